@@ -1,0 +1,221 @@
+"""The command line: arguments in, reports out, an exit status; computes nothing.
+
+Exit status: 0 everything as expected, 1 a divergence, an expectation that no longer holds or anything uncompared,
+2 the command's words or its input are unusable, 3 a required engine is missing or the tool itself failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec
+
+import typer
+
+from pipeline import __version__
+from pipeline.data import MissingEngine, UnusableInput, Verdict
+
+P = ParamSpec("P")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Who parted from whom, at which node, and why: PyTorch, TensorFlow, their ONNX exports and ONNX Runtime.",
+)
+
+Json = Annotated[
+    str | None,
+    typer.Option("--json", metavar="FILE", help="Write the report as JSON; - is standard output.", show_default=False),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"onnx-triangulate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and leave.")
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
+def _reported(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn what a command raises into one line and the exit status that the module's docstring gives it."""
+
+    @functools.wraps(command)
+    def reported(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except typer.Exit:
+            raise
+        except UnusableInput as error:
+            raise typer.Exit(_complain(str(error), 2)) from None
+        except MissingEngine as error:
+            raise typer.Exit(_complain(str(error), 3)) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            sys.stderr.close()  # whoever read the report has left; nothing more can be said
+            raise typer.Exit(141) from None
+        except Exception as error:  # a bug of this tool, and said to be one
+            traceback.print_exc()
+            raise typer.Exit(_complain(f"the tool itself failed: {type(error).__name__}: {error}", 3)) from error
+
+    return reported
+
+
+@app.command()
+@_reported
+def verify(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TARGET]...",
+            help="A group (conv2d), a case (conv2d/even_input), a case file or a folder of them; the whole catalogue if none.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Json = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ENGINE[,ENGINE]", help="Fail with status 3 where one of these is not installed.", show_default=False
+        ),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Worker processes per engine.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every input and parameter.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep graphs and arrays there.", show_default=False)
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Limit of each call into an engine.")] = 120,
+    memory: Annotated[float, typer.Option(min=0.1, metavar="GIB", help="Resident size at which a worker is killed.")] = 8,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every edge, not only those that part.")] = False,
+) -> None:
+    """Export, inspect, run everywhere, triangulate, explain."""
+    from pipeline.report.as_json import write_json
+    from pipeline.report.files import check_writable
+    from pipeline.report.terminal import render
+    from pipeline.verify import Options
+    from pipeline.verify import verify as run
+
+    if json:
+        check_writable(json)
+    if out is not None:
+        _folder(out)
+    names = tuple(name for given in require or () for name in given.split(",") if name)
+    chosen = Options(seed=seed, jobs=jobs, require=names, out=out, timeout=timeout, memory=int(memory * 2**30))
+    with _progress() as progress:
+        report = run(targets or (), chosen, progress=progress)
+    if json:
+        write_json(report, json)
+    if json != "-":
+        render(report, _console(), verbose=verbose)
+    for verdict in report.verdicts:
+        for problem in verdict.problems:
+            _complain(f"{verdict.case}: {problem}")
+    raise typer.Exit(report.exit_status)
+
+
+@app.command()
+@_reported
+def inspect(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The file to look into.")],
+    json: Json = None,
+) -> None:
+    """Say what an ONNX graph holds: effective pads, layout transposes, operators, weights."""
+    from pipeline.graph.facts import read_facts
+    from pipeline.report.as_json import write_json
+    from pipeline.report.files import check_writable
+    from pipeline.report.terminal import render_inspect
+
+    if json:
+        check_writable(json)
+    facts = read_facts(model)
+    if json:
+        write_json(facts, json)
+    if json != "-":
+        render_inspect(facts, _console())
+
+
+@app.command(name="list")
+@_reported
+def list_cases(
+    targets: Annotated[
+        list[str] | None, typer.Argument(metavar="[TARGET]...", help="As for verify.", show_default=False)
+    ] = None,
+) -> None:
+    """List the catalogue, or what a target holds."""
+    from pipeline import catalogue
+    from pipeline.report.terminal import render_list
+
+    rows = []
+    for ref in catalogue.find(targets or ()):
+        case = catalogue.load(ref)
+        rows.append({"name": ref.name, "frameworks": tuple(sorted(case.builders)), "note": case.note})
+    render_list(rows, _console())
+
+
+def main() -> None:
+    """Run the command and leave with its status."""
+    app(prog_name="triangulate")
+
+
+def _complain(text: str, status: int = 2) -> int:
+    from pipeline.report.text import safe
+
+    print(f"triangulate: {safe(text, limit=1000)}", file=sys.stderr)
+    return status
+
+
+def _folder(out: Path) -> None:
+    """Make the folder for artefacts, or say why it cannot be one."""
+    from pipeline.report.files import check_writable
+
+    if out.exists() and not out.is_dir():
+        raise UnusableInput(f"--out {out}: is a file, expected a folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnusableInput(f"--out {out}: cannot be made: {error.strerror}") from error
+    check_writable(out / "triangulate.txt")
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[Verdict, int, int], None] | None]:
+    """A bar on standard error while it works, if that is a terminal; nothing otherwise."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from pipeline.report.text import safe
+
+    parts = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*parts, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting the engines", total=None)
+
+        def advance(verdict: Verdict, done: int, total: int) -> None:
+            bar.update(task, description=safe(verdict.case), completed=done, total=total)
+
+        yield advance
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Finds case files and refuses what would make a run lie: duplicates, emptiness, cases that contradict themselves.
+
+A case file is loaded by its path under a private module name, so the bundled catalogue and a user's own ``models``
+package never meet.  It says ``CASES = (Case(...), ...)``; its stem is the group of its cases.  The bundled catalogue
+is ``models/`` of the checkout, carried inside the package in a wheel.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+from pipeline.data import BLAMES, Absent, Case, CaseRef, Each, Expected, Tensor, UnusableInput
+
+FRAMEWORKS = tuple(
+    sorted(p.stem for p in (Path(__file__).parent / "frameworks").glob("*.py") if not p.stem.startswith("_"))
+)
+
+
+def bundled() -> Path:
+    """The folder of the bundled catalogue."""
+    carried = Path(__file__).parent / "_models"
+    return carried if carried.is_dir() else Path(__file__).parent.parent / "models"
+
+
+@cache
+def load_file(file: Path) -> tuple[Case, ...]:
+    """The cases of one file.  Raises :class:`UnusableInput` with one line for whatever is wrong with it."""
+    name = f"_triangulate_cases_{hashlib.sha256(str(file).encode()).hexdigest()[:16]}_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise UnusableInput(f"{file}: not a Python file; a case file is FILE.py with CASES = (Case(…), …)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise UnusableInput(f"{file}:{error.lineno}: syntax error: {error.msg}") from error
+    except UnusableInput as error:
+        raise UnusableInput(f"{file}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise UnusableInput(f"{file}: raises {type(error).__name__} on loading: {_one_line(error)}") from error
+    cases = getattr(module, "CASES", None)
+    if isinstance(cases, Case):
+        cases = (cases,)
+    if not isinstance(cases, Sequence) or not cases:
+        raise UnusableInput(f"{file}: holds no cases; expected CASES = (Case(…), …)")
+    seen: set[str] = set()
+    for case in cases:
+        if not isinstance(case, Case):
+            raise UnusableInput(f"{file}: CASES holds a {type(case).__name__}; expected Case(…)")
+        _check(case, file)
+        if case.name in seen:
+            raise UnusableInput(f"{file}: two cases are named {case.name!r}; give each a name of its own")
+        seen.add(case.name)
+    return tuple(cases)
+
+
+def load(ref: CaseRef) -> Case:
+    """The case a reference points to."""
+    for case in load_file(ref.file):
+        if f"{ref.file.stem}/{case.name}" == ref.name:
+            return case
+    raise UnusableInput(f"{ref.file}: no case {ref.name!r}")
+
+
+def find(targets: Iterable[str] = ()) -> tuple[CaseRef, ...]:
+    """The cases that ``targets`` name: groups or cases of the bundled catalogue, case files, folders of case files.
+
+    Nothing named means the whole bundled catalogue.  Order is that of the targets; a case named twice comes once.
+    Raises :class:`UnusableInput` for an unknown name, an empty folder, and two files that give one name to two cases.
+    """
+    targets = tuple(targets)
+    found: dict[str, CaseRef] = {}
+    for target in targets or (str(bundled()),):
+        for ref in _resolve(target):
+            other = found.setdefault(ref.name, ref)
+            if other.file != ref.file:
+                raise UnusableInput(f"two cases are named {ref.name!r}: in {other.file} and in {ref.file}; rename one file")
+    return tuple(found.values())
+
+
+def _resolve(target: str) -> tuple[CaseRef, ...]:
+    path = Path(target)
+    file, _, wanted = target.partition("::")
+    if wanted and Path(file).is_file():
+        return (_one(_refs(Path(file)), f"{Path(file).stem}/{wanted}", target),)
+    if path.is_dir() and (path == bundled() or not (bundled() / f"{target}.py").is_file()):
+        files = sorted(p for p in path.glob("*.py") if not p.name.startswith("_"))
+        if not files:
+            raise UnusableInput(f"{target}: a folder without case files; expected FILE.py with CASES = (Case(…), …)")
+        return tuple(ref for f in files for ref in _refs(f))
+    if path.is_file():
+        return _refs(path)
+    group, _, name = target.partition("/")
+    file_of_group = bundled() / f"{group}.py"
+    if target.endswith(".py") or not file_of_group.is_file() or file_of_group.name.startswith("_"):
+        raise UnusableInput(f"{target!r}: no such case, group, case file or folder{_near(target)}; see `triangulate list`")
+    refs = _refs(file_of_group)
+    return (_one(refs, target, target),) if name else refs
+
+
+def _refs(file: Path) -> tuple[CaseRef, ...]:
+    file = file.resolve()
+    return tuple(CaseRef(file, f"{file.stem}/{case.name}") for case in load_file(file))
+
+
+def _one(refs: Sequence[CaseRef], name: str, target: str) -> CaseRef:
+    for ref in refs:
+        if ref.name == name:
+            return ref
+    raise UnusableInput(f"{target!r}: no such case{_near(name)}; see `triangulate list`")
+
+
+def _near(name: str) -> str:
+    try:
+        known = [ref.name for ref in find()]
+    except UnusableInput:
+        return ""
+    close = difflib.get_close_matches(name, [*known, *{n.split("/")[0] for n in known}], n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def _check(case: Case, file: Path) -> None:
+    """Raise where a case contradicts itself."""
+    where = f"{file}: case {case.name!r}"
+    if not case.name or "/" in case.name or not case.name.isprintable():
+        raise UnusableInput(f"{where}: a case's name is one printable word without '/'")
+    if not case.builders:
+        raise UnusableInput(f"{where}: has no builders; expected {{'torch': lambda torch: …}}")
+    for framework in case.builders:
+        if framework not in FRAMEWORKS:
+            raise UnusableInput(f"{where}: builder for {framework!r}; known frameworks: {', '.join(FRAMEWORKS)}")
+    if not case.inputs:
+        raise UnusableInput(f"{where}: has no inputs; expected inputs={{'x': Tensor('n c h w', (1, 3, 8, 8))}}")
+    for kind, named in (("input", case.inputs), ("output", case.outputs)):
+        for name, tensor in named.items():
+            if not isinstance(tensor, Tensor) and not (kind == "output" and isinstance(tensor, Absent)):
+                raise UnusableInput(f"{where}: {kind} {name!r} is a {type(tensor).__name__}; expected Tensor(axes, shape)")
+    overlap = set(case.inputs) & set(case.parameters)
+    if overlap:
+        raise UnusableInput(f"{where}: {', '.join(sorted(overlap))} is both an input and a parameter")
+    for name, value in case.parameters.items():
+        if isinstance(value, Each) and set(case.builders) - set(value.values):
+            missing = ", ".join(sorted(set(case.builders) - set(value.values)))
+            raise UnusableInput(f"{where}: parameter {name!r} says nothing of {missing}")
+    _check_gradient(case, where)
+    for edge, expected in case.expect.items():
+        if not (isinstance(edge, tuple) and len(edge) == 2 and all(isinstance(p, str) for p in edge)):
+            raise UnusableInput(f"{where}: expectation {edge!r}: expected a pair of parties, ('torch', 'torch>*')")
+        for one in expected if isinstance(expected, tuple) else (expected,):
+            if not isinstance(one, Expected) or one.blame not in BLAMES or one.blame == "agree":
+                raise UnusableInput(f"{where}: expectation on {edge}: expected Expected(blame=one of {', '.join(BLAMES)})")
+            if not one.reason.strip():
+                raise UnusableInput(f"{where}: expectation on {edge} gives no reason")
+
+
+def _check_gradient(case: Case, where: str) -> None:
+    if case.gradient is None:
+        return
+    grad = case.gradient
+    if grad.cotangent not in case.inputs:
+        raise UnusableInput(f"{where}: the cotangent {grad.cotangent!r} is not an input")
+    if grad.of not in case.outputs:
+        raise UnusableInput(f"{where}: the gradient is of {grad.of!r}, which is not an output")
+    for name in grad.wrt:
+        if name not in {*case.inputs, *case.parameters, *case.outputs}:
+            raise UnusableInput(f"{where}: gradient with respect to {name!r}: neither input, parameter nor output")
+        if f"grad_{name}" not in case.outputs:
+            raise UnusableInput(f"{where}: the gradient with respect to {name!r} needs an output grad_{name}")
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else text[:300] + " …"

@@ -1,0 +1,548 @@
+"""Every record that passes between stages, and the two protocols behind which engines stand.
+
+Design note.  A stage is a function from frozen records to frozen records; nothing here knows a framework, ONNX or a
+file format.  A *case* says what is computed; a *party* is one way to compute it and its name is its path; a *run* is
+what one party answered, a value or a failure, never an exception; a *diff* is an edge between two parties together
+with what was seen on it; *evidence* is everything known about one case; a *finding* is a sentence about a cause.
+Arrays do not travel in records: a run refers to the ``.npy`` files its worker wrote (:class:`ArrayFile`), so that the
+supervisor stays small and every number in a report can be looked at afterwards.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+OUTCOMES = ("equal", "rounding", "diverges", "missing", "nondeterministic")
+Outcome = Literal["equal", "rounding", "diverges", "missing", "nondeterministic"]
+
+BLAMES = (
+    "agree",
+    "conditioning",
+    "crashed",
+    "export",
+    "export-failed",
+    "kernel",
+    "native",
+    "nondeterministic",
+    "optimizer",
+    "parameters",
+    "reference",
+    "semantics",
+    "unspecified",
+    "unsupported",
+)
+
+STATUSES = ("expected", "unexpected", "stale", "undecided")
+Status = Literal["expected", "unexpected", "stale", "undecided"]
+
+
+class UnusableInput(Exception):
+    """The command's words or its input cannot be used: one line saying who, what was seen, expected, what to do."""
+
+
+class MissingEngine(Exception):
+    """A required engine is not installed."""
+
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A named array of a case: its axes, its shape, its type and where its numbers come from.
+
+    ``axes`` names the axes in the case's own order, separated by spaces (``"n c h w"``; ``""`` is a scalar).  Values
+    are drawn from the integers ``low <= v < high``, or, with ``integers=False``, uniformly from ``[low, high)``;
+    ``values`` (nested sequences or an array) fixes them instead.  ``layouts`` gives the order of the axes for a
+    framework where its usual one does not fit: ``{"tensorflow": "h w o i"}``.  For an output ``shape=None`` promises
+    no shape, and the numbers are not used.
+    """
+
+    axes: str
+    shape: tuple[int, ...] | None = None
+    dtype: str = "float32"
+    low: float = 0
+    high: float = 4
+    integers: bool = True
+    values: Any = None
+    layouts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A value that is absent on purpose (the gradient at a non-leaf): equal only where both sides lack it."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Each:
+    """A parameter that differs by framework: ``Each(torch=1e-5, tensorflow=1e-3)``."""
+
+    values: Mapping[str, Any]
+
+    def __init__(self, **values: Any) -> None:
+        object.__setattr__(self, "values", dict(values))
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """A truth that float arithmetic reaches only by rounding.
+
+    ``value`` is the float64 definition; ``scale`` (broadcastable to it) is the sum of absolute values that the
+    arithmetic passes through; ``roundings`` is k.  The bound is gamma_k * scale with gamma_k = k u / (1 - k u)
+    (Higham, Accuracy and Stability of Numerical Algorithms, 3.1), u the unit roundoff of the party's type.
+    ``floor`` is an absolute term for results below the smallest normal number.
+    """
+
+    value: Any
+    scale: Any
+    roundings: int
+    floor: float = 0.0
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """Ask for the gradients of the output ``of``, contracted with the input ``cotangent``.
+
+    ``wrt`` names inputs, parameters, or other outputs of the model (values that are not leaves).  The results are
+    outputs of the case under the names ``grad_NAME``.  An output declared ``Absent`` is one nobody asks for.
+    """
+
+    of: str
+    wrt: tuple[str, ...]
+    cotangent: str
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A divergence that a case declares in advance.  It expires loudly: where it no longer shows, the run fails."""
+
+    blame: str
+    reason: str
+    cause: str | None = None
+    when: str | None = None  # a requirement such as "tf2onnx<1.18"; elsewhere the expectation does not apply
+
+
+Builder = Callable[..., Callable[..., Any]]
+Truth = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model with its inputs, as every framework that has it builds it.
+
+    ``builders[framework](module, **parameters)`` returns the model, a callable of the inputs in their declared order
+    (a function, a ``torch.nn.Module``, a Keras model, a ``tf.Module``, a ``tf.function``); it returns one array, or a
+    tuple in the order of ``outputs`` (without the gradients), or a mapping by their names.
+    ``truth(**inputs, **parameters)`` is the definition in float64 numpy in the case's own axes: an array (exact: every
+    party has these bits) or a :class:`Rounded`, or a mapping of them by output.  A mapping of functions by framework
+    says that the frameworks mean different things.
+    ``expect`` maps an edge to what is expected to part there; the parties of an edge may be globs (``"torch>*"``).
+    ``unspecified`` names a reason why ONNX or a framework leaves the result open, with the outputs concerned.
+    """
+
+    name: str
+    inputs: Mapping[str, Tensor]
+    builders: Mapping[str, Builder]
+    outputs: Mapping[str, Tensor | Absent] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    truth: Truth | Mapping[str, Truth] | None = None
+    gradient: Gradient | None = None
+    training: bool = False
+    expect: Mapping[tuple[str, str], Expected | tuple[Expected, ...]] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class CaseRef:
+    """Where a case is: its file and its full name ``GROUP/NAME``.  Workers load the case from it."""
+
+    file: Path
+    name: str
+
+    @property
+    def group(self) -> str:
+        return self.name.split("/", 1)[0]
+
+
+_PARTY = re.compile(r"^(?P<framework>[a-z]*)(?::(?P<exporter>[a-z]+))?(?:>(?P<runtime>[a-z.]+))?(?P<double>@64)?$")
+
+
+@dataclass(frozen=True, order=True)
+class Party:
+    """One way to get the answer, ``FRAMEWORK[:EXPORTER][>RUNTIME][@64]``; without a runtime it is the native run.
+
+    ``truth`` and ``truth@FRAMEWORK`` are parties too (``framework="truth"``, ``meaning`` the framework), and so is
+    ``truth@torch(tensorflow)``: what torch means, with TensorFlow's parameters.
+    """
+
+    framework: str
+    exporter: str = ""
+    runtime: str = ""
+    double: bool = False
+    meaning: str = ""
+    parameters: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Party:
+        """Read a party's name.  Raises :class:`UnusableInput` where it is not one."""
+        if text == "truth":
+            return cls("truth")
+        if text.startswith("truth@"):
+            meaning, _, given = text.removeprefix("truth@").rstrip(")").partition("(")
+            return cls("truth", meaning=meaning, parameters=given)
+        match = _PARTY.match(text)
+        if match is None or not (match["framework"] or match["exporter"]):
+            raise UnusableInput(f"party {text!r}: expected FRAMEWORK[:EXPORTER][>RUNTIME][@64], such as torch:raw>ort.off")
+        return cls(match["framework"], match["exporter"] or "", match["runtime"] or "", bool(match["double"]))
+
+    def __str__(self) -> str:
+        if self.framework == "truth":
+            given = f"({self.parameters})" if self.parameters else ""
+            return f"truth@{self.meaning}{given}" if self.meaning else "truth"
+        runtime = f">{self.runtime}" if self.runtime else ""
+        return f"{self.graph}{runtime}{'@64' if self.double else ''}"
+
+    @property
+    def graph(self) -> str:
+        """The name of the exported graph this party runs: ``torch:raw``.  For a native run, its framework's name."""
+        return f"{self.framework}:{self.exporter}" if self.exporter else self.framework
+
+    @property
+    def native(self) -> bool:
+        return not self.runtime and self.framework != "truth"
+
+    @property
+    def slug(self) -> str:
+        """The party's name as a file name."""
+        return str(self).replace(":", ".").replace(">", "+").replace("(", ".").replace(")", "")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a party has no answer.  ``kind``:
+
+    ``refused``      the engine raised: it will not build, export or run this;
+    ``unsupported``  a valid graph, but this engine does not implement an operator of it;
+    ``invalid``      the graph is not a valid model (checker, or a runtime on loading it);
+    ``builder``      the case's own builder raised, or returned what the case did not promise;
+    ``crashed``      killed by a signal;  ``timeout``  over the time limit;  ``memory``  over the memory limit;
+    ``tool``         a bug of this project.
+    """
+
+    kind: str
+    says: str
+    op: str | None = None
+    node: str | None = None
+
+
+@dataclass(frozen=True)
+class ArrayFile:
+    """An array by reference: a ``.npy`` file in the run's folder, in the case's own axes."""
+
+    file: Path
+    shape: tuple[int, ...]
+    dtype: str
+    axes: str | None = None
+
+    def load(self) -> Array:
+        return np.asarray(np.load(self.file, allow_pickle=False))
+
+
+@dataclass(frozen=True)
+class Bound:
+    """How far from its definition float arithmetic may land: gamma_k * scale + floor + slack, elementwise.
+
+    ``slack`` is an absolute term measured elsewhere (the response to a constant's own rounding)."""
+
+    scale: ArrayFile | None = None
+    roundings: int = 0
+    floor: float = 0.0
+    slack: ArrayFile | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one party answered.  Exactly one of ``outputs`` and ``error`` is set.
+
+    ``bounds`` are by output; an output without one is exact (for a truth) or says nothing (for anybody else).
+    ``computed`` names the graph's constants that the exporter computed itself, in its own precision.  ``derived`` says
+    where a definition comes from that the case did not give."""
+
+    party: Party
+    outputs: Mapping[str, ArrayFile | Absent] | None = None
+    error: Failure | None = None
+    deterministic: bool = True
+    seconds: float = 0.0
+    bounds: Mapping[str, Bound] = field(default_factory=dict)
+    computed: tuple[str, ...] = ()
+    derived: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Model:
+    """What one exporter wrote.  ``inputs``/``outputs`` map the case's names to the graph's; ``axes`` gives the order of
+    axes that stands at the graph's border, by the case's names, where it is not the case's own."""
+
+    graph: str
+    file: Path | None = None
+    error: Failure | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    axes: Mapping[str, str] = field(default_factory=dict)
+    weights: Path | None = None  # an .npz of the source's own constants, where no graph before this one holds them
+    seconds: float = 0.0
+    log: str = ""
+    notes: tuple[str, ...] = ()
+
+
+
+@dataclass(frozen=True)
+class Diff:
+    """An edge: two parties that differ in one step, and what was seen between them.
+
+    ``index`` and ``values`` are the worst element's (index in the case's axes; left's, right's value), ``ratio`` its
+    distance over its bound, ``max_abs`` the largest absolute difference, ``compared`` how many elements were compared,
+    ``problem`` why nothing (or not everything) could be compared, ``explanation`` a fact about the difference that is
+    never a pass ("equals the other side transposed by (0, 3, 1, 2)").
+    """
+
+    left: str
+    right: str
+    isolates: str
+    outcome: Outcome
+    compared: int = 0
+    max_abs: float | None = None
+    ratio: float | None = None
+    output: str | None = None
+    index: tuple[int, ...] | None = None
+    values: tuple[float, float] | None = None
+    differing: int = 0
+    nan_only: bool = False  # every differing element is NaN on one side
+    problem: str | None = None
+    explanation: str | None = None
+
+    @property
+    def agrees(self) -> bool:
+        return self.outcome in ("equal", "rounding")
+
+
+@dataclass(frozen=True)
+class Blamed:
+    """One step that parts: the blame, the party whose step it is, the edge it was read from, and where in the graph."""
+
+    blame: str
+    party: str
+    edge: tuple[str, str]
+    op: str | None = None
+    nodes: tuple[str, ...] = ()
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class Pads:
+    """The effective padding of one node, per spatial axis, ``auto_pad`` resolved.
+
+    ``begin``/``end`` are ``None`` where the shapes needed to resolve them are unknown; ``auto_pad`` is the attribute as
+    written (``"NOTSET"`` where explicit)."""
+
+    node: str
+    op: str
+    begin: tuple[int, ...] | None
+    end: tuple[int, ...] | None
+    auto_pad: str
+    symmetric: bool | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Transpose:
+    """A Transpose node; ``kind`` reads its permutation: ``"NHWC->NCHW"``, ``"HWIO->OIHW"``, ``"other"`` …"""
+
+    node: str
+    perm: tuple[int, ...]
+    kind: str
+
+
+@dataclass(frozen=True)
+class GraphFacts:
+    """What an exported graph holds, read without running it."""
+
+    file: Path
+    opset: int | None
+    producer: str
+    ops: Mapping[str, int]
+    pads: tuple[Pads, ...]
+    transposes: tuple[Transpose, ...]
+    inputs: Mapping[str, str] = field(default_factory=dict)  # name -> "float32[2,3,6,6]"
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    initializers: int = 0
+    parameters: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything known about one case before causes are looked for."""
+
+    case: str
+    runs: Mapping[str, Run]
+    models: Mapping[str, Model]
+    graphs: Mapping[str, GraphFacts]
+    edges: tuple[Diff, ...]
+    groups: tuple[tuple[str, ...], ...]
+    blames: tuple[Blamed, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A cause with a name.  ``proved`` only when one edit made the divergence vanish and undoing it brought it back."""
+
+    cause: str
+    blame: str
+    party: str
+    nodes: tuple[str, ...]
+    says: str
+    proved: bool = False
+    edit: str | None = None
+
+
+@dataclass(frozen=True)
+class ExpectationResult:
+    """What became of one declared expectation: ``met``, ``stale``, ``undecided`` or ``not applicable``."""
+
+    edge: tuple[str, str]
+    expected: Expected
+    outcome: str
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer for one case: what was seen, who is blamed, why, and whether that was declared."""
+
+    case: str
+    status: Status
+    blame: tuple[str, ...]
+    evidence: Evidence
+    findings: tuple[Finding, ...] = ()
+    expectations: tuple[ExpectationResult, ...] = ()
+    unexpected: tuple[Blamed, ...] = ()
+    problems: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One run of ``verify``."""
+
+    versions: Mapping[str, str | None]
+    seed: int
+    exit_status: int
+    verdicts: tuple[Verdict, ...]
+    notices: tuple[str, ...] = ()
+    seconds: float = 0.0
+    out: Path | None = None
+
+
+
+class Framework(Protocol):
+    """A framework adapter: ``pipeline/frameworks/NAME.py`` holds one instance named ``FRAMEWORK``.
+
+    Every method but the attributes is called in a worker process only.
+    """
+
+    name: str
+    distributions: Sequence[str | tuple[str, ...]]  # what must be installed, the engine first; a tuple offers a choice
+    exporters: Sequence[str]  # "" is the one people ship
+    layouts: Mapping[str, str]  # its usual order of axes, by the case's: {"n c h w": "n h w c"}
+
+    def warm(self) -> None:
+        """Import everything and do once what is otherwise done at the first call."""
+
+    def native(
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitter: int | None = None
+    ) -> Mapping[str, Any]:
+        """Run the case natively.  ``values``: inputs and parameters in this framework's order of axes; so are the
+        results, ``None`` for a gradient that does not exist.  ``jitter`` seeds a perturbation by one unit roundoff of
+        float32 of every float input and weight."""
+
+    def export(
+        self, case: Case, values: Mapping[str, Any], exporters: Sequence[str], folder: Path, *, seed: int
+    ) -> Sequence[Model]:
+        """Export the case with each of ``exporters``."""
+
+
+class Runtime(Protocol):
+    """A runtime adapter: ``pipeline/runtimes/NAME.py`` holds a tuple ``RUNTIMES`` of them.
+
+    ``after`` names the runtime whose result this one's is held against ("" is the native run) and ``step`` what that
+    edge isolates, so that a new runtime brings its own edges.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def distribution(self) -> str: ...
+    @property
+    def after(self) -> str: ...
+    @property
+    def step(self) -> str: ...
+    @property
+    def double(self) -> bool:
+        """Whether it also runs the graph in float64."""
+
+    def open(self, file: Path) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+        """Load a model; the result runs it on feeds by name and returns the named outputs, as often as asked.
+
+        Both raise :class:`Unsupported` where an operator of a valid graph is not implemented, :class:`InvalidGraph`
+        where the graph is no model, and anything else for any other refusal.
+        """
+
+
+class Unsupported(Exception):
+    """A runtime does not implement an operator of a graph that is valid."""
+
+    def __init__(self, says: str, op: str | None = None, node: str | None = None) -> None:
+        super().__init__(says)
+        self.op = op
+        self.node = node
+
+
+class InvalidGraph(Exception):
+    """A graph is not a valid model, as the checker or a runtime sees it when loading it."""
+
+    def __init__(self, says: str, op: str | None = None, node: str | None = None) -> None:
+        super().__init__(says)
+        self.op = op
+        self.node = node
+
+
+def to_json(record: Any) -> Any:
+    """A record as plain JSON values; paths as text, non-finite floats as their names (JSON has none)."""
+    if dataclasses.is_dataclass(record) and not isinstance(record, type):
+        if isinstance(record, Party):
+            return str(record)
+        return {f.name: to_json(getattr(record, f.name)) for f in dataclasses.fields(record)}
+    if isinstance(record, Mapping):
+        return {str(k): to_json(v) for k, v in record.items()}
+    if isinstance(record, (list, tuple)):
+        return [to_json(v) for v in record]
+    if isinstance(record, (float, np.floating)):
+        value = float(record)
+        return value if np.isfinite(value) else repr(value)
+    if isinstance(record, np.integer):
+        return int(record)
+    if isinstance(record, Path):
+        return str(record)
+    return record

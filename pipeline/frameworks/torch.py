@@ -1,0 +1,363 @@
+"""PyTorch: native runs, ``torch.onnx.export(dynamo=True)`` with and without its optimizer, and the TorchScript exporter.
+
+One dynamo export gives both graphs: it is made without the optimizer, kept as ``torch:raw``, then optimized in place
+with the exporter's public ``ONNXProgram.optimize`` and kept as ``torch``, which is what people ship.  The operator
+registry of the exporter is the same at every call and takes most of its time; it is built once per worker
+(:func:`_shared_registry`, the only private name used here).
+
+Gradients: natively by ``backward()``.  For export the forward pass and ``torch.autograd.grad`` are traced together by
+``make_fx`` into plain operators, and that graph goes through the same exporters as any other model.  Where torch has no
+decomposition of a backward operator into exportable ones, :mod:`pipeline.frameworks._torch_gradients` gives one; the
+model's notes say so.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.data import Array, Case, Failure, Model
+from pipeline.frameworks._structure import BuilderError, forward_outputs, named
+from pipeline.inputs import forward_inputs
+
+REGISTRY_SEEN_IN = "2.13.0"
+
+
+class Torch:
+    name = "torch"
+    distributions = ("torch", "onnxscript", "onnx")
+    exporters = ("", "raw", "script")
+    layouts: Mapping[str, str] = {}
+
+    def warm(self) -> None:
+        import torch
+
+        torch.set_num_threads(1)
+        torch.use_deterministic_algorithms(mode=True, warn_only=True)
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        import torch._dynamo
+        import torch._functorch.aot_autograd
+        import torch.export
+        import torch.onnx
+
+    def native(
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitter: int | None = None
+    ) -> Mapping[str, Any]:
+        """Run eagerly; gradients by ``backward()``.  A gradient that torch does not give is ``None``.
+
+        ``jitter`` seeds random signs by which every float input and weight is moved by one unit roundoff of float32.
+        """
+        import torch
+
+        tensors = {name: _tensor(value, double) for name, value in values.items()}
+        if jitter is not None:
+            _jitter_(tensors.values(), jitter)
+        if case.gradient is None:
+            with torch.no_grad():
+                model = _build(case, tensors, double=double, seed=seed)
+                if jitter is not None and isinstance(model, torch.nn.Module):
+                    _jitter_([*model.parameters(), *model.buffers()], jitter)
+                results = named(case, self.name, model(*[tensors[name] for name in forward_inputs(case)]))
+        else:
+            leaves = {n: tensors[n].requires_grad_() for n in case.gradient.wrt if n in tensors}
+            model = _build(case, tensors, double=double, seed=seed)
+            results = named(case, self.name, model(*[tensors[name] for name in forward_inputs(case)]))
+            sources = {n: leaves[n] if n in leaves else results[n] for n in _gradient_sources(case)}
+            for name in case.gradient.wrt:
+                sources[name].retain_grad()
+            results[case.gradient.of].backward(tensors[case.gradient.cotangent])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # reading .grad of a value that is not a leaf is what is meant here
+                results |= {f"grad_{name}": source.grad for name, source in sources.items()}
+        return {name: None if value is None else _array(value) for name, value in results.items()}
+
+    def export(
+        self, case: Case, values: Mapping[str, Any], exporters: Sequence[str], folder: Path, *, seed: int
+    ) -> Sequence[Model]:
+        """Export with each of ``exporters``; ``""`` and ``"raw"`` share one export."""
+        models: list[Model] = []
+        if {"", "raw"} & set(exporters):
+            models += self._dynamo(case, values, folder, seed)
+        if "script" in exporters:
+            models.append(self._script(case, values, folder, seed))
+        return [model for model in models if (model.graph.partition(":")[2]) in exporters]
+
+    def _dynamo(self, case: Case, values: Mapping[str, Any], folder: Path, seed: int) -> list[Model]:
+        import torch
+
+        started = time.perf_counter()
+        try:
+            module, arguments, names, notes = _exportable(case, values, seed)
+        except BuilderError:
+            raise
+        except Exception as error:  # whatever tracing the gradient raises is the exporter's refusal
+            failure = Failure("refused", _one_line(error), op=_refused_op(error))
+            return [Model(graph, error=failure) for graph in ("torch", "torch:raw")]
+        with _quiet() as log, _shared_registry():
+            try:
+                program = torch.onnx.export(
+                    module,
+                    arguments,
+                    dynamo=True,
+                    optimize=False,
+                    verbose=False,
+                    input_names=[_border(name) for name in case.inputs],
+                    output_names=[_border(name) for name in names],
+                )
+            except Exception as error:  # the exporter's own refusal, whatever its type
+                failure = Failure("refused", _one_line(error), op=_refused_op(error))
+                return [Model(graph, error=failure, log=log.getvalue()) for graph in ("torch", "torch:raw")]
+            assert program is not None
+            models = [_written("torch:raw", program.model_proto, folder, case, names, notes, started, log)]
+            try:
+                program.optimize()
+                models.append(_written("torch", program.model_proto, folder, case, names, notes, started, log))
+            except Exception as error:  # the exporter's optimizer refuses: the raw graph stands
+                models.append(Model("torch", error=Failure("refused", f"optimize: {_one_line(error)}"), log=log.getvalue()))
+        return models
+
+    def _script(self, case: Case, values: Mapping[str, Any], folder: Path, seed: int) -> Model:
+        import onnx
+        import torch
+
+        started = time.perf_counter()
+        buffer = io.BytesIO()
+        mode = torch.onnx.TrainingMode
+        with _quiet() as log:
+            try:
+                module, arguments, names, notes = _exportable(case, values, seed)
+                torch.onnx.export(
+                    module,
+                    arguments,
+                    buffer,  # type: ignore[arg-type]
+                    dynamo=False,
+                    input_names=[_border(name) for name in case.inputs],
+                    output_names=[_border(name) for name in names],
+                    training=mode.TRAINING if case.training else mode.EVAL,
+                    do_constant_folding=not case.training,
+                )
+            except BuilderError:
+                raise
+            except Exception as error:  # the exporter's own refusal, whatever its type
+                failure = Failure("refused", _one_line(error), op=_refused_op(error))
+                return Model("torch:script", error=failure, log=log.getvalue())
+            return _written(
+                "torch:script", onnx.load_from_string(buffer.getvalue()), folder, case, names, notes, started, log
+            )
+
+
+def _tensor(value: Any, double: bool) -> Any:
+    import torch
+
+    if not isinstance(value, np.ndarray):
+        return value
+    tensor = torch.from_numpy(value.copy())
+    return tensor.double() if double and tensor.is_floating_point() else tensor
+
+
+def _array(value: Any) -> Array:
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        raise BuilderError(f"torch: the model returned a {type(value).__name__}, expected a tensor")
+    return np.array(value.detach().cpu().numpy())
+
+
+def _jitter_(tensors: Any, seed: int) -> None:
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    for tensor in tensors:
+        if isinstance(tensor, torch.Tensor) and tensor.is_floating_point():
+            signs = torch.randint(0, 2, tensor.shape, generator=generator).to(tensor.dtype) * 2 - 1
+            tensor.data.mul_(1 + signs * 2.0**-24)
+
+
+def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -> Any:
+    import torch
+
+    torch.manual_seed(seed)
+    try:
+        model = case.builders["torch"](torch, **{name: tensors[name] for name in case.parameters})
+    except Exception as error:
+        raise BuilderError(f"torch: the builder raised {type(error).__name__}: {_one_line(error)}") from error
+    if not callable(model):
+        raise BuilderError(f"torch: the builder returned a {type(model).__name__}, expected a model to call")
+    if isinstance(model, torch.nn.Module):
+        model = model.double() if double or _is_double(case) else model
+        model.train(case.training)
+    return model
+
+
+def _is_double(case: Case) -> bool:
+    dtypes = {np.dtype(tensor.dtype) for tensor in case.inputs.values()}
+    return np.dtype("float64") in dtypes and np.dtype("float32") not in dtypes
+
+
+def _gradient_sources(case: Case) -> list[str]:
+    """Everything whose gradient the case speaks of, be it to say that there is none."""
+    assert case.gradient is not None
+    declared = [name.removeprefix("grad_") for name in case.outputs if name.startswith("grad_")]
+    return list(dict.fromkeys([*case.gradient.wrt, *declared]))
+
+
+def _exportable(case: Case, values: Mapping[str, Any], seed: int) -> tuple[Any, tuple[Any, ...], list[str], tuple[str, ...]]:
+    """A module of the case's inputs in order, example arguments, the names of its outputs, and notes."""
+    import torch
+
+    tensors = {name: _tensor(value, double=False) for name, value in values.items()}
+    arguments = tuple(tensors[name] for name in case.inputs)
+    if case.gradient is None:
+        model = _build(case, tensors, double=False, seed=seed)
+        with torch.no_grad():
+            probe = named(case, "torch", _build(case, tensors, double=False, seed=seed)(*[a.clone() for a in arguments]))
+        names = [name for name, value in probe.items() if value is not None]
+        return _module(model, lambda m, *xs: tuple(named(case, "torch", m(*xs))[n] for n in names), case), arguments, names, ()
+
+    from pipeline.frameworks._torch_gradients import trace
+
+    gradient = case.gradient
+    names = [*forward_outputs(case), *[f"grad_{name}" for name in gradient.wrt]]
+
+    def both(*inputs: Any) -> tuple[Any, ...]:
+        given = tensors | dict(zip(case.inputs, inputs, strict=True))
+        given |= {name: given[name].detach().requires_grad_() for name in gradient.wrt if name in given}
+        results = named(case, "torch", _build(case, given, double=False, seed=seed)(*[given[n] for n in forward_inputs(case)]))
+        sources = [given[name] if name in given else results[name] for name in gradient.wrt]
+        gradients = torch.autograd.grad(results[gradient.of], sources, given[gradient.cotangent])
+        return (*[results[name] for name in forward_outputs(case)], *gradients)
+
+    traced, ours = trace(both, arguments)
+    notes = (f"gradient traced with make_fx; decomposed by this project: {', '.join(ours)}",) if ours else ()
+    return traced, arguments, names, notes
+
+
+def _module(model: Any, call: Callable[..., Any], case: Case) -> Any:
+    import torch
+
+    class Exported(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, *inputs: Any) -> Any:
+            return call(self.model, *inputs)
+
+    return Exported().train(case.training)
+
+
+def _border(name: str) -> str:
+    """The name of an input or output in the graph: the case's own."""
+    return name
+
+
+def _written(
+    graph: str,
+    proto: Any,
+    folder: Path,
+    case: Case,
+    names: Sequence[str],
+    notes: tuple[str, ...],
+    started: float,
+    log: io.StringIO,
+) -> Model:
+    """Write the graph and say how its border maps to the case, by position and strictly."""
+    from pipeline.frameworks._onnx_file import border, write
+
+    file = write(proto, folder / f"{graph.replace(':', '.')}.onnx")
+    inputs, outputs, problem = border(proto, list(case.inputs), names)
+    if problem:
+        return Model(graph, file=file, error=Failure("refused", f"{graph}: {problem}"), log=log.getvalue(), notes=notes)
+    return Model(
+        graph,
+        file=file,
+        inputs=inputs,
+        outputs=outputs,
+        seconds=time.perf_counter() - started,
+        log=log.getvalue(),
+        notes=notes,
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[io.StringIO]:
+    """Collect what the exporters log and warn; it belongs to the model's record, not on anybody's terminal."""
+    log = io.StringIO()
+    handler = logging.StreamHandler(log)
+    handler.setLevel(logging.WARNING)
+    logger = logging.getLogger("torch.onnx")
+    logger.addHandler(handler)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield log
+        for warning in caught:
+            if not issubclass(warning.category, (DeprecationWarning, FutureWarning)):
+                log.write(f"{warning.category.__name__}: {warning.message}\n")
+    finally:
+        logger.removeHandler(handler)
+
+
+_registries: dict[int, Any] = {}
+
+
+@contextmanager
+def _shared_registry() -> Iterator[None]:
+    """Let ``ONNXRegistry.from_torchlib`` answer with the registry built at the first call for the same opset.
+
+    Private to torch, seen in :data:`REGISTRY_SEEN_IN`.  The public call passes the opset itself, so what is exported is
+    what people ship.  Where the private name has moved, exports are as right and slower.
+    """
+    try:
+        from torch.onnx._internal.exporter import _registration
+
+        registry = _registration.ONNXRegistry
+        original = registry.__dict__["from_torchlib"]
+        build = original.__func__
+    except (ImportError, AttributeError, KeyError):
+        yield
+        return
+
+    def from_torchlib(cls: Any, opset_version: int | None = None) -> Any:
+        key = -1 if opset_version is None else opset_version
+        if key not in _registries:
+            _registries[key] = build(cls) if opset_version is None else build(cls, opset_version=opset_version)
+        return _registries[key]
+
+    registry.from_torchlib = classmethod(from_torchlib)  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        registry.from_torchlib = original  # type: ignore[method-assign]
+
+
+def _refused_op(error: BaseException) -> str | None:
+    """The operator an exporter's refusal names: ``aten.foo.default`` or ``'aten::foo'``."""
+    import re
+
+    text: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None:
+        text.append(str(seen))
+        seen = seen.__cause__ or seen.__context__
+    match = re.search(r"aten(?:\.|::)(\w+)", " ".join(text))
+    return f"aten::{match[1]}" if match else None
+
+
+def _one_line(error: BaseException) -> str:
+    """The innermost cause in one line: torch wraps the reason in several pages of advice."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (f"{type(error).__name__}: " + (lines[0] if lines else ""))[:400]
+
+
+FRAMEWORK = Torch()

@@ -1,0 +1,261 @@
+"""How many float roundings a result passes on its way through a graph, at most.
+
+Design note.  For a user's model without a truth, gamma_k * scale needs a k.  It is the largest sum of per-node counts
+along any path, with the counts of Higham's standard model: a sum of n products rounds n times in any order, and once
+more for the bias; moving data rounds never; what IEEE 754 rounds correctly rounds once.  For elementwise transcendental
+functions the count is an allowance of 4 (implementations are within 2 ulp, one ulp is two roundings), not a theorem.
+It is a count of roundings, not a bound by itself: cancellation is what the scale is for.  An operator that is not in
+the table, or a size that is not known, means that there is no count, never a small default.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import onnx.inliner
+from onnx import ModelProto, TensorProto
+
+from pipeline.graph.walk import Dims, Place, attributes, in_onnx, opset, places, subgraphs, with_inferred_shapes
+
+_TRANSCENDENTAL = 4
+
+_NONE = (
+    "And ArgMax ArgMin BitShift CastLike Ceil Clip Compress Concat Constant ConstantOfShape DepthToSpace Equal Expand "
+    "EyeLike Flatten Floor Gather GatherElements GatherND GlobalMaxPool Greater GreaterOrEqual Hardmax Identity IsInf "
+    "IsNaN Less LessOrEqual Max MaxPool Min Neg NonZero Not OneHot Or Pad ReduceMax ReduceMin Relu Reshape "
+    "ReverseSequence Round Shape Sign Size Slice SpaceToDepth Split Squeeze ThresholdedRelu Tile TopK Transpose Trilu "
+    "Abs Unsqueeze Where Xor"
+)
+_FIXED: dict[str, int] = {
+    **dict.fromkeys(_NONE.split(), 0),
+    **dict.fromkeys("Add Sub Mul Div LeakyRelu PRelu Reciprocal Sqrt".split(), 1),
+    **dict.fromkeys(
+        "Exp Log Tanh Sigmoid Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Pow".split(), _TRANSCENDENTAL
+    ),
+    "HardSigmoid": 2,
+    "HardSwish": 3,
+    "Softsign": 2,
+    "Elu": _TRANSCENDENTAL + 2,
+    "Selu": _TRANSCENDENTAL + 3,
+    "Celu": _TRANSCENDENTAL + 3,
+    "Softplus": 2 * _TRANSCENDENTAL + 1,
+    "Swish": _TRANSCENDENTAL + 2,
+    "Gelu": _TRANSCENDENTAL + 8,
+    "Mish": 3 * _TRANSCENDENTAL + 2,
+}
+
+
+def _product(dims: Dims | None) -> int | None:
+    if dims is None or any(d is None for d in dims):
+        return None
+    return math.prod(d for d in dims if d is not None)
+
+
+def _shape(place: Place, slot: int) -> Dims | None:
+    if len(place.node.input) <= slot or not place.node.input[slot]:
+        return None
+    return place.scope.shape(place.node.input[slot])
+
+
+def _plus(count: int | None, more: int) -> int | None:
+    return None if count is None else count + more
+
+
+def _conv(place: Place) -> int | None:
+    weight = _shape(place, 1)
+    return _plus(_product(weight[1:] if weight is not None else None), 1)
+
+
+def _conv_transpose(place: Place) -> int | None:
+    weight = _shape(place, 1)
+    count = _product((weight[0], *weight[2:]) if weight is not None and len(weight) > 2 else None)
+    group = int(attributes(place.node).get("group", 1))
+    return None if count is None or group < 1 else -(-count // group) + 1
+
+
+def _contraction(place: Place) -> int | None:
+    """K of MatMul and Gemm, from whichever operand tells it."""
+    held = attributes(place.node)
+    left, right = _shape(place, 0), _shape(place, 1)
+    candidates = []
+    if left:
+        candidates.append(left[0] if held.get("transA") else left[-1])
+    if right:
+        candidates.append(right[-1] if held.get("transB") or len(right) == 1 else right[-2])
+    length = next((c for c in candidates if c is not None), None)
+    scales = sum(held.get(name, 1.0) != 1.0 for name in ("alpha", "beta"))
+    return _plus(length, 1 + scales)
+
+
+def _pool(place: Place) -> int | None:
+    kernel = attributes(place.node).get("kernel_shape")
+    return math.prod(kernel) + 1 if kernel else None
+
+
+def _global_pool(place: Place) -> int | None:
+    shape = _shape(place, 0)
+    return _plus(_product(shape[2:] if shape is not None else None), 1)
+
+
+def _reduced(place: Place) -> int | None:
+    """How many elements a Reduce* operator takes together; 1 where it reduces nothing."""
+    shape = _shape(place, 0)
+    held = attributes(place.node)
+    axes = held.get("axes")
+    if axes is None and len(place.node.input) > 1 and place.node.input[1]:
+        axes = place.scope.integers(place.node.input[1])
+        if axes is None:
+            return None
+    if not axes:
+        return 1 if held.get("noop_with_empty_axes") else _product(shape)
+    if shape is None or any(not -len(shape) <= a < len(shape) for a in axes):
+        return None
+    return _product(tuple(shape[a] for a in axes))
+
+
+def _reduction(more: int) -> Callable[[Place], int | None]:
+    return lambda place: _plus(_reduced(place), more)
+
+
+def _along(more: int, default_axis: int) -> Callable[[Place], int | None]:
+    def count(place: Place) -> int | None:
+        shape = _shape(place, 0)
+        axis = int(attributes(place.node).get("axis", default_axis))
+        if shape is None or not -len(shape) <= axis < len(shape):
+            return None
+        return _plus(shape[axis], more)
+
+    return count
+
+
+def _from_axis(more: int, default_axis: int = -1) -> Callable[[Place], int | None]:
+    def count(place: Place) -> int | None:
+        shape = _shape(place, 0)
+        axis = int(attributes(place.node).get("axis", default_axis))
+        return _plus(_product(shape[axis:] if shape is not None else None), more)
+
+    return count
+
+
+def _instance(place: Place) -> int | None:
+    shape = _shape(place, 0)
+    return _plus(_product(shape[2:] if shape is not None else None), 8)
+
+
+def _batch_norm(place: Place) -> int | None:
+    if not attributes(place.node).get("training_mode"):
+        return 6
+    shape = _shape(place, 0)
+    return _plus(_product((shape[0], *shape[2:]) if shape is not None and len(shape) > 1 else None), 8)
+
+
+def _sum(place: Place) -> int | None:
+    return max(0, len(place.node.input) - 1)
+
+
+def _cast(place: Place) -> int | None:
+    return 1 if attributes(place.node).get("to") in (TensorProto.FLOAT, TensorProto.DOUBLE) else _to_whole(place)
+
+
+def _to_whole(place: Place) -> int | None:
+    narrow = (TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.STRING)
+    kind = attributes(place.node).get("to")
+    return None if kind is None or kind in narrow or kind > TensorProto.BFLOAT16 else 0
+
+
+def _dropout(place: Place) -> int | None:
+    return 0 if len(place.node.input) < 3 or not place.node.input[2] else None
+
+
+def _scatter(place: Place) -> int | None:
+    return 0 if attributes(place.node).get("reduction", "none") == "none" else None
+
+
+def _resize(place: Place) -> int | None:
+    return 0 if attributes(place.node).get("mode", "nearest") == "nearest" else None
+
+
+_COUNTED: dict[str, Callable[[Place], int | None]] = {
+    "AveragePool": _pool,
+    "BatchNormalization": _batch_norm,
+    "Cast": _cast,
+    "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
+    "CumSum": lambda place: _product(_shape(place, 0)),
+    "Dropout": _dropout,
+    "Gemm": _contraction,
+    "GlobalAveragePool": _global_pool,
+    "InstanceNormalization": _instance,
+    "LayerNormalization": _from_axis(8),
+    "LogSoftmax": _along(6 + _TRANSCENDENTAL, -1),
+    "MatMul": _contraction,
+    "Mean": lambda place: len(place.node.input),
+    "RMSNormalization": _from_axis(8),
+    "ReduceL1": _reduction(1),
+    "ReduceL2": _reduction(2),
+    "ReduceLogSum": _reduction(1 + _TRANSCENDENTAL),
+    "ReduceLogSumExp": _reduction(2 + 2 * _TRANSCENDENTAL),
+    "ReduceMean": _reduction(1),
+    "ReduceProd": _reduction(1),
+    "ReduceSum": _reduction(1),
+    "ReduceSumSquare": _reduction(1),
+    "Resize": _resize,
+    "ScatterElements": _scatter,
+    "ScatterND": _scatter,
+    "Softmax": _along(6, -1),
+    "Sum": _sum,
+}
+# Before opset 13 a softmax took everything from its axis on together.
+_BEFORE_13 = {"Softmax": _from_axis(6, 1), "LogSoftmax": _from_axis(6 + _TRANSCENDENTAL, 1)}
+
+
+def _count(place: Place, version: int) -> int | None:
+    if not in_onnx(place.node) or any(True for _ in subgraphs(place.node)):
+        return None
+    if place.op in _FIXED:
+        return _FIXED[place.op]
+    table = {**_COUNTED, **_BEFORE_13} if version < 13 else _COUNTED
+    counter = table.get(place.op)
+    return None if counter is None else counter(place)
+
+
+def longest_roundings(model: ModelProto) -> int | None:
+    """The largest number of float roundings on any path from an input to an output of the graph.
+
+    ``None`` ("no count") where a node's operator is not in the table, holds a subgraph, or has a size that is not
+    known.  Only nodes that an output depends on are asked.  Local functions are inlined first.
+    """
+    version = opset(model)
+    if version is None:
+        return None
+    if model.functions:
+        try:
+            model = onnx.inliner.inline_local_functions(model)
+        except Exception:
+            # The inliner refuses in its own ways (recursion, missing opsets): then nothing is known.
+            return None
+    inferred = with_inferred_shapes(model)
+    by_output: dict[str, tuple[int, Place]] = {}
+    order = list(places(inferred if inferred is not None else model))
+    for index, place in enumerate(order):
+        for output in place.node.output:
+            by_output[output] = (index, place)
+    needed: set[int] = set()
+    waiting = [o.name for o in model.graph.output]
+    while waiting:
+        name = waiting.pop()
+        if name in by_output and by_output[name][0] not in needed:
+            index, place = by_output[name]
+            needed.add(index)
+            waiting += [n for n in place.node.input if n]
+    roundings: dict[str, int] = {}
+    for index in sorted(needed):
+        place = order[index]
+        own = _count(place, version)
+        if own is None:
+            return None
+        total = own + max((roundings.get(n, 0) for n in place.node.input), default=0)
+        for output in place.node.output:
+            roundings[output] = total
+    return max((roundings.get(o.name, 0) for o in model.graph.output), default=0)

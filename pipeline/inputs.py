@@ -1,0 +1,87 @@
+"""Seeded arrays for a case's inputs and parameters.
+
+Every tensor has a generator of its own, seeded by (seed, case, tensor), so that neither the order of the cases nor the
+addition of one changes the numbers of another.  Small integers are the default: with them most arithmetic is exact in
+float32 whatever the order of summation, and a difference is a matter of meaning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pipeline.data import Array, Case, Each, Tensor, UnusableInput
+
+
+def draw(tensor: Tensor, *, seed: int, case: str, name: str) -> Array:
+    """The values of ``tensor``, in its own axes.  Raises :class:`UnusableInput` where it contradicts itself."""
+    rank = len(tensor.axes.split())
+    if tensor.values is not None:
+        array = np.asarray(tensor.values, dtype=tensor.dtype)
+        if array.ndim != rank:
+            raise UnusableInput(f"{case}: {name} has {array.ndim} axes of values, its axes {tensor.axes!r} name {rank}")
+        if tensor.shape is not None and array.shape != tuple(tensor.shape):
+            raise UnusableInput(f"{case}: {name} has values of shape {array.shape}, its shape says {tensor.shape}")
+        return array
+    if tensor.shape is None:
+        raise UnusableInput(f"{case}: {name} has neither a shape nor values: give Tensor(..., shape=(2, 3))")
+    if len(tensor.shape) != rank:
+        raise UnusableInput(f"{case}: {name} has shape {tensor.shape}, its axes {tensor.axes!r} name {rank}")
+    if not tensor.low < tensor.high:
+        raise UnusableInput(f"{case}: {name} draws from [{tensor.low}, {tensor.high}): nothing lies there")
+    digest = hashlib.sha256(f"{case}\0{name}".encode()).digest()
+    generator = np.random.default_rng([seed, int.from_bytes(digest[:8], "little")])
+    if np.dtype(tensor.dtype) == np.bool_:
+        return generator.integers(0, 2, tensor.shape).astype(bool)
+    if tensor.integers or np.issubdtype(np.dtype(tensor.dtype), np.integer):
+        return generator.integers(int(tensor.low), int(tensor.high), tensor.shape).astype(tensor.dtype)
+    return np.asarray(generator.uniform(tensor.low, tensor.high, tensor.shape)).astype(tensor.dtype)
+
+
+def inputs_of(case: Case, name: str, seed: int) -> dict[str, Array]:
+    """The case's inputs by name, in its own axes; ``name`` is its full name."""
+    return {key: draw(tensor, seed=seed, case=name, name=key) for key, tensor in case.inputs.items()}
+
+
+def specs_of(case: Case, framework: str) -> dict[str, Any]:
+    """The case's parameters as declared for ``framework``: a :class:`Tensor` or a plain value each.
+
+    Raises :class:`UnusableInput` where a parameter that differs by framework says nothing of this one.
+    """
+    chosen: dict[str, Any] = {}
+    for key, value in case.parameters.items():
+        if isinstance(value, Each):
+            if framework not in value.values:
+                raise UnusableInput(f"{case.name}: parameter {key} says nothing of {framework}: give Each({framework}=…)")
+            value = value.values[framework]
+        chosen[key] = value
+    return chosen
+
+
+def parameters_of(case: Case, name: str, framework: str, seed: int) -> dict[str, Any]:
+    """The case's parameters for ``framework``, arrays drawn, other values as they are.
+
+    A parameter drawn for two frameworks by equal Tensors has equal numbers in both.
+    """
+    return {
+        key: draw(spec, seed=seed, case=name, name=key) if isinstance(spec, Tensor) else spec
+        for key, spec in specs_of(case, framework).items()
+    }
+
+
+def differing(case: Case) -> tuple[str, ...]:
+    """The names of the parameters that are not the same for every framework."""
+    return tuple(
+        key
+        for key, value in case.parameters.items()
+        if isinstance(value, Each) and len({repr(v) for v in value.values.values()}) > 1
+    )
+
+
+def forward_inputs(case: Case) -> Mapping[str, Tensor]:
+    """The inputs without the cotangent: what the forward model takes, in order."""
+    cotangent = case.gradient.cotangent if case.gradient else None
+    return {key: tensor for key, tensor in case.inputs.items() if key != cotangent}

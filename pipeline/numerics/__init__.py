@@ -1,0 +1,1 @@
+"""Bounds, the comparer, and the definitions that truths are written with."""

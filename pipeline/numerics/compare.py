@@ -1,0 +1,266 @@
+"""The comparer: two parties' outputs, and what is between them.
+
+It returns a record that says how many elements it compared, and why not more.  Names, count, shape and type come
+before values; nothing is broadcast and nothing is skipped; NaN equals only NaN and an infinity only itself; integers do
+not wrap; nothing compared is never agreement.  A difference is measured against what each element is allowed, which the
+caller derives; there is no tolerance here.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pipeline.data import Absent, Array, Outcome
+
+_SEVERITY: dict[str, int] = {"equal": 0, "rounding": 1, "missing": 2, "diverges": 3}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What lies between two sets of outputs; see :class:`pipeline.data.Diff` for the meaning of the fields."""
+
+    outcome: Outcome
+    compared: int = 0
+    max_abs: float | None = None
+    ratio: float | None = None
+    output: str | None = None
+    index: tuple[int, ...] | None = None
+    values: tuple[float, float] | None = None
+    differing: int = 0
+    nan_only: bool = False
+    problem: str | None = None
+    explanation: str | None = None
+
+
+def compare(
+    left: Mapping[str, Array | Absent],
+    right: Mapping[str, Array | Absent],
+    allowed: Mapping[str, Array | None],
+    *,
+    definition: bool = False,
+    zero_sign_open: bool = False,
+) -> Comparison:
+    """Compare outputs by name.
+
+    ``allowed`` gives each output's permitted distance, broadcastable to its shape; ``None`` (or no entry) says that no
+    bound is known, so that anything but equality stays undecided.  ``definition``: the left side is a definition in
+    float64 and is compared to a result of any float type.  ``zero_sign_open``: nothing specifies the sign of a zero
+    here, and -0 against +0 is equal with a note.
+    """
+    if set(left) != set(right):
+        lacking = sorted(set(left) ^ set(right))
+        side = "the right side" if lacking[0] in left else "the left side"
+        return Comparison("missing", problem=f"{side} has no output {', '.join(lacking)}", output=lacking[0])
+    parts = [
+        _one(name, left[name], right[name], allowed.get(name), definition, zero_sign_open) for name in sorted(left)
+    ]
+    compared = sum(part.compared for part in parts)
+    if not parts or (compared == 0 and all(part.outcome == "equal" for part in parts)):
+        return Comparison("missing", problem="nothing was compared: no output has an element")
+    worst = max(parts, key=lambda part: (_SEVERITY[part.outcome], _rank(part.ratio), _rank(part.max_abs)))
+    notes = [part.explanation for part in parts if part.explanation]
+    return replace(
+        worst,
+        compared=compared,
+        differing=sum(part.differing for part in parts),
+        nan_only=any(part.nan_only for part in parts)
+        and all(part.nan_only or part.outcome in ("equal", "rounding") for part in parts),
+        max_abs=max((part.max_abs for part in parts if part.max_abs is not None), default=None, key=_rank),
+        explanation=worst.explanation or (notes[0] if notes else None),
+    )
+
+
+def same_bits(left: Array, right: Array) -> bool:
+    """Whether two arrays are of one type and shape and hold the same values: same NaNs, same signs of zero."""
+    if left.dtype != right.dtype or left.shape != right.shape:
+        return False
+    if not _is_float(left):
+        return bool(np.array_equal(left, right))
+    a, b = _wide(left), _wide(right)
+    return bool(np.all(((a == b) & (np.signbit(a) == np.signbit(b))) | (np.isnan(a) & np.isnan(b))))
+
+
+def _rank(value: float | None) -> float:
+    if value is None:
+        return -1.0
+    return np.inf if np.isnan(value) else float(value)
+
+
+def _one(
+    name: str,
+    left: Array | Absent,
+    right: Array | Absent,
+    allowed: Array | None,
+    definition: bool,
+    zero_sign_open: bool,
+) -> Comparison:
+    if isinstance(left, Absent) or isinstance(right, Absent):
+        if isinstance(left, Absent) and isinstance(right, Absent):
+            return Comparison("equal", output=name)
+        side = "left" if isinstance(left, Absent) else "right"
+        return Comparison("diverges", output=name, problem=f"{name} is absent on the {side} side only")
+    if left.shape != right.shape:
+        seen = f"{name} has shape {_shape(left)} against {_shape(right)}"
+        return Comparison("diverges", output=name, problem=seen, explanation=_transposed(left, right, allowed))
+    kinds = _is_float(left), _is_float(right)
+    if left.dtype != right.dtype and not (definition and all(kinds)) and not (definition and not any(kinds)):
+        return Comparison("diverges", output=name, problem=f"{name} is {left.dtype} against {right.dtype}")
+    if left.size == 0:
+        return Comparison("equal", output=name)
+    if all(kinds):
+        return _floats(name, left, right, allowed, definition, zero_sign_open)
+    return _discrete(name, left, right)
+
+
+def _discrete(name: str, left: Array, right: Array) -> Comparison:
+    """Integers, booleans and text: equal or not; integer distances as unsigned, so that nothing wraps."""
+    apart = left != right
+    if not apart.any():
+        return Comparison("equal", left.size, max_abs=0.0, ratio=0.0, output=name)
+    if left.dtype.kind in "iub" and right.dtype.kind in "iub":
+        distance = _integer_distance(left, right)
+        worst = np.unravel_index(int(np.argmax(distance)), left.shape)
+        max_abs: float | None = float(distance[worst])
+        values: tuple[float, float] | None = (float(left[worst]), float(right[worst]))
+    else:
+        worst = np.unravel_index(int(np.argmax(apart)), left.shape)
+        max_abs, values = None, None
+    return Comparison(
+        "diverges",
+        left.size,
+        max_abs=max_abs,
+        ratio=np.inf,
+        output=name,
+        index=tuple(int(i) for i in worst),
+        values=values,
+        differing=int(apart.sum()),
+        explanation=_transposed(left, right, None),
+    )
+
+
+def _integer_distance(left: Array, right: Array) -> Array:
+    """|left - right| of integers of any two types; two's complement in uint64 is exact for every distance."""
+    larger = left > right
+    a, b = np.where(larger, left, right), np.where(larger, right, left)
+    return np.asarray(a.astype(np.uint64) - b.astype(np.uint64))
+
+
+def _floats(
+    name: str, left: Array, right: Array, allowed: Array | None, definition: bool, zero_sign_open: bool
+) -> Comparison:
+    a, b = _wide(left), _wide(right)
+    both_nan = np.isnan(a) & np.isnan(b)
+    equal = (a == b) | both_nan
+    zero_signs = (a == 0) & (b == 0) & (np.signbit(a) != np.signbit(b))
+    specials = ~equal & ~(np.isfinite(a) & np.isfinite(b))
+    with np.errstate(invalid="ignore", over="ignore"):
+        distance = np.where(equal, 0.0, np.abs(a - b))
+    distance = np.where(specials, np.inf, distance)
+    max_abs = float(distance.max())
+    bits = np.where(definition, _as_type(a, right), a)
+    same = ((bits == b) & (np.signbit(bits) == np.signbit(b))) | both_nan
+    if same.all():
+        return Comparison("equal", left.size, max_abs=max_abs, ratio=0.0, output=name)
+    note = None
+    if zero_signs.any():
+        tolerated = zero_sign_open or (allowed is not None and bool(np.all(_spread(allowed, a) > 0)))
+        note = f"{int(zero_signs.sum())} zeros differ in sign"
+        if not tolerated:
+            distance = np.where(zero_signs, np.finfo(np.float64).tiny, distance)
+        elif not (~equal).any():
+            return Comparison("equal", left.size, max_abs=0.0, ratio=0.0, output=name, explanation=note)
+    if allowed is None:
+        worst = np.unravel_index(int(np.argmax(distance)), a.shape)
+        outcome: Outcome = "diverges" if specials.any() else "missing"
+        problem = None if specials.any() else f"{name} is apart by {float(distance[worst]):.3g} and no bound is known for it"
+        return _apart(outcome, name, a, b, distance, worst, np.inf if specials.any() else None, max_abs, problem, note)
+    limit = _spread(allowed, a)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(distance == 0, 0.0, distance / limit)
+    ratio = np.where(np.isnan(ratio), np.inf, ratio)
+    worst = np.unravel_index(int(np.argmax(np.where(np.isinf(ratio), np.finfo(np.float64).max, ratio))), a.shape)
+    if np.isinf(ratio).any():  # the worst of several boundless elements is the one furthest apart
+        worst = np.unravel_index(int(np.argmax(np.where(np.isinf(ratio), distance, -1.0))), a.shape)
+    beyond = ratio > 1
+    if beyond.any():
+        note = _transposed(left, right, allowed) or note
+    part = _apart(
+        "diverges" if beyond.any() else "rounding", name, a, b, distance, worst, float(ratio[worst]), max_abs, None, note
+    )
+    nan_only = bool(np.all(np.isnan(a[beyond]) != np.isnan(b[beyond])))
+    return replace(part, differing=int(beyond.sum()), nan_only=nan_only) if beyond.any() else part
+
+
+def _apart(
+    outcome: Outcome,
+    name: str,
+    a: Array,
+    b: Array,
+    distance: Array,
+    worst: tuple[Any, ...],
+    ratio: float | None,
+    max_abs: float,
+    problem: str | None,
+    note: str | None,
+) -> Comparison:
+    return Comparison(
+        outcome,
+        a.size,
+        max_abs=max_abs,
+        ratio=ratio,
+        output=name,
+        index=tuple(int(i) for i in worst),
+        values=(float(a[worst]), float(b[worst])),
+        differing=int((distance > 0).sum()),
+        problem=problem,
+        explanation=note,
+    )
+
+
+def _is_float(array: Array) -> bool:
+    return bool(np.issubdtype(array.dtype, np.floating)) or array.dtype.name in ("bfloat16",) or "float8" in array.dtype.name
+
+
+def _wide(array: Array) -> Array:
+    """Float values in a type that holds them and their differences: longdouble for float64, else float64."""
+    return array.astype(np.longdouble if array.dtype == np.float64 else np.float64)
+
+
+def _as_type(values: Array, like: Array) -> Array:
+    with np.errstate(over="ignore"):
+        return _wide(values.astype(like.dtype))
+
+
+def _spread(allowed: Array, like: Array) -> Array:
+    """``allowed`` at ``like``'s shape; a bound of another shape than its result is a bug and raises."""
+    return np.broadcast_to(np.asarray(allowed), like.shape)
+
+
+def _shape(array: Array) -> str:
+    return f"({', '.join(map(str, array.shape))})"
+
+
+def _transposed(left: Array, right: Array, allowed: Array | None) -> str | None:
+    """The permutation under which the sides would agree, as an explanation; it never makes a pass."""
+    if left.ndim != right.ndim or not 2 <= left.ndim <= 5 or left.size < 2 or sorted(left.shape) != sorted(right.shape):
+        return None
+    limit = 0.0 if allowed is None or np.ndim(allowed) else float(allowed)
+    for axes in itertools.permutations(range(left.ndim)):
+        turned = np.transpose(right, axes)
+        if axes == tuple(range(left.ndim)) or turned.shape != left.shape:
+            continue
+        if _is_float(left):
+            if allowed is not None and np.ndim(allowed) and np.shape(allowed) == left.shape:
+                near = bool(np.all(np.abs(_wide(left) - _wide(turned)) <= allowed))
+            else:
+                near = bool(np.all((np.abs(_wide(left) - _wide(turned)) <= limit) | (left == turned)))
+        else:
+            near = bool(np.array_equal(left, turned))
+        if near:
+            return f"equals the other side transposed by {axes}"
+    return None

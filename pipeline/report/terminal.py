@@ -1,0 +1,591 @@
+"""The report for people: its first 40 lines answer the question, at 80 columns as at 140.
+
+Design note.  A report is a list of finished lines (:func:`lines`); printing them is the last step.  Wrapping is done
+here and not by the console, because a line that a terminal or a CI log folds could begin with foreign text.  Rows have
+a label in one narrow column and plain sentences beside it; a table whose columns do not fit becomes two lines a row.
+What agrees is counted, what parts is shown, always and in full: no edge that parts is ever summarised away.
+Foreign text passes :mod:`pipeline.report.text` and is never read as markup.  Colours are few styles of rich; whether
+they show is the console's decision (terminal, ``NO_COLOR``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from pipeline.data import STATUSES, Diff, ExpectationResult, Failure, Finding, GraphFacts, Pads, Report, Verdict
+from pipeline.report import Format
+from pipeline.report.files import write_text
+from pipeline.report.text import clip, prose, safe, wrap
+from pipeline.report.words import (
+    Sentence,
+    agreement,
+    blame_sentences,
+    compress,
+    count,
+    everyone,
+    exports,
+    figure,
+    names,
+    pair,
+    place,
+    tally,
+)
+
+Cell = str | Text
+Rows = Sequence[Sequence[Cell]]
+
+LABEL = 14  # two of indent, ten of label, two of gap
+DETAILED = 3  # up to so many cases are shown in full
+PADS_SHOWN = 8
+NAMED = 4
+
+STYLES = {
+    "expected": "green",
+    "unexpected": "bold red",
+    "stale": "bold yellow",
+    "undecided": "yellow",
+    "undeclared": "bold red",
+    "problem": "bold red",
+}
+_ASCII = str.maketrans({"·": "-", "…": "~", "×": "x"})
+
+
+def _cell(value: Cell) -> Text:
+    return value if isinstance(value, Text) else Text(value)
+
+
+def _pad(cell: Text, width: int, right: bool) -> Text:
+    gap = " " * max(width - cell_len(cell.plain), 0)
+    return Text(gap) + cell if right else cell + Text(gap)
+
+
+def columns(rows: Rows, right: Iterable[int] = (), gap: int = 2) -> list[Text]:
+    """Rows in aligned columns, the columns numbered in ``right`` flush right.  All rows have one length."""
+    if not rows:
+        return []
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(cell_len(cell.plain) for cell in column) for column in zip(*cells, strict=True)]
+    flush = set(right)
+    made = []
+    for row in cells:
+        line = Text(" " * gap).join(_pad(cell, widths[i], i in flush) for i, cell in enumerate(row))
+        line.rstrip()
+        made.append(line)
+    return made
+
+
+def _fits(made: Sequence[Text], width: int) -> bool:
+    return all(cell_len(line.plain) <= width for line in made)
+
+
+def _wrapped(text: str, width: int, style: str = "", hang: int = 0) -> list[Text]:
+    return [Text(line, style) for line in wrap(text, width, hang)]
+
+
+def _block(label: str, content: Sequence[Text], style: str | None = None) -> list[Text]:
+    """Lines beside a label."""
+    if not content:
+        return []
+    head = Text("  ") + Text(f"{label:<{LABEL - 4}}", STYLES.get(label, "dim") if style is None else style) + Text("  ")
+    made = [head + content[0], *(Text(" " * LABEL) + line for line in content[1:])]
+    for line in made:
+        line.rstrip()
+    return made
+
+
+def _more(items: Sequence[str], limit: int) -> str:
+    """At most ``limit`` items by name and the rest as a number."""
+    rest = len(items) - limit
+    return ", ".join(items[:limit]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def _sentence(sentence: Sentence) -> str:
+    where = f" ({sentence.where})" if sentence.where else ""
+    return f"{sentence.blame}: {sentence.says}{where}" if sentence.blame else sentence.says
+
+
+def _headline(verdict: Verdict, width: int) -> list[Text]:
+    undeclared, rest = blame_sentences(verdict)
+    head = (
+        Text(clip(safe(verdict.case), width - 16), "bold")
+        + Text("   ")
+        + Text(verdict.status, STYLES.get(verdict.status, ""))
+    )
+    if not undeclared and len(rest) == 1:
+        one = Text(f"   {_sentence(rest[0])}")
+        if cell_len(head.plain) + cell_len(one.plain) <= width:
+            return [head + one]
+    room = width - LABEL
+    made = [head]
+    for label, group in (("undeclared", undeclared), ("blame", rest)):
+        shown = [line for sentence in group for line in _wrapped(_sentence(sentence), room, hang=2)]
+        made += _block(label, shown)
+        if label == "undeclared":  # where every word may help
+            said = dict.fromkeys(detail for sentence in group for detail in sentence.details)
+            made += _block("", [line for detail in said for line in _wrapped(detail, room, "dim")])
+    return made
+
+
+def _agree(verdict: Verdict, width: int) -> list[Text]:
+    everybody = everyone(verdict)
+    groups = [
+        "{" + ", ".join(safe(name) for name in compress(group, everybody)) + "}" for group in verdict.evidence.groups
+    ]
+    if not groups:
+        return _block("agree", [Text("nobody: no two parties could be compared")])
+    joined = "  ".join(groups)
+    if len(joined) <= width - LABEL:
+        return _block("agree", [Text(joined)])
+    return _block("agree", [line for group in groups for line in _wrapped(group, width - LABEL, hang=1)])
+
+
+def _exports(verdict: Verdict, width: int) -> list[Text]:
+    parts = [f"{what}: {', '.join(map(safe, graphs))}" for what, graphs in exports(verdict).items()]
+    return _block("exports", _wrapped(" · ".join(parts), width - LABEL)) if parts else []
+
+
+def _findings(verdict: Verdict, width: int) -> list[Text]:
+    everybody = everyone(verdict)
+    shown: list[Text] = []
+    together: dict[Finding, list[str]] = {}
+    for finding in verdict.findings:
+        together.setdefault(replace(finding, party=""), []).append(finding.party)
+    for finding, parties in together.items():
+        line = Text(safe(finding.cause, 30), "bold") + Text(f", {'proved' if finding.proved else 'suspected'}")
+        nodes = _more([safe(node, 60) for node in finding.nodes], 3)
+        about = ", ".join(filter(None, (safe(finding.blame), names(parties, everybody), nodes)))
+        shown += [line + Text(f"   {clip(about, width - LABEL - cell_len(line.plain) - 3)}", "dim")]
+        shown += _wrapped(prose(finding.says), width - LABEL)
+        shown += _wrapped(f"change: {prose(finding.edit)}", width - LABEL, hang=8) if finding.edit else []
+    return _block("cause", shown)
+
+
+def _expectation(result: ExpectationResult) -> str:
+    edge = " | ".join(safe(end) for end in result.edge)
+    what = f"{safe(result.expected.blame)} at {edge}"
+    says = f" ({prose(result.says)})" if result.says else ""
+    when = f", when {safe(result.expected.when)}" if result.expected.when else ""
+    reason = prose(result.expected.reason)
+    return {
+        "met": f"{what}{when}: {reason}",
+        "stale": f"{what}{when} was declared and is no longer seen{says}; it was declared because: {reason}",
+        "undecided": f"{what}{when} could not be decided{says}; it was declared because: {reason}",
+    }.get(result.outcome, f"{what}{when} does not apply here{says}: {reason}")
+
+
+def _expectations(verdict: Verdict, width: int, among: Iterable[str]) -> list[Text]:
+    labels = {"met": "declared", "stale": "stale", "undecided": "undecided"}
+    made: list[Text] = []
+    for outcome in among:
+        results = [result for result in verdict.expectations if result.outcome == outcome]
+        texts = [line for result in results for line in _wrapped(_expectation(result), width - LABEL, hang=2)]
+        made += _block(labels.get(outcome, "other"), texts)
+    return made
+
+
+def _observed(edge: Diff) -> list[str]:
+    """at, left, right, max_abs, ratio, differ: the numbers of an edge as the columns of a table."""
+    left, right = pair(*edge.values) if edge.values is not None else ("", "")
+    differ = f"{edge.differing:,} of {edge.compared:,}" if edge.compared else "none compared"
+    return [place(edge), left, right, figure(edge.max_abs), figure(edge.ratio), differ]
+
+
+def _stacked(edge: Diff, width: int) -> list[Text]:
+    at, left, right, max_abs, ratio, differ = _observed(edge)
+    seen = []
+    if left:
+        seen.append(f"{at}: {left} against {right}" if at else f"{left} against {right}")
+    elif at:
+        seen.append(f"at {at}")
+    if edge.compared:
+        seen += [f"max_abs {max_abs}, ratio {ratio}", f"{differ} differ"]
+    else:
+        seen.append("nothing compared")
+    head = f"{safe(edge.left)} | {safe(edge.right)}   {safe(edge.isolates)}   {edge.outcome}"
+    return [
+        *_wrapped(head, width, hang=2),
+        *(Text("  ") + line for line in _wrapped("; ".join(seen), width - 2, hang=2)),
+    ]
+
+
+def _aside(edge: Diff, width: int) -> list[Text]:
+    said = [prose(text) for text in (edge.problem, edge.explanation) if text]
+    return [Text("  ") + line for text in said for line in _wrapped(text, width - 2, "dim")]
+
+
+def _edge_block(label: str, edges: Sequence[Diff], width: int) -> list[Text]:
+    """Edges with what was seen on them: a table beside the label or below it where it fits, else two lines an edge;
+    problems and explanations below each."""
+    if not edges:
+        return []
+    heads = ["edge", "isolates", "outcome", "at", "left", "right", "max_abs", "ratio", "differ"]
+    rows: list[list[Cell]] = [[Text(head, "dim") for head in heads]]
+    for edge in edges:
+        outcome = Text(edge.outcome, "" if edge.agrees else "bold")
+        rows.append([f"{safe(edge.left)} | {safe(edge.right)}", safe(edge.isolates), outcome, *_observed(edge)])
+    made = columns(rows, right=(4, 5, 6, 7, 8))
+    for indent in (LABEL, 4):
+        if _fits(made, width - indent):
+            shown = [made[0]]
+            for edge, line in zip(edges, made[1:], strict=True):
+                shown += [line, *_aside(edge, width - indent)]
+            beside = indent == LABEL
+            return (
+                _block(label, shown)
+                if beside
+                else [*_block(label, [Text()]), *(Text(" " * 4) + line for line in shown)]
+            )
+    room = width - LABEL
+    return _block(label, [line for edge in edges for line in (*_stacked(edge, room), *_aside(edge, room))])
+
+
+def _agreed(edges: Sequence[Diff], width: int) -> list[Text]:
+    """Edges that agree, one line each: how much was compared and how near the bound it came."""
+    rows: list[list[Cell]] = []
+    for edge in edges:
+        near = f", {figure(edge.ratio)} of its bound" if edge.outcome == "rounding" and edge.ratio is not None else ""
+        ends = f"{safe(edge.left)} | {safe(edge.right)}"
+        rows.append([ends, safe(edge.isolates), f"{edge.outcome}{near}", f"{edge.compared:,} compared"])
+    made = columns(rows, right=(3,))
+    if _fits(made, width - 4) and made:
+        return [*_block("agreed", [Text()]), *(Text(" " * 4) + line for line in made)]
+    texts = ["   ".join(str(cell) for cell in row) for row in rows]
+    return _block("agreed", [line for text in texts for line in _wrapped(text, width - LABEL, hang=2)])
+
+
+def _edges(verdict: Verdict, width: int, verbose: bool) -> list[Text]:
+    edges = verdict.evidence.edges
+    blamed = {blame.edge for blame in verdict.unexpected}
+    apart = sorted(
+        (edge for edge in edges if not edge.agrees and edge.outcome != "missing"),
+        key=lambda edge: (edge.left, edge.right) not in blamed,
+    )
+    made = _edge_block("parted", apart, width)
+    made += _block("edges", _wrapped(tally(edges), width - LABEL))
+    missing = [edge for edge in edges if edge.outcome == "missing"]
+    if verbose:
+        agreed = [edge for edge in edges if edge.agrees]
+        return made + _agreed(agreed, width) + _edge_block("missing", missing, width)
+    return made + _missing(verdict, missing, width)
+
+
+def _missing(verdict: Verdict, missing: Sequence[Diff], width: int) -> list[Text]:
+    """Missing edges that no failed party below explains; the others are its consequence."""
+    failed = {name for name, run in verdict.evidence.runs.items() if run.error is not None}
+    graphs = {name for name, model in verdict.evidence.models.items() if model.error is not None}
+
+    def explained(end: str) -> bool:
+        graph, runs, _ = end.partition(">")
+        return end in failed or (bool(runs) and graph in graphs)
+
+    unexplained = [edge for edge in missing if not explained(edge.left) and not explained(edge.right)]
+    texts = [
+        f"{safe(edge.left)} | {safe(edge.right)}: {prose(edge.problem) if edge.problem else 'no value on one side'}"
+        for edge in unexplained
+    ]
+    return _block("missing", [line for text in texts for line in _wrapped(text, width - LABEL, hang=2)])
+
+
+def _failures(verdict: Verdict, width: int, verbose: bool) -> list[Text]:
+    """Who has no answer and why, those of one reason together; a graph that was not exported stands as its name."""
+    evidence = verdict.evidence
+    together: dict[Failure, list[str]] = {}
+    exports: dict[Failure, list[str]] = {}
+    for graph, model in evidence.models.items():
+        if model.error is not None:
+            exports.setdefault(model.error, []).append(graph)
+    for name, run in evidence.runs.items():
+        if run.error is not None:
+            together.setdefault(run.error, []).append(name)
+    everybody = everyone(verdict)
+    limit = 4000 if verbose else 300
+    shown: list[Text] = []
+    for failure in dict.fromkeys([*exports, *together]):
+        who = [f"export of {safe(graph)}" for graph in exports.get(failure, ())]
+        if failure in together:
+            who.append(names(together[failure], everybody))
+        at = " ".join(safe(part, 60) for part in (failure.op, failure.node) if part)
+        head = f"{', '.join(who)}: {safe(failure.kind)}{f' at {at}' if at else ''}"
+        shown += _wrapped(head, width - LABEL, hang=2)
+        shown += [Text("  ") + line for line in _wrapped(prose(failure.says, limit), width - LABEL - 2, "dim")]
+    return _block("no answer", shown)
+
+
+def _axes(pads: tuple[int, ...] | None) -> str:
+    return "?" if pads is None else " ".join(str(int(pad)) for pad in pads) or "-"
+
+
+def _shape_of_padding(pads: Pads) -> str:
+    if pads.begin is None or pads.end is None or pads.symmetric is None:
+        return "unknown"
+    if pads.symmetric:
+        return "symmetric" if any(pads.begin) or any(pads.end) else "none"
+    return "asymmetric"
+
+
+def _pad_rows(facts: GraphFacts, name: int = 20) -> list[tuple[str, ...]]:
+    """The kinds of padding in a graph, each with the node it is at (or how many) and its effect."""
+    kinds: dict[tuple[str, ...], list[str]] = {}
+    for pads in facts.pads:
+        auto = "" if pads.auto_pad in ("NOTSET", "") else f"auto_pad {safe(pads.auto_pad, 20)}"
+        effect = ", ".join(filter(None, (_shape_of_padding(pads), auto, prose(pads.note, 80))))
+        kind = (safe(pads.op, 30), f"before {_axes(pads.begin)}", f"after {_axes(pads.end)}", effect)
+        kinds.setdefault(kind, []).append(pads.node)
+    return [
+        (f"{len(nodes):,} × {kind[0]}" if len(nodes) > 1 else kind[0], clip(safe(nodes[0]), name), *kind[1:])
+        for kind, nodes in kinds.items()
+    ]
+
+
+def _padding(graphs: Mapping[str, GraphFacts], width: int, verbose: bool) -> list[Text]:
+    """Effective pads per graph, graphs that share them together; the nodes' names only where there is room."""
+    together: dict[tuple[tuple[str, ...], ...], list[str]] = {}
+    for graph, facts in graphs.items():
+        rows = tuple((kind, *effect) for kind, _, *effect in _pad_rows(facts))
+        if rows:
+            together.setdefault(rows, []).append(graph)
+    if not together:
+        return []
+    table: list[list[Cell]] = []
+    stacked: list[Text] = []
+    for rows, sharing in together.items():
+        shown = rows if verbose else rows[:PADS_SHOWN]
+        label = ", ".join(safe(graph) for graph in sharing)
+        if len(rows) > len(shown):
+            shown = (*shown, (f"and {len(rows) - len(shown):,} kinds more", "", "", ""))
+        table += [["" if i else label, *row] for i, row in enumerate(shown)]
+        stacked += _wrapped(label, width - LABEL)
+        narrow = columns([list(row) for row in shown])
+        if not _fits(narrow, width - LABEL - 2):
+            narrow = [line for row in shown for line in _wrapped("  ".join(row), width - LABEL - 2, hang=2)]
+        stacked += [Text("  ") + line for line in narrow]
+    made = columns(table)
+    return _block("pads", made if _fits(made, width - LABEL) else stacked)
+
+
+def _transposes(graphs: Mapping[str, GraphFacts], width: int) -> list[Text]:
+    together: dict[str, list[str]] = {}
+    for graph, facts in graphs.items():
+        kinds = Counter(
+            safe(step.kind, 40) if step.kind != "other" else f"by ({', '.join(str(int(axis)) for axis in step.perm)})"
+            for step in facts.transposes
+        )
+        listed = [kind if times == 1 else f"{times:,} × {kind}" for kind, times in kinds.items()]
+        said = f"{len(facts.transposes):,} ({_more(listed, NAMED)})" if listed else "none"
+        together.setdefault(said, []).append(safe(graph))
+    if not together:
+        return []
+    parts = [
+        f"{', '.join(sharing)}: {said}" for said, sharing in sorted(together.items(), key=lambda it: it[0] == "none")
+    ]
+    return _block("transposes", _wrapped(" · ".join(parts), width - LABEL))
+
+
+def _notes(verdict: Verdict, width: int) -> list[Text]:
+    evidence = verdict.evidence
+    said = [f"{safe(name)}: {prose(note)}" for name, run in evidence.runs.items() for note in run.notes]
+    said += [
+        f"{safe(name)}: does not agree with itself" for name, run in evidence.runs.items() if not run.deterministic
+    ]
+    said += [f"graph {safe(name)}: {prose(note)}" for name, model in evidence.models.items() for note in model.notes]
+    said += [f"graph {safe(name)}: {prose(note)}" for name, facts in evidence.graphs.items() for note in facts.notes]
+    return _block("notes", [line for text in said for line in _wrapped(text, width - LABEL, hang=2)])
+
+
+def case_lines(verdict: Verdict, width: int, verbose: bool = False) -> list[Text]:
+    """One case in full, what decides first: blame, agreement, cause, the edges that part; then failures, graphs."""
+    room = width - LABEL
+    graphs = verdict.evidence.graphs
+    problems = [line for problem in verdict.problems for line in _wrapped(prose(problem), room, hang=2)]
+    made = _headline(verdict, width)
+    made += _block("problem", problems)
+    made += _expectations(verdict, width, ("stale", "undecided"))
+    made += _agree(verdict, width)
+    made += _exports(verdict, width)
+    made += _findings(verdict, width)
+    made += _expectations(verdict, width, ("met", *(("not applicable",) if verbose else ())))
+    made += _edges(verdict, width, verbose)
+    made += _failures(verdict, width, verbose)
+    made += _padding(graphs, width, verbose)
+    made += _transposes(graphs, width)
+    made += _block("note", _wrapped(prose(verdict.note), room)) if verdict.note else []
+    return made + (_notes(verdict, width) if verbose else [])
+
+
+def _urgency(verdict: Verdict) -> int:
+    order = ("unexpected", "stale", "undecided", "expected")
+    return order.index(verdict.status) if verdict.status in order else 0
+
+
+def _short(verdict: Verdict) -> tuple[str, str]:
+    """The blame and who parted, for one row: what was not declared first."""
+    undeclared, rest = blame_sentences(verdict)
+    stale = [result for result in verdict.expectations if result.outcome == "stale"]
+    if stale and not undeclared:
+        gone = stale[0]
+        return safe(rest[0].blame), f"{safe(gone.expected.blame)} no longer seen at {' | '.join(map(safe, gone.edge))}"
+    if not any(sentence.who for sentence in (*undeclared, *rest)):
+        word, says = agreement(verdict)
+        said = prose(verdict.problems[0]) if verdict.problems else ""
+        return word, said or (says if word == "undecided" else "")
+    every = [*undeclared, *rest]
+    blames = ", ".join(dict.fromkeys(sentence.blame for sentence in every))
+    return blames, "; ".join(dict.fromkeys(sentence.who for sentence in every if sentence.who))
+
+
+def _table(verdicts: Sequence[Verdict], width: int) -> list[Text]:
+    """One row a case.  The case and the status are whole; the blame and who parted share what is left."""
+    shorts = [_short(verdict) for verdict in verdicts]
+    cases = [clip(safe(verdict.case), min(48, width - 40)) for verdict in verdicts]
+    used = max(len(case) for case in cases) + max(len(verdict.status) for verdict in verdicts) + 6
+    room = max(width - used, 24)
+    blame_width = min(max(len(blame) for blame, _ in shorts), max(room * 2 // 3, 13))
+    rows: list[list[Cell]] = []
+    for verdict, case, (blame, who) in zip(verdicts, cases, shorts, strict=True):
+        status = Text(verdict.status, STYLES.get(verdict.status, ""))
+        said = blame if len(blame) <= blame_width else blame[: blame_width - 1] + "…"
+        left = room - blame_width
+        rows.append([case, status, said, Text(who if len(who) <= left else who[: max(left - 1, 0)] + "…", "dim")])
+    return columns(rows)
+
+
+def _statuses(verdicts: Sequence[Verdict]) -> Text:
+    counts: Counter[str] = Counter(verdict.status for verdict in verdicts)
+    line = Text(f"{count(len(verdicts), 'case')}: ")
+    for i, status in enumerate(STATUSES):
+        line += Text(" · " if i else "") + Text(
+            f"{counts[status]:,} {status}", STYLES[status] if counts[status] else "dim"
+        )
+    return line if verdicts else Text("0 cases: nothing was checked", "bold red")
+
+
+def _undeclared(verdicts: Sequence[Verdict], width: int) -> list[Text]:
+    """Every blame that nobody declared, with the cases it is in: the answer of a run that fails, in a few lines."""
+    where: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        for blamed in verdict.unexpected:
+            where.setdefault(safe(blamed.blame), []).append(clip(safe(verdict.case), 48))
+    said = [f"{blame}: {_more(list(dict.fromkeys(cases)), NAMED)}" for blame, cases in where.items()]
+    return _block("undeclared", [line for text in said for line in _wrapped(text, width - LABEL, hang=2)])
+
+
+def _footer(report: Report, width: int) -> list[Text]:
+    seconds = f"{report.seconds:.0f} s" if report.seconds >= 10 else f"{report.seconds:.1f} s"
+    last = _statuses(report.verdicts) + Text(f"  ({seconds})", "dim")
+    if report.exit_status:
+        last += Text(f"  exit status {report.exit_status}", "bold red")
+    versions = [f"{safe(name)} {safe(version) if version else 'absent'}" for name, version in report.versions.items()]
+    about = [*versions, f"seed {report.seed}", *([f"artefacts in {safe(report.out)}"] if report.out else [])]
+    return [*_wrapped(" · ".join(about), width, "dim", hang=2), last]
+
+
+def lines(report: Report, width: int = 100, verbose: bool = False) -> list[Text]:
+    """The whole report as finished lines for a terminal ``width`` columns wide."""
+    width = max(width, 60)
+    verdicts = sorted(report.verdicts, key=_urgency)
+    made: list[Text] = []
+    for notice in report.notices:
+        made += [Text("notice  ", "yellow") + line for line in _wrapped(prose(notice), width - 8)]
+    detailed = verdicts if verbose or len(verdicts) <= DETAILED else [v for v in verdicts if v.status != "expected"]
+    if len(verdicts) > 1:
+        made += [_statuses(verdicts), *_undeclared(verdicts, width), Text(), *_table(verdicts, width), Text()]
+    elif made and verdicts:
+        made.append(Text())
+    for verdict in detailed:
+        made += [*case_lines(verdict, width, verbose), Text()]
+    return made + _footer(report, width)
+
+
+def _ascii(line: str) -> str:
+    return line.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
+
+
+def emit(made: Iterable[Text], console: Console) -> None:
+    """Print finished lines as they are; a console that cannot write UTF-8 gets them in ASCII, without styles."""
+    plain = not console.encoding.lower().replace("-", "").startswith("utf")
+    for line in made:
+        console.print(Text(_ascii(line.plain)) if plain else line, soft_wrap=True, highlight=False)
+
+
+def render(report: Report, console: Console, verbose: bool = False) -> None:
+    """Print the report of a run of ``verify``; ``verbose`` lists every edge, note and message."""
+    emit(lines(report, console.width, verbose), console)
+
+
+def _counted(ops: Mapping[str, int]) -> str:
+    ordered = sorted(ops.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{safe(op, 24)} {number:,}" for op, number in ordered]
+    return f"{count(sum(ops.values()), 'node')}: {_more(named, 16)}" if ops else "no nodes"
+
+
+def inspect_lines(facts: GraphFacts, width: int = 100) -> list[Text]:
+    """What a graph holds, on one screen: its border, its operators, its effective pads, its transposes."""
+    width = max(width, 60)
+    room = width - LABEL
+    opset = "no opset" if facts.opset is None else f"opset {facts.opset}"
+    producer = f"   producer {safe(facts.producer, 60)}" if facts.producer else ""
+    about = f"   {opset}{producer}"
+    made = [Text(clip(safe(facts.file), max(width - len(about), 24)), "bold") + Text(about)]
+    for label, values in (("inputs", facts.inputs), ("outputs", facts.outputs)):
+        listed = [f"{safe(name, 40)} {safe(kind, 60)}" for name, kind in values.items()]
+        made += _block(label, _wrapped(_more(listed, 6) if listed else "none", room))
+    weights = f"{count(facts.initializers, 'initializer')} with {count(facts.parameters, 'parameter')}"
+    made += _block("holds", _wrapped(_counted(facts.ops), room, hang=2) + _wrapped(weights, room))
+    rows = _pad_rows(facts, width - 60)
+    shown: list[list[Cell]] = [list(row) for row in rows[: 2 * PADS_SHOWN]]
+    if len(rows) > len(shown):
+        shown.append([f"and {len(rows) - len(shown):,} kinds more", "", "", "", ""])
+    pads = columns(shown)
+    if not _fits(pads, room):
+        pads = [line for row in shown for line in _wrapped("  ".join(map(str, row)), room, hang=2)]
+    made += _block("pads", pads)
+    steps: list[list[Cell]] = [
+        [clip(safe(step.node), 40), f"({', '.join(str(int(axis)) for axis in step.perm)})", safe(step.kind, 40)]
+        for step in facts.transposes[:PADS_SHOWN]
+    ]
+    if len(facts.transposes) > len(steps):
+        steps.append([f"and {len(facts.transposes) - len(steps):,} more", "", ""])
+    made += _block("transposes", columns(steps) if steps else [Text("none")])
+    return made + _block("notes", [line for note in facts.notes for line in _wrapped(prose(note), room, hang=2)])
+
+
+def render_inspect(facts: GraphFacts, console: Console) -> None:
+    """Print what a graph holds."""
+    emit(inspect_lines(facts, console.width), console)
+
+
+def _row(case: Any) -> tuple[str, str, str]:
+    name, frameworks, note = (
+        (case["name"], case["frameworks"], case.get("note", "")) if isinstance(case, Mapping) else case
+    )
+    engines = frameworks if isinstance(frameworks, str) else ", ".join(frameworks)
+    return safe(name), safe(engines), prose(note)
+
+
+def render_list(cases: Sequence[Any], console: Console) -> None:
+    """Print the catalogue, one line a case: ``(name, frameworks, note)`` or a mapping with these keys.
+
+    On a terminal notes are cut to its width; elsewhere lines are whole, for ``grep`` and ``cut``.
+    """
+    rows: list[list[Cell]] = [[name, Text(engines, "dim"), note] for name, engines, note in map(_row, cases)]
+    made = columns(rows)
+    if console.is_terminal:
+        for line in made:
+            line.truncate(console.width, overflow="ellipsis")
+    emit(made, console)
+
+
+def write_report(report: Report, path: str | Path) -> None:
+    """Write the report as it would be printed, 100 columns wide and without colour."""
+    write_text("".join(line.plain + "\n" for line in lines(report)), path)
+
+
+FORMAT = Format("text", "the report as the terminal shows it, without colour", write_report)

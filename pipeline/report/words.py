@@ -1,0 +1,216 @@
+"""The vocabulary in sentences: what a blame means, which parties a glob stands for, how numbers are written.
+
+Design note.  Every format says the same thing in the same words, so the words are here once.  A glob such as
+``torch>*`` is written only where all that it could stand for is meant; float64 parties have globs of their own
+(``torch>*@64``), so that ``*`` never reaches across a change of precision.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.data import Blamed, Diff, Party, UnusableInput, Verdict
+from pipeline.report.text import prose, safe
+
+BLAME_WORDS: Mapping[str, str] = {
+    "agree": "every path gives the same answer",
+    "conditioning": "every step is inside its bound, the model amplifies rounding between {left} and {right}",
+    "crashed": "killed, hung or out of memory: {who}",
+    "export": "the graph of {who} means something else than the model",
+    "export-failed": "no valid graph came out of {who}",
+    "kernel": "the runtime's kernel departs in {who}",
+    "native": "the native kernel of {who} departs from the definition",
+    "nondeterministic": "no agreement with itself: {who}",
+    "optimizer": "the runtime's graph optimizer changes the answer of {who}",
+    "parameters": "{left} and {right} mean the same but hold different weights or settings",
+    "reference": "the reference evaluator is the odd one out in {who}",
+    "semantics": "{left} and {right} mean different things",
+    "unspecified": "the specification leaves this open, {left} and {right} answer differently",
+    "unsupported": "a valid graph, but not implemented by {who}",
+}
+NOTHING_COMPARED = "nothing was compared"
+PARTLY = "every path that answered gives the same answer"
+
+# What the blame is about: the two ends of an edge, or the party whose step it is.
+_BETWEEN = frozenset(blame for blame, words in BLAME_WORDS.items() if "{left}" in words)
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One blame as a sentence; ``who`` is its subject in short, ``where`` the operator and the nodes."""
+
+    blame: str
+    says: str
+    who: str
+    where: str = ""
+    details: tuple[str, ...] = ()
+
+
+def _parsed(name: str) -> Party | None:
+    try:
+        party = Party.parse(name)
+    except UnusableInput:
+        return None
+    return party if party.runtime else None
+
+
+def compress(parties: Iterable[str], everyone: Iterable[str]) -> list[str]:
+    """Party names with globs where they lose nothing, in the given order.
+
+    ``torch>*`` stands for every float32 runtime of that graph among ``everyone``, ``torch*>*`` for those of every graph
+    of torch, ``…>*@64`` for the float64 ones.  A glob is used only where all of them are in ``parties`` and it stands
+    for at least two; ``torch*>*`` only where there are at least two graphs.
+    """
+    names = list(dict.fromkeys(parties))
+    members = set(names)
+    running = {name: party for name in dict.fromkeys([*names, *everyone]) if (party := _parsed(name)) is not None}
+    globs: dict[str, str] = {}
+    for name in names:
+        if name not in running or name in globs:
+            continue
+        party = running[name]
+        siblings = {n: p for n, p in running.items() if p.framework == party.framework and p.double == party.double}
+        suffix = "@64" if party.double else ""
+        graphs = {p.graph for p in siblings.values()}
+        if party.framework and len(graphs) > 1 and members.issuperset(siblings):
+            globs.update(dict.fromkeys(siblings, f"{party.framework}*>*{suffix}"))
+            continue
+        runtimes = [n for n, p in siblings.items() if p.graph == party.graph]
+        if len(runtimes) > 1 and members.issuperset(runtimes):
+            globs.update(dict.fromkeys(runtimes, f"{party.graph}>*{suffix}"))
+    return list(dict.fromkeys(globs.get(name, name) for name in names))
+
+
+def everyone(verdict: Verdict) -> list[str]:
+    """Every party that was planned for a case, whether or not it answered."""
+    evidence = verdict.evidence
+    ends = [end for edge in evidence.edges for end in (edge.left, edge.right)]
+    return list(dict.fromkeys([*evidence.runs, *ends, *(name for group in evidence.groups for name in group)]))
+
+
+def names(parties: Iterable[str], of: Iterable[str]) -> str:
+    """Party names compressed and joined by commas, safe to print."""
+    return ", ".join(safe(name) for name in compress(parties, of))
+
+
+def sentences(blames: Sequence[Blamed], of: Iterable[str]) -> list[Sentence]:
+    """Blames as sentences: those of one blame and one operator (and, where it is about an edge, one edge) together."""
+    universe = list(of)
+    together: dict[tuple[object, ...], list[Blamed]] = {}
+    for blamed in blames:
+        about = blamed.edge if blamed.blame in _BETWEEN else None
+        together.setdefault((blamed.blame, blamed.op, about), []).append(blamed)
+    found = []
+    for (blame, op, _), members in together.items():
+        left, right = (safe(end) for end in members[0].edge)
+        who = names((blamed.party for blamed in members), universe)
+        words = BLAME_WORDS.get(str(blame), "parts: {who}").format(left=left, right=right, who=who)
+        nodes = list(dict.fromkeys(node for blamed in members for node in blamed.nodes))
+        shown = [safe(node, 60) for node in nodes[:3]] + ([f"{len(nodes) - 3} more"] if len(nodes) > 3 else [])
+        noun = "node" if len(nodes) == 1 else "nodes"
+        where = ", ".join(filter(None, (safe(op, 60) if op else "", f"{noun} {', '.join(shown)}" if shown else "")))
+        details = tuple(dict.fromkeys(prose(blamed.says) for blamed in members if blamed.says))
+        subject = f"{left} | {right}" if blame in _BETWEEN else who
+        found.append(Sentence(safe(blame), words, subject, where, details))
+    return found
+
+
+def blame_sentences(verdict: Verdict) -> tuple[list[Sentence], list[Sentence]]:
+    """The sentences of what was not declared, and of the rest; where nobody is blamed, what that means here."""
+    of = everyone(verdict)
+    undeclared = sentences(verdict.unexpected, of)
+    others = [blamed for blamed in verdict.evidence.blames if blamed not in verdict.unexpected]
+    rest = sentences(others, of)
+    said = {sentence.blame for sentence in (*undeclared, *rest)}
+    for blame in verdict.blame:
+        if blame not in said and blame != "agree":
+            rest.append(Sentence(safe(blame), BLAME_WORDS.get(blame, "").format(left="?", right="?", who="?"), ""))
+    if not undeclared and not rest:
+        rest.append(Sentence(*agreement(verdict), who=""))
+    return undeclared, rest
+
+
+def agreement(verdict: Verdict) -> tuple[str, str]:
+    """The word and the sentence where nobody is blamed: agreement is claimed only for what was compared."""
+    edges = verdict.evidence.edges
+    if not any(edge.compared for edge in edges):
+        return "", NOTHING_COMPARED
+    if any(not edge.agrees for edge in edges) or any(run.error for run in verdict.evidence.runs.values()):
+        return "agree", PARTLY
+    return "agree", BLAME_WORDS["agree"]
+
+
+def exports(verdict: Verdict) -> Mapping[str, list[str]]:
+    """The planned graphs by what became of them, as the blames and edges say it: ``failed``, ``departs``, ``faithful``
+    (not blamed, and an edge from its framework's native run to it agrees), ``not compared`` (neither)."""
+    evidence = verdict.evidence
+    parted = set()
+    for blamed in evidence.blames:
+        if blamed.blame in ("export", "export-failed"):
+            parted |= {blamed.party.split(">", 1)[0], *(end.split(">", 1)[0] for end in blamed.edge if ">" in end)}
+    agreed = set()
+    for edge in evidence.edges:
+        left, right = edge.left.removesuffix("@64"), _parsed(edge.right)
+        if edge.agrees and edge.compared and right is not None and right.framework == left:
+            agreed.add(right.graph)
+    found: dict[str, list[str]] = {"failed": [], "departs": [], "faithful": [], "not compared": []}
+    for graph in dict.fromkeys([*evidence.models, *evidence.graphs]):
+        model = evidence.models.get(graph)
+        if model is not None and model.error is not None:
+            found["failed"].append(graph)
+        elif graph in parted:
+            found["departs"].append(graph)
+        else:
+            found["faithful" if graph in agreed else "not compared"].append(graph)
+    return {what: graphs for what, graphs in found.items() if graphs}
+
+
+def count(number: int, noun: str) -> str:
+    """``1 edge``, ``26 edges``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def tally(edges: Sequence[Diff]) -> str:
+    """All edges in one line: ``26 edges compared: 22 equal, 3 rounding (worst 0.31 of its bound), 1 diverges``."""
+    if not any(edge.compared or edge.outcome == "diverges" for edge in edges):
+        return f"{NOTHING_COMPARED} on {count(len(edges), 'edge')}"
+    outcomes = Counter(edge.outcome for edge in edges)
+    missing = outcomes.pop("missing", 0)
+    parts = []
+    for outcome in ("equal", "rounding", "diverges", "nondeterministic"):
+        if outcomes[outcome]:
+            parts.append(f"{outcomes[outcome]:,} {outcome}")
+            ratios = [edge.ratio for edge in edges if edge.outcome == "rounding" and edge.ratio is not None]
+            if outcome == "rounding" and ratios:
+                parts[-1] += f" (worst {figure(max(ratios))} of its bound)"
+    line = f"{count(sum(outcomes.values()), 'edge')} compared" + (f": {', '.join(parts)}" if parts else "")
+    if missing:
+        line += f"; {missing:,} missing"
+    empty = sum(edge.agrees and edge.compared == 0 for edge in edges)
+    return line + (f"; {empty:,} with nothing in it to compare" if empty else "")
+
+
+def figure(value: float | None) -> str:
+    """A number for reading: four significant digits."""
+    return "-" if value is None else f"{value:.4g}"
+
+
+def pair(left: float, right: float) -> tuple[str, str]:
+    """Two numbers with as many digits as it takes to tell them apart (at least six, at most all)."""
+    for digits in range(6, 18):
+        texts = f"{left:.{digits}g}", f"{right:.{digits}g}"
+        if texts[0] != texts[1]:
+            return texts
+    same = repr(float(left)), repr(float(right))
+    return same if math.isfinite(left) else (str(left), str(right))
+
+
+def place(edge: Diff) -> str:
+    """Where an edge is worst: ``y[0,1,2,0]``, in the case's axes."""
+    output = safe(edge.output, 40) if edge.output else ""
+    if edge.index is None:
+        return output
+    return f"{output}[{','.join(str(int(axis)) for axis in edge.index)}]"

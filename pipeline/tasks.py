@@ -1,0 +1,485 @@
+"""What worker processes do: the functions that the supervisor sends them, and nothing else.
+
+Each takes and returns records.  A task is a batch of items of one engine (native in both precisions, the exporters, the
+runtimes of one graph); an engine's refusal of an item is that item's value.  If the process dies in the middle, the
+supervisor sends the items again one by one, so a death costs the item that caused it and no other.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from pipeline import catalogue, inputs, layout
+from pipeline.data import (
+    Absent,
+    Array,
+    ArrayFile,
+    Bound,
+    Case,
+    CaseRef,
+    Evidence,
+    Failure,
+    Finding,
+    GraphFacts,
+    InvalidGraph,
+    Model,
+    Party,
+    Rounded,
+    Run,
+    Tensor,
+    Unsupported,
+    UnusableInput,
+)
+from pipeline.frameworks import adapter
+from pipeline.frameworks._structure import BuilderError
+from pipeline.numerics.compare import same_bits
+from pipeline.runtimes import runtimes
+
+CHECK = "check"
+JITTERS = 16  # sign patterns; the chance that all of 16 miss an element's sensitivity by a factor of 2 is under 1e-6
+
+
+@cache
+def warm(framework: str) -> Failure | None:
+    """Import a framework once per process; an import that fails is a value of everything asked of it."""
+    try:
+        adapter(framework).warm()
+    except Exception as error:  # a broken installation raises anything
+        return Failure("refused", f"importing {framework} raised {type(error).__name__}: {_one_line(error)}")
+    return None
+
+
+def run_native(ref: CaseRef, framework: str, doubles: Sequence[bool], seed: int, folder: Path) -> list[Run]:
+    """The case natively, in the case's own precision and (``True`` in ``doubles``) in float64, twice each."""
+    engine = adapter(framework)
+    failure = warm(framework)
+    runs = []
+    for double in doubles:
+        party = Party(framework, double=double)
+        if failure:
+            runs.append(Run(party, error=failure))
+            continue
+
+        def once(double: bool = double) -> Mapping[str, Any]:
+            case, values = _values(ref, framework, seed)
+            return engine.native(case, values, double=double, seed=seed)
+
+        runs.append(_native_run(party, catalogue.load(ref), engine.layouts, once, folder))
+    return runs
+
+
+def derive_bounds(
+    ref: CaseRef, framework: str, roundings: int | None, double: Run, seed: int, folder: Path
+) -> Run:
+    """A definition for a case without one: the framework in float64, with a bound derived by perturbation.
+
+    Every float input and weight is moved by one unit roundoff of float32 with random signs, :data:`JITTERS` times.  The
+    largest response, over u, is the scale to which k roundings along the longest path of the exported graph are applied:
+    a rounding in a node acts like a rounding of what the node consumed (mixed forward-backward error, Higham 1.5).
+    """
+    party = Party("truth", meaning=framework)
+    failure = warm(framework)
+    if failure or double.outputs is None:
+        return Run(party, error=failure or double.error, derived=framework)
+    engine = adapter(framework)
+    case, values = _values(ref, framework, seed)
+    try:
+        moved = [
+            _in_case_axes(case, framework, engine.layouts, engine.native(case, values, double=True, seed=seed, jitter=j))
+            for j in range(JITTERS)
+        ]
+    except Exception as error:  # whatever the framework raises
+        return Run(party, error=Failure("refused", f"perturbation: {_one_line(error)}"), derived=framework)
+    bounds: dict[str, Bound] = {}
+    for name, value in double.outputs.items():
+        if isinstance(value, Absent) or np.dtype(value.dtype).kind != "f" or roundings is None:
+            continue
+        centre = value.load()
+        with np.errstate(invalid="ignore"):
+            response = np.max([np.abs(np.nan_to_num(m[name] - centre)) for m in moved], axis=0)
+        scale = _save(folder, party, f"{name}.scale", response * 2.0**24, value.axes)
+        bounds[name] = Bound(scale=scale, roundings=roundings)
+    how = (
+        f"scale from {JITTERS} perturbations, k = {roundings} roundings on the graph's longest path"
+        if roundings is not None
+        else "no bound: the graph has operators whose roundings nobody counted"
+    )
+    return Run(party, outputs=double.outputs, bounds=bounds, derived=f"{framework} itself in float64; {how}")
+
+
+def export(ref: CaseRef, framework: str, exporters: Sequence[str], seed: int, folder: Path) -> list[Model]:
+    """The case through each of the framework's ``exporters``."""
+    engine = adapter(framework)
+    graphs = [Party(framework, exporter).graph for exporter in exporters]
+    failure = warm(framework)
+    if failure is None:
+        try:
+            case, values = _values(ref, framework, seed)
+            return list(engine.export(case, values, exporters, folder, seed=seed))
+        except (BuilderError, UnusableInput) as error:
+            failure = Failure("builder", str(error))
+    return [Model(graph, error=failure) for graph in graphs]
+
+
+def run_truth(ref: CaseRef, seed: int, folder: Path) -> list[Run]:
+    """The case's definition, per meaning and per set of parameters where these differ.
+
+    The parties walk from one framework to the other one change at a time: what torch means with torch's parameters,
+    what torch means with TensorFlow's parameters, what TensorFlow means with its own.
+    """
+    case = catalogue.load(ref)
+    if case.truth is None:
+        return []
+    frameworks = sorted(case.builders)
+    several = isinstance(case.truth, Mapping)
+    if not several and not inputs.differing(case):
+        plan = [(Party("truth"), frameworks[0], frameworks[0])]
+    else:
+        plan = [(Party("truth", meaning=f), f, f) for f in frameworks]
+        if several and inputs.differing(case):
+            first, *others = reversed(frameworks)
+            plan += [(Party("truth", meaning=first, parameters=other), first, other) for other in others]
+    return [_truth_run(case, ref, party, meaning, given, seed, folder) for party, meaning, given in plan]
+
+
+def run_graph(ref: CaseRef, model: Model, items: Sequence[str], sources: Sequence[Path], seed: int, folder: Path) -> list[Run]:
+    """One graph in each of ``items``: names of runtimes, ``reference@64``, or :data:`CHECK`, the onnx checker.
+
+    ``sources`` are files of arrays or models whose constants this graph's may be copies of; a constant that is none of
+    them was computed by the exporter in its own precision.  Without sources the graph is a source itself.
+    """
+    case = catalogue.load(ref)
+    framework, _, exporter = model.graph.partition(":")
+    assert model.file is not None
+    drawn = inputs.inputs_of(case, ref.name, seed)
+    feeds = {
+        graph_name: layout.permute(drawn[name], case.inputs[name].axes, model.axes.get(name, case.inputs[name].axes))
+        for name, graph_name in model.inputs.items()
+    }
+    runs = []
+    for item in items:
+        name, double = item.removesuffix("@64"), item.endswith("@64")
+        party = Party(framework, exporter, name, double)
+        started = time.perf_counter()
+        try:
+            if item == CHECK:
+                _check(model.file)
+                runs.append(Run(party, outputs={}))
+                continue
+            runs.append(
+                _double_run(party, case, model, feeds, sources, folder)
+                if double
+                else _graph_run(party, case, model, model.file, feeds, folder)
+            )
+        except Unsupported as error:
+            failure = Failure("unsupported", str(error), op=error.op, node=error.node)
+            runs.append(Run(party, error=_named_op(failure, model.file)))
+        except InvalidGraph as error:
+            failure = Failure("invalid", str(error), op=error.op, node=error.node)
+            runs.append(Run(party, error=_named_op(failure, model.file)))
+        except Exception as error:  # a runtime's refusal, whatever its type
+            failure = Failure("refused", f"{type(error).__name__}: {_one_line(error)}")
+            runs.append(Run(party, error=_named_op(failure, model.file)))
+        runs[-1] = replace(runs[-1], seconds=time.perf_counter() - started)
+    return runs
+
+
+def read_facts(model: Model) -> GraphFacts | None:
+    """What the exported graph holds; None where it cannot be read."""
+    from pipeline.graph.facts import read_facts as read
+
+    assert model.file is not None
+    try:
+        return read(model.file)
+    except UnusableInput:
+        return None
+
+
+def count_roundings(file: Path) -> int | None:
+    """How many float roundings lie on the longest path of a graph, where every operator on it is known."""
+    import onnx
+
+    from pipeline.graph.roundings import longest_roundings
+
+    return longest_roundings(onnx.load(file))
+
+
+def different_weights(left: Model, right: Model) -> tuple[str, ...]:
+    """The constants of ``left`` that are none of ``right``'s, up to the order of their axes."""
+    import onnx
+
+    from pipeline.graph.float64 import computed_initializers
+
+    assert left.file is not None
+    assert right.file is not None
+    return tuple(computed_initializers(onnx.load(left.file), _arrays(right.weights or right.file)))
+
+
+def explain(evidence: Evidence) -> tuple[Finding, ...]:
+    """Look for causes in what was seen."""
+    import onnx
+
+    from pipeline.causes import find_causes
+
+    @cache
+    def load(graph: str) -> Any:
+        model = evidence.models.get(graph)
+        return onnx.load(model.file) if model is not None and model.file is not None else None
+
+    return find_causes(evidence, load)
+
+
+def _values(ref: CaseRef, framework: str, seed: int) -> tuple[Case, dict[str, Any]]:
+    """The case and its inputs and parameters in the framework's order of axes."""
+    case = catalogue.load(ref)
+    layouts = adapter(framework).layouts
+    values = {**inputs.inputs_of(case, ref.name, seed), **inputs.parameters_of(case, ref.name, framework, seed)}
+    for name, spec in {**case.inputs, **inputs.specs_of(case, framework)}.items():
+        if isinstance(spec, Tensor):
+            values[name] = layout.permute(values[name], spec.axes, layout.order(spec, framework, layouts))
+    return case, values
+
+
+def _native_run(
+    party: Party, case: Case, layouts: Mapping[str, str], once: Callable[[], Mapping[str, Any]], folder: Path
+) -> Run:
+    started = time.perf_counter()
+    try:
+        first, second = (_in_case_axes(case, party.framework, layouts, once()) for _ in range(2))
+    except (BuilderError, UnusableInput) as error:
+        return Run(party, error=Failure("builder", str(error)))
+    except Exception as error:  # whatever the framework raises: it refuses to run this
+        return Run(party, error=Failure("refused", f"{type(error).__name__}: {_one_line(error)}", op=_native_op(error)))
+    outputs: dict[str, Any] = {}
+    for name, value in first.items():
+        promised = case.outputs.get(name)
+        if value is None:
+            if not isinstance(promised, Absent):
+                return Run(party, error=Failure("refused", f"{party.framework} gives no {name}"))
+            outputs[name] = promised
+            continue
+        broken = _broken_promise(party, name, value, promised)
+        if broken:
+            return Run(party, error=Failure("builder", broken))
+        outputs[name] = _save(folder, party, name, value, promised.axes if isinstance(promised, Tensor) else None)
+    same = all(_same(first[name], second.get(name)) for name in first) and set(first) == set(second)
+    return Run(party, outputs=outputs, deterministic=same, seconds=time.perf_counter() - started)
+
+
+def _broken_promise(party: Party, name: str, value: Array, promised: Tensor | Absent | None) -> str | None:
+    if not isinstance(promised, Tensor):
+        return None
+    if value.ndim != len(promised.axes.split()) or (promised.shape is not None and value.shape != tuple(promised.shape)):
+        wanted = tuple(promised.shape) if promised.shape is not None else f"axes {promised.axes!r}"
+        return f"{party}: output {name} has shape {value.shape}, the case promises {wanted}"
+    wanted_type = "float64" if party.double and np.dtype(promised.dtype).kind == "f" else promised.dtype
+    if value.dtype != np.dtype(wanted_type):
+        return f"{party}: output {name} is {value.dtype}, the case promises {wanted_type}"
+    return None
+
+
+def _in_case_axes(case: Case, framework: str, layouts: Mapping[str, str], results: Mapping[str, Any]) -> dict[str, Any]:
+    turned: dict[str, Any] = {}
+    for name, value in results.items():
+        promised = case.outputs.get(name)
+        if value is None or not isinstance(promised, Tensor) or value.ndim != len(promised.axes.split()):
+            turned[name] = value
+        else:
+            turned[name] = layout.permute(value, layout.order(promised, framework, layouts), promised.axes)
+    return turned
+
+
+def _truth_run(case: Case, ref: CaseRef, party: Party, meaning: str, given: str, seed: int, folder: Path) -> Run:
+    truth = case.truth[meaning] if isinstance(case.truth, Mapping) else case.truth
+    assert truth is not None
+    arguments: dict[str, Any] = {
+        **inputs.inputs_of(case, ref.name, seed),
+        **inputs.parameters_of(case, ref.name, given, seed),
+    }
+    arguments = {name: _definition(value) for name, value in arguments.items()}
+    try:
+        with np.errstate(all="ignore"):
+            returned = truth(**arguments)
+    except Exception as error:  # the case's own code
+        says = f"the truth of {ref.name} raised {type(error).__name__}: {_one_line(error)}"
+        return Run(party, error=Failure("builder", says))
+    if not isinstance(returned, Mapping):
+        present = [n for n, t in case.outputs.items() if isinstance(t, Tensor)]
+        if len(present) > 1:
+            return Run(party, error=Failure("builder", f"the truth of {ref.name} returned one array for {present}"))
+        returned = {(present or ["y"])[0]: returned}
+    outputs: dict[str, Any] = {n: t for n, t in case.outputs.items() if isinstance(t, Absent)}
+    bounds: dict[str, Bound] = {}
+    for name, value in returned.items():
+        promised = case.outputs.get(name)
+        axes = promised.axes if isinstance(promised, Tensor) else None
+        exact = value.value if isinstance(value, Rounded) else value
+        array = np.asarray(exact)
+        array = array.astype(np.float64) if array.dtype.kind == "f" else array
+        if isinstance(value, Rounded):
+            scale = np.broadcast_to(np.asarray(value.scale, dtype=np.float64), array.shape)
+            bounds[name] = Bound(_save(folder, party, f"{name}.scale", scale, axes), value.roundings, value.floor)
+        outputs[name] = _save(folder, party, name, array, axes)
+    lacking = set(case.outputs) ^ set(outputs) if case.outputs else set()
+    if lacking:
+        return Run(party, error=Failure("builder", f"the truth of {ref.name} and its outputs differ in {sorted(lacking)}"))
+    return Run(party, outputs=outputs, bounds=bounds)
+
+
+def _definition(value: Any) -> Any:
+    return value.astype(np.float64) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
+
+
+def _graph_run(party: Party, case: Case, model: Model, file: Path, feeds: Mapping[str, Array], folder: Path) -> Run:
+    """Run a file twice in one runtime and bring its outputs to the case's axes."""
+    run = runtimes()[party.runtime].open(file)
+    names = list(model.outputs.values())
+    first, second = run(feeds, names), run(feeds, names)
+    outputs: dict[str, Any] = {n: t for n, t in case.outputs.items() if isinstance(t, Absent) and n not in model.outputs}
+    for name, value in zip(model.outputs, first, strict=True):
+        promised = case.outputs.get(name)
+        axes = promised.axes if isinstance(promised, Tensor) else None
+        border = model.axes.get(name)
+        if axes is not None and border is not None and value.ndim == len(axes.split()):
+            value = layout.permute(value, border, axes)
+        outputs[name] = _save(folder, party, name, value, axes)
+    return Run(party, outputs=outputs, deterministic=all(map(same_bits, first, second)))
+
+
+def _double_run(
+    party: Party, case: Case, model: Model, feeds: Mapping[str, Array], sources: Sequence[Path], folder: Path
+) -> Run:
+    """Run the graph in float64.
+
+    ONNX keeps float attributes and scalars in float32, so each is moved by one float32 rounding and the responses are
+    added up: the bound's slack.  Constants that the exporter computed in float32 are named: their rounding is not known
+    here, and the edge falls back to the float32 bound.
+    """
+    import onnx
+
+    from pipeline.graph import float64
+
+    assert model.file is not None
+    proto = onnx.load(model.file)
+    wide = {name: value.astype(np.float64) if value.dtype == np.float32 else value for name, value in feeds.items()}
+    double = float64.to_float64(proto)
+    run = _graph_run(party, case, model, _written(double, folder / f"{party.slug}.onnx"), wide, folder)
+    assert run.outputs is not None
+    slack: dict[str, Any] = {}
+    for constant in float64.float_constants(proto):
+        for name, response in _responses(party, case, model, double, constant, run, wide, folder).items():
+            slack[name] = slack.get(name, 0.0) + response
+    bounds = {name: Bound(slack=_save(folder, party, f"{name}.slack", np.asarray(v), None)) for name, v in slack.items()}
+    known = [array for file in sources for array in _arrays(file)]
+    computed = float64.computed_initializers(proto, known) if sources else ()
+    return replace(run, bounds=bounds, computed=tuple(computed))
+
+
+def _responses(
+    party: Party, case: Case, model: Model, double: Any, constant: Any, run: Run, feeds: Mapping[str, Array], folder: Path
+) -> dict[str, Array]:
+    """By output, the larger of the responses to ``constant`` moved up and down by one float32 rounding."""
+    from pipeline.graph import float64
+
+    assert run.outputs is not None
+    responses: dict[str, Array] = {}
+    for sign in (-1, 1):
+        file = _written(float64.nudged(double, constant, sign), folder / "nudged.onnx")
+        moved = _graph_run(party, case, model, file, feeds, folder / "nudged").outputs
+        assert moved is not None
+        for name, value in run.outputs.items():
+            other = moved[name]
+            if isinstance(value, ArrayFile) and isinstance(other, ArrayFile) and np.dtype(value.dtype).kind == "f":
+                with np.errstate(invalid="ignore"):
+                    response = np.nan_to_num(np.abs(other.load() - value.load())) * constant.weight
+                responses[name] = np.maximum(responses[name], response) if name in responses else response
+    return responses
+
+
+def _arrays(file: Path) -> list[Array]:
+    """The arrays of an ``.npz`` file, or the constants of an ONNX file."""
+    if file.suffix == ".npz":
+        with np.load(file, allow_pickle=False) as archive:
+            return [archive[name] for name in archive.files]
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load(file).graph
+    held = [tensor for node in graph.node for a in node.attribute if (tensor := a.t).ByteSize()]
+    return [numpy_helper.to_array(tensor) for tensor in (*graph.initializer, *held)]
+
+
+def _written(proto: Any, file: Path) -> Path:
+    import onnx
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(proto, file)
+    return file
+
+
+def _check(file: Path) -> None:
+    """The onnx checker; what it finds is an :class:`InvalidGraph`."""
+    import onnx
+
+    try:
+        onnx.checker.check_model(str(file), full_check=False)
+    except Exception as error:  # ValidationError, or whatever protobuf raises
+        raise InvalidGraph(f"onnx.checker: {_one_line(error)}", op=_checker_op(error)) from error
+
+
+def _checker_op(error: BaseException) -> str | None:
+    found = re.search(r"No Op registered for (\w+)", str(error)) or re.search(r"OpType: (\w+)", str(error))
+    return found[1] if found else None
+
+
+def _named_op(failure: Failure, file: Path) -> Failure:
+    """The failure with the operator that ONNX does not know, where the graph holds one: messages rarely name it well."""
+    from pipeline.graph.facts import load, unknown_operators
+
+    try:
+        unknown = unknown_operators(load(file))
+    except UnusableInput:
+        return failure
+    return replace(failure, op=unknown[0][1], node=unknown[0][0]) if unknown else failure
+
+
+def _native_op(error: BaseException) -> str | None:
+    """The operator a framework's own refusal names: TensorFlow writes ``{{function_node …}}`` and ``[Op:Conv2D…]``."""
+    found = re.search(r"\[Op:(\w+)\]", str(error)) or re.search(r"aten(?:\.|::)(\w+)", str(error))
+    return found[1] if found else None
+
+
+def _save(folder: Path, party: Party, name: str, value: Any, axes: str | None) -> ArrayFile:
+    """Write one array through a temporary name; output names may hold anything, so they are quoted."""
+    array = np.asarray(value)
+    if array.dtype.kind == "V" or array.dtype.name in ("bfloat16",):
+        array = array.astype(np.float32)
+    place = folder / party.slug
+    place.mkdir(parents=True, exist_ok=True)
+    file = place / f"{quote(name, safe='')[:150]}.npy"
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    with temporary.open("wb") as stream:
+        np.save(stream, array, allow_pickle=False)
+    os.replace(temporary, file)
+    return ArrayFile(file, tuple(array.shape), array.dtype.name, axes)
+
+
+def _same(first: Any, second: Any) -> bool:
+    if first is None or second is None:
+        return first is None and second is None
+    return same_bits(np.asarray(first), np.asarray(second))
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else text[:300] + " …"

@@ -1,0 +1,433 @@
+"""Triangulation: the edges between the parties of a case, which of them part, and whose step that is.
+
+The parties are chosen so that neighbours differ in one step; where they part *is* the answer.  But an edge has two
+ends, and which end is wrong no edge can say alone: a runtime's fault may hide an exporter's, an optimizer may repair a
+kernel.  So blame is read from all parties of a graph at once, with the native run, float64 and the case's definition as
+arbiters (:func:`blame`).  No tolerance is chosen here: what two parties may differ by is the sum of what each is allowed
+against its own definition.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+
+import numpy as np
+
+from pipeline.data import Absent, Array, Blamed, Diff, Failure, GraphFacts, Model, Party, Run, Runtime
+from pipeline.numerics.bounds import allowance
+from pipeline.numerics.compare import Comparison, compare
+
+# ONNX (and IEEE 754, for sums) leaves the sign of a zero result open in these.
+ZERO_SIGN_OPEN = frozenset(
+    "Relu Max Min Clip ReduceMax ReduceMin MaxPool GlobalMaxPool Conv ConvTranspose Gemm MatMul Einsum ReduceSum "
+    "ReduceMean Sum Mean AveragePool GlobalAveragePool ConvInteger MatMulInteger CumSum".split()
+)
+# ONNX does not say what these make of a NaN.
+NAN_OPEN = frozenset("Max Min ReduceMax ReduceMin ArgMax ArgMin MaxPool GlobalMaxPool Clip Relu TopK".split())
+_GONE = ("crashed", "timeout", "memory")
+
+
+class Parties:
+    """The runs of one case, with what each is allowed, and comparisons between any two of them."""
+
+    def __init__(self, runs: Mapping[str, Run], graphs: Mapping[str, GraphFacts], *, one_meaning: bool = True) -> None:
+        """``one_meaning``: the case defines one truth for every framework, so that truths differ in parameters only."""
+        self.runs = runs
+        self.one_meaning = one_meaning
+        operators = {op for facts in graphs.values() for op in facts.ops}
+        self._zero_sign_open = bool(operators & ZERO_SIGN_OPEN)
+        self._graphs = graphs
+        self._values: Callable[[str], dict[str, Array | Absent]] = cache(self._load)
+        self._allowed: Callable[[str], dict[str, Array | None]] = cache(self._allowances)
+
+    def truth_of(self, framework: str) -> str:
+        """The name of the definition that ``framework`` is judged against."""
+        return f"truth@{framework}" if f"truth@{framework}" in self.runs else "truth"
+
+    def _load(self, name: str) -> dict[str, Array | Absent]:
+        outputs = self.runs[name].outputs or {}
+        return {key: value if isinstance(value, Absent) else value.load() for key, value in outputs.items()}
+
+    def _allowances(self, name: str) -> dict[str, Array | None]:
+        """By output, what the party may differ by from its definition; None where nothing is known."""
+        run = self.runs[name]
+        truth = self.runs.get(self.truth_of(run.party.framework))
+        outputs = run.outputs or {}
+        if run.party.framework == "truth":
+            return {key: np.zeros(()) for key in outputs}
+        allowed: dict[str, Array | None] = {}
+        for key, value in outputs.items():
+            if isinstance(value, Absent):
+                continue
+            defined = truth.outputs.get(key) if truth is not None and truth.outputs else None
+            if truth is None or defined is None or isinstance(defined, Absent):
+                allowed[key] = None
+                continue
+            bound = truth.bounds.get(key)
+            if bound is None and truth.derived:
+                allowed[key] = None if np.dtype(value.dtype).kind == "f" else np.zeros(())
+                continue
+            dtype = "float32" if run.computed and value.dtype == "float64" else value.dtype
+            own = allowance(bound, dtype)
+            slack = run.bounds.get(key)
+            if slack is not None:
+                extra = allowance(slack, dtype)
+                own = own + extra if np.shape(extra) in ((), value.shape) and np.shape(own) in ((), value.shape) else own
+            allowed[key] = own if np.shape(own) in ((), value.shape) else None
+        return allowed
+
+    def between(self, left: str, right: str) -> Comparison:
+        """The comparison of two parties that both have an answer."""
+        mine, theirs = self._allowed(left), self._allowed(right)
+        allowed: dict[str, Array | None] = {}
+        for key in set(mine) & set(theirs):
+            a, b = mine[key], theirs[key]
+            summed = None if a is None or b is None or (a.shape and b.shape and a.shape != b.shape) else a + b
+            allowed[key] = summed
+        definition = self.runs[left].party.framework == "truth" or self.runs[right].party.framework == "truth"
+        swapped = self.runs[right].party.framework == "truth" and self.runs[left].party.framework != "truth"
+        first, second = (right, left) if swapped else (left, right)
+        found = compare(
+            self._values(first),
+            self._values(second),
+            allowed,
+            definition=definition,
+            zero_sign_open=self._zero_sign_open,
+        )
+        return found
+
+    def diff(self, left: str, right: str, isolates: str) -> Diff:
+        """The edge between two parties, whatever became of them."""
+        for name in (left, right):
+            error = self.runs[name].error
+            if error is not None:
+                return Diff(left, right, isolates, "missing", problem=f"{name} has no value: {error.kind}: {error.says}")
+        for name in (left, right):
+            if not self.runs[name].deterministic:
+                return Diff(left, right, isolates, "nondeterministic", problem=f"{name} gave two answers to one question")
+        found = self.between(left, right)
+        return Diff(
+            left,
+            right,
+            isolates,
+            found.outcome,
+            found.compared,
+            found.max_abs,
+            found.ratio,
+            found.output,
+            found.index,
+            found.values,
+            found.differing,
+            found.nan_only,
+            found.problem,
+            found.explanation,
+        )
+
+
+def pairs(
+    parties: Parties, graphs: Sequence[str], runtimes: Mapping[str, Runtime]
+) -> Iterator[tuple[str, str, str]]:
+    """(left, right, the steps it isolates) of every edge between parties that were run."""
+    runs = parties.runs
+    frameworks = sorted({run.party.framework for run in runs.values() if run.party.native})
+    truths = sorted(n for n, run in runs.items() if n.startswith("truth@") and not run.derived)
+    for left, right in itertools.pairwise(_truth_path(truths)):
+        same = parties.one_meaning or runs[left].party.meaning == runs[right].party.meaning
+        yield left, right, "parameters" if same else "semantics"
+    for framework in frameworks:
+        truth = parties.truth_of(framework)
+        for name in (framework, f"{framework}@64"):
+            if truth in runs and name in runs and not (runs[truth].derived and name.endswith("@64")):
+                yield truth, name, "native"
+    for left, right in itertools.combinations(frameworks, 2):
+        yield left, right, "semantics"
+        if f"{left}@64" in runs and f"{right}@64" in runs:
+            yield f"{left}@64", f"{right}@64", "semantics"
+    for graph in graphs:
+        framework = graph.partition(":")[0]
+        for runtime in runtimes.values():
+            party = f"{graph}>{runtime.name}"
+            if party in runs and runtime.after and f"{graph}>{runtime.after}" in runs:
+                yield f"{graph}>{runtime.after}", party, runtime.step
+            if party in runs and framework in runs:
+                yield framework, party, _steps(runtime, runtimes)
+            if f"{party}@64" in runs and f"{framework}@64" in runs:
+                yield f"{framework}@64", f"{party}@64", _steps(runtime, runtimes)
+        for runtime in runtimes.values():
+            before, after = f"{framework}:raw>{runtime.name}@64", f"{framework}>{runtime.name}@64"
+            if graph == framework and before in runs and after in runs:
+                yield before, after, "folding"
+
+
+def _truth_path(truths: Sequence[str]) -> list[str]:
+    """The definitions in an order in which neighbours differ in one thing."""
+    parties = [Party.parse(name) for name in truths]
+    plain = [p for p in parties if not p.parameters]
+    mixed = [p for p in parties if p.parameters]
+    if not mixed:
+        return [str(p) for p in plain]
+    middle = mixed[0]  # its meaning is the one neighbour's, its parameters are the other's
+    start = [p for p in plain if p.meaning == middle.meaning]
+    return [str(p) for p in [*start, middle, *[p for p in plain if p.meaning == middle.parameters]]]
+
+
+def _steps(runtime: Runtime, runtimes: Mapping[str, Runtime]) -> str:
+    """The steps between the native run and this runtime, in order: ``export+kernel+optimizer``."""
+    steps = [runtime.step]
+    while runtime.after:
+        runtime = runtimes[runtime.after]
+        steps.insert(0, runtime.step)
+    return "+".join(steps)
+
+
+def edges_of(parties: Parties, graphs: Sequence[str], runtimes: Mapping[str, Runtime]) -> tuple[Diff, ...]:
+    """Every edge of the case, compared."""
+    return tuple(parties.diff(*pair) for pair in pairs(parties, graphs, runtimes))
+
+
+def groups_of(parties: Parties) -> tuple[tuple[str, ...], ...]:
+    """The largest sets of parties (in the case's own precision) in which every pair agrees, largest first.
+
+    Agreement within a bound is not transitive, so sets may overlap.
+    """
+    names = [n for n, r in parties.runs.items() if r.outputs is not None and not r.party.double and not r.party.parameters]
+    names = [n for n in names if parties.runs[n].deterministic]
+    agree = {name: {name} for name in names}
+    for left, right in itertools.combinations(names, 2):
+        if parties.between(left, right).outcome in ("equal", "rounding"):
+            agree[left].add(right)
+            agree[right].add(left)
+    cliques = list(_cliques(frozenset(), frozenset(names), frozenset(), agree))
+    place = {name: i for i, name in enumerate(names)}
+    ordered = [tuple(sorted(clique, key=place.__getitem__)) for clique in cliques]
+    return tuple(sorted(ordered, key=lambda group: (-len(group), [place[n] for n in group])))
+
+
+def _cliques(
+    chosen: frozenset[str], open_: frozenset[str], closed: frozenset[str], agree: Mapping[str, set[str]]
+) -> Iterator[frozenset[str]]:
+    """Bron and Kerbosch's maximal cliques, with a pivot."""
+    if not open_ and not closed:
+        if chosen:
+            yield chosen
+        return
+    pivot = max(open_ | closed, key=lambda n: len(open_ & agree[n]))
+    for name in sorted(open_ - (agree[pivot] - {pivot})):
+        near = frozenset(agree[name] - {name})
+        yield from _cliques(chosen | {name}, open_ & near, closed & near, agree)
+        open_, closed = open_ - {name}, closed | {name}
+
+
+def blame(
+    parties: Parties,
+    models: Mapping[str, Model],
+    edges: Sequence[Diff],
+    runtimes: Mapping[str, Runtime],
+    checks: Mapping[str, Failure | None],
+    *,
+    different_weights: Sequence[str] = (),
+) -> tuple[Blamed, ...]:
+    """Whose steps part.
+
+    ``checks`` is what the onnx checker said of each graph; ``different_weights`` names weights that one framework's
+    model has and the other's has not, for cases that define no truth to tell parameters from meaning.
+    """
+    seen = {(edge.left, edge.right): edge for edge in edges}
+    found: list[Blamed] = []
+    for name, run in parties.runs.items():
+        if run.error is not None and run.error.kind in _GONE:
+            found.append(Blamed("crashed", name, _edge_to(name, seen), op=run.error.op, says=run.error.says))
+        if run.outputs is not None and not run.deterministic:
+            says = f"{name} gave two different answers to the same inputs"
+            found.append(Blamed("nondeterministic", name, _edge_to(name, seen), says=says))
+    natives = sorted(n for n, r in parties.runs.items() if r.party.native and not r.party.double)
+    for framework in natives:
+        found += _native_blame(parties, seen, framework)
+    for graph, model in models.items():
+        found += _graph_blame(parties, seen, graph, model, runtimes, checks.get(graph))
+    found += _meaning_blame(parties, seen, natives, found, different_weights)
+    return tuple(dict.fromkeys(found))
+
+
+def _edge_to(name: str, seen: Mapping[tuple[str, str], Diff]) -> tuple[str, str]:
+    """The edge at which a party is first held against another."""
+    return next((pair for pair in seen if pair[1] == name), next((pair for pair in seen if name in pair), (name, name)))
+
+
+def _native_blame(parties: Parties, seen: Mapping[tuple[str, str], Diff], framework: str) -> list[Blamed]:
+    run = parties.runs[framework]
+    truth = parties.truth_of(framework)
+    if run.error is not None:
+        if run.error.kind == "refused":
+            says = f"{framework} does not run this: {run.error.says}"
+            return [Blamed("unsupported", framework, (truth, framework), op=run.error.op, says=says)]
+        return []
+    for name in (framework, f"{framework}@64"):
+        edge = seen.get((truth, name))
+        if edge is not None and edge.outcome == "diverges":
+            says = f"{name} parts from the definition{_where(edge)}"
+            return [Blamed("native", name, (truth, name), says=says)]
+    return []
+
+
+def _where(edge: Diff) -> str:
+    if edge.problem:
+        return f": {edge.problem}"
+    if edge.values is None or edge.index is None:
+        return ""
+    return f" at {edge.output}{list(edge.index)}: {edge.values[0]:.6g} against {edge.values[1]:.6g}"
+
+
+def _graph_blame(
+    parties: Parties,
+    seen: Mapping[tuple[str, str], Diff],
+    graph: str,
+    model: Model,
+    runtimes: Mapping[str, Runtime],
+    check: Failure | None,
+) -> list[Blamed]:
+    """The exporter's, the kernels', the optimizer's and the reference's part in one graph."""
+    framework = graph.partition(":")[0]
+    if model.error is not None:
+        kind = "crashed" if model.error.kind in _GONE else "export-failed"
+        if model.error.kind == "builder":
+            return []
+        return [Blamed(kind, graph, (framework, f"{graph}>*"), op=model.error.op, says=model.error.says)]
+    names = [f"{graph}>{name}" for name in runtimes if f"{graph}>{name}" in parties.runs]
+    failures = {n: e for n in names if (e := parties.runs[n].error) is not None}
+    refused = {n: e for n, e in failures.items() if e.kind not in _GONE}
+    if (names and len(refused) == len(names)) or (check is not None and check.kind not in _GONE):
+        error = next((e for e in [check, *refused.values()] if e is not None and e.op), None)
+        error = error or check or next(iter(refused.values()))
+        says = f"{graph} is not a model that anything accepts: {error.says}"
+        nodes = (error.node,) if error.node else ()
+        return [Blamed("export-failed", graph, (framework, f"{graph}>*"), op=error.op, nodes=nodes, says=says)]
+    found = [
+        Blamed("unsupported", n, _edge_to(n, seen), op=e.op, nodes=(e.node,) if e.node else (), says=e.says)
+        for n, e in refused.items()
+    ]
+    right = {n: _right(parties, seen, framework, n) for n in names if n not in failures}
+    right = {n: verdict for n, verdict in right.items() if verdict is not None}
+    if not right:
+        return found
+    return found + _step_blame(parties, seen, graph, framework, right, runtimes)
+
+
+def _right(parties: Parties, seen: Mapping[tuple[str, str], Diff], framework: str, name: str) -> bool | None:
+    """Whether a runtime's answer is what the source means: the native run's or, where that parts from it, the definition's.
+
+    None where neither can be had or compared.
+    """
+    edge = seen.get((framework, name))
+    native_fails = (truth_edge := seen.get((parties.truth_of(framework), framework))) is None or not truth_edge.agrees
+    if edge is not None and edge.agrees:
+        return True
+    truth = parties.truth_of(framework)
+    if native_fails and truth in parties.runs and parties.runs[truth].outputs is not None:
+        if not parties.runs[name].deterministic:
+            return None
+        outcome = parties.between(truth, name).outcome
+        if outcome in ("equal", "rounding"):
+            return True
+        if edge is None or edge.outcome in ("missing", "nondeterministic"):
+            return False if outcome == "diverges" else None
+    if edge is None or edge.outcome in ("missing", "nondeterministic"):
+        return False if edge is not None and _lost_output(parties, edge) else None
+    return False
+
+
+def _lost_output(parties: Parties, edge: Diff) -> bool:
+    """Both sides answered, but one lacks an output."""
+    left, right = parties.runs[edge.left].outputs, parties.runs[edge.right].outputs
+    return left is not None and right is not None and set(left) != set(right)
+
+
+def _step_blame(
+    parties: Parties,
+    seen: Mapping[tuple[str, str], Diff],
+    graph: str,
+    framework: str,
+    right: Mapping[str, bool],
+    runtimes: Mapping[str, Runtime],
+) -> list[Blamed]:
+    doubles = [f"{graph}>{r.name}@64" for r in runtimes.values() if r.double]
+    sharp = [e for d in doubles if (e := seen.get((f"{framework}@64", d))) is not None]
+    parts = [e for e in sharp if e.outcome == "diverges"]
+    wrong = [name for name, fine in right.items() if not fine]
+    first = next(iter(right))
+    others_right = len(right) > 1 and all(fine for name, fine in right.items() if name != first)
+    reference_only = wrong == [first] and others_right
+    if (len(wrong) == len(right)) or (parts and not reference_only):
+        edge = seen.get((framework, wrong[0])) if len(wrong) == len(right) else parts[0]
+        edge = edge or parts[0]
+        folded = seen.get((f"{framework}:raw>reference@64", f"{framework}>reference@64"))
+        where = "its optimizer" if graph == framework and folded is not None and folded.outcome == "diverges" else "it"
+        says = f"the graph that {where} wrote means something else than the model{_where(edge)}"
+        blames = [Blamed("export", graph, (edge.left, edge.right), says=says)]
+        if len(wrong) == len(right):
+            return blames
+    else:
+        blames = []
+    for name in wrong:
+        runtime = runtimes[name.partition(">")[2]]
+        before = f"{graph}>{runtime.after}" if runtime.after else ""
+        if before in right and not right[before]:
+            edge = seen.get((before, name))
+            if edge is None or edge.agrees:
+                continue  # inherited from the runtime before it
+        kind = "reference" if not runtime.after else runtime.step
+        pair = (before or framework, name)
+        if kind == "kernel" and before not in right:
+            pair = (framework, name)
+        edge = seen.get(pair) or seen.get((framework, name))
+        if edge is not None and edge.nan_only and NAN_OPEN & _operators(parties, graph):
+            kind = "unspecified"
+        says = f"{name} parts from {pair[0]}{_where(edge) if edge else ''}"
+        blames.append(Blamed(kind, name, pair, says=says))
+    return blames
+
+
+def _operators(parties: Parties, graph: str) -> set[str]:
+    facts = parties._graphs.get(graph)
+    return set(facts.ops) if facts else set()
+
+
+def _meaning_blame(
+    parties: Parties,
+    seen: Mapping[tuple[str, str], Diff],
+    natives: Sequence[str],
+    found: Sequence[Blamed],
+    different_weights: Sequence[str],
+) -> list[Blamed]:
+    """What parts the frameworks: their meanings, their parameters, or both."""
+    blames: list[Blamed] = []
+    path = [edge for edge in seen.values() if edge.left.startswith("truth@") and edge.right.startswith("truth@")]
+    for left, right in itertools.combinations(natives, 2):
+        edge = seen.get((left, right))
+        sharp = seen.get((f"{left}@64", f"{right}@64"))
+        parted = edge is not None and edge.outcome == "diverges"
+        if not parted and not (sharp is not None and sharp.outcome == "diverges" and edge is not None and not edge.agrees):
+            continue
+        assert edge is not None
+        steps = sorted({e.isolates for e in path if e.outcome == "diverges"})
+        if not steps and (any(b.blame == "native" and b.party in (left, right) for b in found) and _defined(parties)):
+            continue
+        if not steps:
+            steps = ["parameters"] if different_weights else ["semantics"]
+        for step in steps:
+            reason = {
+                "semantics": f"{left} and {right} mean different things",
+                "parameters": f"{left} and {right} were given different parameters",
+            }[step]
+            if different_weights and step == "parameters":
+                reason += f" ({', '.join(different_weights[:3])}); whether they mean the same cannot be seen"
+            blames.append(Blamed(step, f"{left}|{right}", (left, right), says=reason + _where(edge)))
+    return blames
+
+
+def _defined(parties: Parties) -> bool:
+    """Whether the case itself defines what is right."""
+    truths = [run for name, run in parties.runs.items() if name.startswith("truth")]
+    return bool(truths) and not any(run.derived for run in truths)

@@ -1,0 +1,350 @@
+"""The main job, from case references to a report: export, look, run everywhere, triangulate, explain.
+
+This is the only module that knows all stages and it computes nothing itself: it says who runs what in which worker,
+hands records on, and puts a failure where a value is missing.  Several cases are under way at once, so that torch,
+TensorFlow and the runtimes work side by side.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipeline import catalogue, expectations, tasks, triangulate
+from pipeline.data import (
+    Case,
+    CaseRef,
+    Evidence,
+    Failure,
+    GraphFacts,
+    MissingEngine,
+    Model,
+    Party,
+    Report,
+    Run,
+    Runtime,
+    Verdict,
+)
+from pipeline.frameworks import adapters
+from pipeline.runtimes import runtimes
+from pipeline.workers import Workers
+
+REPORTED = ("numpy", "torch", "tensorflow", "keras", "tf2onnx", "onnx", "onnxscript", "onnxruntime")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+RUNTIME_WORKER = "runtimes"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run.  ``timeout`` is seconds per call into an engine, ``memory`` bytes of resident size per worker."""
+
+    seed: int = 0
+    jobs: int = 1
+    require: tuple[str, ...] = ()
+    out: Path | None = None
+    timeout: float = 120.0
+    memory: int = 8 * 2**30
+
+
+def verify(
+    targets: Iterable[str] = (),
+    options: Options | None = None,
+    *,
+    progress: Callable[[Verdict, int, int], None] | None = None,
+) -> Report:
+    """Run every case that ``targets`` name and say who parted from whom.
+
+    ``progress`` is called with each verdict as it comes, and how many there are of how many.  Artefacts go to
+    ``options.out``; without one they live in a temporary folder until the end of the process that asked.
+    Raises :class:`~pipeline.data.UnusableInput` and :class:`~pipeline.data.MissingEngine`.
+    """
+    options = options or Options()
+    started = time.perf_counter()
+    refs = catalogue.find(targets)
+    versions = installed()
+    absent = absent_engines(options.require)
+    folder = options.out or Path(tempfile.mkdtemp(prefix="triangulate-"))
+    verdicts: list[Verdict] = []
+    try:
+        with Workers(jobs=options.jobs, timeout=options.timeout, memory=options.memory, logs=folder / "logs") as workers:
+            _warm(workers, refs, absent)
+            with ThreadPoolExecutor(max_workers=3 * options.jobs, thread_name_prefix="case") as threads:
+                ahead = [
+                    threads.submit(_investigate, workers, ref, options, absent, versions, folder / _place(ref))
+                    for ref in refs
+                ]
+                try:
+                    for future in ahead:
+                        verdicts.append(future.result())
+                        if progress:
+                            progress(verdicts[-1], len(verdicts), len(refs))
+                except BaseException:
+                    threads.shutdown(wait=False, cancel_futures=True)
+                    raise
+    finally:
+        if options.out is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    return Report(
+        versions,
+        options.seed,
+        exit_status(verdicts),
+        tuple(verdicts),
+        notices=tuple(f"{name} is not installed: its parties are left out" for name in absent),
+        seconds=time.perf_counter() - started,
+        out=options.out,
+    )
+
+
+def exit_status(verdicts: Sequence[Verdict]) -> int:
+    """0 as expected, 1 a divergence or something uncompared, 2 a case that cannot be used.
+
+    A case that is undecided only because an engine is absent (and not required) does not fail the run, unless nothing
+    at all was compared.
+    """
+    if any(verdict.problems for verdict in verdicts):
+        return 2
+    compared = any(edge.compared for verdict in verdicts for edge in verdict.evidence.edges)
+    return 1 if not compared or any(_fails(verdict) for verdict in verdicts) else 0
+
+
+def _fails(verdict: Verdict) -> bool:
+    if verdict.status != "undecided":
+        return verdict.status != "expected"
+    evidence = verdict.evidence
+    if not evidence.edges:
+        return False
+    return bool(expectations.undecided(evidence.edges, evidence.blames))
+
+
+def installed() -> dict[str, str | None]:
+    """The versions of what takes part, without importing any of it."""
+    versions: dict[str, str | None] = {"onnx-triangulate": _version("onnx-triangulate")}
+    for name in REPORTED:
+        version = _version(name)
+        if version is None and name == "tensorflow":
+            version = _version("tensorflow-cpu")
+        versions[name] = version
+    return versions
+
+
+def absent_engines(require: Sequence[str] = ()) -> tuple[str, ...]:
+    """The engines that are not installed.
+
+    Raises :class:`~pipeline.data.MissingEngine` where a required one is not, :class:`~pipeline.data.UnusableInput`
+    where a required name is no engine.
+    """
+    from pipeline.data import UnusableInput
+
+    needs: dict[str, Sequence[str | tuple[str, ...]]] = {name: f.distributions for name, f in adapters().items()}
+    needs |= {runtime.distribution: (runtime.distribution,) for runtime in runtimes().values()}
+    for name in require:
+        if name not in needs:
+            raise UnusableInput(f"--require {name}: no such engine; known are {', '.join(sorted(needs))}")
+    missing = {name: lacking for name, wanted in needs.items() if (lacking := _lacking(wanted))}
+    for name in require:
+        if name in missing:
+            raise MissingEngine(f"{name} is required and {missing[name]} is not installed: pip install {missing[name]}")
+    return tuple(sorted(missing))
+
+
+def _lacking(wanted: Sequence[str | tuple[str, ...]]) -> str | None:
+    for choice in wanted:
+        names = (choice,) if isinstance(choice, str) else choice
+        if not any(_version(name) for name in names):
+            return names[-1]
+    return None
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _place(ref: CaseRef) -> Path:
+    return Path(*ref.name.split("/"))
+
+
+def _warm(workers: Workers, refs: Sequence[CaseRef], absent: Sequence[str]) -> None:
+    """Let every framework that will be needed be imported at once, side by side, while the first cases are read."""
+    wanted = {name for ref in refs for name in catalogue.load(ref).builders if name not in absent}
+    with ThreadPoolExecutor(max_workers=max(1, len(wanted))) as threads:
+        list(threads.map(lambda name: workers.call(name, tasks.warm, name), sorted(wanted)))
+
+
+def _investigate(
+    workers: Workers,
+    ref: CaseRef,
+    options: Options,
+    absent: Sequence[str],
+    versions: Mapping[str, str | None],
+    folder: Path,
+) -> Verdict:
+    """One case, from its reference to its verdict."""
+    case = catalogue.load(ref)
+    folder.mkdir(parents=True, exist_ok=True)
+    engines = {name: adapter for name, adapter in adapters().items() if name in case.builders and name not in absent}
+    runs: dict[str, Run] = {}
+    models: dict[str, Model] = {}
+
+    def source(name: str) -> tuple[list[Run], list[Model]]:
+        native = _singly(
+            lambda doubles: workers.call(name, tasks.run_native, ref, name, doubles, options.seed, folder),
+            (False, True),
+            lambda double, failure: Run(Party(name, double=double), error=failure),
+        )
+        exported = _singly(
+            lambda exporters: workers.call(name, tasks.export, ref, name, exporters, options.seed, folder),
+            engines[name].exporters,
+            lambda exporter, failure: Model(Party(name, exporter).graph, error=failure),
+        )
+        return native, exported
+
+    with ThreadPoolExecutor(max_workers=max(1, len(engines))) as side_by_side:
+        for native, exported in side_by_side.map(source, sorted(engines, reverse=True)):
+            runs |= {str(run.party): run for run in native}
+            models |= {model.graph: model for model in exported}
+    models = {name: models[name] for name in sorted(models)}
+    checks: dict[str, Failure | None] = {}
+    for graph, model in models.items():
+        if model.error is None:
+            answered = _run_graph(workers, ref, model, models, options.seed, absent, folder)
+            checks[graph] = answered.pop(tasks.CHECK).error
+            runs |= {str(run.party): run for run in answered.values()}
+    graphs = _facts(workers, models)
+    runs = {**_truths(workers, ref, case, runs, models, options.seed, folder), **runs}
+    return _judge(workers, ref, case, runs, models, graphs, checks, absent, versions)
+
+
+def _singly(
+    call: Callable[[Sequence[Item]], Any], items: Sequence[Item], failed: Callable[[Item, Failure], Result]
+) -> list[Result]:
+    """A batch in one call; if its process dies, each item in a call of its own, so that only the guilty one is lost."""
+    answer = call(items)
+    if not isinstance(answer, Failure):
+        return list(answer)
+    if len(items) == 1:
+        return [failed(items[0], answer)]
+    return [result for item in items for result in _singly(call, [item], failed)]
+
+
+def _run_graph(
+    workers: Workers,
+    ref: CaseRef,
+    model: Model,
+    models: Mapping[str, Model],
+    seed: int,
+    absent: Sequence[str],
+    folder: Path,
+) -> dict[str, Run]:
+    """One graph in every runtime and past the checker, by item."""
+    framework, _, exporter = model.graph.partition(":")
+    present: list[Runtime] = [r for r in runtimes().values() if r.distribution not in absent]
+    items = [tasks.CHECK, *[r.name for r in present], *[f"{r.name}@64" for r in present if r.double]]
+    answers = _singly(
+        lambda chosen: workers.call(
+            RUNTIME_WORKER, tasks.run_graph, ref, model, chosen, _sources(model, models), seed, folder
+        ),
+        items,
+        lambda item, failure: Run(Party(framework, exporter, item.removesuffix("@64"), item.endswith("@64")), error=failure),
+    )
+    return dict(zip(items, answers, strict=True))
+
+
+def _sources(model: Model, models: Mapping[str, Model]) -> list[Path]:
+    """Where the constants of a graph come from, if it is not the first to hold them."""
+    if model.weights is not None:
+        return [model.weights]
+    raw = models.get(f"{model.graph.partition(':')[0]}:raw")
+    return [raw.file] if raw is not None and raw.file is not None and raw.graph != model.graph else []
+
+
+def _facts(workers: Workers, models: Mapping[str, Model]) -> dict[str, GraphFacts]:
+    graphs = {}
+    for name, model in models.items():
+        if model.file is not None:
+            facts = workers.call(RUNTIME_WORKER, tasks.read_facts, model)
+            if isinstance(facts, GraphFacts):
+                graphs[name] = facts
+    return graphs
+
+
+def _truths(
+    workers: Workers,
+    ref: CaseRef,
+    case: Case,
+    runs: Mapping[str, Run],
+    models: Mapping[str, Model],
+    seed: int,
+    folder: Path,
+) -> dict[str, Run]:
+    """The case's definitions; where it gives none, each framework's own float64 run with a bound by perturbation."""
+    if case.truth is not None:
+        answer = workers.call(RUNTIME_WORKER, tasks.run_truth, ref, seed, folder)
+        answer = [Run(Party("truth"), error=answer)] if isinstance(answer, Failure) else answer
+        return {str(run.party): run for run in answer}
+    truths: dict[str, Run] = {}
+    for name, run in runs.items():
+        if not (run.party.native and run.party.double):
+            continue
+        framework = run.party.framework
+        counted = [m for g, m in models.items() if g.partition(":")[0] == framework and m.file is not None]
+        roundings = workers.call(RUNTIME_WORKER, tasks.count_roundings, counted[0].file) if counted else None
+        roundings = None if isinstance(roundings, Failure) else roundings
+        answer = workers.call(framework, tasks.derive_bounds, ref, framework, roundings, runs[name], seed, folder)
+        party = Party("truth", meaning=framework)
+        truths[str(party)] = Run(party, error=answer, derived=framework) if isinstance(answer, Failure) else answer
+    return truths
+
+
+def _judge(
+    workers: Workers,
+    ref: CaseRef,
+    case: Case,
+    runs: Mapping[str, Run],
+    models: Mapping[str, Model],
+    graphs: Mapping[str, GraphFacts],
+    checks: Mapping[str, Failure | None],
+    absent: Sequence[str],
+    versions: Mapping[str, str | None],
+) -> Verdict:
+    present = {name: r for name, r in runtimes().items() if r.distribution not in absent}
+    parties = triangulate.Parties(runs, graphs, one_meaning=not isinstance(case.truth, Mapping))
+    edges = triangulate.edges_of(parties, list(models), present)
+    weights = _different_weights(workers, case, models)
+    blames = triangulate.blame(parties, models, edges, present, checks, different_weights=weights)
+    evidence = Evidence(ref.name, runs, models, graphs, edges, triangulate.groups_of(parties), blames)
+    found = workers.call(RUNTIME_WORKER, tasks.explain, evidence) if blames else ()
+    findings = () if isinstance(found, Failure) else tuple(found)
+    results, unexpected = expectations.hold(case, blames, absent, versions)
+    problems = _problems(runs, models)
+    status = expectations.status_of(edges, blames, unexpected, results, problems)
+    named = tuple(sorted({b.blame for b in blames})) or (("agree",) if any(e.agrees for e in edges) else ())
+    return Verdict(ref.name, status, named, evidence, findings, results, unexpected, problems, case.note)
+
+
+def _different_weights(workers: Workers, case: Case, models: Mapping[str, Model]) -> tuple[str, ...]:
+    """For a case without a definition: what weights one framework has that the other has not."""
+    left, right = models.get("torch:raw"), models.get("tensorflow")
+    if case.truth is not None or left is None or right is None or left.file is None or right.file is None:
+        return ()
+    found = workers.call(RUNTIME_WORKER, tasks.different_weights, left, right)
+    return () if isinstance(found, Failure) else tuple(found)
+
+
+def _problems(runs: Mapping[str, Run], models: Mapping[str, Model]) -> tuple[str, ...]:
+    """What is wrong with the case itself, each said once."""
+    errors = [item.error for item in (*runs.values(), *models.values()) if item.error is not None]
+    return tuple(dict.fromkeys(error.says for error in errors if error.kind == "builder"))
+
+
+__all__ = ["Options", "absent_engines", "exit_status", "installed", "verify"]

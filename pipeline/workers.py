@@ -1,0 +1,128 @@
+"""Worker processes: every call into a framework, an exporter or a runtime happens in one.
+
+``try``/``except`` is no isolation: valid models kill ONNX Runtime, the checker and the reference evaluator, and native
+code ignores signals.  So the supervisor imports no engine; it keeps one warmed pool of processes per kind of work, and
+whatever happens to a process (killed, hung, outgrown) is a :class:`~pipeline.data.Failure` of the call it was busy
+with.  The pool replaces the process and the run goes on.
+
+Memory is watched as resident size from outside, because an address-space limit breaks TensorFlow and because native
+code cannot be asked.  Processes are spawned: forking after an engine was used deadlocks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as Expired
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+from pebble import ProcessExpired, ProcessPool
+
+from pipeline.data import Failure
+
+_THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+_POLL_SECONDS = 0.05
+
+
+class Workers:
+    """Pools of worker processes by kind of work, with a time limit per call and a memory limit per process.
+
+    ``timeout`` is in seconds, ``memory`` in bytes of resident size.  Use as a context manager; leaving it ends every
+    process.
+    """
+
+    def __init__(self, *, jobs: int, timeout: float, memory: int, logs: Path) -> None:
+        self._jobs = jobs
+        self._timeout = timeout
+        self._memory = memory
+        self._logs = logs
+        self._pools: dict[str, ProcessPool] = {}
+        self._lock = threading.Lock()
+        self._outgrown: dict[int, int] = {}
+        self._watching = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True, name="memory-watch")
+
+    def __enter__(self) -> Self:
+        self._logs.mkdir(parents=True, exist_ok=True)
+        self._environment = {name: os.environ.get(name) for name in _THREADS}
+        os.environ.update(_THREADS)
+        self._watcher.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._watching.set()
+        for pool in self._pools.values():
+            pool.stop()
+        for pool in self._pools.values():
+            with contextlib.suppress(Exception):
+                pool.join(timeout=5)
+        for name, value in self._environment.items():
+            os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
+
+    def call(self, kind: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """``function(*arguments)`` in a process of ``kind``, or the :class:`Failure` that the process became.
+
+        What the function itself raises is a bug of this project and is raised here.
+        """
+        future = self._pool(kind).schedule(function, args=list(arguments), timeout=self._timeout)
+        try:
+            return future.result()
+        except Expired:
+            return Failure("timeout", f"no answer within {self._timeout:g} s, killed")
+        except MemoryError:
+            return Failure("memory", "out of memory")
+        except ProcessExpired as death:
+            return self._death(death)
+
+    def _death(self, death: ProcessExpired) -> Failure:
+        pid = getattr(death, "pid", None)
+        if pid in self._outgrown:
+            seen, limit = self._outgrown[pid] / 2**30, self._memory / 2**30
+            return Failure("memory", f"{seen:.1f} GiB resident, over the limit of {limit:.1f} GiB, killed")
+        code = death.exitcode
+        if code is not None and code < 0:
+            with contextlib.suppress(ValueError):
+                return Failure("crashed", f"killed by signal {signal.Signals(-code).name}")
+            return Failure("crashed", f"killed by signal {-code}")
+        return Failure("crashed", f"exited with status {code} in the middle of a call")
+
+    def _pool(self, kind: str) -> ProcessPool:
+        with self._lock:
+            if kind not in self._pools:
+                self._pools[kind] = ProcessPool(
+                    max_workers=self._jobs,
+                    initializer=_redirect,
+                    initargs=[self._logs / f"{kind}.log"],
+                    context=multiprocessing.get_context("spawn"),
+                )
+            return self._pools[kind]
+
+    def _watch(self) -> None:
+        me = psutil.Process()
+        while not self._watching.wait(_POLL_SECONDS):
+            with contextlib.suppress(psutil.Error):
+                for child in me.children(recursive=True):
+                    with contextlib.suppress(psutil.Error):
+                        resident = child.memory_info().rss
+                        if resident > self._memory:
+                            self._outgrown[child.pid] = resident
+                            child.kill()
+
+
+def _redirect(log: Path) -> None:
+    """In the worker: engines print on both streams, even errors on standard output; all of it goes to a file.
+
+    Interrupts are the supervisor's to handle: it ends the workers.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    os.close(descriptor)
