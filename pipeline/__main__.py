@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -81,7 +82,7 @@ def verify(
         list[str] | None,
         typer.Argument(
             metavar="[TARGET]...",
-            help="A group (conv2d), a case (conv2d/even_input), a case file or a folder of them; the whole catalogue if none.",
+            help="A group (conv2d), a case (conv2d/even_input), a case file, a folder of them; none is all.",
             show_default=False,
         ),
     ] = None,
@@ -89,7 +90,9 @@ def verify(
     require: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="ENGINE[,ENGINE]", help="Fail with status 3 where one of these is not installed.", show_default=False
+            metavar="ENGINE[,ENGINE]",
+            help="Fail with status 3 where one of these is not installed.",
+            show_default=False,
         ),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes per engine.")] = 1,
@@ -97,9 +100,15 @@ def verify(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep graphs and arrays there.", show_default=False)
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Limit of each call into an engine.")] = 120,
-    memory: Annotated[float, typer.Option(min=0.1, metavar="GIB", help="Resident size at which a worker is killed.")] = 8,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every edge, not only those that part.")] = False,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Limit of each call into an engine.")
+    ] = 120,
+    memory: Annotated[
+        float, typer.Option(min=0.1, metavar="GIB", help="Resident size at which a worker is killed.")
+    ] = 8,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="List every edge, not only those that part.")
+    ] = False,
 ) -> None:
     """Export, inspect, run everywhere, triangulate, explain."""
     from pipeline.report.as_json import write_json
@@ -193,7 +202,10 @@ def _folder(out: Path) -> None:
 def _console() -> Any:
     from rich.console import Console
 
-    return Console(highlight=False)
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 120  # a file or a log has no width of its own
+    return console
 
 
 @contextlib.contextmanager

@@ -81,7 +81,9 @@ def find(targets: Iterable[str] = ()) -> tuple[CaseRef, ...]:
         for ref in _resolve(target):
             other = found.setdefault(ref.name, ref)
             if other.file != ref.file:
-                raise UnusableInput(f"two cases are named {ref.name!r}: in {other.file} and in {ref.file}; rename one file")
+                raise UnusableInput(
+                    f"two cases are named {ref.name!r}: in {other.file} and in {ref.file}; rename one file"
+                )
     return tuple(found.values())
 
 
@@ -100,7 +102,9 @@ def _resolve(target: str) -> tuple[CaseRef, ...]:
     group, _, name = target.partition("/")
     file_of_group = bundled() / f"{group}.py"
     if target.endswith(".py") or not file_of_group.is_file() or file_of_group.name.startswith("_"):
-        raise UnusableInput(f"{target!r}: no such case, group, case file or folder{_near(target)}; see `triangulate list`")
+        raise UnusableInput(
+            f"{target!r}: no such case, group, case file or folder{_near(target)}; see `triangulate list`"
+        )
     refs = _refs(file_of_group)
     return (_one(refs, target, target),) if name else refs
 
@@ -141,7 +145,9 @@ def _check(case: Case, file: Path) -> None:
     for kind, named in (("input", case.inputs), ("output", case.outputs)):
         for name, tensor in named.items():
             if not isinstance(tensor, Tensor) and not (kind == "output" and isinstance(tensor, Absent)):
-                raise UnusableInput(f"{where}: {kind} {name!r} is a {type(tensor).__name__}; expected Tensor(axes, shape)")
+                raise UnusableInput(
+                    f"{where}: {kind} {name!r} is a {type(tensor).__name__}; expected Tensor(axes, shape)"
+                )
     overlap = set(case.inputs) & set(case.parameters)
     if overlap:
         raise UnusableInput(f"{where}: {', '.join(sorted(overlap))} is both an input and a parameter")
@@ -155,7 +161,9 @@ def _check(case: Case, file: Path) -> None:
             raise UnusableInput(f"{where}: expectation {edge!r}: expected a pair of parties, ('torch', 'torch>*')")
         for one in expected if isinstance(expected, tuple) else (expected,):
             if not isinstance(one, Expected) or one.blame not in BLAMES or one.blame == "agree":
-                raise UnusableInput(f"{where}: expectation on {edge}: expected Expected(blame=one of {', '.join(BLAMES)})")
+                raise UnusableInput(
+                    f"{where}: expectation on {edge}: expected Expected(blame=one of {', '.join(BLAMES)})"
+                )
             if not one.reason.strip():
                 raise UnusableInput(f"{where}: expectation on {edge} gives no reason")
 

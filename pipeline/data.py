@@ -54,7 +54,6 @@ class MissingEngine(Exception):
     """A required engine is not installed."""
 
 
-
 @dataclass(frozen=True)
 class Tensor:
     """A named array of a case: its axes, its shape, its type and where its numbers come from.
@@ -202,7 +201,9 @@ class Party:
             return cls("truth", meaning=meaning, parameters=given)
         match = _PARTY.match(text)
         if match is None or not (match["framework"] or match["exporter"]):
-            raise UnusableInput(f"party {text!r}: expected FRAMEWORK[:EXPORTER][>RUNTIME][@64], such as torch:raw>ort.off")
+            raise UnusableInput(
+                f"party {text!r}: expected FRAMEWORK[:EXPORTER][>RUNTIME][@64], such as torch:raw>ort.off"
+            )
         return cls(match["framework"], match["exporter"] or "", match["runtime"] or "", bool(match["double"]))
 
     def __str__(self) -> str:
@@ -304,7 +305,6 @@ class Model:
     seconds: float = 0.0
     log: str = ""
     notes: tuple[str, ...] = ()
-
 
 
 @dataclass(frozen=True)
@@ -455,7 +455,6 @@ class Report:
     out: Path | None = None
 
 
-
 class Framework(Protocol):
     """A framework adapter: ``pipeline/frameworks/NAME.py`` holds one instance named ``FRAMEWORK``.
 
@@ -502,8 +501,12 @@ class Runtime(Protocol):
     def double(self) -> bool:
         """Whether it also runs the graph in float64."""
 
-    def open(self, file: Path) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+    def open(
+        self, file: Path, *, double: bool = False
+    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
         """Load a model; the result runs it on feeds by name and returns the named outputs, as often as asked.
+
+        ``double`` says that the graph was converted to float64 and that float64 is what its numbers must be worth.
 
         Both raise :class:`Unsupported` where an operator of a valid graph is not implemented, :class:`InvalidGraph`
         where the graph is no model, and anything else for any other refusal.

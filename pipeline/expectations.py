@@ -41,7 +41,7 @@ def hold(
         elif any(framework in absent for framework in _frameworks(edge)):
             results.append(ExpectationResult(edge, expected, "undecided", "an engine it speaks of is not installed"))
         else:
-            says = f"{edge[0]} | {edge[1]} no longer shows {expected.blame!r}: take the expectation out or say what is seen"
+            says = f"{edge[0]} | {edge[1]} no longer shows {expected.blame!r}: take the expectation out or mend it"
             results.append(ExpectationResult(edge, expected, "stale", says))
     return tuple(results), tuple(blamed for blamed in blames if blamed not in covered)
 
@@ -83,7 +83,9 @@ def parsed(requirement: str, where: str) -> Requirement:
     try:
         return Requirement(requirement)
     except InvalidRequirement as error:
-        raise UnusableInput(f"{where}: when={requirement!r} is no requirement; expected such as 'tf2onnx<1.18'") from error
+        raise UnusableInput(
+            f"{where}: when={requirement!r} is no requirement; expected such as 'tf2onnx<1.18'"
+        ) from error
 
 
 def _applies(expected: Expected, versions: Mapping[str, str | None]) -> bool:

@@ -55,7 +55,9 @@ def specs_of(case: Case, framework: str) -> dict[str, Any]:
     for key, value in case.parameters.items():
         if isinstance(value, Each):
             if framework not in value.values:
-                raise UnusableInput(f"{case.name}: parameter {key} says nothing of {framework}: give Each({framework}=…)")
+                raise UnusableInput(
+                    f"{case.name}: parameter {key} says nothing of {framework}: give Each({framework}=…)"
+                )
             value = value.values[framework]
         chosen[key] = value
     return chosen

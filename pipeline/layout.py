@@ -31,6 +31,6 @@ def permutation(source: str, target: str) -> tuple[int, ...]:
 
 def permute(array: Array, source: str, target: str) -> Array:
     """``array`` with axes ``source`` in the order ``target``; the result is contiguous."""
-    if source == target:
+    if source.split() == target.split():
         return array
-    return np.ascontiguousarray(np.transpose(array, permutation(source, target)))
+    return np.transpose(array, permutation(source, target)).copy()  # ascontiguousarray would give a scalar an axis

@@ -78,13 +78,11 @@ def run_native(ref: CaseRef, framework: str, doubles: Sequence[bool], seed: int,
     return runs
 
 
-def derive_bounds(
-    ref: CaseRef, framework: str, roundings: int | None, double: Run, seed: int, folder: Path
-) -> Run:
+def derive_bounds(ref: CaseRef, framework: str, roundings: int | None, double: Run, seed: int, folder: Path) -> Run:
     """A definition for a case without one: the framework in float64, with a bound derived by perturbation.
 
-    Every float input and weight is moved by one unit roundoff of float32 with random signs, :data:`JITTERS` times.  The
-    largest response, over u, is the scale to which k roundings along the longest path of the exported graph are applied:
+    Every float input and weight is moved by one unit roundoff of float32 with random signs, :data:`JITTERS` times.
+    The largest response, over u, is the scale to which k roundings along the exported graph's longest path are applied:
     a rounding in a node acts like a rounding of what the node consumed (mixed forward-backward error, Higham 1.5).
     """
     party = Party("truth", meaning=framework)
@@ -95,7 +93,9 @@ def derive_bounds(
     case, values = _values(ref, framework, seed)
     try:
         moved = [
-            _in_case_axes(case, framework, engine.layouts, engine.native(case, values, double=True, seed=seed, jitter=j))
+            _in_case_axes(
+                case, framework, engine.layouts, engine.native(case, values, double=True, seed=seed, jitter=j)
+            )
             for j in range(JITTERS)
         ]
     except Exception as error:  # whatever the framework raises
@@ -152,7 +152,9 @@ def run_truth(ref: CaseRef, seed: int, folder: Path) -> list[Run]:
     return [_truth_run(case, ref, party, meaning, given, seed, folder) for party, meaning, given in plan]
 
 
-def run_graph(ref: CaseRef, model: Model, items: Sequence[str], sources: Sequence[Path], seed: int, folder: Path) -> list[Run]:
+def run_graph(
+    ref: CaseRef, model: Model, items: Sequence[str], sources: Sequence[Path], seed: int, folder: Path
+) -> list[Run]:
     """One graph in each of ``items``: names of runtimes, ``reference@64``, or :data:`CHECK`, the onnx checker.
 
     ``sources`` are files of arrays or models whose constants this graph's may be copies of; a constant that is none of
@@ -279,7 +281,9 @@ def _native_run(
 def _broken_promise(party: Party, name: str, value: Array, promised: Tensor | Absent | None) -> str | None:
     if not isinstance(promised, Tensor):
         return None
-    if value.ndim != len(promised.axes.split()) or (promised.shape is not None and value.shape != tuple(promised.shape)):
+    if value.ndim != len(promised.axes.split()) or (
+        promised.shape is not None and value.shape != tuple(promised.shape)
+    ):
         wanted = tuple(promised.shape) if promised.shape is not None else f"axes {promised.axes!r}"
         return f"{party}: output {name} has shape {value.shape}, the case promises {wanted}"
     wanted_type = "float64" if party.double and np.dtype(promised.dtype).kind == "f" else promised.dtype
@@ -332,7 +336,9 @@ def _truth_run(case: Case, ref: CaseRef, party: Party, meaning: str, given: str,
         outputs[name] = _save(folder, party, name, array, axes)
     lacking = set(case.outputs) ^ set(outputs) if case.outputs else set()
     if lacking:
-        return Run(party, error=Failure("builder", f"the truth of {ref.name} and its outputs differ in {sorted(lacking)}"))
+        return Run(
+            party, error=Failure("builder", f"the truth of {ref.name} and its outputs differ in {sorted(lacking)}")
+        )
     return Run(party, outputs=outputs, bounds=bounds)
 
 
@@ -342,10 +348,12 @@ def _definition(value: Any) -> Any:
 
 def _graph_run(party: Party, case: Case, model: Model, file: Path, feeds: Mapping[str, Array], folder: Path) -> Run:
     """Run a file twice in one runtime and bring its outputs to the case's axes."""
-    run = runtimes()[party.runtime].open(file)
+    run = runtimes()[party.runtime].open(file, double=party.double)
     names = list(model.outputs.values())
     first, second = run(feeds, names), run(feeds, names)
-    outputs: dict[str, Any] = {n: t for n, t in case.outputs.items() if isinstance(t, Absent) and n not in model.outputs}
+    outputs: dict[str, Any] = {
+        n: t for n, t in case.outputs.items() if isinstance(t, Absent) and n not in model.outputs
+    }
     for name, value in zip(model.outputs, first, strict=True):
         promised = case.outputs.get(name)
         axes = promised.axes if isinstance(promised, Tensor) else None
@@ -379,14 +387,23 @@ def _double_run(
     for constant in float64.float_constants(proto):
         for name, response in _responses(party, case, model, double, constant, run, wide, folder).items():
             slack[name] = slack.get(name, 0.0) + response
-    bounds = {name: Bound(slack=_save(folder, party, f"{name}.slack", np.asarray(v), None)) for name, v in slack.items()}
+    bounds = {
+        name: Bound(slack=_save(folder, party, f"{name}.slack", np.asarray(v), None)) for name, v in slack.items()
+    }
     known = [array for file in sources for array in _arrays(file)]
     computed = float64.computed_initializers(proto, known) if sources else ()
     return replace(run, bounds=bounds, computed=tuple(computed))
 
 
 def _responses(
-    party: Party, case: Case, model: Model, double: Any, constant: Any, run: Run, feeds: Mapping[str, Array], folder: Path
+    party: Party,
+    case: Case,
+    model: Model,
+    double: Any,
+    constant: Any,
+    run: Run,
+    feeds: Mapping[str, Array],
+    folder: Path,
 ) -> dict[str, Array]:
     """By output, the larger of the responses to ``constant`` moved up and down by one float32 rounding."""
     from pipeline.graph import float64
@@ -443,7 +460,7 @@ def _checker_op(error: BaseException) -> str | None:
 
 
 def _named_op(failure: Failure, file: Path) -> Failure:
-    """The failure with the operator that ONNX does not know, where the graph holds one: messages rarely name it well."""
+    """The failure with the operator that ONNX does not know, if the graph holds one: messages rarely name it well."""
     from pipeline.graph.facts import load, unknown_operators
 
     try:

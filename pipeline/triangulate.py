@@ -3,8 +3,8 @@
 The parties are chosen so that neighbours differ in one step; where they part *is* the answer.  But an edge has two
 ends, and which end is wrong no edge can say alone: a runtime's fault may hide an exporter's, an optimizer may repair a
 kernel.  So blame is read from all parties of a graph at once, with the native run, float64 and the case's definition as
-arbiters (:func:`blame`).  No tolerance is chosen here: what two parties may differ by is the sum of what each is allowed
-against its own definition.
+arbiters (:func:`blame`).  No tolerance is chosen here: what two parties may differ by is the sum of what each is
+allowed against its own definition.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ class Parties:
             slack = run.bounds.get(key)
             if slack is not None:
                 extra = allowance(slack, dtype)
-                own = own + extra if np.shape(extra) in ((), value.shape) and np.shape(own) in ((), value.shape) else own
+                own = (
+                    own + extra if np.shape(extra) in ((), value.shape) and np.shape(own) in ((), value.shape) else own
+                )
             allowed[key] = own if np.shape(own) in ((), value.shape) else None
         return allowed
 
@@ -89,24 +91,27 @@ class Parties:
         definition = self.runs[left].party.framework == "truth" or self.runs[right].party.framework == "truth"
         swapped = self.runs[right].party.framework == "truth" and self.runs[left].party.framework != "truth"
         first, second = (right, left) if swapped else (left, right)
-        found = compare(
+        return compare(
             self._values(first),
             self._values(second),
             allowed,
             definition=definition,
             zero_sign_open=self._zero_sign_open,
         )
-        return found
 
     def diff(self, left: str, right: str, isolates: str) -> Diff:
         """The edge between two parties, whatever became of them."""
         for name in (left, right):
             error = self.runs[name].error
             if error is not None:
-                return Diff(left, right, isolates, "missing", problem=f"{name} has no value: {error.kind}: {error.says}")
+                return Diff(
+                    left, right, isolates, "missing", problem=f"{name} has no value: {error.kind}: {error.says}"
+                )
         for name in (left, right):
             if not self.runs[name].deterministic:
-                return Diff(left, right, isolates, "nondeterministic", problem=f"{name} gave two answers to one question")
+                return Diff(
+                    left, right, isolates, "nondeterministic", problem=f"{name} gave two answers to one question"
+                )
         found = self.between(left, right)
         return Diff(
             left,
@@ -126,9 +131,7 @@ class Parties:
         )
 
 
-def pairs(
-    parties: Parties, graphs: Sequence[str], runtimes: Mapping[str, Runtime]
-) -> Iterator[tuple[str, str, str]]:
+def pairs(parties: Parties, graphs: Sequence[str], runtimes: Mapping[str, Runtime]) -> Iterator[tuple[str, str, str]]:
     """(left, right, the steps it isolates) of every edge between parties that were run."""
     runs = parties.runs
     frameworks = sorted({run.party.framework for run in runs.values() if run.party.native})
@@ -192,7 +195,9 @@ def groups_of(parties: Parties) -> tuple[tuple[str, ...], ...]:
 
     Agreement within a bound is not transitive, so sets may overlap.
     """
-    names = [n for n, r in parties.runs.items() if r.outputs is not None and not r.party.double and not r.party.parameters]
+    names = [
+        n for n, r in parties.runs.items() if r.outputs is not None and not r.party.double and not r.party.parameters
+    ]
     names = [n for n in names if parties.runs[n].deterministic]
     agree = {name: {name} for name in names}
     for left, right in itertools.combinations(names, 2):
@@ -308,15 +313,15 @@ def _graph_blame(
         Blamed("unsupported", n, _edge_to(n, seen), op=e.op, nodes=(e.node,) if e.node else (), says=e.says)
         for n, e in refused.items()
     ]
-    right = {n: _right(parties, seen, framework, n) for n in names if n not in failures}
-    right = {n: verdict for n, verdict in right.items() if verdict is not None}
+    judged = {n: _right(parties, seen, framework, n) for n in names if n not in failures}
+    right = {n: verdict for n, verdict in judged.items() if verdict is not None}
     if not right:
         return found
     return found + _step_blame(parties, seen, graph, framework, right, runtimes)
 
 
 def _right(parties: Parties, seen: Mapping[tuple[str, str], Diff], framework: str, name: str) -> bool | None:
-    """Whether a runtime's answer is what the source means: the native run's or, where that parts from it, the definition's.
+    """Whether a runtime's answer is what the source means: the native run's or, where that is wrong, the definition's.
 
     None where neither can be had or compared.
     """
@@ -408,7 +413,9 @@ def _meaning_blame(
         edge = seen.get((left, right))
         sharp = seen.get((f"{left}@64", f"{right}@64"))
         parted = edge is not None and edge.outcome == "diverges"
-        if not parted and not (sharp is not None and sharp.outcome == "diverges" and edge is not None and not edge.agrees):
+        if not parted and not (
+            sharp is not None and sharp.outcome == "diverges" and edge is not None and not edge.agrees
+        ):
             continue
         assert edge is not None
         steps = sorted({e.isolates for e in path if e.outcome == "diverges"})

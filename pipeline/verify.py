@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline import catalogue, expectations, tasks, triangulate
+from pipeline import __version__, catalogue, expectations, tasks, triangulate
 from pipeline.data import (
     Case,
     CaseRef,
@@ -74,7 +74,9 @@ def verify(
     folder = options.out or Path(tempfile.mkdtemp(prefix="triangulate-"))
     verdicts: list[Verdict] = []
     try:
-        with Workers(jobs=options.jobs, timeout=options.timeout, memory=options.memory, logs=folder / "logs") as workers:
+        with Workers(
+            jobs=options.jobs, timeout=options.timeout, memory=options.memory, logs=folder / "logs"
+        ) as workers:
             _warm(workers, refs, absent)
             with ThreadPoolExecutor(max_workers=3 * options.jobs, thread_name_prefix="case") as threads:
                 ahead = [
@@ -126,7 +128,7 @@ def _fails(verdict: Verdict) -> bool:
 
 def installed() -> dict[str, str | None]:
     """The versions of what takes part, without importing any of it."""
-    versions: dict[str, str | None] = {"onnx-triangulate": _version("onnx-triangulate")}
+    versions: dict[str, str | None] = {"onnx-triangulate": __version__}
     for name in REPORTED:
         version = _version(name)
         if version is None and name == "tensorflow":
@@ -255,7 +257,9 @@ def _run_graph(
             RUNTIME_WORKER, tasks.run_graph, ref, model, chosen, _sources(model, models), seed, folder
         ),
         items,
-        lambda item, failure: Run(Party(framework, exporter, item.removesuffix("@64"), item.endswith("@64")), error=failure),
+        lambda item, failure: Run(
+            Party(framework, exporter, item.removesuffix("@64"), item.endswith("@64")), error=failure
+        ),
     )
     return dict(zip(items, answers, strict=True))
 
@@ -293,14 +297,14 @@ def _truths(
         answer = [Run(Party("truth"), error=answer)] if isinstance(answer, Failure) else answer
         return {str(run.party): run for run in answer}
     truths: dict[str, Run] = {}
-    for name, run in runs.items():
+    for run in runs.values():
         if not (run.party.native and run.party.double):
             continue
         framework = run.party.framework
         counted = [m for g, m in models.items() if g.partition(":")[0] == framework and m.file is not None]
         roundings = workers.call(RUNTIME_WORKER, tasks.count_roundings, counted[0].file) if counted else None
         roundings = None if isinstance(roundings, Failure) else roundings
-        answer = workers.call(framework, tasks.derive_bounds, ref, framework, roundings, runs[name], seed, folder)
+        answer = workers.call(framework, tasks.derive_bounds, ref, framework, roundings, run, seed, folder)
         party = Party("truth", meaning=framework)
         truths[str(party)] = Run(party, error=answer, derived=framework) if isinstance(answer, Failure) else answer
     return truths
@@ -343,8 +347,8 @@ def _different_weights(workers: Workers, case: Case, models: Mapping[str, Model]
 
 def _problems(runs: Mapping[str, Run], models: Mapping[str, Model]) -> tuple[str, ...]:
     """What is wrong with the case itself, each said once."""
-    errors = [item.error for item in (*runs.values(), *models.values()) if item.error is not None]
-    return tuple(dict.fromkeys(error.says for error in errors if error.kind == "builder"))
+    errors = [*[run.error for run in runs.values()], *[model.error for model in models.values()]]
+    return tuple(dict.fromkeys(error.says for error in errors if error is not None and error.kind == "builder"))
 
 
 __all__ = ["Options", "absent_engines", "exit_status", "installed", "verify"]

@@ -27,7 +27,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from pipeline.data import Failure
 
-_THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+_THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _POLL_SECONDS = 0.05
 
 
@@ -56,7 +56,9 @@ class Workers:
         self._watcher.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._watching.set()
         for pool in self._pools.values():
             pool.stop()

@@ -12,10 +12,10 @@ from pipeline.data import Framework
 
 
 def adapter(name: str) -> Framework:
-    """The adapter of a framework.  Raises :class:`KeyError` for an unknown one, :class:`TypeError` for a broken file."""
+    """A framework's adapter.  Raises :class:`KeyError` for an unknown one, :class:`TypeError` for a broken file."""
     if name not in FRAMEWORKS:
         raise KeyError(name)
-    framework = getattr(importlib.import_module(f"pipeline.frameworks.{name}"), "FRAMEWORK", None)
+    framework: Framework | None = getattr(importlib.import_module(f"pipeline.frameworks.{name}"), "FRAMEWORK", None)
     if framework is None or framework.name != name:
         raise TypeError(f"pipeline/frameworks/{name}.py holds no FRAMEWORK named {name!r}")
     return framework

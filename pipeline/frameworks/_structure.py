@@ -34,11 +34,15 @@ def named(case: Case, framework: str, returned: Any) -> dict[str, Any]:
         return flat
     if isinstance(returned, Mapping):
         if set(returned) != set(promised):
-            raise BuilderError(f"{framework}: the model returned {sorted(returned)}, the case promises {sorted(promised)}")
+            raise BuilderError(
+                f"{framework}: the model returned {sorted(returned)}, the case promises {sorted(promised)}"
+            )
         return {name: returned[name] for name in promised}
     items = tuple(returned) if isinstance(returned, (tuple, list)) else (returned,)
     if len(items) != len(promised):
-        raise BuilderError(f"{framework}: the model returned {len(items)} values, the case promises {', '.join(promised)}")
+        raise BuilderError(
+            f"{framework}: the model returned {len(items)} values, the case promises {', '.join(promised)}"
+        )
     return dict(zip(promised, items, strict=True))
 
 
@@ -46,7 +50,9 @@ def _flatten(name: str, value: Any) -> list[tuple[str, Any]]:
     if value is None:
         return []
     if isinstance(value, Mapping):
-        return [pair for key, item in value.items() for pair in _flatten(f"{name}_{key}" if name != "y" else str(key), item)]
+        return [
+            pair for key, item in value.items() for pair in _flatten(f"{name}_{key}" if name != "y" else str(key), item)
+        ]
     if isinstance(value, (tuple, list)):
         if name == "y" and len(value) == 1:
             return _flatten("y", value[0])

@@ -6,6 +6,9 @@ cannot convert by a logged line and leaves it in the graph; whether the file is 
 the runtimes to say.  Tensors that a function merely captures become extra inputs of the graph; their values are known
 here and are written into the file as what they are, initializers.
 
+oneDNN's kernels, which TensorFlow switches on by the type of the CPU, are off unless ``TF_ENABLE_ONEDNN_OPTS=1`` is
+set: what an operation gives, and whether it is there at all, should not depend on the machine.
+
 In float64 a Keras model is built a second time under ``floatx`` float64 and given the first one's weights.
 """
 
@@ -23,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data import Array, Case, Failure, Model
+from pipeline.data import Array, Case, Failure, Model, Tensor
 from pipeline.frameworks._onnx_file import border, write, write_arrays
 from pipeline.frameworks._structure import BuilderError, forward_outputs, named
 from pipeline.inputs import forward_inputs
@@ -48,6 +51,7 @@ class TensorFlow:
     def warm(self) -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
         import tensorflow as tf
 
         tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -126,7 +130,9 @@ class TensorFlow:
             except BuilderError:
                 raise
             except Exception as error:  # the exporter's own refusal, whatever its type
-                return Model(graph, error=Failure("refused", _one_line(error), op=_refused_op(error)), log=log.getvalue())
+                return Model(
+                    graph, error=Failure("refused", _one_line(error), op=_refused_op(error)), log=log.getvalue()
+                )
         held = [*getattr(model, "variables", ()), *[tensors[name] for name in case.parameters]]
         write_arrays([np.asarray(v) for v in held if hasattr(v, "numpy")], folder / "tensorflow.weights.npz")
         file = write(proto, folder / f"{graph.replace(':', '.')}.onnx")
@@ -150,7 +156,7 @@ class TensorFlow:
         axes = {
             name: order(tensor, self.name, self.layouts)
             for name, tensor in {**case.inputs, **case.outputs}.items()
-            if hasattr(tensor, "axes")
+            if isinstance(tensor, Tensor)
         }
         if exporter != "nchw":
             return axes, [], []
@@ -174,7 +180,9 @@ def _tensors(case: Case, values: Mapping[str, Any], double: bool, random: np.ran
             value = value.astype(np.float64)
         if random is not None and np.issubdtype(value.dtype, np.floating):
             value = _moved(value, random)
-        tensors[name] = tf.Variable(value, trainable=False, name=name) if name in case.parameters else tf.constant(value)
+        tensors[name] = (
+            tf.Variable(value, trainable=False, name=name) if name in case.parameters else tf.constant(value)
+        )
     return tensors
 
 
@@ -188,7 +196,9 @@ def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -
         return model
     twice = _built(case, tensors, seed, "float64")
     for there, here in zip(twice.variables, model.variables, strict=True):
-        there.assign(np.asarray(here).astype(there.dtype if isinstance(there.dtype, str) else there.dtype.as_numpy_dtype))
+        there.assign(
+            np.asarray(here).astype(there.dtype if isinstance(there.dtype, str) else there.dtype.as_numpy_dtype)
+        )
     return twice
 
 
@@ -282,7 +292,9 @@ def _quiet() -> Iterator[io.StringIO]:
 
 
 def _refused_op(error: BaseException) -> str | None:
-    match = re.search(r"(?:No gradient defined for operation|Unsupported op|op type|Op type|node)\W+'?(\w+)", str(error))
+    match = re.search(
+        r"(?:No gradient defined for operation|Unsupported op|op type|Op type|node)\W+'?(\w+)", str(error)
+    )
     return match[1] if match else None
 
 

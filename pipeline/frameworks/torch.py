@@ -1,4 +1,4 @@
-"""PyTorch: native runs, ``torch.onnx.export(dynamo=True)`` with and without its optimizer, and the TorchScript exporter.
+"""PyTorch: native runs, ``torch.onnx.export(dynamo=True)`` with and without its optimizer, and TorchScript's exporter.
 
 One dynamo export gives both graphs: it is made without the optimizer, kept as ``torch:raw``, then optimized in place
 with the exporter's public ``ONNXProgram.optimize`` and kept as ``torch``, which is what people ship.  The operator
@@ -121,7 +121,9 @@ class Torch:
                 program.optimize()
                 models.append(_written("torch", program.model_proto, folder, case, names, notes, started, log))
             except Exception as error:  # the exporter's optimizer refuses: the raw graph stands
-                models.append(Model("torch", error=Failure("refused", f"optimize: {_one_line(error)}"), log=log.getvalue()))
+                models.append(
+                    Model("torch", error=Failure("refused", f"optimize: {_one_line(error)}"), log=log.getvalue())
+                )
         return models
 
     def _script(self, case: Case, values: Mapping[str, Any], folder: Path, seed: int) -> Model:
@@ -137,7 +139,7 @@ class Torch:
                 torch.onnx.export(
                     module,
                     arguments,
-                    buffer,  # type: ignore[arg-type]
+                    buffer,
                     dynamo=False,
                     input_names=[_border(name) for name in case.inputs],
                     output_names=[_border(name) for name in names],
@@ -209,7 +211,9 @@ def _gradient_sources(case: Case) -> list[str]:
     return list(dict.fromkeys([*case.gradient.wrt, *declared]))
 
 
-def _exportable(case: Case, values: Mapping[str, Any], seed: int) -> tuple[Any, tuple[Any, ...], list[str], tuple[str, ...]]:
+def _exportable(
+    case: Case, values: Mapping[str, Any], seed: int
+) -> tuple[Any, tuple[Any, ...], list[str], tuple[str, ...]]:
     """A module of the case's inputs in order, example arguments, the names of its outputs, and notes."""
     import torch
 
@@ -218,9 +222,16 @@ def _exportable(case: Case, values: Mapping[str, Any], seed: int) -> tuple[Any, 
     if case.gradient is None:
         model = _build(case, tensors, double=False, seed=seed)
         with torch.no_grad():
-            probe = named(case, "torch", _build(case, tensors, double=False, seed=seed)(*[a.clone() for a in arguments]))
+            probe = named(
+                case, "torch", _build(case, tensors, double=False, seed=seed)(*[a.clone() for a in arguments])
+            )
         names = [name for name, value in probe.items() if value is not None]
-        return _module(model, lambda m, *xs: tuple(named(case, "torch", m(*xs))[n] for n in names), case), arguments, names, ()
+        return (
+            _module(model, lambda m, *xs: tuple(named(case, "torch", m(*xs))[n] for n in names), case),
+            arguments,
+            names,
+            (),
+        )
 
     from pipeline.frameworks._torch_gradients import trace
 
@@ -230,7 +241,9 @@ def _exportable(case: Case, values: Mapping[str, Any], seed: int) -> tuple[Any, 
     def both(*inputs: Any) -> tuple[Any, ...]:
         given = tensors | dict(zip(case.inputs, inputs, strict=True))
         given |= {name: given[name].detach().requires_grad_() for name in gradient.wrt if name in given}
-        results = named(case, "torch", _build(case, given, double=False, seed=seed)(*[given[n] for n in forward_inputs(case)]))
+        results = named(
+            case, "torch", _build(case, given, double=False, seed=seed)(*[given[n] for n in forward_inputs(case)])
+        )
         sources = [given[name] if name in given else results[name] for name in gradient.wrt]
         gradients = torch.autograd.grad(results[gradient.of], sources, given[gradient.cotangent])
         return (*[results[name] for name in forward_outputs(case)], *gradients)
@@ -332,11 +345,11 @@ def _shared_registry() -> Iterator[None]:
             _registries[key] = build(cls) if opset_version is None else build(cls, opset_version=opset_version)
         return _registries[key]
 
-    registry.from_torchlib = classmethod(from_torchlib)  # type: ignore[method-assign, assignment]
+    registry.from_torchlib = classmethod(from_torchlib)
     try:
         yield
     finally:
-        registry.from_torchlib = original  # type: ignore[method-assign]
+        registry.from_torchlib = original
 
 
 def _refused_op(error: BaseException) -> str | None:

@@ -242,6 +242,8 @@ def _known_rank(
             for a in range(count)
         ]
         window = replace(window, begin=tuple(b for b, _ in both), end=tuple(e for _, e in both))
+        if window.op in _POOLS and max(dilations) > 1:
+            notes.append("runtimes are known to leave the dilation of a pool out of auto_pad, against ONNX")
     else:
         amounts = given if given and auto_pad == "NOTSET" else (0,) * (2 * count)
         if len(amounts) != 2 * count:

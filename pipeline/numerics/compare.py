@@ -177,7 +177,9 @@ def _floats(
     if allowed is None:
         worst = np.unravel_index(int(np.argmax(distance)), a.shape)
         outcome: Outcome = "diverges" if specials.any() else "missing"
-        problem = None if specials.any() else f"{name} is apart by {float(distance[worst]):.3g} and no bound is known for it"
+        problem = (
+            None if specials.any() else f"{name} is apart by {float(distance[worst]):.3g} and no bound is known for it"
+        )
         return _apart(outcome, name, a, b, distance, worst, np.inf if specials.any() else None, max_abs, problem, note)
     limit = _spread(allowed, a)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -190,7 +192,16 @@ def _floats(
     if beyond.any():
         note = _transposed(left, right, allowed) or note
     part = _apart(
-        "diverges" if beyond.any() else "rounding", name, a, b, distance, worst, float(ratio[worst]), max_abs, None, note
+        "diverges" if beyond.any() else "rounding",
+        name,
+        a,
+        b,
+        distance,
+        worst,
+        float(ratio[worst]),
+        max_abs,
+        None,
+        note,
     )
     nan_only = bool(np.all(np.isnan(a[beyond]) != np.isnan(b[beyond])))
     return replace(part, differing=int(beyond.sum()), nan_only=nan_only) if beyond.any() else part
@@ -223,7 +234,11 @@ def _apart(
 
 
 def _is_float(array: Array) -> bool:
-    return bool(np.issubdtype(array.dtype, np.floating)) or array.dtype.name in ("bfloat16",) or "float8" in array.dtype.name
+    return (
+        bool(np.issubdtype(array.dtype, np.floating))
+        or array.dtype.name in ("bfloat16",)
+        or "float8" in array.dtype.name
+    )
 
 
 def _wide(array: Array) -> Array:

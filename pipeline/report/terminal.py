@@ -400,6 +400,12 @@ def _notes(verdict: Verdict, width: int) -> list[Text]:
     return _block("notes", [line for text in said for line in _wrapped(text, width - LABEL, hang=2)])
 
 
+def _derived(verdict: Verdict) -> list[str]:
+    """What the parties were held against, where the case itself does not say."""
+    runs = verdict.evidence.runs.values()
+    return [f"none in the case; {safe(run.party)} is {prose(run.derived)}" for run in runs if run.derived]
+
+
 def case_lines(verdict: Verdict, width: int, verbose: bool = False) -> list[Text]:
     """One case in full, what decides first: blame, agreement, cause, the edges that part; then failures, graphs."""
     room = width - LABEL
@@ -410,6 +416,7 @@ def case_lines(verdict: Verdict, width: int, verbose: bool = False) -> list[Text
     made += _expectations(verdict, width, ("stale", "undecided"))
     made += _agree(verdict, width)
     made += _exports(verdict, width)
+    made += _block("definition", [line for text in _derived(verdict) for line in _wrapped(text, room, hang=2)])
     made += _findings(verdict, width)
     made += _expectations(verdict, width, ("met", *(("not applicable",) if verbose else ())))
     made += _edges(verdict, width, verbose)
@@ -425,36 +432,35 @@ def _urgency(verdict: Verdict) -> int:
     return order.index(verdict.status) if verdict.status in order else 0
 
 
-def _short(verdict: Verdict) -> tuple[str, str]:
-    """The blame and who parted, for one row: what was not declared first."""
+def _short(verdict: Verdict) -> list[str]:
+    """For one row: each blame with who parted, what was not declared first."""
     undeclared, rest = blame_sentences(verdict)
     stale = [result for result in verdict.expectations if result.outcome == "stale"]
     if stale and not undeclared:
         gone = stale[0]
-        return safe(rest[0].blame), f"{safe(gone.expected.blame)} no longer seen at {' | '.join(map(safe, gone.edge))}"
+        return [f"{safe(gone.expected.blame)} no longer seen at {' | '.join(map(safe, gone.edge))}"]
     if not any(sentence.who for sentence in (*undeclared, *rest)):
         word, says = agreement(verdict)
         said = prose(verdict.problems[0]) if verdict.problems else ""
-        return word, said or (says if word == "undecided" else "")
-    every = [*undeclared, *rest]
-    blames = ", ".join(dict.fromkeys(sentence.blame for sentence in every))
-    return blames, "; ".join(dict.fromkeys(sentence.who for sentence in every if sentence.who))
+        return [": ".join(filter(None, (word, said or (says if word == "undecided" else ""))))]
+    together: dict[str, list[str]] = {}
+    for sentence in (*undeclared, *rest):
+        together.setdefault(sentence.blame, []).extend([sentence.who] if sentence.who else [])
+    return [": ".join(filter(None, (blame, ", ".join(dict.fromkeys(who))))) for blame, who in together.items()]
 
 
-def _table(verdicts: Sequence[Verdict], width: int) -> list[Text]:
-    """One row a case.  The case and the status are whole; the blame and who parted share what is left."""
-    shorts = [_short(verdict) for verdict in verdicts]
+def _table(verdicts: Sequence[Verdict], width: int) -> list[list[Text]]:
+    """A row a case, of one line or more: the case, its status, and each blame with who parted, wrapped."""
     cases = [clip(safe(verdict.case), min(48, width - 40)) for verdict in verdicts]
-    used = max(len(case) for case in cases) + max(len(verdict.status) for verdict in verdicts) + 6
+    heads = columns([[case, Text(v.status, STYLES.get(v.status, ""))] for case, v in zip(cases, verdicts, strict=True)])
+    used = max(cell_len(head.plain) for head in heads) + 2
     room = max(width - used, 24)
-    blame_width = min(max(len(blame) for blame, _ in shorts), max(room * 2 // 3, 13))
-    rows: list[list[Cell]] = []
-    for verdict, case, (blame, who) in zip(verdicts, cases, shorts, strict=True):
-        status = Text(verdict.status, STYLES.get(verdict.status, ""))
-        said = blame if len(blame) <= blame_width else blame[: blame_width - 1] + "…"
-        left = room - blame_width
-        rows.append([case, status, said, Text(who if len(who) <= left else who[: max(left - 1, 0)] + "…", "dim")])
-    return columns(rows)
+    rows = []
+    for head, verdict in zip(heads, verdicts, strict=True):
+        said = [line for text in _short(verdict) for line in _wrapped(text, room, hang=2)]
+        first = _pad(head, used, right=False) + said[0]
+        rows.append([first, *(Text(" " * used) + line for line in said[1:])])
+    return rows
 
 
 def _statuses(verdicts: Sequence[Verdict]) -> Text:
@@ -488,19 +494,30 @@ def _footer(report: Report, width: int) -> list[Text]:
 
 
 def lines(report: Report, width: int = 100, verbose: bool = False) -> list[Text]:
-    """The whole report as finished lines for a terminal ``width`` columns wide."""
+    """The whole report as finished lines for a terminal ``width`` columns wide.
+
+    Of many cases those in trouble come first, as rows and then in full, and the rows of the others after them.
+    """
     width = max(width, 60)
     verdicts = sorted(report.verdicts, key=_urgency)
     made: list[Text] = []
     for notice in report.notices:
         made += [Text("notice  ", "yellow") + line for line in _wrapped(prose(notice), width - 8)]
     detailed = verdicts if verbose or len(verdicts) <= DETAILED else [v for v in verdicts if v.status != "expected"]
-    if len(verdicts) > 1:
-        made += [_statuses(verdicts), *_undeclared(verdicts, width), Text(), *_table(verdicts, width), Text()]
-    elif made and verdicts:
+    rows = _table(verdicts, width) if len(verdicts) > 1 else []
+    if rows:
+        made += [
+            _statuses(verdicts),
+            *_undeclared(verdicts, width),
+            Text(),
+            *(line for row in rows[: len(detailed)] for line in row),
+        ]
+    if made and detailed:
         made.append(Text())
     for verdict in detailed:
         made += [*case_lines(verdict, width, verbose), Text()]
+    if rows[len(detailed) :]:
+        made += [*(line for row in rows[len(detailed) :] for line in row), Text()]
     return made + _footer(report, width)
 
 

@@ -25,7 +25,9 @@ class OnnxRuntime:
     distribution: str = "onnxruntime"
     double: bool = False
 
-    def open(self, file: Path) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+    def open(
+        self, file: Path, *, double: bool = False
+    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
         os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read on import; telemetry writes under the home folder
         import onnxruntime as ort
 
@@ -49,7 +51,9 @@ class OnnxRuntime:
 
 def _reason(error: Exception) -> Exception:
     text = " ".join(str(error).split())
-    named = re.search(r"No Op registered for (\w+)", text) or re.search(r"implementation for (?:\w+\.)*?(\w+)\(\d+\)", text)
+    named = re.search(r"No Op registered for (\w+)", text) or re.search(
+        r"implementation for (?:\w+\.)*?(\w+)\(\d+\)", text
+    )
     named = named or re.search(r"In Node, \(\"[^\"]*\", (\w+)", text) or re.search(r"running (\w+) node", text)
     node = re.search(r"(?:node with name|In Node, \(|Name:)\s*['\"]?([^'\",]+)", text)
     op = named[1] if named else None
