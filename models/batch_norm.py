@@ -167,7 +167,7 @@ CASES = (
             ("torch", "torch:script>*"): Expected(
                 "export",
                 reason="torch's TorchScript exporter gives the state before the step, as constants, for the state "
-                "after it; ONNX Runtime overwrites them in place, which hides half of that (its variance is the biased one)",
+                "after it; ONNX Runtime overwrites them in place, which hides half of that (its variance is biased)",
                 when="torch<2.14",
             ),
         },

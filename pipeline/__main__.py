@@ -95,6 +95,14 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    parties: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB[,GLOB]",
+            help="Run only these of the ONNX parties, such as 'torch>ort.*'; natives always run.",
+            show_default=False,
+        ),
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes per engine.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every input and parameter.")] = 0,
     out: Annotated[
@@ -121,8 +129,15 @@ def verify(
         check_writable(json)
     if out is not None:
         _folder(out)
-    names = tuple(name for given in require or () for name in given.split(",") if name)
-    chosen = Options(seed=seed, jobs=jobs, require=names, out=out, timeout=timeout, memory=int(memory * 2**30))
+    chosen = Options(
+        seed=seed,
+        jobs=jobs,
+        require=_words(require),
+        parties=_words(parties),
+        out=out,
+        timeout=timeout,
+        memory=int(memory * 2**30),
+    )
     with _progress() as progress:
         report = run(targets or (), chosen, progress=progress)
     if json:
@@ -184,6 +199,11 @@ def _complain(text: str, status: int = 2) -> int:
 
     print(f"triangulate: {safe(text, limit=1000)}", file=sys.stderr)
     return status
+
+
+def _words(given: list[str] | None) -> tuple[str, ...]:
+    """The words of an option that may be repeated and takes several at once, separated by commas."""
+    return tuple(word for text in given or () for word in text.split(",") if word)
 
 
 def _folder(out: Path) -> None:

@@ -7,7 +7,7 @@ absent), it is ``undecided``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -23,11 +23,16 @@ def expectations(case: Case) -> Iterator[tuple[tuple[str, str], Expected]]:
 
 
 def hold(
-    case: Case, blames: Sequence[Blamed], absent: Sequence[str], versions: Mapping[str, str | None]
+    case: Case,
+    blames: Sequence[Blamed],
+    absent: Sequence[str],
+    versions: Mapping[str, str | None],
+    among: Collection[str] | None = None,
 ) -> tuple[tuple[ExpectationResult, ...], tuple[Blamed, ...]]:
     """What became of each expectation, and the blames that none of them declares.
 
-    ``absent`` names the frameworks that are not installed.
+    ``absent`` names the frameworks that are not installed, ``among`` the parties of a run that leaves some out on
+    purpose.
     """
     results: list[ExpectationResult] = []
     covered: set[Blamed] = set()
@@ -38,6 +43,8 @@ def hold(
         elif matching:
             covered.update(matching)
             results.append(ExpectationResult(edge, expected, "met", matching[0].says))
+        elif among is not None and not all(any(fnmatchcase(name, side) for name in among) for side in edge):
+            results.append(ExpectationResult(edge, expected, "not applicable", "its parties were not asked for"))
         elif any(framework in absent for framework in _frameworks(edge)):
             results.append(ExpectationResult(edge, expected, "undecided", "an engine it speaks of is not installed"))
         else:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ from pipeline.data import (
     Report,
     Run,
     Runtime,
+    UnusableInput,
     Verdict,
 )
 from pipeline.frameworks import adapters
@@ -44,11 +46,17 @@ RUNTIME_WORKER = "runtimes"
 
 @dataclass(frozen=True)
 class Options:
-    """How to run.  ``timeout`` is seconds per call into an engine, ``memory`` bytes of resident size per worker."""
+    """How to run.
+
+    ``parties`` are globs of the ONNX parties to run, all of them if there are none (``("torch>ort.*",)``); natives and
+    definitions are always there.  ``timeout`` is seconds per call into an engine, ``memory`` bytes of resident size per
+    worker.
+    """
 
     seed: int = 0
     jobs: int = 1
     require: tuple[str, ...] = ()
+    parties: tuple[str, ...] = ()
     out: Path | None = None
     timeout: float = 120.0
     memory: int = 8 * 2**30
@@ -68,6 +76,7 @@ def verify(
     """
     options = options or Options()
     started = time.perf_counter()
+    _check_globs(options.parties)
     refs = catalogue.find(targets)
     versions = installed()
     absent = absent_engines(options.require)
@@ -143,8 +152,6 @@ def absent_engines(require: Sequence[str] = ()) -> tuple[str, ...]:
     Raises :class:`~pipeline.data.MissingEngine` where a required one is not, :class:`~pipeline.data.UnusableInput`
     where a required name is no engine.
     """
-    from pipeline.data import UnusableInput
-
     needs: dict[str, Sequence[str | tuple[str, ...]]] = {name: f.distributions for name, f in adapters().items()}
     needs |= {runtime.distribution: (runtime.distribution,) for runtime in runtimes().values()}
     for name in require:
@@ -172,6 +179,24 @@ def _version(distribution: str) -> str | None:
         return None
 
 
+def chosen(party: str, globs: Sequence[str]) -> bool:
+    """Whether an ONNX party is among those asked for."""
+    return not globs or any(fnmatchcase(party, glob) for glob in globs)
+
+
+def _check_globs(globs: Sequence[str]) -> None:
+    every = [
+        f"{Party(name, exporter).graph}>{runtime.name}{double}"
+        for name, framework in adapters().items()
+        for exporter in framework.exporters
+        for runtime in runtimes().values()
+        for double in ("", *(["@64"] if runtime.double else []))
+    ]
+    for glob in globs:
+        if not any(fnmatchcase(party, glob) for party in every):
+            raise UnusableInput(f"--parties {glob}: matches none of {', '.join(every)}")
+
+
 def _place(ref: CaseRef) -> Path:
     return Path(*ref.name.split("/"))
 
@@ -197,16 +222,18 @@ def _investigate(
     engines = {name: adapter for name, adapter in adapters().items() if name in case.builders and name not in absent}
     runs: dict[str, Run] = {}
     models: dict[str, Model] = {}
+    graphs_asked = [Party(name, e).graph for name, engine in engines.items() for e in engine.exporters]
+    chosen_double = any(i.endswith("@64") for g in graphs_asked for i in _items(g, options.parties, absent))
 
     def source(name: str) -> tuple[list[Run], list[Model]]:
         native = _singly(
             lambda doubles: workers.call(name, tasks.run_native, ref, name, doubles, options.seed, folder),
-            (False, True),
+            (False, True) if chosen_double else (False,),
             lambda double, failure: Run(Party(name, double=double), error=failure),
         )
         exported = _singly(
             lambda exporters: workers.call(name, tasks.export, ref, name, exporters, options.seed, folder),
-            engines[name].exporters,
+            [e for e in engines[name].exporters if any(_items(Party(name, e).graph, options.parties, absent))],
             lambda exporter, failure: Model(Party(name, exporter).graph, error=failure),
         )
         return native, exported
@@ -219,18 +246,20 @@ def _investigate(
     checks: dict[str, Failure | None] = {}
     for graph, model in models.items():
         if model.error is None:
-            answered = _run_graph(workers, ref, model, models, options.seed, absent, folder)
-            checks[graph] = answered.pop(tasks.CHECK).error
+            answered = _run_graph(workers, ref, model, models, options, absent, folder)
+            checks[graph] = answered.pop(tasks.CHECK).error if tasks.CHECK in answered else None
             runs |= {str(run.party): run for run in answered.values()}
     graphs = _facts(workers, models)
     runs = {**_truths(workers, ref, case, runs, models, options.seed, folder), **runs}
-    return _judge(workers, ref, case, runs, models, graphs, checks, absent, versions)
+    return _judge(workers, ref, case, runs, models, graphs, checks, absent, versions, bool(options.parties))
 
 
 def _singly(
     call: Callable[[Sequence[Item]], Any], items: Sequence[Item], failed: Callable[[Item, Failure], Result]
 ) -> list[Result]:
     """A batch in one call; if its process dies, each item in a call of its own, so that only the guilty one is lost."""
+    if not items:
+        return []
     answer = call(items)
     if not isinstance(answer, Failure):
         return list(answer)
@@ -244,17 +273,16 @@ def _run_graph(
     ref: CaseRef,
     model: Model,
     models: Mapping[str, Model],
-    seed: int,
+    options: Options,
     absent: Sequence[str],
     folder: Path,
 ) -> dict[str, Run]:
     """One graph in every runtime and past the checker, by item."""
     framework, _, exporter = model.graph.partition(":")
-    present: list[Runtime] = [r for r in runtimes().values() if r.distribution not in absent]
-    items = [tasks.CHECK, *[r.name for r in present], *[f"{r.name}@64" for r in present if r.double]]
+    items = [*([tasks.CHECK] if "onnx" not in absent else []), *_items(model.graph, options.parties, absent)]
     answers = _singly(
         lambda chosen: workers.call(
-            RUNTIME_WORKER, tasks.run_graph, ref, model, chosen, _sources(model, models), seed, folder
+            RUNTIME_WORKER, tasks.run_graph, ref, model, chosen, _sources(model, models), options.seed, folder
         ),
         items,
         lambda item, failure: Run(
@@ -262,6 +290,13 @@ def _run_graph(
         ),
     )
     return dict(zip(items, answers, strict=True))
+
+
+def _items(graph: str, globs: Sequence[str], absent: Sequence[str]) -> list[str]:
+    """The runtimes, in either precision, that are asked to run a graph."""
+    present: list[Runtime] = [r for r in runtimes().values() if r.distribution not in absent]
+    every = [*[r.name for r in present], *[f"{r.name}@64" for r in present if r.double]]
+    return [item for item in every if chosen(f"{graph}>{item}", globs)]
 
 
 def _sources(model: Model, models: Mapping[str, Model]) -> list[Path]:
@@ -320,6 +355,7 @@ def _judge(
     checks: Mapping[str, Failure | None],
     absent: Sequence[str],
     versions: Mapping[str, str | None],
+    partial: bool,
 ) -> Verdict:
     present = {name: r for name, r in runtimes().items() if r.distribution not in absent}
     parties = triangulate.Parties(runs, graphs, one_meaning=not isinstance(case.truth, Mapping))
@@ -329,7 +365,9 @@ def _judge(
     evidence = Evidence(ref.name, runs, models, graphs, edges, triangulate.groups_of(parties), blames)
     found = workers.call(RUNTIME_WORKER, tasks.explain, evidence) if blames else ()
     findings = () if isinstance(found, Failure) else tuple(found)
-    results, unexpected = expectations.hold(case, blames, absent, versions)
+    results, unexpected = expectations.hold(
+        case, blames, absent, versions, set(runs) | set(models) if partial else None
+    )
     problems = _problems(runs, models)
     status = expectations.status_of(edges, blames, unexpected, results, problems)
     named = tuple(sorted({b.blame for b in blames})) or (("agree",) if any(e.agrees for e in edges) else ())

@@ -397,7 +397,7 @@ def _attribute_constants(way: tuple[str, ...], node: NodeProto, version: int | N
             numbers += [(attribute.name, i, v) for i, v in enumerate(attribute.floats)]
     schema = _schema(node, version)
     written = {a.name for a in node.attribute}
-    for name, declared in schema.attributes.items() if schema is not None else ():
+    for name, declared in sorted(schema.attributes.items()) if schema is not None else ():
         if name not in written and declared.default_value.type == AttributeProto.FLOAT:
             numbers.append((name, None, declared.default_value.f))
     for name, index, value in numbers:
