@@ -32,12 +32,12 @@ def _settings(model: ModelProto) -> dict[tuple[str, str, int], tuple[str, float]
     for place in places(model):
         count = seen.get(place.op, 0)
         seen[place.op] = count + 1
-        held = attributes(place.node)
+        held = {k: v for k, v in attributes(place.node).items() if isinstance(v, float)}
         if place.op.endswith("Normalization"):
-            found[place.op, "epsilon", count] = (place.name, float(held.get("epsilon", 1e-5)))
+            found[place.op, "epsilon", count] = (place.name, held.get("epsilon", 1e-5))
         elif place.op in ("LeakyRelu", "Elu"):
             default = 0.01 if place.op == "LeakyRelu" else 1.0
-            found[place.op, "alpha", count] = (place.name, float(held.get("alpha", default)))
+            found[place.op, "alpha", count] = (place.name, held.get("alpha", default))
     return found
 
 

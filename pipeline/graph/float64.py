@@ -83,9 +83,10 @@ class _Conversion:
 
 
 def _schema(node: NodeProto, version: int | None) -> Any:
-    if version is None or not in_onnx(node) or not onnx.defs.has(node.op_type, version, ""):
+    op = text(node.op_type)
+    if version is None or not in_onnx(node) or not onnx.defs.has(op, version, ""):
         return None
-    return onnx.defs.get_schema(node.op_type, version, "")
+    return onnx.defs.get_schema(op, version, "")
 
 
 def _float32_slots(node: NodeProto, version: int | None) -> tuple[set[int], set[int]]:
@@ -121,11 +122,12 @@ def _to_double(tensor: TensorProto) -> None:
         return
     if tensor.data_location == TensorProto.EXTERNAL:
         raise _refuse(f"the data of {printable(tensor.name)!r} is in another file and was not loaded")
-    converted = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), tensor.name)
-    doc = tensor.doc_string
-    tensor.CopyFrom(converted)
-    if doc:
-        tensor.doc_string = doc
+    values = array(tensor)
+    if values is None:
+        raise _refuse(f"{printable(tensor.name)!r} does not hold the numbers that its shape promises")
+    tensor.ClearField("float_data")
+    tensor.raw_data = values.astype("<f8").tobytes()
+    tensor.data_type = _DOUBLE
 
 
 def _type_to_double(kind: TypeProto) -> None:

@@ -134,7 +134,7 @@ def _pad_node(scope: Scope, name: str, count: int) -> tuple[tuple[Ints, Ints] | 
         return None, None, ""
     label = printable(scope.name_of_producer(name))
     held = attributes(node)
-    amounts = held.get("pads")
+    amounts = held.get("pads") if _well_typed("pads", held.get("pads")) else None
     if amounts is None and len(node.input) > 1:
         amounts = scope.integers(node.input[1])
     shape = scope.shape(node.input[0])
@@ -151,7 +151,7 @@ def _pad_node(scope: Scope, name: str, count: int) -> tuple[tuple[Ints, Ints] | 
             return None, None, unknown
         begin[axis], end[axis] = amounts[position], amounts[position + len(axes)]
     first, last = tuple(begin[rank - count :]), tuple(end[rank - count :])
-    mode = held.get("mode", "constant")
+    mode = str(held.get("mode", "constant"))
     kind = "" if mode == "constant" else f" ({printable(mode)})"
     said = f"a Pad ({label}) feeds it: {_words(first)} before, {_words(last)} after{kind}"
     plain = mode == "constant" and not any(begin[: rank - count]) and not any(end[: rank - count])
@@ -191,9 +191,20 @@ def _transposed(
     return replace(window, begin=tuple(begin), end=tuple(end), extra=tuple(extra), note=note)
 
 
+def _well_typed(name: str, value: Any) -> bool:
+    if name == "auto_pad":
+        return isinstance(value, str)
+    if name == "ceil_mode":
+        return isinstance(value, int)
+    return isinstance(value, tuple) and all(isinstance(v, int) for v in value)
+
+
 def _resolve(place: Place) -> Window:
     node, scope = place.node, place.scope
     held = attributes(node)
+    wrong = [name for name in _RELEVANT if name in held and not _well_typed(name, held[name])]
+    if wrong:
+        return Window(place.name, place.op, "NOTSET", note=f"{wrong[0]} is not of the type that ONNX gives it")
     auto_pad = held.get("auto_pad") or "NOTSET"
     window = Window(place.name, place.op, auto_pad)
     for name in _RELEVANT:

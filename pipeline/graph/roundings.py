@@ -217,7 +217,10 @@ def _count(place: Place, version: int) -> int | None:
         return _FIXED[place.op]
     table = {**_COUNTED, **_BEFORE_13} if version < 13 else _COUNTED
     counter = table.get(place.op)
-    return None if counter is None else counter(place)
+    try:
+        return None if counter is None else counter(place)
+    except (TypeError, ValueError, IndexError):
+        return None  # an attribute of another type, or an axis that is not there: nothing is known
 
 
 def longest_roundings(model: ModelProto) -> int | None:

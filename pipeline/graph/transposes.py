@@ -81,8 +81,9 @@ def _read(place: Place) -> Transpose:
     if refers(place.node, "perm"):
         return Transpose(place.name, (), "unknown")
     if "perm" in held:
-        perm = tuple(held["perm"])
-        return Transpose(place.name, perm, _kind(place, perm) if sorted(perm) == list(range(len(perm))) else "invalid")
+        perm = held["perm"] if isinstance(held["perm"], tuple) else ()
+        valid = perm and all(isinstance(p, int) for p in perm) and sorted(perm) == list(range(len(perm)))
+        return Transpose(place.name, perm, _kind(place, perm) if valid else "invalid")
     shape = place.scope.shape(place.node.input[0]) if place.node.input else None
     if shape is None:
         return Transpose(place.name, (), "unknown")

@@ -278,17 +278,13 @@ def opset(model: ModelProto) -> int | None:
     return versions[0] if versions else None
 
 
-def with_inferred_shapes(model: ModelProto) -> ModelProto | None:
-    """A copy of the model, without its large initializers, in which ONNX's inference has filled in what it could.
-
-    ``None`` where inference fails.  The copy is for asking about shapes and types; it is not a model to run.
-    """
+def _without_large_initializers(model: ModelProto) -> ModelProto:
     copy = ModelProto()
     copy.ir_version = model.ir_version
     copy.opset_import.extend(model.opset_import)
     copy.functions.extend(model.functions)
     graph = model.graph
-    copy.graph.name = graph.name
+    copy.graph.name = "g"
     copy.graph.node.extend(graph.node)
     copy.graph.input.extend(graph.input)
     copy.graph.output.extend(graph.output)
@@ -301,8 +297,16 @@ def with_inferred_shapes(model: ModelProto) -> ModelProto | None:
             copy.graph.input.append(
                 onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
             )
+    return copy
+
+
+def with_inferred_shapes(model: ModelProto) -> ModelProto | None:
+    """A copy of the model, without its large initializers, in which ONNX's inference has filled in what it could.
+
+    ``None`` where inference fails.  The copy is for asking about shapes and types; it is not a model to run.
+    """
     try:
-        return onnx.shape_inference.infer_shapes(copy, data_prop=True)
+        return onnx.shape_inference.infer_shapes(_without_large_initializers(model), data_prop=True)
     except Exception:
-        # Inference refuses in many ways (its own errors, protobuf's size limit, RuntimeError): all mean "unknown".
+        # It fails in many ways (its own errors, names that are no UTF-8, protobuf's size limit): all mean "unknown".
         return None
