@@ -397,7 +397,7 @@ def _double_run(
     run = _graph_run(party, case, model, _written(double, folder / f"{party.slug}.onnx"), wide, folder)
     assert run.outputs is not None
     slack: dict[str, Any] = {}
-    for constant in float64.float_constants(proto):
+    for constant in float64.float_constants(double):
         for name, response in _responses(party, case, model, double, constant, run, wide, folder).items():
             slack[name] = slack.get(name, 0.0) + response
     bounds = {

@@ -33,9 +33,9 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
         blame=blamed.blame,
         party=blamed.party,
         nodes=tuple(t.node for t in held),
-        says=f"the output{output} of {edge.right} equals that of {edge.left} transposed by {found[1]}; "
+        says=f"the output{output} of {edge.left} equals that of {edge.right} transposed by {found[1]}; "
         f"Transposes in {graph or 'its graph'}: {listed}",
-        edit=f"permute the output{output}, or its layout at the border, by {found[1]}",
+        edit=f"permute the output{output} of {edge.right}, or its layout at the border, by {found[1]}",
     )
 
 
@@ -59,7 +59,8 @@ CAUSE = Cause(
             _BLAMED,
             {"tensorflow": _GRAPH},
             (_diff("equals the other side transposed by (0, 3, 1, 2)"),),
-            says="transposed by (0, 3, 1, 2); Transposes in tensorflow: to_nhwc NCHW->NHWC",
+            says="the output y of tensorflow equals that of tensorflow>reference transposed by (0, 3, 1, 2); "
+            "Transposes in tensorflow: to_nhwc NCHW->NHWC",
         ),
     ),
     quiet=(

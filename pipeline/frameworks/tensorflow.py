@@ -110,7 +110,7 @@ class TensorFlow:
                         results = _with_gradients(tf, case, model, given)
                     kept = {name: value for name, value in results.items() if value is not None}
                     names[:] = kept
-                    return [tf.identity(value, name=f"out_{name}") for name, value in kept.items()]
+                    return [tf.identity(value, name=_scope(f"out_{name}")) for name, value in kept.items()]
 
                 function = tf.function(
                     positional,
@@ -291,10 +291,17 @@ def _quiet() -> Iterator[io.StringIO]:
             logger.removeHandler(handler)
 
 
+def _scope(name: str) -> str:
+    """``name`` as TensorFlow accepts it for an operation."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+
+
 def _refused_op(error: BaseException) -> str | None:
-    match = re.search(
-        r"(?:No gradient defined for operation|Unsupported op|op type|Op type|node)\W+'?(\w+)", str(error)
-    )
+    """The operator that a refusal names; a node's name is its operator's, in a scope and with a number."""
+    text = str(error)
+    match = re.search(r"No gradient defined for operation '[^']*' \(op type: (\w+)\)", text)
+    match = match or re.search(r"node with output '(?:[^'/]*/)*([A-Za-z]\w*?)(?:_\d+)?(?::\d+)?'", text)
+    match = match or re.search(r"(?:Unsupported op|[Oo]p type)\W+'?(\w+)", text)
     return match[1] if match else None
 
 

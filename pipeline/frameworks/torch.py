@@ -109,8 +109,8 @@ class Torch:
                     dynamo=True,
                     optimize=False,
                     verbose=False,
-                    input_names=[_border(name) for name in case.inputs],
-                    output_names=[_border(name) for name in names],
+                    input_names=list(case.inputs),
+                    output_names=_output_names(case, names),
                 )
             except Exception as error:  # the exporter's own refusal, whatever its type
                 failure = Failure("refused", _one_line(error), op=_refused_op(error))
@@ -141,8 +141,8 @@ class Torch:
                     arguments,
                     buffer,
                     dynamo=False,
-                    input_names=[_border(name) for name in case.inputs],
-                    output_names=[_border(name) for name in names],
+                    input_names=list(case.inputs),
+                    output_names=_output_names(case, names),
                     training=mode.TRAINING if case.training else mode.EVAL,
                     do_constant_folding=not case.training,
                 )
@@ -267,9 +267,19 @@ def _module(model: Any, call: Callable[..., Any], case: Case) -> Any:
     return Exported().train(case.training)
 
 
-def _border(name: str) -> str:
-    """The name of an input or output in the graph: the case's own."""
-    return name
+def _output_names(case: Case, names: Sequence[str]) -> list[str]:
+    """The names of the graph's outputs: the case's own, unless an input has that name already.
+
+    The exporters write two values of one name without a word; no runtime accepts that.
+    """
+    taken = set(case.inputs)
+    chosen = []
+    for name in names:
+        while name in taken:
+            name += "_out"
+        taken.add(name)
+        chosen.append(name)
+    return chosen
 
 
 def _written(
@@ -353,7 +363,7 @@ def _shared_registry() -> Iterator[None]:
 
 
 def _refused_op(error: BaseException) -> str | None:
-    """The operator an exporter's refusal names: ``aten.foo.default`` or ``'aten::foo'``."""
+    """The operator an exporter's refusal names: ``aten.foo.default``, ``'aten::foo'`` or ``op='prims.foo'``."""
     import re
 
     text: list[str] = []
@@ -361,8 +371,8 @@ def _refused_op(error: BaseException) -> str | None:
     while seen is not None:
         text.append(str(seen))
         seen = seen.__cause__ or seen.__context__
-    match = re.search(r"aten(?:\.|::)(\w+)", " ".join(text))
-    return f"aten::{match[1]}" if match else None
+    match = re.search(r"\b(aten|prims|torchvision)(?:\.|::)(\w+)", " ".join(text))
+    return f"{match[1]}::{match[2]}" if match else None
 
 
 def _one_line(error: BaseException) -> str:

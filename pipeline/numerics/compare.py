@@ -107,12 +107,11 @@ def _one(
     if left.shape != right.shape:
         seen = f"{name} has shape {_shape(left)} against {_shape(right)}"
         return Comparison("diverges", output=name, problem=seen, explanation=_transposed(left, right, allowed))
-    kinds = _is_float(left), _is_float(right)
-    if left.dtype != right.dtype and not (definition and all(kinds)) and not (definition and not any(kinds)):
+    if left.dtype != right.dtype and not (definition and _kind(left) == _kind(right)):
         return Comparison("diverges", output=name, problem=f"{name} is {left.dtype} against {right.dtype}")
     if left.size == 0:
         return Comparison("equal", output=name)
-    if all(kinds):
+    if _is_float(left):
         return _floats(name, left, right, allowed, definition, zero_sign_open)
     return _discrete(name, left, right)
 
@@ -145,9 +144,8 @@ def _discrete(name: str, left: Array, right: Array) -> Comparison:
 
 def _integer_distance(left: Array, right: Array) -> Array:
     """|left - right| of integers of any two types; two's complement in uint64 is exact for every distance."""
-    larger = left > right
-    a, b = np.where(larger, left, right), np.where(larger, right, left)
-    return np.asarray(a.astype(np.uint64) - b.astype(np.uint64))
+    a, b = left.astype(np.uint64), right.astype(np.uint64)
+    return np.asarray(np.where(left > right, a - b, b - a))
 
 
 def _floats(
@@ -160,77 +158,57 @@ def _floats(
     specials = ~equal & ~(np.isfinite(a) & np.isfinite(b))
     with np.errstate(invalid="ignore", over="ignore"):
         distance = np.where(equal, 0.0, np.abs(a - b))
-    distance = np.where(specials, np.inf, distance)
-    max_abs = float(distance.max())
     bits = np.where(definition, _as_type(a, right), a)
     same = ((bits == b) & (np.signbit(bits) == np.signbit(b))) | both_nan
+    specials &= ~same
+    distance = np.where(specials, np.inf, np.where(same & np.isinf(b), 0.0, distance))
+    max_abs = float(distance.max())
     if same.all():
         return Comparison("equal", left.size, max_abs=max_abs, ratio=0.0, output=name)
+    distance = np.where(same, 0.0, distance)  # no value of the result's type is nearer to the definition
+    limit = np.full(a.shape, np.inf) if allowed is None else _spread(allowed, a)
     note = None
     if zero_signs.any():
-        tolerated = zero_sign_open or (allowed is not None and bool(np.all(_spread(allowed, a) > 0)))
         note = f"{int(zero_signs.sum())} zeros differ in sign"
-        if not tolerated:
-            distance = np.where(zero_signs, np.finfo(np.float64).tiny, distance)
-        elif not (~equal).any():
-            return Comparison("equal", left.size, max_abs=0.0, ratio=0.0, output=name, explanation=note)
-    if allowed is None:
-        worst = np.unravel_index(int(np.argmax(distance)), a.shape)
-        outcome: Outcome = "diverges" if specials.any() else "missing"
-        problem = (
-            None if specials.any() else f"{name} is apart by {float(distance[worst]):.3g} and no bound is known for it"
-        )
-        return _apart(outcome, name, a, b, distance, worst, np.inf if specials.any() else None, max_abs, problem, note)
-    limit = _spread(allowed, a)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(distance == 0, 0.0, distance / limit)
-    ratio = np.where(np.isnan(ratio), np.inf, ratio)
-    worst = np.unravel_index(int(np.argmax(np.where(np.isinf(ratio), np.finfo(np.float64).max, ratio))), a.shape)
-    if np.isinf(ratio).any():  # the worst of several boundless elements is the one furthest apart
-        worst = np.unravel_index(int(np.argmax(np.where(np.isinf(ratio), distance, -1.0))), a.shape)
-    beyond = ratio > 1
-    if beyond.any():
-        note = _transposed(left, right, allowed) or note
-    part = _apart(
-        "diverges" if beyond.any() else "rounding",
-        name,
-        a,
-        b,
-        distance,
-        worst,
-        float(ratio[worst]),
-        max_abs,
-        None,
-        note,
-    )
-    nan_only = bool(np.all(np.isnan(a[beyond]) != np.isnan(b[beyond])))
-    return replace(part, differing=int(beyond.sum()), nan_only=nan_only) if beyond.any() else part
-
-
-def _apart(
-    outcome: Outcome,
-    name: str,
-    a: Array,
-    b: Array,
-    distance: Array,
-    worst: tuple[Any, ...],
-    ratio: float | None,
-    max_abs: float,
-    problem: str | None,
-    note: str | None,
-) -> Comparison:
-    return Comparison(
-        outcome,
-        a.size,
+        tolerated = zero_sign_open | ((limit > 0) & np.isfinite(limit))
+        distance = np.where(zero_signs & ~tolerated, np.finfo(np.float64).tiny, distance)
+        if not (distance > 0).any():
+            return Comparison("equal", left.size, max_abs=max_abs, ratio=0.0, output=name, explanation=note)
+    unknown = (distance > 0) & ~specials & ~np.isfinite(limit)  # a bound that is no number is no bound
+    beyond = specials | ((distance > 0) & ~unknown & ~(distance <= limit))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio = np.where((distance > 0) & ~unknown, distance / limit, 0.0)
+    ratio = np.where(beyond & ~(ratio > 1), np.inf, ratio)
+    shown = beyond if beyond.any() else unknown if unknown.any() else distance > 0
+    rank = np.where(shown, ratio, -1.0)  # the worst of several boundless elements is the one furthest apart
+    worst = np.unravel_index(int(np.argmax(np.where(rank == rank.max(), distance, -1.0))), a.shape)
+    part = Comparison(
+        "rounding",
+        left.size,
         max_abs=max_abs,
-        ratio=ratio,
+        ratio=float(ratio[worst]),
         output=name,
         index=tuple(int(i) for i in worst),
         values=(float(a[worst]), float(b[worst])),
-        differing=int((distance > 0).sum()),
-        problem=problem,
+        differing=int(shown.sum()),
         explanation=note,
     )
+    if beyond.any():
+        return replace(
+            part,
+            outcome="diverges",
+            nan_only=bool(np.all(np.isnan(a[beyond]) != np.isnan(b[beyond]))),
+            explanation=_transposed(left, right, allowed) or note,
+        )
+    if unknown.any():
+        problem = f"{name} is apart by {float(distance[worst]):.3g} and no bound is known for it"
+        return replace(part, outcome="missing", ratio=None, problem=problem)
+    return part
+
+
+def _kind(array: Array) -> str:
+    """What may stand for a definition's own type: a float for a float, an integer for an integer."""
+    return "float" if _is_float(array) else "integer" if array.dtype.kind in "iu" else array.dtype.name
 
 
 def _is_float(array: Array) -> bool:
@@ -264,16 +242,16 @@ def _transposed(left: Array, right: Array, allowed: Array | None) -> str | None:
     """The permutation under which the sides would agree, as an explanation; it never makes a pass."""
     if left.ndim != right.ndim or not 2 <= left.ndim <= 5 or left.size < 2 or sorted(left.shape) != sorted(right.shape):
         return None
-    limit = 0.0 if allowed is None or np.ndim(allowed) else float(allowed)
+    limit = np.zeros(()) if allowed is None or np.shape(allowed) not in ((), left.shape) else allowed
     for axes in itertools.permutations(range(left.ndim)):
         turned = np.transpose(right, axes)
         if axes == tuple(range(left.ndim)) or turned.shape != left.shape:
             continue
-        if _is_float(left):
-            if allowed is not None and np.ndim(allowed) and np.shape(allowed) == left.shape:
-                near = bool(np.all(np.abs(_wide(left) - _wide(turned)) <= allowed))
-            else:
-                near = bool(np.all((np.abs(_wide(left) - _wide(turned)) <= limit) | (left == turned)))
+        if _is_float(left) and _is_float(turned):
+            a, b = _wide(left), _wide(turned)
+            with np.errstate(invalid="ignore"):
+                apart = np.abs(a - b) > limit
+            near = not np.any(apart & (_as_type(a, right) != b)) and bool(np.all(np.isnan(a) == np.isnan(b)))
         else:
             near = bool(np.array_equal(left, turned))
         if near:

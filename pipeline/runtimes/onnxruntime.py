@@ -38,19 +38,19 @@ class OnnxRuntime:
         try:
             session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # one class per status, all of them Exceptions of a private module
-            raise _reason(error) from error
+            raise _reason(error, file) from error
 
         def run(feeds: Mapping[str, Array], outputs: Sequence[str]) -> Sequence[Array]:
             try:
                 return [np.asarray(v) for v in session.run(list(outputs), dict(feeds))]
             except Exception as error:  # as above
-                raise _reason(error) from error
+                raise _reason(error, file) from error
 
         return run
 
 
-def _reason(error: Exception) -> Exception:
-    text = " ".join(str(error).split())
+def _reason(error: Exception, file: Path) -> Exception:
+    text = " ".join(str(error).replace(str(file), file.name).split())  # the same run says the same wherever it is
     named = re.search(r"No Op registered for (\w+)", text) or re.search(
         r"implementation for (?:\w+\.)*?(\w+)\(\d+\)", text
     )

@@ -38,14 +38,14 @@ class Reference:
         try:
             evaluator = ReferenceEvaluator(str(file), new_ops=_double_precision() if double else None)
         except Exception as error:  # the evaluator raises a plain error of its own for every reason
-            raise _reason(error) from error
+            raise _reason(error, file) from error
 
         def run(feeds: Mapping[str, Array], outputs: Sequence[str]) -> Sequence[Array]:
             try:
                 with np.errstate(all="ignore"):
                     return [np.asarray(value) for value in evaluator.run(list(outputs), dict(feeds))]
             except NotImplementedError as error:
-                raise _reason(error) from error
+                raise _reason(error, file) from error
 
         return run
 
@@ -82,8 +82,8 @@ def _double_precision() -> list[Any]:
     return [Erf, Gelu]
 
 
-def _reason(error: Exception) -> Exception:
-    text = " ".join(str(error).split())
+def _reason(error: Exception, file: Path) -> Exception:
+    text = " ".join(str(error).replace(str(file), file.name).split())  # the same run says the same wherever it is
     found = re.search(
         r"(?:No registered implementation for operator|No Op registered for|node type|operator) '?(\w+)'?", text
     )
