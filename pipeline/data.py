@@ -444,7 +444,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Report:
-    """One run of ``verify``."""
+    """One run of ``verify``.  ``folder`` is where its files were while it ran; ``out`` the same if they were kept."""
 
     versions: Mapping[str, str | None]
     seed: int
@@ -453,6 +453,7 @@ class Report:
     notices: tuple[str, ...] = ()
     seconds: float = 0.0
     out: Path | None = None
+    folder: Path | None = None
 
 
 class Framework(Protocol):

@@ -11,8 +11,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from pipeline.data import Blamed, Case, Diff, ExpectationResult, Expected, Status, UnusableInput
+from pipeline.runtimes import runtimes
 
 
 def expectations(case: Case) -> Iterator[tuple[tuple[str, str], Expected]]:
@@ -31,8 +33,8 @@ def hold(
 ) -> tuple[tuple[ExpectationResult, ...], tuple[Blamed, ...]]:
     """What became of each expectation, and the blames that none of them declares.
 
-    ``absent`` names the frameworks that are not installed, ``among`` the parties of a run that leaves some out on
-    purpose.
+    ``absent`` names the frameworks and the runtimes' distributions that are not installed, ``among`` the parties of a
+    run that leaves some out on purpose.
     """
     results: list[ExpectationResult] = []
     covered: set[Blamed] = set()
@@ -45,7 +47,7 @@ def hold(
             results.append(ExpectationResult(edge, expected, "met", matching[0].says))
         elif among is not None and not all(any(fnmatchcase(name, side) for name in among) for side in edge):
             results.append(ExpectationResult(edge, expected, "not applicable", "its parties were not asked for"))
-        elif any(framework in absent for framework in _frameworks(edge)):
+        elif any(_speaks_of_absent(side, absent) for side in edge):
             results.append(ExpectationResult(edge, expected, "undecided", "an engine it speaks of is not installed"))
         else:
             says = f"{edge[0]} | {edge[1]} no longer shows {expected.blame!r}: take the expectation out or mend it"
@@ -67,39 +69,57 @@ def status_of(
         return "stale"
     if problems or any(result.outcome == "undecided" for result in results) or undecided(edges, blames):
         return "undecided"
+    if not any(edge.compared for edge in edges):
+        return "undecided"
     return "expected"
 
 
 def undecided(edges: Sequence[Diff], blames: Sequence[Blamed]) -> tuple[Diff, ...]:
-    """The edges that could not be compared and for which nobody was blamed; all of them if none could."""
+    """The edges that could not be compared and for which nobody was blamed; all of them if none could.
+
+    Only the blame of a party that lacks something explains that an edge could not be compared, and only at that party.
+    Where both sides had their values and no bound is known, nothing explains it.
+    """
     if not any(edge.compared for edge in edges):
         return tuple(edges)
-    blamed = {name for b in blames for name in (b.party, *b.edge)}
+    lacking = {pattern for b in blames if (pattern := _who_lacks(b))}
     return tuple(
         edge
         for edge in edges
         if edge.outcome in ("missing", "nondeterministic")
         and not edge.left.endswith("@64")  # a float64 run is a sharper lens, and not every engine has one
         and not edge.right.endswith("@64")
-        and not any(fnmatchcase(side, pattern) for side in (edge.left, edge.right) for pattern in blamed)
+        and (edge.compared or not any(fnmatchcase(side, p) for side in (edge.left, edge.right) for p in lacking))
     )
 
 
+def _who_lacks(blamed: Blamed) -> str | None:
+    """The parties (as a glob) of which a blame says that they have no value, or not every value; None for none."""
+    if blamed.blame in ("conditioning", "native", "parameters", "semantics"):
+        return None
+    if blamed.blame in ("export", "export-failed") or blamed.edge[1] == f"{blamed.party}>*":
+        return f"{blamed.party}>*"
+    return blamed.party
+
+
 def parsed(requirement: str, where: str) -> Requirement:
-    """A ``when`` as a requirement.  Raises :class:`UnusableInput` where it is none."""
+    """A ``when`` as a requirement: a name and versions.  Raises :class:`UnusableInput` where it is none."""
+    says = f"{where}: when={requirement!r} is no requirement; expected such as 'tf2onnx<1.18'"
     try:
-        return Requirement(requirement)
-    except InvalidRequirement as error:
-        raise UnusableInput(
-            f"{where}: when={requirement!r} is no requirement; expected such as 'tf2onnx<1.18'"
-        ) from error
+        read = Requirement(requirement)
+    except (InvalidRequirement, TypeError) as error:
+        raise UnusableInput(says) from error
+    if not read.specifier or read.marker or read.url or read.extras:
+        raise UnusableInput(says)
+    return read
 
 
 def _applies(expected: Expected, versions: Mapping[str, str | None]) -> bool:
     if expected.when is None:
         return True
     requirement = parsed(expected.when, expected.reason)
-    version = versions.get(requirement.name)
+    known = {canonicalize_name(name): version for name, version in versions.items()}
+    version = known.get(canonicalize_name(requirement.name))
     return version is None or requirement.specifier.contains(version.partition("+")[0], prereleases=True)
 
 
@@ -110,5 +130,9 @@ def _matches(pattern: tuple[str, str], edge: tuple[str, str]) -> bool:
     )
 
 
-def _frameworks(edge: tuple[str, str]) -> set[str]:
-    return {side.partition(">")[0].partition(":")[0].rstrip("*").removeprefix("truth@") for side in edge}
+def _speaks_of_absent(side: str, absent: Sequence[str]) -> bool:
+    """Whether a party, or a glob of parties, is of an engine that is not there."""
+    graph, _, runtime = side.removesuffix("@64").partition(">")
+    framework = graph.removeprefix("truth@").partition("(")[0].partition(":")[0]
+    gone = [r.name for r in runtimes().values() if r.distribution in absent]
+    return any(fnmatchcase(name, framework) for name in absent) or any(fnmatchcase(name, runtime) for name in gone)

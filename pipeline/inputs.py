@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,12 @@ from pipeline.data import Array, Case, Each, Tensor, UnusableInput
 def draw(tensor: Tensor, *, seed: int, case: str, name: str) -> Array:
     """The values of ``tensor``, in its own axes.  Raises :class:`UnusableInput` where it contradicts itself."""
     rank = len(tensor.axes.split())
+    try:
+        dtype = np.dtype(tensor.dtype)
+    except TypeError as error:
+        raise UnusableInput(f"{case}: {name} is declared {tensor.dtype!r}, which is no type of numpy's") from error
     if tensor.values is not None:
-        array = np.asarray(tensor.values, dtype=tensor.dtype)
+        array = _given(tensor, dtype, f"{case}: {name}")
         if array.ndim != rank:
             raise UnusableInput(f"{case}: {name} has {array.ndim} axes of values, its axes {tensor.axes!r} name {rank}")
         if tensor.shape is not None and array.shape != tuple(tensor.shape):
@@ -30,15 +35,34 @@ def draw(tensor: Tensor, *, seed: int, case: str, name: str) -> Array:
         raise UnusableInput(f"{case}: {name} has neither a shape nor values: give Tensor(..., shape=(2, 3))")
     if len(tensor.shape) != rank:
         raise UnusableInput(f"{case}: {name} has shape {tensor.shape}, its axes {tensor.axes!r} name {rank}")
-    if not tensor.low < tensor.high:
+    if not (np.isfinite(tensor.low) and np.isfinite(tensor.high) and tensor.low < tensor.high):
         raise UnusableInput(f"{case}: {name} draws from [{tensor.low}, {tensor.high}): nothing lies there")
+    whole = tensor.integers or dtype.kind in "iu"
+    if whole and dtype.kind != "b" and not int(tensor.low) < int(tensor.high):
+        raise UnusableInput(f"{case}: {name} draws integers from [{tensor.low}, {tensor.high}): none lies there")
+    if dtype.kind in "iu" and not np.iinfo(dtype).min <= int(tensor.low) < int(tensor.high) <= np.iinfo(dtype).max + 1:
+        raise UnusableInput(f"{case}: {name} draws from [{tensor.low}, {tensor.high}), more than {dtype} holds")
     digest = hashlib.sha256(f"{case}\0{name}".encode()).digest()
     generator = np.random.default_rng([seed, int.from_bytes(digest[:8], "little")])
-    if np.dtype(tensor.dtype) == np.bool_:
+    if dtype.kind == "b":
         return generator.integers(0, 2, tensor.shape).astype(bool)
-    if tensor.integers or np.issubdtype(np.dtype(tensor.dtype), np.integer):
-        return generator.integers(int(tensor.low), int(tensor.high), tensor.shape).astype(tensor.dtype)
-    return np.asarray(generator.uniform(tensor.low, tensor.high, tensor.shape)).astype(tensor.dtype)
+    if whole:
+        kind = np.uint64 if dtype == np.uint64 else np.int64
+        return generator.integers(int(tensor.low), int(tensor.high), tensor.shape, dtype=kind).astype(dtype)
+    return np.asarray(generator.uniform(tensor.low, tensor.high, tensor.shape)).astype(dtype)
+
+
+def _given(tensor: Tensor, dtype: np.dtype[Any], where: str) -> Array:
+    """The values that a tensor fixes; a float may be rounded to its type, nothing else may change."""
+    try:
+        given = np.asarray(tensor.values)
+        with np.errstate(all="ignore"):
+            array = given.astype(dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UnusableInput(f"{where} has values that make no array of {dtype}: {error}") from error
+    if dtype.kind in "iub" and not np.array_equal(given, array):
+        raise UnusableInput(f"{where} has values that {dtype} does not hold")
+    return array
 
 
 def inputs_of(case: Case, name: str, seed: int) -> dict[str, Array]:
@@ -79,8 +103,17 @@ def differing(case: Case) -> tuple[str, ...]:
     return tuple(
         key
         for key, value in case.parameters.items()
-        if isinstance(value, Each) and len({repr(v) for v in value.values.values()}) > 1
+        if isinstance(value, Each) and len({_identity(v) for v in value.values.values()}) > 1
     )
+
+
+def _identity(value: Any) -> object:
+    """What tells a parameter's value from another; an array's ``repr`` leaves out its middle."""
+    if isinstance(value, Tensor):
+        return repr(replace(value, values=None)), _identity(value.values)
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    return repr(value)
 
 
 def forward_inputs(case: Case) -> Mapping[str, Tensor]:

@@ -84,7 +84,9 @@ def derive_bounds(ref: CaseRef, framework: str, roundings: int | None, double: R
 
     Every float input and weight is moved by one unit roundoff of float32 with random signs, :data:`JITTERS` times.
     The largest response, over u, is the scale to which k roundings along the exported graph's longest path are applied:
-    a rounding in a node acts like a rounding of what the node consumed (mixed forward-backward error, Higham 1.5).
+    a rounding in a node acts like a rounding of what the node consumed (mixed forward-backward error, Higham 1.5).  An
+    element's response is taken to be at least the output's mean: one that a Relu holds at zero has none, until rounding
+    carries it over.
     """
     party = Party("truth", meaning=framework)
     failure = warm(framework)
@@ -108,6 +110,7 @@ def derive_bounds(ref: CaseRef, framework: str, roundings: int | None, double: R
         centre = value.load()
         with np.errstate(invalid="ignore"):
             response = np.max([np.abs(np.nan_to_num(m[name] - centre)) for m in moved], axis=0)
+        response = np.maximum(response, response.mean()) if response.size else response
         scale = _save(folder, party, f"{name}.scale", response * 2.0**24, value.axes)
         bounds[name] = Bound(scale=scale, roundings=roundings)
     how = (
@@ -196,15 +199,8 @@ def run_graph(
                 if double
                 else _graph_run(party, case, model, model.file, feeds, folder)
             )
-        except Unsupported as error:
-            failure = Failure("unsupported", str(error), op=error.op, node=error.node)
-            runs.append(Run(party, error=_named_op(failure, model.file)))
-        except InvalidGraph as error:
-            failure = Failure("invalid", str(error), op=error.op, node=error.node)
-            runs.append(Run(party, error=_named_op(failure, model.file)))
         except Exception as error:  # a runtime's refusal, whatever its type
-            failure = Failure("refused", f"{type(error).__name__}: {_one_line(error)}")
-            runs.append(Run(party, error=_named_op(failure, model.file)))
+            runs.append(Run(party, error=_named_op(_refusal(error, model.file), model.file)))
         runs[-1] = replace(runs[-1], seconds=time.perf_counter() - started)
     return runs
 
@@ -465,6 +461,15 @@ def _check(file: Path) -> None:
         onnx.checker.check_model(str(file), full_check=False)
     except Exception as error:  # ValidationError, or whatever protobuf raises
         raise InvalidGraph(f"onnx.checker: {_one_line(error)}", op=_checker_op(error)) from error
+
+
+def _refusal(error: Exception, file: Path) -> Failure:
+    """What a runtime raised, as a failure that does not say where this run keeps its files."""
+    if isinstance(error, (Unsupported, InvalidGraph)):
+        kind = "unsupported" if isinstance(error, Unsupported) else "invalid"
+        return Failure(kind, str(error).replace(f"{file.parent}{os.sep}", ""), op=error.op, node=error.node)
+    says = f"{type(error).__name__}: {_one_line(error)}"
+    return Failure("refused", says.replace(f"{file.parent}{os.sep}", ""))
 
 
 def _checker_op(error: BaseException) -> str | None:

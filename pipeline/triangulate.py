@@ -80,9 +80,16 @@ class Parties:
             allowed[key] = own if np.shape(own) in ((), value.shape) else None
         return allowed
 
+    def _roundings(self, name: str) -> dict[str, Array | None]:
+        """By output, how far a definition, itself computed in float64, may be from what it means."""
+        run = self.runs[name]
+        known = {key: run.bounds.get(key) for key in run.outputs or {}}
+        return {key: None if b is None and run.derived else allowance(b, "float64") for key, b in known.items()}
+
     def between(self, left: str, right: str) -> Comparison:
         """The comparison of two parties that both have an answer."""
-        mine, theirs = self._allowed(left), self._allowed(right)
+        both = all(self.runs[name].party.framework == "truth" for name in (left, right))
+        mine, theirs = (self._roundings(name) if both else self._allowed(name) for name in (left, right))
         allowed: dict[str, Array | None] = {}
         for key in set(mine) & set(theirs):
             a, b = mine[key], theirs[key]
@@ -179,7 +186,7 @@ def _truth_path(truths: Sequence[str]) -> list[str]:
 def _steps(runtime: Runtime, runtimes: Mapping[str, Runtime]) -> str:
     """The steps between the native run and this runtime, in order: ``export+kernel+optimizer``."""
     steps = [runtime.step]
-    while runtime.after:
+    while runtime.after in runtimes:
         runtime = runtimes[runtime.after]
         steps.insert(0, runtime.step)
     return "+".join(steps)
@@ -295,6 +302,9 @@ def _graph_blame(
 ) -> list[Blamed]:
     """The exporter's, the kernels', the optimizer's and the reference's part in one graph."""
     framework = graph.partition(":")[0]
+    if check is not None and check.kind in _GONE:
+        gone = Blamed("crashed", f"{graph}>check", (framework, f"{graph}>check"), says=f"onnx.checker: {check.says}")
+        return [gone, *_graph_blame(parties, seen, graph, model, runtimes, None)]
     if model.error is not None:
         kind = "crashed" if model.error.kind in _GONE else "export-failed"
         if model.error.kind == "builder":
@@ -315,9 +325,9 @@ def _graph_blame(
     ]
     judged = {n: _right(parties, seen, framework, n) for n in names if n not in failures}
     right = {n: verdict for n, verdict in judged.items() if verdict is not None}
-    if not right:
-        return found
-    return found + _step_blame(parties, seen, graph, framework, right, runtimes)
+    if right:
+        found += _step_blame(parties, seen, graph, framework, right, runtimes)
+    return found + _chain_blame(parties, seen, graph, right, runtimes, found)
 
 
 def _right(parties: Parties, seen: Mapping[tuple[str, str], Diff], framework: str, name: str) -> bool | None:
@@ -336,8 +346,8 @@ def _right(parties: Parties, seen: Mapping[tuple[str, str], Diff], framework: st
         outcome = parties.between(truth, name).outcome
         if outcome in ("equal", "rounding"):
             return True
-        if edge is None or edge.outcome in ("missing", "nondeterministic"):
-            return False if outcome == "diverges" else None
+        if outcome == "diverges" and (edge is None or edge.outcome in ("missing", "nondeterministic")):
+            return False
     if edge is None or edge.outcome in ("missing", "nondeterministic"):
         return False if edge is not None and _lost_output(parties, edge) else None
     return False
@@ -361,16 +371,18 @@ def _step_blame(
     sharp = [e for d in doubles if (e := seen.get((f"{framework}@64", d))) is not None]
     parts = [e for e in sharp if e.outcome == "diverges"]
     wrong = [name for name, fine in right.items() if not fine]
+    nan_open = bool(NAN_OPEN & _operators(parties, graph))
     first = next(iter(right))
     others_right = len(right) > 1 and all(fine for name, fine in right.items() if name != first)
     reference_only = wrong == [first] and others_right
     if (len(wrong) == len(right)) or (parts and not reference_only):
-        edge = seen.get((framework, wrong[0])) if len(wrong) == len(right) else parts[0]
-        edge = edge or parts[0]
+        read = [e for name in wrong if (e := seen.get((framework, name)))] if len(wrong) == len(right) else parts
+        apart = next(iter(read), None) or parties.diff(parties.truth_of(framework), wrong[0], "export")
         folded = seen.get((f"{framework}:raw>reference@64", f"{framework}>reference@64"))
         where = "its optimizer" if graph == framework and folded is not None and folded.outcome == "diverges" else "it"
-        says = f"the graph that {where} wrote means something else than the model{_where(edge)}"
-        blames = [Blamed("export", graph, (edge.left, edge.right), says=says)]
+        says = f"the graph that {where} wrote means something else than the model{_where(apart)}"
+        kind = "unspecified" if nan_open and read and all(e.nan_only for e in read) else "export"
+        blames = [Blamed(kind, graph, (apart.left, apart.right), says=says)]
         if len(wrong) == len(right):
             return blames
     else:
@@ -378,19 +390,48 @@ def _step_blame(
     for name in wrong:
         runtime = runtimes[name.partition(">")[2]]
         before = f"{graph}>{runtime.after}" if runtime.after else ""
+        if blames and not runtime.after:
+            continue  # inherited from the graph
         if before in right and not right[before]:
             edge = seen.get((before, name))
             if edge is None or edge.agrees:
                 continue  # inherited from the runtime before it
         kind = "reference" if not runtime.after else runtime.step
-        pair = (before or framework, name)
-        if kind == "kernel" and before not in right:
-            pair = (framework, name)
+        pair = (before if before in right else framework, name)
         edge = seen.get(pair) or seen.get((framework, name))
-        if edge is not None and edge.nan_only and NAN_OPEN & _operators(parties, graph):
+        if edge is not None and edge.nan_only and nan_open:
             kind = "unspecified"
         says = f"{name} parts from {pair[0]}{_where(edge) if edge else ''}"
         blames.append(Blamed(kind, name, pair, says=says))
+    return blames
+
+
+def _chain_blame(
+    parties: Parties,
+    seen: Mapping[tuple[str, str], Diff],
+    graph: str,
+    right: Mapping[str, bool],
+    runtimes: Mapping[str, Runtime],
+    found: Sequence[Blamed],
+) -> list[Blamed]:
+    """The steps between runtimes that part although neither side was found wrong.
+
+    Agreement is not transitive: both may be near enough to the source and too far from each other; or the source is
+    wrong, one of them agrees with it and the other with the definition.  Where the graph is to blame for what a side
+    gives, bounds that were derived for another function say nothing about its runtimes.
+    """
+    blamed = {b.party for b in found}
+    nan_open = bool(NAN_OPEN & _operators(parties, graph))
+    blames = []
+    for runtime in runtimes.values():
+        edge = seen.get((f"{graph}>{runtime.after}", f"{graph}>{runtime.name}"))
+        if edge is None or edge.outcome != "diverges" or blamed & {edge.left, edge.right}:
+            continue
+        if graph in blamed and not (right.get(edge.left, True) and right.get(edge.right, True)):
+            continue
+        kind = "unspecified" if edge.nan_only and nan_open else runtime.step
+        says = f"{edge.right} parts from {edge.left}{_where(edge)}"
+        blames.append(Blamed(kind, edge.right, (edge.left, edge.right), says=says))
     return blames
 
 

@@ -111,6 +111,7 @@ def verify(
         notices=tuple(f"{name} is not installed: its parties are left out" for name in absent),
         seconds=time.perf_counter() - started,
         out=options.out,
+        folder=folder,
     )
 
 

@@ -41,7 +41,6 @@ class Torch:
         import torch
 
         torch.set_num_threads(1)
-        torch.use_deterministic_algorithms(mode=True, warn_only=True)
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         import torch._dynamo
         import torch._functorch.aot_autograd
@@ -226,12 +225,12 @@ def _exportable(
                 case, "torch", _build(case, tensors, double=False, seed=seed)(*[a.clone() for a in arguments])
             )
         names = [name for name, value in probe.items() if value is not None]
-        return (
-            _module(model, lambda m, *xs: tuple(named(case, "torch", m(*xs))[n] for n in names), case),
-            arguments,
-            names,
-            (),
-        )
+
+        def forward(model: Any, *inputs: Any) -> tuple[Any, ...]:
+            results = named(case, "torch", model(*inputs))
+            return _copied([results[name] for name in names], inputs)
+
+        return _module(model, forward, case), arguments, names, ()
 
     from pipeline.frameworks._torch_gradients import trace
 
@@ -246,11 +245,17 @@ def _exportable(
         )
         sources = [given[name] if name in given else results[name] for name in gradient.wrt]
         gradients = torch.autograd.grad(results[gradient.of], sources, given[gradient.cotangent])
-        return (*[results[name] for name in forward_outputs(case)], *gradients)
+        return _copied([*[results[name] for name in forward_outputs(case)], *gradients], inputs)
 
     traced, ours = trace(both, arguments)
     notes = (f"gradient traced with make_fx; decomposed by this project: {', '.join(ours)}",) if ours else ()
     return traced, arguments, names, notes
+
+
+def _copied(results: Sequence[Any], inputs: Sequence[Any]) -> tuple[Any, ...]:
+    """The results, a copy of each that is one of the inputs: the exporter gives the two one name, the output's."""
+    given = {id(value) for value in inputs}
+    return tuple(value.clone() if id(value) in given else value for value in results)
 
 
 def _module(model: Any, call: Callable[..., Any], case: Case) -> Any:
@@ -330,21 +335,25 @@ def _quiet() -> Iterator[io.StringIO]:
 
 
 _registries: dict[int, Any] = {}
+_decompositions: dict[frozenset[Any], dict[Any, Any]] = {}
 
 
 @contextmanager
 def _shared_registry() -> Iterator[None]:
-    """Let ``ONNXRegistry.from_torchlib`` answer with the registry built at the first call for the same opset.
+    """Let the exporter use again the tables that it builds at every call, the same ones each time.
 
-    Private to torch, seen in :data:`REGISTRY_SEEN_IN`.  The public call passes the opset itself, so what is exported is
-    what people ship.  Where the private name has moved, exports are as right and slower.
+    These are its operator registry (``ONNXRegistry.from_torchlib``, by opset) and, of 2,000 operators, which ones are
+    to be decomposed for that registry.  Both are private to torch, seen in :data:`REGISTRY_SEEN_IN`.  The public call
+    passes the opset itself, so what is exported is what people ship.  Where a private name has moved, exports are as
+    right and slower.
     """
     try:
-        from torch.onnx._internal.exporter import _registration
+        from torch.onnx._internal.exporter import _decomp, _registration
 
         registry = _registration.ONNXRegistry
         original = registry.__dict__["from_torchlib"]
         build = original.__func__
+        decide = _decomp.create_onnx_friendly_decomposition_table
     except (ImportError, AttributeError, KeyError):
         yield
         return
@@ -355,11 +364,19 @@ def _shared_registry() -> Iterator[None]:
             _registries[key] = build(cls) if opset_version is None else build(cls, opset_version=opset_version)
         return _registries[key]
 
+    def decompositions(onnx_registered_ops: Any) -> dict[Any, Any]:
+        key = frozenset(onnx_registered_ops)
+        if key not in _decompositions:
+            _decompositions[key] = decide(onnx_registered_ops)
+        return dict(_decompositions[key])  # the exporter takes entries out of the one it is given
+
     registry.from_torchlib = classmethod(from_torchlib)
+    _decomp.create_onnx_friendly_decomposition_table = decompositions
     try:
         yield
     finally:
         registry.from_torchlib = original
+        _decomp.create_onnx_friendly_decomposition_table = decide
 
 
 def _refused_op(error: BaseException) -> str | None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -243,6 +242,7 @@ def _transposed(left: Array, right: Array, allowed: Array | None) -> str | None:
     if left.ndim != right.ndim or not 2 <= left.ndim <= 5 or left.size < 2 or sorted(left.shape) != sorted(right.shape):
         return None
     limit = np.zeros(()) if allowed is None or np.shape(allowed) not in ((), left.shape) else allowed
+    limit = np.where(np.isfinite(limit), limit, 0.0)
     for axes in itertools.permutations(range(left.ndim)):
         turned = np.transpose(right, axes)
         if axes == tuple(range(left.ndim)) or turned.shape != left.shape:

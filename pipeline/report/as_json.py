@@ -57,22 +57,28 @@ def _failure(failure: Failure | None) -> Json | None:
     return {"kind": failure.kind, "says": failure.says, "op": failure.op, "node": failure.node}
 
 
-def _output(output: ArrayFile | Absent) -> Json:
+def _file(file: Path, folder: Path | None) -> str:
+    """Where a file is in the run's folder: the same in every run, wherever that folder is."""
+    return file.relative_to(folder).as_posix() if folder is not None and file.is_relative_to(folder) else str(file)
+
+
+def _output(output: ArrayFile | Absent, folder: Path | None) -> Json:
     if isinstance(output, Absent):
         return {"absent": output.reason}
     return {
         "shape": [int(size) for size in output.shape],
         "dtype": output.dtype,
         "axes": output.axes,
-        "file": str(output.file),
+        "file": _file(output.file, folder),
     }
 
 
-def _party(run: Run) -> Json:
+def _party(run: Run, folder: Path | None) -> Json:
     return {
         "error": _failure(run.error),
-        "outputs": {name: _output(output) for name, output in (run.outputs or {}).items()},
+        "outputs": {name: _output(output, folder) for name, output in (run.outputs or {}).items()},
         "deterministic": bool(run.deterministic),
+        "derived": run.derived or None,
         "notes": list(run.notes),
     }
 
@@ -127,9 +133,9 @@ def _pads_and_transposes(facts: GraphFacts) -> Json:
     }
 
 
-def _facts(facts: GraphFacts) -> Json:
+def _facts(facts: GraphFacts, folder: Path | None = None) -> Json:
     return {
-        "file": str(facts.file),
+        "file": _file(facts.file, folder),
         "opset": facts.opset,
         "producer": facts.producer,
         **_pads_and_transposes(facts),
@@ -142,19 +148,19 @@ def _facts(facts: GraphFacts) -> Json:
     }
 
 
-def _graph(model: Model | None, facts: GraphFacts | None) -> Json:
+def _graph(model: Model | None, facts: GraphFacts | None, folder: Path | None) -> Json:
     error = model.error if model is not None else None
     if facts is None and error is None:
         error = Failure("tool", "the graph was exported but not inspected")
-    known = {} if facts is None else _facts(facts)
+    known = {} if facts is None else _facts(facts, folder)
     if facts is None and model is not None and model.file is not None:
-        known["file"] = str(model.file)
+        known["file"] = _file(model.file, folder)
     return {"error": _failure(error), **known}
 
 
-def _graphs(evidence: Evidence) -> Json:
+def _graphs(evidence: Evidence, folder: Path | None) -> Json:
     planned = dict.fromkeys([*evidence.models, *evidence.graphs])
-    return {graph: _graph(evidence.models.get(graph), evidence.graphs.get(graph)) for graph in planned}
+    return {name: _graph(evidence.models.get(name), evidence.graphs.get(name), folder) for name in planned}
 
 
 def _finding(finding: Finding) -> Json:
@@ -185,7 +191,7 @@ def _each(function: Any, records: Iterable[Any]) -> list[Json]:
     return [function(record) for record in records]
 
 
-def _case(verdict: Verdict) -> Json:
+def _case(verdict: Verdict, folder: Path | None) -> Json:
     evidence = verdict.evidence
     return {
         "case": verdict.case,
@@ -193,9 +199,9 @@ def _case(verdict: Verdict) -> Json:
         "blame": list(verdict.blame),
         "blames": _each(_blamed, evidence.blames),
         "groups": [list(group) for group in evidence.groups],
-        "parties": {name: _party(run) for name, run in evidence.runs.items()},
+        "parties": {name: _party(run, folder) for name, run in evidence.runs.items()},
         "edges": _each(_edge, evidence.edges),
-        "graphs": _graphs(evidence),
+        "graphs": _graphs(evidence, folder),
         "findings": _each(_finding, verdict.findings),
         "expectations": _each(_expectation, verdict.expectations),
         "unexpected": _each(_blamed, verdict.unexpected),
@@ -213,7 +219,7 @@ def as_json(report: Report) -> Json:
         "exit_status": int(report.exit_status),
         "out": None if report.out is None else str(report.out),
         "notices": list(report.notices),
-        "cases": _each(_case, report.verdicts),
+        "cases": [_case(verdict, report.folder) for verdict in report.verdicts],
     }
 
 

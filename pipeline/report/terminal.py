@@ -10,6 +10,7 @@ they show is the console's decision (terminal, ``NO_COLOR``).
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -195,7 +196,9 @@ def _observed(edge: Diff) -> list[str]:
     """at, left, right, max_abs, ratio, differ: the numbers of an edge as the columns of a table."""
     left, right = pair(*edge.values) if edge.values is not None else ("", "")
     differ = f"{edge.differing:,} of {edge.compared:,}" if edge.compared else "none compared"
-    return [place(edge), left, right, figure(edge.max_abs), figure(edge.ratio), differ]
+    finite = edge.max_abs is not None and math.isfinite(edge.max_abs)
+    ratio = "exact" if finite and edge.ratio is not None and math.isinf(edge.ratio) else figure(edge.ratio)
+    return [place(edge), left, right, figure(edge.max_abs), ratio, differ]
 
 
 def _stacked(edge: Diff, width: int) -> list[Text]:
@@ -206,7 +209,8 @@ def _stacked(edge: Diff, width: int) -> list[Text]:
     elif at:
         seen.append(f"at {at}")
     if edge.compared:
-        seen += [f"max_abs {max_abs}, ratio {ratio}", f"{differ} differ"]
+        allowed = "no difference allowed" if ratio == "exact" else f"ratio {ratio}"
+        seen += [f"max_abs {max_abs}, {allowed}", f"{differ} differ"]
     else:
         seen.append("nothing compared")
     head = f"{safe(edge.left)} | {safe(edge.right)}   {safe(edge.isolates)}   {edge.outcome}"

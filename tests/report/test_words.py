@@ -1,0 +1,119 @@
+"""The vocabulary: globs that lose nothing, sentences, tallies, numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.data import BLAMES, Blamed
+from pipeline.report.words import BLAME_WORDS, compress, exports, figure, pair, sentences, tally
+
+TORCH = ["torch>reference", "torch>ort.off", "torch>ort.all"]
+RAW = [name.replace("torch", "torch:raw") for name in TORCH]
+
+
+def test_every_blame_has_words_and_no_other() -> None:
+    assert set(BLAME_WORDS) == set(BLAMES)
+
+
+def test_all_runtimes_of_a_graph_become_one_glob() -> None:
+    assert compress(["torch", *TORCH], ["torch", *TORCH, *RAW]) == ["torch", "torch>*"]
+
+
+def test_a_runtime_that_is_missing_forbids_the_glob() -> None:
+    assert compress(TORCH[:2], [*TORCH, *RAW]) == TORCH[:2]
+
+
+def test_all_graphs_become_one_glob_only_if_every_one_is_there() -> None:
+    assert compress([*TORCH, *RAW], [*TORCH, *RAW]) == ["torch*>*"]
+    assert compress([*TORCH, *RAW[:2]], [*TORCH, *RAW]) == ["torch>*", *RAW[:2]]
+
+
+def test_a_glob_does_not_reach_across_precision() -> None:
+    double = ["torch>reference@64", "torch:raw>reference@64"]
+    everyone = [*TORCH, *RAW, *double]
+    assert compress([*TORCH, *RAW], everyone) == ["torch*>*"]
+    assert compress(everyone, everyone) == ["torch*>*", "torch*>*@64"]
+    assert compress([*TORCH, *RAW, double[0]], everyone) == ["torch*>*", double[0]]
+
+
+def test_a_lone_runtime_keeps_its_name_and_a_strange_name_passes() -> None:
+    assert compress(["torch>ort.all", "what is this"], ["torch>ort.all"]) == ["torch>ort.all", "what is this"]
+
+
+def test_globs_of_any_set_of_parties_expand_to_that_set(samples: Any) -> None:
+    everyone = list(samples.parties)
+    draw = np.random.default_rng(0)
+    for _ in range(200):
+        missing = draw.choice(len(everyone), size=int(draw.integers(0, 6)), replace=False)
+        members = {name for i, name in enumerate(everyone) if i not in missing}
+        expanded = set()
+        for name in compress([name for name in everyone if name in members], everyone):
+            double = name.endswith("@64")
+            expanded |= {one for one in fnmatch.filter(everyone, name) if one.endswith("@64") == double}
+        assert expanded == members
+
+
+def test_blames_of_one_kind_and_operator_are_one_sentence() -> None:
+    blames = [Blamed("export", name, ("torch", name), "Conv", ("n",)) for name in (*TORCH, "torch:raw")]
+    blames.append(Blamed("export", "tensorflow", ("tensorflow", "tensorflow>reference"), "Pad"))
+    said = sentences(blames, [*TORCH, *RAW])
+    assert [(one.who, one.where) for one in said] == [("torch>*, torch:raw", "Conv, node n"), ("tensorflow", "Pad")]
+
+
+def test_the_tally_counts_every_edge_once(samples: Any) -> None:
+    edges = [
+        samples.edge("a", "b", "native"),
+        samples.edge("b", "c", "kernel", "rounding", ratio=0.31),
+        samples.edge("b", "d", "kernel", "rounding", ratio=0.2),
+        samples.edge("c", "d", "optimizer", "diverges"),
+        samples.edge("d", "e", "optimizer", "missing", compared=0),
+    ]
+    line = "4 edges compared: 1 equal, 2 rounding (worst 0.31 of its bound), 1 diverges; 1 missing"
+    assert tally(edges) == line
+
+
+def test_agreement_on_nothing_is_not_counted_silently(samples: Any) -> None:
+    empty = samples.edge("a", "b", "native", compared=0)
+    assert tally([empty, samples.edge("b", "c", "kernel")]).endswith("; 1 with nothing in it to compare")
+    assert tally([empty]) == "nothing was compared on 1 edge"
+    assert tally([]) == "nothing was compared on 0 edges"
+    shapes = samples.edge("a", "b", "native", "diverges", compared=0, problem="shape (2, 3) against (3, 2)")
+    assert tally([shapes]) == "1 edge compared: 1 diverges"
+
+
+def test_a_graph_is_faithful_only_if_compared_and_not_blamed(samples: Any) -> None:
+    verdict = samples.even_input()
+    assert list(exports(verdict)) == ["faithful"]
+    blamed = Blamed("export", "torch:raw>reference", ("torch", "torch:raw>reference"))
+    evidence = dataclasses.replace(verdict.evidence, blames=(blamed,))
+    assert exports(dataclasses.replace(verdict, evidence=evidence))["departs"] == ["torch:raw"]
+    edges = tuple(edge for edge in verdict.evidence.edges if "torch:script" not in edge.right)
+    evidence = dataclasses.replace(verdict.evidence, edges=edges)
+    assert exports(dataclasses.replace(verdict, evidence=evidence))["not compared"] == ["torch:script"]
+    assert exports(samples.crashed())["failed"] == ["torch:script"]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "shown"),
+    [
+        (12.0, 30.0, ("12", "30")),
+        (1.0, 1.0 + 2**-23, ("1", "1.0000001")),
+        (1.0, 1.0 + 2**-52, ("1", "1.0000000000000002")),
+        (math.inf, 50.0, ("inf", "50")),
+        (math.nan, 50.0, ("nan", "50")),
+        (-0.0, 0.0, ("-0", "0")),
+        (2.0, 2.0, ("2.0", "2.0")),
+    ],
+)
+def test_two_values_are_shown_with_enough_digits_to_differ(left: float, right: float, shown: tuple[str, str]) -> None:
+    assert pair(left, right) == shown
+
+
+def test_numbers_for_reading() -> None:
+    assert [figure(value) for value in (None, 18.0, math.inf, 1.23456e-7)] == ["-", "18", "inf", "1.235e-07"]
