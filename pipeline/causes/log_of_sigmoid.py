@@ -70,9 +70,9 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
         blame=blamed.blame,
         party=blamed.party,
         nodes=tuple(name for pair in found for name in pair[:2]),
-        says=f"{graph} computes {formula} ({printable(log)} of {printable(sigmoid)}), "
+        says=f"the graph computes {formula} ({printable(log)} of {printable(sigmoid)}), "
         f"which float32 cannot hold for large inputs{seen}",
-        edit=f"in {graph}, write Neg(Softplus({'x' if '1 -' in formula else 'Neg(x)'})) for {printable(log)}",
+        edit=f"write Neg(Softplus({'x' if '1 -' in formula else 'Neg(x)'})) for {printable(log)}",
     )
 
 
@@ -109,7 +109,7 @@ CAUSE = Cause(
             _BLAMED,
             {"torch": _LOG_SIGMOID},
             (_EDGE,),
-            says="torch computes Log(Sigmoid(x)) (log of sigmoid), which float32 cannot hold for large inputs: "
+            says="the graph computes Log(Sigmoid(x)) (log of sigmoid), which float32 cannot hold for large inputs: "
             "torch gives 50, torch>reference inf",
         ),
         Example("of the complement", _BLAMED, {"torch": _LOG_COMPLEMENT}, says="Log(1 - Sigmoid(x))"),

@@ -47,14 +47,16 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
     else:
         if named is None or onnx.defs.has(named):
             return None
-        ops, nodes, where = [named], blamed.nodes, "ONNX has no such operator"
+        ops, nodes, where = [named], blamed.nodes, ""
     listed = ", ".join(printable(op) for op in ops[:6]) + (", …" if len(ops) > 6 else "")
     return Finding(
         cause=CAUSE.name,
         blame=blamed.blame,
         party=blamed.party,
         nodes=nodes,
-        says=f"the exporter of {graph} left {listed} unconverted: {where}",
+        says=f"the exporter left {listed} unconverted: {where}"
+        if where
+        else f"the exporter could not convert {listed}",
         edit=f"give the exporter a handler for {listed}, or write the model with other operations",
     )
 
@@ -77,14 +79,14 @@ CAUSE = Cause(
             "tf2onnx and Log1p",
             _BLAMED,
             {"tensorflow": _LEFT},
-            says="the exporter of tensorflow left Log1p unconverted: ONNX has no such operator at opset 18",
+            says="the exporter left Log1p unconverted: ONNX has no such operator at opset 18",
         ),
         Example("nobody named it", _UNNAMED, {"tensorflow": _LEFT}, says="left Log1p unconverted"),
         Example(
             "there is no file, but a runtime named it",
             _UNNAMED,
             errors={"tensorflow": Failure("invalid", "No Op registered for Log1p", op="Log1p")},
-            says="left Log1p unconverted",
+            says="could not convert Log1p",
         ),
     ),
     quiet=(

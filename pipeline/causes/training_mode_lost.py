@@ -74,9 +74,9 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
         return None
     beside = f", while {training[0]} takes them from the batch" if training else ""
     if frozen:
-        seen = f"BatchNormalization {printable(frozen[0])} in {graph} runs with stored statistics (training_mode=0)"
+        seen = f"BatchNormalization {printable(frozen[0])} runs with stored statistics (training_mode=0)"
     else:
-        seen = f"{graph} has its batch normalization folded into other constants, as with stored statistics"
+        seen = "the graph has its batch normalization folded into other constants, as with stored statistics"
     nodes = frozen or (_frozen(raw) if raw is not None else [])
     return Finding(
         cause=CAUSE.name,
@@ -84,7 +84,7 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
         party=blamed.party,
         nodes=tuple(nodes),
         says=f"{seen}{beside}; a model in training mode was exported in inference mode",
-        edit=f"in {graph}, set training_mode=1 on {printable(nodes[0])}",
+        edit=f"set training_mode=1 on {printable(nodes[0])}",
     )
 
 
@@ -116,7 +116,7 @@ CAUSE = Cause(
             "beside an export that trains",
             _BLAMED,
             {"torch": _INFERENCE, "torch:script": _TRAINING},
-            says="BatchNormalization norm in torch runs with stored statistics (training_mode=0), while torch:script "
+            says="BatchNormalization norm runs with stored statistics (training_mode=0), while torch:script "
             "takes them from the batch",
         ),
         Example("nothing to hold it against", _BLAMED, {"torch": _INFERENCE}, says="norm in torch"),

@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -380,16 +382,21 @@ def _shared_registry() -> Iterator[None]:
 
 
 def _refused_op(error: BaseException) -> str | None:
-    """The operator an exporter's refusal names: ``aten.foo.default``, ``'aten::foo'`` or ``op='prims.foo'``."""
-    import re
-
-    text: list[str] = []
+    """What an exporter's refusal is about: an operator that its text names (``aten.foo.default``, ``'aten::foo'``), the
+    TorchScript symbolic function it arose in, or the innermost module of torch.nn whose forward was being traced."""
+    module = None
     seen: BaseException | None = error
     while seen is not None:
-        text.append(str(seen))
+        if named := re.search(r"aten(?:\.|::)(\w+)", str(seen)):
+            return f"aten::{named[1]}"
+        for frame, _line in traceback.walk_tb(seen.__traceback__):
+            if "symbolic_opset" in frame.f_code.co_filename:
+                return f"aten::{frame.f_code.co_name}"
+            kind = type(frame.f_locals.get("self"))
+            if frame.f_code.co_name == "forward" and kind.__module__.startswith("torch.nn.modules."):
+                module = kind.__name__
         seen = seen.__cause__ or seen.__context__
-    match = re.search(r"\b(aten|prims|torchvision)(?:\.|::)(\w+)", " ".join(text))
-    return f"{match[1]}::{match[2]}" if match else None
+    return module
 
 
 def _one_line(error: BaseException) -> str:

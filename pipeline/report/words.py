@@ -147,10 +147,11 @@ def exports(verdict: Verdict) -> Mapping[str, list[str]]:
     """The planned graphs by what became of them, as the blames and edges say it: ``failed``, ``departs``, ``faithful``
     (not blamed, and an edge from its framework's native run to it agrees), ``not compared`` (neither)."""
     evidence = verdict.evidence
-    parted = set()
+    parted: dict[str, set[str]] = {"export": set(), "export-failed": set()}
     for blamed in evidence.blames:
-        if blamed.blame in ("export", "export-failed"):
-            parted |= {blamed.party.split(">", 1)[0], *(end.split(">", 1)[0] for end in blamed.edge if ">" in end)}
+        if blamed.blame in parted:
+            graphs = {blamed.party.split(">", 1)[0], *(end.split(">", 1)[0] for end in blamed.edge if ">" in end)}
+            parted[blamed.blame] |= graphs
     agreed = set()
     for edge in evidence.edges:
         left, right = edge.left.removesuffix("@64"), _parsed(edge.right)
@@ -159,9 +160,9 @@ def exports(verdict: Verdict) -> Mapping[str, list[str]]:
     found: dict[str, list[str]] = {"failed": [], "departs": [], "faithful": [], "not compared": []}
     for graph in dict.fromkeys([*evidence.models, *evidence.graphs]):
         model = evidence.models.get(graph)
-        if model is not None and model.error is not None:
+        if (model is not None and model.error is not None) or graph in parted["export-failed"]:
             found["failed"].append(graph)
-        elif graph in parted:
+        elif graph in parted["export"]:
             found["departs"].append(graph)
         else:
             found["faithful" if graph in agreed else "not compared"].append(graph)
