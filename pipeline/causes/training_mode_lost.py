@@ -70,9 +70,8 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
     folded = not frozen and raw is not None and bool(_frozen(raw))
     if not frozen and not folded:
         return None
-    if not training and any((other := load(n)) is not None and _frozen(other) for n in innocent):
+    if not training:  # an inference-mode graph alone says nothing: the model may be meant so
         return None
-    beside = f", while {training[0]} takes them from the batch" if training else ""
     if frozen:
         seen = f"BatchNormalization {printable(frozen[0])} runs with stored statistics (training_mode=0)"
     else:
@@ -83,7 +82,8 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
         blame=blamed.blame,
         party=blamed.party,
         nodes=tuple(nodes),
-        says=f"{seen}{beside}; a model in training mode was exported in inference mode",
+        says=f"{seen}, while {training[0]} takes them from the batch; "
+        "a model in training mode was exported in inference mode",
         edit=f"set training_mode=1 on {printable(nodes[0])}",
     )
 
@@ -119,7 +119,6 @@ CAUSE = Cause(
             says="BatchNormalization norm runs with stored statistics (training_mode=0), while torch:script "
             "takes them from the batch",
         ),
-        Example("nothing to hold it against", _BLAMED, {"torch": _INFERENCE}, says="norm in torch"),
         Example(
             "folded away by the exporter's optimizer",
             _BLAMED,
@@ -134,6 +133,7 @@ CAUSE = Cause(
         Example(
             "another exporter agrees, in inference mode too", _BLAMED, {"torch": _INFERENCE, "torch:script": _INFERENCE}
         ),
+        Example("nothing to hold it against", _BLAMED, {"torch": _INFERENCE}),
         Example("no batch normalization", _BLAMED, {"torch": _FOLDED}),
         Example(
             "the frameworks are blamed",

@@ -163,7 +163,7 @@ def _tensor(value: Any, double: bool) -> Any:
     if not isinstance(value, np.ndarray):
         return value
     tensor = torch.from_numpy(value.copy())
-    return tensor.double() if double and tensor.is_floating_point() else tensor
+    return tensor.double() if double and tensor.dtype == torch.float32 else tensor  # as the graph in float64 is fed
 
 
 def _array(value: Any) -> Array:
@@ -171,7 +171,8 @@ def _array(value: Any) -> Array:
 
     if not isinstance(value, torch.Tensor):
         raise BuilderError(f"torch: the model returned a {type(value).__name__}, expected a tensor")
-    return np.array(value.detach().cpu().numpy())
+    value = value.detach().cpu()
+    return np.array((value.float() if value.dtype == torch.bfloat16 else value).numpy())  # numpy has no bfloat16
 
 
 def _jitter_(tensors: Any, seed: int) -> None:
@@ -195,7 +196,9 @@ def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -
     if not callable(model):
         raise BuilderError(f"torch: the builder returned a {type(model).__name__}, expected a model to call")
     if isinstance(model, torch.nn.Module):
-        model = model.double() if double or _is_double(case) else model
+        if double or _is_double(case):
+            for tensor in (*model.parameters(), *model.buffers()):
+                tensor.data = tensor.data.double() if tensor.dtype == torch.float32 else tensor.data
         model.train(case.training)
     return model
 
@@ -387,8 +390,8 @@ def _refused_op(error: BaseException) -> str | None:
     module = None
     seen: BaseException | None = error
     while seen is not None:
-        if named := re.search(r"aten(?:\.|::)(\w+)", str(seen)):
-            return f"aten::{named[1]}"
+        if named := re.search(r"\b(aten|prims)(?:\.|::)(\w+)", str(seen)):
+            return f"{named[1]}::{named[2]}"
         for frame, _line in traceback.walk_tb(seen.__traceback__):
             if "symbolic_opset" in frame.f_code.co_filename:
                 return f"aten::{frame.f_code.co_name}"
