@@ -10,8 +10,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib.util
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -133,13 +134,18 @@ def _near(name: str) -> str:
 def _check(case: Case, file: Path) -> None:
     """Raise where a case contradicts itself."""
     where = f"{file}: case {case.name!r}"
-    if not case.name or "/" in case.name or not case.name.isprintable():
-        raise UnusableInput(f"{where}: a case's name is one printable word without '/'")
-    if not case.builders:
+    if not isinstance(case.name, str) or not re.fullmatch(r"[^\s./][^\s/]*", case.name) or not case.name.isprintable():
+        raise UnusableInput(f"{where}: a case's name is one printable word without '/' that begins with no dot")
+    if not isinstance(case.builders, Mapping) or not case.builders:
         raise UnusableInput(f"{where}: has no builders; expected {{'torch': lambda torch: …}}")
-    for framework in case.builders:
+    for framework, builder in case.builders.items():
         if framework not in FRAMEWORKS:
             raise UnusableInput(f"{where}: builder for {framework!r}; known frameworks: {', '.join(FRAMEWORKS)}")
+        if not callable(builder):
+            raise UnusableInput(f"{where}: the builder for {framework} is a {type(builder).__name__}, not a function")
+    if isinstance(case.truth, Mapping) and set(case.truth) != set(case.builders):
+        odd = ", ".join(sorted(set(case.truth) ^ set(case.builders)))
+        raise UnusableInput(f"{where}: builders and truths by framework differ in {odd}; give a truth for each builder")
     if not case.inputs:
         raise UnusableInput(f"{where}: has no inputs; expected inputs={{'x': Tensor('n c h w', (1, 3, 8, 8))}}")
     for kind, named in (("input", case.inputs), ("output", case.outputs)):
@@ -166,6 +172,10 @@ def _check(case: Case, file: Path) -> None:
                 )
             if not one.reason.strip():
                 raise UnusableInput(f"{where}: expectation on {edge} gives no reason")
+            if one.when is not None:
+                from pipeline.expectations import parsed
+
+                parsed(one.when, f"{where}: expectation on {edge}")
 
 
 def _check_gradient(case: Case, where: str) -> None:

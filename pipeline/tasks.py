@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
@@ -45,6 +45,9 @@ from pipeline.frameworks import adapter
 from pipeline.frameworks._structure import BuilderError
 from pipeline.numerics.compare import same_bits
 from pipeline.runtimes import runtimes
+
+if TYPE_CHECKING:
+    from pipeline.graph.roundings import Roundings
 
 CHECK = "check"
 JITTERS = 16  # sign patterns; the chance that all of 16 miss an element's sensitivity by a factor of 2 is under 1e-6
@@ -79,46 +82,54 @@ def run_native(ref: CaseRef, framework: str, doubles: Sequence[bool], seed: int,
     return runs
 
 
-def derive_bounds(ref: CaseRef, framework: str, roundings: int | None, double: Run, seed: int, folder: Path) -> Run:
-    """A definition for a case without one: the framework in float64, with a bound derived by perturbation.
+def derive_bounds(
+    ref: CaseRef, framework: str, roundings: Roundings | None, source: Run, seed: int, folder: Path
+) -> Run:
+    """A definition for a case without one: the framework itself, with a bound derived by perturbation.
 
-    Every float input and weight is moved by one unit roundoff of float32 with random signs, :data:`JITTERS` times.
-    The largest response, over u, is the scale to which k roundings along the exported graph's longest path are applied:
-    a rounding in a node acts like a rounding of what the node consumed (mixed forward-backward error, Higham 1.5).  An
-    element's response is taken to be at least the output's mean: one that a Relu holds at zero has none, until rounding
-    carries it over.
+    ``source`` is the native run to stand for it, in float64 or, where the framework has no float64 for this, in the
+    case's own precision.  Every float input and weight is moved by one unit roundoff of float32 with random signs,
+    :data:`JITTERS` times.  The largest response, over u, is the scale to which k roundings along the exported graph's
+    longest path are applied: a rounding in a node acts like a rounding of what the node consumed (mixed
+    forward-backward error, Higham 1.5).  An element's response is taken to be at least the output's mean: one that a
+    Relu holds at zero has none, until rounding carries it over.
     """
     party = Party("truth", meaning=framework)
     failure = warm(framework)
-    if failure or double.outputs is None:
-        return Run(party, error=failure or double.error, derived=framework)
-    engine = adapter(framework)
+    if failure or source.outputs is None:
+        return Run(party, error=failure or source.error, derived=f"{framework} itself, which has no answer")
+    engine, double = adapter(framework), source.party.double
     case, values = _values(ref, framework, seed)
+    floats = {
+        name: value.load()
+        for name, value in source.outputs.items()
+        if isinstance(value, ArrayFile) and np.dtype(value.dtype).kind == "f"
+    }
+    response = {name: np.zeros(centre.shape) for name, centre in floats.items()}
+    precision = "in float64" if double else "in its own precision, for it has no float64 here"
+    label = f"{framework} itself {precision}"
     try:
-        moved = [
-            _in_case_axes(
-                case, framework, engine.layouts, engine.native(case, values, double=True, seed=seed, jitter=j)
-            )
-            for j in range(JITTERS)
-        ]
+        for jitter in range(JITTERS):
+            results = engine.native(case, values, double=double, seed=seed, jitter=jitter)
+            moved = _in_case_axes(case, framework, engine.layouts, results)
+            for name, centre in floats.items():
+                with np.errstate(invalid="ignore"):
+                    distance = np.nan_to_num(np.abs(moved[name].astype(np.float64) - centre))
+                response[name] = np.maximum(response[name], distance)
     except Exception as error:  # whatever the framework raises
-        return Run(party, error=Failure("refused", f"perturbation: {_one_line(error)}"), derived=framework)
+        return Run(party, error=Failure("refused", f"perturbation: {_one_line(error)}"), derived=label)
+    if roundings is None:
+        how = "no bound: there is no graph of known size to count roundings in"
+        return Run(party, outputs=source.outputs, derived=f"{label}; {how}")
     bounds: dict[str, Bound] = {}
-    for name, value in double.outputs.items():
-        if isinstance(value, Absent) or np.dtype(value.dtype).kind != "f" or roundings is None:
-            continue
-        centre = value.load()
-        with np.errstate(invalid="ignore"):
-            response = np.max([np.abs(np.nan_to_num(m[name] - centre)) for m in moved], axis=0)
-        response = np.maximum(response, response.mean()) if response.size else response
-        scale = _save(folder, party, f"{name}.scale", response * 2.0**24, value.axes)
-        bounds[name] = Bound(scale=scale, roundings=roundings)
-    how = (
-        f"scale from {JITTERS} perturbations, k = {roundings} roundings on the graph's longest path"
-        if roundings is not None
-        else "no bound: the graph has operators whose roundings nobody counted"
-    )
-    return Run(party, outputs=double.outputs, bounds=bounds, derived=f"{framework} itself in float64; {how}")
+    for name, moves in response.items():
+        least = np.maximum(moves, moves.mean()) if moves.size else moves
+        scale = _save(folder, party, f"{name}.scale", least * 2.0**24, None)
+        bounds[name] = Bound(scale=scale, roundings=roundings.count)
+    how = f"scale from {JITTERS} perturbations, k = {roundings.count} roundings on the graph's longest path"
+    if roundings.unknown:
+        how += f" ({', '.join(roundings.unknown)}: no rule, so one for each number the model holds or is fed)"
+    return Run(party, outputs=source.outputs, bounds=bounds, derived=f"{label}; {how}")
 
 
 def export(ref: CaseRef, framework: str, exporters: Sequence[str], seed: int, folder: Path) -> list[Model]:
@@ -216,13 +227,13 @@ def read_facts(model: Model) -> GraphFacts | None:
         return None
 
 
-def count_roundings(file: Path) -> int | None:
-    """How many float roundings lie on the longest path of a graph, where every operator on it is known."""
+def count_roundings(file: Path) -> Roundings | None:
+    """How many float roundings lie on the longest path of a graph."""
     import onnx
 
-    from pipeline.graph.roundings import longest_roundings
+    from pipeline.graph.roundings import roundings
 
-    return longest_roundings(onnx.load(file))
+    return roundings(onnx.load(file))
 
 
 def different_weights(left: Model, right: Model) -> tuple[str, ...]:
@@ -279,6 +290,8 @@ def _native_run(
                 return Run(party, error=Failure("refused", f"{party.framework} gives no {name}"))
             outputs[name] = promised
             continue
+        if party.double and value.dtype in (np.float32, np.float16):
+            return Run(party, error=Failure("refused", f"{party.framework} gives {name} in {value.dtype} all the same"))
         broken = _broken_promise(party, name, value, promised)
         if broken:
             return Run(party, error=Failure("builder", broken))
@@ -295,9 +308,8 @@ def _broken_promise(party: Party, name: str, value: Array, promised: Tensor | Ab
     ):
         wanted = tuple(promised.shape) if promised.shape is not None else f"axes {promised.axes!r}"
         return f"{party}: output {name} has shape {value.shape}, the case promises {wanted}"
-    wanted_type = "float64" if party.double and np.dtype(promised.dtype).kind == "f" else promised.dtype
-    if value.dtype != np.dtype(wanted_type):
-        return f"{party}: output {name} is {value.dtype}, the case promises {wanted_type}"
+    if not party.double and value.dtype != np.dtype(promised.dtype):
+        return f"{party}: output {name} is {value.dtype}, the case promises {promised.dtype}"
     return None
 
 

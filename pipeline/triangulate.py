@@ -149,7 +149,7 @@ def pairs(parties: Parties, graphs: Sequence[str], runtimes: Mapping[str, Runtim
     for framework in frameworks:
         truth = parties.truth_of(framework)
         for name in (framework, f"{framework}@64"):
-            if truth in runs and name in runs and not (runs[truth].derived and name.endswith("@64")):
+            if truth in runs and name in runs and not _itself(runs, truth, name):
                 yield truth, name, "native"
     for left, right in itertools.combinations(frameworks, 2):
         yield left, right, "semantics"
@@ -169,6 +169,11 @@ def pairs(parties: Parties, graphs: Sequence[str], runtimes: Mapping[str, Runtim
             before, after = f"{framework}:raw>{runtime.name}@64", f"{framework}>{runtime.name}@64"
             if graph == framework and before in runs and after in runs:
                 yield before, after, "folding"
+
+
+def _itself(runs: Mapping[str, Run], truth: str, name: str) -> bool:
+    """Whether a derived definition is this very run, so that agreement between the two would say nothing."""
+    return bool(runs[truth].derived) and runs[truth].outputs is not None and runs[truth].outputs == runs[name].outputs
 
 
 def _truth_path(truths: Sequence[str]) -> list[str]:
@@ -369,7 +374,7 @@ def _step_blame(
 ) -> list[Blamed]:
     doubles = [f"{graph}>{r.name}@64" for r in runtimes.values() if r.double]
     sharp = [e for d in doubles if (e := seen.get((f"{framework}@64", d))) is not None]
-    parts = [e for e in sharp if e.outcome == "diverges"]
+    parts = [e for e in sharp if e.outcome == "diverges" and not _means_the_definition(parties, seen, framework, e)]
     wrong = [name for name, fine in right.items() if not fine]
     nan_open = bool(NAN_OPEN & _operators(parties, graph))
     first = next(iter(right))
@@ -417,8 +422,7 @@ def _chain_blame(
     """The steps between runtimes that part although neither side was found wrong.
 
     Agreement is not transitive: both may be near enough to the source and too far from each other; or the source is
-    wrong, one of them agrees with it and the other with the definition.  Where the graph is to blame for what a side
-    gives, bounds that were derived for another function say nothing about its runtimes.
+    wrong, one of them agrees with it and the other with the definition.
     """
     blamed = {b.party for b in found}
     nan_open = bool(NAN_OPEN & _operators(parties, graph))
@@ -427,12 +431,19 @@ def _chain_blame(
         edge = seen.get((f"{graph}>{runtime.after}", f"{graph}>{runtime.name}"))
         if edge is None or edge.outcome != "diverges" or blamed & {edge.left, edge.right}:
             continue
-        if graph in blamed and not (right.get(edge.left, True) and right.get(edge.right, True)):
-            continue
+        if not (right.get(edge.left, True) and right.get(edge.right, True)):
+            continue  # a wrong side was judged, or inherits from one that was
         kind = "unspecified" if edge.nan_only and nan_open else runtime.step
         says = f"{edge.right} parts from {edge.left}{_where(edge)}"
         blames.append(Blamed(kind, edge.right, (edge.left, edge.right), says=says))
     return blames
+
+
+def _means_the_definition(parties: Parties, seen: Mapping[tuple[str, str], Diff], framework: str, edge: Diff) -> bool:
+    """Whether a graph leaves its source in float64 only because the source is wrong and the graph is not."""
+    truth = parties.truth_of(framework)
+    native = seen.get((truth, edge.left))
+    return native is not None and native.outcome == "diverges" and parties.diff(truth, edge.right, "export").agrees
 
 
 def _operators(parties: Parties, graph: str) -> set[str]:

@@ -327,20 +327,22 @@ def _truths(
     seed: int,
     folder: Path,
 ) -> dict[str, Run]:
-    """The case's definitions; where it gives none, each framework's own float64 run with a bound by perturbation."""
+    """The case's definitions; where it gives none, each framework itself with a bound by perturbation."""
     if case.truth is not None:
         answer = workers.call(RUNTIME_WORKER, tasks.run_truth, ref, seed, folder)
         answer = [Run(Party("truth"), error=answer)] if isinstance(answer, Failure) else answer
         return {str(run.party): run for run in answer}
     truths: dict[str, Run] = {}
     for run in runs.values():
-        if not (run.party.native and run.party.double):
+        if not run.party.native or run.party.double:
             continue
         framework = run.party.framework
+        double = runs.get(f"{framework}@64")
+        source = double if double is not None and double.outputs is not None else run
         counted = [m for g, m in models.items() if g.partition(":")[0] == framework and m.file is not None]
         roundings = workers.call(RUNTIME_WORKER, tasks.count_roundings, counted[0].file) if counted else None
         roundings = None if isinstance(roundings, Failure) else roundings
-        answer = workers.call(framework, tasks.derive_bounds, ref, framework, roundings, run, seed, folder)
+        answer = workers.call(framework, tasks.derive_bounds, ref, framework, roundings, source, seed, folder)
         party = Party("truth", meaning=framework)
         truths[str(party)] = Run(party, error=answer, derived=framework) if isinstance(answer, Failure) else answer
     return truths

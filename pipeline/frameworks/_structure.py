@@ -23,14 +23,18 @@ def named(case: Case, framework: str, returned: Any) -> dict[str, Any]:
     """The model's results by name.
 
     Without promised outputs they are called ``y``, or ``y0``, ``y1`` … in order, mappings by their keys, nested
-    structures flattened in order with their path as name.  Raises :class:`BuilderError` where names or their number
-    are not those promised.
+    structures flattened in order with their path as name (``y1_0``).  Raises :class:`BuilderError` where names or their
+    number are not those promised, and where two values come to one name: one of them would never be compared.
     """
     promised = forward_outputs(case)
     if not promised:
-        flat = dict(_flatten("y", returned))
+        pairs = _flatten("y", returned)
+        flat = dict(pairs)
         if not flat:
             raise BuilderError(f"{framework}: the model returned no array")
+        if len(flat) < len(pairs):
+            twice = sorted({name for name, _ in pairs if sum(name == other for other, _ in pairs) > 1})
+            raise BuilderError(f"{framework}: the model returned two values named {', '.join(twice)}; promise outputs")
         return flat
     if isinstance(returned, Mapping):
         if set(returned) != set(promised):
@@ -46,15 +50,16 @@ def named(case: Case, framework: str, returned: Any) -> dict[str, Any]:
     return dict(zip(promised, items, strict=True))
 
 
-def _flatten(name: str, value: Any) -> list[tuple[str, Any]]:
+def _flatten(path: str, value: Any) -> list[tuple[str, Any]]:
+    """Every array with its path as name; the path of what the model returned is ``y``."""
     if value is None:
         return []
     if isinstance(value, Mapping):
-        return [
-            pair for key, item in value.items() for pair in _flatten(f"{name}_{key}" if name != "y" else str(key), item)
-        ]
-    if isinstance(value, (tuple, list)):
-        if name == "y" and len(value) == 1:
+        inner = [(str(key) if path == "y" else f"{path}_{key}", item) for key, item in value.items()]
+    elif isinstance(value, (tuple, list)):
+        if path == "y" and len(value) == 1:
             return _flatten("y", value[0])
-        return [pair for i, item in enumerate(value) for pair in _flatten(f"{name}{i}", item)]
-    return [(name, value)]
+        inner = [(f"y{i}" if path == "y" else f"{path}_{i}", item) for i, item in enumerate(value)]
+    else:
+        return [(path, value)]
+    return [pair for name, item in inner for pair in _flatten(name, item)]

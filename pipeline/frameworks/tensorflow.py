@@ -68,7 +68,20 @@ class TensorFlow:
         """Run eagerly; gradients by a ``GradientTape``.  A gradient that TensorFlow does not give is ``None``.
 
         ``jitter`` seeds random signs by which every float input and weight is moved by one unit roundoff of float32.
+        A model that cannot be built in float64 is frozen, as tf2onnx freezes it, and its graph turned to float64.
         """
+        if double and not _is_double(case):
+            try:
+                return self._native(case, values, double=True, seed=seed, jitter=jitter)
+            except BuilderError:
+                raise
+            except Exception as refusal:  # variables of its own in float32, most often
+                return self._frozen_in_double(case, values, seed, jitter, refusal)
+        return self._native(case, values, double=double, seed=seed, jitter=jitter)
+
+    def _native(
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitter: int | None
+    ) -> Mapping[str, Any]:
         import tensorflow as tf
 
         random = np.random.default_rng(jitter) if jitter is not None else None
@@ -90,8 +103,51 @@ class TensorFlow:
         """Convert with each of ``exporters``."""
         return [self._convert(case, values, exporter, folder, seed) for exporter in exporters]
 
-    def _convert(self, case: Case, values: Mapping[str, Any], exporter: str, folder: Path, seed: int) -> Model:
+    def _frozen_in_double(
+        self, case: Case, values: Mapping[str, Any], seed: int, jitter: int | None, refusal: Exception
+    ) -> Mapping[str, Any]:
+        """The frozen graph in float64; what the builder's own float64 run raised, where that cannot be had either."""
+        from pipeline.frameworks._tensorflow_double import double
+
+        random = np.random.default_rng(jitter) if jitter is not None else None
+        tensors = _tensors(case, values, double=False, random=None)
+        try:
+            function, names = self._function(case, _build(case, tensors, double=False, seed=seed), tensors, values)
+            run = double(
+                function.get_concrete_function(),
+                moved=None if random is None else lambda value: _moved(value, random),
+            )
+            wide = _tensors(case, values, double=True, random=random)
+            results = dict(zip(names, run([wide[name] for name in case.inputs]), strict=True))
+        except BuilderError:
+            raise
+        except Exception:
+            raise refusal from None
+        absent = {name: None for name in case.outputs if name.startswith("grad_") and name not in results}
+        return {name: _array(value) for name, value in results.items()} | absent
+
+    def _function(
+        self, case: Case, model: Any, tensors: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> tuple[Any, list[str]]:
+        """The case as a ``tf.function`` of its inputs in order, and the names of its outputs once it was traced."""
         import tensorflow as tf
+
+        names: list[str] = []
+
+        def positional(*inputs: Any) -> list[Any]:
+            given = {**tensors, **dict(zip(case.inputs, inputs, strict=True))}
+            if case.gradient is None:
+                results = named(case, self.name, _call(case, model, given))
+            else:
+                results = _with_gradients(tf, case, model, given)
+            kept = {name: value for name, value in results.items() if value is not None}
+            names[:] = kept
+            return [tf.identity(value, name=f"out_{name}") for name, value in kept.items()]
+
+        signature = [tf.TensorSpec(values[name].shape, values[name].dtype, name=name) for name in case.inputs]
+        return tf.function(positional, input_signature=signature), names
+
+    def _convert(self, case: Case, values: Mapping[str, Any], exporter: str, folder: Path, seed: int) -> Model:
         import tf2onnx
 
         graph = f"tensorflow:{exporter}" if exporter else "tensorflow"
@@ -100,24 +156,7 @@ class TensorFlow:
         model = _build(case, tensors, double=False, seed=seed)
         with _quiet() as log:
             try:
-                names: list[str] = []
-
-                def positional(*inputs: Any) -> list[Any]:
-                    given = tensors | dict(zip(case.inputs, inputs, strict=True))
-                    if case.gradient is None:
-                        results = named(case, self.name, _call(case, model, given))
-                    else:
-                        results = _with_gradients(tf, case, model, given)
-                    kept = {name: value for name, value in results.items() if value is not None}
-                    names[:] = kept
-                    return [tf.identity(value, name=_scope(f"out_{name}")) for name, value in kept.items()]
-
-                function = tf.function(
-                    positional,
-                    input_signature=[
-                        tf.TensorSpec(values[name].shape, values[name].dtype, name=name) for name in case.inputs
-                    ],
-                )
+                function, names = self._function(case, model, tensors, values)
                 concrete = function.get_concrete_function()
                 axes, as_nchw_in, as_nchw_out = self._border(case, exporter, names, concrete)
                 proto, _ = tf2onnx.convert.from_function(
@@ -217,7 +256,7 @@ def _built(case: Case, tensors: Mapping[str, Any], seed: int, floatx: str) -> An
     except BuilderError:
         raise
     except Exception as error:
-        raise BuilderError(f"tensorflow: the builder raised {type(error).__name__}: {_one_line(error)}") from error
+        raise BuilderError(f"tensorflow: the builder raised {_one_line(error)}") from error
     finally:
         tf.keras.config.set_dtype_policy(before)
     return model

@@ -192,7 +192,7 @@ def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -
     try:
         model = case.builders["torch"](torch, **{name: tensors[name] for name in case.parameters})
     except Exception as error:
-        raise BuilderError(f"torch: the builder raised {type(error).__name__}: {_one_line(error)}") from error
+        raise BuilderError(f"torch: the builder raised {_one_line(error)}") from error
     if not callable(model):
         raise BuilderError(f"torch: the builder returned a {type(model).__name__}, expected a model to call")
     if isinstance(model, torch.nn.Module):

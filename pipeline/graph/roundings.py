@@ -5,18 +5,31 @@ along any path, with the counts of Higham's standard model: a sum of n products 
 more for the bias; moving data rounds never; what IEEE 754 rounds correctly rounds once.  For elementwise transcendental
 functions the count is an allowance of 4 (implementations are within 2 ulp, one ulp is two roundings), not a theorem.
 It is a count of roundings, not a bound by itself: cancellation is what the scale is for.  An operator that is not in
-the table, or a size that is not known, means that there is no count, never a small default.
+the table, or a size that is not known, never gets a small default: it is counted as if it took up every number that
+the model holds or is fed, one rounding each, and it is named.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import onnx.inliner
 from onnx import ModelProto, TensorProto
 
-from pipeline.graph.walk import Dims, Place, attributes, in_onnx, opset, places, subgraphs, with_inferred_shapes
+from pipeline.graph.walk import (
+    Dims,
+    Place,
+    attributes,
+    constant_tensor,
+    elements,
+    in_onnx,
+    opset,
+    places,
+    subgraphs,
+    with_inferred_shapes,
+)
 
 _TRANSCENDENTAL = 4
 
@@ -223,15 +236,34 @@ def _count(place: Place, version: int) -> int | None:
         return None  # an attribute of another type, or an axis that is not there: nothing is known
 
 
+@dataclass(frozen=True)
+class Roundings:
+    """``count`` roundings on the longest path; ``unknown`` are the operators that nobody counted."""
+
+    count: int
+    unknown: tuple[str, ...] = ()
+
+
 def longest_roundings(model: ModelProto) -> int | None:
     """The largest number of float roundings on any path from an input to an output of the graph.
 
     ``None`` ("no count") where a node's operator is not in the table, holds a subgraph, or has a size that is not
     known.  Only nodes that an output depends on are asked.  Local functions are inlined first.
     """
+    found = roundings(model)
+    return None if found is None or found.unknown else found.count
+
+
+def roundings(model: ModelProto) -> Roundings | None:
+    """As :func:`longest_roundings`, with a count for every operator: see this module's design note.
+
+    ``None`` where the graph has no opset, its functions cannot be inlined, or its inputs have no known size.
+    """
     version = opset(model)
     if version is None:
         return None
+    held = _everything(model)
+    unknown: list[str] = []
     if model.functions:
         try:
             model = onnx.inliner.inline_local_functions(model)
@@ -252,13 +284,34 @@ def longest_roundings(model: ModelProto) -> int | None:
             index, place = by_output[name]
             needed.add(index)
             waiting += [n for n in place.node.input if n]
-    roundings: dict[str, int] = {}
+    passed: dict[str, int] = {}
     for index in sorted(needed):
         place = order[index]
         own = _count(place, version)
         if own is None:
-            return None
-        total = own + max((roundings.get(n, 0) for n in place.node.input), default=0)
+            if held is None:
+                return None
+            unknown.append(place.op)
+            own = held
+        total = own + max((passed.get(n, 0) for n in place.node.input), default=0)
         for output in place.node.output:
-            roundings[output] = total
-    return max((roundings.get(o.name, 0) for o in model.graph.output), default=0)
+            passed[output] = total
+    count = max((passed.get(o.name, 0) for o in model.graph.output), default=0)
+    return Roundings(count, tuple(dict.fromkeys(unknown)))
+
+
+def _everything(model: ModelProto) -> int | None:
+    """How many numbers the model holds and is fed; None where an input's size is not known."""
+    total = sum(elements(tensor) for tensor in model.graph.initializer)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    for place in places(model):
+        tensor = constant_tensor(place.node)
+        total += elements(tensor) if tensor is not None else 0
+    for value in model.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        if value.name in weights:
+            continue
+        if not value.type.tensor_type.HasField("shape") or any(not dim.HasField("dim_value") for dim in dims):
+            return None
+        total += math.prod(dim.dim_value for dim in dims)
+    return total

@@ -142,7 +142,9 @@ def _discrete(name: str, left: Array, right: Array) -> Comparison:
 
 
 def _integer_distance(left: Array, right: Array) -> Array:
-    """|left - right| of integers of any two types; two's complement in uint64 is exact for every distance."""
+    """|left - right|: uint64 holds every distance within one type, and Python's integers every other."""
+    if left.dtype != right.dtype:
+        return np.asarray(np.abs(left.astype(object) - right.astype(object)))
     a, b = left.astype(np.uint64), right.astype(np.uint64)
     return np.asarray(np.where(left > right, a - b, b - a))
 
@@ -176,8 +178,9 @@ def _floats(
     unknown = (distance > 0) & ~specials & ~np.isfinite(limit)  # a bound that is no number is no bound
     beyond = specials | ((distance > 0) & ~unknown & ~(distance <= limit))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ratio = np.where((distance > 0) & ~unknown, distance / limit, 0.0)
-    ratio = np.where(beyond & ~(ratio > 1), np.inf, ratio)
+        ratio = np.where((distance > 0) & ~unknown, distance / limit, 0.0).astype(np.float64)
+    ratio = np.where(beyond, np.maximum(ratio, np.nextafter(1, 2)), ratio)  # also where the quotient rounds to 1
+    ratio = np.where(specials | (beyond & ~(limit > 0)), np.inf, ratio)
     shown = beyond if beyond.any() else unknown if unknown.any() else distance > 0
     rank = np.where(shown, ratio, -1.0)  # the worst of several boundless elements is the one furthest apart
     worst = np.unravel_index(int(np.argmax(np.where(rank == rank.max(), distance, -1.0))), a.shape)

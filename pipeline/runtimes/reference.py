@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,12 @@ class Reference:
             try:
                 with np.errstate(all="ignore"):
                     return [np.asarray(value) for value in evaluator.run(list(outputs), dict(feeds))]
-            except NotImplementedError as error:
-                raise _reason(error, file) from error
+            except Exception as error:  # a bug in an operator's numpy raises whatever numpy raises
+                op, node = _failing(error)
+                if op is None:
+                    raise _reason(error, file) from error
+                says = f"the reference evaluator cannot run this {op}: {type(error).__name__}: {error}"
+                raise Unsupported(" ".join(says.split())[:300], op=op, node=node) from error
 
         return run
 
@@ -80,6 +85,18 @@ def _double_precision() -> list[Any]:
             return (x / 2 * (1 + erf(x / math.sqrt(2))),)
 
     return [Erf, Gelu]
+
+
+def _failing(error: BaseException) -> tuple[str | None, str | None]:
+    """The operator and the node in whose evaluation an error arose, innermost first."""
+    from onnx.reference.op_run import OpRun
+
+    op = node = None
+    for frame, _line in traceback.walk_tb(error.__traceback__):
+        holder = frame.f_locals.get("self")
+        if isinstance(holder, OpRun):
+            op, node = holder.onnx_node.op_type, holder.onnx_node.name or None
+    return op, node
 
 
 def _reason(error: Exception, file: Path) -> Exception:
