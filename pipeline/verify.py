@@ -11,8 +11,9 @@ import importlib.metadata
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -87,19 +88,15 @@ def verify(
             jobs=options.jobs, timeout=options.timeout, memory=options.memory, logs=folder / "logs"
         ) as workers:
             _warm(workers, refs, absent)
-            with ThreadPoolExecutor(max_workers=3 * options.jobs, thread_name_prefix="case") as threads:
+            with _threads(workers, 3 * options.jobs) as threads:
                 ahead = [
                     threads.submit(_investigate, workers, ref, options, absent, versions, folder / _place(ref))
                     for ref in refs
                 ]
-                try:
-                    for future in ahead:
-                        verdicts.append(future.result())
-                        if progress:
-                            progress(verdicts[-1], len(verdicts), len(refs))
-                except BaseException:
-                    threads.shutdown(wait=False, cancel_futures=True)
-                    raise
+                for future in ahead:
+                    verdicts.append(future.result())
+                    if progress:
+                        progress(verdicts[-1], len(verdicts), len(refs))
     finally:
         if options.out is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -202,10 +199,22 @@ def _place(ref: CaseRef) -> Path:
     return Path(*ref.name.split("/"))
 
 
+@contextmanager
+def _threads(workers: Workers, count: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that wait for workers; when the one that waits for them is interrupted, the workers end first."""
+    with ThreadPoolExecutor(max_workers=count) as threads:
+        try:
+            yield threads
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            workers.stop()
+            raise
+
+
 def _warm(workers: Workers, refs: Sequence[CaseRef], absent: Sequence[str]) -> None:
     """Let every framework that will be needed be imported at once, side by side, while the first cases are read."""
     wanted = {name for ref in refs for name in catalogue.load(ref).builders if name not in absent}
-    with ThreadPoolExecutor(max_workers=max(1, len(wanted))) as threads:
+    with _threads(workers, max(1, len(wanted))) as threads:
         list(threads.map(lambda name: workers.call(name, tasks.warm, name), sorted(wanted)))
 
 

@@ -16,7 +16,8 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, wait
 from concurrent.futures import TimeoutError as Expired
 from pathlib import Path
 from types import TracebackType
@@ -45,6 +46,7 @@ class Workers:
         self._logs = logs
         self._pools: dict[str, ProcessPool] = {}
         self._lock = threading.Lock()
+        self._stopped = False
         self._outgrown: dict[int, int] = {}
         self._watching = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True, name="memory-watch")
@@ -60,20 +62,30 @@ class Workers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._watching.set()
-        for pool in self._pools.values():
-            pool.stop()
+        self.stop()
         for pool in self._pools.values():
             with contextlib.suppress(Exception):
                 pool.join(timeout=5)
         for name, value in self._environment.items():
             os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
 
+    def stop(self) -> None:
+        """End every process at once; whatever was under way raises in the thread that waits for it."""
+        with self._lock:
+            self._stopped = True
+            for pool in self._pools.values():
+                pool.stop()
+
     def call(self, kind: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """``function(*arguments)`` in a process of ``kind``, or the :class:`Failure` that the process became.
 
         What the function itself raises is a bug of this project and is raised here.
         """
-        future = self._pool(kind).schedule(function, args=list(arguments), timeout=self._timeout)
+        with _interrupts_blocked():
+            future = self._pool(kind).schedule(function, args=list(arguments), timeout=self._timeout)
+        while not wait([future], timeout=1).done:
+            if self._stopped:  # a stopped pool leaves the calls under way without an answer
+                raise CancelledError(f"{kind}: the workers were stopped")
         try:
             return future.result()
         except Expired:
@@ -97,6 +109,8 @@ class Workers:
 
     def _pool(self, kind: str) -> ProcessPool:
         with self._lock:
+            if self._stopped:
+                raise CancelledError(f"{kind}: the workers were stopped")
             if kind not in self._pools:
                 self._pools[kind] = ProcessPool(
                     max_workers=self._jobs,
@@ -118,11 +132,24 @@ class Workers:
                             child.kill()
 
 
-def _redirect(log: Path) -> None:
-    """In the worker: engines print on both streams, even errors on standard output; all of it goes to a file.
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """What is started here, threads of the pool and the processes that they start, never sees a keyboard interrupt.
 
-    Interrupts are the supervisor's to handle: it ends the workers.
+    It is the supervisor's to handle: it ends the workers.
     """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _redirect(log: Path) -> None:
+    """In the worker: engines print on both streams, even errors on standard output; all of it goes to a file."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
