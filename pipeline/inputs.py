@@ -8,6 +8,7 @@ float32 whatever the order of summation, and a difference is a matter of meaning
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -35,7 +36,7 @@ def draw(tensor: Tensor, *, seed: int, case: str, name: str) -> Array:
         raise UnusableInput(f"{case}: {name} has neither a shape nor values: give Tensor(..., shape=(2, 3))")
     if len(tensor.shape) != rank:
         raise UnusableInput(f"{case}: {name} has shape {tensor.shape}, its axes {tensor.axes!r} name {rank}")
-    if not (np.isfinite(tensor.low) and np.isfinite(tensor.high) and tensor.low < tensor.high):
+    if not (math.isfinite(tensor.low) and math.isfinite(tensor.high) and tensor.low < tensor.high):
         raise UnusableInput(f"{case}: {name} draws from [{tensor.low}, {tensor.high}): nothing lies there")
     whole = tensor.integers or dtype.kind in "iu"
     if whole and dtype.kind != "b" and not int(tensor.low) < int(tensor.high):

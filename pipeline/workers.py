@@ -151,7 +151,16 @@ def _interrupts_blocked() -> Iterator[None]:
 def _redirect(log: Path) -> None:
     """In the worker: engines print on both streams, even errors on standard output; all of it goes to a file."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_supervisor, daemon=True, name="supervisor-watch").start()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     os.close(descriptor)
+
+
+def _leave_with_supervisor() -> None:
+    """A worker whose supervisor was killed has nobody to answer and would stay for ever."""
+    supervisor = multiprocessing.parent_process()
+    if supervisor is not None:
+        supervisor.join()
+        os._exit(1)

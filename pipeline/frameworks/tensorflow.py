@@ -142,7 +142,7 @@ class TensorFlow:
                 results = _with_gradients(tf, case, model, given)
             kept = {name: value for name, value in results.items() if value is not None}
             names[:] = kept
-            return [tf.identity(value, name=f"out_{name}") for name, value in kept.items()]
+            return [tf.identity(value, name=_scope(f"out_{name}")) for name, value in kept.items()]
 
         signature = [tf.TensorSpec(values[name].shape, values[name].dtype, name=name) for name in case.inputs]
         return tf.function(positional, input_signature=signature), names
@@ -159,6 +159,7 @@ class TensorFlow:
                 function, names = self._function(case, model, tensors, values)
                 concrete = function.get_concrete_function()
                 axes, as_nchw_in, as_nchw_out = self._border(case, exporter, names, concrete)
+                tf2onnx.utils.INTERNAL_NAME = 1  # it numbers its nodes on and on; a case is named the same in any run
                 proto, _ = tf2onnx.convert.from_function(
                     function,
                     input_signature=list(function.input_signature),
@@ -245,6 +246,7 @@ def _built(case: Case, tensors: Mapping[str, Any], seed: int, floatx: str) -> An
     import tensorflow as tf
 
     before = tf.keras.config.dtype_policy()
+    tf.keras.backend.clear_session(free_memory=False)  # Keras numbers its layers on and on, too
     tf.keras.config.set_dtype_policy(floatx)  # floatx alone does not reach a policy that has been asked for once
     tf.keras.utils.set_random_seed(seed)
     try:

@@ -54,11 +54,14 @@ def _reason(error: Exception, file: Path) -> Exception:
     named = re.search(r"No Op registered for (\w+)", text) or re.search(
         r"implementation for (?:\w+\.)*?(\w+)\(\d+\)", text
     )
-    named = named or re.search(r"In Node, \(\"[^\"]*\", (\w+)", text) or re.search(r"running (\w+) node", text)
+    foreign = re.search(r"(\w+)\(-?\d+\) is not a registered function/op", text)
+    named = (
+        named or foreign or re.search(r"In Node, \(\"[^\"]*\", (\w+)", text) or re.search(r"running (\w+) node", text)
+    )
     node = re.search(r"(?:node with name|In Node, \(|Name:)\s*['\"]?([^'\",]+)", text)
     op = named[1] if named else None
     where = node[1] if node else None
-    if "NOT_IMPLEMENTED" in text:
+    if "NOT_IMPLEMENTED" in text or foreign:
         return Unsupported(text[:300], op=op, node=where)
     if "INVALID_GRAPH" in text or "INVALID_PROTOBUF" in text:
         return InvalidGraph(text[:300], op=op, node=where)

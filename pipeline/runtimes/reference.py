@@ -102,7 +102,7 @@ def _failing(error: BaseException) -> tuple[str | None, str | None]:
 def _reason(error: Exception, file: Path) -> Exception:
     text = " ".join(str(error).replace(str(file), file.name).split())  # the same run says the same wherever it is
     found = re.search(
-        r"(?:No registered implementation for operator|No Op registered for|node type|operator) '?(\w+)'?", text
+        r"(?:No registered implementation for operator|No Op registered for|[Nn]ode type|operator) '?(\w+)'?", text
     )
     op = found[1] if found else None
     if isinstance(error, NotImplementedError) or "No registered implementation" in text:

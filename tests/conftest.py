@@ -1,0 +1,129 @@
+"""Runs through the real engines, made once per session and looked at by many tests.
+
+Starting the engines costs seconds, so the planted cases of ``tests/cases`` run in few batches; the batch that mostly
+waits for a time limit runs beside the others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.data import Diff, Report, Verdict
+from pipeline.verify import Options, verify
+
+ROOT = Path(__file__).resolve().parent.parent
+CASES = ROOT / "tests" / "cases"
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One run of the command: what it said and, if it wrote one, its report and its folder of artefacts."""
+
+    status: int
+    stdout: str
+    stderr: str
+    report: Json
+    out: Path
+
+    def case(self, name: str) -> Json:
+        return next(case for case in self.report["cases"] if case["case"] == name)
+
+
+@dataclass(frozen=True)
+class Planted:
+    """What the planted cases came to, by name (``faults/transposed``)."""
+
+    report: Report
+    out: Path
+
+    def __getitem__(self, name: str) -> Verdict:
+        return next(verdict for verdict in self.report.verdicts if verdict.case == name)
+
+    def edge(self, name: str, left: str, right: str) -> Diff:
+        return next(e for e in self[name].evidence.edges if (e.left, e.right) == (left, right))
+
+
+def start(*words: str | Path, **variables: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", **variables}
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *map(str, words)],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str], out: Path | None = None) -> Ran:
+    stdout, stderr = process.communicate(timeout=600)
+    if out is None:
+        return Ran(process.returncode, stdout, stderr, {}, ROOT)
+    file = out / "report.json"
+    assert file.is_file(), f"status {process.returncode}, no report: {stderr}"
+    return Ran(process.returncode, stdout, stderr, json.loads(file.read_text(encoding="utf-8")), out)
+
+
+@pytest.fixture(scope="session")
+def triangulate() -> Callable[..., Ran]:
+    """Run the command with some words, in a process of its own."""
+
+    def run(*words: str | Path, out: Path | None = None, **variables: str) -> Ran:
+        kept = () if out is None else ("--out", out, "--json", out / "report.json")
+        return finish(start(*words, *kept, **variables), out)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def limits_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    out = tmp_path_factory.mktemp("limits")
+    words = ("verify", CASES / "limits.py", "--timeout", "25", "--memory", "1.5")
+    process = start(*words, "--out", out, "--json", out / "report.json")
+    yield process, out
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory, limits_process: Any) -> Planted:
+    """The planted faults and deaths beside healthy cases, in one run through the Python API."""
+    out = tmp_path_factory.mktemp("planted")
+    targets = [str(CASES / f"{name}.py") for name in ("faults", "deaths", "healthy")]
+    return Planted(verify(targets, Options(out=out)), out)
+
+
+@pytest.fixture(scope="session")
+def limits(limits_process: tuple[subprocess.Popen[str], Path]) -> Ran:
+    """A case that hangs, one that grows and a healthy one, under tight limits."""
+    return finish(*limits_process)
+
+
+@pytest.fixture(scope="session")
+def catalogue(tmp_path_factory: pytest.TempPathFactory, triangulate: Callable[..., Ran], limits_process: Any) -> Ran:
+    """The whole bundled catalogue."""
+    return triangulate("verify", out=tmp_path_factory.mktemp("catalogue"))
+
+
+@pytest.fixture(scope="session")
+def healthy(tmp_path_factory: pytest.TempPathFactory, triangulate: Callable[..., Ran]) -> Ran:
+    """The healthy cases again, without the ones that kill, two processes per engine."""
+    return triangulate("verify", CASES / "healthy.py", "--jobs", "2", out=tmp_path_factory.mktemp("healthy"))
+
+
+@pytest.fixture(scope="session")
+def broken(tmp_path_factory: pytest.TempPathFactory, triangulate: Callable[..., Ran]) -> Ran:
+    """Cases that cannot be used, and a bundled one with another seed than usual."""
+    out = tmp_path_factory.mktemp("broken")
+    return triangulate("verify", CASES / "broken.py", "leaky_relu/slope_0_2", "--seed", "1", out=out)

@@ -1,0 +1,181 @@
+"""TensorFlow's adapter: its contract, layouts at the border, captured weights and what tf2onnx only logs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from pipeline import layout
+from pipeline.data import Case, Gradient, Tensor
+from pipeline.frameworks import adapter
+from pipeline.frameworks._structure import BuilderError
+from pipeline.runtimes import runtimes
+
+TENSORFLOW = adapter("tensorflow")
+RNG = np.random.default_rng(0)
+NCHW = RNG.integers(-3, 4, (2, 3, 6, 5)).astype(np.float32)
+OIHW = RNG.integers(-3, 4, (4, 3, 3, 1)).astype(np.float32)
+CONVOLUTION = Case(
+    "convolution",
+    inputs={"x": Tensor("n c h w", NCHW.shape)},
+    parameters={"w": Tensor("o i h w", OIHW.shape)},
+    outputs={"y": Tensor("n c h w")},
+    builders={"tensorflow": lambda tf, w: lambda x: tf.nn.conv2d(x, w, strides=[1, 2, 1, 1], padding="SAME")},
+)
+VALUES = {
+    "x": layout.permute(NCHW, "n c h w", "n h w c"),
+    "w": layout.permute(OIHW, "o i h w", "h w i o"),
+}
+FLAT = {"x": Tensor("n c", (2, 3))}
+X = np.array([[-2, 0, 1], [3, -4, 5]], np.float32)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm() -> None:
+    TENSORFLOW.warm()
+
+
+def expected() -> Any:
+    """The convolution as its definition: even height, stride 2, so SAME pads one row after."""
+    padded = np.pad(NCHW, ((0, 0), (0, 0), (0, 1), (0, 0)))
+    y = np.zeros((2, 4, 3, 5))
+    for i in range(3):
+        y[:, :, i] = np.einsum("nchw,ochw->now", padded[:, :, 2 * i : 2 * i + 3], np.broadcast_to(OIHW, (4, 3, 3, 5)))
+    return y
+
+
+def answer(model: Any, feeds: dict[str, Any], case: Case) -> dict[str, Any]:
+    """A model's outputs in the case's axes; ``feeds`` are in the case's axes too."""
+    run = runtimes()["ort.off"].open(model.file)
+    given = {
+        graph: layout.permute(feeds[name], case.inputs[name].axes, model.axes[name])
+        for name, graph in model.inputs.items()
+    }
+    values = run(given, list(model.outputs.values()))
+    return {
+        name: layout.permute(value, model.axes[name], case.outputs[name].axes) if name in model.axes else value
+        for name, value in zip(model.outputs, values, strict=True)
+    }
+
+
+@pytest.mark.parametrize(("double", "dtype"), [(False, np.float32), (True, np.float64)])
+def test_native_runs_in_either_precision(double: bool, dtype: type) -> None:
+    y = TENSORFLOW.native(CONVOLUTION, VALUES, double=double, seed=0)["y"]
+    assert y.dtype == dtype
+    assert layout.permute(y, "n h w c", "n c h w").tolist() == expected().tolist()
+
+
+def test_both_exporters_mean_the_model_and_differ_at_the_border(tmp_path: Path) -> None:
+    own, nchw = TENSORFLOW.export(CONVOLUTION, VALUES, TENSORFLOW.exporters, tmp_path, seed=0)
+    assert (own.graph, nchw.graph) == ("tensorflow", "tensorflow:nchw")
+    assert (own.axes["x"], nchw.axes["x"]) == ("n h w c", "n c h w")
+    for model in (own, nchw):
+        assert model.error is None
+        assert answer(model, {"x": NCHW}, CONVOLUTION)["y"].tolist() == expected().tolist()
+    count = [sum(n.op_type == "Transpose" for n in onnx.load(m.file).graph.node) for m in (own, nchw)]
+    assert count == [2, 0]
+    assert not list(tmp_path.glob(".*")), "a temporary file was left behind"
+
+
+def test_an_export_is_the_same_whatever_was_exported_before(tmp_path: Path) -> None:
+    def build(tf: Any) -> Any:
+        return tf.keras.Sequential([tf.keras.layers.Conv2D(2, 3), tf.keras.layers.ReLU()])
+
+    case = Case("keras", CONVOLUTION.inputs, {"tensorflow": build}, outputs={"y": Tensor("n c h w")})
+    given = {"x": VALUES["x"]}
+    (first,) = TENSORFLOW.export(case, given, ("",), tmp_path / "first", seed=0)
+    TENSORFLOW.export(CONVOLUTION, VALUES, ("", "nchw"), tmp_path / "between", seed=0)
+    (second,) = TENSORFLOW.export(case, given, ("",), tmp_path / "second", seed=0)
+    names = [[(n.name, *n.output) for n in onnx.load(model.file).graph.node] for model in (first, second)]
+    assert names[0] == names[1]
+
+
+def test_captured_tensors_are_weights_and_not_inputs(tmp_path: Path) -> None:
+    def build(tf: Any) -> Any:
+        held = tf.constant(np.arange(3000, dtype=np.float32).reshape(1000, 3))
+        return lambda x: tf.matmul(x, held, transpose_b=True)
+
+    case = Case("captured", FLAT, {"tensorflow": build}, outputs={"y": Tensor("n o")})
+    (model,) = TENSORFLOW.export(case, {"x": X}, ("",), tmp_path, seed=0)
+    assert [value.name for value in onnx.load(model.file).graph.input] == ["x"]
+    y = answer(model, {"x": X}, case)["y"]
+    assert np.array_equal(y, X @ np.arange(3000, dtype=np.float32).reshape(1000, 3).T)
+
+
+def test_gradients_natively_and_through_the_exporter(tmp_path: Path) -> None:
+    case = Case(
+        "chain",
+        inputs={"x": Tensor("", values=1.0), "dy": Tensor("", values=1.0)},
+        outputs={"y": Tensor(""), "grad_x": Tensor("")},
+        builders={"tensorflow": lambda tf: lambda x: ((x + 2) * 3) ** 2},
+        gradient=Gradient(of="y", wrt=("x",), cotangent="dy"),
+    )
+    values = {"x": np.asarray(1, np.float32), "dy": np.asarray(1, np.float32)}
+    native = TENSORFLOW.native(case, values, double=False, seed=0)
+    assert (float(native["y"]), float(native["grad_x"])) == (81, 54)
+    (model,) = TENSORFLOW.export(case, values, ("",), tmp_path, seed=0)
+    given = answer(model, values, case)
+    assert (float(given["y"]), float(given["grad_x"])) == (81, 54)
+
+
+def test_a_keras_model_keeps_its_weights_in_float64() -> None:
+    case = Case("keras", FLAT, {"tensorflow": lambda tf: tf.keras.layers.Dense(4)})
+    single = TENSORFLOW.native(case, {"x": X}, double=False, seed=3)["y"]
+    double = TENSORFLOW.native(case, {"x": X}, double=True, seed=3)["y"]
+    other = TENSORFLOW.native(case, {"x": X}, double=False, seed=4)["y"]
+    assert (single.dtype, double.dtype) == (np.float32, np.float64)
+    assert np.abs(single - double).max() < 1e-5
+    assert np.abs(single - other).max() > 1e-3
+    moved = TENSORFLOW.native(case, {"x": X}, double=True, seed=3, jitter=1)["y"]
+    assert 0 < np.abs(moved - double).max() < 1e-5
+
+
+def test_an_operator_that_is_only_logged_stays_in_the_graph_and_in_the_log(tmp_path: Path) -> None:
+    case = Case("log1p", FLAT, {"tensorflow": lambda tf: tf.math.log1p}, outputs={"y": Tensor("n c")})
+    (model,) = TENSORFLOW.export(case, {"x": X}, ("",), tmp_path, seed=0)
+    assert model.error is None
+    assert "Log1p" in {node.op_type for node in onnx.load(model.file).graph.node}
+    assert "Log1p" in model.log
+
+
+def test_names_that_tensorflow_does_not_take_are_brought_back(tmp_path: Path) -> None:
+    evil = "../../evil\x1b[31m y"
+    case = Case(
+        "named",
+        FLAT,
+        {"tensorflow": lambda tf: lambda x: (x * 2, x)},
+        outputs={evil: Tensor("n c"), "x": Tensor("n c")},
+    )
+    (model,) = TENSORFLOW.export(case, {"x": X}, ("",), tmp_path, seed=0)
+    assert model.error is None
+    given = answer(model, {"x": X}, case)
+    assert {name: value.tolist() for name, value in given.items()} == {evil: (X * 2).tolist(), "x": X.tolist()}
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (lambda x: 7, "returned a int"),
+        (lambda x: (x, x), "returned 2 values"),
+        (lambda x: {"z": x}, r"returned \['z'\]"),
+        (3, "expected a model to call"),
+    ],
+)
+def test_a_model_that_breaks_its_promise(model: Any, says: str) -> None:
+    case = Case("odd", FLAT, {"tensorflow": lambda tf: model}, outputs={"y": Tensor("n c")})
+    with pytest.raises(BuilderError, match=says):
+        TENSORFLOW.native(case, {"x": X}, double=False, seed=0)
+
+
+def test_a_builder_that_raises_is_the_builders_fault_everywhere(tmp_path: Path) -> None:
+    case = Case("odd", FLAT, {"tensorflow": lambda tf: tf.no_such_thing})
+    with pytest.raises(BuilderError, match="the builder raised AttributeError"):
+        TENSORFLOW.native(case, {"x": X}, double=False, seed=0)
+    with pytest.raises(BuilderError, match="the builder raised AttributeError"):
+        TENSORFLOW.export(case, {"x": X}, ("",), tmp_path, seed=0)

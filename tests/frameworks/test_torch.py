@@ -1,0 +1,269 @@
+"""PyTorch's adapter: its contract, and the private names of torch that it leans on."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from pipeline.data import Case, Gradient, Tensor  # noqa: E402 - torch decides whether there is anything to test
+from pipeline.frameworks import _onnx_file, adapter  # noqa: E402
+from pipeline.frameworks import torch as module  # noqa: E402
+from pipeline.frameworks._structure import BuilderError  # noqa: E402
+from pipeline.runtimes import runtimes  # noqa: E402
+
+TORCH = adapter("torch")
+X = np.array([[-2, 0, 1], [3, -4, 5]], np.float32)
+W = np.array([[1, 2, 0], [0, -1, 3]], np.float32)
+LINEAR = Case(
+    "linear",
+    inputs={"x": Tensor("n c", (2, 3))},
+    parameters={"w": Tensor("o c", (2, 3))},
+    outputs={"y": Tensor("n o", (2, 2))},
+    builders={"torch": lambda torch, w: lambda x: torch.relu(x @ w.T)},
+)
+VALUES = {"x": X, "w": W}
+Y = np.maximum(X @ W.T, 0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm() -> None:
+    TORCH.warm()
+
+
+def answer(model: Any, feeds: dict[str, Any]) -> dict[str, Any]:
+    """A model's outputs by the case's names, as the reference evaluator gives them."""
+    run = runtimes()["reference"].open(model.file)
+    values = run({graph: feeds[name] for name, graph in model.inputs.items()}, list(model.outputs.values()))
+    return dict(zip(model.outputs, values, strict=True))
+
+
+def graph_of(file: Path) -> str:
+    """A graph's bytes without what says where it was made."""
+    proto = onnx.load(file)
+    for node in proto.graph.node:
+        del node.metadata_props[:]
+    return hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest()
+
+
+@pytest.mark.parametrize(("double", "dtype"), [(False, np.float32), (True, np.float64)])
+def test_native_runs_in_either_precision(double: bool, dtype: type) -> None:
+    y = TORCH.native(LINEAR, VALUES, double=double, seed=0)["y"]
+    assert y.dtype == dtype
+    assert y.tolist() == Y.tolist()
+
+
+def test_every_exporter_gives_a_graph_that_means_the_model(tmp_path: Path) -> None:
+    models = TORCH.export(LINEAR, VALUES, TORCH.exporters, tmp_path, seed=0)
+    assert {model.graph for model in models} == {"torch", "torch:raw", "torch:script"}
+    for model in models:
+        assert model.error is None
+        assert (dict(model.inputs), dict(model.outputs)) == ({"x": "x"}, {"y": "y"})
+        assert answer(model, VALUES)["y"].tolist() == Y.tolist()
+    assert not list(tmp_path.glob(".*")), "a temporary file was left behind"
+
+
+@pytest.mark.parametrize("exporters", [("",), ("raw",), ("script",), ("raw", "script")])
+def test_only_what_is_asked_for_is_exported(tmp_path: Path, exporters: tuple[str, ...]) -> None:
+    models = TORCH.export(LINEAR, VALUES, exporters, tmp_path, seed=0)
+    assert sorted(m.graph.partition(":")[2] for m in models) == sorted(exporters)
+
+
+def test_gradients_natively_and_through_the_exporters(tmp_path: Path) -> None:
+    case = Case(
+        "chain",
+        inputs={"x": Tensor("", values=1.0), "dy": Tensor("", values=1.0)},
+        outputs={"y": Tensor(""), "grad_x": Tensor("")},
+        builders={"torch": lambda torch: lambda x: ((x + 2) * 3) ** 2},
+        gradient=Gradient(of="y", wrt=("x",), cotangent="dy"),
+    )
+    values = {"x": np.asarray(1, np.float32), "dy": np.asarray(1, np.float32)}
+    native = TORCH.native(case, values, double=False, seed=0)
+    assert (float(native["y"]), float(native["grad_x"])) == (81, 54)
+    for model in TORCH.export(case, values, ("", "script"), tmp_path, seed=0):
+        given = answer(model, values)
+        assert (float(given["y"]), float(given["grad_x"])) == (81, 54)
+
+
+def test_the_seed_decides_what_a_module_draws_and_nothing_else_does() -> None:
+    case = Case("own", inputs={"x": LINEAR.inputs["x"]}, builders={"torch": lambda torch: torch.nn.Linear(3, 4)})
+    first, again, other = (TORCH.native(case, {"x": X}, double=False, seed=seed)["y"] for seed in (1, 1, 2))
+    assert first.tolist() == again.tolist()
+    assert first.tolist() != other.tolist()
+
+
+def test_jitter_moves_every_weight_and_little() -> None:
+    case = Case("own", inputs={"x": LINEAR.inputs["x"]}, builders={"torch": lambda torch: torch.nn.Linear(3, 4)})
+    still = TORCH.native(case, {"x": X}, double=True, seed=0)["y"]
+    moved = TORCH.native(case, {"x": X}, double=True, seed=0, jitter=1)["y"]
+    again = TORCH.native(case, {"x": X}, double=True, seed=0, jitter=1)["y"]
+    assert (moved != still).all()
+    assert (np.abs(moved - still) < 1e-5).all()
+    assert moved.tolist() == again.tolist()
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (lambda x: 7, "returned a int"),
+        (lambda x: (x, x), "returned 2 values"),
+        (lambda x: {"z": x}, r"returned \['z'\]"),
+        (3, "expected a model to call"),
+    ],
+)
+def test_a_model_that_breaks_its_promise(tmp_path: Path, model: Any, says: str) -> None:
+    case = Case("odd", inputs=LINEAR.inputs, outputs={"y": Tensor("n c")}, builders={"torch": lambda torch: model})
+    with pytest.raises(BuilderError, match=says):
+        TORCH.native(case, {"x": X}, double=False, seed=0)
+
+
+def test_a_builder_that_raises_is_the_builders_fault_everywhere(tmp_path: Path) -> None:
+    case = Case("odd", inputs=LINEAR.inputs, builders={"torch": lambda torch: torch.no_such_thing})
+    with pytest.raises(BuilderError, match="the builder raised AttributeError"):
+        TORCH.native(case, {"x": X}, double=False, seed=0)
+    with pytest.raises(BuilderError, match="the builder raised AttributeError"):
+        TORCH.export(case, {"x": X}, ("",), tmp_path, seed=0)
+
+
+def test_a_refusal_is_a_value_that_names_the_operator(tmp_path: Path) -> None:
+    case = Case("odd", inputs=LINEAR.inputs, builders={"torch": lambda torch: torch.special.bessel_j0})
+    models = TORCH.export(case, {"x": X}, TORCH.exporters, tmp_path, seed=0)
+    assert [(m.graph, m.error.kind) for m in models if m.error] == [
+        ("torch", "refused"),
+        ("torch:raw", "refused"),
+        ("torch:script", "refused"),
+    ]
+    assert {m.error.op for m in models if m.error} == {"prims::bessel_j0", "aten::special_bessel_j0"}
+    assert all("\n" not in m.error.says for m in models if m.error)
+
+
+def test_outputs_named_like_inputs_and_inputs_passed_through(tmp_path: Path) -> None:
+    case = Case(
+        "crossed",
+        inputs={"x": LINEAR.inputs["x"], "y": LINEAR.inputs["x"]},
+        outputs={"y": Tensor("n c"), "x": Tensor("n c"), "z": Tensor("n c")},
+        builders={"torch": lambda torch: lambda x, y: (x, y, x + y)},
+    )
+    values = {"x": X, "y": X * 2}
+    for model in TORCH.export(case, values, TORCH.exporters, tmp_path, seed=0):
+        assert model.error is None, (model.graph, model.error)
+        onnx.checker.check_model(str(model.file))
+        assert {n: v.tolist() for n, v in answer(model, values).items()} == {
+            "y": X.tolist(),
+            "x": (X * 2).tolist(),
+            "z": (X * 3).tolist(),
+        }
+
+
+# The private registry.
+
+
+def exported(folder: Path) -> dict[str, Path]:
+    return {m.graph: m.file for m in TORCH.export(LINEAR, VALUES, ("", "raw"), folder, seed=0) if m.file}
+
+
+def test_the_private_registry_is_still_where_it_was_seen() -> None:
+    """If this fails, torch has moved it: exports are still right, and slower; see ``REGISTRY_SEEN_IN``."""
+    from torch.onnx._internal.exporter import _decomp, _registration
+
+    assert isinstance(_registration.ONNXRegistry.__dict__["from_torchlib"], classmethod)
+    assert callable(_decomp.create_onnx_friendly_decomposition_table)
+
+
+def test_the_registry_is_built_once_per_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch.onnx._internal.exporter import _registration
+
+    original = _registration.ONNXRegistry.__dict__["from_torchlib"]
+    built = []
+
+    def counted(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        built.append(kwargs)
+        return original.__func__(cls, *args, **kwargs)
+
+    monkeypatch.setattr(_registration.ONNXRegistry, "from_torchlib", classmethod(counted))
+    monkeypatch.setattr(module, "_registries", {})
+    for name in ("one", "two", "three"):
+        assert exported(tmp_path / name)
+    assert len(built) == 1
+
+
+def test_a_shared_registry_exports_what_the_public_call_exports(tmp_path: Path) -> None:
+    shared = exported(tmp_path / "shared")
+    again = exported(tmp_path / "again")
+    arguments = (torch.from_numpy(X),)
+    model = LINEAR.builders["torch"](torch, torch.from_numpy(W))
+
+    class Plain(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return model(x)
+
+    plain = {}
+    for graph, optimize in (("torch", True), ("torch:raw", False)):
+        program = torch.onnx.export(
+            Plain().eval(),
+            arguments,
+            dynamo=True,
+            optimize=optimize,
+            verbose=False,
+            input_names=["x"],
+            output_names=["y"],
+        )
+        plain[graph] = _onnx_file.write(program.model_proto, tmp_path / f"plain.{graph.replace(':', '.')}.onnx")
+    for graph in ("torch", "torch:raw"):
+        assert graph_of(shared[graph]) == graph_of(again[graph])
+        mine, theirs = onnx.load(shared[graph]), onnx.load(plain[graph])
+        assert [(o.domain, o.version) for o in mine.opset_import] == [
+            (o.domain, o.version) for o in theirs.opset_import
+        ]
+        assert [(n.op_type, n.domain) for n in mine.graph.node] == [(n.op_type, n.domain) for n in theirs.graph.node]
+        assert mine.ir_version == theirs.ir_version
+        assert mine.opset_import[0].version == 20
+
+
+def test_with_and_without_the_shared_registry_the_graphs_are_identical(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from contextlib import nullcontext
+
+    exported(tmp_path / "first")
+    shared = {graph: graph_of(file) for graph, file in exported(tmp_path / "shared").items()}
+    monkeypatch.setattr(module, "_shared_registry", nullcontext)
+    assert {graph: graph_of(file) for graph, file in exported(tmp_path / "plain").items()} == shared
+
+
+def test_without_the_private_name_exports_are_as_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch.onnx._internal.exporter import _registration
+
+    shared = {graph: graph_of(file) for graph, file in exported(tmp_path / "shared").items()}
+
+    class Moved:
+        """The registry's new home: the same, under another name in its module."""
+
+    real = _registration.ONNXRegistry
+    entered = []
+
+    def build(*args: Any, **kwargs: Any) -> Any:
+        entered.append(kwargs)
+        return real.__dict__["from_torchlib"].__func__(real, *args, **kwargs)
+
+    Moved.from_torchlib = staticmethod(build)  # type: ignore[attr-defined]
+    del build
+    monkeypatch.setattr(_registration, "ONNXRegistry", type("Renamed", (Moved,), {}))
+    assert {graph: graph_of(file) for graph, file in exported(tmp_path / "moved").items()} == shared
+    assert len(entered) == 1, "the fallback did not take the public way"
+
+
+def test_the_private_name_is_put_back_even_after_a_refusal() -> None:
+    from torch.onnx._internal.exporter import _decomp, _registration
+
+    before = _registration.ONNXRegistry.__dict__["from_torchlib"], _decomp.create_onnx_friendly_decomposition_table
+    with pytest.raises(ZeroDivisionError), module._shared_registry():
+        raise ZeroDivisionError
+    after = _registration.ONNXRegistry.__dict__["from_torchlib"], _decomp.create_onnx_friendly_decomposition_table
+    assert before == after
