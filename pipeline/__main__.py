@@ -7,6 +7,7 @@ Exit status: 0 everything as expected, 1 a divergence, an expectation that no lo
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import sys
@@ -68,6 +69,12 @@ def _reported(command: Callable[P, None]) -> Callable[P, None]:
         except BrokenPipeError:
             sys.stderr.close()  # whoever read the report has left; nothing more can be said
             raise typer.Exit(141) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+                traceback.print_exc()
+                raise typer.Exit(_complain(f"the tool itself failed: {type(error).__name__}: {error}", 3)) from error
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # what is left in its buffer would fail again on leaving
+            raise typer.Exit(_complain(f"cannot write: {error.strerror}; free some space", 2)) from None
         except Exception as error:  # a bug of this tool, and said to be one
             traceback.print_exc()
             raise typer.Exit(_complain(f"the tool itself failed: {type(error).__name__}: {error}", 3)) from error
@@ -112,7 +119,7 @@ def verify(
         float, typer.Option(min=0.1, metavar="SECONDS", help="Limit of each call into an engine.")
     ] = 120,
     memory: Annotated[
-        float, typer.Option(min=0.1, metavar="GIB", help="Resident size at which a worker is killed.")
+        float, typer.Option(min=0.1, max=1e6, metavar="GIB", help="Resident size at which a worker is killed.")
     ] = 8,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="List every edge, not only those that part.")

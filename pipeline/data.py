@@ -256,7 +256,12 @@ class ArrayFile:
     axes: str | None = None
 
     def load(self) -> Array:
-        return np.asarray(np.load(self.file, allow_pickle=False))
+        array = np.asarray(np.load(self.file, allow_pickle=False))
+        if array.dtype.name == self.dtype:
+            return array
+        import ml_dtypes  # a type that numpy lacks (bfloat16, float8) is stored as unsigned integers of its size
+
+        return array.view(getattr(ml_dtypes, self.dtype))
 
 
 @dataclass(frozen=True)

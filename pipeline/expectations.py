@@ -45,10 +45,10 @@ def hold(
         elif matching:
             covered.update(matching)
             results.append(ExpectationResult(edge, expected, "met", matching[0].says))
-        elif among is not None and not all(any(fnmatchcase(name, side) for name in among) for side in edge):
-            results.append(ExpectationResult(edge, expected, "not applicable", "its parties were not asked for"))
         elif any(_speaks_of_absent(side, absent) for side in edge):
             results.append(ExpectationResult(edge, expected, "undecided", "an engine it speaks of is not installed"))
+        elif among is not None and not all(any(fnmatchcase(name, side) for name in among) for side in edge):
+            results.append(ExpectationResult(edge, expected, "not applicable", "its parties were not asked for"))
         else:
             says = f"{edge[0]} | {edge[1]} no longer shows {expected.blame!r}: take the expectation out or mend it"
             results.append(ExpectationResult(edge, expected, "stale", says))

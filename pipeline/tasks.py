@@ -8,6 +8,7 @@ supervisor sends the items again one by one, so a death costs the item that caus
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
 import re
 import time
@@ -55,7 +56,12 @@ JITTERS = 16  # sign patterns; the chance that all of 16 miss an element's sensi
 
 @cache
 def warm(framework: str) -> Failure | None:
-    """Import a framework once per process; an import that fails is a value of everything asked of it."""
+    """Import a framework once per process; an import that fails is a value of everything asked of it.
+
+    The worker of the runtimes has nothing to import beforehand.
+    """
+    if framework not in catalogue.FRAMEWORKS:
+        return None
     try:
         adapter(framework).warm()
     except Exception as error:  # a broken installation raises anything
@@ -124,7 +130,7 @@ def derive_bounds(
     bounds: dict[str, Bound] = {}
     for name, moves in response.items():
         least = np.maximum(moves, moves.mean()) if moves.size else moves
-        scale = _save(folder, party, f"{name}.scale", least * 2.0**24, None)
+        scale = _save(folder, party, name, least * 2.0**24, None, kind="scale")
         bounds[name] = Bound(scale=scale, roundings=roundings.count)
     how = f"scale from {JITTERS} perturbations, k = {roundings.count} roundings on the graph's longest path"
     if roundings.unknown:
@@ -176,7 +182,14 @@ def run_truth(ref: CaseRef, seed: int, folder: Path) -> list[Run]:
         if several and inputs.differing(case):
             first, *others = reversed(frameworks)
             plan += [(Party("truth", meaning=first, parameters=other), first, other) for other in others]
-    return [_truth_run(case, ref, party, meaning, given, seed, folder) for party, meaning, given in plan]
+    runs = []
+    for party, meaning, given in plan:
+        try:
+            runs.append(_truth_run(case, ref, party, meaning, given, seed, folder))
+        except Exception as error:  # what the case's own code returned cannot be made an array with a bound
+            says = f"the truth of {ref.name} returned nothing usable: {type(error).__name__}: {_one_line(error)}"
+            runs.append(Run(party, error=Failure("builder", says)))
+    return runs
 
 
 def run_graph(
@@ -348,12 +361,13 @@ def _truth_run(case: Case, ref: CaseRef, party: Party, meaning: str, given: str,
     for name, value in returned.items():
         promised = case.outputs.get(name)
         axes = promised.axes if isinstance(promised, Tensor) else None
-        exact = value.value if isinstance(value, Rounded) else value
-        array = np.asarray(exact)
+        array = np.asarray(value.value if isinstance(value, Rounded) else value)
+        if array.dtype.kind not in "biufc":
+            raise TypeError(f"{name} is {array.dtype}, expected numbers")
         array = array.astype(np.float64) if array.dtype.kind == "f" else array
         if isinstance(value, Rounded):
             scale = np.broadcast_to(np.asarray(value.scale, dtype=np.float64), array.shape)
-            bounds[name] = Bound(_save(folder, party, f"{name}.scale", scale, axes), value.roundings, value.floor)
+            bounds[name] = Bound(_save(folder, party, name, scale, axes, kind="scale"), value.roundings, value.floor)
         outputs[name] = _save(folder, party, name, array, axes)
     lacking = set(case.outputs) ^ set(outputs) if case.outputs else set()
     if lacking:
@@ -408,9 +422,7 @@ def _double_run(
     for constant in float64.float_constants(double):
         for name, response in _responses(party, case, model, double, constant, run, wide, folder).items():
             slack[name] = slack.get(name, 0.0) + response
-    bounds = {
-        name: Bound(slack=_save(folder, party, f"{name}.slack", np.asarray(v), None)) for name, v in slack.items()
-    }
+    bounds = {name: Bound(slack=_save(folder, party, name, v, None, kind="slack")) for name, v in slack.items()}
     known = [array for file in sources for array in _arrays(file)]
     computed = float64.computed_initializers(proto, known) if sources else ()
     return replace(run, bounds=bounds, computed=tuple(computed))
@@ -506,19 +518,27 @@ def _native_op(error: BaseException) -> str | None:
     return found[1] if found else None
 
 
-def _save(folder: Path, party: Party, name: str, value: Any, axes: str | None) -> ArrayFile:
-    """Write one array through a temporary name; output names may hold anything, so they are quoted."""
+def _save(folder: Path, party: Party, name: str, value: Any, axes: str | None, *, kind: str = "") -> ArrayFile:
+    """Write one array through a temporary name.
+
+    Output names may hold anything: they are quoted, and what is long or would be told apart by its case only gets a
+    name of its own. ``kind`` keeps what belongs to an output (its bound's scale) out of the outputs' way.
+    """
     array = np.asarray(value)
-    if array.dtype.kind == "V" or array.dtype.name in ("bfloat16",):
-        array = array.astype(np.float32)
-    place = folder / party.slug
+    dtype = array.dtype.name
+    if array.dtype.kind not in "biufcSU":
+        array = array.view(np.dtype(f"uint{array.dtype.itemsize * 8}"))
+    place = folder / party.slug / kind
     place.mkdir(parents=True, exist_ok=True)
-    file = place / f"{quote(name, safe='')[:150]}.npy"
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    quoted = quote(name, safe="")
+    if len(quoted) > 100 or quoted != quoted.lower():
+        quoted = f"{quoted[:100]}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+    file = place / f"{quoted}.npy"
+    temporary = file.with_name(f".{os.getpid()}.tmp")
     with temporary.open("wb") as stream:
         np.save(stream, array, allow_pickle=False)
     os.replace(temporary, file)
-    return ArrayFile(file, tuple(array.shape), array.dtype.name, axes)
+    return ArrayFile(file, tuple(array.shape), dtype, axes)
 
 
 def _same(first: Any, second: Any) -> bool:

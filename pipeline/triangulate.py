@@ -83,8 +83,7 @@ class Parties:
     def _roundings(self, name: str) -> dict[str, Array | None]:
         """By output, how far a definition, itself computed in float64, may be from what it means."""
         run = self.runs[name]
-        known = {key: run.bounds.get(key) for key in run.outputs or {}}
-        return {key: None if b is None and run.derived else allowance(b, "float64") for key, b in known.items()}
+        return {key: allowance(run.bounds.get(key), "float64") for key in run.outputs or {}}
 
     def between(self, left: str, right: str) -> Comparison:
         """The comparison of two parties that both have an answer."""
@@ -332,7 +331,7 @@ def _graph_blame(
     right = {n: verdict for n, verdict in judged.items() if verdict is not None}
     if right:
         found += _step_blame(parties, seen, graph, framework, right, runtimes)
-    return found + _chain_blame(parties, seen, graph, right, runtimes, found)
+    return found + _chain_blame(parties, seen, graph, right, runtimes)
 
 
 def _right(parties: Parties, seen: Mapping[tuple[str, str], Diff], framework: str, name: str) -> bool | None:
@@ -417,19 +416,17 @@ def _chain_blame(
     graph: str,
     right: Mapping[str, bool],
     runtimes: Mapping[str, Runtime],
-    found: Sequence[Blamed],
 ) -> list[Blamed]:
     """The steps between runtimes that part although neither side was found wrong.
 
     Agreement is not transitive: both may be near enough to the source and too far from each other; or the source is
     wrong, one of them agrees with it and the other with the definition.
     """
-    blamed = {b.party for b in found}
     nan_open = bool(NAN_OPEN & _operators(parties, graph))
     blames = []
     for runtime in runtimes.values():
         edge = seen.get((f"{graph}>{runtime.after}", f"{graph}>{runtime.name}"))
-        if edge is None or edge.outcome != "diverges" or blamed & {edge.left, edge.right}:
+        if edge is None or edge.outcome != "diverges":
             continue
         if not (right.get(edge.left, True) and right.get(edge.right, True)):
             continue  # a wrong side was judged, or inherits from one that was

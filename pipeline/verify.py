@@ -49,8 +49,8 @@ RUNTIME_WORKER = "runtimes"
 class Options:
     """How to run.
 
-    ``parties`` are globs of the ONNX parties to run, all of them if there are none (``("torch>ort.*",)``); natives and
-    definitions are always there.  ``timeout`` is seconds per call into an engine, ``memory`` bytes of resident size per
+    ``parties`` are globs of the ONNX parties to run, all of them if there are none (``("torch>ort.*",)``); natives,
+    definitions and the runtimes that one is held against are always there.  ``timeout`` is seconds per call into an engine, ``memory`` bytes of resident size per
     worker.
     """
 
@@ -85,7 +85,11 @@ def verify(
     verdicts: list[Verdict] = []
     try:
         with Workers(
-            jobs=options.jobs, timeout=options.timeout, memory=options.memory, logs=folder / "logs"
+            jobs=options.jobs,
+            timeout=options.timeout,
+            memory=options.memory,
+            logs=folder / "logs",
+            warm=tasks.warm,
         ) as workers:
             _warm(workers, refs, absent)
             with _threads(workers, 3 * options.jobs) as threads:
@@ -305,8 +309,12 @@ def _run_graph(
 def _items(graph: str, globs: Sequence[str], absent: Sequence[str]) -> list[str]:
     """The runtimes, in either precision, that are asked to run a graph."""
     present: list[Runtime] = [r for r in runtimes().values() if r.distribution not in absent]
-    every = [*[r.name for r in present], *[f"{r.name}@64" for r in present if r.double]]
-    return [item for item in every if chosen(f"{graph}>{item}", globs)]
+    asked = {r.name for r in present if chosen(f"{graph}>{r.name}", globs)}
+    for runtime in reversed(present):  # a step can be told apart only beside what it is held against
+        if runtime.name in asked:
+            asked.add(runtime.after)
+    doubles = [f"{r.name}@64" for r in present if r.double and chosen(f"{graph}>{r.name}@64", globs)]
+    return [*[r.name for r in present if r.name in asked], *doubles]
 
 
 def _sources(model: Model, models: Mapping[str, Model]) -> list[Path]:

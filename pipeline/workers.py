@@ -14,11 +14,13 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import pickle  # between our own processes only
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as Expired
+from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,18 +37,25 @@ _POLL_SECONDS = 0.05
 class Workers:
     """Pools of worker processes by kind of work, with a time limit per call and a memory limit per process.
 
-    ``timeout`` is in seconds, ``memory`` in bytes of resident size.  Use as a context manager; leaving it ends every
-    process.
+    ``timeout`` is in seconds, ``memory`` in bytes of resident size.  ``warm(kind)`` is called in a process that takes a
+    dead one's place, before the next call and on a time limit of its own.  Use as a context manager; leaving it ends
+    every process.
     """
 
-    def __init__(self, *, jobs: int, timeout: float, memory: int, logs: Path) -> None:
+    def __init__(
+        self, *, jobs: int, timeout: float, memory: int, logs: Path, warm: Callable[[str], Any] | None = None
+    ) -> None:
         self._jobs = jobs
         self._timeout = timeout
         self._memory = memory
         self._logs = logs
         self._pools: dict[str, ProcessPool] = {}
         self._lock = threading.Lock()
+        self._warm = warm
+        self._cold: set[str] = set()
         self._stopped = False
+        self._under_way: set[Future[Any]] = set()
+        self._processes = _Processes()
         self._outgrown: dict[int, int] = {}
         self._watching = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True, name="memory-watch")
@@ -73,6 +82,8 @@ class Workers:
         """End every process at once; whatever was under way raises in the thread that waits for it."""
         with self._lock:
             self._stopped = True
+            for future in self._under_way:
+                future.cancel()  # pebble leaves the futures of a stopped pool as they are
             for pool in self._pools.values():
                 pool.stop()
 
@@ -81,11 +92,20 @@ class Workers:
 
         What the function itself raises is a bug of this project and is raised here.
         """
+        with self._lock:
+            cold = kind in self._cold
+            self._cold.discard(kind)
+        if cold and self._warm is not None:
+            self._once(kind, self._warm, kind)
+        answer = self._once(kind, function, *arguments)
+        if isinstance(answer, Failure):
+            with self._lock:
+                self._cold.add(kind)
+        return answer
+
+    def _once(self, kind: str, function: Callable[..., Any], *arguments: Any) -> Any:
         with _interrupts_blocked():
-            future = self._pool(kind).schedule(function, args=list(arguments), timeout=self._timeout)
-        while not wait([future], timeout=1).done:
-            if self._stopped:  # a stopped pool leaves the calls under way without an answer
-                raise CancelledError(f"{kind}: the workers were stopped")
+            future = self._schedule(kind, function, arguments)
         try:
             return future.result()
         except Expired:
@@ -94,6 +114,9 @@ class Workers:
             return Failure("memory", "out of memory")
         except ProcessExpired as death:
             return self._death(death)
+        finally:
+            with self._lock:
+                self._under_way.discard(future)
 
     def _death(self, death: ProcessExpired) -> Failure:
         pid = getattr(death, "pid", None)
@@ -107,7 +130,7 @@ class Workers:
             return Failure("crashed", f"killed by signal {-code}")
         return Failure("crashed", f"exited with status {code} in the middle of a call")
 
-    def _pool(self, kind: str) -> ProcessPool:
+    def _schedule(self, kind: str, function: Callable[..., Any], arguments: Sequence[Any]) -> Future[Any]:
         with self._lock:
             if self._stopped:
                 raise CancelledError(f"{kind}: the workers were stopped")
@@ -116,20 +139,62 @@ class Workers:
                     max_workers=self._jobs,
                     initializer=_redirect,
                     initargs=[self._logs / f"{kind}.log"],
-                    context=multiprocessing.get_context("spawn"),
+                    context=self._processes,
                 )
-            return self._pools[kind]
+            future: Future[Any] = self._pools[kind].schedule(
+                _answer, args=[function, *arguments], timeout=self._timeout
+            )
+            self._under_way.add(future)
+            return future
 
     def _watch(self) -> None:
-        me = psutil.Process()
         while not self._watching.wait(_POLL_SECONDS):
-            with contextlib.suppress(psutil.Error):
-                for child in me.children(recursive=True):
-                    with contextlib.suppress(psutil.Error):
-                        resident = child.memory_info().rss
+            for worker in self._processes.alive():
+                with contextlib.suppress(psutil.Error):
+                    for process in (worker, *worker.children(recursive=True)):
+                        resident = process.memory_info().rss
                         if resident > self._memory:
-                            self._outgrown[child.pid] = resident
-                            child.kill()
+                            self._outgrown[worker.pid] = resident
+                            worker.kill()
+
+
+class _Processes(SpawnContext):
+    """Starts processes and remembers them: only these are watched, whatever else the program that asked has running."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._started: list[SpawnProcess] = []
+        self._known: dict[int, psutil.Process] = {}
+
+    def Process(self, *arguments: Any, **more: Any) -> SpawnProcess:  # type: ignore[override]
+        process = SpawnProcess(*arguments, **more)
+        self._started.append(process)
+        return process
+
+    def alive(self) -> list[psutil.Process]:
+        """The processes that were started and have not ended."""
+        for process in tuple(self._started):
+            if process.pid is None:
+                continue  # about to be started
+            self._started.remove(process)
+            with contextlib.suppress(psutil.Error):
+                self._known[process.pid] = psutil.Process(process.pid)
+        self._known = {pid: process for pid, process in self._known.items() if process.is_running()}
+        return list(self._known.values())
+
+
+def _answer(function: Callable[..., Any], *arguments: Any) -> Any:
+    """In the worker: call, and let nothing out that would end the supervisor or break the pool."""
+    try:
+        return function(*arguments)
+    except SystemExit as error:  # raised in the supervisor, it would end the run with this status
+        return Failure("crashed", f"asked to exit with status {error.code!r} in the middle of a call")
+    except Exception as error:
+        try:
+            pickle.loads(pickle.dumps(error))  # noqa: S301  # what cannot be put together again breaks the pool
+        except Exception:
+            raise RuntimeError(f"{type(error).__name__}: {error}") from None
+        raise
 
 
 @contextlib.contextmanager
