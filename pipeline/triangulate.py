@@ -40,7 +40,7 @@ class Parties:
         self._zero_sign_open = bool(operators & ZERO_SIGN_OPEN)
         self._graphs = graphs
         self._values: Callable[[str], dict[str, Array | Absent]] = cache(self._load)
-        self._allowed: Callable[[str], dict[str, Array | None]] = cache(self._allowances)
+        self._allowed: Callable[[str, bool], dict[str, Array | None]] = cache(self._allowances)
 
     def truth_of(self, framework: str) -> str:
         """The name of the definition that ``framework`` is judged against."""
@@ -50,8 +50,11 @@ class Parties:
         outputs = self.runs[name].outputs or {}
         return {key: value if isinstance(value, Absent) else value.load() for key, value in outputs.items()}
 
-    def _allowances(self, name: str) -> dict[str, Array | None]:
-        """By output, what the party may differ by from its definition; None where nothing is known."""
+    def _allowances(self, name: str, single: bool) -> dict[str, Array | None]:
+        """By output, what the party may differ by from its definition; None where nothing is known.
+
+        ``single``: a float64 run that may hold constants in float32 all the same.
+        """
         run = self.runs[name]
         truth = self.runs.get(self.truth_of(run.party.framework))
         outputs = run.outputs or {}
@@ -69,7 +72,7 @@ class Parties:
             if bound is None and truth.derived:
                 allowed[key] = None if np.dtype(value.dtype).kind == "f" else np.zeros(())
                 continue
-            dtype = "float32" if run.computed and value.dtype == "float64" else value.dtype
+            dtype = "float32" if (run.computed or single) and value.dtype == "float64" else value.dtype
             own = allowance(bound, dtype)
             slack = run.bounds.get(key)
             if slack is not None:
@@ -87,8 +90,13 @@ class Parties:
 
     def between(self, left: str, right: str) -> Comparison:
         """The comparison of two parties that both have an answer."""
-        both = all(self.runs[name].party.framework == "truth" for name in (left, right))
-        mine, theirs = (self._roundings(name) if both else self._allowed(name) for name in (left, right))
+        sides = [self.runs[name].party for name in (left, right)]
+        both = all(party.framework == "truth" for party in sides)
+        # Frameworks keep some of their own constants in float32 whatever they compute in (TensorFlow's attributes), so
+        # in float64 only a framework and its own export can be held against each other sharply.
+        single = len({party.framework for party in sides}) == 2 and any(party.double for party in sides)
+        single = single and all(party.native or party.framework == "truth" for party in sides)
+        mine, theirs = (self._roundings(n) if both else self._allowed(n, single) for n in (left, right))
         allowed: dict[str, Array | None] = {}
         for key in set(mine) & set(theirs):
             a, b = mine[key], theirs[key]
@@ -104,6 +112,30 @@ class Parties:
             definition=definition,
             zero_sign_open=self._zero_sign_open,
         )
+
+    def without_digits(self, framework: str) -> str | None:
+        """Why float arithmetic leaves nothing of a result, where that is so: a comparison would always pass.
+
+        Asked of definitions that were derived from the model itself: their bound grows with what the model amplifies.
+        """
+        truth, name = self.runs.get(self.truth_of(framework)), framework
+        if truth is None or not truth.derived or truth.outputs is None or self.runs[name].outputs is None:
+            return None
+        if not all(run.deterministic for n, run in self.runs.items() if n in (name, f"{name}@64")):
+            return None
+        values, own = self._values(str(truth.party)), self._values(name)
+        for key, limit in self._allowed(name, False).items():
+            value, mine = values.get(key), own.get(key)
+            if limit is None or isinstance(value, Absent) or isinstance(mine, Absent) or value is None or mine is None:
+                continue
+            finite = np.isfinite(value) & np.isfinite(mine) if value.shape == mine.shape else np.zeros(0, bool)
+            if value.dtype.kind != "f" or not finite.any() or not np.isfinite(limit).all():
+                continue
+            top = float(np.abs(value[finite]).max())
+            apart = float(np.abs(value[finite] - mine[finite]).max())
+            if 0 < top <= max(2 * apart, float(np.min(limit))):
+                return f"{key} is at most {top:.3g}, float64 is {apart:.3g} away and the bound is {np.min(limit):.3g}"
+        return None
 
     def diff(self, left: str, right: str, isolates: str) -> Diff:
         """The edge between two parties, whatever became of them."""
@@ -280,6 +312,9 @@ def _native_blame(parties: Parties, seen: Mapping[tuple[str, str], Diff], framew
             says = f"{framework} does not run this: {run.error.says}"
             return [Blamed("unsupported", framework, (truth, framework), op=run.error.op, says=says)]
         return []
+    if lost := parties.without_digits(framework):
+        says = f"{framework} amplifies rounding until no digit is left: {lost}"
+        return [Blamed("conditioning", framework, (truth, framework), says=says)]
     for name in (framework, f"{framework}@64"):
         edge = seen.get((truth, name))
         if edge is not None and edge.outcome == "diverges":
@@ -339,6 +374,9 @@ def _right(parties: Parties, seen: Mapping[tuple[str, str], Diff], framework: st
 
     None where neither can be had or compared.
     """
+    source = parties.runs.get(framework)
+    if source is not None and not source.deterministic:
+        return None  # nobody can be held against a source that does not agree with itself
     edge = seen.get((framework, name))
     native_fails = (truth_edge := seen.get((parties.truth_of(framework), framework))) is None or not truth_edge.agrees
     if edge is not None and edge.agrees:

@@ -50,8 +50,8 @@ class Options:
     """How to run.
 
     ``parties`` are globs of the ONNX parties to run, all of them if there are none (``("torch>ort.*",)``); natives,
-    definitions and the runtimes that one is held against are always there.  ``timeout`` is seconds per call into an engine, ``memory`` bytes of resident size per
-    worker.
+    definitions and the runtimes that one is held against are always there.  ``timeout`` is seconds per call into an
+    engine, ``memory`` bytes of resident size per worker.
     """
 
     seed: int = 0

@@ -133,7 +133,6 @@ def test_options_out_of_range_leave_with_2(triangulate: Triangulate, words: list
     assert "Traceback" not in ran.stderr
 
 
-@pytest.mark.xfail(reason="int(inf) in __main__.verify")
 def test_a_memory_limit_without_end_is_no_failure_of_the_tool(triangulate: Triangulate) -> None:
     ran = triangulate("verify", "--memory", "inf", "no_such_thing")
     assert ran.status == 2
@@ -180,7 +179,6 @@ def test_list_shows_the_cases_of_a_file(triangulate: Triangulate, tmp_path: Path
     assert ran.stdout.split()[:2] == ["own/good", "torch"]
 
 
-@pytest.mark.xfail(reason="__main__._reported takes an OSError of standard output for a bug of the tool")
 @pytest.mark.parametrize("words", [("list",), ("inspect", "MODEL"), ("inspect", "MODEL", "--json", "-")])
 def test_standard_output_on_a_full_device_is_said_in_a_line(model: Path, words: tuple[str, ...]) -> None:
     command = [sys.executable, "-m", "pipeline", *[str(model) if word == "MODEL" else word for word in words]]

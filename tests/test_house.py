@@ -59,7 +59,7 @@ ENGINES = ("frameworks", "runtimes", "tasks", "workers")
 # The first rule that matches a file holds for it.
 RULES = (
     Rule("models/*", ("numpy",), ("data", "numerics.definitions"), reason="a case knows its definition, no engine"),
-    Rule("pipeline/data.py", ("numpy",), (), reason="records know nobody"),
+    Rule("pipeline/data.py", ("numpy", "ml_dtypes"), (), reason="records know nobody but numpy and its further types"),
     Rule("pipeline/layout.py", ("numpy",), ("data",), reason="layout is data"),
     Rule("pipeline/inputs.py", ("numpy",), ("data", "layout"), reason="inputs come from the case alone"),
     Rule("pipeline/catalogue.py", ("numpy",), ("data", "expectations"), reason="`list` takes no time"),

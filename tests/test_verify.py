@@ -20,7 +20,6 @@ from pipeline.verify import Options, absent_engines, exit_status, verify
 EXPORTERS = {"torch": ("torch", "torch:raw", "torch:script"), "tensorflow": ("tensorflow", "tensorflow:nchw")}
 ITEMS = ("reference", "ort.off", "ort.all", "reference@64")
 CATALOGUE = [ref.name for ref in cases.find()]
-COLLIDE = "tasks._save cuts long names and calls a bound y.scale, which may be another output's name"
 NO_CONVERSION = ("export-failed", "tensorflow*")
 
 # Established by hand and by measuring the toolchain, not read off this tool: (blame, party) with parties as globs.
@@ -222,7 +221,6 @@ def test_names_that_are_hostile_stay_in_the_runs_folder(planted: Any) -> None:
     assert all(file.resolve().is_relative_to(planted.out.resolve()) and file.is_file() for file in files)
 
 
-@pytest.mark.xfail(reason=COLLIDE)
 def test_outputs_keep_their_own_values_whatever_they_are_called(planted: Any) -> None:
     for name in ("faults/first_of_two_long_names", "faults/named_like_its_own_bound"):
         outputs = planted[name].evidence.runs["torch"].outputs
@@ -346,7 +344,6 @@ def test_nothing_left_to_compare_is_a_failure(tmp_path: Path) -> None:
     assert report.verdicts[0].status == "undecided"
 
 
-@pytest.mark.xfail(reason="tasks._truth_run raises out of the worker, and the whole run is lost", raises=ValueError)
 @pytest.mark.parametrize("truth", ["None", "Rounded(x, [[1, 2]], 3)"])
 @pytest.mark.usefixtures("no_tensorflow")
 def test_a_definition_that_is_none_is_the_cases_problem_and_spares_the_others(tmp_path: Path, truth: str) -> None:

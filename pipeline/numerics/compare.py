@@ -52,9 +52,9 @@ def compare(
     here, and -0 against +0 is equal with a note.
     """
     if set(left) != set(right):
-        lacking = sorted(set(left) ^ set(right))
-        side = "the right side" if lacking[0] in left else "the left side"
-        return Comparison("missing", problem=f"{side} has no output {', '.join(lacking)}", output=lacking[0])
+        lacking = {"left": sorted(set(right) - set(left)), "right": sorted(set(left) - set(right))}
+        said = [f"the {side} side has no output {', '.join(names)}" for side, names in lacking.items() if names]
+        return Comparison("missing", problem="; ".join(said), output=[*lacking["right"], *lacking["left"]][0])
     parts = [
         _one(name, left[name], right[name], allowed.get(name), definition, zero_sign_open) for name in sorted(left)
     ]
@@ -78,6 +78,8 @@ def same_bits(left: Array, right: Array) -> bool:
     """Whether two arrays are of one type and shape and hold the same values: same NaNs, same signs of zero."""
     if left.dtype != right.dtype or left.shape != right.shape:
         return False
+    if left.dtype.kind == "c":
+        return same_bits(_parts(left), _parts(right))
     if not _is_float(left):
         return bool(np.array_equal(left, right))
     a, b = _wide(left), _wide(right)
@@ -106,6 +108,9 @@ def _one(
     if left.shape != right.shape:
         seen = f"{name} has shape {_shape(left)} against {_shape(right)}"
         return Comparison("diverges", output=name, problem=seen, explanation=_transposed(left, right, allowed))
+    if left.dtype.kind == right.dtype.kind == "c" and (definition or left.dtype == right.dtype):
+        wide = None if allowed is None else np.asarray(allowed)[..., None] if np.ndim(allowed) else allowed
+        return _one(name, _parts(left), _parts(right), wide, definition, zero_sign_open)
     if left.dtype != right.dtype and not (definition and _kind(left) == _kind(right)):
         return Comparison("diverges", output=name, problem=f"{name} is {left.dtype} against {right.dtype}")
     if left.size == 0:
@@ -113,6 +118,11 @@ def _one(
     if _is_float(left):
         return _floats(name, left, right, allowed, definition, zero_sign_open)
     return _discrete(name, left, right)
+
+
+def _parts(array: Array) -> Array:
+    """Complex numbers as real and imaginary parts along a last axis."""
+    return np.stack([array.real, array.imag], axis=-1)
 
 
 def _discrete(name: str, left: Array, right: Array) -> Comparison:

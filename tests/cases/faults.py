@@ -159,6 +159,12 @@ CASES = (
     ),
     planted("another_answer_without_definition", MATRIX, counting, counting, None),
     Case(
+        "amplifies_without_end",
+        inputs={"x": MATRIX},
+        builders={"torch": lambda torch: lambda x: torch.sin(1e6 * torch.sin(1e6 * (x + 0.1)))},
+        truth=None,
+    ),
+    Case(
         "exporter_refuses",
         inputs={"x": MATRIX},
         builders={"torch": lambda torch: torch.special.bessel_j0},
