@@ -26,7 +26,7 @@ VARIANCE = Tensor("c", values=[4.0, 0.0625, 0.01])
 
 INFERENCE_MODE = Expected(
     "export",
-    cause="batch-norm-mode",
+    cause="training-mode-lost",
     reason="torch's dynamo exporter writes batch normalization in training mode as inference, silently",
     when="torch<2.14",
 )
@@ -135,7 +135,7 @@ CASES = (
         {
             ("tensorflow", "torch"): Expected(
                 "parameters",
-                cause="affine-init",
+                cause="different-parameters",
                 reason="BatchNorm2d once drew its scale from U(0, 1), TensorFlow starts at 1: one factor per channel",
             ),
             **SILENT,
@@ -235,7 +235,7 @@ CASES = (
             ),
             ("tensorflow", "tensorflow*>*"): Expected(
                 "export-failed",
-                cause="unregistered-op",
+                cause="operator-not-converted",
                 reason="tf2onnx has no RsqrtGrad and leaves it in the graph as it is",
                 when="tf2onnx<1.18",
             ),

@@ -28,7 +28,7 @@ SAME_PADS_AFTER = {
 }
 NOT_CONVERTED = Expected(
     "export-failed",
-    cause="unregistered-op",
+    cause="operator-not-converted",
     reason="tf2onnx has neither ShapeN nor the backpropagation of convolutions and leaves them in the graph",
     when="tf2onnx<1.18",
 )

@@ -138,7 +138,7 @@ CASES = (
         expect={
             ("tensorflow", "tensorflow*>*"): Expected(
                 "export-failed",
-                cause="unregistered-op",
+                cause="operator-not-converted",
                 reason="tf2onnx has no Conv2DBackpropFilter and leaves it in the graph as it is",
                 when="tf2onnx<1.18",
             )

@@ -30,7 +30,7 @@ COTANGENT = Tensor("", values=2.0)
 NO_LOG1P = {
     ("tensorflow", "tensorflow*>*"): Expected(
         "export-failed",
-        cause="unregistered-op",
+        cause="operator-not-converted",
         reason="tf2onnx has no Log1p: it logs a line and leaves the operator in a graph that no runtime accepts",
         when="tf2onnx<1.18",
     )

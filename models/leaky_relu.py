@@ -92,7 +92,7 @@ CASES = (
         expect={
             ("tensorflow", "tensorflow*>*"): Expected(
                 "export-failed",
-                cause="unregistered-op",
+                cause="operator-not-converted",
                 reason="tf2onnx has no LeakyReluGrad and leaves it in the graph as it is",
                 when="tf2onnx<1.18",
             )

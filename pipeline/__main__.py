@@ -111,7 +111,7 @@ def verify(
         ),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes per engine.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of every input and parameter.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of every input and parameter.")] = 0,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep graphs and arrays there.", show_default=False)
     ] = None,
@@ -210,7 +210,10 @@ def _complain(text: str, status: int = 2) -> int:
 
 def _words(given: list[str] | None) -> tuple[str, ...]:
     """The words of an option that may be repeated and takes several at once, separated by commas."""
-    return tuple(word for text in given or () for word in text.split(",") if word)
+    words = tuple(word.strip() for text in given or () for word in text.split(","))
+    if not all(words):
+        raise UnusableInput("an option that takes names was given an empty one; leave it out or name something")
+    return words
 
 
 def _folder(out: Path) -> None:

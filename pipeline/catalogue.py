@@ -88,7 +88,20 @@ def find(targets: Iterable[str] = ()) -> tuple[CaseRef, ...]:
     return tuple(found.values())
 
 
+def left_out(targets: Iterable[str]) -> tuple[str, ...]:
+    """A notice for each folder among ``targets`` whose sub-folders hold Python files: those are not looked into."""
+    notices = []
+    for target in targets:
+        path = Path(target)
+        below = [p for p in path.glob("*/**/*.py") if "__pycache__" not in p.parts] if path.is_dir() else []
+        if below and not (bundled() / f"{target}.py").is_file():
+            notices.append(f"{target}: {len(below)} Python files in its sub-folders were left out; name these folders")
+    return tuple(notices)
+
+
 def _resolve(target: str) -> tuple[CaseRef, ...]:
+    if not target.strip():
+        raise UnusableInput("an empty target; name a group, a case, a case file or a folder, or nothing for all")
     path = Path(target)
     file, _, wanted = target.partition("::")
     if wanted and Path(file).is_file():

@@ -163,10 +163,13 @@ class Case:
 
 @dataclass(frozen=True)
 class CaseRef:
-    """Where a case is: its file and its full name ``GROUP/NAME``.  Workers load the case from it."""
+    """Where a case is: its file and its full name ``GROUP/NAME``.  Workers load the case from it.
+
+    ``numbers`` is a digest of the inputs and parameters it gave when the run began."""
 
     file: Path
     name: str
+    numbers: str = ""
 
     @property
     def group(self) -> str:

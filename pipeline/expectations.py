@@ -7,14 +7,18 @@ absent), it is ``undecided``.
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from pipeline.data import Blamed, Case, Diff, ExpectationResult, Expected, Status, UnusableInput
+from pipeline.data import Blamed, Case, Diff, ExpectationResult, Expected, Finding, Status, UnusableInput
 from pipeline.runtimes import runtimes
+
+# What an expectation may depend on a release of, whether it is installed here or not.
+DATED = ("torch", "tensorflow", "keras", "tf2onnx", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
 def expectations(case: Case) -> Iterator[tuple[tuple[str, str], Expected]]:
@@ -30,11 +34,13 @@ def hold(
     absent: Sequence[str],
     versions: Mapping[str, str | None],
     among: Collection[str] | None = None,
+    findings: Sequence[Finding] | None = None,
 ) -> tuple[tuple[ExpectationResult, ...], tuple[Blamed, ...]]:
     """What became of each expectation, and the blames that none of them declares.
 
     ``absent`` names the frameworks and the runtimes' distributions that are not installed, ``among`` the parties of a
-    run that leaves some out on purpose.
+    run that leaves some out on purpose.  ``findings``, where causes were looked for, must hold the cause of an
+    expectation that names one.
     """
     results: list[ExpectationResult] = []
     covered: set[Blamed] = set()
@@ -44,7 +50,13 @@ def hold(
             results.append(ExpectationResult(edge, expected, "not applicable", f"holds for {expected.when} only"))
         elif matching:
             covered.update(matching)
-            results.append(ExpectationResult(edge, expected, "met", matching[0].says))
+            causes = {f.cause for f in findings or () if f.blame == expected.blame}
+            if findings is not None and expected.cause is not None and expected.cause not in causes:
+                seen = f"suspected is {', '.join(sorted(causes))}" if causes else "no cause is suspected"
+                says = f"{expected.blame!r} shows, but not by {expected.cause!r}: {seen}"
+                results.append(ExpectationResult(edge, expected, "stale", says))
+            else:
+                results.append(ExpectationResult(edge, expected, "met", matching[0].says))
         elif any(_speaks_of_absent(side, absent) for side in edge):
             results.append(ExpectationResult(edge, expected, "undecided", "an engine it speaks of is not installed"))
         elif among is not None and not all(any(fnmatchcase(name, side) for name in among) for side in edge):
@@ -109,9 +121,19 @@ def parsed(requirement: str, where: str) -> Requirement:
         read = Requirement(requirement)
     except (InvalidRequirement, TypeError) as error:
         raise UnusableInput(says) from error
+    if canonicalize_name(read.name) not in {canonicalize_name(name) for name in DATED} and not _installed(read.name):
+        raise UnusableInput(f"{where}: when={requirement!r} names nothing that takes part; expected {', '.join(DATED)}")
     if not read.specifier or read.marker or read.url or read.extras:
         raise UnusableInput(says)
     return read
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _applies(expected: Expected, versions: Mapping[str, str | None]) -> bool:
@@ -120,6 +142,8 @@ def _applies(expected: Expected, versions: Mapping[str, str | None]) -> bool:
     requirement = parsed(expected.when, expected.reason)
     known = {canonicalize_name(name): version for name, version in versions.items()}
     version = known.get(canonicalize_name(requirement.name))
+    if version is None and _installed(requirement.name):
+        version = importlib.metadata.version(requirement.name)
     return version is None or requirement.specifier.contains(version.partition("+")[0], prereleases=True)
 
 

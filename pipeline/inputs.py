@@ -71,6 +71,41 @@ def inputs_of(case: Case, name: str, seed: int) -> dict[str, Array]:
     return {key: draw(tensor, seed=seed, case=name, name=key) for key, tensor in case.inputs.items()}
 
 
+def examples_of(case: Case, name: str, seed: int) -> dict[str, Array]:
+    """Other inputs of the same shapes and types: drawn from another seed, or fixed values moved on by one place.
+
+    A single fixed float has no other place and becomes another number.
+    """
+    others = {}
+    for key, tensor in case.inputs.items():
+        if tensor.values is None:
+            others[key] = draw(tensor, seed=seed, case=f"{name}\0example", name=key)
+            continue
+        fixed = draw(tensor, seed=seed, case=name, name=key)
+        rolled = np.roll(fixed.reshape(-1), 1).reshape(fixed.shape)
+        others[key] = rolled + 1 if fixed.dtype.kind == "f" and fixed.size == 1 else rolled
+        others[key] = np.asarray(others[key], dtype=fixed.dtype)
+    return others
+
+
+def fingerprint(case: Case, name: str, seed: int) -> str:
+    """A digest of every number the case gives: its inputs, and its parameters for each framework."""
+    digest = hashlib.sha256()
+    given = [inputs_of(case, name, seed), *[parameters_of(case, name, f, seed) for f in sorted(case.builders)]]
+    for values in given:
+        for key, value in values.items():
+            digest.update(key.encode("utf-8", "surrogatepass"))
+            digest.update(
+                np.ascontiguousarray(value).tobytes() if isinstance(value, np.ndarray) else repr(value).encode()
+            )
+    return digest.hexdigest()
+
+
+def nan_fed(case: Case, name: str, seed: int) -> bool:
+    """Whether any input holds a NaN."""
+    return any(v.dtype.kind == "f" and bool(np.isnan(v).any()) for v in inputs_of(case, name, seed).values())
+
+
 def specs_of(case: Case, framework: str) -> dict[str, Any]:
     """The case's parameters as declared for ``framework``: a :class:`Tensor` or a plain value each.
 

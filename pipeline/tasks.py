@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from pipeline.graph.roundings import Roundings
 
 CHECK = "check"
+MOST_GUESSED = 2**14  # roundings; beyond, gamma_k leaves a float32 less than three digits, and a bound says nothing
+FOLD_ROUNDINGS = 7  # of a folded batch normalization: v + eps, sqrt, 1 /, times scale, times mean, minus, times weight
+SHAKES = 8
 JITTERS = 16  # sign patterns; the chance that all of 16 miss an element's sensitivity by a factor of 2 is under 1e-6
 
 
@@ -97,8 +100,8 @@ def derive_bounds(
     case's own precision.  Every float input and weight is moved by one unit roundoff of float32 with random signs,
     :data:`JITTERS` times.  The largest response, over u, is the scale to which k roundings along the exported graph's
     longest path are applied: a rounding in a node acts like a rounding of what the node consumed (mixed
-    forward-backward error, Higham 1.5).  An element's response is taken to be at least the output's mean: one that a
-    Relu holds at zero has none, until rounding carries it over.
+    forward-backward error, Higham 1.5).  An element without any response is given the output's mean: one that a Relu
+    holds at zero has none, until rounding carries it over.
     """
     party = Party("truth", meaning=framework)
     failure = warm(framework)
@@ -127,15 +130,27 @@ def derive_bounds(
     if roundings is None:
         how = "no bound: there is no graph of known size to count roundings in"
         return Run(party, outputs=source.outputs, derived=f"{label}; {how}")
+    if roundings.unknown and roundings.count > MOST_GUESSED:
+        listed = ", ".join(roundings.unknown)
+        how = f"no bound: {listed} without a rule in a model of {roundings.count} numbers would make it meaningless"
+        return Run(party, outputs=source.outputs, derived=f"{label}; {how}")
     bounds: dict[str, Bound] = {}
     for name, moves in response.items():
-        least = np.maximum(moves, moves.mean()) if moves.size else moves
-        scale = _save(folder, party, name, least * 2.0**24, None, kind="scale")
+        if not moves.any() and not _float_fed(case, values):
+            continue  # nothing was moved: that there was no response says nothing
+        least = np.where(moves > 0, moves, moves.mean()) if moves.size else moves
+        unit = 2.0**-24 if double else float(np.finfo(floats[name].dtype).eps)
+        scale = _save(folder, party, name, least / unit, None, kind="scale")
         bounds[name] = Bound(scale=scale, roundings=roundings.count)
     how = f"scale from {JITTERS} perturbations, k = {roundings.count} roundings on the graph's longest path"
     if roundings.unknown:
         how += f" ({', '.join(roundings.unknown)}: no rule, so one for each number the model holds or is fed)"
     return Run(party, outputs=source.outputs, bounds=bounds, derived=f"{label}; {how}")
+
+
+def _float_fed(case: Case, values: Mapping[str, Any]) -> bool:
+    """Whether there is a float array among the inputs and parameters for a perturbation to move."""
+    return any(isinstance(value, np.ndarray) and value.dtype.kind == "f" for value in values.values())
 
 
 def export(ref: CaseRef, framework: str, exporters: Sequence[str], seed: int, folder: Path) -> list[Model]:
@@ -145,7 +160,7 @@ def export(ref: CaseRef, framework: str, exporters: Sequence[str], seed: int, fo
     failure = warm(framework)
     if failure is None:
         try:
-            case, values = _values(ref, framework, seed)
+            case, values = _values(ref, framework, seed, example=True)
             models = list(engine.export(case, values, exporters, folder, seed=seed))
             _freeze()
             return models
@@ -200,7 +215,7 @@ def run_graph(
     ``sources`` are files of arrays or models whose constants this graph's may be copies of; a constant that is none of
     them was computed by the exporter in its own precision.  Without sources the graph is a source itself.
     """
-    case = catalogue.load(ref)
+    case = _loaded(ref, seed)
     framework, _, exporter = model.graph.partition(":")
     assert model.file is not None
     drawn = inputs.inputs_of(case, ref.name, seed)
@@ -274,11 +289,30 @@ def explain(evidence: Evidence) -> tuple[Finding, ...]:
     return find_causes(evidence, load)
 
 
-def _values(ref: CaseRef, framework: str, seed: int) -> tuple[Case, dict[str, Any]]:
-    """The case and its inputs and parameters in the framework's order of axes."""
+def _loaded(ref: CaseRef, seed: int) -> Case:
+    """The case of a reference.
+
+    Raises :class:`UnusableInput` where its numbers are not those that the supervisor saw: each worker loads the file
+    for itself, and a file that draws numbers without a seed means something else every time.
+    """
     case = catalogue.load(ref)
+    if ref.numbers and inputs.fingerprint(case, ref.name, seed) != ref.numbers:
+        raise UnusableInput(
+            f"{ref.name}: its values change each time {ref.file.name} is loaded; seed its random numbers"
+        )
+    return case
+
+
+def _values(ref: CaseRef, framework: str, seed: int, *, example: bool = False) -> tuple[Case, dict[str, Any]]:
+    """The case and its inputs and parameters in the framework's order of axes.
+
+    ``example``: other inputs of the same shapes and types, for an exporter to trace with: what it freezes of them into
+    the graph then shows when the graph is run on the case's own.
+    """
+    case = _loaded(ref, seed)
     layouts = adapter(framework).layouts
-    values = {**inputs.inputs_of(case, ref.name, seed), **inputs.parameters_of(case, ref.name, framework, seed)}
+    fed = inputs.examples_of(case, ref.name, seed) if example else inputs.inputs_of(case, ref.name, seed)
+    values = {**fed, **inputs.parameters_of(case, ref.name, framework, seed)}
     for name, spec in {**case.inputs, **inputs.specs_of(case, framework)}.items():
         if isinstance(spec, Tensor):
             values[name] = layout.permute(values[name], spec.axes, layout.order(spec, framework, layouts))
@@ -364,7 +398,8 @@ def _truth_run(case: Case, ref: CaseRef, party: Party, meaning: str, given: str,
         array = np.asarray(value.value if isinstance(value, Rounded) else value)
         if array.dtype.kind not in "biufc":
             raise TypeError(f"{name} is {array.dtype}, expected numbers")
-        array = array.astype(np.float64) if array.dtype.kind == "f" else array
+        meant = promised.dtype if isinstance(promised, Tensor) else array.dtype
+        array = array.astype(np.float64) if "f" in (array.dtype.kind, np.dtype(meant).kind) else array
         if isinstance(value, Rounded):
             scale = np.broadcast_to(np.asarray(value.scale, dtype=np.float64), array.shape)
             bounds[name] = Bound(_save(folder, party, name, scale, axes, kind="scale"), value.roundings, value.floor)
@@ -389,14 +424,16 @@ def _graph_run(party: Party, case: Case, model: Model, file: Path, feeds: Mappin
     outputs: dict[str, Any] = {
         n: t for n, t in case.outputs.items() if isinstance(t, Absent) and n not in model.outputs
     }
-    for name, value in zip(model.outputs, first, strict=True):
+    if len(first) > len(names):
+        raise RuntimeError(f"{len(first)} values for the {len(names)} outputs that were asked for")
+    for name, value in zip(model.outputs, first, strict=False):  # one too few is a missing output, and compared as such
         promised = case.outputs.get(name)
         axes = promised.axes if isinstance(promised, Tensor) else None
         border = model.axes.get(name)
         if axes is not None and border is not None and value.ndim == len(axes.split()):
             value = layout.permute(value, border, axes)
         outputs[name] = _save(folder, party, name, value, axes)
-    return Run(party, outputs=outputs, deterministic=all(map(same_bits, first, second)))
+    return Run(party, outputs=outputs, deterministic=len(first) == len(second) and all(map(same_bits, first, second)))
 
 
 def _double_run(
@@ -405,8 +442,8 @@ def _double_run(
     """Run the graph in float64.
 
     ONNX keeps float attributes and scalars in float32, so each is moved by one float32 rounding and the responses are
-    added up: the bound's slack.  Constants that the exporter computed in float32 are named: their rounding is not known
-    here, and the edge falls back to the float32 bound.
+    added up: the bound's slack.  Constants that the exporter computed in float32 carry the roundings of that: all are
+    moved at once by one rounding with random signs, and the largest response counts for each of them.
     """
     import onnx
 
@@ -420,11 +457,15 @@ def _double_run(
     assert run.outputs is not None
     slack: dict[str, Any] = {}
     for constant in float64.float_constants(double):
-        for name, response in _responses(party, case, model, double, constant, run, wide, folder).items():
-            slack[name] = slack.get(name, 0.0) + response
-    bounds = {name: Bound(slack=_save(folder, party, name, v, None, kind="slack")) for name, v in slack.items()}
+        moves = [float64.nudged(double, constant, sign) for sign in (-1, 1)]
+        for name, response in _responses(party, case, model, moves, run, wide, folder).items():
+            slack[name] = slack.get(name, 0.0) + response * constant.weight
     known = [array for file in sources for array in _arrays(file)]
     computed = float64.computed_initializers(proto, known) if sources else ()
+    shakes = [float64.shaken(double, computed, seed) for seed in range(SHAKES)] if computed else []
+    for name, response in _responses(party, case, model, shakes, run, wide, folder).items():
+        slack[name] = slack.get(name, 0.0) + FOLD_ROUNDINGS * response
+    bounds = {name: Bound(slack=_save(folder, party, name, v, None, kind="slack")) for name, v in slack.items()}
     return replace(run, bounds=bounds, computed=tuple(computed))
 
 
@@ -432,26 +473,23 @@ def _responses(
     party: Party,
     case: Case,
     model: Model,
-    double: Any,
-    constant: Any,
+    moved: Sequence[Any],
     run: Run,
     feeds: Mapping[str, Array],
     folder: Path,
 ) -> dict[str, Array]:
-    """By output, the larger of the responses to ``constant`` moved up and down by one float32 rounding."""
-    from pipeline.graph import float64
-
+    """By output, the largest distance of any of the ``moved`` models' answers from the ``run``'s."""
     assert run.outputs is not None
     responses: dict[str, Array] = {}
-    for sign in (-1, 1):
-        file = _written(float64.nudged(double, constant, sign), folder / "nudged.onnx")
-        moved = _graph_run(party, case, model, file, feeds, folder / "nudged").outputs
-        assert moved is not None
+    for proto in moved:
+        file = _written(proto, folder / "nudged.onnx")
+        outputs = _graph_run(party, case, model, file, feeds, folder / "nudged").outputs
+        assert outputs is not None
         for name, value in run.outputs.items():
-            other = moved[name]
+            other = outputs[name]
             if isinstance(value, ArrayFile) and isinstance(other, ArrayFile) and np.dtype(value.dtype).kind == "f":
                 with np.errstate(invalid="ignore"):
-                    response = np.nan_to_num(np.abs(other.load() - value.load())) * constant.weight
+                    response = np.nan_to_num(np.abs(other.load() - value.load()))
                 responses[name] = np.maximum(responses[name], response) if name in responses else response
     return responses
 
@@ -535,9 +573,12 @@ def _save(folder: Path, party: Party, name: str, value: Any, axes: str | None, *
         quoted = f"{quoted[:100]}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
     file = place / f"{quoted}.npy"
     temporary = file.with_name(f".{os.getpid()}.tmp")
-    with temporary.open("wb") as stream:
-        np.save(stream, array, allow_pickle=False)
-    os.replace(temporary, file)
+    try:
+        with temporary.open("wb") as stream:
+            np.save(stream, array, allow_pickle=False)
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
     return ArrayFile(file, tuple(array.shape), dtype, axes)
 
 

@@ -32,9 +32,20 @@ _GONE = ("crashed", "timeout", "memory")
 class Parties:
     """The runs of one case, with what each is allowed, and comparisons between any two of them."""
 
-    def __init__(self, runs: Mapping[str, Run], graphs: Mapping[str, GraphFacts], *, one_meaning: bool = True) -> None:
-        """``one_meaning``: the case defines one truth for every framework, so that truths differ in parameters only."""
+    def __init__(
+        self,
+        runs: Mapping[str, Run],
+        graphs: Mapping[str, GraphFacts],
+        *,
+        one_meaning: bool = True,
+        nan_fed: bool = True,
+    ) -> None:
+        """``one_meaning``: the case defines one truth for every framework, so that truths differ in parameters only.
+
+        ``nan_fed``: an input holds a NaN, and what becomes of it may be open.
+        """
         self.runs = runs
+        self._nan_fed = nan_fed
         self.one_meaning = one_meaning
         operators = {op for facts in graphs.values() for op in facts.ops}
         self._zero_sign_open = bool(operators & ZERO_SIGN_OPEN)
@@ -72,7 +83,7 @@ class Parties:
             if bound is None and truth.derived:
                 allowed[key] = None if np.dtype(value.dtype).kind == "f" else np.zeros(())
                 continue
-            dtype = "float32" if (run.computed or single) and value.dtype == "float64" else value.dtype
+            dtype = "float32" if single and value.dtype == "float64" else value.dtype
             own = allowance(bound, dtype)
             slack = run.bounds.get(key)
             if slack is not None:
@@ -413,7 +424,7 @@ def _step_blame(
     sharp = [e for d in doubles if (e := seen.get((f"{framework}@64", d))) is not None]
     parts = [e for e in sharp if e.outcome == "diverges" and not _means_the_definition(parties, seen, framework, e)]
     wrong = [name for name, fine in right.items() if not fine]
-    nan_open = bool(NAN_OPEN & _operators(parties, graph))
+    nan_open = _nan_open(parties, graph)
     first = next(iter(right))
     others_right = len(right) > 1 and all(fine for name, fine in right.items() if name != first)
     reference_only = wrong == [first] and others_right
@@ -460,7 +471,7 @@ def _chain_blame(
     Agreement is not transitive: both may be near enough to the source and too far from each other; or the source is
     wrong, one of them agrees with it and the other with the definition.
     """
-    nan_open = bool(NAN_OPEN & _operators(parties, graph))
+    nan_open = _nan_open(parties, graph)
     blames = []
     for runtime in runtimes.values():
         edge = seen.get((f"{graph}>{runtime.after}", f"{graph}>{runtime.name}"))
@@ -481,9 +492,16 @@ def _means_the_definition(parties: Parties, seen: Mapping[tuple[str, str], Diff]
     return native is not None and native.outcome == "diverges" and parties.diff(truth, edge.right, "export").agrees
 
 
-def _operators(parties: Parties, graph: str) -> set[str]:
+def _nan_open(parties: Parties, graph: str) -> bool:
+    """Whether a NaN went in or comes out of the source, and ONNX does not say what an operator here makes of it."""
     facts = parties._graphs.get(graph)
-    return set(facts.ops) if facts else set()
+    if facts is None or not NAN_OPEN & set(facts.ops):
+        return False
+    source = graph.partition(":")[0]
+    natives = parties._values(source).values() if source in parties.runs else ()
+    return parties._nan_fed or any(
+        not isinstance(v, Absent) and v.dtype.kind == "f" and bool(np.isnan(v).any()) for v in natives
+    )
 
 
 def _meaning_blame(

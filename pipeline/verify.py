@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
-from pipeline import __version__, catalogue, expectations, tasks, triangulate
+from pipeline import __version__, catalogue, expectations, inputs, tasks, triangulate
 from pipeline.data import (
     Case,
     CaseRef,
@@ -78,10 +78,12 @@ def verify(
     options = options or Options()
     started = time.perf_counter()
     _check_globs(options.parties)
+    targets = tuple(targets)
     refs = catalogue.find(targets)
     versions = installed()
     absent = absent_engines(options.require)
     folder = options.out or Path(tempfile.mkdtemp(prefix="triangulate-"))
+    held = _held(folder)
     verdicts: list[Verdict] = []
     try:
         with Workers(
@@ -102,6 +104,7 @@ def verify(
                     if progress:
                         progress(verdicts[-1], len(verdicts), len(refs))
     finally:
+        held.close()
         if options.out is None:
             shutil.rmtree(folder, ignore_errors=True)
     return Report(
@@ -109,7 +112,10 @@ def verify(
         options.seed,
         exit_status(verdicts),
         tuple(verdicts),
-        notices=tuple(f"{name} is not installed: its parties are left out" for name in absent),
+        notices=(
+            *[f"{name} is not installed: its parties are left out" for name in absent],
+            *catalogue.left_out(targets),
+        ),
         seconds=time.perf_counter() - started,
         out=options.out,
         folder=folder,
@@ -203,6 +209,25 @@ def _place(ref: CaseRef) -> Path:
     return Path(*ref.name.split("/"))
 
 
+def _held(folder: Path) -> IO[str]:
+    """A lock on the folder for as long as the file is open: two runs in one would read each other's arrays.
+
+    Raises :class:`~pipeline.data.UnusableInput` where another run holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / ".lock").open("w")
+    try:
+        import fcntl
+
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        pass  # no such lock on this system
+    except OSError as error:
+        lock.close()
+        raise UnusableInput(f"--out {folder}: another run is writing there; name another folder") from error
+    return lock
+
+
 @contextmanager
 def _threads(workers: Workers, count: int) -> Iterator[ThreadPoolExecutor]:
     """Threads that wait for workers; when the one that waits for them is interrupted, the workers end first."""
@@ -232,6 +257,11 @@ def _investigate(
 ) -> Verdict:
     """One case, from its reference to its verdict."""
     case = catalogue.load(ref)
+    try:
+        ref = replace(ref, numbers=inputs.fingerprint(case, ref.name, options.seed))
+    except UnusableInput as error:
+        evidence = Evidence(ref.name, {}, {}, {}, (), (), ())
+        return Verdict(ref.name, "undecided", (), evidence, problems=(str(error),), note=case.note)
     folder.mkdir(parents=True, exist_ok=True)
     engines = {name: adapter for name, adapter in adapters().items() if name in case.builders and name not in absent}
     runs: dict[str, Run] = {}
@@ -265,7 +295,8 @@ def _investigate(
             runs |= {str(run.party): run for run in answered.values()}
     graphs = _facts(workers, models)
     runs = {**_truths(workers, ref, case, runs, models, options.seed, folder), **runs}
-    return _judge(workers, ref, case, runs, models, graphs, checks, absent, versions, bool(options.parties))
+    partial = bool(options.parties)
+    return _judge(workers, ref, case, runs, models, graphs, checks, absent, versions, partial, options.seed)
 
 
 def _singly(
@@ -376,18 +407,20 @@ def _judge(
     absent: Sequence[str],
     versions: Mapping[str, str | None],
     partial: bool,
+    seed: int,
 ) -> Verdict:
     present = {name: r for name, r in runtimes().items() if r.distribution not in absent}
-    parties = triangulate.Parties(runs, graphs, one_meaning=not isinstance(case.truth, Mapping))
+    parties = triangulate.Parties(
+        runs, graphs, one_meaning=not isinstance(case.truth, Mapping), nan_fed=inputs.nan_fed(case, ref.name, seed)
+    )
     edges = triangulate.edges_of(parties, list(models), present)
     weights = _different_weights(workers, case, models)
     blames = triangulate.blame(parties, models, edges, present, checks, different_weights=weights)
     evidence = Evidence(ref.name, runs, models, graphs, edges, triangulate.groups_of(parties), blames)
     found = workers.call(RUNTIME_WORKER, tasks.explain, evidence) if blames else ()
     findings = () if isinstance(found, Failure) else tuple(found)
-    results, unexpected = expectations.hold(
-        case, blames, absent, versions, set(runs) | set(models) if partial else None
-    )
+    asked = set(runs) | set(models) if partial else None
+    results, unexpected = expectations.hold(case, blames, absent, versions, asked, findings)
     problems = _problems(runs, models)
     status = expectations.status_of(edges, blames, unexpected, results, problems)
     named = tuple(sorted({b.blame for b in blames})) or (("agree",) if any(e.agrees for e in edges) else ())
@@ -396,6 +429,8 @@ def _judge(
 
 def _different_weights(workers: Workers, case: Case, models: Mapping[str, Model]) -> tuple[str, ...]:
     """For a case without a definition: what weights one framework has that the other has not."""
+    if case.truth is None and (declared := inputs.differing(case)):
+        return declared
     left, right = models.get("torch:raw"), models.get("tensorflow")
     if case.truth is not None or left is None or right is None or left.file is None or right.file is None:
         return ()

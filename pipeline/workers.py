@@ -187,14 +187,14 @@ def _answer(function: Callable[..., Any], *arguments: Any) -> Any:
     """In the worker: call, and let nothing out that would end the supervisor or break the pool."""
     try:
         return function(*arguments)
-    except SystemExit as error:  # raised in the supervisor, it would end the run with this status
-        return Failure("crashed", f"asked to exit with status {error.code!r} in the middle of a call")
     except Exception as error:
         try:
             pickle.loads(pickle.dumps(error))  # noqa: S301  # what cannot be put together again breaks the pool
         except Exception:
             raise RuntimeError(f"{type(error).__name__}: {error}") from None
         raise
+    except BaseException as error:  # sys.exit() and its like, which would end the supervisor with their own status
+        return Failure("crashed", f"left by {type(error).__name__}({error}) in the middle of a call")
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.data import Blamed, Case, Diff, ExpectationResult, Expected, Tensor, UnusableInput
+from pipeline.data import Blamed, Case, Diff, ExpectationResult, Expected, Finding, Tensor, UnusableInput
 from pipeline.expectations import hold, parsed, status_of, undecided
 
 VERSIONS: Mapping[str, str | None] = {
@@ -116,7 +116,6 @@ def test_one_covers_all_that_it_matches_and_nothing_else() -> None:
         ("torch<2.13", "not applicable"),
         ("torch>2.13", "not applicable"),
         ("tf2onnx<1.17", "not applicable"),
-        ("onnx-runtime<9", "met"),  # nobody knows this name: the behaviour decides
     ],
 )
 def test_when(when: str, outcome: str) -> None:
@@ -262,3 +261,18 @@ def test_undecided_edges() -> None:
     assert undecided([AGREES, twice], [Blamed("nondeterministic", "torch>ort.off", ("torch", "torch>ort.off"))]) == ()
     gone = Blamed("crashed", "torch>ort.all", ("torch", "torch>ort.all"))
     assert undecided([GONE, sharper], [gone]) == (GONE, sharper)  # nothing at all was compared
+
+
+def test_a_when_that_names_nothing_is_refused() -> None:
+    with pytest.raises(UnusableInput, match="names nothing that takes part"):
+        parsed("onnx-runtime<9", "here")
+    assert parsed("keras<9", "here").name == "keras"
+
+
+def test_a_cause_that_is_not_suspected_makes_an_expectation_stale() -> None:
+    case = a_case({("torch", "torch>*"): declared(cause="log-of-sigmoid")})
+    suspected = Finding("log-of-sigmoid", "export", "torch", (), "says")
+    other = Finding("constant-folded-wrong", "export", "torch", (), "says")
+    for findings, outcome in (((suspected,), "met"), ((other,), "stale"), ((), "stale"), (None, "met")):
+        results, _ = hold(case, (EXPORT,), (), {}, None, findings)
+        assert [result.outcome for result in results] == [outcome]

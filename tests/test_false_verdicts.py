@@ -294,3 +294,36 @@ def test_a_result_without_a_digit_is_no_agreement(planted: Any) -> None:
 
 def test_a_nondeterministic_model_is_not_the_exporters_fault(planted: Any) -> None:
     assert "export" not in planted["faults/another_answer_each_time"].blame
+
+
+def test_an_example_frozen_into_the_graph_is_no_faithful_export(planted: Any) -> None:
+    assert ("export", "torch:script") in blamed(planted["faults/frozen_into_the_graph"])
+
+
+def test_f11_small_results_beside_large_ones_have_a_bound_of_their_own(planted: Any) -> None:
+    assert ("export", "torch:script") in blamed(planted["faults/small_beside_large"])
+    edge = planted.edge("faults/small_beside_large", "torch", "torch:script>ort.off")
+    assert edge.outcome == "diverges"
+
+
+def test_what_stays_float32_in_a_float64_run_blames_nobody(planted: Any) -> None:
+    verdict = planted["faults/float32_inside"]
+    assert (verdict.status, verdict.blame) == ("expected", ("agree",))
+    assert "float64 run" in verdict.evidence.runs["torch@64"].error.says
+
+
+def test_half_precision_has_a_bound_in_its_own_unit(planted: Any) -> None:
+    assert planted["faults/half_precision"].blame == ("agree",)
+
+
+def test_a_module_that_the_builder_gives_again_is_left_as_it_was(planted: Any) -> None:
+    assert planted["faults/one_module_for_all"].blame == ("agree",)
+
+
+def test_numbers_that_change_with_every_loading_are_the_cases_problem(planted: Any) -> None:
+    (problem,) = planted["faults/numbers_without_a_seed"].problems
+    assert "seed its random numbers" in problem
+
+
+def test_declared_parameters_are_not_another_meaning(planted: Any) -> None:
+    assert planted["faults/parameters_without_definition"].blame == ("parameters",)

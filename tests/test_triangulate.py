@@ -207,12 +207,11 @@ def test_an_export_fault_that_only_float64_shows() -> None:
     assert make(torch_alone() | {"torch>reference@64": tuple(v * (1 + 1e-16) for v in RIGHT)}).named == set()
 
 
-def test_constants_that_the_exporter_computed_are_held_to_its_own_precision() -> None:
+def test_a_constant_that_the_exporter_computed_is_no_licence() -> None:
+    """Only the measured response to its rounding is allowed for, not float32's whole bound."""
     off = torch_alone() | {"torch>reference@64": tuple(v * (1 + 1e-8) for v in RIGHT)}
     assert make(off).named == {("export", "torch")}
-    assert make(off, computed={"torch>reference@64": ("w",)}).named == set()
-    far = torch_alone() | {"torch>reference@64": A}
-    assert make(far, computed={"torch>reference@64": ("w",)}).named == {("export", "torch")}
+    assert make(off, computed={"torch>reference@64": ("w",)}).named == {("export", "torch")}
 
 
 def test_slack_of_a_run_is_added_to_its_bound() -> None:

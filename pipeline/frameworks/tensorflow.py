@@ -68,10 +68,12 @@ class TensorFlow:
         """Run eagerly; gradients by a ``GradientTape``.  A gradient that TensorFlow does not give is ``None``.
 
         ``jitter`` seeds random signs by which every float input and weight is moved by one unit roundoff of float32.
-        A model that cannot be built in float64 is frozen, as tf2onnx freezes it, and its graph turned to float64.
+        A model that cannot be built in float64, or computes in a narrower type all the same, is frozen, as tf2onnx
+        freezes it, and its graph turned to float64.
         """
         if double and not _is_double(case):
             try:
+                self._only_double(case, values, seed)
                 return self._native(case, values, double=True, seed=seed, jitter=jitter)
             except BuilderError:
                 raise
@@ -102,6 +104,18 @@ class TensorFlow:
     ) -> Sequence[Model]:
         """Convert with each of ``exporters``."""
         return [self._convert(case, values, exporter, folder, seed) for exporter in exporters]
+
+    def _only_double(self, case: Case, values: Mapping[str, Any], seed: int) -> None:
+        """Raise where the model, built in float64, has a step in a narrower float type."""
+        import tensorflow as tf
+
+        tensors = _tensors(case, values, double=True, random=None)
+        wide = {n: v.astype(np.float64) if getattr(v, "dtype", None) == np.float32 else v for n, v in values.items()}
+        function, _names = self._function(case, _build(case, tensors, double=True, seed=seed), tensors, wide)
+        narrow = (tf.float32, tf.float16, tf.bfloat16)
+        for operation in function.get_concrete_function().graph.get_operations():
+            if any(tensor.dtype in narrow for tensor in operation.outputs):
+                raise TypeError(f"{operation.type} computes in a narrower type than float64")
 
     def _frozen_in_double(
         self, case: Case, values: Mapping[str, Any], seed: int, jitter: int | None, refusal: Exception
@@ -227,7 +241,9 @@ def _tensors(case: Case, values: Mapping[str, Any], double: bool, random: np.ran
 
 
 def _moved(value: Array, random: np.random.Generator) -> Array:
-    return np.asarray(value * (1 + random.choice([-1.0, 1.0], value.shape) * 2.0**-24), dtype=value.dtype)
+    """Moved by one unit roundoff of float32 if it is float64, else by its own type's eps."""
+    step = 2.0**-24 if value.dtype == np.float64 else float(np.finfo(value.dtype).eps)
+    return np.asarray(value * (1 + random.choice([-1.0, 1.0], value.shape) * step), dtype=value.dtype)
 
 
 def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -> Any:

@@ -13,6 +13,8 @@ model's notes say so.
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import io
 import logging
 import re
@@ -20,7 +22,6 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,23 +55,29 @@ class Torch:
     ) -> Mapping[str, Any]:
         """Run eagerly; gradients by ``backward()``.  A gradient that torch does not give is ``None``.
 
-        ``jitter`` seeds random signs by which every float input and weight is moved by one unit roundoff of float32.
+        ``jitter`` seeds random signs by which every float input and weight is moved by one rounding.  A float64 run in
+        which anything is computed in a narrower type is refused: it is not the model in float64.
         """
         import torch
 
+        watch = _only_double if double else contextlib.nullcontext
         tensors = {name: _tensor(value, double) for name, value in values.items()}
         if jitter is not None:
-            _jitter_(tensors.values(), jitter)
+            _jitter_(tensors.values(), jitter, double=double)
         if case.gradient is None:
             with torch.no_grad():
                 model = _build(case, tensors, double=double, seed=seed)
                 if jitter is not None and isinstance(model, torch.nn.Module):
-                    _jitter_([*model.parameters(), *model.buffers()], jitter)
-                results = named(case, self.name, model(*[tensors[name] for name in forward_inputs(case)]))
+                    _jitter_([*model.parameters(), *model.buffers()], jitter, double=double)
+                with watch():
+                    returned = model(*[tensors[name] for name in forward_inputs(case)])
+                results = named(case, self.name, returned)
         else:
             leaves = {n: tensors[n].requires_grad_() for n in case.gradient.wrt if n in tensors}
             model = _build(case, tensors, double=double, seed=seed)
-            results = named(case, self.name, model(*[tensors[name] for name in forward_inputs(case)]))
+            with watch():
+                returned = model(*[tensors[name] for name in forward_inputs(case)])
+            results = named(case, self.name, returned)
             sources = {n: leaves[n] if n in leaves else results[n] for n in _gradient_sources(case)}
             for name in case.gradient.wrt:
                 sources[name].retain_grad()
@@ -175,14 +182,41 @@ def _array(value: Any) -> Array:
     return np.array((value.float() if value.dtype == torch.bfloat16 else value).numpy())  # numpy has no bfloat16
 
 
-def _jitter_(tensors: Any, seed: int) -> None:
+def _jitter_(tensors: Any, seed: int, *, double: bool) -> None:
+    """Move every float tensor in place: by one unit roundoff of float32 in float64, else by its type's eps."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
     for tensor in tensors:
-        if isinstance(tensor, torch.Tensor) and tensor.is_floating_point():
-            signs = torch.randint(0, 2, tensor.shape, generator=generator).to(tensor.dtype) * 2 - 1
-            tensor.data.mul_(1 + signs * 2.0**-24)
+        if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
+            continue
+        signs = torch.randint(0, 2, tensor.shape, generator=generator).to(tensor.dtype) * 2 - 1
+        step = 2.0**-24 if double and tensor.dtype == torch.float64 else torch.finfo(tensor.dtype).eps
+        tensor.data.mul_(1 + signs * step)
+
+
+@contextlib.contextmanager
+def _only_double() -> Iterator[None]:
+    """Refuse a run in which a torch function gives a float of a narrower type than float64.
+
+    Such a step (``h.to(torch.float32)``, ``torch.arange(n, dtype=torch.float32)``) stays in float32 here, while the
+    exported graph turned to float64 has it in float64: the two would differ by construction.
+    """
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    narrow = (torch.float32, torch.float16, torch.bfloat16)
+
+    class Watch(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            result = func(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor) and result.dtype in narrow and result.dim():
+                name = getattr(func, "__name__", str(func))
+                raise TypeError(f"{name} gives {result.dtype} in a float64 run: this model is not float64 inside")
+            return result
+
+    with Watch():
+        yield
 
 
 def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -> Any:
@@ -196,7 +230,11 @@ def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -
     if not callable(model):
         raise BuilderError(f"torch: the builder returned a {type(model).__name__}, expected a model to call")
     if isinstance(model, torch.nn.Module):
+        model = copy.deepcopy(model)  # the builder may give the same module again, and what is done to it here stays
         if double or _is_double(case):
+            for module in model.modules():
+                if isinstance(module, torch.nn.RMSNorm) and module.eps is None:  # means the eps of the input's type
+                    module.eps = torch.finfo(torch.float32).eps
             for tensor in (*model.parameters(), *model.buffers()):
                 tensor.data = tensor.data.double() if tensor.dtype == torch.float32 else tensor.data
         model.train(case.training)
@@ -320,7 +358,7 @@ def _written(
     )
 
 
-@contextmanager
+@contextlib.contextmanager
 def _quiet() -> Iterator[io.StringIO]:
     """Collect what the exporters log and warn; it belongs to the model's record, not on anybody's terminal."""
     log = io.StringIO()
@@ -343,7 +381,7 @@ _registries: dict[int, Any] = {}
 _decompositions: dict[frozenset[Any], dict[Any, Any]] = {}
 
 
-@contextmanager
+@contextlib.contextmanager
 def _shared_registry() -> Iterator[None]:
     """Let the exporter use again the tables that it builds at every call, the same ones each time.
 

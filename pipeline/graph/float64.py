@@ -455,6 +455,23 @@ def nudged(model: ModelProto, ref: ConstantRef, sign: int) -> ModelProto:
     raise ValueError(f"no constant {printable(ref.value_of)!r} in this model")
 
 
+def shaken(model: ModelProto, names: Iterable[str], seed: int) -> ModelProto:
+    """The float64 model with every element of the constants ``names`` moved by one unit roundoff of float32.
+
+    The signs are random, seeded by ``seed``; ``model`` is left as it is.
+    """
+    moved = ModelProto()
+    moved.CopyFrom(model)
+    wanted, generator = set(names), np.random.default_rng(seed)
+    for _, graph in _all_graphs(moved):
+        for name, tensor in _tensors(graph):
+            if text(name) in wanted and tensor.data_type == _DOUBLE:
+                values = numpy_helper.to_array(tensor)
+                signs = generator.choice([-1.0, 1.0], values.shape)
+                tensor.CopyFrom(numpy_helper.from_array(np.asarray(values * (1 + signs * 2.0**-24)), tensor.name))
+    return moved
+
+
 def _tensors(graph: GraphProto | FunctionProto) -> Iterator[tuple[str, TensorProto]]:
     for tensor in getattr(graph, "initializer", ()):
         yield tensor.name, tensor

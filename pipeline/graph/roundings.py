@@ -186,7 +186,41 @@ def _scatter(place: Place) -> int | None:
 
 
 def _resize(place: Place) -> int | None:
-    return 0 if attributes(place.node).get("mode", "nearest") == "nearest" else None
+    """Linear or cubic: per axis a sum over the taps, whose weights carry the rounding of a coordinate of size n."""
+    mode = attributes(place.node).get("mode", "nearest")
+    if mode == "nearest":
+        return 0
+    taps = {"linear": 2, "cubic": 4}.get(str(mode))
+    dims = _shape(place, 0)
+    if taps is None or dims is None or any(dim is None for dim in dims):
+        return None
+    return sum(2 * taps + 1 + dim for dim in dims[2:] if dim is not None)
+
+
+def _recurrent(place: Place) -> int | None:
+    """Each step sums over its input and its state, adds biases and passes gates of elementary functions."""
+    x, r = _shape(place, 0), _shape(place, 2)
+    if x is None or r is None or len(x) != 3 or len(r) != 3 or x[0] is None or x[2] is None or r[2] is None:
+        return None
+    return x[0] * (x[2] + r[2] + 2 + 4 * _TRANSCENDENTAL)
+
+
+def _einsum(place: Place) -> int | None:
+    """As many products are added as the letters that are not in the result run over, each of one factor per operand."""
+    equation = str(attributes(place.node).get("equation", "")).replace(" ", "")
+    left, arrow, result = equation.partition("->")
+    if not arrow or "." in equation:
+        return None
+    sizes: dict[str, int] = {}
+    for slot, letters in enumerate(left.split(",")):
+        dims = _shape(place, slot)
+        if dims is None or len(dims) != len(letters):
+            return None
+        for letter, dim in zip(letters, dims, strict=True):
+            if dim is None:
+                return None
+            sizes[letter] = dim
+    return math.prod(size for letter, size in sizes.items() if letter not in result) + len(left.split(","))
 
 
 _COUNTED: dict[str, Callable[[Place], int | None]] = {
@@ -197,14 +231,18 @@ _COUNTED: dict[str, Callable[[Place], int | None]] = {
     "ConvTranspose": _conv_transpose,
     "CumSum": lambda place: _product(_shape(place, 0)),
     "Dropout": _dropout,
+    "Einsum": _einsum,
+    "GRU": _recurrent,
     "Gemm": _contraction,
     "GlobalAveragePool": _global_pool,
     "InstanceNormalization": _instance,
+    "LSTM": _recurrent,
     "LayerNormalization": _from_axis(8),
     "LogSoftmax": _along(6 + _TRANSCENDENTAL, -1),
     "MatMul": _contraction,
     "Mean": lambda place: len(place.node.input),
     "RMSNormalization": _from_axis(8),
+    "RNN": _recurrent,
     "ReduceL1": _reduction(1),
     "ReduceL2": _reduction(2),
     "ReduceLogSum": _reduction(1 + _TRANSCENDENTAL),

@@ -9,7 +9,9 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.data import Array, Builder, Case, Expected, Rounded, Tensor
+import numpy as np
+
+from pipeline.data import Array, Builder, Case, Each, Expected, Rounded, Tensor
 
 Model = Callable[[Any, Any], Any]
 
@@ -75,6 +77,27 @@ def convolution_then_normalization(torch: Any, w: Any, scale: Any) -> Any:
         return torch.nn.functional.batch_norm(y, zero, one, scale, zero, eps=0.0)
 
     return model
+
+
+def frozen(torch: Any) -> Any:
+    """TorchScript's best-known fault: the graph holds the answer to the example."""
+    return lambda x: torch.tensor(x.detach().numpy() * 2.0) if torch.jit.is_tracing() else x * 2.0
+
+
+def small_beside_large(torch: Any) -> Any:
+    def model(x: Any) -> Any:
+        scores = torch.sin(x) * (1e-3 * (1.1 if torch.jit.is_tracing() else 1.0))
+        return torch.cat([torch.exp(x) * 1000, scores], 1)
+
+    return model
+
+
+MODULES: dict[str, Any] = {}
+
+
+def shared(torch: Any) -> Any:
+    """One module for every call, as a module made when the file is loaded."""
+    return MODULES.setdefault("one", torch.nn.Linear(6, 3))
 
 
 CASES = (
@@ -158,6 +181,50 @@ CASES = (
         truth=None,
     ),
     planted("another_answer_without_definition", MATRIX, counting, counting, None),
+    Case(
+        "frozen_into_the_graph",
+        inputs={"x": MATRIX},
+        builders={"torch": frozen},
+        truth=doubled,
+    ),
+    Case(
+        "small_beside_large",
+        inputs={"x": Tensor("n c", (4, 6), low=1, high=2, integers=False)},
+        builders={"torch": small_beside_large},
+        truth=None,
+    ),
+    Case(
+        "float32_inside",
+        inputs={"x": Tensor("n c", (4, 6), low=1, high=2, integers=False)},
+        builders={"torch": lambda torch: lambda x: (x.to(torch.float32) * 0.1).sin().to(x.dtype)},
+        truth=None,
+    ),
+    Case(
+        "half_precision",
+        inputs={"x": Tensor("n c", (4, 6), dtype="float16", low=-1, high=1, integers=False)},
+        outputs={"y": Tensor("n d", (4, 3), dtype="float16")},
+        builders={"torch": lambda torch: torch.nn.Linear(6, 3).half()},
+        truth=None,
+    ),
+    Case(
+        "one_module_for_all",
+        inputs={"x": Tensor("n c", (4, 6), low=-1, high=1, integers=False)},
+        builders={"torch": shared},
+        truth=None,
+    ),
+    Case(
+        "numbers_without_a_seed",
+        inputs={"x": Tensor("n c", (4, 6), values=np.random.default_rng().normal(size=(4, 6)))},
+        builders={"torch": lambda torch: lambda x: x * 2},
+        truth=None,
+    ),
+    Case(
+        "parameters_without_definition",
+        inputs={"x": MATRIX},
+        parameters={"a": Each(torch=2.0, tensorflow=3.0)},
+        builders={"torch": lambda torch, a: lambda x: x * a, "tensorflow": lambda tf, a: lambda x: x * a},
+        truth=None,
+    ),
     Case(
         "amplifies_without_end",
         inputs={"x": MATRIX},

@@ -30,6 +30,16 @@ def count(text: str, head: str = HEAD) -> int | None:
         ("g (float[2,7,8] x) => (float[1,1,1] y) { y = ReduceSum (x) }", 113),
         ("g (float[2,7] x) => (float[2,7] y) { y = ReduceSum <noop_with_empty_axes = 1> (x) }", 2),
         ("g (float[2,7] x) => (float[2,7] y) { y = Softmax (x) }", 13),
+        (
+            'g (float[1,1,2] x) => (float[1,1,4] y) <float[3] s = {1,1,2}> { y = Resize <mode = "cubic"> (x, , s) }',
+            2 * 4 + 1 + 2,
+        ),
+        ('g (float[2,3] x, float[3,4] w) => (float[2,4] y) { y = Einsum <equation = "bi,ij->bj"> (x, w) }', 3 + 2),
+        (
+            "g (float[5,1,3] x, float[1,8,3] w, float[1,8,2] r) => (float[5,1,1,2] y) "
+            "{ y = LSTM <hidden_size = 2> (x, w, r) }",
+            5 * (3 + 2 + 2 + 16),
+        ),
         ("g (float[1,2,6] x) => (float[1,2,A] y) { y = AveragePool <kernel_shape = [3]> (x) }", 4),
         ("g (float[1,2,6,7] x) => (float[1,2,1,1] y) { y = GlobalAveragePool (x) }", 43),
         ("g (float[2,7] x) => (float[2,7] y) { a = Exp (x) b = Log (a) y = Mul (b, b) }", 9),
@@ -58,7 +68,9 @@ def test_the_longest_path_counts_and_dead_ends_do_not() -> None:
         "g (float[2,K] x, float[L,3] w) => (float[2,3] y) { y = MatMul (x, w) }",
         "g (float[2,7] x, int64[1] a) => (float[2,1] y) { y = ReduceSum (x, a) }",
         "g (float[2,7] x) => (float16[2,7] y) { y = Cast <to = 10> (x) }",
-        'g (float[1,1,2] x) => (float[1,1,4] y) <float[3] s = {1,1,2}> { y = Resize <mode = "cubic"> (x, , s) }',
+        'g (float[1,1,K] x) => (float[1,1,L] y) <float[3] s = {1,1,2}> { y = Resize <mode = "cubic"> (x, , s) }',
+        'g (float[2,3] x, float[3,4] w) => (float[2,4] y) { y = Einsum <equation = "...i,ij"> (x, w) }',
+        "g (float[S,1,3] x, float[1,8,3] w, float[1,8,2] r) => (float[S,1,1,2] y) { y = LSTM (x, w, r) }",
     ],
 )
 def test_no_count_where_something_is_not_known(text: str) -> None:
