@@ -153,7 +153,7 @@ def verify(
         render(report, _console(), verbose=verbose)
     for verdict in report.verdicts:
         for problem in verdict.problems:
-            _complain(f"{verdict.case}: {problem}")
+            _complain(problem if problem.startswith(verdict.case) else f"{verdict.case}: {problem}")
     raise typer.Exit(report.exit_status)
 
 

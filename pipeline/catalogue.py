@@ -38,6 +38,8 @@ def load_file(file: Path) -> tuple[Case, ...]:
         raise UnusableInput(f"{file}: not a Python file; a case file is FILE.py with CASES = (Case(…), …)")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    if str(file.parent) not in sys.path:
+        sys.path.append(str(file.parent))  # a case file imports the model that lies beside it; last, to shadow nothing
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
@@ -117,7 +119,8 @@ def _resolve(target: str) -> tuple[CaseRef, ...]:
     file_of_group = bundled() / f"{group}.py"
     if target.endswith(".py") or not file_of_group.is_file() or file_of_group.name.startswith("_"):
         raise UnusableInput(
-            f"{target!r}: no such case, group, case file or folder{_near(target)}; see `triangulate list`"
+            f"{target!r}: no such case, group, case file or folder{_near(target)}; "
+            "see `triangulate list`; a case of a file is FILE.py::CASE"
         )
     refs = _refs(file_of_group)
     return (_one(refs, target, target),) if name else refs

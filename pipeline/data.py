@@ -146,7 +146,8 @@ class Case:
     party has these bits) or a :class:`Rounded`, or a mapping of them by output.  A mapping of functions by framework
     says that the frameworks mean different things.
     ``expect`` maps an edge to what is expected to part there; the parties of an edge may be globs (``"torch>*"``).
-    ``unspecified`` names a reason why ONNX or a framework leaves the result open, with the outputs concerned.
+    ``training`` runs and exports the model in training mode; otherwise it is in evaluation mode, whatever mode the
+    builder left it in.  ``note`` is printed with the verdict.
     """
 
     name: str

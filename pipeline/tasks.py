@@ -54,6 +54,8 @@ CHECK = "check"
 MOST_GUESSED = 2**14  # roundings; beyond, gamma_k leaves a float32 less than three digits, and a bound says nothing
 FOLD_ROUNDINGS = 7  # of a folded batch normalization: v + eps, sqrt, 1 /, times scale, times mean, minus, times weight
 SHAKES = 8
+ONE_BY_ONE = 8  # constants; with more, all are moved at once, SHAKES times
+BEYOND_SHAKES = 3  # the true roundings are one more such draw, of at most half the size for attributes (nudged)
 JITTERS = 16  # sign patterns; the chance that all of 16 miss an element's sensitivity by a factor of 2 is under 1e-6
 
 
@@ -456,10 +458,16 @@ def _double_run(
     run = _graph_run(party, case, model, _written(double, folder / f"{party.slug}.onnx"), wide, folder)
     assert run.outputs is not None
     slack: dict[str, Any] = {}
-    for constant in float64.float_constants(double):
-        moves = [float64.nudged(double, constant, sign) for sign in (-1, 1)]
+    constants = float64.float_constants(double)
+    if len(constants) <= ONE_BY_ONE:
+        for constant in constants:
+            moves = [float64.nudged(double, constant, sign) for sign in (-1, 1)]
+            for name, response in _responses(party, case, model, moves, run, wide, folder).items():
+                slack[name] = slack.get(name, 0.0) + response * constant.weight
+    else:
+        moves = [_all_nudged(double, constants, seed) for seed in range(SHAKES)]
         for name, response in _responses(party, case, model, moves, run, wide, folder).items():
-            slack[name] = slack.get(name, 0.0) + response * constant.weight
+            slack[name] = BEYOND_SHAKES * response
     known = [array for file in sources for array in _arrays(file)]
     computed = float64.computed_initializers(proto, known) if sources else ()
     shakes = [float64.shaken(double, computed, seed) for seed in range(SHAKES)] if computed else []
@@ -467,6 +475,15 @@ def _double_run(
         slack[name] = slack.get(name, 0.0) + FOLD_ROUNDINGS * response
     bounds = {name: Bound(slack=_save(folder, party, name, v, None, kind="slack")) for name, v in slack.items()}
     return replace(run, bounds=bounds, computed=tuple(computed))
+
+
+def _all_nudged(double: Any, constants: Sequence[Any], seed: int) -> Any:
+    """Every constant moved by one rounding, up or down at random."""
+    from pipeline.graph import float64
+
+    for constant, sign in zip(constants, np.random.default_rng(seed).choice([-1, 1], len(constants)), strict=True):
+        double = float64.nudged(double, constant, int(sign))
+    return double
 
 
 def _responses(

@@ -326,10 +326,17 @@ def _native_blame(parties: Parties, seen: Mapping[tuple[str, str], Diff], framew
     if lost := parties.without_digits(framework):
         says = f"{framework} amplifies rounding until no digit is left: {lost}"
         return [Blamed("conditioning", framework, (truth, framework), says=says)]
+    if truth in parties.runs and parties.runs[truth].derived:
+        drawn = {op for g, facts in parties._graphs.items() if g.partition(":")[0] == framework for op in facts.ops}
+        if any(op.startswith(("Random", "Bernoulli", "Multinomial")) for op in drawn):
+            return []  # it draws other numbers in float64: that run defines nothing
     for name in (framework, f"{framework}@64"):
         edge = seen.get((truth, name))
         if edge is not None and edge.outcome == "diverges":
             says = f"{name} parts from the definition{_where(edge)}"
+            given = parties.runs[truth]
+            if edge.output is not None and edge.output not in given.bounds and not given.derived:
+                says += " (a plain array is an exact definition, to the bit; Rounded allows for rounding)"
             return [Blamed("native", name, (truth, name), says=says)]
     return []
 
@@ -355,6 +362,9 @@ def _graph_blame(
     if check is not None and check.kind in _GONE:
         gone = Blamed("crashed", f"{graph}>check", (framework, f"{graph}>check"), says=f"onnx.checker: {check.says}")
         return [gone, *_graph_blame(parties, seen, graph, model, runtimes, None)]
+    source = parties.runs.get(framework)
+    if model.error is not None and source is not None and source.error is not None:
+        return []  # what the framework itself does not run, no exporter can be blamed for refusing
     if model.error is not None:
         kind = "crashed" if model.error.kind in _GONE else "export-failed"
         if model.error.kind == "builder":

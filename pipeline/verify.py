@@ -50,8 +50,8 @@ class Options:
     """How to run.
 
     ``parties`` are globs of the ONNX parties to run, all of them if there are none (``("torch>ort.*",)``); natives,
-    definitions and the runtimes that one is held against are always there.  ``timeout`` is seconds per call into an
-    engine, ``memory`` bytes of resident size per worker.
+    definitions, float64 and the runtimes that one is held against are always there.  ``timeout`` is seconds per call
+    into an engine, ``memory`` bytes of resident size per worker.
     """
 
     seed: int = 0
@@ -344,7 +344,8 @@ def _items(graph: str, globs: Sequence[str], absent: Sequence[str]) -> list[str]
     for runtime in reversed(present):  # a step can be told apart only beside what it is held against
         if runtime.name in asked:
             asked.add(runtime.after)
-    doubles = [f"{r.name}@64" for r in present if r.double and chosen(f"{graph}>{r.name}@64", globs)]
+    sharp = [r.name for r in present if r.double and (asked or chosen(f"{graph}>{r.name}@64", globs))]
+    doubles = [f"{name}@64" for name in sharp]  # float64 shows what float32's bound hides: it comes with the rest
     return [*[r.name for r in present if r.name in asked], *doubles]
 
 
@@ -421,7 +422,7 @@ def _judge(
     findings = () if isinstance(found, Failure) else tuple(found)
     asked = set(runs) | set(models) if partial else None
     results, unexpected = expectations.hold(case, blames, absent, versions, asked, findings)
-    problems = _problems(runs, models)
+    problems = _problems(case, runs, models)
     status = expectations.status_of(edges, blames, unexpected, results, problems)
     named = tuple(sorted({b.blame for b in blames})) or (("agree",) if any(e.agrees for e in edges) else ())
     return Verdict(ref.name, status, named, evidence, findings, results, unexpected, problems, case.note)
@@ -438,8 +439,14 @@ def _different_weights(workers: Workers, case: Case, models: Mapping[str, Model]
     return () if isinstance(found, Failure) else tuple(found)
 
 
-def _problems(runs: Mapping[str, Run], models: Mapping[str, Model]) -> tuple[str, ...]:
-    """What is wrong with the case itself, each said once."""
+def _problems(case: Case, runs: Mapping[str, Run], models: Mapping[str, Model]) -> tuple[str, ...]:
+    """What is wrong with the case itself, each said once; so is a model that no framework of the case will run."""
+    natives = [run for run in runs.values() if run.party.native and not run.party.double]
+    if natives and all(run.error is not None and run.error.kind == "refused" for run in natives):
+        fed = ", ".join(f"{name} {t.dtype}{list(t.shape or ())}" for name, t in case.inputs.items())
+        return tuple(
+            f"{run.party}: the model refuses its inputs ({fed}): {run.error.says}" for run in natives if run.error
+        )
     errors = [*[run.error for run in runs.values()], *[model.error for model in models.values()]]
     return tuple(dict.fromkeys(error.says for error in errors if error is not None and error.kind == "builder"))
 

@@ -522,6 +522,9 @@ def lines(report: Report, width: int = 100, verbose: bool = False) -> list[Text]
         made += [*case_lines(verdict, width, verbose), Text()]
     if rows[len(detailed) :]:
         made += [*(line for row in rows[len(detailed) :] for line in row), Text()]
+        made += _wrapped(
+            "why, for one of them: triangulate verify CASE; what is expected was declared there", width, "dim"
+        )
     return made + _footer(report, width)
 
 
