@@ -346,7 +346,19 @@ def _native_run(
             return Run(party, error=Failure("builder", broken))
         outputs[name] = _save(folder, party, name, value, promised.axes if isinstance(promised, Tensor) else None)
     same = all(_same(first[name], second.get(name)) for name in first) and set(first) == set(second)
-    return Run(party, outputs=outputs, deterministic=same, seconds=time.perf_counter() - started)
+    notes = tuple(note for name, value in first.items() if (note := _says_little(name, value)))
+    return Run(party, outputs=outputs, deterministic=same, seconds=time.perf_counter() - started, notes=notes)
+
+
+def _says_little(name: str, value: Array | None) -> str | None:
+    """Why agreement on a result is worth little: many a wrong model gives the same."""
+    if value is None or value.size < 2 or value.dtype.kind not in "biufc":
+        return None
+    if value.dtype.kind in "fc" and not np.isfinite(value).any():
+        return f"no element of {name} is finite, so agreement on it says little"
+    if (value == value.reshape(-1)[0]).all():
+        return f"{name} is {value.reshape(-1)[0]} everywhere, so agreement on it says little"
+    return None
 
 
 def _broken_promise(party: Party, name: str, value: Array, promised: Tensor | Absent | None) -> str | None:

@@ -327,3 +327,9 @@ def test_numbers_that_change_with_every_loading_are_the_cases_problem(planted: A
 
 def test_declared_parameters_are_not_another_meaning(planted: Any) -> None:
     assert planted["faults/parameters_without_definition"].blame == ("parameters",)
+
+
+def test_a_result_that_is_the_same_everywhere_is_said_to_say_little(planted: Any) -> None:
+    (note,) = planted["faults/the_same_everywhere"].evidence.runs["torch"].notes
+    assert "y is 0.0 everywhere" in note
+    assert not planted["faults/frozen_into_the_graph"].evidence.runs["torch"].notes

@@ -428,7 +428,11 @@ def case_lines(verdict: Verdict, width: int, verbose: bool = False) -> list[Text
     made += _padding(graphs, width, verbose)
     made += _transposes(graphs, width)
     made += _block("note", _wrapped(prose(verdict.note), room)) if verdict.note else []
-    return made + (_notes(verdict, width) if verbose else [])
+    if verbose:
+        return made + _notes(verdict, width)
+    natives = [run for run in verdict.evidence.runs.values() if run.party.native and not run.party.double]
+    little = [f"{safe(run.party)}: {prose(note)}" for run in natives for note in run.notes]
+    return made + _block("notes", [line for text in little for line in _wrapped(text, room, hang=2)])
 
 
 def _urgency(verdict: Verdict) -> int:

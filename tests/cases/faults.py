@@ -182,6 +182,12 @@ CASES = (
     ),
     planted("another_answer_without_definition", MATRIX, counting, counting, None),
     Case(
+        "the_same_everywhere",
+        inputs={"x": MATRIX},
+        builders={"torch": lambda torch: lambda x: torch.relu(-x)},
+        truth=None,
+    ),
+    Case(
         "frozen_into_the_graph",
         inputs={"x": MATRIX},
         builders={"torch": frozen},
