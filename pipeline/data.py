@@ -401,6 +401,86 @@ class GraphFacts:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a value of a graph comes from: the source's own name of it, the module's path and the user's line."""
+
+    value: str
+    module: str = ""
+    line: str = ""
+
+    def __str__(self) -> str:
+        return ", ".join(filter(None, (self.value, self.module and f"in {self.module}", self.line)))
+
+
+@dataclass(frozen=True)
+class SourceValues:
+    """The source's own intermediate values for one exported graph.
+
+    ``file`` and ``double`` are ``.npz`` archives in the case's precision and in float64 (``None`` where the source has
+    none); ``keys`` maps the graph's value names to their keys, ``origins`` the same names to where they come from.
+    ``permuted`` says that the graph may hold a value in another order of axes than the source.  ``captured`` is how far
+    what the exporter captured is from the native run, where it is not the same: what no node of the graph did.
+    """
+
+    graph: str
+    file: Path | None = None
+    double: Path | None = None
+    keys: Mapping[str, str] = field(default_factory=dict)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    permuted: bool = False
+    captured: str = ""
+    error: Failure | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NodeError:
+    """What one node adds of its own: ``introduced`` is the largest distance on the inputs it was given, ``ratio`` that
+    over its bound, ``propagated`` the largest distance of its value from the source's in a whole run.
+
+    ``values`` are what was due and what was seen at ``index``; ``together`` names nodes without a value of the source,
+    which are judged through this one.
+    """
+
+    node: str
+    op: str
+    output: str
+    ratio: float | None = None
+    introduced: float | None = None
+    propagated: float | None = None
+    index: tuple[int, ...] | None = None
+    values: tuple[float, float] | None = None
+    together: tuple[str, ...] = ()
+    origin: Origin | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Localization:
+    """Which nodes of a graph are guilty, as seen by ``party``: of the exporter's step or of a runtime's.
+
+    ``judged`` counts the nodes that were judged, alone or through a later one; ``uncompared`` are those about which
+    nothing could be said; ``unmapped`` counts the values that the source does not have; ``peak`` is the bytes of
+    arrays held at most, weights not counted.
+    """
+
+    graph: str
+    party: str
+    blame: str
+    guilty: tuple[NodeError, ...] = ()
+    judged: int = 0
+    nodes: int = 0
+    uncompared: tuple[NodeError, ...] = ()
+    unmapped: int = 0
+    mapped: int = 0
+    peak: int = 0
+    precision: str = ""
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Everything known about one case before causes are looked for."""
 

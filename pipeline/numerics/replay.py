@@ -71,23 +71,11 @@ def replay(
     Raises ``KeyError`` for a runtime without measured constants.  Whatever else goes wrong is said in the checks.
     """
     names = [name for name in node.output if name]
-    table = elementary(runtime)
-    rule = rules().get(node.op_type) if node.domain in ("", "ai.onnx") else None
-    if any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute):
-        return _uncompared(names, None, f"{node.op_type} holds a subgraph, which has no rule of its own")
-    if rule is None:
-        return _uncompared(names, None, f"there is no rule for {node.op_type}")
-    asked = Asked(
-        node, opset, tuple(consumed), tuple(produced), tuple(slack), Format.of(_float_type(consumed), table, unit)
-    )
-    try:
-        with np.errstate(all="ignore"):
-            answers = tuple(rule.bound(asked))
-    except NoRule as error:
-        return _uncompared(names, rule, f"{rule.name} does not cover {error}")
-    except Exception as error:  # an operator's numpy raises whatever numpy raises on what a faulty node consumed
-        says = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        return _uncompared(names, rule, f"this {node.op_type} could not be evaluated in float64: {says}")
+    answers = expected(node, opset, consumed, produced, runtime=runtime, slack=slack, unit=unit)
+    rule = _rule(node)
+    if isinstance(answers, str):
+        return _uncompared(names, rule, answers)
+    assert rule is not None
     checks = []
     for index, name in enumerate(node.output):
         if not name:
@@ -100,10 +88,51 @@ def replay(
             says = f"{rule.name} does not cover output {index} of {node.op_type}"
             checks.append(NodeCheck(name, "uncompared by bound", rule=rule.name, problem=says))
         else:
-            with np.errstate(all="ignore"):
-                check = _check(name, _answer(answer), np.asarray(seen))
-            checks.append(dataclasses.replace(check, rule=rule.name))
+            checks.append(dataclasses.replace(judge(name, answer, seen), rule=rule.name))
     return tuple(checks)
+
+
+def expected(
+    node: onnx.NodeProto,
+    opset: int,
+    consumed: Sequence[Array | None],
+    produced: Sequence[Array | None] = (),
+    *,
+    runtime: str = "onnxruntime",
+    slack: Sequence[Array | None] = (),
+    unit: float | None = None,
+) -> tuple[Answer | None, ...] | str:
+    """What each output of a node should be and how far off rounding may move it, or why nobody can say.
+
+    Arguments as :func:`replay`'s; ``produced`` is asked for by the few rules whose answer has a choice.
+    """
+    table = elementary(runtime)
+    rule = _rule(node)
+    if any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute):
+        return f"{node.op_type} holds a subgraph, which has no rule of its own"
+    if rule is None:
+        return f"there is no rule for {node.op_type}"
+    asked = Asked(
+        node, opset, tuple(consumed), tuple(produced), tuple(slack), Format.of(_float_type(consumed), table, unit)
+    )
+    try:
+        with np.errstate(all="ignore"):
+            return tuple(None if answer is None else _answer(answer) for answer in rule.bound(asked))
+    except NoRule as error:
+        return f"{rule.name} does not cover {error}"
+    except Exception as error:  # an operator's numpy raises whatever numpy raises on what a faulty node consumed
+        says = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return f"this {node.op_type} could not be evaluated in float64: {says}"
+
+
+def judge(name: str, answer: Answer, seen: Array) -> NodeCheck:
+    """One output against what it should be."""
+    with np.errstate(all="ignore"):
+        return _check(name, answer, np.asarray(seen))
+
+
+def _rule(node: onnx.NodeProto) -> Rule | None:
+    return rules().get(node.op_type) if node.domain in ("", "ai.onnx") else None
 
 
 def _uncompared(names: Sequence[str], rule: Rule | None, problem: str) -> tuple[NodeCheck, ...]:
