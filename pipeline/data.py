@@ -477,6 +477,7 @@ class Localization:
     precision: str = ""
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    captured: str = ""  # as SourceValues.captured
     problem: str | None = None
 
 
@@ -570,6 +571,9 @@ class Framework(Protocol):
         self, case: Case, values: Mapping[str, Any], exporters: Sequence[str], folder: Path, *, seed: int
     ) -> Sequence[Model]:
         """Export the case with each of ``exporters``."""
+
+    def values(self, case: Case, values: Mapping[str, Any], model: Model, folder: Path, *, seed: int) -> SourceValues:
+        """The source's own intermediate values by the names of ``model``'s graph, written to ``folder``."""
 
 
 class Runtime(Protocol):

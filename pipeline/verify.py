@@ -19,19 +19,22 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from pipeline import __version__, catalogue, expectations, inputs, tasks, triangulate
+from pipeline import __version__, catalogue, expectations, guilty, inputs, tasks, triangulate
 from pipeline.data import (
+    Blamed,
     Case,
     CaseRef,
     Evidence,
     Failure,
     GraphFacts,
+    Localization,
     MissingEngine,
     Model,
     Party,
     Report,
     Run,
     Runtime,
+    SourceValues,
     UnusableInput,
     Verdict,
 )
@@ -296,7 +299,7 @@ def _investigate(
     graphs = _facts(workers, models)
     runs = {**_truths(workers, ref, case, runs, models, options.seed, folder), **runs}
     partial = bool(options.parties)
-    return _judge(workers, ref, case, runs, models, graphs, checks, absent, versions, partial, options.seed)
+    return _judge(workers, ref, case, runs, models, graphs, checks, absent, versions, partial, options.seed, folder)
 
 
 def _singly(
@@ -409,6 +412,7 @@ def _judge(
     versions: Mapping[str, str | None],
     partial: bool,
     seed: int,
+    folder: Path,
 ) -> Verdict:
     present = {name: r for name, r in runtimes().items() if r.distribution not in absent}
     parties = triangulate.Parties(
@@ -417,15 +421,48 @@ def _judge(
     edges = triangulate.edges_of(parties, list(models), present)
     weights = _different_weights(workers, case, models)
     blames = triangulate.blame(parties, models, edges, present, checks, different_weights=weights)
+    localized = _localize(workers, ref, models, blames, seed, folder)
+    blames, named_nodes = guilty.name_nodes(blames, localized)
     evidence = Evidence(ref.name, runs, models, graphs, edges, triangulate.groups_of(parties), blames)
     found = workers.call(RUNTIME_WORKER, tasks.explain, evidence) if blames else ()
-    findings = () if isinstance(found, Failure) else tuple(found)
+    findings = (*(() if isinstance(found, Failure) else tuple(found)), *named_nodes)
     asked = set(runs) | set(models) if partial else None
     results, unexpected = expectations.hold(case, blames, absent, versions, asked, findings)
     problems = _problems(case, runs, models)
     status = expectations.status_of(edges, blames, unexpected, results, problems)
     named = tuple(sorted({b.blame for b in blames})) or (("agree",) if any(e.agrees for e in edges) else ())
     return Verdict(ref.name, status, named, evidence, findings, results, unexpected, problems, case.note)
+
+
+def _localize(
+    workers: Workers,
+    ref: CaseRef,
+    models: Mapping[str, Model],
+    blames: Sequence[Blamed],
+    seed: int,
+    folder: Path,
+) -> list[Localization]:
+    """The guilty nodes of every graph whose export, kernels or evaluation in the reference is blamed."""
+    localized = []
+    for blamed in dict.fromkeys((b.blame, b.party) for b in blames if b.blame in guilty.LOCALIZED):
+        blame, party = blamed
+        graph = Party.parse(party).graph
+        model = models.get(graph)
+        if model is None or model.file is None or model.error is not None:
+            continue
+        values = None
+        if blame == "export":
+            framework = graph.partition(":")[0]
+            values = workers.call(framework, tasks.source_values, ref, framework, model, seed, folder)
+            values = SourceValues(graph, error=values) if isinstance(values, Failure) else values
+        sources = _sources(model, models)
+        found = workers.call(RUNTIME_WORKER, tasks.localize, ref, model, blame, party, values, sources, seed, folder)
+        if isinstance(found, Failure):
+            found = Localization(graph, party, blame, problem=f"{found.kind}: {found.says}")
+        if values is not None and values.captured:
+            found = replace(found, captured=values.captured)
+        localized.append(found)
+    return localized
 
 
 def _different_weights(workers: Workers, case: Case, models: Mapping[str, Model]) -> tuple[str, ...]:

@@ -84,6 +84,7 @@ RULES = (
         ("data", "runtimes"),
         reason="an adapter knows neither another one nor the comparer",
     ),
+    Rule("pipeline/localize.py", ("numpy", *ONNX), ("data", "graph", "numerics"), reason="judges nodes, runs nothing"),
     Rule("pipeline/workers.py", ("numpy", "pebble", "psutil"), ("data",), reason="processes, whatever runs in them"),
     Rule(
         "pipeline/tasks.py", ("numpy", *ONNX), ANYTHING, ("report", "triangulate"), "computes evidence, judges nothing"
@@ -193,6 +194,8 @@ PLANTED = [
     ("pipeline/runtimes/reference.py", "import onnxruntime"),
     ("pipeline/runtimes/reference.py", "from pipeline.runtimes import onnxruntime"),
     ("pipeline/runtimes/reference.py", "from pipeline.frameworks import adapter"),
+    ("pipeline/localize.py", "import onnxruntime"),
+    ("pipeline/localize.py", "from pipeline.runtimes import runtimes"),
     ("pipeline/workers.py", "import torch"),
     ("pipeline/workers.py", "from pipeline.frameworks import adapter"),
     ("pipeline/tasks.py", "from pipeline.report import terminal"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,15 @@ def write_arrays(arrays: Sequence[Any], file: Path) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{os.getpid()}.{file.name}")
     np.savez(temporary, *arrays)
+    os.replace(temporary, file)
+    return file
+
+
+def write_named(arrays: Mapping[str, Any], file: Path) -> Path:
+    """Write arrays under names to one ``.npz`` file through a temporary name."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{os.getpid()}.{file.name}")
+    np.savez(temporary, **arrays)
     os.replace(temporary, file)
     return file
 

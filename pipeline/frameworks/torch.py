@@ -27,7 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data import Array, Case, Failure, Model
+from pipeline.data import Array, Case, Failure, Model, SourceValues
+from pipeline.frameworks._onnx_file import write_named
 from pipeline.frameworks._structure import BuilderError, forward_outputs, named
 from pipeline.inputs import forward_inputs
 
@@ -99,7 +100,6 @@ class Torch:
         return [model for model in models if (model.graph.partition(":")[2]) in exporters]
 
     def _dynamo(self, case: Case, values: Mapping[str, Any], folder: Path, seed: int) -> list[Model]:
-        import torch
 
         started = time.perf_counter()
         try:
@@ -111,19 +111,10 @@ class Torch:
             return [Model(graph, error=failure) for graph in ("torch", "torch:raw")]
         with _quiet() as log, _shared_registry():
             try:
-                program = torch.onnx.export(
-                    module,
-                    arguments,
-                    dynamo=True,
-                    optimize=False,
-                    verbose=False,
-                    input_names=list(case.inputs),
-                    output_names=_output_names(case, names),
-                )
+                program = _program(case, module, arguments, names)
             except Exception as error:  # the exporter's own refusal, whatever its type
                 failure = Failure("refused", _one_line(error), op=_refused_op(error))
                 return [Model(graph, error=failure, log=log.getvalue()) for graph in ("torch", "torch:raw")]
-            assert program is not None
             models = [_written("torch:raw", program.model_proto, folder, case, names, notes, started, log)]
             try:
                 program.optimize()
@@ -133,6 +124,48 @@ class Torch:
                     Model("torch", error=Failure("refused", f"optimize: {_one_line(error)}"), log=log.getvalue())
                 )
         return models
+
+    def values(self, case: Case, values: Mapping[str, Any], model: Model, folder: Path, *, seed: int) -> SourceValues:
+        """Every value of the program that was exported, by the graph's names, in both precisions."""
+        import onnx
+
+        from pipeline.frameworks._torch_values import intermediates, matched, origins
+
+        if model.graph == "torch:script":
+            return SourceValues(
+                model.graph, error=Failure("refused", "TorchScript's exporter keeps no names of values")
+            )
+        assert model.file is not None
+        proto = onnx.load(model.file, load_external_data=False)
+        module, arguments, names, _ = _exportable(case, values, seed)
+        with _quiet(), _shared_registry():
+            program = _program(case, module, arguments, names).exported_program
+        files: dict[bool, Path] = {}
+        keys: dict[str, str] = {}
+        notes, captured = [], ""
+        for double in (False, True):
+            try:
+                found = intermediates(program, arguments, double=double)
+                arrays = matched(proto, *found, list(model.outputs.values()))
+            except Exception as error:  # an operator without that precision
+                if not double:
+                    return SourceValues(model.graph, error=Failure("refused", _one_line(error)))
+                notes.append(f"torch has no float64 for this: {_one_line(error)[:120]}")
+                continue
+            if not double:
+                captured = _capture(case, self.native(case, values, double=False, seed=seed), names, found[1])
+            keys = keys or {name: f"v{i}" for i, name in enumerate(arrays)}
+            place = folder / f"{model.graph.replace(':', '.')}.values{'64' if double else ''}.npz"
+            files[double] = write_named({keys[n]: a for n, a in arrays.items() if n in keys}, place)
+        return SourceValues(
+            model.graph,
+            files[False],
+            files.get(True),
+            keys,
+            origins(proto, str(Path(__file__).parent)),
+            captured=captured,
+            notes=tuple(notes),
+        )
 
     def _script(self, case: Case, values: Mapping[str, Any], folder: Path, seed: int) -> Model:
         import onnx
@@ -293,6 +326,36 @@ def _exportable(
     traced, ours = trace(both, arguments)
     notes = (f"gradient traced with make_fx; decomposed by this project: {', '.join(ours)}",) if ours else ()
     return traced, arguments, names, notes
+
+
+def _program(case: Case, module: Any, arguments: tuple[Any, ...], names: Sequence[str]) -> Any:
+    import torch
+
+    program = torch.onnx.export(
+        module,
+        arguments,
+        dynamo=True,
+        optimize=False,
+        verbose=False,
+        input_names=list(case.inputs),
+        output_names=_output_names(case, names),
+    )
+    assert program is not None
+    return program
+
+
+def _capture(case: Case, native: Mapping[str, Any], names: Sequence[str], returned: Sequence[Any]) -> str:
+    """Where the program that the exporter captured parts from the native run, in words."""
+    for name, value in zip(names, returned, strict=True):
+        mine, theirs = native[name], _array(value)
+        if mine is None or mine.shape != theirs.shape or mine.dtype != theirs.dtype:
+            return f"{name} has another shape or type there than in the native run"
+        if not np.array_equal(mine, theirs, equal_nan=mine.dtype.kind == "f"):
+            with np.errstate(all="ignore"):
+                far = np.abs(mine.astype(np.float64) - theirs.astype(np.float64)) if mine.dtype.kind in "biuf" else None
+            apart = f"by up to {np.nanmax(far):.3g} " if far is not None and not np.isnan(far).all() else ""
+            return f"{name} differs {apart}from the native run there"
+    return ""
 
 
 def _copied(results: Sequence[Any], inputs: Sequence[Any]) -> tuple[Any, ...]:

@@ -1,15 +1,18 @@
 """Two edits that let one run show every node: all values as outputs, and the cut model.
 
-Design note.  In the *cut* model every value that the source also has becomes an input, fed with the source's tensor, and
-what the graph itself computes for it becomes an output under another name; so in one session and one run each node (or
-each stretch of nodes between two such values) answers on the source's own inputs, and its error is seen alone.
+Design note.  In the *cut* model every value that the source also has becomes an input, fed with the source's tensor,
+and what the graph itself computes for it becomes an output under another name; so in one session and one run each node
+(or each stretch of nodes between two such values) answers on the source's own inputs, and its error is seen alone.
 Sequences and optionals are no arrays and are left out of the outputs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from onnx import ModelProto, TypeProto, ValueInfoProto, helper, numpy_helper
 
 from pipeline.graph.walk import with_inferred_shapes
@@ -58,7 +61,7 @@ def cut(model: ModelProto, given: Mapping[str, str], wanted: Collection[str]) ->
     have = {value.name for value in graph.input}
     for name, dtype in given.items():
         if name not in have:
-            number = helper.np_dtype_to_tensor_dtype(_dtype(dtype))
+            number = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
             kind = TypeProto(tensor_type=TypeProto.Tensor(elem_type=number))
             graph.input.append(ValueInfoProto(name=name, type=kind))
     del graph.output[:]
@@ -67,12 +70,6 @@ def cut(model: ModelProto, given: Mapping[str, str], wanted: Collection[str]) ->
     return copy
 
 
-def _dtype(name: str) -> object:
-    import numpy as np
-
-    return np.dtype(name)
-
-
-def constants(model: ModelProto) -> dict[str, object]:
+def constants(model: ModelProto) -> dict[str, NDArray[Any]]:
     """The initializers as arrays; raises ``ValueError`` where data is in another file and was not loaded."""
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}

@@ -1,0 +1,99 @@
+"""Every intermediate value of the frozen graph that tf2onnx converts, in one run.
+
+The function is frozen exactly as tf2onnx freezes it, imported, and pruned to all of its tensors.  A value of the ONNX
+graph is the tensor of its own name, with exceptions that tf2onnx's handlers make: where one operator becomes a chain,
+the first link keeps the name and the others are called NAME__N (Rsqrt becomes Sqrt named Rsqrt, and Reciprocal), so a
+name whose value is consumed by a node called NAME__N is not the tensor's.  The graph's outputs match by position.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+
+from pipeline.data import Array
+
+_count = itertools.count()
+
+
+def frozen(concrete: Any, *, double: bool) -> tuple[Any, list[str], list[str]]:
+    """The frozen graph definition, in float64 if asked, and the names of its inputs and outputs."""
+    import tensorflow as tf
+    from tf2onnx import tf_loader
+
+    from pipeline.frameworks._tensorflow_double import _widen
+
+    inputs = [tensor.name for tensor in concrete.inputs if tensor.dtype != tf.dtypes.resource]
+    outputs = [tensor.name for tensor in concrete.outputs if tensor.dtype != tf.dtypes.resource]
+    definition = tf_loader.from_function(concrete, inputs, outputs)
+    if double:
+        for node in [*definition.node, *[n for function in definition.library.function for n in function.node_def]]:
+            for attribute in node.attr.values():
+                _widen(attribute, None)
+        for function in definition.library.function:
+            for argument in [*function.signature.input_arg, *function.signature.output_arg]:
+                if argument.type == tf.float32.as_datatype_enum:
+                    argument.type = tf.float64.as_datatype_enum
+    _rename_functions(definition)
+    return definition, inputs, outputs
+
+
+def _rename_functions(definition: Any) -> None:
+    """Give the graph's functions names that nobody has.
+
+    Freezing leaves others of the same names in TensorFlow's context, which refuses a second one."""
+    names = {
+        function.signature.name: f"{function.signature.name}_{next(_count)}_seen"
+        for function in definition.library.function
+    }
+    for function in definition.library.function:
+        function.signature.name = names[function.signature.name]
+    for gradient in definition.library.gradient:
+        gradient.function_name = names.get(gradient.function_name, gradient.function_name)
+        gradient.gradient_func = names.get(gradient.gradient_func, gradient.gradient_func)
+    for node in [*definition.node, *[n for function in definition.library.function for n in function.node_def]]:
+        node.op = names.get(node.op, node.op)
+        for attribute in node.attr.values():
+            for called in (*([attribute.func] if attribute.func.name else []), *attribute.list.func):
+                called.name = names.get(called.name, called.name)
+
+
+def intermediates(
+    definition: Any, inputs: Sequence[str], outputs: Sequence[str], arguments: Sequence[Any]
+) -> tuple[dict[str, Array], list[Array]]:
+    """Every tensor of the graph by name, constants and inputs left out, and what it returns, in order."""
+    import tensorflow as tf
+
+    wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
+    names = []
+    for operation in wrapped.graph.get_operations():
+        if operation.type in ("Const", "Placeholder", "NoOp"):
+            continue
+        names += [t.name for t in operation.outputs if t.dtype not in (tf.variant, tf.resource, tf.string)]
+    asked = list(dict.fromkeys([*names, *outputs]))
+    pruned = wrapped.prune([wrapped.graph.get_tensor_by_name(name) for name in inputs], asked)
+    results = dict(zip(asked, pruned(*arguments), strict=True))
+    arrays = {name: np.asarray(value.numpy()) for name, value in results.items()}
+    return arrays, [arrays[name] for name in outputs]
+
+
+def matched(
+    proto: onnx.ModelProto, tensors: dict[str, Array], returned: Sequence[Array], outputs: Sequence[str]
+) -> dict[str, Array]:
+    """The tensors by the ONNX graph's names."""
+    readers: dict[str, list[str]] = {}
+    for node in proto.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node.name)
+    found = {}
+    for node in proto.graph.node:
+        for name in node.output:
+            own = name.rpartition(":")[0]
+            chain = any(reader.startswith(f"{own}__") for reader in readers.get(name, ()))
+            if name in tensors and not chain:
+                found[name] = tensors[name]
+    return found | dict(zip(outputs, returned, strict=True))

@@ -1,0 +1,89 @@
+"""What the localization of a case comes to: the nodes and the operator of a blame, and findings that say so in words.
+
+Nothing is computed here.  A localization that found nobody is said as well, with what it could not see: that the
+outputs differ and no node does is an answer of its own (what the exporter captured is not the model, or the model
+amplifies).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from pipeline.data import Blamed, Finding, Localization, NodeError
+
+LOCALIZED = ("export", "kernel", "reference")
+CAUSE = "guilty-node"
+NOBODY = "no-guilty-node"
+_NAMED = 8
+
+
+def name_nodes(
+    blames: Sequence[Blamed], localized: Iterable[Localization]
+) -> tuple[tuple[Blamed, ...], tuple[Finding, ...]]:
+    """The blames with their nodes, and a finding for each guilty node, or for why there is none."""
+    found = {(each.blame, each.party): each for each in localized}
+    named = []
+    for blamed in blames:
+        each = found.get((blamed.blame, blamed.party))
+        if each is not None and each.guilty and not blamed.nodes:
+            nodes = tuple(dict.fromkeys(error.node for error in each.guilty))
+            ops = sorted({error.op for error in each.guilty})
+            blamed = replace(blamed, nodes=nodes, op=blamed.op or ", ".join(ops))
+        named.append(blamed)
+    return tuple(named), tuple(finding for each in found.values() for finding in _findings(each))
+
+
+def _findings(each: Localization) -> list[Finding]:
+    if each.problem is not None:
+        says = f"{each.party}: its nodes could not be judged: {each.problem}"
+        return [Finding(NOBODY, each.blame, each.party, (), says)]
+    if each.guilty:
+        findings = [
+            Finding(CAUSE, each.blame, each.party, (error.node, *error.together), _words(error, each))
+            for error in each.guilty[:_NAMED]
+        ]
+        if len(each.guilty) > _NAMED:
+            rest = each.guilty[_NAMED:]
+            says = f"{len(rest)} more nodes are above their bound"
+            findings.append(Finding(CAUSE, each.blame, each.party, tuple(e.node for e in rest), says))
+        return findings
+    why = "the outputs differ and no node is above its bound"
+    if each.captured:
+        why += f"; the program that the exporter captured is not the model: {each.captured}"
+    return [Finding(NOBODY, each.blame, each.party, (), f"{why} ({_coverage(each)})")]
+
+
+def _words(error: NodeError, each: Localization) -> str:
+    parts = [f"{error.op} introduces {_number(error.introduced)}" if error.introduced is not None else error.op]
+    if error.ratio is not None:
+        parts[0] += f", {_number(error.ratio)} times its bound" if error.ratio < 1e9 else ", far above its bound"
+    if error.propagated is not None:
+        parts.append(f"{error.output} is {_number(error.propagated)} off in a whole run")
+    if error.values is not None and error.index is not None:
+        due, seen = error.values if each.blame != "export" else error.values[::-1]
+        if each.blame == "export" and error.problem and "not finite" in error.problem:
+            due, seen = error.values
+        parts.append(f"{list(error.index)} is {seen:.6g} where {due:.6g} is due")
+    if error.problem:
+        parts.append(error.problem)
+    if error.together:
+        parts.append(f"judged with {len(error.together)} nodes before it that have no value of the source")
+    if error.origin is not None:
+        parts.append(f"the source's {error.origin}")
+    return "; ".join(parts) + f" ({_coverage(each)})"
+
+
+def _coverage(each: Localization) -> str:
+    said = [f"{each.judged} of {each.nodes} nodes judged, in {each.precision}"]
+    if each.unmapped:
+        said.append(f"{each.unmapped} values have none of the source beside them")
+    if each.uncompared:
+        said.append(f"{len(each.uncompared)} outputs uncompared by bound")
+    if each.peak:
+        said.append(f"{each.peak / 2**20:.3g} MiB held at most")
+    return "; ".join([*said, *each.notes[:2]])
+
+
+def _number(value: float | None) -> str:
+    return "nothing" if value is None else f"{value:.3g}"
