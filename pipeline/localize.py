@@ -149,13 +149,14 @@ def exported(
         inputs = [values.get(n, _Carried(None, problem=f"{n} is unknown")) if n else None for n in node.input]
         sources = [_wide(a) if n and (a := arrays(n)) is not None else None for n in node.output]
         answers = _answers(node, version, inputs, sources, constants_of)
-        since = tuple(dict.fromkeys(itertools.chain(*(c.nodes for c in inputs if c), (own,) if own else ())))
+        here = (own,) if own and node.op_type != "Constant" else ()
+        since = tuple(dict.fromkeys(itertools.chain(*(c.nodes for c in inputs if c), here)))
         fixed = all(c.fixed for c in inputs if c) and node.op_type not in _RANDOM
         for position, name in enumerate(node.output):
             if not name:
                 continue
             given = sources[position]
-            made = _carried(answers, position, () if fixed else since, fixed, random)
+            made = _carried(answers, position, since, fixed, random)
             if node.op_type == "Constant" and made.value is not None:
                 made = _constant(made.value, 1.0, name in computed, random)
             if given is None or fixed:
