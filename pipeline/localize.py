@@ -46,6 +46,7 @@ class _Carried:
     nodes: tuple[str, ...] = ()
     fixed: bool = False
     problem: str | None = None
+    channels_first: bool | None = None  # how the source's axes stand, where the two may have different orders
 
     @property
     def bytes(self) -> int:
@@ -164,7 +165,8 @@ def exported(
                 held += made.bytes
                 continue
             mapped += 1
-            turned = _turned(given, made.value, inputs) if source.permuted else given
+            first = _channels_first(node, given.ndim, inputs) if source.permuted else None
+            turned, first = _turned(given, made.value, first) if source.permuted else (given, None)
             if turned is None:  # the graph has it in a form of its own: judged through the next one
                 values[name] = made
                 held += made.bytes
@@ -182,7 +184,7 @@ def exported(
                 origin = source.origins.get(name)
                 apart = _distance(turned, whole.get(name)) if whole is not None else None
                 guilty.append(replace(error, together=others, origin=origin, propagated=apart))
-            values[name] = _Carried(turned)
+            values[name] = _Carried(turned, channels_first=first)
             held += turned.nbytes
             peak = max(peak, held)
         peak = max(peak, held)
@@ -386,20 +388,30 @@ def _distance(given: Array, seen: Array | None) -> float | None:
     return float(np.nan_to_num(distance, nan=np.inf).max())
 
 
-def _turned(given: Array, made: Array | None, inputs: Sequence[_Carried | None]) -> Array | None:
-    """The source's value in the graph's order of axes: as it is or with its channels first, whichever fits what the
-    graph makes; None where it has a form of its own."""
-    orders = [tuple(range(given.ndim)), *_PERMUTED.get(given.ndim, ())]
-    choices = [given.transpose(order) for order in orders]
+def _turned(given: Array, made: Array | None, first: bool | None) -> tuple[Array | None, bool | None]:
+    """The source's value in the graph's order of axes, and whether that is channels first.
+
+    It stands as in the source or with its channels first: whichever fits what the graph makes of it; where both do and
+    neither is near, because a fault is, ``first`` decides.  None where the graph has it in a form of its own.
+    """
+    choices = {False: given}
+    for order in _PERMUTED.get(given.ndim, ()):
+        choices[True] = given.transpose(order)
     if made is None:
-        shapes = {c.shape for c in choices}
-        return given if len(shapes) == 1 or given.ndim < 3 else None
-    fitting = [choice for choice in choices if choice.shape == made.shape]
+        known = True in choices and first
+        return (choices[bool(known)], first) if len(choices) == 1 or first is not None else (None, None)
+    fitting = {key: choice for key, choice in choices.items() if choice.shape == made.shape}
     if not fitting:
-        return None if given.size == made.size else choices[-1] if _channels_first(inputs) else given
+        return (None, None) if given.size == made.size else (choices.get(bool(first), given), first)
+    if len(choices) == 1:
+        return given, None
     if len(fitting) == 1 or made.dtype.kind not in "biuf":
-        return fitting[0]
-    return min(fitting, key=lambda choice: _far(choice, made))
+        key = first if first in fitting else next(iter(fitting))
+        return fitting[bool(key)], key
+    far = {key: _far(choice, made) for key, choice in fitting.items()}
+    near = min(far, key=far.__getitem__)
+    key = near if first is None or far[near] <= 1e-3 * max(far.values()) else first
+    return fitting[bool(key)], key
 
 
 def _far(choice: Array, made: Array) -> float:
@@ -407,6 +419,16 @@ def _far(choice: Array, made: Array) -> float:
         return float(np.nan_to_num(np.abs(choice.astype(np.float64) - made.astype(np.float64)), nan=0.0).mean())
 
 
-def _channels_first(inputs: Sequence[_Carried | None]) -> bool:
-    first = next((c for c in inputs if c is not None and c.value is not None), None)
-    return first is not None and first.value is not None and first.value.ndim > 3
+_SPATIAL = frozenset(
+    "Conv ConvTranspose MaxPool AveragePool GlobalAveragePool GlobalMaxPool BatchNormalization LRN "
+    "InstanceNormalization DepthToSpace SpaceToDepth".split()
+)
+
+
+def _channels_first(node: onnx.NodeProto, rank: int, inputs: Sequence[_Carried | None]) -> bool | None:
+    """How the axes of what a node makes stand beside the source's, as far as its operator and its inputs say."""
+    if node.op_type in _SPATIAL:
+        return True
+    if node.op_type == "Transpose":
+        return None
+    return next((c.channels_first for c in inputs if c and c.value is not None and c.value.ndim == rank), None)

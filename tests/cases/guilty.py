@@ -1,0 +1,44 @@
+"""Models whose export is wrong at a node that is known, or at none: what `verify` says of the node.
+
+`torch.onnx.export` writes batch normalization in training mode as inference, silently (seen in torch 2.13): a real fault
+of a translation, in the middle of a network.  A model that changes while it is captured is wrong before any node is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.data import Case, Tensor
+
+IMAGE = Tensor("n c h w", (2, 3, 9, 8), low=-1, high=1, integers=False)
+
+
+def network(torch: Any, *, changes: bool) -> Any:
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.norm = torch.nn.Conv2d(3, 5, 3), torch.nn.BatchNorm2d(5)
+            self.second = torch.nn.Conv2d(5, 4, 3)
+
+        def forward(self, x: Any) -> Any:
+            y = torch.relu(self.norm(self.first(x)))
+            if changes and torch.compiler.is_exporting():
+                y = y * 1.5
+            return self.second(y)
+
+    return Network()
+
+
+CASES = (
+    Case(
+        "batch_norm_in_training",
+        inputs={"x": IMAGE},
+        builders={"torch": lambda torch: network(torch, changes=False)},
+        training=True,
+    ),
+    Case(
+        "changes_when_captured",
+        inputs={"x": IMAGE},
+        builders={"torch": lambda torch: network(torch, changes=True)},
+    ),
+)

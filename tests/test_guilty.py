@@ -1,0 +1,88 @@
+"""The guilty nodes in what `verify` answers, and in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.data import Blamed, Localization, NodeError, Origin
+from pipeline.guilty import CAUSE, NOBODY, name_nodes
+
+BLAMED = Blamed("export", "torch", ("torch", "torch>reference"), says="it parts")
+ERROR = NodeError("n2", "Conv", "y", 31.0, 0.5, 0.75, (0, 1), (2.0, 3.0), ("n1",), Origin("conv2d", "head", "net.py:7"))
+FOUND = Localization("torch", "torch", "export", (ERROR,), judged=4, nodes=5, unmapped=2, precision="float64")
+
+
+def test_a_wrong_translation_is_blamed_on_its_node(planted: Any) -> None:
+    verdict = planted["guilty/batch_norm_in_training"]
+    assert verdict.blame == ("export",)
+    blames = {blame.party: blame for blame in verdict.evidence.blames}
+    assert set(blames) == {"torch", "torch:raw"}
+    assert blames["torch:raw"].op == "BatchNormalization"
+    assert len(blames["torch:raw"].nodes) == len(blames["torch"].nodes) == 1
+    assert blames["torch"].op == "Conv"  # the optimizer has folded the normalization into it
+    said = {f.party: f for f in verdict.findings if f.cause == CAUSE}
+    assert set(said) == {"torch", "torch:raw"}
+    lines = (Path(__file__).parent / "cases" / "guilty.py").read_text().splitlines()
+    line = next(i for i, text in enumerate(lines, 1) if "self.norm(self.first(x))" in text)
+    for party, finding in said.items():
+        assert finding.nodes[0] == blames[party].nodes[0]
+        assert f"in norm, guilty.py:{line}" in finding.says
+
+
+def test_where_no_node_is_guilty_that_is_said(planted: Any) -> None:
+    verdict = planted["guilty/changes_when_captured"]
+    assert verdict.blame == ("export",)
+    assert all(blame.nodes == () for blame in verdict.evidence.blames)
+    said = [finding for finding in verdict.findings if finding.cause == NOBODY]
+    assert {finding.party for finding in said} == {"torch", "torch:raw"}
+    assert all("the program that the exporter captured is not the model: y differs" in finding.says for finding in said)
+
+
+@pytest.mark.parametrize("name", ["faults/nan_everywhere", "faults/transposed"])
+def test_every_blamed_export_is_localized_or_says_why_not(planted: Any, name: str) -> None:
+    verdict = planted[name]
+    parties = {blame.party for blame in verdict.evidence.blames if blame.blame == "export"}
+    assert parties
+    assert {f.party for f in verdict.findings if f.cause in (CAUSE, NOBODY)} == parties
+
+
+def test_a_blame_gets_the_nodes_and_says_what_was_seen() -> None:
+    (blamed,), (finding,) = name_nodes([BLAMED], [FOUND])
+    assert (blamed.nodes, blamed.op, blamed.says) == (("n2",), "Conv", "it parts")
+    assert (finding.cause, finding.nodes, finding.proved) == (CAUSE, ("n2", "n1"), False)
+    for words in ("introduces 0.5, 31 times its bound", "0.75 off in a whole run", "[0, 1] is 2 where 3 is due"):
+        assert words in finding.says
+    for words in ("conv2d, in head, net.py:7", "4 of 5 nodes judged, in float64", "2 values have none of the source"):
+        assert words in finding.says
+
+
+def test_a_node_that_is_named_already_keeps_its_name() -> None:
+    named = Blamed("export", "torch", BLAMED.edge, op="Log", nodes=("other",))
+    assert name_nodes([named], [FOUND])[0] == (named,)
+
+
+def test_another_partys_localization_names_nothing() -> None:
+    other = Blamed("kernel", "torch>ort.off", ("torch>reference", "torch>ort.off"))
+    assert name_nodes([other], [FOUND])[0] == (other,)
+
+
+def test_many_guilty_nodes_are_counted() -> None:
+    many = Localization(
+        "torch", "torch", "export", tuple(NodeError(f"n{i}", "Add", f"v{i}", np.inf) for i in range(11))
+    )
+    (blamed,), findings = name_nodes([BLAMED], [many])
+    assert len(blamed.nodes) == 11
+    assert findings[-1].says == "3 more nodes are above their bound"
+    assert findings[-1].nodes == ("n8", "n9", "n10")
+
+
+def test_a_localization_that_failed_says_so() -> None:
+    lost = Localization("torch", "torch", "export", problem="the source gives no intermediate values: no")
+    (blamed,), (finding,) = name_nodes([BLAMED], [lost])
+    assert blamed == BLAMED
+    assert (finding.cause, finding.nodes) == (NOBODY, ())
+    assert "could not be judged: the source gives no intermediate values" in finding.says

@@ -1,0 +1,338 @@
+"""The guilty nodes of graphs into which faults were planted, and of graphs that are as their exporter wrote them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from pipeline import inputs, layout, localize
+from pipeline.data import Array, Case, Localization, Model, SourceValues, Tensor
+from pipeline.frameworks import adapter
+from pipeline.graph.cut import SEEN, all_outputs, cut
+from pipeline.graph.float64 import computed_initializers
+from pipeline.graph.walk import node_name
+from pipeline.runtimes import runtimes
+from tests.planting import copied, edits
+
+NAME = "localize/networks"
+
+
+def image(axes: str, shape: tuple[int, ...]) -> Tensor:
+    return Tensor(axes, shape, low=-1, high=1, integers=False)
+
+
+def torch_networks(torch: Any) -> Any:
+    """A convolutional network, a transformer block and an LSTM side by side."""
+    nn = torch.nn
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.before, self.after = nn.LayerNorm(12), nn.LayerNorm(12)
+            self.mixed, self.out = nn.Linear(12, 36), nn.Linear(12, 12)
+            self.up, self.down = nn.Linear(12, 20), nn.Linear(20, 12)
+
+        def forward(self, x: Any) -> Any:
+            q, k, v = self.mixed(self.before(x)).reshape(2, 5, 3, 3, 4).permute(2, 0, 3, 1, 4).unbind(0)
+            weights = torch.softmax(q @ k.transpose(-1, -2) / 2, -1)
+            x = x + self.out((weights @ v).transpose(1, 2).reshape(2, 5, 12))
+            return x + self.down(nn.functional.gelu(self.up(self.after(x))))
+
+    class Networks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.norm = nn.Conv2d(3, 5, 3, padding=1, stride=2), nn.BatchNorm2d(5)
+            self.second, self.pool, self.head = nn.Conv2d(5, 6, 3, padding=1), nn.MaxPool2d(2), nn.Linear(24, 6)
+            for tensor, low in ((self.norm.running_mean, -1), (self.norm.running_var, 0.5), (self.norm.weight, 0.5)):
+                tensor.data.uniform_(low, 2)
+            self.block, self.recurrent, self.last = Block(), nn.LSTM(7, 4, batch_first=True), nn.Linear(4, 3)
+
+        def forward(self, x: Any, t: Any, s: Any) -> Any:
+            y = torch.relu(self.norm(self.first(x)))
+            y = self.pool(nn.functional.leaky_relu(self.second(y), 0.2))
+            z = self.last(nn.functional.elu(self.recurrent(s)[0]))
+            return torch.tanh(self.head(torch.flatten(y, 1))), self.block(t), torch.log_softmax(z, -1)
+
+    return Networks()
+
+
+def tensorflow_network(tf: Any) -> Any:
+    layers = tf.keras.layers
+    start = tf.keras.Input((9, 8, 3))
+    y = layers.BatchNormalization()(layers.Conv2D(5, 3, padding="same", strides=2)(start))
+    y = layers.MaxPool2D(2)(layers.DepthwiseConv2D(3)(layers.ReLU()(y)))
+    y = layers.Reshape((2, 3))(layers.Dense(6, activation="tanh")(layers.Flatten()(y)))
+    y = layers.LayerNormalization()(layers.LSTM(4, return_sequences=True)(y))
+    y = layers.MultiHeadAttention(2, 4)(y, y)
+    return tf.keras.Model(start, layers.Dense(3, activation="softmax")(y))
+
+
+CASES = {
+    "torch": Case(
+        "networks",
+        inputs={
+            "x": image("n c h w", (2, 3, 9, 8)),
+            "t": image("n s d", (2, 5, 12)),
+            "s": image("n s d", (2, 5, 7)),
+        },
+        builders={"torch": torch_networks},
+    ),
+    "tensorflow": Case(
+        "networks", inputs={"x": image("n h w c", (2, 9, 8, 3))}, builders={"tensorflow": tensorflow_network}
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """One exported graph with the source's values for it."""
+
+    model: Model
+    proto: onnx.ModelProto
+    feeds: Mapping[str, Array]
+    source: SourceValues
+    folder: Path
+    computed: tuple[str, ...]
+
+    def run(self, proto: onnx.ModelProto, names: list[str], feeds: Mapping[str, Array] | None = None) -> list[Array]:
+        file = self.folder / "edited.onnx"
+        onnx.save(proto, file)
+        return list(runtimes()["ort.off"].open(file)(feeds or self.feeds, names))
+
+    def outputs(self, proto: onnx.ModelProto) -> list[Array]:
+        return self.run(proto, [output.name for output in self.proto.graph.output])
+
+    def localized(self, proto: onnx.ModelProto, *, double: bool = True, **more: Any) -> Localization:
+        file = self.source.double if double else self.source.file
+        assert file is not None
+        with np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[key] for name, key in self.source.keys.items() if key in archive.files}
+        return localize.exported(
+            proto,
+            self.feeds,
+            self.source,
+            arrays.get,
+            party=self.model.graph,
+            double=double,
+            computed=self.computed,
+            **more,
+        )
+
+
+@pytest.fixture(scope="session", params=["torch:raw", "torch", "tensorflow", "tensorflow:nchw"])
+def exported(request: pytest.FixtureRequest, networks: Callable[[str], dict[str, Exported]]) -> Exported:
+    return networks(request.param.partition(":")[0])[request.param]
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Exported]]:
+    made: dict[str, dict[str, Exported]] = {}
+
+    def make(framework: str) -> dict[str, Exported]:
+        if framework not in made:
+            made[framework] = {e.model.graph: e for e in _exported(framework, tmp_path_factory.mktemp(framework))}
+        return made[framework]
+
+    return make
+
+
+def _exported(framework: str, folder: Path) -> Iterator[Exported]:
+    engine, case = adapter(framework), CASES[framework]
+    engine.warm()
+    values = dict(inputs.inputs_of(case, NAME, 0))
+    models = {m.graph: m for m in engine.export(case, values, engine.exporters[:2], folder, seed=0)}
+    for model in models.values():
+        assert model.error is None
+        assert model.file is not None
+        proto = onnx.load(model.file)
+        source = engine.values(case, values, model, folder, seed=0)
+        assert source.error is None
+        given = models["torch:raw"].file if model.graph == "torch" else model.weights
+        known: list[Array] = []
+        if given is not None and given.suffix == ".npz":
+            with np.load(given) as archive:
+                known = [archive[name] for name in archive.files]
+        elif given is not None:
+            known = [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(given).graph.initializer]
+        feeds = {
+            graph: layout.permute(values[name], case.inputs[name].axes, model.axes.get(name, case.inputs[name].axes))
+            for name, graph in model.inputs.items()
+        }
+        computed = computed_initializers(proto, known) if known else ()
+        yield Exported(model, proto, feeds, source, folder, tuple(computed))
+
+
+def changes(first: list[Array], second: list[Array]) -> bool:
+    """Whether a fault shows at the outputs at all, beyond float32."""
+    return any(
+        a.shape != b.shape or not np.allclose(a, b, rtol=1e-6, atol=1e-6) for a, b in zip(first, second, strict=True)
+    )
+
+
+@cache
+def faults(graph: Exported) -> tuple[tuple[int, str, onnx.ModelProto], ...]:
+    """One fault of each kind for each operator that shows at an output: the node's index, the kind, the graph."""
+    seen, found = set(), []
+    healthy = graph.outputs(graph.proto)
+    for index, node in enumerate(graph.proto.graph.node):
+        for kind, edited in edits(graph.proto, index):
+            if (node.op_type, kind) in seen:
+                continue
+            try:
+                answers = graph.outputs(edited)
+            except Exception:  # no model any more
+                continue
+            if changes(healthy, answers):
+                seen.add((node.op_type, kind))
+                found.append((index, kind, edited))
+    return tuple(found)
+
+
+@pytest.mark.parametrize("double", [True, False])
+def test_a_healthy_graph_has_no_guilty_node(exported: Exported, double: bool) -> None:
+    found = exported.localized(exported.proto, double=double)
+    assert found.guilty == ()
+    assert found.uncompared == ()
+    assert found.judged > 40
+    assert found.mapped > 30
+    assert 0 < found.peak < 100_000
+
+
+def test_a_single_fault_is_found_and_nobody_else_is_accused(exported: Exported) -> None:
+    exact, through, wrong = [], [], []
+    for index, kind, edited in faults(exported):
+        name = node_name(exported.proto.graph.node[index], index)
+        found = exported.localized(edited)
+        guilty = {error.node for error in found.guilty}
+        together = {node for error in found.guilty for node in error.together}
+        place = exact if guilty == {name} else through if len(guilty) == 1 and name in together else wrong
+        place.append((name, kind, sorted(guilty)))
+    assert wrong == []
+    assert len(exact) >= 10
+    assert len(exact) + len(through) >= 18
+    assert len(exact) > len(through)
+
+
+def test_two_faults_are_told_apart(exported: Exported) -> None:
+    alone = {}
+    for index, kind, edited in faults(exported):
+        name = node_name(exported.proto.graph.node[index], index)
+        if {error.node for error in exported.localized(edited).guilty} == {name}:
+            alone.setdefault(name, (index, kind))
+    names = [name for name, (_, kind) in alone.items() if kind in ("weight", "alpha", "epsilon", "operator")]
+    assert len(names) >= 4
+    for first, second in itertools.pairwise(names[:9]):
+        once = dict(edits(exported.proto, alone[first][0]))[alone[first][1]]
+        twice = dict(edits(once, alone[second][0]))[alone[second][1]]
+        assert {error.node for error in exported.localized(twice).guilty} == {first, second}
+
+
+def test_a_guilty_node_says_where_it_comes_from(networks: Callable[[str], dict[str, Exported]]) -> None:
+    graph = networks("torch")["torch:raw"]
+    index = next(i for i, node in enumerate(graph.proto.graph.node) if node.op_type == "LeakyRelu")
+    edited = dict(edits(graph.proto, index))["alpha"]
+    model, names = all_outputs(edited)
+    whole = dict(zip(names, graph.run(model, list(names)), strict=True))
+    (guilty,) = graph.localized(edited, whole=whole).guilty
+    assert (guilty.node, guilty.op) == (graph.proto.graph.node[index].name, "LeakyRelu")
+    assert guilty.origin is not None
+    assert guilty.origin.value == "leaky_relu"
+    line = next(i for i, text in enumerate(Path(__file__).read_text().splitlines(), 1) if "leaky_relu(self" in text)
+    assert guilty.origin.line == f"test_localize.py:{line}"
+    assert guilty.propagated == pytest.approx(guilty.introduced, rel=1e-3)
+    assert guilty.ratio is not None
+    assert guilty.ratio > 1e3
+
+
+def test_the_module_of_a_guilty_node_is_named(networks: Callable[[str], dict[str, Exported]]) -> None:
+    graph = networks("torch")["torch:raw"]
+    index = next(i for i, node in enumerate(graph.proto.graph.node) if node.op_type == "LayerNormalization")
+    (guilty,) = graph.localized(dict(edits(graph.proto, index))["epsilon"]).guilty
+    assert guilty.origin is not None
+    assert guilty.origin.module == "block.before"
+
+
+def test_values_without_the_source_are_counted(exported: Exported) -> None:
+    found = exported.localized(exported.proto)
+    made = {name for node in exported.proto.graph.node for name in node.output if name}
+    assert 0 < found.unmapped < len(made)
+    assert found.mapped <= len(exported.source.keys)
+
+
+def test_what_only_float32_loses_is_seen_in_the_cut_model() -> None:
+    text = '<ir_version: 8, opset_import: ["" : 18]> g (float[2] x) => (float[2] y) { s = Sigmoid (x) y = Log (s) }'
+    proto = onnx.parser.parse_model(text)
+    feeds = {"x": np.array([1, -120], np.float32)}
+    due = np.array([-0.3132616875, -120.0])
+    source = SourceValues("torch", keys={"y": "y"})
+    alone = {"y": np.array([-0.3132617, -np.inf], np.float32)}
+    arguments: dict[str, Any] = {"party": "torch", "double": True}
+    found = localize.exported(proto, feeds, source, {"y": due}.get, **arguments, alone=alone)
+    assert [(e.op, e.index, e.together) for e in found.guilty] == [("Log", (1,), ("Sigmoid_0",))]
+    assert localize.exported(proto, feeds, source, {"y": due}.get, **arguments).guilty == ()
+
+
+def test_the_cut_model_shows_each_node_alone(tmp_path: Path) -> None:
+    text = (
+        '<ir_version: 8, opset_import: ["" : 18]> g (float[3] x) => (float[3] z) { y = Add (x, x) w = Neg (y) '
+        "z = Mul (w, y) }"
+    )
+    given = {"y": np.array([5, 7, 11], np.float32), "z": np.zeros(3, np.float32)}
+    model = cut(onnx.parser.parse_model(text), dict.fromkeys(given, "float32"), list(given))
+    onnx.save(model, tmp_path / "cut.onnx")
+    run = runtimes()["ort.off"].open(tmp_path / "cut.onnx")
+    y, z = run({"x": np.array([1, 2, 3], np.float32), **given}, [f"y{SEEN}", f"z{SEEN}"])
+    assert y.tolist() == [2, 4, 6]
+    assert z.tolist() == [-25, -49, -121]
+
+
+def test_kernels_are_judged_on_what_they_consumed(exported: Exported) -> None:
+    model, names = all_outputs(exported.proto)
+    produced = dict(zip(names, exported.run(model, list(names)), strict=True))
+    arguments = {"graph": exported.model.graph, "party": f"{exported.model.graph}>ort.off", "blame": "kernel"}
+    found = localize.kernels(exported.proto, exported.feeds, dict(produced), **arguments)
+    assert found.guilty == ()
+    assert found.judged == found.nodes
+    wrong = [
+        (node_name(node, i), node.output[0])
+        for i, node in enumerate(exported.proto.graph.node)
+        if node.op_type in ("Conv", "MatMul", "Softmax", "Relu")
+    ]
+    assert len(wrong) >= 4
+    for name, output in wrong:
+        value = produced[output].copy()
+        value.flat[value.size // 2] += 0.01
+        # Only this value is changed: what its consumers made of the right one is not what they make of this one.
+        found = localize.kernels(exported.proto, exported.feeds, {**produced, output: value}, **arguments)
+        readers = {node_name(n, i) for i, n in enumerate(exported.proto.graph.node) if output in n.input}
+        assert name in {error.node for error in found.guilty} <= {name, *readers}
+
+
+def test_an_operator_without_a_rule_is_uncompared_and_ends_there() -> None:
+    text = (
+        '<ir_version: 8, opset_import: ["" : 18, "other" : 1]> g (float[3] x) => (float[3] z) '
+        "{ y = other.Strange (x) z = Neg (y) }"
+    )
+    proto = onnx.parser.parse_model(text)
+    values = {"y": np.array([5.0, 7.0, 11.0]), "z": np.array([-5.0, -7.0, -12.0])}
+    source = SourceValues("torch", keys={name: name for name in values})
+    feeds = {"x": np.ones(3, np.float32)}
+    found = localize.exported(proto, feeds, source, values.get, party="torch", double=True)
+    assert [(e.op, e.output) for e in found.uncompared] == [("Strange", "y")]
+    assert [e.op for e in found.guilty] == ["Neg"]
+
+
+def test_editing_leaves_the_model_as_it_is(exported: Exported) -> None:
+    before = copied(exported.proto)
+    all_outputs(exported.proto)
+    cut(exported.proto, dict.fromkeys(exported.source.keys, "float32"), ())
+    exported.localized(exported.proto)
+    assert before.SerializeToString() == exported.proto.SerializeToString()
