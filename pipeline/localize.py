@@ -212,6 +212,9 @@ def exported(
     )
 
 
+# Sums of products: four roundings of a weight move the sum of k by at most 4 u |x| |w|, which is 4 / (k + 1) of the
+# bound gamma_(k+1) |x| |w|, so thrice the bound holds for every k and no version needs to be evaluated.
+_SUMS = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul"))
 _RANDOM = frozenset("RandomNormal RandomUniform RandomNormalLike RandomUniformLike Bernoulli Multinomial".split())
 
 
@@ -278,7 +281,9 @@ def _answers(
     for carried in inputs:
         if carried is not None and carried.problem is not None:
             return carried.problem
-    versions = 1 + (TRIALS if any(c is not None and c.trials for c in inputs) else 0)
+    moved = [c for c in inputs if c is not None and c.trials]
+    plain = bool(moved) and node.op_type in _SUMS and all(c.fixed and not c.nodes for c in moved)
+    versions = 1 + (TRIALS if moved and not plain else 0)
     found = []
     for k in range(versions):
         given = [None if c is None else c.trials[k - 1] if k and c.trials else c.value for c in inputs]
@@ -286,6 +291,8 @@ def _answers(
         if isinstance(answer, str):
             return answer
         found.append(answer)
+    if plain:
+        return [tuple(a and replace(a, error=np.asarray(a.error) * 3) for a in found[0])]
     return found
 
 

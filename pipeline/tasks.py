@@ -312,10 +312,12 @@ def localize(
                 key = values.keys.get(name)
                 return np.asarray(archive[key]) if key in held else None
 
-            whole, alone = _seen_in_runs(proto, feeds, values, place, notes)
+            whole, alone, held_at_most = _seen_in_runs(proto, feeds, values, place, notes)
+            kept = sum(array.nbytes for array in (whole or {}).values())
             found = localizer.exported(
                 proto, feeds, values, given, party=party, double=double, computed=computed, whole=whole, alone=alone
             )
+            found = replace(found, peak=max(held_at_most, found.peak + kept))
     assert found is not None
     return replace(found, notes=(*found.notes, *dict.fromkeys(notes)))
 
@@ -339,10 +341,11 @@ def _every_value(proto: Any, runtime: str, feeds: Mapping[str, Array], place: Pa
 
 def _seen_in_runs(
     proto: Any, feeds: Mapping[str, Array], values: SourceValues, place: Path, notes: list[str]
-) -> tuple[dict[str, Array] | None, dict[str, Array] | None]:
+) -> tuple[dict[str, Array] | None, dict[str, Array] | None, int]:
     """What a runtime makes of every value in a whole run, and in the cut model on the source's values in float32.
 
-    Where it cannot, that is noted and the graph is judged without.
+    Of the latter only what is not finite, for nothing else is asked of it; the number is the bytes held at most.  Where
+    the runtime cannot, that is noted and the graph is judged without.
     """
     from pipeline.graph.cut import SEEN, array_values, cut
 
@@ -352,7 +355,7 @@ def _seen_in_runs(
         whole = _every_value(proto, runtime, feeds, place)
     except Exception as error:  # a runtime's refusal, whatever its type
         notes.append(f"no whole run with all values: {_one_line(error)[:160]}")
-        return None, None
+        return None, None, 0
     assert values.file is not None
     with np.load(values.file, allow_pickle=False) as archive:
         names = [n for n in array_values(proto) if values.keys.get(n) in set(archive.files)]
@@ -365,7 +368,10 @@ def _seen_in_runs(
         alone = dict(zip(given, run({**feeds, **given}, asked), strict=True)) if asked else {}
     except Exception as error:  # a runtime's refusal, whatever its type
         notes.append(f"no run of the cut model: {_one_line(error)[:160]}")
-    return whole, alone
+    several = (whole, given, alone or {})
+    held = sum(array.nbytes for arrays in several for array in arrays.values())
+    lost = {n: a for n, a in (alone or {}).items() if a.dtype.kind == "f" and not np.isfinite(a).all()}
+    return whole, lost, held
 
 
 def _as_in_graph(value: Array, seen: Array | None, values: SourceValues) -> Array | None:

@@ -1,7 +1,7 @@
 """Models whose export is wrong at a node that is known, or at none: what `verify` says of the node.
 
-`torch.onnx.export` writes batch normalization in training mode as inference, silently (seen in torch 2.13): a real fault
-of a translation, in the middle of a network.  A model that changes while it is captured is wrong before any node is.
+`torch.onnx.export` writes batch normalization in training mode as inference, silently (seen in torch 2.13): a real
+fault of a translation, amid a network.  A model that changes while it is captured is wrong before any node is.
 """
 
 from __future__ import annotations
