@@ -42,6 +42,15 @@ def test_where_no_node_is_guilty_that_is_said(planted: Any) -> None:
     assert all("the program that the exporter captured is not the model: y differs" in finding.says for finding in said)
 
 
+def test_a_wrong_evaluation_is_blamed_on_its_node(planted: Any) -> None:
+    verdict = planted["guilty/indices_of_a_pool"]
+    assert verdict.blame == ("reference",)
+    blames = {blame.party: blame for blame in verdict.evidence.blames}
+    assert set(blames) == {"torch>reference", "torch:raw>reference", "torch:script>reference"}
+    assert {blame.op for blame in blames.values()} == {"MaxPool"}
+    assert all(len(blame.nodes) == 1 and "MaxPool" in blame.nodes[0] for blame in blames.values())
+
+
 @pytest.mark.parametrize("name", ["faults/nan_everywhere", "faults/transposed"])
 def test_every_blamed_export_is_localized_or_says_why_not(planted: Any, name: str) -> None:
     verdict = planted[name]

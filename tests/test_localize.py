@@ -217,7 +217,7 @@ def test_a_single_fault_is_found_and_nobody_else_is_accused(exported: Exported) 
         place.append((name, kind, sorted(guilty)))
     assert wrong == []
     assert len(exact) >= 10
-    assert len(exact) + len(through) >= 18
+    assert len(exact) + len(through) >= 15
     assert len(exact) > len(through)
 
 

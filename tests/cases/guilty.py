@@ -29,7 +29,14 @@ def network(torch: Any, *, changes: bool) -> Any:
     return Network()
 
 
+def indices(torch: Any) -> Any:
+    """The reference evaluator counts the places of largest elements in each plane by itself (seen in onnx 1.23)."""
+    pool = torch.nn.MaxPool2d(2, return_indices=True)
+    return lambda x: pool(torch.relu(x * 2))
+
+
 CASES = (
+    Case("indices_of_a_pool", inputs={"x": IMAGE}, builders={"torch": indices}),
     Case(
         "batch_norm_in_training",
         inputs={"x": IMAGE},
