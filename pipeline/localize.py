@@ -157,7 +157,8 @@ def exported(
             if not name:
                 continue
             given = sources[position]
-            made = _carried(answers, position, since, fixed, random)
+            alone_on = given is not None and not fixed
+            made = _carried(answers, position, since, fixed, None if alone_on else random)
             if node.op_type == "Constant" and made.value is not None:
                 made = _constant(made.value, 1.0, name in computed, random)
             if given is None or fixed:
@@ -168,7 +169,7 @@ def exported(
             first = _channels_first(node, given.ndim, inputs) if source.permuted else None
             turned, first = _turned(given, made.value, first) if source.permuted else (given, None)
             if turned is None:  # the graph has it in a form of its own: judged through the next one
-                values[name] = made
+                values[name] = made = _carried(answers, position, since, fixed, random)
                 held += made.bytes
                 mapped -= 1
                 continue
@@ -267,7 +268,7 @@ def _constant(array: Array, roundings: float, computed: bool, random: np.random.
 
 
 def _signs(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    return np.asarray(random.choice([-1.0, 1.0], shape))
+    return random.integers(0, 2, shape, dtype=np.int8) * 2.0 - 1.0
 
 
 def _answers(
@@ -301,7 +302,7 @@ def _carried(
     position: int,
     nodes: tuple[str, ...],
     fixed: bool,
-    random: np.random.Generator,
+    random: np.random.Generator | None,
 ) -> _Carried:
     if isinstance(answers, str):
         return _Carried(None, nodes=nodes, fixed=fixed, problem=answers)
@@ -315,7 +316,7 @@ def _carried(
         return _Carried(value, tuple(np.asarray(v.value) for v in sure[1:]) if varied else (), nodes, fixed)
     error = np.asarray(sure[0].error)
     rounds = bool(np.any(error)) and not fixed
-    if not rounds and len(sure) == 1:
+    if random is None or (not rounds and len(sure) == 1):  # no versions are needed of what is replaced at once
         return _Carried(value, (), nodes, fixed)
     several = sure[1:] if len(sure) > 1 else sure * TRIALS
     limit = np.where(np.isfinite(error), error, 0.0) + TINY if rounds else np.zeros(())
