@@ -192,7 +192,9 @@ def compare(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of drawn inputs.")] = 0,
     json: Json = None,
-    timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Limit of each call into an engine.")] = 120,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Limit of each call into an engine.")
+    ] = 120,
     memory: Annotated[
         float, typer.Option(min=0.1, max=1e6, metavar="GIB", help="Resident size at which a worker is killed.")
     ] = 8,

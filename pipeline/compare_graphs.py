@@ -10,6 +10,7 @@ that could not be run, an output without a counterpart, nothing compared: that i
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import tempfile
@@ -82,7 +83,9 @@ def _compare(
     a, b = borders
     inputs = match(a.inputs, b.inputs, "inputs", options.dims, strict=True)
     outputs = match(a.outputs, b.outputs, "outputs", options.dims, strict=False)
-    notes = [f"{kind} {said}" for kind, m in (("input", inputs), ("output", outputs)) for said in m.how.values() if said]
+    notes = [
+        f"{kind} {said}" for kind, m in (("input", inputs), ("output", outputs)) for said in m.how.values() if said
+    ]
     problems = _lacking(a, b, outputs)
     feeds = _feeds(a, b, inputs, options)
     guilty: list[GuiltyNode] = []
@@ -139,9 +142,7 @@ def _compare(
     )
 
 
-def match(
-    left: Sequence[Port], right: Sequence[Port], what: str, dims: Mapping[str, int], *, strict: bool
-) -> Match:
+def match(left: Sequence[Port], right: Sequence[Port], what: str, dims: Mapping[str, int], *, strict: bool) -> Match:
     """B's border by A's: by name, else by position among those of one type and shape.
 
     Raises :class:`UnusableInput` (``strict``) where one has no counterpart.
@@ -244,7 +245,9 @@ def _shape(port: Port, b: Border, inputs: Match, dims: Mapping[str, int]) -> tup
         other = next(p for p in b.inputs if p.name == name)
         if source == port.name and way == _PLAIN and other.shape is not None:
             theirs = [dims.get(d, d) if isinstance(d, str) else d for d in other.shape]
-            shape = [t if not isinstance(s, int) and isinstance(t, int) else s for s, t in zip(shape, theirs, strict=True)]
+            shape = [
+                t if not isinstance(s, int) and isinstance(t, int) else s for s, t in zip(shape, theirs, strict=True)
+            ]
     open_axes = [d for d in shape if not isinstance(d, int)]
     if open_axes:
         named = next((d for d in open_axes if d is not None), None)
@@ -277,7 +280,9 @@ def _given(file: Path, a: Border) -> dict[str, Array]:
         port = wanted[name]
         shape = port.shape if port.shape is not None else value.shape
         if value.dtype.name != port.dtype or len(shape) != value.ndim or not _fits(shape, value.shape):
-            raise UnusableInput(f"{who}: {safe(name)} is {value.dtype}{list(value.shape)}, expected {safe(_said(port))}")
+            raise UnusableInput(
+                f"{who}: {safe(name)} is {value.dtype}{list(value.shape)}, expected {safe(_said(port))}"
+            )
     return arrays
 
 
@@ -343,10 +348,8 @@ def _outputs(runs: Mapping[str, Replayed], outputs: Match, inputs_how: Mapping[s
             rows.append(ComparedOutput(source, name, matched, "missing", 0, problem="one side has no value"))
             continue
         a, b = (np.load(file, allow_pickle=False) for file in files if file is not None)
-        try:
+        with contextlib.suppress(ValueError):  # shapes that do not fit are the comparer's to report
             a = way.apply(a)
-        except ValueError:
-            pass  # shapes that do not fit are the comparer's to report
         seen = compare({name: a}, {name: b}, {})
         outcome = "rounding" if seen.outcome == "missing" and seen.compared else seen.outcome
         says = seen.problem

@@ -80,6 +80,7 @@ def compare_in_float64(
     from pipeline.graph.align import classes
     from pipeline.graph.float64 import to_float64
     from pipeline.graph.roundings import roundings
+    from pipeline.graph.walk import elements
     from pipeline.numerics.forced import compare_graphs
     from pipeline.numerics.node64 import take_apart
 
@@ -93,12 +94,18 @@ def compare_in_float64(
         first.setdefault(digest, name)
     of_right = classes(doubles[1], straight, "right")
     wide = {n: v.astype(np.float64) if v.dtype == np.float32 else v for n, v in _arrays(feeds).items()}
+    given = _arrays(feeds)
+    held = [{n: v.shape for n, v in given.items()}, {}]
+    held[1] = {n: way.apply(given[source]).shape for n, (source, way) in inputs.items() if source in given}
+    counted = [roundings(_sized(model, shapes)) for model, shapes in zip(models, held, strict=True)]
+    unknown = sum(elements(t) for model in models for t in model.graph.initializer)  # one for each number, if need be
     return compare_graphs(
-        *graphs,
+        graphs[0],
+        graphs[1],
         wide,
         inputs,
         outputs,
-        roundings=sum(roundings(model).count for model in models),
+        roundings=sum(unknown if found is None else found.count for found in counted),
         same_class={name: first[digest] for name, digest in of_right.items() if digest in first},
     )
 
@@ -189,6 +196,19 @@ def _inlined(file: Path) -> Any:
 
     model = _model(file)
     return onnx.inliner.inline_local_functions(model) if model.functions else model
+
+
+def _sized(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> Any:
+    """The model with the sizes that its inputs have in this run."""
+    import onnx
+
+    sized = onnx.ModelProto()
+    sized.CopyFrom(model)
+    for value in sized.graph.input:
+        if value.name in shapes:
+            kind = value.type.tensor_type.elem_type
+            value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, kind, list(shapes[value.name])))
+    return sized
 
 
 def _names(model: Any) -> dict[str, str]:

@@ -602,8 +602,8 @@ class GraphComparison:
     """Two graphs that should mean the same: whether they do, and every node at which they do not.
 
     ``compared`` counts elements of outputs judged in float64, ``aligned`` values of B found in A, ``unmapped`` those
-    found on one side only, ``worst`` the largest ratio of a healthy region to its bound, ``replayed`` the node runs that
-    were held against their own bounds and ``unbounded`` those without a rule.
+    found on one side only, ``worst`` the largest ratio of a healthy region to its bound, ``replayed`` the node runs
+    that were held against their own bounds and ``unbounded`` those without a rule.
     """
 
     left: Path

@@ -98,9 +98,7 @@ def classes(model: ModelProto, inputs: Mapping[str, str], side: str) -> dict[str
         opaque = any(True for _ in subgraphs(node))
         for slot, name in enumerate(node.output):
             if name:
-                found[name] = (
-                    _digest("opaque", side, name) if opaque else _class(node, version, operands, slot, turned)
-                )
+                found[name] = _digest("opaque", side, name) if opaque else _class(node, version, operands, slot, turned)
     return found
 
 

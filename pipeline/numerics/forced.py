@@ -12,8 +12,9 @@ rewriting computed in float32 (a folded weight); and Python scalars that either 
 responses to moving something by one rounding: the region's inputs and constants for the first, for the others the
 constants and float attributes that one side's region has and the other's has not.  The responses are measured, with
 random signs, on both sides; the first counts as often as roundings lie on the graphs' longest path, the others
-:data:`FOLDED` times for each node of the regions (gamma_6, the count of BatchNormalization, the longest formula that is
-folded).  A region whose constants are all found on the other side has only the first: 1e-13, not 1e-7.
+:data:`FOLDED` times for each node that one region has more than the other, because it was folded away (gamma_6, the
+count of BatchNormalization, the longest formula that is folded).  A region whose constants are all found on the other
+side has only the first: 1e-13, not 1e-7.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -34,7 +36,7 @@ FOLDED = 6
 JITTERS = 4
 _U32 = 2.0**-24
 _LIKE = 1e-5  # only chooses which hypothesis is looked at; the verdict is the bound's
-_DEPTH = 4
+_DEPTH = 8
 _CANDIDATES = 24
 
 
@@ -147,9 +149,7 @@ def compare_graphs(
     for _ in range(len(b.steps) + 1):
         _advance(state, start)
         bad = [name for name in outputs if name not in state.pairs and outputs[name][0] in have]
-        if not bad:
-            break
-        found = _resume(state, bad)
+        found = _resume(state, bad) if bad else _hidden(state)
         if found is None:
             break
         parts, start = found
@@ -203,8 +203,10 @@ def _advance(state: _State, start: int) -> None:
     """Evaluate B from a step on, aligning what it makes."""
     for step in state.b.steps[start:]:
         for name in step.makes:
-            for held in (state.env, state.own, state.pairs, state.ratios):
-                held.pop(name, None)  # type: ignore[attr-defined]
+            state.env.pop(name, None)
+            state.own.pop(name, None)
+            state.pairs.pop(name, None)
+            state.ratios.pop(name, None)
         state.errors.pop(step.name, None)
         made: Mapping[str, Array] = {}
         known = [state.same_class.get(name) for name in step.makes]
@@ -249,6 +251,8 @@ def _align(state: _State, name: str, same: str | None) -> None:
     else:
         candidates, how = _alike(state, name), "numbers"
     for left, orientation in candidates:
+        if designated is None and _moved_elsewhere(state, name, left, orientation):
+            break
         judged = judge(state, name, left, orientation)
         if judged.ratio <= 1:
             turned = orientation.apply(state.have[left])
@@ -256,6 +260,20 @@ def _align(state: _State, name: str, same: str | None) -> None:
             state.pairs[name] = Pair(left, name, orientation, how)
             state.ratios[name] = judged.ratio
             return
+
+
+def _moved_elsewhere(state: _State, name: str, left: str, orientation: Orientation) -> bool:
+    """Whether a step that only moves numbers puts them where its twin in A does not: perhaps it is wrong.
+
+    Every order of a value's axes is an alignment, so a wrong ``perm`` would pass and its consumer be blamed.
+    """
+    step = state.b.producer[name]
+    mine = _sorted(state.own[name])
+    if not any(n in state.env and not state.b.is_constant(n) and _sorted(state.env[n]) == mine for n in step.reads):
+        return False
+    twins = list(_twins(state, name))
+    due = orientation.apply(state.have[left])
+    return bool(twins) and not any(_exact(state.have[twin]) == _exact(due) for twin in twins)
 
 
 def _marks(value: Array) -> tuple[float, float]:
@@ -276,7 +294,7 @@ def _alike(state: _State, name: str, tolerance: float = 1e-3) -> Iterator[tuple[
     if not isinstance(value, np.ndarray) or not value.size:
         return
     mean, rms = _marks(value)
-    near = []
+    near: list[tuple[float, bool, int, str, Orientation]] = []
     for left, m, r in state.index.get(value.size, ()):
         if abs(m - mean) > tolerance * max(r, rms) or abs(r - rms) > tolerance * max(r, rms):
             continue
@@ -368,7 +386,7 @@ def _allowed(state: _State, name: str, left: str, orientation: Orientation) -> A
         for graph, start, values in ((state.a, start_a, state.have), (state.b, start_b, state.env))
     ]
     numbers = [{v for step in steps for v in _floats(step.node)} for steps in (steps_a, steps_b)]
-    folded = FOLDED * (len(steps_a) + len(steps_b))
+    folded = FOLDED * max(1, abs(len(steps_a) - len(steps_b)))
     total: Array = np.zeros(())
     unit = unit_roundoff(state.have[left].dtype)  # both sides are of one type here; float16 stays float16
     for side, (graph, steps, start, values, target) in enumerate(
@@ -392,8 +410,7 @@ def _print(state: _State, of_a: bool, name: str, values: Mapping[str, Array]) ->
     """Equal for constants that hold the same numbers in any order."""
     if (of_a, name) not in state.prints:
         value = values[name]
-        held = np.sort(value.reshape(-1)).tobytes() if isinstance(value, np.ndarray) else b""
-        state.prints[of_a, name] = hashlib.blake2b(held, digest_size=16).digest()
+        state.prints[of_a, name] = _sorted(value)
     return state.prints[of_a, name]
 
 
@@ -428,7 +445,10 @@ def _response(
                 held[name] = value * (1 + _U32 * random.choice((-1.0, 1.0), value.shape))
         try:
             for step in steps:
-                held |= graph.run(_nudged(step, numbers, random) if jitter and numbers else step, held)
+                if _narrows(step, values):  # a coarser grid would pass for a response
+                    held[step.makes[0]] = held[step.reads[0]]
+                else:
+                    held |= graph.run(_nudged(step, numbers, random) if jitter and numbers else step, held)
         except Exception:  # what cannot be evaluated when moved a little gives no room
             return np.zeros(())
         made = held.get(target)
@@ -441,6 +461,14 @@ def _response(
             distance = np.nan_to_num(np.abs(made - centre), nan=0.0, posinf=0.0)
         largest = np.maximum(largest, distance)
     return np.maximum(largest, largest.mean()) if largest.size else largest
+
+
+def _narrows(step: Step, values: Mapping[str, Array]) -> bool:
+    """Whether a step rounds to a type of fewer digits."""
+    if step.op != "Cast":
+        return False
+    before, after = (unit_roundoff(values[n].dtype) if n in values else 0.0 for n in (step.reads[0], step.makes[0]))
+    return after > before > 0
 
 
 def _nudged(step: Step, numbers: set[float], random: np.random.Generator) -> Step:
@@ -463,6 +491,9 @@ def _nudged(step: Step, numbers: set[float], random: np.random.Generator) -> Ste
 
 def _resume(state: _State, bad: Sequence[str]) -> tuple[list[Part], int] | None:
     """Where the graphs meet again after what parted them: the guilty parts, and the step to go on from."""
+    for name, left in _movers(state, bad):
+        if _confirmed(state, name, left, Orientation()):
+            return _blame(state, name, left, Orientation())
     open_values = _open(state, bad)
     for name in open_values:
         if name in state.outputs:
@@ -476,6 +507,47 @@ def _resume(state: _State, bad: Sequence[str]) -> tuple[list[Part], int] | None:
             return _blame(state, name, twin, _plainest(state, name, twin))
     remaining = [name for name in bad if name not in open_values]  # made by nothing: an input or a constant of B
     return _blame(state, remaining[0], *state.outputs[remaining[0]]) if remaining else None
+
+
+def _hidden(state: _State) -> tuple[list[Part], int] | None:
+    """A difference that these feeds let vanish again (a Relu holds it at zero): an operator that does not make what
+    its twin makes of the same values, while its consumers would take the twin's value for their own.
+    """
+    for step in state.b.steps:
+        for name in step.makes if step.index not in state.b.folded else ():
+            if name in state.pairs or name not in state.own or name in state.outputs:
+                continue
+            for twin in _twins(state, name):
+                if state.have[twin].shape == np.shape(state.own[name]) and _confirmed(state, name, twin, Orientation()):
+                    return _blame(state, name, twin, Orientation())
+    return None
+
+
+def _movers(state: _State, bad: Sequence[str]) -> list[tuple[str, str]]:
+    """Steps that put numbers elsewhere than their twins do, and their twins, behind values aligned in another order.
+
+    What a wrong ``perm`` disorders stays A's value in another order through every operator that does not care, up to
+    the one that does.
+    """
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    waiting = list(bad)
+    while waiting:
+        name = waiting.pop()
+        step = state.b.producer.get(name)
+        pair = state.pairs.get(name)
+        plain = pair is not None and (pair.how == "assumed" or pair.orientation == Orientation())
+        if name in seen or step is None or plain or state.b.is_constant(name):
+            continue
+        seen.add(name)
+        waiting += step.reads
+        if pair is None and name in state.own and name not in state.outputs:
+            mine = _sorted(state.own[name])
+            if any(n in state.env and _sorted(state.env[n]) == mine for n in step.reads):
+                twin = next(iter(_twins(state, name)), None)
+                if twin is not None:
+                    found[name] = twin
+    return sorted(found.items(), key=lambda item: state.b.producer[item[0]].index)
 
 
 def _open(state: _State, bad: Sequence[str]) -> list[str]:
@@ -539,7 +611,9 @@ def _hypotheses(state: _State, name: str) -> Iterator[tuple[str, Orientation]]:
             yield left, _plainest(state, name, left)
         taken = {pair.left for pair in state.pairs.values()}
         if value is None or value.dtype.kind != "f":
-            yield from ((s.makes[0], Orientation()) for s in state.a.steps if s.op == step.op and s.makes[0] not in taken)
+            yield from (
+                (s.makes[0], Orientation()) for s in state.a.steps if s.op == step.op and s.makes[0] not in taken
+            )
             return
         mean, rms = _marks(value)
         reads = [state.pairs[n] for n in step.reads if n in state.pairs]
@@ -571,7 +645,8 @@ def _confirmed(state: _State, name: str, left: str, orientation: Orientation) ->
         held = {name: orientation.apply(state.have[left])}
     except ValueError:
         return False
-    below = _below(state.a, left)
+    marks = _sorted(state.have[left])
+    below = {n for n in _below(state.a, left) if n not in state.have or _sorted(state.have[n]) != marks}
     layer = {name}
     for _ in range(_DEPTH):
         steps = {s.index: s for n in layer for s in state.b.consumers.get(n, ()) if s.index not in state.b.folded}
@@ -590,6 +665,13 @@ def _confirmed(state: _State, name: str, left: str, orientation: Orientation) ->
                 held[output] = value
                 layer.add(output)
     return False
+
+
+def _sorted(value: Any) -> bytes:
+    """Equal for values that hold the same numbers in any order and shape: what moving data leaves as it is."""
+    if not isinstance(value, np.ndarray):
+        return b""
+    return hashlib.blake2b(np.sort(value.reshape(-1)).tobytes(), digest_size=16).digest()
 
 
 def _below(graph: Graph, left: str) -> set[str]:
@@ -638,11 +720,11 @@ def _blame(state: _State, name: str, left: str, orientation: Orientation) -> tup
     judged = judge(state, name, left, orientation)
     if judged.ratio <= 1:  # apart from the designated value only in what it was compared to
         return [], first
-    last = steps[-1]
+    last = _inside(state, steps[-1])
     part = Part(
         last.name,
         last.op,
-        name,
+        name if last is steps[-1] else last.makes[0],
         left,
         judged.ratio,
         judged.max_abs,
@@ -655,13 +737,58 @@ def _blame(state: _State, name: str, left: str, orientation: Orientation) -> tup
     return [part], first
 
 
+def _inside(state: _State, step: Step) -> Step:
+    """The guilty step behind a guilty step: where an operand of it is computed of constants (a shape, a turned weight),
+    the first step there that makes of A's constants what is no constant of A's.
+    """
+    chain: dict[int, Step] = {}
+    waiting = [n for n in step.reads if state.b.is_constant(n)]
+    while waiting:
+        above = state.b.producer.get(waiting.pop())
+        if above is not None and above.index not in chain:
+            chain[above.index] = above
+            waiting += [n for n in above.reads if state.b.is_constant(n)]
+    if not chain:
+        return step
+    known = {_exact(state.have[n]) for n in (*state.a.constants, *_folded_values(state.a)) if n in state.have}
+    due: dict[tuple[str, ...], set[bytes]] = {}
+    for other in state.a.steps:
+        if other.index in state.a.folded and all(n in state.have for n in (*other.reads, *other.makes)):
+            key = (other.op, *(_exact(state.have[n]).hex() for n in other.reads))
+            due.setdefault(key, set()).update(_exact(state.have[n]) for n in other.makes)
+    for index in sorted(chain):
+        above = chain[index]
+        fed = all(
+            _exact(state.env[n]) in known if state.b.is_constant(n) else n in state.pairs
+            for n in above.reads
+            if n in state.env
+        )
+        if not fed or above.op == "Constant" or not all(n in state.env for n in (*above.reads, *above.makes)):
+            continue
+        made = {_exact(state.env[n]) for n in above.makes}
+        if not made <= due.get((above.op, *(_exact(state.env[n]).hex() for n in above.reads)), known):
+            return above
+    return step
+
+
+def _folded_values(graph: Graph) -> Iterator[str]:
+    for step in graph.steps:
+        if step.index in graph.folded:
+            yield from step.makes
+
+
+def _exact(value: Any) -> bytes:
+    if not isinstance(value, np.ndarray):
+        return b""
+    about = f"{value.dtype}{value.shape}".encode()
+    return hashlib.blake2b(about + np.ascontiguousarray(value).tobytes(), digest_size=16).digest()
+
+
 def _error_in(state: _State, steps: Sequence[Step]) -> str | None:
     return next((state.errors[s.name] for s in steps if s.name in state.errors), None)
 
 
-def _one_by_one(
-    state: _State, steps: Sequence[Step], name: str, left: str, orientation: Orientation
-) -> list[Part]:
+def _one_by_one(state: _State, steps: Sequence[Step], name: str, left: str, orientation: Orientation) -> list[Part]:
     """Judge each step of a region on the values of its twin; nothing where one has no twin."""
     before = dict(state.forced), dict(state.pairs), dict(state.env), dict(state.own)
     parts = []
@@ -688,15 +815,16 @@ def _one_by_one(
             state.pairs[output] = Pair(twin, output, way, "assumed")
             if judged.ratio > 1:
                 against = (state.a.producer[twin].name,) if twin in state.a.producer else ()
+                guilty = _inside(state, step)
                 parts.append(
                     Part(
-                        step.name,
-                        step.op,
-                        output,
+                        guilty.name,
+                        guilty.op,
+                        output if guilty is step else guilty.makes[0],
                         twin,
                         judged.ratio,
                         judged.max_abs,
-                        (step.name,),
+                        (guilty.name,),
                         against,
                         judged.index,
                         judged.values,

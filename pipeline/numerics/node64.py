@@ -71,9 +71,7 @@ def take_apart(model: onnx.ModelProto, names: Mapping[str, str]) -> Graph:
         constants[tensor.name] = held
     inputs = tuple(i.name for i in graph.input if i.name not in constants)
     steps = tuple(
-        Step(
-            index, node, names.get(_first(node)) or node_name(node, index), operator(node), _reads(node), _makes(node)
-        )
+        Step(index, node, names.get(_first(node)) or node_name(node, index), operator(node), _reads(node), _makes(node))
         for index, node in enumerate(_sorted(graph, {*constants, *inputs}))
     )
     folded = _folded(steps, inputs)
@@ -162,7 +160,8 @@ def _runner(model: onnx.ModelProto) -> Callable[[Step, Mapping[str, Array]], dic
             kept[key] = ReferenceEvaluator(alone, new_ops=further_operators())
         with np.errstate(all="ignore"):
             made = kept[key].run(None, {name: values[name] for name in dict.fromkeys(step.reads)})
-        return {name: value if isinstance(value, list) else np.asarray(value) for name, value in zip(step.makes, made, strict=True)}
+        found: dict[str, Any] = dict(zip(step.makes, made, strict=True))  # a sequence stays the list that it is
+        return {name: value if isinstance(value, list) else np.asarray(value) for name, value in found.items()}
 
     return run
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pipeline.data import ComparedOutput, GraphComparison, GuiltyNode
-from pipeline.report.as_json import _number, to_text
+from pipeline.report.as_json import number, to_text
 from pipeline.report.files import write_text
 from pipeline.report.terminal import _block, _wrapped, emit
 from pipeline.report.text import clip, prose, safe
@@ -44,7 +44,9 @@ def _guilty(node: GuiltyNode, width: int) -> list[Text]:
     if node.problem:
         says.append(prose(node.problem))
     if node.nodes:
-        says.append(f"not narrowed further than {', '.join(safe(n, 40) for n in node.nodes[:_SHOWN])}{_more(node.nodes)}")
+        says.append(
+            f"not narrowed further than {', '.join(safe(n, 40) for n in node.nodes[:_SHOWN])}{_more(node.nodes)}"
+        )
     if node.against:
         says.append(f"in its place A has {', '.join(safe(n, 40) for n in node.against[:_SHOWN])}{_more(node.against)}")
     return made + [line for sentence in says for line in _wrapped(f"  {sentence}", width, hang=4)]
@@ -73,8 +75,8 @@ def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
     made = [head]
     for label, file in (("A", found.left), ("B", found.right)):
         made += _block(label, [Text(clip(safe(file, 400), room))])
-    for number, node in enumerate(found.guilty):
-        made += _block("guilty" if not number else "and", _guilty(node, room), "bold red")
+    for place, node in enumerate(found.guilty):
+        made += _block("guilty" if not place else "and", _guilty(node, room), "bold red")
     made += _block("problem", [line for p in found.problems for line in _wrapped(prose(p), room, hang=2)], "bold red")
     made += _block("outputs", [line for o in found.outputs for line in _wrapped(_output(o), room, hang=2)])
     nodes = f"{count(found.replayed, 'node run')} within their own bounds or named above"
@@ -116,11 +118,11 @@ def comparison_json(found: GraphComparison) -> Mapping[str, Any]:
                 "node": node.node,
                 "op": node.op,
                 "output": node.output,
-                "ratio": _number(node.ratio),
+                "ratio": number(node.ratio),
                 "party": node.party,
-                "max_abs": _number(node.max_abs),
+                "max_abs": number(node.max_abs),
                 "index": None if node.index is None else list(node.index),
-                "values": None if node.values is None else [_number(v) for v in node.values],
+                "values": None if node.values is None else [number(v) for v in node.values],
                 "counterpart": node.counterpart,
                 "nodes": list(node.nodes),
                 "against": list(node.against),
@@ -137,12 +139,12 @@ def comparison_json(found: GraphComparison) -> Mapping[str, Any]:
                 "matched": o.matched,
                 "outcome": o.outcome,
                 "compared": o.compared,
-                "max_abs": _number(o.max_abs),
+                "max_abs": number(o.max_abs),
                 "problem": o.problem,
             }
             for o in found.outputs
         ],
-        "worst": _number(found.worst),
+        "worst": number(found.worst),
         "nodes": {"judged": found.replayed, "unbounded": found.unbounded},
         "problems": list(found.problems),
         "notes": list(found.notes),
