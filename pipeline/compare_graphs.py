@@ -99,8 +99,8 @@ def _compare(
         else:
             compared += forced.compared
             worst = max(worst, forced.worst)
-            notes += [f"{name}: not judged in float64: {text}" for text in forced.unjudged]
-            if not forced.compared and forced.unjudged:
+            problems += [f"{name}: not judged in float64: {text}" for text in forced.unjudged]
+            if not forced.compared:
                 problems.append(f"{name}: nothing was compared in float64")
             if meant is None or (forced.guilty and not meant.guilty):
                 meant = forced

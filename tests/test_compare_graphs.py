@@ -116,7 +116,9 @@ def test_a_folded_batch_normalization_leaves_aligned_values_on_both_sides(judged
     factor = (weights["scale"] / np.sqrt(weights["var"] + np.float32(0.001))).astype(np.float32)
     weights["w1"] = weights["w1"].astype(np.float32) * factor[:, None, None, None]
     weights["b1"] = (weights["b1"] - weights["mean"]) * factor + weights["shift"]
-    folded = model(NODES.replace("c = Conv", "n = Conv").replace("[norm]", "#").split("#")[0] + after("[turn]"), weights)
+    folded = model(
+        NODES.replace("c = Conv", "n = Conv").replace("[norm]", "#").split("#")[0] + after("[turn]"), weights
+    )
     for a, b in ((model(), folded), (folded, model())):
         found = judged(a, b)
         healthy(found)
@@ -124,7 +126,7 @@ def test_a_folded_batch_normalization_leaves_aligned_values_on_both_sides(judged
 
 
 def after(mark: str) -> str:
-    return mark + NODES.split(mark)[1]
+    return mark + NODES.partition(mark)[2]
 
 
 def test_a_decomposed_layer_normalization_is_one_region(judged: Judge) -> None:
@@ -198,7 +200,12 @@ def test_a_weight_that_is_one_percent_off_is_found_at_its_reader(
     assert [part.node for part in found.guilty] == [node]
 
 
-PAIRS = [(i, j) for i in range(len(EDITS)) for j in range(i + 1, len(EDITS)) if (i + j) % 3 == 0]
+PAIRS = [
+    (i, j)
+    for i in range(len(EDITS))
+    for j in range(i + 1, len(EDITS))
+    if (i + j) % 3 == 0 and EDITS[i][2] not in EDITS[j][2] and EDITS[j][2] not in EDITS[i][2]
+]
 
 
 @pytest.mark.parametrize(("first", "second"), PAIRS, ids=[f"{EDITS[i][0]} and {EDITS[j][0]}" for i, j in PAIRS])
@@ -206,8 +213,7 @@ def test_two_edits_are_both_named(judged: Judge, first: int, second: int) -> Non
     chosen = [EDITS[first], EDITS[second]]
     nodes = NODES
     for _, _, before, then in chosen:
-        if before not in nodes:
-            pytest.skip("the two edits are of one place")
+        assert before in nodes
         nodes = nodes.replace(before, then)
     found = judged(model(), model(nodes))
     assert {part.node for part in found.guilty} == {edit[1] for edit in chosen}
@@ -395,6 +401,6 @@ def test_classes_see_through_names_identities_and_transposes() -> None:
 
 def test_orientations_begin_with_the_plainest() -> None:
     assert next(orientations((2, 3), (2, 3))) == Orientation()
-    assert list(orientations((1, 3, 7), (7, 1, 3)))[0] == Orientation(perm=(2, 0, 1))
+    assert next(orientations((1, 3, 7), (7, 1, 3))) == Orientation(perm=(2, 0, 1))
     assert list(orientations((2, 3), (6,))) == [Orientation(shape=(6,))]
     assert not list(orientations((2, 3), (2, 4)))

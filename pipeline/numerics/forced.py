@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from pipeline.data import Array
+from pipeline.data import Array, Unsupported
 from pipeline.graph.align import Alignment, How, Orientation, Pair, orientations
 from pipeline.numerics.bounds import unit_roundoff
 from pipeline.numerics.node64 import Graph, Step
@@ -36,6 +36,7 @@ FOLDED = 6
 JITTERS = 4
 _U32 = 2.0**-24
 _LIKE = 1e-5  # only chooses which hypothesis is looked at; the verdict is the bound's
+_NEAR = 0.05  # the same
 _DEPTH = 8
 _CANDIDATES = 24
 
@@ -101,6 +102,8 @@ class _State:
     ratios: dict[str, float] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     prints: dict[tuple[bool, str], bytes] = field(default_factory=dict)
+    unsupported: dict[str, str] = field(default_factory=dict)
+    unjudged: dict[str, str] = field(default_factory=dict)
 
 
 def evaluate(graph: Graph, feeds: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, str]]:
@@ -157,7 +160,8 @@ def compare_graphs(
     unjudged = [
         f"{name}: A's value could not be had in float64" for name, (left, _) in outputs.items() if left not in have
     ]
-    unjudged += [f"{name}: {why}" for name, why in errors.items()]
+    unjudged += [f"{name} of A: {why}" for name, why in errors.items()]
+    unjudged += [f"{name} of B: {why}" for name, why in state.unjudged.items()]
     judged = [name for name, (left, _) in outputs.items() if left in have and name in state.own]
     taken = {pair.left for pair in state.pairs.values()}
     values_b = [n for s in b.steps for n in s.makes if not b.is_constant(n)]
@@ -216,6 +220,8 @@ def _advance(state: _State, start: int) -> None:
         elif all(name in state.env for name in step.reads):
             try:
                 made = state.b.run(step, state.env)
+            except Unsupported as error:
+                state.unsupported[step.name] = str(error)
             except Exception as error:  # as in evaluate
                 state.errors[step.name] = _one_line(error)
         for name in step.makes:
@@ -498,8 +504,17 @@ def _resume(state: _State, bad: Sequence[str]) -> tuple[list[Part], int] | None:
     for name in open_values:
         if name in state.outputs:
             return _blame(state, name, *state.outputs[name])
-        for left, orientation in _hypotheses(state, name):
+        proposed = list(_hypotheses(state, name))
+        near = [proposal for proposal in proposed if _is_near(state, name, *proposal)]
+        twins = [(twin, Orientation()) for twin in _twins(state, name)]
+        for left, orientation in near:
             if _confirmed(state, name, left, orientation):
+                return _blame(state, name, left, orientation)
+        for proposal in near:
+            if proposal in twins:  # its consumer is at fault too
+                return _blame(state, name, *proposal)
+        for left, orientation in proposed:
+            if (left, orientation) not in near and _confirmed(state, name, left, orientation):
                 return _blame(state, name, left, orientation)
     for name in open_values:
         twin = next(iter(_twins(state, name)), None)
@@ -521,6 +536,14 @@ def _hidden(state: _State) -> tuple[list[Part], int] | None:
                 if state.have[twin].shape == np.shape(state.own[name]) and _confirmed(state, name, twin, Orientation()):
                     return _blame(state, name, twin, Orientation())
     return None
+
+
+def _is_near(state: _State, name: str, left: str, orientation: Orientation) -> bool:
+    value = state.own.get(name)
+    try:
+        return value is not None and _away(orientation.apply(state.have[left]), value) < _NEAR
+    except ValueError:  # shapes that do not fit
+        return False
 
 
 def _movers(state: _State, bad: Sequence[str]) -> list[tuple[str, str]]:
@@ -716,9 +739,16 @@ def _blame(state: _State, name: str, left: str, orientation: Orientation) -> tup
         parts = _one_by_one(state, steps, name, left, orientation)
         if parts:
             return parts, first
+    near = _first_near(state, steps)
+    if near is not None:
+        return near, first
     state.forced[name] = (left, orientation)
     judged = judge(state, name, left, orientation)
     if judged.ratio <= 1:  # apart from the designated value only in what it was compared to
+        return [], first
+    unknown = next((state.unsupported[s.name] for s in steps if s.name in state.unsupported), None)
+    if unknown is not None and judged.max_abs is None:
+        state.unjudged[name] = unknown
         return [], first
     last = _inside(state, steps[-1])
     part = Part(
@@ -735,6 +765,37 @@ def _blame(state: _State, name: str, left: str, orientation: Orientation) -> tup
         judged.problem or _error_in(state, steps),
     )
     return [part], first
+
+
+def _first_near(state: _State, steps: Sequence[Step]) -> list[Part] | None:
+    """The first step of a region, but the last, that makes nearly, and not quite, what its twin makes."""
+    for step in steps[:-1]:
+        for output in step.makes:
+            for twin in _twins(state, output):
+                value, due = state.own.get(output), state.have[twin]
+                if value is None or value.shape != due.shape or not 0 < _away(due, value) < _NEAR:
+                    continue
+                judged = judge(state, output, twin, Orientation())
+                if judged.ratio > 1:
+                    state.forced[output] = (twin, Orientation())
+                    guilty = _inside(state, step)
+                    made = output if guilty is step else guilty.makes[0]
+                    against = (state.a.producer[twin].name,)
+                    where = judged.index, judged.values, judged.problem
+                    return [
+                        Part(
+                            guilty.name,
+                            guilty.op,
+                            made,
+                            twin,
+                            judged.ratio,
+                            judged.max_abs,
+                            (guilty.name,),
+                            against,
+                            *where,
+                        )
+                    ]
+    return None
 
 
 def _inside(state: _State, step: Step) -> Step:

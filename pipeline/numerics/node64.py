@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from pipeline.data import Array
+from pipeline.data import Array, Unsupported
 from pipeline.graph.walk import array, node_name, operator, subgraphs, text
 
 _SHAPES = frozenset({"Shape", "Size"})
@@ -157,11 +157,19 @@ def _runner(model: onnx.ModelProto) -> Callable[[Step, Mapping[str, Array]], dic
             ]
             graph = onnx.helper.make_graph([step.node], "node", *borders)
             alone = onnx.helper.make_model(graph, opset_imports=imports)
-            kept[key] = ReferenceEvaluator(alone, new_ops=further_operators())
-        with np.errstate(all="ignore"):
-            made = kept[key].run(None, {name: values[name] for name in dict.fromkeys(step.reads)})
-        found: dict[str, Any] = dict(zip(step.makes, made, strict=True))  # a sequence stays the list that it is
-        return {name: value if isinstance(value, list) else np.asarray(value) for name, value in found.items()}
+            try:
+                kept[key] = ReferenceEvaluator(alone, new_ops=further_operators())
+            except Exception as error:  # the evaluator raises a plain error of its own for every reason
+                raise Unsupported(f"no float64 evaluation of {step.op}", op=step.op, node=step.name) from error
+        try:
+            with np.errstate(all="ignore"):
+                made = kept[key].run(None, {name: values[name] for name in dict.fromkeys(step.reads)})
+        except NotImplementedError as error:
+            raise Unsupported(f"no float64 evaluation of {step.op}: {error}", op=step.op, node=step.name) from error
+        return {
+            name: value if isinstance(value, list) else np.asarray(value)  # type: ignore[misc]  # a sequence stays one
+            for name, value in zip(step.makes, made, strict=True)
+        }
 
     return run
 
@@ -220,8 +228,8 @@ def further_operators() -> list[Any]:
         transBatchA: int | None = None,
         transBatchB: int | None = None,
     ) -> tuple[Array]:
-        if transBatchA or transBatchB:
-            raise NotImplementedError("FusedMatMul with a transposed batch")
+        a = np.moveaxis(a, 0, -2) if transBatchA else a
+        b = np.moveaxis(b, 0, -2) if transBatchB else b
         a = np.swapaxes(a, -1, -2) if transA else a
         b = np.swapaxes(b, -1, -2) if transB else b
         return (np.asarray((1.0 if alpha is None else alpha) * np.matmul(a, b)),)
