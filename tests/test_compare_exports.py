@@ -157,3 +157,32 @@ def test_an_edit_is_named_against_the_other_export(
     node = edited(files(name), tmp_path / "edited.onnx", op, edit)
     found = compare_files(files(other), tmp_path / "edited.onnx")
     assert [guilty.node for guilty in found.guilty if guilty.party == "B"] == [node]
+
+
+@pytest.mark.slow
+def test_two_layouts_and_two_opsets_of_one_keras_model_mean_the_same(tmp_path: Path) -> None:
+    tf = pytest.importorskip("tensorflow")
+    tf2onnx = pytest.importorskip("tf2onnx")
+    tf.random.set_seed(0)
+    layers = tf.keras.layers
+    x = tf.keras.Input((12, 8, 3), batch_size=2)
+    y = layers.Conv2D(6, 3, padding="same", strides=2)(x)
+    y = layers.BatchNormalization(moving_mean_initializer="random_normal")(y)
+    y = layers.DepthwiseConv2D(3, padding="same")(layers.ReLU()(y))
+    y = layers.Dense(5, activation="softmax")(layers.GlobalAveragePooling2D()(y))
+    model = tf.keras.Model(x, y)
+    signature = [tf.TensorSpec((2, 12, 8, 3), tf.float32, name="x")]
+    function = tf.function(model, input_signature=signature)
+    files = tmp_path / "nhwc.onnx", tmp_path / "nchw.onnx"
+    for file, opset, border in ((files[0], 18, []), (files[1], 17, ["x"])):
+        proto, _ = tf2onnx.convert.from_function(
+            function, input_signature=signature, opset=opset, inputs_as_nchw=border
+        )
+        onnx.save(proto, file)
+    for a, b in (files, files[::-1]):
+        found = compare_files(a, b)
+        assert (found.outcome, found.guilty) == ("same", ())
+        assert any("axes (0, " in note for note in found.notes)
+    node = edited(files[1], tmp_path / "edited.onnx", "Conv", weight)
+    found = compare_files(files[0], tmp_path / "edited.onnx")
+    assert [guilty.node for guilty in found.guilty if guilty.party == "B"] == [node]

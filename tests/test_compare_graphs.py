@@ -141,7 +141,7 @@ def test_a_decomposed_layer_normalization_is_one_region(judged: Judge) -> None:
     [gain] zg = Mul(z, g)
     [move] l = Add(zg, h)
     """
-    nodes = NODES.split("[layer]")[0] + parts + after("[tanh]")
+    nodes = NODES.split("[layer]", maxsplit=1)[0] + parts + after("[tanh]")
     decomposed = model(nodes, {**WEIGHTS, "eps": np.array(0.01)})
     decomposed.graph.initializer.append(numpy_helper.from_array(np.array([-1]), "axis"))
     healthy(judged(model(), decomposed))
