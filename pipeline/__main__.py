@@ -178,6 +178,43 @@ def inspect(
         render_inspect(facts, _console())
 
 
+@app.command()
+@_reported
+def compare(
+    left: Annotated[Path, typer.Argument(metavar="A.onnx", help="The graph to judge by.")],
+    right: Annotated[Path, typer.Argument(metavar="B.onnx", help="The graph that should mean the same.")],
+    inputs: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.npz", help="Arrays by A's input names, in place of drawn ones.", show_default=False),
+    ] = None,
+    dim: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=N", help="The size of a named axis.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of drawn inputs.")] = 0,
+    json: Json = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Limit of each call into an engine.")
+    ] = 120,
+    memory: Annotated[
+        float, typer.Option(min=0.1, max=1e6, metavar="GIB", help="Resident size at which a worker is killed.")
+    ] = 8,
+) -> None:
+    """Say whether two graphs mean the same, and at which nodes they do not."""
+    from pipeline.compare_graphs import Options, compare_files, dims_of
+    from pipeline.report.comparison import render_comparison, write_comparison
+    from pipeline.report.files import check_writable
+
+    if json:
+        check_writable(json)
+    chosen = Options(inputs, dims_of(dim or ()), seed, timeout, int(memory * 2**30))
+    found = compare_files(left, right, chosen)
+    if json:
+        write_comparison(found, json)
+    if json != "-":
+        render_comparison(found, _console())
+    raise typer.Exit(found.exit_status)
+
+
 @app.command(name="list")
 @_reported
 def list_cases(

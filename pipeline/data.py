@@ -643,3 +643,72 @@ def to_json(record: Any) -> Any:
     if isinstance(record, Path):
         return str(record)
     return record
+
+
+@dataclass(frozen=True)
+class GuiltyNode:
+    """A node of one graph that does not make what the other graph makes of the same values.
+
+    ``party`` is ``B`` where the two graphs part in float64 (which of them is right, two graphs alone cannot say), and
+    ``A>ort.off`` or ``B>ort.off`` where a runtime's kernel does not make what its own node means.  ``nodes`` are all
+    nodes of the region where it could not be narrowed to one, ``against`` those that the other graph has in its place.
+    """
+
+    node: str
+    op: str
+    output: str
+    ratio: float
+    party: str
+    max_abs: float | None = None
+    index: tuple[int, ...] | None = None
+    values: tuple[float, float] | None = None
+    counterpart: str | None = None
+    nodes: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class ComparedOutput:
+    """An output of A and the one of B that stands for it; ``max_abs`` is between the runs in the graphs' own types."""
+
+    left: str
+    right: str
+    matched: str
+    outcome: Outcome
+    compared: int
+    max_abs: float | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class GraphComparison:
+    """Two graphs that should mean the same: whether they do, and every node at which they do not.
+
+    ``compared`` counts elements of outputs judged in float64, ``aligned`` values of B found in A, ``unmapped`` those
+    found on one side only, ``worst`` the largest ratio of a healthy region to its bound, ``replayed`` the node runs
+    that were held against their own bounds and ``unbounded`` those without a rule.
+    """
+
+    left: Path
+    right: Path
+    outcome: Literal["same", "differs", "uncompared"]
+    compared: int
+    guilty: tuple[GuiltyNode, ...]
+    unmapped: Mapping[str, tuple[str, ...]]
+    aligned: int
+    outputs: tuple[ComparedOutput, ...]
+    feeds: tuple[str, ...]
+    inputs: tuple[str, ...]
+    worst: float
+    replayed: int
+    unbounded: int
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    versions: Mapping[str, str | None]
+    seed: int
+    seconds: float = 0.0
+
+    @property
+    def exit_status(self) -> int:
+        return 0 if self.outcome == "same" else 1

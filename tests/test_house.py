@@ -89,6 +89,13 @@ RULES = (
     Rule(
         "pipeline/tasks.py", ("numpy", *ONNX), ANYTHING, ("report", "triangulate"), "computes evidence, judges nothing"
     ),
+    Rule(
+        "pipeline/compare_tasks.py",
+        ("numpy", *ONNX),
+        ANYTHING,
+        ("report", "triangulate"),
+        "reads, runs and judges in a worker, reports nothing",
+    ),
     Rule("pipeline/triangulate.py", ("numpy", "packaging"), ANYTHING, (*ENGINES, "report"), "judges what others ran"),
     Rule(
         "pipeline/*",

@@ -1,0 +1,167 @@
+"""Which value of one graph is which value of another: by dataflow, never by name or position.
+
+Design note.  Two means, both without running a model.  :func:`classes` hashes forward from inputs and constants: two
+values of one class are the same function of the same inputs, whatever they are called and wherever they stand.
+Constants count by their values, attributes with their defaults filled in, operands of commutative operators in any
+order; Identity is transparent, and Transposes compose, so that two which cancel leave no trace.  Where rewriting
+changed the structure (a folded BatchNormalization, a fused Gelu), arrays that somebody else computed decide:
+:func:`orientations` lists the ways in which one array may be another with its axes moved or its shape written
+differently.  What the two means find is an :class:`Alignment`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import AttributeProto, ModelProto, NodeProto
+
+from pipeline.graph.walk import array, in_onnx, opset, subgraphs, text
+
+Array = NDArray[Any]
+How = Literal["border", "structure", "numbers", "assumed"]
+
+COMMUTATIVE = frozenset({"Add", "Mul", "And", "Or", "Xor", "Equal", "Max", "Min", "Sum", "Mean"})
+_MOST_AXES = 5
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How a value of A becomes one of B: axes moved by ``perm``, then written in ``shape`` (``None``: as it is)."""
+
+    perm: tuple[int, ...] | None = None
+    shape: tuple[int, ...] | None = None
+
+    def apply(self, value: Array) -> Array:
+        turned = value if self.perm is None else np.transpose(value, self.perm)
+        return turned if self.shape is None else turned.reshape(self.shape)
+
+    @property
+    def says(self) -> str:
+        if self.perm is not None:
+            return f"axes {self.perm}"
+        return "" if self.shape is None else f"reshaped to {self.shape}"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A value of A and the value of B that it is; ``how`` it was found, ``assumed`` where a fault lies between them."""
+
+    left: str
+    right: str
+    orientation: Orientation
+    how: How
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """The pairs, in B's order, and the values of either side that have no counterpart."""
+
+    pairs: tuple[Pair, ...]
+    only_left: tuple[str, ...]
+    only_right: tuple[str, ...]
+
+
+def orientations(have: tuple[int, ...], want: tuple[int, ...]) -> Iterator[Orientation]:
+    """The ways in which an array of shape ``have`` may be one of shape ``want``, the plainest first."""
+    if have == want:
+        yield Orientation()
+    rank = len(have)
+    if rank == len(want) and 2 <= rank <= _MOST_AXES and sorted(have) == sorted(want):
+        for perm in itertools.permutations(range(rank)):
+            if perm != tuple(range(rank)) and tuple(have[axis] for axis in perm) == want:
+                yield Orientation(perm=perm)
+    if have != want and int(np.prod(have)) == int(np.prod(want)):
+        yield Orientation(shape=want)
+
+
+def classes(model: ModelProto, inputs: Mapping[str, str], side: str) -> dict[str, bytes]:
+    """The class of every value of the main graph.
+
+    ``inputs`` gives the graph's inputs the names that they share with the other graph; ``side`` keeps apart what has no
+    class (an operator with a subgraph, which reads more than its operands).  The version of an operator is part of its
+    class: what two versions have in common is for numbers to say.
+    """
+    version = opset(model)
+    found: dict[str, bytes] = {name: _digest("input", shared) for name, shared in inputs.items()}
+    for tensor in model.graph.initializer:
+        found[tensor.name] = _constant(tensor)
+    turned: dict[bytes, tuple[tuple[int, ...], bytes]] = {}
+    for node in model.graph.node:
+        operands = [found.get(name, _digest("unknown", side, name)) if name else b"" for name in node.input]
+        opaque = any(True for _ in subgraphs(node))
+        for slot, name in enumerate(node.output):
+            if name:
+                found[name] = _digest("opaque", side, name) if opaque else _class(node, version, operands, slot, turned)
+    return found
+
+
+def _class(
+    node: NodeProto,
+    version: int | None,
+    operands: Sequence[bytes],
+    slot: int,
+    turned: dict[bytes, tuple[tuple[int, ...], bytes]],
+) -> bytes:
+    op = text(node.op_type)
+    if in_onnx(node):
+        if op == "Identity":
+            return operands[0]
+        if op == "Constant" and len(node.attribute) == 1 and node.attribute[0].type == AttributeProto.TENSOR:
+            return _constant(node.attribute[0].t)
+        perm = next((tuple(a.ints) for a in node.attribute if a.name == "perm"), None) if op == "Transpose" else None
+        if perm is not None:
+            first, base = turned.get(operands[0], (tuple(range(len(perm))), operands[0]))
+            if len(first) == len(perm) and sorted(perm) == sorted(first):
+                perm = tuple(first[axis] for axis in perm)
+                if perm == tuple(range(len(perm))):
+                    return base
+                made = _digest("Transpose", repr(perm), base)
+                turned[made] = (perm, base)
+                return made
+        if op in COMMUTATIVE:
+            operands = sorted(operands)
+    return _digest(text(node.domain), op, str(slot), *canonical(node, version), *operands)
+
+
+def canonical(node: NodeProto, version: int | None) -> list[bytes]:
+    """A node's attributes in one order, defaults written out, and the version of its operator."""
+    said = {text(a.name): a for a in node.attribute}
+    op = text(node.op_type)
+    since = 0
+    if version is not None and in_onnx(node) and onnx.defs.has(op, version, ""):
+        schema = onnx.defs.get_schema(op, version, "")
+        since = schema.since_version
+        for name, declared in schema.attributes.items():
+            if name not in said and declared.default_value.type != AttributeProto.UNDEFINED:
+                said[name] = declared.default_value
+    parts = [str(since).encode()]
+    for name in sorted(said):
+        attribute = AttributeProto()
+        attribute.CopyFrom(said[name])
+        attribute.name = name
+        attribute.ClearField("doc_string")
+        parts.append(attribute.SerializeToString(deterministic=True))
+    return parts
+
+
+def _constant(tensor: onnx.TensorProto) -> bytes:
+    held = array(tensor)
+    if held is None:
+        return _digest("outside", tensor.name, *(f"{e.key}={e.value}" for e in tensor.external_data))
+    return _digest("constant", str(held.dtype), repr(held.shape), np.ascontiguousarray(held).tobytes())
+
+
+def _digest(*parts: str | bytes) -> bytes:
+    made = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        held = part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
+        made.update(len(held).to_bytes(8, "little"))
+        made.update(held)
+    return made.digest()

@@ -1,0 +1,297 @@
+"""A graph evaluated node by node in float64, so that any value may be replaced on the way.
+
+Design note.  A node is evaluated by ONNX's reference evaluator, one evaluator per node, built once and kept.  Three
+things are added to it: ``Erf`` and ``Gelu`` in double precision, and the contributed operators that ONNX Runtime's
+optimizer writes (``com.microsoft``: FusedConv, Gelu, SkipLayerNormalization and their kin), each by its definition in
+ONNX Runtime's ContribOperators.md.  A value that no data reaches (constants, what is computed of them, shapes) is
+evaluated once and is a *constant* to everybody else: folding and shape arithmetic do not count as structure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+
+from pipeline.data import Array, Unsupported
+from pipeline.graph.walk import array, node_name, operator, subgraphs, text
+
+_SHAPES = frozenset({"Shape", "Size"})
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One node in the order of evaluation: ``reads`` names what it consumes, captured outer values included."""
+
+    index: int
+    node: onnx.NodeProto
+    name: str
+    op: str
+    reads: tuple[str, ...]
+    makes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A float64 graph taken apart: its steps in topological order, its constants, its border.
+
+    ``folded`` says which steps no data reaches; ``names`` gives each value's node as the file names it.
+    """
+
+    steps: tuple[Step, ...]
+    constants: Mapping[str, Array]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    run: Callable[[Step, Mapping[str, Array]], dict[str, Array]]
+    folded: frozenset[int]
+    producer: Mapping[str, Step] = field(default_factory=dict)
+    consumers: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
+
+    def is_constant(self, name: str) -> bool:
+        """Whether no data reaches a value."""
+        return name in self.constants or (name in self.producer and self.producer[name].index in self.folded)
+
+
+def take_apart(model: onnx.ModelProto, names: Mapping[str, str]) -> Graph:
+    """``model`` (local functions inlined) as a :class:`Graph`.
+
+    ``names`` are the nodes' names in the file, by the values that they make; the float64 graph has Casts of its own.
+    Raises ``ValueError`` where the graph is cyclic or a node reads what nothing makes.
+    """
+    graph = model.graph
+    constants: dict[str, Array] = {}
+    for tensor in graph.initializer:
+        held = array(tensor)
+        if held is None:
+            raise ValueError(f"the data of {text(tensor.name)!r} is not there")
+        constants[tensor.name] = held
+    inputs = tuple(i.name for i in graph.input if i.name not in constants)
+    steps = tuple(
+        Step(index, node, names.get(_first(node)) or node_name(node, index), operator(node), _reads(node), _makes(node))
+        for index, node in enumerate(_sorted(graph, {*constants, *inputs}))
+    )
+    folded = _folded(steps, inputs)
+    consumers: dict[str, list[Step]] = {}
+    for step in steps:
+        for name in dict.fromkeys(step.reads):
+            consumers.setdefault(name, []).append(step)
+    return Graph(
+        steps,
+        constants,
+        inputs,
+        tuple(o.name for o in graph.output),
+        _runner(model),
+        folded,
+        {name: step for step in steps for name in step.makes},
+        {name: tuple(users) for name, users in consumers.items()},
+    )
+
+
+def _first(node: onnx.NodeProto) -> str:
+    return next((name for name in node.output if name), "")
+
+
+def _makes(node: onnx.NodeProto) -> tuple[str, ...]:
+    return tuple(name for name in node.output if name)
+
+
+def _reads(node: onnx.NodeProto) -> tuple[str, ...]:
+    """A node's own inputs in order, then what its subgraphs capture."""
+    own = [name for name in node.input if name]
+    for _, inner in subgraphs(node):
+        made = {i.name for i in inner.input} | {t.name for t in inner.initializer}
+        for deeper in inner.node:
+            own += [name for name in _reads(deeper) if name not in made]
+            made.update(deeper.output)
+        own += [o.name for o in inner.output if o.name not in made]
+    return tuple(dict.fromkeys(own)) if any(True for _ in subgraphs(node)) else tuple(own)
+
+
+def _sorted(graph: onnx.GraphProto, known: set[str]) -> list[onnx.NodeProto]:
+    """The nodes in topological order; the file's own, where it is one."""
+    waiting = list(graph.node)
+    done: list[onnx.NodeProto] = []
+    while waiting:
+        later = []
+        for node in waiting:
+            if all(name in known for name in _reads(node)):
+                done.append(node)
+                known.update(node.output)
+            else:
+                later.append(node)
+        if len(later) == len(waiting):
+            lacking = next(name for name in _reads(later[0]) if name not in known)
+            raise ValueError(f"{operator(later[0])} reads {text(lacking)!r}, which nothing before it makes")
+        waiting = later
+    return done
+
+
+def _folded(steps: Sequence[Step], inputs: Sequence[str]) -> frozenset[int]:
+    data = set(inputs)
+    found = set()
+    for step in steps:
+        if step.op in _SHAPES or not data.intersection(step.reads):
+            found.add(step.index)
+        else:
+            data.update(step.makes)
+    return frozenset(found)
+
+
+def _runner(model: onnx.ModelProto) -> Callable[[Step, Mapping[str, Array]], dict[str, Array]]:
+    from onnx.reference import ReferenceEvaluator
+
+    imports = list(model.opset_import)
+    if not any(o.domain == "com.microsoft" for o in imports):
+        imports.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    kept: dict[bytes, Any] = {}
+
+    def run(step: Step, values: Mapping[str, Array]) -> dict[str, Array]:
+        key = step.node.SerializeToString()
+        if key not in kept:
+            borders = [
+                [onnx.ValueInfoProto(name=name) for name in dict.fromkeys(side)] for side in (step.reads, step.makes)
+            ]
+            graph = onnx.helper.make_graph([step.node], "node", *borders)
+            alone = onnx.helper.make_model(graph, opset_imports=imports)
+            try:
+                kept[key] = ReferenceEvaluator(alone, new_ops=further_operators())
+            except Exception as error:  # the evaluator raises a plain error of its own for every reason
+                raise Unsupported(f"no float64 evaluation of {step.op}", op=step.op, node=step.name) from error
+        try:
+            with np.errstate(all="ignore"):
+                made = kept[key].run(None, {name: values[name] for name in dict.fromkeys(step.reads)})
+        except NotImplementedError as error:
+            raise Unsupported(f"no float64 evaluation of {step.op}: {error}", op=step.op, node=step.name) from error
+        return {
+            name: value if isinstance(value, list) else np.asarray(value)  # type: ignore[misc]  # a sequence stays one
+            for name, value in zip(step.makes, made, strict=True)
+        }
+
+    return run
+
+
+def further_operators() -> list[Any]:
+    """What the reference evaluator lacks, or does in float32 only, as classes for its ``new_ops``."""
+    from onnx.reference.op_run import OpRun
+    from onnx.reference.ops.op_conv import Conv
+
+    def erf(x: Array) -> Array:
+        return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x)).astype(x.dtype) if x.size else x
+
+    def gelu(x: Array) -> Array:
+        return np.asarray(x / 2 * (1 + erf(x / math.sqrt(2))))
+
+    def tanh_gelu(x: Array) -> Array:
+        return np.asarray(x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))
+
+    def activated(y: Array, activation: str | None, parameters: Sequence[float] | None, alpha: float | None) -> Array:
+        p = list(parameters or ([] if alpha is None else [alpha]))
+        known: dict[str, Callable[[], Any]] = {
+            "Relu": lambda: np.maximum(y, 0),
+            "Tanh": lambda: np.tanh(y),
+            "Sigmoid": lambda: 1 / (1 + np.exp(-y)),
+            "LeakyRelu": lambda: np.where(y >= 0, y, y * (p[0] if p else 0.01)),
+            "Clip": lambda: np.clip(y, p[0], p[1]),
+            "HardSigmoid": lambda: np.clip(p[0] * y + p[1], 0, 1),
+        }
+        return np.asarray(known[activation]()) if activation else y
+
+    def run_erf(self: Any, x: Array) -> tuple[Array]:
+        return (erf(x),)
+
+    def run_gelu(self: Any, x: Array, approximate: str = "none") -> tuple[Array]:
+        return (tanh_gelu(x) if approximate == "tanh" else gelu(x),)
+
+    def run_microsoft_gelu(self: Any, x: Array) -> tuple[Array]:
+        return (gelu(x),)
+
+    def run_bias_gelu(self: Any, x: Array, b: Array) -> tuple[Array]:
+        return (gelu(x + b),)
+
+    def run_fast_gelu(self: Any, x: Array, b: Array | None = None) -> tuple[Array]:
+        return (tanh_gelu(x if b is None else x + b),)
+
+    def run_quick_gelu(self: Any, x: Array, alpha: float = 1.702) -> tuple[Array]:
+        return (np.asarray(x / (1 + np.exp(-(1.702 if alpha is None else alpha) * x))),)
+
+    def run_fused_matmul(
+        self: Any,
+        a: Array,
+        b: Array,
+        alpha: float | None = None,
+        transA: int | None = None,
+        transB: int | None = None,
+        transBatchA: int | None = None,
+        transBatchB: int | None = None,
+    ) -> tuple[Array]:
+        a = np.moveaxis(a, 0, -2) if transBatchA else a
+        b = np.moveaxis(b, 0, -2) if transBatchB else b
+        a = np.swapaxes(a, -1, -2) if transA else a
+        b = np.swapaxes(b, -1, -2) if transB else b
+        return (np.asarray((1.0 if alpha is None else alpha) * np.matmul(a, b)),)
+
+    def run_fused_gemm(
+        self: Any,
+        a: Array,
+        b: Array,
+        c: Array | None = None,
+        alpha: float | None = None,
+        beta: float | None = None,
+        transA: int | None = None,
+        transB: int | None = None,
+        activation: str | None = None,
+        activation_alpha: float | None = None,
+        **more: Any,
+    ) -> tuple[Array]:
+        y = (1.0 if alpha is None else alpha) * ((a.T if transA else a) @ (b.T if transB else b))
+        y = y if c is None else y + (1.0 if beta is None else beta) * c
+        return (activated(np.asarray(y), activation, None, activation_alpha),)
+
+    def run_fused_conv(
+        self: Any,
+        x: Array,
+        w: Array,
+        b: Array | None = None,
+        z: Array | None = None,
+        activation: str | None = None,
+        activation_params: Sequence[float] | None = None,
+        **geometry: Any,
+    ) -> tuple[Array]:
+        (y,) = Conv._run(self, x, w, b, **geometry)
+        return (activated(np.asarray(y if z is None else y + z), activation, activation_params, None),)
+
+    def run_skip_layer_norm(
+        self: Any,
+        x: Array,
+        skip: Array,
+        gamma: Array,
+        beta: Array | None = None,
+        bias: Array | None = None,
+        epsilon: float | None = None,
+    ) -> tuple[Array, ...]:
+        s = x + skip if bias is None else x + skip + bias
+        mean = s.mean(-1, keepdims=True)
+        inverse = 1 / np.sqrt(((s - mean) ** 2).mean(-1, keepdims=True) + (1e-12 if epsilon is None else epsilon))
+        y = (s - mean) * inverse * gamma
+        found = (y if beta is None else y + beta, mean, inverse, s)
+        return found[: len(self.onnx_node.output)]
+
+    def made(name: str, run: Callable[..., Any], domain: str = "com.microsoft") -> Any:
+        return type(name, (OpRun,), {"op_domain": domain, "_run": run})
+
+    return [
+        made("Erf", run_erf, ""),
+        made("Gelu", run_gelu, ""),
+        type("Gelu", (OpRun,), {"op_domain": "com.microsoft", "_run": run_microsoft_gelu}),
+        made("BiasGelu", run_bias_gelu),
+        made("FastGelu", run_fast_gelu),
+        made("QuickGelu", run_quick_gelu),
+        made("FusedMatMul", run_fused_matmul),
+        made("FusedGemm", run_fused_gemm),
+        made("FusedConv", run_fused_conv),
+        made("SkipLayerNormalization", run_skip_layer_norm),
+    ]

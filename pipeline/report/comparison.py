@@ -1,0 +1,156 @@
+"""The report of ``compare``, for people and for programs.
+
+The first lines answer: same or not, the first guilty node, all others, what was compared, what was not mapped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from pipeline.data import ComparedOutput, GraphComparison, GuiltyNode
+from pipeline.report.as_json import number, to_text
+from pipeline.report.files import write_text
+from pipeline.report.terminal import _block, _wrapped, emit
+from pipeline.report.text import clip, prose, safe
+from pipeline.report.words import count, figure, pair
+
+_LABEL = 14
+_SHOWN = 8
+_STYLES = {"same": "green", "differs": "bold red", "uncompared": "yellow"}
+_HEADLINES = {
+    "same": "the two graphs mean the same",
+    "differs": "the two graphs do not mean the same",
+    "uncompared": "not everything could be compared, which is no agreement",
+}
+
+
+def _ratio(value: float) -> str:
+    return f"{figure(value)} times its bound" if math.isfinite(value) else "no difference allowed"
+
+
+def _guilty(node: GuiltyNode, width: int) -> list[Text]:
+    made = _wrapped(f"{safe(node.node, 80)}   {safe(node.op, 40)}   {safe(node.party)}   {_ratio(node.ratio)}", width)
+    says = []
+    if node.values is not None and node.index is not None:
+        ours, theirs = pair(*node.values)
+        where = f"{safe(node.output, 60)}[{','.join(str(i) for i in node.index)}]"
+        what = "A has {}, B" if node.party == "B" else "it means {}, the run"
+        says.append(f"{where}: {what.format(ours)} has {theirs}; max_abs {figure(node.max_abs)}")
+    if node.problem:
+        says.append(prose(node.problem))
+    if node.nodes:
+        says.append(
+            f"not narrowed further than {', '.join(safe(n, 40) for n in node.nodes[:_SHOWN])}{_more(node.nodes)}"
+        )
+    if node.against:
+        says.append(f"in its place A has {', '.join(safe(n, 40) for n in node.against[:_SHOWN])}{_more(node.against)}")
+    return made + [line for sentence in says for line in _wrapped(f"  {sentence}", width, hang=4)]
+
+
+def _more(items: Sequence[str]) -> str:
+    return f" and {len(items) - _SHOWN:,} more" if len(items) > _SHOWN else ""
+
+
+def _output(output: ComparedOutput) -> str:
+    name = safe(output.right, 60)
+    if output.left != output.right:
+        name += f" (A's {safe(output.left, 60)}, {output.matched})"
+    if output.outcome == "equal":
+        return f"{name}: equal bits in float32, {count(output.compared, 'element')}"
+    if output.outcome == "missing":
+        return f"{name}: {prose(output.problem)}"
+    return f"{name}: apart by at most {figure(output.max_abs)} in the graphs' own types, {output.compared:,} elements"
+
+
+def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
+    """The report as finished lines."""
+    width = max(width, 60)
+    room = width - _LABEL
+    head = Text(found.outcome, _STYLES[found.outcome]) + Text(f"   {_HEADLINES[found.outcome]}")
+    made = [head]
+    for label, file in (("A", found.left), ("B", found.right)):
+        made += _block(label, [Text(clip(safe(file, 400), room))])
+    for place, node in enumerate(found.guilty):
+        made += _block("guilty" if not place else "and", _guilty(node, room), "bold red")
+    made += _block("problem", [line for p in found.problems for line in _wrapped(prose(p), room, hang=2)], "bold red")
+    made += _block("outputs", [line for o in found.outputs for line in _wrapped(_output(o), room, hang=2)])
+    nodes = f"{count(found.replayed, 'node run')} within their own bounds or named above"
+    if found.unbounded:
+        nodes += f", {found.unbounded:,} not bounded (no rule)"
+    compared = (
+        f"{count(found.compared, 'element')} of outputs in float64 on {count(len(found.feeds), 'feed')} "
+        f"({', '.join(map(safe, found.feeds))}); worst healthy region {figure(found.worst)} of its bound; {nodes}"
+    )
+    made += _block("compared", _wrapped(compared, room, hang=2))
+    only_a, only_b = found.unmapped.get("A", ()), found.unmapped.get("B", ())
+    mapped = f"{found.aligned:,} values of B are values of A; unmapped: {len(only_a):,} of A, {len(only_b):,} of B"
+    if only_b:
+        mapped += f" ({', '.join(safe(n, 30) for n in only_b[:_SHOWN])}{_more(only_b)})"
+    made += _block("mapped", _wrapped(mapped, room, hang=2))
+    made += _block("inputs", _wrapped(", ".join(safe(i, 80) for i in found.inputs) or "none", room, hang=2))
+    return made + _block("notes", [line for n in found.notes for line in _wrapped(prose(n), room, hang=2)])
+
+
+def render_comparison(found: GraphComparison, console: Console) -> None:
+    """Print what was found."""
+    emit(comparison_lines(found, console.width), console)
+
+
+def comparison_json(found: GraphComparison) -> Mapping[str, Any]:
+    """The comparison as the document ``triangulate-compare/1`` (``schema("triangulate-compare-1")``)."""
+    return {
+        "schema": "triangulate-compare/1",
+        "versions": dict(found.versions),
+        "seed": found.seed,
+        "exit_status": found.exit_status,
+        "left": str(found.left),
+        "right": str(found.right),
+        "outcome": found.outcome,
+        "compared": found.compared,
+        "feeds": list(found.feeds),
+        "guilty": [
+            {
+                "node": node.node,
+                "op": node.op,
+                "output": node.output,
+                "ratio": number(node.ratio),
+                "party": node.party,
+                "max_abs": number(node.max_abs),
+                "index": None if node.index is None else list(node.index),
+                "values": None if node.values is None else [number(v) for v in node.values],
+                "counterpart": node.counterpart,
+                "nodes": list(node.nodes),
+                "against": list(node.against),
+                "problem": node.problem,
+            }
+            for node in found.guilty
+        ],
+        "aligned": found.aligned,
+        "unmapped": {side: list(names) for side, names in found.unmapped.items()},
+        "outputs": [
+            {
+                "left": o.left,
+                "right": o.right,
+                "matched": o.matched,
+                "outcome": o.outcome,
+                "compared": o.compared,
+                "max_abs": number(o.max_abs),
+                "problem": o.problem,
+            }
+            for o in found.outputs
+        ],
+        "worst": number(found.worst),
+        "nodes": {"judged": found.replayed, "unbounded": found.unbounded},
+        "problems": list(found.problems),
+        "notes": list(found.notes),
+    }
+
+
+def write_comparison(found: GraphComparison, path: str) -> None:
+    """Write the document to ``path``; ``-`` is standard output."""
+    write_text(to_text(comparison_json(found)), path)
