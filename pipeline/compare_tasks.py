@@ -19,7 +19,6 @@ from pipeline.numerics.forced import Forced
 from pipeline.runtimes import runtimes
 
 RUNTIME = "ort.off"
-CHUNK = 2**28  # bytes of intermediate values that are asked for at once
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def compare_in_float64(
 def replay_nodes(file: Path, side: str, feeds: Path, folder: Path) -> Replayed:
     """Run a graph with every value as an output and hold each node against its own bound.
 
-    ``feeds`` holds arrays named as this graph's own inputs.  Values are freed once a chunk of nodes is judged.
+    ``feeds`` holds arrays named as this graph's own inputs.  All values of the graph are held at once.
     """
     import onnx
 
