@@ -10,7 +10,6 @@ supervisor stays small and every number in a report can be looked at afterwards.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -285,8 +284,7 @@ class Run:
     """What one party answered.  Exactly one of ``outputs`` and ``error`` is set.
 
     ``bounds`` are by output; an output without one is exact (for a truth) or says nothing (for anybody else).
-    ``computed`` names the graph's constants that the exporter computed itself, in its own precision.  ``derived`` says
-    where a definition comes from that the case did not give."""
+    ``derived`` says where a definition comes from that the case did not give."""
 
     party: Party
     outputs: Mapping[str, ArrayFile | Absent] | None = None
@@ -294,7 +292,6 @@ class Run:
     deterministic: bool = True
     seconds: float = 0.0
     bounds: Mapping[str, Bound] = field(default_factory=dict)
-    computed: tuple[str, ...] = ()
     derived: str = ""
     notes: tuple[str, ...] = ()
 
@@ -623,26 +620,6 @@ class InvalidGraph(Exception):
         super().__init__(says)
         self.op = op
         self.node = node
-
-
-def to_json(record: Any) -> Any:
-    """A record as plain JSON values; paths as text, non-finite floats as their names (JSON has none)."""
-    if dataclasses.is_dataclass(record) and not isinstance(record, type):
-        if isinstance(record, Party):
-            return str(record)
-        return {f.name: to_json(getattr(record, f.name)) for f in dataclasses.fields(record)}
-    if isinstance(record, Mapping):
-        return {str(k): to_json(v) for k, v in record.items()}
-    if isinstance(record, (list, tuple)):
-        return [to_json(v) for v in record]
-    if isinstance(record, (float, np.floating)):
-        value = float(record)
-        return value if np.isfinite(value) else repr(value)
-    if isinstance(record, np.integer):
-        return int(record)
-    if isinstance(record, Path):
-        return str(record)
-    return record
 
 
 @dataclass(frozen=True)

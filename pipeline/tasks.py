@@ -629,7 +629,7 @@ def _double_run(
     for name, response in _responses(party, case, model, shakes, run, wide, folder).items():
         slack[name] = slack.get(name, 0.0) + FOLD_ROUNDINGS * response
     bounds = {name: Bound(slack=_save(folder, party, name, v, None, kind="slack")) for name, v in slack.items()}
-    return replace(run, bounds=bounds, computed=tuple(computed))
+    return replace(run, bounds=bounds)
 
 
 def _all_nudged(double: Any, constants: Sequence[Any], seed: int) -> Any:

@@ -298,3 +298,10 @@ def test_the_first_lines_answer_the_question(triangulate: Triangulate) -> None:
     assert "asymmetric-padding, suspected" in text
     assert "tensorflow pads 0 before and 1 after, torch 1 and 1" in text
     assert "y[" in text
+
+
+@pytest.mark.parametrize("words", [("",), ("--require", ""), ("--parties", "torch>*,"), ("--seed", "4294967296")])
+def test_an_empty_or_impossible_word_is_refused(triangulate: Triangulate, words: tuple[str, ...]) -> None:
+    ran = triangulate("verify", *words)
+    assert ran.status == 2
+    assert "Traceback" not in ran.stderr

@@ -91,11 +91,6 @@ def edge_of(evidence: Evidence, blamed: Blamed) -> Diff | None:
     return next((d for d in evidence.edges if {d.left, d.right} == wanted), None)
 
 
-def framework_of(graph: str) -> str:
-    """``torch`` for ``torch:raw``."""
-    return graph.split(":", 1)[0]
-
-
 def first_graph(load: Load, names: tuple[str, ...]) -> tuple[str, ModelProto] | None:
     """The first of several graphs that there is."""
     for name in names:

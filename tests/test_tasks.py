@@ -1,0 +1,120 @@
+"""What workers do, called in this process: bounds that are measured, and runtimes that answer wrongly."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from pipeline import catalogue, inputs, tasks
+from pipeline.data import Array, CaseRef, Model, UnusableInput
+from pipeline.graph.roundings import Roundings
+from pipeline.runtimes.reference import Reference
+from pipeline.triangulate import Parties
+from pipeline.verify import _held
+
+FOLDED = """
+from pipeline.data import Case, Tensor
+def net(torch):
+    torch.manual_seed(1)
+    norm = torch.nn.BatchNorm2d(4)
+    norm.running_mean.normal_(); norm.running_var.uniform_(0.5, 2)
+    torch.nn.init.normal_(norm.weight); torch.nn.init.normal_(norm.bias)
+    return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), norm)
+CASES = (Case("net", inputs={"x": Tensor("n c h w", (2, 3, 6, 5), low=-1, high=1, integers=False)},
+              builders={"torch": net}),)
+"""
+
+
+@pytest.fixture(scope="module")
+def folded(tmp_path_factory: pytest.TempPathFactory) -> tuple[CaseRef, dict[str, Model], dict[str, Any], Path]:
+    """A convolution into whose weights the exporter folds a batch normalization, and everything it is held against."""
+    pytest.importorskip("torch")
+    folder = tmp_path_factory.mktemp("folded")
+    (folder / "folded.py").write_text(FOLDED)
+    (ref,) = catalogue.find([str(folder / "folded.py")])
+    natives = tasks.run_native(ref, "torch", (False, True), 0, folder)
+    models = {model.graph: model for model in tasks.export(ref, "torch", ("", "raw"), 0, folder)}
+    raw = models["torch:raw"].file
+    assert raw is not None
+    truth = tasks.derive_bounds(ref, "torch", tasks.count_roundings(raw), natives[1], 0, folder)
+    return ref, models, {str(run.party): run for run in (*natives, truth)}, folder
+
+
+@pytest.mark.parametrize(("factor", "outcome"), [(1.0, "rounding"), (1.0001, "diverges"), (1.01, "diverges")])
+def test_a_folded_weight_gives_no_licence(folded: Any, factor: float, outcome: str) -> None:
+    """The roundings of the fold are allowed for, and a weight that is wrong by a little more is not."""
+    ref, models, runs, folder = folded
+    proto = onnx.load(models["torch"].file)
+    assert [node.op_type for node in proto.graph.node] == ["Conv"]
+    for tensor in proto.graph.initializer:
+        if len(tensor.dims) == 4:
+            values = numpy_helper.to_array(tensor) * np.float32(factor)
+            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float32), tensor.name))
+    file = folder / f"planted_{factor}.onnx"
+    onnx.save(proto, file)
+    model = dataclasses.replace(models["torch"], file=file)
+    (run,) = tasks.run_graph(ref, model, ["reference@64"], [models["torch:raw"].file], 0, folder)
+    parties = Parties({**runs, str(run.party): run}, {})
+    edge = parties.diff("torch@64", "torch>reference@64", "export")
+    assert (edge.outcome, edge.compared) == (outcome, 2 * 4 * 4 * 3)
+
+
+def test_a_bound_that_would_be_a_guess_is_none(folded: Any) -> None:
+    ref, _, runs, folder = folded
+    source = runs["torch@64"]
+    few = tasks.derive_bounds(ref, "torch", Roundings(tasks.MOST_GUESSED, ("Odd",)), source, 0, folder)
+    many = tasks.derive_bounds(ref, "torch", Roundings(tasks.MOST_GUESSED + 1, ("Odd",)), source, 0, folder)
+    assert set(few.bounds) == {"y"}
+    assert not many.bounds
+    edge = Parties({**runs, "truth@torch": many}, {}).diff("truth@torch", "torch", "native")
+    assert (edge.outcome, "no bound is known" in (edge.problem or "")) == ("missing", True)
+
+
+def test_a_runtime_that_drops_an_output_is_seen(folded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ref, models, runs, folder = folded
+
+    def drops(self: Reference, file: Path, *, double: bool = False) -> Callable[..., Sequence[Array]]:
+        def run(feeds: Mapping[str, Array], outputs: Sequence[str]) -> Sequence[Array]:
+            return []
+
+        return run
+
+    monkeypatch.setattr(Reference, "open", drops)
+    (run,) = tasks.run_graph(ref, models["torch"], ["reference"], [], 0, folder)
+    edge = Parties({**runs, str(run.party): run}, {}).diff("torch", "torch>reference", "export")
+    assert edge.outcome == "missing"
+    assert "no output y" in (edge.problem or "")
+
+
+def test_exporters_see_other_numbers_of_the_same_kind(folded: Any) -> None:
+    for ref in catalogue.find():
+        case = catalogue.load(ref)
+        own, other = inputs.inputs_of(case, ref.name, 0), inputs.examples_of(case, ref.name, 0)
+        for name, value in own.items():
+            assert (other[name].shape, other[name].dtype) == (value.shape, value.dtype)
+            if len(np.unique(value)) > 1 and value.dtype.kind == "f" and not np.isnan(value).any():
+                assert not np.array_equal(value, other[name])
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
+    first = _held(tmp_path / "out")
+    with pytest.raises(UnusableInput, match="another run is writing there"):
+        _held(tmp_path / "out")
+    first.close()
+    _held(tmp_path / "out").close()
+
+
+def test_what_a_folder_target_leaves_out_is_said(tmp_path: Path) -> None:
+    (tmp_path / "case.py").write_text(FOLDED)
+    assert catalogue.left_out([str(tmp_path)]) == ()
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "other.py").write_text(FOLDED)
+    (notice,) = catalogue.left_out([str(tmp_path)])
+    assert "1 Python files in its sub-folders were left out" in notice
