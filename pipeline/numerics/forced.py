@@ -128,15 +128,17 @@ def compare_graphs(
     *,
     roundings: int,
     same_class: Mapping[str, str],
+    evaluated: tuple[Mapping[str, Array], Mapping[str, str]] | None = None,
 ) -> Forced:
     """Judge B by A.
 
     ``feeds`` are A's inputs in float64; ``inputs`` and ``outputs`` give for each of B's border values A's and the way
     to turn it.  ``roundings`` is how many lie on both graphs' longest paths together; ``same_class`` maps values of B
-    to the value of A that is the same function of the same inputs, whose numbers need no evaluation.
+    to the value of A that is the same function of the same inputs, whose numbers need no evaluation.  ``evaluated`` is
+    what :func:`evaluate` makes of A, where it is there already.
     """
-    have, errors = evaluate(a, feeds)
-    state = _State(a, b, have, outputs, roundings, same_class)
+    have, errors = evaluated if evaluated is not None else evaluate(a, feeds)
+    state = _State(a, b, dict(have), outputs, roundings, same_class)
     data = [n for n in [*a.inputs, *(m for s in a.steps for m in s.makes)] if n in have and not a.is_constant(n)]
     for name in data:
         value = have[name]
