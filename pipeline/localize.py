@@ -293,7 +293,7 @@ def _answers(
             return answer
         found.append(answer)
     if plain:
-        return [tuple(a and replace(a, error=np.asarray(a.error) * 3) for a in found[0])]
+        return [tuple(a and replace(a, error=a.limit() * 3) for a in found[0])]
     return found
 
 
@@ -314,7 +314,7 @@ def _carried(
     if value.dtype.kind != "f":
         varied = [v.value for v in sure[1:] if v.value.shape != value.shape or (v.value != value).any()]
         return _Carried(value, tuple(np.asarray(v.value) for v in sure[1:]) if varied else (), nodes, fixed)
-    error = np.asarray(sure[0].error)
+    error = sure[0].limit()
     rounds = bool(np.any(error)) and not fixed
     if random is None or (not rounds and len(sure) == 1):  # no versions are needed of what is replaced at once
         return _Carried(value, (), nodes, fixed)
@@ -342,7 +342,7 @@ def _judged(
     moved = [np.asarray(a.value) for a in each[1:] if a is not None]
     if any(m.shape != answer.value.shape for m in moved):
         return NodeError(node, op, name, problem="its shape depends on what rounding decides")
-    flips, error = answer.flips, np.asarray(answer.error)
+    flips, error = answer.flips, answer.limit()
     if moved and answer.value.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
             response = np.max([np.abs(m - answer.value) for m in moved], axis=0)
