@@ -46,6 +46,8 @@ class Runner:
         if self.file.exists():
             lines = [json.loads(line) for line in self.file.read_text().splitlines() if line.endswith("}")]
             self.done = {line["key"]: line for line in lines}
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ[name] = "1"  # what a process of the pool inherits
         context = multiprocessing.get_context("spawn")
         self.pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_modest)
         self.started = time.perf_counter()

@@ -185,6 +185,8 @@ def compare_graphs(
 def _twice(state: _State, name: str, taken: set[str]) -> bool:
     """Whether a value of A is also there under a name that was aligned."""
     value = state.have[name]
+    if not isinstance(value, np.ndarray):
+        return False
     return any(
         other in taken and np.array_equal(state.have[other].reshape(-1), value.reshape(-1), equal_nan=_nans(value))
         for other, *_ in state.index.get(value.size, ())
@@ -336,6 +338,9 @@ def _away(held: Array, value: Array) -> float:
 def judge(state: _State, name: str, left: str, orientation: Orientation) -> Judged:
     """The own value of B at ``name`` against A's at ``left``."""
     held, value = state.have[left], state.own.get(name)
+    if isinstance(held, list) and isinstance(value, list):
+        alike = len(held) == len(value) and all(_exact(a) == _exact(b) for a, b in zip(held, value, strict=True))
+        return Judged(0.0, 0.0) if alike else Judged(np.inf, problem="its sequence holds other arrays")
     if not isinstance(value, np.ndarray) or not isinstance(held, np.ndarray):
         return Judged(np.inf, problem="it could not be evaluated on A's values")
     try:
@@ -535,15 +540,19 @@ def _hidden(state: _State) -> tuple[list[Part], int] | None:
             if name in state.pairs or name not in state.own or name in state.outputs:
                 continue
             for twin in _twins(state, name):
-                if state.have[twin].shape == np.shape(state.own[name]) and _confirmed(state, name, twin, Orientation()):
+                held = state.have[twin]
+                alike = isinstance(held, np.ndarray) and held.shape == np.shape(state.own[name])
+                if alike and _confirmed(state, name, twin, Orientation()):
                     return _blame(state, name, twin, Orientation())
     return None
 
 
 def _is_near(state: _State, name: str, left: str, orientation: Orientation) -> bool:
     value = state.own.get(name)
+    if not isinstance(value, np.ndarray) or not isinstance(state.have[left], np.ndarray):
+        return False
     try:
-        return value is not None and _away(orientation.apply(state.have[left]), value) < _NEAR
+        return _away(orientation.apply(state.have[left]), value) < _NEAR
     except ValueError:  # shapes that do not fit
         return False
 
@@ -592,7 +601,7 @@ def _open(state: _State, bad: Sequence[str]) -> list[str]:
 
 def _plainest(state: _State, name: str, left: str) -> Orientation:
     value = state.own.get(name)
-    if value is None:
+    if not isinstance(value, np.ndarray) or not isinstance(state.have[left], np.ndarray):
         return Orientation()
     return next(iter(orientations(state.have[left].shape, value.shape)), Orientation())
 
@@ -635,7 +644,7 @@ def _hypotheses(state: _State, name: str) -> Iterator[tuple[str, Orientation]]:
             yield left, Orientation()
             yield left, _plainest(state, name, left)
         taken = {pair.left for pair in state.pairs.values()}
-        if value is None or value.dtype.kind != "f":
+        if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
             yield from (
                 (s.makes[0], Orientation()) for s in state.a.steps if s.op == step.op and s.makes[0] not in taken
             )
@@ -775,7 +784,7 @@ def _first_near(state: _State, steps: Sequence[Step]) -> list[Part] | None:
         for output in step.makes:
             for twin in _twins(state, output):
                 value, due = state.own.get(output), state.have[twin]
-                if value is None or value.shape != due.shape or not 0 < _away(due, value) < _NEAR:
+                if not isinstance(value, np.ndarray) or not isinstance(due, np.ndarray) or value.shape != due.shape or not 0 < _away(due, value) < _NEAR:
                     continue
                 judged = judge(state, output, twin, Orientation())
                 if judged.ratio > 1:
