@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.data import Array, GuiltyNode, UnusableInput
 from pipeline.graph.align import Orientation
-from pipeline.numerics.forced import Forced
+from pipeline.numerics.forced import Forced, Known
 from pipeline.numerics.node64 import Graph
 from pipeline.runtimes import runtimes
 
@@ -108,35 +108,25 @@ def judged(
     inputs: Mapping[str, tuple[str, Orientation]],
     outputs: Mapping[str, tuple[str, Orientation]],
     *,
-    evaluated: tuple[Mapping[str, Array], Mapping[str, str]] | None = None,
+    known: Known | None = None,
 ) -> Forced:
-    """Judge ``b`` by ``a`` on arrays named as ``a``'s inputs; ``evaluated`` is what ``evaluate`` made of these, if it is
-    there already."""
-    from pipeline.graph.align import classes
+    """Judge ``b`` by ``a`` on arrays named as ``a``'s inputs; ``known`` is what ``know`` made of these, if it is there
+    already."""
     from pipeline.graph.roundings import roundings
     from pipeline.graph.walk import elements
-    from pipeline.numerics.forced import compare_graphs
+    from pipeline.numerics.forced import compare_graphs, know
 
-    straight = {name: source for name, (source, way) in inputs.items() if way == Orientation()}
-    of_left = classes(a.double, {name: name for name, _ in inputs.values()}, "left")
-    first: dict[bytes, str] = {}
-    for name, digest in of_left.items():
-        first.setdefault(digest, name)
-    of_right = classes(b.double, straight, "right")
     held = [{n: v.shape for n, v in given.items()}, {}]
     held[1] = {n: way.apply(given[source]).shape for n, (source, way) in inputs.items() if source in given}
     models = (a.model, b.model)
     counted = [roundings(_sized(model, shapes)) for model, shapes in zip(models, held, strict=True)]
     unknown = sum(elements(t) for model in models for t in model.graph.initializer)  # one for each number, if need be
     return compare_graphs(
-        a.graph,
+        known if known is not None else know(a.graph, in_double(given)),
         b.graph,
-        in_double(given),
         inputs,
         outputs,
         roundings=sum(unknown if found is None else found.count for found in counted),
-        same_class={name: first[digest] for name, digest in of_right.items() if digest in first},
-        evaluated=evaluated,
     )
 
 

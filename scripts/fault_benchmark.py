@@ -28,11 +28,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from scripts.faults import graphs as exported  # noqa: E402  # the checkout is put on the path first
-from scripts.faults.kinds import KINDS  # noqa: E402
-from scripts.faults.report import tables  # noqa: E402
-from scripts.faults.site import CONTROL, STRATA  # noqa: E402
-from scripts.faults.trial import Fault, Trial, planted, run  # noqa: E402
+from faults import graphs as exported  # noqa: E402  # the checkout is put on the path first
+from faults.kinds import KINDS  # noqa: E402
+from faults.report import tables  # noqa: E402
+from faults.site import CONTROL, STRATA  # noqa: E402
+from faults.trial import Fault, Trial, planted, run  # noqa: E402
 
 Records = dict[str, dict[str, Any]]
 
@@ -124,7 +124,9 @@ def _in_turn(name: str, sites: dict[str, list[str]], random: np.random.Generator
                     yield Trial(graph, (Fault(name, sites[graph][place], variant),))
 
 
-def singles(runner: Runner, kinds: Sequence[str], graphs: Mapping[str, exported.Kept], count: int, seed: int) -> Records:
+def singles(
+    runner: Runner, kinds: Sequence[str], graphs: Mapping[str, exported.Kept], count: int, seed: int
+) -> Records:
     """Mutants with one fault, by the weights of the strata."""
     wanted = {s: w for s, w in STRATA.items() if any(KINDS[k].stratum == s for k in kinds)}
     total = sum(wanted.values())
@@ -177,7 +179,9 @@ def _fault(text: str) -> Fault:
     return Fault(kind, node, int(variant))
 
 
-def controls(runner: Runner, kinds: Sequence[str], graphs: Mapping[str, exported.Kept], count: int, seed: int) -> Records:
+def controls(
+    runner: Runner, kinds: Sequence[str], graphs: Mapping[str, exported.Kept], count: int, seed: int
+) -> Records:
     """Graphs that mean the same, on several inputs."""
     found: Records = {}
     source = candidates(CONTROL, kinds, graphs, seed, variants=3)

@@ -5,8 +5,8 @@ things are added to it: ``Erf`` and ``Gelu`` in double precision; the contribute
 optimizer writes (``com.microsoft``: FusedConv, Gelu, SkipLayerNormalization and their kin), each by its definition in
 ONNX Runtime's ContribOperators.md; this project's own definitions (those of the rules) of windows and interpolation,
 where the evaluator of onnx 1.23 takes seconds or is wrong (linear ``sizes``, GlobalMaxPool of three axes); and the same
-definitions wherever the evaluator breaks down.  A value that no data reaches (constants, what is computed of them, shapes) is
-evaluated once and is a *constant* to everybody else: folding and shape arithmetic do not count as structure.
+definitions wherever the evaluator breaks down.  A value that no data reaches (constants, what is computed of them,
+shapes) is evaluated once and is a *constant* to everybody else: folding and shape arithmetic do not count as structure.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Step:
 class Graph:
     """A float64 graph taken apart: its steps in topological order, its constants, its border.
 
-    ``folded`` says which steps no data reaches; ``names`` gives each value's node as the file names it.
+    ``folded`` says which steps no data reaches; ``version`` is the opset.
     """
 
     steps: tuple[Step, ...]
@@ -56,6 +56,7 @@ class Graph:
     folded: frozenset[int]
     producer: Mapping[str, Step] = field(default_factory=dict)
     consumers: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
+    version: int | None = None
 
     def is_constant(self, name: str) -> bool:
         """Whether no data reaches a value."""
@@ -94,6 +95,7 @@ def take_apart(model: onnx.ModelProto, names: Mapping[str, str]) -> Graph:
         folded,
         {name: step for step in steps for name in step.makes},
         {name: tuple(users) for name, users in consumers.items()},
+        opset(model),
     )
 
 

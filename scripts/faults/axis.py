@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
-from scripts.faults.site import Accepted, Site, assign, attribute, kind
+from faults.site import Accepted, Site, assign, attribute, kind
 
 
-@kind("axis", "Softmax LogSoftmax Concat Gather Split ArgMax ArgMin TopK GatherElements Hardmax Flatten LayerNormalization")
+@kind(
+    "axis",
+    "Softmax LogSoftmax Concat Gather Split ArgMax ArgMin TopK GatherElements Hardmax Flatten LayerNormalization",
+)
 def axis_attribute(site: Site, node: NodeProto, random: np.random.Generator) -> Accepted | None:
     """An operator works along another axis."""
     shape = site.shape(node.input[0])
@@ -54,7 +57,7 @@ def slice_off_by_one(site: Site, node: NodeProto, random: np.random.Generator) -
         size = shape[int(axes[place])]
         first, last = int(starts[place]), int(min(ends[place], size))
         first, last = first + size if first < 0 else first, last + size if last < 0 else last
-        moves = [m for m in (-1, 1) if 0 <= first + m and last + m <= size]
+        moves = [m for m in (-1, 1) if first + m >= 0 and last + m <= size]
         if moves:
             move = int(random.choice(moves))
             first_array, last_array = starts.copy(), ends.copy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto, TensorProto, helper
 
-from scripts.faults.site import Accepted, Site, assign, attribute, kind
+from faults.site import Accepted, Site, assign, attribute, kind
 
 FLOAT = TensorProto.FLOAT
 
@@ -45,11 +45,12 @@ def _narrowed(site: Site, node: NodeProto, convert: type) -> Accepted | None:
         for i, name in enumerate(node.input)
         if name and (held := site.constant(name)) is not None and held.dtype == np.float32 and held.size
     ]
-    slots = [i for i in slots if not np.array_equal(_round(site.constant(node.input[i]), convert), site.constant(node.input[i]))]
+    rounded = {i: _round(site.constant(node.input[i]), convert) for i in slots}
+    slots = [i for i, array in rounded.items() if not np.array_equal(array, np.asarray(site.constant(node.input[i])))]
     if not slots:
         return None
     for slot in slots:
-        site.feed(node, slot, _round(site.constant(node.input[slot]), convert))
+        site.feed(node, slot, rounded[slot])
     return (node.name,)
 
 

@@ -18,8 +18,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from faults.site import Base, reads
 from pipeline.data import SourceValues
-from scripts.faults.site import Base, reads
 
 Array = NDArray[Any]
 ZOO = Path(__file__).resolve().parents[1] / "zoo"
@@ -117,6 +117,7 @@ def run_all(model: onnx.ModelProto, feeds: dict[str, Array]) -> dict[str, Array]
 def session(model: onnx.ModelProto) -> Any:
     import onnxruntime
 
+    onnxruntime.set_default_logger_severity(4)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = options.inter_op_num_threads = 1

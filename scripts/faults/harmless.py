@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto, helper, numpy_helper
 
-from scripts.faults.site import CONTROL, Accepted, Site, assign, attribute, kind
+from faults.site import CONTROL, Accepted, Site, assign, attribute, kind
 
 
 @kind(CONTROL, keeps_names=False)
@@ -44,7 +44,7 @@ def nodes_reordered(site: Site, _: NodeProto, random: np.random.Generator) -> Ac
 
 
 def _names(site: Site, node: NodeProto) -> list[str]:
-    from scripts.faults.site import reads
+    from faults.site import reads
 
     return list(reads(node))
 
@@ -119,8 +119,8 @@ def normalization_folded(site: Site, node: NodeProto, _: np.random.Generator) ->
     shape = site.shape(node.output[0])
     if scale is None or shift is None or mean is None or variance is None or shape is None:
         return None
-    factor = (scale / np.sqrt(variance + np.float32(attribute(node, "epsilon", 1e-5)))).astype(np.float32)
-    offset = (shift - mean * factor).astype(np.float32)
+    factor = np.asarray(scale / np.sqrt(variance + np.float32(attribute(node, "epsilon", 1e-5))), np.float32)
+    offset = np.asarray(shift - mean * factor, np.float32)
     broadcast = (-1, *[1] * (len(shape) - 2))
     name = site.fresh("offset")
     site.changed[name] = offset.reshape(broadcast)
@@ -136,7 +136,7 @@ def scale_moved_into_weights(site: Site, node: NodeProto, random: np.random.Gene
     shape = site.shape(node.output[0])
     if weight is None or shape is None:
         return None
-    factor = random.uniform(0.5, 2, weight.shape[0]).astype(np.float32)
+    factor = np.asarray(random.uniform(0.5, 2, weight.shape[0]), np.float32)
     broadcast = (-1, *[1] * (weight.ndim - 1))
     site.feed(node, 1, weight * factor.reshape(broadcast))
     if len(node.input) > 2 and node.input[2]:
@@ -163,7 +163,11 @@ def written_otherwise(site: Site, node: NodeProto, _: np.random.Generator) -> Ac
         one = site.fresh("one")
         site.changed[one] = np.ones((), np.float32)
         site.turn_into(node, "Neg")
-        chain = (helper.make_node("Exp", [], []), helper.make_node("Add", [one], []), helper.make_node("Reciprocal", [], []))
+        chain = (
+            helper.make_node("Exp", [], []),
+            helper.make_node("Add", [one], []),
+            helper.make_node("Reciprocal", [], []),
+        )
         site.follow(node, *chain)
     elif node.op_type == "Reshape":
         shape, target = site.shape(node.output[0]), site.constant(node.input[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
-from scripts.faults.site import Accepted, Site, assign, attribute, kind
+from faults.site import Accepted, Site, assign, attribute, kind
 
 COORDINATES = ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel", "half_pixel_symmetric")
 

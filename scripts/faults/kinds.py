@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-import scripts.faults
-from scripts.faults.site import KINDS
+import faults
+from faults.site import KINDS
 
-for _found in pkgutil.iter_modules(scripts.faults.__path__):
+for _found in pkgutil.iter_modules(faults.__path__):
     if _found.name not in ("kinds", "site", "graphs", "trial", "report"):
-        importlib.import_module(f"scripts.faults.{_found.name}")
+        importlib.import_module(f"faults.{_found.name}")
 
 if not KINDS:
     raise ImportError("no kind of edit is registered")

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 from onnx import NodeProto, helper
 
-from scripts.faults.site import Accepted, Site, assign, attribute, kind
+from faults.site import Accepted, Site, assign, attribute, kind
 
 
 @kind("layout", "Transpose")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
-from scripts.faults.site import Accepted, Site, attribute, kind
+from faults.site import Accepted, Site, attribute, kind
 
 ACTIVATION = {
     "Relu": ("Abs", "LeakyRelu", "Elu", "Softplus"),
@@ -98,7 +98,7 @@ def direction_reversed(_: Site, node: NodeProto, __: np.random.Generator) -> Acc
     said = attribute(node, "direction", "forward")
     if said not in ("forward", "reverse"):
         return None
-    from scripts.faults.site import assign
+    from faults.site import assign
 
     assign(node, "direction", "reverse" if said == "forward" else "forward")
     return (node.name,)

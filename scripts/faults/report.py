@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scripts.faults.site import CONTROL, STRATA
+from faults.site import CONTROL, STRATA
 
 Record = Mapping[str, Any]
 SIDES = ("graph", "native")
@@ -74,7 +74,8 @@ def tables(
     """The report as text and as numbers."""
     lines = [
         f"{'one fault':<34}{'':>18} | against the same graph        | against the native model",
-        f"{'':<34}{'kept':>6}{'same':>6}{'bad':>6}" + f" |{'top-1':>8}{'reg':>5}{'wrong':>6}{'silent':>7}{'n/o':>5}" * 2,
+        f"{'':<34}{'kept':>6}{'same':>6}{'bad':>6}"
+        + f" |{'top-1':>8}{'reg':>5}{'wrong':>6}{'silent':>7}{'n/o':>5}" * 2,
     ]
     summary: dict[str, Any] = {"strata": {}, "kinds": {}, "misses": [], "false_alarms": []}
     by_kind: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
@@ -98,7 +99,9 @@ def tables(
         top, near = (sum(STRATA[s] * rate[i] / rate[2] for s, rate in rates.items()) for i in (0, 1))
         summary[f"weighted_{side}"] = {"top": top / total if total else 0, "region": near / total if total else 0}
         where = "the same graph" if side == "graph" else "the native model"
-        lines.append(f"top-1 against {where}, weighted by stratum: {_share(top, total)} (with region {_share(near, total)})")
+        lines.append(
+            f"top-1 against {where}, weighted by stratum: {_share(top, total)} (with region {_share(near, total)})"
+        )
     kept = [r for r in both.values() if r["status"] in COUNTED]
     for side in SIDES:
         seen = [r for r in kept if side == "graph" or "native" in r["seen"]]
@@ -147,9 +150,11 @@ def tables(
                 f"{n} ({r:.2g}){'+' + str(len(g)) if g else ''}"
                 for n, r, g in zip(named["nodes"][:4], named["ratios"][:4], named["regions"][:4], strict=True)
             )
+            due = " / ".join(",".join(a[:4]) for a in record["accepted"])
+            why = f"; {named['problem']}" if named["problem"] else ""
             lines.append(
-                f"  {side:<6} {what:<9} {record['key']}: due {' / '.join(','.join(a[:4]) for a in record['accepted'])}; "
-                f"named {said or 'nobody'}; far {record['far']:.1e}{'; ' + named['problem'] if named['problem'] else ''}"
+                f"  {side:<6} {what:<9} {record['key']}: due {due}; named {said or 'nobody'}; "
+                f"far {record['far']:.1e}{why}"
             )
     summary["false_alarms"] = [r["key"] for r in alarms]
     return "\n".join(lines), summary

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto, helper
 
-from scripts.faults.site import Accepted, Site, kind
+from faults.site import Accepted, Site, kind
 
 ACTIVATIONS = "Relu LeakyRelu Tanh Sigmoid Elu Clip PRelu Softplus HardSwish HardSigmoid Gelu Erf Selu Softmax"
 

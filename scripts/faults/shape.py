@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto, helper
 
-from scripts.faults.site import Accepted, Site, assign, attribute, kind
+from faults.site import Accepted, Site, assign, attribute, kind
 
 ELEMENTWISE = "Add Sub Mul Div Where Pow Max Min PRelu Greater Less Equal And Or"
 

@@ -33,8 +33,8 @@ CONTROL = "control"
 
 @dataclass(frozen=True, eq=False)
 class Base:
-    """An exported graph without its initializers, which are ``weights``; ``values`` are those of a run, ``others`` those
-    of a run on other inputs; ``data`` names what depends on the inputs.
+    """An exported graph without its initializers, which are ``weights``; ``values`` are those of a run, ``others``
+    those of a run on other inputs; ``data`` names what depends on the inputs.
     """
 
     name: str

@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 import onnx
 
+from faults.graphs import Kept, drawn, session
+from faults.kinds import KINDS
+from faults.site import CONTROL, Accepted, Site
 from pipeline import compare_tasks, localize
 from pipeline.data import Array
 from pipeline.graph.align import Orientation, classes
-from pipeline.numerics.forced import evaluate
+from pipeline.numerics.forced import Known, know
 from pipeline.numerics.node64 import Graph
-from scripts.faults.graphs import Kept, drawn, session
-from scripts.faults.kinds import KINDS
-from scripts.faults.site import CONTROL, Accepted, Site
 
 _ROUNDING = 1e-10  # of the largest number of an output: what float64 itself may do
 FEEDS = ("native", "random", "integers")
@@ -70,8 +70,8 @@ class Named:
 class Record:
     """What became of a trial.
 
-    ``status`` is ``counted``, ``equivalent``, ``invalid`` or ``float32`` (only float32 shows it); ``seen`` are the feeds
-    on which an output of it differs in float64; ``far`` is by how much of the output's largest number, at most.
+    ``status`` is ``counted``, ``equivalent``, ``invalid`` or ``float32`` (only float32 shows it); ``seen`` are the
+    feeds on which an output of it differs in float64; ``far`` is by how much of the output's largest number, at most.
     """
 
     key: str
@@ -94,7 +94,7 @@ class _Original:
     kept: Kept
     taken: compare_tasks.Taken
     feeds: Mapping[str, Mapping[str, Array]]
-    evaluated: Mapping[str, tuple[Mapping[str, Array], Mapping[str, str]]]
+    evaluated: Mapping[str, Known]
     digests: Mapping[bytes, str]
     border: tuple[Mapping[str, tuple[str, Orientation]], Mapping[str, tuple[str, Orientation]]]
     values: Mapping[bool, Mapping[str, Array]]
@@ -108,7 +108,7 @@ def _original(name: str, folder: Path, number: int) -> _Original:
     for kind in FEEDS[1:]:
         random = np.random.default_rng([number, kind == "integers"])
         feeds[kind] = {n: drawn(a, random, n, kept.about, whole=kind == "integers") for n, a in kept.feeds.items()}
-    evaluated = {kind: evaluate(taken.graph, compare_tasks.in_double(given)) for kind, given in feeds.items()}
+    evaluated = {kind: know(taken.graph, compare_tasks.in_double(given)) for kind, given in feeds.items()}
     digests: dict[bytes, str] = {}
     for value, digest in classes(taken.double, {n: n for n in kept.feeds}, "left").items():
         digests.setdefault(digest, value)
@@ -143,7 +143,7 @@ def run(trial: Trial, folder: Path) -> Record:
             return Record(trial.key, trial.stratum, "invalid", says="does not apply")
         model, accepted = made
         status, seen, far, says = _looked_at(original, model)
-    except Exception as error:  # noqa: BLE001  # a mutant may be anything
+    except Exception as error:  # a mutant may be anything
         return Record(trial.key, trial.stratum, "invalid", says=_one_line(error))
     if len(trial.faults) > 1 and status == "counted":
         status = _both_count(original, trial, model, status)
@@ -164,7 +164,7 @@ def _looked_at(original: _Original, model: onnx.ModelProto) -> tuple[str, tuple[
     try:
         wanted = [o.name for o in model.graph.output]
         answers = session(model).run(wanted, dict(feeds))
-    except Exception as error:  # noqa: BLE001  # whatever a runtime raises
+    except Exception as error:  # whatever a runtime raises
         return "invalid", (), 0.0, _one_line(error)
     mutant = compare_tasks.taken(model)
     seen, far = [], 0.0
@@ -183,14 +183,14 @@ def _looked_at(original: _Original, model: onnx.ModelProto) -> tuple[str, tuple[
 
 def distance(original: _Original, mutant: compare_tasks.Taken, kind: str) -> float:
     """How far an output in float64 is from the original's, as a part of its largest number."""
-    have, _ = original.evaluated[kind]
+    have = original.evaluated[kind].values
     made = _outputs(original, mutant, kind)
     return max((_apart(have[name], made.get(name)) for name in mutant.graph.outputs), default=0.0)
 
 
 def _outputs(original: _Original, mutant: compare_tasks.Taken, kind: str) -> dict[str, Array]:
     """All values of a mutant; what is the same function of the same inputs is not computed again."""
-    have, _ = original.evaluated[kind]
+    have = original.evaluated[kind].values
     graph: Graph = mutant.graph
     same = classes(mutant.double, {n: n for n in original.kept.feeds}, "right")
     values: dict[str, Array] = {**graph.constants, **compare_tasks.in_double(original.feeds[kind])}
@@ -236,13 +236,13 @@ def _both_count(original: _Original, trial: Trial, model: onnx.ModelProto, statu
 
 
 def _by_graph(original: _Original, model: onnx.ModelProto) -> Named:
-    """``compare``, with the original's values as they are kept: the first feed that shows a fault, as the command does."""
+    """``compare``, with the original's values as they are kept: the first feed that shows a fault counts."""
     try:
         mutant = compare_tasks.taken(model)
         for kind in FEEDS[1:]:
             given = original.feeds[kind]
             found = compare_tasks.judged(
-                original.taken, mutant, given, *original.border, evaluated=original.evaluated[kind]
+                original.taken, mutant, given, *original.border, known=original.evaluated[kind]
             )
             if found.guilty or found.unjudged:
                 return Named(
@@ -251,7 +251,7 @@ def _by_graph(original: _Original, model: onnx.ModelProto) -> Named:
                     tuple(float(p.ratio) for p in found.guilty),
                     "; ".join(found.unjudged)[:300] or None,
                 )
-    except Exception as error:  # noqa: BLE001  # a crash of the search is a miss, and is said
+    except Exception as error:  # a crash of the search is a miss, and is said
         return Named(problem=_one_line(error))
     return Named()
 
@@ -274,7 +274,7 @@ def _by_native(original: _Original, model: onnx.ModelProto) -> Named:
                 double=double,
                 computed=kept.about["computed"],
             )
-        except Exception as error:  # noqa: BLE001  # as above
+        except Exception as error:  # as above
             problem = _one_line(error)
             continue
         if found.guilty:

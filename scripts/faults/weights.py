@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
-from scripts.faults.site import Accepted, Array, Site, kind
+from faults.site import Accepted, Array, Site, kind
 
 
 def _drawn(site: Site, node: NodeProto, random: np.random.Generator, least: int = 2) -> str | None:
