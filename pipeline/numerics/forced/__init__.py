@@ -58,9 +58,10 @@ def compare_graphs(
     guilty: list[Part] = []
     start = 0
     for _ in range(len(b.steps) + 1):
-        advance(state, start)
+        found = advance(state, start)
         bad = [name for name in outputs if name not in state.pairs and outputs[name][0] in have]
-        found = resume(state, bad) if bad else hidden(state)
+        if found is None:
+            found = resume(state, bad) if bad else hidden(state)
         if found is None:
             break
         parts, start = blame(state, found)

@@ -9,12 +9,12 @@ import numpy as np
 from pipeline.data import Array, Unsupported
 from pipeline.graph.align import How, Orientation, Pair, orientations
 from pipeline.numerics.forced._judging import away, judge
-from pipeline.numerics.forced._searching import twins
+from pipeline.numerics.forced._searching import Found, suspect, twins
 from pipeline.numerics.forced._state import Judged, State, classes_of, exact_digest, marks, one_line, sorted_digest
 
 
-def advance(state: State, start: int) -> None:
-    """Evaluate B from a step on, aligning what it makes."""
+def advance(state: State, start: int) -> Found | None:
+    """Evaluate B from a step on, aligning what it makes, up to a value that must be another (:func:`suspect`)."""
     for step in state.b.steps[start:]:
         for name in step.makes:
             state.env.pop(name, None)
@@ -50,6 +50,10 @@ def advance(state: State, start: int) -> None:
                 state.join(Pair(left, name, orientation, "assumed"))
             elif name in made and (name in state.outputs or not folded):
                 align(state, name, same.get(name))
+        found = suspect(state, step)
+        if found is not None:
+            return found
+    return None
 
 
 def align(state: State, name: str, same: str | None) -> None:

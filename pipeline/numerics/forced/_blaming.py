@@ -20,7 +20,7 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
     Where the region has A's operators one by one, each is judged on A's values alone; otherwise it is guilty as a
     whole, under the name of its last node.
     """
-    name, left, orientation = found
+    name, left, orientation = upstream(state, found)
     steps, _ = region(state.b, name, state.pairs, state.is_constant)
     if not steps:
         judged = judge(state, name, left, orientation) if name in state.own else Judged(np.inf)
@@ -60,6 +60,32 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
         judged.problem or error_in(state, steps),
     )
     return [part], first
+
+
+def upstream(state: State, found: Found) -> Found:
+    """The operand behind a value that must be another, where that operand is what is wrong.
+
+    B computes twice what A computes once, and A's other value is nobody's: the second computation, which has the same
+    operator as A's, read the wrong value, not its consumer.
+    """
+    name, left, _ = found
+    step, due = state.b.producer.get(name), state.a.producer.get(left)
+    if step is None or due is None or step.op != due.op or len(step.node.input) != len(due.node.input):
+        return found
+    for mine, theirs in zip(step.node.input, due.node.input, strict=True):
+        pair, made, twin = state.pairs.get(mine), state.b.producer.get(mine), state.a.producer.get(theirs)
+        if pair is None or made is None or twin is None or made.op != twin.op or theirs in state.uses:
+            continue
+        alone = len(state.b.consumers.get(mine, ())) == 1 and mine not in state.outputs
+        if (
+            alone
+            and state.uses[pair.left] > 1
+            and theirs in state.have
+            and state.classes[mine] != state.known.classes[theirs]
+        ):
+            state.part(mine)
+            return upstream(state, (mine, theirs, Orientation()))
+    return found
 
 
 def departing(state: State, steps: Sequence[Step], left: str) -> Step | None:

@@ -23,6 +23,8 @@ _LIKE = 1e-5  # only chooses which hypothesis is looked at; the verdict is the b
 NEAR = 0.05  # the same
 _DEPTH = 8
 _REACH = 64
+_STRONG = 3
+_ROOM = 400  # folded weights move by some roundings, not by one
 _CANDIDATES = 24
 
 
@@ -78,6 +80,87 @@ def hidden(state: State) -> Found | None:
                 if alike and (reach(state, name, twin) or confirmed(state, name, twin, Orientation())):
                     return name, twin, Orientation()
     return None
+
+
+def suspect(state: State, step: Step) -> Found | None:
+    """A value that is nobody's though all it is made of is A's, where A's structure goes on behind it with another.
+
+    To go on from there at once is what keeps the search linear; that B is not A's again further down, which a factor
+    that was moved through a few operators would be, is looked at first.
+    """
+    if state.is_folded(step) or any(n not in state.pairs and not state.is_constant(n) for n in step.reads):
+        return None
+    for name in step.makes:
+        if name in state.pairs or name in state.outputs or name in state.cleared:
+            continue
+        left = by_structure(state, name)
+        if left is None or reach(state, name, left) < _STRONG:
+            continue
+        if name in state.own and rejoins(state, name):
+            state.cleared.add(name)
+            continue
+        return name, left, Orientation()
+    return None
+
+
+def rejoins(state: State, name: str) -> bool:
+    """Whether B makes a value of A again of a value that is none: nearly, as far as one rounding of it moves that."""
+    random = np.random.default_rng(0)
+    start = state.own[name]
+    if not isinstance(start, np.ndarray) or start.dtype.kind != "f":
+        return True
+    values: dict[str, Array] = {name: start}
+    moved: dict[str, Array] = {name: start * (1 + 2.0**-24 * random.choice((-1.0, 1.0), start.shape))}
+    classes: dict[str, bytes] = {}
+    rest: dict[str, Array] = {}
+    for step in state.b.steps[state.b.producer[name].index + 1 :]:
+        behind = any(n in values for n in step.reads)
+        if not behind:
+            if state.is_folded(step):
+                continue
+            made = _classes(step, state, classes)
+            classes |= made
+            rest |= {n: state.have[w] for n, c in made.items() if (w := state.known.first.get(c)) is not None}
+            continue
+        held = {n: rest.get(n, state.env.get(n)) for n in step.reads if n not in values}
+        others = {n: v for n, v in held.items() if v is not None}
+        plain, other = (_made(state, step, {**others, **own}) for own in (values, moved))
+        if plain is None or other is None:
+            continue  # what else it reads is nobody's either, or it takes no value of this shape
+        values |= plain
+        moved |= other
+        for output, value in plain.items():
+            if isinstance(value, np.ndarray) and _is_nearly(state, output, value, other[output]):
+                return True
+    return False
+
+
+def _made(state: State, step: Step, values: dict[str, Array]) -> dict[str, Array] | None:
+    if any(n not in values for n in step.reads):
+        return None
+    try:
+        return state.b.run(step, values)
+    except Exception:  # an operator's numpy raises whatever numpy raises
+        return None
+
+
+def _is_nearly(state: State, output: str, value: Array, moved: Array) -> bool:
+    """Whether a value is one of A that is still free, as far as ``moved`` shows what rounding does to it."""
+    if value.dtype.kind != "f" or value.shape != np.shape(moved) or (value.size > 1 and np.all(value == value.flat[0])):
+        due = state.outputs.get(output)
+        return due is not None and np.array_equal(due[1].apply(state.have[due[0]]), value)
+    with np.errstate(all="ignore"):
+        room = _ROOM * float(np.nan_to_num(np.abs(moved - value)).max(initial=0)) + 1e-12 * float(np.abs(value).max())
+    mean, rms = marks(value)
+    for left, m, r in state.known.index.get(value.size, ()):
+        held = state.have[left]
+        if left in state.uses or abs(m - mean) > room or abs(r - rms) > room or held.dtype != value.dtype:
+            continue
+        for way in orientations(held.shape, value.shape):
+            with np.errstate(all="ignore"):
+                if float(np.nan_to_num(np.abs(way.apply(held) - value), nan=np.inf).max()) <= room:
+                    return True
+    return False
 
 
 def by_structure(state: State, name: str) -> str | None:
@@ -148,7 +231,8 @@ def _classes(step: Step, state: State, held: dict[str, bytes]) -> dict[str, byte
     if not all(reads):
         return {}
     operands = [(held.get(n) or state.classes.get(n, b"")) if n else b"" for n in step.node.input]
-    return state.namer.of_node(step.node, operands, reads)
+    made = state.namer.of_node(step.node, operands, reads)
+    return {name: state.known.folds.get(digest, digest) for name, digest in made.items()}
 
 
 def is_near(state: State, name: str, left: str, orientation: Orientation) -> bool:

@@ -94,6 +94,18 @@ class Known:
         return found
 
     @cached_property
+    def folds(self) -> dict[bytes, bytes]:
+        """The class of a constant by that of the computation which makes it of constants."""
+        found: dict[bytes, bytes] = {}
+        namer = Namer(self.graph.version)
+        for step in self.graph.steps:
+            if step.index in self.graph.folded and all(n in self.classes for n in step.reads):
+                operands = [self.classes[n] if n else b"" for n in step.node.input]
+                made = namer.of_node(step.node, operands, [self.classes[n] for n in step.reads])
+                found |= {digest: self.classes[name] for name, digest in made.items()}
+        return found
+
+    @cached_property
     def constants(self) -> frozenset[bytes]:
         """The classes of everything that no data reaches."""
         return frozenset(c for name, c in self.classes.items() if self.graph.is_constant(name))
@@ -103,7 +115,7 @@ class Known:
         found: dict[bytes, list[str]] = {}
         namer = Namer(self.graph.version)
         for step in self.graph.steps:
-            if step.index not in self.graph.folded:
+            if step.op != "Constant":
                 for name in dict.fromkeys(step.reads):
                     key = hole(step, name, namer, self.classes)
                     if key is not None and name not in (rest := found.setdefault(key, [])):
@@ -156,6 +168,7 @@ class State:
     prints: dict[tuple[bool, str], bytes] = field(default_factory=dict)
     unsupported: dict[str, str] = field(default_factory=dict)
     unjudged: dict[str, str] = field(default_factory=dict)
+    cleared: set[str] = field(default_factory=set)  # suspects behind which B is A's again all the same
     live: set[str] = field(default_factory=set)  # constants of B in whose place A has data, and what is made of them
 
     def is_constant(self, name: str) -> bool:
