@@ -27,7 +27,7 @@ import numpy as np
 
 from pipeline.data import Array
 from pipeline.graph.align import Alignment, Namer, Orientation, Pair
-from pipeline.numerics.forced._aligning import advance
+from pipeline.numerics.forced._aligning import advance, fold
 from pipeline.numerics.forced._blaming import blame
 from pipeline.numerics.forced._searching import hidden, resume
 from pipeline.numerics.forced._state import Forced, Judged, Known, Part, State, evaluate, know
@@ -55,6 +55,7 @@ def compare_graphs(
         if left in have:
             state.env[name] = orientation.apply(have[left])
             state.join(Pair(left, name, orientation, "border"))
+    fold(state)
     guilty: list[Part] = []
     start = 0
     for _ in range(len(b.steps) + 1):

@@ -11,11 +11,14 @@ from pipeline.graph.align import How, Orientation, Pair, orientations
 from pipeline.numerics.forced._judging import away, judge
 from pipeline.numerics.forced._searching import Found, suspect, twins
 from pipeline.numerics.forced._state import Judged, State, classes_of, exact_digest, marks, one_line, sorted_digest
+from pipeline.numerics.node64 import Step
 
 
 def advance(state: State, start: int) -> Found | None:
     """Evaluate B from a step on, aligning what it makes, up to a value that must be another (:func:`suspect`)."""
     for step in state.b.steps[start:]:
+        if step.index in state.fixed and not state.live.intersection(step.reads) and not _looked_for(state, step):
+            continue
         for name in step.makes:
             state.env.pop(name, None)
             state.own.pop(name, None)
@@ -54,6 +57,28 @@ def advance(state: State, start: int) -> Found | None:
         if found is not None:
             return found
     return None
+
+
+def fold(state: State) -> None:
+    """Evaluate what no data reaches, once."""
+    for step in state.b.steps:
+        if step.index in state.b.folded and all(name in state.env for name in step.reads):
+            try:
+                made = state.b.run(step, state.env)
+            except Unsupported as error:
+                state.unsupported[step.name] = str(error)
+            except Exception as error:  # an operator's numpy raises whatever numpy raises
+                state.errors[step.name] = one_line(error)
+            else:
+                state.fixed.add(step.index)
+                state.env |= made
+                state.own |= made
+                state.classes |= classes_of(step, True, state.namer, state.classes, state.env)
+
+
+def _looked_for(state: State, step: Step) -> bool:
+    """Whether a step that no data reaches makes an output, or what must be another value."""
+    return any(name in state.outputs or name in state.forced for name in step.makes)
 
 
 def align(state: State, name: str, same: str | None) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.data import Array
 from pipeline.graph.align import Orientation, Pair
 from pipeline.numerics.forced._judging import away, judge, region
-from pipeline.numerics.forced._searching import NEAR, Found, plainest, twins
+from pipeline.numerics.forced._searching import NEAR, Found, follow, plainest, twins
 from pipeline.numerics.forced._state import Judged, Part, State, exact_digest, one_line
 from pipeline.numerics.node64 import Graph, Step
 
@@ -45,7 +45,7 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
     if unknown is not None and judged.max_abs is None:
         state.unjudged[name] = unknown
         return [], first
-    last = departing(state, steps, left) or inside(state, steps[-1])
+    last = departing(state, steps, left) or within(state, steps[-1], left)
     part = Part(
         last.name,
         last.op,
@@ -76,16 +76,36 @@ def upstream(state: State, found: Found) -> Found:
         pair, made, twin = state.pairs.get(mine), state.b.producer.get(mine), state.a.producer.get(theirs)
         if pair is None or made is None or twin is None or made.op != twin.op or theirs in state.uses:
             continue
-        alone = len(state.b.consumers.get(mine, ())) == 1 and mine not in state.outputs
-        if (
-            alone
-            and state.uses[pair.left] > 1
-            and theirs in state.have
-            and state.classes[mine] != state.known.classes[theirs]
-        ):
+        apart = theirs in state.have and state.classes[mine] != state.known.classes[theirs]
+        if apart and state.uses[pair.left] > 1 and mine not in state.outputs and not followed(state, mine):
             state.part(mine)
             return upstream(state, (mine, theirs, Orientation()))
     return found
+
+
+def followed(state: State, name: str) -> bool:
+    """Whether a consumer of a value of B makes of it what A makes."""
+    return any(
+        digest in state.known.first
+        for step in state.b.consumers.get(name, ())
+        for digest in follow(step, state, {}).values()
+    )
+
+
+def within(state: State, step: Step, left: str) -> Step:
+    """The step behind a guilty step that computes a constant for it which is not A's, of constants that are."""
+    due = state.a.producer.get(left)
+    while due is not None and due.op == step.op and len(due.node.input) == len(step.node.input):
+        for mine, theirs in zip(step.node.input, due.node.input, strict=True):
+            made, twin = state.b.producer.get(mine), state.a.producer.get(theirs)
+            fixed = bool(mine and theirs) and state.is_constant(mine) and state.a.is_constant(theirs)
+            apart = fixed and state.classes.get(mine) != state.known.classes.get(theirs)
+            if apart and made is not None and twin is not None and made.op == twin.op != "Constant":
+                step, due = made, twin
+                break
+        else:
+            return step
+    return inside(state, step)
 
 
 def departing(state: State, steps: Sequence[Step], left: str) -> Step | None:
@@ -117,7 +137,7 @@ def first_near(state: State, steps: Sequence[Step]) -> list[Part] | None:
                 judged = judge(state, output, twin, Orientation())
                 if judged.ratio > 1:
                     state.forced[output] = (twin, Orientation())
-                    guilty = inside(state, step)
+                    guilty = within(state, step, twin)
                     made = output if guilty is step else guilty.makes[0]
                     against = (state.a.producer[twin].name,)
                     where = judged.index, judged.values, judged.problem
@@ -216,7 +236,7 @@ def one_by_one(
             state.join(Pair(twin, output, way, "assumed"))
             if judged.ratio > 1:
                 against = (state.a.producer[twin].name,) if twin in state.a.producer else ()
-                guilty = inside(state, step)
+                guilty = within(state, step, twin)
                 parts.append(
                     Part(
                         guilty.name,

@@ -7,7 +7,7 @@ Structure: what B's consumers read besides a value that is nobody's says which v
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,16 +85,25 @@ def hidden(state: State) -> Found | None:
 def suspect(state: State, step: Step) -> Found | None:
     """A value that is nobody's though all it is made of is A's, where A's structure goes on behind it with another.
 
-    To go on from there at once is what keeps the search linear; that B is not A's again further down, which a factor
-    that was moved through a few operators would be, is looked at first.
+    So is one that is A's in another order only, as everything is that a wrong ``perm`` makes.  To go on from there at
+    once is what keeps the search linear; that B is not A's again further down, as behind a factor that was moved
+    through a few operators, or where one layout ends, is looked at first.
     """
     if state.is_folded(step) or any(n not in state.pairs and not state.is_constant(n) for n in step.reads):
         return None
-    for name in step.makes:
-        if name in state.pairs or name in state.outputs or name in state.cleared:
+    nobody = [n for n in step.makes if not _settled(state, n)]
+    if not nobody:
+        return None
+    doubtful = _by_numbers_above(state, step)
+    also = {state.pairs[n].left for n in doubtful}
+    for name in (*doubtful, *nobody):
+        if name in state.outputs or name in state.cleared:
             continue
-        left = by_structure(state, name)
-        if left is None or reach(state, name, left) < _STRONG:
+        left = by_structure(state, name, also)
+        pair = state.pairs.get(name)
+        if left is None or (pair is not None and pair.left == left and pair.orientation == Orientation()):
+            continue
+        if reach(state, name, left) < _STRONG:
             continue
         if name in state.own and rejoins(state, name):
             state.cleared.add(name)
@@ -103,14 +112,34 @@ def suspect(state: State, step: Step) -> Found | None:
     return None
 
 
+def _settled(state: State, name: str) -> bool:
+    pair = state.pairs.get(name)
+    return pair is not None and (pair.how != "numbers" or pair.orientation == Orientation())
+
+
+def _by_numbers_above(state: State, step: Step) -> list[str]:
+    """What a step is made of that is A's by numbers only, which may be another value's by chance; the first first."""
+    found: dict[str, int] = {}
+    waiting = list(step.reads)
+    while waiting and len(found) < _CANDIDATES:
+        name = waiting.pop()
+        pair, made = state.pairs.get(name), state.b.producer.get(name)
+        if pair is not None and made is not None and pair.how == "numbers" and name not in found:
+            found[name] = made.index
+            waiting += made.reads
+    return sorted(found, key=found.__getitem__)
+
+
 def rejoins(state: State, name: str) -> bool:
     """Whether B makes a value of A again of a value that is none: nearly, as far as one rounding of it moves that."""
     random = np.random.default_rng(0)
     start = state.own[name]
-    if not isinstance(start, np.ndarray) or start.dtype.kind != "f":
+    if not isinstance(start, np.ndarray):
         return True
     values: dict[str, Array] = {name: start}
-    moved: dict[str, Array] = {name: start * (1 + 2.0**-24 * random.choice((-1.0, 1.0), start.shape))}
+    moved: dict[str, Array] = {name: start}
+    if start.dtype.kind == "f":
+        moved[name] = start * (1 + 2.0**-24 * random.choice((-1.0, 1.0), start.shape))
     classes: dict[str, bytes] = {}
     rest: dict[str, Array] = {}
     for step in state.b.steps[state.b.producer[name].index + 1 :]:
@@ -118,7 +147,7 @@ def rejoins(state: State, name: str) -> bool:
         if not behind:
             if state.is_folded(step):
                 continue
-            made = _classes(step, state, classes)
+            made = follow(step, state, classes)
             classes |= made
             rest |= {n: state.have[w] for n, c in made.items() if (w := state.known.first.get(c)) is not None}
             continue
@@ -146,9 +175,11 @@ def _made(state: State, step: Step, values: dict[str, Array]) -> dict[str, Array
 
 def _is_nearly(state: State, output: str, value: Array, moved: Array) -> bool:
     """Whether a value is one of A that is still free, as far as ``moved`` shows what rounding does to it."""
+    due = state.outputs.get(output)
+    if due is not None and np.array_equal(due[1].apply(state.have[due[0]]), value):
+        return True
     if value.dtype.kind != "f" or value.shape != np.shape(moved) or (value.size > 1 and np.all(value == value.flat[0])):
-        due = state.outputs.get(output)
-        return due is not None and np.array_equal(due[1].apply(state.have[due[0]]), value)
+        return False
     with np.errstate(all="ignore"):
         room = _ROOM * float(np.nan_to_num(np.abs(moved - value)).max(initial=0)) + 1e-12 * float(np.abs(value).max())
     mean, rms = marks(value)
@@ -156,14 +187,13 @@ def _is_nearly(state: State, output: str, value: Array, moved: Array) -> bool:
         held = state.have[left]
         if left in state.uses or abs(m - mean) > room or abs(r - rms) > room or held.dtype != value.dtype:
             continue
-        for way in orientations(held.shape, value.shape):
-            with np.errstate(all="ignore"):
-                if float(np.nan_to_num(np.abs(way.apply(held) - value), nan=np.inf).max()) <= room:
-                    return True
+        with np.errstate(all="ignore"):
+            if held.shape == value.shape and np.nan_to_num(np.abs(held - value), nan=np.inf).max() <= room:
+                return True
     return False
 
 
-def by_structure(state: State, name: str) -> str | None:
+def by_structure(state: State, name: str, also: Collection[str] = ()) -> str | None:
     """The value of A that stands, in A, where B's consumers read this value of B."""
     held: dict[str, None] = {}
     for step in state.b.consumers.get(name, ()):
@@ -184,7 +214,10 @@ def by_structure(state: State, name: str) -> str | None:
         far = away(value, own) if arrays else np.inf  # type: ignore[arg-type]  # both are arrays then
         return -reach(state, name, left), left not in others, left not in above, made is None or made.op != step.op, far
 
-    free = [left for left in held if left in state.have and (left not in state.uses or left in above)]
+    mine = {state.pairs[name].left} if name in state.pairs else set()
+    free = [
+        left for left in held if left in state.have and (left not in state.uses or left in above | mine or left in also)
+    ]
     ranked = sorted((rank(left), left) for left in free[: 4 * _CANDIDATES])
     return ranked[0][1] if ranked and ranked[0][0][0] < 0 else None
 
@@ -212,7 +245,7 @@ def reach(state: State, name: str, left: str) -> int:
         step = state.b.steps[index]
         if state.is_folded(step) and not any(n in held for n in step.reads):
             continue
-        classes = _classes(step, state, held)
+        classes = follow(step, state, held)
         for made, digest in classes.items():
             due = state.outputs.get(made)
             if due is not None:
@@ -225,7 +258,7 @@ def reach(state: State, name: str, left: str) -> int:
     return count
 
 
-def _classes(step: Step, state: State, held: dict[str, bytes]) -> dict[str, bytes]:
+def follow(step: Step, state: State, held: dict[str, bytes]) -> dict[str, bytes]:
     """As :func:`classes_of`, under the hypothesis, and whether data reaches the step or not."""
     reads = [held.get(n) or state.classes.get(n, b"") for n in step.reads]
     if not all(reads):

@@ -168,6 +168,7 @@ class State:
     prints: dict[tuple[bool, str], bytes] = field(default_factory=dict)
     unsupported: dict[str, str] = field(default_factory=dict)
     unjudged: dict[str, str] = field(default_factory=dict)
+    fixed: set[int] = field(default_factory=set)  # steps that were evaluated once and for all
     cleared: set[str] = field(default_factory=set)  # suspects behind which B is A's again all the same
     live: set[str] = field(default_factory=set)  # constants of B in whose place A has data, and what is made of them
 
