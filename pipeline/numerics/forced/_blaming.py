@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -30,7 +31,8 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
     first = steps[0].index
     if state.b.is_constant(name) and not state.a.is_constant(left):
         state.live.add(name)
-    if len(steps) == len(others) and len(steps) > 1:
+    odd = Counter(s.op for s in steps) - Counter(s.op for s in others)
+    if len(steps) == len(others) > 1 and odd.total() <= 1:
         parts = one_by_one(state, steps, others, name, left, orientation)
         if parts:
             return parts, first
@@ -84,12 +86,16 @@ def upstream(state: State, found: Found) -> Found:
 
 
 def followed(state: State, name: str) -> bool:
-    """Whether a consumer of a value of B makes of it what A makes."""
-    return any(
-        digest in state.known.first
-        for step in state.b.consumers.get(name, ())
-        for digest in follow(step, state, {}).values()
-    )
+    """Whether a consumer of a value of B makes of it what A makes, and no other value of B is that already."""
+    for step in state.b.consumers.get(name, ()):
+        for made, digest in follow(step, state, {}).items():
+            left = state.known.first.get(digest)
+            if left is None:
+                continue
+            pair = state.pairs.get(made)
+            if state.uses[left] - (pair is not None and pair.left == left) <= 0:
+                return True
+    return False
 
 
 def within(state: State, step: Step, left: str) -> Step:

@@ -124,10 +124,10 @@ def _by_numbers_above(state: State, step: Step) -> list[str]:
     while waiting and len(found) < _CANDIDATES:
         name = waiting.pop()
         pair, made = state.pairs.get(name), state.b.producer.get(name)
-        if pair is not None and made is not None and pair.how == "numbers" and name not in found:
+        if pair is not None and made is not None and pair.how in ("numbers", "structure") and name not in found:
             found[name] = made.index
             waiting += made.reads
-    return sorted(found, key=found.__getitem__)
+    return sorted((n for n in found if state.pairs[n].how == "numbers"), key=found.__getitem__)
 
 
 def rejoins(state: State, name: str) -> bool:
@@ -137,7 +137,7 @@ def rejoins(state: State, name: str) -> bool:
     if not isinstance(start, np.ndarray):
         return True
     values: dict[str, Array] = {name: start}
-    moved: dict[str, Array] = {name: start}
+    moved: dict[str, Array] = {name: np.roll(start.reshape(-1), 1).reshape(start.shape)}
     if start.dtype.kind == "f":
         moved[name] = start * (1 + 2.0**-24 * random.choice((-1.0, 1.0), start.shape))
     classes: dict[str, bytes] = {}
@@ -159,7 +159,9 @@ def rejoins(state: State, name: str) -> bool:
         values |= plain
         moved |= other
         for output, value in plain.items():
-            if isinstance(value, np.ndarray) and _is_nearly(state, output, value, other[output]):
+            if isinstance(value, np.ndarray) and _is_nearly(
+                state, output, value, other[output], start.dtype.kind == "f"
+            ):
                 return True
     return False
 
@@ -173,15 +175,19 @@ def _made(state: State, step: Step, values: dict[str, Array]) -> dict[str, Array
         return None
 
 
-def _is_nearly(state: State, output: str, value: Array, moved: Array) -> bool:
-    """Whether a value is one of A that is still free, as far as ``moved`` shows what rounding does to it."""
+def _is_nearly(state: State, output: str, value: Array, moved: Array, rounds: bool) -> bool:
+    """Whether a value is one of A that is still free, as far as ``moved`` shows what rounding does to it.
+
+    What does not move at all shows nothing: it hardly depends on what was moved.
+    """
     due = state.outputs.get(output)
     if due is not None and np.array_equal(due[1].apply(state.have[due[0]]), value):
         return True
-    if value.dtype.kind != "f" or value.shape != np.shape(moved) or (value.size > 1 and np.all(value == value.flat[0])):
+    if value.dtype.kind != "f" or value.shape != np.shape(moved) or np.array_equal(value, moved, equal_nan=True):
         return False
     with np.errstate(all="ignore"):
-        room = _ROOM * float(np.nan_to_num(np.abs(moved - value)).max(initial=0)) + 1e-12 * float(np.abs(value).max())
+        room = rounds * _ROOM * float(np.nan_to_num(np.abs(moved - value)).max(initial=0))
+        room += 1e-12 * float(np.abs(value).max())
     mean, rms = marks(value)
     for left, m, r in state.known.index.get(value.size, ()):
         held = state.have[left]
