@@ -413,14 +413,15 @@ class Origin:
 class SourceValues:
     """The source's own intermediate values for one exported graph.
 
-    ``file`` and ``double`` are ``.npz`` archives in the case's precision and in float64 (``None`` where the source has
-    none); ``keys`` maps the graph's value names to their keys, ``origins`` the same names to where they come from.
+    ``folder`` and ``double`` hold ``.npy`` files, one for each value, in the case's precision and in float64 (``None``
+    where the source has none); ``keys`` maps the graph's value names to the files' stems, ``origins`` the same names to
+    where they come from.
     ``permuted`` says that the graph may hold a value in another order of axes than the source.  ``captured`` is how far
     what the exporter captured is from the native run, where it is not the same: what no node of the graph did.
     """
 
     graph: str
-    file: Path | None = None
+    folder: Path | None = None
     double: Path | None = None
     keys: Mapping[str, str] = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict)
@@ -428,6 +429,16 @@ class SourceValues:
     captured: str = ""
     error: Failure | None = None
     notes: tuple[str, ...] = ()
+
+    def array(self, name: str, *, double: bool = False) -> Array | None:
+        """One value by the graph's name, read from its file as it is used; None where the source does not have it."""
+        folder = self.double if double else self.folder
+        key = self.keys.get(name)
+        if folder is None or key is None or not (file := folder / f"{key}.npy").exists():
+            return None
+        large = file.stat().st_size > 2**16  # an empty array cannot be mapped, and a small one is not worth it
+        found: Array = np.load(file, mmap_mode="r" if large else None, allow_pickle=False)
+        return found
 
 
 @dataclass(frozen=True)
@@ -458,7 +469,7 @@ class Localization:
 
     ``judged`` counts the nodes that were judged, alone or through a later one; ``uncompared`` are those about which
     nothing could be said; ``unmapped`` counts the values that the source does not have; ``peak`` is the bytes of
-    arrays held at most, weights not counted.
+    arrays held at most, weights not counted; ``within`` are the judged outputs that are inside their bounds.
     """
 
     graph: str
@@ -475,6 +486,7 @@ class Localization:
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     captured: str = ""  # as SourceValues.captured
+    within: tuple[NodeError, ...] = ()
     problem: str | None = None
 
 
@@ -602,6 +614,11 @@ class Runtime(Protocol):
         Both raise :class:`Unsupported` where an operator of a valid graph is not implemented, :class:`InvalidGraph`
         where the graph is no model, and anything else for any other refusal.
         """
+
+    def part(
+        self, model: bytes, weights: Mapping[str, Array]
+    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+        """Load a serialized model whose external initializers are ``weights``, without a copy where that can be."""
 
 
 class Unsupported(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ import pytest
 from pipeline import inputs, layout, localize
 from pipeline.data import Array, Case, Localization, Model, SourceValues, Tensor
 from pipeline.frameworks import adapter
-from pipeline.graph.cut import SEEN, all_outputs, cut
+from pipeline.graph.cut import all_outputs, parts, run_parts
 from pipeline.graph.float64 import computed_initializers
 from pipeline.graph.walk import node_name
+from pipeline.graph.weights import Weights
+from pipeline.localize_tasks import judged_export
 from pipeline.runtimes import runtimes
 from tests.planting import copied, edits
 
@@ -110,21 +112,21 @@ class Exported:
     def outputs(self, proto: onnx.ModelProto) -> list[Array]:
         return self.run(proto, [output.name for output in self.proto.graph.output])
 
-    def localized(self, proto: onnx.ModelProto, *, double: bool = True, **more: Any) -> Localization:
-        file = self.source.double if double else self.source.file
-        assert file is not None
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[key] for name, key in self.source.keys.items() if key in archive.files}
+    def localized(self, proto: onnx.ModelProto, *, double: bool = True) -> Localization:
         return localize.exported(
             proto,
             self.feeds,
             self.source,
-            arrays.get,
+            partial(self.source.array, double=double),
             party=self.model.graph,
             double=double,
             computed=self.computed,
-            **more,
+            constants_of="torch" if self.model.graph.startswith("torch") else "onnxruntime",
         )
+
+    def judged(self, proto: onnx.ModelProto) -> Localization:
+        """As `verify` does it, runs included."""
+        return judged_export(proto, self.feeds, self.source, party=self.model.graph, computed=self.computed)
 
 
 @pytest.fixture(scope="session", params=["torch:raw", "torch", "tensorflow", "tensorflow:nchw"])
@@ -239,9 +241,7 @@ def test_a_guilty_node_says_where_it_comes_from(networks: Callable[[str], dict[s
     graph = networks("torch")["torch:raw"]
     index = next(i for i, node in enumerate(graph.proto.graph.node) if node.op_type == "LeakyRelu")
     edited = dict(edits(graph.proto, index))["alpha"]
-    model, names = all_outputs(edited)
-    whole = dict(zip(names, graph.run(model, list(names)), strict=True))
-    (guilty,) = graph.localized(edited, whole=whole).guilty
+    (guilty,) = graph.judged(edited).guilty
     assert (guilty.node, guilty.op) == (graph.proto.graph.node[index].name, "LeakyRelu")
     assert guilty.origin is not None
     assert guilty.origin.value == "leaky_relu"
@@ -267,17 +267,25 @@ def test_values_without_the_source_are_counted(exported: Exported) -> None:
     assert found.mapped <= len(exported.source.keys)
 
 
-def test_what_only_float32_loses_is_seen_in_the_cut_model() -> None:
+def written(folder: Path, arrays: Mapping[str, Array]) -> SourceValues:
+    """Values of a source in both precisions."""
+    for place, dtype in ((folder / "single", np.float32), (folder / "double", np.float64)):
+        place.mkdir()
+        for name, array in arrays.items():
+            np.save(place / f"{name}.npy", array.astype(dtype))
+    return SourceValues("torch", folder / "single", folder / "double", {name: name for name in arrays})
+
+
+def test_what_only_float32_loses_is_seen_in_the_cut_model(tmp_path: Path) -> None:
     text = '<ir_version: 8, opset_import: ["" : 18]> g (float[2] x) => (float[2] y) { s = Sigmoid (x) y = Log (s) }'
     proto = onnx.parser.parse_model(text)
     feeds = {"x": np.array([1, -120], np.float32)}
-    due = np.array([-0.3132616875, -120.0])
-    source = SourceValues("torch", keys={"y": "y"})
-    alone = {"y": np.array([-0.3132617, -np.inf], np.float32)}
-    arguments: dict[str, Any] = {"party": "torch", "double": True}
-    found = localize.exported(proto, feeds, source, {"y": due}.get, **arguments, alone=alone)
+    due = np.log(1 / (1 + np.exp(-np.array([1.0, -120.0]))))
+    found = judged_export(proto, feeds, written(tmp_path, {"y": due}), party="torch")
     assert [(e.op, e.index, e.together) for e in found.guilty] == [("Log", (1,), ("Sigmoid_0",))]
-    assert localize.exported(proto, feeds, source, {"y": due}.get, **arguments).guilty == ()
+    assert found.guilty[0].problem == "in float32 it is not finite where the source's value is"
+    arguments: dict[str, Any] = {"party": "torch", "double": True}
+    assert localize.exported(proto, feeds, SourceValues("torch"), {"y": due}.get, **arguments).guilty == ()
 
 
 def test_the_cut_model_shows_each_node_alone(tmp_path: Path) -> None:
@@ -285,13 +293,20 @@ def test_the_cut_model_shows_each_node_alone(tmp_path: Path) -> None:
         '<ir_version: 8, opset_import: ["" : 18]> g (float[3] x) => (float[3] z) { y = Add (x, x) w = Neg (y) '
         "z = Mul (w, y) }"
     )
-    given = {"y": np.array([5, 7, 11], np.float32), "z": np.zeros(3, np.float32)}
-    model = cut(onnx.parser.parse_model(text), dict.fromkeys(given, "float32"), list(given))
-    onnx.save(model, tmp_path / "cut.onnx")
-    run = runtimes()["ort.off"].open(tmp_path / "cut.onnx")
-    y, z = run({"x": np.array([1, 2, 3], np.float32), **given}, [f"y{SEEN}", f"z{SEEN}"])
-    assert y.tolist() == [2, 4, 6]
-    assert z.tolist() == [-25, -49, -121]
+    proto = onnx.parser.parse_model(text)
+    arrays = {"x": np.array([1, 2, 3], np.float32), "y": np.array([5, 7, 11], np.float32), "z": np.zeros(3, np.float32)}
+    given, seen = ("y", "z"), {}
+    for budget in (1, 10**6):
+        planned = parts(proto, Weights(proto), dict.fromkeys("ywz", 12), budget, given)
+        assert len(planned) == (1 if budget > 1 else 3)
+        for part in run_parts(proto, Weights(proto), planned, arrays.get, run_part, given):
+            assert part.error is None
+            seen |= {name: array.tolist() for name, array in part.arrays.items() if name in given}
+        assert seen == {"y": [2, 4, 6], "z": [-25, -49, -121]}
+
+
+def run_part(model: bytes, weights: Mapping[str, Array], feeds: Mapping[str, Array], outputs: list[str]) -> list[Array]:
+    return list(runtimes()["ort.off"].part(model, weights)(feeds, outputs))
 
 
 def test_kernels_are_judged_on_what_they_consumed(exported: Exported) -> None:
@@ -333,6 +348,5 @@ def test_an_operator_without_a_rule_is_uncompared_and_ends_there() -> None:
 def test_editing_leaves_the_model_as_it_is(exported: Exported) -> None:
     before = copied(exported.proto)
     all_outputs(exported.proto)
-    cut(exported.proto, dict.fromkeys(exported.source.keys, "float32"), ())
     exported.localized(exported.proto)
     assert before.SerializeToString() == exported.proto.SerializeToString()

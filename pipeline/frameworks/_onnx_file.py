@@ -36,13 +36,19 @@ def write_arrays(arrays: Sequence[Any], file: Path) -> Path:
     return file
 
 
-def write_named(arrays: Mapping[str, Any], file: Path) -> Path:
-    """Write arrays under names to one ``.npz`` file through a temporary name."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{os.getpid()}.{file.name}")
-    np.savez(temporary, **arrays)
-    os.replace(temporary, file)
-    return file
+class Values:
+    """Arrays written as they come, one file for each; with ``keys``, names that have a file elsewhere get the same."""
+
+    def __init__(self, folder: Path, keys: Mapping[str, str] | None = None) -> None:
+        self.folder, self.keys = folder, dict(keys or {})
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def write(self, name: str, array: Any) -> None:
+        key = self.keys.setdefault(name, f"v{len(self.keys)}")
+        temporary = self.folder / f".{os.getpid()}.tmp"
+        with temporary.open("wb") as stream:
+            np.save(stream, array, allow_pickle=False)
+        os.replace(temporary, self.folder / f"{key}.npy")
 
 
 def border(

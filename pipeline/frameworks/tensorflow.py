@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data import Array, Case, Failure, Model, Origin, SourceValues, Tensor
-from pipeline.frameworks._onnx_file import border, write, write_arrays, write_named
+from pipeline.frameworks._onnx_file import Values, border, write, write_arrays
 from pipeline.frameworks._structure import BuilderError, forward_outputs, named
 from pipeline.inputs import forward_inputs
 from pipeline.layout import order
@@ -128,26 +128,31 @@ class TensorFlow:
         tensors = _tensors(case, values, double=False, random=None)
         function, _ = self._function(case, _build(case, tensors, double=False, seed=seed), tensors, values)
         concrete = function.get_concrete_function()
-        files: dict[bool, Path] = {}
-        keys: dict[str, str] = {}
+        written: dict[bool, Values] = {}
         notes = []
         for double in (False, True):
             wide = _tensors(case, values, double=double, random=None)
+            keys = written[False].keys if double else None
+            kept = Values(folder / f"{model.graph.replace(':', '.')}.values{'64' if double else ''}", keys)
             try:
                 definition, inputs, outputs = frozen(concrete, double=double)
-                found = intermediates(definition, inputs, outputs, [wide[name] for name in case.inputs])
+                wanted = matched(proto, outputs, list(model.outputs.values()))
+                intermediates(definition, inputs, outputs, [wide[name] for name in case.inputs], wanted, kept.write)
             except Exception as error:  # operators that TensorFlow has in float32 only
                 if not double:
                     return SourceValues(model.graph, error=Failure("refused", _one_line(error)))
                 notes.append(f"tensorflow has no float64 for this: {_one_line(error)[:120]}")
                 continue
-            arrays = matched(proto, *found, list(model.outputs.values()))
-            keys = keys or {name: f"v{i}" for i, name in enumerate(arrays)}
-            place = folder / f"{model.graph.replace(':', '.')}.values{'64' if double else ''}.npz"
-            files[double] = write_named({keys[n]: a for n, a in arrays.items() if n in keys}, place)
-        origins = {name: Origin(name.rpartition(":")[0]) for name in keys}
+            written[double] = kept
+        keys = written[False].keys
         return SourceValues(
-            model.graph, files[False], files.get(True), keys, origins, permuted=True, notes=tuple(notes)
+            model.graph,
+            written[False].folder,
+            written[True].folder if True in written else None,
+            keys,
+            {name: Origin(name.rpartition(":")[0]) for name in keys},
+            permuted=True,
+            notes=tuple(notes),
         )
 
     def _frozen_in_double(

@@ -77,11 +77,7 @@ def _batch(asked: Asked) -> Sequence[Answer | Near | None]:
         value /= root
         value *= scale
         value += shift
-        return [
-            contracted(
-                asked, value, lambda: np.abs(scale) * (np.abs(x) + np.abs(mean)) / root + np.abs(shift), 8
-            )
-        ]
+        return [contracted(asked, value, lambda: np.abs(scale) * (np.abs(x) + np.abs(mean)) / root + np.abs(shift), 8)]
     near = _bare(asked, 0)
     own, spread = moments(near, (0, *range(2, x.ndim)))
     result = _normalized(asked, near, own, _root(spread + asked.number(epsilon)), shape)
