@@ -10,9 +10,11 @@ supervisor stays small and every number in a report can be looked at afterwards.
 
 from __future__ import annotations
 
+import mmap
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -410,35 +412,61 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class SourceValues:
-    """The source's own intermediate values for one exported graph.
+class Stored:
+    """Arrays one after another in one file, as they came; ``slots`` are their places: offset, type, shape.
 
-    ``folder`` and ``double`` hold ``.npy`` files, one for each value, in the case's precision and in float64 (``None``
-    where the source has none); ``keys`` maps the graph's value names to the files' stems, ``origins`` the same names to
-    where they come from.
-    ``permuted`` says that the graph may hold a value in another order of axes than the source.  ``captured`` is how far
-    what the exporter captured is from the native run, where it is not the same: what no node of the graph did.
+    The file is mapped, so that reading an array is reading what is used of it, and nothing is held.
+    """
+
+    file: Path
+    slots: Mapping[str, tuple[int, str, tuple[int, ...]]] = field(default_factory=dict)
+
+    def load(self, name: str) -> Array | None:
+        """One array, not to be written to; None where it is not there."""
+        if name not in self.slots:
+            return None
+        offset, dtype, shape = self.slots[name]
+        if not np.prod(shape):
+            return np.zeros(shape, dtype)
+        state = self.file.stat()
+        return np.ndarray(shape, dtype, _mapped(self.file, state.st_size, state.st_mtime_ns), offset)
+
+    def bytes(self, name: str) -> int:
+        _, dtype, shape = self.slots[name]
+        return int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+
+
+@lru_cache(maxsize=4)
+def _mapped(file: Path, size: int, changed: int) -> mmap.mmap:
+    with file.open("rb") as stream:
+        return mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ)
+
+
+@dataclass(frozen=True)
+class SourceValues:
+    """The source's own intermediate values for one exported graph, by the graph's names.
+
+    ``single`` are in the case's own precision, ``double`` in float64 (``None`` where the source has none); ``origins``
+    says where each comes from.  ``permuted`` says that the graph may hold a value in another order of axes than the
+    source.
     """
 
     graph: str
-    folder: Path | None = None
-    double: Path | None = None
-    keys: Mapping[str, str] = field(default_factory=dict)
+    single: Stored | None = None
+    double: Stored | None = None
     origins: Mapping[str, Origin] = field(default_factory=dict)
     permuted: bool = False
-    captured: str = ""
     error: Failure | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def names(self) -> Set[str]:
+        return self.single.slots.keys() if self.single is not None else frozenset()
+
     def array(self, name: str, *, double: bool = False) -> Array | None:
-        """One value by the graph's name, read from its file as it is used; None where the source does not have it."""
-        folder = self.double if double else self.folder
-        key = self.keys.get(name)
-        if folder is None or key is None or not (file := folder / f"{key}.npy").exists():
-            return None
-        large = file.stat().st_size > 2**16  # an empty array cannot be mapped, and a small one is not worth it
-        found: Array = np.load(file, mmap_mode="r" if large else None, allow_pickle=False)
-        return found
+        """One value; None where the source does not have it."""
+        stored = self.double if double else self.single
+        return None if stored is None else stored.load(name)
 
 
 @dataclass(frozen=True)
@@ -469,7 +497,9 @@ class Localization:
 
     ``judged`` counts the nodes that were judged, alone or through a later one; ``uncompared`` are those about which
     nothing could be said; ``unmapped`` counts the values that the source does not have; ``peak`` is the bytes of
-    arrays held at most, weights not counted; ``within`` are the judged outputs that are inside their bounds.
+    arrays held at most, weights not counted; ``within`` are the judged outputs that are inside their bounds;
+    ``captured`` is how far what the exporter captured is from the native run, where it is not the same: what no node of
+    the graph did.
     """
 
     graph: str
@@ -485,7 +515,7 @@ class Localization:
     precision: str = ""
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
-    captured: str = ""  # as SourceValues.captured
+    captured: str = ""
     within: tuple[NodeError, ...] = ()
     problem: str | None = None
 

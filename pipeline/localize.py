@@ -252,7 +252,7 @@ class Exported:
             len(self.judged),
             len(self.model.graph.node),
             tuple(self.uncompared),
-            unmapped=sum(n not in self.source.keys for n in made_by_nodes),
+            unmapped=sum(n not in self.source.names for n in made_by_nodes),
             mapped=len(self.given),
             peak=self.held.peak,
             precision="float64" if self.double else "float32",

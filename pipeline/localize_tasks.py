@@ -67,7 +67,7 @@ def localize_nodes(
     if blame != "export":
         return judged_kernels(proto, feeds, graph=model.graph, party=party, blame=blame, folder=model.file.parent)
     assert values is not None
-    if values.error is not None or values.folder is None:
+    if values.error is not None or values.single is None:
         says = values.error.says if values.error is not None else "no values"
         return Localization(model.graph, party, blame, problem=f"the source gives no intermediate values: {says}")
     computed = computed_constants(proto, model.file.parent, sources)
@@ -190,9 +190,9 @@ def _with_float32(
     runtime: str,
 ) -> Localization:
     """The nodes whose value is not finite in float32 where the source's is, by the cut model in parts."""
-    given = {name for name in judge.fits if source.array(name) is not None}
-    sizes = cut.array_sizes(bare)
-    sizes |= {name: array.nbytes for name in given if (array := source.array(name)) is not None}
+    single = source.single
+    given = {name for name in judge.fits if name in source.names}
+    sizes = cut.array_sizes(bare) | {name: single.bytes(name) for name in given if single is not None}
     planned = cut.parts(bare, weights, sizes, _budget(sizes), given) if given else []
 
     def fetch(name: str) -> Array | None:
@@ -228,7 +228,7 @@ def _with_propagated(
     runtime: str,
 ) -> Localization:
     """How far the guilty values are from the source's in a whole run, a few at a time."""
-    names = [error.output for error in found.guilty if source.array(error.output) is not None][:FOLLOWED]
+    names = [error.output for error in found.guilty if error.output in source.names][:FOLLOWED]
     far: dict[str, float | None] = {}
     notes, peak = list(found.notes), found.peak
     try:

@@ -16,6 +16,7 @@ import pytest
 from pipeline import inputs, layout, localize
 from pipeline.data import Array, Case, Localization, Model, SourceValues, Tensor
 from pipeline.frameworks import adapter
+from pipeline.frameworks._onnx_file import Values
 from pipeline.graph.cut import all_outputs, parts, run_parts
 from pipeline.graph.float64 import computed_initializers
 from pipeline.graph.walk import node_name
@@ -264,16 +265,18 @@ def test_values_without_the_source_are_counted(exported: Exported) -> None:
     found = exported.localized(exported.proto)
     made = {name for node in exported.proto.graph.node for name in node.output if name}
     assert 0 < found.unmapped < len(made)
-    assert found.mapped <= len(exported.source.keys)
+    assert found.mapped <= len(exported.source.names)
 
 
 def written(folder: Path, arrays: Mapping[str, Array]) -> SourceValues:
     """Values of a source in both precisions."""
-    for place, dtype in ((folder / "single", np.float32), (folder / "double", np.float64)):
-        place.mkdir()
-        for name, array in arrays.items():
-            np.save(place / f"{name}.npy", array.astype(dtype))
-    return SourceValues("torch", folder / "single", folder / "double", {name: name for name in arrays})
+    stored = []
+    for dtype in (np.float32, np.float64):
+        with Values(folder / np.dtype(dtype).name) as values:
+            for name, array in arrays.items():
+                values.write(name, array.astype(dtype))
+        stored.append(values.stored())
+    return SourceValues("torch", *stored)
 
 
 def test_what_only_float32_loses_is_seen_in_the_cut_model(tmp_path: Path) -> None:
@@ -338,7 +341,7 @@ def test_an_operator_without_a_rule_is_uncompared_and_ends_there() -> None:
     )
     proto = onnx.parser.parse_model(text)
     values = {"y": np.array([5.0, 7.0, 11.0]), "z": np.array([-5.0, -7.0, -12.0])}
-    source = SourceValues("torch", keys={name: name for name in values})
+    source = SourceValues("torch")
     feeds = {"x": np.ones(3, np.float32)}
     found = localize.exported(proto, feeds, source, values.get, party="torch", double=True)
     assert [(e.op, e.output) for e in found.uncompared] == [("Strange", "y")]

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data import Array, Case, Failure, Model, Origin, SourceValues, Tensor
+from pipeline.data import Array, Case, Failure, Model, Origin, SourceValues, Stored, Tensor
 from pipeline.frameworks._onnx_file import Values, border, write, write_arrays
 from pipeline.frameworks._structure import BuilderError, forward_outputs, named
 from pipeline.inputs import forward_inputs
@@ -128,32 +128,23 @@ class TensorFlow:
         tensors = _tensors(case, values, double=False, random=None)
         function, _ = self._function(case, _build(case, tensors, double=False, seed=seed), tensors, values)
         concrete = function.get_concrete_function()
-        written: dict[bool, Values] = {}
+        stored: dict[bool, Stored] = {}
         notes = []
         for double in (False, True):
             wide = _tensors(case, values, double=double, random=None)
-            keys = written[False].keys if double else None
-            kept = Values(folder / f"{model.graph.replace(':', '.')}.values{'64' if double else ''}", keys)
             try:
                 definition, inputs, outputs = frozen(concrete, double=double)
                 wanted = matched(proto, outputs, list(model.outputs.values()))
-                intermediates(definition, inputs, outputs, [wide[name] for name in case.inputs], wanted, kept.write)
+                fed = [wide[name] for name in case.inputs]
+                with Values(folder / f"{model.graph.replace(':', '.')}.values{'64' if double else ''}") as kept:
+                    intermediates(definition, inputs, outputs, fed, wanted, kept.write)
+                stored[double] = kept.stored()
             except Exception as error:  # operators that TensorFlow has in float32 only
                 if not double:
                     return SourceValues(model.graph, error=Failure("refused", _one_line(error)))
                 notes.append(f"tensorflow has no float64 for this: {_one_line(error)[:120]}")
-                continue
-            written[double] = kept
-        keys = written[False].keys
-        return SourceValues(
-            model.graph,
-            written[False].folder,
-            written[True].folder if True in written else None,
-            keys,
-            {name: Origin(name.rpartition(":")[0]) for name in keys},
-            permuted=True,
-            notes=tuple(notes),
-        )
+        origins = {name: Origin(name.rpartition(":")[0]) for name in stored[False].slots}
+        return SourceValues(model.graph, stored[False], stored.get(True), origins, permuted=True, notes=tuple(notes))
 
     def _frozen_in_double(
         self, case: Case, values: Mapping[str, Any], seed: int, jitter: int | None, refusal: Exception

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data import Array, Case, Failure, Model, SourceValues
+from pipeline.data import Array, Case, Failure, Model, SourceValues, Stored
 from pipeline.frameworks._structure import BuilderError, forward_outputs, named
 from pipeline.inputs import forward_inputs
 
@@ -147,35 +147,26 @@ class Torch:
             with _quiet(), _shared_registry():
                 _keep_program(key, _program(case, module, arguments, names).exported_program)
         arguments = tuple(_tensor(values[name], double=False) for name in case.inputs)
-        written: dict[bool, Values] = {}
+        stored: dict[bool, Stored] = {}
         notes = []
         for double in (False, True):
-            keys = written[False].keys if double else None
-            kept = Values(folder / f"{model.graph.replace(':', '.')}.values{'64' if double else ''}", keys)
-
-            def take(name: str, tensor: Any, kept: Values = kept) -> None:
-                if name in made:
-                    kept.write(name, plain(tensor))
-
             try:
-                returned = intermediates(_programs[key], arguments, take, double=double)
+                with Values(folder / f"{model.graph.replace(':', '.')}.values{'64' if double else ''}") as kept:
+
+                    def take(name: str, tensor: Any, kept: Values = kept) -> None:
+                        if name in made:
+                            kept.write(name, plain(tensor))
+
+                    returned = intermediates(_programs[key], arguments, take, double=double)
+                    for tensor, name in zip(returned, model.outputs.values(), strict=True):
+                        if hasattr(tensor, "detach"):
+                            kept.write(name, plain(tensor))
+                stored[double] = kept.stored()
             except Exception as error:  # an operator without that precision
                 if not double:
                     return SourceValues(model.graph, error=Failure("refused", _one_line(error)))
                 notes.append(f"torch has no float64 for this: {_one_line(error)[:120]}")
-                continue
-            for tensor, name in zip(returned, model.outputs.values(), strict=True):
-                if hasattr(tensor, "detach"):
-                    kept.write(name, plain(tensor))
-            written[double] = kept
-        return SourceValues(
-            model.graph,
-            written[False].folder,
-            written[True].folder if True in written else None,
-            (written.get(True) or written[False]).keys,
-            traced,
-            notes=tuple(notes),
-        )
+        return SourceValues(model.graph, stored[False], stored.get(True), traced, notes=tuple(notes))
 
     def _script(self, case: Case, values: Mapping[str, Any], folder: Path, seed: int) -> Model:
         import onnx
@@ -447,7 +438,7 @@ def _keep_program(key: tuple[str, int, str], program: Any) -> None:
 
     _programs.pop(key, None)
     _programs[key] = program
-    while len(_programs) > 1 and sum(map(size, _programs.values())) > _PROGRAMS_KEPT:
+    while len(_programs) > 16 or (len(_programs) > 1 and sum(map(size, _programs.values())) > _PROGRAMS_KEPT):
         del _programs[next(iter(_programs))]
 
 
