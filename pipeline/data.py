@@ -446,9 +446,9 @@ def _mapped(file: Path, size: int, changed: int) -> mmap.mmap:
 class SourceValues:
     """The source's own intermediate values for one exported graph, by the graph's names.
 
-    ``single`` are in the case's own precision, ``double`` in float64 (``None`` where the source has none); ``origins``
-    says where each comes from.  ``permuted`` says that the graph may hold a value in another order of axes than the
-    source.
+    ``single`` are in the case's own precision, ``double`` in float64 (``None`` where the source has none, or nobody
+    asked); ``origins`` says where each comes from.  ``permuted`` says that the graph may hold a value in another order
+    of axes than the source.
     """
 
     graph: str
@@ -461,12 +461,21 @@ class SourceValues:
 
     @property
     def names(self) -> Set[str]:
-        return self.single.slots.keys() if self.single is not None else frozenset()
+        stored = self.single or self.double
+        return stored.slots.keys() if stored is not None else frozenset()
 
     def array(self, name: str, *, double: bool = False) -> Array | None:
         """One value; None where the source does not have it."""
         stored = self.double if double else self.single
         return None if stored is None else stored.load(name)
+
+    def narrow(self, name: str) -> Array | None:
+        """One value in the case's own precision; rounded to float32 from float64 where that is all there is."""
+        if self.single is not None or self.double is None:
+            return self.array(name)
+        wide = self.double.load(name)
+        with np.errstate(over="ignore"):
+            return wide.astype(np.float32) if wide is not None and wide.dtype == np.float64 else wide
 
 
 @dataclass(frozen=True)
@@ -611,8 +620,11 @@ class Framework(Protocol):
     ) -> Sequence[Model]:
         """Export the case with each of ``exporters``."""
 
-    def values(self, case: Case, values: Mapping[str, Any], model: Model, folder: Path, *, seed: int) -> SourceValues:
-        """The source's own intermediate values by the names of ``model``'s graph, written to ``folder``."""
+    def values(
+        self, case: Case, values: Mapping[str, Any], model: Model, folder: Path, *, seed: int, doubles: Sequence[bool]
+    ) -> SourceValues:
+        """The source's own intermediate values by the names of ``model``'s graph, written to ``folder``: in the case's
+        precision (``False`` in ``doubles``) and in float64, where the source has that."""
 
 
 class Runtime(Protocol):

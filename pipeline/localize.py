@@ -212,11 +212,13 @@ class Exported:
         self.names = {out: node_name(n, i) for i, n in enumerate(bare.graph.node) for out in n.output if out}
         self.small = constants(wide)
         self.order = {name: i for i, name in enumerate([*self.small, *self.weights])}
+        self.reads = [tuple(dict.fromkeys(reads(node))) for node in self.nodes]
         self.maker = {name: i for i, node in enumerate(self.nodes) for name in node.output if name}
         self.last = _last_uses(wide)
         self.values: dict[str, _Carried] = {name: _Carried(_wide(array)) for name, array in feeds.items()}
         self.given: dict[str, tuple[int, ...] | None] = {}  # the source's values that were used, and how they stand
         self.fits: set[str] = set()  # those of them that the graph has in the same shape and type
+        self.sizes: dict[str, int] = {}
         self.fixed: set[str] = set()
         self.held = _Held()
         for name, carried in self.values.items():
@@ -267,7 +269,8 @@ class Exported:
 
     def operator(self, name: str) -> str:
         """The operator that makes a value."""
-        return self.nodes[self.maker[name]].op_type
+        op: str = self.nodes[self.maker[name]].op_type
+        return op
 
     def standing(self, name: str, array: Array | None) -> Array | None:
         """The source's array of a value in the graph's order of axes."""
@@ -279,7 +282,7 @@ class Exported:
         inputs = [self._look(n) if n else None for n in node.input]
         answers = self._answers(index, inputs)
         fixed = node.op_type not in _RANDOM and all(
-            n in self.fixed for n in reads(node) if n in self.maker or n in self.feeds
+            n in self.fixed for n in self.reads[index] if n in self.maker or n in self.feeds
         )
         if not isinstance(answers, str) and not fixed:
             self.held.also(sum(_bytes(answer) for answer in answers if answer is not None))
@@ -300,6 +303,7 @@ class Exported:
                     order, first = _turned(given, made.value, _channels_first(node, given.ndim, inputs))
                 if order != ():  # otherwise the graph has it in a form of its own: judged through the next one
                     turned = _turn(given, order)
+                    self.sizes[name] = turned.nbytes
                     self.held.add(name, turned.nbytes)
                     self._record(self._judge(index, position, answers, inputs, made, turned, own), index)
                     self.given[name] = order
@@ -399,7 +403,7 @@ class Exported:
         if not isinstance(answers, str) or node.op_type in _RANDOM:
             return answers
         values = {n: v for n, v in zip(node.input, given, strict=True) if n and v is not None}
-        for name in reads(node):
+        for name in self.reads[index]:
             if name not in values and (name in self.maker or name in self.feeds or name in self.order):
                 outer = captured(name)
                 if outer is None:
@@ -466,7 +470,7 @@ class Exported:
     def _versions(self, index: int) -> Iterator[Answers]:
         """What a node makes when everything that was rounded since the source's values is moved, by random signs."""
         stretch = self._region(index)
-        last = {name: i for i in stretch for name in reads(self.nodes[i])}
+        last = {name: i for i in stretch for name in self.reads[i]}
         for trial in range(1, TRIALS + 1):
             moved: dict[str, Array] = {}
 
@@ -506,7 +510,7 @@ class Exported:
         """The nodes through which one is judged: itself and those before it up to the source's values."""
         found, waiting = {index}, [index]
         while waiting:
-            for name in reads(self.nodes[waiting.pop()]):
+            for name in self.reads[waiting.pop()]:
                 maker = self.maker.get(name)
                 if maker is not None and name not in self.given and maker not in found:
                     found.add(maker)

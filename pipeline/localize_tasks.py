@@ -29,14 +29,16 @@ BUDGET = 2**25  # bytes of arrays into and out of one part of a run
 FOLLOWED = 64  # guilty values for which a whole run says how far off they are there
 
 
-def source_values(ref: CaseRef, framework: str, model: Model, seed: int, folder: Path) -> SourceValues:
-    """The source's intermediate values for one of its exported graphs."""
+def source_values(
+    ref: CaseRef, framework: str, model: Model, doubles: Sequence[bool], seed: int, folder: Path
+) -> SourceValues:
+    """The source's intermediate values for one of its exported graphs, in its own precision or (``True``) in float64."""
     failure = warm(framework)
     if failure is not None:
         return SourceValues(model.graph, error=failure)
     try:
         case, values = _values(ref, framework, seed)
-        return adapter(framework).values(case, values, model, folder, seed=seed)
+        return adapter(framework).values(case, values, model, folder, seed=seed, doubles=doubles)
     except Exception as error:  # whatever a framework raises: localization does without the source
         return SourceValues(model.graph, error=Failure("refused", f"{type(error).__name__}: {_one_line(error)}"))
 
@@ -67,7 +69,7 @@ def localize_nodes(
     if blame != "export":
         return judged_kernels(proto, feeds, graph=model.graph, party=party, blame=blame, folder=model.file.parent)
     assert values is not None
-    if values.error is not None or values.single is None:
+    if values.error is not None or not values.names:
         says = values.error.says if values.error is not None else "no values"
         return Localization(model.graph, party, blame, problem=f"the source gives no intermediate values: {says}")
     computed = computed_constants(proto, model.file.parent, sources)
@@ -94,13 +96,14 @@ def judged_export(
     engine = Party.parse(party).framework
     found, judge = None, None
     for double in (True, False):
-        if (double and source.double is None) or (found is not None and found.guilty):
+        stored = source.double if double else source.single
+        if stored is None or (found is not None and found.guilty):
             continue
         again = localize.Exported(
             bare,
             feeds,
             source,
-            functools.partial(source.array, double=double),
+            stored.load,
             party=party,
             double=double,
             computed=computed,
@@ -190,13 +193,13 @@ def _with_float32(
     runtime: str,
 ) -> Localization:
     """The nodes whose value is not finite in float32 where the source's is, by the cut model in parts."""
-    single = source.single
     given = {name for name in judge.fits if name in source.names}
-    sizes = cut.array_sizes(bare) | {name: single.bytes(name) for name in given if single is not None}
+    sizes = cut.array_sizes(bare)
+    sizes |= {name: judge.sizes[name] // (2 if judge.double else 1) for name in given}
     planned = cut.parts(bare, weights, sizes, _budget(sizes), given) if given else []
 
     def fetch(name: str) -> Array | None:
-        return feeds[name] if name in feeds else judge.standing(name, source.array(name))
+        return feeds[name] if name in feeds else judge.standing(name, source.narrow(name))
 
     known = {error.output for error in found.guilty}
     lost, notes, peak = [], list(found.notes), found.peak
@@ -236,7 +239,7 @@ def _with_propagated(
         run = runtimes()[runtime].part(model.SerializeToString(), {name: weights[name] for name in given})
         for name in names:
             (seen,) = run(feeds, [name])
-            due = judge.standing(name, source.array(name))
+            due = judge.standing(name, source.narrow(name))
             far[name] = localize.distance(due, seen) if due is not None else None
             peak = max(peak, 3 * seen.nbytes)
     except Exception as error:  # a runtime's refusal, whatever its type

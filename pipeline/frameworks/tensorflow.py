@@ -117,7 +117,16 @@ class TensorFlow:
             if any(tensor.dtype in narrow for tensor in operation.outputs):
                 raise TypeError(f"{operation.type} computes in a narrower type than float64")
 
-    def values(self, case: Case, values: Mapping[str, Any], model: Model, folder: Path, *, seed: int) -> SourceValues:
+    def values(
+        self,
+        case: Case,
+        values: Mapping[str, Any],
+        model: Model,
+        folder: Path,
+        *,
+        seed: int,
+        doubles: Sequence[bool] = (False, True),
+    ) -> SourceValues:
         """Every tensor of the frozen graph that was converted, by the ONNX graph's names, in both precisions."""
         import onnx
 
@@ -130,21 +139,23 @@ class TensorFlow:
         concrete = function.get_concrete_function()
         stored: dict[bool, Stored] = {}
         notes = []
-        for double in (False, True):
+        for double in doubles:
             wide = _tensors(case, values, double=double, random=None)
             try:
                 definition, inputs, outputs = frozen(concrete, double=double)
                 wanted = matched(proto, outputs, list(model.outputs.values()))
                 fed = [wide[name] for name in case.inputs]
-                with Values(folder / f"{model.graph.replace(':', '.')}.values{'64' if double else ''}") as kept:
-                    intermediates(definition, inputs, outputs, fed, wanted, kept.write)
-                stored[double] = kept.stored()
+                with Values(folder / f"{model.graph.replace(':', '.')}.values{'64' if double else ''}") as file:
+                    intermediates(definition, inputs, outputs, fed, wanted, file.write)
+                stored[double] = file.stored()
             except Exception as error:  # operators that TensorFlow has in float32 only
                 if not double:
                     return SourceValues(model.graph, error=Failure("refused", _one_line(error)))
                 notes.append(f"tensorflow has no float64 for this: {_one_line(error)[:120]}")
-        origins = {name: Origin(name.rpartition(":")[0]) for name in stored[False].slots}
-        return SourceValues(model.graph, stored[False], stored.get(True), origins, permuted=True, notes=tuple(notes))
+        origins = {name: Origin(name.rpartition(":")[0]) for kept in stored.values() for name in kept.slots}
+        return SourceValues(
+            model.graph, stored.get(False), stored.get(True), origins, permuted=True, notes=tuple(notes)
+        )
 
     def _frozen_in_double(
         self, case: Case, values: Mapping[str, Any], seed: int, jitter: int | None, refusal: Exception

@@ -125,7 +125,16 @@ class Torch:
                 )
         return models
 
-    def values(self, case: Case, values: Mapping[str, Any], model: Model, folder: Path, *, seed: int) -> SourceValues:
+    def values(
+        self,
+        case: Case,
+        values: Mapping[str, Any],
+        model: Model,
+        folder: Path,
+        *,
+        seed: int,
+        doubles: Sequence[bool] = (False, True),
+    ) -> SourceValues:
         """Every value of the program that was exported, by the graph's names, in both precisions."""
         import onnx
 
@@ -149,7 +158,7 @@ class Torch:
         arguments = tuple(_tensor(values[name], double=False) for name in case.inputs)
         stored: dict[bool, Stored] = {}
         notes = []
-        for double in (False, True):
+        for double in doubles:
             try:
                 with Values(folder / f"{model.graph.replace(':', '.')}.values{'64' if double else ''}") as kept:
 
@@ -166,7 +175,7 @@ class Torch:
                 if not double:
                     return SourceValues(model.graph, error=Failure("refused", _one_line(error)))
                 notes.append(f"torch has no float64 for this: {_one_line(error)[:120]}")
-        return SourceValues(model.graph, stored[False], stored.get(True), traced, notes=tuple(notes))
+        return SourceValues(model.graph, stored.get(False), stored.get(True), traced, notes=tuple(notes))
 
     def _script(self, case: Case, values: Mapping[str, Any], folder: Path, seed: int) -> Model:
         import onnx

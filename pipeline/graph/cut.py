@@ -64,7 +64,7 @@ def _bytes(kind: TypeProto) -> int | None:
     if not tensor.HasField("shape") or any(not d.HasField("dim_value") for d in tensor.shape.dim):
         return None
     try:
-        item = helper.tensor_dtype_to_np_dtype(tensor.elem_type).itemsize
+        item = int(helper.tensor_dtype_to_np_dtype(tensor.elem_type).itemsize)
     except (KeyError, TypeError, ValueError):
         return None
     return int(np.prod([d.dim_value for d in tensor.shape.dim], dtype=np.int64)) * item
@@ -129,19 +129,18 @@ def parts(
     graph = model.graph
     known = {tensor.name for tensor in graph.initializer}
     unknown = max((s for s in sizes.values() if s), default=1)
-    maker = {name: i for i, node in enumerate(graph.node) for name in node.output if name}
+    read = [tuple(dict.fromkeys(reads(node))) for node in graph.node]
+    made = [tuple(name for name in node.output if name) for node in graph.node]
+    makes = {name for names in made for name in names}
     outside = {v.name for v in graph.input} - set(weights)
-    last: dict[str, int] = {}
-    for index, node in enumerate(graph.node):
-        for name in reads(node):
-            last[name] = index
+    last = {name: index for index, names in enumerate(read) for name in names}
     ranges, start, held = [], 0, 0
     seen: set[str] = set()
-    for index, node in enumerate(graph.node):
-        names = {*(n for n in node.output if n), *(n for n in reads(node) if n in given)} - seen
+    for index in range(len(graph.node)):
+        names = {*made[index], *(n for n in read[index] if n in given)} - seen
         held += sum((sizes[n] if sizes[n] is not None else unknown) or 0 for n in names if n in sizes)
         seen |= names
-        opened = any(n not in sizes and last.get(n, -1) > index for n in node.output if n)  # no array, still needed
+        opened = any(n not in sizes and last.get(n, -1) > index for n in made[index])  # no array, still needed
         if held >= budget and not opened:
             ranges.append(range(start, index + 1))
             start, held, seen = index + 1, 0, set()
@@ -149,15 +148,12 @@ def parts(
         ranges.append(range(start, len(graph.node)))
     found = []
     for span in ranges:
-        inside = {n for i in span for n in graph.node[i].output if n}
-        wanted = dict.fromkeys(n for i in span for n in reads(graph.node[i]))
+        inside = {n for i in span for n in made[i]}
+        wanted = dict.fromkeys(n for i in span for n in read[i])
         asked = [
-            n
-            for i in span
-            for n in graph.node[i].output
-            if n in sizes and (n in given or not given or last.get(n, -1) >= span.stop)
+            n for i in span for n in made[i] if n in sizes and (n in given or not given or last.get(n, -1) >= span.stop)
         ]
-        fed = [n for n in wanted if n not in known and (n in given or n in outside or (n in maker and n not in inside))]
+        fed = [n for n in wanted if n not in known and (n in given or n in outside or (n in makes and n not in inside))]
         found.append(Part(span, tuple(fed), tuple(asked), tuple(n for n in wanted if n in weights and n not in known)))
     return found
 

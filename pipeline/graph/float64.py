@@ -501,17 +501,14 @@ def _move_tensor(tensor: TensorProto, ref: ConstantRef, sign: int) -> None:
 
 
 def _fingerprint(values: NDArray[Any]) -> tuple[int, int, int]:
-    """Equal for arrays that hold the same float32 numbers in any order and shape: sums of what each is scrambled to."""
+    """Equal for arrays that hold the same float32 numbers in any order and shape: sums of their bits and of squares."""
     with np.errstate(over="ignore"):
         single = np.ascontiguousarray(values, dtype=np.float32).reshape(-1).view(np.uint32)
         first = second = 0
-        for start in range(0, single.size, 2**16):
-            mixed = single[start : start + 2**16].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-            mixed ^= mixed >> np.uint64(29)
-            mixed *= np.uint64(0xBF58476D1CE4E5B9)
-            mixed ^= mixed >> np.uint64(32)
-            first += int(mixed.sum(dtype=np.uint64))
-            second += int((mixed * mixed).sum(dtype=np.uint64))
+        for start in range(0, single.size, 2**15):
+            bits = single[start : start + 2**15].astype(np.uint64)
+            first += int(bits.sum(dtype=np.uint64))
+            second += int(np.multiply(bits, bits, out=bits).sum(dtype=np.uint64))
     return single.size, first % 2**64, second % 2**64
 
 
