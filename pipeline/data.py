@@ -501,12 +501,30 @@ class NodeError:
 
 
 @dataclass(frozen=True)
+class Contribution:
+    """How much of the difference of an output at ``index`` arises in some nodes, all of them inside their bounds.
+
+    ``difference`` is signed, the runtime's less the source's; all contributions to an output add up to its difference.
+    ``condition`` is the median of |w|.|x| / |w.x| of a node that sums products.  One without nodes stands for the
+    ``others`` nodes.
+    """
+
+    nodes: tuple[str, ...]
+    output: str
+    difference: float
+    index: tuple[int, ...] = ()
+    condition: float | None = None
+    others: int = 0
+
+
+@dataclass(frozen=True)
 class Localization:
     """Which nodes of a graph are guilty, as seen by ``party``: of the exporter's step or of a runtime's.
 
     ``judged`` counts the nodes that were judged, alone or through a later one; ``uncompared`` are those about which
     nothing could be said; ``unmapped`` counts the values that the source does not have; ``peak`` is the bytes of
     arrays held at most, weights not counted; ``within`` are the judged outputs that are inside their bounds;
+    ``contributions`` say where a difference arises that no node is guilty of;
     ``captured`` is how far what the exporter captured is from the native run, where it is not the same: what no node of
     the graph did.
     """
@@ -526,6 +544,7 @@ class Localization:
     notes: tuple[str, ...] = ()
     captured: str = ""
     within: tuple[NodeError, ...] = ()
+    contributions: tuple[Contribution, ...] = ()
     problem: str | None = None
 
 

@@ -31,11 +31,13 @@ def localized(
     native: Run | None = None,
     seed: int = 0,
     folder: Path,
+    attribute: bool = True,
 ) -> Localization | None:
     """The guilty nodes of the graph whose step ``party`` is blamed for; None where there is no such graph.
 
     ``sources`` are files whose constants the graph's may be copies of; ``native`` is the native run of the graph's
-    framework; what is written goes to ``folder``.
+    framework; what is written goes to ``folder``.  ``attribute``: where nobody is guilty and outputs differ, say which
+    nodes contribute most.
     """
     graph = Party.parse(party).graph
     model = models.get(graph)
@@ -80,7 +82,7 @@ def localized(
         again = judged(single)
         peak, seconds = max(found.peak, again.peak), found.seconds + again.seconds
         kept = again if again.guilty else found
-        return replace(kept, peak=peak, seconds=seconds, captured=again.captured)
+        return replace(kept, peak=peak, seconds=seconds, captured=again.captured, contributions=again.contributions)
     single = asked(False)
     return judged(replace(single, notes=(*values.notes, *single.notes)))
 

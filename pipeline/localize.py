@@ -240,7 +240,7 @@ class Exported:
                     self.values.pop(gone, None)
                     self.held.drop(gone)
             self._done = True
-        without = _fixed_values(self.model, self.weights)
+        without = fixed_values(self.model, self.weights)
         made_by_nodes = [n for n in array_values(self.model) if n not in without]
         notes = list(self.source.notes)
         if self.perturbed:
@@ -271,6 +271,23 @@ class Exported:
         """The operator that makes a value."""
         op: str = self.nodes[self.maker[name]].op_type
         return op
+
+    def owners(self, indices: Sequence[int]) -> tuple[str, ...]:
+        """The names of nodes of the graph by their places."""
+        return tuple(node_name(self.model.graph.node[i], i) for i in indices)
+
+    def condition(self, node: str) -> float | None:
+        """The median of |w|.|x| / |w.x| of a node that sums products, on the source's values; None for any other."""
+        index = next((i for i in range(len(self.nodes)) if self._own(i) == node), None)
+        if index is None or self.nodes[index].op_type not in _SUMS:
+            return None
+        given = [self._moved(n, 0) if n else None for n in self.nodes[index].input]
+        answers = self._evaluated(index, given, lambda n: self._moved(n, 0))
+        answer = None if isinstance(answers, str) else answers[0]
+        if answer is None or not answer.relative:
+            return None
+        with np.errstate(all="ignore"):
+            return float(np.nanmedian(answer.limit() / (answer.relative * np.abs(answer.value))))
 
     def standing(self, name: str, array: Array | None) -> Array | None:
         """The source's array of a value in the graph's order of axes."""
@@ -493,14 +510,14 @@ class Exported:
                         moved.pop(name, None)
 
     def _moved(self, name: str, trial: int) -> Array | None:
-        """A value from outside a stretch, in one of its versions: of the source, fed, or constant."""
+        """A value from outside a stretch, in one of its versions (0: as it is): of the source, fed, or constant."""
         if name in self.given:
             array = self.arrays(name)
             return None if array is None else _wide(_turn(array, self.given[name]))
         if name in self.feeds:
             return _wide(self.feeds[name])
         array = self._constant(name)
-        if array is None or not self._noisy(name, array):
+        if array is None or not trial or not self._noisy(name, array):
             return array
         roundings = 4.0 if name in self.computed else 1.0
         random = np.random.default_rng([trial, self.order.get(name, 0)])
@@ -553,7 +570,7 @@ def _last_uses(model: onnx.ModelProto) -> dict[int, list[str]]:
     return ends
 
 
-def _fixed_values(model: onnx.ModelProto, weights: Collection[str]) -> set[str]:
+def fixed_values(model: onnx.ModelProto, weights: Collection[str]) -> set[str]:
     """The values that do not depend on the inputs."""
     known = {tensor.name for tensor in model.graph.initializer} | set(weights)
     for node in model.graph.node:
@@ -680,4 +697,4 @@ def _channels_first(node: onnx.NodeProto, rank: int, inputs: Sequence[_Carried |
     return next((c.channels_first for c in inputs if c and c.value is not None and c.value.ndim == rank), None)
 
 
-__all__ = ["TRIALS", "Exported", "distance", "exported", "kernels", "not_finite"]
+__all__ = ["TRIALS", "Exported", "distance", "exported", "fixed_values", "kernels", "not_finite"]

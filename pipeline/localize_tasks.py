@@ -16,8 +16,20 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import catalogue, localize
-from pipeline.data import Array, ArrayFile, CaseRef, Failure, Localization, Model, NodeError, Party, Run, SourceValues
+from pipeline import catalogue, hybrids, localize
+from pipeline.data import (
+    Array,
+    ArrayFile,
+    CaseRef,
+    Contribution,
+    Failure,
+    Localization,
+    Model,
+    NodeError,
+    Party,
+    Run,
+    SourceValues,
+)
 from pipeline.frameworks import adapter
 from pipeline.graph import cut
 from pipeline.graph.weights import Weights, without_weights
@@ -32,7 +44,7 @@ FOLLOWED = 64  # guilty values for which a whole run says how far off they are t
 def source_values(
     ref: CaseRef, framework: str, model: Model, doubles: Sequence[bool], seed: int, folder: Path
 ) -> SourceValues:
-    """The source's intermediate values for one of its exported graphs, in its own precision or (``True``) in float64."""
+    """The source's values for one of its exported graphs, in its own precision (``False``) and in float64."""
     failure = warm(framework)
     if failure is not None:
         return SourceValues(model.graph, error=failure)
@@ -52,11 +64,13 @@ def localize_nodes(
     sources: Sequence[Path],
     native: Run | None,
     seed: int,
+    attribute: bool = True,
 ) -> Localization:
     """The guilty nodes of one graph: of the export in the cut view, of a runtime on what its nodes consumed.
 
     ``party`` is whose step is blamed (``torch`` or ``torch>ort.off``), ``sources`` as in
-    :func:`pipeline.tasks.run_graph`, ``native`` the native run that the captured program should repeat.
+    :func:`pipeline.tasks.run_graph`, ``native`` the native run that the captured program should repeat.  ``attribute``:
+    where nobody is guilty, say which nodes contribute most to the difference.
     """
     import onnx
 
@@ -73,7 +87,8 @@ def localize_nodes(
         says = values.error.says if values.error is not None else "no values"
         return Localization(model.graph, party, blame, problem=f"the source gives no intermediate values: {says}")
     computed = computed_constants(proto, model.file.parent, sources)
-    found = judged_export(proto, feeds, values, party=party, computed=computed, folder=model.file.parent)
+    folder = model.file.parent
+    found = judged_export(proto, feeds, values, party=party, computed=computed, folder=folder, attribute=attribute)
     return replace(found, captured=_captured(model, values, native))
 
 
@@ -86,6 +101,7 @@ def judged_export(
     computed: Sequence[str] = (),
     folder: Path | None = None,
     runtime: str = "ort.off",
+    attribute: bool = False,
 ) -> Localization:
     """Every node of an exported graph on the source's values: in float64; in float32 where that accuses nobody; and
     what a runtime makes of the cut model, where float32 alone shows it.
@@ -116,7 +132,11 @@ def judged_export(
     assert found is not None
     assert judge is not None
     found = _with_float32(found, judge, bare, weights, feeds, source, runtime)
-    return _with_propagated(found, judge, bare, weights, feeds, source, runtime) if found.guilty else found
+    if found.guilty:
+        return _with_propagated(found, judge, bare, weights, feeds, source, runtime)
+    if attribute and source.single is not None:
+        return _with_contributions(found, judge, weights, feeds, source, runtime)
+    return found
 
 
 def judged_kernels(
@@ -246,6 +266,31 @@ def _with_propagated(
         notes.append(f"no whole run: {_one_line(error)[:160]}")
     guilty = tuple(replace(error, propagated=far.get(error.output)) for error in found.guilty)
     return replace(found, guilty=guilty, notes=tuple(notes), peak=peak)
+
+
+def _with_contributions(
+    found: Localization,
+    judge: localize.Exported,
+    weights: Weights,
+    feeds: Mapping[str, Array],
+    source: SourceValues,
+    runtime: str,
+) -> Localization:
+    """Where the differences of the outputs arise, if nobody is guilty of them."""
+    known = {name for name in judge.fits if name in source.names}
+
+    def value(name: str) -> Array | None:
+        return judge.standing(name, source.narrow(name))
+
+    several: list[Contribution] = []
+    notes = list(found.notes)
+    for output in dict.fromkeys(o.name for o in judge.model.graph.output if o.name in known):
+        try:
+            run = functools.partial(_run_part, runtime)
+            several += hybrids.contributions(judge, weights, feeds, value, known, output, run)
+        except Exception as error:  # a runtime's refusal, whatever its type
+            notes.append(f"{output} is not attributed: {_one_line(error)[:160]}")
+    return replace(found, contributions=tuple(several), notes=tuple(notes))
 
 
 def computed_constants(proto: Any, folder: Path | None, sources: Sequence[Path]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -21,7 +22,8 @@ from pipeline.graph.cut import all_outputs, parts, run_parts
 from pipeline.graph.float64 import computed_initializers
 from pipeline.graph.walk import node_name
 from pipeline.graph.weights import Weights
-from pipeline.localize_tasks import judged_export
+from pipeline.guilty import name_nodes
+from pipeline.localize_tasks import judged_export, judged_kernels
 from pipeline.runtimes import runtimes
 from tests.planting import copied, edits
 
@@ -353,3 +355,73 @@ def test_editing_leaves_the_model_as_it_is(exported: Exported) -> None:
     all_outputs(exported.proto)
     exported.localized(exported.proto)
     assert before.SerializeToString() == exported.proto.SerializeToString()
+
+
+def test_what_nobody_is_guilty_of_is_attributed_and_adds_up(tmp_path: Path) -> None:
+    """A sum that cancels, amplified: the source's rounding is the other way, every node is inside its bound."""
+    text = (
+        '<ir_version: 8, opset_import: ["" : 18]> g (float[1,64] x) => (float[1,3] z) '
+        "<float[64,3] w> { a = Relu (x) b = MatMul (a, w) c = Mul (b, b) d = Tanh (c) z = Exp (d) }"
+    )
+    proto = onnx.parser.parse_model(text)
+    random = np.random.default_rng(0)
+    x, half = random.uniform(0, 1, (1, 64)).astype(np.float32), random.normal(size=(32, 3))
+    w = np.concatenate([half, -half * x[0, :32, None] / x[0, 32:, None]]).astype(np.float32) * 300
+    w[0] += 0.01
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(w, "w"))
+    exact = x.astype(np.float64) @ w
+    b = np.float32(0)
+    for k in range(63, -1, -1):  # another order of summation
+        b = np.asarray(b + x[:, k, None] * w[k], np.float32)
+    values = {"a": x, "b": b, "c": b * b}
+    values["d"] = np.tanh(values["c"])
+    values["z"] = np.exp(values["d"])
+    with Values(tmp_path / "single") as single:
+        for name, array in values.items():
+            single.write(name, np.asarray(array, np.float32))
+    source = SourceValues("torch", single.stored())
+    found = judged_export(proto, {"x": x}, source, party="torch", attribute=True)
+    assert found.guilty == ()
+    assert found.contributions
+    top, *_, rest = found.contributions
+    assert top.nodes == ("MatMul_1",)
+    assert top.condition is not None
+    assert top.condition == pytest.approx(float(np.median(np.abs(x) @ np.abs(w) / np.abs(exact))), rel=0.02)
+    assert rest.nodes == ()
+    (mine,) = run_part(proto.SerializeToString(), {}, {"x": x}, ["z"])
+    difference = float(mine[top.index]) - float(values["z"][top.index])
+    assert sum(c.difference for c in found.contributions) == pytest.approx(difference, rel=1e-9)
+    assert abs(difference) == np.abs(mine - values["z"]).max() > 0
+    _, (finding,) = name_nodes([], [found])
+    assert finding.cause == "conditioning"
+    assert "MatMul_1" in finding.says
+    assert "condition" in finding.says
+
+
+def test_what_is_held_at_most_is_counted_and_true(tmp_path: Path) -> None:
+    """A chain whose values are many times what any two of its nodes need."""
+    count, size = 60, 40_000
+    text = "; ".join(f"v{i + 1} = {'Relu' if i % 3 else 'Neg'} (v{i})" for i in range(count)).replace(";", "")
+    proto = onnx.parser.parse_model(
+        f'<ir_version: 8, opset_import: ["" : 18]> g (float[{size}] v0) => (float[{size}] v{count}) {{ {text} }}'
+    )
+    feeds = {"v0": np.random.default_rng(0).normal(size=size).astype(np.float32)}
+    values, v = {}, feeds["v0"].astype(np.float64)
+    for i in range(count):
+        v = np.maximum(v, 0) if i % 3 else -v
+        values[f"v{i + 1}"] = v
+    source = written(tmp_path, values)
+    everything = count * size * 4
+    judged_export(proto, feeds, source, party="torch")  # imports and caches
+    for run in (
+        lambda: judged_export(proto, feeds, source, party="torch"),
+        lambda: judged_kernels(proto, feeds, graph="torch", party="torch>ort.off", blame="kernel"),
+    ):
+        tracemalloc.start()
+        found = run()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert found.guilty == ()
+        assert found.judged == count
+        assert peak <= 1.5 * everything
+        assert 0.2 * peak <= found.peak <= 1.5 * everything

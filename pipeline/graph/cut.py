@@ -10,7 +10,7 @@ named there, and handed to the runtime as arrays.  Sequences and optionals are n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,7 +111,7 @@ def _elsewhere(tensor: TensorProto) -> TensorProto:
 class Part:
     """Consecutive nodes: what they read from outside, what is asked of them (as the graph names it), the weights."""
 
-    nodes: range
+    nodes: Sequence[int]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     weights: tuple[str, ...]
@@ -256,6 +256,7 @@ __all__ = [
     "SEEN",
     "Part",
     "PartRun",
+    "Runner",
     "all_outputs",
     "array_sizes",
     "array_values",
