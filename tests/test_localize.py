@@ -124,7 +124,7 @@ class Exported:
             party=self.model.graph,
             double=double,
             computed=self.computed,
-            constants_of="torch" if self.model.graph.startswith("torch") else "onnxruntime",
+            constants_of=self.model.graph.partition(":")[0],
         )
 
     def judged(self, proto: onnx.ModelProto) -> Localization:
