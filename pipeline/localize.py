@@ -1,11 +1,10 @@
-"""The guilty nodes: every node of a graph judged on its own, in one pass, all of them and not only the first.
+"""The guilty nodes of an export: every node judged on its own, in one pass, all of them and not only the first.
 
-Design note.  Two views.  A *kernel* is judged on what it consumed in the run under test: its value against the node in
-float64, over the bound of its operator (:func:`kernels`).  An *export* is judged in the cut view (:class:`Exported`): a
-node is given the source's values, and what it should make of them, in float64, is held against the source's value of
-its output.  So an error that was inherited never counts, and two faults are told apart.  Where the source has its
-values in float64 these are used: nothing is rounded then, and a bound of float32 arithmetic is only ever reached by a
-node that means something else.
+Design note.  The cut view: a node is given the source's values, and what it should make of them, in float64, is held
+against the source's value of its output, over the bound of its operator.  So an error that was inherited never counts,
+and two faults are told apart.  Where the source has its values in float64 these are used: nothing is rounded then, and
+a bound of float32 arithmetic is only ever reached by a node that means something else.  (A runtime's kernels are judged
+on what they consumed in a run: :mod:`pipeline.kernels`.)
 
 A node whose value the source does not have is judged through the next one it has.  What rounding and rounded constants
 on the way may do to that one is measured by moving them (:data:`TRIALS` times by random signs) and added to the bound;
@@ -20,7 +19,7 @@ are read where they are used.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,10 +28,11 @@ import onnx
 from pipeline.data import Array, Localization, NodeError, SourceValues
 from pipeline.graph.cut import array_values, constants, reads
 from pipeline.graph.float64 import to_float64
-from pipeline.graph.walk import node_name, operator, opset
+from pipeline.graph.walk import node_name, opset
 from pipeline.graph.weights import Weights, without_weights
-from pipeline.numerics.node64 import Step, runner
-from pipeline.numerics.replay import NodeCheck, expected, judge, replay
+from pipeline.numerics.node64 import runner
+from pipeline.numerics.perturbed import FLOOR, perturbed, signs
+from pipeline.numerics.replay import NodeCheck, expected, judge
 from pipeline.numerics.rules import Answer
 
 TRIALS = 4
@@ -49,74 +49,7 @@ _SPATIAL = frozenset(
     "InstanceNormalization DepthToSpace SpaceToDepth".split()
 )
 _COMPARED = 4096  # elements, when two orders of axes are told apart
-FLOOR = "the noise floor of an operator without a rule"
-
 Answers = tuple[Answer | None, ...] | str
-
-
-def kernels(
-    model: onnx.ModelProto,
-    feeds: Mapping[str, Array],
-    produced: MutableMapping[str, Array],
-    *,
-    graph: str,
-    party: str,
-    blame: str,
-    constants_of: str = "onnxruntime",
-    weights: Mapping[str, Array] | None = None,
-) -> Localization:
-    """Judge every node on what it consumed in one run.
-
-    ``produced`` gives the run's values by name, asked for in the order of the nodes; they are taken out of it as they
-    are done with.  ``constants_of`` names the runtime whose measured constants bound the elementary functions.
-    ``weights`` are the initializers, the model's own unless it comes without.
-    """
-    started = time.perf_counter()
-    version = opset(model) or 1
-    fixed = Weights(model) if weights is None else weights
-    last = _last_uses(model)
-    guilty, uncompared, every = [], [], []
-    judged, held = 0, _Held()
-    for index, node in enumerate(model.graph.node):
-        name = node_name(node, index)
-        consumed = [_found(n, feeds, produced, fixed) for n in node.input]
-        results = [_found(n, produced) for n in node.output]
-        for n, value in [*zip(node.input, consumed, strict=True), *zip(node.output, results, strict=True)]:
-            if value is not None and n not in fixed:
-                held.add(n, value.nbytes)
-        lacking = [n for n, v in zip(node.input, consumed, strict=True) if n and v is None]
-        if lacking:
-            says = f"the run did not return what it consumed ({lacking[0]})"
-            uncompared.append(NodeError(name, node.op_type, node.output[0] if node.output else "", problem=says))
-        else:
-            sizes = sum(3 * v.size * 8 for v in (*consumed, *results) if v is not None)  # in float64, and bounds
-            held.also(sizes)
-            checks = replay(node, version, consumed, results, runtime=constants_of)
-            judged += any(check.outcome != "uncompared by bound" for check in checks)
-            for check, result in zip(checks, [r for r, n in zip(results, node.output, strict=True) if n], strict=True):
-                error = _error(name, node.op_type, check)
-                if check.guilty:
-                    guilty.append(error)
-                elif check.outcome == "uncompared by bound" and (result is None or result.size):
-                    uncompared.append(error)
-                else:
-                    every.append(error)
-        for gone in last.get(index, ()):
-            held.drop(gone)
-            produced.pop(gone, None)
-    return Localization(
-        graph,
-        party,
-        blame,
-        tuple(guilty),
-        judged,
-        len(model.graph.node),
-        tuple(uncompared),
-        peak=held.peak,
-        precision="float32",
-        seconds=time.perf_counter() - started,
-        within=tuple(every),
-    )
 
 
 def exported(
@@ -159,7 +92,7 @@ class _Carried:
     channels_first: bool | None = None  # how the source's axes stand, where the two may have different orders
 
 
-class _Held:
+class Held:
     """The bytes of what is alive, and how many there were at most."""
 
     def __init__(self) -> None:
@@ -214,13 +147,13 @@ class Exported:
         self.order = {name: i for i, name in enumerate([*self.small, *self.weights])}
         self.reads = [tuple(dict.fromkeys(reads(node))) for node in self.nodes]
         self.maker = {name: i for i, node in enumerate(self.nodes) for name in node.output if name}
-        self.last = _last_uses(wide)
+        self.last = last_uses(wide)
         self.values: dict[str, _Carried] = {name: _Carried(_wide(array)) for name, array in feeds.items()}
         self.given: dict[str, tuple[int, ...] | None] = {}  # the source's values that were used, and how they stand
         self.fits: set[str] = set()  # those of them that the graph has in the same shape and type
         self.sizes: dict[str, int] = {}
         self.fixed: set[str] = set()
-        self.held = _Held()
+        self.held = Held()
         for name, carried in self.values.items():
             self._keep(name, carried)
         self.guilty: list[NodeError] = []
@@ -376,8 +309,8 @@ class Exported:
             if isinstance(widened, str):
                 return NodeError(own, op, name, problem=widened)
             check = _compared(name, widened, given)
-        error = _error(own, op, check)
-        if check.guilty and own in self.perturbed and not self.double:
+        error = error_of(own, op, check)
+        if check.guilty and not self.double and self.perturbed.intersection(self._named(self._region(index))):
             says = f"beyond {FLOOR}, {error.ratio or 0:.3g} times, which is no bound"
             return replace(error, ratio=None, problem=says)
         return error
@@ -416,7 +349,10 @@ class Exported:
     def _evaluated(self, index: int, given: Sequence[Array | None], captured: Callable[[str], Array | None]) -> Answers:
         node = self.nodes[index]
         produced = [_wide(a) if n and (a := self.arrays(n)) is not None else None for n in node.output]
-        answers = expected(node, self.version, given, produced, runtime=self.engine, unit=UNIT)
+        boxes = any(array is not None and array.dtype == object for array in given)
+        answers: Answers = "it reads a sequence"
+        if not boxes:
+            answers = expected(node, self.version, given, produced, runtime=self.engine, unit=UNIT)
         if not isinstance(answers, str) or node.op_type in _RANDOM:
             return answers
         values = {n: v for n, v in zip(node.input, given, strict=True) if n and v is not None}
@@ -426,40 +362,11 @@ class Exported:
                 if outer is None:
                     return answers
                 values[name] = _wide(outer)
-        found = self._perturbed(index, values)
+        found = perturbed(self._run, node, index, self._own(index), values)
         if isinstance(found, str):
-            return f"{answers}, and {found}" if found else answers
+            return f"{answers}, and {found}"
         self.perturbed.add(self._own(index))
         return found
-
-    def _perturbed(self, index: int, values: Mapping[str, Array]) -> Answers:
-        """What an operator without a rule makes, and how far it goes when what it reads moves by one rounding."""
-        node = self.nodes[index]
-        step = Step(index, node, self._own(index), operator(node), tuple(values), tuple(n for n in node.output if n))
-        try:
-            centre = self._run(step, values)
-            if any(not isinstance(v, np.ndarray) for v in centre.values()):
-                return "it makes no array"
-            error = {n: UNIT * np.abs(v) for n, v in centre.items() if v.dtype.kind == "f"}
-            flips = {n: np.zeros(v.shape, bool) for n, v in centre.items() if n not in error}
-            for trial in range(2 * TRIALS):
-                random = np.random.default_rng([trial, index])
-                moved = {
-                    n: v * (1 + UNIT * _signs(random, v.shape)) if v.dtype == np.float64 else v
-                    for n, v in values.items()
-                }
-                for n, v in self._run(step, moved).items():
-                    if v.shape != centre[n].shape:
-                        return "its shape depends on what rounding decides"
-                    if n in error:
-                        error[n] = np.maximum(error[n], np.nan_to_num(np.abs(v - centre[n]), nan=0.0))
-                    else:
-                        flips[n] |= np.asarray(v != centre[n])
-        except Exception as error_raised:  # the evaluator's own operators raise whatever numpy raises
-            return f"it could not be evaluated: {type(error_raised).__name__}"
-        return tuple(
-            Answer(centre[n], centre[n].dtype.name, error.get(n, 0.0), flips.get(n)) if n else None for n in node.output
-        )
 
     def _widened(self, index: int, position: int, answer: Answer) -> Answer | str:
         """The answer with what rounding since the last values of the source may do to it."""
@@ -521,7 +428,7 @@ class Exported:
             return array
         roundings = 4.0 if name in self.computed else 1.0
         random = np.random.default_rng([trial, self.order.get(name, 0)])
-        return np.asarray(array * (1 + roundings * UNIT * _signs(random, array.shape)))
+        return np.asarray(array * (1 + roundings * UNIT * signs(random, array.shape)))
 
     def _region(self, index: int) -> list[int]:
         """The nodes through which one is judged: itself and those before it up to the source's values."""
@@ -539,10 +446,6 @@ class Exported:
         return tuple(dict.fromkeys(name for name in named if name))
 
 
-def _found(name: str, *places: Mapping[str, Array]) -> Array | None:
-    return next((place[name] for place in places if name in place), None) if name else None
-
-
 def _wide(array: Array) -> Array:
     return array.astype(np.float64) if array.dtype == np.float32 else array
 
@@ -557,7 +460,7 @@ def _bytes(answer: Answer) -> int:
     return int(answer.value.nbytes) + (error.nbytes if isinstance(error, np.ndarray) else 0)
 
 
-def _last_uses(model: onnx.ModelProto) -> dict[int, list[str]]:
+def last_uses(model: onnx.ModelProto) -> dict[int, list[str]]:
     """By the index of a node, the values that nobody needs after it."""
     last: dict[str, int] = {}
     for index, node in enumerate(model.graph.node):
@@ -579,10 +482,6 @@ def fixed_values(model: onnx.ModelProto, weights: Collection[str]) -> set[str]:
     return known
 
 
-def _signs(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    return random.integers(0, 2, shape, dtype=np.int8) * 2.0 - 1.0
-
-
 def _carried(answers: Answers, position: int, inputs: Sequence[_Carried | None], fixed: bool) -> _Carried:
     if isinstance(answers, str):
         return _Carried(None, fixed=fixed, problem=answers)
@@ -601,7 +500,7 @@ def _moved_answer(answer: Answer, random: np.random.Generator, *, still: bool) -
     with np.errstate(all="ignore"):
         error = answer.limit()
         limit = np.where(np.isfinite(error), error, 0.0) + TINY
-        return np.asarray(value + limit * _signs(random, value.shape))
+        return np.asarray(value + limit * signs(random, value.shape))
 
 
 def _compared(name: str, answer: Answer, seen: Array) -> NodeCheck:
@@ -619,7 +518,7 @@ def _compared(name: str, answer: Answer, seen: Array) -> NodeCheck:
     return judge(name, replace(answer, value=value, dtype=value.dtype.name, error=error, signed_zeros=False), seen)
 
 
-def _error(node: str, op: str, check: NodeCheck) -> NodeError:
+def error_of(node: str, op: str, check: NodeCheck) -> NodeError:
     ratio = check.ratio if check.outcome != "uncompared by bound" else None
     if check.outcome in ("equal", "rounding", "flip within rounding") and ratio is None:
         ratio = 0.0
@@ -697,4 +596,14 @@ def _channels_first(node: onnx.NodeProto, rank: int, inputs: Sequence[_Carried |
     return next((c.channels_first for c in inputs if c and c.value is not None and c.value.ndim == rank), None)
 
 
-__all__ = ["TRIALS", "Exported", "distance", "exported", "fixed_values", "kernels", "not_finite"]
+__all__ = [
+    "TRIALS",
+    "Exported",
+    "Held",
+    "distance",
+    "error_of",
+    "exported",
+    "fixed_values",
+    "last_uses",
+    "not_finite",
+]

@@ -33,6 +33,7 @@ from pipeline.data import (
 from pipeline.frameworks import adapter
 from pipeline.graph import cut
 from pipeline.graph.weights import Weights, without_weights
+from pipeline.kernels import kernels
 from pipeline.numerics.rules import measured
 from pipeline.runtimes import runtimes
 from pipeline.tasks import _feeds, _one_line, _refusal, _values, warm
@@ -148,7 +149,7 @@ def judged_kernels(
     planned = cut.parts(bare, weights, sizes, _budget(sizes))
     run = functools.partial(_run_part, Party.parse(party).runtime)
     produced = _Produced(cut.run_parts(bare, weights, planned, feeds.get, run), sizes)
-    found = localize.kernels(bare, feeds, produced, graph=graph, party=party, blame=blame, weights=weights)
+    found = kernels(bare, feeds, produced, graph=graph, party=party, blame=blame, weights=weights)
     if produced.errors and not found.judged:
         return replace(found, problem=produced.errors[0])
     return replace(found, peak=found.peak + produced.peak, notes=(*found.notes, *produced.errors[:1]))

@@ -86,6 +86,12 @@ RULES = (
     ),
     Rule("pipeline/localize.py", ("numpy", *ONNX), ("data", "graph", "numerics"), reason="judges nodes, runs nothing"),
     Rule(
+        "pipeline/kernels.py",
+        ("numpy", *ONNX),
+        ("data", "graph", "localize", "numerics"),
+        reason="judges nodes, runs nothing",
+    ),
+    Rule(
         "pipeline/localize_tasks.py",
         ("numpy", *ONNX),
         ANYTHING,

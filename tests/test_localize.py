@@ -23,6 +23,7 @@ from pipeline.graph.float64 import computed_initializers
 from pipeline.graph.walk import node_name
 from pipeline.graph.weights import Weights
 from pipeline.guilty import name_nodes
+from pipeline.kernels import kernels
 from pipeline.localize_tasks import judged_export, judged_kernels
 from pipeline.runtimes import runtimes
 from tests.planting import copied, edits
@@ -318,7 +319,7 @@ def test_kernels_are_judged_on_what_they_consumed(exported: Exported) -> None:
     model, names = all_outputs(exported.proto)
     produced = dict(zip(names, exported.run(model, list(names)), strict=True))
     arguments = {"graph": exported.model.graph, "party": f"{exported.model.graph}>ort.off", "blame": "kernel"}
-    found = localize.kernels(exported.proto, exported.feeds, dict(produced), **arguments)
+    found = kernels(exported.proto, exported.feeds, dict(produced), **arguments)
     assert found.guilty == ()
     assert found.judged == found.nodes
     wrong = [
@@ -331,7 +332,7 @@ def test_kernels_are_judged_on_what_they_consumed(exported: Exported) -> None:
         value = produced[output].copy()
         value.flat[value.size // 2] += 0.01
         # Only this value is changed: what its consumers made of the right one is not what they make of this one.
-        found = localize.kernels(exported.proto, exported.feeds, {**produced, output: value}, **arguments)
+        found = kernels(exported.proto, exported.feeds, {**produced, output: value}, **arguments)
         readers = {node_name(n, i) for i, n in enumerate(exported.proto.graph.node) if output in n.input}
         assert name in {error.node for error in found.guilty} <= {name, *readers}
 
