@@ -16,11 +16,12 @@ import onnx
 
 from pipeline.data import Array, Localization, NodeError
 from pipeline.graph.cut import reads
+from pipeline.graph.float64 import to_float64
 from pipeline.graph.walk import node_name, opset
 from pipeline.graph.weights import Weights
 from pipeline.localize import Held, error_of, last_uses
 from pipeline.numerics.node64 import runner
-from pipeline.numerics.perturbed import FLOOR, perturbed
+from pipeline.numerics.perturbed import FLOOR, Run, perturbed
 from pipeline.numerics.replay import NodeCheck, judge, replay
 from pipeline.numerics.rules import Answer
 
@@ -46,7 +47,7 @@ def kernels(
     version = opset(model) or 1
     fixed = Weights(model) if weights is None else weights
     last = last_uses(model)
-    run = runner(model)
+    wide = _Wide(model)
     guilty, uncompared, every, without_rule = [], [], [], set()
     made_here: dict[str, Array] = {}
     judged, held = 0, Held()
@@ -63,22 +64,17 @@ def kernels(
             uncompared.append(NodeError(name, node.op_type, node.output[0] if node.output else "", problem=says))
         else:
             held.also(sum(3 * v.size * 8 for v in (*consumed, *results) if v is not None))  # in float64, and bounds
-            boxes = any(
-                v is not None and v.dtype == object and v.size and isinstance(v[0], np.ndarray) for v in consumed
-            )
+            boxes = any(n in made_here for n in node.input)
             checks = () if boxes else replay(node, version, consumed, results, runtime=constants_of)
             if boxes or any(c.outcome == "uncompared by bound" and c.rule is None for c in checks):
                 values = {n: v for n in reads(node) if (v := _found(n, feeds, produced, made_here, fixed)) is not None}
-                answers = perturbed(run, node, index, name, values)
+                answers = wide.perturbed(index, name, values)
                 if isinstance(answers, str):
                     checks = tuple(replace(check, problem=f"{check.problem}, and {answers}") for check in checks)
                 else:
                     without_rule.add(name)
-                    made_here |= {
-                        n: a.value
-                        for n, a in zip(node.output, answers, strict=True)
-                        if n and a and a.value.dtype == object
-                    }
+                    named = {n: a.value for n, a in zip(node.output, answers, strict=True) if n and a is not None}
+                    made_here |= {n: value for n, value in named.items() if value.dtype == object}
                     checks = tuple(_by_floor(node, answers, results))
             judged += any(c.outcome != "uncompared by bound" for c in checks) or (name in without_rule and not checks)
             for check in checks:
@@ -109,6 +105,25 @@ def kernels(
         notes=notes,
         within=tuple(every),
     )
+
+
+class _Wide:
+    """The graph in float64, for the few nodes that hold graphs of their own; made when the first one is met."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._model = model
+        self._run: Run | None = None
+        self._nodes: dict[str, onnx.NodeProto] = {}
+
+    def perturbed(self, index: int, name: str, values: Mapping[str, Array]) -> tuple[Answer | None, ...] | str:
+        if self._run is None:
+            wide = to_float64(self._model)
+            self._run = runner(wide)
+            self._nodes = {output: node for node in wide.graph.node for output in node.output if output}
+        first = next((output for output in self._model.graph.node[index].output if output), "")
+        if first not in self._nodes or self._nodes[first].op_type != self._model.graph.node[index].op_type:
+            return "float64 has another operator in its place"
+        return perturbed(self._run, self._nodes[first], index, name, values)
 
 
 def _by_floor(
