@@ -81,10 +81,23 @@ RULES = (
     Rule(
         "pipeline/runtimes/*",
         ANYTHING,
-        ("data", "runtimes"),
+        ("data", "numerics.evaluator", "runtimes"),
         reason="an adapter knows neither another one nor the comparer",
     ),
     Rule("pipeline/localize.py", ("numpy", *ONNX), ("data", "graph", "numerics"), reason="judges nodes, runs nothing"),
+    Rule(
+        "pipeline/kernels.py",
+        ("numpy", *ONNX),
+        ("data", "graph", "localize", "numerics"),
+        reason="judges nodes, runs nothing",
+    ),
+    Rule(
+        "pipeline/localize_tasks.py",
+        ("numpy", *ONNX),
+        ANYTHING,
+        ("report", "triangulate"),
+        "reads, runs and judges in a worker, reports nothing",
+    ),
     Rule("pipeline/workers.py", ("numpy", "pebble", "psutil"), ("data",), reason="processes, whatever runs in them"),
     Rule(
         "pipeline/tasks.py", ("numpy", *ONNX), ANYTHING, ("report", "triangulate"), "computes evidence, judges nothing"

@@ -212,9 +212,8 @@ def _floats(name: str, answer: Answer, seen: Array) -> NodeCheck:
             tally.rounded(ratio[place], distance[place], start + place, place.size)
         place = np.flatnonzero(~inside & ~same & ~(np.isnan(stored) & np.isnan(s)))
         if place.size:
-            tally.add(
-                start + place, *_judged(answer, due[place], had[place], stored[place], tally.error(start + place))
-            )
+            error = tally.error(start + place)
+            tally.add(start + place, *_judged(answer, due[place], had[place], stored[place], error))
     return tally.check(name)
 
 

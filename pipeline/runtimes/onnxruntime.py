@@ -48,6 +48,34 @@ class OnnxRuntime:
 
         return run
 
+    def part(
+        self, model: bytes, weights: Mapping[str, Array]
+    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, self.level)
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        if weights:
+            options.add_external_initializers(
+                list(weights), [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(w)) for w in weights.values()]
+            )
+        place = Path("part.onnx")
+        try:
+            session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # one class per status, all of them Exceptions of a private module
+            raise _reason(error, place) from error
+
+        def run(feeds: Mapping[str, Array], outputs: Sequence[str]) -> Sequence[Array]:
+            try:
+                return [np.asarray(v) for v in session.run(list(outputs), dict(feeds))]
+            except Exception as error:  # as above
+                raise _reason(error, place) from error
+
+        return run
+
 
 def _reason(error: Exception, file: Path) -> Exception:
     text = " ".join(str(error).replace(str(file), file.name).split())  # the same run says the same wherever it is

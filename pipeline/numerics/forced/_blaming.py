@@ -105,7 +105,7 @@ def within(state: State, step: Step, left: str) -> Step:
         for mine, theirs in zip(step.node.input, due.node.input, strict=True):
             made, twin = state.b.producer.get(mine), state.a.producer.get(theirs)
             fixed = bool(mine and theirs) and state.is_constant(mine) and state.a.is_constant(theirs)
-            apart = fixed and state.classes.get(mine) != state.known.classes.get(theirs)
+            apart = fixed and state.classes.get(mine) not in state.known.constants
             if apart and made is not None and twin is not None and made.op == twin.op != "Constant":
                 step, due = made, twin
                 break
