@@ -19,7 +19,7 @@ import onnx
 from numpy.typing import NDArray
 
 from faults.site import Base, reads
-from pipeline.data import SourceValues
+from pipeline.data import SourceValues, Stored
 
 Array = NDArray[Any]
 ZOO = Path(__file__).resolve().parents[1] / "zoo"
@@ -39,6 +39,7 @@ GRAPHS = {
     "pieces": ("mixed.py", "pieces", "torch"),
     "pieces_keras": ("mixed.py", "pieces_keras", "tensorflow"),
 }
+_FILES = {"single": "values.bin", "double": "values64.bin"}
 OTHERS = {"torch:raw": "torch", "torch": "torch:raw", "tensorflow": "tensorflow:nchw", "tensorflow:nchw": "tensorflow"}
 
 
@@ -73,16 +74,16 @@ class Kept:
 
     @cached_property
     def source(self) -> SourceValues:
+        """The framework's values by the graph's names; ``double`` is none where it has no float64."""
         about = self.about
-        return SourceValues(about["graph"], keys=about["keys"], permuted=about["permuted"])
-
-    def values(self, *, double: bool) -> dict[str, Array]:
-        """The framework's values by the graph's names; none where it has no float64."""
-        file = "values64.npz" if double else "values.npz"
-        if not (self.folder / file).exists():
-            return {}
-        held = self.arrays(file)
-        return {name: held[key] for name, key in self.about["keys"].items() if key in held}
+        stored = {
+            kind: Stored(
+                self.folder / file, {n: (at, dtype, tuple(shape)) for n, (at, dtype, shape) in about[kind].items()}
+            )
+            for kind, file in _FILES.items()
+            if about[kind] is not None
+        }
+        return SourceValues(about["graph"], stored.get("single"), stored.get("double"), permuted=about["permuted"])
 
     @cached_property
     def base(self) -> Base:
@@ -142,7 +143,7 @@ def ready(names: Sequence[str], folder: Path) -> dict[str, Kept]:
 
 def export(framework: str, names: Sequence[str], folder: Path) -> None:
     """Export some graphs of one framework and write what is kept of each."""
-    from pipeline import inputs, layout, tasks
+    from pipeline import inputs, layout, localize_tasks, tasks
     from pipeline.catalogue import find, load
     from pipeline.frameworks import adapter
 
@@ -159,8 +160,8 @@ def export(framework: str, names: Sequence[str], folder: Path) -> None:
         model = models[exporter]
         if model.error is not None or model.file is None:
             raise SystemExit(f"{name}: {model.error} {model.log[-2000:]}")
-        source = tasks.source_values(ref, framework, model, 0, place)
-        if source.error is not None or source.file is None:
+        source = localize_tasks.source_values(ref, framework, model, (False, True), 0, place)
+        if source.error is not None or source.single is None:
             raise SystemExit(f"{name}: {source.error}")
         known = [f for f in (models["torch:raw"].file if exporter == "torch" else model.weights,) if f is not None]
         feeds = {
@@ -168,11 +169,10 @@ def export(framework: str, names: Sequence[str], folder: Path) -> None:
             for own, graph in model.inputs.items()
         }
         proto = onnx.load(model.file)
-        about = {
+        about: dict[str, Any] = {
             "graph": exporter,
-            "keys": dict(source.keys),
             "permuted": source.permuted,
-            "computed": list(tasks.float64_constants(proto, known)),
+            "computed": list(localize_tasks.computed_constants(proto, place, known)),
             "below": {graph: int(case.inputs[own].high) for own, graph in model.inputs.items()},
         }
         _name_nodes(proto)
@@ -181,9 +181,11 @@ def export(framework: str, names: Sequence[str], folder: Path) -> None:
         if other is not None and other.file is not None:
             onnx.save(onnx.load(other.file), place / "other.onnx")
         np.savez(place / "feeds.npz", **feeds)  # type: ignore[arg-type]  # numpy's stub takes its options for arrays
-        source.file.rename(place / "values.npz")
-        if source.double is not None:
-            source.double.rename(place / "values64.npz")
+        for kind, file in _FILES.items():
+            stored = getattr(source, kind)
+            about[kind] = None if stored is None else dict(stored.slots)
+            if stored is not None:
+                stored.file.rename(place / file)
         (place / "about.json").write_text(json.dumps(about))
 
 

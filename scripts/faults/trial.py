@@ -20,7 +20,7 @@ import onnx
 from faults.graphs import Kept, drawn, session
 from faults.kinds import KINDS
 from faults.site import CONTROL, Accepted, Site
-from pipeline import compare_tasks, localize
+from pipeline import compare_tasks, localize_tasks
 from pipeline.data import Array
 from pipeline.graph.align import Orientation, classes
 from pipeline.numerics.forced import Known, know
@@ -97,7 +97,6 @@ class _Original:
     evaluated: Mapping[str, Known]
     digests: Mapping[bytes, str]
     border: tuple[Mapping[str, tuple[str, Orientation]], Mapping[str, tuple[str, Orientation]]]
-    values: Mapping[bool, Mapping[str, Array]]
 
 
 @lru_cache(maxsize=16)
@@ -113,7 +112,7 @@ def _original(name: str, folder: Path, number: int) -> _Original:
     for value, digest in classes(taken.double, {n: n for n in kept.feeds}, "left").items():
         digests.setdefault(digest, value)
     border = ({n: (n, Orientation()) for n in kept.feeds}, {n: (n, Orientation()) for n in taken.graph.outputs})
-    return _Original(kept, taken, feeds, evaluated, digests, border, {d: kept.values(double=d) for d in (True, False)})
+    return _Original(kept, taken, feeds, evaluated, digests, border)
 
 
 def planted(kept: Kept, faults: Iterable[Fault]) -> tuple[onnx.ModelProto, tuple[Accepted, ...]] | None:
@@ -257,35 +256,21 @@ def _by_graph(original: _Original, model: onnx.ModelProto) -> Named:
 
 
 def _by_native(original: _Original, model: onnx.ModelProto) -> Named:
-    """``localize`` on the framework's own values, in float64 and, if nobody is guilty, in float32."""
+    """``localize`` on the framework's own values, as ``verify`` calls it for an export."""
     kept = original.kept
-    problem = None
-    for double in (True, False):
-        values = original.values[double]
-        if not values:
-            continue
-        try:
-            found = localize.exported(
-                model,
-                kept.feeds,
-                kept.source,
-                values.get,
-                party=kept.about["graph"],
-                double=double,
-                computed=kept.about["computed"],
-            )
-        except Exception as error:  # as above
-            problem = _one_line(error)
-            continue
-        if found.guilty:
-            return Named(
-                tuple(e.node for e in found.guilty),
-                tuple(e.together for e in found.guilty),
-                tuple(float(e.ratio or 0) for e in found.guilty),
-            )
-        if found.uncompared:
-            problem = "; ".join(f"{e.node}: {e.problem}" for e in found.uncompared)[:300]
-    return Named(problem=problem)
+    try:
+        found = localize_tasks.judged_export(
+            model, kept.feeds, kept.source, party=kept.about["graph"], computed=kept.about["computed"]
+        )
+    except Exception as error:  # as above
+        return Named(problem=_one_line(error))
+    problem = "; ".join(f"{e.node}: {e.problem}" for e in found.uncompared)[:300] if not found.guilty else ""
+    return Named(
+        tuple(e.node for e in found.guilty),
+        tuple(e.together for e in found.guilty),
+        tuple(float(e.ratio or 0) for e in found.guilty),
+        problem or found.problem or None,
+    )
 
 
 def _one_line(error: BaseException) -> str:

@@ -133,7 +133,7 @@ def _by_numbers_above(state: State, step: Step) -> list[str]:
 def rejoins(state: State, name: str) -> bool:
     """Whether B makes a value of A again of a value that is none: nearly, as far as one rounding of it moves that."""
     random = np.random.default_rng(0)
-    start = state.own[name]
+    start: Any = state.own[name]
     if not isinstance(start, np.ndarray):
         return True
     values: dict[str, Array] = {name: start}
