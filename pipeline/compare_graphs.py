@@ -90,7 +90,7 @@ def _compare(
     feeds = _feeds(a, b, inputs, options)
     guilty: list[GuiltyNode] = []
     meant: Forced | None = None
-    worst, compared, judged, unbounded = 0.0, 0, 0, 0
+    worst, compared, judged, unbounded, held = 0.0, 0, 0, 0, 0
     seen: list[ComparedOutput] = []
     for name, arrays in feeds.items():
         forced = _in_float64(workers, left, right, arrays, inputs, outputs, folder)
@@ -98,6 +98,7 @@ def _compare(
             problems.append(f"{name}: not compared in float64: {forced.kind}: {forced.says}")
         else:
             compared += forced.compared
+            held = max(held, forced.held)
             worst = max(worst, forced.worst)
             problems += [f"{name}: not judged in float64: {text}" for text in forced.unjudged]
             if not forced.compared:
@@ -106,9 +107,11 @@ def _compare(
                 meant = forced
             if not any(g.party == "B" for g in guilty):
                 guilty += _guilty(forced)
+                if forced.guilty:
+                    notes.append(f"the guilty nodes of B show on the {name} inputs")
         runs = _replayed(workers, left, right, arrays, inputs, folder)
         for side, run in runs.items():
-            judged, unbounded = judged + run.judged, unbounded + run.unbounded
+            judged, unbounded, held = judged + run.judged, unbounded + run.unbounded, max(held, run.held)
             guilty += [g for g in run.guilty if (g.node, g.party) not in {(h.node, h.party) for h in guilty}]
             if run.problem:
                 problems.append(f"{name}: {side}: {run.problem}")
@@ -139,6 +142,7 @@ def _compare(
         {k: v for k, v in installed().items() if k in ("onnx-triangulate", "numpy", "onnx", "onnxruntime")},
         options.seed,
         time.perf_counter() - started,
+        held,
     )
 
 

@@ -5,6 +5,7 @@ What cannot be used raises :class:`~pipeline.data.UnusableInput` in the worker a
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,6 +21,7 @@ from pipeline.numerics.node64 import Graph
 from pipeline.runtimes import runtimes
 
 RUNTIME = "ort.off"
+BUDGET = 2**28  # bytes of A's values that are held; the others are mapped from files
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,15 @@ class Border:
 
 @dataclass(frozen=True)
 class Replayed:
-    """A graph's own run in float32: where its outputs lie, the nodes beyond their bounds, how many were judged."""
+    """A graph's own run in float32: where its outputs lie, the nodes beyond their bounds, how many were judged, and the
+    bytes of arrays that were held at most."""
 
     outputs: Mapping[str, Path] = field(default_factory=dict)
     guilty: tuple[GuiltyNode, ...] = ()
     judged: int = 0
     unbounded: int = 0
     problem: str | None = None
+    held: int = 0
 
 
 def read_border(file: Path) -> Border:
@@ -76,8 +80,16 @@ def compare_in_float64(
     inputs: Mapping[str, tuple[str, Orientation]],
     outputs: Mapping[str, tuple[str, Orientation]],
 ) -> Forced:
-    """Judge ``right`` by ``left`` in float64 on the arrays in ``feeds``, which are named as the left's inputs."""
-    return judged(taken(_inlined(left)), taken(_inlined(right)), _arrays(feeds), inputs, outputs)
+    """Judge ``right`` by ``left`` in float64 on the arrays in ``feeds``, which are named as the left's inputs.
+
+    What A's values are beyond :data:`BUDGET` lies in files beside ``feeds``.
+    """
+    from pipeline.numerics.forced import Shelf, know
+
+    a, given = taken(_inlined(left)), _arrays(feeds)
+    with tempfile.TemporaryDirectory(dir=feeds.parent) as folder:
+        known = know(a.graph, in_double(given), Shelf(Path(folder), BUDGET))
+        return judged(a, taken(_inlined(right)), given, inputs, outputs, known=known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,67 +148,41 @@ def in_double(given: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def replay_nodes(file: Path, side: str, feeds: Path, folder: Path) -> Replayed:
-    """Run a graph with every value as an output and hold each node against its own bound.
+    """Run a graph as it stands, and part by part with every value shown: each node is held against its own bound.
 
-    ``feeds`` holds arrays named as this graph's own inputs.  All values of the graph are held at once.
+    ``feeds`` holds arrays named as this graph's own inputs.
     """
-    import onnx
-
-    from pipeline.graph.walk import opset
-    from pipeline.numerics.node64 import take_apart
-    from pipeline.numerics.replay import replay
+    from pipeline.localize_tasks import judged_kernels
 
     model = _inlined(file)
-    graph = take_apart(model, _names(model))
     given = _arrays(feeds)
-    wanted = list(dict.fromkeys(name for step in graph.steps for name in step.makes))
-    opened = onnx.ModelProto()
-    opened.CopyFrom(model)
-    declared = {o.name for o in opened.graph.output}
-    opened.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted if name not in declared)
+    names = list(dict.fromkeys(o.name for o in model.graph.output))
     folder.mkdir(parents=True, exist_ok=True)
-    place = folder / f"{side}.onnx"
     try:
-        onnx.save(opened, place)
-    except ValueError:  # protobuf's 2 GiB
-        return Replayed(problem="too large to be run with every value as an output")
-    try:
-        run = runtimes()[RUNTIME].open(place)
-        made = dict(zip(wanted, run(given, wanted), strict=True))
+        made = runtimes()[RUNTIME].open(file)(given, names)
     except Exception as error:  # a runtime's refusal, whatever its type
         says = " ".join(str(error).split())[:300]
         return Replayed(problem=f"{RUNTIME} does not run {side}: {says}")
-    finally:
-        place.unlink(missing_ok=True)
-    values = {**graph.constants, **given, **made}
-    version = opset(model) or 1
-    guilty, judged, unbounded = [], 0, 0
-    for step in graph.steps:
-        slots = [values.get(name) if name else None for name in step.node.input]
-        checks = replay(step.node, version, slots, [values.get(n) if n else None for n in step.node.output])
-        for check in checks:
-            judged += check.outcome != "uncompared by bound"
-            unbounded += check.outcome == "uncompared by bound" and check.problem is not None
-            if check.guilty:
-                guilty.append(
-                    GuiltyNode(
-                        step.name,
-                        step.op,
-                        check.output,
-                        float(check.ratio if check.ratio is not None else np.inf),
-                        f"{side}>{RUNTIME}",
-                        check.max_abs,
-                        check.index,
-                        check.values,
-                        problem=check.problem,
-                    )
-                )
     outputs = {}
-    for number, name in enumerate(dict.fromkeys(o.name for o in model.graph.output)):
-        if name in values:
-            outputs[name] = folder / f"{side}-{number}.npy"
-            np.save(outputs[name], values[name], allow_pickle=False)
-    return Replayed(outputs, tuple(guilty), judged, unbounded)
+    for number, (name, value) in enumerate(zip(names, made, strict=True)):
+        outputs[name] = folder / f"{side}-{number}.npy"
+        np.save(outputs[name], value, allow_pickle=False)
+    found = judged_kernels(model, given, graph=side, party=f":{side.lower()}>{RUNTIME}", blame="kernel", folder=file.parent)
+    guilty = tuple(
+        GuiltyNode(
+            error.node,
+            error.op,
+            error.output,
+            float(error.ratio if error.ratio is not None else np.inf),
+            f"{side}>{RUNTIME}",
+            error.introduced,
+            error.index,
+            error.values,
+            problem=error.problem,
+        )
+        for error in found.guilty
+    )
+    return Replayed(outputs, guilty, found.judged, len(found.uncompared), found.problem, found.peak)
 
 
 @lru_cache(maxsize=2)

@@ -742,7 +742,8 @@ class GraphComparison:
 
     ``compared`` counts elements of outputs judged in float64, ``aligned`` values of B found in A, ``unmapped`` those
     found on one side only, ``worst`` the largest ratio of a healthy region to its bound, ``replayed`` the node runs
-    that were held against their own bounds and ``unbounded`` those without a rule.
+    that were held against their own bounds and ``unbounded`` those without a rule; ``held`` is the bytes of values
+    that were there at most at one time, weights not counted.
     """
 
     left: Path
@@ -763,6 +764,7 @@ class GraphComparison:
     versions: Mapping[str, str | None]
     seed: int
     seconds: float = 0.0
+    held: int = 0
 
     @property
     def exit_status(self) -> int:

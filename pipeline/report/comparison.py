@@ -87,6 +87,8 @@ def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
         f"({', '.join(map(safe, found.feeds))}); worst healthy region {figure(found.worst)} of its bound; {nodes}"
     )
     made += _block("compared", _wrapped(compared, room, hang=2))
+    if found.held:
+        made += _block("held", [Text(f"{found.held / 2**20:.3g} MiB of values at most, weights not counted")])
     only_a, only_b = found.unmapped.get("A", ()), found.unmapped.get("B", ())
     mapped = f"{found.aligned:,} values of B are values of A; unmapped: {len(only_a):,} of A, {len(only_b):,} of B"
     if only_b:
@@ -145,6 +147,7 @@ def comparison_json(found: GraphComparison) -> Mapping[str, Any]:
             for o in found.outputs
         ],
         "worst": number(found.worst),
+        "held": found.held,
         "nodes": {"judged": found.replayed, "unbounded": found.unbounded},
         "problems": list(found.problems),
         "notes": list(found.notes),

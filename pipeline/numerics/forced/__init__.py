@@ -30,7 +30,7 @@ from pipeline.graph.align import Alignment, Namer, Orientation, Pair
 from pipeline.numerics.forced._aligning import advance, fold
 from pipeline.numerics.forced._blaming import blame
 from pipeline.numerics.forced._searching import hidden, resume
-from pipeline.numerics.forced._state import Forced, Judged, Known, Part, State, evaluate, know
+from pipeline.numerics.forced._state import Forced, Judged, Known, Part, Shelf, State, evaluate, know
 from pipeline.numerics.node64 import Graph
 
 
@@ -86,7 +86,15 @@ def compare_graphs(
         sum(np.size(state.own[name]) for name in judged),
         max((r for n, r in state.ratios.items() if state.pairs[n].how != "assumed" and r <= 1), default=0.0),
         tuple(unjudged),
+        known.held + _own_bytes(state),
     )
+
+
+def _own_bytes(state: State) -> int:
+    """The bytes of B's values that are not A's very arrays."""
+    shared = {id(value) for value in (*state.have.values(), *state.b.constants.values())}
+    own = {id(v): getattr(v, "nbytes", 0) for v in (*state.env.values(), *state.own.values()) if id(v) not in shared}
+    return sum(own.values())
 
 
 def twice(state: State, name: str) -> bool:
@@ -114,4 +122,4 @@ def merged(guilty: Sequence[Part], graph: Graph) -> Iterator[Part]:
     yield from sorted(best.values(), key=lambda part: order.get(part.node, len(order)))
 
 
-__all__ = ["Forced", "Judged", "Known", "Part", "compare_graphs", "evaluate", "know"]
+__all__ = ["Forced", "Judged", "Known", "Part", "Shelf", "compare_graphs", "evaluate", "know"]

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from pipeline.graph.align import Alignment, Namer, Orientation, Pair
 from pipeline.numerics.node64 import Graph, Step
 
 HOLE = b"?"
+_SMALL = 4096  # bytes of an array that is not worth a file
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Known:
     graph: Graph
     values: Mapping[str, Array]
     errors: Mapping[str, str]
+    held: int = 0
 
     @cached_property
     def classes(self) -> dict[str, bytes]:
@@ -226,22 +229,48 @@ class State:
             setattr(self, name, held)
 
 
-def evaluate(graph: Graph, feeds: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, str]]:
+@dataclass
+class Shelf:
+    """Where values are kept: in memory up to ``budget`` bytes, beyond that as files in ``folder``, mapped."""
+
+    folder: Path
+    budget: int
+    held: int = 0
+    _count: int = 0
+
+    def put(self, value: Array) -> Array:
+        """The same array, or the same numbers in a file."""
+        if not isinstance(value, np.ndarray) or value.nbytes < _SMALL or self.held + value.nbytes <= self.budget:
+            self.held += getattr(value, "nbytes", 0)
+            return value
+        self._count += 1
+        file = self.folder / f"{self._count}.npy"
+        np.save(file, value, allow_pickle=False)
+        return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+
+
+def evaluate(
+    graph: Graph, feeds: Mapping[str, Array], shelf: Shelf | None = None
+) -> tuple[dict[str, Array], dict[str, str]]:
     """Every value that can be had, and by node why one could not be evaluated."""
     values: dict[str, Array] = {**graph.constants, **feeds}
     errors: dict[str, str] = {}
     for step in graph.steps:
         if all(name in values for name in step.reads):
             try:
-                values |= graph.run(step, values)
+                made = graph.run(step, values)
+                values |= made if shelf is None else {name: shelf.put(value) for name, value in made.items()}
             except Exception as error:  # an operator's numpy raises whatever numpy raises
                 errors[step.name] = one_line(error)
     return values, errors
 
 
-def know(graph: Graph, feeds: Mapping[str, Array]) -> Known:
-    """A graph evaluated on feeds in float64."""
-    return Known(graph, *evaluate(graph, feeds))
+def know(graph: Graph, feeds: Mapping[str, Array], shelf: Shelf | None = None) -> Known:
+    """A graph evaluated on feeds in float64, its values on ``shelf``."""
+    values, errors = evaluate(graph, feeds, shelf)
+    held = sum(v.nbytes for v in feeds.values())
+    held += shelf.held if shelf is not None else sum(getattr(v, "nbytes", 0) for v in values.values())
+    return Known(graph, values, errors, held)
 
 
 def classes_of(
