@@ -10,6 +10,7 @@ supervisor stays small and every number in a report can be looked at afterwards.
 
 from __future__ import annotations
 
+import math
 import mmap
 import re
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -426,14 +427,14 @@ class Stored:
         if name not in self.slots:
             return None
         offset, dtype, shape = self.slots[name]
-        if not np.prod(shape):
+        if not math.prod(shape):
             return np.zeros(shape, dtype)
         state = self.file.stat()
         return np.ndarray(shape, dtype, _mapped(self.file, state.st_size, state.st_mtime_ns), offset)
 
     def bytes(self, name: str) -> int:
         _, dtype, shape = self.slots[name]
-        return int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        return math.prod(shape) * np.dtype(dtype).itemsize
 
 
 @lru_cache(maxsize=4)

@@ -299,8 +299,11 @@ def to_float64(model: ModelProto) -> ModelProto:
     version = opset(model)
     inferred = with_inferred_shapes(model)
     types: dict[str, int] = {}
+    seen: set[int] = set()
     for place in places(inferred if inferred is not None else model):
-        types.update(place.scope.types)
+        if id(place.scope) not in seen:
+            seen.add(id(place.scope))
+            types.update(place.scope.types)
     taken = set(types)
     for place in places(model):
         taken.update(place.node.input, place.node.output)
