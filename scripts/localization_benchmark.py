@@ -21,13 +21,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-for _threads in (
-    "OPENBLAS_NUM_THREADS",
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-):  # before numpy is imported: one thread each
-    os.environ.setdefault(_threads, "1")
-
 import numpy as np
 import onnx
 
@@ -164,7 +157,8 @@ def verification(ref: CaseRef, folder: Path) -> None:
 
     case = catalogue.load(ref)
     torch.manual_seed(0)
-    model = case.builders["torch"](torch).eval()
+    model: Any = case.builders["torch"](torch)
+    model.eval()
     fed = tuple(torch.from_numpy(value) for value in inputs.inputs_of(case, ref.name, 0).values())
     program = torch.onnx.export(model, fed, dynamo=True, verbose=False)
     started = time.perf_counter()
@@ -174,7 +168,7 @@ def verification(ref: CaseRef, folder: Path) -> None:
 
 def scaling() -> None:
     """Time per node of chains from 100 to 5,000 nodes, with their source's values, one fault each."""
-    each = []
+    each: list[float] = []
     for size in SIZES:
         proto, feeds, values = chain(size)
         with tempfile.TemporaryDirectory() as folder:
@@ -236,5 +230,5 @@ def chain(count: int) -> tuple[onnx.ModelProto, dict[str, Array], Iterator[tuple
 if __name__ == "__main__":
     one_each = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     if not one_each.items() <= os.environ.items():  # numpy reads them when it is imported
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **one_each})
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **one_each})  # noqa: S606  # this script again
     raise SystemExit(main())

@@ -1,10 +1,11 @@
 """Every intermediate value of the frozen graph that tf2onnx converts, in runs of a bounded size.
 
 The function is frozen exactly as tf2onnx freezes it, imported, and pruned to its tensors, as many at a time as fit into
-a budget of bytes: TensorFlow holds all that a run returns.  A value of the ONNX
-graph is the tensor of its own name, with exceptions that tf2onnx's handlers make: where one operator becomes a chain,
-the first link keeps the name and the others are called NAME__N (Rsqrt becomes Sqrt named Rsqrt, and Reciprocal), so a
-name whose value is consumed by a node called NAME__N is not the tensor's.  The graph's outputs match by position.
+a budget of bytes: TensorFlow holds all that a run returns.  A value of the ONNX graph is the tensor of its own name,
+with exceptions that tf2onnx's handlers make: where one operator becomes a chain, the first link keeps the name and the
+others are called NAME__N (Rsqrt becomes Sqrt named Rsqrt, and Reciprocal) or read a constant called NAME_const…__N (the
+gradient of a convolution is a ConvTranspose that is cut to its size afterwards), so a name whose value is consumed by
+such a node is not the tensor's.  The graph's outputs match by position.
 """
 
 from __future__ import annotations
@@ -121,15 +122,18 @@ def _chunks(names: Sequence[str], sizes: Mapping[str, int]) -> Iterator[list[str
 
 def matched(proto: onnx.ModelProto, returned: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
     """By the ONNX graph's names, those of the tensors that they are; not all of these need to be there."""
-    readers: dict[str, list[str]] = {}
+    readers: dict[str, list[onnx.NodeProto]] = {}
     for node in proto.graph.node:
         for name in node.input:
-            readers.setdefault(name, []).append(node.name)
+            readers.setdefault(name, []).append(node)
     found = {}
     for node in proto.graph.node:
         for name in node.output:
             own = name.rpartition(":")[0]
-            chain = any(reader.startswith(f"{own}__") for reader in readers.get(name, ()))
+            chain = any(
+                reader.name.startswith(f"{own}__") or any(other.startswith(f"{own}_const") for other in reader.input)
+                for reader in readers.get(name, ())
+            )
             if name and not chain:
                 found[name] = name
     return found | dict(zip(outputs, returned, strict=True))

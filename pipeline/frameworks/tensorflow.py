@@ -134,9 +134,14 @@ class TensorFlow:
 
         assert model.file is not None
         proto = onnx.load(model.file, load_external_data=False)
-        tensors = _tensors(case, values, double=False, random=None)
-        function, _ = self._function(case, _build(case, tensors, double=False, seed=seed), tensors, values)
-        concrete = function.get_concrete_function()
+        key = (case.name, seed, str(folder))
+        if key not in _kept:  # traced once for both precisions and every graph
+            tensors = _tensors(case, values, double=False, random=None)
+            built = _build(case, tensors, double=False, seed=seed)
+            function, _ = self._function(case, built, tensors, values)
+            _kept.clear()
+            _kept[key] = (function.get_concrete_function(), built, tensors)
+        concrete = _kept[key][0]
         stored: dict[bool, Stored] = {}
         notes = []
         for double in doubles:
@@ -259,6 +264,9 @@ class TensorFlow:
         as_nchw_out = [outputs[i] for i, name in enumerate(names) if name in turned]
         axes |= {name: _NCHW[axes[name]] for name in turned}
         return axes, [f"{name}:0" for name in case.inputs if name in turned], as_nchw_out
+
+
+_kept: dict[tuple[str, int, str], Any] = {}  # the last case whose values were asked for, with what it refers to
 
 
 def _tensors(case: Case, values: Mapping[str, Any], double: bool, random: np.random.Generator | None) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 Design note.  A model of gigabytes must be walked through without a second copy of its weights.  :func:`without_weights`
 is the graph alone, its large initializers turned to inputs; :class:`Weights` reads one of them when it is asked for,
-from the file's own bytes or from the file beside it (through onnx's loader, which refuses to leave the folder), and
-keeps nothing.
+from the file's own bytes or, mapped, from a file in its folder, and keeps nothing.
 """
 
 from __future__ import annotations
@@ -15,9 +14,12 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from pipeline.graph.walk import without_large_initializers
+from pipeline.graph.walk import elements, printable, without_large_initializers
+
+# Several elements to a byte: numpy has no such type.
+_PACKED = (TensorProto.INT4, TensorProto.UINT4, TensorProto.FLOAT4E2M1)
 
 
 class Weights(Mapping[str, NDArray[Any]]):
@@ -29,18 +31,31 @@ class Weights(Mapping[str, NDArray[Any]]):
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         tensor = self._tensors[name]
-        if tensor.data_location != TensorProto.EXTERNAL:
-            return np.asarray(numpy_helper.to_array(tensor))
+        if tensor.data_location == TensorProto.EXTERNAL:
+            return self._outside(tensor)
+        return np.asarray(numpy_helper.to_array(tensor))
+
+    def _outside(self, tensor: TensorProto) -> NDArray[Any]:
+        """Data in another file, mapped."""
+        who = f"the data of {printable(tensor.name)!r}"
         if self._folder is None:
-            raise ValueError(f"the data of {name!r} is in another file, and nobody said where")
-        read = TensorProto()
-        read.CopyFrom(tensor)
-        try:
-            onnx.external_data_helper.load_external_data_for_tensor(read, str(self._folder))
-            return np.asarray(numpy_helper.to_array(read))
-        except Exception as error:  # missing, outside of the folder, too short: each raises a type of its own
-            says = " ".join(str(error).split())[:200]
-            raise ValueError(f"the data of {name!r} cannot be had: {says}") from error
+            raise ValueError(f"{who} is in another file, and nobody said where")
+        about = {entry.key: entry.value for entry in tensor.external_data}
+        folder = self._folder.resolve()
+        file = (folder / about.get("location", "")).resolve()
+        if not file.is_relative_to(folder) or not file.is_file():
+            raise ValueError(f"{who} is said to be in {printable(about.get('location', ''))!r}, which is not there")
+        dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+        offset, shape = int(about.get("offset") or 0), tuple(tensor.dims)
+        if not elements(tensor):
+            return np.zeros(shape, dtype)
+        if (
+            tensor.data_type in _PACKED
+            or offset < 0
+            or offset + elements(tensor) * dtype.itemsize > file.stat().st_size
+        ):
+            raise ValueError(f"{who} does not fit into {printable(file.name)!r}")
+        return np.memmap(file, dtype, "r", offset, shape)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tensors)
