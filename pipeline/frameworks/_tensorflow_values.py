@@ -22,26 +22,34 @@ from pipeline.data import Array
 _count = itertools.count()
 
 
-def frozen(concrete: Any, *, double: bool) -> tuple[Any, list[str], list[str]]:
-    """The frozen graph definition, in float64 if asked, and the names of its inputs and outputs."""
+def frozen(concrete: Any) -> tuple[Any, list[str], list[str]]:
+    """The frozen graph definition and the names of its inputs and outputs."""
     import tensorflow as tf
     from tf2onnx import tf_loader
 
-    from pipeline.frameworks._tensorflow_double import _widen
-
     inputs = [tensor.name for tensor in concrete.inputs if tensor.dtype != tf.dtypes.resource]
     outputs = [tensor.name for tensor in concrete.outputs if tensor.dtype != tf.dtypes.resource]
-    definition = tf_loader.from_function(concrete, inputs, outputs)
+    return tf_loader.from_function(concrete, inputs, outputs), inputs, outputs
+
+
+def in_precision(definition: Any, *, double: bool) -> Any:
+    """A copy of a graph definition, in float64 if asked, whose functions have names that nobody has."""
+    import tensorflow as tf
+
+    from pipeline.frameworks._tensorflow_double import _widen
+
+    copy = type(definition)()
+    copy.CopyFrom(definition)
     if double:
-        for node in [*definition.node, *[n for function in definition.library.function for n in function.node_def]]:
+        for node in [*copy.node, *[n for function in copy.library.function for n in function.node_def]]:
             for attribute in node.attr.values():
                 _widen(attribute, None)
-        for function in definition.library.function:
+        for function in copy.library.function:
             for argument in [*function.signature.input_arg, *function.signature.output_arg]:
                 if argument.type == tf.float32.as_datatype_enum:
                     argument.type = tf.float64.as_datatype_enum
-    _rename_functions(definition)
-    return definition, inputs, outputs
+    _rename_functions(copy)
+    return copy
 
 
 def _rename_functions(definition: Any) -> None:

@@ -130,28 +130,30 @@ class TensorFlow:
         """Every tensor of the frozen graph that was converted, by the ONNX graph's names, in both precisions."""
         import onnx
 
-        from pipeline.frameworks._tensorflow_values import frozen, intermediates, matched
+        from pipeline.frameworks._tensorflow_values import frozen, in_precision, intermediates, matched
 
         assert model.file is not None
         proto = onnx.load(model.file, load_external_data=False)
         key = (case.name, seed, str(folder))
-        if key not in _kept:  # traced once for both precisions and every graph
+        if key not in _kept:  # traced and frozen once for both precisions and every graph
             tensors = _tensors(case, values, double=False, random=None)
-            built = _build(case, tensors, double=False, seed=seed)
-            function, _ = self._function(case, built, tensors, values)
+            function, _ = self._function(case, _build(case, tensors, double=False, seed=seed), tensors, values)
             _kept.clear()
-            _kept[key] = (function.get_concrete_function(), built, tensors)
-        concrete = _kept[key][0]
+            try:
+                _kept[key] = frozen(function.get_concrete_function())
+            except Exception as error:  # whatever freezing raises
+                return SourceValues(model.graph, error=Failure("refused", _one_line(error)))
+        definition, inputs, outputs = _kept[key]
         stored: dict[bool, Stored] = {}
         notes = []
         for double in doubles:
             wide = _tensors(case, values, double=double, random=None)
             try:
-                definition, inputs, outputs = frozen(concrete, double=double)
+                graph = in_precision(definition, double=double)
                 wanted = matched(proto, outputs, list(model.outputs.values()))
                 fed = [wide[name] for name in case.inputs]
                 with Values(folder / f"{model.graph.replace(':', '.')}.values{'64' if double else ''}") as file:
-                    intermediates(definition, inputs, outputs, fed, wanted, file.write)
+                    intermediates(graph, inputs, outputs, fed, wanted, file.write)
                 stored[double] = file.stored()
             except Exception as error:  # operators that TensorFlow has in float32 only
                 if not double:
@@ -266,7 +268,9 @@ class TensorFlow:
         return axes, [f"{name}:0" for name in case.inputs if name in turned], as_nchw_out
 
 
-_kept: dict[tuple[str, int, str], Any] = {}  # the last case whose values were asked for, with what it refers to
+_kept: dict[
+    tuple[str, int, str], tuple[Any, list[str], list[str]]
+] = {}  # the last case whose values were asked for, frozen
 
 
 def _tensors(case: Case, values: Mapping[str, Any], double: bool, random: np.random.Generator | None) -> dict[str, Any]:
