@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,32 @@ from pipeline.data import Array
 _count = itertools.count()
 
 
-def frozen(concrete: Any) -> tuple[Any, list[str], list[str]]:
-    """The frozen graph definition and the names of its inputs and outputs."""
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """A graph definition, the names of its inputs and outputs, and the values of inputs that the function captured."""
+
+    definition: Any
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    captured: Mapping[str, Array]
+
+
+def freeze(concrete: Any) -> Frozen:
+    """The frozen graph.  A tensor that the function captured is a constant there, or an input whose value is known."""
     import tensorflow as tf
     from tf2onnx import tf_loader
 
     inputs = [tensor.name for tensor in concrete.inputs if tensor.dtype != tf.dtypes.resource]
     outputs = [tensor.name for tensor in concrete.outputs if tensor.dtype != tf.dtypes.resource]
-    return tf_loader.from_function(concrete, inputs, outputs), inputs, outputs
+    captured = {
+        inner.name: np.asarray(outer.numpy())
+        for outer, inner in concrete.graph.captures
+        if outer.dtype != tf.dtypes.resource
+    }
+    definition = tf_loader.from_function(concrete, inputs, outputs)
+    fed = {f"{node.name}:0" for node in definition.node if node.op in ("Placeholder", "PlaceholderWithDefault")}
+    kept = tuple(name for name in inputs if name in fed or name not in captured)
+    return Frozen(definition, kept, tuple(outputs), {name: captured[name] for name in kept if name in captured})
 
 
 def in_precision(definition: Any, *, double: bool) -> Any:
@@ -73,19 +92,28 @@ def _rename_functions(definition: Any) -> None:
 
 
 def intermediates(
-    definition: Any,
-    inputs: Sequence[str],
-    outputs: Sequence[str],
+    frozen: Frozen,
     arguments: Sequence[Any],
     wanted: Mapping[str, str],
     take: Callable[[str, Array], None],
+    *,
+    double: bool,
 ) -> None:
     """Hand over the tensors ``wanted`` (the ONNX graph's name to the tensor's), in runs of about :data:`BUDGET` bytes.
 
-    Names that the graph does not have, constants and inputs are left out.
+    ``arguments`` are the inputs that the function did not capture, in order.  Names that the graph does not have,
+    constants and inputs are left out.
     """
     import tensorflow as tf
 
+    definition, outputs = in_precision(frozen.definition, double=double), frozen.outputs
+    own = iter(arguments)
+    fed = [
+        tf.constant(_wide(frozen.captured[name]) if double else frozen.captured[name])
+        if name in frozen.captured
+        else next(own)
+        for name in frozen.inputs
+    ]
     wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
     there = {
         tensor.name: _size(tensor)
@@ -98,15 +126,19 @@ def intermediates(
     for name, tensor in wanted.items():
         if tensor in there:
             users.setdefault(tensor, []).append(name)
-    feeds = [wrapped.graph.get_tensor_by_name(name) for name in inputs]
+    feeds = [wrapped.graph.get_tensor_by_name(name) for name in frozen.inputs]
     for chosen in _chunks(list(users), there):
-        results = wrapped.prune(feeds, chosen)(*arguments)
+        results = wrapped.prune(feeds, chosen)(*fed)
         for tensor, value in zip(chosen, results, strict=True):
             for name in users[tensor]:
                 take(name, np.asarray(value.numpy()))
 
 
 BUDGET = 2**25
+
+
+def _wide(array: Array) -> Array:
+    return array.astype(np.float64) if array.dtype == np.float32 else array
 
 
 def _size(tensor: Any) -> int:

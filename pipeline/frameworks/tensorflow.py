@@ -130,7 +130,7 @@ class TensorFlow:
         """Every tensor of the frozen graph that was converted, by the ONNX graph's names, in both precisions."""
         import onnx
 
-        from pipeline.frameworks._tensorflow_values import frozen, in_precision, intermediates, matched
+        from pipeline.frameworks._tensorflow_values import freeze, intermediates, matched
 
         assert model.file is not None
         proto = onnx.load(model.file, load_external_data=False)
@@ -140,20 +140,19 @@ class TensorFlow:
             function, _ = self._function(case, _build(case, tensors, double=False, seed=seed), tensors, values)
             _kept.clear()
             try:
-                _kept[key] = frozen(function.get_concrete_function())
+                _kept[key] = freeze(function.get_concrete_function())
             except Exception as error:  # whatever freezing raises
                 return SourceValues(model.graph, error=Failure("refused", _one_line(error)))
-        definition, inputs, outputs = _kept[key]
+        frozen = _kept[key]
+        wanted = matched(proto, frozen.outputs, list(model.outputs.values()))
         stored: dict[bool, Stored] = {}
         notes = []
         for double in doubles:
             wide = _tensors(case, values, double=double, random=None)
             try:
-                graph = in_precision(definition, double=double)
-                wanted = matched(proto, outputs, list(model.outputs.values()))
                 fed = [wide[name] for name in case.inputs]
                 with Values(folder / f"{model.graph.replace(':', '.')}.values{'64' if double else ''}") as file:
-                    intermediates(graph, inputs, outputs, fed, wanted, file.write)
+                    intermediates(frozen, fed, wanted, file.write, double=double)
                 stored[double] = file.stored()
             except Exception as error:  # operators that TensorFlow has in float32 only
                 if not double:
@@ -268,9 +267,7 @@ class TensorFlow:
         return axes, [f"{name}:0" for name in case.inputs if name in turned], as_nchw_out
 
 
-_kept: dict[
-    tuple[str, int, str], tuple[Any, list[str], list[str]]
-] = {}  # the last case whose values were asked for, frozen
+_kept: dict[tuple[str, int, str], Any] = {}  # the last case whose values were asked for, frozen
 
 
 def _tensors(case: Case, values: Mapping[str, Any], double: bool, random: np.random.Generator | None) -> dict[str, Any]:
