@@ -641,10 +641,19 @@ class Framework(Protocol):
         """Export the case with each of ``exporters``."""
 
     def values(
-        self, case: Case, values: Mapping[str, Any], model: Model, folder: Path, *, seed: int, doubles: Sequence[bool]
+        self,
+        case: Case,
+        values: Mapping[str, Any],
+        model: Model,
+        folder: Path,
+        *,
+        seed: int,
+        doubles: Sequence[bool],
+        proto: Any = None,
     ) -> SourceValues:
         """The source's own intermediate values by the names of ``model``'s graph, written to ``folder``: in the case's
-        precision (``False`` in ``doubles``) and in float64, where the source has that."""
+        precision (``False`` in ``doubles``) and in float64, where the source has that.  ``proto`` is the graph, with or
+        without its weights, if somebody has read it already."""
 
 
 class Runtime(Protocol):

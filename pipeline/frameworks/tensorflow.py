@@ -126,6 +126,7 @@ class TensorFlow:
         *,
         seed: int,
         doubles: Sequence[bool] = (False, True),
+        proto: Any = None,
     ) -> SourceValues:
         """Every tensor of the frozen graph that was converted, by the ONNX graph's names, in both precisions."""
         import onnx
@@ -133,7 +134,7 @@ class TensorFlow:
         from pipeline.frameworks._tensorflow_values import freeze, intermediates, matched
 
         assert model.file is not None
-        proto = onnx.load(model.file, load_external_data=False)
+        proto = onnx.load(model.file, load_external_data=False) if proto is None else proto
         key = (case.name, seed, str(folder))
         if key not in _kept:  # traced and frozen once for both precisions and every graph
             tensors = _tensors(case, values, double=False, random=None)

@@ -134,6 +134,7 @@ class Torch:
         *,
         seed: int,
         doubles: Sequence[bool] = (False, True),
+        proto: Any = None,
     ) -> SourceValues:
         """Every value of the program that was exported, by the graph's names, in both precisions."""
         import onnx
@@ -146,7 +147,7 @@ class Torch:
                 model.graph, error=Failure("refused", "TorchScript's exporter keeps no names of values")
             )
         assert model.file is not None
-        proto = onnx.load(model.file, load_external_data=False)
+        proto = onnx.load(model.file, load_external_data=False) if proto is None else proto
         made = {name for node in proto.graph.node for name in node.output if name}
         traced = origins(proto, str(Path(__file__).parent))
         del proto

@@ -59,9 +59,8 @@ class OnnxRuntime:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
         if weights:
-            options.add_external_initializers(
-                list(weights), [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(w)) for w in weights.values()]
-            )
+            arrays = [np.require(w, requirements=["C", "A"]) for w in weights.values()]  # mapped data may be anywhere
+            options.add_external_initializers(list(weights), [ort.OrtValue.ortvalue_from_numpy(a) for a in arrays])
         place = Path("part.onnx")
         try:
             session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
