@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -602,6 +602,40 @@ class Runtime(Protocol):
         Both raise :class:`Unsupported` where an operator of a valid graph is not implemented, :class:`InvalidGraph`
         where the graph is no model, and anything else for any other refusal.
         """
+
+
+@dataclass(frozen=True)
+class Passes:
+    """The passes that an optimizer has for one graph.
+
+    ``names`` can be switched off; those in ``groups`` stand for several passes at once, some of which may have no name
+    here.  ``applied`` are those known to have changed the graph; ``levels`` are weaker settings than the party's own,
+    the strongest first; ``source`` says where the names come from.
+    """
+
+    names: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    applied: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
+    source: str = ""
+
+
+@runtime_checkable
+class Optimizing(Runtime, Protocol):
+    """A runtime whose step rewrites the graph, and whose passes can be switched off one by one."""
+
+    def passes(self, file: Path) -> Passes:
+        """The passes that this version runs over the graph of ``file``, also where it then refuses what they made."""
+
+    def open_without(
+        self, file: Path, off: Sequence[str] = (), level: str | None = None, *, saved: Path | None = None
+    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+        """As :meth:`Runtime.open`, with the passes ``off`` switched off or at another ``level``.
+
+        ``saved`` is where the graph is written as it will be run."""
+
+    def switch(self, off: Sequence[str], level: str | None) -> str:
+        """What a user writes to switch these passes off, or to run at that level."""
 
 
 class Unsupported(Exception):

@@ -573,9 +573,17 @@ def _definition(value: Any) -> Any:
     return value.astype(np.float64) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
 
 
-def _graph_run(party: Party, case: Case, model: Model, file: Path, feeds: Mapping[str, Array], folder: Path) -> Run:
-    """Run a file twice in one runtime and bring its outputs to the case's axes."""
-    run = runtimes()[party.runtime].open(file, double=party.double)
+def _graph_run(
+    party: Party,
+    case: Case,
+    model: Model,
+    file: Path,
+    feeds: Mapping[str, Array],
+    folder: Path,
+    run: Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]] | None = None,
+) -> Run:
+    """Run a file twice in one runtime (or as ``run`` does) and bring its outputs to the case's axes."""
+    run = run or runtimes()[party.runtime].open(file, double=party.double)
     names = list(model.outputs.values())
     first, second = run(feeds, names), run(feeds, names)
     outputs: dict[str, Any] = {

@@ -1,0 +1,114 @@
+"""What a worker does for the search of guilty passes: one run at other settings, and a look at what was rewritten.
+
+Each is one call, so a session that kills its process at some setting costs that answer and no other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline import catalogue, tasks
+from pipeline.data import CaseRef, Model, Optimizing, Party, Passes, Run
+from pipeline.graph.rewritten import Counted, Region
+from pipeline.runtimes import runtimes
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a graph is run: passes switched ``off``, at another ``level``, and values ``held`` as further outputs."""
+
+    off: tuple[str, ...] = ()
+    level: str | None = None
+    held: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rewriting:
+    """What some passes made of a graph, and what marking every value as an output makes of the whole optimization.
+
+    ``exported`` counts the nodes as written, ``usual`` as they are run, ``watched`` as they are run when every value is
+    an output; ``values`` are those values.  The counts are None where the runtime would not say."""
+
+    regions: tuple[Region, ...] = ()
+    exported: Counted | None = None
+    usual: Counted | None = None
+    watched: Counted | None = None
+    values: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+def list_passes(file: Path, runtime: str) -> Passes | None:
+    """The passes of a runtime for a graph; None where it has none that can be switched off."""
+    engine = runtimes()[runtime]
+    return engine.passes(file) if isinstance(engine, Optimizing) else None
+
+
+def run_with(ref: CaseRef, model: Model, party: str, setting: Setting, seed: int, folder: Path) -> Run:
+    """One graph in one runtime at a setting, twice, as :func:`pipeline.tasks.run_graph` runs it."""
+    who = Party.parse(party)
+    engine = runtimes()[who.runtime]
+    assert isinstance(engine, Optimizing)
+    assert model.file is not None
+    started = time.perf_counter()
+    file = model.file
+    try:
+        case = catalogue.load(ref)
+        if setting.held:
+            file = _holding(model.file, setting.held, folder / "held.onnx")
+        run = engine.open_without(file, setting.off, setting.level)
+        feeds = tasks._feeds(ref, case, model, seed)
+        answer = tasks._graph_run(who, case, model, file, feeds, folder, run)
+    except Exception as error:  # a runtime's refusal, whatever its type
+        answer = Run(who, error=tasks._refusal(error, file))
+    return replace(answer, seconds=time.perf_counter() - started)
+
+
+def look(model: Model, runtime: str, names: Sequence[str], on: Sequence[str], folder: Path) -> Rewriting:
+    """What the passes ``on`` alone, of all ``names``, make of a graph; and the observer effect of all of them."""
+    import onnx
+
+    from pipeline.graph.cut import all_outputs
+    from pipeline.graph.rewritten import counted, regions
+
+    assert model.file is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    exported = onnx.load(model.file, load_external_data=False)
+    found = Rewriting(exported=counted(exported))
+    try:
+        if on:
+            plain = _saved(model.file, runtime, names, folder)
+            changed = _saved(model.file, runtime, [n for n in names if n not in on], folder)
+            found = replace(found, regions=regions(exported, plain, changed))
+        found = replace(found, usual=counted(_saved(model.file, runtime, (), folder)))
+        whole, values = all_outputs(onnx.load(model.file))
+        file = tasks._written(whole, folder / "watched.onnx")
+        return replace(found, watched=counted(_saved(file, runtime, (), folder)), values=values)
+    except Exception as error:  # a runtime's refusal, or protobuf's two gigabytes
+        return replace(found, problem=tasks._refusal(error, model.file).says)
+
+
+def _saved(file: Path, runtime: str, off: Sequence[str], folder: Path) -> Any:
+    import onnx
+
+    engine = runtimes()[runtime]
+    assert isinstance(engine, Optimizing)
+    place = folder / "optimized.onnx"
+    engine.open_without(file, off, saved=place)
+    try:
+        return onnx.load(place, load_external_data=False)
+    finally:
+        place.unlink(missing_ok=True)
+
+
+def _holding(file: Path, values: Sequence[str], place: Path) -> Path:
+    """The graph with some of its values as further outputs."""
+    import onnx
+
+    model = onnx.load(file)
+    already = {output.name for output in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in values if name not in already)
+    return tasks._written(model, place)
