@@ -5,11 +5,15 @@ Each is one call, so a session that kills its process at some setting costs that
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pipeline import catalogue, tasks
 from pipeline.data import CaseRef, Model, Optimizing, Party, Passes, Run
@@ -89,6 +93,47 @@ def look(model: Model, runtime: str, names: Sequence[str], on: Sequence[str], fo
         return replace(found, watched=counted(_saved(file, runtime, (), folder)), values=values)
     except Exception as error:  # a runtime's refusal, or protobuf's two gigabytes
         return replace(found, problem=tasks._refusal(error, model.file).says)
+
+
+@cache
+def self_check(runtime: str) -> str | None:
+    """Whether the search names a pass that is known and clears a graph that is healthy; else what it said instead.
+
+    In the one the divergence is planted: a graph "diverges" while the optimizer still takes its Identity away, so the
+    engine, its off-switches and the search have to work together.  The other one is compared with itself unoptimized.
+    """
+    import onnx.parser
+
+    from pipeline.passes import search
+
+    engine = runtimes()[runtime]
+    assert isinstance(engine, Optimizing)
+    with tempfile.TemporaryDirectory() as folder:
+        file = tasks._written(onnx.parser.parse_model(_KNOWN), Path(folder) / "known.onnx")
+        known = engine.passes(file)
+        x = np.array([1.5, -2.0, 0.0], np.float32)
+
+        def loses_identity(off: frozenset[str], level: str | None) -> bool:
+            place = Path(folder) / "optimized.onnx"
+            engine.open_without(file, sorted(off), level, saved=place)
+            return all(node.op_type != "Identity" for node in onnx.load(place).graph.node)
+
+        def answers_wrong(off: frozenset[str], level: str | None) -> bool:
+            (y,) = engine.open_without(file, sorted(off), level)({"x": x}, ["y"])
+            return y.tobytes() != (x + x).tobytes()
+
+        planted = search(known.names, loses_identity, groups=known.groups, levels=known.levels)
+        if planted.off != (_PLANTED,):
+            return f"{_PLANTED} was planted, {planted.off or planted.problem} was found"
+        healthy = search(known.names, answers_wrong, groups=known.groups, levels=known.levels)
+        return None if healthy.off == () and healthy.sessions == 1 else f"a healthy graph: {healthy.off} was found"
+
+
+_PLANTED = "EliminateIdentity"
+_KNOWN = """<ir_version: 8, opset_import: ["" : 17]> known (float[3] x) => (float[3] y) {
+    same = Identity (x)
+    y = Add (same, x)
+}"""
 
 
 def _saved(file: Path, runtime: str, off: Sequence[str], folder: Path) -> Any:

@@ -7,6 +7,7 @@ TensorFlow and the runtimes work side by side.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import shutil
 import tempfile
@@ -19,7 +20,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from pipeline import __version__, catalogue, expectations, guilty, inputs, tasks, triangulate
+from pipeline import __version__, catalogue, expectations, guilty, guilty_passes, inputs, tasks, triangulate
 from pipeline.data import (
     Blamed,
     Case,
@@ -423,9 +424,11 @@ def _judge(
     blames = triangulate.blame(parties, models, edges, present, checks, different_weights=weights)
     localized = _localize(workers, ref, models, blames, seed, folder)
     blames, named_nodes = guilty.name_nodes(blames, localized)
+    call = functools.partial(workers.call, RUNTIME_WORKER)
+    blames, passes = guilty_passes.name_passes(call, ref, models, parties, blames, present, seed, folder)
     evidence = Evidence(ref.name, runs, models, graphs, edges, triangulate.groups_of(parties), blames)
     found = workers.call(RUNTIME_WORKER, tasks.explain, evidence) if blames else ()
-    findings = (*(() if isinstance(found, Failure) else tuple(found)), *named_nodes)
+    findings = (*(() if isinstance(found, Failure) else tuple(found)), *named_nodes, *passes)
     asked = set(runs) | set(models) if partial else None
     results, unexpected = expectations.hold(case, blames, absent, versions, asked, findings)
     problems = _problems(case, runs, models)

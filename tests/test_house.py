@@ -96,6 +96,14 @@ RULES = (
         ("report", "triangulate"),
         "reads, runs and judges in a worker, reports nothing",
     ),
+    Rule(
+        "pipeline/passes_tasks.py",
+        ("numpy", *ONNX),
+        ANYTHING,
+        ("report", "triangulate"),
+        "runs and looks in a worker, judges nothing",
+    ),
+    Rule("pipeline/passes.py", (), (), reason="a search, whatever is searched"),
     Rule("pipeline/triangulate.py", ("numpy", "packaging"), ANYTHING, (*ENGINES, "report"), "judges what others ran"),
     Rule(
         "pipeline/*",

@@ -1,0 +1,71 @@
+"""Faults of ONNX Runtime's graph optimizer that are there in this release (seen in onnxruntime 1.32.0 on the CPU).
+
+`DivMulFusion` turns (1 / x) * z into z / x.  Where x is subnormal, 1 / x is infinite and so is the product; the fused
+division gives a number.  In float64, so that the model in double precision is the model itself; the other quotient has
+powers of two only and is right either way.
+`CastElimination` takes away a Cast that another rule, `DivMulFusion`, then reads from: a valid graph is refused.
+`LayerNormFusion` computes a variance that overflows otherwise than the nodes that it replaces: NaN for a number.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.data import Case, Expected, Tensor
+
+X = (2.0, 0.5, -4.0, 2.0**-1060, 1.0, 8.0, -(2.0**-1070), 1024.0)
+Z = (3.0, 1.0, 6.0, 2.0**-1050, 0.0, -1.0, 2.0**-1070, 2.0)
+W = (1.0, 2.0, 0.25, 4.0, -8.0, 1.0, 16.0, -2.0)
+THIS = "onnxruntime==1.32.*"
+FUSED = Expected("optimizer", "DivMulFusion gives z / x for (1 / x) * z", cause="guilty-pass", when=THIS)
+REFUSED = Expected("optimizer", "a Cast is gone that DivMulFusion reads from", cause="guilty-pass", when=THIS)
+
+
+def reciprocal(torch: Any) -> Any:
+    one = torch.ones((), dtype=torch.float64)
+
+    class Reciprocal(torch.nn.Module):
+        def forward(self, x: Any, z: Any, w: Any) -> Any:
+            return torch.relu(one / w * z) - torch.relu(one / x * z)
+
+    return Reciprocal()
+
+
+def copied(torch: Any) -> Any:
+    one = torch.ones(())
+
+    class Copied(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return torch.relu((one / one) * x.to(torch.float32, copy=True))
+
+    return Copied()
+
+
+def double(values: tuple[float, ...]) -> Tensor:
+    return Tensor("n", (8,), "float64", values=values)
+
+
+def parts(graph: str, why: Expected) -> dict[tuple[str, str], Expected]:
+    return {(f"{graph}>ort.off", f"{graph}>ort.all"): why}
+
+
+CASES = (
+    Case(
+        "reciprocal",
+        inputs={"x": double(X), "z": double(Z), "w": double(W)},
+        builders={"torch": reciprocal},
+        outputs={"y": Tensor("n", (8,), "float64")},
+        truth=lambda x, z, w: np.maximum(1.0 / w * z, 0.0) - np.maximum(1.0 / x * z, 0.0),
+        expect={**parts("torch", FUSED), **parts("torch:raw", FUSED), **parts("torch:script", FUSED)},
+    ),
+    Case(
+        "copied",
+        inputs={"x": Tensor("n", (8,), low=-4)},
+        builders={"torch": copied},
+        outputs={"y": Tensor("n", (8,))},
+        truth=lambda x: np.maximum(x, 0),
+        expect=parts("torch:raw", REFUSED),
+    ),
+)
