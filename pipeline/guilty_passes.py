@@ -106,6 +106,7 @@ class _There:
         own = parties.diff(self.before, blamed.party, STEP)
         self._edge = (self.before, blamed.party) if not own.agrees else blamed.edge
         self.against = self._edge[0]
+        self.refused = parties.runs[blamed.party].error is not None
         self.sessions = 0
 
     def parts(self, setting: Setting) -> bool:
@@ -188,14 +189,15 @@ def _words(
 ) -> str:
     listed = _listed(found.off)
     one = len(found.off) == 1
-    verb, them, back = ("changes", "it", "it") if one else ("change", "all of them", "any one of them")
+    them, back = ("it", "it") if one else ("all of them", "any one of them")
+    harm = f"make{'s' * one} the graph unusable" if there.refused else f"change{'s' * one} the answer"
     parts = [
-        f"{listed} {verb} the answer: with {them} switched off {there.blamed.party} agrees with {there.against}, "
-        f"with {back} on again it parts again"
+        f"{listed} {harm}: with {them} switched off {there.blamed.party} agrees with {there.against}, "
+        f"with {back} on again it {'is refused' if there.refused else 'parts'} again"
     ]
     others = [name for name in found.on if name not in found.off]
     if others:
-        parts.append(f"{'it needs' if one else 'they need'} what {_listed(others)} does before")
+        parts.append(f"only together with {_listed(others)}")
     if found.instead:
         parts.append(f"switching off {' or '.join(found.instead)} alone removes it too")
     elif not others and len(found.on) < len(found.off):

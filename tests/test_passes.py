@@ -16,7 +16,7 @@ Engine = Callable[[frozenset[str], str | None], bool]
 
 
 def engine(wrong: Callable[[frozenset[str]], bool], at: tuple[str | None, ...] = (None,)) -> Engine:
-    """An optimizer whose answer is as wrong as ``wrong`` says of the passes that are on; ``at``: where there are any."""
+    """An optimizer whose answer is as wrong as ``wrong`` says of the passes that are on, at the levels ``at``."""
     return lambda off, level: level in at and wrong(frozenset(NAMES) - off)
 
 

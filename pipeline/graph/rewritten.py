@@ -1,14 +1,15 @@
 """What an optimizer made of a graph: the nodes of one version that the other has not, in regions that hang together.
 
 Two versions of one graph hold the same node where its operator, its attributes and the names of what it reads and makes
-are the same.  What is in one only was rewritten.  Nodes that pass values on to one another are one region: a fused node
-and those that it stands for.  Nodes are named as in the exported graph, by the values that they make, because a runtime
-gives names of its own when it saves what it runs.
+are the same.  What is in one only was rewritten.  A value that both versions make ends a region; nodes that make the
+same value, or pass on one that the other version lacks, are in one: a fused node and those that it stands for.  Nodes
+are named as in the exported graph, by the values that they make, because a runtime gives names of its own when it saves
+what it runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from onnx import ModelProto, NodeProto
@@ -44,7 +45,8 @@ def regions(exported: ModelProto, before: ModelProto, after: ModelProto) -> tupl
     still |= {tensor.name for tensor in after.graph.initializer}
     outputs = {value.name for value in after.graph.output}
     found = []
-    for members in _together([*gone, *new]):
+    both = {o for node in gone for o in node.output if o} & {o for node in new for o in node.output}
+    for members in _together([*gone, *new], both):
         old = [node for i, node in enumerate(gone) if i in members]
         fresh = [node for i, node in enumerate(new, len(gone)) if i in members]
         if not old:
@@ -75,8 +77,8 @@ def _named(node: NodeProto, made_by: Mapping[str, tuple[int, str]]) -> str:
     return next((made_by[o][1] for o in node.output if o in made_by), node.name or node.op_type)
 
 
-def _together(nodes: Iterable[NodeProto]) -> list[set[int]]:
-    """The nodes, by place, that are joined by a value that one of them makes."""
+def _together(nodes: Iterable[NodeProto], both: Collection[str]) -> list[set[int]]:
+    """The nodes, by place, that make the same value, or pass on one that is not in ``both`` versions."""
     nodes = list(nodes)
     parent = list(range(len(nodes)))
 
@@ -94,7 +96,7 @@ def _together(nodes: Iterable[NodeProto]) -> list[set[int]]:
             parent[root(other)] = root(several[0])
     for i, node in enumerate(nodes):
         for name in node.input:
-            for maker in makers.get(name, ())[:1]:
+            for maker in makers.get(name, ())[: name not in both]:
                 parent[root(i)] = root(maker)
     sets: dict[int, set[int]] = {}
     for i in range(len(nodes)):

@@ -4,7 +4,6 @@
 division gives a number.  In float64, so that the model in double precision is the model itself; the other quotient has
 powers of two only and is right either way.
 `CastElimination` takes away a Cast that another rule, `DivMulFusion`, then reads from: a valid graph is refused.
-`LayerNormFusion` computes a variance that overflows otherwise than the nodes that it replaces: NaN for a number.
 """
 
 from __future__ import annotations
@@ -38,7 +37,8 @@ def copied(torch: Any) -> Any:
 
     class Copied(torch.nn.Module):
         def forward(self, x: Any) -> Any:
-            return torch.relu((one / one) * x.to(torch.float32, copy=True))
+            same = x.to(torch.float32, copy=True)  # first, so that its Cast comes before the division
+            return torch.relu((one / one) * same)
 
     return Copied()
 
