@@ -1,6 +1,7 @@
 """Verdicts that other tools have been seen to get wrong; each situation is constructed and goes through the engines.
 
-F1 … F18 number the situations.  What is not here: F9, F12, F15 to F17 need proofs, localization and node bounds.
+F1 … F18 number the situations.  What is not here: F9, F16 and F17 need proofs and node bounds; F12 is with the searches
+that check themselves (test_guilty_passes.py).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import pytest
 from pipeline.data import Verdict
 from pipeline.verify import exit_status
 
+QUOTIENTS = [np.array(values) for values in (X, Z, W)]
 GRAPHS = ("torch", "torch:raw", "torch:script")
 RUNTIMES = ("reference", "ort.off", "ort.all")
 
@@ -198,6 +201,31 @@ def test_f14_a_mismatch_gives_exit_status_1(triangulate: Callable[..., Any], tmp
     assert "mismatch/tripled" in ran.stdout
     assert "native" in ran.stdout
     assert ran.stderr == ""
+
+
+@pytest.mark.skipif(not version("onnxruntime").startswith("1.32."), reason="a fault of onnxruntime 1.32")
+def test_f15_a_bug_of_a_fusion_that_disappears_when_every_tensor_is_an_output(planted: Any) -> None:
+    import onnx
+    import onnxruntime as ort
+
+    from pipeline.graph.cut import all_outputs
+
+    verdict = planted["optimizer/reciprocal"]
+    model = onnx.load(verdict.evidence.models["torch"].file)
+    feeds = {value.name: values for value, values in zip(model.graph.input, QUOTIENTS, strict=True)}
+    watched, _ = all_outputs(model)
+    answers = []
+    for proto in (model, watched):
+        session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+        answers.append(session.run([model.graph.output[0].name], feeds)[0])
+    assert answers[0].tobytes() != answers[1].tobytes(), "the bug does not disappear: nothing is shown"
+    right = planted[verdict.case].evidence.runs["torch"].outputs["y"].load()
+    assert answers[1].tobytes() == right.tobytes()
+    assert planted.edge(verdict.case, "torch>ort.off", "torch>ort.all").outcome == "diverges"
+    assert ("optimizer", "torch>ort.all") in blamed(verdict)
+    said = [f.says for f in verdict.findings if f.cause == "observer-effect" and f.party == "torch>ort.all"]
+    assert len(said) == 1
+    assert "with every value as an output they run as 7 nodes and the divergence is gone" in said[0]
 
 
 def test_f18_nothing_compared_is_a_failure(planted: Any) -> None:
