@@ -573,6 +573,17 @@ class Framework(Protocol):
         """The source's own intermediate values by the names of ``model``'s graph, written to ``folder``."""
 
 
+@runtime_checkable
+class OptimizingFramework(Protocol):
+    """A framework whose exporter has an optimizer: it makes ``NAME`` of ``NAME:raw``, in passes that have names."""
+
+    def passes(self) -> Sequence[str]:
+        """The names of the passes."""
+
+    def optimized(self, raw: Path, off: Sequence[str], place: Path) -> Path:
+        """The raw graph after all passes but those in ``off``, written to ``place``."""
+
+
 class Runtime(Protocol):
     """A runtime adapter: ``pipeline/runtimes/NAME.py`` holds a tuple ``RUNTIMES`` of them.
 

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from pipeline import catalogue, tasks
-from pipeline.data import CaseRef, Model, Optimizing, Party, Passes, Run
+from pipeline.data import CaseRef, Failure, Model, Optimizing, OptimizingFramework, Party, Passes, Run
+from pipeline.frameworks import adapter
 from pipeline.graph.rewritten import Counted, Region
 from pipeline.runtimes import runtimes
 
@@ -157,3 +158,42 @@ def _holding(file: Path, values: Sequence[str], place: Path) -> Path:
     already = {output.name for output in model.graph.output}
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in values if name not in already)
     return tasks._written(model, place)
+
+
+def exporter_passes(framework: str) -> tuple[str, ...] | None:
+    """The passes of an exporter's optimizer; None where it has none that can be run one by one."""
+    engine = adapter(framework)
+    if tasks.warm(framework) is not None or not isinstance(engine, OptimizingFramework):
+        return None
+    return tuple(engine.passes())
+
+
+def optimize_without(framework: str, raw: Path, off: Sequence[str], place: Path) -> Path | Failure:
+    """The raw graph after the exporter's passes but those in ``off``, or what one of them raised."""
+    engine = adapter(framework)
+    assert isinstance(engine, OptimizingFramework)
+    try:
+        return engine.optimized(raw, off, place)
+    except Exception as error:  # whatever a pass raises
+        return tasks._refusal(error, raw)
+
+
+def parted_nodes(ref: CaseRef, raw: Model, optimized: Model, seed: int, folder: Path) -> tuple[Region, ...] | Failure:
+    """Where the optimized graph does not make what the raw one makes of the same values, in float64.
+
+    Each region has the optimized graph's nodes, and the raw one's in ``into``."""
+    from pipeline.compare_tasks import compare_in_float64
+    from pipeline.graph.align import Orientation
+
+    assert raw.file is not None
+    assert optimized.file is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    feeds = folder / "feeds.npz"
+    np.savez(feeds, **tasks._feeds(ref, catalogue.load(ref), raw, seed))  # type: ignore[arg-type]  # numpy's stub
+    inputs = {optimized.inputs[n]: (raw.inputs[n], Orientation()) for n in raw.inputs}
+    outputs = {optimized.outputs[n]: (raw.outputs[n], Orientation()) for n in raw.outputs}
+    try:
+        found = compare_in_float64(raw.file, optimized.file, feeds, inputs, outputs)
+    except Exception as error:  # the conversion to float64 refuses some graphs
+        return tasks._refusal(error, optimized.file)
+    return tuple(Region(part.nodes or (part.node,), (part.op,), part.against, ()) for part in found.guilty)

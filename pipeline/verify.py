@@ -20,7 +20,17 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from pipeline import __version__, catalogue, expectations, guilty, guilty_passes, inputs, tasks, triangulate
+from pipeline import (
+    __version__,
+    catalogue,
+    expectations,
+    guilty,
+    guilty_folding,
+    guilty_passes,
+    inputs,
+    tasks,
+    triangulate,
+)
 from pipeline.data import (
     Blamed,
     Case,
@@ -426,9 +436,12 @@ def _judge(
     blames, named_nodes = guilty.name_nodes(blames, localized)
     call = functools.partial(workers.call, RUNTIME_WORKER)
     blames, passes = guilty_passes.name_passes(call, ref, models, parties, blames, present, seed, folder)
+    blames, folded = guilty_folding.name_folding(
+        workers.call, RUNTIME_WORKER, ref, models, parties, blames, seed, folder
+    )
     evidence = Evidence(ref.name, runs, models, graphs, edges, triangulate.groups_of(parties), blames)
     found = workers.call(RUNTIME_WORKER, tasks.explain, evidence) if blames else ()
-    findings = (*(() if isinstance(found, Failure) else tuple(found)), *named_nodes, *passes)
+    findings = (*(() if isinstance(found, Failure) else tuple(found)), *named_nodes, *passes, *folded)
     asked = set(runs) | set(models) if partial else None
     results, unexpected = expectations.hold(case, blames, absent, versions, asked, findings)
     problems = _problems(case, runs, models)
