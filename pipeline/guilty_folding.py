@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import passes_tasks
-from pipeline.data import Blamed, CaseRef, Failure, Finding, Model
+from pipeline import passes_tasks, tasks
+from pipeline.data import Blamed, CaseRef, Failure, Finding, Model, Party, Run
 from pipeline.graph.rewritten import Region
 from pipeline.guilty_passes import CAUSE, NOBODY
-from pipeline.passes import PassSearch, search
+from pipeline.passes import Diverges, PassSearch, search
 from pipeline.triangulate import Parties
 
 Call = Callable[..., Any]
@@ -66,6 +66,35 @@ def name_folding(
         named.append(blamed)
         findings.append(_finding(blamed, raw, found, regions, nodes))
     return tuple(named), tuple(findings)
+
+
+def _question(
+    call: Call,
+    worker: str,
+    ref: CaseRef,
+    model: Model,
+    raw: Path,
+    names: Sequence[str],
+    blamed: Blamed,
+    parties: Parties,
+    seed: int,
+    place: Path,
+) -> Diverges:
+    """Whether the edge of the blame still parts when its graph is made of ``raw`` without some passes."""
+    right = blamed.edge[1]
+    party = Party.parse(right)
+    item = f"{party.runtime}{'@64' if party.double else ''}"
+
+    def diverges(off: frozenset[str], _: str | None) -> bool:
+        left_out = [name for name in names if name in off]
+        file = call(blamed.party, passes_tasks.optimize_without, blamed.party, raw, left_out, place / "trial.onnx")
+        if isinstance(file, Failure):
+            return True
+        runs = call(worker, tasks.run_graph, ref, replace(model, file=file), [item], [raw], seed, place)
+        run = Run(party, error=runs) if isinstance(runs, Failure) else runs[0]
+        return not parties.replacing(right, run).diff(*blamed.edge, "export").agrees
+
+    return diverges
 
 
 def _finding(blamed: Blamed, raw: str, found: PassSearch, regions: Sequence[Region], nodes: tuple[str, ...]) -> Finding:

@@ -23,6 +23,7 @@ _CLEANING: dict[str, dict[str, Any]] = {
     "DeduplicateInitializersPass": {},
     "CommonSubexpressionEliminationPass": {},
 }
+_CHOICE = "_DEFAULT_REWRITE_RULES"
 ITERATIONS = 2  # as many as the optimizer makes
 
 
@@ -64,7 +65,7 @@ def _rules() -> dict[str, Any]:
     """
     from onnxscript import rewriter
 
-    chosen = getattr(rewriter, "_DEFAULT_REWRITE_RULES", None)
+    chosen = getattr(rewriter, _CHOICE, None)
     try:
         from onnxscript.rewriter.rules import common
     except ImportError:

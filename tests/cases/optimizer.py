@@ -4,8 +4,6 @@
 division gives a number.  In float64, so that the model in double precision is the model itself; the other quotient has
 powers of two only and is right either way.
 `CastElimination` takes away a Cast that another rule, `DivMulFusion`, then reads from: a valid graph is refused.
-torch's exporter folds constants with ONNX's reference evaluator, which counts the places of largest elements in each
-plane by itself (seen in onnx 1.23): where they are constants, the wrong ones are in the file.
 """
 
 from __future__ import annotations
@@ -45,19 +43,6 @@ def copied(torch: Any) -> Any:
     return Copied()
 
 
-def constant_places(torch: Any) -> Any:
-    class Places(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.register_buffer("image", torch.arange(48.0).reshape(1, 3, 4, 4))
-
-        def forward(self, x: Any) -> Any:
-            _, places = torch.nn.functional.max_pool2d(self.image, 2, return_indices=True)
-            return x * 2.0 + places.to(torch.float32)
-
-    return Places()
-
-
 def double(values: tuple[float, ...]) -> Tensor:
     return Tensor("n", (8,), "float64", values=values)
 
@@ -83,5 +68,4 @@ CASES = (
         truth=lambda x: np.maximum(x, 0),
         expect=parts("torch:raw", REFUSED),
     ),
-    Case("constant_places", inputs={"x": Tensor("n c h w", (1, 3, 2, 2), low=-4)}, builders={"torch": constant_places}),
 )
