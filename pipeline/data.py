@@ -436,7 +436,7 @@ class NodeError:
     over its bound, ``propagated`` the largest distance of its value from the source's in a whole run.
 
     ``values`` are what was due and what was seen at ``index``; ``together`` names nodes without a value of the source,
-    which are judged through this one.
+    which are judged through this one.  ``precision`` is a shorter format whose factors explain the value entirely.
     """
 
     node: str
@@ -450,6 +450,7 @@ class NodeError:
     together: tuple[str, ...] = ()
     origin: Origin | None = None
     problem: str | None = None
+    precision: str | None = None
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def name_passes(
     named: list[Blamed] = []
     findings: list[Finding] = []
     for blamed in blames:
-        model, runtime = _rewriter(blamed, models, runtimes)
+        model, runtime = _rewriter(blamed, models, parties, runtimes)
         if model is None or runtime is None or (blamed.blame, blamed.party) in {(f.blame, f.party) for f in findings}:
             named.append(blamed)
             continue
@@ -66,17 +66,28 @@ def name_passes(
 
 
 def _rewriter(
-    blamed: Blamed, models: Mapping[str, Model], runtimes: Mapping[str, Runtime]
+    blamed: Blamed, models: Mapping[str, Model], parties: Parties, runtimes: Mapping[str, Runtime]
 ) -> tuple[Model | None, Optimizing | None]:
-    """The graph and the runtime whose optimizer a blame is about, if it is about one."""
-    if blamed.blame not in (STEP, "crashed"):
+    """The graph and the runtime whose optimizer a blame is about, if it is about one.
+
+    A process that died is, where the same graph was run before the optimizer; one that hung or grew would take its
+    limit again at every question.
+    """
+    if blamed.blame not in (STEP, "crashed") or ">" not in blamed.party:
         return None, None
-    party = Party.parse(blamed.party) if ">" in blamed.party else None
-    runtime = runtimes.get(party.runtime) if party is not None else None
-    model = models.get(party.graph) if party is not None else None
+    party = Party.parse(blamed.party)
+    runtime, model = runtimes.get(party.runtime), models.get(party.graph)
     if runtime is None or runtime.step != STEP or not isinstance(runtime, Optimizing):
         return None, None
+    if blamed.blame == "crashed":
+        error = parties.runs[blamed.party].error
+        if error is None or error.kind != "crashed" or not _answered(parties, f"{party.graph}>{runtime.after}"):
+            return None, None
     return (None, None) if model is None or model.file is None else (model, runtime)
+
+
+def _answered(parties: Parties, name: str) -> bool:
+    return name in parties.runs and parties.runs[name].outputs is not None
 
 
 def _trust(call: Call, runtime: str) -> None:
@@ -102,9 +113,11 @@ class _There:
     ) -> None:
         self.call, self.model, self.blamed, self.runtime, self.folder = call, model, blamed, runtime, folder
         self._ref, self._parties, self._seed = ref, parties, seed
-        self.before = f"{model.graph}>{runtime.after}"
-        own = parties.diff(self.before, blamed.party, STEP)
-        self._edge = (self.before, blamed.party) if not own.agrees else blamed.edge
+        before = f"{model.graph}>{runtime.after}"
+        edges = [(side, blamed.party) for side in (before, blamed.edge[0], model.graph.partition(":")[0])]
+        self._edge = next(
+            (e for e in edges if _answered(parties, e[0]) and not parties.diff(*e, STEP).agrees), edges[0]
+        )
         self.against = self._edge[0]
         self.refused = parties.runs[blamed.party].error is not None
         self.sessions = 0
@@ -176,7 +189,7 @@ def _observed(there: _There, seen: Rewriting) -> list[Finding]:
     says = f"{_counted(seen.exported)} exported run as {_counted(seen.usual)}; with every value as an output they run "
     says += f"as {_counted(seen.watched)} and the divergence is {'gone' if gone else 'still there'}; "
     says += "intermediate values are taken from the run with the optimizer off"
-    return [Finding(OBSERVER, blamed.blame, blamed.party, (), says, proved=True)]
+    return [Finding(OBSERVER, blamed.blame, blamed.party, (), says, proved=gone)]
 
 
 def _counted(graph: Counted) -> str:

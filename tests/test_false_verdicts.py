@@ -1,7 +1,7 @@
 """Verdicts that other tools have been seen to get wrong; each situation is constructed and goes through the engines.
 
-F1 … F18 number the situations.  What is not here: F9, F16 and F17 need proofs and node bounds; F12 is with the searches
-that check themselves (test_guilty_passes.py).
+F1 … F18 number the situations.  What is not here: F9 needs proofs; F12 is with the searches that check themselves
+(test_guilty_passes.py), F17 with the bounds of nodes (numerics/test_reduced.py).
 """
 
 from __future__ import annotations
@@ -228,6 +228,17 @@ def test_f15_a_bug_of_a_fusion_that_disappears_when_every_tensor_is_an_output(pl
     said = [f.says for f in verdict.findings if f.cause == "observer-effect" and f.party == "torch>ort.all"]
     assert len(said) == 1
     assert "with every value as an output they run as 7 nodes and the divergence is gone" in said[0]
+
+
+def test_f16_rounding_in_a_deep_model_is_no_alarm(planted: Any) -> None:
+    verdict = planted["optimizer/deep"]
+    assert (verdict.status, verdict.blame, verdict.findings) == ("expected", ("agree",), ())
+    for graph in GRAPHS:
+        edge = planted.edge("optimizer/deep", "torch", f"{graph}>ort.all")
+        assert edge.outcome == "rounding"
+        assert edge.compared == 120
+        assert edge.differing > 60, "nothing was rounded: nothing is shown"
+        assert edge.ratio < 1
 
 
 def test_f18_nothing_compared_is_a_failure(planted: Any) -> None:

@@ -4,6 +4,7 @@
 division gives a number.  In float64, so that the model in double precision is the model itself; the other quotient has
 powers of two only and is right either way.
 `CastElimination` takes away a Cast that another rule, `DivMulFusion`, then reads from: a valid graph is refused.
+`deep` is healthy: ninety layers in which every path rounds otherwise.
 """
 
 from __future__ import annotations
@@ -43,6 +44,11 @@ def copied(torch: Any) -> Any:
     return Copied()
 
 
+def deep(torch: Any) -> Any:
+    nn = torch.nn
+    return nn.Sequential(*[layer for _ in range(30) for layer in (nn.Linear(24, 24), nn.GELU(), nn.LayerNorm(24))])
+
+
 def double(values: tuple[float, ...]) -> Tensor:
     return Tensor("n", (8,), "float64", values=values)
 
@@ -68,4 +74,5 @@ CASES = (
         truth=lambda x: np.maximum(x, 0),
         expect=parts("torch:raw", REFUSED),
     ),
+    Case("deep", inputs={"x": Tensor("n c", (5, 24), low=-2, high=2, integers=False)}, builders={"torch": deep}),
 )
