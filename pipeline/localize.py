@@ -129,7 +129,8 @@ def exported(
     ``arrays(NAME)`` gives the source's value of one of the graph's values, or None; ``double`` says that they are in
     float64.  ``computed`` are constants that the exporter computed itself, in float32.  ``whole`` holds the values of
     an ordinary run, for what was propagated; ``alone`` those of the cut model's run, for what float32 alone shows: a
-    value that is not finite where the source's is.
+    value that is not finite where the source's is.  ``constants_of`` names the engine that made the source's values,
+    whose measured constants bound its elementary functions.
     """
     started = time.perf_counter()
     wide = to_float64(model)

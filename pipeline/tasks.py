@@ -315,7 +315,16 @@ def localize(
             whole, alone, held_at_most = _seen_in_runs(proto, feeds, values, place, notes)
             kept = sum(array.nbytes for array in (whole or {}).values())
             found = localizer.exported(
-                proto, feeds, values, given, party=party, double=double, computed=computed, whole=whole, alone=alone
+                proto,
+                feeds,
+                values,
+                given,
+                party=party,
+                double=double,
+                computed=computed,
+                whole=whole,
+                alone=alone,
+                constants_of=Party.parse(party).framework or "onnxruntime",  # what is judged are the values it made
             )
             found = replace(found, peak=max(held_at_most, found.peak + kept))
     assert found is not None

@@ -81,7 +81,7 @@ RULES = (
     Rule(
         "pipeline/runtimes/*",
         ANYTHING,
-        ("data", "runtimes"),
+        ("data", "numerics.evaluator", "runtimes"),
         reason="an adapter knows neither another one nor the comparer",
     ),
     Rule("pipeline/localize.py", ("numpy", *ONNX), ("data", "graph", "numerics"), reason="judges nodes, runs nothing"),
