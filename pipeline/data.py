@@ -620,9 +620,10 @@ class Runtime(Protocol):
 class Passes:
     """The passes that an optimizer has for one graph.
 
-    ``names`` can be switched off; those in ``groups`` stand for several passes at once, some of which may have no name
-    here.  ``applied`` are those known to have changed the graph; ``levels`` are weaker settings than the party's own,
-    the strongest first; ``source`` says where the names come from.
+    ``names`` can be switched off, and are in the order in which they run, as far as that is known; those in ``groups``
+    stand for several passes at once, some of which may have no name here.  ``applied`` are those known to have changed
+    the graph; ``levels`` are weaker settings than the party's own, the strongest first; ``source`` says where the names
+    come from.
     """
 
     names: tuple[str, ...]

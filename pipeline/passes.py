@@ -62,7 +62,7 @@ class _Asked:
 def search(
     names: Sequence[str], diverges: Diverges, *, groups: Collection[str] = (), levels: Sequence[str] = ()
 ) -> PassSearch:
-    """The passes among ``names`` that make an answer diverge.
+    """The passes among ``names``, which are in the order in which they run, that make an answer diverge.
 
     ``diverges(off, level)`` runs with some passes off, at another level than usual where one is given; whatever is not
     agreement (a refusal, say) counts as divergence.  ``groups`` are names that switch off several passes at once, known
@@ -87,6 +87,9 @@ def search(
         on = (*off, *minimal(rest, lambda some: ask(everything - some - set(off))))
         on = minimal(on, lambda some: ask(everything - some))
     instead = tuple(name for name in on if name not in off and not ask({name}))
+    if instead and len(off) == 1:  # the others only prepare the graph for what runs last
+        *instead_, last = sorted({*off, *instead}, key=list(names).index)
+        off, instead = (last,), tuple(instead_)
     if not _holds(ask, off, on, everything):
         return PassSearch(level=level, sessions=ask.sessions, problem=UNSTEADY)
     return PassSearch(off, on, instead, level, ask.sessions)

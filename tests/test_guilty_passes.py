@@ -59,9 +59,23 @@ def test_a_valid_graph_that_passes_together_make_unusable(planted: Any) -> None:
     assert (verdict.status, verdict.blame) == ("expected", ("optimizer",))
     (finding,) = findings(verdict, CAUSE).values()
     assert finding.proved
-    assert "CastElimination makes the graph unusable" in finding.says
-    assert "only together with DivMulFusion" in finding.says
-    assert "switching off DivMulFusion alone removes it too" in finding.says
+    assert "DivMulFusion makes the graph unusable" in finding.says
+    assert "only together with CastElimination" in finding.says
+    assert "switching off CastElimination alone removes it too" in finding.says
+
+
+@seen_in_this_release
+def test_a_fusion_is_named_and_not_what_prepares_the_graph_for_it(planted: Any) -> None:
+    """In the raw graph the constants have to be folded before the fusion finds its pattern."""
+    verdict = planted["optimizer/layer_norm"]
+    assert (verdict.status, verdict.blame) == ("expected", ("optimizer",))
+    named = findings(verdict, CAUSE)
+    assert len(named) == 3
+    for finding in named.values():
+        assert finding.proved
+        assert finding.says.startswith("LayerNormFusionL1 changes the answer")
+        assert "became LayerNormalization" in finding.says
+    assert "only together with ConstantFolding" in named["torch:raw>ort.all"].says
 
 
 class Engine:

@@ -41,9 +41,10 @@ def test_each_of_two_does_the_harm() -> None:
 
 def test_two_do_harm_together_only() -> None:
     found = search(NAMES, engine(lambda on: {"p3", "p44"} <= on))
-    assert len(found.off) == 1
     assert set(found.on) == {"p3", "p44"}
-    assert set(found.off) | set(found.instead) == {"p3", "p44"}
+    assert (found.off, found.instead) == (("p44",), ("p3",)), "the first one only prepares for the other"
+    turned = search(NAMES[::-1], engine(lambda on: {"p3", "p44"} <= on))
+    assert (turned.off, turned.instead) == (("p3",), ("p44",))
 
 
 def test_one_takes_over_where_another_is_off() -> None:

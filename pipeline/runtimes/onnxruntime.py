@@ -116,7 +116,7 @@ class OnnxRuntime:
         groups = tuple(name for name in names if name.endswith("_RuleBasedTransformer"))
         applied = tuple(dict.fromkeys(name for name, changed in heard if changed))
         source = f"names from the log of onnxruntime {ort.__version__}, rewrite rules as recorded of {RECORDED}"
-        return Passes((*applied, *RULES, *(n for n in names if n not in applied)), groups, applied, levels, source)
+        return Passes((*RULES, *names), groups, applied, levels, source)
 
     def switch(self, off: Sequence[str], level: str | None) -> str:
         """The argument of ``InferenceSession``, or the option of a session, that does the same."""

@@ -4,6 +4,7 @@
 division gives a number.  In float64, so that the model in double precision is the model itself; the other quotient has
 powers of two only and is right either way.
 `CastElimination` takes away a Cast that another rule, `DivMulFusion`, then reads from: a valid graph is refused.
+`LayerNormFusion` computes a variance that overflows otherwise than the nodes that it replaces: NaN where x / inf is 0.
 `deep` is healthy: ninety layers in which every path rounds otherwise.
 """
 
@@ -18,7 +19,10 @@ from pipeline.data import Case, Expected, Tensor
 X = (2.0, 0.5, -4.0, 2.0**-1060, 1.0, 8.0, -(2.0**-1070), 1024.0)
 Z = (3.0, 1.0, 6.0, 2.0**-1050, 0.0, -1.0, 2.0**-1070, 2.0)
 W = (1.0, 2.0, 0.25, 4.0, -8.0, 1.0, 16.0, -2.0)
+SHIFT = (0.0, 1.0, 0.5, -1.0, 2.0)
+LARGE = ((3e38, -3e38, 1.0, 0.0, 2.0), (1e20, 3e38, 0.5, -3e38, 1.0))
 THIS = "onnxruntime==1.32.*"
+NORMALIZED = Expected("optimizer", "the fused variance is NaN, not infinite", cause="guilty-pass", when=THIS)
 FUSED = Expected("optimizer", "DivMulFusion gives z / x for (1 / x) * z", cause="guilty-pass", when=THIS)
 REFUSED = Expected("optimizer", "a Cast is gone that DivMulFusion reads from", cause="guilty-pass", when=THIS)
 
@@ -42,6 +46,20 @@ def copied(torch: Any) -> Any:
             return torch.relu((one / one) * same)
 
     return Copied()
+
+
+def normalized(torch: Any) -> Any:
+    """A layer normalization written out, as many models have it."""
+    scale, shift = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]), torch.tensor(SHIFT)
+
+    class Normalized(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            x = x.to(torch.float32)  # in float64 nothing overflows: that would be another model
+            centred = x - x.mean(-1, keepdim=True)
+            variance = centred.pow(2).mean(-1, keepdim=True)
+            return centred / torch.sqrt(variance + 1e-5) * scale + shift
+
+    return Normalized()
 
 
 def deep(torch: Any) -> Any:
@@ -73,6 +91,14 @@ CASES = (
         outputs={"y": Tensor("n", (8,))},
         truth=lambda x: np.maximum(x, 0),
         expect=parts("torch:raw", REFUSED),
+    ),
+    Case(
+        "layer_norm",
+        inputs={"x": Tensor("n c", (2, 5), values=LARGE)},
+        builders={"torch": normalized},
+        outputs={"y": Tensor("n c", (2, 5))},
+        truth=lambda x: np.broadcast_to(SHIFT, x.shape),
+        expect={**parts("torch", NORMALIZED), **parts("torch:raw", NORMALIZED), **parts("torch:script", NORMALIZED)},
     ),
     Case("deep", inputs={"x": Tensor("n c", (5, 24), low=-2, high=2, integers=False)}, builders={"torch": deep}),
 )
