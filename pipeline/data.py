@@ -53,6 +53,10 @@ class MissingEngine(Exception):
     """A required engine is not installed."""
 
 
+class BrokenCheck(Exception):
+    """A check gives a wrong answer where the right one is known: a bug of this tool, and nothing it says counts."""
+
+
 @dataclass(frozen=True)
 class Tensor:
     """A named array of a case: its axes, its shape, its type and where its numbers come from.

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import passes_tasks as tasks
-from pipeline.data import Blamed, CaseRef, Failure, Finding, Model, Optimizing, Party, Passes, Run, Runtime
+from pipeline.data import Blamed, BrokenCheck, CaseRef, Failure, Finding, Model, Optimizing, Party, Passes, Run, Runtime
 from pipeline.graph.rewritten import Counted, Region
 from pipeline.passes import PassSearch, minimal, search
 from pipeline.passes_tasks import Rewriting, Setting
@@ -29,10 +29,6 @@ OBSERVER = "observer-effect"
 STEP = "optimizer"
 Call = Callable[..., Any]
 _NAMED = 3
-
-
-class BrokenSearch(Exception):
-    """The search gives a wrong answer where the right one is known: a bug of this tool, so it must not be believed."""
 
 
 def name_passes(
@@ -48,7 +44,7 @@ def name_passes(
     """The blames of an optimizer with their nodes, and findings that say which pass it was.
 
     ``call(function, *arguments)`` runs a function in a runtime's worker and gives its answer or a :class:`Failure`.
-    Raises :class:`BrokenSearch` where the search fails on a graph whose guilty pass is known.
+    Raises :class:`~pipeline.data.BrokenCheck` where the search fails on a graph whose guilty pass is known.
     """
     named: list[Blamed] = []
     findings: list[Finding] = []
@@ -94,7 +90,7 @@ def _trust(call: Call, runtime: str) -> None:
     problem = call(tasks.self_check, runtime)
     if problem is not None:
         says = problem.says if isinstance(problem, Failure) else problem
-        raise BrokenSearch(f"the search for guilty passes is wrong where the answer is known ({runtime}): {says}")
+        raise BrokenCheck(f"the search for guilty passes is wrong where the answer is known ({runtime}): {says}")
 
 
 class _There:

@@ -282,7 +282,9 @@ def localize(
     import onnx
 
     from pipeline import localize as localizer
+    from pipeline.localize_check import require_sound
 
+    require_sound()
     assert model.file is not None
     proto = onnx.load(model.file)
     feeds = _feeds(ref, catalogue.load(ref), model, seed)

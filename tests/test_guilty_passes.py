@@ -12,9 +12,9 @@ import onnx
 import pytest
 
 from pipeline import passes_tasks as tasks
-from pipeline.data import ArrayFile, Blamed, CaseRef, Failure, Finding, Model, Party, Passes, Run
+from pipeline.data import ArrayFile, Blamed, BrokenCheck, CaseRef, Failure, Finding, Model, Party, Passes, Run
 from pipeline.graph.rewritten import Counted, Region
-from pipeline.guilty_passes import CAUSE, NOBODY, OBSERVER, BrokenSearch, name_passes
+from pipeline.guilty_passes import CAUSE, NOBODY, OBSERVER, name_passes
 from pipeline.passes import NO_SWITCH, NOT_AGAIN
 from pipeline.passes_tasks import Rewriting, Setting
 from pipeline.runtimes import runtimes
@@ -252,7 +252,7 @@ def test_other_blames_start_no_search(tmp_path: Path, blame: str) -> None:
 def test_f12_a_search_that_fails_where_the_answer_is_known_names_nobody(tmp_path: Path) -> None:
     engine = Engine(tmp_path, lambda on, held: "A" in on)
     engine.trusted = "EliminateIdentity was planted, ('A',) was found"
-    with pytest.raises(BrokenSearch, match="wrong where the answer is known"):
+    with pytest.raises(BrokenCheck, match="wrong where the answer is known"):
         asked(engine)
 
 

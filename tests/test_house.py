@@ -85,6 +85,12 @@ RULES = (
         reason="an adapter knows neither another one nor the comparer",
     ),
     Rule("pipeline/localize.py", ("numpy", *ONNX), ("data", "graph", "numerics"), reason="judges nodes, runs nothing"),
+    Rule(
+        "pipeline/localize_check.py",
+        ("numpy", *ONNX),
+        ("data", "localize"),
+        reason="checks the localization, runs nothing",
+    ),
     Rule("pipeline/workers.py", ("numpy", "pebble", "psutil"), ("data",), reason="processes, whatever runs in them"),
     Rule(
         "pipeline/tasks.py", ("numpy", *ONNX), ANYTHING, ("report", "triangulate"), "computes evidence, judges nothing"
