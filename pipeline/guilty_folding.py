@@ -50,6 +50,9 @@ def name_folding(
         if not asked or model is None or before is None or before.file is None or right not in parties.runs:
             named.append(blamed)
             continue
+        if not _faithful(parties, graph, raw):
+            named.append(blamed)
+            continue
         names = call(graph, passes_tasks.exporter_passes, graph)
         if isinstance(names, Failure) or not names or ">" not in right:
             named.append(blamed)
@@ -66,6 +69,15 @@ def name_folding(
         named.append(blamed)
         findings.append(_finding(blamed, raw, found, regions, nodes))
     return tuple(named), tuple(findings)
+
+
+def _faithful(parties: Parties, framework: str, raw: str) -> bool:
+    """Whether somebody ran the raw graph and gave the framework's answer."""
+    answered = [name for name, run in parties.runs.items() if run.party.graph == raw and run.outputs is not None]
+    source = parties.runs.get(framework)
+    if source is None or source.outputs is None:
+        return False
+    return any(parties.diff(framework, name, "export").agrees for name in answered if not name.endswith("@64"))
 
 
 def _question(

@@ -111,9 +111,8 @@ class _There:
         self._ref, self._parties, self._seed = ref, parties, seed
         before = f"{model.graph}>{runtime.after}"
         edges = [(side, blamed.party) for side in (before, blamed.edge[0], model.graph.partition(":")[0])]
-        self._edge = next(
-            (e for e in edges if _answered(parties, e[0]) and not parties.diff(*e, STEP).agrees), edges[0]
-        )
+        parted = [e for e in edges if _answered(parties, e[0]) and not parties.diff(*e, STEP).agrees]
+        self._edge = parted[0] if parted else blamed.edge
         self.against = self._edge[0]
         self.refused = parties.runs[blamed.party].error is not None
         self.sessions = 0

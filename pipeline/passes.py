@@ -90,12 +90,14 @@ def search(
     if instead and len(off) == 1:  # the others only prepare the graph for what runs last
         *instead_, last = sorted({*off, *instead}, key=list(names).index)
         off, instead = (last,), tuple(instead_)
-    if not _holds(ask, off, on, everything):
+    if not _holds(ask, off, on, everything, level):
         return PassSearch(level=level, sessions=ask.sessions, problem=UNSTEADY)
     return PassSearch(off, on, instead, level, ask.sessions)
 
 
-def _holds(ask: _Asked, off: Collection[str], on: Collection[str], everything: frozenset[str]) -> bool:
+def _holds(
+    ask: _Asked, off: Collection[str], on: Collection[str], everything: frozenset[str], level: str | None
+) -> bool:
     """Whether what the conclusion rests on is answered in the same way again."""
     chosen = frozenset(off)
     return (
@@ -104,6 +106,7 @@ def _holds(ask: _Asked, off: Collection[str], on: Collection[str], everything: f
         and all(ask(chosen - {name}, again=True) for name in chosen)
         and not ask(everything, again=True)
         and ask(everything - frozenset(on), again=True)
+        and (level is None or not ask(level=level, again=True))
     )
 
 

@@ -51,9 +51,10 @@ class Exporter:
         self.off: frozenset[str] = frozenset()
         self.parted: Any = (PARTED,)
         self.refused: frozenset[str] | None = None
+        self.raw = 1.0
 
     def run(self, party: str, value: float) -> Run:
-        file = self.folder / f"{party.replace('>', '-')}-{value}.npy"
+        file = self.folder / f"{party.replace('>', '-').replace(':', '.')}-{value}.npy"
         np.save(file, np.array([value], np.float32))
         return Run(Party.parse(party), {"y": ArrayFile(file, (1,), "float32")})
 
@@ -75,7 +76,8 @@ class Exporter:
 
 
 def asked(exporter: Exporter, *more: Blamed, party: str = "torch") -> tuple[tuple[Blamed, ...], tuple[Finding, ...]]:
-    runs = {"torch": exporter.run("torch", 1), "torch>reference": exporter.run("torch>reference", 2)}
+    answers = {"torch": 1, "torch>reference": 2, "torch:raw>ort.off": exporter.raw}
+    runs = {name: exporter.run(name, value) for name, value in answers.items()}
     models = {graph: Model(graph, exporter.folder / "graph.onnx") for graph in ("torch", "torch:raw", "torch:script")}
     blamed = Blamed("export", party, EDGE, says="it parts")
     ref = CaseRef(exporter.folder / "case.py", "case")
@@ -132,3 +134,9 @@ def test_a_wrong_translation_is_not_the_optimizers(tmp_path: Path) -> None:
     raw = Blamed("export", "torch:raw", ("torch", "torch:raw>reference"))
     assert asked(Exporter(tmp_path, lambda on: True), raw)[1] == ()
     assert asked(Exporter(tmp_path, lambda on: True), party="torch:script")[1] == ()
+
+
+def test_a_raw_graph_that_nobody_has_seen_to_be_right_clears_nobody(tmp_path: Path) -> None:
+    exporter = Exporter(tmp_path, lambda on: "fold" in on)
+    exporter.raw = 3.0
+    assert asked(exporter)[1] == ()
