@@ -98,7 +98,7 @@ class OnnxRuntime:
         ort = _imported()
         at = _LEVELS.index(self.level)
         levels = tuple(level for level in _LEVELS[at + 1 :] if hasattr(ort.GraphOptimizationLevel, level))
-        if not hasattr(ort, "set_default_logger_callback"):  # before 1.32
+        if not hasattr(ort, "set_default_logger_callback"):  # an older version, which keeps its log to itself
             groups = tuple(name for name in TRANSFORMERS if name.endswith("_RuleBasedTransformer"))
             return Passes((*RULES, *TRANSFORMERS), groups, (), levels, f"names of onnxruntime {RECORDED}, as recorded")
         lines: list[str] = []

@@ -5,6 +5,7 @@ division gives a number.  In float64, so that the model in double precision is t
 powers of two only and is right either way.
 `CastElimination` takes away a Cast that another rule, `DivMulFusion`, then reads from: a valid graph is refused.
 `LayerNormFusion` computes a variance that overflows otherwise than the nodes that it replaces: NaN where x / inf is 0.
+`Pad_Fusion` once gave a padding to an average pool that does not count it (in 1.20.1; no longer in 1.32).
 `deep` is healthy: ninety layers in which every path rounds otherwise.
 """
 
@@ -23,6 +24,7 @@ SHIFT = (0.0, 1.0, 0.5, -1.0, 2.0)
 LARGE = ((3e38, -3e38, 1.0, 0.0, 2.0), (1e20, 3e38, 0.5, -3e38, 1.0))
 THIS = "onnxruntime==1.32.*"
 NORMALIZED = Expected("optimizer", "the fused variance is NaN, not infinite", cause="guilty-pass", when=THIS)
+POOLED = Expected("optimizer", "padding that counts became padding that does not", when="onnxruntime==1.20.*")
 FUSED = Expected("optimizer", "DivMulFusion gives z / x for (1 / x) * z", cause="guilty-pass", when=THIS)
 REFUSED = Expected("optimizer", "a Cast is gone that DivMulFusion reads from", cause="guilty-pass", when=THIS)
 
@@ -62,6 +64,22 @@ def normalized(torch: Any) -> Any:
     return Normalized()
 
 
+def padded_pool(torch: Any) -> Any:
+    functional = torch.nn.functional
+
+    class Pool(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return functional.avg_pool2d(functional.pad(x * x, (1, 1, 1, 1)), 2, 2, count_include_pad=False)
+
+    return Pool()
+
+
+def pooled(x: Any) -> Any:
+    y = np.pad(x * x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    n, c, h, w = y.shape
+    return y.reshape(n, c, h // 2, 2, w // 2, 2).mean((3, 5))
+
+
 def deep(torch: Any) -> Any:
     nn = torch.nn
     return nn.Sequential(*[layer for _ in range(30) for layer in (nn.Linear(24, 24), nn.GELU(), nn.LayerNorm(24))])
@@ -99,6 +117,14 @@ CASES = (
         outputs={"y": Tensor("n c", (2, 5))},
         truth=lambda x: np.broadcast_to(SHIFT, x.shape),
         expect={**parts("torch", NORMALIZED), **parts("torch:raw", NORMALIZED), **parts("torch:script", NORMALIZED)},
+    ),
+    Case(
+        "padded_pool",
+        inputs={"x": Tensor("n c h w", (1, 2, 6, 4), low=-3)},
+        builders={"torch": padded_pool},
+        outputs={"y": Tensor("n c h w", (1, 2, 4, 3))},
+        truth=pooled,
+        expect={**parts("torch", POOLED), **parts("torch:raw", POOLED)},
     ),
     Case("deep", inputs={"x": Tensor("n c", (5, 24), low=-2, high=2, integers=False)}, builders={"torch": deep}),
 )
