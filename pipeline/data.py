@@ -10,9 +10,11 @@ supervisor stays small and every number in a report can be looked at afterwards.
 
 from __future__ import annotations
 
+import mmap
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -414,24 +416,70 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class SourceValues:
-    """The source's own intermediate values for one exported graph.
+class Stored:
+    """Arrays one after another in one file, as they came; ``slots`` are their places: offset, type, shape.
 
-    ``file`` and ``double`` are ``.npz`` archives in the case's precision and in float64 (``None`` where the source has
-    none); ``keys`` maps the graph's value names to their keys, ``origins`` the same names to where they come from.
-    ``permuted`` says that the graph may hold a value in another order of axes than the source.  ``captured`` is how far
-    what the exporter captured is from the native run, where it is not the same: what no node of the graph did.
+    The file is mapped, so that reading an array is reading what is used of it, and nothing is held.
+    """
+
+    file: Path
+    slots: Mapping[str, tuple[int, str, tuple[int, ...]]] = field(default_factory=dict)
+
+    def load(self, name: str) -> Array | None:
+        """One array, not to be written to; None where it is not there."""
+        if name not in self.slots:
+            return None
+        offset, dtype, shape = self.slots[name]
+        if not np.prod(shape):
+            return np.zeros(shape, dtype)
+        state = self.file.stat()
+        return np.ndarray(shape, dtype, _mapped(self.file, state.st_size, state.st_mtime_ns), offset)
+
+    def bytes(self, name: str) -> int:
+        _, dtype, shape = self.slots[name]
+        return int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+
+
+@lru_cache(maxsize=4)
+def _mapped(file: Path, size: int, changed: int) -> mmap.mmap:
+    with file.open("rb") as stream:
+        return mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ)
+
+
+@dataclass(frozen=True)
+class SourceValues:
+    """The source's own intermediate values for one exported graph, by the graph's names.
+
+    ``single`` are in the case's own precision, ``double`` in float64 (``None`` where the source has none, or nobody
+    asked); ``origins`` says where each comes from.  ``permuted`` says that the graph may hold a value in another order
+    of axes than the source.
     """
 
     graph: str
-    file: Path | None = None
-    double: Path | None = None
-    keys: Mapping[str, str] = field(default_factory=dict)
+    single: Stored | None = None
+    double: Stored | None = None
     origins: Mapping[str, Origin] = field(default_factory=dict)
     permuted: bool = False
-    captured: str = ""
     error: Failure | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> Set[str]:
+        stored = self.single or self.double
+        return stored.slots.keys() if stored is not None else frozenset()
+
+    def array(self, name: str, *, double: bool = False) -> Array | None:
+        """One value; None where the source does not have it."""
+        stored = self.double if double else self.single
+        return None if stored is None else stored.load(name)
+
+    def narrow(self, name: str) -> Array | None:
+        """One value in the case's own precision; rounded to float32 from float64 where that is all there is."""
+        if self.single is not None or self.double is None:
+            return self.array(name)
+        wide = self.double.load(name)
+        with np.errstate(over="ignore"):
+            return wide.astype(np.float32) if wide is not None and wide.dtype == np.float64 else wide
 
 
 @dataclass(frozen=True)
@@ -458,12 +506,32 @@ class NodeError:
 
 
 @dataclass(frozen=True)
+class Contribution:
+    """How much of the difference of an output at ``index`` arises in some nodes, all of them inside their bounds.
+
+    ``difference`` is signed, the runtime's less the source's; all contributions to an output add up to its difference.
+    ``condition`` is the median of |w|.|x| / |w.x| of a node that sums products.  One without nodes stands for the
+    ``others`` nodes.
+    """
+
+    nodes: tuple[str, ...]
+    output: str
+    difference: float
+    index: tuple[int, ...] = ()
+    condition: float | None = None
+    others: int = 0
+
+
+@dataclass(frozen=True)
 class Localization:
     """Which nodes of a graph are guilty, as seen by ``party``: of the exporter's step or of a runtime's.
 
     ``judged`` counts the nodes that were judged, alone or through a later one; ``uncompared`` are those about which
     nothing could be said; ``unmapped`` counts the values that the source does not have; ``peak`` is the bytes of
-    arrays held at most, weights not counted.
+    arrays held at most, weights not counted; ``within`` are the judged outputs that are inside their bounds;
+    ``contributions`` say where a difference arises that no node is guilty of;
+    ``captured`` is how far what the exporter captured is from the native run, where it is not the same: what no node of
+    the graph did.
     """
 
     graph: str
@@ -479,7 +547,9 @@ class Localization:
     precision: str = ""
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
-    captured: str = ""  # as SourceValues.captured
+    captured: str = ""
+    within: tuple[NodeError, ...] = ()
+    contributions: tuple[Contribution, ...] = ()
     problem: str | None = None
 
 
@@ -574,8 +644,11 @@ class Framework(Protocol):
     ) -> Sequence[Model]:
         """Export the case with each of ``exporters``."""
 
-    def values(self, case: Case, values: Mapping[str, Any], model: Model, folder: Path, *, seed: int) -> SourceValues:
-        """The source's own intermediate values by the names of ``model``'s graph, written to ``folder``."""
+    def values(
+        self, case: Case, values: Mapping[str, Any], model: Model, folder: Path, *, seed: int, doubles: Sequence[bool]
+    ) -> SourceValues:
+        """The source's own intermediate values by the names of ``model``'s graph, written to ``folder``: in the case's
+        precision (``False`` in ``doubles``) and in float64, where the source has that."""
 
 
 @runtime_checkable
@@ -618,6 +691,11 @@ class Runtime(Protocol):
         Both raise :class:`Unsupported` where an operator of a valid graph is not implemented, :class:`InvalidGraph`
         where the graph is no model, and anything else for any other refusal.
         """
+
+    def part(
+        self, model: bytes, weights: Mapping[str, Array]
+    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+        """Load a serialized model whose external initializers are ``weights``, without a copy where that can be."""
 
 
 @dataclass(frozen=True)

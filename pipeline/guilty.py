@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from pipeline.data import Blamed, Finding, Localization, NodeError
+from pipeline.data import Blamed, Contribution, Finding, Localization, NodeError
 
 LOCALIZED = ("export", "kernel", "reference")
 CAUSE = "guilty-node"
 NOBODY = "no-guilty-node"
+AMPLIFIED = "conditioning"
 REDUCED = "reduced-precision"
 _NAMED = 8
 
@@ -55,10 +56,35 @@ def _findings(each: Localization) -> list[Finding]:
             says = f"{len(rest)} more nodes are above their bound"
             findings.append(Finding(CAUSE, each.blame, each.party, tuple(e.node for e in rest), says))
         return findings
+    if each.contributions and not each.captured:
+        return [Finding(AMPLIFIED, each.blame, each.party, *_amplified(each))]
     why = "the outputs differ and no node is above its bound"
     if each.captured:
         why += f"; the program that the exporter captured is not the model: {each.captured}"
     return [Finding(NOBODY, each.blame, each.party, (), f"{why} ({_coverage(each)})")]
+
+
+def _amplified(each: Localization) -> tuple[tuple[str, ...], str]:
+    """The nodes that contribute most, and how much, in words."""
+    parts, nodes = [], []
+    for output in dict.fromkeys(c.output for c in each.contributions):
+        mine = [c for c in each.contributions if c.output == output]
+        top = [c for c in mine if c.nodes][:3]
+        nodes += [c.nodes[0] for c in top]
+        total = sum(c.difference for c in mine)
+        shares = "; ".join(f"{_span(c)} {c.difference:.3g}{_condition(c)}" for c in top)
+        rest = total - sum(c.difference for c in top)
+        parts.append(f"{output}{list(mine[0].index)} is {total:.3g} off, of it {shares}; the others {rest:.3g}")
+    says = "conditioning: no node is above its bound, and what all round adds up; " + "; ".join(parts)
+    return tuple(dict.fromkeys(nodes)), f"{says} ({_coverage(each)})"
+
+
+def _span(part: Contribution) -> str:
+    return part.nodes[0] if len(part.nodes) == 1 else f"{part.nodes[0]} to {part.nodes[-1]}"
+
+
+def _condition(part: Contribution) -> str:
+    return "" if part.condition is None else f" (condition {part.condition:.3g})"
 
 
 def _words(error: NodeError, each: Localization) -> str:

@@ -1,114 +1,55 @@
-"""The guilty nodes: every node of a graph judged on its own, in one pass, all of them and not only the first.
+"""The guilty nodes of an export: every node judged on its own, in one pass, all of them and not only the first.
 
-Design note.  Two views.  A *kernel* is judged on what it consumed in the run under test: its value against the node in
-float64, over the bound of its operator (:func:`kernels`).  An *export* is judged in the cut view (:func:`exported`): a
-node is given the source's values, and what it should make of them, in float64, is held against the source's value of
-its output.  So an error that was inherited never counts, and two faults are told apart.  Where the source has its
-values in float64 these are used: nothing is rounded then, and a bound of float32 arithmetic is only ever reached by a
-node that means something else.  A node whose value the source does not have is judged through the next one it has;
-what rounding and rounded constants on the way may do to that one is measured by moving them (:data:`TRIALS` times by
-random signs) and added to the bound.
+Design note.  The cut view: a node is given the source's values, and what it should make of them, in float64, is held
+against the source's value of its output, over the bound of its operator.  So an error that was inherited never counts,
+and two faults are told apart.  Where the source has its values in float64 these are used: nothing is rounded then, and
+a bound of float32 arithmetic is only ever reached by a node that means something else.  (A runtime's kernels are judged
+on what they consumed in a run: :mod:`pipeline.kernels`.)
 
-Nothing is run here: the arrays of a run are handed in, and each is let go when its last consumer was judged.
+A node whose value the source does not have is judged through the next one it has.  What rounding and rounded constants
+on the way may do to that one is measured by moving them (:data:`TRIALS` times by random signs) and added to the bound;
+as most nodes are right without that, the stretch is evaluated again for it only where it is not.  An operator without a
+rule (a loop, a branch) is evaluated in float64 all the same, and held against what it does when its inputs are moved by
+one rounding; that is a noise floor and no bound, so in float32 nobody is accused by it.
+
+Nothing is run here: the arrays are handed in one by one, each is let go when its last consumer was judged, and weights
+are read where they are used.
 """
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
 
 from pipeline.data import Array, Localization, NodeError, SourceValues
-from pipeline.graph.cut import array_values, constants
+from pipeline.graph.cut import array_values, constants, reads
 from pipeline.graph.float64 import to_float64
 from pipeline.graph.walk import node_name, opset
-from pipeline.numerics.reduced import reduced_precision
-from pipeline.numerics.replay import NodeCheck, expected, judge, replay
+from pipeline.graph.weights import Weights, without_weights
+from pipeline.numerics.node64 import runner
+from pipeline.numerics.perturbed import FLOOR, perturbed, signs
+from pipeline.numerics.replay import NodeCheck, expected, judge
 from pipeline.numerics.rules import Answer
 
 TRIALS = 4
 UNIT = 2.0**-24
 TINY = 2.0**-126
 # Channels last to channels first, by rank: how tf2onnx turns what it moves.
-_PERMUTED = {3: ((0, 2, 1),), 4: ((0, 3, 1, 2),), 5: ((0, 4, 1, 2, 3),)}
-
-
-@dataclass(frozen=True, eq=False)
-class _Carried:
-    """A value on its way: in float64, with versions of it that rounding may have led to instead, the nodes that made it
-    since the last value of the source, whether it depends on the inputs at all, and why it is unknown, if it is."""
-
-    value: Array | None
-    trials: tuple[Array, ...] = ()
-    nodes: tuple[str, ...] = ()
-    fixed: bool = False
-    problem: str | None = None
-    channels_first: bool | None = None  # how the source's axes stand, where the two may have different orders
-
-    @property
-    def bytes(self) -> int:
-        return sum(array.nbytes for array in (self.value, *self.trials) if array is not None)
-
-
-def kernels(
-    model: onnx.ModelProto,
-    feeds: Mapping[str, Array],
-    produced: MutableMapping[str, Array],
-    *,
-    graph: str,
-    party: str,
-    blame: str,
-    constants_of: str = "onnxruntime",
-) -> Localization:
-    """Judge every node on what it consumed in one run.
-
-    ``produced`` holds the run's values by name; they are taken out of it as they are done with.  ``constants_of`` names
-    the runtime whose measured constants bound the elementary functions.
-    """
-    started = time.perf_counter()
-    version = opset(model) or 1
-    fixed = constants(model)
-    values: dict[str, Array] = {**feeds}
-    last = _last_uses(model)
-    guilty, uncompared, judged = [], [], 0
-    peak = sum(v.nbytes for v in produced.values()) + sum(v.nbytes for v in feeds.values())
-    for index, node in enumerate(model.graph.node):
-        name = node_name(node, index)
-        consumed = [_found(n, values, produced, fixed) for n in node.input]
-        results = [produced.get(n) for n in node.output]
-        lacking = [n for n, v in zip(node.input, consumed, strict=True) if n and v is None]
-        if lacking:
-            says = f"the run did not return what it consumed ({lacking[0]})"
-            uncompared.append(NodeError(name, node.op_type, node.output[0] if node.output else "", problem=says))
-        else:
-            checks = replay(node, version, consumed, results, runtime=constants_of)
-            judged += any(check.outcome != "uncompared by bound" for check in checks)
-            for check in checks:
-                error = _error(name, node.op_type, check)
-                if check.guilty:
-                    shorter = reduced_precision(node, version, consumed, results, runtime=constants_of)
-                    guilty.append(replace(error, precision=shorter))
-                elif check.outcome == "uncompared by bound" and produced.get(check.output, np.zeros(1)).size:
-                    uncompared.append(error)
-        for gone in last.get(index, ()):
-            values.pop(gone, None)
-            produced.pop(gone, None)
-    return Localization(
-        graph,
-        party,
-        blame,
-        tuple(guilty),
-        judged,
-        len(model.graph.node),
-        tuple(uncompared),
-        peak=peak,
-        precision="float32",
-        seconds=time.perf_counter() - started,
-    )
+_PERMUTED = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
+# Sums of products: four roundings of a weight move the sum of k by at most 4 u |x| |w|, which is 4 / (k + 1) of the
+# bound gamma_(k+1) |x| |w|, so thrice the bound holds for every k and no version needs to be evaluated.
+_SUMS = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul"))
+_RANDOM = frozenset("RandomNormal RandomUniform RandomNormalLike RandomUniformLike Bernoulli Multinomial".split())
+_SPATIAL = frozenset(
+    "Conv ConvTranspose MaxPool AveragePool GlobalAveragePool GlobalMaxPool BatchNormalization LRN "
+    "InstanceNormalization DepthToSpace SpaceToDepth".split()
+)
+_COMPARED = 4096  # elements, when two orders of axes are told apart
+Answers = tuple[Answer | None, ...] | str
 
 
 def exported(
@@ -120,121 +61,410 @@ def exported(
     party: str,
     double: bool,
     computed: Collection[str] = (),
-    whole: MutableMapping[str, Array] | None = None,
-    alone: Mapping[str, Array] | None = None,
+    weights: Mapping[str, Array] | None = None,
     constants_of: str = "onnxruntime",
 ) -> Localization:
-    """Judge every node of an exported graph on the source's values.
+    """Judge every node of an exported graph on the source's values; see :class:`Exported`."""
+    judge_all = Exported(
+        model,
+        feeds,
+        source,
+        arrays,
+        party=party,
+        double=double,
+        computed=computed,
+        weights=weights,
+        constants_of=constants_of,
+    )
+    return judge_all.localization()
+
+
+@dataclass(frozen=True, eq=False)
+class _Carried:
+    """A value on its way, in float64: whether rounding before it may have led elsewhere (``uncertain``), whether it
+    does not depend on the inputs (``fixed``) and is a constant as it stands, and why it is unknown, if it is."""
+
+    value: Array | None
+    uncertain: bool = False
+    fixed: bool = False
+    constant: bool = False
+    problem: str | None = None
+    channels_first: bool | None = None  # how the source's axes stand, where the two may have different orders
+
+
+class Held:
+    """The bytes of what is alive, and how many there were at most."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[str, int] = {}
+        self.now = self.peak = 0
+
+    def add(self, name: str, size: int) -> None:
+        self.now += size - self._sizes.get(name, 0)
+        self._sizes[name] = size
+        self.peak = max(self.peak, self.now)
+
+    def also(self, size: int) -> None:
+        """What is there besides for the moment."""
+        self.peak = max(self.peak, self.now + size)
+
+    def drop(self, name: str) -> None:
+        self.now -= self._sizes.pop(name, 0)
+
+
+class Exported:
+    """Every node of an exported graph, judged on the source's values.
 
     ``arrays(NAME)`` gives the source's value of one of the graph's values, or None; ``double`` says that they are in
-    float64.  ``computed`` are constants that the exporter computed itself, in float32.  ``whole`` holds the values of
-    an ordinary run, for what was propagated; ``alone`` those of the cut model's run, for what float32 alone shows: a
-    value that is not finite where the source's is.  ``constants_of`` names the engine that made the source's values,
-    whose measured constants bound its elementary functions.
+    float64.  ``computed`` are constants that the exporter computed itself, in float32.  ``weights`` are the
+    initializers, the model's own unless it comes without.  ``constants_of`` names the engine that made the source's
+    values, whose measured constants bound its elementary functions.
     """
-    started = time.perf_counter()
-    wide = to_float64(model)
-    version = opset(wide) or 1
-    names = {out: node_name(n, i) for i, n in enumerate(model.graph.node) for out in n.output if out}
-    values: dict[str, _Carried] = {}
-    random = np.random.default_rng(0)
-    for name, array in constants(wide).items():
-        values[name] = _constant(np.asarray(array), 4.0 if name in computed else 1.0, name in computed, random)
-    weights = sum(v.bytes for v in values.values())
-    for name, array in feeds.items():
-        values[name] = _Carried(_wide(array))
-    last = _last_uses(wide)
-    guilty, uncompared = [], []
-    judged: set[str] = set()
-    peak = held = sum(v.bytes for v in values.values()) - weights
-    mapped = 0
-    for index, node in enumerate(wide.graph.node):
-        own = next((names[out] for out in node.output if out in names), "")
-        inputs = [values.get(n, _Carried(None, problem=f"{n} is unknown")) if n else None for n in node.input]
-        sources = [_wide(a) if n and (a := arrays(n)) is not None else None for n in node.output]
-        answers = _answers(node, version, inputs, sources, constants_of)
-        here = (own,) if own and node.op_type != "Constant" else ()
-        since = tuple(dict.fromkeys(itertools.chain(*(c.nodes for c in inputs if c), here)))
-        fixed = all(c.fixed for c in inputs if c) and node.op_type not in _RANDOM
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        feeds: Mapping[str, Array],
+        source: SourceValues,
+        arrays: Callable[[str], Array | None],
+        *,
+        party: str,
+        double: bool,
+        computed: Collection[str] = (),
+        weights: Mapping[str, Array] | None = None,
+        constants_of: str = "onnxruntime",
+    ) -> None:
+        self.started = time.perf_counter()
+        self.weights = Weights(model) if weights is None else weights
+        bare = without_weights(model)
+        wide = to_float64(bare)
+        self.model, self.feeds, self.source, self.arrays = bare, feeds, source, arrays
+        self.party, self.double, self.computed, self.engine = party, double, set(computed), constants_of
+        self.version = opset(wide) or 1
+        self.nodes = list(wide.graph.node)
+        self.names = {out: node_name(n, i) for i, n in enumerate(bare.graph.node) for out in n.output if out}
+        self.small = constants(wide)
+        self.order = {name: i for i, name in enumerate([*self.small, *self.weights])}
+        self.reads = [tuple(dict.fromkeys(reads(node))) for node in self.nodes]
+        self.maker = {name: i for i, node in enumerate(self.nodes) for name in node.output if name}
+        self.last = last_uses(wide)
+        self.values: dict[str, _Carried] = {name: _Carried(_wide(array)) for name, array in feeds.items()}
+        self.given: dict[str, tuple[int, ...] | None] = {}  # the source's values that were used, and how they stand
+        self.fits: set[str] = set()  # those of them that the graph has in the same shape and type
+        self.sizes: dict[str, int] = {}
+        self.fixed: set[str] = set()
+        self.held = Held()
+        for name, carried in self.values.items():
+            self._keep(name, carried)
+        self.guilty: list[NodeError] = []
+        self.uncompared: list[NodeError] = []
+        self.within: list[NodeError] = []
+        self.judged: set[str] = set()
+        self.perturbed: set[str] = set()
+        self._run = runner(wide)
+        self._done = False
+
+    def localization(self) -> Localization:
+        """All nodes, in order.  Asked again, the same."""
+        if not self._done:
+            for index in range(len(self.nodes)):
+                self._step(index)
+                for gone in self.last.get(index, ()):
+                    self.values.pop(gone, None)
+                    self.held.drop(gone)
+            self._done = True
+        without = fixed_values(self.model, self.weights)
+        made_by_nodes = [n for n in array_values(self.model) if n not in without]
+        notes = list(self.source.notes)
+        if self.perturbed:
+            listed = ", ".join(sorted(self.perturbed)[:4])
+            notes.append(f"{len(self.perturbed)} nodes without a rule judged by perturbation ({listed})")
+        return Localization(
+            self.source.graph,
+            self.party,
+            "export",
+            tuple(self.guilty),
+            len(self.judged),
+            len(self.model.graph.node),
+            tuple(self.uncompared),
+            unmapped=sum(n not in self.source.names for n in made_by_nodes),
+            mapped=len(self.given),
+            peak=self.held.peak,
+            precision="float64" if self.double else "float32",
+            seconds=time.perf_counter() - self.started,
+            notes=tuple(notes),
+            within=tuple(self.within),
+        )
+
+    def stretch(self, name: str) -> tuple[str, ...]:
+        """The graph's nodes that make a value from the last values of the source, and from constants."""
+        return self._named(self._region(self.maker[name])) if name in self.maker else ()
+
+    def operator(self, name: str) -> str:
+        """The operator that makes a value."""
+        op: str = self.nodes[self.maker[name]].op_type
+        return op
+
+    def owners(self, indices: Sequence[int]) -> tuple[str, ...]:
+        """The names of nodes of the graph by their places."""
+        return tuple(node_name(self.model.graph.node[i], i) for i in indices)
+
+    def condition(self, node: str) -> float | None:
+        """The median of |w|.|x| / |w.x| of a node that sums products, on the source's values; None for any other."""
+        index = next((i for i in range(len(self.nodes)) if self._own(i) == node), None)
+        if index is None or self.nodes[index].op_type not in _SUMS:
+            return None
+        given = [self._moved(n, 0) if n else None for n in self.nodes[index].input]
+        answers = self._evaluated(index, given, lambda n: self._moved(n, 0))
+        answer = None if isinstance(answers, str) else answers[0]
+        if answer is None or not answer.relative:
+            return None
+        with np.errstate(all="ignore"):
+            return float(np.nanmedian(answer.limit() / (answer.relative * np.abs(answer.value))))
+
+    def standing(self, name: str, array: Array | None) -> Array | None:
+        """The source's array of a value in the graph's order of axes."""
+        return None if array is None else _turn(array, self.given.get(name))
+
+    def _step(self, index: int) -> None:
+        node = self.nodes[index]
+        own = self._own(index)
+        inputs = [self._look(n) if n else None for n in node.input]
+        answers = self._answers(index, inputs)
+        fixed = node.op_type not in _RANDOM and all(
+            n in self.fixed for n in self.reads[index] if n in self.maker or n in self.feeds
+        )
+        if not isinstance(answers, str) and not fixed:
+            self.held.also(sum(_bytes(answer) for answer in answers if answer is not None))
         for position, name in enumerate(node.output):
             if not name:
                 continue
-            given = sources[position]
-            alone_on = given is not None and not fixed
-            made = _carried(answers, position, since, fixed, None if alone_on else random)
+            made = _carried(answers, position, inputs, fixed)
+            if fixed:
+                self.fixed.add(name)
             if node.op_type == "Constant" and made.value is not None:
-                made = _constant(made.value, 1.0, name in computed, random)
-            if given is None or fixed:
-                values[name] = made
-                held += made.bytes
+                self.small[name] = made.value
+                self.order.setdefault(name, len(self.order))
                 continue
-            mapped += 1
-            first = _channels_first(node, given.ndim, inputs) if source.permuted else None
-            turned, first = _turned(given, made.value, first) if source.permuted else (given, None)
-            if turned is None:  # the graph has it in a form of its own: judged through the next one
-                values[name] = made = _carried(answers, position, since, fixed, random)
-                held += made.bytes
-                mapped -= 1
-                continue
-            error = _judged(name, node.op_type, own, answers, made, position, turned)
-            if error.problem is not None and error.ratio is None:
-                uncompared.append(error)
+            given = None if fixed else self.arrays(name)
+            if given is not None:
+                order, first = None, None
+                if self.source.permuted:
+                    order, first = _turned(given, made.value, _channels_first(node, given.ndim, inputs))
+                if order != ():  # otherwise the graph has it in a form of its own: judged through the next one
+                    turned = _turn(given, order)
+                    self.sizes[name] = turned.nbytes
+                    self.held.add(name, turned.nbytes)
+                    self._record(self._judge(index, position, answers, inputs, made, turned, own), index)
+                    self.given[name] = order
+                    if made.value is not None and made.value.shape == turned.shape:
+                        alike = made.value.dtype == (np.float64 if turned.dtype == np.float32 else turned.dtype)
+                        self.fits.update([name] if alike else ())
+                    made = _Carried(turned, channels_first=first)
+            self._keep(name, made)
+
+    def _keep(self, name: str, carried: _Carried) -> None:
+        self.values[name] = carried
+        self.held.add(name, 0 if carried.fixed or carried.value is None else carried.value.nbytes)
+
+    def _own(self, index: int) -> str:
+        """The name that the graph's own node has, of which this one is the float64 form (or a part of it)."""
+        return next((self.names[out] for out in self.nodes[index].output if out in self.names), "")
+
+    def _record(self, error: NodeError, index: int) -> None:
+        if error.problem is not None and error.ratio is None:
+            self.uncompared.append(error)
+            return
+        stretch = self._named(self._region(index))
+        self.judged.update(stretch)
+        if (error.ratio or 0) > 1:
+            others = tuple(n for n in stretch if n != error.node)
+            self.guilty.append(replace(error, together=others, origin=self.source.origins.get(error.output)))
+        else:
+            self.within.append(replace(error, origin=self.source.origins.get(error.output)))
+
+    def _judge(
+        self,
+        index: int,
+        position: int,
+        answers: Answers,
+        inputs: Sequence[_Carried | None],
+        made: _Carried,
+        given: Array,
+        own: str,
+    ) -> NodeError:
+        """The source's value of an output against what the graph makes of the source's values before it."""
+        node = self.nodes[index]
+        name, op = node.output[position], node.op_type
+        if isinstance(answers, str) or made.problem is not None:
+            return NodeError(own, op, name, problem=answers if isinstance(answers, str) else made.problem)
+        answer = _sure(answers[position])
+        doubtful = [c for c in inputs if c is not None and c.uncertain]
+        if doubtful and op in _SUMS and all(c.constant for c in doubtful):
+            narrow = answer
+            answer, doubtful = replace(answer, error=lambda: 3 * narrow.limit(), relative=3 * answer.relative), []
+        check = _compared(name, answer, given)
+        if check.guilty and doubtful:
+            widened = self._widened(index, position, answer)
+            if isinstance(widened, str):
+                return NodeError(own, op, name, problem=widened)
+            check = _compared(name, widened, given)
+        error = error_of(own, op, check)
+        if check.guilty and not self.double and self.perturbed.intersection(self._named(self._region(index))):
+            says = f"beyond {FLOOR}, {error.ratio or 0:.3g} times, which is no bound"
+            return replace(error, ratio=None, problem=says)
+        return error
+
+    def _look(self, name: str) -> _Carried:
+        """A value as it stands at this node."""
+        if name in self.values:
+            return self.values[name]
+        array = self._constant(name)
+        if array is None:
+            return _Carried(None, problem=f"{name} is unknown")
+        return _Carried(array, uncertain=self._noisy(name, array), fixed=True, constant=True)
+
+    def _constant(self, name: str) -> Array | None:
+        if name in self.small:
+            return self.small[name]
+        try:
+            return _wide(self.weights[name]) if name in self.weights else None
+        except ValueError:  # its data is not there
+            return None
+
+    def _noisy(self, name: str, array: Array) -> bool:
+        """Whether float32 has rounded a constant: a scalar, or one that the exporter computed."""
+        if array.dtype != np.float64 or not array.size or (name not in self.computed and array.size > 1):
+            return False
+        return name in self.computed or not bool(np.all(array == np.round(array)))
+
+    def _answers(self, index: int, inputs: Sequence[_Carried | None]) -> Answers:
+        """What a node makes of its inputs, or why that is unknown."""
+        for carried in inputs:
+            if carried is not None and carried.problem is not None:
+                return carried.problem
+        given = [None if c is None or c.value is None else _wide(c.value) for c in inputs]
+        return self._evaluated(index, given, lambda n: self._look(n).value)
+
+    def _evaluated(self, index: int, given: Sequence[Array | None], captured: Callable[[str], Array | None]) -> Answers:
+        node = self.nodes[index]
+        produced = [_wide(a) if n and (a := self.arrays(n)) is not None else None for n in node.output]
+        boxes = any(array is not None and array.dtype == object for array in given)
+        answers: Answers = "it reads a sequence"
+        if not boxes:
+            answers = expected(node, self.version, given, produced, runtime=self.engine, unit=UNIT)
+        if not isinstance(answers, str) or node.op_type in _RANDOM:
+            return answers
+        values = {n: v for n, v in zip(node.input, given, strict=True) if n and v is not None}
+        for name in self.reads[index]:
+            if name not in values and (name in self.maker or name in self.feeds or name in self.order):
+                outer = captured(name)
+                if outer is None:
+                    return answers
+                values[name] = _wide(outer)
+        found = perturbed(self._run, node, index, self._own(index), values)
+        if isinstance(found, str):
+            return f"{answers}, and {found}"
+        self.perturbed.add(self._own(index))
+        return found
+
+    def _widened(self, index: int, position: int, answer: Answer) -> Answer | str:
+        """The answer with what rounding since the last values of the source may do to it."""
+        value = np.asarray(answer.value)
+        response = np.zeros(value.shape)
+        flips = np.zeros(value.shape, bool) if answer.flips is None else np.array(answer.flips)
+        for answers in self._versions(index):
+            if isinstance(answers, str):
+                return answers
+            moved = np.asarray(_sure(answers[position]).value)
+            if moved.shape != value.shape:
+                return "its shape depends on what rounding decides"
+            if value.dtype.kind == "f":
+                with np.errstate(all="ignore"):
+                    response = np.maximum(response, np.nan_to_num(np.abs(moved - value), nan=0.0, posinf=np.inf))
             else:
-                judged.update(since)
-            if (error.ratio or 0) <= 1 and alone is not None and name in alone:
-                error = _not_finite(error, turned, alone[name])
-            if (error.ratio or 0) > 1:
-                others = tuple(n for n in since if n != own)
-                origin = source.origins.get(name)
-                apart = _distance(turned, whole.get(name)) if whole is not None else None
-                guilty.append(replace(error, together=others, origin=origin, propagated=apart))
-            values[name] = _Carried(turned, channels_first=first)
-            held += turned.nbytes
-            peak = max(peak, held)
-        peak = max(peak, held)
-        for gone in last.get(index, ()):
-            if gone in values:
-                held -= 0 if values[gone].fixed else values[gone].bytes
-                del values[gone]
-            if whole is not None:
-                whole.pop(gone, None)
-    made_by_nodes = [n for n in array_values(model) if n not in _fixed_values(model)]
-    return Localization(
-        source.graph,
-        party,
-        "export",
-        tuple(guilty),
-        len(judged),
-        len(model.graph.node),
-        tuple(uncompared),
-        unmapped=sum(n not in source.keys for n in made_by_nodes),
-        mapped=mapped,
-        peak=peak,
-        precision="float64" if double else "float32",
-        seconds=time.perf_counter() - started,
-        notes=source.notes,
-    )
+                flips |= np.asarray(moved != value)
+        self.held.also(4 * value.nbytes)
+        if value.dtype.kind != "f":
+            return replace(answer, flips=flips)
+        finite = response[np.isfinite(response)]
+        response = np.maximum(response, finite.mean() if finite.size else 0.0)
+        return replace(answer, error=answer.limit() + response)
 
+    def _versions(self, index: int) -> Iterator[Answers]:
+        """What a node makes when everything that was rounded since the source's values is moved, by random signs."""
+        stretch = self._region(index)
+        last = {name: i for i in stretch for name in self.reads[i]}
+        for trial in range(1, TRIALS + 1):
+            moved: dict[str, Array] = {}
 
-# Sums of products: four roundings of a weight move the sum of k by at most 4 u |x| |w|, which is 4 / (k + 1) of the
-# bound gamma_(k+1) |x| |w|, so thrice the bound holds for every k and no version needs to be evaluated.
-_SUMS = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul"))
-_RANDOM = frozenset("RandomNormal RandomUniform RandomNormalLike RandomUniformLike Bernoulli Multinomial".split())
+            def version(name: str, trial: int = trial, moved: dict[str, Array] = moved) -> Array | None:
+                return moved[name] if name in moved else self._moved(name, trial)
 
+            for i in stretch:
+                node = self.nodes[i]
+                answers = self._evaluated(i, [version(n) if n else None for n in node.input], version)
+                if isinstance(answers, str) or i == index:
+                    yield answers
+                    break
+                for place, name in enumerate(node.output):
+                    answer = answers[place] if place < len(answers) else None
+                    if name and answer is not None:
+                        random = np.random.default_rng([trial, i, place])
+                        moved[name] = _moved_answer(answer, random, still=name in self.fixed)
+                for name in [*node.input, *node.output]:
+                    if last.get(name, -1) <= i:
+                        moved.pop(name, None)
 
-def _found(name: str, *places: Mapping[str, Array]) -> Array | None:
-    return next((place[name] for place in places if name in place), None) if name else None
+    def _moved(self, name: str, trial: int) -> Array | None:
+        """A value from outside a stretch, in one of its versions (0: as it is): of the source, fed, or constant."""
+        if name in self.given:
+            array = self.arrays(name)
+            return None if array is None else _wide(_turn(array, self.given[name]))
+        if name in self.feeds:
+            return _wide(self.feeds[name])
+        array = self._constant(name)
+        if array is None or not trial or not self._noisy(name, array):
+            return array
+        roundings = 4.0 if name in self.computed else 1.0
+        random = np.random.default_rng([trial, self.order.get(name, 0)])
+        return np.asarray(array * (1 + roundings * UNIT * signs(random, array.shape)))
+
+    def _region(self, index: int) -> list[int]:
+        """The nodes through which one is judged: itself and those before it up to the source's values."""
+        found, waiting = {index}, [index]
+        while waiting:
+            for name in self.reads[waiting.pop()]:
+                maker = self.maker.get(name)
+                if maker is not None and name not in self.given and maker not in found:
+                    found.add(maker)
+                    waiting.append(maker)
+        return sorted(found)
+
+    def _named(self, indices: Sequence[int]) -> tuple[str, ...]:
+        named = (self._own(i) for i in indices if self.nodes[i].op_type != "Constant")
+        return tuple(dict.fromkeys(name for name in named if name))
 
 
 def _wide(array: Array) -> Array:
     return array.astype(np.float64) if array.dtype == np.float32 else array
 
 
-def _last_uses(model: onnx.ModelProto) -> dict[int, list[str]]:
+def _sure(answer: Answer | None) -> Answer:
+    assert answer is not None
+    return answer
+
+
+def _bytes(answer: Answer) -> int:
+    error = answer.error
+    return int(answer.value.nbytes) + (error.nbytes if isinstance(error, np.ndarray) else 0)
+
+
+def last_uses(model: onnx.ModelProto) -> dict[int, list[str]]:
     """By the index of a node, the values that nobody needs after it."""
     last: dict[str, int] = {}
     for index, node in enumerate(model.graph.node):
-        for name in [*node.output, *_reads(node)]:
+        for name in [*node.output, *reads(node)]:
             if name:
                 last[name] = index
     ends: dict[int, list[str]] = {}
@@ -243,133 +473,52 @@ def _last_uses(model: onnx.ModelProto) -> dict[int, list[str]]:
     return ends
 
 
-def _reads(node: onnx.NodeProto) -> Iterable[str]:
-    """The names a node reads, those of its subgraphs included."""
-    yield from node.input
-    for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            for inner in graph.node:
-                yield from _reads(inner)
-
-
-def _fixed_values(model: onnx.ModelProto) -> set[str]:
+def fixed_values(model: onnx.ModelProto, weights: Collection[str]) -> set[str]:
     """The values that do not depend on the inputs."""
-    known = {tensor.name for tensor in model.graph.initializer}
+    known = {tensor.name for tensor in model.graph.initializer} | set(weights)
     for node in model.graph.node:
-        if node.op_type not in _RANDOM and all(not n or n in known for n in _reads(node)):
+        if node.op_type not in _RANDOM and all(name in known for name in reads(node)):
             known.update(node.output)
     return known
 
 
-def _constant(array: Array, roundings: float, computed: bool, random: np.random.Generator) -> _Carried:
-    """A constant; one that float32 has rounded (a scalar, or computed by the exporter) may be off by that."""
-    noisy = array.dtype == np.float64 and array.size and (computed or array.size == 1)
-    if not noisy or (not computed and np.all(array == np.round(array))):
-        return _Carried(array, fixed=True)
-    moved = tuple(array * (1 + roundings * UNIT * _signs(random, array.shape)) for _ in range(TRIALS))
-    return _Carried(array, moved, fixed=True)
-
-
-def _signs(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    return random.integers(0, 2, shape, dtype=np.int8) * 2.0 - 1.0
-
-
-def _answers(
-    node: onnx.NodeProto,
-    version: int,
-    inputs: Sequence[_Carried | None],
-    produced: Sequence[Array | None],
-    constants_of: str,
-) -> list[tuple[Answer | None, ...]] | str:
-    """What a node makes of its inputs and of every version of them, or why that is unknown."""
-    for carried in inputs:
-        if carried is not None and carried.problem is not None:
-            return carried.problem
-    moved = [c for c in inputs if c is not None and c.trials]
-    plain = bool(moved) and node.op_type in _SUMS and all(c.fixed and not c.nodes for c in moved)
-    versions = 1 + (TRIALS if moved and not plain else 0)
-    found = []
-    for k in range(versions):
-        given = [None if c is None else c.trials[k - 1] if k and c.trials else c.value for c in inputs]
-        answer = expected(node, version, given, produced, runtime=constants_of, unit=UNIT)
-        if isinstance(answer, str):
-            return answer
-        found.append(answer)
-    if plain:
-        return [tuple(a and replace(a, error=np.asarray(a.error) * 3) for a in found[0])]
-    return found
-
-
-def _carried(
-    answers: list[tuple[Answer | None, ...]] | str,
-    position: int,
-    nodes: tuple[str, ...],
-    fixed: bool,
-    random: np.random.Generator | None,
-) -> _Carried:
+def _carried(answers: Answers, position: int, inputs: Sequence[_Carried | None], fixed: bool) -> _Carried:
     if isinstance(answers, str):
-        return _Carried(None, nodes=nodes, fixed=fixed, problem=answers)
-    each = [answer[position] if position < len(answer) else None for answer in answers]
-    if any(answer is None for answer in each):
-        return _Carried(None, nodes=nodes, fixed=fixed, problem="no rule covers this output")
-    sure = [answer for answer in each if answer is not None]
-    value = np.asarray(sure[0].value)
-    if value.dtype.kind != "f":
-        varied = [v.value for v in sure[1:] if v.value.shape != value.shape or (v.value != value).any()]
-        return _Carried(value, tuple(np.asarray(v.value) for v in sure[1:]) if varied else (), nodes, fixed)
-    error = np.asarray(sure[0].error)
-    rounds = bool(np.any(error)) and not fixed
-    if random is None or (not rounds and len(sure) == 1):  # no versions are needed of what is replaced at once
-        return _Carried(value, (), nodes, fixed)
-    several = sure[1:] if len(sure) > 1 else sure * TRIALS
-    limit = np.where(np.isfinite(error), error, 0.0) + TINY if rounds else np.zeros(())
-    trials = tuple(np.asarray(v.value + limit * _signs(random, v.value.shape)) for v in several)
-    return _Carried(value, trials, nodes, fixed)
+        return _Carried(None, fixed=fixed, problem=answers)
+    answer = answers[position] if position < len(answers) else None
+    if answer is None:
+        return _Carried(None, fixed=fixed, problem="no rule covers this output")
+    uncertain = any(c is not None and c.uncertain for c in inputs) or (answer.rounds and not fixed)
+    return _Carried(np.asarray(answer.value), uncertain, fixed)
 
 
-def _judged(
-    name: str,
-    op: str,
-    node: str,
-    answers: list[tuple[Answer | None, ...]] | str,
-    made: _Carried,
-    position: int,
-    given: Array,
-) -> NodeError:
-    """The source's value of an output against what the graph makes of the source's values before it."""
-    if isinstance(answers, str) or made.problem is not None:
-        return NodeError(node, op, name, problem=answers if isinstance(answers, str) else made.problem)
-    each = [answer[position] for answer in answers]
-    answer = each[0]
-    assert answer is not None
-    moved = [np.asarray(a.value) for a in each[1:] if a is not None]
-    if any(m.shape != answer.value.shape for m in moved):
-        return NodeError(node, op, name, problem="its shape depends on what rounding decides")
-    flips, error = answer.flips, np.asarray(answer.error)
-    if moved and answer.value.dtype.kind == "f":
-        with np.errstate(invalid="ignore"):
-            response = np.max([np.abs(m - answer.value) for m in moved], axis=0)
-        response = np.where(np.isnan(response), 0.0, response)
-        finite = response[np.isfinite(response)]
-        error = error + np.maximum(response, finite.mean() if finite.size else 0.0)
-    elif moved:
-        changed = np.any([m != answer.value for m in moved], axis=0)
-        flips = changed if flips is None else flips | changed
-    if np.any(error):  # runtimes flush what is below the smallest normal number
-        error = error + TINY
+def _moved_answer(answer: Answer, random: np.random.Generator, *, still: bool) -> Array:
+    """A version of a value that rounding may have led to instead."""
     value = np.asarray(answer.value)
-    seen = given
+    if value.dtype.kind != "f" or still or not answer.rounds:
+        return value
+    with np.errstate(all="ignore"):
+        error = answer.limit()
+        limit = np.where(np.isfinite(error), error, 0.0) + TINY
+        return np.asarray(value + limit * signs(random, value.shape))
+
+
+def _compared(name: str, answer: Answer, seen: Array) -> NodeCheck:
+    """An output's value in the source against what it should be, in float64 or in whole numbers of any size."""
+    value = np.asarray(answer.value)
     if value.dtype != seen.dtype and {value.dtype.kind, seen.dtype.kind} <= set("f"):
         seen = seen.astype(value.dtype)
     elif value.dtype != seen.dtype and {value.dtype.kind, seen.dtype.kind} <= set("iub"):
         seen, value = seen.astype(np.int64), value.astype(np.int64)
-    check = judge(
-        name, replace(answer, value=value, dtype=value.dtype.name, error=error, flips=flips, signed_zeros=False), seen
-    )
-    return _error(node, op, check)
+    error = answer.error
+    if callable(error):  # runtimes flush what is below the smallest normal number
+        error = lambda: answer.limit() + TINY  # noqa: E731  # a bound that nobody may ask for
+    elif np.any(error):
+        error = error + TINY
+    return judge(name, replace(answer, value=value, dtype=value.dtype.name, error=error, signed_zeros=False), seen)
 
 
-def _error(node: str, op: str, check: NodeCheck) -> NodeError:
+def error_of(node: str, op: str, check: NodeCheck) -> NodeError:
     ratio = check.ratio if check.outcome != "uncompared by bound" else None
     if check.outcome in ("equal", "rounding", "flip within rounding") and ratio is None:
         ratio = 0.0
@@ -378,7 +527,7 @@ def _error(node: str, op: str, check: NodeCheck) -> NodeError:
     )
 
 
-def _not_finite(error: NodeError, given: Array, seen: Array) -> NodeError:
+def not_finite(error: NodeError, given: Array, seen: Array) -> NodeError:
     """The error of a node that is right in float64 and not finite in float32 where the source's value is."""
     if seen.shape != given.shape or seen.dtype.kind != "f" or given.dtype.kind != "f":
         return error
@@ -391,49 +540,51 @@ def _not_finite(error: NodeError, given: Array, seen: Array) -> NodeError:
     return replace(error, ratio=np.inf, introduced=np.inf, index=index, values=(due, float(seen[index])), problem=says)
 
 
-def _distance(given: Array, seen: Array | None) -> float | None:
+def distance(given: Array, seen: Array | None) -> float | None:
+    """The largest distance of two arrays of numbers; infinite where one is no number."""
     if seen is None or seen.shape != given.shape or given.dtype.kind not in "biuf" or not given.size:
         return None
     with np.errstate(invalid="ignore"):
-        distance = np.abs(given.astype(np.float64) - seen.astype(np.float64))
-    return float(np.nan_to_num(distance, nan=np.inf).max())
+        apart = np.abs(given.astype(np.float64) - seen.astype(np.float64))
+    return float(np.nan_to_num(apart, nan=np.inf).max())
 
 
-def _turned(given: Array, made: Array | None, first: bool | None) -> tuple[Array | None, bool | None]:
-    """The source's value in the graph's order of axes, and whether that is channels first.
+def _turn(array: Array, order: tuple[int, ...] | None) -> Array:
+    return np.ascontiguousarray(array.transpose(order)) if order else array
 
-    It stands as in the source or with its channels first: whichever fits what the graph makes of it; where both do and
-    neither is near, because a fault is, ``first`` decides.  None where the graph has it in a form of its own.
+
+def _turned(given: Array, made: Array | None, first: bool | None) -> tuple[tuple[int, ...] | None, bool | None]:
+    """The order of axes that the source's value has in the graph, and whether that is channels first.
+
+    It stands as in the source (None) or with its channels first: whichever fits what the graph makes of it; where both
+    do and neither is near, because a fault is, ``first`` decides.  () where the graph has it in a form of its own.
     """
-    choices = {False: given}
-    for order in _PERMUTED.get(given.ndim, ()):
-        choices[True] = given.transpose(order)
+    turn = _PERMUTED.get(given.ndim)
+    choices: dict[bool, tuple[int, ...] | None] = {False: None} | ({True: turn} if turn is not None else {})
     if made is None:
-        known = True in choices and first
-        return (choices[bool(known)], first) if len(choices) == 1 or first is not None else (None, None)
-    fitting = {key: choice for key, choice in choices.items() if choice.shape == made.shape}
+        known = bool(first) and True in choices
+        return (choices[known], first) if len(choices) == 1 or first is not None else ((), None)
+    shapes = {k: given.shape if o is None else tuple(given.shape[i] for i in o) for k, o in choices.items()}
+    fitting = [key for key, shape in shapes.items() if shape == made.shape]
     if not fitting:
-        return (None, None) if given.size == made.size else (choices.get(bool(first), given), first)
+        return ((), None) if given.size == made.size else (choices.get(bool(first)), first)
     if len(choices) == 1:
-        return given, None
+        return None, None
     if len(fitting) == 1 or made.dtype.kind not in "biuf":
-        key = first if first in fitting else next(iter(fitting))
-        return fitting[bool(key)], key
-    far = {key: _far(choice, made) for key, choice in fitting.items()}
+        key = bool(first) if first in fitting else fitting[0]
+        return choices[key], key
+    far = {key: _far(given if choices[key] is None else given.transpose(choices[key]), made) for key in fitting}
     near = min(far, key=far.__getitem__)
     key = near if first is None or far[near] <= 1e-3 * max(far.values()) else first
-    return fitting[bool(key)], key
+    return choices[key], key
 
 
 def _far(choice: Array, made: Array) -> float:
+    """The mean distance of some of their elements."""
+    spots = np.unravel_index(np.unique(np.linspace(0, made.size - 1, _COMPARED).astype(np.int64)), made.shape)
     with np.errstate(all="ignore"):
-        return float(np.nan_to_num(np.abs(choice.astype(np.float64) - made.astype(np.float64)), nan=0.0).mean())
-
-
-_SPATIAL = frozenset(
-    "Conv ConvTranspose MaxPool AveragePool GlobalAveragePool GlobalMaxPool BatchNormalization LRN "
-    "InstanceNormalization DepthToSpace SpaceToDepth".split()
-)
+        apart = np.abs(choice[spots].astype(np.float64) - made[spots].astype(np.float64))
+    return float(np.nan_to_num(apart, nan=0.0).mean())
 
 
 def _channels_first(node: onnx.NodeProto, rank: int, inputs: Sequence[_Carried | None]) -> bool | None:
@@ -443,3 +594,16 @@ def _channels_first(node: onnx.NodeProto, rank: int, inputs: Sequence[_Carried |
     if node.op_type == "Transpose":
         return None
     return next((c.channels_first for c in inputs if c and c.value is not None and c.value.ndim == rank), None)
+
+
+__all__ = [
+    "TRIALS",
+    "Exported",
+    "Held",
+    "distance",
+    "error_of",
+    "exported",
+    "fixed_values",
+    "last_uses",
+    "not_finite",
+]

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import onnx.parser
 
-from pipeline import localize
+from pipeline import kernels, localize
 from pipeline.data import Array, BrokenCheck, SourceValues
 
 _KNOWN = """<ir_version: 8, opset_import: ["" : 17]>
@@ -44,9 +44,9 @@ def _problem() -> str | None:
     for wrong in (None, *_NODES):
         due = () if wrong is None else (_NODES[wrong],)
         single = _values(feeds, np.float32, wrong)
-        ran = localize.kernels(model, feeds, single, graph="known", party="known>known", blame="kernel")
+        ran = kernels.kernels(model, feeds, single, graph="known", party="known>known", blame="kernel")
         double = _values({name: array.astype(np.float64) for name, array in feeds.items()}, np.float64, wrong)
-        source = SourceValues("known", keys={name: name for name in double})
+        source = SourceValues("known")
         sent = localize.exported(model, feeds, source, double.get, party="known", double=True)
         for view, found in (("a run", ran), ("an export", sent)):
             named = tuple(error.node for error in found.guilty)

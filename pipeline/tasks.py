@@ -34,12 +34,10 @@ from pipeline.data import (
     Finding,
     GraphFacts,
     InvalidGraph,
-    Localization,
     Model,
     Party,
     Rounded,
     Run,
-    SourceValues,
     Tensor,
     Unsupported,
     UnusableInput,
@@ -251,153 +249,6 @@ def _feeds(ref: CaseRef, case: Case, model: Model, seed: int) -> dict[str, Array
         graph_name: layout.permute(drawn[name], case.inputs[name].axes, model.axes.get(name, case.inputs[name].axes))
         for name, graph_name in model.inputs.items()
     }
-
-
-def source_values(ref: CaseRef, framework: str, model: Model, seed: int, folder: Path) -> SourceValues:
-    """The source's intermediate values for one of its exported graphs."""
-    failure = warm(framework)
-    if failure is not None:
-        return SourceValues(model.graph, error=failure)
-    try:
-        case, values = _values(ref, framework, seed)
-        return adapter(framework).values(case, values, model, folder, seed=seed)
-    except Exception as error:  # whatever a framework raises: localization does without the source
-        return SourceValues(model.graph, error=Failure("refused", f"{type(error).__name__}: {_one_line(error)}"))
-
-
-def localize(
-    ref: CaseRef,
-    model: Model,
-    blame: str,
-    party: str,
-    values: SourceValues | None,
-    sources: Sequence[Path],
-    seed: int,
-    folder: Path,
-) -> Localization:
-    """The guilty nodes of one graph: of the export in the cut view, of a runtime on what its nodes consumed.
-
-    ``party`` is whose step is blamed (``torch`` or ``torch>ort.off``), ``sources`` as in :func:`run_graph`.
-    """
-    import onnx
-
-    from pipeline import localize as localizer
-    from pipeline.localize_check import require_sound
-
-    require_sound()
-    assert model.file is not None
-    proto = onnx.load(model.file)
-    feeds = _feeds(ref, catalogue.load(ref), model, seed)
-    place = folder / "localize"
-    if blame != "export":
-        runtime = Party.parse(party).runtime
-        try:
-            produced = _every_value(proto, runtime, feeds, place)
-        except Exception as error:  # a runtime's refusal, whatever its type
-            return Localization(model.graph, party, blame, problem=_refusal(error, place / "all.onnx").says)
-        return localizer.kernels(proto, feeds, produced, graph=model.graph, party=party, blame=blame)
-    assert values is not None
-    if values.error is not None or values.file is None:
-        says = values.error.says if values.error is not None else "no file"
-        return Localization(model.graph, party, blame, problem=f"the source gives no intermediate values: {says}")
-    computed = float64_constants(proto, sources)
-    notes: list[str] = []
-    found: Localization | None = None
-    for double in (True, False):
-        file = values.double if double else values.file
-        if file is None or (found is not None and found.guilty):
-            continue
-        with np.load(file, allow_pickle=False) as archive:
-            held = set(archive.files)
-
-            def given(name: str, archive: Any = archive, held: set[str] = held) -> Array | None:
-                key = values.keys.get(name)
-                return np.asarray(archive[key]) if key in held else None
-
-            whole, alone, held_at_most = _seen_in_runs(proto, feeds, values, place, notes)
-            kept = sum(array.nbytes for array in (whole or {}).values())
-            found = localizer.exported(
-                proto,
-                feeds,
-                values,
-                given,
-                party=party,
-                double=double,
-                computed=computed,
-                whole=whole,
-                alone=alone,
-                constants_of=Party.parse(party).framework or "onnxruntime",  # what is judged are the values it made
-            )
-            found = replace(found, peak=max(held_at_most, found.peak + kept))
-    assert found is not None
-    return replace(found, notes=(*found.notes, *dict.fromkeys(notes)))
-
-
-def float64_constants(proto: Any, sources: Sequence[Path]) -> tuple[str, ...]:
-    """The constants that the exporter computed itself, if it is known what it was given."""
-    from pipeline.graph.float64 import computed_initializers
-
-    known = [array for file in sources for array in _arrays(file)]
-    return tuple(computed_initializers(proto, known)) if sources else ()
-
-
-def _every_value(proto: Any, runtime: str, feeds: Mapping[str, Array], place: Path) -> dict[str, Array]:
-    """Every array of a graph as a runtime computes it with all of them as outputs."""
-    from pipeline.graph.cut import all_outputs
-
-    model, names = all_outputs(proto)
-    run = runtimes()[runtime].open(_written(model, place / "all.onnx"))
-    return dict(zip(names, run(feeds, names), strict=True))
-
-
-def _seen_in_runs(
-    proto: Any, feeds: Mapping[str, Array], values: SourceValues, place: Path, notes: list[str]
-) -> tuple[dict[str, Array] | None, dict[str, Array] | None, int]:
-    """What a runtime makes of every value in a whole run, and in the cut model on the source's values in float32.
-
-    Of the latter only what is not finite, for nothing else is asked of it; the number is the bytes held at most.  Where
-    the runtime cannot, that is noted and the graph is judged without.
-    """
-    from pipeline.graph.cut import SEEN, array_values, cut
-
-    runtime = next((name for name in runtimes() if name == "ort.off"), next(iter(runtimes())))
-    whole = alone = None
-    try:
-        whole = _every_value(proto, runtime, feeds, place)
-    except Exception as error:  # a runtime's refusal, whatever its type
-        notes.append(f"no whole run with all values: {_one_line(error)[:160]}")
-        return None, None, 0
-    assert values.file is not None
-    with np.load(values.file, allow_pickle=False) as archive:
-        names = [n for n in array_values(proto) if values.keys.get(n) in set(archive.files)]
-        # The cut needs the source's tensors in the graph's own order of axes and types; the others stay uncut.
-        given = {n: v for n in names if (v := _as_in_graph(archive[values.keys[n]], whole.get(n), values)) is not None}
-    try:
-        model = cut(proto, {n: v.dtype.name for n, v in given.items()}, list(given))
-        run = runtimes()[runtime].open(_written(model, place / "cut.onnx"))
-        asked = [f"{n}{SEEN}" for n in given]
-        alone = dict(zip(given, run({**feeds, **given}, asked), strict=True)) if asked else {}
-    except Exception as error:  # a runtime's refusal, whatever its type
-        notes.append(f"no run of the cut model: {_one_line(error)[:160]}")
-    several = (whole, given, alone or {})
-    held = sum(array.nbytes for arrays in several for array in arrays.values())
-    lost = {n: a for n, a in (alone or {}).items() if a.dtype.kind == "f" and not np.isfinite(a).all()}
-    return whole, lost, held
-
-
-def _as_in_graph(value: Array, seen: Array | None, values: SourceValues) -> Array | None:
-    """The source's tensor in the order of axes and the type that the graph has it in; None where it is in another."""
-    if seen is None or seen.dtype != value.dtype:
-        return None
-    if not values.permuted or value.ndim < 3:
-        return value if value.shape == seen.shape else None
-    turned = np.moveaxis(value, -1, 1)
-    fitting = [v for v in (value, turned) if v.shape == seen.shape]
-    if not fitting:
-        return None
-    with np.errstate(all="ignore"):
-        best = min(fitting, key=lambda v: float(np.nan_to_num(np.abs(v.astype(np.float64) - seen)).mean()))
-    return np.ascontiguousarray(best)
 
 
 def read_facts(model: Model) -> GraphFacts | None:

@@ -28,6 +28,7 @@ from pipeline import (
     guilty_folding,
     guilty_passes,
     inputs,
+    localization,
     tasks,
     triangulate,
 )
@@ -45,7 +46,6 @@ from pipeline.data import (
     Report,
     Run,
     Runtime,
-    SourceValues,
     UnusableInput,
     Verdict,
 )
@@ -56,7 +56,7 @@ from pipeline.workers import Workers
 REPORTED = ("numpy", "torch", "tensorflow", "keras", "tf2onnx", "onnx", "onnxscript", "onnxruntime")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-RUNTIME_WORKER = "runtimes"
+RUNTIME_WORKER = localization.RUNTIME_WORKER
 
 
 @dataclass(frozen=True)
@@ -432,7 +432,7 @@ def _judge(
     edges = triangulate.edges_of(parties, list(models), present)
     weights = _different_weights(workers, case, models)
     blames = triangulate.blame(parties, models, edges, present, checks, different_weights=weights)
-    localized = _localize(workers, ref, models, blames, seed, folder)
+    localized = _localize(workers, ref, runs, models, blames, seed, folder)
     blames, named_nodes = guilty.name_nodes(blames, localized)
     call = functools.partial(workers.call, RUNTIME_WORKER)
     blames, passes = guilty_passes.name_passes(call, ref, models, parties, blames, present, seed, folder)
@@ -453,32 +453,28 @@ def _judge(
 def _localize(
     workers: Workers,
     ref: CaseRef,
+    runs: Mapping[str, Run],
     models: Mapping[str, Model],
     blames: Sequence[Blamed],
     seed: int,
     folder: Path,
 ) -> list[Localization]:
     """The guilty nodes of every graph whose export, kernels or evaluation in the reference is blamed."""
-    localized = []
-    for blamed in dict.fromkeys((b.blame, b.party) for b in blames if b.blame in guilty.LOCALIZED):
-        blame, party = blamed
-        graph = Party.parse(party).graph
-        model = models.get(graph)
-        if model is None or model.file is None or model.error is not None:
-            continue
-        values = None
-        if blame == "export":
-            framework = graph.partition(":")[0]
-            values = workers.call(framework, tasks.source_values, ref, framework, model, seed, folder)
-            values = SourceValues(graph, error=values) if isinstance(values, Failure) else values
-        sources = _sources(model, models)
-        found = workers.call(RUNTIME_WORKER, tasks.localize, ref, model, blame, party, values, sources, seed, folder)
-        if isinstance(found, Failure):
-            found = Localization(graph, party, blame, problem=f"{found.kind}: {found.says}")
-        if values is not None and values.captured:
-            found = replace(found, captured=values.captured)
-        localized.append(found)
-    return localized
+    found = [
+        localization.localized(
+            workers.call,
+            ref,
+            models,
+            blame,
+            party,
+            sources=_sources(models[graph], models) if (graph := Party.parse(party).graph) in models else (),
+            native=runs.get(graph.partition(":")[0]),
+            seed=seed,
+            folder=folder,
+        )
+        for blame, party in dict.fromkeys((b.blame, b.party) for b in blames if b.blame in guilty.LOCALIZED)
+    ]
+    return [each for each in found if each is not None]
 
 
 def _different_weights(workers: Workers, case: Case, models: Mapping[str, Model]) -> tuple[str, ...]:

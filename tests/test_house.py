@@ -88,8 +88,21 @@ RULES = (
     Rule(
         "pipeline/localize_check.py",
         ("numpy", *ONNX),
-        ("data", "localize"),
+        ("data", "kernels", "localize"),
         reason="checks the localization, runs nothing",
+    ),
+    Rule(
+        "pipeline/kernels.py",
+        ("numpy", *ONNX),
+        ("data", "graph", "localize", "numerics"),
+        reason="judges nodes, runs nothing",
+    ),
+    Rule(
+        "pipeline/localize_tasks.py",
+        ("numpy", *ONNX),
+        ANYTHING,
+        ("report", "triangulate"),
+        "reads, runs and judges in a worker, reports nothing",
     ),
     Rule("pipeline/workers.py", ("numpy", "pebble", "psutil"), ("data",), reason="processes, whatever runs in them"),
     Rule(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,14 @@ import pytest
 from pipeline import inputs, layout, localize
 from pipeline.data import Array, Case, Localization, Model, SourceValues, Tensor
 from pipeline.frameworks import adapter
-from pipeline.graph.cut import SEEN, all_outputs, cut
+from pipeline.frameworks._onnx_file import Values
+from pipeline.graph.cut import all_outputs, parts, run_parts
 from pipeline.graph.float64 import computed_initializers
 from pipeline.graph.walk import node_name
+from pipeline.graph.weights import Weights
+from pipeline.guilty import name_nodes
+from pipeline.kernels import kernels
+from pipeline.localize_tasks import judged_export, judged_kernels
 from pipeline.runtimes import runtimes
 from tests.planting import copied, edits
 
@@ -110,22 +116,21 @@ class Exported:
     def outputs(self, proto: onnx.ModelProto) -> list[Array]:
         return self.run(proto, [output.name for output in self.proto.graph.output])
 
-    def localized(self, proto: onnx.ModelProto, *, double: bool = True, **more: Any) -> Localization:
-        file = self.source.double if double else self.source.file
-        assert file is not None
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[key] for name, key in self.source.keys.items() if key in archive.files}
+    def localized(self, proto: onnx.ModelProto, *, double: bool = True) -> Localization:
         return localize.exported(
             proto,
             self.feeds,
             self.source,
-            arrays.get,
+            partial(self.source.array, double=double),
             party=self.model.graph,
             double=double,
             computed=self.computed,
             constants_of=self.model.graph.partition(":")[0],
-            **more,
         )
+
+    def judged(self, proto: onnx.ModelProto) -> Localization:
+        """As `verify` does it, runs included."""
+        return judged_export(proto, self.feeds, self.source, party=self.model.graph, computed=self.computed)
 
 
 @pytest.fixture(scope="session", params=["torch:raw", "torch", "tensorflow", "tensorflow:nchw"])
@@ -240,9 +245,7 @@ def test_a_guilty_node_says_where_it_comes_from(networks: Callable[[str], dict[s
     graph = networks("torch")["torch:raw"]
     index = next(i for i, node in enumerate(graph.proto.graph.node) if node.op_type == "LeakyRelu")
     edited = dict(edits(graph.proto, index))["alpha"]
-    model, names = all_outputs(edited)
-    whole = dict(zip(names, graph.run(model, list(names)), strict=True))
-    (guilty,) = graph.localized(edited, whole=whole).guilty
+    (guilty,) = graph.judged(edited).guilty
     assert (guilty.node, guilty.op) == (graph.proto.graph.node[index].name, "LeakyRelu")
     assert guilty.origin is not None
     assert guilty.origin.value == "leaky_relu"
@@ -265,20 +268,30 @@ def test_values_without_the_source_are_counted(exported: Exported) -> None:
     found = exported.localized(exported.proto)
     made = {name for node in exported.proto.graph.node for name in node.output if name}
     assert 0 < found.unmapped < len(made)
-    assert found.mapped <= len(exported.source.keys)
+    assert found.mapped <= len(exported.source.names)
 
 
-def test_what_only_float32_loses_is_seen_in_the_cut_model() -> None:
+def written(folder: Path, arrays: Mapping[str, Array]) -> SourceValues:
+    """Values of a source in both precisions."""
+    stored = []
+    for dtype in (np.float32, np.float64):
+        with Values(folder / np.dtype(dtype).name) as values:
+            for name, array in arrays.items():
+                values.write(name, array.astype(dtype))
+        stored.append(values.stored())
+    return SourceValues("torch", *stored)
+
+
+def test_what_only_float32_loses_is_seen_in_the_cut_model(tmp_path: Path) -> None:
     text = '<ir_version: 8, opset_import: ["" : 18]> g (float[2] x) => (float[2] y) { s = Sigmoid (x) y = Log (s) }'
     proto = onnx.parser.parse_model(text)
     feeds = {"x": np.array([1, -120], np.float32)}
-    due = np.array([-0.3132616875, -120.0])
-    source = SourceValues("torch", keys={"y": "y"})
-    alone = {"y": np.array([-0.3132617, -np.inf], np.float32)}
-    arguments: dict[str, Any] = {"party": "torch", "double": True}
-    found = localize.exported(proto, feeds, source, {"y": due}.get, **arguments, alone=alone)
+    due = np.log(1 / (1 + np.exp(-np.array([1.0, -120.0]))))
+    found = judged_export(proto, feeds, written(tmp_path, {"y": due}), party="torch")
     assert [(e.op, e.index, e.together) for e in found.guilty] == [("Log", (1,), ("Sigmoid_0",))]
-    assert localize.exported(proto, feeds, source, {"y": due}.get, **arguments).guilty == ()
+    assert found.guilty[0].problem == "in float32 it is not finite where the source's value is"
+    arguments: dict[str, Any] = {"party": "torch", "double": True}
+    assert localize.exported(proto, feeds, SourceValues("torch"), {"y": due}.get, **arguments).guilty == ()
 
 
 def test_the_cut_model_shows_each_node_alone(tmp_path: Path) -> None:
@@ -286,20 +299,27 @@ def test_the_cut_model_shows_each_node_alone(tmp_path: Path) -> None:
         '<ir_version: 8, opset_import: ["" : 18]> g (float[3] x) => (float[3] z) { y = Add (x, x) w = Neg (y) '
         "z = Mul (w, y) }"
     )
-    given = {"y": np.array([5, 7, 11], np.float32), "z": np.zeros(3, np.float32)}
-    model = cut(onnx.parser.parse_model(text), dict.fromkeys(given, "float32"), list(given))
-    onnx.save(model, tmp_path / "cut.onnx")
-    run = runtimes()["ort.off"].open(tmp_path / "cut.onnx")
-    y, z = run({"x": np.array([1, 2, 3], np.float32), **given}, [f"y{SEEN}", f"z{SEEN}"])
-    assert y.tolist() == [2, 4, 6]
-    assert z.tolist() == [-25, -49, -121]
+    proto = onnx.parser.parse_model(text)
+    arrays = {"x": np.array([1, 2, 3], np.float32), "y": np.array([5, 7, 11], np.float32), "z": np.zeros(3, np.float32)}
+    given, seen = ("y", "z"), {}
+    for budget in (1, 10**6):
+        planned = parts(proto, Weights(proto), dict.fromkeys("ywz", 12), budget, given)
+        assert len(planned) == (1 if budget > 1 else 3)
+        for part in run_parts(proto, Weights(proto), planned, arrays.get, run_part, given):
+            assert part.error is None
+            seen |= {name: array.tolist() for name, array in part.arrays.items() if name in given}
+        assert seen == {"y": [2, 4, 6], "z": [-25, -49, -121]}
+
+
+def run_part(model: bytes, weights: Mapping[str, Array], feeds: Mapping[str, Array], outputs: list[str]) -> list[Array]:
+    return list(runtimes()["ort.off"].part(model, weights)(feeds, outputs))
 
 
 def test_kernels_are_judged_on_what_they_consumed(exported: Exported) -> None:
     model, names = all_outputs(exported.proto)
     produced = dict(zip(names, exported.run(model, list(names)), strict=True))
     arguments = {"graph": exported.model.graph, "party": f"{exported.model.graph}>ort.off", "blame": "kernel"}
-    found = localize.kernels(exported.proto, exported.feeds, dict(produced), **arguments)
+    found = kernels(exported.proto, exported.feeds, dict(produced), **arguments)
     assert found.guilty == ()
     assert found.judged == found.nodes
     wrong = [
@@ -312,7 +332,7 @@ def test_kernels_are_judged_on_what_they_consumed(exported: Exported) -> None:
         value = produced[output].copy()
         value.flat[value.size // 2] += 0.01
         # Only this value is changed: what its consumers made of the right one is not what they make of this one.
-        found = localize.kernels(exported.proto, exported.feeds, {**produced, output: value}, **arguments)
+        found = kernels(exported.proto, exported.feeds, {**produced, output: value}, **arguments)
         readers = {node_name(n, i) for i, n in enumerate(exported.proto.graph.node) if output in n.input}
         assert name in {error.node for error in found.guilty} <= {name, *readers}
 
@@ -324,7 +344,7 @@ def test_an_operator_without_a_rule_is_uncompared_and_ends_there() -> None:
     )
     proto = onnx.parser.parse_model(text)
     values = {"y": np.array([5.0, 7.0, 11.0]), "z": np.array([-5.0, -7.0, -12.0])}
-    source = SourceValues("torch", keys={name: name for name in values})
+    source = SourceValues("torch")
     feeds = {"x": np.ones(3, np.float32)}
     found = localize.exported(proto, feeds, source, values.get, party="torch", double=True)
     assert [(e.op, e.output) for e in found.uncompared] == [("Strange", "y")]
@@ -334,6 +354,75 @@ def test_an_operator_without_a_rule_is_uncompared_and_ends_there() -> None:
 def test_editing_leaves_the_model_as_it_is(exported: Exported) -> None:
     before = copied(exported.proto)
     all_outputs(exported.proto)
-    cut(exported.proto, dict.fromkeys(exported.source.keys, "float32"), ())
     exported.localized(exported.proto)
     assert before.SerializeToString() == exported.proto.SerializeToString()
+
+
+def test_what_nobody_is_guilty_of_is_attributed_and_adds_up(tmp_path: Path) -> None:
+    """A sum that cancels, amplified: the source's rounding is the other way, every node is inside its bound."""
+    text = (
+        '<ir_version: 8, opset_import: ["" : 18]> g (float[1,64] x) => (float[1,3] z) '
+        "<float[64,3] w> { a = Relu (x) b = MatMul (a, w) c = Mul (b, b) d = Tanh (c) z = Exp (d) }"
+    )
+    proto = onnx.parser.parse_model(text)
+    random = np.random.default_rng(0)
+    x, half = random.uniform(0, 1, (1, 64)).astype(np.float32), random.normal(size=(32, 3))
+    w = np.concatenate([half, -half * x[0, :32, None] / x[0, 32:, None]]).astype(np.float32) * 300
+    w[0] += 0.01
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(w, "w"))
+    exact = x.astype(np.float64) @ w
+    b = np.float32(0)
+    for k in range(63, -1, -1):  # another order of summation
+        b = np.asarray(b + x[:, k, None] * w[k], np.float32)
+    values = {"a": x, "b": b, "c": b * b}
+    values["d"] = np.tanh(values["c"])
+    values["z"] = np.exp(values["d"])
+    with Values(tmp_path / "single") as single:
+        for name, array in values.items():
+            single.write(name, np.asarray(array, np.float32))
+    source = SourceValues("torch", single.stored())
+    found = judged_export(proto, {"x": x}, source, party="torch", attribute=True)
+    assert found.guilty == ()
+    assert found.contributions
+    top, *_, rest = found.contributions
+    assert top.nodes == ("MatMul_1",)
+    assert top.condition is not None
+    assert top.condition == pytest.approx(float(np.median(np.abs(x) @ np.abs(w) / np.abs(exact))), rel=0.02)
+    assert rest.nodes == ()
+    (mine,) = run_part(proto.SerializeToString(), {}, {"x": x}, ["z"])
+    difference = float(mine[top.index]) - float(values["z"][top.index])
+    assert sum(c.difference for c in found.contributions) == pytest.approx(difference, rel=1e-9)
+    assert abs(difference) == np.abs(mine - values["z"]).max() > 0
+    _, (finding,) = name_nodes([], [found])
+    assert finding.cause == "conditioning"
+    assert "MatMul_1" in finding.says
+    assert "condition" in finding.says
+
+
+def test_what_is_held_at_most_is_counted_and_true(tmp_path: Path) -> None:
+    """A chain whose values are many times what any two of its nodes need."""
+    count, size = 60, 40_000
+    text = "; ".join(f"v{i + 1} = {'Relu' if i % 3 else 'Neg'} (v{i})" for i in range(count)).replace(";", "")
+    proto = onnx.parser.parse_model(
+        f'<ir_version: 8, opset_import: ["" : 18]> g (float[{size}] v0) => (float[{size}] v{count}) {{ {text} }}'
+    )
+    feeds = {"v0": np.random.default_rng(0).normal(size=size).astype(np.float32)}
+    values, v = {}, feeds["v0"].astype(np.float64)
+    for i in range(count):
+        v = np.maximum(v, 0) if i % 3 else -v
+        values[f"v{i + 1}"] = v
+    source = written(tmp_path, values)
+    everything = count * size * 4
+    judged_export(proto, feeds, source, party="torch")  # imports and caches
+    for run in (
+        lambda: judged_export(proto, feeds, source, party="torch"),
+        lambda: judged_kernels(proto, feeds, graph="torch", party="torch>ort.off", blame="kernel"),
+    ):
+        tracemalloc.start()
+        found = run()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert found.guilty == ()
+        assert found.judged == count
+        assert peak <= 1.5 * everything
+        assert 0.2 * peak <= found.peak <= 1.5 * everything

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import localize, localize_check, tasks
+from pipeline import kernels, localize, localize_check, localize_tasks
 from pipeline.data import BrokenCheck, CaseRef, Model
 
 
@@ -44,8 +44,9 @@ def without_looking(found: Any) -> Any:
 @pytest.mark.parametrize("view", ["kernels", "exported"])
 @pytest.mark.parametrize("fault", [nobody, everybody, the_next_one, without_looking])
 def test_a_broken_localization_is_noticed(monkeypatch: pytest.MonkeyPatch, view: str, fault: Any) -> None:
-    whole = getattr(localize, view)
-    monkeypatch.setattr(localize, view, lambda *given, **more: fault(whole(*given, **more)))
+    holder = kernels if view == "kernels" else localize
+    whole = getattr(holder, view)
+    monkeypatch.setattr(holder, view, lambda *given, **more: fault(whole(*given, **more)))
     with pytest.raises(BrokenCheck, match=r"wrong where the answer is known: in an? (run|export)"):
         localize_check.require_sound()
 
@@ -54,4 +55,6 @@ def test_a_broken_localization_names_nobody(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(localize_check, "_problem", lambda: "nobody named")
     model = Model("torch", tmp_path / "never read.onnx")
     with pytest.raises(BrokenCheck):
-        tasks.localize(CaseRef(tmp_path / "c.py", "c"), model, "kernel", "torch>ort.off", None, (), 0, tmp_path)
+        localize_tasks.localize_nodes(
+            CaseRef(tmp_path / "c.py", "c"), model, "kernel", "torch>ort.off", None, (), None, 0
+        )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+
+from pipeline.data import Stored
 
 
 def write(proto: Any, file: Path) -> Path:
@@ -36,13 +38,30 @@ def write_arrays(arrays: Sequence[Any], file: Path) -> Path:
     return file
 
 
-def write_named(arrays: Mapping[str, Any], file: Path) -> Path:
-    """Write arrays under names to one ``.npz`` file through a temporary name."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{os.getpid()}.{file.name}")
-    np.savez(temporary, **arrays)
-    os.replace(temporary, file)
-    return file
+class Values:
+    """Arrays written to one file as they come; written again under a name, an array takes the other's place."""
+
+    def __init__(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
+        self._file, self._slots, self._end = file, dict[str, tuple[int, str, tuple[int, ...]]](), 0
+
+    def __enter__(self) -> Self:
+        self._stream = self._file.open("wb")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def write(self, name: str, array: Any) -> None:
+        array = np.ascontiguousarray(array).reshape(np.shape(array))
+        self._end += self._stream.write(bytes(-self._end % 64))
+        self._slots[name] = (self._end, array.dtype.str, array.shape)
+        if array.size:
+            self._end += self._stream.write(array.reshape(-1).view(np.uint8).data)
+
+    def stored(self) -> Stored:
+        return Stored(self._file, dict(self._slots))
 
 
 def border(

@@ -1,6 +1,7 @@
-"""Every intermediate value of the frozen graph that tf2onnx converts, in one run.
+"""Every intermediate value of the frozen graph that tf2onnx converts, in runs of a bounded size.
 
-The function is frozen exactly as tf2onnx freezes it, imported, and pruned to all of its tensors.  A value of the ONNX
+The function is frozen exactly as tf2onnx freezes it, imported, and pruned to its tensors, as many at a time as fit into
+a budget of bytes: TensorFlow holds all that a run returns.  A value of the ONNX
 graph is the tensor of its own name, with exceptions that tf2onnx's handlers make: where one operator becomes a chain,
 the first link keeps the name and the others are called NAME__N (Rsqrt becomes Sqrt named Rsqrt, and Reciprocal), so a
 name whose value is consumed by a node called NAME__N is not the tensor's.  The graph's outputs match by position.
@@ -9,7 +10,7 @@ name whose value is consumed by a node called NAME__N is not the tensor's.  The 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,28 +64,63 @@ def _rename_functions(definition: Any) -> None:
 
 
 def intermediates(
-    definition: Any, inputs: Sequence[str], outputs: Sequence[str], arguments: Sequence[Any]
-) -> tuple[dict[str, Array], list[Array]]:
-    """Every tensor of the graph by name, constants and inputs left out, and what it returns, in order."""
+    definition: Any,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    arguments: Sequence[Any],
+    wanted: Mapping[str, str],
+    take: Callable[[str, Array], None],
+) -> None:
+    """Hand over the tensors ``wanted`` (the ONNX graph's name to the tensor's), in runs of about :data:`BUDGET` bytes.
+
+    Names that the graph does not have, constants and inputs are left out.
+    """
     import tensorflow as tf
 
     wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
-    names = []
-    for operation in wrapped.graph.get_operations():
-        if operation.type in ("Const", "Placeholder", "NoOp"):
-            continue
-        names += [t.name for t in operation.outputs if t.dtype not in (tf.variant, tf.resource, tf.string)]
-    asked = list(dict.fromkeys([*names, *outputs]))
-    pruned = wrapped.prune([wrapped.graph.get_tensor_by_name(name) for name in inputs], asked)
-    results = dict(zip(asked, pruned(*arguments), strict=True))
-    arrays = {name: np.asarray(value.numpy()) for name, value in results.items()}
-    return arrays, [arrays[name] for name in outputs]
+    there = {
+        tensor.name: _size(tensor)
+        for operation in wrapped.graph.get_operations()
+        if operation.type not in ("Const", "Placeholder", "NoOp") or any(t.name in outputs for t in operation.outputs)
+        for tensor in operation.outputs
+        if tensor.dtype not in (tf.variant, tf.resource, tf.string)
+    }
+    users: dict[str, list[str]] = {}
+    for name, tensor in wanted.items():
+        if tensor in there:
+            users.setdefault(tensor, []).append(name)
+    feeds = [wrapped.graph.get_tensor_by_name(name) for name in inputs]
+    for chosen in _chunks(list(users), there):
+        results = wrapped.prune(feeds, chosen)(*arguments)
+        for tensor, value in zip(chosen, results, strict=True):
+            for name in users[tensor]:
+                take(name, np.asarray(value.numpy()))
 
 
-def matched(
-    proto: onnx.ModelProto, tensors: dict[str, Array], returned: Sequence[Array], outputs: Sequence[str]
-) -> dict[str, Array]:
-    """The tensors by the ONNX graph's names."""
+BUDGET = 2**25
+
+
+def _size(tensor: Any) -> int:
+    """The bytes of a tensor; one whose shape is not known counts as many."""
+    count = tensor.shape.num_elements()
+    return BUDGET // 8 if count is None else int(count) * tensor.dtype.size
+
+
+def _chunks(names: Sequence[str], sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    held = 0
+    for name in names:
+        if chunk and held + sizes[name] > BUDGET:
+            yield chunk
+            chunk, held = [], 0
+        chunk.append(name)
+        held += sizes[name]
+    if chunk:
+        yield chunk
+
+
+def matched(proto: onnx.ModelProto, returned: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
+    """By the ONNX graph's names, those of the tensors that they are; not all of these need to be there."""
     readers: dict[str, list[str]] = {}
     for node in proto.graph.node:
         for name in node.input:
@@ -94,6 +130,6 @@ def matched(
         for name in node.output:
             own = name.rpartition(":")[0]
             chain = any(reader.startswith(f"{own}__") for reader in readers.get(name, ()))
-            if name in tensors and not chain:
-                found[name] = tensors[name]
+            if name and not chain:
+                found[name] = name
     return found | dict(zip(outputs, returned, strict=True))

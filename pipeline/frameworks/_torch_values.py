@@ -1,8 +1,9 @@
 """Every intermediate value of the program that ``torch.onnx.export`` exported, in one pass.
 
 ``torch.fx.Interpreter`` runs the exporter's own ExportedProgram, the one after its decompositions, so that a value of
-the graph is a node of that program: by name, or, for the graph's outputs, by position.  In float64 the same program is
-run on widened parameters and inputs, and where it names float32 as a type it is read as float64.  Module path and line
+the graph is a node of that program: by name, or, for the graph's outputs, by position.  Each is handed over as it comes
+and let go after its last use.  In float64 the same program is run on widened parameters and inputs, and where it names
+float32 as a type it is read as float64.  Module path and line
 come from what the exporter wrote into the file beside each node.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,51 +24,48 @@ _SITE = re.compile(r'File "([^"]+)", line (\d+)')
 _PREFIX = "pkg.torch.onnx."
 
 
-def intermediates(program: Any, arguments: Sequence[Any], *, double: bool) -> tuple[dict[str, Any], list[Any]]:
-    """The tensors of every node by name, and what the program returns, in order."""
+def intermediates(
+    program: Any, arguments: Sequence[Any], take: Callable[[str, Any], None], *, double: bool
+) -> list[Any]:
+    """Run the program and hand over the tensors of every node by name as they come; what it returns, in order.
+
+    What a node made is let go when the last node that reads it has run.  In float64 a weight is wide only while a node
+    reads it.
+    """
     import torch
 
     def widened(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
-            value = value.detach().clone()
-            return value.double() if double and value.dtype == torch.float32 else value
-        return value
-
-    found: dict[str, Any] = {}
+            return value.double() if value.dtype == torch.float32 else value
+        return torch.float64 if value is torch.float32 else value
 
     class Interpreter(torch.fx.Interpreter):
+        def fetch_args_kwargs_from_env(self, node: Any) -> Any:
+            found = super().fetch_args_kwargs_from_env(node)
+            return torch.utils._pytree.tree_map(widened, found) if double else found
+
         def run_node(self, node: Any) -> Any:
             result = super().run_node(node)
             if isinstance(result, torch.Tensor):
-                found[node.name] = result.detach().clone()
+                take(node.name, result)
             elif isinstance(result, (tuple, list)):
                 for index, item in enumerate(result):
                     if isinstance(item, torch.Tensor):
-                        found[f"{node.name}_split_{index}"] = item.detach().clone()
+                        take(f"{node.name}_split_{index}", item)
             return result
-
-        def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
-            if double:
-                args, kwargs = torch.utils._pytree.tree_map(
-                    lambda v: torch.float64 if v is torch.float32 else v, (args, dict(kwargs))
-                )
-            return super().call_function(target, args, kwargs)
 
     signature = program.graph_signature
     held = {**program.state_dict, **program.constants, **dict(program.named_buffers())}
     users = iter(arguments)
     kinds = torch.export.graph_signature.InputKind
-    feeds = [
-        widened(next(users) if spec.kind == kinds.USER_INPUT else held[spec.target]) for spec in signature.input_specs
-    ]
+    feeds = [next(users) if spec.kind == kinds.USER_INPUT else held[spec.target] for spec in signature.input_specs]
     with torch.no_grad():
         returned = Interpreter(program.graph_module).run(*feeds, enable_io_processing=False)
-    wanted = [
+    return [
         value
         for value, spec in zip(returned, signature.output_specs, strict=True)
         if spec.kind == torch.export.graph_signature.OutputKind.USER_OUTPUT
     ]
-    return found, wanted
 
 
 def origins(proto: onnx.ModelProto, root: str = "") -> dict[str, Origin]:
@@ -96,17 +94,8 @@ def _line(trace: str, root: str) -> str:
     return f"{Path(chosen[0][0]).name}:{chosen[0][1]}" if chosen else ""
 
 
-def matched(
-    proto: onnx.ModelProto, tensors: Mapping[str, Any], returned: Sequence[Any], outputs: Sequence[str]
-) -> dict[str, Array]:
-    """The program's tensors by the graph's names: outputs by position, everything else by name."""
-    made = {name for node in proto.graph.node for name in node.output if name}
-    kept = {name: value for name, value in tensors.items() if name in made}
-    kept |= {name: value for value, name in zip(returned, outputs, strict=True) if hasattr(value, "detach")}
-    return {name: _plain(value) for name, value in kept.items()}
-
-
-def _plain(value: Any) -> Array:
+def plain(value: Any) -> Array:
+    """A tensor as numpy's array, of the same memory where that is possible."""
     import torch
 
     value = value.detach().cpu()

@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data import Array, Case, Failure, Model, Origin, SourceValues, Tensor
-from pipeline.frameworks._onnx_file import border, write, write_arrays, write_named
+from pipeline.data import Array, Case, Failure, Model, Origin, SourceValues, Stored, Tensor
+from pipeline.frameworks._onnx_file import Values, border, write, write_arrays
 from pipeline.frameworks._structure import BuilderError, forward_outputs, named
 from pipeline.inputs import forward_inputs
 from pipeline.layout import order
@@ -117,7 +117,16 @@ class TensorFlow:
             if any(tensor.dtype in narrow for tensor in operation.outputs):
                 raise TypeError(f"{operation.type} computes in a narrower type than float64")
 
-    def values(self, case: Case, values: Mapping[str, Any], model: Model, folder: Path, *, seed: int) -> SourceValues:
+    def values(
+        self,
+        case: Case,
+        values: Mapping[str, Any],
+        model: Model,
+        folder: Path,
+        *,
+        seed: int,
+        doubles: Sequence[bool] = (False, True),
+    ) -> SourceValues:
         """Every tensor of the frozen graph that was converted, by the ONNX graph's names, in both precisions."""
         import onnx
 
@@ -128,26 +137,24 @@ class TensorFlow:
         tensors = _tensors(case, values, double=False, random=None)
         function, _ = self._function(case, _build(case, tensors, double=False, seed=seed), tensors, values)
         concrete = function.get_concrete_function()
-        files: dict[bool, Path] = {}
-        keys: dict[str, str] = {}
+        stored: dict[bool, Stored] = {}
         notes = []
-        for double in (False, True):
+        for double in doubles:
             wide = _tensors(case, values, double=double, random=None)
             try:
                 definition, inputs, outputs = frozen(concrete, double=double)
-                found = intermediates(definition, inputs, outputs, [wide[name] for name in case.inputs])
+                wanted = matched(proto, outputs, list(model.outputs.values()))
+                fed = [wide[name] for name in case.inputs]
+                with Values(folder / f"{model.graph.replace(':', '.')}.values{'64' if double else ''}") as file:
+                    intermediates(definition, inputs, outputs, fed, wanted, file.write)
+                stored[double] = file.stored()
             except Exception as error:  # operators that TensorFlow has in float32 only
                 if not double:
                     return SourceValues(model.graph, error=Failure("refused", _one_line(error)))
                 notes.append(f"tensorflow has no float64 for this: {_one_line(error)[:120]}")
-                continue
-            arrays = matched(proto, *found, list(model.outputs.values()))
-            keys = keys or {name: f"v{i}" for i, name in enumerate(arrays)}
-            place = folder / f"{model.graph.replace(':', '.')}.values{'64' if double else ''}.npz"
-            files[double] = write_named({keys[n]: a for n, a in arrays.items() if n in keys}, place)
-        origins = {name: Origin(name.rpartition(":")[0]) for name in keys}
+        origins = {name: Origin(name.rpartition(":")[0]) for kept in stored.values() for name in kept.slots}
         return SourceValues(
-            model.graph, files[False], files.get(True), keys, origins, permuted=True, notes=tuple(notes)
+            model.graph, stored.get(False), stored.get(True), origins, permuted=True, notes=tuple(notes)
         )
 
     def _frozen_in_double(

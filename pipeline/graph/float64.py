@@ -15,8 +15,7 @@ and can only be moved to its float32 neighbour, a whole ulp; its ``weight`` of 0
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -501,18 +500,26 @@ def _move_tensor(tensor: TensorProto, ref: ConstantRef, sign: int) -> None:
     tensor.CopyFrom(numpy_helper.from_array(np.asarray(values, np.float64), tensor.name))
 
 
-def _fingerprint(values: NDArray[Any]) -> bytes:
-    """Equal for arrays that hold the same float32 numbers in any order and shape."""
+def _fingerprint(values: NDArray[Any]) -> tuple[int, int, int]:
+    """Equal for arrays that hold the same float32 numbers in any order and shape: sums of their bits and of squares."""
     with np.errstate(over="ignore"):
-        single = np.ascontiguousarray(values, dtype=np.float32).reshape(-1)
-    return hashlib.sha256(np.sort(single.view(np.uint32)).tobytes()).digest()
+        single = np.ascontiguousarray(values, dtype=np.float32).reshape(-1).view(np.uint32)
+        first = second = 0
+        for start in range(0, single.size, 2**15):
+            bits = single[start : start + 2**15].astype(np.uint64)
+            first += int(bits.sum(dtype=np.uint64))
+            second += int(np.multiply(bits, bits, out=bits).sum(dtype=np.uint64))
+    return single.size, first % 2**64, second % 2**64
 
 
-def computed_initializers(model: ModelProto, sources: Iterable[NDArray[Any]]) -> tuple[str, ...]:
+def computed_initializers(
+    model: ModelProto, sources: Iterable[NDArray[Any]], weights: Mapping[str, NDArray[Any]] | None = None
+) -> tuple[str, ...]:
     """Float constants of more than one element that are none of ``sources``, whatever the order of their elements.
 
     What an exporter computed (folded) while exporting, in float32: a float64 comparison sees its rounding.  Arrays of
-    numbers that carry no rounding (zeros, ones, small integers) are left out; so are those whose data was not loaded.
+    numbers that carry no rounding (zeros, ones, small integers) are left out; so are those whose data was not loaded
+    and is not among ``weights``.
     """
     known = {_fingerprint(np.asarray(s)) for s in sources}
     found = []
@@ -524,9 +531,16 @@ def computed_initializers(model: ModelProto, sources: Iterable[NDArray[Any]]) ->
             if tensor is None or tensor.data_type not in (_FLOAT, _DOUBLE) or elements(tensor) < 2:
                 continue
             values = array(tensor)
+            if values is None and weights is not None and name in weights:
+                values = weights[name]
             if values is None or _fingerprint(values) in known:
                 continue
-            mantissas = np.frexp(values[np.isfinite(values)].astype(np.float64))[0] * 4096
-            if not np.array_equal(mantissas, np.rint(mantissas)):
+            flat = np.asarray(values).reshape(-1)
+            if _carries_rounding(flat[:1024]) or _carries_rounding(flat):
                 found.append(text(name))
     return tuple(found)
+
+
+def _carries_rounding(values: NDArray[Any]) -> bool:
+    mantissas = np.frexp(values[np.isfinite(values)].astype(np.float64))[0] * 4096
+    return not np.array_equal(mantissas, np.rint(mantissas))

@@ -278,7 +278,8 @@ def opset(model: ModelProto) -> int | None:
     return versions[0] if versions else None
 
 
-def _without_large_initializers(model: ModelProto) -> ModelProto:
+def without_large_initializers(model: ModelProto) -> ModelProto:
+    """A copy of the model in which each initializer of more than a few elements is an input."""
     copy = ModelProto()
     copy.ir_version = model.ir_version
     copy.opset_import.extend(model.opset_import)
@@ -306,7 +307,7 @@ def with_inferred_shapes(model: ModelProto) -> ModelProto | None:
     ``None`` where inference fails.  The copy is for asking about shapes and types; it is not a model to run.
     """
     try:
-        return onnx.shape_inference.infer_shapes(_without_large_initializers(model), data_prop=True)
+        return onnx.shape_inference.infer_shapes(without_large_initializers(model), data_prop=True)
     except Exception:
         # It fails in many ways (its own errors, names that are no UTF-8, protobuf's size limit): all mean "unknown".
         return None

@@ -82,7 +82,7 @@ def take_apart(model: onnx.ModelProto, names: Mapping[str, str]) -> Graph:
         constants,
         inputs,
         tuple(o.name for o in graph.output),
-        _runner(model),
+        runner(model),
         folded,
         {name: step for step in steps for name in step.makes},
         {name: tuple(users) for name, users in consumers.items()},
@@ -139,7 +139,7 @@ def _folded(steps: Sequence[Step], inputs: Sequence[str]) -> frozenset[int]:
     return frozenset(found)
 
 
-def _runner(model: onnx.ModelProto) -> Callable[[Step, Mapping[str, Array]], dict[str, Array]]:
+def runner(model: onnx.ModelProto) -> Callable[[Step, Mapping[str, Array]], dict[str, Array]]:
     from onnx.reference import ReferenceEvaluator
 
     imports = list(model.opset_import)

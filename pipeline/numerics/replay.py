@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -169,26 +169,59 @@ def _check(name: str, answer: Answer, seen: Array) -> NodeCheck:
 
 def _discrete(name: str, answer: Answer, seen: Array) -> NodeCheck:
     apart = np.asarray(answer.value != seen)
-    if not apart.any():
-        return NodeCheck(name, "equal", ratio=0.0, max_abs=0.0, compared=seen.size)
-    spread = np.ones(int(apart.sum()))
-    if seen.dtype.kind in "iub":
-        spread = np.abs(answer.value[apart].astype(object) - seen[apart].astype(object)).astype(np.float64)
-    return _judged(name, answer, seen, apart, spread, np.full(spread.shape, np.inf), np.zeros(spread.shape, bool))
+    tally = _Tally(answer, seen)
+    if apart.any():
+        spread = np.ones(int(apart.sum()))
+        if seen.dtype.kind in "iub":
+            spread = np.abs(answer.value[apart].astype(object) - seen[apart].astype(object)).astype(np.float64)
+        tally.add(np.flatnonzero(apart), spread, np.full(spread.shape, np.inf), np.zeros(spread.shape, bool))
+    return tally.check(name)
 
 
 def _floats(name: str, answer: Answer, seen: Array) -> NodeCheck:
-    """Elements whose bits are those of the rounded float64 value are done with; the others are judged."""
-    stored = np.asarray(answer.value if answer.value.dtype == seen.dtype else answer.value.astype(seen.dtype))
-    same = np.asarray((stored == seen) | (np.isnan(stored) & np.isnan(seen)))
-    if answer.signed_zeros:
-        same &= (np.signbit(stored) == np.signbit(seen)) | np.isnan(seen)
-    if same.all():
-        return NodeCheck(name, "equal", ratio=0.0, max_abs=0.0, compared=seen.size)
-    apart = np.asarray(~same)
-    due, got, kept = (np.asarray(v)[apart].astype(np.float64) for v in (answer.value, seen, stored))
-    error = _error(answer, seen.shape)[apart]
-    edge = float(np.finfo(seen.dtype).max) if seen.dtype.kind == "f" else 3.39e38
+    """Elements whose bits are those of the rounded float64 value are done with, and so are those inside the part of
+    the bound that costs nothing (``answer.relative``); the whole bound is made for the others only.
+
+    Block by block: nothing as large as the arrays is made besides the bound.
+    """
+    tally = _Tally(answer, seen)
+    value, got = np.ascontiguousarray(answer.value).reshape(-1), np.ascontiguousarray(seen).reshape(-1)
+    cheap = callable(answer.error)
+    for start in range(0, got.size, _BLOCK):
+        b, s = value[start : start + _BLOCK], got[start : start + _BLOCK]
+        stored = b if b.dtype == s.dtype else b.astype(s.dtype)
+        same = stored == s
+        if answer.signed_zeros:
+            same &= np.signbit(stored) == np.signbit(s)
+        if same.all():
+            continue
+        due, had = b.astype(np.float64, copy=False), s.astype(np.float64, copy=False)
+        distance = np.abs(due - had)
+        limit = answer.relative * np.abs(due) if cheap else tally.error(start, start + b.size)
+        ratio = distance / limit
+        ratio[same] = 0.0
+        inside = ratio <= 1
+        if not cheap:
+            inside &= np.isfinite(limit) | same
+        if inside.all():
+            tally.rounded(ratio, distance, start, int(b.size - np.count_nonzero(same)))
+            continue
+        inside &= ~same
+        if inside.any():
+            place = np.flatnonzero(inside)
+            tally.rounded(ratio[place], distance[place], start + place, place.size)
+        place = np.flatnonzero(~inside & ~same & ~(np.isnan(stored) & np.isnan(s)))
+        if place.size:
+            error = tally.error(start + place)
+            tally.add(start + place, *_judged(answer, due[place], had[place], stored[place], error))
+    return tally.check(name)
+
+
+def _judged(answer: Answer, due: Array, got: Array, kept: Array, error: Array) -> tuple[Array, Array, Array]:
+    """Distance, ratio and whether the bound says nothing, of elements that are not the rounded value."""
+    kept = kept.astype(np.float64)
+    kind = np.dtype(answer.dtype) if answer.dtype in ("float16", "float32", "float64") else None
+    edge = float(np.finfo(kind).max) if kind is not None else 3.39e38
     # Beyond the largest number of the type, an infinity of the same sign is that number's own rounding.
     beyond = np.isinf(got) & np.isfinite(due) & (np.sign(got) == np.sign(due)) & (np.abs(due) + error >= edge)
     beyond |= np.isinf(kept) & np.isfinite(due) & np.isfinite(got) & (np.abs(due) - error <= edge)
@@ -198,47 +231,103 @@ def _floats(name: str, answer: Answer, seen: Array) -> NodeCheck:
     unknown = ~beyond & ~np.isfinite(error)
     ratio = np.where(distance > 0, distance / error, 0.0)
     ratio = np.where(strict | ((due == 0) & (got == 0) & (error == 0)), np.inf, np.where(unknown, 0.0, ratio))
-    return _judged(name, answer, seen, apart, distance, ratio, unknown)
+    return distance, ratio, unknown
 
 
-def _error(answer: Answer, shape: tuple[int, ...]) -> Array:
-    return np.broadcast_to(np.asarray(answer.error, dtype=np.float64), shape)
+class _Tally:
+    """What the check of one output has come to so far."""
+
+    def __init__(self, answer: Answer, seen: Array) -> None:
+        self.answer, self.seen = answer, seen
+        self.flips, self.unsaid = (
+            None if mask is None else np.broadcast_to(mask, seen.shape).reshape(-1)
+            for mask in (answer.flips, answer.unsaid)
+        )
+        self.bound: Array | None = None
+        self.differing = self.unknown = 0
+        self.far = 0.0
+        self.worst: tuple[float, float, int] | None = None  # ratio, distance, place
+        self.unknown_at: int | None = None
+        self.flipped_at: int | None = None
+        self.left_open = False
+
+    def error(self, start: Any, stop: int | None = None) -> Array:
+        """The bound at flat places, or from one to another."""
+        if self.bound is None:
+            error = self.answer.error
+            made = np.asarray(error() if callable(error) else error, dtype=np.float64)
+            self.bound = np.broadcast_to(made, self.seen.shape) if made.size == 1 else _flat(made, self.seen.shape)
+        if self.bound.ndim != 1 or self.bound.size != self.seen.size:
+            number = float(self.bound.flat[0])
+            return np.full((stop - start) if stop is not None else np.shape(start), number)
+        return np.asarray(self.bound[start:stop] if stop is not None else self.bound[start])
+
+    def rounded(self, ratio: Array, distance: Array, places: Any, differing: int) -> None:
+        """Elements inside their bound; ``places`` are theirs, or the first one's."""
+        self.differing += differing
+        at = int(ratio.argmax())
+        self._worst(float(ratio[at]), float(distance[at]), int(places[at]) if np.ndim(places) else int(places) + at)
+        self.far = float(np.maximum(self.far, distance.max()))
+
+    def add(self, places: Array, distance: Array, ratio: Array, unknown: Array) -> None:
+        """Elements that differ, at those distances and ratios."""
+        none = np.zeros(places.shape, bool)
+        flips = none if self.flips is None else self.flips[places]
+        unsaid = none if self.unsaid is None else self.unsaid[places]
+        unknown = (unknown | unsaid) & ~flips
+        judged = np.where(flips | unknown, 0.0, ratio)
+        self.differing += places.size
+        self.unknown += int(unknown.sum())
+        self.left_open |= bool(unsaid.any())
+        self.far = float(np.maximum(self.far, distance.max()))
+        if unknown.any() and self.unknown_at is None:
+            self.unknown_at = int(places[int(np.argmax(unknown))])
+        if flips.any() and self.flipped_at is None:
+            self.flipped_at = int(places[int(np.argmax(flips))])
+        at = int(np.argmax(np.where(judged == judged.max(), np.nan_to_num(distance, nan=np.inf), -1.0)))
+        self._worst(float(judged[at]), float(np.nan_to_num(distance[at], nan=np.inf)), int(places[at]))
+
+    def _worst(self, ratio: float, distance: float, place: int) -> None:
+        if self.worst is None or (ratio, distance) > self.worst[:2]:
+            self.worst = (ratio, distance, place)
+
+    def check(self, name: str) -> NodeCheck:
+        if self.worst is None:
+            return NodeCheck(name, "equal", ratio=0.0, max_abs=0.0, compared=self.seen.size)
+        ratio, _, place = self.worst
+        outcome: NodeOutcome = "rounding"
+        problem = None
+        if ratio > 1:
+            outcome = "diverges"
+        elif self.unknown_at is not None:
+            outcome, place = "uncompared by bound", self.unknown_at
+            why = "ONNX does not say what they are" if self.left_open else "the bound is infinite"
+            problem = f"{self.unknown} of {self.seen.size} elements differ and {why}"
+        elif self.flipped_at is not None:
+            outcome, place = "flip within rounding", self.flipped_at
+        index = tuple(int(i) for i in np.unravel_index(place, self.seen.shape))
+        numbers = self.seen.dtype.kind not in "OUST"
+        cheap = self.bound is None and callable(self.answer.error)
+        due = float(self.answer.value[index]) if numbers else 0.0
+        return NodeCheck(
+            name,
+            outcome,
+            ratio=ratio if outcome in ("rounding", "diverges") else None,
+            max_abs=self.far,
+            index=index,
+            values=(due, float(self.seen[index])) if numbers else None,
+            bound=self.answer.relative * abs(due) if cheap else float(self.error(np.asarray([place]))[0]),
+            compared=int(self.seen.size - self.unknown),
+            differing=self.differing,
+            problem=problem,
+        )
 
 
-def _judged(
-    name: str, answer: Answer, seen: Array, apart: Array, distance: Array, ratio: Array, unknown: Array
-) -> NodeCheck:
-    """The check of an output whose elements ``apart`` differ, at those distances and ratios (one per such element)."""
-    flips, unsaid = (
-        np.zeros(distance.shape, bool) if mask is None else np.broadcast_to(mask, seen.shape)[apart]
-        for mask in (answer.flips, answer.unsaid)
-    )
-    unknown = (unknown | unsaid) & ~flips
-    judged = np.where(flips | unknown, 0.0, ratio)
-    problem = None
-    outcome: NodeOutcome = "rounding"
-    worst = int(np.argmax(np.where(judged == judged.max(), np.nan_to_num(distance, nan=np.inf), -1.0)))
-    if (judged > 1).any():
-        outcome = "diverges"
-    elif unknown.any():
-        outcome, worst = "uncompared by bound", int(np.argmax(unknown))
-        why = "ONNX does not say what they are" if unsaid.any() else "the bound is infinite"
-        problem = f"{int(unknown.sum())} of {seen.size} elements differ and {why}"
-    elif flips.any():
-        outcome, worst = "flip within rounding", int(np.argmax(flips))
-    index = tuple(int(i) for i in np.unravel_index(int(np.flatnonzero(apart)[worst]), seen.shape))
-    return NodeCheck(
-        name,
-        outcome,
-        ratio=float(judged[worst]) if outcome in ("rounding", "diverges") else None,
-        max_abs=float(distance.max()),
-        index=index,
-        values=(float(answer.value[index]), float(seen[index])) if seen.dtype.kind not in "OUST" else None,
-        bound=float(_error(answer, seen.shape)[index]),
-        compared=int(seen.size - unknown.sum()),
-        differing=int(apart.sum()),
-        problem=problem,
-    )
+_BLOCK = 2**15
+
+
+def _flat(error: Array, shape: tuple[int, ...]) -> Array:
+    return np.ascontiguousarray(np.broadcast_to(error, shape)).reshape(-1)
 
 
 def _shape(array: Array) -> str:

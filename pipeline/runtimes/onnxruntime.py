@@ -69,26 +69,10 @@ class OnnxRuntime:
         severity: int = 4,
     ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
         """As :meth:`open`, without the passes ``off``; ``severity`` is from where on the session writes its log."""
-        ort = _imported()
-        options = ort.SessionOptions()
-        options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level or self.level)
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = severity
+        options = self._options(level, severity)
         if saved is not None:
             options.optimized_model_filepath = str(saved)
-        more = {"disabled_optimizers": list(off)} if off else {}
-        try:
-            session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"], **more)
-        except Exception as error:  # one class per status, all of them Exceptions of a private module
-            raise _reason(error, file) from error
-
-        def run(feeds: Mapping[str, Array], outputs: Sequence[str]) -> Sequence[Array]:
-            try:
-                return [np.asarray(v) for v in session.run(list(outputs), dict(feeds))]
-            except Exception as error:  # as above
-                raise _reason(error, file) from error
-
-        return run
+        return _opened(str(file), options, file, **({"disabled_optimizers": list(off)} if off else {}))
 
     def passes(self, file: Path) -> Passes:
         """The passes that this version runs over a graph, and which of them change it.
@@ -125,6 +109,25 @@ class OnnxRuntime:
         listed = ", ".join(f'"{name}"' for name in off)
         return f"InferenceSession(..., disabled_optimizers=[{listed}])"
 
+    def part(
+        self, model: bytes, weights: Mapping[str, Array]
+    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+        ort = _imported()
+        options = self._options()
+        if weights:
+            options.add_external_initializers(
+                list(weights), [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(w)) for w in weights.values()]
+            )
+        return _opened(model, options, Path("part.onnx"))
+
+    def _options(self, level: str | None = None, severity: int = 4) -> Any:
+        ort = _imported()
+        options = ort.SessionOptions()
+        options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level or self.level)
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = severity
+        return options
+
 
 _DEFAULT_SEVERITY = 2
 
@@ -134,6 +137,23 @@ def _imported() -> Any:
     import onnxruntime
 
     return onnxruntime
+
+
+def _opened(
+    model: str | bytes, options: Any, file: Path, **more: Any
+) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+    try:
+        session = _imported().InferenceSession(model, options, providers=["CPUExecutionProvider"], **more)
+    except Exception as error:  # one class per status, all of them Exceptions of a private module
+        raise _reason(error, file) from error
+
+    def run(feeds: Mapping[str, Array], outputs: Sequence[str]) -> Sequence[Array]:
+        try:
+            return [np.asarray(v) for v in session.run(list(outputs), dict(feeds))]
+        except Exception as error:  # as above
+            raise _reason(error, file) from error
+
+    return run
 
 
 def _reason(error: Exception, file: Path) -> Exception:

@@ -24,16 +24,28 @@ class NoRule(Exception):
 class Answer:
     """What an output should be: ``value``, in float64 or the output's own type, and how far off it may be.
 
+    ``error`` may be a function that makes the bound, for bounds that cost as much as the value; then ``relative`` times
+    the size of the value is never more than it, and where that is enough nobody makes it.
     ``flips`` marks elements where another value is compatible with rounding (of a discontinuous operator);
     ``unsaid`` marks those about which ONNX says nothing.  ``signed_zeros``: -0 is not +0.
     """
 
     value: Array
     dtype: str
-    error: Array | float = 0.0
+    error: Array | float | Callable[[], Array] = 0.0
     flips: Array | None = None
     unsaid: Array | None = None
     signed_zeros: bool = False
+    relative: float = 0.0
+
+    def limit(self) -> Array:
+        """The whole bound, broadcastable to the value."""
+        return np.asarray(self.error() if callable(self.error) else self.error, dtype=np.float64)
+
+    @property
+    def rounds(self) -> bool:
+        """Whether rounding may move it at all, as far as that is known without making the bound."""
+        return callable(self.error) or bool(np.any(self.error))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +85,7 @@ class Asked:
 
     def x(self, index: int) -> Array:
         """Input ``index`` in float64."""
-        return self.array(index).astype(np.float64)
+        return self.array(index).astype(np.float64, copy=False)
 
     def near(self, index: int, *, default: float | None = None) -> Near:
         """Input ``index`` with its own bound, if any."""
@@ -107,12 +119,40 @@ class Asked:
 
 def wide(array: Array) -> Array:
     """Floats as float64, everything else as it is."""
-    return array.astype(np.float64) if array.dtype.kind == "f" or array.dtype.name == "bfloat16" else array
+    return array.astype(np.float64, copy=False) if array.dtype.kind == "f" or array.dtype.name == "bfloat16" else array
 
 
 def exact(value: Array, *, signed_zeros: bool = False, unsaid: Array | None = None) -> Answer:
     """An answer that holds to the bit."""
     return Answer(value, value.dtype.name, signed_zeros=signed_zeros, unsaid=unsaid)
+
+
+def contracted(asked: Asked, value: Array, scale: Callable[[], Array], k: int) -> Answer:
+    """A sum of products in any order, as :meth:`Near.contracted`; ``scale`` makes the sums of sizes if they are needed.
+
+    A sum is no larger than the sum of its sizes, so gamma_k of itself is never more than the bound.
+    """
+    bare = Near(np.zeros(()), np.zeros(()), asked.format)
+    return Answer(
+        value,
+        asked.format.dtype,
+        lambda: bare.contracted(value, scale(), k).error,
+        relative=asked.format.gamma(k) * _BARELY,
+    )
+
+
+def rounded(asked: Asked, value: Array, roundings: float, floor: float = 0.0) -> Answer:
+    """A value that is rounded so many times, as :meth:`Near.rounded`."""
+    bare = Near(np.zeros(()), np.zeros(()), asked.format)
+    return Answer(
+        value,
+        asked.format.dtype,
+        lambda: bare.rounded(value, 0.0, roundings, floor).error,
+        relative=roundings * asked.format.unit * _BARELY,
+    )
+
+
+_BARELY = 1 - 1e-9  # float64's own rounding of the sums of sizes must not make the cheap part the larger one
 
 
 Bound = Callable[[Asked], Sequence[Answer | Near | Array | None]]

@@ -8,36 +8,35 @@ import numpy as np
 
 from pipeline.data import Array
 from pipeline.numerics.rules._near import Near
-from pipeline.numerics.rules._registry import Answer, Asked, Example, Rule, exact
+from pipeline.numerics.rules._registry import Answer, Asked, Example, Rule, exact, rounded
 
 _HIGHAM = "standard model of floating point arithmetic: Higham, Accuracy and Stability, 2nd ed., (2.4)"
 
 
 def _two(
     asked: Asked, function: Callable[[Array, Array], Array], roundings: float, tiny: bool
-) -> Sequence[Near | Array]:
+) -> Sequence[Answer | Array]:
     """Integers are exact, in their own wrapping arithmetic; floats are rounded so many times."""
     a, b = asked.array(0), asked.array(1)
     if a.dtype.kind in "iu":
         return [np.asarray(function(a, b), dtype=a.dtype)]
-    value = function(a.astype(np.float64), b.astype(np.float64))
-    zero = Near(np.zeros(()), np.zeros(()), asked.format)
-    return [zero.rounded(value, 0.0, roundings, asked.format.tiny if tiny else 0.0)]
+    value = np.asarray(function(asked.x(0), asked.x(1)))
+    return [rounded(asked, value, roundings, asked.format.tiny if tiny else 0.0)]
 
 
-def _add(asked: Asked) -> Sequence[Near | Array]:
+def _add(asked: Asked) -> Sequence[Answer | Array]:
     return _two(asked, np.add, 1, False)
 
 
-def _sub(asked: Asked) -> Sequence[Near | Array]:
+def _sub(asked: Asked) -> Sequence[Answer | Array]:
     return _two(asked, np.subtract, 1, False)
 
 
-def _mul(asked: Asked) -> Sequence[Near | Array]:
+def _mul(asked: Asked) -> Sequence[Answer | Array]:
     return _two(asked, np.multiply, 2, True)
 
 
-def _div(asked: Asked) -> Sequence[Near | Array]:
+def _div(asked: Asked) -> Sequence[Answer | Array]:
     if asked.array(0).dtype.kind in "iu":
         return [asked.as_is()]
     return _two(asked, np.divide, 2, True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.data import Array
 from pipeline.numerics.rules._near import Near
-from pipeline.numerics.rules._registry import Asked, Example, Rule, wide
+from pipeline.numerics.rules._registry import Answer, Asked, Example, Rule, contracted, wide
 from pipeline.numerics.rules._windows import Axis, convolve, convolve_back, convolved_axes
 
 _HIGHAM = "inner products: Higham, Accuracy and Stability, 2nd ed., (3.4), componentwise"
@@ -28,44 +28,52 @@ def sizes(function: Callable[..., Array], *operands: Array) -> Array:
     return np.asarray(function(*(v.astype(np.float64) for v in absolute)))
 
 
-def _matmul(asked: Asked) -> Sequence[Near | Array]:
+def _matmul(asked: Asked) -> Sequence[Answer | Array]:
     a, b = asked.array(0), asked.array(1)
     if a.dtype.kind in "iu":
         return [np.matmul(a, b)]
-    left, right = a.astype(np.float64), b.astype(np.float64)
-    return [asked.near(0).contracted(np.matmul(left, right), sizes(np.matmul, a, b), a.shape[-1] + 1)]
+    value = np.asarray(np.matmul(asked.x(0), asked.x(1)))
+    return [contracted(asked, value, lambda: sizes(np.matmul, a, b), a.shape[-1] + 1)]
 
 
-def _gemm(asked: Asked) -> Sequence[Near | Array]:
+def _gemm(asked: Asked) -> Sequence[Answer | Array]:
     """alpha A B + beta C: the scales round once each, the sum once more."""
     a, b = asked.x(0), asked.x(1)
     a = a.T if asked.attribute("transA", 0) else a
     b = b.T if asked.attribute("transB", 0) else b
     alpha, beta = float(asked.attribute("alpha", 1.0)), float(asked.attribute("beta", 1.0))
-    value, size = alpha * (a @ b), abs(alpha) * sizes(np.matmul, a, b)
+    value = alpha * (a @ b)
     extra = 2 * ((alpha != 1) + (beta != 1))
     if asked.given(2):
         value = value + beta * asked.x(2)
-        size = size + abs(beta * asked.x(2))
     if asked.array(0).dtype.kind in "iu":
         return [value.astype(asked.array(0).dtype)]
-    return [asked.near(0).contracted(value, size, a.shape[1] + 2 + extra)]
+
+    def size() -> Array:
+        product = abs(alpha) * sizes(np.matmul, a, b)
+        return product + np.abs(beta * asked.x(2)) if asked.given(2) else product
+
+    return [contracted(asked, value, size, a.shape[1] + 2 + extra)]
 
 
-def _conv(asked: Asked) -> Sequence[Near]:
+def _conv(asked: Asked) -> Sequence[Answer]:
     x, w = asked.x(0), asked.x(1)
     group = int(asked.attribute("group", 1))
     axes = convolved_axes(asked, x.shape[2:], w.shape[2:])
     return [_with_bias(asked, lambda a, b: convolve(a, b, axes, group), x, w, int(np.prod(w.shape[1:])))]
 
 
-def _with_bias(asked: Asked, function: Callable[[Array, Array], Array], x: Array, w: Array, k: int) -> Near:
-    value, size = function(x, w), sizes(function, asked.array(0), asked.array(1))
-    if asked.given(2):
-        bias = asked.x(2).reshape(1, -1, *[1] * (x.ndim - 2))
+def _with_bias(asked: Asked, function: Callable[[Array, Array], Array], x: Array, w: Array, k: int) -> Answer:
+    value = function(x, w)
+    bias = asked.x(2).reshape(1, -1, *[1] * (x.ndim - 2)) if asked.given(2) else None
+    if bias is not None:
         value += bias
-        size += np.abs(bias)
-    return asked.near(0).contracted(value, size, k + 1)
+
+    def size() -> Array:
+        found = sizes(function, asked.array(0), asked.array(1))
+        return found if bias is None else found + np.abs(bias)
+
+    return contracted(asked, value, size, k + 1)
 
 
 def transposed_axes(asked: Asked, sizes_in: Sequence[int], kernel: Sequence[int]) -> tuple[Axis, ...]:
@@ -94,7 +102,7 @@ def transposed_axes(asked: Asked, sizes_in: Sequence[int], kernel: Sequence[int]
     return tuple(axes)
 
 
-def _conv_transpose(asked: Asked) -> Sequence[Near]:
+def _conv_transpose(asked: Asked) -> Sequence[Answer]:
     x, w = asked.x(0), asked.x(1)
     group = int(asked.attribute("group", 1))
     axes = transposed_axes(asked, x.shape[2:], w.shape[2:])

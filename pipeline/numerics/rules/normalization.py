@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.numerics.rules._near import Near
-from pipeline.numerics.rules._registry import Answer, Asked, Example, NoRule, Rule
+from pipeline.numerics.rules._registry import Answer, Asked, Example, NoRule, Rule, contracted
 
 _RUNNING = (
     "running error analysis, variance by either formula: Higham, Accuracy and Stability, 2nd ed., 1.9, 3.3 and 4.4"
@@ -65,7 +65,7 @@ def _bare(asked: Asked, index: int) -> Near:
     return Near(asked.x(index), np.zeros(()), asked.format)
 
 
-def _batch(asked: Asked) -> Sequence[Near | None]:
+def _batch(asked: Asked) -> Sequence[Answer | Near | None]:
     """(x - m) / sqrt(v + e) s + b, or the same as x a + (b - m a): gamma_8 of the sizes of both."""
     x = asked.x(0)
     shape = (1, -1, *[1] * (x.ndim - 2))
@@ -73,9 +73,11 @@ def _batch(asked: Asked) -> Sequence[Near | None]:
     epsilon = float(np.float32(asked.attribute("epsilon", 1e-5)))
     if not asked.attribute("training_mode", 0):
         root = np.sqrt(variance + epsilon)
-        value = (x - mean) / root * scale + shift
-        size = np.abs(scale) * (np.abs(x) + np.abs(mean)) / root + np.abs(shift)
-        return [asked.near(0).contracted(value, size, 8)]
+        value = x - mean
+        value /= root
+        value *= scale
+        value += shift
+        return [contracted(asked, value, lambda: np.abs(scale) * (np.abs(x) + np.abs(mean)) / root + np.abs(shift), 8)]
     near = _bare(asked, 0)
     own, spread = moments(near, (0, *range(2, x.ndim)))
     result = _normalized(asked, near, own, _root(spread + asked.number(epsilon)), shape)

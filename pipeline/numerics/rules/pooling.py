@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.data import Array
 from pipeline.numerics.rules._near import Near
-from pipeline.numerics.rules._registry import Asked, Example, NoRule, Rule
+from pipeline.numerics.rules._registry import Answer, Asked, Example, NoRule, Rule, contracted
 from pipeline.numerics.rules._windows import Axis, pooled_axes, windows
 
 _HIGHAM = "sums in any order: Higham, Accuracy and Stability, 2nd ed., (4.4)"
@@ -22,7 +22,7 @@ def _windowed_sum(x: Array, axes: Sequence[Axis]) -> Array:
     return result
 
 
-def _average(asked: Asked) -> Sequence[Near]:
+def _average(asked: Asked) -> Sequence[Answer]:
     """A sum of up to k terms and a division (k additions and two roundings, the count's reciprocal being one)."""
     x = asked.x(0)
     axes = pooled_axes(asked, x.shape[2:])
@@ -36,8 +36,8 @@ def _average(asked: Asked) -> Sequence[Near]:
     if not counts.all():
         raise NoRule("an average of nothing")
     k = int(np.prod([a.kernel for a in axes]))
-    value, size = _windowed_sum(x, axes) / counts, _windowed_sum(np.abs(x), axes) / counts
-    return [asked.near(0).contracted(value, size, k + 2)]
+    value = _windowed_sum(x, axes) / counts
+    return [contracted(asked, value, lambda: _windowed_sum(np.abs(x), axes) / counts, k + 2)]
 
 
 def _global_average(asked: Asked) -> Sequence[Near]:

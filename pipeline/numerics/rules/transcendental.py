@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.data import Array
 from pipeline.numerics.rules._near import Format, Near, erf, phi, sigmoid, where
-from pipeline.numerics.rules._registry import Asked, Example, NoRule, Rule
+from pipeline.numerics.rules._registry import Answer, Asked, Example, NoRule, Rule, rounded
 
 _MEASURED = "constants measured over a grid of every float's exponents: scripts/measure_transcendentals.py"
 _RUNNING = "running error analysis of the operator's formula: Higham, Accuracy and Stability, 2nd ed., 3.3"
@@ -39,11 +39,10 @@ FUNCTIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def _elementary(asked: Asked) -> Sequence[Near]:
+def _elementary(asked: Asked) -> Sequence[Answer]:
     name = asked.node.op_type
     c, floor = asked.format.elementary[name]
-    value = FUNCTIONS[name](asked.x(0))
-    return [_input(asked).rounded(value, 0.0, c, floor + asked.format.tiny)]
+    return [rounded(asked, FUNCTIONS[name](asked.x(0)), c, floor + asked.format.tiny)]
 
 
 def _input(asked: Asked, index: int = 0) -> Near:

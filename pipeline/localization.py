@@ -1,0 +1,92 @@
+"""The guilty nodes of one graph of a case, from the export to the answer: who does what in which worker.
+
+One function, for ``verify`` and for whoever asks outside of it: ``call`` runs a task in a worker of that name and gives
+its result, or a :class:`~pipeline.data.Failure`; a benchmark may call it in its own process.  Another way to know the
+source's values (an export that keeps no names, held against one that does) would put its
+:class:`~pipeline.data.SourceValues` where the framework's are asked for here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline import localize_tasks
+from pipeline.data import CaseRef, Failure, Localization, Model, Party, Run, SourceValues
+
+RUNTIME_WORKER = "runtimes"
+Call = Callable[..., Any]
+
+
+def localized(
+    call: Call,
+    ref: CaseRef,
+    models: Mapping[str, Model],
+    blame: str,
+    party: str,
+    *,
+    sources: Sequence[Path] = (),
+    native: Run | None = None,
+    seed: int = 0,
+    folder: Path,
+    attribute: bool = True,
+) -> Localization | None:
+    """The guilty nodes of the graph whose step ``party`` is blamed for; None where there is no such graph.
+
+    ``sources`` are files whose constants the graph's may be copies of; ``native`` is the native run of the graph's
+    framework; what is written goes to ``folder``.  ``attribute``: where nobody is guilty and outputs differ, say which
+    nodes contribute most.
+    """
+    graph = Party.parse(party).graph
+    model = models.get(graph)
+    if model is None or model.file is None or model.error is not None:
+        return None
+    framework = graph.partition(":")[0]
+
+    def judged(values: SourceValues | None) -> Localization:
+        found = call(
+            RUNTIME_WORKER,
+            localize_tasks.localize_nodes,
+            ref,
+            model,
+            blame,
+            party,
+            values,
+            tuple(sources),
+            native,
+            seed,
+        )
+        if isinstance(found, Failure):
+            return Localization(graph, party, blame, problem=f"{found.kind}: {found.says}")
+        assert isinstance(found, Localization)
+        return found
+
+    def asked(*doubles: bool) -> SourceValues:
+        values = call(framework, localize_tasks.source_values, ref, framework, model, doubles, seed, folder)
+        values = SourceValues(graph, error=values) if isinstance(values, Failure) else values
+        assert isinstance(values, SourceValues)
+        return values
+
+    if blame != "export":
+        return judged(None)
+    values = asked(True)
+    if values.error is None and values.double is not None:
+        found = judged(values)
+        if found.guilty and not any(error.problem for error in found.guilty):
+            return found  # what float32 alone shows is told from what the source does itself by its own float32 values
+        single = asked(False)
+        if found.guilty:
+            return judged(replace(single, double=values.double))
+        again = judged(single)
+        peak, seconds = max(found.peak, again.peak), found.seconds + again.seconds
+        kept = again if again.guilty else found
+        return replace(kept, peak=peak, seconds=seconds, captured=again.captured, contributions=again.contributions)
+    single = asked(False)
+    return judged(replace(single, notes=(*values.notes, *single.notes)))
+
+
+def in_this_process(_worker: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """A ``call`` without workers."""
+    return function(*arguments)

@@ -1,0 +1,342 @@
+"""What workers do to find the guilty nodes of a graph: the source's values, the runs, the judging.
+
+Design note.  Values go from the framework's worker to the runtimes' through one file each, and are mapped where they
+are used.  Runs are made in parts under a budget (:mod:`pipeline.graph.cut`), the whole graph is run only when somebody
+is guilty, and then for the guilty values alone.  What is held at most is counted: arrays of the source in use, float64
+values, bounds, and what goes into and comes out of the runtime; weights are not.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import catalogue, hybrids, localize
+from pipeline.data import (
+    Array,
+    ArrayFile,
+    CaseRef,
+    Contribution,
+    Failure,
+    Localization,
+    Model,
+    NodeError,
+    Party,
+    Run,
+    SourceValues,
+)
+from pipeline.frameworks import adapter
+from pipeline.graph import cut
+from pipeline.graph.weights import Weights, without_weights
+from pipeline.kernels import kernels
+from pipeline.numerics.rules import measured
+from pipeline.runtimes import runtimes
+from pipeline.tasks import _feeds, _one_line, _refusal, _values, warm
+
+BUDGET = 2**25  # bytes of arrays into and out of one part of a run
+FOLLOWED = 64  # guilty values for which a whole run says how far off they are there
+
+
+def source_values(
+    ref: CaseRef, framework: str, model: Model, doubles: Sequence[bool], seed: int, folder: Path
+) -> SourceValues:
+    """The source's values for one of its exported graphs, in its own precision (``False``) and in float64."""
+    failure = warm(framework)
+    if failure is not None:
+        return SourceValues(model.graph, error=failure)
+    try:
+        case, values = _values(ref, framework, seed)
+        return adapter(framework).values(case, values, model, folder, seed=seed, doubles=doubles)
+    except Exception as error:  # whatever a framework raises: localization does without the source
+        return SourceValues(model.graph, error=Failure("refused", f"{type(error).__name__}: {_one_line(error)}"))
+
+
+def localize_nodes(
+    ref: CaseRef,
+    model: Model,
+    blame: str,
+    party: str,
+    values: SourceValues | None,
+    sources: Sequence[Path],
+    native: Run | None,
+    seed: int,
+    attribute: bool = True,
+) -> Localization:
+    """The guilty nodes of one graph: of the export in the cut view, of a runtime on what its nodes consumed.
+
+    ``party`` is whose step is blamed (``torch`` or ``torch>ort.off``), ``sources`` as in
+    :func:`pipeline.tasks.run_graph`, ``native`` the native run that the captured program should repeat.  ``attribute``:
+    where nobody is guilty, say which nodes contribute most to the difference.
+    """
+    import onnx
+
+    from pipeline.localize_check import require_sound
+
+    require_sound()
+    assert model.file is not None
+    try:
+        proto = onnx.load(model.file, load_external_data=False)
+    except Exception as error:  # whatever protobuf raises
+        return Localization(model.graph, party, blame, problem=_refusal(error, model.file).says)
+    feeds = _feeds(ref, catalogue.load(ref), model, seed)
+    if blame != "export":
+        return judged_kernels(proto, feeds, graph=model.graph, party=party, blame=blame, folder=model.file.parent)
+    assert values is not None
+    if values.error is not None or not values.names:
+        says = values.error.says if values.error is not None else "no values"
+        return Localization(model.graph, party, blame, problem=f"the source gives no intermediate values: {says}")
+    computed = computed_constants(proto, model.file.parent, sources)
+    folder = model.file.parent
+    found = judged_export(proto, feeds, values, party=party, computed=computed, folder=folder, attribute=attribute)
+    return replace(found, captured=_captured(model, values, native))
+
+
+def judged_export(
+    proto: Any,
+    feeds: Mapping[str, Array],
+    source: SourceValues,
+    *,
+    party: str,
+    computed: Sequence[str] = (),
+    folder: Path | None = None,
+    runtime: str = "ort.off",
+    attribute: bool = False,
+) -> Localization:
+    """Every node of an exported graph on the source's values: in float64; in float32 where that accuses nobody; and
+    what a runtime makes of the cut model, where float32 alone shows it.
+
+    ``folder`` is where external data lies.
+    """
+    weights, bare = Weights(proto, folder), without_weights(proto)
+    engine = Party.parse(party).framework
+    found, judge = None, None
+    for double in (True, False):
+        stored = source.double if double else source.single
+        if stored is None or (found is not None and found.guilty):
+            continue
+        again = localize.Exported(
+            bare,
+            feeds,
+            source,
+            stored.load,
+            party=party,
+            double=double,
+            computed=computed,
+            weights=weights,
+            constants_of=engine if engine in measured()["runtimes"] else "onnxruntime",
+        )
+        later = again.localization()
+        if found is None or later.guilty:
+            found, judge = replace(later, peak=max(later.peak, found.peak if found else 0)), again
+    assert found is not None
+    assert judge is not None
+    found = _with_float32(found, judge, bare, weights, feeds, source, runtime)
+    if found.guilty:
+        return _with_propagated(found, judge, bare, weights, feeds, source, runtime)
+    if attribute and source.single is not None:
+        return _with_contributions(found, judge, weights, feeds, source, runtime)
+    return found
+
+
+def judged_kernels(
+    proto: Any, feeds: Mapping[str, Array], *, graph: str, party: str, blame: str, folder: Path | None = None
+) -> Localization:
+    """Every node of one run on what it consumed there."""
+    weights, bare = Weights(proto, folder), without_weights(proto)
+    sizes = cut.array_sizes(bare)
+    planned = cut.parts(bare, weights, sizes, _budget(sizes))
+    run = functools.partial(_run_part, Party.parse(party).runtime)
+    produced = _Produced(cut.run_parts(bare, weights, planned, feeds.get, run), sizes)
+    found = kernels(bare, feeds, produced, graph=graph, party=party, blame=blame, weights=weights)
+    if produced.errors and not found.judged:
+        return replace(found, problem=produced.errors[0])
+    return replace(found, peak=found.peak + produced.peak, notes=(*found.notes, *produced.errors[:1]))
+
+
+class _Produced(MutableMapping[str, Array]):
+    """The values of a run in parts: the next part is run when something of it is asked for."""
+
+    def __init__(self, parts: Iterator[cut.PartRun], names: Iterable[str]) -> None:
+        self._parts, self._arrays = parts, dict[str, Array]()
+        self._to_come = set(names)
+        self.peak = 0
+        self.errors: list[str] = []
+
+    def _until(self, name: object) -> None:
+        while name in self._to_come and (part := next(self._parts, None)) is not None:
+            self._arrays |= part.arrays
+            self._to_come.difference_update(part.part.outputs)
+            self.peak = max(self.peak, part.held)
+            if part.error:
+                self.errors.append(part.error)
+
+    def __contains__(self, name: object) -> bool:
+        self._until(name)
+        return name in self._arrays
+
+    def __getitem__(self, name: str) -> Array:
+        self._until(name)
+        return self._arrays[name]
+
+    def __setitem__(self, name: str, value: Array) -> None:
+        self._arrays[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+
+def _budget(sizes: Mapping[str, int | None]) -> int:
+    """No more than half of all values at once, be they few."""
+    return min(BUDGET, max(2**16, sum(size or 0 for size in sizes.values()) // 2))
+
+
+def _run_part(
+    runtime: str, model: bytes, weights: Mapping[str, Array], feeds: Mapping[str, Array], outputs: list[str]
+) -> list[Array]:
+    return list(runtimes()[runtime].part(model, weights)(feeds, outputs))
+
+
+def _with_float32(
+    found: Localization,
+    judge: localize.Exported,
+    bare: Any,
+    weights: Weights,
+    feeds: Mapping[str, Array],
+    source: SourceValues,
+    runtime: str,
+) -> Localization:
+    """The nodes whose value is not finite in float32 where the source's is, by the cut model in parts."""
+    given = {name for name in judge.fits if name in source.names}
+    sizes = cut.array_sizes(bare)
+    sizes |= {name: judge.sizes[name] // (2 if judge.double else 1) for name in given}
+    planned = cut.parts(bare, weights, sizes, _budget(sizes), given) if given else []
+
+    def fetch(name: str) -> Array | None:
+        return feeds[name] if name in feeds else judge.standing(name, source.narrow(name))
+
+    known = {error.output for error in found.guilty}
+    lost, notes, peak = [], list(found.notes), found.peak
+    for part in cut.run_parts(bare, weights, planned, fetch, functools.partial(_run_part, runtime), given):
+        peak = max(peak, part.held)
+        if part.error and not any(note.startswith("not all of the cut model") for note in notes):
+            notes.append(f"not all of the cut model could be run: {part.error}")
+        for name, array in part.arrays.items():
+            if name not in given or name in known or array.dtype.kind != "f" or np.isfinite(array).all():
+                continue
+            due = fetch(name)
+            assert due is not None
+            nodes = judge.stretch(name)
+            error = NodeError(nodes[-1] if nodes else name, judge.operator(name), name, together=nodes[:-1])
+            error = localize.not_finite(error, due, array)
+            if error.ratio is not None:
+                lost.append(replace(error, origin=source.origins.get(name)))
+    guilty = tuple(sorted((*found.guilty, *lost), key=lambda error: judge.maker[error.output]))
+    return replace(found, guilty=guilty, notes=tuple(notes), peak=peak)
+
+
+def _with_propagated(
+    found: Localization,
+    judge: localize.Exported,
+    bare: Any,
+    weights: Weights,
+    feeds: Mapping[str, Array],
+    source: SourceValues,
+    runtime: str,
+) -> Localization:
+    """How far the guilty values are from the source's in a whole run, a few at a time."""
+    names = [error.output for error in found.guilty if error.output in source.names][:FOLLOWED]
+    far: dict[str, float | None] = {}
+    notes, peak = list(found.notes), found.peak
+    try:
+        model, given = cut.named_weights(cut.with_outputs(bare, names), weights)
+        run = runtimes()[runtime].part(model.SerializeToString(), {name: weights[name] for name in given})
+        for name in names:
+            (seen,) = run(feeds, [name])
+            due = judge.standing(name, source.narrow(name))
+            far[name] = localize.distance(due, seen) if due is not None else None
+            peak = max(peak, 3 * seen.nbytes)
+    except Exception as error:  # a runtime's refusal, whatever its type
+        notes.append(f"no whole run: {_one_line(error)[:160]}")
+    guilty = tuple(replace(error, propagated=far.get(error.output)) for error in found.guilty)
+    return replace(found, guilty=guilty, notes=tuple(notes), peak=peak)
+
+
+def _with_contributions(
+    found: Localization,
+    judge: localize.Exported,
+    weights: Weights,
+    feeds: Mapping[str, Array],
+    source: SourceValues,
+    runtime: str,
+) -> Localization:
+    """Where the differences of the outputs arise, if nobody is guilty of them."""
+    known = {name for name in judge.fits if name in source.names}
+
+    def value(name: str) -> Array | None:
+        return judge.standing(name, source.narrow(name))
+
+    several: list[Contribution] = []
+    notes = list(found.notes)
+    for output in dict.fromkeys(o.name for o in judge.model.graph.output if o.name in known):
+        try:
+            run = functools.partial(_run_part, runtime)
+            several += hybrids.contributions(judge, weights, feeds, value, known, output, run)
+        except Exception as error:  # a runtime's refusal, whatever its type
+            notes.append(f"{output} is not attributed: {_one_line(error)[:160]}")
+    return replace(found, contributions=tuple(several), notes=tuple(notes))
+
+
+def computed_constants(proto: Any, folder: Path | None, sources: Sequence[Path]) -> tuple[str, ...]:
+    """The constants that the exporter computed itself, if it is known what it was given."""
+    from pipeline.graph.float64 import computed_initializers
+
+    if not sources:
+        return ()
+    known = (array for file in sources for array in _each(file))
+    return tuple(computed_initializers(proto, known, Weights(proto, folder)))
+
+
+def _each(file: Path) -> Iterator[Array]:
+    """The arrays of an ``.npz`` file, or the constants of an ONNX file, one after another."""
+    if file.suffix == ".npz":
+        with np.load(file, allow_pickle=False) as archive:
+            for name in archive.files:
+                yield archive[name]
+        return
+    import onnx
+
+    proto = onnx.load(file, load_external_data=False)
+    yield from Weights(proto, file.parent).values()
+    for node in proto.graph.node:
+        for attribute in node.attribute:
+            if attribute.t.ByteSize():
+                yield onnx.numpy_helper.to_array(attribute.t)
+
+
+def _captured(model: Model, values: SourceValues, native: Run | None) -> str:
+    """Where the program that the exporter captured parts from the native run, in words."""
+    if native is None or native.outputs is None or values.permuted:
+        return ""
+    for name, graph_name in model.outputs.items():
+        mine, theirs = native.outputs.get(name), values.array(graph_name)
+        if not isinstance(mine, ArrayFile) or theirs is None:
+            continue
+        own = mine.load()
+        if own.shape != theirs.shape or own.dtype != theirs.dtype:
+            return f"{name} has another shape or type there than in the native run"
+        if not np.array_equal(own, theirs, equal_nan=own.dtype.kind == "f"):
+            far = localize.distance(own, np.asarray(theirs))
+            apart = f"by up to {far:.3g} " if far is not None and np.isfinite(far) else ""
+            return f"{name} differs {apart}from the native run there"
+    return ""
