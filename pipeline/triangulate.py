@@ -244,10 +244,11 @@ def edges_of(parties: Parties, graphs: Sequence[str], runtimes: Mapping[str, Run
     return tuple(parties.diff(*pair) for pair in pairs(parties, graphs, runtimes))
 
 
-def groups_of(parties: Parties) -> tuple[tuple[str, ...], ...]:
+def groups_of(parties: Parties, *others: Parties) -> tuple[tuple[str, ...], ...]:
     """The largest sets of parties (in the case's own precision) in which every pair agrees, largest first.
 
-    Agreement within a bound is not transitive, so sets may overlap.
+    Agreement within a bound is not transitive, so sets may overlap.  ``others`` are the same parties at other sizes:
+    a pair agrees where it agrees at every size.
     """
     names = [
         n for n, r in parties.runs.items() if r.outputs is not None and not r.party.double and not r.party.parameters
@@ -255,13 +256,20 @@ def groups_of(parties: Parties) -> tuple[tuple[str, ...], ...]:
     names = [n for n in names if parties.runs[n].deterministic]
     agree = {name: {name} for name in names}
     for left, right in itertools.combinations(names, 2):
-        if parties.between(left, right).outcome in ("equal", "rounding"):
+        if all(_agree(each, left, right) for each in (parties, *others)):
             agree[left].add(right)
             agree[right].add(left)
     cliques = list(_cliques(frozenset(), frozenset(names), frozenset(), agree))
     place = {name: i for i, name in enumerate(names)}
     ordered = [tuple(sorted(clique, key=place.__getitem__)) for clique in cliques]
     return tuple(sorted(ordered, key=lambda group: (-len(group), [place[n] for n in group])))
+
+
+def _agree(parties: Parties, left: str, right: str) -> bool:
+    runs = [parties.runs.get(name) for name in (left, right)]
+    if any(run is None or run.outputs is None or not run.deterministic for run in runs):
+        return False
+    return parties.between(left, right).outcome in ("equal", "rounding")
 
 
 def _cliques(

@@ -33,16 +33,16 @@ def frozen(concrete: Any, *, double: bool) -> tuple[Any, list[str], list[str]]:
     if double:
         for node in [*definition.node, *[n for function in definition.library.function for n in function.node_def]]:
             for attribute in node.attr.values():
-                _widen(attribute, None)
+                _widen(attribute)
         for function in definition.library.function:
             for argument in [*function.signature.input_arg, *function.signature.output_arg]:
                 if argument.type == tf.float32.as_datatype_enum:
                     argument.type = tf.float64.as_datatype_enum
-    _rename_functions(definition)
+    rename_functions(definition)
     return definition, inputs, outputs
 
 
-def _rename_functions(definition: Any) -> None:
+def rename_functions(definition: Any) -> None:
     """Give the graph's functions names that nobody has.
 
     Freezing leaves others of the same names in TensorFlow's context, which refuses a second one."""

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data import Array, Case, Failure, Model, SourceValues
-from pipeline.frameworks._onnx_file import write_named
+from pipeline.frameworks._onnx_file import write_arrays, write_named
 from pipeline.frameworks._structure import BuilderError, forward_outputs, named
 from pipeline.inputs import forward_inputs
 
@@ -51,14 +51,41 @@ class Torch:
         import torch.export
         import torch.onnx
 
-    def native(
-        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitter: int | None = None
-    ) -> Mapping[str, Any]:
+    def native(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Mapping[str, Any]:
         """Run eagerly; gradients by ``backward()``.  A gradient that torch does not give is ``None``.
 
-        ``jitter`` seeds random signs by which every float input and weight is moved by one rounding.  A float64 run in
-        which anything is computed in a narrower type is refused: it is not the model in float64.
+        A float64 run in which anything is computed in a narrower type is refused: it is not the model in float64.
         """
+        return self._native(case, values, double=double, seed=seed, jitter=None)
+
+    def perturbed(
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[int]
+    ) -> Iterator[Mapping[str, Any]]:
+        """A module without parameters of the case is built once, and its weights are moved where they are."""
+        import torch
+
+        if case.parameters or case.gradient is not None:
+            for jitter in jitters:
+                yield self._native(case, values, double=double, seed=seed, jitter=jitter)
+            return
+        watch = _only_double if double else contextlib.nullcontext
+        with torch.no_grad():
+            model = _build(case, {}, double=double, seed=seed)
+            own = [*model.parameters(), *model.buffers()] if isinstance(model, torch.nn.Module) else []
+            still = [_kept(tensor) for tensor in own]
+            for jitter in jitters:
+                tensors = {name: _tensor(value, double) for name, value in values.items()}
+                _jitter_(tensors.values(), jitter, double=double)
+                for tensor, value in zip(own, still, strict=True):
+                    tensor.data.copy_(value)
+                _jitter_(own, jitter, double=double)
+                with watch():
+                    returned = _call(case, model, tensors)
+                yield {n: None if v is None else _array(v) for n, v in named(case, self.name, returned).items()}
+
+    def _native(
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitter: int | None
+    ) -> Mapping[str, Any]:
         import torch
 
         watch = _only_double if double else contextlib.nullcontext
@@ -71,13 +98,13 @@ class Torch:
                 if jitter is not None and isinstance(model, torch.nn.Module):
                     _jitter_([*model.parameters(), *model.buffers()], jitter, double=double)
                 with watch():
-                    returned = model(*[tensors[name] for name in forward_inputs(case)])
+                    returned = _call(case, model, tensors)
                 results = named(case, self.name, returned)
         else:
             leaves = {n: tensors[n].requires_grad_() for n in case.gradient.wrt if n in tensors}
             model = _build(case, tensors, double=double, seed=seed)
             with watch():
-                returned = model(*[tensors[name] for name in forward_inputs(case)])
+                returned = _call(case, model, tensors)
             results = named(case, self.name, returned)
             sources = {n: leaves[n] if n in leaves else results[n] for n in _gradient_sources(case)}
             for name in case.gradient.wrt:
@@ -124,6 +151,16 @@ class Torch:
                     Model("torch", error=Failure("refused", f"optimize: {_one_line(error)}"), log=log.getvalue())
                 )
         return models
+
+    def weights(self, case: Case, values: Mapping[str, Any], folder: Path, *, seed: int) -> Path:
+        """Parameters and buffers of a module, and the case's own parameters."""
+        import torch
+
+        tensors = {name: _tensor(value, double=False) for name, value in values.items()}
+        model = _build(case, tensors, double=False, seed=seed)
+        held = [*model.parameters(), *model.buffers()] if isinstance(model, torch.nn.Module) else []
+        held += [tensors[name] for name in case.parameters if isinstance(tensors[name], torch.Tensor)]
+        return write_arrays([_array(tensor) for tensor in held], folder / "torch.weights.npz")
 
     def values(self, case: Case, values: Mapping[str, Any], model: Model, folder: Path, *, seed: int) -> SourceValues:
         """Every value of the program that was exported, by the graph's names, in both precisions."""
@@ -206,6 +243,10 @@ def _tensor(value: Any, double: bool) -> Any:
     return tensor.double() if double and tensor.dtype == torch.float32 else tensor  # as the graph in float64 is fed
 
 
+def _clone(value: Any) -> Any:
+    return value.clone() if hasattr(value, "clone") else value
+
+
 def _array(value: Any) -> Array:
     import torch
 
@@ -213,6 +254,20 @@ def _array(value: Any) -> Array:
         raise BuilderError(f"torch: the model returned a {type(value).__name__}, expected a tensor")
     value = value.detach().cpu()
     return np.array((value.float() if value.dtype == torch.bfloat16 else value).numpy())  # numpy has no bfloat16
+
+
+def _call(case: Case, model: Any, tensors: Mapping[str, Any]) -> Any:
+    """The forward model on its inputs, in their order or by name."""
+    fed = {name: tensors[name] for name in forward_inputs(case)}
+    return model(**fed) if case.by_name else model(*fed.values())
+
+
+def _kept(tensor: Any) -> Any:
+    """A copy of a tensor's values, in float32 where that loses nothing: half the memory of a large model's weights."""
+    import torch
+
+    single = tensor.data.float() if tensor.dtype == torch.float64 else tensor.data.clone()
+    return single if torch.equal(single.to(tensor.dtype), tensor.data) else tensor.data.clone()
 
 
 def _jitter_(tensors: Any, seed: int, *, double: bool) -> None:
@@ -223,9 +278,9 @@ def _jitter_(tensors: Any, seed: int, *, double: bool) -> None:
     for tensor in tensors:
         if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
             continue
-        signs = torch.randint(0, 2, tensor.shape, generator=generator).to(tensor.dtype) * 2 - 1
+        signs = torch.randint(0, 2, tensor.shape, generator=generator, dtype=torch.int8)
         step = 2.0**-24 if double and tensor.dtype == torch.float64 else torch.finfo(tensor.dtype).eps
-        tensor.data.mul_(1 + signs * step)
+        tensor.data.mul_(signs.to(tensor.dtype).mul_(2 * step).add_(1 - step))
 
 
 @contextlib.contextmanager
@@ -297,13 +352,14 @@ def _exportable(
     if case.gradient is None:
         model = _build(case, tensors, double=False, seed=seed)
         with torch.no_grad():
-            probe = named(
-                case, "torch", _build(case, tensors, double=False, seed=seed)(*[a.clone() for a in arguments])
+            probed = _call(
+                case, _build(case, tensors, double=False, seed=seed), {n: _clone(t) for n, t in tensors.items()}
             )
+            probe = named(case, "torch", probed)
         names = [name for name, value in probe.items() if value is not None]
 
         def forward(model: Any, *inputs: Any) -> tuple[Any, ...]:
-            results = named(case, "torch", model(*inputs))
+            results = named(case, "torch", _call(case, model, dict(zip(case.inputs, inputs, strict=True))))
             return _copied([results[name] for name in names], inputs)
 
         return _module(model, forward, case), arguments, names, ()
@@ -316,9 +372,7 @@ def _exportable(
     def both(*inputs: Any) -> tuple[Any, ...]:
         given = tensors | dict(zip(case.inputs, inputs, strict=True))
         given |= {name: given[name].detach().requires_grad_() for name in gradient.wrt if name in given}
-        results = named(
-            case, "torch", _build(case, given, double=False, seed=seed)(*[given[n] for n in forward_inputs(case)])
-        )
+        results = named(case, "torch", _call(case, _build(case, given, double=False, seed=seed), given))
         sources = [given[name] if name in given else results[name] for name in gradient.wrt]
         gradients = torch.autograd.grad(results[gradient.of], sources, given[gradient.cotangent])
         return _copied([*[results[name] for name in forward_outputs(case)], *gradients], inputs)

@@ -132,8 +132,10 @@ def test_a_keras_model_keeps_its_weights_in_float64() -> None:
     assert (single.dtype, double.dtype) == (np.float32, np.float64)
     assert np.abs(single - double).max() < 1e-5
     assert np.abs(single - other).max() > 1e-3
-    moved = TENSORFLOW.native(case, {"x": X}, double=True, seed=3, jitter=1)["y"]
+    _, moved = (m["y"] for m in TENSORFLOW.perturbed(case, {"x": X}, double=True, seed=3, jitters=(0, 1)))
+    (again,) = (m["y"] for m in TENSORFLOW.perturbed(case, {"x": X}, double=True, seed=3, jitters=(1,)))
     assert 0 < np.abs(moved - double).max() < 1e-5
+    assert moved.tolist() == again.tolist()
 
 
 def test_an_operator_that_is_only_logged_stays_in_the_graph_and_in_the_log(tmp_path: Path) -> None:

@@ -101,8 +101,8 @@ def test_the_seed_decides_what_a_module_draws_and_nothing_else_does() -> None:
 def test_jitter_moves_every_weight_and_little() -> None:
     case = Case("own", inputs={"x": LINEAR.inputs["x"]}, builders={"torch": lambda torch: torch.nn.Linear(3, 4)})
     still = TORCH.native(case, {"x": X}, double=True, seed=0)["y"]
-    moved = TORCH.native(case, {"x": X}, double=True, seed=0, jitter=1)["y"]
-    again = TORCH.native(case, {"x": X}, double=True, seed=0, jitter=1)["y"]
+    _, moved = (m["y"] for m in TORCH.perturbed(case, {"x": X}, double=True, seed=0, jitters=(0, 1)))
+    (again,) = (m["y"] for m in TORCH.perturbed(case, {"x": X}, double=True, seed=0, jitters=(1,)))
     assert (moved != still).all()
     assert (np.abs(moved - still) < 1e-5).all()
     assert moved.tolist() == again.tolist()
