@@ -37,9 +37,9 @@ def adopt(ref: CaseRef, graph: str, file: Path, native: Run, weights: Path | Non
         inputs, axes = _inputs(case, party, proto, file, notes)
         outputs, more = _outputs(case, party, proto, native, file, notes)
     except UnusableInput as error:
-        return Model(graph, error=Failure("builder", str(error)))
-    notes.insert(0, f"{graph} is the given file {file.name}")
-    return Model(graph, file, None, inputs, outputs, axes | more, weights, notes=tuple(notes))
+        return Model(graph, error=Failure("builder", str(error)), given=True)
+    notes.insert(0, f"the given file {file.name}")
+    return Model(graph, file, None, inputs, outputs, axes | more, weights, notes=tuple(notes), given=True)
 
 
 def _declared(value: onnx.ValueInfoProto) -> tuple[np.dtype | None, Dims]:

@@ -140,7 +140,8 @@ class Case:
 
     ``builders[framework](module, **parameters)`` returns the model, a callable of the inputs in their declared order
     (a function, a ``torch.nn.Module``, a Keras model, a ``tf.Module``, a ``tf.function``); it returns one array, or a
-    tuple in the order of ``outputs`` (without the gradients), or a mapping by their names.
+    tuple in the order of ``outputs`` (without the gradients), or a mapping by their names, or these nested in each
+    other, in named tuples and in dataclasses: then an output's name is the path to it (``hidden_0``).
     ``truth(**inputs, **parameters)`` is the definition in float64 numpy in the case's own axes: an array (exact: every
     party has these bits) or a :class:`Rounded`, or a mapping of them by output.  A mapping of functions by framework
     says that the frameworks mean different things.
@@ -329,6 +330,7 @@ class Model:
     seconds: float = 0.0
     log: str = ""
     notes: tuple[str, ...] = ()
+    given: bool = False  # a file that somebody else exported
 
 
 @dataclass(frozen=True)

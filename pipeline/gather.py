@@ -110,7 +110,7 @@ def resized(work: Work, seen: Seen, sizes: tuple[tuple[str, int], ...]) -> Seen:
     folder = seen.folder / f"at {ref.size}".replace(", ", " ")
     folder.mkdir(parents=True, exist_ok=True)
     ran = [m for g, m in seen.models.items() if m.error is None and not frozen(seen, g)]
-    frameworks = sorted(n for n, r in seen.runs.items() if r.party.native and not r.party.double)
+    frameworks = sorted(n for n, r in seen.runs.items() if r.party.native and not r.party.double and not r.error)
     runs, _ = _sources(work, ref, frameworks, [], _sharp(work, [model.graph for model in ran]), folder)
     other = Seen(ref, case, folder, runs, {model.graph: model for model in ran}, seen.graphs)
     return _finished(work, _through_runtimes(work, other, seen.models, check=False))

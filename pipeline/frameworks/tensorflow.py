@@ -174,7 +174,8 @@ class TensorFlow:
         assert model.file is not None
         proto = onnx.load(model.file, load_external_data=False)
         tensors = _tensors(case, values, double=False, random=None)
-        function, _ = self._function(case, _build(case, values, tensors, double=False, seed=seed), tensors, values)
+        model_ = _build(case, values, tensors, double=False, seed=seed)
+        function, _ = self._function(case, model_, tensors, values, open_axes=True)
         concrete = function.get_concrete_function()
         files: dict[bool, Path] = {}
         keys: dict[str, str] = {}
@@ -231,9 +232,18 @@ class TensorFlow:
             yield {name: _array(value) for name, value in results.items()} | absent
 
     def _function(
-        self, case: Case, model: Any, tensors: Mapping[str, Any], values: Mapping[str, Any]
+        self,
+        case: Case,
+        model: Any,
+        tensors: Mapping[str, Any],
+        values: Mapping[str, Any],
+        *,
+        open_axes: bool = False,
     ) -> tuple[Any, list[str]]:
-        """The case as a ``tf.function`` of its inputs in order, and the names of its outputs once it was traced."""
+        """The case as a ``tf.function`` of its inputs in order, and the names of its outputs once it was traced.
+
+        ``open_axes`` leaves the sizes of the case's dynamic axes open, as an export must.
+        """
         import tensorflow as tf
 
         names: list[str] = []
@@ -248,7 +258,13 @@ class TensorFlow:
             names[:] = kept
             return [tf.identity(value, name=_scope(f"out_{name}")) for name, value in kept.items()]
 
-        signature = [tf.TensorSpec(values[name].shape, values[name].dtype, name=name) for name in case.inputs]
+        shapes = {name: values[name].shape for name in case.inputs}
+        if open_axes:
+            for name, tensor in case.inputs.items():
+                axes = order(tensor, self.name, self.layouts).split()
+                sizes = zip(axes, shapes[name], strict=True)
+                shapes[name] = tuple(None if axis in case.dynamic else size for axis, size in sizes)
+        signature = [tf.TensorSpec(shapes[name], values[name].dtype, name=name) for name in case.inputs]
         return tf.function(positional, input_signature=signature), names
 
     def _convert(self, case: Case, values: Mapping[str, Any], exporter: str, folder: Path, seed: int) -> Model:
@@ -260,7 +276,7 @@ class TensorFlow:
         with _quiet() as log:
             try:
                 model = _build(case, values, tensors, double=False, seed=seed)
-                function, names = self._function(case, model, tensors, values)
+                function, names = self._function(case, model, tensors, values, open_axes=True)
                 concrete = function.get_concrete_function()
                 axes, as_nchw_in, as_nchw_out = self._border(case, exporter, names, concrete)
                 tf2onnx.utils.INTERNAL_NAME = 1  # it numbers its nodes on and on; a case is named the same in any run
@@ -398,10 +414,10 @@ def _call(case: Case, model: Any, tensors: Mapping[str, Any]) -> Any:
         return model(**fed) if case.by_name else model(*fed.values())
     mode = {"training": case.training}
     takes = inspect.signature(model.call).parameters
-    if case.by_name:
-        apart = all(name in takes for name in fed) or any(p.kind is p.VAR_KEYWORD for p in takes.values())
-        return model(**fed, **mode) if apart else model(fed, **mode)
     required = [p for p in takes.values() if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    if case.by_name:
+        apart = all(name in takes for name in fed) or not required
+        return model(**fed, **mode) if apart else model(fed, **mode)
     together = isinstance(model, tf.keras.Model) and len(fed) > 1 and len(required) == 1
     together = together and required[0].kind is not inspect.Parameter.VAR_POSITIONAL
     return model(list(fed.values()), **mode) if together else model(*fed.values(), **mode)

@@ -31,6 +31,7 @@ from pipeline.data import Array, Case, Failure, Model, SourceValues
 from pipeline.frameworks._onnx_file import write_arrays, write_named
 from pipeline.frameworks._structure import BuilderError, forward_outputs, named
 from pipeline.inputs import forward_inputs
+from pipeline.layout import order
 
 REGISTRY_SEEN_IN = "2.13.0"
 
@@ -221,6 +222,7 @@ class Torch:
                     dynamo=False,
                     input_names=list(case.inputs),
                     output_names=_output_names(case, names),
+                    dynamic_axes={name: axes for name, axes in _dynamic_axes(case).items() if axes},
                     training=mode.TRAINING if case.training else mode.EVAL,
                     do_constant_folding=not case.training,
                 )
@@ -393,9 +395,32 @@ def _program(case: Case, module: Any, arguments: tuple[Any, ...], names: Sequenc
         verbose=False,
         input_names=list(case.inputs),
         output_names=_output_names(case, names),
+        dynamic_shapes=_dynamic_shapes(case),
     )
     assert program is not None
     return program
+
+
+def _dynamic_axes(case: Case) -> dict[str, dict[int, str]]:
+    """By input, the places of its dynamic axes in torch's order, with their names."""
+    return {
+        name: {i: axis for i, axis in enumerate(order(tensor, "torch", {}).split()) if axis in case.dynamic}
+        for name, tensor in case.inputs.items()
+    }
+
+
+def _dynamic_shapes(case: Case) -> Any:
+    """The dynamic axes as torch.export takes them for a module of ``*inputs``; None without any.
+
+    They are named, so that an export which needs one of them fixed is refused and says so.
+    """
+    import torch
+
+    if not case.dynamic:
+        return None
+    dims = {axis: torch.export.Dim(axis) for axis in case.dynamic}
+    axes = _dynamic_axes(case).values()
+    return (tuple({place: dims[axis] for place, axis in places.items()} or None for places in axes),)
 
 
 def _capture(case: Case, native: Mapping[str, Any], names: Sequence[str], returned: Sequence[Any]) -> str:
