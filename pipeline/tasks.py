@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from pipeline.graph.roundings import Roundings
 
 CHECK = "check"
+MOST_OUTSIDE = 2**30  # bytes of weights in other files with which a graph is read whole
 MOST_GUESSED = 2**14  # roundings; beyond, gamma_k leaves a float32 less than three digits, and a bound says nothing
 JITTERS = 16  # sign patterns; the chance that all of 16 miss an element's sensitivity by a factor of 2 is under 1e-6
 
@@ -447,25 +448,40 @@ def source_weights(ref: CaseRef, framework: str, seed: int, folder: Path) -> Pat
 
 def different_weights(left: Model, right: Model) -> tuple[str, ...]:
     """The constants of ``left`` that are none of ``right``'s, up to the order of their axes."""
-    import onnx
-
     from pipeline.graph.float64 import computed_initializers
+    from pipeline.graph.skeleton import skeleton
 
     assert left.file is not None
     assert right.file is not None
-    return tuple(computed_initializers(onnx.load(left.file), arrays_of(right.weights or right.file)))
+    try:
+        slim = skeleton(left.file)
+        return tuple(computed_initializers(slim.model, arrays_of(right.weights or right.file), slim.weights))
+    except Exception:  # data in another file that is not there: such a graph is blamed for that
+        return ()
+
+
+def _model(file: Path) -> Any:
+    """A graph with its weights; without those in another file that is missing or too large to be held here."""
+    import onnx
+
+    proto = onnx.load(file, load_external_data=False)
+    outside = [e for t in proto.graph.initializer for e in t.external_data if e.key == "length" and e.value.isdigit()]
+    if sum(int(entry.value) for entry in outside) <= MOST_OUTSIDE:
+        try:
+            onnx.load_external_data_for_model(proto, str(file.parent))
+        except Exception:  # onnx has an error of its own for every reason
+            return onnx.load(file, load_external_data=False)
+    return proto
 
 
 def explain(evidence: Evidence) -> tuple[Finding, ...]:
     """Look for causes in what was seen."""
-    import onnx
-
     from pipeline.causes import find_causes
 
     @cache
     def load(graph: str) -> Any:
         model = evidence.models.get(graph)
-        return onnx.load(model.file) if model is not None and model.file is not None else None
+        return _model(model.file) if model is not None and model.file is not None else None
 
     return find_causes(evidence, load)
 
