@@ -396,7 +396,6 @@ def test_an_opset_of_the_future_is_what_each_runtime_makes_of_it(judged: Any) ->
     case = judged.case("judged/unknown_opset")
     assert (case["status"], case["blame"]) == ("unexpected", ["unsupported"])
     assert {b["party"] for b in case["blames"]} == {"torch>ort.off", "torch>ort.all"}
-    assert all("999" in b["says"] for b in case["blames"])
 
 
 UNUSABLE = [

@@ -23,15 +23,11 @@ def double(concrete: Any) -> Run:
     Its second argument is applied to every float constant of more than one element, the weights, for this run alone.
     """
     import tensorflow as tf
-    from tf2onnx import tf_loader
 
-    inputs = [tensor.name for tensor in concrete.inputs if tensor.dtype != tf.dtypes.resource]
-    outputs = [tensor.name for tensor in concrete.outputs if tensor.dtype != tf.dtypes.resource]
-    definition = tf_loader.from_function(concrete, inputs, outputs)
+    from pipeline.frameworks._tensorflow_values import frozen
+
+    definition, inputs, outputs = frozen(concrete, double=True)
     inner = [node for function in definition.library.function for node in function.node_def]
-    for node in [*definition.node, *inner]:
-        for attribute in node.attr.values():
-            _widen(attribute)
     wrapped = _imported(definition)
     fed = [wrapped.graph.get_tensor_by_name(name) for name in inputs]
     plain = wrapped.prune(fed, outputs)
@@ -91,7 +87,7 @@ def _weight(attribute: Any) -> Array | None:
     return value if value.size > 1 else None
 
 
-def _widen(attribute: Any) -> None:
+def widen(attribute: Any) -> None:
     """Turn float32 into float64 in one attribute of a node, in place."""
     import tensorflow as tf
 

@@ -25,7 +25,7 @@ def frozen(concrete: Any, *, double: bool) -> tuple[Any, list[str], list[str]]:
     import tensorflow as tf
     from tf2onnx import tf_loader
 
-    from pipeline.frameworks._tensorflow_double import _widen
+    from pipeline.frameworks._tensorflow_double import widen
 
     inputs = [tensor.name for tensor in concrete.inputs if tensor.dtype != tf.dtypes.resource]
     outputs = [tensor.name for tensor in concrete.outputs if tensor.dtype != tf.dtypes.resource]
@@ -33,7 +33,7 @@ def frozen(concrete: Any, *, double: bool) -> tuple[Any, list[str], list[str]]:
     if double:
         for node in [*definition.node, *[n for function in definition.library.function for n in function.node_def]]:
             for attribute in node.attr.values():
-                _widen(attribute)
+                widen(attribute)
         for function in definition.library.function:
             for argument in [*function.signature.input_arg, *function.signature.output_arg]:
                 if argument.type == tf.float32.as_datatype_enum:

@@ -21,19 +21,24 @@ import re
 import time
 import traceback
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.data import Array, Case, Failure, Model, SourceValues
+from pipeline.frameworks import _onnx_file
 from pipeline.frameworks._onnx_file import write_arrays, write_named
 from pipeline.frameworks._structure import BuilderError, forward_outputs, named
 from pipeline.inputs import forward_inputs
 from pipeline.layout import order
 
 REGISTRY_SEEN_IN = "2.13.0"
+LARGE = 2**30  # bytes of weights beyond which a module is neither copied nor built twice
+_CHUNK = 2**22
 
 
 class Torch:
@@ -143,10 +148,10 @@ class Torch:
             except Exception as error:  # the exporter's own refusal, whatever its type
                 failure = Failure("refused", _one_line(error), op=_refused_op(error))
                 return [Model(graph, error=failure, log=log.getvalue()) for graph in ("torch", "torch:raw")]
-            models = [_written("torch:raw", program.model_proto, folder, case, names, notes, started, log)]
+            models = [_written("torch:raw", program, folder, case, names, notes, started, log)]
             try:
                 program.optimize()
-                models.append(_written("torch", program.model_proto, folder, case, names, notes, started, log))
+                models.append(_written("torch", program, folder, case, names, notes, started, log))
             except Exception as error:  # the exporter's optimizer refuses: the raw graph stands
                 models.append(
                     Model("torch", error=Failure("refused", f"optimize: {_one_line(error)}"), log=log.getvalue())
@@ -210,16 +215,20 @@ class Torch:
         import torch
 
         started = time.perf_counter()
-        buffer = io.BytesIO()
+        buffer: Any = io.BytesIO()
         mode = torch.onnx.TrainingMode
         with _quiet() as log:
             try:
                 module, arguments, names, notes = _exportable(case, values, seed)
+                if _bytes(module) >= _onnx_file.MOST:  # it puts every weight into a file of its own, beside the graph
+                    buffer = folder / "torch.script" / "model.onnx"
+                    buffer.parent.mkdir(parents=True, exist_ok=True)
                 torch.onnx.export(
                     module,
                     arguments,
                     buffer,
                     dynamo=False,
+                    external_data=isinstance(buffer, Path),
                     input_names=list(case.inputs),
                     output_names=_output_names(case, names),
                     dynamic_axes={name: axes for name, axes in _dynamic_axes(case).items() if axes},
@@ -231,9 +240,8 @@ class Torch:
             except Exception as error:  # the exporter's own refusal, whatever its type
                 failure = Failure("refused", _one_line(error), op=_refused_op(error))
                 return Model("torch:script", error=failure, log=log.getvalue())
-            return _written(
-                "torch:script", onnx.load_from_string(buffer.getvalue()), folder, case, names, notes, started, log
-            )
+            made = buffer if isinstance(buffer, Path) else onnx.load_from_string(buffer.getvalue())
+            return _written("torch:script", made, folder, case, names, notes, started, log)
 
 
 def _tensor(value: Any, double: bool) -> Any:
@@ -280,9 +288,11 @@ def _jitter_(tensors: Any, seed: int, *, double: bool) -> None:
     for tensor in tensors:
         if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
             continue
-        signs = torch.randint(0, 2, tensor.shape, generator=generator, dtype=torch.int8)
         step = 2.0**-24 if double and tensor.dtype == torch.float64 else torch.finfo(tensor.dtype).eps
-        tensor.data.mul_(signs.to(tensor.dtype).mul_(2 * step).add_(1 - step))
+        whole = tensor.data.view(-1) if tensor.is_contiguous() else tensor.data
+        for part in whole.split(_CHUNK) if whole.dim() else (whole,):
+            signs = torch.randint(0, 2, part.shape, generator=generator, dtype=torch.int8)
+            part.mul_(signs.to(part.dtype).mul_(2 * step).add_(1 - step))
 
 
 @contextlib.contextmanager
@@ -320,7 +330,7 @@ def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -
     if not callable(model):
         raise BuilderError(f"torch: the builder returned a {type(model).__name__}, expected a model to call")
     if isinstance(model, torch.nn.Module):
-        model = copy.deepcopy(model)  # the builder may give the same module again, and what is done to it here stays
+        model = _own(model)
         if double or _is_double(case):
             for module in model.modules():
                 if isinstance(module, torch.nn.RMSNorm) and module.eps is None:  # means the eps of the input's type
@@ -329,6 +339,26 @@ def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -
                 tensor.data = tensor.data.double() if tensor.dtype == torch.float32 else tensor.data
         model.train(case.training)
     return model
+
+
+_large: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def _bytes(module: Any) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in (*module.parameters(), *module.buffers()))
+
+
+def _own(module: Any) -> Any:
+    """A module that what is done to it here does not leave: a builder may give the same one again.
+
+    A large one is not copied; a builder that gives it twice is told to build it.
+    """
+    if _bytes(module) < LARGE:
+        return copy.deepcopy(module)
+    if module in _large:
+        raise BuilderError("torch: the builder returned one large module twice; build it anew in the builder")
+    _large.add(module)
+    return module
 
 
 def _is_double(case: Case) -> bool:
@@ -354,8 +384,12 @@ def _exportable(
     if case.gradient is None:
         model = _build(case, tensors, double=False, seed=seed)
         with torch.no_grad():
+            module = isinstance(model, torch.nn.Module)  # a large one is not built twice, if running leaves no trace
+            again = not module or case.training or _bytes(model) < LARGE
             probed = _call(
-                case, _build(case, tensors, double=False, seed=seed), {n: _clone(t) for n, t in tensors.items()}
+                case,
+                _build(case, tensors, double=False, seed=seed) if again else model,
+                {n: _clone(t) for n, t in tensors.items()},
             )
             probe = named(case, "torch", probed)
         names = [name for name, value in probe.items() if value is not None]
@@ -474,7 +508,7 @@ def _output_names(case: Case, names: Sequence[str]) -> list[str]:
 
 def _written(
     graph: str,
-    proto: Any,
+    made: Any,
     folder: Path,
     case: Case,
     names: Sequence[str],
@@ -482,11 +516,29 @@ def _written(
     started: float,
     log: io.StringIO,
 ) -> Model:
-    """Write the graph and say how its border maps to the case, by position and strictly."""
-    from pipeline.frameworks._onnx_file import border, write
+    """Write the graph and say how its border maps to the case, by position and strictly.
 
-    file = write(proto, folder / f"{graph.replace(':', '.')}.onnx")
-    inputs, outputs, problem = border(proto, list(case.inputs), names)
+    ``made`` is an ``ONNXProgram``, a ``ModelProto``, or a file that is written already; a model too large for one
+    protobuf is never made one.
+    """
+    import onnx
+
+    file = folder / f"{graph.replace(':', '.')}.onnx"
+    if isinstance(made, Path):
+        file, proto = made, onnx.load(made, load_external_data=False)
+    elif isinstance(made, onnx.ModelProto):
+        proto = made
+        _onnx_file.write(proto, file)
+    elif (
+        sum(tensor.nbytes for v in made.model.graph.initializers.values() if (tensor := v.const_value) is not None)
+        < _onnx_file.MOST
+    ):
+        proto = made.model_proto
+        _onnx_file.write(proto, file)
+    else:
+        _onnx_file.write_beside(partial(made.save, external_data=True), file)
+        proto = onnx.load(file, load_external_data=False)
+    inputs, outputs, problem = _onnx_file.border(proto, list(case.inputs), names)
     if problem:
         return Model(graph, file=file, error=Failure("refused", f"{graph}: {problem}"), log=log.getvalue(), notes=notes)
     return Model(
