@@ -266,12 +266,11 @@ def groups_of(parties: Parties, *others: Parties) -> tuple[tuple[str, ...], ...]
 
 
 def _agree(parties: Parties, left: str, right: str) -> bool:
-    """Whether two parties agree; so do two that are both not there, as a graph without this size is not."""
+    """Whether two parties agree; so do two that both have no answer here, as a graph that lacks this size has none."""
     runs = [parties.runs[name] for name in (left, right) if name in parties.runs]
-    if not runs:
-        return True
-    if len(runs) < 2 or any(run.outputs is None or not run.deterministic for run in runs):
-        return False
+    answered = [run for run in runs if run.outputs is not None]
+    if len(answered) < 2 or not all(run.deterministic for run in answered):
+        return not answered
     return parties.between(left, right).outcome in ("equal", "rounding")
 
 

@@ -492,6 +492,8 @@ def _refused_op(error: BaseException) -> str | None:
 
 def _one_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if lines and lines[0].endswith("in user code:"):  # TensorFlow's trace of a traced function; the reason comes last
+        return lines[-1][:400]
     return (f"{type(error).__name__}: " + (lines[0] if lines else ""))[:400]
 
 
