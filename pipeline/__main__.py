@@ -242,7 +242,7 @@ def list_cases(
 
     rows = []
     for ref in catalogue.find(targets or ()):
-        case = catalogue.load(ref)
+        case = catalogue.declared(ref)
         rows.append({"name": ref.name, "frameworks": tuple(sorted(case.builders)), "note": case.note})
     render_list(rows, _console())
 

@@ -65,18 +65,23 @@ def load_file(file: Path) -> tuple[Case, ...]:
     return tuple(cases)
 
 
+def declared(ref: CaseRef) -> Case:
+    """The case a reference points to, as its file declares it."""
+    for case in load_file(ref.file):
+        if f"{ref.file.stem}/{case.name}" == ref.name:
+            return case
+    raise UnusableInput(f"{ref.file}: no case {ref.name!r}")
+
+
 def load(ref: CaseRef) -> Case:
     """The case a reference points to, fed from the file and at the sizes that the reference says.
 
     Raises :class:`UnusableInput` where the file of inputs does not fit the case.
     """
-    for case in load_file(ref.file):
-        if f"{ref.file.stem}/{case.name}" == ref.name:
-            given = ref.given
-            if given is None and case.inputs_file is not None:
-                given = ref.file.parent / case.inputs_file
-            return inputs.at(case if given is None else inputs.fed_from(case, given), dict(ref.sizes))
-    raise UnusableInput(f"{ref.file}: no case {ref.name!r}")
+    case, given = declared(ref), ref.given
+    if given is None and case.inputs_file is not None:
+        given = ref.file.parent / case.inputs_file
+    return inputs.at(case if given is None else inputs.fed_from(case, given), dict(ref.sizes))
 
 
 def find(targets: Iterable[str] = ()) -> tuple[CaseRef, ...]:

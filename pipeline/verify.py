@@ -61,7 +61,9 @@ def verify(
     _check_globs(options.parties)
     targets = tuple(targets)
     refs = [replace(ref, given=options.inputs) for ref in catalogue.find(targets)]
-    given = {ref: _given(ref, options.onnx) for ref in refs}
+    for ref in refs if options.inputs or options.onnx else ():
+        catalogue.load(ref)  # what the command itself gives must fit every case; what a case names is that case's own
+        _given(ref, options.onnx)
     versions = installed()
     absent = absent_engines(options.require)
     folder = options.out or Path(tempfile.mkdtemp(prefix="triangulate-"))
@@ -78,9 +80,7 @@ def verify(
             work = Work(workers, options, absent)
             _warm(workers, refs, absent)
             with _threads(workers, 3 * options.jobs) as threads:
-                ahead = [
-                    threads.submit(_investigate, work, ref, given[ref], versions, folder / _place(ref)) for ref in refs
-                ]
+                ahead = [threads.submit(_investigate, work, ref, versions, folder / _place(ref)) for ref in refs]
                 for future in ahead:
                     verdicts.append(future.result())
                     if progress:
@@ -219,7 +219,7 @@ def _threads(workers: Workers, count: int) -> Iterator[ThreadPoolExecutor]:
 
 def _warm(workers: Workers, refs: Sequence[CaseRef], absent: Sequence[str]) -> None:
     """Let every framework that will be needed be imported at once, side by side, while the first cases are read."""
-    wanted = {name for ref in refs for name in catalogue.load(ref).builders if name not in absent}
+    wanted = {name for ref in refs for name in catalogue.declared(ref).builders if name not in absent}
     with _threads(workers, max(1, len(wanted))) as threads:
         list(threads.map(lambda name: workers.call(name, tasks.warm, name), sorted(wanted)))
 
@@ -229,7 +229,7 @@ def _given(ref: CaseRef, chosen: Sequence[tuple[str, Path]]) -> dict[str, Path]:
 
     Raises :class:`~pipeline.data.UnusableInput` where a party is none of the case's or a file is not there.
     """
-    case = catalogue.load(ref)
+    case = catalogue.declared(ref)
     of_case = [(name, ref.file.parent / file) for name, file in case.onnx.items()]
     given: dict[str, Path] = {}
     for name, file in chosen or of_case:
@@ -243,16 +243,15 @@ def _given(ref: CaseRef, chosen: Sequence[tuple[str, Path]]) -> dict[str, Path]:
     return given
 
 
-def _investigate(
-    work: Work, ref: CaseRef, given: Mapping[str, Path], versions: Mapping[str, str | None], folder: Path
-) -> Verdict:
+def _investigate(work: Work, ref: CaseRef, versions: Mapping[str, str | None], folder: Path) -> Verdict:
     """One case, from its reference to its verdict."""
     try:
         case = catalogue.load(ref)
         ref = replace(ref, numbers=inputs.fingerprint(case, ref.name, work.options.seed))
+        given = _given(ref, work.options.onnx)
     except UnusableInput as error:
         evidence = Evidence(ref.name, {}, {}, {}, (), (), ())
-        note = catalogue.load(replace(ref, given=None)).note if ref.given else ""
+        note = catalogue.declared(ref).note
         return Verdict(ref.name, "undecided", (), evidence, problems=(str(error),), note=note)
     seen = survey(work, ref, given, folder)
     others = [resized(work, seen, sizes) for sizes in inputs.variants(case)]

@@ -182,6 +182,23 @@ def test_a_case_names_its_own_file_of_inputs_and_its_sizes_follow(tmp_path: Path
     assert inputs.inputs_of(inputs.at(case, {"n": 3}), ref.name, 0)["x"][:, 0].tolist() == [0, 3, 6]
 
 
+def test_a_case_whose_own_files_are_missing_spares_the_others(tmp_path: Path, triangulate: Callable[..., Any]) -> None:
+    (tmp_path / "files.py").write_text(
+        "from pipeline.data import Case, Tensor\n"
+        "X, T = {'x': Tensor('n c', (2, 3))}, {'torch': lambda torch: torch.relu}\n"
+        "CASES = (Case('plain', X, T), Case('unfed', X, T, inputs_file='no.npz'),\n"
+        "         Case('ungiven', X, T, onnx={'torch': 'no.onnx'}))\n"
+    )
+    ran = triangulate("verify", tmp_path / "files.py", out=tmp_path / "out")
+    assert ran.status == 2
+    assert ran.case("files/plain")["status"] == "expected"
+    for name, says in (("unfed", "no.npz: no such file"), ("ungiven", "no.onnx: no such file")):
+        assert ran.case(f"files/{name}")["status"] == "undecided"
+        (line,) = [line for line in ran.stderr.splitlines() if f"files/{name}" in line]
+        assert says in line
+    assert triangulate("list", tmp_path / "files.py").status == 0
+
+
 @pytest.mark.parametrize(
     ("dynamic", "says"),
     [
