@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,10 @@ class UnusableInput(Exception):
 
 class MissingEngine(Exception):
     """A required engine is not installed."""
+
+
+class BrokenCheck(Exception):
+    """A check gives a wrong answer where the right one is known: a bug of this tool, and nothing it says counts."""
 
 
 @dataclass(frozen=True)
@@ -459,7 +463,7 @@ class NodeError:
     over its bound, ``propagated`` the largest distance of its value from the source's in a whole run.
 
     ``values`` are what was due and what was seen at ``index``; ``together`` names nodes without a value of the source,
-    which are judged through this one.
+    which are judged through this one.  ``precision`` is a shorter format whose factors explain the value entirely.
     """
 
     node: str
@@ -473,6 +477,7 @@ class NodeError:
     together: tuple[str, ...] = ()
     origin: Origin | None = None
     problem: str | None = None
+    precision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -605,6 +610,17 @@ class Framework(Protocol):
         """The source's own intermediate values by the names of ``model``'s graph, written to ``folder``."""
 
 
+@runtime_checkable
+class OptimizingFramework(Protocol):
+    """A framework whose exporter has an optimizer: it makes ``NAME`` of ``NAME:raw``, in passes that have names."""
+
+    def passes(self) -> Sequence[str]:
+        """The names of the passes."""
+
+    def optimized(self, raw: Path, off: Sequence[str], place: Path) -> Path:
+        """The raw graph after all passes but those in ``off``, written to ``place``."""
+
+
 class Runtime(Protocol):
     """A runtime adapter: ``pipeline/runtimes/NAME.py`` holds a tuple ``RUNTIMES`` of them.
 
@@ -634,6 +650,41 @@ class Runtime(Protocol):
         Both raise :class:`Unsupported` where an operator of a valid graph is not implemented, :class:`InvalidGraph`
         where the graph is no model, and anything else for any other refusal.
         """
+
+
+@dataclass(frozen=True)
+class Passes:
+    """The passes that an optimizer has for one graph.
+
+    ``names`` can be switched off, and are in the order in which they run, as far as that is known; those in ``groups``
+    stand for several passes at once, some of which may have no name here.  ``applied`` are those known to have changed
+    the graph; ``levels`` are weaker settings than the party's own, the strongest first; ``source`` says where the names
+    come from.
+    """
+
+    names: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    applied: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
+    source: str = ""
+
+
+@runtime_checkable
+class Optimizing(Runtime, Protocol):
+    """A runtime whose step rewrites the graph, and whose passes can be switched off one by one."""
+
+    def passes(self, file: Path) -> Passes:
+        """The passes that this version runs over the graph of ``file``, also where it then refuses what they made."""
+
+    def open_without(
+        self, file: Path, off: Sequence[str] = (), level: str | None = None, *, saved: Path | None = None
+    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+        """As :meth:`Runtime.open`, with the passes ``off`` switched off or at another ``level``.
+
+        ``saved`` is where the graph is written as it will be run."""
+
+    def switch(self, off: Sequence[str], level: str | None) -> str:
+        """What a user writes to switch these passes off, or to run at that level."""
 
 
 class Unsupported(Exception):

@@ -26,6 +26,7 @@ from pipeline.data import Array, Localization, NodeError, SourceValues
 from pipeline.graph.cut import array_values, constants
 from pipeline.graph.float64 import to_float64
 from pipeline.graph.walk import node_name, opset
+from pipeline.numerics.reduced import reduced_precision
 from pipeline.numerics.replay import NodeCheck, expected, judge, replay
 from pipeline.numerics.rules import Answer
 
@@ -89,7 +90,8 @@ def kernels(
             for check in checks:
                 error = _error(name, node.op_type, check)
                 if check.guilty:
-                    guilty.append(error)
+                    shorter = reduced_precision(node, version, consumed, results, runtime=constants_of)
+                    guilty.append(replace(error, precision=shorter))
                 elif check.outcome == "uncompared by bound" and produced.get(check.output, np.zeros(1)).size:
                     uncompared.append(error)
         for gone in last.get(index, ()):
@@ -127,7 +129,8 @@ def exported(
     ``arrays(NAME)`` gives the source's value of one of the graph's values, or None; ``double`` says that they are in
     float64.  ``computed`` are constants that the exporter computed itself, in float32.  ``whole`` holds the values of
     an ordinary run, for what was propagated; ``alone`` those of the cut model's run, for what float32 alone shows: a
-    value that is not finite where the source's is.
+    value that is not finite where the source's is.  ``constants_of`` names the engine that made the source's values,
+    whose measured constants bound its elementary functions.
     """
     started = time.perf_counter()
     wide = to_float64(model)

@@ -231,10 +231,10 @@ def run_graph(
             runs.append(
                 _double_run(party, case, model, feeds, memory, folder)
                 if double
-                else _graph_run(party, case, model, model.file, feeds, folder)
+                else graph_run(party, case, model, model.file, feeds, folder)
             )
         except Exception as error:  # a runtime's refusal, whatever its type
-            runs.append(Run(party, error=_named_op(_refusal(error, model.file), model.file)))
+            runs.append(Run(party, error=_named_op(refusal(error, model.file), model.file)))
         runs[-1] = replace(runs[-1], seconds=time.perf_counter() - started)
     return runs
 
@@ -277,7 +277,9 @@ def localize(
     import onnx
 
     from pipeline import localize as localizer
+    from pipeline.localize_check import require_sound
 
+    require_sound()
     assert model.file is not None
     proto = onnx.load(model.file)
     feeds = feeds_of(ref, catalogue.load(ref), model, seed)
@@ -287,7 +289,7 @@ def localize(
         try:
             produced = _every_value(proto, runtime, feeds, place)
         except Exception as error:  # a runtime's refusal, whatever its type
-            return Localization(model.graph, party, blame, problem=_refusal(error, place / "all.onnx").says)
+            return Localization(model.graph, party, blame, problem=refusal(error, place / "all.onnx").says)
         return localizer.kernels(proto, feeds, produced, graph=model.graph, party=party, blame=blame)
     assert values is not None
     if values.error is not None or values.file is None:
@@ -310,7 +312,16 @@ def localize(
             whole, alone, held_at_most = _seen_in_runs(proto, feeds, values, place, notes)
             kept = sum(array.nbytes for array in (whole or {}).values())
             found = localizer.exported(
-                proto, feeds, values, given, party=party, double=double, computed=computed, whole=whole, alone=alone
+                proto,
+                feeds,
+                values,
+                given,
+                party=party,
+                double=double,
+                computed=computed,
+                whole=whole,
+                alone=alone,
+                constants_of=Party.parse(party).framework or "onnxruntime",  # what is judged are the values it made
             )
             found = replace(found, peak=max(held_at_most, found.peak + kept))
     assert found is not None
@@ -416,7 +427,7 @@ def count_roundings(file: Path, shapes: Mapping[str, Sequence[int] | None] | Non
 
 
 def with_slack(
-    ref: CaseRef, model: Model, run: Run, sources: Sequence[Path], seed: int, folder: Path, memory: int
+    ref: CaseRef, model: Model, run: Run, sources: Sequence[Path], seed: int, folder: Path, memory: int | None = None
 ) -> Run:
     """A graph's float64 run with what it may be off by; a refusal, where that cannot be had."""
     from pipeline.slack import slack
@@ -425,7 +436,7 @@ def with_slack(
     try:
         return slack(ref, model, run, sources, seed, folder, memory)
     except Exception as error:  # a runtime's refusal, whatever its type
-        return replace(run, outputs=None, error=_refusal(error, model.file))
+        return replace(run, outputs=None, error=refusal(error, model.file))
 
 
 def adopt(ref: CaseRef, graph: str, file: Path, native: Run, weights: Path | None, seed: int) -> Model:
@@ -625,7 +636,7 @@ def _definition(value: Any) -> Any:
     return value.astype(np.float64) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
 
 
-def _graph_run(
+def graph_run(
     party: Party,
     case: Case,
     model: Model,
@@ -633,9 +644,10 @@ def _graph_run(
     feeds: Mapping[str, Array],
     folder: Path,
     weights: Mapping[str, Array] | None = None,
+    run: Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]] | None = None,
 ) -> Run:
-    """Run a file twice in one runtime and bring its outputs to the case's axes."""
-    run = runtimes()[party.runtime].open(file, double=party.double)
+    """Run a file twice in one runtime (or as ``run`` does) and bring its outputs to the case's axes."""
+    run = run or runtimes()[party.runtime].open(file, double=party.double)
     names = list(model.outputs.values())
     fed = {**(weights or {}), **feeds}
     first, second = run(fed, names), run(fed, names)
@@ -668,7 +680,7 @@ def _double_run(
     assert model.file is not None
     double = in_float64(skeleton(model.file, memory=memory))
     file = written(double.model, folder / f"{party.slug}.onnx")
-    return _graph_run(party, case, model, file, widened(feeds), folder, double.weights)
+    return graph_run(party, case, model, file, widened(feeds), folder, double.weights)
 
 
 def widened(feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -710,7 +722,7 @@ def _check(file: Path) -> None:
         raise InvalidGraph(f"onnx.checker: {_one_line(error)}", op=_checker_op(error)) from error
 
 
-def _refusal(error: Exception, file: Path) -> Failure:
+def refusal(error: Exception, file: Path) -> Failure:
     """What a runtime raised, as a failure that does not say where this run keeps its files."""
     if isinstance(error, (Unsupported, InvalidGraph)):
         kind = "unsupported" if isinstance(error, Unsupported) else "invalid"

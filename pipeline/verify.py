@@ -7,6 +7,7 @@ that torch, TensorFlow and the runtimes work side by side.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import shutil
 import tempfile
@@ -19,13 +20,24 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO
 
-from pipeline import __version__, catalogue, expectations, guilty, inputs, tasks, triangulate
+from pipeline import (
+    __version__,
+    catalogue,
+    expectations,
+    guilty,
+    guilty_folding,
+    guilty_passes,
+    inputs,
+    tasks,
+    triangulate,
+)
 from pipeline.data import (
     Blamed,
     Case,
     CaseRef,
     Evidence,
     Failure,
+    Finding,
     Localization,
     MissingEngine,
     Model,
@@ -261,30 +273,42 @@ def _investigate(work: Work, ref: CaseRef, versions: Mapping[str, str | None], f
 def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str, str | None]) -> Verdict:
     case, runs, models = seen.case, seen.runs, seen.models
     weights = _different_weights(work, case, models)
-    blames = list(_blames(work, seen, weights))
-    localized = _localize(work, seen, blames)
-    blamed = {(b.blame, b.party) for b in blames}
-    blames += [new for new in _frozen(seen) if (new.blame, new.party) not in blamed]
+    found = [*_blames(work, seen, weights)]
+    blamed = {(b.blame, b.party) for b in found}
+    found += [new for new in _frozen(seen) if (new.blame, new.party) not in blamed]
+    blames, named = _named(work, seen, found)
     for other in others:
         blamed = {(b.blame, b.party) for b in blames}
         more = [b for b in _blames(work, other, weights) if (b.blame, b.party) not in blamed]
-        localized += _localize(work, other, more)
-        blames += more
-    named_blames, named_nodes = guilty.name_nodes(blames, localized)
+        more, said = _named(work, other, more)
+        blames, named = [*blames, *more], [*named, *said]
     edges = tuple(edge for each in (seen, *others) for edge in each.edges)
     every = [each.parties(work.options.seed) for each in (seen, *others)]
     sizes = {other.ref.size: other.runs for other in others}
     groups = triangulate.groups_of(*every)
-    evidence = Evidence(seen.ref.name, runs, models, seen.graphs, edges, groups, named_blames, sizes)
-    here = replace(evidence, edges=seen.edges, blames=tuple(b for b in named_blames if not b.size))
-    found = work.call(RUNTIME_WORKER, tasks.explain, here) if here.blames else ()
-    findings = (*(() if isinstance(found, Failure) else tuple(found)), *named_nodes)
+    evidence = Evidence(seen.ref.name, runs, models, seen.graphs, edges, groups, tuple(blames), sizes)
+    here = replace(evidence, edges=seen.edges, blames=tuple(b for b in blames if not b.size))
+    causes = work.call(RUNTIME_WORKER, tasks.explain, here) if here.blames else ()
+    findings = (*(() if isinstance(causes, Failure) else tuple(causes)), *named)
     asked = set(runs) | set(models) if work.options.parties else None
-    results, unexpected = expectations.hold(case, named_blames, work.absent, versions, asked, findings)
+    results, unexpected = expectations.hold(case, tuple(blames), work.absent, versions, asked, findings)
     problems = (*_problems(case, runs, models), *[p for other in others for p in _problems_at(other)])
-    status = expectations.status_of(edges, named_blames, unexpected, results, problems)
-    named = tuple(sorted({b.blame for b in named_blames})) or (("agree",) if any(e.agrees for e in edges) else ())
-    return Verdict(seen.ref.name, status, named, evidence, findings, results, unexpected, problems, case.note)
+    status = expectations.status_of(edges, tuple(blames), unexpected, results, problems)
+    words = tuple(sorted({b.blame for b in blames})) or (("agree",) if any(e.agrees for e in edges) else ())
+    return Verdict(seen.ref.name, status, words, evidence, findings, results, unexpected, problems, case.note)
+
+
+def _named(work: Work, seen: Seen, blames: Sequence[Blamed]) -> tuple[list[Blamed], list[Finding]]:
+    """The blames at one size with their guilty nodes, and findings that say so in words."""
+    localized = _localize(work, seen, blames)
+    ref, models, seed, folder = seen.ref, seen.models, work.options.seed, seen.folder
+    present = {name: r for name, r in runtimes().items() if r.distribution not in work.absent}
+    parties = seen.parties(seed)
+    named, nodes = guilty.name_nodes(blames, localized)
+    call = functools.partial(work.call, RUNTIME_WORKER)
+    named, passes = guilty_passes.name_passes(call, ref, models, parties, named, present, seed, folder)
+    named, folded = guilty_folding.name_folding(work.call, RUNTIME_WORKER, ref, models, parties, named, seed, folder)
+    return list(named), [*nodes, *passes, *folded]
 
 
 def _blames(work: Work, seen: Seen, weights: Sequence[str]) -> list[Blamed]:

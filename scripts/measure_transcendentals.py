@@ -2,11 +2,15 @@
 
     .venv/bin/python scripts/measure_transcendentals.py --write
 
-Each function is run on every ``--stride``-th float32 of its domain, all exponents and both signs, and on a linear grid
-over [-20, 20], and held against float64.  c is the largest relative error of results above ``BULK``, rounded up to a
-whole unit.  Where smaller results are much less exact than that (a runtime clamps an argument, or flushes), what they
-exceed it by is the floor.  The table is ``pipeline/numerics/rules/elementary.json``: versions and date are in it, and
-rules read it; a test says when an installed runtime exceeds what is written.
+Each function is run on every ``--stride``-th float32 of its domain, all exponents and both signs, on a linear grid over
+[-20, 20], and on every float32 from 1/16 to 32 in size, and held against float64.  c is the largest relative error of
+results above ``BULK``, rounded up to a whole unit.  Where smaller results are much less exact than that (a runtime
+clamps an argument, or flushes), what they exceed it by is the floor.  ``Gelu`` is the absolute error of the factor
+1 + erf(x / sqrt 2) inside a fused Gelu, whose erf is often a coarser one than the function by itself.
+
+The table is ``pipeline/numerics/rules/elementary.json``, and rules read it.  Kernels depend on the processor, so each
+measurement is kept with its version, date and processor, and a constant is the largest over the measurements of one
+version: run this on another kind of processor and the table grows.  A test says when an installed runtime exceeds it.
 """
 
 from __future__ import annotations
@@ -16,17 +20,21 @@ import datetime
 import json
 import math
 import os
-from collections.abc import Callable
+import platform
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # as the adapter of TensorFlow has it
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import onnx
 
 from pipeline.data import Array
 from pipeline.numerics.rules import elementary
+from pipeline.numerics.rules._near import phi
 from pipeline.numerics.rules.transcendental import FUNCTIONS
 
 TABLE = Path(__file__).resolve().parents[1] / "pipeline" / "numerics" / "rules" / "elementary.json"
@@ -47,7 +55,7 @@ def onnxruntime(op: str, inputs: int = 1) -> Callable[..., Array]:
     names = ["x", "z"][:inputs]
     values = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [None]) for n in (*names, "y")]
     graph = onnx.helper.make_graph([onnx.helper.make_node(op, names, ["y"])], "g", values[:-1], values[-1:])
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -59,11 +67,23 @@ def torch(op: str, inputs: int = 1) -> Callable[..., Array]:
     """The function in PyTorch on the CPU."""
     import torch as engine
 
-    function: Any = engine.pow if op == "Pow" else getattr(engine, op.lower())
+    function: Any = engine.nn.functional.gelu if op == "Gelu" else getattr(engine, op.lower())
     return lambda *arrays: np.asarray(function(*(engine.from_numpy(a) for a in arrays)).numpy())
 
 
-RUNTIMES: dict[str, Callable[..., Callable[..., Array]]] = {"onnxruntime": onnxruntime, "torch": torch}
+def tensorflow(op: str, inputs: int = 1) -> Callable[..., Array]:
+    """The function in TensorFlow on the CPU."""
+    import tensorflow as engine
+
+    function: Any = engine.nn.gelu if op == "Gelu" else getattr(engine.math, op.lower())
+    return lambda *arrays: np.asarray(function(*arrays).numpy())
+
+
+RUNTIMES: dict[str, Callable[..., Callable[..., Array]]] = {
+    "onnxruntime": onnxruntime,
+    "tensorflow": tensorflow,
+    "torch": torch,
+}
 
 
 def errors(computed: Array, exact: Array) -> tuple[Array, Array]:
@@ -82,12 +102,24 @@ def fitted(distance: Array, size: Array) -> tuple[float, float]:
 
 
 def measure(run: Callable[[str], Callable[..., Array]], op: str, points: Array) -> tuple[float, float]:
-    """(c, floor) of one function over a grid, in pieces."""
+    """(c, floor) of one function over a grid and over :func:`every`, in pieces: the worst is often one single float."""
     computed, found = run(op), []
-    for piece in np.array_split(points, max(1, points.size // 2**20)):
+    for piece in (*np.array_split(points, max(1, points.size // 2**20)), *every()):
         with np.errstate(all="ignore"):
-            found.append(errors(computed(piece), FUNCTIONS[op](piece.astype(np.float64))))
+            distance, size = errors(computed(piece), FUNCTIONS[op](piece.astype(np.float64)))
+        if piece.size == 2**20:  # of these only the worst are kept, or memory would not do
+            keep = np.argpartition(-distance / np.maximum(size, TINY), min(64, size.size - 1))[:64]
+            distance, size = distance[keep], size[keep]
+        found.append((distance, size))
     return fitted(np.concatenate([d for d, _ in found]), np.concatenate([s for _, s in found]))
+
+
+def every() -> Iterator[Array]:
+    """Every float32 from 1/16 to 32 in size, where activations bend, in pieces of 2^20."""
+    low, high = (int(np.float32(v).view(np.uint32)) for v in (1 / 16, 32))
+    for sign in (0, 2**31):
+        for start in range(low, high, 2**20):
+            yield np.arange(start + sign, start + sign + 2**20, dtype=np.uint32).view(np.float32)
 
 
 def excess(runtime: str, op: str, points: Array) -> float:
@@ -110,16 +142,60 @@ def measure_power(run: Callable[..., Callable[..., Array]], count: int) -> tuple
         return fitted(*errors(run("Pow", 2)(base, exponent), exact))
 
 
+def gelu_factor(computed: Array, x: Array) -> Array:
+    """The error of 1 + erf(x / sqrt 2) that a Gelu's results show; products by x / 2 round like any other."""
+    wide = x.astype(np.float64)
+    keep = np.isfinite(computed) & (np.abs(wide) > 2.0**-100) & (np.abs(wide) < 2.0**100)
+    distance = np.abs(computed[keep].astype(np.float64) - wide[keep] * phi(wide[keep]))
+    return np.asarray(distance / (np.abs(wide[keep]) / 2))
+
+
+def measure_gelu(run: Callable[..., Callable[..., Array]], pieces: Iterable[Array]) -> tuple[float, float]:
+    """Nothing relative and an absolute floor: see :func:`gelu_factor`."""
+    computed = run("Gelu")
+    with np.errstate(all="ignore"):
+        return 0.0, max(float(gelu_factor(computed(piece), piece).max(initial=0.0)) for piece in pieces)
+
+
+def excess_of_gelu(runtime: str, points: Array) -> float:
+    """As :func:`excess`, for the factor inside a Gelu."""
+    c, floor = elementary(runtime)["Gelu"]
+    return measure_gelu(RUNTIMES[runtime], [points])[1] / (floor + c * UNIT)
+
+
 def table(runtime: str, stride: int) -> dict[str, tuple[float, float]]:
     """Every function's measured (c, floor)."""
     points = grid(stride)
     found = {op: measure(RUNTIMES[runtime], op, points) for op in FUNCTIONS}
-    return found | {"Pow": measure_power(RUNTIMES[runtime], points.size)}
+    return found | {
+        "Gelu": measure_gelu(RUNTIMES[runtime], (*np.array_split(points, 16), *every())),
+        "Pow": measure_power(RUNTIMES[runtime], points.size),
+    }
+
+
+def processor() -> str:
+    """The processor, and what is asked of the engines to do without of it."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").is_file() else []
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    flags = [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_tile") if f in facts.get("flags", "").split()]
+    asked = [f"{name}={os.environ[name]}" for name in ("ATEN_CPU_CAPABILITY",) if name in os.environ]
+    return ", ".join([facts.get("model name", platform.machine()), *flags, *asked])
 
 
 def rounded(found: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
     """c up to a whole unit, and two digits of the floor, upwards."""
     return {op: (float(max(1, math.ceil(c))), _up(floor)) for op, (c, floor) in found.items()}
+
+
+def merged(measurements: list[dict[str, Any]], version: str) -> dict[str, tuple[float, float]]:
+    """The largest constants of a version over all processors it was measured on."""
+    constants: dict[str, tuple[float, float]] = {}
+    for each in measurements:
+        if each["version"] == version:
+            for op, (c, floor) in rounded(each["measured"]).items():
+                most = constants.get(op, (0.0, 0.0))
+                constants[op] = (max(c, most[0]), max(floor, most[1]))
+    return constants
 
 
 def _up(value: float) -> float:
@@ -131,24 +207,28 @@ def _up(value: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--stride", type=int, default=251, help="every so-manieth float32 (a prime)")
+    parser.add_argument("--stride", type=int, default=1009, help="every so-manieth float32 (a prime)")
     parser.add_argument("--runtime", choices=sorted(RUNTIMES), action="append", help="default: all")
     parser.add_argument("--write", action="store_true", help=f"write {TABLE.name}")
     arguments = parser.parse_args()
     old = json.loads(TABLE.read_text(encoding="utf-8")) if TABLE.is_file() else {"runtimes": {}}
     for runtime in arguments.runtime or sorted(RUNTIMES):
         found = table(runtime, arguments.stride)
-        constants = rounded(found)
-        for op in found:
-            print(f"{runtime:12} {op:8} c {found[op][0]:6.2f} -> {constants[op][0]:3.0f}  floor {found[op][1]:.2e}")
         version = __import__(runtime).__version__
-        old["runtimes"][runtime] = {
+        held = old["runtimes"].setdefault(runtime, {"measurements": []})
+        here = {
             "version": version,
             "date": datetime.date.today().isoformat(),
+            "processor": processor(),
             "stride": arguments.stride,
             "measured": {op: [round(c, 3), floor] for op, (c, floor) in found.items()},
-            "constants": constants,
         }
+        same = (here["version"], here["processor"])
+        held["measurements"] = [m for m in held["measurements"] if (m["version"], m["processor"]) != same] + [here]
+        held["version"], held["constants"] = version, merged(held["measurements"], version)
+        for op, (c, floor) in found.items():
+            now = held["constants"][op]
+            print(f"{runtime:12} {op:8} c {c:6.2f} -> {now[0]:3.0f}  floor {floor:.2e} -> {now[1]:.1e}")
     if arguments.write:
         TABLE.write_text(json.dumps(old, indent=1) + "\n", encoding="utf-8")
 

@@ -81,10 +81,16 @@ RULES = (
     Rule(
         "pipeline/runtimes/*",
         ANYTHING,
-        ("data", "runtimes"),
+        ("data", "numerics.evaluator", "runtimes"),
         reason="an adapter knows neither another one nor the comparer",
     ),
     Rule("pipeline/localize.py", ("numpy", *ONNX), ("data", "graph", "numerics"), reason="judges nodes, runs nothing"),
+    Rule(
+        "pipeline/localize_check.py",
+        ("numpy", *ONNX),
+        ("data", "localize"),
+        reason="checks the localization, runs nothing",
+    ),
     Rule("pipeline/workers.py", ("numpy", "pebble", "psutil"), ("data",), reason="processes, whatever runs in them"),
     Rule(
         "pipeline/tasks.py", ("numpy", *ONNX), ANYTHING, ("report", "triangulate"), "computes evidence, judges nothing"
@@ -97,6 +103,14 @@ RULES = (
         ("report", "triangulate"),
         "reads, runs and judges in a worker, reports nothing",
     ),
+    Rule(
+        "pipeline/passes_tasks.py",
+        ("numpy", *ONNX),
+        ANYTHING,
+        ("report", "triangulate"),
+        "runs and looks in a worker, judges nothing",
+    ),
+    Rule("pipeline/passes.py", (), (), reason="a search, whatever is searched"),
     Rule("pipeline/triangulate.py", ("numpy", "packaging"), ANYTHING, (*ENGINES, "report"), "judges what others ran"),
     Rule(
         "pipeline/*",

@@ -123,6 +123,7 @@ class Exported:
             party=self.model.graph,
             double=double,
             computed=self.computed,
+            constants_of=self.model.graph.partition(":")[0],
             **more,
         )
 

@@ -168,6 +168,19 @@ class Torch:
         held += [tensors[name] for name in case.parameters if isinstance(tensors[name], torch.Tensor)]
         return write_arrays([_array(tensor) for tensor in held], folder / "torch.weights.npz")
 
+    def passes(self) -> tuple[str, ...]:
+        """The passes of the exporter's optimizer, which makes ``torch`` of ``torch:raw``."""
+        from pipeline.frameworks._torch_optimizer import names
+
+        return names()
+
+    def optimized(self, raw: Path, off: Sequence[str], place: Path) -> Path:
+        """``torch:raw`` after the optimizer's passes without those in ``off``, written to ``place``."""
+        from pipeline.frameworks._torch_optimizer import optimized
+
+        with _quiet():
+            return optimized(raw, off, place)
+
     def values(self, case: Case, values: Mapping[str, Any], model: Model, folder: Path, *, seed: int) -> SourceValues:
         """Every value of the program that was exported, by the graph's names, in both precisions."""
         import onnx

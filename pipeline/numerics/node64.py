@@ -1,15 +1,12 @@
 """A graph evaluated node by node in float64, so that any value may be replaced on the way.
 
-Design note.  A node is evaluated by ONNX's reference evaluator, one evaluator per node, built once and kept.  Three
-things are added to it: ``Erf`` and ``Gelu`` in double precision, and the contributed operators that ONNX Runtime's
-optimizer writes (``com.microsoft``: FusedConv, Gelu, SkipLayerNormalization and their kin), each by its definition in
-ONNX Runtime's ContribOperators.md.  A value that no data reaches (constants, what is computed of them, shapes) is
-evaluated once and is a *constant* to everybody else: folding and shape arithmetic do not count as structure.
+Design note.  A node is evaluated by ONNX's reference evaluator with :func:`~pipeline.numerics.evaluator.in_float64`,
+one evaluator per node, built once and kept.  A value that no data reaches (constants, what is computed of them, shapes)
+is evaluated once and is a *constant* to everybody else: folding and shape arithmetic do not count as structure.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +16,7 @@ import onnx
 
 from pipeline.data import Array, Unsupported
 from pipeline.graph.walk import array, node_name, operator, subgraphs, text
+from pipeline.numerics.evaluator import in_float64
 
 _SHAPES = frozenset({"Shape", "Size"})
 
@@ -158,7 +156,7 @@ def _runner(model: onnx.ModelProto) -> Callable[[Step, Mapping[str, Array]], dic
             graph = onnx.helper.make_graph([step.node], "node", *borders)
             alone = onnx.helper.make_model(graph, opset_imports=imports)
             try:
-                kept[key] = ReferenceEvaluator(alone, new_ops=further_operators())
+                kept[key] = ReferenceEvaluator(alone, new_ops=list(in_float64()))
             except Exception as error:  # the evaluator raises a plain error of its own for every reason
                 raise Unsupported(f"no float64 evaluation of {step.op}", op=step.op, node=step.name) from error
         try:
@@ -172,126 +170,3 @@ def _runner(model: onnx.ModelProto) -> Callable[[Step, Mapping[str, Array]], dic
         }
 
     return run
-
-
-def further_operators() -> list[Any]:
-    """What the reference evaluator lacks, or does in float32 only, as classes for its ``new_ops``."""
-    from onnx.reference.op_run import OpRun
-    from onnx.reference.ops.op_conv import Conv
-
-    def erf(x: Array) -> Array:
-        return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x)).astype(x.dtype) if x.size else x
-
-    def gelu(x: Array) -> Array:
-        return np.asarray(x / 2 * (1 + erf(x / math.sqrt(2))))
-
-    def tanh_gelu(x: Array) -> Array:
-        return np.asarray(x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))
-
-    def activated(y: Array, activation: str | None, parameters: Sequence[float] | None, alpha: float | None) -> Array:
-        p = list(parameters or ([] if alpha is None else [alpha]))
-        known: dict[str, Callable[[], Any]] = {
-            "Relu": lambda: np.maximum(y, 0),
-            "Tanh": lambda: np.tanh(y),
-            "Sigmoid": lambda: 1 / (1 + np.exp(-y)),
-            "LeakyRelu": lambda: np.where(y >= 0, y, y * (p[0] if p else 0.01)),
-            "Clip": lambda: np.clip(y, p[0], p[1]),
-            "HardSigmoid": lambda: np.clip(p[0] * y + p[1], 0, 1),
-        }
-        return np.asarray(known[activation]()) if activation else y
-
-    def run_erf(self: Any, x: Array) -> tuple[Array]:
-        return (erf(x),)
-
-    def run_gelu(self: Any, x: Array, approximate: str = "none") -> tuple[Array]:
-        return (tanh_gelu(x) if approximate == "tanh" else gelu(x),)
-
-    def run_microsoft_gelu(self: Any, x: Array) -> tuple[Array]:
-        return (gelu(x),)
-
-    def run_bias_gelu(self: Any, x: Array, b: Array) -> tuple[Array]:
-        return (gelu(x + b),)
-
-    def run_fast_gelu(self: Any, x: Array, b: Array | None = None) -> tuple[Array]:
-        return (tanh_gelu(x if b is None else x + b),)
-
-    def run_quick_gelu(self: Any, x: Array, alpha: float = 1.702) -> tuple[Array]:
-        return (np.asarray(x / (1 + np.exp(-(1.702 if alpha is None else alpha) * x))),)
-
-    def run_fused_matmul(
-        self: Any,
-        a: Array,
-        b: Array,
-        alpha: float | None = None,
-        transA: int | None = None,
-        transB: int | None = None,
-        transBatchA: int | None = None,
-        transBatchB: int | None = None,
-    ) -> tuple[Array]:
-        a = np.moveaxis(a, 0, -2) if transBatchA else a
-        b = np.moveaxis(b, 0, -2) if transBatchB else b
-        a = np.swapaxes(a, -1, -2) if transA else a
-        b = np.swapaxes(b, -1, -2) if transB else b
-        return (np.asarray((1.0 if alpha is None else alpha) * np.matmul(a, b)),)
-
-    def run_fused_gemm(
-        self: Any,
-        a: Array,
-        b: Array,
-        c: Array | None = None,
-        alpha: float | None = None,
-        beta: float | None = None,
-        transA: int | None = None,
-        transB: int | None = None,
-        activation: str | None = None,
-        activation_alpha: float | None = None,
-        **more: Any,
-    ) -> tuple[Array]:
-        y = (1.0 if alpha is None else alpha) * ((a.T if transA else a) @ (b.T if transB else b))
-        y = y if c is None else y + (1.0 if beta is None else beta) * c
-        return (activated(np.asarray(y), activation, None, activation_alpha),)
-
-    def run_fused_conv(
-        self: Any,
-        x: Array,
-        w: Array,
-        b: Array | None = None,
-        z: Array | None = None,
-        activation: str | None = None,
-        activation_params: Sequence[float] | None = None,
-        **geometry: Any,
-    ) -> tuple[Array]:
-        (y,) = Conv._run(self, x, w, b, **geometry)
-        return (activated(np.asarray(y if z is None else y + z), activation, activation_params, None),)
-
-    def run_skip_layer_norm(
-        self: Any,
-        x: Array,
-        skip: Array,
-        gamma: Array,
-        beta: Array | None = None,
-        bias: Array | None = None,
-        epsilon: float | None = None,
-    ) -> tuple[Array, ...]:
-        s = x + skip if bias is None else x + skip + bias
-        mean = s.mean(-1, keepdims=True)
-        inverse = 1 / np.sqrt(((s - mean) ** 2).mean(-1, keepdims=True) + (1e-12 if epsilon is None else epsilon))
-        y = (s - mean) * inverse * gamma
-        found = (y if beta is None else y + beta, mean, inverse, s)
-        return found[: len(self.onnx_node.output)]
-
-    def made(name: str, run: Callable[..., Any], domain: str = "com.microsoft") -> Any:
-        return type(name, (OpRun,), {"op_domain": domain, "_run": run})
-
-    return [
-        made("Erf", run_erf, ""),
-        made("Gelu", run_gelu, ""),
-        type("Gelu", (OpRun,), {"op_domain": "com.microsoft", "_run": run_microsoft_gelu}),
-        made("BiasGelu", run_bias_gelu),
-        made("FastGelu", run_fast_gelu),
-        made("QuickGelu", run_quick_gelu),
-        made("FusedMatMul", run_fused_matmul),
-        made("FusedGemm", run_fused_gemm),
-        made("FusedConv", run_fused_conv),
-        made("SkipLayerNormalization", run_skip_layer_norm),
-    ]

@@ -315,3 +315,50 @@ def test_the_private_name_is_put_back_even_after_a_refusal() -> None:
         raise ZeroDivisionError
     after = _registration.ONNXRegistry.__dict__["from_torchlib"], _decomp.create_onnx_friendly_decomposition_table
     assert before == after
+
+
+OPTIMIZED = """<ir_version: 8, opset_import: ["" : 18]> g (float[1,1,3,3] x) => (float[1,2,3,3] y)
+<float[2,1,1,1] w = {2.0, 3.0}, float[2] s = {1.0, 2.0}, float[2] t = {0.5, 1.0}, float[2] one = {1.0, 1.0}>
+{ u = Add (s, t) c = Conv (x, w) y = BatchNormalization (c, u, t, t, one) }"""
+
+
+def test_the_exporters_passes_one_by_one(tmp_path: Path) -> None:
+    import onnx.parser
+
+    from pipeline.data import OptimizingFramework
+    from pipeline.frameworks import adapter
+
+    engine = adapter("torch")
+    assert isinstance(engine, OptimizingFramework)
+    names = engine.passes()
+    assert len(names) == len(set(names))
+    raw = tmp_path / "raw.onnx"
+    onnx.save(onnx.parser.parse_model(OPTIMIZED), raw)
+
+    def operators(off: Any) -> list[str]:
+        return [n.op_type for n in onnx.load(engine.optimized(raw, off, tmp_path / "made.onnx")).graph.node]
+
+    assert operators(names) == ["Add", "Conv", "BatchNormalization"]
+    assert operators(()) == ["Conv"]
+    rule = "onnxscript.rewriter.rules.common.fuse_batchnorm_into_conv_rule"
+    assert operators([rule]) == ["Conv", "BatchNormalization"]
+    folding = "onnxscript.optimizer.fold_constants"
+    assert operators([rule, folding]) == ["Add", "Conv", "BatchNormalization"]
+
+
+def test_without_the_private_list_of_rules_they_are_one_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnx.parser
+
+    from pipeline.frameworks import _torch_optimizer
+
+    whole = _torch_optimizer.names()
+    monkeypatch.setattr(_torch_optimizer, "_CHOICE", "_NO_SUCH_RULES")
+    names = _torch_optimizer.names()
+    assert _torch_optimizer.REWRITING in names
+    assert len(names) < len(whole)
+    raw = tmp_path / "raw.onnx"
+    onnx.save(onnx.parser.parse_model(OPTIMIZED), raw)
+    made = _torch_optimizer.optimized(raw, (), tmp_path / "made.onnx")
+    assert [n.op_type for n in onnx.load(made).graph.node] == ["Conv"]
+    made = _torch_optimizer.optimized(raw, [_torch_optimizer.REWRITING], tmp_path / "made.onnx")
+    assert [n.op_type for n in onnx.load(made).graph.node] == ["Conv", "BatchNormalization"]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pipeline.data import Array
-from pipeline.numerics.rules._near import Near, erf, phi, sigmoid, where
+from pipeline.numerics.rules._near import Format, Near, erf, phi, sigmoid, where
 from pipeline.numerics.rules._registry import Asked, Example, NoRule, Rule
 
 _MEASURED = "constants measured over a grid of every float's exponents: scripts/measure_transcendentals.py"
@@ -110,7 +110,9 @@ def _gelu(asked: Asked) -> Sequence[Near]:
         inner = asked.number(math.sqrt(2 / math.pi)) * (x + cubed)
         # sqrt(2/pi) x (1 + 0.044715 x^2) is the same with its roundings elsewhere: as large, nothing cancels in it.
         return [x * 0.5 * _bounded(inner.tanh() + 1.0, 2.0) * _one(x)]
-    half = _bounded((x / asked.number(math.sqrt(2))).erf() + 1.0, 2.0)
+    scaled = x / asked.number(math.sqrt(2))
+    inside = Format.of(asked.format.dtype, {"Erf": asked.format.elementary["Gelu"]}, asked.format.unit)
+    half = _bounded(Near(scaled.value, scaled.error, inside).erf() + 1.0, 2.0)
     exactly = Near(2 * phi(x.value), half.error, x.format)
     return [x * 0.5 * exactly * _one(x)]
 

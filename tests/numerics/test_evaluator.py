@@ -1,0 +1,99 @@
+"""What the reference evaluator is given for float64, against ONNX Runtime, and against what it does by itself."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.parser
+import pytest
+from onnx.reference import ReferenceEvaluator
+
+from pipeline.data import Array
+from pipeline.numerics.evaluator import convolved, in_float64
+from pipeline.runtimes import runtimes
+
+# Two carried states of different shapes, a captured outer value, one scan output per iteration.
+LOOP = """<ir_version: 8, opset_import: ["" : 17]>
+g (float[2,3] x, int64 n) => (float[2,3] last, float[1] sum, float[N,2,3] all) {
+    go = Constant <value = bool {1}> ()
+    zero = Constant <value = float[1] {0}> ()
+    last, sum, all = Loop <body = body (int64 i, bool c, float[2,3] h, float[1] s) =>
+        (bool again, float[2,3] h2, float[1] s2, float[2,3] row) {
+            again = Identity (c)
+            half = Constant <value = float {0.5}> ()
+            scaled = Mul (h, half)
+            h2 = Add (scaled, x)
+            total = ReduceSum <keepdims = 0> (h2)
+            shape = Constant <value = int64[1] {1}> ()
+            flat = Reshape (total, shape)
+            s2 = Add (s, flat)
+            row = Identity (h2)
+        }> (n, go, x, zero)
+}"""
+
+
+def model(text: str) -> onnx.ModelProto:
+    return onnx.parser.parse_model(text)
+
+
+def random(*shape: int) -> Array:
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("times", [1, 4])
+def test_a_loop_stacks_what_its_iterations_give(tmp_path: Path, times: int) -> None:
+    file = tmp_path / "loop.onnx"
+    onnx.save(model(LOOP), file)
+    feeds = {"x": random(2, 3), "n": np.array(times)}
+    due = runtimes()["ort.off"].open(file)(feeds, ["last", "sum", "all"])
+    seen: Any = ReferenceEvaluator(model(LOOP), new_ops=list(in_float64())).run(None, feeds)
+    assert due[2].shape == seen[2].shape == (times, 2, 3)
+    for expected, computed in zip(due, seen, strict=True):
+        np.testing.assert_allclose(computed, expected, rtol=1e-6)
+
+
+def test_the_evaluators_own_loop_is_still_wrong() -> None:
+    """When this fails, :class:`Loop` in the module can go."""
+    own: Any = ReferenceEvaluator(model(LOOP)).run(None, {"x": random(2, 3), "n": np.array(4)})
+    assert own[2].shape == (8, 3), "four iterations of (2, 3), run together"
+
+
+def test_a_loop_that_never_ran_gives_its_states() -> None:
+    text = LOOP.replace(", float[N,2,3] all", "").replace("last, sum, all = Loop", "last, sum = Loop")
+    text = text.replace(", float[2,3] row) {", ") {").replace("            row = Identity (h2)\n", "")
+    x = random(2, 3)
+    last, total = ReferenceEvaluator(model(text), new_ops=list(in_float64())).run(None, {"x": x, "n": np.array(0)})
+    assert np.array_equal(last, x)
+    assert total == 0
+
+
+@pytest.mark.parametrize("group", [1, 2])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_a_convolution_is_the_evaluators(rank: int, group: int) -> None:
+    x, w, b = random(2, 4, *[9, 8, 7][:rank]), random(6, 4 // group, *[3, 2, 2][:rank]), random(6)
+    geometry = {
+        "pads": [1, 0, 2, 2, 1, 0][:rank] + [0, 2, 1, 0, 1, 2][:rank],
+        "strides": [2, 1, 1][:rank],
+        "dilations": [1, 2, 1][:rank],
+        "group": group,
+    }
+    node = onnx.helper.make_node("Conv", ["x", "w", "b"], ["y"], **geometry)
+    (due,) = ReferenceEvaluator(node).run(None, {"x": x, "w": w, "b": b})
+    seen = convolved(x, w, b, geometry)
+    assert seen is not None
+    np.testing.assert_allclose(seen, due, rtol=1e-4, atol=1e-5)
+    assert convolved(x, w, b, {"auto_pad": "SAME_UPPER"}) is None
+
+
+def test_the_error_function_is_computed_in_double_precision() -> None:
+    node = onnx.helper.make_node("Erf", ["x"], ["y"])
+    x = np.linspace(-3, 3, 41)
+    due = np.array([math.erf(v) for v in x])
+    (own,) = ReferenceEvaluator(node).run(None, {"x": x})
+    (ours,) = ReferenceEvaluator(node, new_ops=list(in_float64())).run(None, {"x": x})
+    assert np.abs(ours - due).max() < 1e-15
+    assert np.abs(own - due).max() > 1e-9, "the evaluator's own is in float32: when this fails, Erf can go"
