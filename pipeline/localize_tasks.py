@@ -36,7 +36,7 @@ from pipeline.graph.weights import Weights, without_weights
 from pipeline.kernels import kernels
 from pipeline.numerics.rules import measured
 from pipeline.runtimes import runtimes
-from pipeline.tasks import _feeds, _one_line, _refusal, _values, warm
+from pipeline.tasks import _one_line, _values, feeds_of, refusal, warm
 
 BUDGET = 2**25  # bytes of arrays into and out of one part of a run
 FOLLOWED = 64  # guilty values for which a whole run says how far off they are there
@@ -82,8 +82,8 @@ def localize_nodes(
     try:
         proto = onnx.load(model.file, load_external_data=False)
     except Exception as error:  # whatever protobuf raises
-        return Localization(model.graph, party, blame, problem=_refusal(error, model.file).says)
-    feeds = _feeds(ref, catalogue.load(ref), model, seed)
+        return Localization(model.graph, party, blame, problem=refusal(error, model.file).says)
+    feeds = feeds_of(ref, catalogue.load(ref), model, seed)
     if blame != "export":
         return judged_kernels(proto, feeds, graph=model.graph, party=party, blame=blame, folder=model.file.parent)
     assert values is not None

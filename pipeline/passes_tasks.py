@@ -65,10 +65,10 @@ def run_with(ref: CaseRef, model: Model, party: str, setting: Setting, seed: int
         if setting.held:
             file = _holding(model.file, setting.held, folder / "held.onnx")
         run = engine.open_without(file, setting.off, setting.level)
-        feeds = tasks._feeds(ref, case, model, seed)
-        answer = tasks._graph_run(who, case, model, file, feeds, folder, run)
+        feeds = tasks.feeds_of(ref, case, model, seed)
+        answer = tasks.graph_run(who, case, model, file, feeds, folder, run=run)
     except Exception as error:  # a runtime's refusal, whatever its type
-        answer = Run(who, error=tasks._refusal(error, file))
+        answer = Run(who, error=tasks.refusal(error, file))
     return replace(answer, seconds=time.perf_counter() - started)
 
 
@@ -90,10 +90,10 @@ def look(model: Model, runtime: str, names: Sequence[str], on: Sequence[str], fo
             found = replace(found, regions=regions(exported, plain, changed))
         found = replace(found, usual=counted(_saved(model.file, runtime, (), folder)))
         whole, values = all_outputs(onnx.load(model.file))
-        file = tasks._written(whole, folder / "watched.onnx")
+        file = tasks.written(whole, folder / "watched.onnx")
         return replace(found, watched=counted(_saved(file, runtime, (), folder)), values=values)
     except Exception as error:  # a runtime's refusal, or protobuf's two gigabytes
-        return replace(found, problem=tasks._refusal(error, model.file).says)
+        return replace(found, problem=tasks.refusal(error, model.file).says)
 
 
 @cache
@@ -110,7 +110,7 @@ def self_check(runtime: str) -> str | None:
     engine = runtimes()[runtime]
     assert isinstance(engine, Optimizing)
     with tempfile.TemporaryDirectory() as folder:
-        file = tasks._written(onnx.parser.parse_model(_KNOWN), Path(folder) / "known.onnx")
+        file = tasks.written(onnx.parser.parse_model(_KNOWN), Path(folder) / "known.onnx")
         known = engine.passes(file)
         x = np.array([1.5, -2.0, 0.0], np.float32)
 
@@ -157,7 +157,7 @@ def _holding(file: Path, values: Sequence[str], place: Path) -> Path:
     model = onnx.load(file)
     already = {output.name for output in model.graph.output}
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in values if name not in already)
-    return tasks._written(model, place)
+    return tasks.written(model, place)
 
 
 def exporter_passes(framework: str) -> tuple[str, ...] | None:
@@ -175,7 +175,7 @@ def optimize_without(framework: str, raw: Path, off: Sequence[str], place: Path)
     try:
         return engine.optimized(raw, off, place)
     except Exception as error:  # whatever a pass raises
-        return tasks._refusal(error, raw)
+        return tasks.refusal(error, raw)
 
 
 def parted_nodes(ref: CaseRef, raw: Model, optimized: Model, seed: int, folder: Path) -> tuple[Region, ...] | Failure:
@@ -189,11 +189,11 @@ def parted_nodes(ref: CaseRef, raw: Model, optimized: Model, seed: int, folder: 
     assert optimized.file is not None
     folder.mkdir(parents=True, exist_ok=True)
     feeds = folder / "feeds.npz"
-    np.savez(feeds, **tasks._feeds(ref, catalogue.load(ref), raw, seed))  # type: ignore[arg-type]  # numpy's stub
+    np.savez(feeds, **tasks.feeds_of(ref, catalogue.load(ref), raw, seed))  # type: ignore[arg-type]  # numpy's stub
     inputs = {optimized.inputs[n]: (raw.inputs[n], Orientation()) for n in raw.inputs}
     outputs = {optimized.outputs[n]: (raw.outputs[n], Orientation()) for n in raw.outputs}
     try:
         found = compare_in_float64(raw.file, optimized.file, feeds, inputs, outputs)
     except Exception as error:  # the conversion to float64 refuses some graphs
-        return tasks._refusal(error, optimized.file)
+        return tasks.refusal(error, optimized.file)
     return tuple(Region(part.nodes or (part.node,), (part.op,), part.against, ()) for part in found.guilty)

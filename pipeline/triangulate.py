@@ -249,10 +249,11 @@ def edges_of(parties: Parties, graphs: Sequence[str], runtimes: Mapping[str, Run
     return tuple(parties.diff(*pair) for pair in pairs(parties, graphs, runtimes))
 
 
-def groups_of(parties: Parties) -> tuple[tuple[str, ...], ...]:
+def groups_of(parties: Parties, *others: Parties) -> tuple[tuple[str, ...], ...]:
     """The largest sets of parties (in the case's own precision) in which every pair agrees, largest first.
 
-    Agreement within a bound is not transitive, so sets may overlap.
+    Agreement within a bound is not transitive, so sets may overlap.  ``others`` are the same parties at other sizes:
+    a pair agrees where it agrees at every size.
     """
     names = [
         n for n, r in parties.runs.items() if r.outputs is not None and not r.party.double and not r.party.parameters
@@ -260,13 +261,22 @@ def groups_of(parties: Parties) -> tuple[tuple[str, ...], ...]:
     names = [n for n in names if parties.runs[n].deterministic]
     agree = {name: {name} for name in names}
     for left, right in itertools.combinations(names, 2):
-        if parties.between(left, right).outcome in ("equal", "rounding"):
+        if all(_agree(each, left, right) for each in (parties, *others)):
             agree[left].add(right)
             agree[right].add(left)
     cliques = list(_cliques(frozenset(), frozenset(names), frozenset(), agree))
     place = {name: i for i, name in enumerate(names)}
     ordered = [tuple(sorted(clique, key=place.__getitem__)) for clique in cliques]
     return tuple(sorted(ordered, key=lambda group: (-len(group), [place[n] for n in group])))
+
+
+def _agree(parties: Parties, left: str, right: str) -> bool:
+    """Whether two parties agree; so do two that both have no answer here, as a graph that lacks this size has none."""
+    runs = [parties.runs[name] for name in (left, right) if name in parties.runs]
+    answered = [run for run in runs if run.outputs is not None]
+    if len(answered) < 2 or not all(run.deterministic for run in answered):
+        return not answered
+    return parties.between(left, right).outcome in ("equal", "rounding")
 
 
 def _cliques(

@@ -80,6 +80,8 @@ def triangulate() -> Callable[..., Ran]:
     """Run the command with some words, in a process of its own."""
 
     def run(*words: str | Path, out: Path | None = None, **variables: str) -> Ran:
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
         kept = () if out is None else ("--out", out, "--json", out / "report.json")
         return finish(start(*words, *kept, **variables), out)
 

@@ -26,7 +26,7 @@ def frozen(concrete: Any, *, double: bool) -> tuple[Any, list[str], list[str]]:
     import tensorflow as tf
     from tf2onnx import tf_loader
 
-    from pipeline.frameworks._tensorflow_double import _widen
+    from pipeline.frameworks._tensorflow_double import widen
 
     inputs = [tensor.name for tensor in concrete.inputs if tensor.dtype != tf.dtypes.resource]
     outputs = [tensor.name for tensor in concrete.outputs if tensor.dtype != tf.dtypes.resource]
@@ -34,16 +34,16 @@ def frozen(concrete: Any, *, double: bool) -> tuple[Any, list[str], list[str]]:
     if double:
         for node in [*definition.node, *[n for function in definition.library.function for n in function.node_def]]:
             for attribute in node.attr.values():
-                _widen(attribute, None)
+                widen(attribute)
         for function in definition.library.function:
             for argument in [*function.signature.input_arg, *function.signature.output_arg]:
                 if argument.type == tf.float32.as_datatype_enum:
                     argument.type = tf.float64.as_datatype_enum
-    _rename_functions(definition)
+    rename_functions(definition)
     return definition, inputs, outputs
 
 
-def _rename_functions(definition: Any) -> None:
+def rename_functions(definition: Any) -> None:
     """Give the graph's functions names that nobody has.
 
     Freezing leaves others of the same names in TensorFlow's context, which refuses a second one."""

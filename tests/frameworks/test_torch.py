@@ -101,8 +101,8 @@ def test_the_seed_decides_what_a_module_draws_and_nothing_else_does() -> None:
 def test_jitter_moves_every_weight_and_little() -> None:
     case = Case("own", inputs={"x": LINEAR.inputs["x"]}, builders={"torch": lambda torch: torch.nn.Linear(3, 4)})
     still = TORCH.native(case, {"x": X}, double=True, seed=0)["y"]
-    moved = TORCH.native(case, {"x": X}, double=True, seed=0, jitter=1)["y"]
-    again = TORCH.native(case, {"x": X}, double=True, seed=0, jitter=1)["y"]
+    _, moved = (m["y"] for m in TORCH.perturbed(case, {"x": X}, double=True, seed=0, jitters=(0, 1)))
+    (again,) = (m["y"] for m in TORCH.perturbed(case, {"x": X}, double=True, seed=0, jitters=(1,)))
     assert (moved != still).all()
     assert (np.abs(moved - still) < 1e-5).all()
     assert moved.tolist() == again.tolist()
@@ -159,6 +159,54 @@ def test_outputs_named_like_inputs_and_inputs_passed_through(tmp_path: Path) -> 
             "x": (X * 2).tolist(),
             "z": (X * 3).tolist(),
         }
+
+
+def test_a_large_model_keeps_its_weights_in_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit of protobuf, made small: no message of the whole model is built, and nothing is left behind."""
+    monkeypatch.setattr(_onnx_file, "MOST", 1000)
+    case = Case("large", inputs={"x": LINEAR.inputs["x"]}, builders={"torch": lambda torch: torch.nn.Linear(3, 700)})
+    native = TORCH.native(case, {"x": X}, double=False, seed=0)["y"]
+    for _ in range(2):  # a second export must not add to the first one's files
+        models = TORCH.export(case, {"x": X}, TORCH.exporters, tmp_path, seed=0)
+        assert [model.error for model in models] == [None] * 3
+        for model in models:
+            proto = onnx.load(model.file, load_external_data=False)
+            large = [tensor for tensor in proto.graph.initializer if np.prod(tensor.dims) > 700]
+            assert large
+            outside = {tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in large}
+            assert outside == {model.graph != "torch:script"}  # TorchScript's exporter has its own idea of large
+            assert np.abs(answer(model, {"x": X})["y"] - native).max() < 1e-6
+            assert sum(f.stat().st_size for f in model.file.parent.glob(f"{model.file.name}*")) < 3 * 4 * 2800
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_large_module_is_not_copied_and_never_used_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done to it stays (float64, moved weights), so a builder that gives it again is refused."""
+    monkeypatch.setattr(module, "LARGE", 10)
+    built = []
+    held = torch.nn.Linear(3, 4)
+
+    def build(torch: Any) -> Any:
+        built.append(1)
+        return torch.nn.Linear(3, 4)
+
+    case = Case("own", inputs={"x": LINEAR.inputs["x"]}, builders={"torch": build})
+    same = Case("same", inputs={"x": LINEAR.inputs["x"]}, builders={"torch": lambda torch: held})
+    TORCH.native(case, {"x": X}, double=True, seed=0)
+    TORCH.native(case, {"x": X}, double=True, seed=0)
+    assert len(built) == 2
+    TORCH.native(same, {"x": X}, double=True, seed=0)
+    with pytest.raises(BuilderError, match="one large module twice"):
+        TORCH.native(same, {"x": X}, double=True, seed=0)
+
+
+def test_a_module_that_a_builder_keeps_is_left_as_it_was() -> None:
+    held = torch.nn.Linear(3, 4)
+    before = held.weight.detach().clone()
+    case = Case("same", inputs={"x": LINEAR.inputs["x"]}, builders={"torch": lambda torch: held})
+    list(TORCH.perturbed(case, {"x": X}, double=True, seed=0, jitters=(0, 1)))
+    assert held.weight.dtype == torch.float32
+    assert torch.equal(held.weight, before)
 
 
 # The private registry.
