@@ -49,7 +49,8 @@ from pipeline.data import (
     Verdict,
 )
 from pipeline.frameworks import adapters
-from pipeline.gather import RUNTIME_WORKER, Options, Seen, Work, frozen, resized, sources_of, survey
+from pipeline.gather import Options, Seen, Work, frozen, resized, sources_of, survey
+from pipeline.localization import RUNTIME_WORKER
 from pipeline.runtimes import runtimes
 from pipeline.workers import Workers
 
