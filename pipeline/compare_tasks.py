@@ -15,7 +15,8 @@ import numpy as np
 
 from pipeline.data import Array, GuiltyNode, UnusableInput
 from pipeline.graph.align import Orientation
-from pipeline.numerics.forced import Forced
+from pipeline.numerics.forced import Forced, Known
+from pipeline.numerics.node64 import Graph
 from pipeline.runtimes import runtimes
 
 RUNTIME = "ort.off"
@@ -76,37 +77,62 @@ def compare_in_float64(
     outputs: Mapping[str, tuple[str, Orientation]],
 ) -> Forced:
     """Judge ``right`` by ``left`` in float64 on the arrays in ``feeds``, which are named as the left's inputs."""
-    from pipeline.graph.align import classes
+    return judged(taken(_inlined(left)), taken(_inlined(right)), _arrays(feeds), inputs, outputs)
+
+
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """A model (local functions inlined), the same in float64, and that taken apart."""
+
+    model: Any
+    double: Any
+    graph: Graph
+
+
+def taken(model: Any) -> Taken:
+    """A model made ready to be judged; for a graph that is compared with many, once.
+
+    Raises :class:`~pipeline.data.Unsupported` or ``ValueError`` where it cannot be had in float64.
+    """
     from pipeline.graph.float64 import to_float64
-    from pipeline.graph.roundings import roundings
-    from pipeline.graph.walk import elements
-    from pipeline.numerics.forced import compare_graphs
     from pipeline.numerics.node64 import take_apart
 
-    models = [_inlined(file) for file in (left, right)]
-    doubles = [to_float64(model) for model in models]
-    graphs = [take_apart(double, _names(model)) for model, double in zip(models, doubles, strict=True)]
-    straight = {name: source for name, (source, way) in inputs.items() if way == Orientation()}
-    of_left = classes(doubles[0], {name: name for name, _ in inputs.values()}, "left")
-    first: dict[bytes, str] = {}
-    for name, digest in of_left.items():
-        first.setdefault(digest, name)
-    of_right = classes(doubles[1], straight, "right")
-    wide = {n: v.astype(np.float64) if v.dtype == np.float32 else v for n, v in _arrays(feeds).items()}
-    given = _arrays(feeds)
+    double = to_float64(model)
+    return Taken(model, double, take_apart(double, _names(model)))
+
+
+def judged(
+    a: Taken,
+    b: Taken,
+    given: Mapping[str, Array],
+    inputs: Mapping[str, tuple[str, Orientation]],
+    outputs: Mapping[str, tuple[str, Orientation]],
+    *,
+    known: Known | None = None,
+) -> Forced:
+    """Judge ``b`` by ``a`` on arrays named as ``a``'s inputs; ``known`` is what ``know`` made of these, if it is there
+    already."""
+    from pipeline.graph.roundings import roundings
+    from pipeline.graph.walk import elements
+    from pipeline.numerics.forced import compare_graphs, know
+
     held = [{n: v.shape for n, v in given.items()}, {}]
     held[1] = {n: way.apply(given[source]).shape for n, (source, way) in inputs.items() if source in given}
+    models = (a.model, b.model)
     counted = [roundings(_sized(model, shapes)) for model, shapes in zip(models, held, strict=True)]
     unknown = sum(elements(t) for model in models for t in model.graph.initializer)  # one for each number, if need be
     return compare_graphs(
-        graphs[0],
-        graphs[1],
-        wide,
+        known if known is not None else know(a.graph, in_double(given)),
+        b.graph,
         inputs,
         outputs,
         roundings=sum(unknown if found is None else found.count for found in counted),
-        same_class={name: first[digest] for name, digest in of_right.items() if digest in first},
     )
+
+
+def in_double(given: Mapping[str, Array]) -> dict[str, Array]:
+    """Arrays as a float64 graph takes them."""
+    return {n: v.astype(np.float64) if v.dtype == np.float32 else v for n, v in given.items()}
 
 
 def replay_nodes(file: Path, side: str, feeds: Path, folder: Path) -> Replayed:

@@ -36,7 +36,7 @@ from pipeline.graph.weights import Weights, read_model, without_weights
 from pipeline.kernels import kernels
 from pipeline.numerics.rules import measured
 from pipeline.runtimes import runtimes
-from pipeline.tasks import _feeds, _one_line, _refusal, _values, warm
+from pipeline.tasks import _one_line, _values, feeds_of, refusal, warm
 
 BUDGET = 2**25  # bytes of arrays into and out of one part of a run
 FOLLOWED = 64  # guilty values for which a whole run says how far off they are there
@@ -75,12 +75,15 @@ def localize_nodes(
     :func:`pipeline.tasks.run_graph`, ``native`` the native run that the captured program should repeat.  ``attribute``:
     where nobody is guilty, say which nodes contribute most to the difference.
     """
+    from pipeline.localize_check import require_sound
+
+    require_sound()
     assert model.file is not None
     try:
         proto, weights = read_model(model.file)
     except Exception as error:  # whatever protobuf raises
-        return Localization(model.graph, party, blame, problem=_refusal(error, model.file).says)
-    feeds = _feeds(ref, catalogue.load(ref), model, seed)
+        return Localization(model.graph, party, blame, problem=refusal(error, model.file).says)
+    feeds = feeds_of(ref, catalogue.load(ref), model, seed)
     if blame != "export":
         return judged_kernels(proto, feeds, graph=model.graph, party=party, blame=blame, weights=weights)
     assert values is not None

@@ -27,9 +27,9 @@ import onnx
 from pipeline import catalogue, inputs, tasks
 from pipeline.data import Array, CaseRef, Localization, Model, SourceValues
 from pipeline.frameworks._onnx_file import Values
+from pipeline.gather import sources_of
 from pipeline.localization import localized
 from pipeline.localize_tasks import judged_export
-from pipeline.verify import _sources
 
 SIZES = (100, 500, 1000, 5000)
 
@@ -102,7 +102,7 @@ def plain_run(ref: CaseRef, model: Model) -> Callable[[], float]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(model.file), options, providers=["CPUExecutionProvider"])
-    feeds = tasks._feeds(ref, catalogue.load(ref), model, 0)
+    feeds = tasks.feeds_of(ref, catalogue.load(ref), model, 0)
     session.run(None, feeds)
 
     def once() -> float:
@@ -126,7 +126,7 @@ def timed(
         return answer
 
     started = time.perf_counter()
-    sources = _sources(whole[graph], whole)
+    sources = sources_of(whole[graph], whole)
     found = localized(call, ref, models, "export", graph, sources=sources, folder=folder, attribute=False)
     assert found is not None
     return found, time.perf_counter() - started, phases

@@ -32,6 +32,23 @@ class Frozen:
     outputs: tuple[str, ...]
     captured: Mapping[str, Array]
 
+    def arguments(
+        self, own: Sequence[Any], *, double: bool, moved: Callable[[Array], Array] | None = None
+    ) -> list[Any]:
+        """All inputs in order: the function's ``own``, and what it captured; ``moved`` is applied to the latter."""
+        import tensorflow as tf
+
+        waiting = iter(own)
+        fed = []
+        for name in self.inputs:
+            if name not in self.captured:
+                fed.append(next(waiting))
+                continue
+            value = self.captured[name]
+            value = value.astype(np.float64) if double and value.dtype == np.float32 else value
+            fed.append(tf.constant(moved(value) if moved is not None and value.size > 1 else value))
+        return fed
+
 
 def freeze(concrete: Any) -> Frozen:
     """The frozen graph.  A tensor that the function captured is a constant there, or an input whose value is known."""
@@ -55,23 +72,23 @@ def in_precision(definition: Any, *, double: bool) -> Any:
     """A copy of a graph definition, in float64 if asked, whose functions have names that nobody has."""
     import tensorflow as tf
 
-    from pipeline.frameworks._tensorflow_double import _widen
+    from pipeline.frameworks._tensorflow_double import widen
 
     copy = type(definition)()
     copy.CopyFrom(definition)
     if double:
         for node in [*copy.node, *[n for function in copy.library.function for n in function.node_def]]:
             for attribute in node.attr.values():
-                _widen(attribute, None)
+                widen(attribute)
         for function in copy.library.function:
             for argument in [*function.signature.input_arg, *function.signature.output_arg]:
                 if argument.type == tf.float32.as_datatype_enum:
                     argument.type = tf.float64.as_datatype_enum
-    _rename_functions(copy)
+    rename_functions(copy)
     return copy
 
 
-def _rename_functions(definition: Any) -> None:
+def rename_functions(definition: Any) -> None:
     """Give the graph's functions names that nobody has.
 
     Freezing leaves others of the same names in TensorFlow's context, which refuses a second one."""
@@ -107,13 +124,7 @@ def intermediates(
     import tensorflow as tf
 
     definition, outputs = in_precision(frozen.definition, double=double), frozen.outputs
-    own = iter(arguments)
-    fed = [
-        tf.constant(_wide(frozen.captured[name]) if double else frozen.captured[name])
-        if name in frozen.captured
-        else next(own)
-        for name in frozen.inputs
-    ]
+    fed = frozen.arguments(arguments, double=double)
     wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
     there = {
         tensor.name: _size(tensor)
@@ -135,10 +146,6 @@ def intermediates(
 
 
 BUDGET = 2**25
-
-
-def _wide(array: Array) -> Array:
-    return array.astype(np.float64) if array.dtype == np.float32 else array
 
 
 def _size(tensor: Any) -> int:

@@ -102,6 +102,65 @@ def classes(model: ModelProto, inputs: Mapping[str, str], side: str) -> dict[str
     return found
 
 
+class Namer:
+    """Classes one node at a time, for a graph whose values may be found to be another graph's on the way.
+
+    ``version`` is the graph's opset.  Nodes with subgraphs are of one class if their text and all that they read is.
+    """
+
+    def __init__(self, version: int | None) -> None:
+        self._version = version
+        self._turned: dict[bytes, tuple[tuple[int, ...], bytes]] = {}
+
+    def of_input(self, name: str) -> bytes:
+        return _digest("input", name)
+
+    def of_constant(self, value: Any) -> bytes:
+        """By type, shape and numbers; a sequence by its arrays."""
+        if isinstance(value, list):
+            return _digest("sequence", *(self.of_constant(item) for item in value))
+        return _digest("constant", str(value.dtype), repr(value.shape), np.ascontiguousarray(value).tobytes())
+
+    def unknown(self, name: str) -> bytes:
+        """A class that nothing else has."""
+        return _digest("unknown", str(id(self)), name)
+
+    def of_node(self, node: NodeProto, operands: Sequence[bytes], reads: Sequence[bytes]) -> dict[str, bytes]:
+        """The class of each named output.  ``operands`` are the inputs' classes in order, absent ones empty; ``reads``
+        those of everything that the node reads, its subgraphs included."""
+        if any(True for _ in subgraphs(node)):
+            bare = NodeProto()
+            bare.CopyFrom(node)
+            bare.ClearField("name")
+            del bare.input[:], bare.output[:]
+            said = bare.SerializeToString(deterministic=True)
+            return {n: _digest("subgraph", str(i), said, *reads) for i, n in enumerate(node.output) if n}
+        return {
+            name: _class(node, self._version, operands, slot, self._turned)
+            for slot, name in enumerate(node.output)
+            if name
+        }
+
+    def hole(self, node: NodeProto, operands: Sequence[bytes]) -> bytes | None:
+        """What a node is apart from one operand, which is marked among ``operands``; None for one with a subgraph."""
+        if any(True for _ in subgraphs(node)):
+            return None
+        held = sorted(operands) if in_onnx(node) and text(node.op_type) in COMMUTATIVE else operands
+        return _digest("hole", text(node.domain), text(node.op_type), *canonical(node, self._version), *held)
+
+    def turned_by(self, base: bytes, orientation: Orientation) -> bytes:
+        """The class of a value of a known class in another order of axes or shape."""
+        if orientation.perm is not None:
+            first, start = self._turned.get(base, (tuple(range(len(orientation.perm))), base))
+            perm = tuple(first[axis] for axis in orientation.perm)
+            if perm == tuple(range(len(perm))):
+                base = start
+            else:
+                base = _digest("Transpose", repr(perm), start)
+                self._turned[base] = (perm, start)
+        return base if orientation.shape is None else _digest("reshaped", repr(orientation.shape), base)
+
+
 def _class(
     node: NodeProto,
     version: int | None,

@@ -37,6 +37,8 @@ def _coordinates(mode: str, n: int, m: int, scale: float, roi: tuple[float, floa
             x = i * kind(0) if m == 1 else i * kind(n - 1) / kind(m - 1)
         elif mode == "asymmetric":
             x = i / s
+        elif mode == "tf_half_pixel_for_nn":
+            x = (i + half) / s
         elif mode == "tf_crop_and_resize":
             start, end = kind(roi[0]), kind(roi[1])
             x = (

@@ -1,0 +1,117 @@
+"""Two graphs that should mean the same, in float64: every value of B made of A's values, and judged where it is.
+
+Design note.  A is evaluated once.  B is walked node by node.  What is the same function of A's values as some value of
+A is that value, by structure: nothing is evaluated.  What is not is evaluated on A's values, and where some value of A
+is that (up to the order of its axes, within the bound) it takes its place, so that nothing is inherited.  What lies
+between aligned values is a region: a fused or decomposed operator has values of its own inside, and is healthy if what
+comes out of it is A's.  Where an output of B is not A's, the values on the way to it that are nobody's are looked at in
+order: the first that, replaced by a value of A, lets its consumers make A's values again is where the graphs meet
+again, and what lies before it is guilty.  Then the search goes on from there, so every fault is found, not the first.
+
+The bound.  In float64 two graphs of one meaning part by three things: float64's own roundings; constants that a
+rewriting computed in float32 (a folded weight); and Python scalars that either side holds in float32.  All are
+responses to moving something by one rounding: the region's inputs and constants for the first, for the others the
+constants and float attributes that one side's region has and the other's has not.  The responses are measured, with
+random signs, on both sides; the first counts as often as roundings lie on the graphs' longest path, the others
+``FOLDED`` times for each node that one region has more than the other, because it was folded away (gamma_6, the count
+of BatchNormalization, the longest formula that is folded).  A region whose constants are all found on the other side
+has only the first: 1e-13, not 1e-7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.data import Array
+from pipeline.graph.align import Alignment, Namer, Orientation, Pair
+from pipeline.numerics.forced._aligning import advance, fold
+from pipeline.numerics.forced._blaming import blame
+from pipeline.numerics.forced._searching import hidden, resume
+from pipeline.numerics.forced._state import Forced, Judged, Known, Part, State, evaluate, know
+from pipeline.numerics.node64 import Graph
+
+
+def compare_graphs(
+    known: Known,
+    b: Graph,
+    inputs: Mapping[str, tuple[str, Orientation]],
+    outputs: Mapping[str, tuple[str, Orientation]],
+    *,
+    roundings: int,
+) -> Forced:
+    """Judge B by A, which :func:`know` evaluated.
+
+    ``inputs`` and ``outputs`` give for each of B's border values A's and the way to turn it.  ``roundings`` is how many
+    lie on both graphs' longest paths together.
+    """
+    have = known.values
+    state = State(known, b, outputs, roundings, Namer(b.version))
+    state.env |= b.constants
+    state.classes |= {name: state.namer.of_constant(value) for name, value in b.constants.items()}
+    for name, (left, orientation) in inputs.items():
+        if left in have:
+            state.env[name] = orientation.apply(have[left])
+            state.join(Pair(left, name, orientation, "border"))
+    fold(state)
+    guilty: list[Part] = []
+    start = 0
+    for _ in range(len(b.steps) + 1):
+        found = advance(state, start)
+        bad = [name for name in outputs if name not in state.pairs and outputs[name][0] in have]
+        if found is None:
+            found = resume(state, bad) if bad else hidden(state)
+        if found is None:
+            break
+        parts, start = blame(state, found)
+        guilty += parts
+    unjudged = [
+        f"{name}: A's value could not be had in float64" for name, (left, _) in outputs.items() if left not in have
+    ]
+    unjudged += [f"{name} of A: {why}" for name, why in known.errors.items()]
+    unjudged += [f"{name} of B: {why}" for name, why in state.unjudged.items()]
+    judged = [name for name, (left, _) in outputs.items() if left in have and name in state.own]
+    values_b = [n for s in b.steps for n in s.makes if not b.is_constant(n)]
+    order = {name: i for i, name in enumerate([*b.inputs, *values_b])}
+    pairs = sorted((p for n, p in state.pairs.items() if n in order), key=lambda p: order[p.right])
+    return Forced(
+        Alignment(
+            tuple(pairs),
+            tuple(n for n in known.data if n not in state.uses and not twice(state, n)),
+            tuple(n for n in values_b if n not in state.pairs),
+        ),
+        tuple(merged(guilty, b)),
+        sum(np.size(state.own[name]) for name in judged),
+        max((r for n, r in state.ratios.items() if state.pairs[n].how != "assumed" and r <= 1), default=0.0),
+        tuple(unjudged),
+    )
+
+
+def twice(state: State, name: str) -> bool:
+    """Whether a value of A is also there under a name that was aligned."""
+    value: Any = state.have[name]
+    if not isinstance(value, np.ndarray):
+        return False
+    return any(
+        other in state.uses and np.array_equal(state.have[other].reshape(-1), value.reshape(-1), equal_nan=nans(value))
+        for other, *_ in state.known.index.get(value.size, ())
+    )
+
+
+def nans(value: Array) -> bool:
+    return value.dtype.kind in "fc"
+
+
+def merged(guilty: Sequence[Part], graph: Graph) -> Iterator[Part]:
+    """One part per node, the worst, in B's order."""
+    best: dict[str, Part] = {}
+    for part in guilty:
+        if part.node not in best or best[part.node].ratio < part.ratio:
+            best[part.node] = part
+    order = {step.name: step.index for step in graph.steps}
+    yield from sorted(best.values(), key=lambda part: order.get(part.node, len(order)))
+
+
+__all__ = ["Forced", "Judged", "Known", "Part", "compare_graphs", "evaluate", "know"]

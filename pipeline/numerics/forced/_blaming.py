@@ -1,0 +1,277 @@
+"""Which nodes of a region are guilty that ends in a value which must be another."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from pipeline.data import Array
+from pipeline.graph.align import Orientation, Pair
+from pipeline.numerics.forced._judging import away, judge, region
+from pipeline.numerics.forced._searching import NEAR, Found, follow, plainest, twins
+from pipeline.numerics.forced._state import Judged, Part, State, exact_digest, one_line
+from pipeline.numerics.node64 import Graph, Step
+
+
+def blame(state: State, found: Found) -> tuple[list[Part], int]:
+    """Which nodes of the region that ends in ``name`` are guilty; every value that this settles is assumed from now on.
+
+    Where the region has A's operators one by one, each is judged on A's values alone; otherwise it is guilty as a
+    whole, under the name of its last node.
+    """
+    name, left, orientation = upstream(state, found)
+    steps, _ = region(state.b, name, state.pairs, state.is_constant)
+    if not steps:
+        judged = judge(state, name, left, orientation) if name in state.own else Judged(np.inf)
+        state.join(Pair(left, name, orientation, "assumed"))
+        return [Part(name, "", name, left, judged.ratio, judged.max_abs, (), ())], len(state.b.steps)
+    others, _ = region(state.a, left, state.uses, state.a.is_constant)
+    first = steps[0].index
+    if state.b.is_constant(name) and not state.a.is_constant(left):
+        state.live.add(name)
+    odd = Counter(s.op for s in steps) - Counter(s.op for s in others)
+    if len(steps) == len(others) > 1 and odd.total() <= 1:
+        parts = one_by_one(state, steps, others, name, left, orientation)
+        if parts:
+            return parts, first
+    near = first_near(state, steps)
+    if near is not None:
+        return near, first
+    state.forced[name] = (left, orientation)
+    judged = judge(state, name, left, orientation)
+    if judged.ratio <= 1:  # apart from the designated value only in what it was compared to
+        return [], first
+    unknown = next((state.unsupported[s.name] for s in steps if s.name in state.unsupported), None)
+    if unknown is not None and judged.max_abs is None:
+        state.unjudged[name] = unknown
+        return [], first
+    last = departing(state, steps, left) or within(state, steps[-1], left)
+    part = Part(
+        last.name,
+        last.op,
+        name if last is steps[-1] else last.makes[0],
+        left,
+        judged.ratio,
+        judged.max_abs,
+        tuple(s.name for s in steps),
+        tuple(s.name for s in others),
+        judged.index,
+        judged.values,
+        judged.problem or error_in(state, steps),
+    )
+    return [part], first
+
+
+def upstream(state: State, found: Found) -> Found:
+    """The operand behind a value that must be another, where that operand is what is wrong.
+
+    B computes twice what A computes once, and A's other value is nobody's: the second computation, which has the same
+    operator as A's, read the wrong value, not its consumer.
+    """
+    name, left, _ = found
+    step, due = state.b.producer.get(name), state.a.producer.get(left)
+    if step is None or due is None or step.op != due.op or len(step.node.input) != len(due.node.input):
+        return found
+    for mine, theirs in zip(step.node.input, due.node.input, strict=True):
+        pair, made, twin = state.pairs.get(mine), state.b.producer.get(mine), state.a.producer.get(theirs)
+        if pair is None or made is None or twin is None or made.op != twin.op or theirs in state.uses:
+            continue
+        apart = theirs in state.have and state.classes[mine] != state.known.classes[theirs]
+        if apart and state.uses[pair.left] > 1 and mine not in state.outputs and not followed(state, mine):
+            state.part(mine)
+            return upstream(state, (mine, theirs, Orientation()))
+    return found
+
+
+def followed(state: State, name: str) -> bool:
+    """Whether a consumer of a value of B makes of it what A makes, and no other value of B is that already."""
+    for step in state.b.consumers.get(name, ()):
+        for made, digest in follow(step, state, {}).items():
+            left = state.known.first.get(digest)
+            if left is None:
+                continue
+            pair = state.pairs.get(made)
+            if state.uses[left] - (pair is not None and pair.left == left) <= 0:
+                return True
+    return False
+
+
+def within(state: State, step: Step, left: str) -> Step:
+    """The step behind a guilty step that computes a constant for it which is not A's, of constants that are."""
+    due = state.a.producer.get(left)
+    while due is not None and due.op == step.op and len(due.node.input) == len(step.node.input):
+        for mine, theirs in zip(step.node.input, due.node.input, strict=True):
+            made, twin = state.b.producer.get(mine), state.a.producer.get(theirs)
+            fixed = bool(mine and theirs) and state.is_constant(mine) and state.a.is_constant(theirs)
+            apart = fixed and state.classes.get(mine) not in state.known.constants
+            if apart and made is not None and twin is not None and made.op == twin.op != "Constant":
+                step, due = made, twin
+                break
+        else:
+            return step
+    return inside(state, step)
+
+
+def departing(state: State, steps: Sequence[Step], left: str) -> Step | None:
+    """Of steps that A does without, the first that does not hand on what it was given."""
+    _, start = region(state.b, steps[-1].makes[0], state.pairs, state.is_constant)
+    if not any(n in state.pairs and state.pairs[n].left == left for n in start):
+        return None
+    due = np.asarray(state.have[left])
+    for step in steps:
+        made = state.own.get(step.makes[0])
+        if made is None or made.shape != due.shape or not np.array_equal(made, due, equal_nan=due.dtype.kind == "f"):
+            return step
+    return None
+
+
+def first_near(state: State, steps: Sequence[Step]) -> list[Part] | None:
+    """The first step of a region, but the last, that makes nearly, and not quite, what its twin makes."""
+    for step in steps[:-1]:
+        for output in step.makes:
+            for twin in twins(state, output):
+                value, due = state.own.get(output), state.have[twin]
+                if (
+                    not isinstance(value, np.ndarray)
+                    or not isinstance(due, np.ndarray)
+                    or value.shape != due.shape
+                    or not 0 < away(due, value) < NEAR
+                ):
+                    continue
+                judged = judge(state, output, twin, Orientation())
+                if judged.ratio > 1:
+                    state.forced[output] = (twin, Orientation())
+                    guilty = within(state, step, twin)
+                    made = output if guilty is step else guilty.makes[0]
+                    against = (state.a.producer[twin].name,)
+                    where = judged.index, judged.values, judged.problem
+                    return [
+                        Part(
+                            guilty.name,
+                            guilty.op,
+                            made,
+                            twin,
+                            judged.ratio,
+                            judged.max_abs,
+                            (guilty.name,),
+                            against,
+                            *where,
+                        )
+                    ]
+    return None
+
+
+def inside(state: State, step: Step) -> Step:
+    """The guilty step behind a guilty step: where an operand of it is computed of constants (a shape, a turned weight),
+    the first step there that makes of A's constants what is no constant of A's.
+    """
+    chain: dict[int, Step] = {}
+    waiting = [n for n in step.reads if state.is_constant(n)]
+    while waiting:
+        above = state.b.producer.get(waiting.pop())
+        if above is not None and above.index not in chain:
+            chain[above.index] = above
+            waiting += [n for n in above.reads if state.is_constant(n)]
+    if not chain:
+        return step
+    known = {exact_digest(state.have[n]) for n in (*state.a.constants, *folded_values(state.a)) if n in state.have}
+    due: dict[tuple[str, ...], set[bytes]] = {}
+    for other in state.a.steps:
+        if other.index in state.a.folded and all(n in state.have for n in (*other.reads, *other.makes)):
+            key = (other.op, *(exact_digest(state.have[n]).hex() for n in other.reads))
+            due.setdefault(key, set()).update(exact_digest(state.have[n]) for n in other.makes)
+    for index in sorted(chain):
+        above = chain[index]
+        fed = all(
+            exact_digest(state.env[n]) in known if state.is_constant(n) else n in state.pairs
+            for n in above.reads
+            if n in state.env
+        )
+        if not fed or above.op == "Constant" or not all(n in state.env for n in (*above.reads, *above.makes)):
+            continue
+        made = {exact_digest(state.env[n]) for n in above.makes}
+        if not made <= due.get((above.op, *(exact_digest(state.env[n]).hex() for n in above.reads)), known):
+            return above
+    return step
+
+
+def folded_values(graph: Graph) -> Iterator[str]:
+    for step in graph.steps:
+        if step.index in graph.folded:
+            yield from step.makes
+
+
+def error_in(state: State, steps: Sequence[Step]) -> str | None:
+    return next((state.errors[s.name] for s in steps if s.name in state.errors), None)
+
+
+def one_by_one(
+    state: State, steps: Sequence[Step], others: Sequence[Step], name: str, left: str, orientation: Orientation
+) -> list[Part]:
+    """Judge each step of a region on the values of its partner; nothing where one has no partner."""
+    before = state.kept()
+    free = list(others)
+    parts = []
+    for step in steps:
+        made: Mapping[str, Array] = {}
+        problem = None
+        if all(n in state.env for n in step.reads):
+            try:
+                made = state.b.run(step, state.env)
+            except Exception as error:  # an operator's numpy raises whatever numpy raises
+                problem = one_line(error)
+        partner = partner_of(state, step, free, left if name in step.makes else None)
+        if partner is None or len(partner.makes) < len(step.makes):
+            state.back(before)
+            return []
+        free.remove(partner)
+        for slot, output in enumerate(step.makes):
+            state.own.pop(output, None)
+            if output in made:
+                state.own[output] = made[output]
+            twin = left if output == name else partner.makes[slot]
+            if twin not in state.have:
+                state.back(before)
+                return []
+            way = orientation if output == name else plainest(state, output, twin)
+            judged = judge(state, output, twin, way)
+            state.forced[output] = (twin, way)
+            state.env[output] = way.apply(state.have[twin])
+            state.join(Pair(twin, output, way, "assumed"))
+            if judged.ratio > 1:
+                against = (state.a.producer[twin].name,) if twin in state.a.producer else ()
+                guilty = within(state, step, twin)
+                parts.append(
+                    Part(
+                        guilty.name,
+                        guilty.op,
+                        output if guilty is step else guilty.makes[0],
+                        twin,
+                        judged.ratio,
+                        judged.max_abs,
+                        (guilty.name,),
+                        against,
+                        judged.index,
+                        judged.values,
+                        judged.problem or problem,
+                    )
+                )
+    return parts
+
+
+def partner_of(state: State, step: Step, others: Sequence[Step], left: str | None) -> Step | None:
+    """The step of A's region that reads the same data, of one operator if there is one; the last makes ``left``."""
+    if left is not None:
+        return next((other for other in others if left in other.makes), None)
+    reads = [n for n in step.reads if not state.is_constant(n)]
+    if any(n not in state.pairs for n in reads):
+        return None
+    wanted = sorted(state.known.classes.get(state.pairs[n].left, b"") for n in reads)
+    fitting = [
+        other
+        for other in others
+        if sorted(state.known.classes.get(n, b"") for n in other.reads if not state.a.is_constant(n)) == wanted
+    ]
+    return next((o for o in fitting if o.op == step.op), fitting[0] if len(fitting) == 1 else None)

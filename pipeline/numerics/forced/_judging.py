@@ -1,0 +1,201 @@
+"""How far a value of B may be from its counterpart, and how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import onnx
+
+from pipeline.data import Array
+from pipeline.graph.align import Orientation
+from pipeline.numerics.bounds import unit_roundoff
+from pipeline.numerics.forced._state import Judged, State, exact_digest, print_of
+from pipeline.numerics.node64 import Graph, Step
+
+FOLDED = 6
+JITTERS = 4
+_U32 = 2.0**-24
+
+
+def judge(state: State, name: str, left: str, orientation: Orientation) -> Judged:
+    """The own value of B at ``name`` against A's at ``left``."""
+    held: Any = state.have[left]
+    value: Any = state.own.get(name)
+    if isinstance(held, list) and isinstance(value, list):
+        alike = len(held) == len(value) and all(
+            exact_digest(a) == exact_digest(b) for a, b in zip(held, value, strict=True)
+        )
+        return Judged(0.0, 0.0) if alike else Judged(np.inf, problem="its sequence holds other arrays")
+    if not isinstance(value, np.ndarray) or not isinstance(held, np.ndarray):
+        return Judged(np.inf, problem="it could not be evaluated on A's values")
+    try:
+        turned = orientation.apply(held)
+    except ValueError:
+        return Judged(np.inf, problem=f"has shape {value.shape} where A has {held.shape}")
+    if turned.shape != value.shape:
+        return Judged(np.inf, problem=f"has shape {value.shape} where A has {turned.shape}")
+    if turned.dtype != value.dtype:
+        return Judged(np.inf, problem=f"is {value.dtype} where A has {turned.dtype}")
+    if value.dtype.kind not in "fc":
+        if np.array_equal(turned, value):
+            return Judged(0.0, 0.0)
+        where = tuple(int(i) for i in np.argwhere(turned != value)[0])
+        return Judged(np.inf, None, where, problem=f"{int((turned != value).sum())} of {value.size} elements differ")
+    with np.errstate(all="ignore"):
+        same = (turned == value) | (np.isnan(turned) & np.isnan(value))
+        if same.all():
+            return Judged(0.0, 0.0)
+        distance = np.where(same, 0.0, np.abs(turned - value))
+        strict = ~same & ~np.isfinite(distance)
+        limit = np.broadcast_to(allowed(state, name, left, orientation), value.shape)
+        ratio = np.where(strict, np.inf, np.where(distance > 0, distance / limit, 0.0))
+    worst = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
+    return Judged(
+        float(ratio[worst]),
+        float(distance[worst]),
+        tuple(int(i) for i in worst),
+        (float(turned[worst]), float(value[worst])),
+    )
+
+
+def region(graph: Graph, name: str, cut: Collection[str], fixed: Callable[[str], bool]) -> tuple[list[Step], set[str]]:
+    """The steps that make ``name`` of aligned values, in order, and the values that they start from."""
+    steps: dict[int, Step] = {}
+    start: set[str] = set()
+    waiting = [name]
+    while waiting:
+        current = waiting.pop()
+        step = graph.producer.get(current)
+        if step is None or (current != name and (current in cut or fixed(current))):
+            start.add(current)
+        elif step.index not in steps:
+            steps[step.index] = step
+            waiting += step.reads
+    return [steps[index] for index in sorted(steps)], start
+
+
+def allowed(state: State, name: str, left: str, orientation: Orientation) -> Array:
+    """How far the regions that end in these two values may part, elementwise in B's axes."""
+    steps_b, start_b = region(state.b, name, state.pairs, state.is_constant)
+    steps_a, start_a = region(state.a, left, state.uses, state.a.is_constant)
+    prints = [
+        {print_of(state, fixed is not state.is_constant, n, values) for n in start if fixed(n)}
+        for fixed, start, values in (
+            (state.a.is_constant, start_a, state.have),
+            (state.is_constant, start_b, state.env),
+        )
+    ]
+    numbers = [{v for step in steps for v in floats(step.node)} for steps in (steps_a, steps_b)]
+    folded = FOLDED * max(1, abs(len(steps_a) - len(steps_b)))
+    total: Array = np.zeros(())
+    unit = unit_roundoff(state.have[left].dtype)  # both sides are of one type here; float16 stays float16
+    for side, (graph, fixed, steps, start, values, target) in enumerate(
+        (
+            (state.a, state.a.is_constant, steps_a, start_a, state.have, left),
+            (state.b, state.is_constant, steps_b, start_b, state.env, name),
+        )
+    ):
+        constants = {n for n in start if fixed(n)}
+        alone = {n for n in constants if print_of(state, side == 0, n, values) not in prints[1 - side]}
+        odd = numbers[side] - numbers[1 - side]
+        turn = orientation if side == 0 else Orientation()
+        if alone or odd:
+            total = total + folded * turn.apply(response(graph, steps, values, target, alone, odd))
+        everything = response(graph, steps, values, target, start, set())
+        total = total + (2 * state.roundings + 2) * (unit / _U32) * turn.apply(everything)
+    return total
+
+
+def floats(node: onnx.NodeProto) -> Iterator[float]:
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.FLOAT:
+            yield attribute.f
+        elif attribute.type == onnx.AttributeProto.FLOATS:
+            yield from attribute.floats
+
+
+def response(
+    graph: Graph,
+    steps: Sequence[Step],
+    values: Mapping[str, Array],
+    target: str,
+    moved: set[str],
+    numbers: set[float],
+) -> Array:
+    """The largest answer of ``target`` to moving values and attributes by one rounding of float32, random signs.
+
+    An element's response is at least the mean: one that a Relu holds at zero has none of its own.
+    """
+    random = np.random.default_rng(0)
+    centre = None
+    largest: Array = np.zeros(())
+    reads = {n for step in steps for n in step.reads}
+    for jitter in range(JITTERS + 1):
+        held = {n: values[n] for n in reads if n in values}
+        for name in sorted(moved) if jitter else ():
+            value = values.get(name)
+            if isinstance(value, np.ndarray) and value.dtype == np.float64:
+                held[name] = value * (1 + _U32 * random.choice((-1.0, 1.0), value.shape))
+        try:
+            for step in steps:
+                if narrows(step, values):  # a coarser grid would pass for a response
+                    held[step.makes[0]] = held[step.reads[0]]
+                else:
+                    held |= graph.run(nudged(step, numbers, random) if jitter and numbers else step, held)
+        except Exception:  # what cannot be evaluated when moved a little gives no room
+            return np.zeros(())
+        made = held.get(target, values.get(target))
+        if not isinstance(made, np.ndarray) or made.dtype.kind != "f":
+            return np.zeros(())
+        if centre is None:
+            centre = made
+            continue
+        with np.errstate(all="ignore"):
+            distance = np.nan_to_num(np.abs(made - centre), nan=0.0, posinf=0.0)
+        largest = np.maximum(largest, distance)
+    return np.maximum(largest, largest.mean()) if largest.size else largest
+
+
+def narrows(step: Step, values: Mapping[str, Array]) -> bool:
+    """Whether a step rounds to a type of fewer digits."""
+    if step.op != "Cast":
+        return False
+    before, after = (unit_roundoff(values[n].dtype) if n in values else 0.0 for n in (step.reads[0], step.makes[0]))
+    return after > before > 0
+
+
+def nudged(step: Step, numbers: set[float], random: np.random.Generator) -> Step:
+    if not numbers.intersection(floats(step.node)):
+        return step
+    node = onnx.NodeProto()
+    node.CopyFrom(step.node)
+
+    def moved(value: float) -> float:
+        target = np.float32(random.choice((-np.inf, np.inf)))
+        return float(np.nextafter(np.float32(value), target)) if value in numbers else value
+
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.FLOAT:
+            attribute.f = moved(attribute.f)
+        elif attribute.type == onnx.AttributeProto.FLOATS:
+            attribute.floats[:] = [moved(v) for v in attribute.floats]
+    return replace(step, node=node)
+
+
+def away(held: Array, value: Array) -> float:
+    """The largest distance, relative to the largest number; infinite where NaNs or infinities are elsewhere."""
+    if held.shape != value.shape:
+        return np.inf
+    if value.dtype.kind not in "f" or held.dtype.kind not in "f":
+        return 0.0 if np.array_equal(held, value) else np.inf
+    with np.errstate(all="ignore"):
+        same = (held == value) | (np.isnan(held) & np.isnan(value))
+        if same.all():
+            return 0.0
+        distance = np.abs(held - value)[~same]
+        if not np.isfinite(distance).all():
+            return np.inf
+        return float(distance.max() / max(np.abs(held[~same]).max(), np.abs(value[~same]).max()))
