@@ -234,6 +234,8 @@ def run_graph(
         except Exception as error:  # a runtime's refusal, whatever its type
             runs.append(Run(party, error=_named_op(refusal(error, model.file), model.file)))
         runs[-1] = replace(runs[-1], seconds=time.perf_counter() - started)
+        if model.file.with_name(f"{model.file.name}.data").is_file():
+            gc.collect()  # an evaluator is a ring of references, and a large model's weights hang on it
     return runs
 
 

@@ -121,7 +121,10 @@ def test_a_skeleton_means_the_whole_model(folded: Any, tmp_path: Path) -> None:
     x = {"x": np.random.default_rng(0).uniform(-1, 1, (2, 3, 6, 5)).astype(np.float32)}
     whole = ReferenceEvaluator(proto).run(None, x)[0]
     assert np.array_equal(ReferenceEvaluator(slim.model).run(None, {**x, **slim.weights})[0], whole)
+    mean, slim = slim, skeleton(tmp_path / "constant.onnx", large=2)
     double = in_float64(slim)
+    assert not slim.weights, "they would be held twice"
+    assert set(double.weights) == set(mean.weights)
     assert all(w.dtype == np.float64 for w in double.weights.values() if w.dtype.kind == "f")
     sharp = ReferenceEvaluator(double.model).run(None, {**tasks.widened(x), **double.weights})[0]
     assert 0 < np.abs(sharp - whole).max() < 1e-5

@@ -8,7 +8,6 @@ initializer in another file is read from there; a model of any size is never a p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,7 +28,7 @@ class Skeleton:
     """``model`` wants ``weights`` as inputs, by name, besides its own."""
 
     model: ModelProto
-    weights: Mapping[str, Array]
+    weights: dict[str, Array]
 
 
 def skeleton(file: Path, *, memory: int | None = None, large: int = LARGE) -> Skeleton:
@@ -44,7 +43,8 @@ def skeleton(file: Path, *, memory: int | None = None, large: int = LARGE) -> Sk
     tensors: dict[str, TensorProto] = {t.name: t for t in graph.initializer}
     tensors |= {name: t for name, node in nodes.items() if (t := constant_tensor(node)) is not None}
     tensors = {n: t for n, t in tensors.items() if elements(t) >= large and t.data_type != TensorProto.STRING}
-    need = sum(8 * elements(t) for t in tensors.values()) + file.stat().st_size
+    need = sum(8 * elements(t) for t in tensors.values())
+    need += 4 * max((elements(t) for t in tensors.values()), default=0) + file.stat().st_size
     if memory is not None and need > memory:
         raise Unsupported(
             f"its weights in float64 need {need / 2**30:.1f} GiB, the limit is {memory / 2**30:.1f} GiB: raise --memory"
@@ -83,13 +83,16 @@ def _without(model: ModelProto) -> ModelProto:
 
 
 def in_float64(slim: Skeleton) -> Skeleton:
-    """The same in float64: every weight whose border the conversion turned, and the graph around it."""
+    """The same in float64: every weight whose border the conversion turned, and the graph around it.
+
+    The weights are taken out of ``slim`` one at a time, so that they are not all held in both precisions.
+    """
     double = to_float64(slim.model)
     wide = {value.name for value in double.graph.input if value.type.tensor_type.elem_type == TensorProto.DOUBLE}
-    weights = {
-        name: value.astype(np.float64) if name in wide and value.dtype == np.float32 else value
-        for name, value in slim.weights.items()
-    }
+    weights: dict[str, Array] = {}
+    for name in tuple(slim.weights):
+        value = slim.weights.pop(name)
+        weights[name] = value.astype(np.float64) if name in wide and value.dtype == np.float32 else value
     return Skeleton(double, weights)
 
 
