@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.data import Array, Blamed
 from pipeline.guilty import CAUSE, REDUCED, name_nodes
-from pipeline.localize import kernels
+from pipeline.kernels import kernels
 from pipeline.numerics.reduced import CUT, FORMATS, NEAREST, ROUNDINGS, reduced_precision, shortened
 from pipeline.numerics.replay import replay
 
