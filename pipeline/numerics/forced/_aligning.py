@@ -8,10 +8,12 @@ import numpy as np
 
 from pipeline.data import Array, Unsupported
 from pipeline.graph.align import How, Orientation, Pair, orientations
-from pipeline.numerics.forced._judging import away, judge
+from pipeline.numerics.forced._judging import away, judge, region
 from pipeline.numerics.forced._searching import Found, suspect, twins
 from pipeline.numerics.forced._state import Judged, State, classes_of, exact_digest, marks, one_line, sorted_digest
 from pipeline.numerics.node64 import Step
+
+_SMALL = 12
 
 
 def advance(state: State, start: int) -> Found | None:
@@ -82,7 +84,11 @@ def _looked_for(state: State, step: Step) -> bool:
 
 
 def align(state: State, name: str, same: str | None) -> None:
-    """Find which value of A this value of B is, and put it in its place."""
+    """Find which value of A this value of B is, and put it in its place.
+
+    What a large region makes is judged only if that is twice as large as the last that was not A's: its bound costs as
+    many evaluations as it has nodes, and a value that is not aligned only makes the next region larger.
+    """
     designated = state.outputs.get(name)
     if designated is not None:
         left, orientation = designated
@@ -96,7 +102,11 @@ def align(state: State, name: str, same: str | None) -> None:
     for left, orientation in candidates:
         if designated is None and how != "structure" and moved_elsewhere(state, name, left, orientation):
             break
+        size = len(region(state.b, name, state.pairs, state.is_constant)[0]) if how == "numbers" else 0
+        if designated is None and _SMALL < size < 2 * state.failed:
+            continue
         judged = Judged(0.0, 0.0) if how == "structure" else judge(state, name, left, orientation)
+        state.failed = max(state.failed, size if judged.ratio > 1 else 0)
         if judged.ratio <= 1:
             turned = orientation.apply(state.have[left])
             state.env[name] = turned

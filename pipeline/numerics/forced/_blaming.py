@@ -29,8 +29,10 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
         return [Part(name, "", name, left, judged.ratio, judged.max_abs, (), ())], len(state.b.steps)
     others, _ = region(state.a, left, state.uses, state.a.is_constant)
     first = steps[0].index
-    if state.b.is_constant(name) and not state.a.is_constant(left):
-        state.live.add(name)
+    if state.b.is_constant(name):
+        state.loosen(name)
+        if not state.a.is_constant(left):
+            state.live.add(name)
     odd = Counter(s.op for s in steps) - Counter(s.op for s in others)
     if len(steps) == len(others) > 1 and odd.total() <= 1:
         parts = one_by_one(state, steps, others, name, left, orientation)

@@ -96,7 +96,7 @@ def suspect(state: State, step: Step) -> Found | None:
         return None
     doubtful = _by_numbers_above(state, step)
     also = {state.pairs[n].left for n in doubtful}
-    for name in (*doubtful, *nobody):
+    for name in (*_odd_constants(state, step), *doubtful, *nobody):
         if name in state.outputs or name in state.cleared:
             continue
         left = by_structure(state, name, also)
@@ -115,6 +115,20 @@ def suspect(state: State, step: Step) -> Found | None:
 def _settled(state: State, name: str) -> bool:
     pair = state.pairs.get(name)
     return pair is not None and (pair.how != "numbers" or pair.orientation == Orientation())
+
+
+def _odd_constants(state: State, step: Step) -> list[str]:
+    """What is computed of constants for a step, and no constant of A's; the first first."""
+    found: dict[str, int] = {}
+    waiting = list(step.reads)
+    while waiting and len(found) < _CANDIDATES:
+        name = waiting.pop()
+        made = state.b.producer.get(name)
+        odd = state.is_constant(name) and state.classes.get(name) not in state.known.constants
+        if odd and made is not None and name not in found:
+            found[name] = made.index
+            waiting += made.reads
+    return sorted(found, key=found.__getitem__)
 
 
 def _by_numbers_above(state: State, step: Step) -> list[str]:

@@ -169,6 +169,7 @@ class State:
     unsupported: dict[str, str] = field(default_factory=dict)
     unjudged: dict[str, str] = field(default_factory=dict)
     fixed: set[int] = field(default_factory=set)  # steps that were evaluated once and for all
+    failed: int = 0  # the most nodes of a region that is not A's
     cleared: set[str] = field(default_factory=set)  # suspects behind which B is A's again all the same
     live: set[str] = field(default_factory=set)  # constants of B in whose place A has data, and what is made of them
 
@@ -202,6 +203,15 @@ class State:
             self.uses[pair.left] -= 1
             if not self.uses[pair.left]:
                 del self.uses[pair.left]
+
+    def loosen(self, name: str) -> None:
+        """A constant is to be another: what is computed of it is evaluated again."""
+        waiting = [name]
+        while waiting:
+            for step in self.b.consumers.get(waiting.pop(), ()):
+                if step.index in self.fixed:
+                    self.fixed.discard(step.index)
+                    waiting += step.makes
 
     def kept(self) -> tuple[Any, ...]:
         """Everything that :meth:`back` restores."""

@@ -37,6 +37,8 @@ def _to(asked: Asked, x: Array, target: np.dtype[Any]) -> Near | Answer | Array:
             return exact(x.astype(target))
         wide = x.astype(np.float64)
         form = Format.of(target.name, asked.format.elementary)
+        if target.name in ("float16", "bfloat16"):
+            return _halved(wide, target)
         zero = Near(np.zeros(()), np.zeros(()), form)
         fits = wide.astype(target).astype(np.float64) == wide
         result = zero.rounded(wide, 0.0, 1, form.tiny)
@@ -57,6 +59,18 @@ def _to(asked: Asked, x: Array, target: np.dtype[Any]) -> Near | Answer | Array:
     return Answer(value, target.name, flips=flips, unsaid=outside)
 
 
+def _halved(wide: Array, target: np.dtype[Any]) -> Answer:
+    """Sixteen bits of a number: the nearest, to the bit, but where float32 may have moved it across the middle of two.
+
+    A bound of the target's own unit would hide that somebody casts at all.
+    """
+    rounded = wide.astype(target).astype(np.float64)
+    low, high = ((wide * (1 + side * 2.0**-22)).astype(target).astype(np.float64) for side in (-1, 1))
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(high - low)
+    return Answer(rounded, target.name, np.where(np.isfinite(apart), apart, 0.0))
+
+
 _X = {"x": "float[3,7]"}
 
 RULES = (
@@ -64,7 +78,7 @@ RULES = (
         "cast",
         ("Cast", "CastLike"),
         _cast,
-        "u |x| of the target, or exact",
+        "u |x| of the target; sixteen bits to the bit; or exact",
         _NEAREST,
         (
             Example("Cast<to=10>(x)", _X, {"x": 1.01}),

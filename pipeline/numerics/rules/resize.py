@@ -123,7 +123,8 @@ def _resize(asked: Asked) -> Sequence[Near | Answer | Array]:
     policy = asked.attribute("keep_aspect_ratio_policy", "stretch")
     if asked.given(scales_at) and asked.array(scales_at).size:
         for a, s in zip(axes, asked.x(scales_at), strict=True):
-            scale[a], shape[a] = float(s), int(np.floor(x.shape[a] * s))
+            # In float32, as every runtime multiplies: 3 times the scale of 17 / 3 is 17 there, and less in float64.
+            scale[a], shape[a] = float(s), int(np.floor(np.float32(x.shape[a]) * np.float32(s)))
     elif asked.given(sizes_at) and policy == "stretch":
         for a, size in zip(axes, asked.integers(sizes_at) or (), strict=True):
             shape[a], scale[a] = size, float(np.float32(size) / np.float32(x.shape[a]))

@@ -1,0 +1,184 @@
+"""The search behind ``compare``: what alignment by structure finds, each with a planted fault, and what it must not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+import onnx.parser
+import pytest
+from onnx import numpy_helper
+
+from pipeline import compare_tasks
+from pipeline.data import Array
+from pipeline.graph.align import Orientation
+from pipeline.numerics.forced import Forced, compare_graphs, know
+
+HEAD = '<ir_version: 10, opset_import: ["" : 20]>'
+
+
+def graph(nodes: str, constants: Mapping[str, Array] | None = None, border: str = "") -> onnx.ModelProto:
+    border = border or "(float[2,3,4] x) => (float[a,b,c] y)"
+    made = onnx.parser.parse_model(f"{HEAD} g {border} {{ {nodes} }}")
+    for name, value in (constants or {}).items():
+        made.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+    return made
+
+
+def judged(a: onnx.ModelProto, b: onnx.ModelProto) -> Forced:
+    random = np.random.default_rng(0)
+    feeds = {
+        i.name: random.uniform(-1, 1, [d.dim_value for d in i.type.tensor_type.shape.dim]).astype(np.float32)
+        for i in a.graph.input
+    }
+    borders = ({n: (n, Orientation()) for n in feeds}, {o.name: (o.name, Orientation()) for o in a.graph.output})
+    return compare_tasks.judged(compare_tasks.taken(a), compare_tasks.taken(b), feeds, *borders)
+
+
+def guilty(a: onnx.ModelProto, b: onnx.ModelProto) -> list[str]:
+    found = judged(a, b)
+    assert found.unjudged == ()
+    return [part.node for part in found.guilty]
+
+
+RANDOM = np.random.default_rng(1)
+W = {
+    name: RANDOM.normal(size=shape).astype(np.float32)
+    for name, shape in {"v": (4, 4), "w": (4, 4), "k": (4,), "m": (4,), "c": (1,)}.items()
+}
+TAIL = "[p] r1 = MatMul(h, w) [q] r2 = Add(r1, k) [r] r3 = Tanh(r2) [s] y = MatMul(r3, v)"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "named"),
+    [
+        pytest.param("[n] t = Relu(x) [o] h = Mul(t, k)", "[o] h = Mul(x, k)", "o", id="a dropped activation"),
+        pytest.param("[n] h = Relu(x)", "[n] t = Relu(x) [o] h = Neg(t)", "o", id="an inserted node"),
+        pytest.param("[n] h = Relu(x)", "[n] h = Abs(x)", "n", id="another operator"),
+        pytest.param("[n] h = Add(x, k)", "[n] h = Add(x, m)", "n", id="another constant"),
+        pytest.param(
+            "[n] t = Transpose<perm=[1, 0, 2]>(x) [o] e = Exp(t) [u] h = Transpose<perm=[1, 0, 2]>(e)",
+            "[n] t = Reshape(x, other) [o] e = Exp(t) [u] h = Transpose<perm=[1, 0, 2]>(e)",
+            "n",
+            id="a reshape where axes should move",
+        ),
+        pytest.param(
+            "[n] f = Exp(x) [o] i = Sin(x) [t] d = Tanh(f) [u] e = Tanh(i) [z] h = Sub(d, e)",
+            "[n] f = Exp(x) [o] i = Sin(x) [t] d = Tanh(f) [u] e = Tanh(f) [z] h = Sub(d, e)",
+            "u",
+            id="a computation that reads the wrong value and repeats another",
+        ),
+        pytest.param(
+            "[n] t = Greater(x, c) [o] b = Not(t) [u] f = Cast<to=1>(t) [z] g = Cast<to=1>(b) [l] h = Sub(f, g)",
+            "[n] t = Less(x, c) [o] b = Not(t) [u] f = Cast<to=1>(t) [z] g = Cast<to=1>(b) [l] h = Sub(f, g)",
+            "n",
+            id="a comparison whose answers are another value's by chance",
+        ),
+        pytest.param(
+            "[n] t = Slice(w, at0, at2, at0) [o] l = Slice(w, at2, at4, at0) [u] j = Concat<axis=0>(l, t)"
+            " [z] h = MatMul(x, j)",
+            "[n] t = Slice(w, at1, at3, at0) [o] l = Slice(w, at2, at4, at0) [u] j = Concat<axis=0>(l, t)"
+            " [z] h = MatMul(x, j)",
+            "n",
+            id="the first wrong step of what constants become",
+        ),
+        pytest.param(
+            "[n] t = Relu(x) [o] e = Exp(t) [u] h = Mul(e, x)",
+            "[n] t = Relu(held) [o] e = Exp(t) [u] h = Mul(e, x)",
+            "n",
+            id="a value that the exporter held fixed",
+        ),
+    ],
+)
+def test_the_guilty_node_is_named_and_nobody_else(right: str, wrong: str, named: str) -> None:
+    constants = {
+        **W,
+        **{f"at{i}": np.array([i]) for i in range(5)},
+        "other": np.array([3, 2, 4]),
+        "held": RANDOM.normal(size=(2, 3, 4)).astype(np.float32),
+    }
+    a, b = (graph(nodes + TAIL, constants) for nodes in (right, wrong))
+    assert guilty(a, b) == [named]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(
+            "[n] t = Mul(x, c) [o] e = Relu(t) [u] i = Reshape(e, long) [z] f = ReduceMax<keepdims=0>(i, last)"
+            " [l] h = Unsqueeze(f, last)",
+            "[o] e = Relu(x) [u] i = Reshape(e, long) [z] f = ReduceMax<keepdims=0>(i, last) [n] t = Mul(f, c)"
+            " [l] h = Unsqueeze(t, last)",
+            id="a factor moved behind operators that let it through",
+        ),
+        pytest.param(
+            "[n] a = Relu(x) [o] b = Exp(a) [u] h = Tanh(b)",
+            "[t] z = Transpose<perm=[2, 0, 1]>(x) [n] a = Relu(z) [o] b = Exp(a) [u] i = Tanh(b)"
+            " [v] h = Transpose<perm=[1, 2, 0]>(i)",
+            id="another layout for a while",
+        ),
+        pytest.param("[n] a = Sub(x, k) [o] h = Sub(a, m)", "[n] a = Sub(x, m) [o] h = Sub(a, k)", id="two exchanged"),
+        pytest.param("[n] h = Split<num_outputs=1>(x)", "[n] h = Identity(x)", id="nothing done"),
+    ],
+)
+def test_what_means_the_same_accuses_nobody(one: str, other: str) -> None:
+    constants = {**W, "c": np.float32([1.5]), "long": np.array([2, 3, 4]), "last": np.array([2])}
+    tail = "[s] y = Add(h, c)"
+    for a, b in ((one, other), (other, one)):
+        found = judged(graph(a + tail, constants), graph(b + tail, constants))
+        assert (found.guilty, found.unjudged) == ((), ())
+        assert found.compared > 0
+
+
+def test_two_faults_next_to_each_other_are_both_named() -> None:
+    a = graph("[n] e = Relu(x) [o] i = Tanh(e) [u] h = Add(i, k)" + TAIL, W)
+    b = graph("[n] e = Relu(x) [o] i = Erf(e) [u] h = Add(i, m)" + TAIL, W)
+    assert guilty(a, b) == ["o", "u"]
+
+
+SEQUENCE = """
+    [parts] l = SplitToSequence<axis=1>(x)
+    [first] f = SequenceAt(l, zero)
+    [second] i = SequenceAt(l, one)
+    [minus] y = Sub(f, i)
+"""
+
+
+def test_sequences_are_values_too() -> None:
+    constants = {"zero": np.array(0), "one": np.array(1), "two": np.array(2)}
+    a = graph(SEQUENCE, constants)
+    assert guilty(a, graph(SEQUENCE, constants)) == []
+    assert guilty(a, graph(SEQUENCE.replace("(l, one)", "(l, two)"), constants)) == ["second"]
+    assert guilty(a, graph(SEQUENCE.replace("axis=1", "axis=2"), constants)) != []
+
+
+def test_the_work_grows_with_the_graph_and_not_faster() -> None:
+    def counted(length: int) -> int:
+        chain = "[n] v0 = Sin(x) " + " ".join(
+            f"[m{i}] u{i} = Mul(v{i}, k) [t{i}] v{i + 1} = Tanh(u{i})" for i in range(length)
+        )
+        a, b = (graph(f"{nodes} [s] y = Exp(v{length})", W) for nodes in (chain, chain.replace("Sin", "Cos")))
+        known = know(compare_tasks.taken(a).graph, {"x": np.random.default_rng(0).uniform(-1, 1, (2, 3, 4))})
+        right = compare_tasks.taken(b).graph
+        calls, run = [0], right.run
+
+        def counting(step: object, values: Mapping[str, Array]) -> dict[str, Array]:
+            calls[0] += 1
+            return run(step, values)  # type: ignore[arg-type]  # a step
+
+        object.__setattr__(right, "run", counting)
+        borders = {"x": ("x", Orientation())}, {"y": ("y", Orientation())}
+        found = compare_graphs(known, right, *borders, roundings=1)
+        assert [part.node for part in found.guilty] == ["n"]
+        return calls[0]
+
+    assert counted(80) <= 2.5 * counted(40)
+
+
+def test_windows_and_interpolation_are_evaluated_by_their_own_definitions() -> None:
+    nodes = '[n] y = Resize<mode="linear", coordinate_transformation_mode="asymmetric">(x, , , sizes)'
+    model = graph(nodes, {"sizes": np.array([2, 3, 6])})
+    value = know(compare_tasks.taken(model).graph, {"x": np.arange(24.0).reshape(2, 3, 4)}).values["y"]
+    rows = np.clip(np.arange(6) * np.float64(np.float32(4) / np.float32(6)), 0, 3)
+    assert np.allclose(value[0, 0], rows, atol=1e-6)
