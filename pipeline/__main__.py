@@ -110,6 +110,18 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.npz", help="Arrays by input name, in place of the cases' own.", show_default=False),
+    ] = None,
+    onnx: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PARTY=FILE",
+            help="Judge this file in place of a fresh export: torch=model.onnx. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes per engine.")] = 1,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of every input and parameter.")] = 0,
     out: Annotated[
@@ -144,6 +156,8 @@ def verify(
         out=out,
         timeout=timeout,
         memory=int(memory * 2**30),
+        inputs=None if inputs is None else inputs.resolve(),
+        onnx=_files(onnx),
     )
     with _progress() as progress:
         report = run(targets or (), chosen, progress=progress)
@@ -228,7 +242,7 @@ def list_cases(
 
     rows = []
     for ref in catalogue.find(targets or ()):
-        case = catalogue.load(ref)
+        case = catalogue.declared(ref)
         rows.append({"name": ref.name, "frameworks": tuple(sorted(case.builders)), "note": case.note})
     render_list(rows, _console())
 
@@ -251,6 +265,17 @@ def _words(given: list[str] | None) -> tuple[str, ...]:
     if not all(words):
         raise UnusableInput("an option that takes names was given an empty one; leave it out or name something")
     return words
+
+
+def _files(given: list[str] | None) -> tuple[tuple[str, Path], ...]:
+    """The parties and files of ``--onnx PARTY=FILE``."""
+    files = []
+    for word in given or ():
+        party, equals, file = word.partition("=")
+        if not (party and equals and file):
+            raise UnusableInput(f"--onnx {word}: expected PARTY=FILE, such as torch=model.onnx")
+        files.append((party, Path(file)))
+    return tuple(files)
 
 
 def _folder(out: Path) -> None:

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from pipeline.data import BLAMES, Absent, Case, CaseRef, Each, Expected, Tensor, UnusableInput
+from pipeline import inputs
+from pipeline.data import BLAMES, Absent, Case, CaseRef, Each, Expected, Party, Tensor, UnusableInput
 
 FRAMEWORKS = tuple(
     sorted(p.stem for p in (Path(__file__).parent / "frameworks").glob("*.py") if not p.stem.startswith("_"))
@@ -64,12 +65,23 @@ def load_file(file: Path) -> tuple[Case, ...]:
     return tuple(cases)
 
 
-def load(ref: CaseRef) -> Case:
-    """The case a reference points to."""
+def declared(ref: CaseRef) -> Case:
+    """The case a reference points to, as its file declares it."""
     for case in load_file(ref.file):
         if f"{ref.file.stem}/{case.name}" == ref.name:
             return case
     raise UnusableInput(f"{ref.file}: no case {ref.name!r}")
+
+
+def load(ref: CaseRef) -> Case:
+    """The case a reference points to, fed from the file and at the sizes that the reference says.
+
+    Raises :class:`UnusableInput` where the file of inputs does not fit the case.
+    """
+    case, given = declared(ref), ref.given
+    if given is None and case.inputs_file is not None:
+        given = ref.file.parent / case.inputs_file
+    return inputs.at(case if given is None else inputs.fed_from(case, given), dict(ref.sizes))
 
 
 def find(targets: Iterable[str] = ()) -> tuple[CaseRef, ...]:
@@ -170,6 +182,8 @@ def _check(case: Case, file: Path) -> None:
                 raise UnusableInput(
                     f"{where}: {kind} {name!r} is a {type(tensor).__name__}; expected Tensor(axes, shape)"
                 )
+    _check_dynamic(case, where)
+    _check_onnx(case, where)
     overlap = set(case.inputs) & set(case.parameters)
     if overlap:
         raise UnusableInput(f"{where}: {', '.join(sorted(overlap))} is both an input and a parameter")
@@ -192,6 +206,49 @@ def _check(case: Case, file: Path) -> None:
                 from pipeline.expectations import parsed
 
                 parsed(one.when, f"{where}: expectation on {edge}")
+
+
+def _check_dynamic(case: Case, where: str) -> None:
+    """Raise where the dynamic axes are none of the inputs', or are not given two more sizes each."""
+    declared: dict[str, set[int]] = {}
+    for tensor in case.inputs.values():
+        if tensor.shape is not None:
+            for axis, size in zip(tensor.axes.split(), tensor.shape, strict=False):
+                declared.setdefault(axis, set()).add(size)
+    counts = set()
+    for axis, sizes in case.dynamic.items():
+        if axis not in {a for tensor in case.inputs.values() for a in tensor.axes.split()}:
+            raise UnusableInput(f"{where}: dynamic axis {axis!r} is no axis of its inputs")
+        if axis in {a for t in case.parameters.values() if isinstance(t, Tensor) for a in t.axes.split()}:
+            raise UnusableInput(f"{where}: dynamic axis {axis!r} is also an axis of a parameter, whose size is fixed")
+        if len(declared.get(axis, ())) > 1:
+            raise UnusableInput(f"{where}: dynamic axis {axis!r} has several sizes: {sorted(declared[axis])}")
+        if not isinstance(sizes, (tuple, list)) or len(sizes) < 2:
+            raise UnusableInput(
+                f"{where}: dynamic axis {axis!r}: expected at least two more sizes, {{{axis!r}: (1, 5)}}"
+            )
+        odd = [s for s in sizes if not isinstance(s, int) or s < 1 or {s} == declared.get(axis)]
+        if odd or len(set(sizes)) < len(sizes):
+            raise UnusableInput(f"{where}: dynamic axis {axis!r}: expected other sizes than the declared, each once")
+        counts.add(len(sizes))
+    if len(counts) > 1:
+        raise UnusableInput(f"{where}: its dynamic axes are given different numbers of sizes; they change together")
+
+
+def _check_onnx(case: Case, where: str) -> None:
+    for name in case.onnx:
+        given_graph(name, case, f"{where}: onnx={{{name!r}: …}}")
+
+
+def given_graph(name: str, case: Case, who: str) -> str:
+    """The graph that ``PARTY=FILE`` replaces: ``torch``, ``torch:raw``, ``torch:file``; ``:file`` where one framework
+    is the case's only one.  Raises :class:`UnusableInput` where it is none of the case's."""
+    party = Party.parse(name)
+    framework = party.framework or (next(iter(case.builders)) if len(case.builders) == 1 else "")
+    if framework not in case.builders or party.runtime or party.double or party.meaning:
+        known = ", ".join(f"{f}, {f}:file" for f in sorted(case.builders))
+        raise UnusableInput(f"{who}: {name!r} is no export of this case; expected one of {known}")
+    return Party(framework, party.exporter).graph
 
 
 def _check_gradient(case: Case, where: str) -> None:

@@ -10,13 +10,14 @@ supervisor stays small and every number in a report can be looked at afterwards.
 
 from __future__ import annotations
 
+import math
 import mmap
 import re
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,10 @@ class UnusableInput(Exception):
 
 class MissingEngine(Exception):
     """A required engine is not installed."""
+
+
+class BrokenCheck(Exception):
+    """A check gives a wrong answer where the right one is known: a bug of this tool, and nothing it says counts."""
 
 
 @dataclass(frozen=True)
@@ -142,11 +147,18 @@ class Case:
 
     ``builders[framework](module, **parameters)`` returns the model, a callable of the inputs in their declared order
     (a function, a ``torch.nn.Module``, a Keras model, a ``tf.Module``, a ``tf.function``); it returns one array, or a
-    tuple in the order of ``outputs`` (without the gradients), or a mapping by their names.
+    tuple in the order of ``outputs`` (without the gradients), or a mapping by their names, or these nested in each
+    other, in named tuples and in dataclasses: then an output's name is the path to it (``hidden_0``).
     ``truth(**inputs, **parameters)`` is the definition in float64 numpy in the case's own axes: an array (exact: every
     party has these bits) or a :class:`Rounded`, or a mapping of them by output.  A mapping of functions by framework
     says that the frameworks mean different things.
     ``expect`` maps an edge to what is expected to part there; the parties of an edge may be globs (``"torch>*"``).
+    ``by_name`` calls the model with its inputs by keyword (``model(input_ids=…, attention_mask=…)``), a Keras model of
+    named inputs with a mapping of them.
+    ``dynamic`` names axes whose size the exported graph must leave open, with at least two more sizes each at which it
+    is judged: ``{"n": (1, 5), "t": (4, 9)}`` is judged at n=1, t=4 and at n=5, t=9 besides the declared shapes.
+    ``inputs_file`` names an ``.npz`` of the inputs' values and ``onnx`` files to be judged in place of fresh exports,
+    by party (``{"torch": "model.onnx"}``); both are relative to the case file.
     ``training`` runs and exports the model in training mode; otherwise it is in evaluation mode, whatever mode the
     builder left it in.  ``note`` is printed with the verdict.
     """
@@ -159,6 +171,10 @@ class Case:
     truth: Truth | Mapping[str, Truth] | None = None
     gradient: Gradient | None = None
     training: bool = False
+    by_name: bool = False
+    dynamic: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    inputs_file: str | Path | None = None
+    onnx: Mapping[str, str | Path] = field(default_factory=dict)
     expect: Mapping[tuple[str, str], Expected | tuple[Expected, ...]] = field(default_factory=dict)
     note: str = ""
 
@@ -167,15 +183,23 @@ class Case:
 class CaseRef:
     """Where a case is: its file and its full name ``GROUP/NAME``.  Workers load the case from it.
 
-    ``numbers`` is a digest of the inputs and parameters it gave when the run began."""
+    ``numbers`` is a digest of the inputs and parameters it gave when the run began, ``sizes`` are those of its dynamic
+    axes where they are not the declared ones, ``given`` an ``.npz`` of inputs in place of the case's own."""
 
     file: Path
     name: str
     numbers: str = ""
+    sizes: tuple[tuple[str, int], ...] = ()
+    given: Path | None = None
 
     @property
     def group(self) -> str:
         return self.name.split("/", 1)[0]
+
+    @property
+    def size(self) -> str:
+        """The sizes in words, ``n=5, t=9``; nothing at the declared ones."""
+        return ", ".join(f"{axis}={length}" for axis, length in self.sizes)
 
 
 _PARTY = re.compile(r"^(?P<framework>[a-z]*)(?::(?P<exporter>[a-z]+))?(?:>(?P<runtime>[a-z.]+))?(?P<double>@64)?$")
@@ -313,6 +337,7 @@ class Model:
     seconds: float = 0.0
     log: str = ""
     notes: tuple[str, ...] = ()
+    given: bool = False  # a file that somebody else exported
 
 
 @dataclass(frozen=True)
@@ -322,7 +347,8 @@ class Diff:
     ``index`` and ``values`` are the worst element's (index in the case's axes; left's, right's value), ``ratio`` its
     distance over its bound, ``max_abs`` the largest absolute difference, ``compared`` how many elements were compared,
     ``problem`` why nothing (or not everything) could be compared, ``explanation`` a fact about the difference that is
-    never a pass ("equals the other side transposed by (0, 3, 1, 2)").
+    never a pass ("equals the other side transposed by (0, 3, 1, 2)").  ``size`` says at which sizes of the case's
+    dynamic axes, nothing at the declared ones.
     """
 
     left: str
@@ -339,6 +365,7 @@ class Diff:
     nan_only: bool = False  # every differing element is NaN on one side
     problem: str | None = None
     explanation: str | None = None
+    size: str = ""
 
     @property
     def agrees(self) -> bool:
@@ -355,6 +382,7 @@ class Blamed:
     op: str | None = None
     nodes: tuple[str, ...] = ()
     says: str = ""
+    size: str = ""  # of the case's dynamic axes; nothing at the declared ones
 
 
 @dataclass(frozen=True)
@@ -426,14 +454,14 @@ class Stored:
         if name not in self.slots:
             return None
         offset, dtype, shape = self.slots[name]
-        if not np.prod(shape):
+        if not math.prod(shape):
             return np.zeros(shape, dtype)
         state = self.file.stat()
         return np.ndarray(shape, dtype, _mapped(self.file, state.st_size, state.st_mtime_ns), offset)
 
     def bytes(self, name: str) -> int:
         _, dtype, shape = self.slots[name]
-        return int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        return math.prod(shape) * np.dtype(dtype).itemsize
 
 
 @lru_cache(maxsize=4)
@@ -484,7 +512,7 @@ class NodeError:
     over its bound, ``propagated`` the largest distance of its value from the source's in a whole run.
 
     ``values`` are what was due and what was seen at ``index``; ``together`` names nodes without a value of the source,
-    which are judged through this one.
+    which are judged through this one.  ``precision`` is a shorter format whose factors explain the value entirely.
     """
 
     node: str
@@ -498,6 +526,7 @@ class NodeError:
     together: tuple[str, ...] = ()
     origin: Origin | None = None
     problem: str | None = None
+    precision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -550,7 +579,9 @@ class Localization:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything known about one case before causes are looked for."""
+    """Everything known about one case before causes are looked for.
+
+    ``sizes`` holds the runs at other sizes of the case's dynamic axes, by these in words."""
 
     case: str
     runs: Mapping[str, Run]
@@ -559,6 +590,7 @@ class Evidence:
     edges: tuple[Diff, ...]
     groups: tuple[tuple[str, ...], ...]
     blames: tuple[Blamed, ...]
+    sizes: Mapping[str, Mapping[str, Run]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -627,23 +659,49 @@ class Framework(Protocol):
     def warm(self) -> None:
         """Import everything and do once what is otherwise done at the first call."""
 
-    def native(
-        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitter: int | None = None
-    ) -> Mapping[str, Any]:
+    def native(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Mapping[str, Any]:
         """Run the case natively.  ``values``: inputs and parameters in this framework's order of axes; so are the
-        results, ``None`` for a gradient that does not exist.  ``jitter`` seeds a perturbation by one unit roundoff of
-        float32 of every float input and weight."""
+        results, ``None`` for a gradient that does not exist."""
+
+    def perturbed(
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[int]
+    ) -> Iterator[Mapping[str, Any]]:
+        """What :meth:`native` gives with every float input and weight moved by one unit roundoff of float32, with signs
+        drawn from each of the seeds ``jitters``.  The model is built once, if it brings its own weights."""
 
     def export(
         self, case: Case, values: Mapping[str, Any], exporters: Sequence[str], folder: Path, *, seed: int
     ) -> Sequence[Model]:
         """Export the case with each of ``exporters``."""
 
+    def weights(self, case: Case, values: Mapping[str, Any], folder: Path, *, seed: int) -> Path:
+        """Every weight that the model holds or is given, in one ``.npz`` file in ``folder``."""
+
     def values(
-        self, case: Case, values: Mapping[str, Any], model: Model, folder: Path, *, seed: int, doubles: Sequence[bool]
+        self,
+        case: Case,
+        values: Mapping[str, Any],
+        model: Model,
+        folder: Path,
+        *,
+        seed: int,
+        doubles: Sequence[bool],
+        proto: Any = None,
     ) -> SourceValues:
         """The source's own intermediate values by the names of ``model``'s graph, written to ``folder``: in the case's
-        precision (``False`` in ``doubles``) and in float64, where the source has that."""
+        precision (``False`` in ``doubles``) and in float64, where the source has that.  ``proto`` is the graph, with or
+        without its weights, if somebody has read it already."""
+
+
+@runtime_checkable
+class OptimizingFramework(Protocol):
+    """A framework whose exporter has an optimizer: it makes ``NAME`` of ``NAME:raw``, in passes that have names."""
+
+    def passes(self) -> Sequence[str]:
+        """The names of the passes."""
+
+    def optimized(self, raw: Path, off: Sequence[str], place: Path) -> Path:
+        """The raw graph after all passes but those in ``off``, written to ``place``."""
 
 
 class Runtime(Protocol):
@@ -680,6 +738,41 @@ class Runtime(Protocol):
         self, model: bytes, weights: Mapping[str, Array]
     ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
         """Load a serialized model whose external initializers are ``weights``, without a copy where that can be."""
+
+
+@dataclass(frozen=True)
+class Passes:
+    """The passes that an optimizer has for one graph.
+
+    ``names`` can be switched off, and are in the order in which they run, as far as that is known; those in ``groups``
+    stand for several passes at once, some of which may have no name here.  ``applied`` are those known to have changed
+    the graph; ``levels`` are weaker settings than the party's own, the strongest first; ``source`` says where the names
+    come from.
+    """
+
+    names: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    applied: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
+    source: str = ""
+
+
+@runtime_checkable
+class Optimizing(Runtime, Protocol):
+    """A runtime whose step rewrites the graph, and whose passes can be switched off one by one."""
+
+    def passes(self, file: Path) -> Passes:
+        """The passes that this version runs over the graph of ``file``, also where it then refuses what they made."""
+
+    def open_without(
+        self, file: Path, off: Sequence[str] = (), level: str | None = None, *, saved: Path | None = None
+    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+        """As :meth:`Runtime.open`, with the passes ``off`` switched off or at another ``level``.
+
+        ``saved`` is where the graph is written as it will be run."""
+
+    def switch(self, off: Sequence[str], level: str | None) -> str:
+        """What a user writes to switch these passes off, or to run at that level."""
 
 
 class Unsupported(Exception):

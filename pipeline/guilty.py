@@ -16,6 +16,7 @@ LOCALIZED = ("export", "kernel", "reference")
 CAUSE = "guilty-node"
 NOBODY = "no-guilty-node"
 AMPLIFIED = "conditioning"
+REDUCED = "reduced-precision"
 _NAMED = 8
 
 
@@ -41,7 +42,13 @@ def _findings(each: Localization) -> list[Finding]:
         return [Finding(NOBODY, each.blame, each.party, (), says)]
     if each.guilty:
         findings = [
-            Finding(CAUSE, each.blame, each.party, (error.node, *error.together), _words(error, each))
+            Finding(
+                REDUCED if error.precision else CAUSE,
+                each.blame,
+                each.party,
+                (error.node, *error.together),
+                _words(error, each),
+            )
             for error in each.guilty[:_NAMED]
         ]
         if len(each.guilty) > _NAMED:
@@ -93,6 +100,8 @@ def _words(error: NodeError, each: Localization) -> str:
         parts.append(f"{list(error.index)} is {seen:.6g} where {due:.6g} is due")
     if error.problem:
         parts.append(error.problem)
+    if error.precision:
+        parts.append(f"it is what float32 sums make of factors in {error.precision}: a setting, no other meaning")
     if error.together:
         parts.append(f"judged with {len(error.together)} nodes before it that have no value of the source")
     if error.origin is not None:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import math
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.data import Array, Case, Each, Tensor, UnusableInput
+from pipeline.data import Absent, Array, Case, Each, Tensor, UnusableInput
 
 
 def draw(tensor: Tensor, *, seed: int, case: str, name: str) -> Array:
@@ -64,6 +67,88 @@ def _given(tensor: Tensor, dtype: np.dtype[Any], where: str) -> Array:
     if dtype.kind in "iub" and not np.array_equal(given, array):
         raise UnusableInput(f"{where} has values that {dtype} does not hold")
     return array
+
+
+def at(case: Case, sizes: Mapping[str, int]) -> Case:
+    """The case with its dynamic axes at other sizes; fixed values are cut, or repeated from their beginning."""
+    if not sizes:
+        return case
+    return replace(
+        case,
+        inputs={name: _resized(tensor, sizes) for name, tensor in case.inputs.items()},
+        outputs={n: t if isinstance(t, Absent) else _resized(t, sizes) for n, t in case.outputs.items()},
+    )
+
+
+def _resized(tensor: Tensor, sizes: Mapping[str, int]) -> Tensor:
+    axes = tensor.axes.split()
+    if not set(axes) & set(sizes):
+        return tensor
+    values = tensor.values
+    if values is not None:
+        values = np.asarray(values)
+        for place, axis in enumerate(axes[: values.ndim]):
+            if axis in sizes and values.shape[place]:
+                values = np.take(values, np.arange(sizes[axis]) % values.shape[place], axis=place)
+    shape = tensor.shape
+    if shape is not None:
+        shape = tuple(sizes.get(axis, size) for axis, size in zip(axes, shape, strict=True))
+    return replace(tensor, shape=shape, values=values)
+
+
+def variants(case: Case) -> tuple[tuple[tuple[str, int], ...], ...]:
+    """The sizes of the dynamic axes at which the case is judged besides the declared ones."""
+    return tuple(tuple(zip(case.dynamic, sizes, strict=True)) for sizes in zip(*case.dynamic.values(), strict=True))
+
+
+def fed_from(case: Case, file: Path) -> Case:
+    """The case with its inputs' values from an ``.npz`` file, in the case's own names, axes and types.
+
+    Raises :class:`UnusableInput` in one line for a file that is none, and for arrays that do not fit.
+    """
+    given = _arrays(file)
+    odd, lacking = sorted(set(given) - set(case.inputs)), sorted(set(case.inputs) - set(given))
+    if odd or lacking:
+        seen = f"holds {', '.join(map(repr, odd))}" if odd else f"lacks {', '.join(map(repr, lacking))}"
+        raise UnusableInput(f"{file}: {seen}; the inputs of {case.name} are {', '.join(case.inputs)}")
+    fed = {}
+    for name, tensor in case.inputs.items():
+        array, axes = given[name], tensor.axes.split()
+        who = f"{file}: {name} of {case.name}"
+        if array.dtype != np.dtype(tensor.dtype):
+            raise UnusableInput(
+                f"{who} is {array.dtype}, expected {tensor.dtype}: save it with .astype('{tensor.dtype}')"
+            )
+        if array.ndim != len(axes):
+            raise UnusableInput(f"{who} has shape {array.shape}, expected the axes {tensor.axes!r}")
+        for axis, size, due in zip(axes, array.shape, tensor.shape or array.shape, strict=False):
+            if size != due and axis not in case.dynamic:
+                raise UnusableInput(f"{who} has shape {array.shape}, expected {tuple(tensor.shape or ())}: axis {axis}")
+        fed[name] = replace(tensor, shape=array.shape, values=array)
+    sizes: dict[str, int] = {}
+    for name, tensor in fed.items():
+        for axis, size in zip(tensor.axes.split(), tensor.shape or (), strict=True):
+            if axis in case.dynamic and sizes.setdefault(axis, size) != size:
+                raise UnusableInput(f"{file}: {name} has {axis}={size}, another input {axis}={sizes[axis]}")
+    changed = at(replace(case, inputs={}), sizes)
+    return replace(changed, inputs=fed)
+
+
+def _arrays(file: Path) -> dict[str, Array]:
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            if not hasattr(archive, "files"):
+                raise UnusableInput(f"{file}: one array, expected an .npz of arrays by name (np.savez)")
+            return {name: archive[name] for name in archive.files}
+    except UnusableInput:
+        raise
+    except FileNotFoundError:
+        raise UnusableInput(f"{file}: no such file, expected an .npz of arrays by name") from None
+    except AttributeError:  # a single array is no context manager
+        raise UnusableInput(f"{file}: one array, expected an .npz of arrays by name (np.savez)") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        says = " ".join(str(error).split())[:120]
+        raise UnusableInput(f"{file}: not an .npz of plain arrays ({says}); write it with np.savez") from None
 
 
 def inputs_of(case: Case, name: str, seed: int) -> dict[str, Array]:

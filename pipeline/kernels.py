@@ -22,6 +22,7 @@ from pipeline.graph.weights import Weights
 from pipeline.localize import Held, error_of, last_uses
 from pipeline.numerics.node64 import runner
 from pipeline.numerics.perturbed import FLOOR, Run, perturbed
+from pipeline.numerics.reduced import reduced_precision
 from pipeline.numerics.replay import NodeCheck, judge, replay
 from pipeline.numerics.rules import Answer
 
@@ -81,7 +82,8 @@ def kernels(
                 error = error_of(name, node.op_type, check)
                 result = _found(check.output, produced)
                 if check.guilty:
-                    guilty.append(error)
+                    shorter = reduced_precision(node, version, consumed, results, runtime=constants_of)
+                    guilty.append(replace(error, precision=shorter))
                 elif check.outcome == "uncompared by bound" and (result is None or result.size):
                     uncompared.append(error)
                 else:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -301,8 +302,7 @@ class Exported:
         answer = _sure(answers[position])
         doubtful = [c for c in inputs if c is not None and c.uncertain]
         if doubtful and op in _SUMS and all(c.constant for c in doubtful):
-            narrow = answer
-            answer, doubtful = replace(answer, error=lambda: 3 * narrow.limit(), relative=3 * answer.relative), []
+            answer, doubtful = _changed(answer, lambda bound: 3 * bound, relative=3 * answer.relative), []
         check = _compared(name, answer, given)
         if check.guilty and doubtful:
             widened = self._widened(index, position, answer)
@@ -389,7 +389,7 @@ class Exported:
             return replace(answer, flips=flips)
         finite = response[np.isfinite(response)]
         response = np.maximum(response, finite.mean() if finite.size else 0.0)
-        return replace(answer, error=answer.limit() + response)
+        return replace(answer, error=answer.limit() + response, at=None)
 
     def _versions(self, index: int) -> Iterator[Answers]:
         """What a node makes when everything that was rounded since the source's values is moved, by random signs."""
@@ -510,12 +510,18 @@ def _compared(name: str, answer: Answer, seen: Array) -> NodeCheck:
         seen = seen.astype(value.dtype)
     elif value.dtype != seen.dtype and {value.dtype.kind, seen.dtype.kind} <= set("iub"):
         seen, value = seen.astype(np.int64), value.astype(np.int64)
-    error = answer.error
-    if callable(error):  # runtimes flush what is below the smallest normal number
-        error = lambda: answer.limit() + TINY  # noqa: E731  # a bound that nobody may ask for
-    elif np.any(error):
-        error = error + TINY
-    return judge(name, replace(answer, value=value, dtype=value.dtype.name, error=error, signed_zeros=False), seen)
+    if answer.rounds:  # runtimes flush what is below the smallest normal number
+        answer = _changed(answer, lambda bound: bound + TINY)
+    return judge(name, replace(answer, value=value, dtype=value.dtype.name, signed_zeros=False), seen)
+
+
+def _changed(answer: Answer, change: Callable[[Array], Array], **more: Any) -> Answer:
+    """The answer with another bound, made when it is asked for if the first one is."""
+    at = answer.at
+    there = None if at is None else lambda places: change(at(places))
+    if callable(answer.error):
+        return replace(answer, error=lambda: change(answer.limit()), at=there, **more)
+    return replace(answer, error=change(answer.limit()), at=there, **more)
 
 
 def error_of(node: str, op: str, check: NodeCheck) -> NodeError:

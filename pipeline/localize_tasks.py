@@ -32,11 +32,11 @@ from pipeline.data import (
 )
 from pipeline.frameworks import adapter
 from pipeline.graph import cut
-from pipeline.graph.weights import Weights, without_weights
+from pipeline.graph.weights import Weights, read_model, without_weights
 from pipeline.kernels import kernels
 from pipeline.numerics.rules import measured
 from pipeline.runtimes import runtimes
-from pipeline.tasks import _feeds, _one_line, _refusal, _values, warm
+from pipeline.tasks import _one_line, _values, feeds_of, refusal, warm
 
 BUDGET = 2**25  # bytes of arrays into and out of one part of a run
 FOLLOWED = 64  # guilty values for which a whole run says how far off they are there
@@ -51,7 +51,9 @@ def source_values(
         return SourceValues(model.graph, error=failure)
     try:
         case, values = _values(ref, framework, seed)
-        return adapter(framework).values(case, values, model, folder, seed=seed, doubles=doubles)
+        assert model.file is not None
+        proto, _ = read_model(model.file)
+        return adapter(framework).values(case, values, model, folder, seed=seed, doubles=doubles, proto=proto)
     except Exception as error:  # whatever a framework raises: localization does without the source
         return SourceValues(model.graph, error=Failure("refused", f"{type(error).__name__}: {_one_line(error)}"))
 
@@ -73,23 +75,23 @@ def localize_nodes(
     :func:`pipeline.tasks.run_graph`, ``native`` the native run that the captured program should repeat.  ``attribute``:
     where nobody is guilty, say which nodes contribute most to the difference.
     """
-    import onnx
+    from pipeline.localize_check import require_sound
 
+    require_sound()
     assert model.file is not None
     try:
-        proto = onnx.load(model.file, load_external_data=False)
+        proto, weights = read_model(model.file)
     except Exception as error:  # whatever protobuf raises
-        return Localization(model.graph, party, blame, problem=_refusal(error, model.file).says)
-    feeds = _feeds(ref, catalogue.load(ref), model, seed)
+        return Localization(model.graph, party, blame, problem=refusal(error, model.file).says)
+    feeds = feeds_of(ref, catalogue.load(ref), model, seed)
     if blame != "export":
-        return judged_kernels(proto, feeds, graph=model.graph, party=party, blame=blame, folder=model.file.parent)
+        return judged_kernels(proto, feeds, graph=model.graph, party=party, blame=blame, weights=weights)
     assert values is not None
     if values.error is not None or not values.names:
         says = values.error.says if values.error is not None else "no values"
         return Localization(model.graph, party, blame, problem=f"the source gives no intermediate values: {says}")
-    computed = computed_constants(proto, model.file.parent, sources)
-    folder = model.file.parent
-    found = judged_export(proto, feeds, values, party=party, computed=computed, folder=folder, attribute=attribute)
+    computed = computed_constants(proto, weights, sources)
+    found = judged_export(proto, feeds, values, party=party, computed=computed, weights=weights, attribute=attribute)
     return replace(found, captured=_captured(model, values, native))
 
 
@@ -100,16 +102,16 @@ def judged_export(
     *,
     party: str,
     computed: Sequence[str] = (),
-    folder: Path | None = None,
+    weights: Weights | None = None,
     runtime: str = "ort.off",
     attribute: bool = False,
 ) -> Localization:
     """Every node of an exported graph on the source's values: in float64; in float32 where that accuses nobody; and
     what a runtime makes of the cut model, where float32 alone shows it.
 
-    ``folder`` is where external data lies.
+    ``weights`` are the initializers, the model's own unless it comes without.
     """
-    weights, bare = Weights(proto, folder), without_weights(proto)
+    weights, bare = Weights(proto) if weights is None else weights, without_weights(proto)
     engine = Party.parse(party).framework
     found, judge = None, None
     for double in (True, False):
@@ -141,10 +143,10 @@ def judged_export(
 
 
 def judged_kernels(
-    proto: Any, feeds: Mapping[str, Array], *, graph: str, party: str, blame: str, folder: Path | None = None
+    proto: Any, feeds: Mapping[str, Array], *, graph: str, party: str, blame: str, weights: Weights | None = None
 ) -> Localization:
     """Every node of one run on what it consumed there."""
-    weights, bare = Weights(proto, folder), without_weights(proto)
+    weights, bare = Weights(proto) if weights is None else weights, without_weights(proto)
     sizes = cut.array_sizes(bare)
     planned = cut.parts(bare, weights, sizes, _budget(sizes))
     run = functools.partial(_run_part, Party.parse(party).runtime)
@@ -294,14 +296,14 @@ def _with_contributions(
     return replace(found, contributions=tuple(several), notes=tuple(notes))
 
 
-def computed_constants(proto: Any, folder: Path | None, sources: Sequence[Path]) -> tuple[str, ...]:
+def computed_constants(proto: Any, weights: Weights, sources: Sequence[Path]) -> tuple[str, ...]:
     """The constants that the exporter computed itself, if it is known what it was given."""
     from pipeline.graph.float64 import computed_initializers
 
     if not sources:
         return ()
     known = (array for file in sources for array in _each(file))
-    return tuple(computed_initializers(proto, known, Weights(proto, folder)))
+    return tuple(computed_initializers(proto, known, weights))
 
 
 def _each(file: Path) -> Iterator[Array]:
@@ -313,8 +315,8 @@ def _each(file: Path) -> Iterator[Array]:
         return
     import onnx
 
-    proto = onnx.load(file, load_external_data=False)
-    yield from Weights(proto, file.parent).values()
+    proto, weights = read_model(file)
+    yield from weights.values()
     for node in proto.graph.node:
         for attribute in node.attribute:
             if attribute.t.ByteSize():

@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -51,11 +51,8 @@ if TYPE_CHECKING:
     from pipeline.graph.roundings import Roundings
 
 CHECK = "check"
+MOST_OUTSIDE = 2**30  # bytes of weights in other files with which a graph is read whole
 MOST_GUESSED = 2**14  # roundings; beyond, gamma_k leaves a float32 less than three digits, and a bound says nothing
-FOLD_ROUNDINGS = 7  # of a folded batch normalization: v + eps, sqrt, 1 /, times scale, times mean, minus, times weight
-SHAKES = 8
-ONE_BY_ONE = 8  # constants; with more, all are moved at once, SHAKES times
-BEYOND_SHAKES = 3  # the true roundings are one more such draw, of at most half the size for attributes (nudged)
 JITTERS = 16  # sign patterns; the chance that all of 16 miss an element's sensitivity by a factor of 2 is under 1e-6
 
 
@@ -120,8 +117,7 @@ def derive_bounds(
     precision = "in float64" if double else "in its own precision, for it has no float64 here"
     label = f"{framework} itself {precision}"
     try:
-        for jitter in range(JITTERS):
-            results = engine.native(case, values, double=double, seed=seed, jitter=jitter)
+        for results in engine.perturbed(case, values, double=double, seed=seed, jitters=range(JITTERS)):
             moved = _in_case_axes(case, framework, engine.layouts, results)
             for name, centre in floats.items():
                 with np.errstate(invalid="ignore"):
@@ -142,7 +138,7 @@ def derive_bounds(
             continue  # nothing was moved: that there was no response says nothing
         least = np.where(moves > 0, moves, moves.mean()) if moves.size else moves
         unit = 2.0**-24 if double else float(np.finfo(floats[name].dtype).eps)
-        scale = _save(folder, party, name, least / unit, None, kind="scale")
+        scale = save(folder, party, name, least / unit, None, kind="scale")
         bounds[name] = Bound(scale=scale, roundings=roundings.count)
     how = f"scale from {JITTERS} perturbations, k = {roundings.count} roundings on the graph's longest path"
     if roundings.unknown:
@@ -210,17 +206,16 @@ def run_truth(ref: CaseRef, seed: int, folder: Path) -> list[Run]:
 
 
 def run_graph(
-    ref: CaseRef, model: Model, items: Sequence[str], sources: Sequence[Path], seed: int, folder: Path
+    ref: CaseRef, model: Model, items: Sequence[str], seed: int, folder: Path, memory: int | None = None
 ) -> list[Run]:
     """One graph in each of ``items``: names of runtimes, ``reference@64``, or :data:`CHECK`, the onnx checker.
 
-    ``sources`` are files of arrays or models whose constants this graph's may be copies of; a constant that is none of
-    them was computed by the exporter in its own precision.  Without sources the graph is a source itself.
+    ``memory`` is the most bytes that a float64 run may need.
     """
-    case = _loaded(ref, seed)
+    case = loaded(ref, seed)
     framework, _, exporter = model.graph.partition(":")
     assert model.file is not None
-    feeds = _feeds(ref, case, model, seed)
+    feeds = feeds_of(ref, case, model, seed)
     runs = []
     for item in items:
         name, double = item.removesuffix("@64"), item.endswith("@64")
@@ -232,17 +227,19 @@ def run_graph(
                 runs.append(Run(party, outputs={}))
                 continue
             runs.append(
-                _double_run(party, case, model, feeds, sources, folder)
+                _double_run(party, case, model, feeds, memory, folder)
                 if double
-                else _graph_run(party, case, model, model.file, feeds, folder)
+                else graph_run(party, case, model, model.file, feeds, folder)
             )
         except Exception as error:  # a runtime's refusal, whatever its type
-            runs.append(Run(party, error=_named_op(_refusal(error, model.file), model.file)))
+            runs.append(Run(party, error=_named_op(refusal(error, model.file), model.file)))
         runs[-1] = replace(runs[-1], seconds=time.perf_counter() - started)
+        if model.file.with_name(f"{model.file.name}.data").is_file():
+            gc.collect()  # an evaluator is a ring of references, and a large model's weights hang on it
     return runs
 
 
-def _feeds(ref: CaseRef, case: Case, model: Model, seed: int) -> dict[str, Array]:
+def feeds_of(ref: CaseRef, case: Case, model: Model, seed: int) -> dict[str, Array]:
     """The case's inputs by the graph's names, in the order of axes at its border."""
     drawn = inputs.inputs_of(case, ref.name, seed)
     return {
@@ -262,41 +259,98 @@ def read_facts(model: Model) -> GraphFacts | None:
         return None
 
 
-def count_roundings(file: Path) -> Roundings | None:
-    """How many float roundings lie on the longest path of a graph."""
+def count_roundings(file: Path, shapes: Mapping[str, Sequence[int] | None] | None = None) -> Roundings | None:
+    """How many float roundings lie on the longest path of a graph, fed with ``shapes`` by input."""
     import onnx
 
     from pipeline.graph.roundings import roundings
 
-    return roundings(onnx.load(file))
+    proto = onnx.load(file, load_external_data=False)
+    open_ = False
+    for value in proto.graph.input:
+        sizes = (shapes or {}).get(value.name)
+        dims = value.type.tensor_type.shape.dim
+        if sizes is not None and len(dims) == len(sizes):
+            open_ |= not all(dim.HasField("dim_value") for dim in dims)
+            for dim, size in zip(dims, sizes, strict=True):
+                dim.dim_value = size
+    if open_:
+        del proto.graph.value_info[:]  # what an exporter wrote of a dynamic graph names its axes only
+    return roundings(proto)
+
+
+def with_slack(
+    ref: CaseRef, model: Model, run: Run, sources: Sequence[Path], seed: int, folder: Path, memory: int | None = None
+) -> Run:
+    """A graph's float64 run with what it may be off by; a refusal, where that cannot be had."""
+    from pipeline.slack import slack
+
+    assert model.file is not None
+    try:
+        return slack(ref, model, run, sources, seed, folder, memory)
+    except Exception as error:  # a runtime's refusal, whatever its type
+        return replace(run, outputs=None, error=refusal(error, model.file))
+
+
+def adopt(ref: CaseRef, graph: str, file: Path, native: Run, weights: Path | None, seed: int) -> Model:
+    """A given file in place of a fresh export."""
+    from pipeline.adopt import adopt as taken
+
+    return taken(ref, graph, file, native, weights, seed)
+
+
+def source_weights(ref: CaseRef, framework: str, seed: int, folder: Path) -> Path | None:
+    """The weights of the case's model in an ``.npz``; None where it cannot be built."""
+    if warm(framework) is not None:
+        return None
+    try:
+        case, values = _values(ref, framework, seed)
+        return adapter(framework).weights(case, values, folder, seed=seed)
+    except Exception:  # whatever the framework raises; its native run says so
+        return None
 
 
 def different_weights(left: Model, right: Model) -> tuple[str, ...]:
     """The constants of ``left`` that are none of ``right``'s, up to the order of their axes."""
-    import onnx
-
     from pipeline.graph.float64 import computed_initializers
+    from pipeline.graph.skeleton import skeleton
 
     assert left.file is not None
     assert right.file is not None
-    return tuple(computed_initializers(onnx.load(left.file), _arrays(right.weights or right.file)))
+    try:
+        slim = skeleton(left.file)
+        return tuple(computed_initializers(slim.model, arrays_of(right.weights or right.file), slim.weights))
+    except Exception:  # data in another file that is not there: such a graph is blamed for that
+        return ()
+
+
+def _model(file: Path) -> Any:
+    """A graph with its weights; without those in another file that is missing or too large to be held here."""
+    import onnx
+
+    proto = onnx.load(file, load_external_data=False)
+    outside = [e for t in proto.graph.initializer for e in t.external_data if e.key == "length" and e.value.isdigit()]
+    if sum(int(entry.value) for entry in outside) <= MOST_OUTSIDE:
+        try:
+            onnx.load_external_data_for_model(proto, str(file.parent))
+        except Exception:  # onnx has an error of its own for every reason
+            return onnx.load(file, load_external_data=False)
+    return proto
 
 
 def explain(evidence: Evidence) -> tuple[Finding, ...]:
     """Look for causes in what was seen."""
-    import onnx
-
     from pipeline.causes import find_causes
 
     @cache
     def load(graph: str) -> Any:
         model = evidence.models.get(graph)
-        return onnx.load(model.file) if model is not None and model.file is not None else None
+        return _model(model.file) if model is not None and model.file is not None else None
 
     return find_causes(evidence, load)
 
 
-def _loaded(ref: CaseRef, seed: int) -> Case:
+def loaded(ref: CaseRef, seed: int) -> Case:
     """The case of a reference.
 
     Raises :class:`UnusableInput` where its numbers are not those that the supervisor saw: each worker loads the file
@@ -316,7 +370,7 @@ def _values(ref: CaseRef, framework: str, seed: int, *, example: bool = False) -
     ``example``: other inputs of the same shapes and types, for an exporter to trace with: what it freezes of them into
     the graph then shows when the graph is run on the case's own.
     """
-    case = _loaded(ref, seed)
+    case = loaded(ref, seed)
     layouts = adapter(framework).layouts
     fed = inputs.examples_of(case, ref.name, seed) if example else inputs.inputs_of(case, ref.name, seed)
     values = {**fed, **inputs.parameters_of(case, ref.name, framework, seed)}
@@ -349,7 +403,7 @@ def _native_run(
         broken = _broken_promise(party, name, value, promised)
         if broken:
             return Run(party, error=Failure("builder", broken))
-        outputs[name] = _save(folder, party, name, value, promised.axes if isinstance(promised, Tensor) else None)
+        outputs[name] = save(folder, party, name, value, promised.axes if isinstance(promised, Tensor) else None)
     same = all(_same(first[name], second.get(name)) for name in first) and set(first) == set(second)
     notes = tuple(note for name, value in first.items() if (note := _says_little(name, value)))
     return Run(party, outputs=outputs, deterministic=same, seconds=time.perf_counter() - started, notes=notes)
@@ -421,8 +475,8 @@ def _truth_run(case: Case, ref: CaseRef, party: Party, meaning: str, given: str,
         array = array.astype(np.float64) if "f" in (array.dtype.kind, np.dtype(meant).kind) else array
         if isinstance(value, Rounded):
             scale = np.broadcast_to(np.asarray(value.scale, dtype=np.float64), array.shape)
-            bounds[name] = Bound(_save(folder, party, name, scale, axes, kind="scale"), value.roundings, value.floor)
-        outputs[name] = _save(folder, party, name, array, axes)
+            bounds[name] = Bound(save(folder, party, name, scale, axes, kind="scale"), value.roundings, value.floor)
+        outputs[name] = save(folder, party, name, array, axes)
     lacking = set(case.outputs) ^ set(outputs) if case.outputs else set()
     if lacking:
         return Run(
@@ -435,11 +489,21 @@ def _definition(value: Any) -> Any:
     return value.astype(np.float64) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
 
 
-def _graph_run(party: Party, case: Case, model: Model, file: Path, feeds: Mapping[str, Array], folder: Path) -> Run:
-    """Run a file twice in one runtime and bring its outputs to the case's axes."""
-    run = runtimes()[party.runtime].open(file, double=party.double)
+def graph_run(
+    party: Party,
+    case: Case,
+    model: Model,
+    file: Path,
+    feeds: Mapping[str, Array],
+    folder: Path,
+    weights: Mapping[str, Array] | None = None,
+    run: Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]] | None = None,
+) -> Run:
+    """Run a file twice in one runtime (or as ``run`` does) and bring its outputs to the case's axes."""
+    run = run or runtimes()[party.runtime].open(file, double=party.double)
     names = list(model.outputs.values())
-    first, second = run(feeds, names), run(feeds, names)
+    fed = {**(weights or {}), **feeds}
+    first, second = run(fed, names), run(fed, names)
     outputs: dict[str, Any] = {
         n: t for n, t in case.outputs.items() if isinstance(t, Absent) and n not in model.outputs
     }
@@ -448,100 +512,52 @@ def _graph_run(party: Party, case: Case, model: Model, file: Path, feeds: Mappin
     for name, value in zip(model.outputs, first, strict=False):  # one too few is a missing output, and compared as such
         promised = case.outputs.get(name)
         axes = promised.axes if isinstance(promised, Tensor) else None
-        border = model.axes.get(name)
-        if axes is not None and border is not None and value.ndim == len(axes.split()):
-            value = layout.permute(value, border, axes)
-        outputs[name] = _save(folder, party, name, value, axes)
+        outputs[name] = save(folder, party, name, in_case_axes(case, model, name, value), axes)
     return Run(party, outputs=outputs, deterministic=len(first) == len(second) and all(map(same_bits, first, second)))
 
 
+def in_case_axes(case: Case, model: Model, name: str, value: Array) -> Array:
+    """An output of a graph, turned from the order of axes at the graph's border to the case's."""
+    promised, border = case.outputs.get(name), model.axes.get(name)
+    if border is None or not isinstance(promised, Tensor) or value.ndim != len(promised.axes.split()):
+        return value
+    return layout.permute(value, border, promised.axes)
+
+
 def _double_run(
-    party: Party, case: Case, model: Model, feeds: Mapping[str, Array], sources: Sequence[Path], folder: Path
+    party: Party, case: Case, model: Model, feeds: Mapping[str, Array], memory: int | None, folder: Path
 ) -> Run:
-    """Run the graph in float64.
-
-    ONNX keeps float attributes and scalars in float32, so each is moved by one float32 rounding and the responses are
-    added up: the bound's slack.  Constants that the exporter computed in float32 carry the roundings of that: all are
-    moved at once by one rounding with random signs, and the largest response counts for each of them.
-    """
-    import onnx
-
-    from pipeline.graph import float64
+    """Run the graph in float64, its weights beside it.  :mod:`pipeline.slack` says what it may be off by."""
+    from pipeline.graph.skeleton import in_float64, skeleton
 
     assert model.file is not None
-    proto = onnx.load(model.file)
-    wide = {name: value.astype(np.float64) if value.dtype == np.float32 else value for name, value in feeds.items()}
-    double = float64.to_float64(proto)
-    run = _graph_run(party, case, model, _written(double, folder / f"{party.slug}.onnx"), wide, folder)
-    assert run.outputs is not None
-    slack: dict[str, Any] = {}
-    constants = float64.float_constants(double)
-    if len(constants) <= ONE_BY_ONE:
-        for constant in constants:
-            moves = [float64.nudged(double, constant, sign) for sign in (-1, 1)]
-            for name, response in _responses(party, case, model, moves, run, wide, folder).items():
-                slack[name] = slack.get(name, 0.0) + response * constant.weight
-    else:
-        moves = [_all_nudged(double, constants, seed) for seed in range(SHAKES)]
-        for name, response in _responses(party, case, model, moves, run, wide, folder).items():
-            slack[name] = BEYOND_SHAKES * response
-    known = [array for file in sources for array in _arrays(file)]
-    computed = float64.computed_initializers(proto, known) if sources else ()
-    shakes = [float64.shaken(double, computed, seed) for seed in range(SHAKES)] if computed else []
-    for name, response in _responses(party, case, model, shakes, run, wide, folder).items():
-        slack[name] = slack.get(name, 0.0) + FOLD_ROUNDINGS * response
-    bounds = {name: Bound(slack=_save(folder, party, name, v, None, kind="slack")) for name, v in slack.items()}
-    return replace(run, bounds=bounds)
+    double = in_float64(skeleton(model.file, memory=memory))
+    file = written(double.model, folder / f"{party.slug}.onnx")
+    return graph_run(party, case, model, file, widened(feeds), folder, double.weights)
 
 
-def _all_nudged(double: Any, constants: Sequence[Any], seed: int) -> Any:
-    """Every constant moved by one rounding, up or down at random."""
-    from pipeline.graph import float64
-
-    for constant, sign in zip(constants, np.random.default_rng(seed).choice([-1, 1], len(constants)), strict=True):
-        double = float64.nudged(double, constant, int(sign))
-    return double
+def widened(feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """The feeds of a graph in float64."""
+    return {name: value.astype(np.float64) if value.dtype == np.float32 else value for name, value in feeds.items()}
 
 
-def _responses(
-    party: Party,
-    case: Case,
-    model: Model,
-    moved: Sequence[Any],
-    run: Run,
-    feeds: Mapping[str, Array],
-    folder: Path,
-) -> dict[str, Array]:
-    """By output, the largest distance of any of the ``moved`` models' answers from the ``run``'s."""
-    assert run.outputs is not None
-    responses: dict[str, Array] = {}
-    for proto in moved:
-        file = _written(proto, folder / "nudged.onnx")
-        outputs = _graph_run(party, case, model, file, feeds, folder / "nudged").outputs
-        assert outputs is not None
-        for name, value in run.outputs.items():
-            other = outputs[name]
-            if isinstance(value, ArrayFile) and isinstance(other, ArrayFile) and np.dtype(value.dtype).kind == "f":
-                with np.errstate(invalid="ignore"):
-                    response = np.nan_to_num(np.abs(other.load() - value.load()))
-                responses[name] = np.maximum(responses[name], response) if name in responses else response
-    return responses
-
-
-def _arrays(file: Path) -> list[Array]:
-    """The arrays of an ``.npz`` file, or the constants of an ONNX file."""
+def arrays_of(file: Path) -> Iterator[Array]:
+    """The arrays of an ``.npz`` file, or the constants of an ONNX file, one at a time."""
     if file.suffix == ".npz":
         with np.load(file, allow_pickle=False) as archive:
-            return [archive[name] for name in archive.files]
+            for name in archive.files:
+                yield archive[name]
+        return
     import onnx
     from onnx import numpy_helper
 
-    graph = onnx.load(file).graph
+    graph = onnx.load(file, load_external_data=False).graph
     held = [tensor for node in graph.node for a in node.attribute if (tensor := a.t).ByteSize()]
-    return [numpy_helper.to_array(tensor) for tensor in (*graph.initializer, *held)]
+    for tensor in (*graph.initializer, *held):
+        yield numpy_helper.to_array(tensor, str(file.parent))
 
 
-def _written(proto: Any, file: Path) -> Path:
+def written(proto: Any, file: Path) -> Path:
     import onnx
 
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -559,7 +575,7 @@ def _check(file: Path) -> None:
         raise InvalidGraph(f"onnx.checker: {_one_line(error)}", op=_checker_op(error)) from error
 
 
-def _refusal(error: Exception, file: Path) -> Failure:
+def refusal(error: Exception, file: Path) -> Failure:
     """What a runtime raised, as a failure that does not say where this run keeps its files."""
     if isinstance(error, (Unsupported, InvalidGraph)):
         kind = "unsupported" if isinstance(error, Unsupported) else "invalid"
@@ -590,7 +606,7 @@ def _native_op(error: BaseException) -> str | None:
     return found[1] if found else None
 
 
-def _save(folder: Path, party: Party, name: str, value: Any, axes: str | None, *, kind: str = "") -> ArrayFile:
+def save(folder: Path, party: Party, name: str, value: Any, axes: str | None, *, kind: str = "") -> ArrayFile:
     """Write one array through a temporary name.
 
     Output names may hold anything: they are quoted, and what is long or would be told apart by its case only gets a

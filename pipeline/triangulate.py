@@ -53,6 +53,11 @@ class Parties:
         self._values: Callable[[str], dict[str, Array | Absent]] = cache(self._load)
         self._allowed: Callable[[str, bool], dict[str, Array | None]] = cache(self._allowances)
 
+    def replacing(self, name: str, run: Run) -> Parties:
+        """The same parties with another run in one's place."""
+        other = {**self.runs, name: run}
+        return Parties(other, self._graphs, one_meaning=self.one_meaning, nan_fed=self._nan_fed)
+
     def truth_of(self, framework: str) -> str:
         """The name of the definition that ``framework`` is judged against."""
         return f"truth@{framework}" if f"truth@{framework}" in self.runs else "truth"
@@ -244,10 +249,11 @@ def edges_of(parties: Parties, graphs: Sequence[str], runtimes: Mapping[str, Run
     return tuple(parties.diff(*pair) for pair in pairs(parties, graphs, runtimes))
 
 
-def groups_of(parties: Parties) -> tuple[tuple[str, ...], ...]:
+def groups_of(parties: Parties, *others: Parties) -> tuple[tuple[str, ...], ...]:
     """The largest sets of parties (in the case's own precision) in which every pair agrees, largest first.
 
-    Agreement within a bound is not transitive, so sets may overlap.
+    Agreement within a bound is not transitive, so sets may overlap.  ``others`` are the same parties at other sizes:
+    a pair agrees where it agrees at every size.
     """
     names = [
         n for n, r in parties.runs.items() if r.outputs is not None and not r.party.double and not r.party.parameters
@@ -255,13 +261,22 @@ def groups_of(parties: Parties) -> tuple[tuple[str, ...], ...]:
     names = [n for n in names if parties.runs[n].deterministic]
     agree = {name: {name} for name in names}
     for left, right in itertools.combinations(names, 2):
-        if parties.between(left, right).outcome in ("equal", "rounding"):
+        if all(_agree(each, left, right) for each in (parties, *others)):
             agree[left].add(right)
             agree[right].add(left)
     cliques = list(_cliques(frozenset(), frozenset(names), frozenset(), agree))
     place = {name: i for i, name in enumerate(names)}
     ordered = [tuple(sorted(clique, key=place.__getitem__)) for clique in cliques]
     return tuple(sorted(ordered, key=lambda group: (-len(group), [place[n] for n in group])))
+
+
+def _agree(parties: Parties, left: str, right: str) -> bool:
+    """Whether two parties agree; so do two that both have no answer here, as a graph that lacks this size has none."""
+    runs = [parties.runs[name] for name in (left, right) if name in parties.runs]
+    answered = [run for run in runs if run.outputs is not None]
+    if len(answered) < 2 or not all(run.deterministic for run in answered):
+        return not answered
+    return parties.between(left, right).outcome in ("equal", "rounding")
 
 
 def _cliques(
@@ -379,15 +394,31 @@ def _graph_blame(
         says = f"{graph} is not a model that anything accepts: {error.says}"
         nodes = (error.node,) if error.node else ()
         return [Blamed("export-failed", graph, (framework, f"{graph}>*"), op=error.op, nodes=nodes, says=says)]
-    found = [
-        Blamed("unsupported", n, _edge_to(n, seen), op=e.op, nodes=(e.node,) if e.node else (), says=e.says)
-        for n, e in refused.items()
-    ]
+    found = []
+    for n, e in refused.items():
+        pair = _other_setting(parties, graph, n, runtimes)
+        kind = runtimes[n.partition(">")[2]].step if pair is not None else "unsupported"
+        says = f"{pair[0]} runs this and {n} does not: {e.says}" if pair is not None else e.says
+        nodes = (e.node,) if e.node else ()
+        found.append(Blamed(kind, n, pair or _edge_to(n, seen), op=e.op, nodes=nodes, says=says))
     judged = {n: _right(parties, seen, framework, n) for n in names if n not in failures}
     right = {n: verdict for n, verdict in judged.items() if verdict is not None}
     if right:
         found += _step_blame(parties, seen, graph, framework, right, runtimes)
     return found + _chain_blame(parties, seen, graph, right, runtimes)
+
+
+def _other_setting(parties: Parties, graph: str, name: str, runtimes: Mapping[str, Runtime]) -> tuple[str, str] | None:
+    """The edge to the same runtime at another setting, where that one runs what ``name`` refuses.
+
+    What is implemented there is implemented here: the step between the two has made it unusable.
+    """
+    runtime = runtimes[name.partition(">")[2]]
+    before = runtimes.get(runtime.after)
+    if before is None or before.distribution != runtime.distribution:
+        return None
+    run = parties.runs.get(f"{graph}>{before.name}")
+    return (f"{graph}>{before.name}", name) if run is not None and run.outputs is not None else None
 
 
 def _right(parties: Parties, seen: Mapping[tuple[str, str], Diff], framework: str, name: str) -> bool | None:

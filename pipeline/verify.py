@@ -1,12 +1,13 @@
 """The main job, from case references to a report: export, look, run everywhere, triangulate, explain.
 
-This is the only module that knows all stages and it computes nothing itself: it says who runs what in which worker,
-hands records on, and puts a failure where a value is missing.  Several cases are under way at once, so that torch,
-TensorFlow and the runtimes work side by side.
+This is the only module that knows all stages and it computes nothing itself: :mod:`pipeline.gather` says who runs what
+in which worker, at every size, and what was seen is judged here, size by size.  Several cases are under way at once, so
+that torch, TensorFlow and the runtimes work side by side.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import shutil
 import tempfile
@@ -14,55 +15,46 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO
 
-from pipeline import __version__, catalogue, expectations, guilty, inputs, localization, tasks, triangulate
+from pipeline import (
+    __version__,
+    catalogue,
+    expectations,
+    guilty,
+    guilty_folding,
+    guilty_passes,
+    inputs,
+    localization,
+    tasks,
+    triangulate,
+)
 from pipeline.data import (
     Blamed,
     Case,
     CaseRef,
     Evidence,
     Failure,
-    GraphFacts,
+    Finding,
     Localization,
     MissingEngine,
     Model,
     Party,
     Report,
     Run,
-    Runtime,
     UnusableInput,
     Verdict,
 )
 from pipeline.frameworks import adapters
+from pipeline.gather import Options, Seen, Work, frozen, resized, sources_of, survey
+from pipeline.localization import RUNTIME_WORKER
 from pipeline.runtimes import runtimes
 from pipeline.workers import Workers
 
 REPORTED = ("numpy", "torch", "tensorflow", "keras", "tf2onnx", "onnx", "onnxscript", "onnxruntime")
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-RUNTIME_WORKER = localization.RUNTIME_WORKER
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to run.
-
-    ``parties`` are globs of the ONNX parties to run, all of them if there are none (``("torch>ort.*",)``); natives,
-    definitions, float64 and the runtimes that one is held against are always there.  ``timeout`` is seconds per call
-    into an engine, ``memory`` bytes of resident size per worker.
-    """
-
-    seed: int = 0
-    jobs: int = 1
-    require: tuple[str, ...] = ()
-    parties: tuple[str, ...] = ()
-    out: Path | None = None
-    timeout: float = 120.0
-    memory: int = 8 * 2**30
 
 
 def verify(
@@ -81,7 +73,10 @@ def verify(
     started = time.perf_counter()
     _check_globs(options.parties)
     targets = tuple(targets)
-    refs = catalogue.find(targets)
+    refs = [replace(ref, given=options.inputs) for ref in catalogue.find(targets)]
+    for ref in refs if options.inputs or options.onnx else ():
+        catalogue.load(ref)  # what the command itself gives must fit every case; what a case names is that case's own
+        _given(ref, options.onnx)
     versions = installed()
     absent = absent_engines(options.require)
     folder = options.out or Path(tempfile.mkdtemp(prefix="triangulate-"))
@@ -95,12 +90,10 @@ def verify(
             logs=folder / "logs",
             warm=tasks.warm,
         ) as workers:
+            work = Work(workers, options, absent)
             _warm(workers, refs, absent)
             with _threads(workers, 3 * options.jobs) as threads:
-                ahead = [
-                    threads.submit(_investigate, workers, ref, options, absent, versions, folder / _place(ref))
-                    for ref in refs
-                ]
+                ahead = [threads.submit(_investigate, work, ref, versions, folder / _place(ref)) for ref in refs]
                 for future in ahead:
                     verdicts.append(future.result())
                     if progress:
@@ -189,16 +182,11 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def chosen(party: str, globs: Sequence[str]) -> bool:
-    """Whether an ONNX party is among those asked for."""
-    return not globs or any(fnmatchcase(party, glob) for glob in globs)
-
-
 def _check_globs(globs: Sequence[str]) -> None:
     every = [
         f"{Party(name, exporter).graph}>{runtime.name}{double}"
         for name, framework in adapters().items()
-        for exporter in framework.exporters
+        for exporter in (*framework.exporters, "file")
         for runtime in runtimes().values()
         for double in ("", *(["@64"] if runtime.double else []))
     ]
@@ -244,230 +232,143 @@ def _threads(workers: Workers, count: int) -> Iterator[ThreadPoolExecutor]:
 
 def _warm(workers: Workers, refs: Sequence[CaseRef], absent: Sequence[str]) -> None:
     """Let every framework that will be needed be imported at once, side by side, while the first cases are read."""
-    wanted = {name for ref in refs for name in catalogue.load(ref).builders if name not in absent}
+    wanted = {name for ref in refs for name in catalogue.declared(ref).builders if name not in absent}
     with _threads(workers, max(1, len(wanted))) as threads:
         list(threads.map(lambda name: workers.call(name, tasks.warm, name), sorted(wanted)))
 
 
-def _investigate(
-    workers: Workers,
-    ref: CaseRef,
-    options: Options,
-    absent: Sequence[str],
-    versions: Mapping[str, str | None],
-    folder: Path,
-) -> Verdict:
+def _given(ref: CaseRef, chosen: Sequence[tuple[str, Path]]) -> dict[str, Path]:
+    """The files to be judged in place of fresh exports: those of the command, else those of the case.
+
+    Raises :class:`~pipeline.data.UnusableInput` where a party is none of the case's or a file is not there.
+    """
+    case = catalogue.declared(ref)
+    of_case = [(name, ref.file.parent / file) for name, file in case.onnx.items()]
+    given: dict[str, Path] = {}
+    for name, file in chosen or of_case:
+        who = f"--onnx {name}={file}" if chosen else f"{ref.name}: onnx {name}={file}"
+        graph = catalogue.given_graph(name, case, who)
+        if not file.is_file():
+            raise UnusableInput(f"{who}: {'a folder' if file.is_dir() else 'no such file'}, expected an ONNX model")
+        if graph in given:
+            raise UnusableInput(f"{who}: {graph} was given a file already, {given[graph]}")
+        given[graph] = file.resolve()
+    return given
+
+
+def _investigate(work: Work, ref: CaseRef, versions: Mapping[str, str | None], folder: Path) -> Verdict:
     """One case, from its reference to its verdict."""
-    case = catalogue.load(ref)
     try:
-        ref = replace(ref, numbers=inputs.fingerprint(case, ref.name, options.seed))
+        case = catalogue.load(ref)
+        ref = replace(ref, numbers=inputs.fingerprint(case, ref.name, work.options.seed))
+        given = _given(ref, work.options.onnx)
     except UnusableInput as error:
         evidence = Evidence(ref.name, {}, {}, {}, (), (), ())
-        return Verdict(ref.name, "undecided", (), evidence, problems=(str(error),), note=case.note)
-    folder.mkdir(parents=True, exist_ok=True)
-    engines = {name: adapter for name, adapter in adapters().items() if name in case.builders and name not in absent}
-    runs: dict[str, Run] = {}
-    models: dict[str, Model] = {}
-    graphs_asked = [Party(name, e).graph for name, engine in engines.items() for e in engine.exporters]
-    chosen_double = any(i.endswith("@64") for g in graphs_asked for i in _items(g, options.parties, absent))
-
-    def source(name: str) -> tuple[list[Run], list[Model]]:
-        native = _singly(
-            lambda doubles: workers.call(name, tasks.run_native, ref, name, doubles, options.seed, folder),
-            (False, True) if chosen_double else (False,),
-            lambda double, failure: Run(Party(name, double=double), error=failure),
-        )
-        exported = _singly(
-            lambda exporters: workers.call(name, tasks.export, ref, name, exporters, options.seed, folder),
-            [e for e in engines[name].exporters if any(_items(Party(name, e).graph, options.parties, absent))],
-            lambda exporter, failure: Model(Party(name, exporter).graph, error=failure),
-        )
-        return native, exported
-
-    with ThreadPoolExecutor(max_workers=max(1, len(engines))) as side_by_side:
-        for native, exported in side_by_side.map(source, sorted(engines, reverse=True)):
-            runs |= {str(run.party): run for run in native}
-            models |= {model.graph: model for model in exported}
-    models = {name: models[name] for name in sorted(models)}
-    checks: dict[str, Failure | None] = {}
-    for graph, model in models.items():
-        if model.error is None:
-            answered = _run_graph(workers, ref, model, models, options, absent, folder)
-            checks[graph] = answered.pop(tasks.CHECK).error if tasks.CHECK in answered else None
-            runs |= {str(run.party): run for run in answered.values()}
-    graphs = _facts(workers, models)
-    runs = {**_truths(workers, ref, case, runs, models, options.seed, folder), **runs}
-    partial = bool(options.parties)
-    return _judge(workers, ref, case, runs, models, graphs, checks, absent, versions, partial, options.seed, folder)
+        note = catalogue.declared(ref).note
+        return Verdict(ref.name, "undecided", (), evidence, problems=(str(error),), note=note)
+    seen = survey(work, ref, given, folder)
+    others = [resized(work, seen, sizes) for sizes in inputs.variants(case)]
+    return _judge(work, seen, others, versions)
 
 
-def _singly(
-    call: Callable[[Sequence[Item]], Any], items: Sequence[Item], failed: Callable[[Item, Failure], Result]
-) -> list[Result]:
-    """A batch in one call; if its process dies, each item in a call of its own, so that only the guilty one is lost."""
-    if not items:
-        return []
-    answer = call(items)
-    if not isinstance(answer, Failure):
-        return list(answer)
-    if len(items) == 1:
-        return [failed(items[0], answer)]
-    return [result for item in items for result in _singly(call, [item], failed)]
+def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str, str | None]) -> Verdict:
+    case, runs, models = seen.case, seen.runs, seen.models
+    weights = _different_weights(work, case, models)
+    found = [*_blames(work, seen, weights)]
+    blamed = {(b.blame, b.party) for b in found}
+    found += [new for new in _frozen(seen) if (new.blame, new.party) not in blamed]
+    blames, named = _named(work, seen, found)
+    for other in others:
+        blamed = {(b.blame, b.party) for b in blames}
+        more = [b for b in _blames(work, other, weights) if (b.blame, b.party) not in blamed]
+        more, said = _named(work, other, more)
+        blames, named = [*blames, *more], [*named, *said]
+    edges = tuple(edge for each in (seen, *others) for edge in each.edges)
+    every = [each.parties(work.options.seed) for each in (seen, *others)]
+    sizes = {other.ref.size: other.runs for other in others}
+    groups = triangulate.groups_of(*every)
+    evidence = Evidence(seen.ref.name, runs, models, seen.graphs, edges, groups, tuple(blames), sizes)
+    here = replace(evidence, edges=seen.edges, blames=tuple(b for b in blames if not b.size))
+    causes = work.call(RUNTIME_WORKER, tasks.explain, here) if here.blames else ()
+    findings = (*(() if isinstance(causes, Failure) else tuple(causes)), *named)
+    asked = set(runs) | set(models) if work.options.parties else None
+    results, unexpected = expectations.hold(case, tuple(blames), work.absent, versions, asked, findings)
+    problems = (*_problems(case, runs, models), *[p for other in others for p in _problems_at(other)])
+    status = expectations.status_of(edges, tuple(blames), unexpected, results, problems)
+    words = tuple(sorted({b.blame for b in blames})) or (("agree",) if any(e.agrees for e in edges) else ())
+    return Verdict(seen.ref.name, status, words, evidence, findings, results, unexpected, problems, case.note)
 
 
-def _run_graph(
-    workers: Workers,
-    ref: CaseRef,
-    model: Model,
-    models: Mapping[str, Model],
-    options: Options,
-    absent: Sequence[str],
-    folder: Path,
-) -> dict[str, Run]:
-    """One graph in every runtime and past the checker, by item."""
-    framework, _, exporter = model.graph.partition(":")
-    items = [*([tasks.CHECK] if "onnx" not in absent else []), *_items(model.graph, options.parties, absent)]
-    answers = _singly(
-        lambda chosen: workers.call(
-            RUNTIME_WORKER, tasks.run_graph, ref, model, chosen, _sources(model, models), options.seed, folder
-        ),
-        items,
-        lambda item, failure: Run(
-            Party(framework, exporter, item.removesuffix("@64"), item.endswith("@64")), error=failure
-        ),
-    )
-    return dict(zip(items, answers, strict=True))
+def _named(work: Work, seen: Seen, blames: Sequence[Blamed]) -> tuple[list[Blamed], list[Finding]]:
+    """The blames at one size with their guilty nodes, and findings that say so in words."""
+    localized = _localize(work, seen, blames)
+    ref, models, seed, folder = seen.ref, seen.models, work.options.seed, seen.folder
+    present = {name: r for name, r in runtimes().items() if r.distribution not in work.absent}
+    parties = seen.parties(seed)
+    named, nodes = guilty.name_nodes(blames, localized)
+    call = functools.partial(work.call, RUNTIME_WORKER)
+    named, passes = guilty_passes.name_passes(call, ref, models, parties, named, present, seed, folder)
+    named, folded = guilty_folding.name_folding(work.call, RUNTIME_WORKER, ref, models, parties, named, seed, folder)
+    return list(named), [*nodes, *passes, *folded]
 
 
-def _items(graph: str, globs: Sequence[str], absent: Sequence[str]) -> list[str]:
-    """The runtimes, in either precision, that are asked to run a graph."""
-    present: list[Runtime] = [r for r in runtimes().values() if r.distribution not in absent]
-    asked = {r.name for r in present if chosen(f"{graph}>{r.name}", globs)}
-    for runtime in reversed(present):  # a step can be told apart only beside what it is held against
-        if runtime.name in asked:
-            asked.add(runtime.after)
-    sharp = [r.name for r in present if r.double and (asked or chosen(f"{graph}>{r.name}@64", globs))]
-    doubles = [f"{name}@64" for name in sharp]  # float64 shows what float32's bound hides: it comes with the rest
-    return [*[r.name for r in present if r.name in asked], *doubles]
+def _blames(work: Work, seen: Seen, weights: Sequence[str]) -> list[Blamed]:
+    """Whose steps part at one size."""
+    present = {name: r for name, r in runtimes().items() if r.distribution not in work.absent}
+    parties = seen.parties(work.options.seed)
+    found = triangulate.blame(parties, seen.models, seen.edges, present, seen.checks, different_weights=weights)
+    size = seen.ref.size
+    if not size:
+        return list(found)
+    blames = []
+    for blamed in found:
+        says = f"at {size}: {blamed.says}"
+        if blamed.blame == "export-failed":  # the graph runs at the declared sizes
+            blamed, says = replace(blamed, blame="export"), f"the graph does not run at {size}: {blamed.says}"
+        blames.append(replace(blamed, says=says, size=size))
+    return blames
 
 
-def _sources(model: Model, models: Mapping[str, Model]) -> list[Path]:
-    """Where the constants of a graph come from, if it is not the first to hold them."""
-    if model.weights is not None:
-        return [model.weights]
-    raw = models.get(f"{model.graph.partition(':')[0]}:raw")
-    return [raw.file] if raw is not None and raw.file is not None and raw.graph != model.graph else []
+def _frozen(seen: Seen) -> list[Blamed]:
+    """The graphs that have one size only where the case declares another."""
+    return [
+        Blamed("export", graph, (graph.partition(":")[0], f"{graph}>*"), says=f"the graph is not dynamic: {says}")
+        for graph in seen.models
+        if (says := frozen(seen, graph))
+    ]
 
 
-def _facts(workers: Workers, models: Mapping[str, Model]) -> dict[str, GraphFacts]:
-    graphs = {}
-    for name, model in models.items():
-        if model.file is not None:
-            facts = workers.call(RUNTIME_WORKER, tasks.read_facts, model)
-            if isinstance(facts, GraphFacts):
-                graphs[name] = facts
-    return graphs
-
-
-def _truths(
-    workers: Workers,
-    ref: CaseRef,
-    case: Case,
-    runs: Mapping[str, Run],
-    models: Mapping[str, Model],
-    seed: int,
-    folder: Path,
-) -> dict[str, Run]:
-    """The case's definitions; where it gives none, each framework itself with a bound by perturbation."""
-    if case.truth is not None:
-        answer = workers.call(RUNTIME_WORKER, tasks.run_truth, ref, seed, folder)
-        answer = [Run(Party("truth"), error=answer)] if isinstance(answer, Failure) else answer
-        return {str(run.party): run for run in answer}
-    truths: dict[str, Run] = {}
-    for run in runs.values():
-        if not run.party.native or run.party.double:
-            continue
-        framework = run.party.framework
-        double = runs.get(f"{framework}@64")
-        source = double if double is not None and double.outputs is not None else run
-        counted = [m for g, m in models.items() if g.partition(":")[0] == framework and m.file is not None]
-        roundings = workers.call(RUNTIME_WORKER, tasks.count_roundings, counted[0].file) if counted else None
-        roundings = None if isinstance(roundings, Failure) else roundings
-        answer = workers.call(framework, tasks.derive_bounds, ref, framework, roundings, source, seed, folder)
-        party = Party("truth", meaning=framework)
-        truths[str(party)] = Run(party, error=answer, derived=framework) if isinstance(answer, Failure) else answer
-    return truths
-
-
-def _judge(
-    workers: Workers,
-    ref: CaseRef,
-    case: Case,
-    runs: Mapping[str, Run],
-    models: Mapping[str, Model],
-    graphs: Mapping[str, GraphFacts],
-    checks: Mapping[str, Failure | None],
-    absent: Sequence[str],
-    versions: Mapping[str, str | None],
-    partial: bool,
-    seed: int,
-    folder: Path,
-) -> Verdict:
-    present = {name: r for name, r in runtimes().items() if r.distribution not in absent}
-    parties = triangulate.Parties(
-        runs, graphs, one_meaning=not isinstance(case.truth, Mapping), nan_fed=inputs.nan_fed(case, ref.name, seed)
-    )
-    edges = triangulate.edges_of(parties, list(models), present)
-    weights = _different_weights(workers, case, models)
-    blames = triangulate.blame(parties, models, edges, present, checks, different_weights=weights)
-    localized = _localize(workers, ref, runs, models, blames, seed, folder)
-    blames, named_nodes = guilty.name_nodes(blames, localized)
-    evidence = Evidence(ref.name, runs, models, graphs, edges, triangulate.groups_of(parties), blames)
-    found = workers.call(RUNTIME_WORKER, tasks.explain, evidence) if blames else ()
-    findings = (*(() if isinstance(found, Failure) else tuple(found)), *named_nodes)
-    asked = set(runs) | set(models) if partial else None
-    results, unexpected = expectations.hold(case, blames, absent, versions, asked, findings)
-    problems = _problems(case, runs, models)
-    status = expectations.status_of(edges, blames, unexpected, results, problems)
-    named = tuple(sorted({b.blame for b in blames})) or (("agree",) if any(e.agrees for e in edges) else ())
-    return Verdict(ref.name, status, named, evidence, findings, results, unexpected, problems, case.note)
-
-
-def _localize(
-    workers: Workers,
-    ref: CaseRef,
-    runs: Mapping[str, Run],
-    models: Mapping[str, Model],
-    blames: Sequence[Blamed],
-    seed: int,
-    folder: Path,
-) -> list[Localization]:
+def _localize(work: Work, seen: Seen, blames: Sequence[Blamed]) -> list[Localization]:
     """The guilty nodes of every graph whose export, kernels or evaluation in the reference is blamed."""
-    found = [
-        localization.localized(
-            workers.call,
-            ref,
+    models = seen.models
+    localized = []
+    for blame, party in dict.fromkeys((b.blame, b.party) for b in blames if b.blame in guilty.LOCALIZED):
+        graph = Party.parse(party).graph
+        found = localization.localized(
+            work.call,
+            seen.ref,
             models,
             blame,
             party,
-            sources=_sources(models[graph], models) if (graph := Party.parse(party).graph) in models else (),
-            native=runs.get(graph.partition(":")[0]),
-            seed=seed,
-            folder=folder,
+            sources=sources_of(models[graph], models) if graph in models else (),
+            native=seen.runs.get(graph.partition(":")[0]),
+            seed=work.options.seed,
+            folder=seen.folder,
         )
-        for blame, party in dict.fromkeys((b.blame, b.party) for b in blames if b.blame in guilty.LOCALIZED)
-    ]
-    return [each for each in found if each is not None]
+        if found is not None:
+            size = seen.ref.size
+            localized.append(replace(found, notes=(f"at {size}", *found.notes)) if size else found)
+    return localized
 
 
-def _different_weights(workers: Workers, case: Case, models: Mapping[str, Model]) -> tuple[str, ...]:
+def _different_weights(work: Work, case: Case, models: Mapping[str, Model]) -> tuple[str, ...]:
     """For a case without a definition: what weights one framework has that the other has not."""
     if case.truth is None and (declared := inputs.differing(case)):
         return declared
     left, right = models.get("torch:raw"), models.get("tensorflow")
     if case.truth is not None or left is None or right is None or left.file is None or right.file is None:
         return ()
-    found = workers.call(RUNTIME_WORKER, tasks.different_weights, left, right)
+    found = work.call(RUNTIME_WORKER, tasks.different_weights, left, right)
     return () if isinstance(found, Failure) else tuple(found)
 
 
@@ -481,6 +382,16 @@ def _problems(case: Case, runs: Mapping[str, Run], models: Mapping[str, Model]) 
         )
     errors = [*[run.error for run in runs.values()], *[model.error for model in models.values()]]
     return tuple(dict.fromkeys(error.says for error in errors if error is not None and error.kind == "builder"))
+
+
+def _problems_at(other: Seen) -> tuple[str, ...]:
+    """A framework that does not run its own model at a size that the case declares."""
+    natives = [run for run in other.runs.values() if run.party.native and not run.party.double]
+    return tuple(
+        f"{run.party} does not run its own model at {other.ref.size}: {run.error.says}"
+        for run in natives
+        if run.error is not None and run.error.kind in ("refused", "builder")
+    )
 
 
 __all__ = ["Options", "absent_engines", "exit_status", "installed", "verify"]

@@ -109,7 +109,7 @@ class Workers:
         try:
             return future.result()
         except Expired:
-            return Failure("timeout", f"no answer within {self._timeout:g} s, killed")
+            return Failure("timeout", f"no answer within {self._timeout:g} s, killed; --timeout gives it longer")
         except MemoryError:
             return Failure("memory", "out of memory")
         except ProcessExpired as death:
@@ -122,7 +122,9 @@ class Workers:
         pid = getattr(death, "pid", None)
         if pid in self._outgrown:
             seen, limit = self._outgrown[pid] / 2**30, self._memory / 2**30
-            return Failure("memory", f"{seen:.1f} GiB resident, over the limit of {limit:.1f} GiB, killed")
+            return Failure(
+                "memory", f"{seen:.1f} GiB resident, over the limit of {limit:.1f} GiB, killed; --memory gives it more"
+            )
         code = death.exitcode
         if code is not None and code < 0:
             with contextlib.suppress(ValueError):

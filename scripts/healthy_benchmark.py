@@ -23,8 +23,8 @@ from pathlib import Path
 from pipeline import catalogue, tasks
 from pipeline.data import CaseRef, Failure, Localization, Model
 from pipeline.frameworks import adapters
+from pipeline.gather import sources_of
 from pipeline.localization import localized
-from pipeline.verify import _sources
 from pipeline.workers import Workers
 
 ZOO = Path(__file__).parent / "zoo"
@@ -112,7 +112,7 @@ def judged(workers: Workers, ref: CaseRef, seed: int) -> Iterator[Line]:
                         models,
                         blame,
                         party,
-                        sources=_sources(model, models),
+                        sources=sources_of(model, models),
                         seed=seed,
                         folder=folder,
                         attribute=False,

@@ -80,6 +80,8 @@ def triangulate() -> Callable[..., Ran]:
     """Run the command with some words, in a process of its own."""
 
     def run(*words: str | Path, out: Path | None = None, **variables: str) -> Ran:
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
         kept = () if out is None else ("--out", out, "--json", out / "report.json")
         return finish(start(*words, *kept, **variables), out)
 
@@ -100,7 +102,7 @@ def limits_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[s
 def planted(tmp_path_factory: pytest.TempPathFactory, limits_process: Any) -> Planted:
     """The planted faults and deaths beside healthy cases, in one run through the Python API."""
     out = tmp_path_factory.mktemp("planted")
-    targets = [str(CASES / f"{name}.py") for name in ("faults", "guilty", "deaths", "healthy")]
+    targets = [str(CASES / f"{name}.py") for name in ("faults", "guilty", "optimizer", "deaths", "healthy")]
     return Planted(verify(targets, Options(out=out)), out)
 
 

@@ -1,6 +1,7 @@
 """Verdicts that other tools have been seen to get wrong; each situation is constructed and goes through the engines.
 
-F1 … F18 number the situations.  What is not here: F9, F12, F15 to F17 need proofs, localization and node bounds.
+F1 … F18 number the situations.  What is not here: F9 needs proofs; F12 is with the searches that check themselves
+(test_guilty_passes.py), F17 with the bounds of nodes (numerics/test_reduced.py).
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from pipeline import catalogue, inputs
 from pipeline.data import Verdict
 from pipeline.verify import exit_status
 
@@ -198,6 +201,44 @@ def test_f14_a_mismatch_gives_exit_status_1(triangulate: Callable[..., Any], tmp
     assert "mismatch/tripled" in ran.stdout
     assert "native" in ran.stdout
     assert ran.stderr == ""
+
+
+@pytest.mark.skipif(not version("onnxruntime").startswith("1.32."), reason="a fault of onnxruntime 1.32")
+def test_f15_a_bug_of_a_fusion_that_disappears_when_every_tensor_is_an_output(planted: Any) -> None:
+    import onnx
+    import onnxruntime as ort
+
+    from pipeline.graph.cut import all_outputs
+
+    verdict = planted["optimizer/reciprocal"]
+    model = onnx.load(verdict.evidence.models["torch"].file)
+    (ref,) = catalogue.find([f"{Path(__file__).parent / 'cases' / 'optimizer.py'}::reciprocal"])
+    drawn = inputs.inputs_of(catalogue.load(ref), ref.name, 0)
+    feeds = {graph: drawn[name] for name, graph in verdict.evidence.models["torch"].inputs.items()}
+    watched, _ = all_outputs(model)
+    answers = []
+    for proto in (model, watched):
+        session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+        answers.append(session.run([model.graph.output[0].name], feeds)[0])
+    assert answers[0].tobytes() != answers[1].tobytes(), "the bug does not disappear: nothing is shown"
+    right = planted[verdict.case].evidence.runs["torch"].outputs["y"].load()
+    assert answers[1].tobytes() == right.tobytes()
+    assert planted.edge(verdict.case, "torch>ort.off", "torch>ort.all").outcome == "diverges"
+    assert ("optimizer", "torch>ort.all") in blamed(verdict)
+    said = [f.says for f in verdict.findings if f.cause == "observer-effect" and f.party == "torch>ort.all"]
+    assert len(said) == 1
+    assert "with every value as an output they run as 7 nodes and the divergence is gone" in said[0]
+
+
+def test_f16_rounding_in_a_deep_model_is_no_alarm(planted: Any) -> None:
+    verdict = planted["optimizer/deep"]
+    assert (verdict.status, verdict.blame, verdict.findings) == ("expected", ("agree",), ())
+    for graph in GRAPHS:
+        edge = planted.edge("optimizer/deep", "torch", f"{graph}>ort.all")
+        assert edge.outcome == "rounding"
+        assert edge.compared == 120
+        assert edge.differing > 60, "nothing was rounded: nothing is shown"
+        assert edge.ratio < 1
 
 
 def test_f18_nothing_compared_is_a_failure(planted: Any) -> None:

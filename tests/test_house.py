@@ -62,7 +62,7 @@ RULES = (
     Rule("pipeline/data.py", ("numpy", "ml_dtypes"), (), reason="records know nobody but numpy and its further types"),
     Rule("pipeline/layout.py", ("numpy",), ("data",), reason="layout is data"),
     Rule("pipeline/inputs.py", ("numpy",), ("data", "layout"), reason="inputs come from the case alone"),
-    Rule("pipeline/catalogue.py", ("numpy",), ("data", "expectations"), reason="`list` takes no time"),
+    Rule("pipeline/catalogue.py", ("numpy",), ("data", "expectations", "inputs"), reason="`list` takes no time"),
     Rule("pipeline/numerics/definitions.py", ("numpy",), ("data",), reason="cases import it, so it is plain numpy"),
     Rule(
         "pipeline/numerics/*", ("numpy", *ONNX), ("data", "graph", "layout", "numerics"), reason="judges, runs nothing"
@@ -86,6 +86,12 @@ RULES = (
     ),
     Rule("pipeline/localize.py", ("numpy", *ONNX), ("data", "graph", "numerics"), reason="judges nodes, runs nothing"),
     Rule(
+        "pipeline/localize_check.py",
+        ("numpy", *ONNX),
+        ("data", "kernels", "localize"),
+        reason="checks the localization, runs nothing",
+    ),
+    Rule(
         "pipeline/kernels.py",
         ("numpy", *ONNX),
         ("data", "graph", "localize", "numerics"),
@@ -102,6 +108,7 @@ RULES = (
     Rule(
         "pipeline/tasks.py", ("numpy", *ONNX), ANYTHING, ("report", "triangulate"), "computes evidence, judges nothing"
     ),
+    Rule("pipeline/adopt.py", ("numpy", *ONNX), ANYTHING, ("report", "triangulate"), "reads a border in a worker"),
     Rule(
         "pipeline/compare_tasks.py",
         ("numpy", *ONNX),
@@ -109,6 +116,14 @@ RULES = (
         ("report", "triangulate"),
         "reads, runs and judges in a worker, reports nothing",
     ),
+    Rule(
+        "pipeline/passes_tasks.py",
+        ("numpy", *ONNX),
+        ANYTHING,
+        ("report", "triangulate"),
+        "runs and looks in a worker, judges nothing",
+    ),
+    Rule("pipeline/passes.py", (), (), reason="a search, whatever is searched"),
     Rule("pipeline/triangulate.py", ("numpy", "packaging"), ANYTHING, (*ENGINES, "report"), "judges what others ran"),
     Rule(
         "pipeline/*",

@@ -73,7 +73,8 @@ def torch_networks(torch: Any) -> Any:
 def tensorflow_network(tf: Any) -> Any:
     layers = tf.keras.layers
     start = tf.keras.Input((9, 8, 3))
-    y = layers.BatchNormalization()(layers.Conv2D(5, 3, padding="same", strides=2)(start))
+    y = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0])(start)  # captured, not variables
+    y = layers.BatchNormalization()(layers.Conv2D(5, 3, padding="same", strides=2)(y))
     y = layers.MaxPool2D(2)(layers.DepthwiseConv2D(3)(layers.ReLU()(y)))
     y = layers.Reshape((2, 3))(layers.Dense(6, activation="tanh")(layers.Flatten()(y)))
     y = layers.LayerNormalization()(layers.LSTM(4, return_sequences=True)(y))

@@ -41,3 +41,40 @@ def test_the_even_convolution_is_todays(triangulate: Callable[..., Ran]) -> None
 def test_a_verdict_that_changed_is_seen(catalogue: Ran) -> None:
     printed = catalogue.stdout.replace("autodiff/chain  ", "autodiff/moved  ")
     assert strangers(block("verify"), printed.splitlines())
+
+
+def written(folder: Path) -> list[str]:
+    """The README's own case files, in a folder beside a stand-in for torchvision; their names."""
+    files = re.findall(r"```python\n# (\w+\.py)\n(.*?)```", README, re.DOTALL)
+    for name, text in files:
+        (folder / name).write_text(text)
+    (folder / "torchvision").mkdir()
+    (folder / "torchvision" / "__init__.py").write_text("")
+    (folder / "torchvision" / "models.py").write_text(RESIDUAL)
+    return [name for name, _ in files]
+
+
+RESIDUAL = """
+def resnet18(weights):
+    import torch
+    nn = torch.nn
+    class Block(nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+        def forward(self, x):
+            return torch.relu(self.norm(self.conv(x)) + x)
+    stem = [nn.Conv2d(3, 8, 7, 2, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    return nn.Sequential(*stem, Block(8), Block(8), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
+"""
+
+
+def test_the_case_files_are_ones_and_say_what_is_shown(tmp_path: Path, triangulate: Callable[..., Ran]) -> None:
+    assert written(tmp_path) == ["image.py", "reader.py"]
+    ran = triangulate("verify", tmp_path / "image.py", tmp_path / "reader.py", out=tmp_path / "out")
+    assert ran.case("image/resnet18")["blame"] == ["agree"]
+    assert list(ran.case("image/resnet18")["sizes"]) == ["n=1", "n=5"]
+    assert {b["party"] for b in ran.case("reader/reader")["blames"]} == {"torch:script"}
+    shown = block("verify reader.py")
+    assert not strangers(shown, ran.stdout.splitlines()), ran.stdout
+    assert strangers([*shown, "  sizes       none"], ran.stdout.splitlines())

@@ -11,10 +11,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from pipeline import catalogue, inputs, tasks
 from pipeline.data import Array, CaseRef, Model, UnusableInput
 from pipeline.graph.roundings import Roundings
+from pipeline.graph.skeleton import in_float64, shaken, skeleton
 from pipeline.runtimes.reference import Reference
 from pipeline.triangulate import Parties
 from pipeline.verify import _held
@@ -60,10 +62,76 @@ def test_a_folded_weight_gives_no_licence(folded: Any, factor: float, outcome: s
     file = folder / f"planted_{factor}.onnx"
     onnx.save(proto, file)
     model = dataclasses.replace(models["torch"], file=file)
-    (run,) = tasks.run_graph(ref, model, ["reference@64"], [models["torch:raw"].file], 0, folder)
+    (run,) = tasks.run_graph(ref, model, ["reference@64"], 0, folder)
+    assert (
+        Parties({**runs, str(run.party): run}, {}).diff("torch@64", "torch>reference@64", "export").outcome
+        == "diverges"
+    )
+    run = tasks.with_slack(ref, model, run, [models["torch:raw"].file], 0, folder, 2**33)
     parties = Parties({**runs, str(run.party): run}, {})
     edge = parties.diff("torch@64", "torch>reference@64", "export")
     assert (edge.outcome, edge.compared) == (outcome, 2 * 4 * 4 * 3)
+
+
+def test_weights_in_another_file_are_read_from_there_one_at_a_time(
+    folded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Facts and counts never open the data; every run, in either precision, gives the same as from one file."""
+    ref, models, _, folder = folded
+    ordinary = models["torch:raw"]
+    file = tmp_path / "outside.onnx"
+    onnx.save_model(onnx.load(ordinary.file), file, save_as_external_data=True, location="w.data", size_threshold=0)
+    model = dataclasses.replace(ordinary, file=file)
+    items = ["check", "reference", "ort.off", "ort.all", "reference@64"]
+    here = tasks.run_graph(ref, ordinary, items, 0, folder)
+    there = tasks.run_graph(ref, model, items, 0, tmp_path)
+    for mine, other in zip(here[1:], there[1:], strict=True):
+        assert other.error is None
+        assert np.array_equal(mine.outputs["y"].load(), other.outputs["y"].load())
+    moved = [tasks.with_slack(ref, m, r[-1], [], 0, tmp_path, 2**33) for m, r in ((ordinary, here), (model, there))]
+    assert np.array_equal(*[run.bounds["y"].slack.load() for run in moved])
+    monkeypatch.setattr(tasks, "MOST_OUTSIDE", 100)
+    (tmp_path / "w.data").rename(tmp_path / "gone")
+    assert tasks.count_roundings(file) == tasks.count_roundings(ordinary.file)
+    facts = tasks.read_facts(model)
+    assert facts is not None
+    assert facts.parameters == tasks.read_facts(ordinary).parameters
+    assert tasks._model(file).graph.node
+
+
+def test_a_float64_run_that_memory_does_not_hold_is_missing_with_its_reason(folded: Any, tmp_path: Path) -> None:
+    ref, models, _, _ = folded
+    (run,) = tasks.run_graph(ref, models["torch"], ["reference@64"], 0, tmp_path, 100)
+    assert run.error is not None
+    assert (run.error.kind, run.outputs) == ("unsupported", None)
+    assert "float64" in run.error.says
+    assert "--memory" in run.error.says
+
+
+def test_a_skeleton_means_the_whole_model(folded: Any, tmp_path: Path) -> None:
+    """With its constants beside it, as initializers and as Constant nodes, in float64 too."""
+    _, models, _, _ = folded
+    proto = onnx.load(models["torch:raw"].file)
+    held = proto.graph.initializer.pop()
+    proto.graph.node.insert(0, onnx.helper.make_node("Constant", [], [held.name], value=held))
+    onnx.save(proto, tmp_path / "constant.onnx")
+    slim = skeleton(tmp_path / "constant.onnx", large=2)
+    assert not [t for t in slim.model.graph.initializer if len(t.dims) and t.dims[0] > 1]
+    assert held.name in slim.weights
+    x = {"x": np.random.default_rng(0).uniform(-1, 1, (2, 3, 6, 5)).astype(np.float32)}
+    whole = ReferenceEvaluator(proto).run(None, x)[0]
+    assert np.array_equal(ReferenceEvaluator(slim.model).run(None, {**x, **slim.weights})[0], whole)
+    mean, slim = slim, skeleton(tmp_path / "constant.onnx", large=2)
+    double = in_float64(slim)
+    assert not slim.weights, "they would be held twice"
+    assert set(double.weights) == set(mean.weights)
+    assert all(w.dtype == np.float64 for w in double.weights.values() if w.dtype.kind == "f")
+    sharp = ReferenceEvaluator(double.model).run(None, {**tasks.widened(x), **double.weights})[0]
+    assert 0 < np.abs(sharp - whole).max() < 1e-5
+    names = frozenset(n for n, w in double.weights.items() if w.dtype == np.float64)
+    moved = shaken(double, names, 0)
+    apart = [np.abs(moved.weights[n] / double.weights[n] - 1) for n in names]
+    assert all(np.allclose(a, 2.0**-24, rtol=1e-6) for a in apart)
 
 
 def test_a_bound_that_would_be_a_guess_is_none(folded: Any) -> None:
@@ -87,7 +155,7 @@ def test_a_runtime_that_drops_an_output_is_seen(folded: Any, monkeypatch: pytest
         return run
 
     monkeypatch.setattr(Reference, "open", drops)
-    (run,) = tasks.run_graph(ref, models["torch"], ["reference"], [], 0, folder)
+    (run,) = tasks.run_graph(ref, models["torch"], ["reference"], 0, folder)
     edge = Parties({**runs, str(run.party): run}, {}).diff("torch", "torch>reference", "export")
     assert edge.outcome == "missing"
     assert "no output y" in (edge.problem or "")

@@ -407,7 +407,7 @@ def test_a_checker_that_died_is_no_pass() -> None:
     assert {blamed.blame for blamed in wrong.blames} == {"crashed", "optimizer"}
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", STEPS[:-1])
 @pytest.mark.parametrize("kind", ["refused", "unsupported", "invalid"])
 def test_a_graph_that_one_runtime_refuses(step: str, kind: str) -> None:
     error = Failure(kind, "not implemented", op="Einsum", node="e")
@@ -415,6 +415,19 @@ def test_a_graph_that_one_runtime_refuses(step: str, kind: str) -> None:
     assert seen.named == {("unsupported", f"torch>{step}")}
     assert (seen.blames[0].op, seen.blames[0].nodes) == ("Einsum", ("e",))
     assert (seen.undecided, seen.status) == (set(), "expected")
+
+
+@pytest.mark.parametrize("kind", ["refused", "unsupported", "invalid"])
+def test_a_graph_that_a_runtime_refuses_only_when_it_optimizes(kind: str) -> None:
+    error = Failure(kind, "Node input 'a' is not a graph input", op="Einsum", node="e")
+    seen = make(torch_alone() | graph_of("torch", {"ort.all": error}))
+    assert seen.named == {("optimizer", "torch>ort.all")}
+    (blamed,) = seen.blames
+    assert (blamed.op, blamed.nodes, blamed.edge) == ("Einsum", ("e",), ("torch>ort.off", "torch>ort.all"))
+    assert "torch>ort.off runs this and torch>ort.all does not: Node input 'a'" in blamed.says
+    assert seen.undecided == set()
+    both = make(torch_alone() | graph_of("torch", {"ort.off": error, "ort.all": error}))
+    assert both.named == {("unsupported", "torch>ort.off"), ("unsupported", "torch>ort.all")}
 
 
 def test_a_wrong_runtime_beside_one_that_refuses_is_still_blamed() -> None:

@@ -100,7 +100,10 @@ def test_sys_exit_does_not_end_the_supervisor(workers: Workers, status: object) 
 @pytest.mark.parametrize("stubbornly", [False, True])
 def test_hung(hasty: Workers, stubbornly: bool) -> None:
     before, other = hasty.call("a", does.pid), hasty.call("b", does.pid)
-    assert failed(hasty.call("a", does.hang, stubbornly), "timeout") == "no answer within 1 s, killed"
+    assert (
+        failed(hasty.call("a", does.hang, stubbornly), "timeout")
+        == "no answer within 1 s, killed; --timeout gives it longer"
+    )
     after = hasty.call("a", does.pid)
     assert isinstance(after, int)
     assert after != before

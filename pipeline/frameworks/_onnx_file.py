@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,21 +12,39 @@ import numpy as np
 
 from pipeline.data import Stored
 
+MOST = 2**31 - 2**24  # bytes of one protobuf message; what is larger keeps its weights in another file
+
 
 def write(proto: Any, file: Path) -> Path:
-    """Write a graph through a temporary name; weights over protobuf's 2 GB go to one file beside it."""
+    """Write a graph through a temporary name; the weights of one over :data:`MOST` go to one file beside it."""
     import onnx
 
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        if proto.ByteSize() < 2**31 - 2**20:
+        if sum(len(tensor.raw_data) for tensor in proto.graph.initializer) < MOST:
             temporary.write_bytes(proto.SerializeToString())
         else:
-            onnx.save_model(proto, temporary, save_as_external_data=True, location=f"{file.name}.data")
+            data = file.with_name(f"{file.name}.data")
+            data.unlink(missing_ok=True)  # onnx would append to it
+            onnx.save_model(proto, temporary, save_as_external_data=True, location=data.name, size_threshold=1024)
         os.replace(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)
+    return file
+
+
+def write_beside(save: Callable[[Path], Any], file: Path) -> Path:
+    """Let an exporter write ``file`` and what it puts beside it, in a folder of its own until all of it is there."""
+    place = file.with_name(f".{file.name}.{os.getpid()}.d")
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    try:
+        save(place / file.name)
+        for written in sorted(place.iterdir(), key=lambda each: each.name == file.name):
+            os.replace(written, file.parent / written.name)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
     return file
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,13 +37,19 @@ def named(case: Case, framework: str, returned: Any) -> dict[str, Any]:
             twice = sorted({name for name, _ in pairs if sum(name == other for other, _ in pairs) > 1})
             raise BuilderError(f"{framework}: the model returned two values named {', '.join(twice)}; promise outputs")
         return flat
-    if isinstance(returned, Mapping):
-        if set(returned) != set(promised):
-            raise BuilderError(
-                f"{framework}: the model returned {sorted(returned)}, the case promises {sorted(promised)}"
-            )
-        return {name: returned[name] for name in promised}
-    items = tuple(returned) if isinstance(returned, (tuple, list)) else (returned,)
+    plain = isinstance(returned, (tuple, list)) and not hasattr(returned, "_fields")
+    if plain and not any(_inner(item) for item in returned):
+        items = tuple(returned)
+    elif _inner(returned) is None:
+        items = (returned,)
+    else:
+        pairs = _flatten("y", returned, whole=True)
+        flat = dict(pairs)
+        if len(flat) == len(pairs) and set(flat) == set(promised):
+            return {name: flat[name] for name in promised}
+        if not (isinstance(returned, (tuple, list)) and len(pairs) == len(promised)):
+            raise BuilderError(f"{framework}: the model returned {sorted(flat)}, the case promises {sorted(promised)}")
+        items = tuple(value for _, value in pairs)
     if len(items) != len(promised):
         raise BuilderError(
             f"{framework}: the model returned {len(items)} values, the case promises {', '.join(promised)}"
@@ -50,16 +57,34 @@ def named(case: Case, framework: str, returned: Any) -> dict[str, Any]:
     return dict(zip(promised, items, strict=True))
 
 
-def _flatten(path: str, value: Any) -> list[tuple[str, Any]]:
-    """Every array with its path as name; the path of what the model returned is ``y``."""
+def _inner(value: Any) -> list[tuple[str, Any]] | None:
+    """What a structure holds, by name or place; None for what is no structure."""
+    if isinstance(value, Mapping):
+        return [(str(key), item) for key, item in value.items()]
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return list(zip(value._fields, value, strict=True))
+    if isinstance(value, (tuple, list)):
+        return [(str(place), item) for place, item in enumerate(value)]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
+    return None
+
+
+def _flatten(path: str, value: Any, *, whole: bool = False) -> list[tuple[str, Any]]:
+    """Every array with its path as name; the path of what the model returned is ``y``.
+
+    A field that holds nothing is left out: a structure of optional results has many.
+    """
     if value is None:
         return []
-    if isinstance(value, Mapping):
-        inner = [(str(key) if path == "y" else f"{path}_{key}", item) for key, item in value.items()]
-    elif isinstance(value, (tuple, list)):
-        if path == "y" and len(value) == 1:
-            return _flatten("y", value[0])
-        inner = [(f"y{i}" if path == "y" else f"{path}_{i}", item) for i, item in enumerate(value)]
-    else:
+    inner = _inner(value)
+    if inner is None:
         return [(path, value)]
-    return [pair for name, item in inner for pair in _flatten(name, item)]
+    if path == "y" and isinstance(value, (tuple, list)) and len(value) == 1 and not whole:
+        return _flatten("y", value[0])
+    numbered = isinstance(value, (tuple, list)) and not hasattr(value, "_fields")
+    return [
+        pair
+        for key, item in inner
+        for pair in _flatten((f"y{key}" if numbered else key) if path == "y" else f"{path}_{key}", item)
+    ]

@@ -1,16 +1,18 @@
 """Every intermediate value of the frozen graph that tf2onnx converts, in runs of a bounded size.
 
 The function is frozen exactly as tf2onnx freezes it, imported, and pruned to its tensors, as many at a time as fit into
-a budget of bytes: TensorFlow holds all that a run returns.  A value of the ONNX
-graph is the tensor of its own name, with exceptions that tf2onnx's handlers make: where one operator becomes a chain,
-the first link keeps the name and the others are called NAME__N (Rsqrt becomes Sqrt named Rsqrt, and Reciprocal), so a
-name whose value is consumed by a node called NAME__N is not the tensor's.  The graph's outputs match by position.
+a budget of bytes: TensorFlow holds all that a run returns.  A value of the ONNX graph is the tensor of its own name,
+with exceptions that tf2onnx's handlers make: where one operator becomes a chain, the first link keeps the name and the
+others are called NAME__N (Rsqrt becomes Sqrt named Rsqrt, and Reciprocal) or read a constant called NAME_const…__N (the
+gradient of a convolution is a ConvTranspose that is cut to its size afterwards), so a name whose value is consumed by
+such a node is not the tensor's.  The graph's outputs match by position.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,29 +23,72 @@ from pipeline.data import Array
 _count = itertools.count()
 
 
-def frozen(concrete: Any, *, double: bool) -> tuple[Any, list[str], list[str]]:
-    """The frozen graph definition, in float64 if asked, and the names of its inputs and outputs."""
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """A graph definition, the names of its inputs and outputs, and the values of inputs that the function captured."""
+
+    definition: Any
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    captured: Mapping[str, Array]
+
+    def arguments(
+        self, own: Sequence[Any], *, double: bool, moved: Callable[[Array], Array] | None = None
+    ) -> list[Any]:
+        """All inputs in order: the function's ``own``, and what it captured; ``moved`` is applied to the latter."""
+        import tensorflow as tf
+
+        waiting = iter(own)
+        fed = []
+        for name in self.inputs:
+            if name not in self.captured:
+                fed.append(next(waiting))
+                continue
+            value = self.captured[name]
+            value = value.astype(np.float64) if double and value.dtype == np.float32 else value
+            fed.append(tf.constant(moved(value) if moved is not None and value.size > 1 else value))
+        return fed
+
+
+def freeze(concrete: Any) -> Frozen:
+    """The frozen graph.  A tensor that the function captured is a constant there, or an input whose value is known."""
     import tensorflow as tf
     from tf2onnx import tf_loader
 
-    from pipeline.frameworks._tensorflow_double import _widen
-
     inputs = [tensor.name for tensor in concrete.inputs if tensor.dtype != tf.dtypes.resource]
     outputs = [tensor.name for tensor in concrete.outputs if tensor.dtype != tf.dtypes.resource]
+    captured = {
+        inner.name: np.asarray(outer.numpy())
+        for outer, inner in concrete.graph.captures
+        if outer.dtype != tf.dtypes.resource
+    }
     definition = tf_loader.from_function(concrete, inputs, outputs)
+    fed = {f"{node.name}:0" for node in definition.node if node.op in ("Placeholder", "PlaceholderWithDefault")}
+    kept = tuple(name for name in inputs if name in fed or name not in captured)
+    return Frozen(definition, kept, tuple(outputs), {name: captured[name] for name in kept if name in captured})
+
+
+def in_precision(definition: Any, *, double: bool) -> Any:
+    """A copy of a graph definition, in float64 if asked, whose functions have names that nobody has."""
+    import tensorflow as tf
+
+    from pipeline.frameworks._tensorflow_double import widen
+
+    copy = type(definition)()
+    copy.CopyFrom(definition)
     if double:
-        for node in [*definition.node, *[n for function in definition.library.function for n in function.node_def]]:
+        for node in [*copy.node, *[n for function in copy.library.function for n in function.node_def]]:
             for attribute in node.attr.values():
-                _widen(attribute, None)
-        for function in definition.library.function:
+                widen(attribute)
+        for function in copy.library.function:
             for argument in [*function.signature.input_arg, *function.signature.output_arg]:
                 if argument.type == tf.float32.as_datatype_enum:
                     argument.type = tf.float64.as_datatype_enum
-    _rename_functions(definition)
-    return definition, inputs, outputs
+    rename_functions(copy)
+    return copy
 
 
-def _rename_functions(definition: Any) -> None:
+def rename_functions(definition: Any) -> None:
     """Give the graph's functions names that nobody has.
 
     Freezing leaves others of the same names in TensorFlow's context, which refuses a second one."""
@@ -64,19 +109,22 @@ def _rename_functions(definition: Any) -> None:
 
 
 def intermediates(
-    definition: Any,
-    inputs: Sequence[str],
-    outputs: Sequence[str],
+    frozen: Frozen,
     arguments: Sequence[Any],
     wanted: Mapping[str, str],
     take: Callable[[str, Array], None],
+    *,
+    double: bool,
 ) -> None:
     """Hand over the tensors ``wanted`` (the ONNX graph's name to the tensor's), in runs of about :data:`BUDGET` bytes.
 
-    Names that the graph does not have, constants and inputs are left out.
+    ``arguments`` are the inputs that the function did not capture, in order.  Names that the graph does not have,
+    constants and inputs are left out.
     """
     import tensorflow as tf
 
+    definition, outputs = in_precision(frozen.definition, double=double), frozen.outputs
+    fed = frozen.arguments(arguments, double=double)
     wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
     there = {
         tensor.name: _size(tensor)
@@ -89,9 +137,9 @@ def intermediates(
     for name, tensor in wanted.items():
         if tensor in there:
             users.setdefault(tensor, []).append(name)
-    feeds = [wrapped.graph.get_tensor_by_name(name) for name in inputs]
+    feeds = [wrapped.graph.get_tensor_by_name(name) for name in frozen.inputs]
     for chosen in _chunks(list(users), there):
-        results = wrapped.prune(feeds, chosen)(*arguments)
+        results = wrapped.prune(feeds, chosen)(*fed)
         for tensor, value in zip(chosen, results, strict=True):
             for name in users[tensor]:
                 take(name, np.asarray(value.numpy()))
@@ -121,15 +169,18 @@ def _chunks(names: Sequence[str], sizes: Mapping[str, int]) -> Iterator[list[str
 
 def matched(proto: onnx.ModelProto, returned: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
     """By the ONNX graph's names, those of the tensors that they are; not all of these need to be there."""
-    readers: dict[str, list[str]] = {}
+    readers: dict[str, list[onnx.NodeProto]] = {}
     for node in proto.graph.node:
         for name in node.input:
-            readers.setdefault(name, []).append(node.name)
+            readers.setdefault(name, []).append(node)
     found = {}
     for node in proto.graph.node:
         for name in node.output:
             own = name.rpartition(":")[0]
-            chain = any(reader.startswith(f"{own}__") for reader in readers.get(name, ()))
+            chain = any(
+                reader.name.startswith(f"{own}__") or any(other.startswith(f"{own}_const") for other in reader.input)
+                for reader in readers.get(name, ())
+            )
             if name and not chain:
                 found[name] = name
     return found | dict(zip(outputs, returned, strict=True))

@@ -14,6 +14,7 @@ In float64 a Keras model is built a second time under ``floatx`` float64 and giv
 
 from __future__ import annotations
 
+import inspect
 import io
 import logging
 import os
@@ -21,6 +22,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,42 +64,82 @@ class TensorFlow:
         logging.getLogger("tf2onnx").setLevel(logging.WARNING)
         assert tf2onnx.convert
 
-    def native(
-        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitter: int | None = None
-    ) -> Mapping[str, Any]:
+    def native(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Mapping[str, Any]:
         """Run eagerly; gradients by a ``GradientTape``.  A gradient that TensorFlow does not give is ``None``.
 
-        ``jitter`` seeds random signs by which every float input and weight is moved by one unit roundoff of float32.
         A model that cannot be built in float64, or computes in a narrower type all the same, is frozen, as tf2onnx
         freezes it, and its graph turned to float64.
         """
-        if double and not _is_double(case):
-            try:
-                self._only_double(case, values, seed)
-                return self._native(case, values, double=True, seed=seed, jitter=jitter)
-            except BuilderError:
-                raise
-            except Exception as refusal:  # variables of its own in float32, most often
-                return self._frozen_in_double(case, values, seed, jitter, refusal)
-        return self._native(case, values, double=double, seed=seed, jitter=jitter)
+        return next(self._runs(case, values, double=double, seed=seed, jitters=(None,)))
 
-    def _native(
-        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitter: int | None
-    ) -> Mapping[str, Any]:
+    def perturbed(
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[int]
+    ) -> Iterator[Mapping[str, Any]]:
+        """A model without parameters of the case is built once, and its variables are moved where they are."""
+        if case.parameters:
+            for jitter in jitters:
+                yield from self._runs(case, values, double=double, seed=seed, jitters=(jitter,))
+        else:
+            yield from self._runs(case, values, double=double, seed=seed, jitters=jitters)
+
+    def _runs(
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[int | None]
+    ) -> Iterator[Mapping[str, Any]]:
+        """One answer for each of ``jitters``, the seeds of the signs of a perturbation; None is without one."""
+        if not double or _is_double(case):
+            yield from self._eager(case, values, double=double, seed=seed, jitters=jitters)
+            return
+        try:
+            runs = self._eager(case, values, double=True, seed=seed, jitters=jitters)
+            first = next(runs)
+        except BuilderError:
+            raise
+        except Exception as refusal:  # variables of its own in float32, most often
+            yield from self._frozen_in_double(case, values, seed, jitters, refusal)
+            return
+        yield first
+        yield from runs
+
+    def _eager(
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[int | None]
+    ) -> Iterator[Mapping[str, Any]]:
         import tensorflow as tf
 
-        random = np.random.default_rng(jitter) if jitter is not None else None
-        tensors = _tensors(case, values, double, random)
-        model = _build(case, tensors, double=double, seed=seed)
-        if random is not None:
-            for variable in getattr(model, "variables", ()):
-                if variable.dtype in ("float32", "float64"):
-                    variable.assign(_moved(np.asarray(variable), random))
-        if case.gradient is None:
-            results = named(case, self.name, _call(case, model, tensors))
-        else:
-            results = _with_gradients(tf, case, model, tensors)
-        return {name: None if value is None else _array(value) for name, value in results.items()}
+        model = None
+        for jitter in jitters:
+            random = np.random.default_rng(jitter) if jitter is not None else None
+            tensors = _tensors(case, values, double, random)
+            if model is None:
+                model = _build(case, values, tensors, double=double, seed=seed)
+                own = self._variables(case, model, values, tensors) if random is not None else ()
+                still = [np.asarray(variable) for variable in own]
+                if double and not _is_double(case):
+                    self._only_double(case, model, values, tensors)
+            try:
+                if random is not None:
+                    for variable, value in zip(own, still, strict=True):
+                        variable.assign(_moved(value, random) if value.dtype in (np.float32, np.float64) else value)
+                if case.gradient is None:
+                    results = named(case, self.name, _call(case, model, tensors))
+                else:
+                    results = _with_gradients(tf, case, model, tensors)
+                answer = {name: None if value is None else _array(value) for name, value in results.items()}
+            finally:
+                if random is not None:  # the builder may give the same model again
+                    for variable, value in zip(own, still, strict=True):
+                        variable.assign(value)
+            yield answer
+
+    def _variables(
+        self, case: Case, model: Any, values: Mapping[str, Any], tensors: Mapping[str, Any]
+    ) -> Sequence[Any]:
+        """The variables of a model, or those that a plain function captures."""
+        own = tuple(getattr(model, "variables", ()))
+        if own:
+            return own
+        function, _ = self._function(case, model, tensors, _wide(values) if _holds_double(tensors) else values)
+        given = {id(value) for value in tensors.values()}
+        return [variable for variable in function.get_concrete_function().variables if id(variable) not in given]
 
     def export(
         self, case: Case, values: Mapping[str, Any], exporters: Sequence[str], folder: Path, *, seed: int
@@ -105,17 +147,23 @@ class TensorFlow:
         """Convert with each of ``exporters``."""
         return [self._convert(case, values, exporter, folder, seed) for exporter in exporters]
 
-    def _only_double(self, case: Case, values: Mapping[str, Any], seed: int) -> None:
+    def _only_double(self, case: Case, model: Any, values: Mapping[str, Any], tensors: Mapping[str, Any]) -> None:
         """Raise where the model, built in float64, has a step in a narrower float type."""
         import tensorflow as tf
 
-        tensors = _tensors(case, values, double=True, random=None)
-        wide = {n: v.astype(np.float64) if getattr(v, "dtype", None) == np.float32 else v for n, v in values.items()}
-        function, _names = self._function(case, _build(case, tensors, double=True, seed=seed), tensors, wide)
+        function, _names = self._function(case, model, tensors, _wide(values))
         narrow = (tf.float32, tf.float16, tf.bfloat16)
         for operation in function.get_concrete_function().graph.get_operations():
             if any(tensor.dtype in narrow for tensor in operation.outputs):
                 raise TypeError(f"{operation.type} computes in a narrower type than float64")
+
+    def weights(self, case: Case, values: Mapping[str, Any], folder: Path, *, seed: int) -> Path:
+        """The variables of a model, or those that a plain function captures, and the case's own parameters."""
+        tensors = _tensors(case, values, double=False, random=None)
+        model = _build(case, values, tensors, double=False, seed=seed)
+        held = [*self._variables(case, model, values, tensors), *[tensors[name] for name in case.parameters]]
+        file = folder / "tensorflow.weights.npz"
+        return write_arrays([np.asarray(v) for v in held if hasattr(v, "numpy")], file)
 
     def values(
         self,
@@ -126,27 +174,35 @@ class TensorFlow:
         *,
         seed: int,
         doubles: Sequence[bool] = (False, True),
+        proto: Any = None,
     ) -> SourceValues:
         """Every tensor of the frozen graph that was converted, by the ONNX graph's names, in both precisions."""
         import onnx
 
-        from pipeline.frameworks._tensorflow_values import frozen, intermediates, matched
+        from pipeline.frameworks._tensorflow_values import freeze, intermediates, matched
 
         assert model.file is not None
-        proto = onnx.load(model.file, load_external_data=False)
-        tensors = _tensors(case, values, double=False, random=None)
-        function, _ = self._function(case, _build(case, tensors, double=False, seed=seed), tensors, values)
-        concrete = function.get_concrete_function()
+        proto = onnx.load(model.file, load_external_data=False) if proto is None else proto
+        key = (case.name, seed, str(folder), *(np.shape(values[name]) for name in case.inputs))
+        if key not in _kept:  # traced and frozen once for both precisions and every graph
+            tensors = _tensors(case, values, double=False, random=None)
+            built = _build(case, values, tensors, double=False, seed=seed)
+            function, _ = self._function(case, built, tensors, values, open_axes=True)
+            _kept.clear()
+            try:
+                _kept[key] = freeze(function.get_concrete_function())
+            except Exception as error:  # whatever freezing raises
+                return SourceValues(model.graph, error=Failure("refused", _one_line(error)))
+        frozen = _kept[key]
+        wanted = matched(proto, frozen.outputs, list(model.outputs.values()))
         stored: dict[bool, Stored] = {}
         notes = []
         for double in doubles:
             wide = _tensors(case, values, double=double, random=None)
             try:
-                definition, inputs, outputs = frozen(concrete, double=double)
-                wanted = matched(proto, outputs, list(model.outputs.values()))
                 fed = [wide[name] for name in case.inputs]
                 with Values(folder / f"{model.graph.replace(':', '.')}.values{'64' if double else ''}") as file:
-                    intermediates(definition, inputs, outputs, fed, wanted, file.write)
+                    intermediates(frozen, fed, wanted, file.write, double=double)
                 stored[double] = file.stored()
             except Exception as error:  # operators that TensorFlow has in float32 only
                 if not double:
@@ -158,32 +214,50 @@ class TensorFlow:
         )
 
     def _frozen_in_double(
-        self, case: Case, values: Mapping[str, Any], seed: int, jitter: int | None, refusal: Exception
-    ) -> Mapping[str, Any]:
+        self,
+        case: Case,
+        values: Mapping[str, Any],
+        seed: int,
+        jitters: Sequence[int | None],
+        refusal: Exception,
+    ) -> Iterator[Mapping[str, Any]]:
         """The frozen graph in float64; what the builder's own float64 run raised, where that cannot be had either."""
         from pipeline.frameworks._tensorflow_double import double
 
-        random = np.random.default_rng(jitter) if jitter is not None else None
         tensors = _tensors(case, values, double=False, random=None)
         try:
-            function, names = self._function(case, _build(case, tensors, double=False, seed=seed), tensors, values)
-            run = double(
-                function.get_concrete_function(),
-                moved=None if random is None else lambda value: _moved(value, random),
-            )
-            wide = _tensors(case, values, double=True, random=random)
-            results = dict(zip(names, run([wide[name] for name in case.inputs]), strict=True))
+            model = _build(case, values, tensors, double=False, seed=seed)
+            function, names = self._function(case, model, tensors, values)
+            run = double(function.get_concrete_function())
         except BuilderError:
             raise
         except Exception:
             raise refusal from None
-        absent = {name: None for name in case.outputs if name.startswith("grad_") and name not in results}
-        return {name: _array(value) for name, value in results.items()} | absent
+        for jitter in jitters:
+            random = np.random.default_rng(jitter) if jitter is not None else None
+            try:
+                wide = _tensors(case, values, double=True, random=random)
+                arguments = [wide[name] for name in case.inputs]
+                moved = run(arguments, None if random is None else partial(_moved, random=random))
+            except Exception:
+                raise refusal from None
+            results = dict(zip(names, moved, strict=True))
+            absent = {name: None for name in case.outputs if name.startswith("grad_") and name not in results}
+            yield {name: _array(value) for name, value in results.items()} | absent
 
     def _function(
-        self, case: Case, model: Any, tensors: Mapping[str, Any], values: Mapping[str, Any]
+        self,
+        case: Case,
+        model: Any,
+        tensors: Mapping[str, Any],
+        values: Mapping[str, Any],
+        *,
+        open_axes: bool = False,
     ) -> tuple[Any, list[str]]:
-        """The case as a ``tf.function`` of its inputs in order, and the names of its outputs once it was traced."""
+        """The case as a ``tf.function`` of its inputs in order, and the names of its outputs once it was traced.
+
+        ``open_axes`` leaves the sizes of the case's dynamic axes open, as an export must.
+        """
         import tensorflow as tf
 
         names: list[str] = []
@@ -198,7 +272,13 @@ class TensorFlow:
             names[:] = kept
             return [tf.identity(value, name=_scope(f"out_{name}")) for name, value in kept.items()]
 
-        signature = [tf.TensorSpec(values[name].shape, values[name].dtype, name=name) for name in case.inputs]
+        shapes = {name: values[name].shape for name in case.inputs}
+        if open_axes:
+            for name, tensor in case.inputs.items():
+                axes = order(tensor, self.name, self.layouts).split()
+                sizes = zip(axes, shapes[name], strict=True)
+                shapes[name] = tuple(None if axis in case.dynamic else size for axis, size in sizes)
+        signature = [tf.TensorSpec(shapes[name], values[name].dtype, name=name) for name in case.inputs]
         return tf.function(positional, input_signature=signature), names
 
     def _convert(self, case: Case, values: Mapping[str, Any], exporter: str, folder: Path, seed: int) -> Model:
@@ -207,10 +287,10 @@ class TensorFlow:
         graph = f"tensorflow:{exporter}" if exporter else "tensorflow"
         started = time.perf_counter()
         tensors = _tensors(case, values, double=False, random=None)
-        model = _build(case, tensors, double=False, seed=seed)
         with _quiet() as log:
             try:
-                function, names = self._function(case, model, tensors, values)
+                model = _build(case, values, tensors, double=False, seed=seed)
+                function, names = self._function(case, model, tensors, values, open_axes=True)
                 concrete = function.get_concrete_function()
                 axes, as_nchw_in, as_nchw_out = self._border(case, exporter, names, concrete)
                 tf2onnx.utils.INTERNAL_NAME = 1  # it numbers its nodes on and on; a case is named the same in any run
@@ -227,7 +307,7 @@ class TensorFlow:
                 return Model(
                     graph, error=Failure("refused", _one_line(error), op=_refused_op(error)), log=log.getvalue()
                 )
-        held = [*getattr(model, "variables", ()), *[tensors[name] for name in case.parameters]]
+        held = [*(getattr(model, "variables", ()) or concrete.variables), *[tensors[n] for n in case.parameters]]
         write_arrays([np.asarray(v) for v in held if hasattr(v, "numpy")], folder / "tensorflow.weights.npz")
         file = write(proto, folder / f"{graph.replace(':', '.')}.onnx")
         inputs, outputs, problem = border(proto, list(case.inputs), names)
@@ -261,6 +341,9 @@ class TensorFlow:
         return axes, [f"{name}:0" for name in case.inputs if name in turned], as_nchw_out
 
 
+_kept: dict[tuple[Any, ...], Any] = {}  # the last case whose values were asked for, frozen
+
+
 def _tensors(case: Case, values: Mapping[str, Any], double: bool, random: np.random.Generator | None) -> dict[str, Any]:
     """Inputs as constants, parameters as variables that the exporter freezes, other values as they are."""
     import tensorflow as tf
@@ -286,10 +369,13 @@ def _moved(value: Array, random: np.random.Generator) -> Array:
     return np.asarray(value * (1 + random.choice([-1.0, 1.0], value.shape) * step), dtype=value.dtype)
 
 
-def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -> Any:
-    model = _built(case, tensors, seed, "float64" if _is_double(case) else "float32")
-    if not double or _is_double(case) or not getattr(model, "variables", ()):
-        return model
+def _build(case: Case, values: Mapping[str, Any], tensors: Mapping[str, Any], *, double: bool, seed: int) -> Any:
+    """The case's model; in float64 it is built a second time and given the first one's weights."""
+    if not double or _is_double(case):
+        return _built(case, tensors, seed, "float64" if _is_double(case) else "float32")
+    model = _built(case, _tensors(case, values, double=False, random=None), seed, "float32")
+    if not getattr(model, "variables", ()):
+        return _built(case, tensors, seed, "float32")
     twice = _built(case, tensors, seed, "float64")
     for there, here in zip(twice.variables, model.variables, strict=True):
         there.assign(
@@ -298,7 +384,16 @@ def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -
     return twice
 
 
+def _wide(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {n: v.astype(np.float64) if getattr(v, "dtype", None) == np.float32 else v for n, v in values.items()}
+
+
+def _holds_double(tensors: Mapping[str, Any]) -> bool:
+    return any(getattr(tensor, "dtype", None) == "float64" for tensor in tensors.values())
+
+
 def _built(case: Case, tensors: Mapping[str, Any], seed: int, floatx: str) -> Any:
+    """The builder's model, called once where it makes its variables at the first call."""
     import tensorflow as tf
 
     before = tf.keras.config.dtype_policy()
@@ -306,15 +401,17 @@ def _built(case: Case, tensors: Mapping[str, Any], seed: int, floatx: str) -> An
     tf.keras.config.set_dtype_policy(floatx)  # floatx alone does not reach a policy that has been asked for once
     tf.keras.utils.set_random_seed(seed)
     try:
-        model = case.builders["tensorflow"](tf, **{name: tensors[name] for name in case.parameters})
+        try:
+            model = case.builders["tensorflow"](tf, **{name: tensors[name] for name in case.parameters})
+        except Exception as error:
+            raise BuilderError(f"tensorflow: the builder raised {_one_line(error)}") from error
         if not callable(model):
             raise BuilderError(f"tensorflow: the builder returned a {type(model).__name__}, expected a model to call")
-        if isinstance(model, tf.keras.layers.Layer) and not model.built:
-            _call(case, model, {**tensors})
-    except BuilderError:
-        raise
-    except Exception as error:
-        raise BuilderError(f"tensorflow: the builder raised {_one_line(error)}") from error
+        if isinstance(model, tf.keras.layers.Layer):
+            if not model.built:
+                _call(case, model, tensors)
+        elif isinstance(model, tf.Module) and not model.variables and not case.parameters:
+            _call(case, model, tensors)
     finally:
         tf.keras.config.set_dtype_policy(before)
     return model
@@ -326,13 +423,21 @@ def _is_double(case: Case) -> bool:
 
 
 def _call(case: Case, model: Any, tensors: Mapping[str, Any]) -> Any:
+    """The forward model on its inputs: in their order, by name, or as the one structure that a Keras model takes."""
     import tensorflow as tf
 
-    inputs = [tensors[name] for name in forward_inputs(case)]
-    if isinstance(model, tf.keras.layers.Layer):
-        multiple = isinstance(model, tf.keras.Model) and len(inputs) > 1
-        return model(inputs, training=case.training) if multiple else model(*inputs, training=case.training)
-    return model(*inputs)
+    fed = {name: tensors[name] for name in forward_inputs(case)}
+    if not isinstance(model, tf.keras.layers.Layer):
+        return model(**fed) if case.by_name else model(*fed.values())
+    mode = {"training": case.training}
+    takes = inspect.signature(model.call).parameters
+    required = [p for p in takes.values() if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    if case.by_name:
+        apart = all(name in takes for name in fed) or not required
+        return model(**fed, **mode) if apart else model(fed, **mode)
+    together = isinstance(model, tf.keras.Model) and len(fed) > 1 and len(required) == 1
+    together = together and required[0].kind is not inspect.Parameter.VAR_POSITIONAL
+    return model(list(fed.values()), **mode) if together else model(*fed.values(), **mode)
 
 
 def _with_gradients(tf: Any, case: Case, model: Any, tensors: Mapping[str, Any]) -> dict[str, Any]:
@@ -404,6 +509,8 @@ def _refused_op(error: BaseException) -> str | None:
 
 def _one_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if lines and lines[0].endswith("in user code:"):  # TensorFlow's trace of a traced function; the reason comes last
+        return lines[-1][:400]
     return (f"{type(error).__name__}: " + (lines[0] if lines else ""))[:400]
 
 

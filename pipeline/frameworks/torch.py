@@ -21,17 +21,24 @@ import re
 import time
 import traceback
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.data import Array, Case, Failure, Model, SourceValues, Stored
+from pipeline.frameworks import _onnx_file
+from pipeline.frameworks._onnx_file import write_arrays
 from pipeline.frameworks._structure import BuilderError, forward_outputs, named
 from pipeline.inputs import forward_inputs
+from pipeline.layout import order
 
 REGISTRY_SEEN_IN = "2.13.0"
+LARGE = 2**30  # bytes of weights beyond which a module is neither copied nor built twice
+_CHUNK = 2**22
 
 
 class Torch:
@@ -50,14 +57,41 @@ class Torch:
         import torch.export
         import torch.onnx
 
-    def native(
-        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitter: int | None = None
-    ) -> Mapping[str, Any]:
+    def native(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Mapping[str, Any]:
         """Run eagerly; gradients by ``backward()``.  A gradient that torch does not give is ``None``.
 
-        ``jitter`` seeds random signs by which every float input and weight is moved by one rounding.  A float64 run in
-        which anything is computed in a narrower type is refused: it is not the model in float64.
+        A float64 run in which anything is computed in a narrower type is refused: it is not the model in float64.
         """
+        return self._native(case, values, double=double, seed=seed, jitter=None)
+
+    def perturbed(
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[int]
+    ) -> Iterator[Mapping[str, Any]]:
+        """A module without parameters of the case is built once, and its weights are moved where they are."""
+        import torch
+
+        if case.parameters or case.gradient is not None:
+            for jitter in jitters:
+                yield self._native(case, values, double=double, seed=seed, jitter=jitter)
+            return
+        watch = _only_double if double else contextlib.nullcontext
+        with torch.no_grad():
+            model = _build(case, {}, double=double, seed=seed)
+            own = [*model.parameters(), *model.buffers()] if isinstance(model, torch.nn.Module) else []
+            still = [_kept(tensor) for tensor in own]
+            for jitter in jitters:
+                tensors = {name: _tensor(value, double) for name, value in values.items()}
+                _jitter_(tensors.values(), jitter, double=double)
+                for tensor, value in zip(own, still, strict=True):
+                    tensor.data.copy_(value)
+                _jitter_(own, jitter, double=double)
+                with watch():
+                    returned = _call(case, model, tensors)
+                yield {n: None if v is None else _array(v) for n, v in named(case, self.name, returned).items()}
+
+    def _native(
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitter: int | None
+    ) -> Mapping[str, Any]:
         import torch
 
         watch = _only_double if double else contextlib.nullcontext
@@ -70,13 +104,13 @@ class Torch:
                 if jitter is not None and isinstance(model, torch.nn.Module):
                     _jitter_([*model.parameters(), *model.buffers()], jitter, double=double)
                 with watch():
-                    returned = model(*[tensors[name] for name in forward_inputs(case)])
+                    returned = _call(case, model, tensors)
                 results = named(case, self.name, returned)
         else:
             leaves = {n: tensors[n].requires_grad_() for n in case.gradient.wrt if n in tensors}
             model = _build(case, tensors, double=double, seed=seed)
             with watch():
-                returned = model(*[tensors[name] for name in forward_inputs(case)])
+                returned = _call(case, model, tensors)
             results = named(case, self.name, returned)
             sources = {n: leaves[n] if n in leaves else results[n] for n in _gradient_sources(case)}
             for name in case.gradient.wrt:
@@ -115,15 +149,38 @@ class Torch:
                 failure = Failure("refused", _one_line(error), op=_refused_op(error))
                 return [Model(graph, error=failure, log=log.getvalue()) for graph in ("torch", "torch:raw")]
             _keep_program((case.name, seed, str(folder)), program.exported_program)
-            models = [_written("torch:raw", program.model_proto, folder, case, names, notes, started, log)]
+            models = [_written("torch:raw", program, folder, case, names, notes, started, log)]
             try:
                 program.optimize()
-                models.append(_written("torch", program.model_proto, folder, case, names, notes, started, log))
+                models.append(_written("torch", program, folder, case, names, notes, started, log))
             except Exception as error:  # the exporter's optimizer refuses: the raw graph stands
                 models.append(
                     Model("torch", error=Failure("refused", f"optimize: {_one_line(error)}"), log=log.getvalue())
                 )
         return models
+
+    def weights(self, case: Case, values: Mapping[str, Any], folder: Path, *, seed: int) -> Path:
+        """Parameters and buffers of a module, and the case's own parameters."""
+        import torch
+
+        tensors = {name: _tensor(value, double=False) for name, value in values.items()}
+        model = _build(case, tensors, double=False, seed=seed)
+        held = [*model.parameters(), *model.buffers()] if isinstance(model, torch.nn.Module) else []
+        held += [tensors[name] for name in case.parameters if isinstance(tensors[name], torch.Tensor)]
+        return write_arrays([_array(tensor) for tensor in held], folder / "torch.weights.npz")
+
+    def passes(self) -> tuple[str, ...]:
+        """The passes of the exporter's optimizer, which makes ``torch`` of ``torch:raw``."""
+        from pipeline.frameworks._torch_optimizer import names
+
+        return names()
+
+    def optimized(self, raw: Path, off: Sequence[str], place: Path) -> Path:
+        """``torch:raw`` after the optimizer's passes without those in ``off``, written to ``place``."""
+        from pipeline.frameworks._torch_optimizer import optimized
+
+        with _quiet():
+            return optimized(raw, off, place)
 
     def values(
         self,
@@ -134,6 +191,7 @@ class Torch:
         *,
         seed: int,
         doubles: Sequence[bool] = (False, True),
+        proto: Any = None,
     ) -> SourceValues:
         """Every value of the program that was exported, by the graph's names, in both precisions."""
         import onnx
@@ -146,7 +204,7 @@ class Torch:
                 model.graph, error=Failure("refused", "TorchScript's exporter keeps no names of values")
             )
         assert model.file is not None
-        proto = onnx.load(model.file, load_external_data=False)
+        proto = onnx.load(model.file, load_external_data=False) if proto is None else proto
         made = {name for node in proto.graph.node for name in node.output if name}
         traced = origins(proto, str(Path(__file__).parent))
         del proto
@@ -182,18 +240,23 @@ class Torch:
         import torch
 
         started = time.perf_counter()
-        buffer = io.BytesIO()
+        buffer: Any = io.BytesIO()
         mode = torch.onnx.TrainingMode
         with _quiet() as log:
             try:
                 module, arguments, names, notes = _exportable(case, values, seed)
+                if _bytes(module) >= _onnx_file.MOST:  # it puts every weight into a file of its own, beside the graph
+                    buffer = folder / "torch.script" / "model.onnx"
+                    buffer.parent.mkdir(parents=True, exist_ok=True)
                 torch.onnx.export(
                     module,
                     arguments,
                     buffer,
                     dynamo=False,
+                    external_data=isinstance(buffer, Path),
                     input_names=list(case.inputs),
                     output_names=_output_names(case, names),
+                    dynamic_axes={name: axes for name, axes in _dynamic_axes(case).items() if axes},
                     training=mode.TRAINING if case.training else mode.EVAL,
                     do_constant_folding=not case.training,
                 )
@@ -202,9 +265,8 @@ class Torch:
             except Exception as error:  # the exporter's own refusal, whatever its type
                 failure = Failure("refused", _one_line(error), op=_refused_op(error))
                 return Model("torch:script", error=failure, log=log.getvalue())
-            return _written(
-                "torch:script", onnx.load_from_string(buffer.getvalue()), folder, case, names, notes, started, log
-            )
+            made = buffer if isinstance(buffer, Path) else onnx.load_from_string(buffer.getvalue())
+            return _written("torch:script", made, folder, case, names, notes, started, log)
 
 
 def _tensor(value: Any, double: bool) -> Any:
@@ -216,6 +278,10 @@ def _tensor(value: Any, double: bool) -> Any:
     return tensor.double() if double and tensor.dtype == torch.float32 else tensor  # as the graph in float64 is fed
 
 
+def _clone(value: Any) -> Any:
+    return value.clone() if hasattr(value, "clone") else value
+
+
 def _array(value: Any) -> Array:
     import torch
 
@@ -223,6 +289,26 @@ def _array(value: Any) -> Array:
         raise BuilderError(f"torch: the model returned a {type(value).__name__}, expected a tensor")
     value = value.detach().cpu()
     return np.array((value.float() if value.dtype == torch.bfloat16 else value).numpy())  # numpy has no bfloat16
+
+
+def _call(case: Case, model: Any, tensors: Mapping[str, Any]) -> Any:
+    """The forward model on its inputs, in their order or by name."""
+    fed = {name: tensors[name] for name in forward_inputs(case)}
+    return model(**fed) if case.by_name else model(*fed.values())
+
+
+def _kept(tensor: Any) -> Any:
+    """A copy of a tensor's values, in float32 where that loses nothing: half the memory of a large model's weights.
+
+    Whether it does is asked part by part, or asking would take more than it saves.
+    """
+    import torch
+
+    if tensor.dtype != torch.float64 or not tensor.is_contiguous() or not tensor.dim():
+        return tensor.data.clone()
+    single = tensor.data.float()
+    parts = zip(single.view(-1).split(_CHUNK), tensor.data.view(-1).split(_CHUNK), strict=True)
+    return single if all(torch.equal(short.double(), whole) for short, whole in parts) else tensor.data.clone()
 
 
 def _jitter_(tensors: Any, seed: int, *, double: bool) -> None:
@@ -233,9 +319,11 @@ def _jitter_(tensors: Any, seed: int, *, double: bool) -> None:
     for tensor in tensors:
         if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
             continue
-        signs = torch.randint(0, 2, tensor.shape, generator=generator).to(tensor.dtype) * 2 - 1
         step = 2.0**-24 if double and tensor.dtype == torch.float64 else torch.finfo(tensor.dtype).eps
-        tensor.data.mul_(1 + signs * step)
+        whole = tensor.data.view(-1) if tensor.is_contiguous() else tensor.data
+        for part in whole.split(_CHUNK) if whole.dim() else (whole,):
+            signs = torch.randint(0, 2, part.shape, generator=generator, dtype=torch.int8)
+            part.mul_(signs.to(part.dtype).mul_(2 * step).add_(1 - step))
 
 
 @contextlib.contextmanager
@@ -273,7 +361,7 @@ def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -
     if not callable(model):
         raise BuilderError(f"torch: the builder returned a {type(model).__name__}, expected a model to call")
     if isinstance(model, torch.nn.Module):
-        model = copy.deepcopy(model)  # the builder may give the same module again, and what is done to it here stays
+        model = _own(model)
         if double or _is_double(case):
             for module in model.modules():
                 if isinstance(module, torch.nn.RMSNorm) and module.eps is None:  # means the eps of the input's type
@@ -282,6 +370,26 @@ def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -
                 tensor.data = tensor.data.double() if tensor.dtype == torch.float32 else tensor.data
         model.train(case.training)
     return model
+
+
+_large: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def _bytes(module: Any) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in (*module.parameters(), *module.buffers()))
+
+
+def _own(module: Any) -> Any:
+    """A module that what is done to it here does not leave: a builder may give the same one again.
+
+    A large one is not copied; a builder that gives it twice is told to build it.
+    """
+    if _bytes(module) < LARGE:
+        return copy.deepcopy(module)
+    if module in _large:
+        raise BuilderError("torch: the builder returned one large module twice; build it anew in the builder")
+    _large.add(module)
+    return module
 
 
 def _is_double(case: Case) -> bool:
@@ -307,13 +415,18 @@ def _exportable(
     if case.gradient is None:
         model = _build(case, tensors, double=False, seed=seed)
         with torch.no_grad():
-            probe = named(
-                case, "torch", _build(case, tensors, double=False, seed=seed)(*[a.clone() for a in arguments])
+            module = isinstance(model, torch.nn.Module)  # a large one is not built twice, if running leaves no trace
+            again = not module or case.training or _bytes(model) < LARGE
+            probed = _call(
+                case,
+                _build(case, tensors, double=False, seed=seed) if again else model,
+                {n: _clone(t) for n, t in tensors.items()},
             )
+            probe = named(case, "torch", probed)
         names = [name for name, value in probe.items() if value is not None]
 
         def forward(model: Any, *inputs: Any) -> tuple[Any, ...]:
-            results = named(case, "torch", model(*inputs))
+            results = named(case, "torch", _call(case, model, dict(zip(case.inputs, inputs, strict=True))))
             return _copied([results[name] for name in names], inputs)
 
         return _module(model, forward, case), arguments, names, ()
@@ -326,9 +439,7 @@ def _exportable(
     def both(*inputs: Any) -> tuple[Any, ...]:
         given = tensors | dict(zip(case.inputs, inputs, strict=True))
         given |= {name: given[name].detach().requires_grad_() for name in gradient.wrt if name in given}
-        results = named(
-            case, "torch", _build(case, given, double=False, seed=seed)(*[given[n] for n in forward_inputs(case)])
-        )
+        results = named(case, "torch", _call(case, _build(case, given, double=False, seed=seed), given))
         sources = [given[name] if name in given else results[name] for name in gradient.wrt]
         gradients = torch.autograd.grad(results[gradient.of], sources, given[gradient.cotangent])
         return _copied([*[results[name] for name in forward_outputs(case)], *gradients], inputs)
@@ -349,9 +460,32 @@ def _program(case: Case, module: Any, arguments: tuple[Any, ...], names: Sequenc
         verbose=False,
         input_names=list(case.inputs),
         output_names=_output_names(case, names),
+        dynamic_shapes=_dynamic_shapes(case),
     )
     assert program is not None
     return program
+
+
+def _dynamic_axes(case: Case) -> dict[str, dict[int, str]]:
+    """By input, the places of its dynamic axes in torch's order, with their names."""
+    return {
+        name: {i: axis for i, axis in enumerate(order(tensor, "torch", {}).split()) if axis in case.dynamic}
+        for name, tensor in case.inputs.items()
+    }
+
+
+def _dynamic_shapes(case: Case) -> Any:
+    """The dynamic axes as torch.export takes them for a module of ``*inputs``; None without any.
+
+    They are named, so that an export which needs one of them fixed is refused and says so.
+    """
+    import torch
+
+    if not case.dynamic:
+        return None
+    dims = {axis: torch.export.Dim(axis) for axis in case.dynamic}
+    axes = _dynamic_axes(case).values()
+    return (tuple({place: dims[axis] for place, axis in places.items()} or None for places in axes),)
 
 
 def _copied(results: Sequence[Any], inputs: Sequence[Any]) -> tuple[Any, ...]:
@@ -391,7 +525,7 @@ def _output_names(case: Case, names: Sequence[str]) -> list[str]:
 
 def _written(
     graph: str,
-    proto: Any,
+    made: Any,
     folder: Path,
     case: Case,
     names: Sequence[str],
@@ -399,11 +533,29 @@ def _written(
     started: float,
     log: io.StringIO,
 ) -> Model:
-    """Write the graph and say how its border maps to the case, by position and strictly."""
-    from pipeline.frameworks._onnx_file import border, write
+    """Write the graph and say how its border maps to the case, by position and strictly.
 
-    file = write(proto, folder / f"{graph.replace(':', '.')}.onnx")
-    inputs, outputs, problem = border(proto, list(case.inputs), names)
+    ``made`` is an ``ONNXProgram``, a ``ModelProto``, or a file that is written already; a model too large for one
+    protobuf is never made one.
+    """
+    import onnx
+
+    file = folder / f"{graph.replace(':', '.')}.onnx"
+    if isinstance(made, Path):
+        file, proto = made, onnx.load(made, load_external_data=False)
+    elif isinstance(made, onnx.ModelProto):
+        proto = made
+        _onnx_file.write(proto, file)
+    elif (
+        sum(tensor.nbytes for v in made.model.graph.initializers.values() if (tensor := v.const_value) is not None)
+        < _onnx_file.MOST
+    ):
+        proto = made.model_proto
+        _onnx_file.write(proto, file)
+    else:
+        _onnx_file.write_beside(partial(made.save, external_data=True), file)
+        proto = onnx.load(file, load_external_data=False)
+    inputs, outputs, problem = _onnx_file.border(proto, list(case.inputs), names)
     if problem:
         return Model(graph, file=file, error=Failure("refused", f"{graph}: {problem}"), log=log.getvalue(), notes=notes)
     return Model(

@@ -244,6 +244,7 @@ class _Tally:
             for mask in (answer.flips, answer.unsaid)
         )
         self.bound: Array | None = None
+        self.made = False
         self.differing = self.unknown = 0
         self.far = 0.0
         self.worst: tuple[float, float, int] | None = None  # ratio, distance, place
@@ -253,6 +254,10 @@ class _Tally:
 
     def error(self, start: Any, stop: int | None = None) -> Array:
         """The bound at flat places, or from one to another."""
+        if stop is None and self.answer.at is not None:
+            self.made = True
+            return self.answer.at(np.asarray(start))
+        self.made = True
         if self.bound is None:
             error = self.answer.error
             made = np.asarray(error() if callable(error) else error, dtype=np.float64)
@@ -307,7 +312,7 @@ class _Tally:
             outcome, place = "flip within rounding", self.flipped_at
         index = tuple(int(i) for i in np.unravel_index(place, self.seen.shape))
         numbers = self.seen.dtype.kind not in "OUST"
-        cheap = self.bound is None and callable(self.answer.error)
+        cheap = not self.made and callable(self.answer.error)
         due = float(self.answer.value[index]) if numbers else 0.0
         return NodeCheck(
             name,

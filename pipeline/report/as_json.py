@@ -98,6 +98,7 @@ def _edge(edge: Diff) -> Json:
         "values": None if edge.values is None else [number(value) for value in edge.values],
         "problem": edge.problem,
         "explanation": edge.explanation,
+        "size": edge.size,
     }
 
 
@@ -109,6 +110,7 @@ def _blamed(blamed: Blamed) -> Json:
         "nodes": list(blamed.nodes),
         "edge": list(blamed.edge),
         "says": blamed.says,
+        "size": blamed.size,
     }
 
 
@@ -155,7 +157,8 @@ def _graph(model: Model | None, facts: GraphFacts | None, folder: Path | None) -
     known = {} if facts is None else _facts(facts, folder)
     if facts is None and model is not None and model.file is not None:
         known["file"] = _file(model.file, folder)
-    return {"error": _failure(error), **known}
+    exported = list(model.notes) if model is not None else []
+    return {"error": _failure(error), "exported": exported, **known}
 
 
 def _graphs(evidence: Evidence, folder: Path | None) -> Json:
@@ -200,6 +203,9 @@ def _case(verdict: Verdict, folder: Path | None) -> Json:
         "blames": _each(_blamed, evidence.blames),
         "groups": [list(group) for group in evidence.groups],
         "parties": {name: _party(run, folder) for name, run in evidence.runs.items()},
+        "sizes": {
+            size: {name: _party(run, folder) for name, run in runs.items()} for size, runs in evidence.sizes.items()
+        },
         "edges": _each(_edge, evidence.edges),
         "graphs": _graphs(evidence, folder),
         "findings": _each(_finding, verdict.findings),

@@ -153,6 +153,15 @@ def _exports(verdict: Verdict, width: int) -> list[Text]:
     return _block("exports", _wrapped(" · ".join(parts), width - LABEL)) if parts else []
 
 
+def _given(verdict: Verdict, width: int) -> list[Text]:
+    """The files that were judged in place of exports, how their borders were read, and at which sizes."""
+    models = verdict.evidence.models
+    said = [f"{safe(n)}: {prose('; '.join(m.notes))}" for n, m in models.items() if m.given and m.notes]
+    made = _block("given", [line for text in said for line in _wrapped(text, width - LABEL, hang=2)])
+    sizes = "; ".join(safe(size) for size in verdict.evidence.sizes)
+    return made + (_block("sizes", _wrapped(f"also judged at {sizes}", width - LABEL)) if sizes else [])
+
+
 def _findings(verdict: Verdict, width: int) -> list[Text]:
     everybody = everyone(verdict)
     shown: list[Text] = []
@@ -201,6 +210,11 @@ def _observed(edge: Diff) -> list[str]:
     return [place(edge), left, right, figure(edge.max_abs), ratio, differ]
 
 
+def _ends(edge: Diff) -> str:
+    size = f" at {safe(edge.size)}" if edge.size else ""
+    return f"{safe(edge.left)} | {safe(edge.right)}{size}"
+
+
 def _stacked(edge: Diff, width: int) -> list[Text]:
     at, left, right, max_abs, ratio, differ = _observed(edge)
     seen = []
@@ -213,7 +227,7 @@ def _stacked(edge: Diff, width: int) -> list[Text]:
         seen += [f"max_abs {max_abs}, {allowed}", f"{differ} differ"]
     else:
         seen.append("nothing compared")
-    head = f"{safe(edge.left)} | {safe(edge.right)}   {safe(edge.isolates)}   {edge.outcome}"
+    head = f"{_ends(edge)}   {safe(edge.isolates)}   {edge.outcome}"
     return [
         *_wrapped(head, width, hang=2),
         *(Text("  ") + line for line in _wrapped("; ".join(seen), width - 2, hang=2)),
@@ -234,7 +248,7 @@ def _edge_block(label: str, edges: Sequence[Diff], width: int) -> list[Text]:
     rows: list[list[Cell]] = [[Text(head, "dim") for head in heads]]
     for edge in edges:
         outcome = Text(edge.outcome, "" if edge.agrees else "bold")
-        rows.append([f"{safe(edge.left)} | {safe(edge.right)}", safe(edge.isolates), outcome, *_observed(edge)])
+        rows.append([_ends(edge), safe(edge.isolates), outcome, *_observed(edge)])
     made = columns(rows, right=(4, 5, 6, 7, 8))
     for indent in (LABEL, 4):
         if _fits(made, width - indent):
@@ -256,8 +270,7 @@ def _agreed(edges: Sequence[Diff], width: int) -> list[Text]:
     rows: list[list[Cell]] = []
     for edge in edges:
         near = f", {figure(edge.ratio)} of its bound" if edge.outcome == "rounding" and edge.ratio is not None else ""
-        ends = f"{safe(edge.left)} | {safe(edge.right)}"
-        rows.append([ends, safe(edge.isolates), f"{edge.outcome}{near}", f"{edge.compared:,} compared"])
+        rows.append([_ends(edge), safe(edge.isolates), f"{edge.outcome}{near}", f"{edge.compared:,} compared"])
     made = columns(rows, right=(3,))
     if _fits(made, width - 4) and made:
         return [*_block("agreed", [Text()]), *(Text(" " * 4) + line for line in made)]
@@ -292,8 +305,7 @@ def _missing(verdict: Verdict, missing: Sequence[Diff], width: int) -> list[Text
 
     unexplained = [edge for edge in missing if not explained(edge.left) and not explained(edge.right)]
     texts = [
-        f"{safe(edge.left)} | {safe(edge.right)}: {prose(edge.problem) if edge.problem else 'no value on one side'}"
-        for edge in unexplained
+        f"{_ends(edge)}: {prose(edge.problem) if edge.problem else 'no value on one side'}" for edge in unexplained
     ]
     return _block("missing", [line for text in texts for line in _wrapped(text, width - LABEL, hang=2)])
 
@@ -420,6 +432,7 @@ def case_lines(verdict: Verdict, width: int, verbose: bool = False) -> list[Text
     made += _expectations(verdict, width, ("stale", "undecided"))
     made += _agree(verdict, width)
     made += _exports(verdict, width)
+    made += _given(verdict, width)
     made += _block("definition", [line for text in _derived(verdict) for line in _wrapped(text, room, hang=2)])
     made += _findings(verdict, width)
     made += _expectations(verdict, width, ("met", *(("not applicable",) if verbose else ())))

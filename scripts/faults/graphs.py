@@ -146,6 +146,7 @@ def export(framework: str, names: Sequence[str], folder: Path) -> None:
     from pipeline import inputs, layout, localize_tasks, tasks
     from pipeline.catalogue import find, load
     from pipeline.frameworks import adapter
+    from pipeline.graph.weights import Weights
 
     engine = adapter(framework)
     for name in names:
@@ -172,7 +173,7 @@ def export(framework: str, names: Sequence[str], folder: Path) -> None:
         about: dict[str, Any] = {
             "graph": exporter,
             "permuted": source.permuted,
-            "computed": list(localize_tasks.computed_constants(proto, place, known)),
+            "computed": list(localize_tasks.computed_constants(proto, Weights(proto, place), known)),
             "below": {graph: int(case.inputs[own].high) for own, graph in model.inputs.items()},
         }
         _name_nodes(proto)

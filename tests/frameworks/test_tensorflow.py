@@ -132,8 +132,49 @@ def test_a_keras_model_keeps_its_weights_in_float64() -> None:
     assert (single.dtype, double.dtype) == (np.float32, np.float64)
     assert np.abs(single - double).max() < 1e-5
     assert np.abs(single - other).max() > 1e-3
-    moved = TENSORFLOW.native(case, {"x": X}, double=True, seed=3, jitter=1)["y"]
+    _, moved = (m["y"] for m in TENSORFLOW.perturbed(case, {"x": X}, double=True, seed=3, jitters=(0, 1)))
+    (again,) = (m["y"] for m in TENSORFLOW.perturbed(case, {"x": X}, double=True, seed=3, jitters=(1,)))
     assert 0 < np.abs(moved - double).max() < 1e-5
+    assert moved.tolist() == again.tolist()
+
+
+def test_a_model_that_a_builder_keeps_is_left_as_it_was_and_built_once() -> None:
+    import tensorflow as tf
+
+    class Own(tf.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = tf.Variable(np.linspace(-1, 1, 6, dtype=np.float32).reshape(3, 2))
+
+        def __call__(self, x: Any) -> Any:
+            return x @ self.weight
+
+    held, built = Own(), []
+    before = held.weight.numpy()
+    case = Case("own", FLAT, {"tensorflow": lambda tf: built.append(1) or held})
+    for double in (False, True):
+        built.clear()
+        moved = [m["y"] for m in TENSORFLOW.perturbed(case, {"x": X}, double=double, seed=0, jitters=range(4))]
+        assert len(built) <= 3, "a model is built anew for each perturbation"
+        assert len({m.tobytes() for m in moved}) == 4
+        assert np.abs(moved[0] - X @ before).max() < 1e-5
+        assert held.weight.numpy().tolist() == before.tolist()
+
+
+def test_the_weights_inside_a_loop_are_moved_too() -> None:
+    """They are constants of a function in the frozen graph, which cannot be fed like those of the graph itself."""
+    import tensorflow as tf
+
+    held = tf.Variable(np.linspace(0.1, 0.9, 9, dtype=np.float32).reshape(3, 3))
+
+    def model(x: Any) -> Any:
+        return tf.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, y @ held), [0, x])[1]
+
+    case = Case("loop", FLAT, {"tensorflow": lambda tf: tf.function(model)})
+    still = TENSORFLOW.native(case, {"x": X}, double=True, seed=0)["y"]
+    moved = [m["y"] for m in TENSORFLOW.perturbed(case, {"x": X}, double=True, seed=0, jitters=(1, 2))]
+    assert still.dtype == np.float64
+    assert all(0 < np.abs(m - still).max() < 1e-5 for m in moved)
 
 
 def test_an_operator_that_is_only_logged_stays_in_the_graph_and_in_the_log(tmp_path: Path) -> None:

@@ -101,8 +101,8 @@ def test_the_seed_decides_what_a_module_draws_and_nothing_else_does() -> None:
 def test_jitter_moves_every_weight_and_little() -> None:
     case = Case("own", inputs={"x": LINEAR.inputs["x"]}, builders={"torch": lambda torch: torch.nn.Linear(3, 4)})
     still = TORCH.native(case, {"x": X}, double=True, seed=0)["y"]
-    moved = TORCH.native(case, {"x": X}, double=True, seed=0, jitter=1)["y"]
-    again = TORCH.native(case, {"x": X}, double=True, seed=0, jitter=1)["y"]
+    _, moved = (m["y"] for m in TORCH.perturbed(case, {"x": X}, double=True, seed=0, jitters=(0, 1)))
+    (again,) = (m["y"] for m in TORCH.perturbed(case, {"x": X}, double=True, seed=0, jitters=(1,)))
     assert (moved != still).all()
     assert (np.abs(moved - still) < 1e-5).all()
     assert moved.tolist() == again.tolist()
@@ -159,6 +159,54 @@ def test_outputs_named_like_inputs_and_inputs_passed_through(tmp_path: Path) -> 
             "x": (X * 2).tolist(),
             "z": (X * 3).tolist(),
         }
+
+
+def test_a_large_model_keeps_its_weights_in_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit of protobuf, made small: no message of the whole model is built, and nothing is left behind."""
+    monkeypatch.setattr(_onnx_file, "MOST", 1000)
+    case = Case("large", inputs={"x": LINEAR.inputs["x"]}, builders={"torch": lambda torch: torch.nn.Linear(3, 700)})
+    native = TORCH.native(case, {"x": X}, double=False, seed=0)["y"]
+    for _ in range(2):  # a second export must not add to the first one's files
+        models = TORCH.export(case, {"x": X}, TORCH.exporters, tmp_path, seed=0)
+        assert [model.error for model in models] == [None] * 3
+        for model in models:
+            proto = onnx.load(model.file, load_external_data=False)
+            large = [tensor for tensor in proto.graph.initializer if np.prod(tensor.dims) > 700]
+            assert large
+            outside = {tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in large}
+            assert outside == {model.graph != "torch:script"}  # TorchScript's exporter has its own idea of large
+            assert np.abs(answer(model, {"x": X})["y"] - native).max() < 1e-6
+            assert sum(f.stat().st_size for f in model.file.parent.glob(f"{model.file.name}*")) < 3 * 4 * 2800
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_large_module_is_not_copied_and_never_used_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done to it stays (float64, moved weights), so a builder that gives it again is refused."""
+    monkeypatch.setattr(module, "LARGE", 10)
+    built = []
+    held = torch.nn.Linear(3, 4)
+
+    def build(torch: Any) -> Any:
+        built.append(1)
+        return torch.nn.Linear(3, 4)
+
+    case = Case("own", inputs={"x": LINEAR.inputs["x"]}, builders={"torch": build})
+    same = Case("same", inputs={"x": LINEAR.inputs["x"]}, builders={"torch": lambda torch: held})
+    TORCH.native(case, {"x": X}, double=True, seed=0)
+    TORCH.native(case, {"x": X}, double=True, seed=0)
+    assert len(built) == 2
+    TORCH.native(same, {"x": X}, double=True, seed=0)
+    with pytest.raises(BuilderError, match="one large module twice"):
+        TORCH.native(same, {"x": X}, double=True, seed=0)
+
+
+def test_a_module_that_a_builder_keeps_is_left_as_it_was() -> None:
+    held = torch.nn.Linear(3, 4)
+    before = held.weight.detach().clone()
+    case = Case("same", inputs={"x": LINEAR.inputs["x"]}, builders={"torch": lambda torch: held})
+    list(TORCH.perturbed(case, {"x": X}, double=True, seed=0, jitters=(0, 1)))
+    assert held.weight.dtype == torch.float32
+    assert torch.equal(held.weight, before)
 
 
 # The private registry.
@@ -267,3 +315,50 @@ def test_the_private_name_is_put_back_even_after_a_refusal() -> None:
         raise ZeroDivisionError
     after = _registration.ONNXRegistry.__dict__["from_torchlib"], _decomp.create_onnx_friendly_decomposition_table
     assert before == after
+
+
+OPTIMIZED = """<ir_version: 8, opset_import: ["" : 18]> g (float[1,1,3,3] x) => (float[1,2,3,3] y)
+<float[2,1,1,1] w = {2.0, 3.0}, float[2] s = {1.0, 2.0}, float[2] t = {0.5, 1.0}, float[2] one = {1.0, 1.0}>
+{ u = Add (s, t) c = Conv (x, w) y = BatchNormalization (c, u, t, t, one) }"""
+
+
+def test_the_exporters_passes_one_by_one(tmp_path: Path) -> None:
+    import onnx.parser
+
+    from pipeline.data import OptimizingFramework
+    from pipeline.frameworks import adapter
+
+    engine = adapter("torch")
+    assert isinstance(engine, OptimizingFramework)
+    names = engine.passes()
+    assert len(names) == len(set(names))
+    raw = tmp_path / "raw.onnx"
+    onnx.save(onnx.parser.parse_model(OPTIMIZED), raw)
+
+    def operators(off: Any) -> list[str]:
+        return [n.op_type for n in onnx.load(engine.optimized(raw, off, tmp_path / "made.onnx")).graph.node]
+
+    assert operators(names) == ["Add", "Conv", "BatchNormalization"]
+    assert operators(()) == ["Conv"]
+    rule = "onnxscript.rewriter.rules.common.fuse_batchnorm_into_conv_rule"
+    assert operators([rule]) == ["Conv", "BatchNormalization"]
+    folding = "onnxscript.optimizer.fold_constants"
+    assert operators([rule, folding]) == ["Add", "Conv", "BatchNormalization"]
+
+
+def test_without_the_private_list_of_rules_they_are_one_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnx.parser
+
+    from pipeline.frameworks import _torch_optimizer
+
+    whole = _torch_optimizer.names()
+    monkeypatch.setattr(_torch_optimizer, "_CHOICE", "_NO_SUCH_RULES")
+    names = _torch_optimizer.names()
+    assert _torch_optimizer.REWRITING in names
+    assert len(names) < len(whole)
+    raw = tmp_path / "raw.onnx"
+    onnx.save(onnx.parser.parse_model(OPTIMIZED), raw)
+    made = _torch_optimizer.optimized(raw, (), tmp_path / "made.onnx")
+    assert [n.op_type for n in onnx.load(made).graph.node] == ["Conv"]
+    made = _torch_optimizer.optimized(raw, [_torch_optimizer.REWRITING], tmp_path / "made.onnx")
+    assert [n.op_type for n in onnx.load(made).graph.node] == ["Conv", "BatchNormalization"]

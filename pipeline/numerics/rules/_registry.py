@@ -37,6 +37,7 @@ class Answer:
     unsaid: Array | None = None
     signed_zeros: bool = False
     relative: float = 0.0
+    at: Callable[[Array], Array] | None = None  # the bound at flat places only, where that is cheaper than all of it
 
     def limit(self) -> Array:
         """The whole bound, broadcastable to the value."""
@@ -133,11 +134,23 @@ def contracted(asked: Asked, value: Array, scale: Callable[[], Array], k: int) -
     A sum is no larger than the sum of its sizes, so gamma_k of itself is never more than the bound.
     """
     bare = Near(np.zeros(()), np.zeros(()), asked.format)
+    made: list[Array] = []
+
+    def sizes() -> Array:
+        if not made:
+            made.append(scale())
+        return made[0]
+
+    def at(places: Array) -> Array:
+        flat = np.broadcast_to(sizes(), value.shape).reshape(-1)
+        return bare.contracted(value.reshape(-1)[places], flat[places].astype(np.float64), k).error
+
     return Answer(
         value,
         asked.format.dtype,
-        lambda: bare.contracted(value, scale(), k).error,
+        lambda: bare.contracted(value, sizes().astype(np.float64), k).error,
         relative=asked.format.gamma(k) * _BARELY,
+        at=at,
     )
 
 

@@ -22,9 +22,10 @@ def sizes(function: Callable[..., Array], *operands: Array) -> Array:
     absolute = [np.abs(wide(v)) if v.dtype != np.float32 else np.abs(v) for v in operands]
     top = float(np.prod([max(float(v.max()), 1e-30) if v.size else 0.0 for v in absolute]))
     if np.isfinite(top) and top < 1e30:
-        return np.asarray(
-            function(*(v.astype(np.float32, copy=False) for v in absolute)).astype(np.float64) * 1.01 + 1e-37
-        )
+        made = np.asarray(function(*(v.astype(np.float32, copy=False) for v in absolute)))
+        made *= np.float32(1.01)
+        made += np.float32(1e-37)
+        return made
     return np.asarray(function(*(v.astype(np.float64) for v in absolute)))
 
 
@@ -71,7 +72,7 @@ def _with_bias(asked: Asked, function: Callable[[Array, Array], Array], x: Array
 
     def size() -> Array:
         found = sizes(function, asked.array(0), asked.array(1))
-        return found if bias is None else found + np.abs(bias)
+        return found if bias is None else found + (np.abs(bias) * (1 + 1e-6)).astype(found.dtype)
 
     return contracted(asked, value, size, k + 1)
 

@@ -1,0 +1,149 @@
+"""A file that somebody else exported, taken in place of a fresh export: how its border maps to the case's.
+
+Design note.  Inputs match by name, those that are left by position where type and shape leave no doubt, and that is
+said.  TensorFlow's arrays may stand at the border in its own order of axes or in the case's: the declared shape tells
+which; where it fits both, nobody guesses (``tensorflow:nchw=FILE`` says NCHW, ``tensorflow=FILE`` TensorFlow's order).
+What cannot be a graph of this case at all (no ONNX, no outputs, other inputs) is a failure of the kind ``builder``, the
+command's input is unusable; whether a graph with the right border means the model is for the run to show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from pipeline import layout, tasks
+from pipeline.data import ArrayFile, Case, CaseRef, Failure, Model, Party, Run, Tensor, UnusableInput
+from pipeline.frameworks import adapter
+from pipeline.graph.facts import load
+
+Dims = tuple[int | None, ...] | None
+
+
+def adopt(ref: CaseRef, graph: str, file: Path, native: Run, weights: Path | None, seed: int) -> Model:
+    """``file`` as the export ``graph`` of a case whose framework answered ``native``.
+
+    ``weights`` is an ``.npz`` of the source's own constants.
+    """
+    case, party = tasks.loaded(ref, seed), Party.parse(graph)
+    try:
+        proto = load(file)
+        if not proto.graph.output:
+            raise UnusableInput(f"{file}: its graph has no outputs, expected an ONNX model that computes something")
+        notes: list[str] = []
+        inputs, axes = _inputs(case, party, proto, file, notes)
+        outputs, more = _outputs(case, party, proto, native, file, notes)
+    except UnusableInput as error:
+        return Model(graph, error=Failure("builder", str(error)), given=True)
+    notes.insert(0, f"the given file {file.name}")
+    return Model(graph, file, None, inputs, outputs, axes | more, weights, notes=tuple(notes), given=True)
+
+
+def _declared(value: onnx.ValueInfoProto) -> tuple[np.dtype | None, Dims]:
+    kind = value.type.tensor_type
+    try:
+        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)) if kind.elem_type else None
+    except KeyError:
+        dtype = None
+    if not kind.HasField("shape"):
+        return dtype, None
+    return dtype, tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim)
+
+
+def _fits(shape: Sequence[int], dims: Dims) -> bool:
+    if dims is None:
+        return True
+    return len(dims) == len(shape) and all(due is None or size == due for size, due in zip(shape, dims, strict=True))
+
+
+def _words(dtype: object, dims: Dims) -> str:
+    return f"{dtype}[{'...' if dims is None else ', '.join('?' if d is None else str(d) for d in dims)}]"
+
+
+def _orders(tensor: Tensor, party: Party) -> list[str]:
+    """The orders of axes that a tensor may have at a graph's border, the framework's own first."""
+    own = layout.order(tensor, party.framework, adapter(party.framework).layouts)
+    return list(dict.fromkeys([own, tensor.axes]))
+
+
+def _fitting(tensor: Tensor, shape: Sequence[int], party: Party, dims: Dims) -> list[str]:
+    """The orders in which an array of the case's ``shape`` has the declared dims."""
+    orders = _orders(tensor, party)
+    fitting = [axes for axes in orders if _fits([shape[i] for i in layout.permutation(tensor.axes, axes)], dims)]
+    if len(fitting) > 1 and party.exporter == "nchw":
+        return fitting[-1:]
+    return fitting[:1] if len(fitting) > 1 and party.exporter == "" else fitting
+
+
+def _inputs(
+    case: Case, party: Party, proto: onnx.ModelProto, file: Path, notes: list[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    held = {tensor.name for tensor in proto.graph.initializer}
+    wanted = {value.name: value for value in proto.graph.input if value.name not in held}
+    matched = {name: name for name in case.inputs if name in wanted}
+    for name in case.inputs:
+        if name not in matched and f"{name}:0" in wanted:
+            matched[name] = f"{name}:0"
+    left = [name for name in wanted if name not in matched.values()]
+    open_ = [name for name in case.inputs if name not in matched]
+    if left and len(left) == len(open_):
+        matched |= dict(zip(open_, left, strict=True))
+        pairs = ", ".join(f"{name} is {border}" for name, border in zip(open_, left, strict=True))
+        notes.append(f"inputs matched by position: {pairs}")
+    elif left:
+        raise UnusableInput(
+            f"{file}: wants inputs {', '.join(map(repr, left))}; those of {case.name} are {', '.join(case.inputs)}"
+        )
+    elif open_:
+        notes.append(f"the graph has no input {', '.join(open_)}")
+    axes = {}
+    for name, border in matched.items():
+        tensor, (dtype, dims) = case.inputs[name], _declared(wanted[border])
+        shape = tensor.shape if tensor.shape is not None else np.shape(tensor.values)
+        due = f"the case feeds {tensor.dtype}{list(shape)} ({tensor.axes})"
+        if dtype is not None and dtype != np.dtype(tensor.dtype):
+            raise UnusableInput(f"{file}: input {border} is {_words(dtype, dims)}, {due}")
+        fitting = _fitting(tensor, shape, party, dims)
+        if not fitting:
+            raise UnusableInput(f"{file}: input {border} is {_words(dtype, dims)}, {due}")
+        axes[name] = _one(fitting, f"{file}: input {border} is {_words(dtype, dims)}")
+        if len(_orders(tensor, party)) > 1:
+            notes.append(f"input {border} has the axes {axes[name]}")
+    return {name: matched[name] for name in case.inputs if name in matched}, axes
+
+
+def _one(fitting: Sequence[str], who: str) -> str:
+    if len(fitting) == 1:
+        return fitting[0]
+    raise UnusableInput(
+        f"{who}, which is {' as well as '.join(map(repr, fitting))}: say --onnx tensorflow:nchw=FILE for NCHW, "
+        "tensorflow=FILE for TensorFlow's own order"
+    )
+
+
+def _outputs(
+    case: Case, party: Party, proto: onnx.ModelProto, native: Run, file: Path, notes: list[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    results = {value.name: value for value in proto.graph.output}
+    given: Mapping[str, ArrayFile] = {n: v for n, v in (native.outputs or {}).items() if isinstance(v, ArrayFile)}
+    names = list(given) or [n for n, t in case.outputs.items() if isinstance(t, Tensor)] or list(results)
+    if set(names) == set(results):
+        matched = {name: name for name in names}
+    elif len(names) == len(results):
+        matched = dict(zip(names, results, strict=True))
+        pairs = ", ".join(f"{name} is {border}" for name, border in matched.items())
+        notes.append(f"outputs matched by position: {pairs}")
+    else:
+        raise UnusableInput(f"{file}: gives {', '.join(results)}; the model of {case.name} gives {', '.join(names)}")
+    axes = {}
+    for name, border in matched.items():
+        tensor, value = case.outputs.get(name), given.get(name)
+        if not isinstance(tensor, Tensor) or value is None or len(value.shape) != len(tensor.axes.split()):
+            continue
+        _, dims = _declared(results[border])
+        fitting = _fitting(tensor, value.shape, party, dims) or _orders(tensor, party)[:1]
+        axes[name] = _one(fitting, f"{file}: output {border} is {_words('', dims)}")
+    return matched, axes

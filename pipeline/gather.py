@@ -1,0 +1,307 @@
+"""What is known about one case at one size: who runs what in which worker, and a failure where a value is missing.
+
+Design note.  A case is seen once at its declared shapes, where its exports are made or a given file is taken in their
+place, and once more at each other size of its dynamic axes, where the same graphs run on other arrays: an export that
+has frozen a size shows only there.  Nothing is judged here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipeline import catalogue, inputs, tasks, triangulate
+from pipeline.data import Case, CaseRef, Diff, Failure, GraphFacts, Model, Party, Run, Runtime, Tensor
+from pipeline.frameworks import adapters
+from pipeline.localization import RUNTIME_WORKER
+from pipeline.runtimes import runtimes
+from pipeline.workers import Workers
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run.
+
+    ``parties`` are globs of the ONNX parties to run, all of them if there are none (``("torch>ort.*",)``); natives,
+    definitions, float64 and the runtimes that one is held against are always there.  ``timeout`` is seconds per call
+    into an engine, ``memory`` bytes of resident size per worker.  ``inputs`` is an ``.npz`` in place of the cases' own
+    inputs, ``onnx`` files to be judged in place of fresh exports, by party (``(("torch", Path("model.onnx")),)``).
+    """
+
+    seed: int = 0
+    jobs: int = 1
+    require: tuple[str, ...] = ()
+    parties: tuple[str, ...] = ()
+    out: Path | None = None
+    timeout: float = 120.0
+    memory: int = 8 * 2**30
+    inputs: Path | None = None
+    onnx: tuple[tuple[str, Path], ...] = ()
+
+
+@dataclass(frozen=True)
+class Work:
+    """Who works, on what terms, and who is absent."""
+
+    workers: Workers
+    options: Options
+    absent: Sequence[str] = ()
+
+    @property
+    def room(self) -> int:
+        """Bytes that the weights of one model may take in a worker that holds more than these."""
+        return int(0.9 * self.options.memory)
+
+    def call(self, kind: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        return self.workers.call(kind, function, *arguments)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Everything that ran of a case at one size, and what was seen between the parties."""
+
+    ref: CaseRef
+    case: Case
+    folder: Path
+    runs: Mapping[str, Run] = field(default_factory=dict)
+    models: Mapping[str, Model] = field(default_factory=dict)
+    graphs: Mapping[str, GraphFacts] = field(default_factory=dict)
+    checks: Mapping[str, Failure | None] = field(default_factory=dict)
+    edges: tuple[Diff, ...] = ()
+
+    def parties(self, seed: int) -> triangulate.Parties:
+        one_meaning = not isinstance(self.case.truth, Mapping)
+        nan_fed = inputs.nan_fed(self.case, self.ref.name, seed)
+        return triangulate.Parties(self.runs, self.graphs, one_meaning=one_meaning, nan_fed=nan_fed)
+
+
+def survey(work: Work, ref: CaseRef, given: Mapping[str, Path], folder: Path) -> Seen:
+    """The case at its declared shapes.  ``given`` are files to be judged in place of a framework's fresh exports."""
+    case = catalogue.load(ref)
+    folder.mkdir(parents=True, exist_ok=True)
+    engines = {n: adapter for n, adapter in adapters().items() if n in case.builders and n not in work.absent}
+    taken = {Party.parse(graph).framework for graph in given}
+    graphs = [Party(n, e).graph for n, engine in engines.items() if n not in taken for e in engine.exporters]
+    graphs += [graph for graph in given if Party.parse(graph).framework in engines]
+    asked = [graph for graph in graphs if items(work, graph)]
+    runs, models = _sources(
+        work, ref, sorted(engines), [g for g in asked if g not in given], _sharp(work, graphs), folder
+    )
+    for graph in asked:
+        if graph in given:
+            models[graph] = _adopted(work, ref, graph, given[graph], runs, folder)
+    models = {name: models[name] for name in sorted(models)}
+    seen = Seen(ref, case, folder, runs, models, _facts(work, models))
+    return _finished(work, _through_runtimes(work, seen, models, check=True))
+
+
+def resized(work: Work, seen: Seen, sizes: tuple[tuple[str, int], ...]) -> Seen:
+    """The same graphs, fed and judged at other sizes; a graph that has no other size is left out (:func:`frozen`)."""
+    ref = replace(seen.ref, sizes=sizes)
+    case = catalogue.load(ref)
+    ref = replace(ref, numbers=inputs.fingerprint(case, ref.name, work.options.seed))
+    folder = seen.folder / f"at {ref.size}".replace(", ", " ")
+    folder.mkdir(parents=True, exist_ok=True)
+    ran = [m for g, m in seen.models.items() if m.error is None and not frozen(seen, g)]
+    frameworks = sorted(n for n, r in seen.runs.items() if r.party.native and not r.party.double and not r.error)
+    runs, _ = _sources(work, ref, frameworks, [], _sharp(work, [model.graph for model in ran]), folder)
+    other = Seen(ref, case, folder, runs, {model.graph: model for model in ran}, seen.graphs)
+    return _finished(work, _through_runtimes(work, other, seen.models, check=False))
+
+
+def frozen(seen: Seen, graph: str) -> str | None:
+    """Which input of a graph has a fixed size where the case declares a dynamic axis, in words."""
+    model, facts = seen.models[graph], seen.graphs.get(graph)
+    if not seen.case.dynamic or model.error is not None or facts is None:
+        return None
+    for name, border in model.inputs.items():
+        tensor, declared = seen.case.inputs[name], facts.inputs.get(border, "")
+        axes = model.axes.get(name, tensor.axes).split()
+        sizes = declared.partition("[")[2].rstrip("]").split(",")
+        for axis, size in zip(axes, sizes, strict=False):
+            if axis in seen.case.dynamic and size.isdigit():
+                return f"input {name} has {axis} fixed at {size}, which the case declares dynamic"
+    return None
+
+
+def _finished(work: Work, seen: Seen) -> Seen:
+    """With definitions and edges; slack is measured for the float64 runs on the edges that part without it."""
+    seed = work.options.seed
+    seen = replace(seen, runs={**_truths(work, seen), **seen.runs})
+    present = {name: r for name, r in runtimes().items() if r.distribution not in work.absent}
+    edges = triangulate.edges_of(seen.parties(seed), list(seen.models), present)
+    ends = {end for edge in edges if edge.outcome == "diverges" for end in (edge.left, edge.right)}
+    wanted = [n for n in sorted(ends) if seen.runs[n].party.double and seen.runs[n].party.runtime]
+    if wanted:
+        runs = dict(seen.runs)
+        for name in wanted:
+            model = seen.models[runs[name].party.graph]
+            arguments = (seen.ref, model, runs[name], sources_of(model, seen.models), seed, seen.folder, work.room)
+            answer = work.call(RUNTIME_WORKER, tasks.with_slack, *arguments)
+            runs[name] = replace(runs[name], outputs=None, error=answer) if isinstance(answer, Failure) else answer
+        seen = replace(seen, runs=runs)
+        edges = triangulate.edges_of(seen.parties(seed), list(seen.models), present)
+    return replace(seen, edges=tuple(replace(edge, size=seen.ref.size) for edge in edges))
+
+
+def _sources(
+    work: Work, ref: CaseRef, frameworks: Sequence[str], graphs: Sequence[str], doubles: Sequence[bool], folder: Path
+) -> tuple[dict[str, Run], dict[str, Model]]:
+    """The native runs, and the exports ``graphs``; the frameworks work side by side."""
+    seed = work.options.seed
+
+    def source(name: str) -> tuple[list[Run], list[Model]]:
+        native = _singly(
+            lambda chosen: work.call(name, tasks.run_native, ref, name, chosen, seed, folder),
+            doubles,
+            lambda double, failure: Run(Party(name, double=double), error=failure),
+        )
+        exported = _singly(
+            lambda exporters: work.call(name, tasks.export, ref, name, exporters, seed, folder),
+            [Party.parse(graph).exporter for graph in graphs if Party.parse(graph).framework == name],
+            lambda exporter, failure: Model(Party(name, exporter).graph, error=failure),
+        )
+        return native, exported
+
+    runs: dict[str, Run] = {}
+    models: dict[str, Model] = {}
+    with ThreadPoolExecutor(max_workers=max(1, len(frameworks))) as side_by_side:
+        for native, exported in side_by_side.map(source, sorted(frameworks, reverse=True)):
+            runs |= {str(run.party): run for run in native}
+            models |= {model.graph: model for model in exported}
+    return runs, models
+
+
+def _adopted(work: Work, ref: CaseRef, graph: str, file: Path, runs: Mapping[str, Run], folder: Path) -> Model:
+    """A given file as the export ``graph``, with the weights of the framework that it is held against."""
+    framework, seed = Party.parse(graph).framework, work.options.seed
+    weights = work.call(framework, tasks.source_weights, ref, framework, seed, folder)
+    weights = None if isinstance(weights, Failure) else weights
+    model = work.call(RUNTIME_WORKER, tasks.adopt, ref, graph, file, runs[framework], weights, seed)
+    return Model(graph, file=None, error=model) if isinstance(model, Failure) else model
+
+
+def _through_runtimes(work: Work, seen: Seen, models: Mapping[str, Model], *, check: bool) -> Seen:
+    """Every graph in every runtime and, at the declared shapes, past the checker."""
+    runs, checks = dict(seen.runs), dict(seen.checks)
+    for graph, model in seen.models.items():
+        if model.error is None:
+            answered = _run_graph(work, seen.ref, model, check and "onnx" not in work.absent, seen.folder)
+            if tasks.CHECK in answered:
+                checks[graph] = answered.pop(tasks.CHECK).error
+            runs |= {str(run.party): run for run in answered.values()}
+    return replace(seen, runs=runs, checks=checks)
+
+
+def _singly(
+    call: Callable[[Sequence[Item]], Any], items: Sequence[Item], failed: Callable[[Item, Failure], Result]
+) -> list[Result]:
+    """A batch in one call; if its process dies, each item in a call of its own, so that only the guilty one is lost."""
+    if not items:
+        return []
+    answer = call(items)
+    if not isinstance(answer, Failure):
+        return list(answer)
+    if len(items) == 1:
+        return [failed(items[0], answer)]
+    return [result for item in items for result in _singly(call, [item], failed)]
+
+
+def _run_graph(work: Work, ref: CaseRef, model: Model, check: bool, folder: Path) -> dict[str, Run]:
+    """One graph in every runtime and past the checker, by item."""
+    framework, _, exporter = model.graph.partition(":")
+    asked = [*([tasks.CHECK] if check else []), *items(work, model.graph)]
+    answers = _singly(
+        lambda chosen: work.call(
+            RUNTIME_WORKER, tasks.run_graph, ref, model, chosen, work.options.seed, folder, work.room
+        ),
+        asked,
+        lambda item, failure: Run(
+            Party(framework, exporter, item.removesuffix("@64"), item.endswith("@64")), error=failure
+        ),
+    )
+    return dict(zip(asked, answers, strict=True))
+
+
+def chosen(party: str, globs: Sequence[str]) -> bool:
+    """Whether an ONNX party is among those asked for."""
+    return not globs or any(fnmatchcase(party, glob) for glob in globs)
+
+
+def items(work: Work, graph: str) -> list[str]:
+    """The runtimes, in either precision, that are asked to run a graph."""
+    globs = work.options.parties
+    present: list[Runtime] = [r for r in runtimes().values() if r.distribution not in work.absent]
+    asked = {r.name for r in present if chosen(f"{graph}>{r.name}", globs)}
+    for runtime in reversed(present):  # a step can be told apart only beside what it is held against
+        if runtime.name in asked:
+            asked.add(runtime.after)
+    sharp = [r.name for r in present if r.double and (asked or chosen(f"{graph}>{r.name}@64", globs))]
+    doubles = [f"{name}@64" for name in sharp]  # float64 shows what float32's bound hides: it comes with the rest
+    return [*[r.name for r in present if r.name in asked], *doubles]
+
+
+def _sharp(work: Work, graphs: Sequence[str]) -> tuple[bool, ...]:
+    """The precisions in which a source is run: float64 is wanted where a graph is run in it."""
+    return (False, True) if any(i.endswith("@64") for graph in graphs for i in items(work, graph)) else (False,)
+
+
+def sources_of(model: Model, models: Mapping[str, Model]) -> list[Path]:
+    """Where the constants of a graph come from, if it is not the first to hold them."""
+    if model.weights is not None:
+        return [model.weights]
+    raw = models.get(f"{model.graph.partition(':')[0]}:raw")
+    return [raw.file] if raw is not None and raw.file is not None and raw.graph != model.graph else []
+
+
+def _facts(work: Work, models: Mapping[str, Model]) -> dict[str, GraphFacts]:
+    graphs = {}
+    for name, model in models.items():
+        if model.file is not None:
+            facts = work.call(RUNTIME_WORKER, tasks.read_facts, model)
+            if isinstance(facts, GraphFacts):
+                graphs[name] = facts
+    return graphs
+
+
+def _truths(work: Work, seen: Seen) -> dict[str, Run]:
+    """The case's definitions; where it gives none, each framework itself with a bound by perturbation."""
+    ref, seed, folder = seen.ref, work.options.seed, seen.folder
+    if seen.case.truth is not None:
+        answer = work.call(RUNTIME_WORKER, tasks.run_truth, ref, seed, folder)
+        answer = [Run(Party("truth"), error=answer)] if isinstance(answer, Failure) else answer
+        return {str(run.party): run for run in answer}
+    truths: dict[str, Run] = {}
+    for run in seen.runs.values():
+        if not run.party.native or run.party.double:
+            continue
+        framework = run.party.framework
+        double = seen.runs.get(f"{framework}@64")
+        source = double if double is not None and double.outputs is not None else run
+        counted = [m for g, m in seen.models.items() if g.partition(":")[0] == framework and m.file is not None]
+        shapes = (
+            {border: _shape(seen.case.inputs[n], counted[0].axes.get(n)) for n, border in counted[0].inputs.items()}
+            if counted
+            else {}
+        )
+        roundings = work.call(RUNTIME_WORKER, tasks.count_roundings, counted[0].file, shapes) if counted else None
+        roundings = None if isinstance(roundings, Failure) else roundings
+        answer = work.call(framework, tasks.derive_bounds, ref, framework, roundings, source, seed, folder)
+        party = Party("truth", meaning=framework)
+        truths[str(party)] = Run(party, error=answer, derived=framework) if isinstance(answer, Failure) else answer
+    return truths
+
+
+def _shape(tensor: Tensor, border: str | None) -> tuple[int, ...] | None:
+    """An input's shape in the order of axes at a graph's border."""
+    if tensor.shape is None:
+        return None
+    sizes = dict(zip(tensor.axes.split(), tensor.shape, strict=True))
+    return tuple(sizes[axis] for axis in (border or tensor.axes).split())
