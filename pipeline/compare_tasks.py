@@ -167,7 +167,7 @@ def replay_nodes(file: Path, side: str, feeds: Path, folder: Path) -> Replayed:
     for number, (name, value) in enumerate(zip(names, made, strict=True)):
         outputs[name] = folder / f"{side}-{number}.npy"
         np.save(outputs[name], value, allow_pickle=False)
-    found = judged_kernels(model, given, graph=side, party=f":{side.lower()}>{RUNTIME}", blame="kernel", folder=file.parent)
+    found = judged_kernels(model, given, graph=side, party=f":{side.lower()}>{RUNTIME}", blame="kernel")
     guilty = tuple(
         GuiltyNode(
             error.node,

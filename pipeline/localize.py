@@ -154,6 +154,7 @@ class Exported:
         self.fits: set[str] = set()  # those of them that the graph has in the same shape and type
         self.sizes: dict[str, int] = {}
         self.fixed: set[str] = set()
+        self.outputs = {output.name for output in model.graph.output}
         self.held = Held()
         for name, carried in self.values.items():
             self._keep(name, carried)
@@ -247,11 +248,13 @@ class Exported:
                 self.small[name] = made.value
                 self.order.setdefault(name, len(self.order))
                 continue
-            given = None if fixed else self.arrays(name)
+            given = None if fixed and name not in self.outputs else self.arrays(name)
             if given is not None:
                 order, first = None, None
                 if self.source.permuted:
                     order, first = _turned(given, made.value, _channels_first(node, given.ndim, inputs))
+                if order == () and name in self.outputs:  # what is returned in another form is wrong
+                    order = None
                 if order != ():  # otherwise the graph has it in a form of its own: judged through the next one
                     turned = _turn(given, order)
                     self.sizes[name] = turned.nbytes
@@ -403,6 +406,8 @@ class Exported:
 
             for i in stretch:
                 node = self.nodes[i]
+                if node.op_type == "Constant":  # moved as every constant is
+                    continue
                 answers = self._evaluated(i, [version(n) if n else None for n in node.input], version)
                 if isinstance(answers, str) or i == index:
                     yield answers

@@ -89,6 +89,12 @@ TAIL = "[p] r1 = MatMul(h, w) [q] r2 = Add(r1, k) [r] r3 = Tanh(r2) [s] y = MatM
             "n",
             id="a value that the exporter held fixed",
         ),
+        pytest.param(
+            "[n] t = Mul(x, c) [o] e = Floor(t) [u] h = Mul(e, x)",
+            "[n] t = Mul(held, c) [o] e = Floor(t) [u] h = Mul(e, x)",
+            "n",
+            id="a value held fixed in front of a step that jumps",
+        ),
     ],
 )
 def test_the_guilty_node_is_named_and_nobody_else(right: str, wrong: str, named: str) -> None:

@@ -427,3 +427,32 @@ def test_what_is_held_at_most_is_counted_and_true(tmp_path: Path) -> None:
         assert found.judged == count
         assert peak <= 1.5 * everything
         assert 0.2 * peak <= found.peak <= 1.5 * everything
+
+
+def test_an_output_in_another_form_or_held_fixed_is_guilty() -> None:
+    head = '<ir_version: 8, opset_import: ["" : 18]>'
+    held = "float[1,2,3,4] held = {" + ", ".join(map(str, range(24))) + "}"
+    right = f"{head} g (float[1,2,3,4] x) => (float[a,b,c,d] y) {{ t = Neg (x) y = Transpose <perm=[0,2,3,1]> (t) }}"
+    perm = right.replace("[0,2,3,1]", "[0,3,1,2]")
+    fixed = right.replace(" y) {", f" y) <{held}> {{").replace("(t)", "(held)")
+    x = np.random.default_rng(0).uniform(-1, 1, (1, 2, 3, 4)).astype(np.float32)
+    due = -x.transpose(0, 2, 3, 1).astype(np.float64)
+    for text, guilty in ((right, []), (perm, ["Transpose"]), (fixed, ["Transpose"])):
+        proto = onnx.parser.parse_model(text)
+        source = SourceValues("tensorflow", permuted=True)
+        found = localize.exported(proto, {"x": x}, source, {"y": due}.get, party="tensorflow", double=True)
+        assert [error.op for error in found.guilty] == guilty
+
+
+def test_a_scalar_is_as_noisy_in_a_constant_node_as_among_the_initializers() -> None:
+    head = '<ir_version: 8, opset_import: ["" : 18]> g (float[3] x) => (float[3] y)'
+    inside = f"{head} {{ k = Constant <value = float {{0.1}}> () t = Mul (x, k) y = Neg (t) }}"
+    beside = f"{head} <float k = {{0.1}}> {{ t = Mul (x, k) y = Neg (t) }}"
+    x = np.array([1, 2, -3], np.float32)
+    source = SourceValues("torch")
+    for text in (inside, beside):
+        for factor, guilty in ((0.1, 0), (0.1001, 1)):
+            values = {"y": -x.astype(np.float64) * factor}
+            proto = onnx.parser.parse_model(text)
+            found = localize.exported(proto, {"x": x}, source, values.get, party="torch", double=True)
+            assert len(found.guilty) == guilty

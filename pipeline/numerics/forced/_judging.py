@@ -17,6 +17,7 @@ from pipeline.numerics.node64 import Graph, Step
 
 FOLDED = 6
 JITTERS = 4
+_JUMPS = frozenset("Floor Ceil Round Sign Mod Hardmax".split())
 _U32 = 2.0**-24
 
 
@@ -127,12 +128,14 @@ def response(
 ) -> Array:
     """The largest answer of ``target`` to moving values and attributes by one rounding of float32, random signs.
 
-    An element's response is at least the mean: one that a Relu holds at zero has none of its own.
+    An element's response is at least the mean: one that a Relu holds at zero has none of its own.  Not so where a step
+    jumps (Floor, a comparison): there some elements move far and the others not at all.
     """
     random = np.random.default_rng(0)
     centre = None
     largest: Array = np.zeros(())
     reads = {n for step in steps for n in step.reads}
+    held: dict[str, Array] = {}
     for jitter in range(JITTERS + 1):
         held = {n: values[n] for n in reads if n in values}
         for name in sorted(moved) if jitter else ():
@@ -156,7 +159,17 @@ def response(
         with np.errstate(all="ignore"):
             distance = np.nan_to_num(np.abs(made - centre), nan=0.0, posinf=0.0)
         largest = np.maximum(largest, distance)
-    return np.maximum(largest, largest.mean()) if largest.size else largest
+    if not largest.size or any(jumps(step, held) for step in steps):
+        return largest
+    return np.maximum(largest, largest.mean())
+
+
+def jumps(step: Step, values: Mapping[str, Array]) -> bool:
+    """Whether what a step makes does not move smoothly with what it is made of."""
+    if step.op in _JUMPS:
+        return True
+    before = any(getattr(values.get(n), "dtype", np.dtype(bool)).kind == "f" for n in step.reads)
+    return before and any(getattr(values.get(n), "dtype", np.dtype(float)).kind in "iub" for n in step.makes)
 
 
 def narrows(step: Step, values: Mapping[str, Array]) -> bool:

@@ -24,6 +24,7 @@ NEAR = 0.05  # the same
 _DEPTH = 8
 _REACH = 64
 _STRONG = 3
+_JUMP = 1e-4
 _ROOM = 400  # folded weights move by some roundings, not by one
 _CANDIDATES = 24
 
@@ -200,8 +201,11 @@ def _is_nearly(state: State, output: str, value: Array, moved: Array, rounds: bo
     if value.dtype.kind != "f" or value.shape != np.shape(moved) or np.array_equal(value, moved, equal_nan=True):
         return False
     with np.errstate(all="ignore"):
-        room = rounds * _ROOM * float(np.nan_to_num(np.abs(moved - value)).max(initial=0))
-        room += 1e-12 * float(np.abs(value).max())
+        largest = float(np.abs(value).max())
+        moves = float(np.nan_to_num(np.abs(moved - value)).max(initial=0))
+    if moves > _JUMP * largest:  # a step of Floor or of a comparison says nothing of rounding
+        return False
+    room = rounds * _ROOM * moves + 1e-12 * largest
     mean, rms = marks(value)
     for left, m, r in state.known.index.get(value.size, ()):
         held = state.have[left]
