@@ -161,7 +161,7 @@ def response(
         largest = np.maximum(largest, distance)
     if not largest.size or any(jumps(step, held) for step in steps):
         return largest
-    return np.maximum(largest, largest.mean())
+    return np.asarray(np.maximum(largest, largest.mean()))
 
 
 def jumps(step: Step, values: Mapping[str, Array]) -> bool:
