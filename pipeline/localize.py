@@ -187,7 +187,7 @@ class Exported:
             "export",
             tuple(self.guilty),
             len(self.judged),
-            len(self.model.graph.node),
+            sum(node.op_type != "Constant" for node in self.model.graph.node),  # they are judged where they are used
             tuple(self.uncompared),
             unmapped=sum(n not in self.source.names for n in made_by_nodes),
             mapped=len(self.given),
