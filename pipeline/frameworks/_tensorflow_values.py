@@ -137,12 +137,45 @@ def intermediates(
     for name, tensor in wanted.items():
         if tensor in there:
             users.setdefault(tensor, []).append(name)
-    feeds = [wrapped.graph.get_tensor_by_name(name) for name in frozen.inputs]
-    for chosen in _chunks(list(users), there):
-        results = wrapped.prune(feeds, chosen)(*fed)
+    inputs = [wrapped.graph.get_tensor_by_name(name) for name in frozen.inputs]
+    chunks = list(_chunks([tensor for tensor in there if tensor in users], there))
+    needs = _needs(wrapped.graph, chunks)
+    held: dict[str, Array] = {}
+    for number, (chosen, before) in enumerate(zip(chunks, needs, strict=True)):
+        feeds = [*inputs, *[wrapped.graph.get_tensor_by_name(name) for name in before]]
+        results = wrapped.prune(feeds, chosen)(*fed, *[tf.constant(held[name]) for name in before])
         for tensor, value in zip(chosen, results, strict=True):
+            held[tensor] = np.asarray(value.numpy())
             for name in users[tensor]:
-                take(name, np.asarray(value.numpy()))
+                take(name, held[tensor])
+        still = {name for later in needs[number + 1 :] for name in later}
+        held = {name: value for name, value in held.items() if name in still}
+
+
+def _needs(graph: Any, chunks: Sequence[Sequence[str]]) -> list[list[str]]:
+    """By chunk, the tensors of earlier chunks that it is computed from.
+
+    They are fed, not computed again: another run may fuse other operators, and a value and what was made of it would be
+    of two computations that differ by a rounding.
+    """
+    needs, done = [], set[str]()
+    for chosen in chunks:
+        found: dict[str, None] = {}
+        waiting = [graph.get_tensor_by_name(name).op for name in chosen]
+        seen = set()
+        while waiting:
+            operation = waiting.pop()
+            if operation.name in seen:
+                continue
+            seen.add(operation.name)
+            for tensor in operation.inputs:
+                if tensor.name in done:
+                    found[tensor.name] = None
+                else:
+                    waiting.append(tensor.op)
+        needs.append(list(found))
+        done.update(chosen)
+    return needs
 
 
 BUDGET = 2**25

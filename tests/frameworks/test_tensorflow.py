@@ -220,3 +220,25 @@ def test_a_builder_that_raises_is_the_builders_fault_everywhere(tmp_path: Path) 
         TENSORFLOW.native(case, {"x": X}, double=False, seed=0)
     with pytest.raises(BuilderError, match="the builder raised AttributeError"):
         TENSORFLOW.export(case, {"x": X}, ("",), tmp_path, seed=0)
+
+
+def test_values_of_several_runs_are_of_one_computation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each value in a run of its own, and one of them another number in every run: what is made of it must fit."""
+    import tensorflow as tf
+
+    from pipeline.frameworks import _tensorflow_values
+
+    monkeypatch.setattr(_tensorflow_values, "BUDGET", 1)
+
+    @tf.function(input_signature=[tf.TensorSpec((), tf.float64)])
+    def stamped(x: Any) -> Any:
+        first = tf.add(x, tf.timestamp(), name="first")
+        second = tf.multiply(first, first, name="second")
+        return tf.subtract(second, first, name="third")
+
+    frozen = _tensorflow_values.frozen(stamped.get_concrete_function())
+    seen: dict[str, Any] = {}
+    wanted = {name: f"{name}:0" for name in ("first", "second", "third")}
+    _tensorflow_values.intermediates(frozen, [tf.constant(1.0, tf.float64)], wanted, seen.__setitem__, double=False)
+    assert seen["second"] == seen["first"] * seen["first"]
+    assert seen["third"] == seen["second"] - seen["first"]
