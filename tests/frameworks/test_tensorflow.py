@@ -236,7 +236,7 @@ def test_values_of_several_runs_are_of_one_computation(monkeypatch: pytest.Monke
         second = tf.multiply(first, first, name="second")
         return tf.subtract(second, first, name="third")
 
-    frozen = _tensorflow_values.frozen(stamped.get_concrete_function())
+    frozen = _tensorflow_values.freeze(stamped.get_concrete_function())
     seen: dict[str, Any] = {}
     wanted = {name: f"{name}:0" for name in ("first", "second", "third")}
     _tensorflow_values.intermediates(frozen, [tf.constant(1.0, tf.float64)], wanted, seen.__setitem__, double=False)
