@@ -50,7 +50,7 @@ def name_folding(
         if not asked or model is None or before is None or before.file is None or right not in parties.runs:
             named.append(blamed)
             continue
-        if not _faithful(parties, graph, raw):
+        if not faithful(parties, graph, raw):
             named.append(blamed)
             continue
         names = call(graph, passes_tasks.exporter_passes, graph)
@@ -71,7 +71,7 @@ def name_folding(
     return tuple(named), tuple(findings)
 
 
-def _faithful(parties: Parties, framework: str, raw: str) -> bool:
+def faithful(parties: Parties, framework: str, raw: str) -> bool:
     """Whether somebody ran the raw graph and gave the framework's answer."""
     answered = [name for name, run in parties.runs.items() if run.party.graph == raw and run.outputs is not None]
     source = parties.runs.get(framework)

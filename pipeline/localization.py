@@ -1,9 +1,7 @@
 """The guilty nodes of one graph of a case, from the export to the answer: who does what in which worker.
 
 One function, for ``verify`` and for whoever asks outside of it: ``call`` runs a task in a worker of that name and gives
-its result, or a :class:`~pipeline.data.Failure`; a benchmark may call it in its own process.  Another way to know the
-source's values (an export that keeps no names, held against one that does) would put its
-:class:`~pipeline.data.SourceValues` where the framework's are asked for here.
+its result, or a :class:`~pipeline.data.Failure`; a benchmark may call it in its own process.
 """
 
 from __future__ import annotations
@@ -32,12 +30,14 @@ def localized(
     seed: int = 0,
     folder: Path,
     attribute: bool = True,
+    trusted: Model | None = None,
 ) -> Localization | None:
     """The guilty nodes of the graph whose step ``party`` is blamed for; None where there is no such graph.
 
     ``sources`` are files whose constants the graph's may be copies of; ``native`` is the native run of the graph's
     framework; what is written goes to ``folder``.  ``attribute``: where nobody is guilty and outputs differ, say which
-    nodes contribute most.
+    nodes contribute most.  ``trusted`` is another export of the same model that nobody blames: where this one keeps no
+    names of the source's values, it is held against that one.
     """
     graph = Party.parse(party).graph
     model = models.get(graph)
@@ -72,6 +72,12 @@ def localized(
     if blame != "export":
         return judged(None)
     values = asked(True)
+    if values.error is not None and trusted is not None:
+        found = call(
+            RUNTIME_WORKER, localize_tasks.localize_against, ref, model, trusted, party, seed, folder / "against"
+        )
+        if isinstance(found, Localization):
+            return found
     if values.error is None and values.double is not None:
         found = judged(values)
         if found.guilty and not any(error.problem for error in found.guilty):

@@ -34,6 +34,7 @@ from pipeline.frameworks import adapter
 from pipeline.graph import cut
 from pipeline.graph.weights import Weights, read_model, without_weights
 from pipeline.kernels import kernels
+from pipeline.numerics.forced import Forced
 from pipeline.numerics.rules import measured
 from pipeline.runtimes import runtimes
 from pipeline.tasks import _one_line, _values, feeds_of, refusal, warm
@@ -93,6 +94,68 @@ def localize_nodes(
     computed = computed_constants(proto, weights, sources)
     found = judged_export(proto, feeds, values, party=party, computed=computed, weights=weights, attribute=attribute)
     return replace(found, captured=_captured(model, values, native))
+
+
+def localize_against(
+    ref: CaseRef, model: Model, trusted: Model, party: str, seed: int, folder: Path
+) -> Localization | Failure:
+    """The guilty nodes of an export that keeps no names of the source's values, held in float64 against one that is
+    right: another export of the same model, whose step nobody blames."""
+    found = held_against(ref, trusted, model, seed, folder)
+    if isinstance(found, Failure):
+        return found
+    import onnx
+
+    assert model.file is not None
+    graph = onnx.load(model.file, load_external_data=False).graph
+    nodes = [node for node in graph.node if node.op_type != "Constant"]
+    aligned = {pair.right for pair in found.alignment.pairs}
+    judged = sum(any(name in aligned for name in node.output) for node in nodes) if found.unjudged else len(nodes)
+    errors = tuple(
+        NodeError(
+            part.node,
+            part.op,
+            part.output,
+            part.ratio,
+            part.max_abs,
+            index=part.index,
+            values=part.values[::-1] if part.values is not None else None,
+            together=tuple(node for node in part.nodes if node != part.node),
+            problem=part.problem,
+        )
+        for part in found.guilty
+    )
+    return Localization(
+        model.graph,
+        party,
+        "export",
+        errors,
+        judged,
+        len(nodes),
+        unmapped=len(found.alignment.only_right),
+        mapped=len(found.alignment.pairs),
+        peak=found.held,
+        precision="float64",
+        notes=(f"held against {trusted.graph}, for it keeps no names of the source's values", *found.unjudged[:1]),
+    )
+
+
+def held_against(ref: CaseRef, right: Model, other: Model, seed: int, folder: Path) -> Forced | Failure:
+    """What :mod:`pipeline.compare_tasks` says in float64 of two exports of one model, on the case's inputs."""
+    from pipeline.compare_tasks import compare_in_float64
+    from pipeline.graph.align import Orientation
+
+    assert right.file is not None
+    assert other.file is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    feeds = folder / "feeds.npz"
+    np.savez(feeds, **feeds_of(ref, catalogue.load(ref), right, seed))  # type: ignore[arg-type]  # numpy's stub
+    inputs = {other.inputs[n]: (right.inputs[n], Orientation()) for n in right.inputs if n in other.inputs}
+    outputs = {other.outputs[n]: (right.outputs[n], Orientation()) for n in right.outputs}
+    try:
+        return compare_in_float64(right.file, other.file, feeds, inputs, outputs)
+    except Exception as error:  # the conversion to float64 refuses some graphs
+        return refusal(error, other.file)
 
 
 def judged_export(

@@ -19,6 +19,7 @@ from pipeline import catalogue, tasks
 from pipeline.data import CaseRef, Failure, Model, Optimizing, OptimizingFramework, Party, Passes, Run
 from pipeline.frameworks import adapter
 from pipeline.graph.rewritten import Counted, Region
+from pipeline.localize_tasks import held_against
 from pipeline.runtimes import runtimes
 
 
@@ -182,18 +183,7 @@ def parted_nodes(ref: CaseRef, raw: Model, optimized: Model, seed: int, folder: 
     """Where the optimized graph does not make what the raw one makes of the same values, in float64.
 
     Each region has the optimized graph's nodes, and the raw one's in ``into``."""
-    from pipeline.compare_tasks import compare_in_float64
-    from pipeline.graph.align import Orientation
-
-    assert raw.file is not None
-    assert optimized.file is not None
-    folder.mkdir(parents=True, exist_ok=True)
-    feeds = folder / "feeds.npz"
-    np.savez(feeds, **tasks.feeds_of(ref, catalogue.load(ref), raw, seed))  # type: ignore[arg-type]  # numpy's stub
-    inputs = {optimized.inputs[n]: (raw.inputs[n], Orientation()) for n in raw.inputs}
-    outputs = {optimized.outputs[n]: (raw.outputs[n], Orientation()) for n in raw.outputs}
-    try:
-        found = compare_in_float64(raw.file, optimized.file, feeds, inputs, outputs)
-    except Exception as error:  # the conversion to float64 refuses some graphs
-        return tasks.refusal(error, optimized.file)
+    found = held_against(ref, raw, optimized, seed, folder)
+    if isinstance(found, Failure):
+        return found
     return tuple(Region(part.nodes or (part.node,), (part.op,), part.against, ()) for part in found.guilty)

@@ -340,7 +340,7 @@ def _frozen(seen: Seen) -> list[Blamed]:
 
 def _localize(work: Work, seen: Seen, blames: Sequence[Blamed]) -> list[Localization]:
     """The guilty nodes of every graph whose export, kernels or evaluation in the reference is blamed."""
-    models = seen.models
+    models, parties = seen.models, seen.parties(work.options.seed)
     localized = []
     for blame, party in dict.fromkeys((b.blame, b.party) for b in blames if b.blame in guilty.LOCALIZED):
         graph = Party.parse(party).graph
@@ -354,11 +354,22 @@ def _localize(work: Work, seen: Seen, blames: Sequence[Blamed]) -> list[Localiza
             native=seen.runs.get(graph.partition(":")[0]),
             seed=work.options.seed,
             folder=seen.folder,
+            trusted=_trusted(seen, blames, graph, parties),
         )
         if found is not None:
             size = seen.ref.size
             localized.append(replace(found, notes=(f"at {size}", *found.notes)) if size else found)
     return localized
+
+
+def _trusted(seen: Seen, blames: Sequence[Blamed], graph: str, parties: triangulate.Parties) -> Model | None:
+    """The raw export of the same framework, where it is another one, runs, and is not to blame."""
+    framework = graph.partition(":")[0]
+    raw = seen.models.get(f"{framework}:raw")
+    if raw is None or raw.graph == graph or raw.file is None or raw.error is not None:
+        return None
+    blamed = any(b.blame in ("export", "export-failed") and b.party == raw.graph for b in blames)
+    return raw if not blamed and guilty_folding.faithful(parties, framework, raw.graph) else None
 
 
 def _different_weights(work: Work, case: Case, models: Mapping[str, Model]) -> tuple[str, ...]:

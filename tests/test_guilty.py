@@ -33,6 +33,15 @@ def test_a_wrong_translation_is_blamed_on_its_node(planted: Any) -> None:
         assert f"in norm, guilty.py:{line}" in finding.says
 
 
+def test_an_export_without_names_is_held_against_one_that_is_right(planted: Any) -> None:
+    verdict = planted["guilty/floor_of_negatives"]
+    (blame,) = verdict.evidence.blames
+    assert (blame.blame, blame.party, blame.op) == ("export", "torch:script", "Cast")  # of the quotient, to integers
+    (found,) = [finding for finding in verdict.findings if finding.cause == CAUSE]
+    assert found.nodes[: len(blame.nodes)] == blame.nodes
+    assert "held against torch:raw, for it keeps no names of the source's values" in found.says
+
+
 def test_where_no_node_is_guilty_that_is_said(planted: Any) -> None:
     verdict = planted["guilty/changes_when_captured"]
     assert verdict.blame == ("export",)

@@ -35,7 +35,29 @@ def indices(torch: Any) -> Any:
     return lambda x: pool(torch.relu(x * 2))
 
 
+def floors(torch: Any) -> Any:
+    """TorchScript's exporter truncates where a floor division of integers is meant (seen in torch 2.13)."""
+
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.line = torch.nn.Linear(4, 4)
+
+        def forward(self, x: Any, z: Any) -> Any:
+            return torch.tanh(self.line(z)) * (x * 3 // 4 + 1) + z
+
+    return Network()
+
+
 CASES = (
+    Case(
+        "floor_of_negatives",
+        inputs={
+            "x": Tensor("n c", (3, 4), "int64", low=-9, high=9),
+            "z": Tensor("n c", (3, 4), low=-1, high=1, integers=False),
+        },
+        builders={"torch": floors},
+    ),
     Case("indices_of_a_pool", inputs={"x": IMAGE}, builders={"torch": indices}),
     Case(
         "batch_norm_in_training",
