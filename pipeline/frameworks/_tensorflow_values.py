@@ -11,6 +11,7 @@ such a node is not the tensor's.  The graph's outputs match by position.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ import onnx
 from pipeline.data import Array
 
 _count = itertools.count()
+_MERGED = re.compile(r"(?:Conv|ConvTranspose)__\d+:0")
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,8 +202,19 @@ def _chunks(names: Sequence[str], sizes: Mapping[str, int]) -> Iterator[list[str
         yield chunk
 
 
-def matched(proto: onnx.ModelProto, returned: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
-    """By the ONNX graph's names, those of the tensors that they are; not all of these need to be there."""
+def matched(
+    proto: onnx.ModelProto, returned: Sequence[str], outputs: Sequence[str], definition: Any = None
+) -> dict[str, str]:
+    """By the ONNX graph's names, those of the tensors that they are; not all of these need to be there.
+
+    tf2onnx merges a convolution with the sum that adds its bias and calls both Conv__N; the bias keeps the name that it
+    has in the frozen graph ``definition``, and where one sum reads it there, that sum is the value.
+    """
+    sums: dict[str, list[str]] = {}
+    for node in definition.node if definition is not None else ():
+        if node.op in ("AddV2", "Add", "BiasAdd"):
+            for read in node.input:
+                sums.setdefault(read.partition(":")[0], []).append(node.name)
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in proto.graph.node:
         for name in node.input:
@@ -216,4 +229,8 @@ def matched(proto: onnx.ModelProto, returned: Sequence[str], outputs: Sequence[s
             )
             if name and not chain:
                 found[name] = name
+        if node.op_type in ("Conv", "ConvTranspose") and len(node.input) > 2 and _MERGED.fullmatch(node.output[0]):
+            adding = sums.get(node.input[2].partition(":")[0], [])
+            if len(adding) == 1:
+                found[node.output[0]] = f"{adding[0]}:0"
     return found | dict(zip(outputs, returned, strict=True))

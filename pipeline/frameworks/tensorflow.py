@@ -194,7 +194,7 @@ class TensorFlow:
             except Exception as error:  # whatever freezing raises
                 return SourceValues(model.graph, error=Failure("refused", _one_line(error)))
         frozen = _kept[key]
-        wanted = matched(proto, frozen.outputs, list(model.outputs.values()))
+        wanted = matched(proto, frozen.outputs, list(model.outputs.values()), frozen.definition)
         stored: dict[bool, Stored] = {}
         notes = []
         for double in doubles:
@@ -208,7 +208,7 @@ class TensorFlow:
                 if not double:
                     return SourceValues(model.graph, error=Failure("refused", _one_line(error)))
                 notes.append(f"tensorflow has no float64 for this: {_one_line(error)[:120]}")
-        origins = {name: Origin(name.rpartition(":")[0]) for kept in stored.values() for name in kept.slots}
+        origins = {name: Origin(wanted[name].rpartition(":")[0]) for kept in stored.values() for name in kept.slots}
         return SourceValues(
             model.graph, stored.get(False), stored.get(True), origins, permuted=True, notes=tuple(notes)
         )

@@ -242,3 +242,18 @@ def test_values_of_several_runs_are_of_one_computation(monkeypatch: pytest.Monke
     _tensorflow_values.intermediates(frozen, [tf.constant(1.0, tf.float64)], wanted, seen.__setitem__, double=False)
     assert seen["second"] == seen["first"] * seen["first"]
     assert seen["third"] == seen["second"] - seen["first"]
+
+
+def test_a_convolution_with_its_bias_is_the_sum_that_adds_it() -> None:
+    import tensorflow as tf
+
+    from pipeline.frameworks._tensorflow_values import matched
+
+    node = onnx.helper.make_node("Conv", ["x", "w", "norm/sub:0"], ["Conv__7:0"], name="Conv__7")
+    proto = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], []))
+    definition = tf.compat.v1.GraphDef()
+    definition.node.add(name="norm/sub", op="Const")
+    definition.node.add(name="norm/add_1", op="AddV2", input=["norm/mul_1", "norm/sub"])
+    assert matched(proto, [], [], definition)["Conv__7:0"] == "norm/add_1:0"
+    definition.node.add(name="other/add", op="AddV2", input=["other/mul", "norm/sub"])
+    assert matched(proto, [], [], definition)["Conv__7:0"] == "Conv__7:0", "two sums read it: nobody knows"
