@@ -32,7 +32,7 @@ from faults import graphs as exported  # noqa: E402  # the checkout is put on th
 from faults.kinds import KINDS  # noqa: E402
 from faults.report import tables  # noqa: E402
 from faults.site import CONTROL, STRATA  # noqa: E402
-from faults.trial import Fault, Trial, planted, run  # noqa: E402
+from faults.trial import Fault, Trial, edited, run  # noqa: E402
 
 Records = dict[str, dict[str, Any]]
 
@@ -103,15 +103,11 @@ def candidates(
 
 
 def _planted(graph: exported.Kept, faults: Sequence[Fault]) -> bytes | None:
-    import hashlib
-
     try:
-        made = planted(graph, faults)
+        made = edited(graph, faults)
     except (ValueError, IndexError, TypeError):  # numpy's refusals where an edit does not apply after all
         return None
-    if made is None:
-        return None
-    return hashlib.blake2b(made[0].SerializeToString(deterministic=True), digest_size=16).digest()
+    return made[0].digest() if made is not None else None
 
 
 def _in_turn(name: str, sites: dict[str, list[str]], random: np.random.Generator, variants: int) -> Iterator[Trial]:

@@ -5,6 +5,7 @@ Initializers are held beside the nodes, so that a copy of a large model costs no
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -174,6 +175,14 @@ class Site:
         node.attribute.extend(made.attribute)
         if inputs is not None:
             node.input[:] = list(inputs)
+
+    def digest(self) -> bytes:
+        """The same for edits that come to the same graph; its weights are read only where they were changed."""
+        made = hashlib.blake2b(self.model.SerializeToString(deterministic=True), digest_size=16)
+        for name, array in sorted(self.changed.items()):
+            made.update(f"{name}{array.dtype}{array.shape}".encode())
+            made.update(np.ascontiguousarray(array).tobytes())
+        return made.digest()
 
     def whole(self) -> onnx.ModelProto:
         """The edited model with its initializers."""

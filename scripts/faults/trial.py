@@ -115,8 +115,8 @@ def _original(name: str, folder: Path, number: int) -> _Original:
     return _Original(kept, taken, feeds, evaluated, digests, border)
 
 
-def planted(kept: Kept, faults: Iterable[Fault]) -> tuple[onnx.ModelProto, tuple[Accepted, ...]] | None:
-    """The graph with its faults and the nodes that each may be named by; None where one does not apply."""
+def edited(kept: Kept, faults: Iterable[Fault]) -> tuple[Site, tuple[Accepted, ...]] | None:
+    """The graph's copy with its faults and the nodes that each may be named by; None where one does not apply."""
     site = Site(kept.base)
     accepted = []
     for fault in faults:
@@ -129,7 +129,13 @@ def planted(kept: Kept, faults: Iterable[Fault]) -> tuple[onnx.ModelProto, tuple
         if found is None:
             return None
         accepted.append(tuple(dict.fromkeys(found)))
-    return site.whole(), tuple(accepted)
+    return site, tuple(accepted)
+
+
+def planted(kept: Kept, faults: Iterable[Fault]) -> tuple[onnx.ModelProto, tuple[Accepted, ...]] | None:
+    """As :func:`edited`, the graph as a model."""
+    made = edited(kept, faults)
+    return (made[0].whole(), made[1]) if made is not None else None
 
 
 def run(trial: Trial, folder: Path) -> Record:
