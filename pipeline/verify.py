@@ -342,7 +342,11 @@ def _localize(work: Work, seen: Seen, blames: Sequence[Blamed]) -> list[Localiza
     """The guilty nodes of every graph whose export, kernels or evaluation in the reference is blamed."""
     models, parties = seen.models, seen.parties(work.options.seed)
     localized = []
-    for blame, party in dict.fromkeys((b.blame, b.party) for b in blames if b.blame in guilty.LOCALIZED):
+    # A blame whose edge is no run (a graph that is not dynamic) is about no numbers, and no node is to be found.
+    parted = [
+        b for b in blames if b.blame in guilty.LOCALIZED and b.edge[1] in seen.runs
+    ]  # others are about no numbers
+    for blame, party in dict.fromkeys((b.blame, b.party) for b in parted):
         graph = Party.parse(party).graph
         found = localization.localized(
             work.call,

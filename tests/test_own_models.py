@@ -84,6 +84,11 @@ def test_a_baked_length_is_blamed_at_the_size_that_shows_it(own: Any) -> None:
     assert all(e["outcome"] in ("equal", "rounding") for e in here), "at the exported size there is nothing to see"
 
 
+def test_where_no_number_parts_no_node_is_looked_for(own: Any) -> None:
+    found = {finding["party"] for finding in own.case("own/counted")["findings"]}
+    assert found == {"torch:script"}
+
+
 def test_a_written_shape_is_blamed_at_another_size(own: Any) -> None:
     assert {graph: size for graph, (size, _) in exports(own.case("own/tied")).items()} == {
         "torch": "n=1",
