@@ -45,7 +45,7 @@ def localized(
         return None
     framework = graph.partition(":")[0]
 
-    def judged(values: SourceValues | None) -> Localization:
+    def judged(values: SourceValues | None, innocent: tuple[str, ...] = ()) -> Localization:
         found = call(
             RUNTIME_WORKER,
             localize_tasks.localize_nodes,
@@ -57,6 +57,8 @@ def localized(
             tuple(sources),
             native,
             seed,
+            attribute,
+            innocent,
         )
         if isinstance(found, Failure):
             return Localization(graph, party, blame, problem=f"{found.kind}: {found.says}")
@@ -85,7 +87,7 @@ def localized(
         single = asked(False)
         if found.guilty:
             return judged(replace(single, double=values.double))
-        again = judged(single)
+        again = judged(single, tuple(error.output for error in found.within))
         peak, seconds = max(found.peak, again.peak), found.seconds + again.seconds
         kept = again if again.guilty else found
         return replace(kept, peak=peak, seconds=seconds, captured=again.captured, contributions=again.contributions)

@@ -9,7 +9,7 @@ values, bounds, and what goes into and comes out of the runtime; weights are not
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,12 +69,14 @@ def localize_nodes(
     native: Run | None,
     seed: int,
     attribute: bool = True,
+    innocent: Collection[str] = (),
 ) -> Localization:
     """The guilty nodes of one graph: of the export in the cut view, of a runtime on what its nodes consumed.
 
     ``party`` is whose step is blamed (``torch`` or ``torch>ort.off``), ``sources`` as in
     :func:`pipeline.tasks.run_graph`, ``native`` the native run that the captured program should repeat.  ``attribute``:
-    where nobody is guilty, say which nodes contribute most to the difference.
+    where nobody is guilty, say which nodes contribute most to the difference.  ``innocent`` as for
+    :func:`judged_export`.
     """
     from pipeline.localize_check import require_sound
 
@@ -92,7 +94,9 @@ def localize_nodes(
         says = values.error.says if values.error is not None else "no values"
         return Localization(model.graph, party, blame, problem=f"the source gives no intermediate values: {says}")
     computed = computed_constants(proto, weights, sources)
-    found = judged_export(proto, feeds, values, party=party, computed=computed, weights=weights, attribute=attribute)
+    found = judged_export(
+        proto, feeds, values, party=party, computed=computed, weights=weights, attribute=attribute, innocent=innocent
+    )
     return replace(found, captured=_captured(model, values, native))
 
 
@@ -168,11 +172,13 @@ def judged_export(
     weights: Weights | None = None,
     runtime: str = "ort.off",
     attribute: bool = False,
+    innocent: Collection[str] = (),
 ) -> Localization:
     """Every node of an exported graph on the source's values: in float64; in float32 where that accuses nobody; and
     what a runtime makes of the cut model, where float32 alone shows it.
 
-    ``weights`` are the initializers, the model's own unless it comes without.
+    ``weights`` are the initializers, the model's own unless it comes without.  ``innocent`` are values whose nodes were
+    judged in float64 before and are right: a distance that their float32 has from it is the source's own kernel's.
     """
     weights, bare = Weights(proto) if weights is None else weights, without_weights(proto)
     engine = Party.parse(party).framework
@@ -193,6 +199,8 @@ def judged_export(
             constants_of=engine if engine in measured()["runtimes"] else "onnxruntime",
         )
         later = again.localization()
+        cleared = {*innocent, *(error.output for error in found.within)} if found is not None else set(innocent)
+        later = replace(later, guilty=tuple(e for e in later.guilty if e.problem or e.output not in cleared))
         if found is None or later.guilty:
             found, judge = replace(later, peak=max(later.peak, found.peak if found else 0)), again
     assert found is not None

@@ -456,3 +456,25 @@ def test_a_scalar_is_as_noisy_in_a_constant_node_as_among_the_initializers() -> 
             proto = onnx.parser.parse_model(text)
             found = localize.exported(proto, {"x": x}, source, values.get, party="torch", double=True)
             assert len(found.guilty) == guilty
+
+
+def test_the_sources_own_kernel_is_not_the_exports_fault(tmp_path: Path) -> None:
+    """A sigmoid written out, and a source whose float32 kernel is worse than that: right in float64 is right."""
+    head = '<ir_version: 8, opset_import: ["" : 18]> g (float[4] x) => (float[4] y) <float one = {1}>'
+    right = f"{head} {{ a = Neg (x) b = Exp (a) c = Add (b, one) y = Reciprocal (c) }}"
+    wrong = right.replace("{1}", "{1.0001}")
+    x = np.array([-2, -0.5, 0.25, 3], np.float32)
+    y = 1 / (1 + np.exp(-x.astype(np.float64)))
+    kernel = (y * (1 + 40 * 2.0**-24)).astype(np.float32)
+    stored = {}
+    for name, value in (("single", kernel), ("double", y)):
+        with Values(tmp_path / name) as file:
+            file.write("y", value)
+        stored[name] = file.stored()
+    both, alone = SourceValues("torch", **stored), SourceValues("torch", single=stored["single"])
+    for text, source, guilty in ((right, both, 0), (right, alone, 1), (wrong, both, 1)):
+        found = judged_export(onnx.parser.parse_model(text), {"x": x}, source, party="torch")
+        assert len(found.guilty) == guilty
+        assert found.judged == 4
+    cleared = judged_export(onnx.parser.parse_model(right), {"x": x}, alone, party="torch", innocent=("y",))
+    assert cleared.guilty == ()
