@@ -103,7 +103,7 @@ def _words(error: NodeError, each: Localization) -> str:
     if error.precision:
         parts.append(f"it is what float32 sums make of factors in {error.precision}: a setting, no other meaning")
     if error.together:
-        parts.append(f"judged with {len(error.together)} nodes before it that have no value of the source")
+        parts.append(f"not told apart from {len(error.together)} others, for the source has no value between them")
     if error.origin is not None:
         parts.append(f"the source's {error.origin}")
     return "; ".join(parts) + f" ({_coverage(each)})"

@@ -279,9 +279,13 @@ class Exported:
         if error.problem is not None and error.ratio is None:
             self.uncompared.append(error)
             return
-        stretch = self._named(self._region(index))
+        region = self._region(index)
+        stretch = self._named(region)
         self.judged.update(stretch)
         if (error.ratio or 0) > 1:
+            likely = self._likeliest(region, index)
+            if likely != index:
+                error = replace(error, node=self._own(likely), op=self.nodes[likely].op_type)
             others = tuple(n for n in stretch if n != error.node)
             self.guilty.append(replace(error, together=others, origin=self.source.origins.get(error.output)))
         else:
@@ -445,6 +449,11 @@ class Exported:
                     found.add(maker)
                     waiting.append(maker)
         return sorted(found)
+
+    def _likeliest(self, region: Sequence[int], index: int) -> int:
+        """Which of nodes that are not told apart to name: the one that alone reads numbers that the source has not."""
+        reading = [i for i in region if not self.computed.isdisjoint(self.nodes[i].input)]
+        return reading[0] if len(reading) == 1 and self._own(reading[0]) else index
 
     def _named(self, indices: Sequence[int]) -> tuple[str, ...]:
         named = (self._own(i) for i in indices if self.nodes[i].op_type != "Constant")

@@ -478,3 +478,17 @@ def test_the_sources_own_kernel_is_not_the_exports_fault(tmp_path: Path) -> None
         assert found.judged == 4
     cleared = judged_export(onnx.parser.parse_model(right), {"x": x}, alone, party="torch", innocent=("y",))
     assert cleared.guilty == ()
+
+
+def test_of_nodes_not_told_apart_the_one_with_other_numbers_is_named() -> None:
+    head = '<ir_version: 8, opset_import: ["" : 18]> g (float[2,2] x) => (float[2,2] y)'
+    text = (
+        f"{head} <float[2,2] w = {{1.1, 2, 3, 4}}, float[2] b = {{0.5, 0.25}}> {{ a = MatMul (x, w) y = Add (a, b) }}"
+    )
+    x = np.array([[1, -2], [3, 0.5]], np.float32)
+    values = {"y": x.astype(np.float64) @ np.array([[1, 2], [3, 4]]) + np.array([0.5, 0.25])}
+    for computed, named, other in (((), "Add_1", "MatMul_0"), (("w",), "MatMul_0", "Add_1")):
+        proto, source = onnx.parser.parse_model(text), SourceValues("torch")
+        found = localize.exported(proto, {"x": x}, source, values.get, party="torch", double=True, computed=computed)
+        (error,) = found.guilty
+        assert (error.node, error.together, error.output) == (named, (other,), "y")

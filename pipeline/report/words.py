@@ -32,6 +32,7 @@ BLAME_WORDS: Mapping[str, str] = {
     "unsupported": "a valid graph, but not implemented by {who}",
 }
 NOTHING_COMPARED = "nothing was compared"
+NOTHING_JUDGED = "no path could be judged by another"
 PARTLY = "every path that answered gives the same answer"
 
 # What the blame is about: the two ends of an edge, or the party whose step it is.
@@ -138,6 +139,8 @@ def agreement(verdict: Verdict) -> tuple[str, str]:
     edges = verdict.evidence.edges
     if not any(edge.compared for edge in edges):
         return "", NOTHING_COMPARED
+    if not any(edge.agrees for edge in edges):
+        return "", NOTHING_JUDGED
     if any(not edge.agrees for edge in edges) or any(run.error for run in verdict.evidence.runs.values()):
         return "agree", PARTLY
     return "agree", BLAME_WORDS["agree"]

@@ -23,6 +23,7 @@ from faults.site import CONTROL, Accepted, Site
 from pipeline import compare_tasks, localize_tasks
 from pipeline.data import Array
 from pipeline.graph.align import Orientation, classes
+from pipeline.graph.float64 import computed_initializers
 from pipeline.numerics.forced import Known, know
 from pipeline.numerics.node64 import Graph
 
@@ -264,9 +265,11 @@ def _by_graph(original: _Original, model: onnx.ModelProto) -> Named:
 def _by_native(original: _Original, model: onnx.ModelProto) -> Named:
     """``localize`` on the framework's own values, as ``verify`` calls it for an export."""
     kept = original.kept
+    changed = computed_initializers(model, kept.base.weights.values())  # as verify finds what the source does not hold
+    computed = (*kept.about["computed"], *changed)
     try:
         found = localize_tasks.judged_export(
-            model, kept.feeds, kept.source, party=kept.about["graph"], computed=kept.about["computed"]
+            model, kept.feeds, kept.source, party=kept.about["graph"], computed=computed
         )
     except Exception as error:  # as above
         return Named(problem=_one_line(error))

@@ -162,6 +162,15 @@ def test_agreement_is_claimed_for_those_who_answered(samples: Any) -> None:
     assert "every path that answered gives the same answer" in text
 
 
+def test_where_no_edge_agrees_no_agreement_is_claimed(samples: Any) -> None:
+    verdict = samples.agreeing()
+    unbounded = tuple(dataclasses.replace(e, outcome="missing", problem="no bound") for e in verdict.evidence.edges)
+    evidence = dataclasses.replace(verdict.evidence, edges=unbounded)
+    text = first(samples.report(dataclasses.replace(verdict, status="undecided", blame=(), evidence=evidence)))
+    assert "no path could be judged by another" in text
+    assert "same answer" not in text
+
+
 def test_no_case_at_all_is_no_success(samples: Any) -> None:
     assert shown(samples.report())[-1] == "0 cases: nothing was checked  (23 s)  exit status 1"
 
