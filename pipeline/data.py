@@ -429,11 +429,15 @@ class GraphFacts:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a value of a graph comes from: the source's own name of it, the module's path and the user's line."""
+    """Where a value of a graph comes from: the source's own name of it, the module's path and the user's line.
+
+    ``op`` is the operator of the source that made it, in the source's words, where the source has no float64.
+    """
 
     value: str
     module: str = ""
     line: str = ""
+    op: str = ""
 
     def __str__(self) -> str:
         return ", ".join(filter(None, (self.value, self.module and f"in {self.module}", self.line)))

@@ -152,7 +152,7 @@ def pairs(runner: Runner, alone: Records, count: int, seed: int) -> Records:
     kept, names = 0, sorted(by_graph)
     for _ in range(8):
         batch = []
-        for number in range(count - kept):
+        for number in range(count - kept if names else 0):
             graph = names[number % len(names)]
             if len(by_graph[graph]) < 2:
                 continue

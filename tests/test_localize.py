@@ -15,7 +15,7 @@ import onnx
 import pytest
 
 from pipeline import inputs, layout, localize
-from pipeline.data import Array, Case, Localization, Model, SourceValues, Tensor
+from pipeline.data import Array, Case, Localization, Model, Origin, SourceValues, Tensor
 from pipeline.frameworks import adapter
 from pipeline.frameworks._onnx_file import Values
 from pipeline.graph.cut import all_outputs, parts, run_parts
@@ -25,6 +25,7 @@ from pipeline.graph.weights import Weights
 from pipeline.guilty import name_nodes
 from pipeline.kernels import kernels
 from pipeline.localize_tasks import judged_export, judged_kernels
+from pipeline.numerics.rules import elementary
 from pipeline.runtimes import runtimes
 from tests.planting import copied, edits
 
@@ -478,6 +479,26 @@ def test_the_sources_own_kernel_is_not_the_exports_fault(tmp_path: Path) -> None
         assert found.judged == 4
     cleared = judged_export(onnx.parser.parse_model(right), {"x": x}, alone, party="torch", innocent=("y",))
     assert cleared.guilty == ()
+
+
+def test_a_function_the_source_has_in_one_piece_brings_the_error_of_its_own_kernel(tmp_path: Path) -> None:
+    """TensorFlow's Sigmoid in float32 alone, and a graph that writes it out: what its kernel may err is right."""
+    head = '<ir_version: 8, opset_import: ["" : 18]> g (float[4] x) => (float[4] y) <float one = {1}>'
+    right = f"{head} {{ a = Neg (x) b = Exp (a) c = Add (b, one) y = Reciprocal (c) }}"
+    x = np.array([-2, -0.5, 0.25, 3], np.float32)
+    y = 1 / (1 + np.exp(-x.astype(np.float64)))
+    c, _ = elementary("tensorflow")["Sigmoid"]
+    for times, op, text, guilty in (
+        (c, "Sigmoid", right, 0),
+        (c, "", right, 1),  # nobody knows what made it
+        (40 * c, "Sigmoid", right, 1),
+        (0, "Sigmoid", right.replace("{1}", "{1.0001}"), 1),
+    ):
+        with Values(tmp_path / f"{times}{op}{guilty}") as file:
+            file.write("y", (y * (1 + times * 2.0**-24)).astype(np.float32))
+        source = SourceValues("tensorflow", single=file.stored(), origins={"y": Origin("sigmoid", op=op)})
+        found = judged_export(onnx.parser.parse_model(text), {"x": x}, source, party="tensorflow")
+        assert len(found.guilty) == guilty, (times, op, text)
 
 
 def test_of_nodes_not_told_apart_the_one_with_other_numbers_is_named() -> None:

@@ -208,7 +208,9 @@ class TensorFlow:
                 if not double:
                     return SourceValues(model.graph, error=Failure("refused", _one_line(error)))
                 notes.append(f"tensorflow has no float64 for this: {_one_line(error)[:120]}")
-        origins = {name: Origin(wanted[name].rpartition(":")[0]) for kept in stored.values() for name in kept.slots}
+        ops = {node.name: node.op for node in frozen.definition.node}
+        makers = {name: wanted[name].rpartition(":")[0] for kept in stored.values() for name in kept.slots}
+        origins = {name: Origin(maker, op=ops.get(maker, "")) for name, maker in makers.items()}
         return SourceValues(
             model.graph, stored.get(False), stored.get(True), origins, permuted=True, notes=tuple(notes)
         )

@@ -19,7 +19,7 @@ import onnx
 from numpy.typing import NDArray
 
 from faults.site import Base, reads
-from pipeline.data import SourceValues, Stored
+from pipeline.data import Origin, SourceValues, Stored
 
 Array = NDArray[Any]
 ZOO = Path(__file__).resolve().parents[1] / "zoo"
@@ -83,7 +83,10 @@ class Kept:
             for kind, file in _FILES.items()
             if about[kind] is not None
         }
-        return SourceValues(about["graph"], stored.get("single"), stored.get("double"), permuted=about["permuted"])
+        origins = {name: Origin(value, op=op) for name, (value, op) in about["origins"].items()}
+        return SourceValues(
+            about["graph"], stored.get("single"), stored.get("double"), origins, permuted=about["permuted"]
+        )
 
     @cached_property
     def base(self) -> Base:
@@ -173,6 +176,7 @@ def export(framework: str, names: Sequence[str], folder: Path) -> None:
         about: dict[str, Any] = {
             "graph": exporter,
             "permuted": source.permuted,
+            "origins": {name: (origin.value, origin.op) for name, origin in source.origins.items()},
             "computed": list(localize_tasks.computed_constants(proto, Weights(proto, place), known)),
             "below": {graph: int(case.inputs[own].high) for own, graph in model.inputs.items()},
         }
