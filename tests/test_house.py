@@ -68,8 +68,12 @@ RULES = (
     Rule(
         "pipeline/numerics/*", ("numpy", *ONNX), ("data", "graph", "layout", "numerics"), reason="judges, runs nothing"
     ),
+    Rule("pipeline/aside.py", (), ("data",), reason="a forked child, whatever it does"),
     Rule(
-        "pipeline/graph/*", ("numpy", *ONNX), ("data", "graph", "inspection", "numerics"), reason="reads, runs nothing"
+        "pipeline/graph/*",
+        ("numpy", *ONNX),
+        ("aside", "data", "graph", "inspection", "numerics"),
+        reason="reads, runs nothing",
     ),
     Rule(
         "pipeline/causes/*", ("numpy", *ONNX), ("causes", "data", "graph", "numerics"), reason="proposes, runs nothing"

@@ -16,7 +16,7 @@ from pipeline.inspection import Inspection, Remark
 
 def inspected(view: View, rules: Sequence[Rule] | None = None) -> Inspection:
     """What a graph holds; ``rules`` are those asked, all of them unless said otherwise."""
-    facts = read_facts(view.file or Path(), view.model)
+    facts = read_facts(view.file or Path(), view=view)
     remarks: list[Remark] = []
     for rule in chosen() if rules is None else rules:
         remarks += rule.remarks(view)
@@ -40,6 +40,6 @@ def inspected(view: View, rules: Sequence[Rule] | None = None) -> Inspection:
 def viewed(model: ModelProto | str | Path) -> View:
     """A model, or the file of one, ready to be looked into.  Raises :class:`pipeline.data.UnusableInput` for a file
     that is no ONNX model."""
-    from pipeline.graph.facts import load
+    from pipeline.graph.loading import load
 
     return View(model) if isinstance(model, ModelProto) else View(load(Path(model)), Path(model))

@@ -16,7 +16,8 @@ from onnx import ModelProto, TensorProto
 from pipeline.data import Pads, Transpose
 from pipeline.graph import pads as _pads
 from pipeline.graph import transposes as _transposes
-from pipeline.graph.walk import Place, opset, places, subgraphs, with_inferred_shapes
+from pipeline.graph.shapes import Shaped, look
+from pipeline.graph.walk import Place, opset, places, subgraphs
 
 
 class View:
@@ -28,17 +29,26 @@ class View:
         self.problems: list[str] = []
 
     @cached_property
+    def _looked(self) -> Shaped:
+        looked = look(self.model)
+        self.problems += looked.problems
+        return looked
+
+    @cached_property
     def shaped(self) -> ModelProto:
-        """The model without its large initializers and with all shapes that inference could find."""
-        inferred = with_inferred_shapes(self.model)
-        if inferred is None:
-            self.problems.append("ONNX's shape inference refuses this graph: shapes are those that the file gives")
-        return self.model if inferred is None else inferred
+        """A copy of the model, node by node, without the numbers of large tensors and with all shapes that inference
+        could find; the model itself where inference fails."""
+        return self._looked.model or self.model
+
+    @property
+    def invalid(self) -> str | None:
+        """What ONNX's checker has against the model, in one line."""
+        return self._looked.invalid
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
         """Every node in place, those of subgraphs and functions too, in the file's order, with inferred shapes."""
-        return tuple(places(self.shaped))
+        return tuple(places(self.model, self._looked.model))
 
     @cached_property
     def opset(self) -> int | None:

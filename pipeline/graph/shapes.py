@@ -1,0 +1,269 @@
+"""Shapes by ONNX's own inference, and what ONNX's own checker says, for a file that somebody else wrote.
+
+Design note.  Both are native code that takes the graph at its word: a function that calls the one before it twice,
+forty times over, is expanded for ever; an output count of 2**40 is allocated.  So what can be counted is counted first
+(:func:`endless`), both run aside (:mod:`pipeline.aside`), where they may die, and both are given a copy without
+numbers: a tensor of more than a few elements keeps its type and its dims.  The checker would miss the numbers; for it
+such a tensor is an empty one, and whether tensors hold what their dims promise is looked at here.  Data in other files
+is never opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import onnx
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
+
+from pipeline.aside import aside
+from pipeline.data import Failure
+from pipeline.graph.walk import elements, printable, text
+
+_SMALL = 1024  # elements that a tensor may have and keep its numbers: those that inference reads are fewer
+_SMALL_NODE = 512  # bytes of a node that is copied as it is
+_MOST_EXPANDED = 200_000  # nodes, once every call of a local function is replaced by its body
+_SECONDS = 0.5
+_SECONDS_PER_NODE = 1e-4
+_MEMORY = 256 << 20
+_MEMORY_PER_NODE = 16 << 10
+_BITS = {
+    **dict.fromkeys(("FLOAT", "INT32", "UINT32"), 32),
+    **dict.fromkeys(("DOUBLE", "INT64", "UINT64", "COMPLEX64"), 64),
+    **dict.fromkeys(("FLOAT16", "BFLOAT16", "INT16", "UINT16"), 16),
+    **dict.fromkeys(("INT8", "UINT8", "BOOL", "FLOAT8E4M3FN", "FLOAT8E5M2"), 8),
+    "COMPLEX128": 128,
+}
+_WIDTH = {TensorProto.DataType.Value(name): bits for name, bits in _BITS.items()}
+
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Shaped:
+    """``model`` is a copy without numbers, with all shapes that could be found, or ``None``; ``invalid`` is what the
+    checker has against the model, in one line; ``problems`` say what could not be asked."""
+
+    model: ModelProto | None
+    invalid: str | None
+    problems: tuple[str, ...] = ()
+
+
+def look(model: ModelProto) -> Shaped:
+    """Ask ONNX's inference and its checker."""
+    problems = []
+    refusal = endless(model)
+    size = sum(1 for _ in _every_node(model))
+    tasks = [lambda: _check(model)]
+    if refusal:
+        problems.append(f"{refusal}: shapes are those that the file gives")
+    else:
+        tasks.append(lambda: _infer(model))
+    answers = aside(tasks, seconds=_SECONDS + _SECONDS_PER_NODE * size, memory=_MEMORY + _MEMORY_PER_NODE * size)
+    invalid = None
+    if isinstance(answers[0], Failure):
+        problems.append(f"ONNX's checker gives no answer: {_line(answers[0].says)}")
+    elif answers[0]:
+        invalid = answers[0].decode()
+    shaped = None
+    if not refusal:
+        answer = answers[1]
+        if isinstance(answer, Failure):
+            problems.append(
+                f"ONNX's shape inference gives no answer ({_line(answer.says)}): shapes are those that the file gives"
+            )
+        else:
+            shaped = ModelProto()
+            shaped.ParseFromString(answer)
+    return Shaped(shaped, invalid, tuple(problems))
+
+
+def endless(model: ModelProto) -> str:
+    """Why shape inference, which follows every call of a local function, would take for ever; ``""`` if it would not.
+
+    Without forking this is all that is between it and a hostile file.
+    """
+    if not model.functions:
+        return ""
+    bodies = {_key(f.domain, f.name, f.overload): f for f in model.functions}
+    calls = {key: _calls(f.node, bodies) for key, f in bodies.items()}
+    sizes: dict[Key, int] = {}
+    for start in bodies:
+        waiting, above = [start], set[Key]()
+        while waiting:
+            key = waiting[-1]
+            if key in sizes:
+                waiting.pop()
+                continue
+            missing = [inner for inner in calls[key][1] if inner not in sizes]
+            if key in above and missing:
+                return "local functions call one another in a circle"
+            if missing:
+                above.add(key)
+                waiting += missing
+                continue
+            sizes[key] = calls[key][0] + sum(sizes[inner] * times for inner, times in calls[key][1].items())
+            waiting.pop()
+    plain, called = _calls(model.graph.node, bodies)
+    expanded = plain + sum(sizes[key] * times for key, times in called.items())
+    if expanded > _MOST_EXPANDED + plain:
+        many = str(expanded) if expanded < 10**12 else f"10^{len(str(min(expanded, 10**100))) - 1} or more"
+        return f"the local functions' calls would expand to {many} nodes"
+    return ""
+
+
+def _key(domain: str, name: str, overload: str) -> Key:
+    plain = text(domain)
+    return ("" if plain == "ai.onnx" else plain, text(name), text(overload))
+
+
+def _calls(nodes: Iterable[NodeProto], bodies: dict[Key, FunctionProto]) -> tuple[int, dict[Key, int]]:
+    """How many nodes there are, those of subgraphs too, and which of them call which function how often."""
+    count, called = 0, dict[Key, int]()
+    for node in _nodes(nodes):
+        count += 1
+        key = _key(node.domain, node.op_type, node.overload)
+        if key in bodies:
+            called[key] = called.get(key, 0) + 1
+    return count, called
+
+
+def _nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
+    waiting = [iter(nodes)]
+    while waiting:
+        node = next(waiting[-1], None)
+        if node is None:
+            waiting.pop()
+            continue
+        yield node
+        for attribute in node.attribute:
+            waiting += [iter(graph.node) for graph in _graphs(attribute)]
+
+
+def _every_node(model: ModelProto) -> Iterator[NodeProto]:
+    yield from _nodes(model.graph.node)
+    for function in model.functions:
+        yield from _nodes(function.node)
+
+
+def _graphs(attribute: AttributeProto) -> list[GraphProto]:
+    return [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
+
+
+def _line(says: str) -> str:
+    return printable(" ".join(says.split()), 300)
+
+
+def _infer(model: ModelProto) -> bytes:
+    inferred: ModelProto = onnx.shape_inference.infer_shapes(numberless(model), data_prop=True)
+    return bytes(inferred.SerializeToString())
+
+
+def _check(model: ModelProto) -> bytes:
+    """What the checker, or else a look at the size of the tensors, has against the model; nothing if it is content."""
+    try:
+        onnx.checker.check_model(numberless(model, empty=True))
+    except onnx.checker.ValidationError as error:
+        return _line(str(error)).encode()
+    return next((_line(says).encode() for says in _short_tensors(model)), b"")
+
+
+def _short_tensors(model: ModelProto) -> Iterator[str]:
+    """Tensors of the main graph that hold fewer numbers than their dims promise."""
+    held = [*model.graph.initializer]
+    held += [a.t for node in model.graph.node if node.op_type == "Constant" for a in node.attribute if a.HasField("t")]
+    for tensor in held:
+        bits = _WIDTH.get(tensor.data_type)
+        if bits is None or tensor.data_location == TensorProto.EXTERNAL or not tensor.HasField("raw_data"):
+            continue
+        promised, there = elements(tensor) * bits // 8, len(tensor.raw_data)
+        if there < promised:
+            yield f"tensor {printable(tensor.name)}: its dims promise {promised} bytes, it holds {there}"
+
+
+def numberless(model: ModelProto, empty: bool = False) -> ModelProto:
+    """A copy in which tensors of more than a few elements have no numbers; where ``empty``, no elements either."""
+    copy = ModelProto(ir_version=model.ir_version)
+    copy.opset_import.extend(model.opset_import)
+    _graph(model.graph, copy.graph, empty)
+    for function in model.functions:
+        _function(function, copy.functions.add(), empty)
+    return copy
+
+
+def _function(function: FunctionProto, copy: FunctionProto, empty: bool) -> None:
+    copy.name, copy.domain, copy.overload = function.name, function.domain, function.overload
+    copy.input.extend(function.input)
+    copy.output.extend(function.output)
+    copy.attribute.extend(function.attribute)
+    for attribute in function.attribute_proto:
+        _attribute(attribute, copy.attribute_proto.add(), empty)
+    copy.opset_import.extend(function.opset_import)
+    copy.value_info.extend(function.value_info)
+    for node in function.node:
+        _node(node, copy.node, empty)
+
+
+def _graph(graph: GraphProto, copy: GraphProto, empty: bool) -> None:
+    copy.name = graph.name
+    for node in graph.node:
+        _node(node, copy.node, empty)
+    copy.input.extend(graph.input)
+    copy.output.extend(graph.output)
+    copy.value_info.extend(graph.value_info)
+    for tensor in graph.initializer:
+        _tensor(tensor, copy.initializer.add(), empty)
+    for sparse in graph.sparse_initializer:
+        _sparse(sparse, copy.sparse_initializer.add(), empty)
+
+
+def _node(node: NodeProto, copies: list[NodeProto], empty: bool) -> None:
+    if node.ByteSize() <= _SMALL_NODE:
+        copies.append(node)
+        return
+    copy = copies.add()  # type: ignore[attr-defined]
+    copy.name, copy.op_type, copy.domain, copy.overload = node.name, node.op_type, node.domain, node.overload
+    copy.input.extend(node.input)
+    copy.output.extend(node.output)
+    for attribute in node.attribute:
+        _attribute(attribute, copy.attribute.add(), empty)
+
+
+def _attribute(attribute: AttributeProto, copy: AttributeProto, empty: bool) -> None:
+    copy.name, copy.type, copy.ref_attr_name = attribute.name, attribute.type, attribute.ref_attr_name
+    for plain in ("f", "i", "s", "tp"):
+        if attribute.HasField(plain):
+            if plain == "tp":
+                copy.tp.CopyFrom(attribute.tp)
+            else:
+                setattr(copy, plain, getattr(attribute, plain))
+    for plain in ("floats", "ints", "strings", "type_protos"):
+        getattr(copy, plain).extend(getattr(attribute, plain))
+    if attribute.HasField("t"):
+        _tensor(attribute.t, copy.t, empty)
+    if attribute.HasField("g"):
+        _graph(attribute.g, copy.g, empty)
+    if attribute.HasField("sparse_tensor"):
+        _sparse(attribute.sparse_tensor, copy.sparse_tensor, empty)
+    for tensor in attribute.tensors:
+        _tensor(tensor, copy.tensors.add(), empty)
+    for graph in attribute.graphs:
+        _graph(graph, copy.graphs.add(), empty)
+    for sparse in attribute.sparse_tensors:
+        _sparse(sparse, copy.sparse_tensors.add(), empty)
+
+
+def _sparse(sparse: SparseTensorProto, copy: SparseTensorProto, empty: bool) -> None:
+    copy.dims.extend(sparse.dims)
+    _tensor(sparse.values, copy.values, empty)
+    _tensor(sparse.indices, copy.indices, empty)
+
+
+def _tensor(tensor: TensorProto, copy: TensorProto, empty: bool) -> None:
+    external = tensor.data_location == TensorProto.EXTERNAL
+    if not external and elements(tensor) <= _SMALL and tensor.ByteSize() <= 16 * _SMALL + 4096:
+        copy.CopyFrom(tensor)
+        return
+    copy.name, copy.data_type = tensor.name, tensor.data_type
+    dims = list(tensor.dims)
+    copy.dims.extend([0] if empty and 0 < elements(tensor) < 1 << 63 else dims)
