@@ -15,6 +15,8 @@ tasks run here, without limits, and it is up to the caller to refuse beforehand 
 from __future__ import annotations
 
 import contextlib
+import faulthandler
+import gc
 import os
 import select
 import signal
@@ -26,8 +28,14 @@ from pathlib import Path
 
 from pipeline.data import Failure
 
-FORKS = hasattr(os, "fork") and hasattr(signal, "setitimer") and sys.platform != "darwin"
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+FORKS = resource is not None and hasattr(os, "fork") and sys.platform != "darwin"
 _PATIENCE = 5  # how much longer by the clock than in processor time
+_ended: list[int] = []
 _HEAD = 9  # one byte that says how it went, eight of length
 
 
@@ -55,6 +63,7 @@ def _answer(task: Callable[[], bytes]) -> bytes | Failure:
 
 def _forked(tasks: Sequence[Callable[[], bytes]], seconds: float, memory: int) -> list[bytes | Failure]:
     """The answers of one child; it ends with the first task that it did not survive."""
+    _reap()
     readable, writable = os.pipe()
     with warnings.catch_warnings():
         # Python warns of threads that hold locks: the child takes none of theirs, and one that waits is killed.
@@ -68,28 +77,38 @@ def _forked(tasks: Sequence[Callable[[], bytes]], seconds: float, memory: int) -
             os._exit(0)
     os.close(writable)
     answers: list[bytes | Failure] = []
-    waited = False
+    ended = False
     try:
-        while len(answers) < len(tasks):
+        while len(answers) < len(tasks) and not ended:
             answer, waited = _read(readable, time.monotonic() + _PATIENCE * seconds)
-            if answer is None:
+            ended = answer is None and not waited
+            answers.append(_death(None if waited else _status(child), seconds) if answer is None else answer)
+            if waited:
                 break
-            answers.append(answer)
     finally:
         os.close(readable)
-        with contextlib.suppress(OSError):
-            os.kill(child, signal.SIGKILL)
-        status = _status(child)
-    if len(answers) < len(tasks):
-        answers.append(_death(None if waited else status, seconds))
+        if not ended:
+            with contextlib.suppress(OSError):
+                os.kill(child, signal.SIGKILL)
+            _ended.append(child)
     return answers
 
 
-def _status(child: int) -> int | None:
+def _reap() -> None:
+    """Children that gave their answers are left to be taken down while the parent goes on."""
+    for child in tuple(_ended):
+        with contextlib.suppress(ChildProcessError):
+            if os.waitpid(child, os.WNOHANG) == (0, 0):
+                continue
+        with contextlib.suppress(ValueError):  # another thread was faster
+            _ended.remove(child)
+
+
+def _status(child: int) -> int:
     try:
         return os.waitpid(child, 0)[1]
     except ChildProcessError:  # the program around this one reaps children by itself
-        return None
+        return 0
 
 
 def _death(status: int | None, seconds: float) -> Failure:
@@ -105,10 +124,6 @@ def _death(status: int | None, seconds: float) -> Failure:
 
 
 def _in_child(tasks: Sequence[Callable[[], bytes]], pipe: int, seconds: float, memory: int) -> None:
-    import faulthandler
-    import gc
-    import resource
-
     gc.disable()  # a collection would touch, and so copy, every page of the parent
     faulthandler.disable()
     for number in (signal.SIGPROF, signal.SIGPIPE, signal.SIGTERM):

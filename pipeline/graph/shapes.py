@@ -10,11 +10,12 @@ is never opened.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import onnx
-from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
+from google.protobuf.message import Message
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from pipeline.aside import aside
 from pipeline.data import Failure
@@ -35,6 +36,9 @@ _BITS = {
     "COMPLEX128": 128,
 }
 _WIDTH = {TensorProto.DataType.Value(name): bits for name, bits in _BITS.items()}
+
+_MAY_BE_LARGE = frozenset("GraphProto FunctionProto NodeProto AttributeProto TensorProto SparseTensorProto".split())
+_SAYINGS = ("doc_string", "metadata_props")
 
 Key = tuple[str, str, str]
 
@@ -59,6 +63,7 @@ def look(model: ModelProto) -> Shaped:
         problems.append(f"{refusal}: shapes are those that the file gives")
     else:
         tasks.append(lambda: _infer(model))
+    onnx.defs.has("Relu")  # reads all schemas, once and here, not in every child
     answers = aside(tasks, seconds=_SECONDS + _SECONDS_PER_NODE * size, memory=_MEMORY + _MEMORY_PER_NODE * size)
     invalid = None
     if isinstance(answers[0], Failure):
@@ -182,84 +187,44 @@ def _short_tensors(model: ModelProto) -> Iterator[str]:
 
 
 def numberless(model: ModelProto, empty: bool = False) -> ModelProto:
-    """A copy in which tensors of more than a few elements have no numbers; where ``empty``, no elements either."""
-    copy = ModelProto(ir_version=model.ir_version)
-    copy.opset_import.extend(model.opset_import)
-    _graph(model.graph, copy.graph, empty)
-    for function in model.functions:
-        _function(function, copy.functions.add(), empty)
+    """A copy in which tensors of more than a few elements have no numbers; where ``empty``, no elements either.
+
+    Documentation and metadata are left out, too: exporters write whole stack traces there.
+    """
+    copy = ModelProto()
+    _copy(model, copy, empty)
     return copy
 
 
-def _function(function: FunctionProto, copy: FunctionProto, empty: bool) -> None:
-    copy.name, copy.domain, copy.overload = function.name, function.domain, function.overload
-    copy.input.extend(function.input)
-    copy.output.extend(function.output)
-    copy.attribute.extend(function.attribute)
-    for attribute in function.attribute_proto:
-        _attribute(attribute, copy.attribute_proto.add(), empty)
-    copy.opset_import.extend(function.opset_import)
-    copy.value_info.extend(function.value_info)
-    for node in function.node:
-        _node(node, copy.node, empty)
-
-
-def _graph(graph: GraphProto, copy: GraphProto, empty: bool) -> None:
-    copy.name = graph.name
-    for node in graph.node:
-        _node(node, copy.node, empty)
-    copy.input.extend(graph.input)
-    copy.output.extend(graph.output)
-    copy.value_info.extend(graph.value_info)
-    for tensor in graph.initializer:
-        _tensor(tensor, copy.initializer.add(), empty)
-    for sparse in graph.sparse_initializer:
-        _sparse(sparse, copy.sparse_initializer.add(), empty)
-
-
-def _node(node: NodeProto, copies: list[NodeProto], empty: bool) -> None:
-    if node.ByteSize() <= _SMALL_NODE:
-        copies.append(node)
+def _copy(message: Message, copy: Message, empty: bool) -> None:
+    """Field by field, those that are set: to set one to nothing is not the same to the checker."""
+    if isinstance(message, TensorProto):
+        _copy_tensor(message, copy, empty)
         return
-    copy = copies.add()  # type: ignore[attr-defined]
-    copy.name, copy.op_type, copy.domain, copy.overload = node.name, node.op_type, node.domain, node.overload
-    copy.input.extend(node.input)
-    copy.output.extend(node.output)
-    for attribute in node.attribute:
-        _attribute(attribute, copy.attribute.add(), empty)
-
-
-def _attribute(attribute: AttributeProto, copy: AttributeProto, empty: bool) -> None:
-    copy.name, copy.type, copy.ref_attr_name = attribute.name, attribute.type, attribute.ref_attr_name
-    for plain in ("f", "i", "s", "tp"):
-        if attribute.HasField(plain):
-            if plain == "tp":
-                copy.tp.CopyFrom(attribute.tp)
+    for field, value in message.ListFields():
+        if field.name in _SAYINGS:
+            continue
+        into = getattr(copy, field.name)
+        repeated = isinstance(into, Sequence) and not isinstance(into, str | bytes)
+        if field.message_type is None or field.message_type.name not in _MAY_BE_LARGE:
+            if repeated:
+                into.extend(value)
+            elif field.message_type is None:
+                setattr(copy, field.name, value)
             else:
-                setattr(copy, plain, getattr(attribute, plain))
-    for plain in ("floats", "ints", "strings", "type_protos"):
-        getattr(copy, plain).extend(getattr(attribute, plain))
-    if attribute.HasField("t"):
-        _tensor(attribute.t, copy.t, empty)
-    if attribute.HasField("g"):
-        _graph(attribute.g, copy.g, empty)
-    if attribute.HasField("sparse_tensor"):
-        _sparse(attribute.sparse_tensor, copy.sparse_tensor, empty)
-    for tensor in attribute.tensors:
-        _tensor(tensor, copy.tensors.add(), empty)
-    for graph in attribute.graphs:
-        _graph(graph, copy.graphs.add(), empty)
-    for sparse in attribute.sparse_tensors:
-        _sparse(sparse, copy.sparse_tensors.add(), empty)
+                into.CopyFrom(value)
+        elif not repeated:
+            into.SetInParent()
+            _copy(value, into, empty)
+        else:
+            for one in value:
+                if isinstance(one, NodeProto) and one.ByteSize() <= _SMALL_NODE:
+                    into.append(one)
+                else:
+                    _copy(one, into.add(), empty)
 
 
-def _sparse(sparse: SparseTensorProto, copy: SparseTensorProto, empty: bool) -> None:
-    copy.dims.extend(sparse.dims)
-    _tensor(sparse.values, copy.values, empty)
-    _tensor(sparse.indices, copy.indices, empty)
-
-
-def _tensor(tensor: TensorProto, copy: TensorProto, empty: bool) -> None:
+def _copy_tensor(tensor: TensorProto, copy: TensorProto, empty: bool) -> None:
     external = tensor.data_location == TensorProto.EXTERNAL
     if not external and elements(tensor) <= _SMALL and tensor.ByteSize() <= 16 * _SMALL + 4096:
         copy.CopyFrom(tensor)
