@@ -23,6 +23,7 @@ import signal
 import sys
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -39,17 +40,77 @@ _ended: list[int] = []
 _HEAD = 9  # one byte that says how it went, eight of length
 
 
-def aside(tasks: Sequence[Callable[[], bytes]], *, seconds: float, memory: int) -> tuple[bytes | Failure, ...]:
-    """What each task gave, or what became of it: over ``seconds`` of processor time or ``memory`` more bytes, killed.
+class Aside:
+    """Tasks in a child, which starts at once: ask for an answer when it is needed.
 
-    A task that raises is a failure, too: these calls are into others' code, on others' files.
+    An answer is what the task gave, or what became of it: over ``seconds`` of processor time or ``memory`` more bytes,
+    killed.  A task that raises is a failure, too: these are calls into others' code, on others' files.
     """
-    if not FORKS:
-        return tuple(_answer(task) for task in tasks)
-    answers: list[bytes | Failure] = []
-    while len(answers) < len(tasks):
-        answers += _forked(tasks[len(answers) :], seconds, memory)
-    return tuple(answers)
+
+    def __init__(self, tasks: Sequence[Callable[[], bytes]], *, seconds: float, memory: int) -> None:
+        self._tasks = tuple(tasks)
+        self._seconds = seconds
+        self._memory = memory
+        self._answers: list[bytes | Failure] = []
+        self._child: _Child | None = None
+        self._start()
+
+    def answer(self, index: int) -> bytes | Failure:
+        """That of the task of this index; waits for it."""
+        while len(self._answers) <= index:
+            task = self._tasks[len(self._answers)]
+            answer = self._child.next(self._seconds) if self._child else _answer(task)
+            self._answers.append(answer)
+            if self._child and (self._child.ended or len(self._answers) == len(self._tasks)):
+                self._child.end()
+                self._start()
+        return self._answers[index]
+
+    def _start(self) -> None:
+        rest = self._tasks[len(self._answers) :]
+        self._child = _Child(rest, self._seconds, self._memory) if FORKS and rest else None
+
+
+class _Child:
+    """One forked process; it ends with the first task that it does not survive."""
+
+    def __init__(self, tasks: Sequence[Callable[[], bytes]], seconds: float, memory: int) -> None:
+        _reap()
+        self._pipe, writable = os.pipe()
+        with warnings.catch_warnings():
+            # Python warns of threads that hold locks: the child takes none of theirs, and one that waits is killed.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            try:
+                os.close(self._pipe)
+                _in_child(tasks, writable, seconds, memory)
+            finally:
+                os._exit(0)
+        os.close(writable)
+        self._pid = child
+        self.ended = False
+        self.end = weakref.finalize(self, _end, child, self._pipe)
+
+    def next(self, seconds: float) -> bytes | Failure:
+        try:
+            answer, waited = _read(self._pipe, time.monotonic() + _PATIENCE * seconds)
+        except BaseException:  # an interrupt: what is left in the pipe is no whole answer any more
+            self.ended = True
+            self.end()
+            raise
+        if answer is not None:
+            return answer
+        self.ended = True
+        return _death(None if waited else _status(self._pid), seconds)
+
+
+def _end(child: int, pipe: int) -> None:
+    os.close(pipe)
+    with contextlib.suppress(OSError):
+        if os.waitpid(child, os.WNOHANG) == (0, 0):  # not one that has gone, whose number may be another's
+            os.kill(child, signal.SIGKILL)
+            _ended.append(child)
 
 
 def _answer(task: Callable[[], bytes]) -> bytes | Failure:
@@ -59,39 +120,6 @@ def _answer(task: Callable[[], bytes]) -> bytes | Failure:
         return Failure("memory", "out of memory")
     except Exception as error:
         return Failure("refused", f"{type(error).__name__}: {error}")
-
-
-def _forked(tasks: Sequence[Callable[[], bytes]], seconds: float, memory: int) -> list[bytes | Failure]:
-    """The answers of one child; it ends with the first task that it did not survive."""
-    _reap()
-    readable, writable = os.pipe()
-    with warnings.catch_warnings():
-        # Python warns of threads that hold locks: the child takes none of theirs, and one that waits is killed.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if child == 0:
-        try:
-            os.close(readable)
-            _in_child(tasks, writable, seconds, memory)
-        finally:
-            os._exit(0)
-    os.close(writable)
-    answers: list[bytes | Failure] = []
-    ended = False
-    try:
-        while len(answers) < len(tasks) and not ended:
-            answer, waited = _read(readable, time.monotonic() + _PATIENCE * seconds)
-            ended = answer is None and not waited
-            answers.append(_death(None if waited else _status(child), seconds) if answer is None else answer)
-            if waited:
-                break
-    finally:
-        os.close(readable)
-        if not ended:
-            with contextlib.suppress(OSError):
-                os.kill(child, signal.SIGKILL)
-            _ended.append(child)
-    return answers
 
 
 def _reap() -> None:

@@ -92,7 +92,7 @@ def read_facts(file: Path, model: ModelProto | None = None, view: View | None = 
     weights (not 32- and 64-bit integers, bools or strings), Constant nodes with more than one element included.
     Raises :class:`pipeline.data.UnusableInput` where the file is not an ONNX model.
     """
-    view = view or View(load(file) if model is None else model, file)
+    view = view or View(load(file) if model is None else model, file).begin()
     model = view.model
     ops: Counter[str] = Counter()
     parameters = 0

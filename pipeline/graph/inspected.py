@@ -42,4 +42,5 @@ def viewed(model: ModelProto | str | Path) -> View:
     that is no ONNX model."""
     from pipeline.graph.loading import load
 
-    return View(model) if isinstance(model, ModelProto) else View(load(Path(model)), Path(model))
+    view = View(model) if isinstance(model, ModelProto) else View(load(Path(model)), Path(model))
+    return view.begin()

@@ -10,14 +10,14 @@ is never opened.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 
 import onnx
 from google.protobuf.message import Message
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
-from pipeline.aside import aside
+from pipeline.aside import Aside
 from pipeline.data import Failure
 from pipeline.graph.walk import elements, printable, text
 
@@ -43,44 +43,46 @@ _SAYINGS = ("doc_string", "metadata_props")
 Key = tuple[str, str, str]
 
 
-@dataclass(frozen=True)
-class Shaped:
-    """``model`` is a copy without numbers, with all shapes that could be found, or ``None``; ``invalid`` is what the
-    checker has against the model, in one line; ``problems`` say what could not be asked."""
+class Look:
+    """What ONNX's inference and its checker have to say; both begin to work at once, and are waited for when asked.
 
-    model: ModelProto | None
-    invalid: str | None
-    problems: tuple[str, ...] = ()
+    What cannot be found out is added to ``problems``, once it was asked for.
+    """
 
+    def __init__(self, model: ModelProto, problems: list[str]) -> None:
+        self.problems = problems
+        self._refusal = endless(model)
+        tasks: list[Callable[[], bytes]] = [] if self._refusal else [lambda: _infer(model)]
+        tasks.append(lambda: _check(model))
+        size = sum(1 for _ in _every_node(model))
+        onnx.defs.has("Relu")  # reads all schemas, once and here, not in every child
+        self._aside = Aside(
+            tasks, seconds=_SECONDS + _SECONDS_PER_NODE * size, memory=_MEMORY + _MEMORY_PER_NODE * size
+        )
 
-def look(model: ModelProto) -> Shaped:
-    """Ask ONNX's inference and its checker."""
-    problems = []
-    refusal = endless(model)
-    size = sum(1 for _ in _every_node(model))
-    tasks = [lambda: _check(model)]
-    if refusal:
-        problems.append(f"{refusal}: shapes are those that the file gives")
-    else:
-        tasks.append(lambda: _infer(model))
-    onnx.defs.has("Relu")  # reads all schemas, once and here, not in every child
-    answers = aside(tasks, seconds=_SECONDS + _SECONDS_PER_NODE * size, memory=_MEMORY + _MEMORY_PER_NODE * size)
-    invalid = None
-    if isinstance(answers[0], Failure):
-        problems.append(f"ONNX's checker gives no answer: {_line(answers[0].says)}")
-    elif answers[0]:
-        invalid = answers[0].decode()
-    shaped = None
-    if not refusal:
-        answer = answers[1]
+    @cached_property
+    def shaped(self) -> ModelProto | None:
+        """A copy of the model without numbers, with all shapes that could be found."""
+        instead = "shapes are those that the file gives"
+        if self._refusal:
+            self.problems.append(f"{self._refusal}: {instead}")
+            return None
+        answer = self._aside.answer(0)
         if isinstance(answer, Failure):
-            problems.append(
-                f"ONNX's shape inference gives no answer ({_line(answer.says)}): shapes are those that the file gives"
-            )
-        else:
-            shaped = ModelProto()
-            shaped.ParseFromString(answer)
-    return Shaped(shaped, invalid, tuple(problems))
+            self.problems.append(f"ONNX's shape inference gives no answer ({_line(answer.says)}): {instead}")
+            return None
+        shaped = ModelProto()
+        shaped.ParseFromString(answer)
+        return shaped
+
+    @cached_property
+    def invalid(self) -> str | None:
+        """What the checker has against the model, in one line."""
+        answer = self._aside.answer(0 if self._refusal else 1)
+        if isinstance(answer, Failure):
+            self.problems.append(f"ONNX's checker gives no answer: {_line(answer.says)}")
+            return None
+        return answer.decode() or None
 
 
 def endless(model: ModelProto) -> str:

@@ -16,7 +16,7 @@ from onnx import ModelProto, TensorProto
 from pipeline.data import Pads, Transpose
 from pipeline.graph import pads as _pads
 from pipeline.graph import transposes as _transposes
-from pipeline.graph.shapes import Shaped, look
+from pipeline.graph.shapes import Look
 from pipeline.graph.walk import Place, opset, places, subgraphs
 
 
@@ -29,26 +29,34 @@ class View:
         self.problems: list[str] = []
 
     @cached_property
-    def _looked(self) -> Shaped:
-        looked = look(self.model)
-        self.problems += looked.problems
-        return looked
+    def look(self) -> Look:
+        """ONNX's own inference and checker, at work from the first time that this is read."""
+        return Look(self.model, self.problems)
+
+    def begin(self) -> View:
+        """Let them begin their work before anybody asks for it."""
+        assert self.look
+        return self
 
     @cached_property
+    def _inferred(self) -> ModelProto | None:
+        return self.look.shaped
+
+    @property
     def shaped(self) -> ModelProto:
         """A copy of the model, node by node, without the numbers of large tensors and with all shapes that inference
         could find; the model itself where inference fails."""
-        return self._looked.model or self.model
+        return self.model if self._inferred is None else self._inferred
 
     @property
     def invalid(self) -> str | None:
         """What ONNX's checker has against the model, in one line."""
-        return self._looked.invalid
+        return self.look.invalid
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
         """Every node in place, those of subgraphs and functions too, in the file's order, with inferred shapes."""
-        return tuple(places(self.model, self._looked.model))
+        return tuple(places(self.model, self._inferred))
 
     @cached_property
     def opset(self) -> int | None:
@@ -65,6 +73,6 @@ class View:
     def initializers(self) -> Iterator[TensorProto]:
         """Those of the main graph and of every subgraph."""
         yield from self.model.graph.initializer
-        for place in places(self.model):
+        for place in self.places:
             for _, graph in subgraphs(place.node):
                 yield from graph.initializer
