@@ -22,7 +22,8 @@ from pipeline.data import UnusableInput
 from pipeline.graph.walk import printable
 
 _MOST_BYTES = 2**31 - 1  # protobuf's own limit
-_MOST_FIELDS = 4_000_000  # nobody's graph has more nodes, values and weights
+_MOST_FIELDS = 500_000  # nobody's graph has more nodes, values and weights
+_MOST_LOOKED_AT = 100_000
 _PIECE = 1 << 20
 _EXPECTED = "expected an ONNX model"
 _OTHERS = (
@@ -227,10 +228,10 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 def _nested(content: bytes, kind: str) -> int:
     """How deeply graphs are nested in ``content``, as far as that can be seen in a moment."""
     deepest, waiting, fields = 0, [(0, len(content), kind, 1)], 0
-    while waiting and deepest < _DEEP and fields < _MOST_FIELDS // 40:
+    while waiting and deepest < _DEEP and fields < _MOST_LOOKED_AT:
         at, end, kind, depth = waiting.pop()
         deepest = max(deepest, depth)
-        while at < end and fields < _MOST_FIELDS // 40:
+        while at < end and fields < _MOST_LOOKED_AT:
             fields += 1
             try:
                 number, wire, begin, at = _field(content, at)
