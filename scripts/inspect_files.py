@@ -81,7 +81,7 @@ def resnet50(seed: int = 0) -> ModelProto:
 def chain(count: int) -> ModelProto:
     """``count`` nodes in a row of blocks: padded convolutions, residual sums, layout changes there and back."""
     nodes: list[NodeProto] = []
-    block = (
+    block: tuple[tuple[str, dict[str, object]], ...] = (
         ("Conv", {"pads": [0, 0, 1, 1]}),
         ("Relu", {}),
         ("Transpose", {"perm": [0, 2, 3, 1]}),

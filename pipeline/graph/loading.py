@@ -131,21 +131,35 @@ class _TooMany(Exception):
 
 def _parsed(read: _SOURCE, size: int) -> ModelProto:
     model = ModelProto()
-    at = 0
-    for _ in range(_MOST_FIELDS):
-        if at >= size:
-            return model
-        number, wire, content, stop = _field(read(at, 20), 0)
-        if at + stop > size:
-            raise _Broken(cut=True)
-        if number == _GRAPH and wire == _LENGTH:
+    at = fields = 0
+    while at < size:
+        piece = _all(read, at, min(_PIECE, size - at))
+        whole = 0  # as far as fields go that lie in this piece and are not the graph
+        number = wire = content = stop = 0
+        while whole < len(piece) and fields < _MOST_FIELDS:
+            fields += 1
+            if whole and len(piece) - whole < 20 < size - at - whole:
+                break  # a tag may lie across the end of the piece
+            number, wire, content, stop = _field(piece, whole)
+            if at + stop > size:
+                raise _Broken(cut=True)
+            if stop > len(piece) or (number == _GRAPH and wire == _LENGTH):
+                break
+            whole = stop
+        if fields == _MOST_FIELDS:
+            raise _TooMany
+        if whole:
+            _merge(model, piece[:whole], "model")
+            at += whole
+        elif number == _GRAPH and wire == _LENGTH:
             model.graph.SetInParent()
-            for piece in _pieces(read, at + content, at + stop):
-                _merge(model.graph, piece, "graph")
+            for part in _pieces(read, at + content, at + stop):
+                _merge(model.graph, part, "graph")
+            at += stop
         else:
             _merge(model, _all(read, at, stop), "model")
-        at += stop
-    raise _TooMany
+            at += stop
+    return model
 
 
 def _merge(message: object, piece: bytes, kind: str) -> None:

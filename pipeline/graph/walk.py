@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,7 @@ class Place:
     name: str
     scope: Scope
 
-    @property
+    @cached_property
     def op(self) -> str:
         return operator(self.node)
 
