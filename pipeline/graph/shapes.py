@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 
 import onnx
 from google.protobuf.message import Message
-from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
 
 from pipeline.aside import Aside
 from pipeline.data import Failure
@@ -37,7 +38,9 @@ _BITS = {
 }
 _WIDTH = {TensorProto.DataType.Value(name): bits for name, bits in _BITS.items()}
 
-_MAY_BE_LARGE = frozenset("GraphProto FunctionProto NodeProto AttributeProto TensorProto SparseTensorProto".split())
+_MAY_BE_LARGE = frozenset(
+    "GraphProto FunctionProto NodeProto AttributeProto TensorProto SparseTensorProto TrainingInfoProto".split()
+)
 _SAYINGS = ("doc_string", "metadata_props")
 
 Key = tuple[str, str, str]
@@ -77,7 +80,7 @@ class Look:
 
     @cached_property
     def invalid(self) -> str | None:
-        """What the checker has against the model, in one line."""
+        """What the checker has against the model, or which tensor holds too little, in one line."""
         answer = self._aside.answer(0 if self._refusal else 1)
         if isinstance(answer, Failure):
             self.problems.append(f"ONNX's checker gives no answer: {_line(answer.says)}")
@@ -167,12 +170,14 @@ def _infer(model: ModelProto) -> bytes:
 
 
 def _check(model: ModelProto) -> bytes:
-    """What the checker, or else a look at the size of the tensors, has against the model; nothing if it is content."""
+    """What the checker and a look at the size of the tensors have against the model; nothing if they are content."""
+    found = []
     try:
         onnx.checker.check_model(numberless(model, empty=True))
     except onnx.checker.ValidationError as error:
-        return _line(str(error)).encode()
-    return next((_line(says).encode() for says in _short_tensors(model)), b"")
+        found.append(f"ONNX's checker says: {_line(str(error))}")
+    found += islice(_short_tensors(model), 1)
+    return "; ".join(found).encode("utf-8", "backslashreplace")
 
 
 def _short_tensors(model: ModelProto) -> Iterator[str]:
@@ -201,7 +206,14 @@ def numberless(model: ModelProto, empty: bool = False) -> ModelProto:
 def _copy(message: Message, copy: Message, empty: bool) -> None:
     """Field by field, those that are set: to set one to nothing is not the same to the checker."""
     if isinstance(message, TensorProto):
-        _copy_tensor(message, copy, empty)
+        _copy_tensor(message, copy, empty and _is_large(message))
+        return
+    if isinstance(message, SparseTensorProto):  # its parts must fit one another: none is emptied alone
+        both = (message.values, copy.values), (message.indices, copy.indices)
+        large = any(_is_large(tensor) for tensor, _ in both)
+        copy.dims.extend(message.dims)
+        for tensor, into in both:
+            _copy_tensor(tensor, into, empty and large)
         return
     for field, value in message.ListFields():
         if field.name in _SAYINGS:
@@ -226,11 +238,15 @@ def _copy(message: Message, copy: Message, empty: bool) -> None:
                     _copy(one, into.add(), empty)
 
 
-def _copy_tensor(tensor: TensorProto, copy: TensorProto, empty: bool) -> None:
+def _is_large(tensor: TensorProto) -> bool:
     external = tensor.data_location == TensorProto.EXTERNAL
-    if not external and elements(tensor) <= _SMALL and tensor.ByteSize() <= 16 * _SMALL + 4096:
+    return external or elements(tensor) > _SMALL or tensor.ByteSize() > 16 * _SMALL + 4096
+
+
+def _copy_tensor(tensor: TensorProto, copy: TensorProto, empty: bool) -> None:
+    """``empty``: without elements; a large one is in any case without numbers."""
+    if not empty and not _is_large(tensor):
         copy.CopyFrom(tensor)
         return
     copy.name, copy.data_type = tensor.name, tensor.data_type
-    dims = list(tensor.dims)
-    copy.dims.extend([0] if empty and 0 < elements(tensor) < 1 << 63 else dims)
+    copy.dims.extend([0] if empty and 0 < elements(tensor) < 1 << 63 else list(tensor.dims))

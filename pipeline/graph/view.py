@@ -50,7 +50,7 @@ class View:
 
     @property
     def invalid(self) -> str | None:
-        """What ONNX's checker has against the model, in one line."""
+        """What ONNX's checker has against the model, or which tensor holds too little, in one line."""
         return self.look.invalid
 
     @cached_property

@@ -1,4 +1,4 @@
-"""STR001: ONNX's own checker has something against the graph."""
+"""STR001: The graph breaks a rule that ONNX's own checker knows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (float[2,3
 
 def _find(view: View) -> Iterator[Found]:
     if view.invalid:
-        yield Found((), f"ONNX's checker refuses this graph, and runtimes may do so too: {view.invalid}")
+        yield Found((), f"not a valid ONNX graph, so runtimes may refuse it: {view.invalid}")
 
 
 RULE = Rule(
