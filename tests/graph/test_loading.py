@@ -111,8 +111,7 @@ def _loaded(folder: Path, content: bytes) -> ModelProto | None:
     file.write_bytes(content)
     try:
         return load(file)
-    except UnusableInput as refused:
-        assert "\n" not in str(refused)
+    except UnusableInput:
         return None
 
 
@@ -209,7 +208,3 @@ def test_what_else_it_may_be(content: bytes, says: str, tmp_path: Path) -> None:
     file.write_bytes(content)
     with pytest.raises(UnusableInput, match=says):
         load(file)
-
-
-def test_a_model_begins_like_nothing_else(tmp_path: Path) -> None:
-    assert _loaded(tmp_path, model().SerializeToString()) == model()
