@@ -41,8 +41,6 @@ _WIDTH = {TensorProto.DataType.Value(name): bits for name, bits in _BITS.items()
 _MAY_BE_LARGE = frozenset(
     "GraphProto FunctionProto NodeProto AttributeProto TensorProto SparseTensorProto TrainingInfoProto".split()
 )
-    "GraphProto FunctionProto NodeProto AttributeProto TensorProto SparseTensorProto TrainingInfoProto".split()
-)
 _SAYINGS = ("doc_string", "metadata_props")
 
 Key = tuple[str, str, str]
