@@ -24,7 +24,7 @@ from pipeline.graph.walk import elements, printable, text
 
 _SMALL = 1024  # elements that a tensor may have and keep its numbers: those that inference reads are fewer
 _SMALL_NODE = 512  # bytes of a node that is copied as it is
-_MOST_EXPANDED = 200_000  # nodes, once every call of a local function is replaced by its body
+_MOST_EXPANDED = 200_000  # nodes, once every call of a local function is followed, the calls included
 _SECONDS = 0.5
 _SECONDS_PER_NODE = 1e-4
 _MEMORY = 256 << 20
@@ -37,6 +37,15 @@ _BITS = {
     "COMPLEX128": 128,
 }
 _WIDTH = {TensorProto.DataType.Value(name): bits for name, bits in _BITS.items()}
+_FIELD = {  # where a type's numbers are that are not bytes; the others' are in int32_data
+    TensorProto.FLOAT: "float_data",
+    TensorProto.COMPLEX64: "float_data",
+    TensorProto.DOUBLE: "double_data",
+    TensorProto.COMPLEX128: "double_data",
+    TensorProto.INT64: "int64_data",
+    TensorProto.UINT32: "uint64_data",
+    TensorProto.UINT64: "uint64_data",
+}
 
 _MAY_BE_LARGE = frozenset(
     "GraphProto FunctionProto NodeProto AttributeProto TensorProto SparseTensorProto TrainingInfoProto".split()
@@ -186,11 +195,16 @@ def _short_tensors(model: ModelProto) -> Iterator[str]:
     held += [a.t for node in model.graph.node if node.op_type == "Constant" for a in node.attribute if a.HasField("t")]
     for tensor in held:
         bits = _WIDTH.get(tensor.data_type)
-        if bits is None or tensor.data_location == TensorProto.EXTERNAL or not tensor.HasField("raw_data"):
+        if bits is None or tensor.data_location == TensorProto.EXTERNAL:
             continue
-        promised, there = elements(tensor) * bits // 8, len(tensor.raw_data)
+        if tensor.HasField("raw_data"):
+            promised, there, unit = elements(tensor) * bits // 8, len(tensor.raw_data), "bytes"
+        else:
+            field = _FIELD.get(tensor.data_type, "int32_data")
+            times = 2 if tensor.data_type in (TensorProto.COMPLEX64, TensorProto.COMPLEX128) else 1
+            promised, there, unit = elements(tensor) * times, len(getattr(tensor, field)), "numbers"
         if there < promised:
-            yield f"tensor {printable(tensor.name)}: its dims promise {promised} bytes, it holds {there}"
+            yield f"tensor {printable(tensor.name)}: its dims promise {promised} {unit}, it holds {there}"
 
 
 def numberless(model: ModelProto, empty: bool = False) -> ModelProto:

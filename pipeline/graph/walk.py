@@ -26,7 +26,12 @@ _ENDLESS = 1 << 64
 _MOST_NAME = 200
 _MOST_PATH = 500
 _NO_ARRAY = (ValueError, TypeError, KeyError, OverflowError, MemoryError)
-_CONSTANTS = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
+_CONSTANTS = {
+    "value_float": (float, np.float32),
+    "value_floats": (float, np.float32),
+    "value_int": (int, np.int64),
+    "value_ints": (int, np.int64),
+}
 _FIELDS = {
     AttributeProto.FLOAT: "f",
     AttributeProto.INT: "i",
@@ -199,12 +204,11 @@ def constant_tensor(node: NodeProto) -> TensorProto | None:
     tensor = held.get("value")
     if isinstance(tensor, TensorProto):
         return tensor
-    try:
-        for attribute, kind in _CONSTANTS.items():
-            if attribute in held:
-                return numpy_helper.from_array(np.asarray(held[attribute], kind))
-    except _NO_ARRAY:
-        return None  # an attribute that is not of the type that its name says
+    for attribute, (kind, dtype) in _CONSTANTS.items():
+        value = held.get(attribute)
+        listed = value if attribute.endswith("s") else (value,)
+        if isinstance(listed, tuple) and all(isinstance(v, kind) for v in listed):
+            return numpy_helper.from_array(np.asarray(value, dtype))
     return None
 
 
