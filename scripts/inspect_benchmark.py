@@ -6,7 +6,8 @@
 
 Each run is a process of its own, with the file in the page cache and the modules' bytecode written, as after a first
 use.  Exit status 1 where a limit is exceeded or a hostile file gets another status than it should.  ``chain`` is told
-per node, too, in processor time and less what the smallest file takes: it should be the same for 1,000 nodes and for 20,000.
+per node, too, in processor time and less what the smallest file takes: it should be the same for 1,000 nodes and for
+20,000.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ that has shed its large initializers, for the few questions that need it.  Infer
 
 from __future__ import annotations
 
-import hashlib
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -319,8 +319,8 @@ def _short(name: str, limit: int) -> str:
     """A name, or its beginning, a mark of what was left out, and its end, so that two that differ still do."""
     if len(name) <= limit:
         return name
-    mark = hashlib.sha256(name.encode("utf-8", "backslashreplace")).hexdigest()[:8]
-    return f"{name[: limit // 2]}…{mark}…{name[-limit // 4 :]}"
+    mark = zlib.crc32(name.encode("utf-8", "backslashreplace"))
+    return f"{name[: limit // 2]}…{mark:08x}…{name[-limit // 4 :]}"
 
 
 def opset(model: ModelProto) -> int | None:
