@@ -31,8 +31,8 @@ _ORDER = "DHW"
 
 _DATA = (  # operators whose data are (N, C, spatial …): inputs and outputs by slot
     (
-        "Conv ConvTranspose ConvInteger QLinearConv DeformConv MaxPool AveragePool LpPool GlobalAveragePool GlobalMaxPool "
-        "GlobalLpPool BatchNormalization InstanceNormalization GroupNormalization LRN DepthToSpace SpaceToDepth "
+        "Conv ConvTranspose ConvInteger QLinearConv DeformConv MaxPool AveragePool LpPool GlobalAveragePool "
+        "GlobalMaxPool GlobalLpPool BatchNormalization InstanceNormalization GroupNormalization LRN DepthToSpace SpaceToDepth "
         "MaxRoiPool RoiAlign GridSample com.microsoft.ConvTransposeWithDynamicPads",
         (0,),
     ),
@@ -63,7 +63,7 @@ _RANDOM = frozenset("RandomNormal RandomUniform RandomNormalLike RandomUniformLi
 
 def canonical(names: Names) -> Names:
     """The spatial axes renamed as they are where there are so many: a lone H is W."""
-    spatial = sorted((n for n in names if n in _ORDER and n), key=_ORDER.index)
+    spatial = sorted((n for n in names if len(n) == 1 and n in _ORDER), key=_ORDER.index)
     if not spatial or len(spatial) > 3:
         return names
     usual = dict(zip(spatial, _SPATIAL[len(spatial)], strict=True))
@@ -439,7 +439,7 @@ def _against(names: Names, link: Link, rank: int | None) -> Names:
 
 
 def _hint(flow: Flow, index: int) -> Names | None:
-    """What a Resize of four or five axes leaves alone: N and C, if these are the first two or the first and the last."""
+    """What a Resize of four or five axes leaves alone: N and C, if they are the first two or the first and the last."""
     place, ins = flow.places[index], flow.inputs[index]
     rank = flow.ranks[ins[0]] if ins and ins[0] >= 0 else None
     if rank not in (4, 5) or "axes" in attributes(place.node):

@@ -19,6 +19,7 @@ from onnx import NodeProto
 from pipeline.graph.walk import Dims, Place, attributes
 
 Axes = tuple[int | None, ...]
+Group = tuple[tuple[int, ...], tuple[int, ...]]  # axes before a Reshape, and after it, that hold the same elements
 
 # What may travel along an axis: anything, names of single axes (a part of a merged H·W is no H·W), channels (whatever
 # a MatMul makes of them they stay channels), or only from the output to the input (an axis of size one broadcast).
@@ -300,13 +301,13 @@ def _flatten(node: Node) -> Linked:
     axis = node.int("axis", 1)
     axis += rank if axis < 0 else 0
     sides = (tuple(range(axis)), tuple(range(axis, rank)))
-    return Linked((_grouped(0, [(side, (a,)) for a, side in enumerate(sides)], node.shape(0), 2),))
+    return Linked((_grouped([(side, (a,)) for a, side in enumerate(sides)], node.shape(0), 2),))
 
 
 def _reshape(node: Node) -> Linked:
     groups = reshaped(node)
     made = target_dims(node)
-    return _NOTHING if groups is None or made is None else Linked((_grouped(0, groups, node.shape(0), len(made)),))
+    return _NOTHING if groups is None or made is None else Linked((_grouped(groups, node.shape(0), len(made)),))
 
 
 def _grouped(
@@ -322,7 +323,7 @@ def _grouped(
             axes[new[0]] = real[0]
         elif real:
             merged.append((new[0], tuple(real)))
-    return Link(slot, 0, tuple(axes), None, tuple(merged))
+    return Link(0, 0, tuple(axes), None, tuple(merged))
 
 
 def target_dims(node: Node) -> Dims | None:
@@ -341,9 +342,6 @@ def target_dims(node: Node) -> Dims | None:
         else:
             found.append(declared if size == -1 else size)
     return tuple(found)
-
-
-Group = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def reshaped(node: Node) -> list[Group] | None:
