@@ -32,8 +32,8 @@ _ORDER = "DHW"
 _DATA = (  # operators whose data are (N, C, spatial …): inputs and outputs by slot
     (
         "Conv ConvTranspose ConvInteger QLinearConv DeformConv MaxPool AveragePool LpPool GlobalAveragePool "
-        "GlobalMaxPool GlobalLpPool BatchNormalization InstanceNormalization GroupNormalization LRN DepthToSpace SpaceToDepth "
-        "MaxRoiPool RoiAlign GridSample com.microsoft.ConvTransposeWithDynamicPads",
+        "GlobalMaxPool GlobalLpPool BatchNormalization InstanceNormalization GroupNormalization LRN DepthToSpace "
+        "SpaceToDepth MaxRoiPool RoiAlign GridSample com.microsoft.ConvTransposeWithDynamicPads",
         (0,),
     ),
     ("MaxUnpool", (0, 1)),
@@ -57,6 +57,7 @@ _WEIGHTS = {
     "com.microsoft.FusedConv": (1, "OI"),
 }
 _DENSE = {"MatMul": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3), "Gemm": (0, 1)}
+WEIGHT_SLOTS = {op: (slot,) for op, (slot, _) in _WEIGHTS.items()} | _DENSE
 _SLOTS = {op: slots for ops, slots in _DATA for op in ops.split()}
 _RANDOM = frozenset("RandomNormal RandomUniform RandomNormalLike RandomUniformLike Multinomial Bernoulli".split())
 
@@ -494,4 +495,4 @@ def layouts(places: Sequence[Place], model: ModelProto) -> Mapping[str, str]:
     return flow_of(places, model).layouts
 
 
-__all__ = ["Flow", "Names", "canonical", "flow_of", "layouts", "word"]
+__all__ = ["WEIGHT_SLOTS", "Flow", "Names", "canonical", "flow_of", "layouts", "word"]

@@ -81,7 +81,7 @@ class Node:
     def ints(self, slot: int) -> tuple[int, ...] | None:
         return self.place.scope.integers(self.node.input[slot]) if self.has(slot) else None
 
-    def int(self, name: str, default: int) -> int:
+    def integer(self, name: str, default: int) -> int:
         value = self.held.get(name, default)
         return value if isinstance(value, int) else default
 
@@ -127,7 +127,7 @@ def _dropout(node: Node) -> Linked:
 
 
 def _quantize(node: Node) -> Linked:
-    return _SAME_BOUND if node.int("block_size", 0) else _SAME
+    return _SAME_BOUND if node.integer("block_size", 0) else _SAME
 
 
 def _altered(node: Node, axes: Sequence[int] | None, free: bool, source: int = 0, targets: int = 1) -> Linked:
@@ -184,7 +184,7 @@ def _quantized_pair(node: Node) -> Linked:
 def _concat(node: Node, first: int = 0, step: int = 1) -> Linked:
     slots = [s for s in range(first, len(node.node.input), step) if node.has(s)]
     rank = next((r for r in (node.rank(s) for s in slots) if r is not None), node.outs[0] if node.outs else None)
-    axis = counted((node.int("axis", 1),), rank)
+    axis = counted((node.integer("axis", 1),), rank)
     if rank is None or axis is None:
         return _NOTHING
     only = tuple(PLAIN if a in axis else ANY for a in range(rank))
@@ -196,7 +196,7 @@ def _quantized_concat(node: Node) -> Linked:
 
 
 def _split(node: Node) -> Linked:
-    axis = counted((node.int("axis", 0),), node.rank(0))
+    axis = counted((node.integer("axis", 0),), node.rank(0))
     return _altered(node, axis, axis is not None, targets=len(node.node.output))
 
 
@@ -216,7 +216,7 @@ def _resize(node: Node) -> Linked:
 
 
 def _axis(node: Node) -> Linked:
-    return _altered(node, counted((node.int("axis", -1),), node.rank(0)), True, targets=len(node.node.output))
+    return _altered(node, counted((node.integer("axis", -1),), node.rank(0)), True, targets=len(node.node.output))
 
 
 def _cumulative(node: Node) -> Linked:
@@ -229,7 +229,7 @@ def without(rank: int, gone: Sequence[int]) -> Axes:
 
 def _reduced(node: Node, axes: tuple[int, ...] | None) -> Linked:
     rank = node.rank(0)
-    if node.int("keepdims", 1):
+    if node.integer("keepdims", 1):
         return _altered(node, axes, axes is not None)
     if rank is None or axes is None:
         return _NOTHING
@@ -242,14 +242,14 @@ def _reduce(node: Node) -> Linked:
     if not node.has(1) and "axes" not in node.held:
         axes = ()
     if axes == ():
-        if node.int("noop_with_empty_axes", 0):
+        if node.integer("noop_with_empty_axes", 0):
             return _SAME
         axes = tuple(range(rank)) if rank is not None else None
     return _reduced(node, axes)
 
 
 def _arg(node: Node) -> Linked:
-    return _reduced(node, counted((node.int("axis", 0),), node.rank(0)))
+    return _reduced(node, counted((node.integer("axis", 0),), node.rank(0)))
 
 
 def _squeeze(node: Node) -> Linked:
@@ -296,9 +296,9 @@ def _transpose(node: Node) -> Linked:
 
 def _flatten(node: Node) -> Linked:
     rank = node.rank(0)
-    if rank is None or not -rank <= node.int("axis", 1) <= rank:
+    if rank is None or not -rank <= node.integer("axis", 1) <= rank:
         return _NOTHING
-    axis = node.int("axis", 1)
+    axis = node.integer("axis", 1)
     axis += rank if axis < 0 else 0
     sides = (tuple(range(axis)), tuple(range(axis, rank)))
     return Linked((_grouped([(side, (a,)) for a, side in enumerate(sides)], node.shape(0), 2),))
@@ -337,7 +337,7 @@ def target_dims(node: Node) -> Dims | None:
     found: list[int | None] = []
     for axis, size in enumerate(target):
         declared = made[axis] if made is not None and len(made) == len(target) else None
-        if size == 0 and not node.int("allowzero", 0):
+        if size == 0 and not node.integer("allowzero", 0):
             found.append(dims[axis] if dims is not None and axis < len(dims) else None)
         else:
             found.append(declared if size == -1 else size)
@@ -355,7 +355,7 @@ def reshaped(node: Node) -> list[Group] | None:
         return None
     target = node.ints(1) if node.has(1) else None
     copied = frozenset(
-        a for a, t in enumerate(target or ()) if t == 0 and not node.int("allowzero", 0) and a < len(dims)
+        a for a, t in enumerate(target or ()) if t == 0 and not node.integer("allowzero", 0) and a < len(dims)
     )
     return group(dims, made, copied)
 
@@ -435,7 +435,7 @@ def _quantized_matmul(node: Node) -> Linked:
 
 def _gather(node: Node) -> Linked:
     rank, picked = node.rank(0), node.rank(1)
-    axis = counted((node.int("axis", 0),), rank)
+    axis = counted((node.integer("axis", 0),), rank)
     if rank is None or axis is None or picked is None or picked > 1:
         return _NOTHING
     if picked == 1:
