@@ -310,9 +310,7 @@ def _reshape(node: Node) -> Linked:
     return _NOTHING if groups is None or made is None else Linked((_grouped(groups, node.shape(0), len(made)),))
 
 
-def _grouped(
-    slot: int, groups: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], dims: Dims | None, rank: int
-) -> Link:
+def _grouped(groups: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], dims: Dims | None, rank: int) -> Link:
     axes: list[int | None] = [None] * rank
     merged = []
     for old, new in groups:

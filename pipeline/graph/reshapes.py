@@ -37,7 +37,7 @@ def singleton_permutation(dims: Dims, made: Dims) -> tuple[int, ...] | None:
 
 
 def _border_order(flow: Flow) -> str:
-    """``"NCDHW"`` or ``"NDHWC"``, as all of the graph's inputs (its outputs, if none has a layout) have it; or ``""``."""
+    """``"NCDHW"`` or ``"NDHWC"``, as all inputs of the graph (its outputs, if no input has a layout) have it."""
     for border in (flow.border_in, flow.border_out):
         orders = set()
         for value in border:
@@ -140,20 +140,20 @@ def _ordered(flow: Flow, index: int, order: str) -> Reshaped | None:
             else downstream(flow, result, lambda n: _plainly(n, flow))
         )
         whose = _whose(flow, cone)
-        letters = [names[a] for a in wrong[0] if own[a] != 1]
-        wanted = sorted("".join(letters), key=order.index)
+        mine = [names[a] for a in wrong[0] if own[a] != 1]
+        wanted = sorted("".join(mine), key=order.index)
         if not whose:
             return None
         verb, other = ("merges", "comes from") if side == 0 else ("splits into", "goes to")
         if whose == "transposes":
             says = (
-                f"it {verb} {_product(letters)} where the border's order is {_product(wanted)}; the value {other} a "
+                f"it {verb} {_product(mine)} where the border's order is {_product(wanted)}; the value {other} a "
                 "Transpose, so the graph asks for this order itself"
             )
             return Reshaped(place.name, "permuted", None, says)
         ends = ", ".join(sorted({flow.places[n].op for n in cone.ends})[:3])
         says = (
-            f"it {verb} {_product(letters)}, the order of {ends}, with no Transpose in between, where the border's "
+            f"it {verb} {_product(mine)}, the order of {ends}, with no Transpose in between, where the border's "
             f"order is {_product(wanted)}: weights on the other side that are not reordered meet the wrong elements"
             "; whether they were reordered, or the source transposes here itself, "
             "cannot be seen in the file"
@@ -181,18 +181,16 @@ def _sides(flow: Flow, index: int) -> tuple[Dims | None, Dims | None, list[Group
 def _as_transpose(names: Names, dims: Dims, made: Dims) -> tuple[int, ...] | None:
     """The change of layout whose shape a Reshape has although it moves no data: channels to the end or to the front."""
     rank = len(dims)
-    if rank < 3 or len(made) != rank or len(names) != rank or None in dims[1:] or None in made[1:]:
+    inner = [d for d in dims[1:] if d is not None]
+    if rank < 3 or len(made) != rank or len(names) != rank or len(inner) != rank - 1 or min(inner) < 1:
         return None
-    if set(names) != set("NCDHW"[:2] + {3: "W", 4: "HW", 5: "DHW"}.get(rank, "")):
+    if len("".join(names)) != rank or not set(names) <= set("NCDHW") or names[0] != "N" or "C" not in names:
         return None
-    channels = names.index("C")
-    if names[0] != "N" or channels not in (1, rank - 1) or min(dims[1:]) < 1:  # type: ignore[type-var]
+    last = tuple(range(2, rank))
+    perm = {1: (0, *last, 1), rank - 1: (0, rank - 1, *range(1, rank - 1))}.get(names.index("C"))
+    if perm is None or dims == made or any(dims[p] != m for p, m in zip(perm[1:], made[1:], strict=True)):
         return None
-    inner = tuple(range(1, rank))
-    perm = (0, *inner[1:], 1) if channels == 1 else (0, rank - 1, *inner[:-1])
-    if any(dims[p] != m for p, m in zip(perm[1:], made[1:], strict=True)) or tuple(dims) == tuple(made):
-        return None
-    return perm if prod(d or 1 for d in dims[1:]) > max(d or 1 for d in dims[1:]) else None
+    return perm if prod(inner) > max(inner) else None
 
 
 def _squeezed(flow: Flow, index: int) -> tuple[Dims | None, Dims | None]:

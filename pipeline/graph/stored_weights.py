@@ -1,8 +1,8 @@
 """How the weights lie in the file, as far as one can tell.
 
 Design note.  Names of axes come from the operator that uses a weight (OI and the spatial ones for Conv, IO for
-ConvTranspose and MatMul, by transB for Gemm) and travel back to the initializer as they do for data, so that a Transpose
-at run time or a DequantizeLinear in between is accounted for.  Sizes are never looked at: a square matrix says nothing.
+ConvTranspose and MatMul, by transB for Gemm) and travel back to the initializer as they do for data, so that a
+Transpose at run time or a DequantizeLinear in between is accounted for.  Sizes are never looked at.
 What the exporter did before it wrote the file cannot be seen; where a producer is known for storing something
 otherwise, the sentence says what that means and no more.
 """
