@@ -83,11 +83,13 @@ class Flow:
     """The graph as a wiring of values by number, and the names of their axes.
 
     ``inputs[n]`` and ``outputs[n]`` are the values of node n by slot, -1 for one left out; ``maker`` and ``users`` are
-    the same seen from the values; ``ends`` are those that leave their graph or function; ``border`` the main graph's
+    the same seen from the values; ``onward[n]`` has the outputs that node n links with an input slot, ``back[n]`` the
+    inputs that it links with an output; ``ends`` are those that leave their graph or function; ``border`` the main graph's
     inputs and outputs by name; ``bound`` the nodes that are seeds.
     """
 
     places: Sequence[Place]
+    ops: list[str] = field(default_factory=list)
     inputs: list[list[int]] = field(default_factory=list)
     outputs: list[list[int]] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
@@ -100,6 +102,8 @@ class Flow:
     border_in: dict[int, str] = field(default_factory=dict)
     border_out: dict[int, str] = field(default_factory=dict)
     links: list[tuple[Link, ...]] = field(default_factory=list)
+    onward: list[dict[int, list[int]]] = field(default_factory=list)
+    back: list[dict[int, list[int]]] = field(default_factory=list)
     free: list[bool] = field(default_factory=list)
     bound: set[int] = field(default_factory=set)
     version: int = 1
@@ -199,6 +203,8 @@ class _Wiring:
 
     def _node(self, index: int, place: Place) -> None:
         flow = self.flow
+        op = place.op
+        flow.ops.append(op)
         flow.inputs.append([self.value(place.scope, n) for n in place.node.input])
         outputs = []
         for name in place.node.output:
@@ -215,7 +221,7 @@ class _Wiring:
                 flow.users[number].append((index, slot))
         held = any(a.HasField("g") or a.graphs for a in place.node.attribute)
         operands = [v for v in flow.inputs[index] if v >= 0]
-        if operands and not held and place.op not in _RANDOM and all(flow.constant[v] for v in operands):
+        if operands and not held and op not in _RANDOM and all(flow.constant[v] for v in operands):
             for number in outputs:
                 if number >= 0:
                     flow.constant[number] = True
@@ -223,8 +229,14 @@ class _Wiring:
         sound = tuple(k for k in found.links if self._sound(index, k))
         flow.links.append(sound)
         flow.free.append(found.free and not held and len(sound) == len(found.links))
+        onward: dict[int, list[int]] = {}
+        back: dict[int, list[int]] = {}
+        flow.onward.append(onward)
+        flow.back.append(back)
         for link in sound:
             target, source = outputs[link.target], flow.inputs[index][link.source]
+            onward.setdefault(link.source, []).append(target)
+            back.setdefault(target, []).append(source)
             if flow.ranks[target] is None:
                 flow.ranks[target] = flow.ranks[source] if link.axes is None else len(link.axes)
 
@@ -270,9 +282,8 @@ def _spread(names: str, rank: int, last: bool) -> Names | None:
     return (names[0], *spatial, names[1]) if last else (*names, *spatial)
 
 
-def _channels_last(place: Place) -> bool | None:
+def _channels_last(place: Place, op: str) -> bool | None:
     """Whether an operator is bound to channels last (``True``) or second (``False``); ``None``: it is not bound."""
-    op = place.op
     if op in _SLOTS:
         return False
     if op in _EITHER:
@@ -284,7 +295,7 @@ def _channels_last(place: Place) -> bool | None:
 def _rank_of(flow: Flow, index: int) -> int | None:
     """The rank of the data of a node that is bound to a layout."""
     ins, outs = flow.inputs[index], flow.outputs[index]
-    weight = _WEIGHTS.get(flow.places[index].op)
+    weight = _WEIGHTS.get(flow.ops[index])
     candidates = [ins[0] if ins else -1, outs[0] if outs else -1]
     if weight is not None and weight[0] < len(ins):
         candidates.append(ins[weight[0]])
@@ -295,9 +306,10 @@ def _rank_of(flow: Flow, index: int) -> int | None:
 def _seeds(flow: Flow, index: int) -> Iterable[tuple[int, Names | None]]:
     """What one node says of the axes of its operands, by value."""
     place, ins, outs = flow.places[index], flow.inputs[index], flow.outputs[index]
-    op = place.op
-    last = _channels_last(place)
+    op = flow.ops[index]
+    last = _channels_last(place, op)
     if last is not None:
+        flow.bound.add(index)
         rank = _rank_of(flow, index)
         names = _spread("NC", rank, last) if rank is not None else None
         for slot in _SLOTS.get(op, (0,)):
@@ -475,13 +487,11 @@ def flow_of(places: Sequence[Place], model: ModelProto) -> Flow:
     walk = _Walk(flow)
     for index in range(len(flow.places)):
         for value, names in _seeds(flow, index):
-            if _channels_last(flow.places[index]) is not None:
-                flow.bound.add(index)
             if value >= 0 and names is not None:
                 walk.seed(value, names)
     walk.run()
-    for index, place in enumerate(flow.places):
-        if place.op in ("Resize", "Upsample"):
+    for index, op in enumerate(flow.ops):
+        if op in ("Resize", "Upsample"):
             names = _hint(flow, index)
             source = flow.inputs[index][0] if flow.inputs[index] else -1
             if names is not None and source >= 0 and flow.axes[source] is None:

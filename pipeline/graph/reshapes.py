@@ -94,9 +94,7 @@ def _whose(flow: Flow, cone: Cone) -> str:
     others."""
     if cone.cut or cone.open:
         return ""
-    kinds = {
-        "operators" if n in flow.bound else "transposes" if flow.places[n].op == "Transpose" else "" for n in cone.ends
-    }
+    kinds = {"operators" if n in flow.bound else "transposes" if flow.ops[n] == "Transpose" else "" for n in cone.ends}
     if cone.border:
         kinds.add("border")
     # What comes straight from the border is in the border's order already, whoever else adds to it.
@@ -110,7 +108,7 @@ def _product(axes: Sequence[str]) -> str:
 
 def _plainly(index: int, flow: Flow) -> bool:
     """Whether the layout of a value is that of the node's input: not for a Transpose or a Reshape."""
-    return index not in flow.bound and flow.places[index].op not in ("Transpose", "Reshape", "Flatten")
+    return index not in flow.bound and flow.ops[index] not in ("Transpose", "Reshape", "Flatten")
 
 
 def _ordered(flow: Flow, index: int, order: str) -> Reshaped | None:
@@ -151,7 +149,7 @@ def _ordered(flow: Flow, index: int, order: str) -> Reshaped | None:
                 "Transpose, so the graph asks for this order itself"
             )
             return Reshaped(place.name, "permuted", None, says)
-        ends = ", ".join(sorted({flow.places[n].op for n in cone.ends})[:3])
+        ends = ", ".join(sorted({flow.ops[n] for n in cone.ends})[:3])
         says = (
             f"it {verb} {_product(mine)}, the order of {ends}, with no Transpose in between, where the border's "
             f"order is {_product(wanted)}: weights on the other side that are not reordered meet the wrong elements"
@@ -166,7 +164,7 @@ def _sides(flow: Flow, index: int) -> tuple[Dims | None, Dims | None, list[Group
     """A Reshape's or Flatten's dims before and after, and its axes in groups."""
     node = flow.view(index)
     dims = node.shape(0)
-    if flow.places[index].op == "Reshape":
+    if flow.ops[index] == "Reshape":
         return dims, target_dims(node), reshaped(node)
     made = node.made()
     axis = node.integer("axis", 1)
@@ -197,7 +195,7 @@ def _squeezed(flow: Flow, index: int) -> tuple[Dims | None, Dims | None]:
     """The dims before a Squeeze and after the Unsqueeze that follows it at once."""
     source = flow.inputs[index][0] if flow.inputs[index] else -1
     before = flow.maker[source] if source >= 0 else -1
-    if before < 0 or flow.places[before].op != "Squeeze" or not flow.inputs[before] or flow.inputs[before][0] < 0:
+    if before < 0 or flow.ops[before] != "Squeeze" or not flow.inputs[before] or flow.inputs[before][0] < 0:
         return None, None
     return flow.view(before).shape(0), flow.view(index).made()
 
@@ -207,7 +205,7 @@ def reshapes_of(flow: Flow) -> tuple[Reshaped, ...]:
     order = _border_order(flow)
     found = []
     for index, place in enumerate(flow.places):
-        if place.op not in ("Reshape", "Flatten", "Unsqueeze"):
+        if flow.ops[index] not in ("Reshape", "Flatten", "Unsqueeze"):
             continue
         ins, outs = flow.inputs[index], flow.outputs[index]
         if not ins or not outs or min(ins[0], outs[0]) < 0:
@@ -238,7 +236,7 @@ def _moved(flow: Flow, source: int, perm: tuple[int, ...]) -> str:
 
 def _disguised(flow: Flow, index: int, dims: Dims, made: Dims) -> Reshaped | None:
     source = flow.inputs[index][0]
-    if flow.places[index].op != "Reshape" or source in flow.contested:
+    if flow.ops[index] != "Reshape" or source in flow.contested:
         return None
     perm = _as_transpose(flow.axes[source] or (), dims, made)
     if perm is None or flow.constant[source]:

@@ -27,19 +27,19 @@ def _roots(flow: Flow, value: int) -> tuple[list[int], list[int]]:
             continue
         seen.add(own)
         index = flow.maker[own]
-        if index < 0 or flow.places[index].op == "Constant":
+        if index < 0 or flow.ops[index] == "Constant":
             roots.append(own)
             continue
-        sources = [flow.inputs[index][k.source] for k in flow.links[index] if flow.outputs[index][k.target] == own]
+        sources = flow.back[index].get(own, [])
         if sources:
             nodes.append(index)
-        waiting += sources
+        waiting += sources[:_MOST]
     return roots, nodes
 
 
 def _says(flow: Flow, index: int, nodes: list[int], layout: str, producer: str) -> str:
     place = flow.places[index]
-    turned = [n for n in nodes if flow.places[n].op == "Transpose"]
+    turned = [n for n in nodes if flow.ops[n] == "Transpose"]
     held = attributes(place.node)
     said = []
     if turned:
@@ -67,7 +67,7 @@ def weights_of(flow: Flow, model: ModelProto) -> tuple[StoredWeight, ...]:
     producer = text(model.producer_name).lower()
     found: dict[tuple[int, int], StoredWeight] = {}
     for index, place in enumerate(flow.places):
-        for slot in WEIGHT_SLOTS.get(place.op, ()):
+        for slot in WEIGHT_SLOTS.get(flow.ops[index], ()):
             value = flow.inputs[index][slot] if slot < len(flow.inputs[index]) else -1
             if value < 0 or not flow.constant[value]:
                 continue

@@ -55,18 +55,14 @@ class Cone:
     open: bool = False
     cut: bool = False
 
-    def full(self) -> bool:
-        self.cut = self.cut or len(self.values) + len(self.ends) > _FAR
-        return self.cut
-
 
 Passes = Callable[[int], bool]
 
 
 def downstream(flow: Flow, start: int, passes: Passes) -> Cone:
     """Where a value flows, through nodes that ``passes`` and have a link from it."""
-    cone, waiting = Cone(), [start]
-    while waiting and not cone.full():
+    cone, waiting, left = Cone(), [start], _FAR
+    while waiting and left > 0:
         value = waiting.pop()
         if value in cone.values:
             continue
@@ -76,24 +72,28 @@ def downstream(flow: Flow, start: int, passes: Passes) -> Cone:
         elif value in flow.ends:
             cone.open = True
         for index, slot in flow.users[value]:
-            targets = [flow.outputs[index][k.target] for k in flow.links[index] if k.source == slot]
+            left -= 1
+            targets = flow.onward[index].get(slot)
             if targets and passes(index):
                 cone.nodes[index] = None
-                waiting += targets
+                waiting += targets[:_FAR]
+                left = 0 if len(flow.links[index]) > _FAR else left
             else:
                 cone.ends[index] = None
-                if len(cone.ends) > _FAR:
-                    break
+            if left <= 0:
+                break
+    cone.cut = left <= 0
     return cone
 
 
 def upstream(flow: Flow, start: int, passes: Passes) -> Cone:
     """Where a value comes from; constants are left aside."""
-    cone, waiting = Cone(), [start]
-    while waiting and not cone.full():
+    cone, waiting, left = Cone(), [start], _FAR
+    while waiting and left > 0:
         value = waiting.pop()
         if value in cone.values or flow.constant[value]:
             continue
+        left -= 1
         cone.values.add(value)
         index = flow.maker[value]
         if index < 0:
@@ -102,12 +102,14 @@ def upstream(flow: Flow, start: int, passes: Passes) -> Cone:
             else:
                 cone.open = True
             continue
-        sources = [flow.inputs[index][k.source] for k in flow.links[index] if flow.outputs[index][k.target] == value]
+        sources = flow.back[index].get(value)
         if sources and passes(index):
             cone.nodes[index] = None
-            waiting += sources
+            waiting += sources[:_FAR]
+            left = 0 if len(flow.links[index]) > _FAR else left
         else:
             cone.ends[index] = None
+    cone.cut = left <= 0
     return cone
 
 
@@ -118,7 +120,7 @@ def _composes(first: tuple[int, ...], second: tuple[int, ...]) -> bool:
 
 def _product(flow: Flow, index: int) -> bool:
     """Whether a node multiplies two activations, or is an attention in one piece."""
-    op = flow.places[index].op
+    op = flow.ops[index]
     if "Attention" in op:
         return True
     slots = _PRODUCTS.get(op)
@@ -130,7 +132,7 @@ def _product(flow: Flow, index: int) -> bool:
 
 def _changes_rank(flow: Flow, index: int) -> int:
     """By how many axes a Reshape's output has more than its input."""
-    if flow.places[index].op != "Reshape":
+    if flow.ops[index] != "Reshape":
         return 0
     ins, outs = flow.inputs[index], flow.outputs[index]
     if not ins or not outs or min(ins[0], outs[0]) < 0:
@@ -161,7 +163,7 @@ class _Beside:
 def _beside(flow: Flow, source: int, result: int) -> _Beside:
     back = upstream(flow, source, lambda n: flow.free[n])
     after = downstream(flow, result, lambda n: flow.free[n])
-    kin = downstream(flow, result, lambda n: flow.places[n].op not in ("Reshape", "Flatten"))
+    kin = downstream(flow, result, lambda n: flow.ops[n] not in ("Reshape", "Flatten"))
     return _Beside(
         splits=any(_changes_rank(flow, n) > 0 for n in back.ends),
         merges=any(_changes_rank(flow, n) < 0 for n in after.ends),
@@ -347,9 +349,7 @@ class _Regions:
         flow = self.flow
         if not flow.free[index]:
             return False
-        if made:
-            return any(flow.outputs[index][k.target] == what for k in flow.links[index])
-        return any(k.source == what for k in flow.links[index])
+        return what in (flow.back if made else flow.onward)[index]
 
 
 def transposes_of(flow: Flow) -> tuple[Transpose, ...]:
@@ -362,8 +362,8 @@ def transposes_of(flow: Flow) -> tuple[Transpose, ...]:
     """
     read: dict[int, tuple[tuple[int, ...], str]] = {}
     found: dict[int, _Found] = {}
-    for index, place in enumerate(flow.places):
-        if place.op != "Transpose":
+    for index, op in enumerate(flow.ops):
+        if op != "Transpose":
             continue
         node = flow.view(index)
         perm = permutation(node)
