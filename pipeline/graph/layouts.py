@@ -84,8 +84,8 @@ class Flow:
 
     ``inputs[n]`` and ``outputs[n]`` are the values of node n by slot, -1 for one left out; ``maker`` and ``users`` are
     the same seen from the values; ``onward[n]`` has the outputs that node n links with an input slot, ``back[n]`` the
-    inputs that it links with an output; ``ends`` are those that leave their graph or function; ``border`` the main graph's
-    inputs and outputs by name; ``bound`` the nodes that are seeds.
+    inputs that it links with an output; ``ends`` are those that leave their graph or function; ``border_in`` and
+    ``border_out`` the main graph's inputs and outputs with their names; ``bound`` the nodes that are seeds.
     """
 
     places: Sequence[Place]
@@ -237,24 +237,22 @@ class _Wiring:
             target, source = outputs[link.target], flow.inputs[index][link.source]
             onward.setdefault(link.source, []).append(target)
             back.setdefault(target, []).append(source)
-            if flow.ranks[target] is None:
-                flow.ranks[target] = flow.ranks[source] if link.axes is None else len(link.axes)
+            # What an operator makes goes before what the file says of it.
+            rank = flow.ranks[source] if link.axes is None else len(link.axes)
+            flow.ranks[target] = flow.ranks[target] if rank is None else rank
 
     def _sound(self, index: int, link: Link) -> bool:
-        """Whether both ends are there and, where known, of the ranks that the link takes them to be of."""
+        """Whether both ends are there, and the input has the axes that the link speaks of."""
         flow = self.flow
         if link.source >= len(flow.inputs[index]) or link.target >= len(flow.outputs[index]):
             return False
         source, target = flow.inputs[index][link.source], flow.outputs[index][link.target]
-        if source < 0 or target < 0:
+        if source < 0 or target < 0 or source == target:
             return False
-        old, new = flow.ranks[source], flow.ranks[target]
+        rank = flow.ranks[source]
         if link.axes is None:
-            return (old is None or new is None or old == new) and (
-                link.only is None or old is None or len(link.only) == old
-            )
-        highest = max((a for a in link.axes if a is not None), default=-1)
-        return (new is None or new == len(link.axes)) and (old is None or highest < old)
+            return link.only is None or rank is None or len(link.only) == rank
+        return rank is None or max((a for a in link.axes if a is not None), default=-1) < rank
 
     def _border(self, model: ModelProto) -> None:
         flow = self.flow
@@ -298,7 +296,7 @@ def _rank_of(flow: Flow, index: int) -> int | None:
     weight = _WEIGHTS.get(flow.ops[index])
     candidates = [ins[0] if ins else -1, outs[0] if outs else -1]
     if weight is not None and weight[0] < len(ins):
-        candidates.append(ins[weight[0]])
+        candidates.insert(0, ins[weight[0]])
     ranks = (flow.ranks[v] for v in candidates if v >= 0)
     return next((r for r in ranks if r is not None), None)
 
@@ -356,7 +354,7 @@ class _Walk:
 
     def seed(self, value: int, names: Names) -> None:
         flow = self.flow
-        if flow.ranks[value] not in (None, len(names)):
+        if flow.ranks[value] not in (None, len(names)) and flow.maker[value] < 0:
             return
         if value in self.fixed and flow.axes[value] != names:
             flow.contested.add(value)

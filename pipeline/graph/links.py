@@ -159,9 +159,7 @@ def broadcast(node: Node, slots: Sequence[int]) -> Linked:
         return Linked((Link(slots[0], 0),), node.constants_from(slots[0] + 1)) if slots else _NOTHING
     ranks = [node.rank(s) for s in slots]
     known = [r for r in ranks if r is not None]
-    rank = node.outs[0] if node.outs else None
-    if rank is None and len(known) == len(slots):
-        rank = max(known, default=None)
+    rank = max(known, default=None) if len(known) == len(slots) else node.outs[0] if node.outs else None
     if rank is None:
         return _NOTHING
     result, found, free = node.made(), [], True

@@ -76,7 +76,7 @@ class Copying:
 
 
 def named(source: Array, names: tuple[str, ...]) -> Array:
-    """The convolution's operand (N, C, spatial …) with its axes as ``names`` say; axes they leave out are of size one."""
+    """The convolution's operand (N, C, spatial …) with its axes as ``names`` say; those left out are of size one."""
     letters = "NC" + SPATIAL[source.ndim - 2]
     wanted = "".join(names)
     assert set(wanted) <= set(letters), (names, letters)
@@ -135,8 +135,8 @@ def _step(g: Copying, random: np.random.Generator, value: str) -> str:
     axis = int(random.integers(rank))
     choice = str(
         random.choice(
-            "Transpose Transpose Reshape Merge Split1 Squeeze Unsqueeze Relu Add Cast Concat Slice Pad MatMul ReduceMax "
-            "Flatten Gather Split Expand Identity Where Clip Dropout Ones Tile Resize".split()
+            "Transpose Transpose Reshape Merge Split1 Squeeze Unsqueeze Relu Add Cast Concat Slice Pad MatMul "
+            "ReduceSum Flatten Gather Split Expand Identity Where Clip Dropout Ones Tile Resize".split()
         )
     )
     zero = np.zeros((1,) * rank, np.float32)
@@ -169,11 +169,10 @@ def _step(g: Copying, random: np.random.Generator, value: str) -> str:
         return g.add("Pad", [value, g.ints(*[0] * (2 * rank))], array)
     if choice == "MatMul" and rank > 1:
         return g.add("MatMul", [value, g.constant(np.eye(array.shape[-1], dtype=np.float32))], array)
-    if choice == "ReduceMax" and array.shape[axis] == 1 and rank > 2:
+    if choice == "ReduceSum" and array.shape[axis] == 1 and rank > 2:
         keep = bool(random.random() < 0.5)
-        return g.add(
-            "ReduceMax", [value, g.ints(axis)], array if keep else array.squeeze(axis), keepdims=int(keep)
-        ) if False else g.add("ReduceSum", [value, g.ints(axis)], array if keep else array.squeeze(axis), keepdims=int(keep))
+        made = array if keep else array.squeeze(axis)
+        return g.add("ReduceSum", [value, g.ints(axis)], made, keepdims=int(keep))
     if choice == "Flatten" and rank < 4:
         at = int(random.integers(rank + 1))
         return g.add("Flatten", [value], array.reshape(int(np.prod(array.shape[:at])), -1), axis=at)
