@@ -267,8 +267,15 @@ def _cancel(found: dict[int, _Found]) -> None:
             if partner is not None:
                 partner.cancels[step.index] = None
                 step.cancels[partner.index] = None
-                partner.through |= {n: None for n in partner.after.nodes if n in step.before.nodes}
-        step.through |= step.before.nodes
+
+
+def _between(step: _Found, found: dict[int, _Found]) -> dict[int, None]:
+    """The nodes between a Transpose and those that it cancels with."""
+    nodes: dict[int, None] = {}
+    for partner in (found[n] for n in step.cancels):
+        first, last = (step, partner) if partner.before.ends.keys() >= {step.index} else (partner, step)
+        nodes |= {n: None for n in last.before.nodes if n in first.after.nodes or first.after.cut}
+    return nodes
 
 
 def _move(flow: Flow, step: _Found) -> None:
@@ -312,11 +319,14 @@ class _Regions:
             value = self.parent[value]
         return value
 
-    def closed(self, found: dict[int, _Found]) -> set[int]:
-        """The regions that only Transposes enter, all of one permutation, and only their inverses leave."""
+    def closed(self, found: dict[int, _Found]) -> list[set[int]]:
+        """The Transposes around each region that only they enter, all by one permutation, and leave, all by its inverse.
+
+        None is in two of them: of three in a row two vanish.
+        """
         flow = self.flow
-        enters: dict[int, set[tuple[int, ...]]] = {}
-        leaves: dict[int, set[tuple[int, ...]]] = {}
+        enters: dict[int, list[_Found]] = {}
+        leaves: dict[int, list[_Found]] = {}
         torn: set[int] = set()
         for value in range(len(flow.names)):
             if flow.constant[value]:
@@ -326,23 +336,28 @@ class _Regions:
             if value in flow.ends:
                 torn.add(region)
             if step is not None:
-                enters.setdefault(region, set()).add(step.perm)
+                enters.setdefault(region, []).append(step)
             elif made_by < 0 or not self._inside(made_by, value, made=True):
                 torn.add(region)
             for index, slot in flow.users[value]:
                 step = found.get(index)
                 if step is not None:
-                    leaves.setdefault(region, set()).add(step.perm)
+                    leaves.setdefault(region, []).append(step)
                 elif not self._inside(index, slot, made=False):
                     torn.add(region)
-        return {
-            region
-            for region, perms in enters.items()
-            if region not in torn
-            and len(perms) == 1
-            and len(leaves.get(region, ())) == 1
-            and _composes(next(iter(perms)), next(iter(leaves[region])))
-        }
+        taken: set[int] = set()
+        regions = []
+        for region, first in enters.items():
+            last = leaves.get(region, [])
+            around = {s.index for s in (*first, *last)}
+            if region in torn or not last or around & taken or len({s.perm for s in first}) > 1:
+                continue
+            # One that was not followed far enough to know its partners keeps all from being said to vanish.
+            known = all(around & set(s.cancels) for s in (*first, *last))
+            if known and all(_composes(first[0].perm, s.perm) for s in last):
+                taken |= around
+                regions.append(around)
+        return regions
 
     def _inside(self, index: int, what: int, made: bool) -> bool:
         """Whether a free node links its output ``what``, or its input slot ``what``, with its other side."""
@@ -385,8 +400,15 @@ def transposes_of(flow: Flow) -> tuple[Transpose, ...]:
     if not read:
         return ()
     _cancel(found)
-    regions = _Regions(flow)
-    closed = regions.closed(found)
+    vanish: set[int] = set()
+    for around in _Regions(flow).closed(found):
+        vanish |= around
+        for index in around:
+            for other in [n for n in found[index].cancels if n not in around]:
+                # It is taken by those around its other side.
+                del found[index].cancels[other], found[other].cancels[index]
+    for step in found.values():
+        step.through = _between(step, found)
     made = []
     for index, (perm, kind) in read.items():
         step = found.get(index)
@@ -395,11 +417,11 @@ def transposes_of(flow: Flow) -> tuple[Transpose, ...]:
             continue
         if not step.cancels and not flow.constant[step.source]:
             _move(flow, step)
-        made.append(_record(flow, step, regions, closed))
+        made.append(_record(flow, step, index in vanish))
     return tuple(made)
 
 
-def _record(flow: Flow, step: _Found, regions: _Regions, closed: set[int]) -> Transpose:
+def _record(flow: Flow, step: _Found, vanishes: bool) -> Transpose:
     def named(nodes: dict[int, None]) -> tuple[str, ...]:
         return tuple(flow.places[n].name for n in sorted(nodes))
 
@@ -413,7 +435,7 @@ def _record(flow: Flow, step: _Found, regions: _Regions, closed: set[int]) -> Tr
         border=tuple(flow.border_out.get(v) or flow.border_in[v] for v in step.border),
         bytes=_bytes(flow, step.index),
         on_constant=flow.constant[step.source],
-        vanishes=bool(step.cancels) and bool({regions.of(step.source), regions.of(step.result)} & closed),
+        vanishes=vanishes,
     )
 
 

@@ -102,17 +102,17 @@ def test_perm_left_out_and_no_rank_is_unknown() -> None:
     assert read(text) == [("t", (), "unknown")]
 
 
-ATTENTION = """g (float[2,5,12] x) => (y) <int64[4] apart = {0,0,3,4}, int64[3] together = {0,0,-1}, float s = {0.5}> {{
+ATTENTION = """g (float[2,5,12] x) => (y) <int64[4] apart = {0,0,3,4}, int64[3] together = {0,0,-1}, float s = {0.5}> {
     a = Reshape (x, apart) [q] q = Transpose <perm = [0, 2, 1, 3]> (a)
     b = Reshape (x, apart) b2 = Mul (b, s) [k] k = Transpose <perm = [0, 2, 3, 1]> (b2)
     c = Reshape (x, apart) [v] v = Transpose <perm = [0, 2, 1, 3]> (c)
     m = MatMul (q, k) p = Softmax (m) o = MatMul (p, v)
-    [out] t = Transpose <perm = [0, 2, 1, 3]> (o) y = {} }}"""
+    [out] t = Transpose <perm = [0, 2, 1, 3]> (o) """
 
 
 @pytest.mark.parametrize(("last", "kind"), [("Reshape (t, together)", "attention"), ("Relu (t)", "other")])
 def test_the_heads_of_an_attention_are_no_layout(last: str, kind: str) -> None:
-    found = {node: seen for node, _, seen in read(ATTENTION.format(last))}
+    found = {node: seen for node, _, seen in read(ATTENTION + f"y = {last} }}")}
     assert found == {"q": "attention", "k": "attention", "v": "attention", "out": kind}
 
 
@@ -137,7 +137,8 @@ def test_a_permutation_within_a_convolutional_net_is_read_by_its_layouts() -> No
 
 def test_weights_that_could_be_stored_transposed() -> None:
     text = """g (float[2,3,7,8] x, float[5,3,1,1] k) => (y) <float[1,1,3,2] w = {1,2,3,4,5,6}> {
-        [w] t = Transpose <perm = [3, 2, 0, 1]> (w) c = Conv (x, t) [d] u = Transpose <perm = [0, 3, 1, 2]> (c) y = Relu (u) }"""
+        [w] t = Transpose <perm = [3, 2, 0, 1]> (w) c = Conv (x, t) 
+        [d] u = Transpose <perm = [0, 3, 1, 2]> (c) y = Relu (u) }"""
     found = {t.node: t for t in transposes(parse(text))}
     assert (found["w"].kind, found["w"].on_constant, found["w"].bytes) == ("HWIO->OIHW", True, 24)
     assert found["w"].for_whom == ("Conv_1",)
@@ -170,6 +171,8 @@ TO, BACK = "Transpose <perm = [0, 3, 1, 2]>", "Transpose <perm = [0, 2, 3, 1]>"
         (f"[a] t = {TO} (x) r = Relu (t) [b] y = {BACK} (r)", {"a": ("b",), "b": ("a",)}, "ab"),
         (f"[a] t = {TO} (x) r = Add (t, k) [b] y = {BACK} (r)", {"a": ("b",), "b": ("a",)}, "ab"),
         (f"[a] t = {TO} (x) [b] y = {TO} (t)", {}, ""),
+        # of three in a row two
+        (f"[a] t = {TO} (x) [b] u = {BACK} (t) [c] y = {TO} (u)", {"a": ("b",), "b": ("a",)}, "ab"),
         (f"[a] t = {TO} (x) r = Relu (t) [b] y = {BACK} (r) z = MatMul (r, r)", {"a": ("b",), "b": ("a",)}, ""),
         # something else flows in, or the order of axes matters in between
         (f"[a] t = {TO} (x) r = Add (t, x) [b] y = {BACK} (r)", {}, ""),
@@ -201,7 +204,8 @@ def test_what_cancels(body: str, cancels: dict[str, tuple[str, ...]], vanishes: 
 def test_how_far_it_could_be_moved() -> None:
     text = f"""g (float[2,7,8,3] x, float[2,3,7,8] p) => (y, z) {{
         r = Relu (x) [in] t = {TO} (r) c = GlobalMaxPool (t) [out] u = {BACK} (c) [sig] y = Sigmoid (u)
-        m = MaxPool <kernel_shape = [2,2]> (p) [stuck] v = {BACK} (m) q = Sigmoid (v) [cut] w = MatMul (q, q) z = Relu (w) }}"""
+        m = MaxPool <kernel_shape = [2,2]> (p) [stuck] v = {BACK} (m) q = Sigmoid (v) 
+        [cut] w = MatMul (q, q) z = Relu (w) }}"""
     found = {t.node: t for t in transposes(parse(text))}
     assert (found["in"].through, found["in"].border) == (("Relu_0",), ("x",))
     assert (found["out"].through, found["out"].border) == (("sig",), ("y",))
@@ -335,9 +339,7 @@ def test_what_is_said_to_vanish_can_be_taken_out_and_what_moves_can_be_moved() -
         expected = ReferenceEvaluator(model).run(None, {"x": x})
         found = transposes(model)
         for group in groups(found):
-            entering = next(t for t in group if any(t.node in o.cancels_with for o in group))
             first = min(group, key=lambda t: int(t.node[1:]))
-            assert entering
             through = sorted({n for t in group for n in t.through})
             other = rewritten(model, through, first.perm, [t.node for t in group])
             same(ReferenceEvaluator(other).run(None, {"x": x}), expected, seed)
