@@ -320,7 +320,7 @@ class _Regions:
         return value
 
     def closed(self, found: dict[int, _Found]) -> list[set[int]]:
-        """The Transposes around each region that only they enter, all by one permutation, and leave, all by its inverse.
+        """The Transposes around each region that only they enter, all of one permutation, and leave, by its inverse.
 
         None is in two of them: of three in a row two vanish.
         """
@@ -411,13 +411,13 @@ def transposes_of(flow: Flow) -> tuple[Transpose, ...]:
         step.through = _between(step, found)
     made = []
     for index, (perm, kind) in read.items():
-        step = found.get(index)
-        if step is None:
+        own = found.get(index)
+        if own is None:
             made.append(Transpose(flow.places[index].name, perm, kind, bytes=_bytes(flow, index)))
             continue
-        if not step.cancels and not flow.constant[step.source]:
-            _move(flow, step)
-        made.append(_record(flow, step, index in vanish))
+        if not own.cancels and not flow.constant[own.source]:
+            _move(flow, own)
+        made.append(_record(flow, own, index in vanish))
     return tuple(made)
 
 

@@ -137,7 +137,7 @@ def test_a_permutation_within_a_convolutional_net_is_read_by_its_layouts() -> No
 
 def test_weights_that_could_be_stored_transposed() -> None:
     text = """g (float[2,3,7,8] x, float[5,3,1,1] k) => (y) <float[1,1,3,2] w = {1,2,3,4,5,6}> {
-        [w] t = Transpose <perm = [3, 2, 0, 1]> (w) c = Conv (x, t) 
+        [w] t = Transpose <perm = [3, 2, 0, 1]> (w) c = Conv (x, t)
         [d] u = Transpose <perm = [0, 3, 1, 2]> (c) y = Relu (u) }"""
     found = {t.node: t for t in transposes(parse(text))}
     assert (found["w"].kind, found["w"].on_constant, found["w"].bytes) == ("HWIO->OIHW", True, 24)
@@ -204,7 +204,7 @@ def test_what_cancels(body: str, cancels: dict[str, tuple[str, ...]], vanishes: 
 def test_how_far_it_could_be_moved() -> None:
     text = f"""g (float[2,7,8,3] x, float[2,3,7,8] p) => (y, z) {{
         r = Relu (x) [in] t = {TO} (r) c = GlobalMaxPool (t) [out] u = {BACK} (c) [sig] y = Sigmoid (u)
-        m = MaxPool <kernel_shape = [2,2]> (p) [stuck] v = {BACK} (m) q = Sigmoid (v) 
+        m = MaxPool <kernel_shape = [2,2]> (p) [stuck] v = {BACK} (m) q = Sigmoid (v)
         [cut] w = MatMul (q, q) z = Relu (w) }}"""
     found = {t.node: t for t in transposes(parse(text))}
     assert (found["in"].through, found["in"].border) == (("Relu_0",), ("x",))
