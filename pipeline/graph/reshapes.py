@@ -42,14 +42,11 @@ def _border_order(flow: Flow) -> str:
         orders = set()
         for value in border:
             said = flow.layout(value)
-            if len(said) > 2 and set(said) <= set("NCDHW") and "C" in said and said[0] == "N":
-                spatial = said.replace("N", "").replace("C", "")
-                if spatial and list(spatial) == sorted(spatial):
-                    place = said.index("C")
-                    orders.add("NCDHW" if place == 1 else "NDHWC" if place == len(said) - 1 else "")
-                    continue
-            if len(said) > 2:
-                orders.add("")
+            if len(said) < 3 or not {"N", "C"} <= set(said) <= set("NCDHW"):
+                continue  # a weight, or a value without axes of its own for height and width
+            spatial = said.replace("N", "").replace("C", "")
+            usual = (f"NC{spatial}", f"N{spatial}C") if list(spatial) == sorted(spatial) else ()
+            orders.add(dict(zip(usual, ("NCDHW", "NDHWC"), strict=False)).get(said, ""))
         if orders:
             return orders.pop() if len(orders) == 1 else ""
     return ""

@@ -84,7 +84,8 @@ def test_groups_hold_the_same_elements() -> None:
         # PyTorch's own order
         (NCHW, S, "c = Conv (x, w) [f] y = Flatten (c)", [("f", "keeps")]),
         # a detection head: the graph asks for it
-        (NCHW, "int64[3] s = {2,-1,5}", f"c = Conv (x, w) t = {BACK} (c) [f] y = Reshape (t, s)", []),
+        (NCHW, "int64[3] s = {2,-1,5}", f"c = Conv (x, w) t = {BACK} (c) [f] y = Reshape (t, s)",
+         [("f", "keeps")]),
         (NCHW, "int64[3] s = {2,-1,1}", f"c = Conv (x, w) t = {BACK} (c) [f] y = Reshape (t, s)", [("f", "permuted")]),
         # after a global pool there is nothing to mix
         (NHWC, S, f"t = {TO} (x) c = Conv (t, w) p = GlobalMaxPool (c) [f] y = Flatten (p)", []),
@@ -94,7 +95,8 @@ def test_groups_hold_the_same_elements() -> None:
         ("float[2,7,8,3] x, float[5,3,1,1] w", S, "[f] y = Flatten (x)", []),
         ("float[2,3] x, float[5,3,1,1] w", "int64[4] s = {2,3,1,1}", "[r] r = Reshape (x, s) y = Conv (r, w)", []),
         # one channel
-        ("float[2,7,8,1] x, float[1,1,1,1] w", S, f"t = {TO} (x) c = Conv (t, w) [f] y = Flatten (c)", [("f", "keeps")]),
+        ("float[2,7,8,1] x, float[1,1,1,1] w", S, f"t = {TO} (x) c = Conv (t, w) [f] y = Flatten (c)",
+         [("f", "keeps")]),
         # tf2onnx's way of a Transpose, with one channel, and the scrambling one that only has its shape
         (
             "float[2,7,8,1] x, float[5,1,1,1] w",
@@ -119,7 +121,7 @@ def test_groups_hold_the_same_elements() -> None:
         ("float[2,7,8,1] x, float[5,1,1,1] w", "int64[1] a = {-1}, int64[1] b = {1}",
          "q = Squeeze (x, a) [u] r = Unsqueeze (q, b) y = Conv (r, w)", [("u", "transposes")]),
         # an operator of channels last in a model of channels second
-        ("float[2,3,7,8] x, float[5,3,1,1] w", S,
+        ("float[2,3,7,8] x, float[5,3,1,1] w", "float[2,7,8,5] p",
          f"c = Conv (x, w) t = {BACK} (c) p = com.microsoft.NhwcMaxPool <kernel_shape = [1,1]> (t) [f] y = Flatten (p)",
          [("f", "scrambles")]),
     ],
