@@ -81,6 +81,9 @@ def _differs(names: Names, axes: Sequence[int], dims: Dims, order: str) -> bool 
     sure, possible = letters
     if len(possible) < 2:
         return None
+    if not {"C"} < set(possible) - {"N"}:
+        # What is merged with the batch, or of height and width alone, is no order of channels.
+        return False if _in_order(possible, order) else None
     if _in_order(possible, order):
         return False
     return True if len(sure) > 1 and not _in_order(sure, order) else None
