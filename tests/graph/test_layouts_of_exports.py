@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
-from onnx.backend.test.case.node import collect_testcases
 from onnx.reference import ReferenceEvaluator
 
 from pipeline.graph.view import View
@@ -93,10 +91,10 @@ def test_tensorflow(channels: int, converted: dict[int, tuple[Any, onnx.ModelPro
 
     model, proto = converted[channels]
     seen = View(proto)
-    assert [r.kind for r in seen.reshapes] == ["keeps"] if channels > 1 else ["transposes", "keeps"]
+    assert [r.kind for r in seen.reshapes] == ([] if channels > 1 else ["transposes"]) + ["keeps"]
     # The values that the pool makes, by the layout that they are said to have, are those of Keras's own pool.
     x = np.random.default_rng(0).standard_normal((2, 8, 6, channels)).astype(np.float32)
-    want = np.asarray(keras.Model(model.inputs, model.layers[1].output)(x)).transpose(BY_LAYOUT["NHWC"])
+    want = np.asarray(keras.Model(model.inputs, model.layers[1].output)([x])).transpose(BY_LAYOUT["NHWC"])
     values = [n for node in proto.graph.node for n in node.output if node.op_type in ("MaxPool", "Transpose")]
     ran = ReferenceEvaluator(proto).run(values, {"x": x})
     pooled = [
@@ -125,31 +123,44 @@ def test_a_transpose_that_an_optimizer_forgot_before_the_flatten(
     assert [r.kind for r in View(broken).reshapes] == ["scrambles"]
 
 
-def cases(op: str) -> list[Any]:
+@pytest.fixture(scope="module")
+def node_tests() -> list[Any]:
+    from onnx.backend.test.loader import load_model_tests
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return [c for c in collect_testcases(op) if c.model is not None]
+        return [t for t in load_model_tests(kind="node") if t.model is not None]
 
 
-def test_every_transpose_of_the_node_tests_is_the_permutation_that_is_said() -> None:
-    found = cases("Transpose")
-    assert len(found) >= 7
-    for case in found:
-        (step,) = View(case.model).transposes
-        for inputs, outputs in case.data_sets:
-            x, y = (v if isinstance(v, np.ndarray) else numpy_helper.to_array(v) for v in (inputs[0], outputs[0]))
-            np.testing.assert_array_equal(x.transpose(step.perm), y, err_msg=case.name)
-            assert step.bytes == x.nbytes, case.name
+def test_every_node_test_is_followed_and_every_transpose_among_them_is_the_permutation_that_is_said(
+    node_tests: list[Any],
+) -> None:
+    assert len(node_tests) > 1600
+    ran = 0
+    for test in node_tests:
+        seen = View(test.model)
+        for found in (seen.layouts, seen.transposes, seen.reshapes, seen.weights):
+            assert found is not None
+        if [n.op_type for n in test.model.graph.node] not in (["Transpose"], ["Reshape"], ["Flatten"]):
+            continue
+        for inputs, outputs in test.data_sets:
+            for step in (*seen.transposes, *seen.reshapes):
+                np.testing.assert_array_equal(inputs[0].transpose(step.perm), outputs[0], err_msg=test.name)
+                ran += 1
+            for step in seen.transposes:
+                assert step.bytes == inputs[0].nbytes, test.name
+    assert ran >= 7
 
 
-@pytest.mark.parametrize("op", ["Reshape", "Flatten", "Squeeze", "Unsqueeze", "DepthToSpace", "Resize"])
-def test_node_tests_that_reshape(op: str) -> None:
-    found = cases(op)
-    assert found
-    for case in found:
-        seen = View(case.model)
-        assert seen.layouts is not None
-        for reshape in seen.reshapes:
-            assert reshape.kind == "transposes"
-            for inputs, outputs in case.data_sets:
-                np.testing.assert_array_equal(inputs[0].transpose(reshape.perm), outputs[0], err_msg=case.name)
+def test_the_layout_of_a_window_is_what_onnx_defines(node_tests: list[Any]) -> None:
+    windows = ("Conv", "MaxPool", "AveragePool", "LpPool", "GlobalMaxPool", "BatchNormalization")
+    spatial = {3: "NCW", 4: "NCHW", 5: "NCDHW"}
+    read = 0
+    for test in node_tests:
+        (node, *more) = test.model.graph.node
+        dims = len(test.model.graph.input[0].type.tensor_type.shape.dim) if test.model.graph.input else 0
+        if not more and node.op_type in windows and dims in spatial:
+            layouts = View(test.model).layouts
+            assert (layouts[node.input[0]], layouts[node.output[0]]) == (spatial[dims], spatial[dims]), test.name
+            read += 1
+    assert read > 50
