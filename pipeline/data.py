@@ -403,11 +403,25 @@ class Pads:
 
 @dataclass(frozen=True)
 class Transpose:
-    """A Transpose node; ``kind`` reads its permutation: ``"NHWC->NCHW"``, ``"HWIO->OIHW"``, ``"other"`` …"""
+    """A Transpose node; ``kind`` reads its permutation: ``"NHWC->NCHW"``, ``"HWIO->OIHW"``, ``"other"`` …
+
+    ``for_whom`` are the nodes that need the change: the first ones downstream for which the order of axes matters.
+    With each Transpose of ``cancels_with`` it composes to the identity; ``vanishes`` says that all of them can be taken
+    out and nothing else notices.  ``through`` are the nodes in between, or those through which it could be moved to
+    ``border``, inputs or outputs of the graph.  ``bytes`` are those that it moves, ``None`` where dims are not known.
+    ``on_constant``: what it transposes could be stored transposed.
+    """
 
     node: str
     perm: tuple[int, ...]
     kind: str
+    for_whom: tuple[str, ...] = ()
+    cancels_with: tuple[str, ...] = ()
+    through: tuple[str, ...] = ()
+    border: tuple[str, ...] = ()
+    bytes: int | None = None
+    on_constant: bool = False
+    vanishes: bool = False
 
 
 @dataclass(frozen=True)

@@ -52,15 +52,17 @@ class Inner:
 
 @dataclass(frozen=True)
 class Reshaped:
-    """A Reshape (or Flatten, Squeeze, Unsqueeze) that concerns the layout.
+    """A Reshape (or Flatten, Squeeze with Unsqueeze) that concerns the layout.
 
     ``kind``: ``"transposes"`` (it moves axes of size one, as a Transpose by ``perm`` would), ``"scrambles"`` (it merges
-    or splits axes of a value whose layout was changed: the classic wrong order of weights, unless the weights were
-    reordered too), ``"keeps"`` (it merges axes in the order that the model's own layout has).
+    or splits axes of a value that an operator's layout, and no Transpose of the model, put into another order than the
+    border has: the classic wrong order of weights, unless the weights were reordered too), ``"permuted"`` (the order is
+    another than the border's, but it is a Transpose of the graph that asks for it), ``"keeps"`` (it merges axes in the
+    order that the border has).
     """
 
     node: str
-    kind: Literal["transposes", "scrambles", "keeps"]
+    kind: Literal["transposes", "scrambles", "permuted", "keeps"]
     perm: tuple[int, ...] | None = None
     says: str = ""
 

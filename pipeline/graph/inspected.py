@@ -31,7 +31,10 @@ def inspected(view: View, rules: Sequence[Rule] | None = None) -> Inspection:
         initializers=facts.initializers,
         parameters=facts.parameters,
         pads=view.pads,
+        layouts=view.layouts,
         transposes=view.transposes,
+        reshapes=view.reshapes,
+        weights=view.weights,
         remarks=tuple(remarks),
         notes=(*facts.notes, *view.problems),
     )

@@ -7,7 +7,7 @@ inference adds; where inference fails (or would take for ever) they are the file
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -15,9 +15,13 @@ from onnx import ModelProto, TensorProto
 
 from pipeline.data import Pads, Transpose
 from pipeline.graph import pads as _pads
-from pipeline.graph import transposes as _transposes
+from pipeline.graph.layouts import Flow, flow_of
+from pipeline.graph.reshapes import reshapes_of
 from pipeline.graph.shapes import Look
+from pipeline.graph.stored_weights import weights_of
+from pipeline.graph.transposes import transposes_of
 from pipeline.graph.walk import Place, opset, places, subgraphs
+from pipeline.inspection import Reshaped, StoredWeight
 
 
 class View:
@@ -67,8 +71,25 @@ class View:
         return _pads.pads(self.model)
 
     @cached_property
+    def flow(self) -> Flow:
+        """The values of the graph, wired, and the names of their axes."""
+        return flow_of(self.places, self.model)
+
+    @cached_property
+    def layouts(self) -> Mapping[str, str]:
+        return self.flow.layouts
+
+    @cached_property
+    def reshapes(self) -> tuple[Reshaped, ...]:
+        return reshapes_of(self.flow)
+
+    @cached_property
+    def weights(self) -> tuple[StoredWeight, ...]:
+        return weights_of(self.flow, self.model)
+
+    @cached_property
     def transposes(self) -> tuple[Transpose, ...]:
-        return _transposes.transposes(self.model)
+        return transposes_of(self.flow)
 
     def initializers(self) -> Iterator[TensorProto]:
         """Those of the main graph and of every subgraph."""
