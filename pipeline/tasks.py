@@ -99,8 +99,9 @@ def derive_bounds(
     case's own precision.  Every float input and weight is moved by one unit roundoff of float32 with random signs,
     :data:`JITTERS` times.  The largest response, over u, is the scale to which k roundings along the exported graph's
     longest path are applied: a rounding in a node acts like a rounding of what the node consumed (mixed
-    forward-backward error, Higham 1.5).  An element without any response is given the output's mean: one that a Relu
-    holds at zero has none, until rounding carries it over.
+    forward-backward error, Higham 1.5), where the node responds to it; where an edge parts by this scale,
+    :func:`with_inner_roundings` moves the nodes' results too.  An element without any response is given the output's
+    mean: one that a Relu holds at zero has none, until rounding carries it over.
     """
     party = Party("truth", meaning=framework)
     failure = warm(framework)
@@ -149,6 +150,53 @@ def derive_bounds(
 def _float_fed(case: Case, values: Mapping[str, Any]) -> bool:
     """Whether there is a float array among the inputs and parameters for a perturbation to move."""
     return any(isinstance(value, np.ndarray) and value.dtype.kind == "f" for value in values.values())
+
+
+def with_inner_roundings(
+    ref: CaseRef, model: Model, truth: Run, seed: int, folder: Path, memory: int | None = None
+) -> Run:
+    """A derived definition whose scale also covers what is rounded inside of ``model``, an export of it.
+
+    A graph says nothing of a definition that it does not compute: it must agree with it within float32's own rounding
+    under the scale that results.  Then, and where the graph cannot be evaluated, the definition stays as it is.
+    """
+    import onnx.inliner
+
+    from pipeline.graph.skeleton import in_float64, skeleton
+    from pipeline.numerics.bounds import gamma
+    from pipeline.numerics.inner import inner_scale
+    from pipeline.numerics.node64 import take_apart
+
+    assert model.file is not None
+    try:
+        case = loaded(ref, seed)
+        slim = skeleton(model.file, memory=memory)
+        if slim.model.functions:
+            slim = replace(slim, model=onnx.inliner.inline_local_functions(slim.model))
+        double = in_float64(slim)
+        feeds = {**double.weights, **widened(feeds_of(ref, case, model, seed))}
+        names = {own: border for own, border in model.outputs.items() if own in truth.bounds}
+        centre, scale = inner_scale(take_apart(double.model, {}), feeds, list(names.values()))
+    except Exception:  # whatever an evaluation raises
+        return truth
+    bounds = dict(truth.bounds)
+    for own, border in names.items():
+        bound, value = bounds[own], (truth.outputs or {}).get(own)
+        if border not in scale or bound.scale is None or not isinstance(value, ArrayFile):
+            continue
+        inner, there = (in_case_axes(case, model, own, array) for array in (scale[border], centre[border]))
+        if inner.shape != value.shape:
+            continue
+        whole = np.maximum(bound.scale.load(), inner)
+        with np.errstate(invalid="ignore"):
+            apart = np.abs(there - value.load())
+        if (apart > gamma(bound.roundings, 2.0**-24) * whole).any():
+            continue
+        saved = save(folder, truth.party, own, whole, None, kind="scale with inner roundings")
+        bounds[own] = replace(bound, scale=saved)
+    if bounds == truth.bounds:
+        return truth
+    return replace(truth, bounds=bounds, derived=f"{truth.derived}; with roundings inside {model.graph}")
 
 
 def export(ref: CaseRef, framework: str, exporters: Sequence[str], seed: int, folder: Path) -> list[Model]:
