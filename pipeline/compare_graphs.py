@@ -4,13 +4,15 @@ Design note.  There is no native run here, so no side is the truth: ``B`` is jud
 float64, where a fault stands out from 1e-13 of rounding (:mod:`pipeline.numerics.forced`), on random feeds and, because
 random numbers rarely tie, on small integers; feeds of the user's own replace both.  Arithmetic is compared in the
 graphs' own types: each node of each graph, as the runtime runs it with its optimizations off, is held against the bound
-of its operator.  If no region and no node is beyond its bound, what the outputs still differ by is rounding.  A graph
-that could not be run, an output without a counterpart, nothing compared: that is never "same".
+of its operator, and the outputs against what roundings inside of A may do to them: a B that is further off rounds
+more than A does.  A graph that could not be run, an output without a counterpart, a size that only A takes, a constant
+that differs where nothing shows it, random numbers, nothing compared: that is never "same".
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import shutil
 import tempfile
@@ -87,11 +89,20 @@ def _compare(
         f"{kind} {said}" for kind, m in (("input", inputs), ("output", outputs)) for said in m.how.values() if said
     ]
     problems = _lacking(a, b, outputs)
+    if options.inputs is None:
+        problems += _fixed(a, b, inputs, options.dims)
+    problems += [
+        f"{side}: {said} draws random numbers, and an output depends on them"
+        for side, said in (("A", a.drawn), ("B", b.drawn))
+        if said
+    ]
+    turned = any(way != _PLAIN for _, way in inputs.found.values()) or not any(len(p.shape or ()) > 2 for p in a.inputs)
     feeds = _feeds(a, b, inputs, options)
     guilty: list[GuiltyNode] = []
     meant: Forced | None = None
     worst, compared, judged, unbounded, held = 0.0, 0, 0, 0, 0
     seen: list[ComparedOutput] = []
+    parts_somewhere = False
     for name, arrays in feeds.items():
         forced = _in_float64(workers, left, right, arrays, inputs, outputs, folder)
         if isinstance(forced, Failure):
@@ -115,12 +126,13 @@ def _compare(
             guilty += [g for g in run.guilty if (g.node, g.party) not in {(h.node, h.party) for h in guilty}]
             if run.problem:
                 problems.append(f"{name}: {side}: {run.problem}")
-        parted = _outputs(runs, outputs, inputs_how=outputs.how)
+        parted = _outputs(runs, outputs, outputs.how, functools.partial(_room, workers, left, right, folder), turned)
         seen = seen or parted
         problems += [f"{name}: {p.problem}" for p in parted if p.outcome == "diverges" and not guilty and p.problem]
+        parts_somewhere |= any(p.outcome == "diverges" for p in parted)
     order = {"B": 0}
     guilty.sort(key=lambda g: order.get(g.party, 1))
-    outcome = "differs" if guilty or any(p.outcome == "diverges" for p in seen) else "same"
+    outcome = "differs" if guilty or parts_somewhere else "same"
     if outcome == "same" and (problems or not compared):
         outcome = "uncompared"
     return GraphComparison(
@@ -216,6 +228,23 @@ def _lacking(a: Border, b: Border, outputs: Match) -> list[str]:
     return [f"output {safe(_said(port))} of {side} has no counterpart and was not compared" for side, port in only]
 
 
+def _fixed(a: Border, b: Border, inputs: Match, dims: Mapping[str, int]) -> list[str]:
+    """The sizes that A leaves open and B takes one of only, unless the user asked for that size."""
+    said = []
+    for name, (source, way) in inputs.found.items():
+        one, other = (next(p for p in side.inputs if p.name == n) for side, n in ((a, source), (b, name)))
+        if one.shape is None or other.shape is None or way != _PLAIN:
+            continue
+        for axis, (mine, theirs) in enumerate(zip(one.shape, other.shape, strict=True)):
+            if not isinstance(mine, int) and isinstance(theirs, int) and not (mine is not None and mine in dims):
+                what = f"{safe(mine)} of" if mine else f"axis {axis} of"
+                how = f"--dim {safe(mine)}={theirs}" if mine else "--inputs FILE.npz"
+                said.append(
+                    f"B takes {what} input {safe(name)} as {theirs} only, which A leaves open; {how} asks for just that"
+                )
+    return said
+
+
 def _feeds(a: Border, b: Border, inputs: Match, options: Options) -> dict[str, dict[str, Array]]:
     """Sets of arrays by A's names: the user's own, or random numbers and small integers."""
     if options.inputs is not None:
@@ -233,7 +262,7 @@ def _drawn(port: Port, shape: tuple[int, ...], random: np.random.Generator, *, i
     if port.dtype == "bool":
         return random.integers(0, 2, shape).astype(bool)
     if port.dtype.startswith(("int", "uint")) and port.dtype[-1].isdigit():
-        return random.integers(0, 2, shape).astype(port.dtype)
+        return random.integers(0, max(1, port.below or 2), shape).astype(port.dtype)
     if port.dtype not in ("float16", "float32", "float64"):
         raise UnusableInput(f"input {safe(_said(port))}: numbers of this type are not drawn; give --inputs FILE.npz")
     drawn = random.integers(-3, 4, shape) if integers else random.uniform(-1, 1, shape)
@@ -340,9 +369,16 @@ def _replayed(
     return runs
 
 
-def _outputs(runs: Mapping[str, Replayed], outputs: Match, inputs_how: Mapping[str, str]) -> list[ComparedOutput]:
-    """The outputs in the graphs' own types.  No bound is known for a whole graph: what is apart here is only shown,
-    unless a type, a shape or a non-finite number is.
+Room = Callable[[str], "Array | None"]
+
+
+def _outputs(
+    runs: Mapping[str, Replayed], outputs: Match, inputs_how: Mapping[str, str], room: Room, turned: bool
+) -> list[ComparedOutput]:
+    """The outputs in the graphs' own types, floats within what both may be off by A's own arithmetic.
+
+    ``room(NAME)`` is that of an output of A, asked where the bits are not the same; ``turned`` says that an input
+    stands in another order of axes in B, so that an output may as well.
     """
     rows = []
     for name, (source, way) in outputs.found.items():
@@ -355,12 +391,41 @@ def _outputs(runs: Mapping[str, Replayed], outputs: Match, inputs_how: Mapping[s
         with contextlib.suppress(ValueError):  # shapes that do not fit are the comparer's to report
             a = way.apply(a)
         seen = compare({name: a}, {name: b}, {})
-        outcome = "rounding" if seen.outcome == "missing" and seen.compared else seen.outcome
+        outcome: str = seen.outcome
         says = seen.problem
+        if outcome == "missing" and seen.compared:  # no bound was given: both are floats, and apart
+            allowed = room(source)
+            if allowed is None:
+                outcome = "unbounded"
+            else:
+                seen = compare({name: a}, {name: b}, {name: 2 * way.apply(allowed)}, zero_sign_open=True)
+                outcome, says = seen.outcome, None
+                if outcome == "diverges":
+                    says = (
+                        f"{safe(name)} is apart by {seen.max_abs:.3g}, {seen.ratio:.3g} times what roundings inside of "
+                        "A can do: B rounds more than A"
+                    )
         if outcome == "diverges" and says is None and seen.values is not None:
             says = f"{safe(name)} is {seen.values[0]:g} in A and {seen.values[1]:g} in B, in the graphs' own types"
-        rows.append(ComparedOutput(source, name, matched, outcome, seen.compared, seen.max_abs, says))
+        if way.perm is not None and not turned and outcome != "missing":
+            outcome = "diverges"
+            says = f"{safe(name)} of B has the {way.says} of A's, while every input stands as A's does"
+        rows.append(ComparedOutput(source, name, matched, outcome, seen.compared, seen.max_abs, says))  # type: ignore[arg-type]
     return rows
+
+
+def _room(workers: Workers, left: Path, right: Path, folder: Path, name: str) -> Array | None:
+    """How far an output of A may be off in float32, in A's order of axes; None where nobody can say."""
+    call: Callable[..., Any] = workers.call
+    try:
+        also = call(WORKER, tasks.count_roundings, right.absolute(), folder / "B.npz")
+        if not isinstance(also, int):
+            return None
+        found = call(WORKER, tasks.float32_room, left.absolute(), folder / "A.npz", (name,), also, folder / "room")
+    except ValueError:  # a graph that cannot be taken apart
+        return None
+    file = found.get(name) if isinstance(found, dict) else None
+    return None if file is None else np.asarray(np.load(file, allow_pickle=False))
 
 
 def _guilty(forced: Forced) -> list[GuiltyNode]:

@@ -412,7 +412,10 @@ class Transpose:
 
 @dataclass(frozen=True)
 class GraphFacts:
-    """What an exported graph holds, read without running it."""
+    """What an exported graph holds, read without running it.
+
+    ``narrows`` names the Casts to floats narrower than float32: runtimes are known to leave such a step out.
+    """
 
     file: Path
     opset: int | None
@@ -425,6 +428,7 @@ class GraphFacts:
     initializers: int = 0
     parameters: int = 0
     notes: tuple[str, ...] = ()
+    narrows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -822,12 +826,15 @@ class GuiltyNode:
 
 @dataclass(frozen=True)
 class ComparedOutput:
-    """An output of A and the one of B that stands for it; ``max_abs`` is between the runs in the graphs' own types."""
+    """An output of A and the one of B that stands for it; ``max_abs`` is between the runs in the graphs' own types.
+
+    ``unbounded``: they are apart, and nobody can say how far rounding may go (an operator without a count).
+    """
 
     left: str
     right: str
     matched: str
-    outcome: Outcome
+    outcome: Outcome | Literal["unbounded"]
     compared: int
     max_abs: float | None = None
     problem: str | None = None

@@ -168,26 +168,37 @@ def with_inner_roundings(
     from pipeline.numerics.node64 import take_apart
 
     assert model.file is not None
+    floats = {
+        own
+        for own, value in (truth.outputs or {}).items()
+        if isinstance(value, ArrayFile) and np.dtype(value.dtype).kind == "f"
+    }
     try:
         case = loaded(ref, seed)
+        fed = feeds_of(ref, case, model, seed)
+        counted = count_roundings(model.file, {name: value.shape for name, value in fed.items()})
         slim = skeleton(model.file, memory=memory)
         if slim.model.functions:
             slim = replace(slim, model=onnx.inliner.inline_local_functions(slim.model))
         double = in_float64(slim)
-        feeds = {**double.weights, **widened(feeds_of(ref, case, model, seed))}
-        names = {own: border for own, border in model.outputs.items() if own in truth.bounds}
-        centre, scale = inner_scale(take_apart(double.model, {}), feeds, list(names.values()))
+        names = {own: border for own, border in model.outputs.items() if own in floats}
+        centre, scale = inner_scale(
+            take_apart(double.model, {}), {**double.weights, **widened(fed)}, list(names.values())
+        )
     except Exception:  # whatever an evaluation raises
         return truth
     bounds = dict(truth.bounds)
     for own, border in names.items():
-        bound, value = bounds[own], (truth.outputs or {}).get(own)
-        if border not in scale or bound.scale is None or not isinstance(value, ArrayFile):
+        value = (truth.outputs or {})[own]
+        bound = bounds.get(own)
+        if bound is None and counted is not None and not counted.unknown:  # nothing that is fed could be moved
+            bound = Bound(roundings=counted.count)
+        if border not in scale or bound is None or not isinstance(value, ArrayFile):
             continue
         inner, there = (in_case_axes(case, model, own, array) for array in (scale[border], centre[border]))
         if inner.shape != value.shape:
             continue
-        whole = np.maximum(bound.scale.load(), inner)
+        whole = inner if bound.scale is None else np.maximum(bound.scale.load(), inner)
         with np.errstate(invalid="ignore"):
             apart = np.abs(there - value.load())
         if (apart > gamma(bound.roundings, 2.0**-24) * whole).any():

@@ -20,6 +20,7 @@ from pipeline.data import GraphFacts, UnusableInput
 from pipeline.graph.pads import pads
 from pipeline.graph.transposes import transposes
 from pipeline.graph.walk import (
+    attributes,
     constant_tensor,
     elements,
     in_onnx,
@@ -30,6 +31,11 @@ from pipeline.graph.walk import (
 )
 
 _MOST_BYTES = 2**31 - 1  # protobuf's own limit
+_NARROW = frozenset(
+    number
+    for name, number in TensorProto.DataType.items()
+    if name.startswith(("FLOAT16", "BFLOAT16", "FLOAT8", "FLOAT4"))
+)
 _NOT_WEIGHTS = (
     TensorProto.INT64,
     TensorProto.INT32,
@@ -144,8 +150,11 @@ def read_facts(file: Path, model: ModelProto | None = None) -> GraphFacts:
     model = load(file) if model is None else model
     ops: Counter[str] = Counter()
     parameters = 0
+    narrows = []
     for place in places(model):
         ops[place.op] += 1
+        if place.op == "Cast" and attributes(place.node).get("to") in _NARROW:
+            narrows.append(place.name)
         constant = constant_tensor(place.node)
         if constant is not None and elements(constant) > 1 and constant.data_type not in _NOT_WEIGHTS:
             parameters += elements(constant)
@@ -175,6 +184,7 @@ def read_facts(file: Path, model: ModelProto | None = None) -> GraphFacts:
         initializers=len(held),
         parameters=parameters,
         notes=tuple(notes),
+        narrows=tuple(narrows),
     )
 
 
