@@ -653,6 +653,17 @@ class Report:
     folder: Path | None = None
 
 
+@dataclass(frozen=True)
+class Jitter:
+    """A perturbation: every float input and weight moved by ``step`` of itself, signs drawn from ``seed``.
+
+    What is not float64 is moved by its own type's eps, whatever the step.
+    """
+
+    seed: int
+    step: float = 2.0**-24
+
+
 class Framework(Protocol):
     """A framework adapter: ``pipeline/frameworks/NAME.py`` holds one instance named ``FRAMEWORK``.
 
@@ -672,10 +683,10 @@ class Framework(Protocol):
         results, ``None`` for a gradient that does not exist."""
 
     def perturbed(
-        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[int]
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter]
     ) -> Iterator[Mapping[str, Any]]:
-        """What :meth:`native` gives with every float input and weight moved by one unit roundoff of float32, with signs
-        drawn from each of the seeds ``jitters``.  The model is built once, if it brings its own weights."""
+        """What :meth:`native` gives under each of ``jitters``.  The model is built once, if it brings its own
+        weights."""
 
     def export(
         self, case: Case, values: Mapping[str, Any], exporters: Sequence[str], folder: Path, *, seed: int

@@ -34,6 +34,7 @@ from pipeline.data import (
     Finding,
     GraphFacts,
     InvalidGraph,
+    Jitter,
     Model,
     Party,
     Rounded,
@@ -101,29 +102,45 @@ def derive_bounds(
     longest path are applied: a rounding in a node acts like a rounding of what the node consumed (mixed
     forward-backward error, Higham 1.5), where the node responds to it; where an edge parts by this scale,
     :func:`with_inner_roundings` moves the nodes' results too.  An element without any response is given the output's
-    mean: one that a Relu holds at zero has none, until rounding carries it over.
+    mean: one that a Relu holds at zero has none, until rounding carries it over; and one that lies on a jump (a whole
+    number in front of a floor) has none that says anything, for the input that is moved off the jump here is none that
+    anybody is given.
     """
     party = Party("truth", meaning=framework)
     failure = warm(framework)
     if failure or source.outputs is None:
         return Run(party, error=failure or source.error, derived=f"{framework} itself, which has no answer")
     engine, double = adapter(framework), source.party.double
+
+    def responses(jitters: Sequence[Jitter]) -> dict[str, Array]:
+        """By output, the largest distance of an element under any of them."""
+        found = {name: np.zeros(centre.shape) for name, centre in floats.items()}
+        for results in engine.perturbed(case, values, double=double, seed=seed, jitters=jitters):
+            moved = _in_case_axes(case, framework, engine.layouts, results)
+            for name, centre in floats.items():
+                with np.errstate(invalid="ignore"):
+                    distance = np.nan_to_num(np.abs(moved[name].astype(np.float64) - centre))
+                found[name] = np.maximum(found[name], distance)
+        return found
+
     case, values = _values(ref, framework, seed)
     floats = {
         name: value.load()
         for name, value in source.outputs.items()
         if isinstance(value, ArrayFile) and np.dtype(value.dtype).kind == "f"
     }
-    response = {name: np.zeros(centre.shape) for name, centre in floats.items()}
     precision = "in float64" if double else "in its own precision, for it has no float64 here"
     label = f"{framework} itself {precision}"
     try:
-        for results in engine.perturbed(case, values, double=double, seed=seed, jitters=range(JITTERS)):
-            moved = _in_case_axes(case, framework, engine.layouts, results)
-            for name, centre in floats.items():
-                with np.errstate(invalid="ignore"):
-                    distance = np.nan_to_num(np.abs(moved[name].astype(np.float64) - centre))
-                response[name] = np.maximum(response[name], distance)
+        response = responses([Jitter(each) for each in range(JITTERS)])
+        if double and any(_jumps(response[name], centre).any() for name, centre in floats.items()):
+            # A smooth response shrinks with the step, by 2^20 here; that of a number that lies on a jump does not.
+            tiny = responses([Jitter(each, 2.0**-44) for each in range(JITTERS)])
+            for name, moves in response.items():
+                moves[tiny[name] > moves * 2.0**-10] = 0
+        elif not double:  # there is no smaller step: what is so large for one is taken for a jump
+            for name, moves in response.items():
+                moves[_jumps(moves, floats[name])] = 0
     except Exception as error:  # whatever the framework raises
         return Run(party, error=Failure("refused", f"perturbation: {_one_line(error)}"), derived=label)
     if roundings is None:
@@ -145,6 +162,12 @@ def derive_bounds(
     if roundings.unknown:
         how += f" ({', '.join(roundings.unknown)}: no rule, so one for each number the model holds or is fed)"
     return Run(party, outputs=source.outputs, bounds=bounds, derived=f"{label}; {how}")
+
+
+def _jumps(response: Array, centre: Array) -> Array:
+    """Where the response to one rounding is so large, for the output, that a jump may be why."""
+    top = np.abs(centre[np.isfinite(centre)]).max(initial=0.0)
+    return np.asarray(response > 2.0**-12 * top)
 
 
 def _float_fed(case: Case, values: Mapping[str, Any]) -> bool:

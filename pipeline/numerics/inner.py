@@ -11,7 +11,7 @@ because the scale is multiplied by a count.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -19,9 +19,27 @@ from pipeline.data import Array
 from pipeline.graph.roundings import FUSED, moves_only
 from pipeline.numerics.node64 import Graph, Step
 from pipeline.numerics.perturbed import UNIT, signs
+from pipeline.numerics.replay import expected
 from pipeline.numerics.rules import measured
 
 TIMES = 8
+# IEEE 754 rounds these correctly, so where the exact result is a float32 nothing is rounded, and nobody jumps for it.
+_EXACT = frozenset("Add Sub Mul Div Sqrt Reciprocal".split())
+_SUMS = frozenset("AveragePool Conv ConvTranspose Gemm GlobalAveragePool MatMul ReduceMean ReduceSum".split())
+
+
+_FUSED = {
+    **FUSED,
+    "BatchNormalization": 6,
+    "GroupNormalization": 8,
+    "InstanceNormalization": 8,
+    "LayerNormalization": 8,
+    "LogSoftmax": 10,
+    "RMSNormalization": 8,
+    "ReduceLogSumExp": 10,
+    "Softmax": 6,
+}
+_COARSEST = "tensorflow" if "tensorflow" in measured()["runtimes"] else "onnxruntime"
 
 
 def inner_scale(graph: Graph, feeds: Mapping[str, Array], outputs: Collection[str]) -> tuple[dict[str, Array], ...]:
@@ -29,11 +47,12 @@ def inner_scale(graph: Graph, feeds: Mapping[str, Array], outputs: Collection[st
 
     Raises whatever the evaluation of a node raises.
     """
-    centre = _evaluated(graph, feeds, outputs, None)
+    sizes: dict[str, Array] = {}
+    centre = _evaluated(graph, feeds, outputs, sizes, None)
     floats = [name for name in outputs if centre[name].dtype.kind == "f"]
     scale = {name: np.zeros(centre[name].shape) for name in floats}
     for time in range(TIMES):
-        moved = _evaluated(graph, feeds, floats, np.random.default_rng([time, 7]))
+        moved = _evaluated(graph, feeds, floats, sizes, np.random.default_rng([time, 7]))
         for name in floats:
             if moved[name].shape != centre[name].shape:
                 raise ValueError(f"the shape of {name} depends on what rounding decides")
@@ -44,15 +63,23 @@ def inner_scale(graph: Graph, feeds: Mapping[str, Array], outputs: Collection[st
 
 
 def _evaluated(
-    graph: Graph, feeds: Mapping[str, Array], outputs: Collection[str], random: np.random.Generator | None
+    graph: Graph,
+    feeds: Mapping[str, Array],
+    outputs: Collection[str],
+    sizes: dict[str, Array],
+    random: np.random.Generator | None,
 ) -> dict[str, Array]:
+    """``outputs``; without ``random`` as they are, and ``sizes`` gets each value's rounding, which else moves it."""
     last = {name: step.index for step in graph.steps for name in step.reads}
     values: dict[str, Array] = {**graph.constants, **feeds}
     kept: dict[str, Array] = {name: values[name] for name in outputs if name in values}
     for step in graph.steps:
         made = graph.run(step, values)
-        if random is not None and step.index not in graph.folded and not moves_only(step.op):
-            made = {name: _moved(step, value, random) for name, value in made.items()}
+        rounds = step.index not in graph.folded and not moves_only(step.op)
+        if random is None and rounds:
+            sizes |= _roundings(graph, step, values, made)
+        elif random is not None:
+            made = {n: v + sizes[n] * signs(random, v.shape) if n in sizes else v for n, v in made.items()}
         values |= made
         kept |= {name: value for name, value in made.items() if name in outputs}
         for name in {*step.reads, *made}:
@@ -61,15 +88,32 @@ def _evaluated(
     return kept
 
 
-def _moved(step: Step, value: Array, random: np.random.Generator) -> Array:
-    """A node's float64 result with its own rounding."""
-    if not isinstance(value, np.ndarray) or value.dtype != np.float64:
-        return value
-    size = UNIT * np.abs(value)
-    if step.op in FUSED:
-        size = size + _floor(step.op) / FUSED[step.op]
-    with np.errstate(all="ignore"):
-        return np.asarray(value + size * signs(random, value.shape))
+def _roundings(graph: Graph, step: Step, values: Mapping[str, Array], made: Mapping[str, Array]) -> dict[str, Array]:
+    """How far one rounding moves each float64 result of a node: of the result and, in a fused function, inside it."""
+    exact = step.op in _EXACT or (step.op in _SUMS and _whole([values[n] for n in step.reads]))
+    found = {}
+    for name, value in made.items():
+        if not isinstance(value, np.ndarray) or value.dtype != np.float64:
+            continue
+        with np.errstate(all="ignore"):
+            size = UNIT * np.abs(value)
+            found[name] = np.nan_to_num(np.where(value.astype(np.float32) == value, 0.0, size) if exact else size)
+    if step.op in _FUSED and found:
+        consumed = [values[name] if name else None for name in step.node.input]
+        answers = expected(step.node, graph.version or 1, consumed, unit=UNIT, runtime=_COARSEST)
+        for name, answer in zip(step.node.output, answers if not isinstance(answers, str) else (), strict=False):
+            if name in found and answer is not None:
+                limit = np.broadcast_to(np.nan_to_num(answer.limit(), posinf=0.0), found[name].shape)
+                found[name] = np.maximum(found[name], limit / _FUSED[step.op])
+        found = {name: size + _floor(step.op) / _FUSED[step.op] for name, size in found.items()}
+    return found
+
+
+def _whole(operands: Sequence[Array]) -> bool:
+    """Whether all floats are whole numbers so small that sums of products of them are exact in float32, in any order:
+    of 2^8 addends at most (longer sums count as rounded, which only widens)."""
+    floats = [a for a in operands if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
+    return all(a.size and bool((a == np.rint(a)).all()) and float(np.abs(a).max()) <= 2.0**8 for a in floats)
 
 
 def _floor(op: str) -> float:
