@@ -7,9 +7,11 @@ node that rounds moved by one unit roundoff of float32, signs at random; the lar
 :func:`pipeline.tasks.derive_bounds`.  Two nodes of one size may cancel under every sign that is drawn (a quotient and
 the sum that it goes into, once in 2^n for each of thousands of elements), so draws come in pairs: in the second the
 signs of those nodes are turned whose number has a certain bit, another bit for each pair, so that of any two of up to
-2^:data:`PAIRS` nodes some draw has both push the same way.  Kernels of a fused function whose measured error has a floor (a GELU is
-x * (1 + erf(..)) / 2, and the sum cancels) are moved by that floor too, over the function's own count of roundings,
-because the scale is multiplied by a count.
+2^:data:`PAIRS` nodes some draw has both push the same way.
+
+Functions of several steps in one kernel (a GELU is x times 1 + erf(..), and the sum cancels) are moved by their rule's
+bound and by the floor that was measured of them, over the function's own count of roundings, because the scale is
+multiplied by a count.  What IEEE 754 rounds correctly and float32 can hold is not moved: nobody jumps for it.
 """
 
 from __future__ import annotations
