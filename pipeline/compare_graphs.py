@@ -1,16 +1,20 @@
 """Two graphs that should mean the same: borders matched, both run, and every node named at which they part.
 
 Design note.  There is no native run here, so no side is the truth: ``B`` is judged by ``A``.  Meaning is compared in
-float64, where a fault stands out from 1e-13 of rounding (:mod:`pipeline.numerics.forced`), on random feeds and, because
-random numbers rarely tie, on small integers; feeds of the user's own replace both.  Arithmetic is compared in the
+float64, where a fault stands out from 1e-13 of rounding (:mod:`pipeline.numerics.forced`), on random feeds, on small
+integers, because random numbers rarely tie, and on large numbers, because small ones reach no limit; feeds of the
+user's own replace them.  Arithmetic is compared in the
 graphs' own types: each node of each graph, as the runtime runs it with its optimizations off, is held against the bound
-of its operator.  If no region and no node is beyond its bound, what the outputs still differ by is rounding.  A graph
-that could not be run, an output without a counterpart, nothing compared: that is never "same".
+of its operator, and the outputs against what roundings inside of A may do to them: a B that is further off rounds
+more than A does.  A graph that could not be run, an output without a counterpart, a size that only A takes, a constant
+that differs where nothing shows it, random numbers, nothing compared: that is never "same".
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
 import re
 import shutil
 import tempfile
@@ -33,6 +37,8 @@ from pipeline.verify import installed
 from pipeline.workers import Workers
 
 WORKER = "graphs"
+KINDS = ("random", "integers", "large")
+LARGE = 100  # times a number below 1: beyond the limits of activations, as pixels are
 _LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3))
 _PLAIN = Orientation()
 
@@ -81,17 +87,33 @@ def _compare(
             raise UnusableInput(f"{file}: reading it ended in {border.kind}: {border.says}")
         borders.append(border)
     a, b = borders
+    named = {d for side in borders for p in side.inputs for d in p.shape or () if isinstance(d, str)}
+    for name in options.dims:
+        if name not in named:
+            listed = ", ".join(map(safe, sorted(named))) or "none"
+            raise UnusableInput(f"--dim {safe(name)}: no input has an axis of that name; there is {listed}")
+    if options.dims and options.inputs is not None:
+        raise UnusableInput("--dim and --inputs: the arrays have sizes of their own; give one of the two")
     inputs = match(a.inputs, b.inputs, "inputs", options.dims, strict=True)
     outputs = match(a.outputs, b.outputs, "outputs", options.dims, strict=False)
     notes = [
         f"{kind} {said}" for kind, m in (("input", inputs), ("output", outputs)) for said in m.how.values() if said
     ]
     problems = _lacking(a, b, outputs)
+    if options.inputs is None:
+        problems += _fixed(a, b, inputs, options.dims)
+    problems += [
+        f"{side}: {said} draws random numbers, and an output depends on them"
+        for side, said in (("A", a.drawn), ("B", b.drawn))
+        if said
+    ]
+    turned = any(way != _PLAIN for _, way in inputs.found.values()) or not any(len(p.shape or ()) > 2 for p in a.inputs)
     feeds = _feeds(a, b, inputs, options)
     guilty: list[GuiltyNode] = []
     meant: Forced | None = None
     worst, compared, judged, unbounded, held = 0.0, 0, 0, 0, 0
     seen: list[ComparedOutput] = []
+    parts_somewhere, finite = False, set[str]()
     for name, arrays in feeds.items():
         forced = _in_float64(workers, left, right, arrays, inputs, outputs, folder)
         if isinstance(forced, Failure):
@@ -115,12 +137,19 @@ def _compare(
             guilty += [g for g in run.guilty if (g.node, g.party) not in {(h.node, h.party) for h in guilty}]
             if run.problem:
                 problems.append(f"{name}: {side}: {run.problem}")
-        parted = _outputs(runs, outputs, inputs_how=outputs.how)
+        parted = _outputs(runs, outputs, outputs.how, functools.partial(_room, workers, left, right, folder), turned)
         seen = seen or parted
         problems += [f"{name}: {p.problem}" for p in parted if p.outcome == "diverges" and not guilty and p.problem]
+        parts_somewhere |= any(p.outcome == "diverges" for p in parted)
+        finite |= _finite(runs["B"])
+    problems += [
+        f"no element of {safe(name)} is finite on any of the inputs, so agreement on it says nothing"
+        for name in outputs.found
+        if name not in finite and not any(p.right == name and p.outcome == "missing" for p in seen)
+    ]
     order = {"B": 0}
     guilty.sort(key=lambda g: order.get(g.party, 1))
-    outcome = "differs" if guilty or any(p.outcome == "diverges" for p in seen) else "same"
+    outcome = "differs" if guilty or parts_somewhere else "same"
     if outcome == "same" and (problems or not compared):
         outcome = "uncompared"
     return GraphComparison(
@@ -216,28 +245,45 @@ def _lacking(a: Border, b: Border, outputs: Match) -> list[str]:
     return [f"output {safe(_said(port))} of {side} has no counterpart and was not compared" for side, port in only]
 
 
+def _fixed(a: Border, b: Border, inputs: Match, dims: Mapping[str, int]) -> list[str]:
+    """The sizes that A leaves open and B takes one of only, unless the user asked for that size."""
+    said = []
+    for name, (source, way) in inputs.found.items():
+        one, other = (next(p for p in side.inputs if p.name == n) for side, n in ((a, source), (b, name)))
+        if one.shape is None or other.shape is None or way != _PLAIN:
+            continue
+        for axis, (mine, theirs) in enumerate(zip(one.shape, other.shape, strict=True)):
+            if not isinstance(mine, int) and isinstance(theirs, int) and not (mine is not None and mine in dims):
+                what = f"{safe(mine)} of" if mine else f"axis {axis} of"
+                how = f"--dim {safe(mine)}={theirs}" if mine else "--inputs FILE.npz"
+                said.append(
+                    f"B takes {what} input {safe(name)} as {theirs} only, which A leaves open; {how} asks for just that"
+                )
+    return said
+
+
 def _feeds(a: Border, b: Border, inputs: Match, options: Options) -> dict[str, dict[str, Array]]:
     """Sets of arrays by A's names: the user's own, or random numbers and small integers."""
     if options.inputs is not None:
         return {"user": _given(options.inputs, a)}
     shapes = {p.name: _shape(p, b, inputs, options.dims) for p in a.inputs}
-    sets: dict[str, dict[str, Array]] = {"random": {}, "integers": {}}
+    sets: dict[str, dict[str, Array]] = {kind: {} for kind in KINDS}
     for number, port in enumerate(a.inputs):
-        for kind, arrays in sets.items():
-            random = np.random.default_rng([options.seed, number, kind == "integers"])
-            arrays[port.name] = _drawn(port, shapes[port.name], random, integers=kind == "integers")
+        for place, (kind, arrays) in enumerate(sets.items()):
+            random = np.random.default_rng([options.seed, number, place])
+            arrays[port.name] = _drawn(port, shapes[port.name], random, kind)
     return sets if a.inputs else {"no inputs": {}}
 
 
-def _drawn(port: Port, shape: tuple[int, ...], random: np.random.Generator, *, integers: bool) -> Array:
+def _drawn(port: Port, shape: tuple[int, ...], random: np.random.Generator, kind: str) -> Array:
     if port.dtype == "bool":
         return random.integers(0, 2, shape).astype(bool)
     if port.dtype.startswith(("int", "uint")) and port.dtype[-1].isdigit():
-        return random.integers(0, 2, shape).astype(port.dtype)
+        return random.integers(0, max(1, port.below or 2), shape).astype(port.dtype)
     if port.dtype not in ("float16", "float32", "float64"):
         raise UnusableInput(f"input {safe(_said(port))}: numbers of this type are not drawn; give --inputs FILE.npz")
-    drawn = random.integers(-3, 4, shape) if integers else random.uniform(-1, 1, shape)
-    return np.asarray(drawn).astype(port.dtype)
+    drawn = random.integers(-3, 4, shape) if kind == "integers" else random.uniform(-1, 1, shape)
+    return np.asarray(drawn * (LARGE if kind == "large" else 1)).astype(port.dtype)
 
 
 def _shape(port: Port, b: Border, inputs: Match, dims: Mapping[str, int]) -> tuple[int, ...]:
@@ -340,9 +386,22 @@ def _replayed(
     return runs
 
 
-def _outputs(runs: Mapping[str, Replayed], outputs: Match, inputs_how: Mapping[str, str]) -> list[ComparedOutput]:
-    """The outputs in the graphs' own types.  No bound is known for a whole graph: what is apart here is only shown,
-    unless a type, a shape or a non-finite number is.
+def _finite(run: Replayed) -> set[str]:
+    """The outputs that hold a finite number, or anything that is no float, or nothing at all."""
+    arrays = {name: np.load(file, allow_pickle=False) for name, file in run.outputs.items()}
+    return {n for n, v in arrays.items() if v.dtype.kind not in "fc" or not v.size or bool(np.isfinite(v).any())}
+
+
+Room = Callable[[str], "Array | None"]
+
+
+def _outputs(
+    runs: Mapping[str, Replayed], outputs: Match, inputs_how: Mapping[str, str], room: Room, turned: bool
+) -> list[ComparedOutput]:
+    """The outputs in the graphs' own types, floats within what both may be off by A's own arithmetic.
+
+    ``room(NAME)`` is that of an output of A, asked where the bits are not the same; ``turned`` says that an input
+    stands in another order of axes in B, so that an output may as well.
     """
     rows = []
     for name, (source, way) in outputs.found.items():
@@ -355,12 +414,40 @@ def _outputs(runs: Mapping[str, Replayed], outputs: Match, inputs_how: Mapping[s
         with contextlib.suppress(ValueError):  # shapes that do not fit are the comparer's to report
             a = way.apply(a)
         seen = compare({name: a}, {name: b}, {})
-        outcome = "rounding" if seen.outcome == "missing" and seen.compared else seen.outcome
+        outcome: str = seen.outcome
         says = seen.problem
+        if outcome == "missing" and seen.compared:  # no bound was given: both are floats, and apart
+            allowed = room(source)
+            if allowed is None:
+                outcome = "unbounded"
+            else:
+                allowed = 2 * way.apply(allowed) * (2.0**-29 if a.dtype == np.float64 else 1)  # from u of float32
+                seen = compare({name: a}, {name: b}, {name: allowed}, zero_sign_open=True)
+                outcome, says = seen.outcome, None
+                if outcome == "diverges":
+                    far = "and A rounds nothing there" if not math.isfinite(seen.ratio or 0) else ""
+                    far = far or f"{seen.ratio:.3g} times what roundings inside of A can do"
+                    says = f"{safe(name)} is apart by {seen.max_abs:.3g} in the graphs' own types, {far}"
         if outcome == "diverges" and says is None and seen.values is not None:
             says = f"{safe(name)} is {seen.values[0]:g} in A and {seen.values[1]:g} in B, in the graphs' own types"
-        rows.append(ComparedOutput(source, name, matched, outcome, seen.compared, seen.max_abs, says))
+        if way.perm is not None and not turned and outcome != "missing":
+            outcome = "diverges"
+            says = f"{safe(name)} of B has the {way.says} of A's, while every input stands as A's does"
+        rows.append(ComparedOutput(source, name, matched, outcome, seen.compared, seen.max_abs, says))  # type: ignore[arg-type]
     return rows
+
+
+def _room(workers: Workers, left: Path, right: Path, folder: Path, name: str) -> Array | None:
+    """How far an output of A may be off in float32, in A's order of axes; None where nobody can say."""
+    call: Callable[..., Any] = workers.call
+    try:
+        also = call(WORKER, tasks.count_roundings, right.absolute(), folder / "B.npz")
+        also = also if isinstance(also, int) else 0  # of a fused operator nobody knows: as many as A has
+        found = call(WORKER, tasks.float32_room, left.absolute(), folder / "A.npz", (name,), also, folder / "room")
+    except ValueError:  # a graph that cannot be taken apart
+        return None
+    file = found.get(name) if isinstance(found, dict) else None
+    return None if file is None else np.asarray(np.load(file, allow_pickle=False))
 
 
 def _guilty(forced: Forced) -> list[GuiltyNode]:

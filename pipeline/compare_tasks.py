@@ -6,8 +6,8 @@ What cannot be used raises :class:`~pipeline.data.UnusableInput` in the worker a
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,23 +21,31 @@ from pipeline.numerics.node64 import Graph
 from pipeline.runtimes import runtimes
 
 RUNTIME = "ort.off"
+_MOVERS = frozenset("Cast Flatten Identity Reshape Squeeze Transpose Unsqueeze".split())
+_RANDOM = frozenset("RandomNormal RandomUniform RandomNormalLike RandomUniformLike Bernoulli Multinomial".split())
 BUDGET = 2**28  # bytes of A's values that are held; the others are mapped from files
 
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output as a file declares it: numpy's name of its type, each axis a size, a name or nothing."""
+    """An input or output as a file declares it: numpy's name of its type, each axis a size, a name or nothing.
+
+    ``below`` is what numbers of an input must stay below to be places in every table that it picks from.
+    """
 
     name: str
     dtype: str
     shape: tuple[int | str | None, ...] | None
+    below: int | None = None
 
 
 @dataclass(frozen=True)
 class Border:
+    """What a graph takes and gives; ``drawn`` says which node's random numbers an output depends on."""
+
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
-    notes: tuple[str, ...] = ()
+    drawn: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,12 @@ def read_border(file: Path) -> Border:
 
     model = _model(file)
     held = {t.name for t in model.graph.initializer}
+    taken = [_port(v) for v in model.graph.input if v.name not in held]
+    tables = _tables(model)
     border = Border(
-        tuple(_port(v) for v in model.graph.input if v.name not in held), tuple(_port(v) for v in model.graph.output)
+        tuple(replace(port, below=tables.get(port.name)) for port in taken),
+        tuple(_port(v) for v in model.graph.output),
+        _drawn(model),
     )
     who = printable(str(file))
     if not border.outputs:
@@ -71,6 +83,88 @@ def read_border(file: Path) -> Border:
         node, op = unknown[0]
         raise UnusableInput(f"{who}: {printable(op)} ({printable(node)}) is no operator of ONNX at this opset")
     return border
+
+
+def _tables(model: Any) -> dict[str, int]:
+    """By value, the length of the shortest table of numbers in the file that it picks from, moved about or not."""
+    from pipeline.graph.walk import attributes, constant_tensor
+
+    shapes = {t.name: tuple(t.dims) for t in model.graph.initializer}
+    shapes |= {
+        n.output[0]: tuple(t.dims) for n in model.graph.node if n.output and (t := constant_tensor(n)) is not None
+    }
+    found: dict[str, int] = {}
+    for node in reversed(model.graph.node):
+        if node.op_type == "Gather" and len(node.input) == 2 and node.input[0] in shapes:
+            shape, axis = shapes[node.input[0]], attributes(node).get("axis", 0)
+            if -len(shape) <= axis < len(shape):
+                found[node.input[1]] = min(found.get(node.input[1], shape[axis]), shape[axis])
+        elif node.op_type in _MOVERS and node.output and node.output[0] in found:
+            found[node.input[0]] = min(found.get(node.input[0], 2**31), found[node.output[0]])
+    return found
+
+
+def _drawn(model: Any) -> str | None:
+    """A node that draws random numbers and that an output depends on, in words; None where there is none."""
+    from pipeline.graph.cut import reads
+    from pipeline.graph.walk import operator, places, printable
+
+    owners = {id(p.node): p for p in places(model)}
+    random = {p.name.partition("/")[0] for p in owners.values() if p.op in _RANDOM}
+    if not random:
+        return None
+    wanted = {o.name for o in model.graph.output}
+    for node in reversed(model.graph.node):
+        if wanted.intersection(node.output):
+            wanted.update(reads(node))
+            inner = [n for n in (node, *_inner(node)) if operator(n) in _RANDOM]
+            if inner:
+                return f"{printable(owners[id(node)].name)} ({printable(inner[0].op_type)})"
+    return None
+
+
+def _inner(node: Any) -> Iterator[Any]:
+    from pipeline.graph.walk import subgraphs
+
+    for _, graph in subgraphs(node):
+        for each in graph.node:
+            yield each
+            yield from _inner(each)
+
+
+def float32_room(file: Path, feeds: Path, outputs: Sequence[str], also: int, folder: Path) -> dict[str, Path]:
+    """How far a graph's float outputs may be off in float32, by output, in files.
+
+    gamma_k times the response to roundings inside the graph (:mod:`pipeline.numerics.inner`); k is the number of
+    roundings on its longest path, or ``also`` if that is larger.  Empty where that cannot be had.
+    """
+    from pipeline.graph.roundings import roundings
+    from pipeline.numerics.bounds import gamma
+    from pipeline.numerics.inner import inner_scale
+
+    given = _arrays(feeds)
+    model = _inlined(file)
+    counted = roundings(_sized(model, {n: v.shape for n, v in given.items()}))
+    if counted is None or counted.unknown:
+        return {}
+    try:
+        _, scale = inner_scale(taken(model).graph, in_double(given), outputs)
+    except Exception:  # whatever the evaluation raises
+        return {}
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for number, (name, size) in enumerate(scale.items()):
+        found[name] = folder / f"room-{number}.npy"
+        np.save(found[name], gamma(max(counted.count, also), 2.0**-24) * size, allow_pickle=False)
+    return found
+
+
+def count_roundings(file: Path, feeds: Path) -> int | None:
+    """The roundings on a graph's longest path at the shapes of ``feeds``; None where an operator has no count."""
+    from pipeline.graph.roundings import roundings
+
+    found = roundings(_sized(_inlined(file), {n: v.shape for n, v in _arrays(feeds).items()}))
+    return None if found is None or found.unknown else found.count
 
 
 def compare_in_float64(

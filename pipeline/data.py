@@ -426,7 +426,10 @@ class Transpose:
 
 @dataclass(frozen=True)
 class GraphFacts:
-    """What an exported graph holds, read without running it."""
+    """What an exported graph holds, read without running it.
+
+    ``narrows`` names the Casts to floats narrower than float32: runtimes are known to leave such a step out.
+    """
 
     file: Path
     opset: int | None
@@ -439,6 +442,7 @@ class GraphFacts:
     initializers: int = 0
     parameters: int = 0
     notes: tuple[str, ...] = ()
+    narrows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -663,6 +667,17 @@ class Report:
     folder: Path | None = None
 
 
+@dataclass(frozen=True)
+class Jitter:
+    """A perturbation: every float input and weight moved by ``step`` of itself, signs drawn from ``seed``.
+
+    What is not float64 is moved by its own type's eps, whatever the step.
+    """
+
+    seed: int
+    step: float = 2.0**-24
+
+
 class Framework(Protocol):
     """A framework adapter: ``pipeline/frameworks/NAME.py`` holds one instance named ``FRAMEWORK``.
 
@@ -682,10 +697,10 @@ class Framework(Protocol):
         results, ``None`` for a gradient that does not exist."""
 
     def perturbed(
-        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[int]
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter]
     ) -> Iterator[Mapping[str, Any]]:
-        """What :meth:`native` gives with every float input and weight moved by one unit roundoff of float32, with signs
-        drawn from each of the seeds ``jitters``.  The model is built once, if it brings its own weights."""
+        """What :meth:`native` gives under each of ``jitters``.  The model is built once, if it brings its own
+        weights."""
 
     def export(
         self, case: Case, values: Mapping[str, Any], exporters: Sequence[str], folder: Path, *, seed: int
@@ -836,12 +851,15 @@ class GuiltyNode:
 
 @dataclass(frozen=True)
 class ComparedOutput:
-    """An output of A and the one of B that stands for it; ``max_abs`` is between the runs in the graphs' own types."""
+    """An output of A and the one of B that stands for it; ``max_abs`` is between the runs in the graphs' own types.
+
+    ``unbounded``: they are apart, and nobody can say how far rounding may go (an operator without a count).
+    """
 
     left: str
     right: str
     matched: str
-    outcome: Outcome
+    outcome: Outcome | Literal["unbounded"]
     compared: int
     max_abs: float | None = None
     problem: str | None = None

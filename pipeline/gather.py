@@ -7,6 +7,7 @@ has frozen a size shows only there.  Nothing is judged here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -137,6 +138,10 @@ def _finished(work: Work, seen: Seen) -> Seen:
     seen = replace(seen, runs={**_truths(work, seen), **seen.runs})
     present = {name: r for name, r in runtimes().items() if r.distribution not in work.absent}
     edges = triangulate.edges_of(seen.parties(seed), list(seen.models), present)
+    widened = _inner_roundings(work, seen, edges)
+    if widened:
+        seen = replace(seen, runs={**seen.runs, **widened})
+        edges = triangulate.edges_of(seen.parties(seed), list(seen.models), present)
     ends = {end for edge in edges if edge.outcome == "diverges" for end in (edge.left, edge.right)}
     wanted = [n for n in sorted(ends) if seen.runs[n].party.double and seen.runs[n].party.runtime]
     if wanted:
@@ -149,6 +154,32 @@ def _finished(work: Work, seen: Seen) -> Seen:
         seen = replace(seen, runs=runs)
         edges = triangulate.edges_of(seen.parties(seed), list(seen.models), present)
     return replace(seen, edges=tuple(replace(edge, size=seen.ref.size) for edge in edges))
+
+
+_DOUBTFUL = ("diverges", "missing")  # missing: both have a value, and there is no bound to hold them against
+
+
+def _inner_roundings(work: Work, seen: Seen, edges: Sequence[Diff]) -> dict[str, Run]:
+    """The derived definitions of the frameworks on whose edges something parts, with what is rounded inside a graph.
+
+    It can only make a bound wider, and takes evaluations: so nobody asks where nothing parts without it.
+    """
+    found: dict[str, Run] = {}
+    parted = [e for e in edges if e.max_abs is not None and math.isfinite(e.max_abs) and e.outcome in _DOUBTFUL]
+    for framework in sorted({Party.parse(end).framework for e in parted for end in (e.left, e.right)} - {"truth"}):
+        name = str(Party("truth", meaning=framework))
+        truth = seen.runs.get(name)
+        if truth is None or not truth.derived or truth.outputs is None:
+            continue
+        for model in seen.models.values():
+            if model.graph.partition(":")[0] != framework or model.file is None or model.error is not None:
+                continue
+            arguments = (seen.ref, model, truth, work.options.seed, seen.folder, work.room)
+            answer = work.call(RUNTIME_WORKER, tasks.with_inner_roundings, *arguments)
+            if isinstance(answer, Run) and answer.bounds != truth.bounds:
+                found[name] = answer
+                break
+    return found
 
 
 def _sources(

@@ -34,6 +34,7 @@ from pipeline.data import (
     Finding,
     GraphFacts,
     InvalidGraph,
+    Jitter,
     Model,
     Party,
     Rounded,
@@ -99,30 +100,47 @@ def derive_bounds(
     case's own precision.  Every float input and weight is moved by one unit roundoff of float32 with random signs,
     :data:`JITTERS` times.  The largest response, over u, is the scale to which k roundings along the exported graph's
     longest path are applied: a rounding in a node acts like a rounding of what the node consumed (mixed
-    forward-backward error, Higham 1.5).  An element without any response is given the output's mean: one that a Relu
-    holds at zero has none, until rounding carries it over.
+    forward-backward error, Higham 1.5), where the node responds to it; where an edge parts by this scale,
+    :func:`with_inner_roundings` moves the nodes' results too.  An element without any response is given the output's
+    mean: one that a Relu holds at zero has none, until rounding carries it over; and one that lies on a jump (a whole
+    number in front of a floor) has none that says anything, for the input that is moved off the jump here is none that
+    anybody is given.
     """
     party = Party("truth", meaning=framework)
     failure = warm(framework)
     if failure or source.outputs is None:
         return Run(party, error=failure or source.error, derived=f"{framework} itself, which has no answer")
     engine, double = adapter(framework), source.party.double
+
+    def responses(jitters: Sequence[Jitter]) -> dict[str, Array]:
+        """By output, the largest distance of an element under any of them."""
+        found = {name: np.zeros(centre.shape) for name, centre in floats.items()}
+        for results in engine.perturbed(case, values, double=double, seed=seed, jitters=jitters):
+            moved = _in_case_axes(case, framework, engine.layouts, results)
+            for name, centre in floats.items():
+                with np.errstate(invalid="ignore"):
+                    distance = np.nan_to_num(np.abs(moved[name].astype(np.float64) - centre))
+                found[name] = np.maximum(found[name], distance)
+        return found
+
     case, values = _values(ref, framework, seed)
     floats = {
         name: value.load()
         for name, value in source.outputs.items()
         if isinstance(value, ArrayFile) and np.dtype(value.dtype).kind == "f"
     }
-    response = {name: np.zeros(centre.shape) for name, centre in floats.items()}
     precision = "in float64" if double else "in its own precision, for it has no float64 here"
     label = f"{framework} itself {precision}"
     try:
-        for results in engine.perturbed(case, values, double=double, seed=seed, jitters=range(JITTERS)):
-            moved = _in_case_axes(case, framework, engine.layouts, results)
-            for name, centre in floats.items():
-                with np.errstate(invalid="ignore"):
-                    distance = np.nan_to_num(np.abs(moved[name].astype(np.float64) - centre))
-                response[name] = np.maximum(response[name], distance)
+        response = responses([Jitter(each) for each in range(JITTERS)])
+        if double and any(_jumps(response[name], centre).any() for name, centre in floats.items()):
+            # A smooth response shrinks with the step, by 2^20 here; that of a number that lies on a jump does not.
+            tiny = responses([Jitter(each, 2.0**-44) for each in range(JITTERS)])
+            for name, moves in response.items():
+                moves[tiny[name] > moves * 2.0**-10] = 0
+        elif not double:  # there is no smaller step: what is so large for one is taken for a jump
+            for name, moves in response.items():
+                moves[_jumps(moves, floats[name])] = 0
     except Exception as error:  # whatever the framework raises
         return Run(party, error=Failure("refused", f"perturbation: {_one_line(error)}"), derived=label)
     if roundings is None:
@@ -146,9 +164,73 @@ def derive_bounds(
     return Run(party, outputs=source.outputs, bounds=bounds, derived=f"{label}; {how}")
 
 
+def _jumps(response: Array, centre: Array) -> Array:
+    """Where the response to one rounding is so large, for the output, that a jump may be why."""
+    top = np.abs(centre[np.isfinite(centre)]).max(initial=0.0)
+    return np.asarray(response > 2.0**-12 * top)
+
+
 def _float_fed(case: Case, values: Mapping[str, Any]) -> bool:
     """Whether there is a float array among the inputs and parameters for a perturbation to move."""
     return any(isinstance(value, np.ndarray) and value.dtype.kind == "f" for value in values.values())
+
+
+def with_inner_roundings(
+    ref: CaseRef, model: Model, truth: Run, seed: int, folder: Path, memory: int | None = None
+) -> Run:
+    """A derived definition whose scale also covers what is rounded inside of ``model``, an export of it.
+
+    A graph says nothing of a definition that it does not compute: it must agree with it within float32's own rounding
+    under the scale that results.  Then, and where the graph cannot be evaluated, the definition stays as it is.
+    """
+    import onnx.inliner
+
+    from pipeline.graph.skeleton import in_float64, skeleton
+    from pipeline.numerics.bounds import gamma
+    from pipeline.numerics.inner import inner_scale
+    from pipeline.numerics.node64 import take_apart
+
+    assert model.file is not None
+    floats = {
+        own
+        for own, value in (truth.outputs or {}).items()
+        if isinstance(value, ArrayFile) and np.dtype(value.dtype).kind == "f"
+    }
+    try:
+        case = loaded(ref, seed)
+        fed = feeds_of(ref, case, model, seed)
+        counted = count_roundings(model.file, {name: value.shape for name, value in fed.items()})
+        slim = skeleton(model.file, memory=memory)
+        if slim.model.functions:
+            slim = replace(slim, model=onnx.inliner.inline_local_functions(slim.model))
+        double = in_float64(slim)
+        names = {own: border for own, border in model.outputs.items() if own in floats}
+        centre, scale = inner_scale(
+            take_apart(double.model, {}), {**double.weights, **widened(fed)}, list(names.values())
+        )
+    except Exception:  # whatever an evaluation raises
+        return truth
+    bounds = dict(truth.bounds)
+    for own, border in names.items():
+        value = (truth.outputs or {})[own]
+        bound = bounds.get(own)
+        if bound is None and counted is not None and not counted.unknown:  # nothing that is fed could be moved
+            bound = Bound(roundings=counted.count)
+        if border not in scale or bound is None or not isinstance(value, ArrayFile):
+            continue
+        inner, there = (in_case_axes(case, model, own, array) for array in (scale[border], centre[border]))
+        if inner.shape != value.shape:
+            continue
+        whole = inner if bound.scale is None else np.maximum(bound.scale.load(), inner)
+        with np.errstate(invalid="ignore"):
+            apart = np.abs(there - value.load())
+        if (apart > gamma(bound.roundings, 2.0**-24) * whole).any():
+            continue
+        saved = save(folder, truth.party, own, whole, None, kind="scale with inner roundings")
+        bounds[own] = replace(bound, scale=saved)
+    if bounds == truth.bounds:
+        return truth
+    return replace(truth, bounds=bounds, derived=f"{truth.derived}; with roundings inside {model.graph}")
 
 
 def export(ref: CaseRef, framework: str, exporters: Sequence[str], seed: int, folder: Path) -> list[Model]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import json
 import math
 import os
@@ -39,6 +40,7 @@ from pipeline.numerics.rules.transcendental import FUNCTIONS
 
 TABLE = Path(__file__).resolve().parents[1] / "pipeline" / "numerics" / "rules" / "elementary.json"
 UNIT, TINY, BULK = 2.0**-24, 2.0**-126, 0.25
+SHARED = (-3, -2, -1, -0.5, 0.5, 1 / 3, 1, 1.5, 2, 3, 4, 5, 7, 10)  # exponents that are one number for all
 
 
 def grid(stride: int) -> Array:
@@ -64,11 +66,13 @@ def onnxruntime(op: str, inputs: int = 1) -> Callable[..., Array]:
 
 
 def torch(op: str, inputs: int = 1) -> Callable[..., Array]:
-    """The function in PyTorch on the CPU."""
+    """The function in PyTorch on the CPU; an operand of one number is a scalar, as a user writes it."""
     import torch as engine
 
     function: Any = engine.nn.functional.gelu if op == "Gelu" else getattr(engine, op.lower())
-    return lambda *arrays: np.asarray(function(*(engine.from_numpy(a) for a in arrays)).numpy())
+    return lambda *arrays: np.asarray(
+        function(*(engine.from_numpy(a) if a.size > 1 else a.item() for a in arrays)).numpy()
+    )
 
 
 def tensorflow(op: str, inputs: int = 1) -> Callable[..., Array]:
@@ -131,15 +135,28 @@ def excess(runtime: str, op: str, points: Array) -> float:
 
 
 def measure_power(run: Callable[..., Callable[..., Array]], count: int) -> tuple[float, float]:
-    """Powers of positive numbers of many sizes, and whole powers of negative ones."""
+    """Powers of positive numbers of many sizes, whole powers of negative ones, and one exponent for all of them.
+
+    A single exponent is another kernel: engines write x ** 3 as products and x ** 0.5 as a root.
+    """
     random = np.random.default_rng(0)
     base = np.exp(random.uniform(-20, 20, count)).astype(np.float32)
     base[: count // 4] *= -1
     exponent = (random.normal(size=count) * 3).astype(np.float32)
     exponent[: count // 2] = np.round(exponent[: count // 2])
+    power, found = run("Pow", 2), []
     with np.errstate(all="ignore"):
-        exact = np.power(base.astype(np.float64), exponent.astype(np.float64))
-        return fitted(*errors(run("Pow", 2)(base, exponent), exact))
+        for each in (exponent, *(np.array([value], np.float32) for value in SHARED)):
+            exact = np.power(base.astype(np.float64), each.astype(np.float64))
+            found.append(errors(power(base, each), exact))
+    return fitted(np.concatenate([d for d, _ in found]), np.concatenate([s for _, s in found]))
+
+
+def excess_of_power(runtime: str, count: int) -> float:
+    """As :func:`excess`, for powers."""
+    c, floor = elementary(runtime)["Pow"]
+    relative, absolute = measure_power(RUNTIMES[runtime], count)
+    return max(relative / c, absolute / (floor + TINY))
 
 
 def gelu_factor(computed: Array, x: Array) -> Array:
@@ -163,14 +180,15 @@ def excess_of_gelu(runtime: str, points: Array) -> float:
     return measure_gelu(RUNTIMES[runtime], [points])[1] / (floor + c * UNIT)
 
 
-def table(runtime: str, stride: int) -> dict[str, tuple[float, float]]:
-    """Every function's measured (c, floor)."""
-    points = grid(stride)
-    found = {op: measure(RUNTIMES[runtime], op, points) for op in FUNCTIONS}
-    return found | {
-        "Gelu": measure_gelu(RUNTIMES[runtime], (*np.array_split(points, 16), *every())),
-        "Pow": measure_power(RUNTIMES[runtime], points.size),
+def table(runtime: str, stride: int, only: str | None = None) -> dict[str, tuple[float, float]]:
+    """Every function's measured (c, floor), or that of ``only`` one."""
+    points, run = grid(stride), RUNTIMES[runtime]
+    measures: dict[str, Callable[[], tuple[float, float]]] = {
+        **{op: functools.partial(measure, run, op, points) for op in FUNCTIONS},
+        "Gelu": lambda: measure_gelu(run, (*np.array_split(points, 16), *every())),
+        "Pow": lambda: measure_power(run, points.size),
     }
+    return {op: made() for op, made in measures.items() if only in (None, op)}
 
 
 def processor() -> str:
@@ -209,11 +227,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--stride", type=int, default=1009, help="every so-manieth float32 (a prime)")
     parser.add_argument("--runtime", choices=sorted(RUNTIMES), action="append", help="default: all")
+    parser.add_argument("--only", metavar="OP", help="measure one function; the others stay as they were measured")
     parser.add_argument("--write", action="store_true", help=f"write {TABLE.name}")
     arguments = parser.parse_args()
     old = json.loads(TABLE.read_text(encoding="utf-8")) if TABLE.is_file() else {"runtimes": {}}
     for runtime in arguments.runtime or sorted(RUNTIMES):
-        found = table(runtime, arguments.stride)
+        found = table(runtime, arguments.stride, arguments.only)
+        if not found:
+            parser.error(f"--only {arguments.only}: no function of that name is measured")
         version = __import__(runtime).__version__
         held = old["runtimes"].setdefault(runtime, {"measurements": []})
         here = {
@@ -224,6 +245,9 @@ def main() -> None:
             "measured": {op: [round(c, 3), floor] for op, (c, floor) in found.items()},
         }
         same = (here["version"], here["processor"])
+        if arguments.only:
+            before = [m["measured"] for m in held["measurements"] if (m["version"], m["processor"]) == same]
+            here["measured"] = {**(before[-1] if before else {}), **here["measured"]}
         held["measurements"] = [m for m in held["measurements"] if (m["version"], m["processor"]) != same] + [here]
         held["version"], held["constants"] = version, merged(held["measurements"], version)
         for op, (c, floor) in found.items():

@@ -49,6 +49,48 @@ def folded(tmp_path_factory: pytest.TempPathFactory) -> tuple[CaseRef, dict[str,
     return ref, models, {str(run.party): run for run in (*natives, truth)}, folder
 
 
+ACTIVATED = """
+from pipeline.data import Case, Tensor
+def mk(name):
+    def build(torch):
+        return torch.nn.Sequential(torch.nn.Linear(16, 64), getattr(torch.nn, name)())
+    return Case(name, inputs={"x": Tensor("n i", (64, 16), integers=False, low=-1, high=1)}, builders={"torch": build})
+CASES = tuple(mk(name) for name in ("GELU", "SiLU", "Mish"))
+"""
+
+
+@pytest.mark.parametrize("name", ["GELU", "SiLU", "Mish"])
+def test_a_rounding_at_a_minimum_is_a_rounding(name: str, tmp_path: Path) -> None:
+    """At an activation's minimum nothing that is moved in front of it moves it, and it is rounded all the same."""
+    pytest.importorskip("torch")
+    (tmp_path / "activated.py").write_text(ACTIVATED)
+    (ref,) = catalogue.find([f"{tmp_path / 'activated.py'}::{name}"])
+    natives = tasks.run_native(ref, "torch", (False, True), 0, tmp_path)
+    (raw,) = tasks.export(ref, "torch", ("raw",), 0, tmp_path)
+    assert raw.file is not None
+    truth = tasks.derive_bounds(ref, "torch", tasks.count_roundings(raw.file), natives[1], 0, tmp_path)
+    runs = {str(run.party): run for run in natives}
+    wide = tasks.with_inner_roundings(ref, raw, truth, 0, tmp_path)
+    assert Parties({**runs, str(wide.party): wide}, {}).diff("truth@torch", "torch", "native").outcome == "rounding"
+    assert "roundings inside" in wide.derived
+
+    at = int(np.argmin(natives[0].outputs["y"].load()))  # type: ignore[index, union-attr]
+    off = natives[0].outputs["y"].load().copy()  # type: ignore[index, union-attr]
+    off.reshape(-1)[at] *= np.float32(1.0001)
+    wrong = dataclasses.replace(
+        natives[0], outputs={"y": tasks.save(tmp_path, natives[0].party, "y", off, None, kind="wrong")}
+    )
+    edge = Parties({"torch": wrong, str(wide.party): wide}, {}).diff("truth@torch", "torch", "native")
+    assert edge.outcome == "diverges"
+
+    proto = onnx.load(raw.file)  # another model says nothing of this one
+    for tensor in proto.graph.initializer:
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(1.01), tensor.name))
+    onnx.save(proto, tmp_path / "other.onnx")
+    other = dataclasses.replace(raw, file=tmp_path / "other.onnx")
+    assert tasks.with_inner_roundings(ref, other, truth, 0, tmp_path) is truth
+
+
 @pytest.mark.parametrize(("factor", "outcome"), [(1.0, "rounding"), (1.0001, "diverges"), (1.01, "diverges")])
 def test_a_folded_weight_gives_no_licence(folded: Any, factor: float, outcome: str) -> None:
     """The roundings of the fold are allowed for, and a weight that is wrong by a little more is not."""

@@ -20,15 +20,14 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.data import Array, Case, Failure, Model, Origin, SourceValues, Stored, Tensor
+from pipeline.data import Array, Case, Failure, Jitter, Model, Origin, SourceValues, Stored, Tensor
 from pipeline.frameworks._onnx_file import Values, border, write, write_arrays
 from pipeline.frameworks._structure import BuilderError, forward_outputs, named
 from pipeline.inputs import forward_inputs
@@ -73,7 +72,7 @@ class TensorFlow:
         return next(self._runs(case, values, double=double, seed=seed, jitters=(None,)))
 
     def perturbed(
-        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[int]
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter]
     ) -> Iterator[Mapping[str, Any]]:
         """A model without parameters of the case is built once, and its variables are moved where they are."""
         if case.parameters:
@@ -83,9 +82,9 @@ class TensorFlow:
             yield from self._runs(case, values, double=double, seed=seed, jitters=jitters)
 
     def _runs(
-        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[int | None]
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter | None]
     ) -> Iterator[Mapping[str, Any]]:
-        """One answer for each of ``jitters``, the seeds of the signs of a perturbation; None is without one."""
+        """One answer for each of ``jitters``; None is without one."""
         if not double or _is_double(case):
             yield from self._eager(case, values, double=double, seed=seed, jitters=jitters)
             return
@@ -101,31 +100,31 @@ class TensorFlow:
         yield from runs
 
     def _eager(
-        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[int | None]
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter | None]
     ) -> Iterator[Mapping[str, Any]]:
         import tensorflow as tf
 
         model = None
         for jitter in jitters:
-            random = np.random.default_rng(jitter) if jitter is not None else None
-            tensors = _tensors(case, values, double, random)
+            move = _mover(jitter)
+            tensors = _tensors(case, values, double, move)
             if model is None:
                 model = _build(case, values, tensors, double=double, seed=seed)
-                own = self._variables(case, model, values, tensors) if random is not None else ()
+                own = self._variables(case, model, values, tensors) if move is not None else ()
                 still = [np.asarray(variable) for variable in own]
                 if double and not _is_double(case):
                     self._only_double(case, model, values, tensors)
             try:
-                if random is not None:
+                if move is not None:
                     for variable, value in zip(own, still, strict=True):
-                        variable.assign(_moved(value, random) if value.dtype in (np.float32, np.float64) else value)
+                        variable.assign(move(value) if value.dtype in (np.float32, np.float64) else value)
                 if case.gradient is None:
                     results = named(case, self.name, _call(case, model, tensors))
                 else:
                     results = _with_gradients(tf, case, model, tensors)
                 answer = {name: None if value is None else _array(value) for name, value in results.items()}
             finally:
-                if random is not None:  # the builder may give the same model again
+                if move is not None:  # the builder may give the same model again
                     for variable, value in zip(own, still, strict=True):
                         variable.assign(value)
             yield answer
@@ -159,7 +158,7 @@ class TensorFlow:
 
     def weights(self, case: Case, values: Mapping[str, Any], folder: Path, *, seed: int) -> Path:
         """The variables of a model, or those that a plain function captures, and the case's own parameters."""
-        tensors = _tensors(case, values, double=False, random=None)
+        tensors = _tensors(case, values, double=False, move=None)
         model = _build(case, values, tensors, double=False, seed=seed)
         held = [*self._variables(case, model, values, tensors), *[tensors[name] for name in case.parameters]]
         file = folder / "tensorflow.weights.npz"
@@ -185,7 +184,7 @@ class TensorFlow:
         proto = onnx.load(model.file, load_external_data=False) if proto is None else proto
         key = (case.name, seed, str(folder), *(np.shape(values[name]) for name in case.inputs))
         if key not in _kept:  # traced and frozen once for both precisions and every graph
-            tensors = _tensors(case, values, double=False, random=None)
+            tensors = _tensors(case, values, double=False, move=None)
             built = _build(case, values, tensors, double=False, seed=seed)
             function, _ = self._function(case, built, tensors, values, open_axes=True)
             _kept.clear()
@@ -198,7 +197,7 @@ class TensorFlow:
         stored: dict[bool, Stored] = {}
         notes = []
         for double in doubles:
-            wide = _tensors(case, values, double=double, random=None)
+            wide = _tensors(case, values, double=double, move=None)
             try:
                 fed = [wide[name] for name in case.inputs]
                 with Values(folder / f"{model.graph.replace(':', '.')}.values{'64' if double else ''}") as file:
@@ -220,13 +219,13 @@ class TensorFlow:
         case: Case,
         values: Mapping[str, Any],
         seed: int,
-        jitters: Sequence[int | None],
+        jitters: Sequence[Jitter | None],
         refusal: Exception,
     ) -> Iterator[Mapping[str, Any]]:
         """The frozen graph in float64; what the builder's own float64 run raised, where that cannot be had either."""
         from pipeline.frameworks._tensorflow_double import double
 
-        tensors = _tensors(case, values, double=False, random=None)
+        tensors = _tensors(case, values, double=False, move=None)
         try:
             model = _build(case, values, tensors, double=False, seed=seed)
             function, names = self._function(case, model, tensors, values)
@@ -236,11 +235,11 @@ class TensorFlow:
         except Exception:
             raise refusal from None
         for jitter in jitters:
-            random = np.random.default_rng(jitter) if jitter is not None else None
+            move = _mover(jitter)
             try:
-                wide = _tensors(case, values, double=True, random=random)
+                wide = _tensors(case, values, double=True, move=move)
                 arguments = [wide[name] for name in case.inputs]
-                moved = run(arguments, None if random is None else partial(_moved, random=random))
+                moved = run(arguments, move)
             except Exception:
                 raise refusal from None
             results = dict(zip(names, moved, strict=True))
@@ -288,7 +287,7 @@ class TensorFlow:
 
         graph = f"tensorflow:{exporter}" if exporter else "tensorflow"
         started = time.perf_counter()
-        tensors = _tensors(case, values, double=False, random=None)
+        tensors = _tensors(case, values, double=False, move=None)
         with _quiet() as log:
             try:
                 model = _build(case, values, tensors, double=False, seed=seed)
@@ -346,7 +345,7 @@ class TensorFlow:
 _kept: dict[tuple[Any, ...], Any] = {}  # the last case whose values were asked for, frozen
 
 
-def _tensors(case: Case, values: Mapping[str, Any], double: bool, random: np.random.Generator | None) -> dict[str, Any]:
+def _tensors(case: Case, values: Mapping[str, Any], double: bool, move: Move | None) -> dict[str, Any]:
     """Inputs as constants, parameters as variables that the exporter freezes, other values as they are."""
     import tensorflow as tf
 
@@ -357,25 +356,35 @@ def _tensors(case: Case, values: Mapping[str, Any], double: bool, random: np.ran
             continue
         if double and value.dtype == np.float32:
             value = value.astype(np.float64)
-        if random is not None and np.issubdtype(value.dtype, np.floating):
-            value = _moved(value, random)
+        if move is not None and np.issubdtype(value.dtype, np.floating):
+            value = move(value)
         tensors[name] = (
             tf.Variable(value, trainable=False, name=name) if name in case.parameters else tf.constant(value)
         )
     return tensors
 
 
-def _moved(value: Array, random: np.random.Generator) -> Array:
-    """Moved by one unit roundoff of float32 if it is float64, else by its own type's eps."""
-    step = 2.0**-24 if value.dtype == np.float64 else float(np.finfo(value.dtype).eps)
-    return np.asarray(value * (1 + random.choice([-1.0, 1.0], value.shape) * step), dtype=value.dtype)
+Move = Callable[[Array], Array]
+
+
+def _mover(jitter: Jitter | None) -> Move | None:
+    """Moves an array by the jitter's step if it is float64, else by its own type's eps."""
+    if jitter is None:
+        return None
+    random = np.random.default_rng(jitter.seed)
+
+    def move(value: Array) -> Array:
+        step = jitter.step if value.dtype == np.float64 else float(np.finfo(value.dtype).eps)
+        return np.asarray(value * (1 + random.choice([-1.0, 1.0], value.shape) * step), dtype=value.dtype)
+
+    return move
 
 
 def _build(case: Case, values: Mapping[str, Any], tensors: Mapping[str, Any], *, double: bool, seed: int) -> Any:
     """The case's model; in float64 it is built a second time and given the first one's weights."""
     if not double or _is_double(case):
         return _built(case, tensors, seed, "float64" if _is_double(case) else "float32")
-    model = _built(case, _tensors(case, values, double=False, random=None), seed, "float32")
+    model = _built(case, _tensors(case, values, double=False, move=None), seed, "float32")
     if not getattr(model, "variables", ()):
         return _built(case, tensors, seed, "float32")
     twice = _built(case, tensors, seed, "float64")

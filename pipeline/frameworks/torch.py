@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data import Array, Case, Failure, Model, SourceValues, Stored
+from pipeline.data import Array, Case, Failure, Jitter, Model, SourceValues, Stored
 from pipeline.frameworks import _onnx_file
 from pipeline.frameworks._onnx_file import write_arrays
 from pipeline.frameworks._structure import BuilderError, forward_outputs, named
@@ -65,7 +65,7 @@ class Torch:
         return self._native(case, values, double=double, seed=seed, jitter=None)
 
     def perturbed(
-        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[int]
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter]
     ) -> Iterator[Mapping[str, Any]]:
         """A module without parameters of the case is built once, and its weights are moved where they are."""
         import torch
@@ -90,7 +90,7 @@ class Torch:
                 yield {n: None if v is None else _array(v) for n, v in named(case, self.name, returned).items()}
 
     def _native(
-        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitter: int | None
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitter: Jitter | None
     ) -> Mapping[str, Any]:
         import torch
 
@@ -311,15 +311,15 @@ def _kept(tensor: Any) -> Any:
     return single if all(torch.equal(short.double(), whole) for short, whole in parts) else tensor.data.clone()
 
 
-def _jitter_(tensors: Any, seed: int, *, double: bool) -> None:
-    """Move every float tensor in place: by one unit roundoff of float32 in float64, else by its type's eps."""
+def _jitter_(tensors: Any, jitter: Jitter, *, double: bool) -> None:
+    """Move every float tensor in place: by the jitter's step in float64, else by its type's eps."""
     import torch
 
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(jitter.seed)
     for tensor in tensors:
         if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
             continue
-        step = 2.0**-24 if double and tensor.dtype == torch.float64 else torch.finfo(tensor.dtype).eps
+        step = jitter.step if double and tensor.dtype == torch.float64 else torch.finfo(tensor.dtype).eps
         whole = tensor.data.view(-1) if tensor.is_contiguous() else tensor.data
         for part in whole.split(_CHUNK) if whole.dim() else (whole,):
             signs = torch.randint(0, 2, part.shape, generator=generator, dtype=torch.int8)

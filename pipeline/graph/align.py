@@ -125,16 +125,19 @@ class Namer:
         """A class that nothing else has."""
         return _digest("unknown", str(id(self)), name)
 
-    def of_node(self, node: NodeProto, operands: Sequence[bytes], reads: Sequence[bytes]) -> dict[str, bytes]:
+    def of_node(self, node: NodeProto, operands: Sequence[bytes], reads: Mapping[str, bytes]) -> dict[str, bytes]:
         """The class of each named output.  ``operands`` are the inputs' classes in order, absent ones empty; ``reads``
-        those of everything that the node reads, its subgraphs included."""
+        those of everything that the node reads, its subgraphs included, by name."""
         if any(True for _ in subgraphs(node)):
             bare = NodeProto()
             bare.CopyFrom(node)
             bare.ClearField("name")
             del bare.input[:], bare.output[:]
             said = bare.SerializeToString(deterministic=True)
-            return {n: _digest("subgraph", str(i), said, *reads) for i, n in enumerate(node.output) if n}
+            inside = sorted(_named_inside(node) & set(reads))
+            captured = [part for name in inside for part in (name.encode("utf-8", "surrogatepass"), reads[name])]
+            parts = (str(self._version).encode(), said, b"operands", *operands, b"captured", *captured)
+            return {n: _digest("subgraph", str(i), *parts) for i, n in enumerate(node.output) if n}
         return {
             name: _class(node, self._version, operands, slot, self._turned)
             for slot, name in enumerate(node.output)
@@ -159,6 +162,19 @@ class Namer:
                 base = _digest("Transpose", repr(perm), start)
                 self._turned[base] = (perm, start)
         return base if orientation.shape is None else _digest("reshaped", repr(orientation.shape), base)
+
+
+def _named_inside(node: NodeProto) -> set[str]:
+    """Every name that the graphs a node holds read or give, at any depth."""
+    names: set[str] = set()
+    waiting = [node]
+    while waiting:
+        for _, graph in subgraphs(waiting.pop()):
+            names.update(output.name for output in graph.output)
+            for inner in graph.node:
+                names.update(inner.input)
+                waiting.append(inner)
+    return names
 
 
 def _class(

@@ -18,6 +18,7 @@ from pipeline.graph.loading import load
 from pipeline.graph.view import View
 from pipeline.graph.walk import (
     Place,
+    attributes,
     constant_tensor,
     elements,
     in_onnx,
@@ -30,6 +31,11 @@ from pipeline.graph.walk import (
 __all__ = ["load", "read_facts", "unknown_operators"]
 
 _MOST_NOTES = 20
+_NARROW = frozenset(
+    number
+    for name, number in TensorProto.DataType.items()
+    if name.startswith(("FLOAT16", "BFLOAT16", "FLOAT8", "FLOAT4"))
+)
 _NOT_WEIGHTS = (
     TensorProto.INT64,
     TensorProto.INT32,
@@ -96,8 +102,11 @@ def read_facts(file: Path, model: ModelProto | None = None, view: View | None = 
     model = view.model
     ops: Counter[str] = Counter()
     parameters = 0
+    narrows = []
     for place in view.places:
         ops[place.op] += 1
+        if place.op == "Cast" and attributes(place.node).get("to") in _NARROW:
+            narrows.append(place.name)
         constant = constant_tensor(place.node)
         if constant is not None and elements(constant) > 1 and constant.data_type not in _NOT_WEIGHTS:
             parameters += elements(constant)
@@ -130,6 +139,7 @@ def read_facts(file: Path, model: ModelProto | None = None, view: View | None = 
         initializers=len(held),
         parameters=parameters,
         notes=tuple(notes),
+        narrows=tuple(narrows),
     )
 
 

@@ -223,6 +223,15 @@ def _einsum(place: Place) -> int | None:
     return math.prod(size for letter, size in sizes.items() if letter not in result) + len(left.split(","))
 
 
+# Functions that one kernel computes where their formula has several steps, with their counts.
+FUSED = {op: _FIXED[op] for op in ("Celu", "Elu", "Gelu", "Mish", "Selu", "Sigmoid", "Softplus", "Swish")}
+
+
+def moves_only(op: str) -> bool:
+    """Whether an operator of ONNX moves or chooses numbers and rounds none."""
+    return _FIXED.get(op) == 0
+
+
 _COUNTED: dict[str, Callable[[Place], int | None]] = {
     "AveragePool": _pool,
     "BatchNormalization": _batch_norm,

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 
 from pipeline.data import Array, Unsupported
-from pipeline.graph.walk import array, node_name, operator, opset, subgraphs, text
+from pipeline.graph.walk import array, in_onnx, node_name, operator, opset, subgraphs, text
 from pipeline.numerics.evaluator import in_float64
 
 _SHAPES = frozenset({"Shape", "Size"})
@@ -184,6 +184,12 @@ def runner(model: onnx.ModelProto) -> Callable[[Step, Mapping[str, Array]], dict
                 made = kept[key].run(None, {name: values[name] for name in dict.fromkeys(step.reads)})
         except NotImplementedError as error:
             raise Unsupported(f"no float64 evaluation of {step.op}: {error}", op=step.op, node=step.name) from error
+        except Exception as error:
+            if in_onnx(step.node):
+                raise
+            # An operator outside of ONNX is known here by some of its attributes and types: what else it has is not.
+            says = f"no float64 evaluation of this {step.op}: {type(error).__name__}"
+            raise Unsupported(says, op=step.op, node=step.name) from error
         return {
             name: value if isinstance(value, list) else np.asarray(value)  # type: ignore[misc]  # a sequence stays one
             for name, value in zip(step.makes, made, strict=True)

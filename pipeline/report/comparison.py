@@ -64,7 +64,9 @@ def _output(output: ComparedOutput) -> str:
         return f"{name}: equal bits in float32, {count(output.compared, 'element')}"
     if output.outcome == "missing":
         return f"{name}: {prose(output.problem)}"
-    return f"{name}: apart by at most {figure(output.max_abs)} in the graphs' own types, {output.compared:,} elements"
+    apart = f"{name}: apart by at most {figure(output.max_abs)} in the graphs' own types, {output.compared:,} elements"
+    said = {"rounding": ", inside the bound of A's own rounding", "unbounded": ", and no bound is known"}
+    return apart + said.get(output.outcome, "")
 
 
 def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:

@@ -2,7 +2,8 @@
 
 Some of its operators compute in float32 whatever they are given.  In float64 those would pass for an exporter's fault
 of 1e-8, so there they are supplied through the evaluator's public ``new_ops`` (:mod:`pipeline.numerics.evaluator`), and
-a graph with one that is not is refused.  In float32 the evaluator runs as it is: it is one of the parties.
+a graph with one that is not is refused.  In float32 the evaluator runs as it is, for it is one of the parties, but for
+operators in which it does not do what ONNX specifies: that they are wrong says nothing of anybody's export.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.data import Array, InvalidGraph, Unsupported
-from pipeline.numerics.evaluator import in_float64
+from pipeline.numerics.evaluator import as_specified, in_float64
 
 # Read off the sources of onnx 1.23: float32 inside, whatever comes in.
 FLOAT32_INSIDE = frozenset({"AffineGrid", "CausalConvWithState", "GridSample", "LinearAttention", "TfIdfVectorizer"})
@@ -36,7 +37,7 @@ class Reference:
         if double:
             _refuse_float32(file)
         try:
-            evaluator = ReferenceEvaluator(str(file), new_ops=list(in_float64()) if double else None)
+            evaluator = ReferenceEvaluator(str(file), new_ops=list(in_float64() if double else as_specified()))
         except Exception as error:  # the evaluator raises a plain error of its own for every reason
             raise _reason(error, file) from error
 
@@ -65,7 +66,7 @@ class Reference:
                 tensor.CopyFrom(onnx.numpy_helper.from_array(weights[tensor.name], tensor.name))
         place = Path("part.onnx")
         try:
-            evaluator = ReferenceEvaluator(proto)
+            evaluator = ReferenceEvaluator(proto, new_ops=list(as_specified()))
         except Exception as error:  # the evaluator raises a plain error of its own for every reason
             raise _reason(error, place) from error
 

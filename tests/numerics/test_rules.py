@@ -378,6 +378,7 @@ def test_an_installed_engine_keeps_the_recorded_constants(engine: str) -> None:
     points = script.grid(16411)
     beyond = {op: script.excess(engine, op, points) for op in FUNCTIONS}
     beyond["Gelu"] = script.excess_of_gelu(engine, points)
+    beyond["Pow"] = script.excess_of_power(engine, 2**17)
     assert {op: worst for op, worst in beyond.items() if worst > 1} == {}, "measure again, and look at what changed"
 
 
@@ -388,6 +389,7 @@ def test_a_function_that_is_worse_than_recorded_is_noticed(monkeypatch: pytest.M
     monkeypatch.setattr(script, "RUNTIMES", worse)
     assert script.excess("onnxruntime", "Exp", script.grid(65537)) > 1
     assert script.excess_of_gelu("onnxruntime", script.grid(65537)) > 1
+    assert script.excess_of_power("onnxruntime", 2**12) > 1
 
 
 def test_the_error_function_in_double_precision() -> None:

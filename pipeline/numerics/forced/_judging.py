@@ -83,10 +83,10 @@ def allowed(state: State, name: str, left: str, orientation: Orientation) -> Arr
     steps_b, start_b = region(state.b, name, state.pairs, state.is_constant)
     steps_a, start_a = region(state.a, left, state.uses, state.a.is_constant)
     prints = [
-        {print_of(state, fixed is not state.is_constant, n, values) for n in start if fixed(n)}
-        for fixed, start, values in (
-            (state.a.is_constant, start_a, state.have),
-            (state.is_constant, start_b, state.env),
+        {print_of(state, of_a, n, values) for n in start if fixed(n)}
+        for of_a, fixed, start, values in (
+            (True, state.a.is_constant, start_a, state.have),
+            (False, state.is_constant, start_b, state.env),
         )
     ]
     numbers = [{v for step in steps for v in floats(step.node)} for steps in (steps_a, steps_b)]

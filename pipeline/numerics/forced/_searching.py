@@ -284,8 +284,8 @@ def reach(state: State, name: str, left: str) -> int:
 
 def follow(step: Step, state: State, held: dict[str, bytes]) -> dict[str, bytes]:
     """As :func:`classes_of`, under the hypothesis, and whether data reaches the step or not."""
-    reads = [held.get(n) or state.classes.get(n, b"") for n in step.reads]
-    if not all(reads):
+    reads = {n: held.get(n) or state.classes.get(n, b"") for n in step.reads}
+    if not all(reads.values()):
         return {}
     operands = [(held.get(n) or state.classes.get(n, b"")) if n else b"" for n in step.node.input]
     made = state.namer.of_node(step.node, operands, reads)

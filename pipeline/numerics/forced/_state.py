@@ -104,7 +104,7 @@ class Known:
         for step in self.graph.steps:
             if step.index in self.graph.folded and all(n in self.classes for n in step.reads):
                 operands = [self.classes[n] if n else b"" for n in step.node.input]
-                made = namer.of_node(step.node, operands, [self.classes[n] for n in step.reads])
+                made = namer.of_node(step.node, operands, {n: self.classes[n] for n in step.reads})
                 found |= {digest: self.classes[name] for name, digest in made.items()}
         return found
 
@@ -279,8 +279,8 @@ def classes_of(
     """The class of everything that a step makes: constants by their numbers, all else by what makes it of what."""
     if folded and all(name in values for name in step.makes):
         return {name: namer.of_constant(values[name]) for name in step.makes}
-    reads = [classes.get(name, b"") for name in step.reads]
-    if not all(reads):
+    reads = {name: classes.get(name, b"") for name in step.reads}
+    if not all(reads.values()):
         return {name: namer.unknown(name) for name in step.makes}
     operands = [classes.get(name, b"") if name else b"" for name in step.node.input]
     return namer.of_node(step.node, operands, reads)

@@ -53,10 +53,14 @@ def _log(asked: Asked) -> Sequence[Near]:
 
 def _hard(asked: Asked) -> Sequence[Answer]:
     """1 at the first maximum; where values are within the input's own bound of it, any of them may win."""
-    (value,) = asked.reference(double=False)
     x, margin = asked.x(0), asked.margin(0)
     axes = _axes(asked, x.ndim)
     close = x + margin >= (x - margin).max(axis=axes, keepdims=True)
+    last = tuple(range(x.ndim - len(axes), x.ndim))
+    turned = np.moveaxis(x, axes, last)
+    rows = turned.reshape(*turned.shape[: x.ndim - len(axes)], -1)
+    first = (np.arange(rows.shape[-1]) == rows.argmax(-1)[..., None]).reshape(turned.shape)
+    value = np.moveaxis(first, last, axes).astype(asked.array(0).dtype)
     return [Answer(value, value.dtype.name, flips=close if np.any(margin) else None)]
 
 
