@@ -160,10 +160,10 @@ def _weight_shape(scope: Scope, name: str) -> Dims | None:
         if node is None or not in_onnx(node) or not node.input:
             return None
         if node.op_type == "Transpose":
-            perm = _perm(node)
-            if perm is None:
+            moved = _perm(node)
+            if moved is None:
                 return None
-            perms.append(perm)
+            perms.append(moved)
         elif node.op_type not in _KEEP_SHAPE:
             return None
         name = node.input[0]

@@ -6,8 +6,8 @@ each framework's own order (channels last in Keras).  ``None`` says that there i
 
 * PyTorch's pools pad half a window at most, and average pools do not leave asymmetric padding out of the average.
 * Keras's ``padding='same'`` is SAME_UPPER at *this* size, unless the stride is 1; it strides or dilates, not both.
-* Transposed: PyTorch cuts ``padding`` on both sides and ``padding - output_padding`` at the end; Keras's ``'same'`` cuts
-  what the convolution of the output's size would have padded.  What either cannot reach is cut afterwards.
+* Transposed: PyTorch cuts ``padding`` at the beginning and ``padding - output_padding`` at the end; Keras's ``'same'``
+  cuts what the convolution of the output's size would have padded.  What either cannot reach is cut afterwards.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def torch(window: Window) -> str | None:
     if window.like in _CONVS:
         if begin == end:
             return f"padding={_tuple(begin)}"
-        if spans is not None and max(strides) == 1 and window.like != "DeformConv":
-            if all((b, e) == split(span - 1, True) for b, e, span in zip(begin, end, spans, strict=True)):
-                return "padding='same'"
+        slow = spans is not None and max(strides) == 1 and window.like != "DeformConv"
+        if slow and all((b, e) == split(span - 1, True) for b, e, span in zip(begin, end, spans or (), strict=True)):
+            return "padding='same'"
         return f"{_f_pad(begin, end)}, padding=0"
     return None if spans is None else _torch_pool(window, begin, end, spans)
 

@@ -1,0 +1,268 @@
+"""Effective padding and its spellings, checked by running nodes.
+
+What a node really pads is read off a run, without this project's formulas: a plane of ones moves along each axis (one
+plane per batch), and the outputs that it reaches show where the first window begins; output sizes over consecutive
+input sizes show where the last one may end.  ``run`` is ONNX's reference evaluator, and where that is wrong, or lacks
+the operator, ONNX Runtime: :data:`WRONG` lists these node tests by name.  A spelling is run as PyTorch's or Keras's
+layer against ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import os
+import pkgutil
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from pipeline.data import Pads
+from pipeline.graph import pads as pads_module
+from pipeline.graph import reach
+from pipeline.graph.pads import pads, windows
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+Feeds = Mapping[str, Any]
+Run = Callable[[ModelProto, Feeds], Any]
+WINDOWS = "Conv ConvTranspose ConvInteger QLinearConv DeformConv MaxPool AveragePool LpPool MaxUnpool".split()
+POOLS = ("MaxPool", "AveragePool", "LpPool")
+
+# Node tests that the reference evaluator gets wrong: there ONNX Runtime decides.
+WRONG: dict[str, str] = {}
+
+
+def in_reference(model: ModelProto, feeds: Feeds) -> Any:
+    return ReferenceEvaluator(model).run(None, dict(feeds))[0]
+
+
+def in_onnxruntime(model: ModelProto, feeds: Feeds) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return session.run(None, dict(feeds))[0]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One sliding-window node, its attributes as the file has them."""
+
+    op: str
+    kernel: tuple[int, ...]
+    held: Mapping[str, Any]
+    opset: int = 22
+    channels: int = 1  # of the input
+    weight: tuple[int, int] = (1, 1)
+
+    @property
+    def rank(self) -> int:
+        return len(self.kernel)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        return tuple(self.held.get("strides", (1,) * self.rank))
+
+    @property
+    def dilations(self) -> tuple[int, ...]:
+        return tuple(self.held.get("dilations", (1,) * self.rank))
+
+    @property
+    def spans(self) -> tuple[int, ...]:
+        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
+
+    @property
+    def kind(self) -> int:
+        """The type of its input."""
+        return int(TensorProto.UINT8 if self.op in ("ConvInteger", "QLinearConv") else TensorProto.FLOAT)
+
+    def feeds(self, x: Any, w: Any = None) -> dict[str, Any]:
+        """The node's inputs for ``x``, by name, in order; weights of ones unless given."""
+        if self.op in POOLS or self.op == "MaxUnpool":
+            return {"x": x}
+        w = np.ones((*self.weight, *self.kernel), x.dtype) if w is None else w
+        one, zero = np.float32(1), np.uint8(0)
+        if self.op == "QLinearConv":
+            return {"x": x, "xs": one, "xz": zero, "w": w, "ws": one, "wz": zero, "ys": one, "yz": zero}
+        if self.op == "DeformConv":
+            groups = int(self.held.get("offset_group", 1))
+            (row,) = pads(self.model(x.shape))
+            ends = [x.shape[2 + a] + row.begin[a] + row.end[a] - self.spans[a] for a in range(self.rank)]  # type: ignore[index]
+            outs = [end // s + 1 for end, s in zip(ends, self.strides, strict=True)]
+            taps = groups * int(np.prod(self.kernel))
+            offset = np.zeros((x.shape[0], taps * self.rank, *outs), np.float32)
+            return {"x": x, "w": w, "offset": offset, "b": np.zeros(self.weight[0], np.float32)}
+        return {"x": x, "w": w}
+
+    def model(self, shape: Sequence[int | str], feeds: Feeds | None = None, kind: int | None = None) -> ModelProto:
+        """The node as a model whose input has this shape."""
+        held = {**self.held, **({"kernel_shape": list(self.kernel)} if self.op in POOLS else {})}
+        names = list(feeds) if feeds is not None else (["x"] if self.op in POOLS else ["x", "w"])
+        if feeds is None and self.op == "QLinearConv":
+            names = "x xs xz w ws wz ys yz".split()
+        node = helper.make_node(self.op, names, ["y"], name="n", **held)
+        kind = self.kind if kind is None else kind
+        types = {"xs": 1, "ws": 1, "ys": 1, "offset": 1, "b": 1}
+        shapes: dict[str, Any] = {"x": list(shape), "w": [*self.weight, *self.kernel]}
+        given = []
+        for name in names:
+            dims = shapes.get(name, [] if feeds is None else list(np.shape(feeds[name])))
+            given.append(helper.make_tensor_value_info(name, types.get(name, kind), dims))
+        result = TensorProto.INT32 if self.op == "ConvInteger" else kind
+        output = helper.make_tensor_value_info("y", result, [f"y{i}" for i in range(self.rank + 2)])
+        graph = helper.make_graph([node], "g", given, [output])
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=8)
+
+    def run(self, run: Run, x: Any, w: Any = None) -> Any:
+        feeds = self.feeds(x, w)
+        return run(self.model(x.shape, feeds), feeds)
+
+    def said(self, size: Sequence[int]) -> tuple[Pads, reach.Window]:
+        model = self.model((1, self.channels, *size))
+        (row,), (window,) = pads(model), windows(model)
+        return row, window
+
+
+def reached(node: Node, size: Sequence[int], axis: int, run: Run) -> tuple[set[tuple[int, int]], tuple[int, ...]]:
+    """Which outputs (second) along an axis each plane of the input (first) reaches, and the output's spatial shape."""
+    dtype = helper.tensor_dtype_to_np_dtype(node.kind)
+    x = np.zeros((size[axis], node.channels, *size), dtype)
+    for i in range(size[axis]):
+        index: list[Any] = [i, slice(None), *[slice(None)] * len(size)]
+        index[2 + axis] = i
+        x[tuple(index)] = 1
+    y = np.asarray(node.run(run, x))
+    others = tuple(1 + a for a in range(y.ndim - 1) if a != 1 + axis)
+    mask = np.abs(y).max(axis=others) > 0
+    return {(int(i), int(o)) for i, o in zip(*np.nonzero(mask), strict=True)}, tuple(y.shape[2:])
+
+
+def begins(node: Node, seen: set[tuple[int, int]], axis: int, size: int, out: int) -> set[int]:
+    """Every beginning that explains what was seen along an axis."""
+    k, s, d, span = node.kernel[axis], node.strides[axis], node.dilations[axis], node.spans[axis]
+    transposed = node.op == "ConvTranspose"
+    found = set()
+    for begin in range(-span - s * size, span + s * size + 1):
+        taps = {j * d - begin for j in range(k)}
+        if transposed:
+            wanted = {(i, i * s + t) for i in range(size) for t in taps if 0 <= i * s + t < out}
+        else:
+            wanted = {(o * s + t, o) for o in range(out) for t in taps if 0 <= o * s + t < size}
+        if wanted == seen:
+            found.add(begin)
+    return found
+
+
+def parts(node: Node, size: Sequence[int], run: Run) -> list[str]:
+    """Where a run at one size contradicts what is reported for it; empty where it does not."""
+    row, window = node.said(size)
+    if row.begin is None or row.end is None:
+        return [f"not known: {row.note}"]
+    found = []
+    for axis, n in enumerate(size):
+        seen, outs = reached(node, size, axis, run)
+        begin, end, out, span, s = row.begin[axis], row.end[axis], outs[axis], node.spans[axis], node.strides[axis]
+        explained = begins(node, seen, axis, n, out)
+        if begin not in explained:
+            found.append(f"axis {axis}: begins at {sorted(explained)}, said {begin}")
+        if window.output is None or window.output[axis] != out:
+            found.append(f"axis {axis}: {out} outputs, said {window.output}")
+        if row.offset is None or row.offset[axis] != (span - 1) / 2 - begin:
+            found.append(f"axis {axis}: offset {row.offset}")
+        if node.op == "ConvTranspose":
+            continue
+        beyond = n + begin + end - (out - 1) * s - span
+        if row.unread is None or row.unread[axis] != max(0, beyond):
+            found.append(f"axis {axis}: {beyond} unread, said {row.unread}")
+        if node.held.get("ceil_mode") and (row.overhang is None or row.overhang[axis] != max(0, -beyond)):
+            found.append(f"axis {axis}: {-beyond} overhang, said {row.overhang}")
+        last = max((i for i, _ in seen), default=-1)
+        if node.dilations[axis] == 1 and s <= span and row.unread is not None and last >= 0:
+            idle = n - 1 - last
+            if max(0, (row.unread[axis] or 0) - end) != idle:
+                found.append(f"axis {axis}: the last {idle} of the input are not read, said {row.unread} and end {end}")
+    return found
+
+
+def ends(node: Node, size: Sequence[int], run: Run) -> list[set[int]]:
+    """Of a node with explicit pads: the ends that explain the outputs' sizes over consecutive input sizes."""
+    row, _ = node.said(size)
+    assert row.begin is not None
+    found = [set(range(-8, 40)) for _ in size]
+    for more in range(max(node.strides)):
+        larger = [n + more for n in size]
+        outs = np.shape(node.run(run, np.ones((1, node.channels, *larger), helper.tensor_dtype_to_np_dtype(node.kind))))
+        for axis, n in enumerate(larger):
+            room = n + row.begin[axis] - node.spans[axis]
+            found[axis] &= {e for e in found[axis] if (room + e) // node.strides[axis] + 1 == outs[2 + axis]}
+    return found
+
+
+# What ships with onnx.
+
+
+@cache
+def node_tests() -> tuple[Any, ...]:
+    """Every node test of onnx of which some node is about padding: only the modules that make these are imported."""
+    from onnx.backend.test.case import node as cases
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for module in pkgutil.iter_modules(cases.__path__):
+            if any(word in module.name for word in ("conv", "pool", "pad")):
+                importlib.import_module(f"{cases.__name__}.{module.name}")
+    found = [t for t in cases._NodeTestCases if any(n.op_type in (*WINDOWS, "Pad") for n in t.model.graph.node)]
+    return tuple({t.name: t for t in found}.values())
+
+
+def alone(*ops: str) -> list[Any]:
+    return [t for t in node_tests() if len(t.model.graph.node) == 1 and t.model.graph.node[0].op_type in ops]
+
+
+def as_node(test: Any) -> tuple[Node, tuple[int, ...]]:
+    (proto,) = test.model.graph.node
+    held = {a.name: helper.get_attribute_value(a) for a in proto.attribute}
+    held = {name: v.decode() if isinstance(v, bytes) else v for name, v in held.items()}
+    shapes = {i.name: tuple(d.dim_value for d in i.type.tensor_type.shape.dim) for i in test.model.graph.input}
+    size = shapes[proto.input[0]][2:]
+    weight = (1, 1)
+    kernel = tuple(held.pop("kernel_shape", ()))
+    if proto.op_type not in (*POOLS, "MaxUnpool"):
+        w = shapes[proto.input[3 if proto.op_type == "QLinearConv" else 1]]
+        weight, kernel = w[:2], w[2:]
+    versions = {o.domain: o.version for o in test.model.opset_import}
+    return Node(proto.op_type, kernel, held, versions[""], shapes[proto.input[0]][1], weight), size
+
+
+SLIDING = [t for t in WINDOWS if t != "MaxUnpool"]
+
+
+def test_every_window_node_test_of_onnx_is_read_as_it_runs() -> None:
+    tests = alone(*SLIDING)
+    assert len(tests) >= 60
+    assert {t.model.graph.node[0].op_type for t in tests} == set(SLIDING)
+    wrong = {}
+    for test in tests:
+        node, size = as_node(test)
+        (row,) = pads(test.model)
+        said, _ = node.said(size)
+        assert (row.begin, row.end) == (said.begin, said.end), test.name
+        run = in_onnxruntime if test.name in WRONG else in_reference
+        try:
+            problems = parts(node, size, run)
+        except Exception as error:
+            problems = [f"{type(error).__name__}: {error}"]
+        if problems:
+            wrong[test.name] = problems
+    assert wrong == {}
