@@ -285,6 +285,9 @@ def _filled(scope: Scope, window: Place, form: _Form, held: dict[str, Any], valu
     """Whether a constant of ``value`` in front of a window is what its own padding would have been."""
     if value is None or form.like in ("ConvTranspose", "MaxUnpool"):
         return False
+    if form.like == "MaxUnpool" and _input(place.node, 2):
+        notes.append("the size of the output is an input")
+        window = replace(window, agreed=False)
     if form.like == "MaxPool":
         kind = scope.type(_input(window.node, 0))
         least = _LEAST.get(kind) if kind is not None else None
@@ -402,7 +405,10 @@ def _transposed(
         end.append(last)
         extra.append(adds[axis] - min(0, total))
     note = "the output asked for is larger than the windows reach: rows are added after" if grown else ""
-    return replace(window, begin=tuple(begin), end=tuple(end), extra=tuple(extra), note=note)
+    if grown and not wanted:
+        note += " (ONNX Runtime adds none)"
+    agreed = bool(wanted) or not grown
+    return replace(window, begin=tuple(begin), end=tuple(end), extra=tuple(extra), agreed=agreed, note=note)
 
 
 def _well_typed(name: str, value: Any) -> bool:
@@ -477,10 +483,13 @@ def _known_rank(
     own = given if explicit and auto_pad == "NOTSET" else () if explicit else (1,)
     front = _before(place, form, held, count, last, own)
     window = replace(window, kernel=kernel, strides=strides, dilations=dilations, size=size)
+    notes: list[str] = []
+    if form.like == "MaxUnpool" and _input(place.node, 2):
+        notes.append("the size of the output is an input")
+        window = replace(window, agreed=False)
     if form.like == "MaxPool":
         kind = place.scope.type(_input(place.node, 0))
         window = replace(window, filler=str(_LEAST[kind]) if kind in _LEAST else "")
-    notes: list[str] = []
     missing: Unknown | None = None
     try:
         if explicit:
@@ -501,6 +510,7 @@ def _known_rank(
                     raise Unknown(str(unknown), condition) from None
             window = replace(window, begin=tuple(b for b, _ in both), end=tuple(e for _, e in both))
             if pool and max(dilations) > 1:
+                window = replace(window, agreed=False)
                 notes.append("runtimes are known to leave the dilation of a pool out of auto_pad, against ONNX")
     except Unknown as unknown:
         missing = unknown

@@ -40,7 +40,8 @@ class Window:
     ``like`` is the ONNX operator whose window ``op`` slides.  ``begin``/``end`` as in :class:`pipeline.data.Pads`;
     ``extra`` is what a ConvTranspose adds after, so that its output is s*(in-1) + dk + extra - begin - end; ``before``
     is what a constant Pad node in front adds (begin, end); ``size`` is the input's spatial shape in front of that Pad.
-    ``filler`` is what a pool's padding counts as in PyTorch's code; ``condition`` as in ``Pads``.
+    ``filler`` is what a MaxPool's padding is in Python, where that is not -inf; ``agreed`` says that runtimes agree on
+    the outputs, so that they can be spelled; ``condition`` as in ``Pads``.
     """
 
     node: str
@@ -59,6 +60,7 @@ class Window:
     ceil: bool = False
     counted: bool = False
     filler: str = ""
+    agreed: bool = True
     condition: str = ""
 
     @property

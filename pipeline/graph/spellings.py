@@ -47,7 +47,9 @@ def _cut(begin: Sequence[int], end: Sequence[int]) -> str:
 def torch(window: Window) -> str | None:
     """PyTorch's spelling of the whole padding of a window, a folded Pad included."""
     both, spans, strides = window.total, window.spans, window.strides
-    if both is None or strides is None or not 0 < len(both[0]) <= _MOST_AXES or min(*both[0], *both[1]) < 0:
+    if both is None or strides is None or not window.agreed:
+        return None
+    if not 0 < len(both[0]) <= _MOST_AXES or min(*both[0], *both[1]) < 0:
         return None
     begin, end = both
     if window.like == "ConvTranspose":
@@ -140,7 +142,7 @@ def _torch_transposed(window: Window, begin: Ints, end: Ints) -> str | None:
 def keras(window: Window) -> str | None:
     """Keras's spelling of the whole padding of a window, a folded Pad included."""
     both, spans, strides, dilations = window.total, window.spans, window.strides, window.dilations
-    if strides is None or dilations is None or not 0 < len(strides) <= _MOST_AXES:
+    if strides is None or dilations is None or not 0 < len(strides) <= _MOST_AXES or not window.agreed:
         return None
     if max(dilations) > 1 and (max(strides) > 1 or window.like not in _CONVS):
         return None

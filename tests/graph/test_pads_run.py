@@ -372,7 +372,7 @@ def drawn(op: str, seed: int, count: int) -> Iterator[tuple[Node, tuple[int, ...
                 held["output_shape"] = [int(n * s + rng.integers(-1, 3)) for n, s in zip(size, strides, strict=True)]
                 held.pop("pads", None)
         node = Node(op, tuple(kernel), held)
-        row, window = node.said(size)
+        _, window = node.said(size)
         if window.output is None or any(n is None or n < 1 for n in window.output):
             continue
         count -= 1
@@ -382,9 +382,11 @@ def drawn(op: str, seed: int, count: int) -> Iterator[tuple[Node, tuple[int, ...
 @pytest.mark.parametrize("op", ["Conv", "ConvTranspose", *POOLS])
 def test_drawn_nodes_are_read_as_they_run(op: str) -> None:
     wrong = []
-    for node, size in drawn(op, 5, 60):
+    for node, size in drawn(op, 5, 150):
         try:
-            problems = parts(node, size, in_onnxruntime)
+            # ONNX Runtime refuses a dilated convolution with SAME.
+            refused = node.held.get("auto_pad", "").startswith("SAME") and max(node.dilations) > 1 and op == "Conv"
+            problems = parts(node, size, in_reference if refused else in_onnxruntime)
         except Exception as error:
             problems = [f"{type(error).__name__}: {error}"]
         if problems:
