@@ -285,9 +285,6 @@ def _filled(scope: Scope, window: Place, form: _Form, held: dict[str, Any], valu
     """Whether a constant of ``value`` in front of a window is what its own padding would have been."""
     if value is None or form.like in ("ConvTranspose", "MaxUnpool"):
         return False
-    if form.like == "MaxUnpool" and _input(place.node, 2):
-        notes.append("the size of the output is an input")
-        window = replace(window, agreed=False)
     if form.like == "MaxPool":
         kind = scope.type(_input(window.node, 0))
         least = _LEAST.get(kind) if kind is not None else None
