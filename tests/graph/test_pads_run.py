@@ -9,14 +9,18 @@ layer against ONNX Runtime.
 
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+import pkgutil
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from pipeline.data import Pads
@@ -148,6 +152,217 @@ def begins(node: Node, seen: set[tuple[int, int]], axis: int, size: int, out: in
     found = set()
     for begin in range(-span - s * size, span + s * size + 1):
         taps = {j * d - begin for j in range(k)}
+        if transposed:
+            wanted = {(i, i * s + t) for i in range(size) for t in taps if 0 <= i * s + t < out}
+        else:
+            wanted = {(o * s + t, o) for o in range(out) for t in taps if 0 <= o * s + t < size}
+        if wanted == seen:
+            found.add(begin)
+    return found
+
+
+def parts(node: Node, size: Sequence[int], run: Run) -> list[str]:
+    """Where a run at one size contradicts what is reported for it; empty where it does not."""
+    row, window = node.said(size)
+    if row.begin is None or row.end is None:
+        return [f"not known: {row.note}"]
+    found = []
+    for axis, n in enumerate(size):
+        seen, outs = reached(node, size, axis, run)
+        begin, end, out, span, s = row.begin[axis], row.end[axis], outs[axis], node.spans[axis], node.strides[axis]
+        explained = begins(node, seen, axis, n, out)
+        if begin not in explained:
+            found.append(f"axis {axis}: begins at {sorted(explained)}, said {begin}")
+        if window.output is None or window.output[axis] != out:
+            found.append(f"axis {axis}: {out} outputs, said {window.output}")
+        if row.offset is None or row.offset[axis] != (span - 1) / 2 - begin:
+            found.append(f"axis {axis}: offset {row.offset}")
+        if node.op == "ConvTranspose":
+            continue
+        beyond = n + begin + end - (out - 1) * s - span
+        if row.unread is None or row.unread[axis] != max(0, beyond):
+            found.append(f"axis {axis}: {beyond} unread, said {row.unread}")
+        if node.held.get("ceil_mode") and (row.overhang is None or row.overhang[axis] != max(0, -beyond)):
+            found.append(f"axis {axis}: {-beyond} overhang, said {row.overhang}")
+        last = max((i for i, _ in seen), default=-1)
+        if node.dilations[axis] == 1 and s <= span and row.unread is not None and last >= 0:
+            idle = n - 1 - last
+            if max(0, (row.unread[axis] or 0) - end) != idle:
+                found.append(f"axis {axis}: the last {idle} of the input are not read, said {row.unread} and end {end}")
+    return found
+
+
+def ends(node: Node, size: Sequence[int], run: Run) -> list[set[int]]:
+    """Of a node with explicit pads: the ends that explain the outputs' sizes over consecutive input sizes."""
+    row, _ = node.said(size)
+    assert row.begin is not None
+    found = [set(range(-8, 40)) for _ in size]
+    for more in range(max(node.strides)):
+        larger = [n + more for n in size]
+        outs = np.shape(node.run(run, np.ones((1, node.channels, *larger), helper.tensor_dtype_to_np_dtype(node.kind))))
+        for axis, n in enumerate(larger):
+            room = n + row.begin[axis] - node.spans[axis]
+            found[axis] &= {e for e in found[axis] if (room + e) // node.strides[axis] + 1 == outs[2 + axis]}
+    return found
+
+
+# What ships with onnx.
+
+
+@cache
+def node_tests() -> tuple[Any, ...]:
+    """Every node test of onnx of which some node is about padding: only the modules that make these are imported."""
+    from onnx.backend.test.case import node as cases
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for module in pkgutil.iter_modules(cases.__path__):
+            if any(word in module.name for word in ("conv", "pool", "pad")):
+                importlib.import_module(f"{cases.__name__}.{module.name}")
+    found = [t for t in cases._NodeTestCases if any(n.op_type in (*WINDOWS, "Pad") for n in t.model.graph.node)]
+    return tuple({t.name: t for t in found}.values())
+
+
+def alone(*ops: str) -> list[Any]:
+    return [t for t in node_tests() if len(t.model.graph.node) == 1 and t.model.graph.node[0].op_type in ops]
+
+
+def as_node(test: Any) -> tuple[Node, tuple[int, ...]]:
+    (proto,) = test.model.graph.node
+    held = {a.name: helper.get_attribute_value(a) for a in proto.attribute}
+    held = {name: v.decode() if isinstance(v, bytes) else v for name, v in held.items()}
+    shapes = {i.name: tuple(d.dim_value for d in i.type.tensor_type.shape.dim) for i in test.model.graph.input}
+    size = shapes[proto.input[0]][2:]
+    weight = (1, 1)
+    kernel = tuple(held.pop("kernel_shape", ()))
+    if proto.op_type not in (*POOLS, "MaxUnpool"):
+        w = shapes[proto.input[3 if proto.op_type == "QLinearConv" else 1]]
+        weight, kernel = w[:2], w[2:]
+    versions = {o.domain: o.version for o in test.model.opset_import}
+    return Node(proto.op_type, kernel, held, versions[""], shapes[proto.input[0]][1], weight), size
+
+
+SLIDING = [t for t in WINDOWS if t != "MaxUnpool"]
+
+
+def smaller(node: Node, size: Sequence[int]) -> tuple[int, ...]:
+    """A size with the same answers, which the evaluator's loops get through: a few windows, and the same remainder."""
+    few = [span + 2 * s for span, s in zip(node.spans, node.strides, strict=True)]
+    return tuple(min(n, f + (n - f) % s) for n, f, s in zip(size, few, node.strides, strict=True))
+
+
+def test_every_window_node_test_of_onnx_is_read_as_it_runs() -> None:
+    tests = alone(*SLIDING)
+    assert len(tests) >= 60
+    assert {t.model.graph.node[0].op_type for t in tests} == set(SLIDING)
+    wrong = {}
+    for test in tests:
+        node, size = as_node(test)
+        (row,) = pads(test.model)
+        said, _ = node.said(size)
+        assert (row.begin, row.end) == (said.begin, said.end), test.name
+        less = smaller(node, size)
+        assert node.said(less)[0].begin == said.begin, test.name
+        run = in_onnxruntime if test.name in WRONG else in_reference
+        try:
+            problems = parts(node, less, run)
+        except Exception as error:
+            problems = [f"{type(error).__name__}: {error}"]
+        if problems:
+            wrong[test.name] = problems
+    assert wrong == {}
+
+
+def constant(test: Any) -> ModelProto:
+    """A Pad node test with its amounts and axes stored in the file."""
+    model = ModelProto()
+    model.CopyFrom(test.model)
+    (node,) = model.graph.node
+    values = dict(zip([i.name for i in model.graph.input], test.data_sets[0][0], strict=True))
+    for name in node.input[1:]:
+        if name:
+            model.graph.initializer.append(numpy_helper.from_array(np.asarray(values[name]), name))
+    kept = [i for i in model.graph.input if i.name not in node.input[1:]]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    return model
+
+
+def test_every_pad_node_test_of_onnx_is_read_as_it_runs() -> None:
+    tests = alone("Pad")
+    assert len(tests) >= 6
+    for test in tests:
+        (open_,) = pads(test.model)
+        assert (open_.begin, open_.end, open_.torch) == (None, None, None)
+        assert open_.condition == f"depends on the input {test.model.graph.node[0].input[1]}"
+        model = constant(test)
+        (row,) = pads(model)
+        assert row.begin is not None
+        assert row.end is not None
+        x = test.data_sets[0][0][0]
+        unique = np.arange(1, x.size + 1).reshape(x.shape).astype(x.dtype)
+        y = in_reference(model, {model.graph.input[0].name: unique})
+        # Where the input lies in the output: every number of it that the output holds is one row of this.
+        inside = np.argwhere(y == 1)[0] if "constant" in row.note else np.array(row.begin)
+        assert tuple(inside) == row.begin, test.name
+        assert tuple(np.subtract(y.shape, x.shape) - row.begin) == row.end, test.name
+        index = tuple(slice(b, b + n) for b, n in zip(row.begin, x.shape, strict=True))
+        assert np.array_equal(y[index], unique), test.name
+
+
+def test_the_max_unpool_node_tests_of_onnx_are_read() -> None:
+    """Its indices say where values go, so that begin and end show in the output's size only."""
+    tests = alone("MaxUnpool")
+    assert len(tests) == 2
+    for test in tests:
+        (row,) = pads(test.model)
+        assert (row.begin, row.end) == ((0, 0), (0, 0))
+        assert row.torch == ("padding=0" if len(test.model.graph.node[0].input) == 2 else None)
+
+
+def test_computed_amounts_in_other_node_tests_are_never_guessed() -> None:
+    tests = [t for t in node_tests() if len(t.model.graph.node) > 1]
+    assert len(tests) >= 6
+    for test in tests:
+        for row in pads(test.model):
+            assert row.begin is not None or row.note or "depends on" in row.condition, test.name
+
+
+# Drawn at random, against ONNX Runtime.
+
+
+def drawn(op: str, seed: int, count: int) -> Iterator[tuple[Node, tuple[int, ...]]]:
+    """Nodes with kernel, stride, dilation, pads or auto_pad, and a size that their windows fit into."""
+    rng = np.random.default_rng(seed)
+    pool, transposed = op in POOLS, op == "ConvTranspose"
+    while count:
+        rank = int(rng.choice([1, 2, 2, 3]))
+        draw = lambda low, high, rank=rank: [int(v) for v in rng.integers(low, high, rank)]  # noqa: E731
+        kernel, strides, dilations = draw(1, 5), draw(1, 4), draw(1, 3)
+        auto = str(rng.choice(["NOTSET", "NOTSET", "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"]))
+        if rng.random() < 0.6:
+            dilations = [1] * rank
+        if rng.random() < 0.3:
+            strides = [1] * rank
+        held: dict[str, Any] = {"strides": strides}
+        if max(dilations) > 1:
+            held["dilations"] = dilations
+        spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+        if pool and auto.startswith("SAME") and (max(dilations) > 1 or any(np.less(spans, strides))):
+            continue  # what runtimes do not agree on
+        if auto != "NOTSET":
+            held["auto_pad"] = auto
+        else:
+            most = kernel if pool else spans
+            begin = [int(rng.integers(0, m)) for m in most]
+            held["pads"] = begin + (begin if rng.random() < 0.4 else [int(rng.integers(0, m)) for m in most])
+        if pool and auto == "NOTSET" and rng.random() < 0.5:
+            held["ceil_mode"] = 1
+        if op == "AveragePool" and rng.random() < 0.5:
+            held["count_include_pad"] = 1
+        size = tuple(int(s) + int(rng.integers(0, 5)) for s in spans)
+        if op == "LpPool":
+            held["p"] = 2
         if transposed:
             if rng.random() < 0.5:
                 held["output_padding"] = [int(rng.integers(0, s)) for s in strides]
