@@ -396,3 +396,134 @@ def test_drawn_nodes_are_read_as_they_run(op: str) -> None:
         if problems:
             wrong.append((node.kernel, dict(node.held), size, problems))
     assert wrong == []
+
+
+@pytest.mark.parametrize("op", ["Conv", "MaxPool", "AveragePool", "LpPool"])
+def test_the_end_of_explicit_pads_shows_in_the_sizes_of_outputs(op: str) -> None:
+    checked = 0
+    for node, size in drawn(op, 6, 60):
+        row, _ = node.said(size)
+        if "pads" in node.held and not node.held.get("ceil_mode"):
+            assert row.end is not None
+            assert ends(node, size, in_onnxruntime) == [{e} for e in row.end], (node, size)
+            checked += 1
+    assert checked > 10
+
+
+def test_the_check_sees_a_beginning_and_an_end_swapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = reach.split
+    for module in (reach, pads_module):
+        monkeypatch.setattr(module, "split", lambda total, upper: right(total, not upper))
+    for op in ("Conv", "ConvTranspose", "MaxPool"):
+        assert any(parts(node, size, in_onnxruntime) for node, size in drawn(op, 5, 40) if max(node.dilations) == 1), op
+
+
+def test_the_check_sees_one_column_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = reach.needed
+    monkeypatch.setattr(reach, "needed", lambda size, stride, span: right(size, stride, span) + 2)
+    assert any(parts(node, size, in_onnxruntime) for node, size in drawn("MaxPool", 5, 60))
+
+
+# Spellings.
+
+
+def spelled(text: str, layer: Callable[..., Any], names: dict[str, Any]) -> Any:
+    """What ``BEFORE, ARGUMENTS; AFTER`` makes: a layer before is called, a tensor is the layer's input."""
+    head, _, tail = text.partition("; ")
+
+    def call(before: Any = None, **arguments: Any) -> Any:
+        x = names["x"]
+        if before is not None:
+            x = before(x) if callable(before) and not hasattr(before, "shape") else before
+        return layer(**arguments)(x)
+
+    y = eval(f"call({head})", {**names, "call": call})
+    if not tail:
+        return y
+    after = eval(tail, {**names, "y": y})
+    return after if hasattr(after, "shape") else after(y)
+
+
+def in_torch(node: Node, text: str, x: Any, w: Any) -> Any:
+    import torch
+    from torch import nn
+
+    rank, k, s, d = node.rank, node.kernel, node.strides, node.dilations
+
+    def layer(**held: Any) -> Any:
+        if node.op in ("Conv", "ConvTranspose"):
+            made = getattr(nn, f"{node.op}{rank}d")(1, 1, k, s, dilation=d, bias=False, **held)
+            made.weight = nn.Parameter(torch.tensor(w))
+            return made
+        if node.op == "MaxPool":
+            return getattr(nn, f"MaxPool{rank}d")(k, s, dilation=d, **held)
+        if node.op == "AveragePool":
+            return getattr(nn, f"AvgPool{rank}d")(k, s, **held)
+        return getattr(nn, f"LPPool{rank}d")(2, k if rank > 1 else k[0], s if rank > 1 else s[0], **held)
+
+    with torch.no_grad():
+        return spelled(text, layer, {"x": torch.tensor(x), "F": nn.functional}).numpy()
+
+
+def in_keras(node: Node, text: str, x: Any, w: Any) -> Any:
+    import keras
+
+    rank, k, s, d = node.rank, node.kernel, node.strides, node.dilations
+    last = (0, *range(2, rank + 2), 1)
+
+    def layer(**held: Any) -> Any:
+        if node.op in ("Conv", "ConvTranspose"):
+            name = f"Conv{rank}D" + ("Transpose" if node.op == "ConvTranspose" else "")
+            made = getattr(keras.layers, name)(1, k, s, dilation_rate=d, use_bias=False, **held)
+            made.build((None, *[None] * rank, 1))
+            made.set_weights([np.transpose(w, (*range(2, rank + 2), 0, 1))])
+            return made
+        kind = "MaxPooling" if node.op == "MaxPool" else "AveragePooling"
+        return getattr(keras.layers, f"{kind}{rank}D")(k if rank > 1 else k[0], s if rank > 1 else s[0], **held)
+
+    names = {"x": keras.ops.convert_to_tensor(np.transpose(x, last)), "keras": keras, **vars(keras.layers)}
+    y = np.asarray(spelled(text, layer, names))
+    return np.transpose(y, (0, rank + 1, *range(1, rank + 1)))
+
+
+def misspelled(op: str, framework: str, count: int) -> tuple[list[Any], int]:
+    """Drawn nodes whose spelling makes something else, and how many had one."""
+    run, wrong, said = (in_torch if framework == "torch" else in_keras), [], 0
+    rng = np.random.default_rng(8)
+    for node, size in drawn(op, 9, count):
+        row, _ = node.said(size)
+        text = getattr(row, framework)
+        if text is None:
+            continue
+        said += 1
+        x = rng.permutation(np.arange(1, np.prod(size) + 1, dtype=np.float32)).reshape(1, 1, *size) - 4
+        w = rng.permutation(np.arange(1, np.prod(node.kernel) + 1, dtype=np.float32)).reshape(1, 1, *node.kernel)
+        refused = node.held.get("auto_pad", "").startswith("SAME") and max(node.dilations) > 1
+        wanted = node.run(in_reference if refused else in_onnxruntime, x, w)
+        try:
+            y = run(node, text, x, w)
+            good = y.shape == wanted.shape and np.allclose(y, wanted, rtol=1e-5, atol=1e-5)
+            why = f"{y.shape}, wanted {wanted.shape}"
+        except Exception as error:
+            good, why = False, f"{type(error).__name__}: {error}"
+        if not good:
+            wrong.append((text, node.kernel, dict(node.held), size, row.begin, row.end, why))
+    return wrong, said
+
+
+@pytest.mark.parametrize(("op", "share"), [("Conv", 1), ("ConvTranspose", 0.7), *((op, 0.4) for op in POOLS)])
+def test_torch_makes_of_the_spelling_what_the_node_makes(op: str, share: float) -> None:
+    pytest.importorskip("torch")
+    wrong, said = misspelled(op, "torch", 120)
+    assert wrong == []
+    assert said >= 120 * share
+
+
+@pytest.mark.parametrize(
+    ("op", "share"), [("Conv", 0.6), ("ConvTranspose", 0.2), ("MaxPool", 0.6), ("AveragePool", 0.4)]
+)
+def test_keras_makes_of_the_spelling_what_the_node_makes(op: str, share: float) -> None:
+    pytest.importorskip("keras")
+    wrong, said = misspelled(op, "keras", 60)
+    assert wrong == []
+    assert said >= 60 * share
