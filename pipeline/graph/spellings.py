@@ -63,10 +63,10 @@ def torch(window: Window) -> str | None:
         if slow and all((b, e) == split(span - 1, True) for b, e, span in zip(begin, end, spans or (), strict=True)):
             return "padding='same'"
         return f"{_f_pad(begin, end)}, padding=0"
-    return None if spans is None else _torch_pool(window, begin, end, spans)
+    return None if spans is None else _torch_pool(window, begin, end)
 
 
-def _torch_pool(window: Window, begin: Ints, end: Ints, spans: Ints) -> str | None:
+def _torch_pool(window: Window, begin: Ints, end: Ints) -> str | None:
     if window.like != "MaxPool" and window.dilations is not None and max(window.dilations) > 1:
         return None
     if _misfits(window):
@@ -81,7 +81,8 @@ def _torch_pool(window: Window, begin: Ints, end: Ints, spans: Ints) -> str | No
         return None if ceil else _f_pad(begin, end)
     if window.like == "AveragePool" and not none:
         more += f", count_include_pad={window.counted}"
-    if begin == end and all(2 * b <= span for b, span in zip(begin, spans, strict=True)):
+    # Half of the kernel: only some of PyTorch's pools count its dilation.
+    if begin == end and all(2 * b <= k for b, k in zip(begin, window.kernel or (), strict=True)):
         return f"padding={_tuple(begin)}{more}"
     if not sized:
         return None

@@ -24,6 +24,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from pipeline.data import Pads
+from pipeline.graph import pads as pads_module
 from pipeline.graph import reach
 from pipeline.graph.pads import pads, windows
 
