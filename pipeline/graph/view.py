@@ -68,7 +68,7 @@ class View:
 
     @cached_property
     def pads(self) -> tuple[Pads, ...]:
-        return _pads.pads(self.model)
+        return _pads.pads_in(self.places, _pads.stored_in(self.model))
 
     @cached_property
     def flow(self) -> Flow:
