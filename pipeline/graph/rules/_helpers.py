@@ -68,7 +68,8 @@ class Gathered:
 
 def slot(node: NodeProto, index: int) -> str:
     """The name of an input, ``""`` where it is left out."""
-    return str(node.input[index]) if index < len(node.input) else ""
+    name: str = node.input[index] if index < len(node.input) else ""
+    return name
 
 
 def stored(view: View, place: Place, name: str) -> TensorProto | None:
