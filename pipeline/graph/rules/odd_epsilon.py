@@ -20,7 +20,7 @@ def _odd(epsilon: float) -> str:
     if epsilon == 0:
         return "where a variance is 0, it divides by zero"
     if epsilon < 1e-12:
-        return "beside any variance that float32 tells from 0 in practice it is lost in rounding"
+        return "in float32 it is lost in rounding beside any variance above 2e-5"
     if epsilon > 0.1:
         return "it is as large as a variance, so that nothing is normalized to a spread of one"
     return ""

@@ -18,7 +18,7 @@ _READINGS = {
     ("nearest", "half_pixel", "round_prefer_ceil"): "PyTorch's 'nearest-exact', TensorFlow 2's nearest",
     ("nearest", "tf_half_pixel_for_nn", "floor"): "TensorFlow 2's nearest",
     ("linear", "align_corners", ""): "align_corners=True of PyTorch",
-    ("linear", "pytorch_half_pixel", ""): "PyTorch's align_corners=False",
+    ("linear", "pytorch_half_pixel", ""): "what PyTorch's exporter writes for align_corners=False",
     ("linear", "half_pixel", ""): "TensorFlow 2's bilinear and PyTorch's align_corners=False",
     ("linear", "asymmetric", ""): "TensorFlow 1's bilinear; neither PyTorch's nor TensorFlow 2's",
     ("nearest", "half_pixel", "round_prefer_floor"): "ONNX's default; no framework's: it differs from TensorFlow 2's "
