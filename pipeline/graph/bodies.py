@@ -14,7 +14,7 @@ from typing import Literal
 
 from onnx import FunctionProto, GraphProto, ModelProto, TensorProto
 
-from pipeline.graph.walk import Place, Scope, constant_tensor, node_name, subgraphs, text
+from pipeline.graph.walk import Place, constant_tensor, subgraphs, text
 
 Kind = Literal["graph", "subgraph", "function"]
 

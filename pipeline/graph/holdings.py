@@ -92,6 +92,4 @@ def holdings(view: View) -> Holdings:
         elif body.kind == "function":
             called = calls.get((text(getattr(body.proto, "domain", "")), text(body.proto.name)), 0)
             inner.append(Inner(body.path, "function", len(body.places), called))
-    return Holdings(
-        tuple(sorted(stored, key=lambda s: (-s.bytes, -s.elements, s.dtype))), tuple(files), tuple(inner)
-    )
+    return Holdings(tuple(sorted(stored, key=lambda s: (-s.bytes, -s.elements, s.dtype))), tuple(files), tuple(inner))

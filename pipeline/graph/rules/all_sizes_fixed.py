@@ -12,14 +12,16 @@ from pipeline.graph.view import View
 
 def _find(view: View) -> Iterator[Found]:
     shapes = {value.name: dims(value) for value in inputs(view)}
-    if not any(shapes.values()) or not all(s is not None and all(isinstance(d, int) for d in s) for s in shapes.values()):
+    if not any(shapes.values()) or not all(
+        s is not None and all(isinstance(d, int) for d in s) for s in shapes.values()
+    ):
         return
     first = next(name for name, shape in shapes.items() if shape)
     sizes = ", ".join(str(d) for d in shapes[first] or ())
     yield Found(
         tuple(shapes),
-        f"{count(len(shapes), 'input')}, every axis of a fixed size ({shown(first)}: {sizes}): other sizes, another batch "
-        "among them, are refused",
+        f"{count(len(shapes), 'input')}, every axis of a fixed size ({shown(first)}: {sizes}): other sizes, another "
+        "batch among them, are refused",
     )
 
 

@@ -29,8 +29,8 @@ def _find(view: View) -> Iterator[Found]:
         if _training(place, view.body(place).opset):
             gathered.add(
                 place.name,
-                "BatchNormalization is in training mode ({n}): it normalizes by each batch's own statistics, not by those "
-                "it was trained to",
+                "BatchNormalization is in training mode ({n}): it normalizes by each batch's own statistics, not by "
+                "those it was trained to",
             )
     yield from gathered.found()
 

@@ -29,8 +29,8 @@ def _find(view: View) -> Iterator[Found]:
         if any(beyond):
             gathered.add(
                 window.node,
-                f"{window.op} rounds its size up ({{n}}): the last window reaches {words(beyond)} beyond the end, where "
-                "there is nothing; without ceil_mode it would not be there",
+                f"{window.op} rounds its size up ({{n}}): the last window reaches {words(beyond)} beyond the end, "
+                "where there is nothing; without ceil_mode it would not be there",
             )
     yield from gathered.found()
 
@@ -39,9 +39,9 @@ RULE = Rule(
     code="PAD007",
     name="ceil-mode-overhang",
     severity="info",
-    about="With `ceil_mode=1` a pool makes a last window that hangs over the end of the input. What hangs over does not "
-    "count in a maximum; an average is taken over what is left, and runtimes have disagreed about it. TensorFlow has no "
-    "such mode: its `SAME` pads on both sides instead, which shifts every window.",
+    about="With `ceil_mode=1` a pool makes a last window that hangs over the end of the input. What hangs over does "
+    "not count in a maximum; an average is taken over what is left, and runtimes have disagreed about it. TensorFlow "
+    "has no such mode: its `SAME` pads on both sides instead, which shifts every window.",
     find=_find,
     fires=(f"{_HEAD} => (y) {{ y = MaxPool <kernel_shape = [3, 3], strides = [2, 2], ceil_mode = 1> (x) }}",),
     quiet=(

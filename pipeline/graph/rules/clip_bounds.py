@@ -29,8 +29,8 @@ RULE = Rule(
     code="NUM005",
     name="clip-bounds",
     severity="info",
-    about="The bounds of every Clip whose bounds are stored. A ReLU6 is a Clip to 0 and 6; other bounds are worth a look "
-    "where one model is compared with another.",
+    about="The bounds of every Clip whose bounds are stored. A ReLU6 is a Clip to 0 and 6; other bounds are worth a "
+    "look where one model is compared with another.",
     find=_find,
     fires=(f"{_HEAD} <float lo = {{0.0}}, float hi = {{6.0}}> {{ y = Clip (x, lo, hi) }}",),
     quiet=(

@@ -27,8 +27,8 @@ def _find(view: View) -> Iterator[Found]:
     if doubles:
         yield Found(
             tuple(doubles),
-            f"{count(len(doubles), 'node')} of {len(view.places):,} compute in float64 ({some(doubles)}), although no input "
-            "is float64: they are slow, and some runtimes and devices have no such kernels",
+            f"{count(len(doubles), 'node')} of {len(view.places):,} compute in float64 ({some(doubles)}), although no "
+            "input is float64: they are slow, and some runtimes and devices have no such kernels",
         )
 
 
@@ -36,13 +36,12 @@ RULE = Rule(
     code="TYP001",
     name="computes-in-double",
     severity="warning",
-    about="The inputs are float32 (or smaller), but some nodes give out float64. A Python or numpy number without a type "
-    "is a double, and everything that meets it becomes one; exporters then write Casts on both sides. Give such constants "
-    "the model's type.",
+    about="The inputs are float32 (or smaller), but some nodes give out float64. A Python or numpy number without a "
+    "type is a double, and everything that meets it becomes one; exporters then write Casts on both sides. Give such "
+    "constants the model's type.",
     find=_find,
     fires=(
-        f"{_HEAD} (float[2,3] x) => (double[2,3] y) <double c = {{0.1}}> "
-        "{ d = Cast <to = 11> (x) y = Mul (d, c) }",
+        f"{_HEAD} (float[2,3] x) => (double[2,3] y) <double c = {{0.1}}> {{ d = Cast <to = 11> (x) y = Mul (d, c) }}",
     ),
     quiet=(
         f"{_HEAD} (double[2,3] x) => (double[2,3] y) {{ y = Mul (x, x) }}",

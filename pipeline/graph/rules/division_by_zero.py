@@ -26,8 +26,8 @@ RULE = Rule(
     code="NUM008",
     name="division-by-zero",
     severity="warning",
-    about="A Div or Mod has a stored divisor with a zero in it. Of floats that gives inf or NaN, of integers ONNX does not "
-    "say what: some runtimes crash.",
+    about="A Div or Mod has a stored divisor with a zero in it. Of floats that gives inf or NaN, of integers ONNX does "
+    "not say what: some runtimes crash.",
     find=_find,
     fires=(f"{_HEAD} <float[3] d = {{1.0, 0.0, 2.0}}> {{ y = Div (x, d) }}",),
     quiet=(

@@ -33,8 +33,8 @@ RULE = Rule(
     code="NUM010",
     name="dropout-in-training-mode",
     severity="warning",
-    about="A Dropout whose `training_mode` is stored as true (before opset 7: without `is_test`) drops elements at random "
-    "each time the model runs. Export in evaluation mode.",
+    about="A Dropout whose `training_mode` is stored as true (before opset 7: without `is_test`) drops elements at "
+    "random each time the model runs. Export in evaluation mode.",
     find=_find,
     fires=(f"{_HEAD} <float r = {{0.5}}, bool t = {{1}}> {{ y = Dropout (x, r, t) }}",),
     quiet=(

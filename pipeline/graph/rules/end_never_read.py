@@ -33,8 +33,8 @@ def _find(view: View) -> Iterator[Found]:
             read = [end - unread for end, unread in zip(end_, padding, strict=True)]
             gathered.add(
                 window.node,
-                f"{window.op} pads {words(begin_)} before and {words(end_)} after ({{n}}), but {words(padding)} of it at "
-                f"the end is never read: it computes as if padded by {words(begin_)} before and {words(read)} after",
+                f"{window.op} pads {words(begin_)} before and {words(end_)} after ({{n}}), but {words(padding)} of it "
+                f"at the end is never read: it computes as if padded by {words(begin_)} before and {words(read)} after",
             )
         if any(elements):
             gathered.add(window.node, f"{window.op} never reads the last {words(elements)} of its input ({{n}})")

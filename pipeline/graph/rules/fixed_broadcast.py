@@ -29,7 +29,9 @@ def _find(view: View) -> Iterator[Found]:
         if place.scope.path:
             continue
         operands = place.node.input
-        fixed = [f for f in (_fixed(view, place, n) for n in (operands[1:2] if place.op == "Expand" else operands)) if f]
+        fixed = [
+            f for f in (_fixed(view, place, n) for n in (operands[1:2] if place.op == "Expand" else operands)) if f
+        ]
         for name in operands[:1] if place.op == "Expand" else operands:
             shape = symbols.shape(name)
             clash = next(
@@ -44,8 +46,8 @@ def _find(view: View) -> Iterator[Found]:
             if clash is not None:
                 yield Found(
                     (place.name,),
-                    f"meets an axis that a caller chooses ({shown(clash[0])}) with a constant of size {clash[1]}: it works "
-                    f"where that is {clash[1]} (or 1) and nowhere else",
+                    f"meets an axis that a caller chooses ({shown(clash[0])}) with a constant of size {clash[1]}: it "
+                    f"works where that is {clash[1]} (or 1) and nowhere else",
                 )
                 break
 
@@ -54,9 +56,9 @@ RULE = Rule(
     code="SHP002",
     name="fixed-broadcast",
     severity="warning",
-    about="A stored tensor, or the constant target of an Expand, has a size where the value beside it has an axis that a "
-    "caller may choose. Broadcasting accepts that size and 1, and refuses all others: a mask or position table that was "
-    "made for the example input at export. Export with that axis dynamic, and compute such tensors from the shape.",
+    about="A stored tensor, or the constant target of an Expand, has a size where the value beside it has an axis that "
+    "a caller may choose. Broadcasting accepts that size and 1, and refuses all others: a mask or position table that "
+    "was made for the example input at export. Export with that axis dynamic, and compute such tensors from the shape.",
     find=_find,
     fires=(
         f"{_HEAD} => (y) <float[3,2] p = {{1,2,3,4,5,6}}> {{ y = Add (x, p) }}",

@@ -26,8 +26,8 @@ def _find(view: View) -> Iterator[Found]:
         if values and all(v > 0 for v in values):
             yield Found(
                 (place.name,),
-                f"reshapes to {words(values)}, sizes written as constants, what is {_said(shape or ())}: it fits one size "
-                f"of {' and '.join(shown(f) for f in dict.fromkeys(free))} only",
+                f"reshapes to {words(values)}, sizes written as constants, what is {_said(shape or ())}: it fits one "
+                f"size of {' and '.join(shown(f) for f in dict.fromkeys(free))} only",
             )
 
 
@@ -39,10 +39,10 @@ RULE = Rule(
     code="SHP001",
     name="fixed-reshape",
     severity="warning",
-    about="An input has an axis with a name instead of a size, so that a caller may choose it; a Reshape further on has "
-    "all its sizes written as constants. The model then runs for the size it was exported with, and fails for every "
-    "other. Export with the axis declared dynamic, and without Python numbers taken from shapes (`int(x.shape[0])`); "
-    "or write -1 for that axis.",
+    about="An input has an axis with a name instead of a size, so that a caller may choose it; a Reshape further on "
+    "has all its sizes written as constants. The model then runs for the size it was exported with, and fails for "
+    "every other. Export with the axis declared dynamic, and without Python numbers taken from shapes "
+    "(`int(x.shape[0])`); or write -1 for that axis.",
     find=_find,
     fires=(f"{_HEAD} => (y) {{ s = Constant <value_ints = [4, 3, 2]> () y = Reshape (x, s) }}",),
     quiet=(

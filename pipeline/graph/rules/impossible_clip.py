@@ -32,9 +32,9 @@ RULE = Rule(
     code="NUM004",
     name="impossible-clip",
     severity="warning",
-    about="A Clip with a minimum above its maximum, with equal bounds, with a NaN among them, or without any: its result "
-    "does not depend on its input, or it has no effect. Usually the bounds were swapped, or lost in a conversion between "
-    "attributes (before opset 11) and inputs.",
+    about="A Clip with a minimum above its maximum, with equal bounds, with a NaN among them, or without any: its "
+    "result does not depend on its input, or it has no effect. Usually the bounds were swapped, or lost in a "
+    "conversion between attributes (before opset 11) and inputs.",
     find=_find,
     fires=(
         f"{_HEAD} <float lo = {{6.0}}, float hi = {{0.0}}> {{ y = Clip (x, lo, hi) }}",

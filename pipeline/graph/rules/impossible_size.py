@@ -34,7 +34,9 @@ def _find(view: View) -> Iterator[Found]:
             "error",
         )
     if zero:
-        yield Found(tuple(zero), f"an axis has size 0 ({some(zero)}): a value without elements, if it is meant so", "info")
+        yield Found(
+            tuple(zero), f"an axis has size 0 ({some(zero)}): a value without elements, if it is meant so", "info"
+        )
     if huge:
         yield Found(tuple(huge), f"a size that no memory holds is declared ({some(huge)})")
 

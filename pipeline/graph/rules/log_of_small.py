@@ -29,9 +29,9 @@ RULE = Rule(
     code="NUM007",
     name="log-of-small",
     severity="warning",
-    about="`Log(Sigmoid(x))`, `Log(Softmax(x))` and `Log(Exp(x))` are fine on paper and give −inf (or inf) in float32 for "
-    "inputs of ordinary size, where the frameworks' own `logsigmoid` and `log_softmax` do not. Exporters write them for "
-    "operators that ONNX lacks.",
+    about="`Log(Sigmoid(x))`, `Log(Softmax(x))` and `Log(Exp(x))` are fine on paper and give −inf (or inf) in float32 "
+    "for inputs of ordinary size, where the frameworks' own `logsigmoid` and `log_softmax` do not. Exporters write "
+    "them for operators that ONNX lacks.",
     find=_find,
     fires=(
         f"{_HEAD} {{ s = Sigmoid (x) y = Log (s) }}",

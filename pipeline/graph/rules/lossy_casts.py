@@ -17,7 +17,9 @@ def _find(view: View) -> Iterator[Found]:
     for place, before, outer, inner in returns(view):
         if holds(inner, outer) is not False:
             continue
-        both = f"{dtype_name(outer)} becomes {dtype_name(inner)} and {dtype_name(outer)} again ({shown(before)} in front)"
+        both = (
+            f"{dtype_name(outer)} becomes {dtype_name(inner)} and {dtype_name(outer)} again ({shown(before)} in front)"
+        )
         if integer(inner) and not integer(outer):
             yield Found((before, place.name), f"{both}: what is behind the point is cut off, if that is meant", "info")
         elif integer(inner) and integer(outer):
@@ -31,8 +33,8 @@ RULE = Rule(
     name="lossy-casts",
     severity="warning",
     about="Two Casts in a row lead to a smaller type and back to the one they began with. Of floats that throws away "
-    "digits (float32 → float16 → float32 leaves 11 bits of 24, and makes inf of what is above 65504): what a conversion to "
-    "mixed precision leaves behind. Through an integer it cuts off, which may be meant.",
+    "digits (float32 → float16 → float32 leaves 11 bits of 24, and makes inf of what is above 65504): what a "
+    "conversion to mixed precision leaves behind. Through an integer it cuts off, which may be meant.",
     find=_find,
     fires=(
         f"{_HEAD} (float[2,3] x) => (float[2,3] y) {{ h = Cast <to = 10> (x) y = Cast <to = 1> (h) }}",

@@ -18,7 +18,9 @@ def _find(view: View) -> Iterator[Found]:
     for place in view.of("Cast"):
         to = target(place.node)
         if to is not None and place.scope.type(slot(place.node, 0)) == to:
-            gathered.add(place.name, f"Cast to {dtype_name(to)} of what is {dtype_name(to)} already ({{n}}): it does nothing")
+            gathered.add(
+                place.name, f"Cast to {dtype_name(to)} of what is {dtype_name(to)} already ({{n}}): it does nothing"
+            )
     for place, _, outer, inner in returns(view):
         if holds(inner, outer):
             gathered.add(

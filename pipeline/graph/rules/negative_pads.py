@@ -26,8 +26,8 @@ RULE = Rule(
     name="negative-pads",
     severity="error",
     about="ONNX asks for `pads` of zero or more in convolutions and pools. Some runtimes cut the input by a negative "
-    "one, others refuse the model or read past the end. Cut with a Slice (or a Pad node, for which negative amounts are "
-    "defined) instead.",
+    "one, others refuse the model or read past the end. Cut with a Slice (or a Pad node, for which negative amounts "
+    "are defined) instead.",
     find=_find,
     fires=(f"{_HEAD} => (y) {{ y = Conv <pads = [0, 0, -1, -1]> (x, w) }}",),
     quiet=(

@@ -39,9 +39,9 @@ RULE = Rule(
     code="NUM002",
     name="odd-epsilon",
     severity="warning",
-    about="A normalization divides by the root of variance + epsilon; epsilon is usually 1e-3 to 1e-12. One of zero (or "
-    "less) lets a constant channel divide by zero, a tiny one has no effect in float32, a large one changes what comes "
-    "out. All three are seen where an exporter swapped epsilon with momentum or read it in another unit.",
+    about="A normalization divides by the root of variance + epsilon; epsilon is usually 1e-3 to 1e-12. One of zero "
+    "(or less) lets a constant channel divide by zero, a tiny one has no effect in float32, a large one changes what "
+    "comes out. All three are seen where an exporter swapped epsilon with momentum or read it in another unit.",
     find=_find,
     fires=(
         f"{_HEAD} {{ y = BatchNormalization <epsilon = 0.0> (x, s, b, m, v) }}",

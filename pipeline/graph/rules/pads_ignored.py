@@ -19,7 +19,9 @@ def _find(view: View) -> Iterator[Found]:
         if place is None:
             continue
         given = attribute(place.node, "pads", tuple, ())
-        asked = "output_shape" if window.op == "ConvTranspose" and attribute(place.node, "output_shape", tuple, ()) else ""
+        asked = (
+            "output_shape" if window.op == "ConvTranspose" and attribute(place.node, "output_shape", tuple, ()) else ""
+        )
         if window.auto_pad not in ("", "NOTSET"):
             asked = f"auto_pad={window.auto_pad}"
         effective = (*(window.begin or ()), *(window.end or ()))
@@ -34,8 +36,9 @@ RULE = Rule(
     code="PAD003",
     name="pads-ignored",
     severity="warning",
-    about="`pads` and `auto_pad` (or a ConvTranspose's `output_shape`) are both written, and say different things. ONNX "
-    "forbids the pair; runtimes go by `auto_pad`, and a reader of the attributes is misled. Leave one of them out.",
+    about="`pads` and `auto_pad` (or a ConvTranspose's `output_shape`) are both written, and say different things. "
+    "ONNX forbids the pair; runtimes go by `auto_pad`, and a reader of the attributes is misled. Leave one of them out."
+    "",
     find=_find,
     fires=(f'{_HEAD} => (y) {{ y = Conv <pads = [2, 2, 2, 2], auto_pad = "SAME_UPPER"> (x, w) }}',),
     quiet=(

@@ -26,8 +26,8 @@ def _find(view: View) -> Iterator[Found]:
         if any(size is not None and size > 0 and amount >= size for size, amount in sides):
             yield Found(
                 (place.name,),
-                f"reflects by {words(amounts)} a value of {words(shape)}: beyond size - 1 there is nothing to mirror, and "
-                "engines refuse it or each does something else",
+                f"reflects by {words(amounts)} a value of {words(shape)}: beyond size - 1 there is nothing to mirror, "
+                "and engines refuse it or each does something else",
             )
 
 
@@ -35,8 +35,8 @@ RULE = Rule(
     code="PAD009",
     name="reflection-too-large",
     severity="warning",
-    about="A Pad in `reflect` mode mirrors the input without its border: at most `size - 1` elements. ONNX does not say "
-    "what happens beyond; PyTorch and TensorFlow refuse it, numpy mirrors again and again.",
+    about="A Pad in `reflect` mode mirrors the input without its border: at most `size - 1` elements. ONNX does not "
+    "say what happens beyond; PyTorch and TensorFlow refuse it, numpy mirrors again and again.",
     find=_find,
     fires=(f'{_HEAD} => (y) {{ p = Constant <value_ints = [0,0,4,0,0,0]> () y = Pad <mode = "reflect"> (x, p) }}',),
     quiet=(

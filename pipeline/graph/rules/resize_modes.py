@@ -35,7 +35,9 @@ def _says(node: NodeProto) -> str:
     if mode == "cubic":
         coefficient = attribute(node, "cubic_coeff_a", float, -0.75)
         extras.append(f"a = {number(coefficient)}")
-        reading = {-0.75: "PyTorch's bicubic has a = -0.75", -0.5: "TensorFlow 2's bicubic has a = -0.5"}.get(coefficient, "")
+        reading = {-0.75: "PyTorch's bicubic has a = -0.75", -0.5: "TensorFlow 2's bicubic has a = -0.5"}.get(
+            coefficient, ""
+        )
     extras += ["antialias"] if attribute(node, "antialias", int, 0) else []
     extras += ["exclude_outside"] if attribute(node, "exclude_outside", int, 0) else []
     shown = ", ".join(printable(word, 40) for word in (mode, coordinates, *extras))
@@ -50,8 +52,8 @@ def _find(view: View) -> Iterator[Found]:
             mode = attributes(place.node).get("mode", "nearest")
             gathered.add(
                 place.name,
-                f"Resize is {printable(str(mode), 40)}, of an opset before 11 ({{n}}): ONNX did not say then how positions "
-                "are found, and runtimes differ",
+                f"Resize is {printable(str(mode), 40)}, of an opset before 11 ({{n}}): ONNX did not say then how "
+                "positions are found, and runtimes differ",
                 "warning",
             )
         else:
@@ -65,8 +67,8 @@ RULE = Rule(
     severity="info",
     about="A Resize has to say which position of the input an element of the output stands for "
     "(`coordinate_transformation_mode`) and, for `nearest`, which way it rounds. Half a pixel's difference shifts the "
-    "whole picture and goes unnoticed in every test of shapes. The remark says what is written and which framework means "
-    "the same.",
+    "whole picture and goes unnoticed in every test of shapes. The remark says what is written and which framework "
+    "means the same.",
     find=_find,
     fires=(
         f'{_HEAD} {{ y = Resize <mode = "linear", coordinate_transformation_mode = "align_corners"> (x, , s) }}',

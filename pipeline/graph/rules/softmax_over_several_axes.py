@@ -23,8 +23,8 @@ def _find(view: View) -> Iterator[Found]:
         if sum(size != 1 for size in together) > 1:
             yield Found(
                 (place.name,),
-                f"{place.op} over axis {axis} of opset {opset} normalizes all of {words(together)} together; from opset 13 "
-                "on, and in the frameworks, it is that axis alone",
+                f"{place.op} over axis {axis} of opset {opset} normalizes all of {words(together)} together; from "
+                "opset 13 on, and in the frameworks, it is that axis alone",
             )
 
 
@@ -32,9 +32,9 @@ RULE = Rule(
     code="NUM012",
     name="softmax-over-several-axes",
     severity="warning",
-    about="Before opset 13, Softmax, LogSoftmax and Hardmax flatten their input at `axis` and normalize over everything "
-    "from there on; with channels first that is rarely what was meant. A model that is moved to a newer opset without "
-    "being converted computes something else.",
+    about="Before opset 13, Softmax, LogSoftmax and Hardmax flatten their input at `axis` and normalize over "
+    "everything from there on; with channels first that is rarely what was meant. A model that is moved to a newer "
+    "opset without being converted computes something else.",
     find=_find,
     fires=(f"{_OLD} {{ y = Softmax <axis = 1> (x) }}",),
     quiet=(

@@ -23,8 +23,8 @@ def _find(view: View) -> Iterator[Found]:
         names = [name for name, _ in held]
         yield Found(
             tuple(names),
-            f"stored in float64, {sum(s for _, s in held):,} bytes ({some(names)}), although no input is float64: twice the "
-            "size, and whatever meets it is float64 too or has to be cast",
+            f"stored in float64, {sum(s for _, s in held):,} bytes ({some(names)}), although no input is float64: "
+            "twice the size, and whatever meets it is float64 too or has to be cast",
         )
 
 
@@ -32,11 +32,9 @@ RULE = Rule(
     code="TYP002",
     name="stored-in-double",
     severity="info",
-    about="Tensors of more than one element are stored in float64 in a model none of whose inputs is float64. numpy makes "
-    "arrays of doubles where it is not told otherwise.",
+    about="Tensors of more than one element are stored in float64 in a model none of whose inputs is float64. numpy "
+    "makes arrays of doubles where it is not told otherwise.",
     find=_find,
-    fires=(
-        f"{_HEAD} <double[3] c = {{1.0, 2.0, 3.0}}> {{ d = Cast <to = 1> (c) y = Mul (x, d) }}",
-    ),
+    fires=(f"{_HEAD} <double[3] c = {{1.0, 2.0, 3.0}}> {{ d = Cast <to = 1> (c) y = Mul (x, d) }}",),
     quiet=(f"{_HEAD} <float[3] c = {{1.0, 2.0, 3.0}}> {{ y = Mul (x, c) }}",),
 )

@@ -23,7 +23,9 @@ def _find(view: View) -> Iterator[Found]:
         moved += size(tensor)
     if nodes:
         which = "a stored tensor is" if len(nodes) == 1 else f"{len(nodes):,} stored tensors are"
-        yield Found(tuple(nodes), f"{which} transposed whenever the model runs ({moved:,} bytes): store the result instead")
+        yield Found(
+            tuple(nodes), f"{which} transposed whenever the model runs ({moved:,} bytes): store the result instead"
+        )
 
 
 RULE = Rule(
@@ -33,7 +35,9 @@ RULE = Rule(
     about="A Transpose reads an initializer or a Constant: its result is always the same and could be stored in its "
     "place. Runtimes that fold constants do so when they load the model; others move the bytes in each run.",
     find=_find,
-    fires=(f"{_HEAD} => (y) <float[2,3] w = {{1,2,3,4,5,6}}> {{ t = Transpose <perm = [1,0]> (w) y = MatMul (x, t) }}",),
+    fires=(
+        f"{_HEAD} => (y) <float[2,3] w = {{1,2,3,4,5,6}}> {{ t = Transpose <perm = [1,0]> (w) y = MatMul (x, t) }}",
+    ),
     quiet=(
         f"{_HEAD} => (y) <float[2,3] w = {{1,2,3,4,5,6}}> {{ y = Gemm <transB = 1> (x, w) }}",
         f"{_HEAD} => (y) {{ y = Transpose <perm = [1,0]> (x) }}",

@@ -17,8 +17,8 @@ def _find(view: View) -> Iterator[Found]:
         if both == tuple(range(len(both))) and first != both:
             yield Found(
                 (before, place.name),
-                f"undoes the Transpose by {words(first)} in front of it ({shown(before)}): what comes out is what went in, "
-                "copied twice",
+                f"undoes the Transpose by {words(first)} in front of it ({shown(before)}): what comes out is what went "
+                "in, copied twice",
             )
 
 
@@ -26,9 +26,9 @@ RULE = Rule(
     code="LAY001",
     name="transposes-that-cancel",
     severity="warning",
-    about="Two Transposes in a row bring every axis back to where it was. Exporters leave such pairs between an operator "
-    "that wants channels first and one that wants them last; they cost two copies of the whole value, and runtimes do "
-    "not always take them out. An optimizer (or the exporter's, if it was off) removes them.",
+    about="Two Transposes in a row bring every axis back to where it was. Exporters leave such pairs between an "
+    "operator that wants channels first and one that wants them last; they cost two copies of the whole value, and "
+    "runtimes do not always take them out. An optimizer (or the exporter's, if it was off) removes them.",
     find=_find,
     fires=(f"{_HEAD} => (y) {{ a = Transpose <perm = [0,2,3,1]> (x) y = Transpose <perm = [0,3,1,2]> (a) }}",),
     quiet=(

@@ -36,8 +36,8 @@ def _find(view: View) -> Iterator[Found]:
         if inner and mean is not None and mean.op_type in _MEANS and slot(mean, 0) == inner:
             gathered.add(
                 place.name,
-                "a variance is computed as the mean of squares minus the square of the mean ({n}): where the mean is large "
-                "both are nearly equal, and what is left is rounding, even negative",
+                "a variance is computed as the mean of squares minus the square of the mean ({n}): where the mean is "
+                "large both are nearly equal, and what is left is rounding, even negative",
             )
     yield from gathered.found()
 
@@ -46,12 +46,10 @@ RULE = Rule(
     code="NUM009",
     name="variance-as-difference",
     severity="warning",
-    about="E[x²] − E[x]² loses as many digits as the mean is larger than the spread: in float32 a mean of a thousand and a "
-    "spread of a tenth leave none, and the root of a negative variance is NaN. The mean of (x − mean)² is safe.",
+    about="E[x²] − E[x]² loses as many digits as the mean is larger than the spread: in float32 a mean of a thousand "
+    "and a spread of a tenth leave none, and the root of a negative variance is NaN. The mean of (x − mean)² is safe.",
     find=_find,
-    fires=(
-        f"{_HEAD} {{ q = Mul (x, x) a = ReduceMean (q) m = ReduceMean (x) s = Mul (m, m) y = Sub (a, s) }}",
-    ),
+    fires=(f"{_HEAD} {{ q = Mul (x, x) a = ReduceMean (q) m = ReduceMean (x) s = Mul (m, m) y = Sub (a, s) }}",),
     quiet=(
         f"{_HEAD} {{ m = ReduceMean (x) d = Sub (x, m) q = Mul (d, d) y = ReduceMean (q) }}",
         f"{_HEAD} {{ q = Mul (x, x) a = ReduceMean (q) m = ReduceMean (q) s = Mul (m, m) y = Sub (a, s) }}",

@@ -24,14 +24,14 @@ def _find(view: View) -> Iterator[Found]:
         if tensor.data_type != TensorProto.INT64 or not _LARGE <= elements(tensor) <= _MOST:
             continue
         values = numbers(tensor)
-        if values is not None and -_REACH <= int(values.min()) and int(values.max()) < _REACH:
+        if values is not None and int(values.min()) >= -_REACH and int(values.max()) < _REACH:
             names.append(name)
             bytes_ += size(tensor)
     if names:
         yield Found(
             tuple(names),
-            f"tables of int64 whose values fit int32 ({some(names)}; {bytes_:,} bytes): half of that is zeros, where the "
-            "operators that read them take int32",
+            f"tables of int64 whose values fit int32 ({some(names)}; {bytes_:,} bytes): half of that is zeros, where "
+            "the operators that read them take int32",
         )
 
 
@@ -42,8 +42,8 @@ RULE = Rule(
     code="TYP005",
     name="wide-integers",
     severity="info",
-    about="A stored tensor of 1,024 or more 64-bit integers holds no value that needs them: a mask, a table of positions. "
-    "Gather and others take int32 as well; Reshape, Slice and their like want int64.",
+    about="A stored tensor of 1,024 or more 64-bit integers holds no value that needs them: a mask, a table of "
+    "positions. Gather and others take int32 as well; Reshape, Slice and their like want int64.",
     find=_find,
     fires=(f"{_HEAD} <int64[{_LARGE}] t = {{{_LONG}}}> {{ y = Gather (t, i) }}",),
     quiet=(

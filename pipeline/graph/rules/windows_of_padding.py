@@ -55,8 +55,8 @@ RULE = Rule(
     name="windows-of-padding",
     severity="warning",
     about="The padding is as large as the kernel or larger, so that windows at the border see no element of the input. "
-    "PyTorch refuses such pools (`pad should be at most half of effective kernel size`); in a convolution it is usually "
-    "padding that was meant for another kernel, or pads that were written in another order of axes.",
+    "PyTorch refuses such pools (`pad should be at most half of effective kernel size`); in a convolution it is "
+    "usually padding that was meant for another kernel, or pads that were written in another order of axes.",
     find=_find,
     fires=(
         f"{_HEAD} => (y) {{ y = Conv <pads = [3, 3, 3, 3]> (x, w) }}",
