@@ -21,10 +21,9 @@ def _find(view: View) -> Iterator[Found]:
         counted = attribute(place.node, "count_include_pad", int, 0)
         gathered.add(
             place.name,
-            "AveragePool counts the padding as zeros ({n}), as PyTorch does unless told otherwise; TensorFlow never "
-            "does"
+            "AveragePool counts padding as zeros ({n}), as PyTorch does unless told otherwise; TensorFlow never does"
             if counted
-            else "AveragePool leaves the padding out of the average ({n}), as TensorFlow does; PyTorch counts it as zeros "
+            else "AveragePool leaves padding out of the average ({n}), as TensorFlow does; PyTorch counts it as zeros "
             "unless told count_include_pad=False",
         )
     yield from gathered.found()
