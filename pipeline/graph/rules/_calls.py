@@ -52,4 +52,3 @@ class Calls:
     def name(self, position: int) -> str:
         where, name = self.names[position]
         return f"{where}.{name}" if where else name
-

@@ -1,7 +1,7 @@
 """What the stored numbers of a model look like, read once for all rules that ask.
 
 Design note.  Reading all weights is the most expensive thing that ``inspect`` does, so it is done once, block by block
-(what is in the cache is looked at for everything), and not beyond :data:`MOST` bytes: what is left out is counted.
+(what is in the cache is looked at for everything), and not beyond :data:`MOST` bytes: what is left out is said.
 Numbers in other files are not read.  Shares are estimated from a sample, evenly spaced; NaN, infinities and extremes
 are those of every number.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,19 +87,18 @@ def _denormals(flat: NDArray[Any]) -> float:
 class Values:
     """The digests of a view; made when first asked for and kept as long as the view is."""
 
-    _of: weakref.WeakKeyDictionary[View, Values] = weakref.WeakKeyDictionary()
+    _of: ClassVar[weakref.WeakKeyDictionary[View, Values]] = weakref.WeakKeyDictionary()
 
     def __init__(self, view: View) -> None:
-        self.digests: dict[int, Digest] = {}
-        self.skipped = 0
-        left = MOST
+        self.digests: dict[str, Digest] = {}
+        left, skipped = MOST, 0
         for name, tensor in tensors(view):
             number = elements(tensor)
             if tensor.data_type not in FLOATS or not number or tensor.data_location == TensorProto.EXTERNAL:
                 continue
             left -= number * bits(tensor.data_type) // 8
             if left < 0:
-                self.skipped += 1
+                skipped += 1
                 continue
             values = stored_array(tensor)
             if values is None or values.size != number:
@@ -108,7 +107,9 @@ class Values:
             low, high = _extremes(flat)
             kind = FLOATS[tensor.data_type]
             found = Digest(name, kind, tuple(tensor.dims), number, low, high, _denormals(flat))
-            self.digests[id(tensor)] = found
+            self.digests[name] = found
+        if skipped:
+            view.problems.append(f"{skipped} stored tensors are not read, beyond {MOST:,} bytes of numbers")
 
     @classmethod
     def of(cls, view: View) -> Values:
