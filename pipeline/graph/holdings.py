@@ -32,7 +32,7 @@ class Holdings:
 def dtype_name(data_type: int) -> str:
     """A type as people write it (``float32``, ``int64``); ``type 99`` where ONNX has no such type."""
     try:
-        name = TensorProto.DataType.Name(data_type).lower()
+        name = str(TensorProto.DataType.Name(data_type)).lower()
     except ValueError:
         return f"type {data_type}"
     return _NAMES.get(name, name)

@@ -26,7 +26,11 @@ from pipeline.graph.walk import elements, text
 MOST = 1 << 30
 _BLOCK = 1 << 17
 _SAMPLE = 1 << 14
-_NUMPY = {TensorProto.FLOAT: np.dtype("<f4"), TensorProto.DOUBLE: np.dtype("<f8"), TensorProto.FLOAT16: np.dtype("<f2")}
+_NUMPY: dict[int, np.dtype[Any]] = {
+    TensorProto.FLOAT: np.dtype("<f4"),
+    TensorProto.DOUBLE: np.dtype("<f8"),
+    TensorProto.FLOAT16: np.dtype("<f2"),
+}
 # The slots of operators that hold weights: what a model has learned, as against masks, tables and scalars.
 WEIGHTS = {
     "Conv": (1, 2),
@@ -65,7 +69,8 @@ def stored_array(tensor: TensorProto) -> NDArray[Any] | None:
     raw = tensor.raw_data
     if len(raw) != elements(tensor) * kind.itemsize:
         return None
-    return np.frombuffer(raw, kind).reshape(tuple(tensor.dims))
+    values: NDArray[Any] = np.frombuffer(raw, kind).reshape(tuple(tensor.dims))
+    return values
 
 
 def _extremes(flat: NDArray[Any]) -> tuple[float, float]:

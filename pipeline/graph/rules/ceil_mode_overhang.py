@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pipeline.graph.rules._helpers import Gathered, attribute, words
 from pipeline.graph.rules._registry import Found, Rule
+from pipeline.graph.rules._windows import per_axis
 from pipeline.graph.view import View
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x)'
@@ -15,17 +16,17 @@ def _find(view: View) -> Iterator[Found]:
     ceils = {p.name for p in view.of("MaxPool", "AveragePool", "LpPool") if attribute(p.node, "ceil_mode", int, 0)}
     gathered = Gathered()
     for window in view.windows:
-        lists = (window.begin, window.end, window.kernel, window.strides, window.dilations)
         if window.node not in ceils or window.auto_pad not in ("", "NOTSET") or window.before is not None:
             continue
-        if any(v is None for v in lists) or window.size is None or None in window.size:
-            continue
         beyond = []
-        for size, begin, end, kernel, stride, dilation in zip(window.size, *lists, strict=False):
-            span = (kernel - 1) * dilation + 1
-            steps = -(-(size + begin + end - span) // stride)
-            steps -= steps * stride >= size + begin  # a window that would begin in the padding at the end is left out
-            beyond.append(max(0, steps * stride + span - size - begin - end))
+        for axis in per_axis(window):
+            if axis.size is None:
+                beyond.append(0)
+                continue
+            steps = -(-(axis.size + axis.begin + axis.end - axis.span) // axis.stride)
+            # A window that would begin in the padding at the end is left out.
+            steps -= steps * axis.stride >= axis.size + axis.begin
+            beyond.append(max(0, steps * axis.stride + axis.span - axis.size - axis.begin - axis.end))
         if any(beyond):
             gathered.add(
                 window.node,

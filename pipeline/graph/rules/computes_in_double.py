@@ -27,8 +27,8 @@ def _find(view: View) -> Iterator[Found]:
     if doubles:
         yield Found(
             tuple(doubles),
-            f"{count(len(doubles), 'node')} of {len(view.places):,} compute in float64 ({some(doubles)}), although no "
-            "input is float64: they are slow, and some runtimes and devices have no such kernels",
+            f"float64 is computed with in {count(len(doubles), 'node')} of {len(view.places):,} ({some(doubles)}), "
+            "although no input is float64: they are slow, and some runtimes and devices have no such kernels",
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pipeline.graph.rules._helpers import Gathered, attribute, words
 from pipeline.graph.rules._registry import Found, Rule
+from pipeline.graph.rules._windows import per_axis
 from pipeline.graph.view import View
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x, float[1,3,7,9] o, float[4,3,3,3] w)'
@@ -15,19 +16,17 @@ def _find(view: View) -> Iterator[Found]:
     ceils = {p.name for p in view.of("MaxPool", "AveragePool", "LpPool") if attribute(p.node, "ceil_mode", int, 0)}
     gathered = Gathered()
     for window in view.windows:
-        lists = (window.begin, window.end, window.kernel, window.strides, window.dilations)
         if window.op == "ConvTranspose" or window.node in ceils or window.before is not None:
             continue
-        if any(v is None for v in lists) or window.size is None:
-            continue
         padding, elements = [], []
-        for size, begin, end, kernel, stride, dilation in zip(window.size, *lists, strict=False):
-            span = (kernel - 1) * dilation + 1
+        for axis in per_axis(window):
+            left = 0
             # With gaps between the windows much is never read by design (a 1x1 convolution of stride 2).
-            known = size is not None and span >= stride and min(begin, end) >= 0 and size + begin + end >= span
-            left = (size + begin + end - span) % stride if known else 0
-            padding.append(min(left, end))
-            elements.append(max(0, left - end))
+            if axis.size is not None and axis.span >= axis.stride and min(axis.begin, axis.end) >= 0:
+                room = axis.size + axis.begin + axis.end - axis.span
+                left = room % axis.stride if room >= 0 else 0
+            padding.append(min(left, max(0, axis.end)))
+            elements.append(left - padding[-1])
         begin_, end_ = window.begin or (), window.end or ()
         if any(padding):
             read = [end - unread for end, unread in zip(end_, padding, strict=True)]

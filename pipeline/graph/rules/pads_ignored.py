@@ -27,7 +27,11 @@ def _find(view: View) -> Iterator[Found]:
         effective = (*(window.begin or ()), *(window.end or ()))
         if asked and any(given) and given != effective:
             says = f"pads {words(given)} stand beside {asked} ({{n}}) and are ignored"
-            known = f": what is padded is {words(window.begin)} before, {words(window.end)} after" if effective else ""
+            known = (
+                f": what is padded is {words(window.begin or ())} before, {words(window.end or ())} after"
+                if effective
+                else ""
+            )
             gathered.add(window.node, says + known)
     yield from gathered.found()
 

@@ -18,7 +18,7 @@ def _find(view: View) -> Iterator[Found]:
     if opset < 1:
         yield Found((), f"opset {opset}: there is no such version", "error")
     elif opset < 7:
-        yield Found((), f"opset {opset}: before 7 operators broadcast by attributes, and ONNX Runtime promises nothing")
+        yield Found((), f"opset {opset}: ONNX Runtime promises to read models from opset 7 on")
     elif opset > NEWEST:
         yield Found((), f"opset {opset}: the newest that is known here is {NEWEST}, newer operators are not judged")
 

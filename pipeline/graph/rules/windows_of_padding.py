@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pipeline.graph.pads import Window
 from pipeline.graph.rules._helpers import Gathered, words
 from pipeline.graph.rules._registry import Found, Rule
+from pipeline.graph.rules._windows import per_axis
 from pipeline.graph.view import View
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x, float[4,3,3,3] w)'
@@ -18,23 +19,17 @@ _POOL = {
 
 
 def _only_padding(window: Window) -> bool:
-    begin, end = window.begin or (), window.end or ()
-    kernel, strides, dilations = window.kernel or (), window.strides or (), window.dilations or ()
-    if not len(begin) == len(end) == len(kernel) == len(strides) == len(dilations):
-        return False
-    sizes = window.size or (None,) * len(begin)
-    for axis, size in enumerate(sizes):
-        span = (kernel[axis] - 1) * dilations[axis] + 1
-        if span < 1 or min(begin[axis], end[axis]) < 0:
+    for axis in per_axis(window):
+        if axis.span < 1 or min(axis.begin, axis.end) < 0:
             continue
-        if begin[axis] >= span:
+        if axis.begin >= axis.span:
             return True
-        if size is None:
-            if strides[axis] == 1 and end[axis] >= span:
+        if axis.size is None:
+            if axis.stride == 1 and axis.end >= axis.span:
                 return True
             continue
-        steps = (size + begin[axis] + end[axis] - span) // strides[axis]
-        if steps > 0 and steps * strides[axis] - begin[axis] >= size > 0:
+        steps = (axis.size + axis.begin + axis.end - axis.span) // axis.stride
+        if steps > 0 and steps * axis.stride - axis.begin >= axis.size > 0:
             return True
     return False
 
