@@ -35,7 +35,7 @@ class Described(Protocol):
 
 def render_rules(rules: Sequence[Described], console: Console) -> None:
     """Print one line a rule: code, severity, name."""
-    rows = [[r.code, Text(r.severity, _SEVERITIES.get(r.severity, "")), r.name] for r in rules]
+    rows: list[list[str | Text]] = [[r.code, Text(r.severity, _SEVERITIES.get(r.severity, "")), r.name] for r in rules]
     emit(columns(rows), console)
 
 

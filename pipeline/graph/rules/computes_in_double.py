@@ -28,7 +28,7 @@ def _find(view: View) -> Iterator[Found]:
         yield Found(
             tuple(doubles),
             f"float64 is computed with in {count(len(doubles), 'node')} of {len(view.places):,} ({some(doubles)}), "
-            "although no input is float64: they are slow, and some runtimes and devices have no such kernels",
+            "although no input is float64: this is slow, and some runtimes and devices have no such kernels",
         )
 
 

@@ -41,8 +41,8 @@ RULE = Rule(
     name="pads-ignored",
     severity="warning",
     about="`pads` and `auto_pad` (or a ConvTranspose's `output_shape`) are both written, and say different things. "
-    "ONNX forbids the pair; runtimes go by `auto_pad`, and a reader of the attributes is misled. Leave one of them out."
-    "",
+    "ONNX does not allow `pads` beside `auto_pad`; they are not looked at, and a reader of the attributes is misled. "
+    "Leave one of them out.",
     find=_find,
     fires=(f'{_HEAD} => (y) {{ y = Conv <pads = [2, 2, 2, 2], auto_pad = "SAME_UPPER"> (x, w) }}',),
     quiet=(
