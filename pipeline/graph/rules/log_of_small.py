@@ -10,8 +10,8 @@ from pipeline.graph.view import View
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 _BETTER = {
-    "Sigmoid": "the sigmoid of −104 is 0 in float32, and its logarithm −inf instead of −104: -Softplus(-x) is exact",
-    "Softmax": "a probability below 1e-45 is 0 in float32, and its logarithm −inf: LogSoftmax is exact",
+    "Sigmoid": "the sigmoid of −104 is 0 in float32, and its logarithm −inf instead of −104: -Softplus(-x) is right",
+    "Softmax": "a probability below 1e-45 is 0 in float32, and its logarithm −inf: LogSoftmax is right",
     "Exp": "Exp overflows above 88 and is 0 below −104 in float32: together they do nothing, or break",
 }
 

@@ -20,9 +20,9 @@ def _find(view: View) -> Iterator[Found]:
                 "subgraph": "a graph inside of it",
                 "function": f"function {shown(body.proto.name)}",
             }
+            does = f"has {count(len(body.places), 'node')} and no output: nobody sees what it computes"
             yield Found(
-                where,
-                f"{what[body.kind]} has {count(len(body.places), 'node')} and no output: nobody sees what it computes",
+                where, f"{what[body.kind]} {does if body.places else 'has no nodes and no outputs: it is empty'}"
             )
 
 
