@@ -248,6 +248,27 @@ def list_cases(
     render_list(rows, _console())
 
 
+@app.command()
+@_reported
+def rule(
+    code: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[CODE]", help="Such as PAD001, PAD or asymmetric-padding; none lists all.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """List the rules by which inspect remarks on a graph, or say what one of them means."""
+    from pipeline.graph.rules import chosen
+    from pipeline.report.rules import render_rule, render_rules
+
+    rules = chosen([code]) if code is not None else chosen()
+    if code is not None and len(rules) == 1:
+        render_rule(rules[0], _console())
+    else:
+        render_rules(rules, _console())
+
+
 def main() -> None:
     """Run the command and leave with its status."""
     try:

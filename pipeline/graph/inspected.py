@@ -8,18 +8,18 @@ from pathlib import Path
 from onnx import ModelProto
 
 from pipeline.graph.facts import read_facts
+from pipeline.graph.holdings import holdings
 from pipeline.graph.rules import Rule, chosen
 from pipeline.graph.view import View
-from pipeline.graph.walk import text
+from pipeline.graph.walk import printable, text
 from pipeline.inspection import Inspection, Remark
 
 
 def inspected(view: View, rules: Sequence[Rule] | None = None) -> Inspection:
     """What a graph holds; ``rules`` are those asked, all of them unless said otherwise."""
     facts = read_facts(view.file or Path(), view=view)
-    remarks: list[Remark] = []
-    for rule in chosen() if rules is None else rules:
-        remarks += rule.remarks(view)
+    held = holdings(view)
+    remarks, failed = remarked(view, chosen() if rules is None else rules)
     return Inspection(
         file=view.file,
         producer=facts.producer,
@@ -30,14 +30,29 @@ def inspected(view: View, rules: Sequence[Rule] | None = None) -> Inspection:
         ops=facts.ops,
         initializers=facts.initializers,
         parameters=facts.parameters,
+        stored=held.stored,
+        external=held.external,
+        inner=held.inner,
         pads=view.pads,
         layouts=view.layouts,
         transposes=view.transposes,
         reshapes=view.reshapes,
         weights=view.weights,
-        remarks=tuple(remarks),
-        notes=(*facts.notes, *view.problems),
+        remarks=remarks,
+        notes=(*facts.notes, *view.problems, *failed),
     )
+
+
+def remarked(view: View, rules: Sequence[Rule]) -> tuple[tuple[Remark, ...], tuple[str, ...]]:
+    """What rules have to say, and which of them failed: one that does must not silence the others."""
+    remarks: list[Remark] = []
+    failed = []
+    for rule in rules:
+        try:
+            remarks += rule.remarks(view)
+        except Exception as error:  # a bug of the rule, said to be one
+            failed.append(f"rule {rule.code} failed: {type(error).__name__}: {printable(str(error))}")
+    return tuple(remarks), tuple(failed)
 
 
 def viewed(model: ModelProto | str | Path) -> View:

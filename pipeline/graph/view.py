@@ -15,6 +15,7 @@ from onnx import ModelProto, TensorProto
 
 from pipeline.data import Pads, Transpose
 from pipeline.graph import pads as _pads
+from pipeline.graph.bodies import Body, bodies
 from pipeline.graph.layouts import Flow, flow_of
 from pipeline.graph.reshapes import reshapes_of
 from pipeline.graph.shapes import Look
@@ -61,6 +62,35 @@ class View:
     def places(self) -> tuple[Place, ...]:
         """Every node in place, those of subgraphs and functions too, in the file's order, with inferred shapes."""
         return tuple(places(self.model, self._inferred))
+
+    @cached_property
+    def _by_op(self) -> Mapping[str, list[Place]]:
+        found: dict[str, list[Place]] = {}
+        for place in self.places:
+            found.setdefault(place.op, []).append(place)
+        return found
+
+    def of(self, *ops: str) -> list[Place]:
+        """The nodes of these operators, operator by operator."""
+        return [place for op in ops for place in self._by_op.get(op, ())]
+
+    @cached_property
+    def bodies(self) -> tuple[Body, ...]:
+        """The main graph, every subgraph and every function, with what they take, give and store."""
+        return bodies(self.model, self.places)
+
+    @cached_property
+    def _bodies_by_scope(self) -> Mapping[int, Body]:
+        return {id(body.places[0].scope): body for body in self.bodies if body.places}
+
+    def body(self, place: Place) -> Body:
+        """The graph or function that a node stands in."""
+        return self._bodies_by_scope[id(place.scope)]
+
+    @cached_property
+    def windows(self) -> tuple[_pads.Window, ...]:
+        """Every sliding-window node in numbers, in the file's order."""
+        return _pads.windows_in(self.places, _pads.stored_in(self.model))
 
     @cached_property
     def opset(self) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pipeline.graph.view import View
+from pipeline.graph.walk import text
 from pipeline.inspection import Remark, Severity
 
 
@@ -36,4 +37,7 @@ class Rule:
     quiet: tuple[str, ...]
 
     def remarks(self, view: View) -> tuple[Remark, ...]:
-        return tuple(Remark(self.code, f.severity or self.severity, f.nodes, f.says) for f in self.find(view))
+        found = list(self.find(view))
+        return tuple(
+            Remark(self.code, f.severity or self.severity, tuple(text(n) for n in f.nodes), text(f.says)) for f in found
+        )
