@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -219,7 +220,7 @@ def _die(_: ModelProto) -> bytes:
 
 
 @pytest.mark.skipif(not aside.FORKS, reason="nothing is run aside here")
-@pytest.mark.parametrize(("fault", "says"), [(_hang, "processor time"), (_die, "SIGABRT")])
+@pytest.mark.parametrize(("fault", "says"), [(_hang, "processor time|no answer within"), (_die, "SIGABRT")])
 @pytest.mark.parametrize("place", ["_infer", "_check"])
 def test_a_death_is_a_problem_and_the_rest_is_answered(
     fault: Callable[[ModelProto], bytes], says: str, place: str, monkeypatch: pytest.MonkeyPatch
@@ -232,7 +233,7 @@ def test_a_death_is_a_problem_and_the_rest_is_answered(
     assert shape["a"] == (None if place == "_infer" else (3, 2))
     assert (view.invalid is None) == (place == "_check")
     (problem,) = view.problems
-    assert says in problem
+    assert re.search(says, problem)
 
 
 def test_without_forking_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
