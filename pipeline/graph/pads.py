@@ -170,6 +170,15 @@ def _weight_shape(scope: Scope, name: str) -> Dims | None:
     return None
 
 
+def _data_shape(scope: Scope, name: str) -> Dims | None:
+    """The shape of a window's input, also where ONNX Runtime has reordered its channels."""
+    shape, node = scope.shape(name), scope.producer(name)
+    if shape is not None or node is None or not node.input:
+        return shape
+    blocked = text(node.domain) == "com.microsoft.nchwc" and text(node.op_type) == "ReorderInput"
+    return scope.shape(node.input[0]) if blocked and not attributes(node).get("channels_last") else None
+
+
 def _kernel(place: Place, form: _Form, held: dict[str, Any]) -> Ints | None:
     if held.get("kernel_shape"):
         return tuple(held["kernel_shape"])
@@ -436,7 +445,7 @@ def _resolve(place: Place, form: _Form, stored: frozenset[str]) -> tuple[Window,
             return replace(window, note=f"{name} is a parameter of the function"), False
     last = bool(held.get("channels_last")) if form.last is None else form.last
     kernel = _kernel(place, form, held)
-    shape = _spatial(scope.shape(_input(node, 0)), last)
+    shape = _spatial(_data_shape(scope, _input(node, 0)), last)
     given: Ints = tuple(held.get("pads", ()))
     if form.amounts is not None and _input(node, form.amounts):
         dynamic = scope.integers(_input(node, form.amounts))

@@ -172,7 +172,10 @@ def keras(window: Window) -> str | None:
         counted = True
     if not any(begin) and not any(end):
         return "padding='valid'"
-    if spans is not None and not (averages and counted) and _is_same(window.size, strides, spans, begin, end):
+    # TensorFlow's 3D pools let SAME begin inside the input where a window is smaller than the stride.
+    wide = window.like in _CONVS or (spans is not None and all(a >= b for a, b in zip(spans, strides, strict=True)))
+    counts = averages and counted
+    if spans is not None and wide and not counts and _is_same(window.size, strides, spans, begin, end):
         return "padding='same'"
     if window.like == "MaxPool":
         return _ops_pad((0, *begin, 0), (0, *end, 0), f", constant_values={window.filler or _INFINITE}") + (

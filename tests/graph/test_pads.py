@@ -571,15 +571,12 @@ def test_a_pad_by_axes_of_a_value_of_unknown_rank() -> None:
     assert found.condition == "axes -1 of a value whose rank is not known: 1 before, 2 after"
 
 
-def pad_before(
-    op: str, pad: str, pads_: str = "{0,0,0,1,0,0,1,2}", held: str = "", kind: str = "float"
-) -> onnx.ModelProto:
-    weight = ", float[1,1,3,3] w" if op == "Conv" else ""
-    shape = "" if op == "Conv" else "kernel_shape = [3, 3], "
-    inputs = "z, w" if op == "Conv" else "z"
+def pad_before(op: str, pad: str, amounts: str = "{0,0,0,1,0,0,1,2}", held: str = "") -> onnx.ModelProto:
+    weight, inputs = (", float[1,1,3,3] w", "z, w") if op == "Conv" else ("", "z")
+    held = ", ".join(h for h in ("kernel_shape = [3, 3]", held) if h)
     return parse(
-        f"g ({kind}[1,1,6,7] x{weight}) => ({kind}[A,B,C,D] y) <int64[8] p = {pads_}, {kind} v = {{{pad}}}> "
-        f"{{ [pad] z = Pad (x, p, v) y = {op} <{shape}{held}> ({inputs}) }}"
+        f"g (float[1,1,6,7] x{weight}) => (float[A,B,C,D] y) <int64[8] p = {amounts}, float v = {{{pad}}}> "
+        f"{{ [pad] z = Pad (x, p, v) y = {op} <{held}> ({inputs}) }}"
     )
 
 
