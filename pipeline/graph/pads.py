@@ -18,9 +18,9 @@ ONNX's they are like, where their weight is, and which axis is the channels'.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto
@@ -48,7 +48,6 @@ from pipeline.graph.walk import (
     in_onnx,
     places,
     printable,
-    refers,
     text,
     with_inferred_shapes,
 )
@@ -108,6 +107,9 @@ _FORMS: dict[str, dict[str, _Form]] = {
 }
 _RELEVANT = ("pads", "auto_pad", "strides", "dilations", "kernel_shape", "output_padding", "output_shape", "ceil_mode")
 _NUMBERS = ("ceil_mode", "count_include_pad", "channels_last")
+_Read = TypeVar("_Read", Window, Pads)
+_READ = tuple(dict.fromkeys((*_RELEVANT, *_NUMBERS)))
+_PADDING = frozenset(("pads", "paddings", "mode", "value"))
 _MOST_AXES = 16
 _MOST_STEPS = 8
 _NO_RANK = "the rank is not known"
@@ -137,6 +139,11 @@ def _spatial(dims: Dims | None, last: bool = False) -> Dims | None:
 
 def _input(node: NodeProto, slot: int | None) -> str:
     return node.input[slot] if slot is not None and len(node.input) > slot else ""
+
+
+def _parameters(node: NodeProto) -> frozenset[str]:
+    """The attributes of a node in a function body that are parameters of the function."""
+    return frozenset([text(a.name) for a in node.attribute if a.ref_attr_name])
 
 
 def _perm(node: NodeProto) -> Ints | None:
@@ -239,9 +246,8 @@ class _Padding:
 
 def _padding(scope: Scope, node: NodeProto, rank: int | None = None, stored: frozenset[str] = frozenset()) -> _Padding:
     held = attributes(node)
-    for name in ("pads", "paddings", "mode", "value"):
-        if refers(node, name):
-            return _Padding(note=f"{name} is a parameter of the function")
+    for name in sorted(_parameters(node) & _PADDING):
+        return _Padding(note=f"{name} is a parameter of the function")
     mode = held.get("mode", "constant")
     if not isinstance(mode, str):
         return _Padding(mode="", note="mode is not of the type that ONNX gives it")
@@ -429,19 +435,21 @@ def _resolve(place: Place, form: _Form, stored: frozenset[str]) -> tuple[Window,
     """A node's window, and whether a Pad in front is what its own padding would have been."""
     node, scope = place.node, place.scope
     held = attributes(node)
-    relevant = (*_RELEVANT, *(n for n in _NUMBERS if n not in _RELEVANT))
-    wrong = [name for name in relevant if name in held and not _well_typed(name, held[name])]
-    window = Window(place.name, place.op, "NOTSET", like=form.like)
+    wrong = [name for name in _READ if name in held and not _well_typed(name, held[name])]
     if wrong:
-        return replace(window, note=f"{wrong[0]} is not of the type that ONNX gives it"), False
-    window = replace(
-        window,
-        auto_pad=held.get("auto_pad") or "NOTSET",
+        note = f"{wrong[0]} is not of the type that ONNX gives it"
+        return Window(place.name, place.op, "NOTSET", like=form.like, note=note), False
+    window = Window(
+        place.name,
+        place.op,
+        held.get("auto_pad") or "NOTSET",
+        like=form.like,
         ceil=bool(held.get("ceil_mode")) and form.like in POOLS,
         counted=bool(held.get("count_include_pad")) and form.like == "AveragePool",
     )
-    for name in relevant:
-        if refers(node, name):
+    taken = _parameters(node)
+    for name in _READ if taken else ():
+        if name in taken:
             return replace(window, note=f"{name} is a parameter of the function"), False
     last = bool(held.get("channels_last")) if form.last is None else form.last
     kernel = _kernel(place, form, held)
@@ -495,7 +503,7 @@ def _known_rank(
         window = replace(window, agreed=False)
     if form.like == "MaxPool":
         kind = place.scope.type(_input(place.node, 0))
-        window = replace(window, filler=str(_LEAST[kind]) if kind in _LEAST else "")
+        window = replace(window, filler=str(_LEAST[kind])) if kind in _LEAST else window
     missing: Unknown | None = None
     try:
         if explicit:
@@ -524,14 +532,16 @@ def _known_rank(
         window = replace(window, condition=unknown.condition)
     if missing is None:
         notes += _beside(window, held, given)
+    changed: dict[str, Any] = {}
     if front.notes:
         notes += front.notes
-        foldable = front.amounts is not None and form.like not in ("ConvTranspose", "MaxUnpool")
-        if foldable and missing is None:
-            window = replace(window, before=front.amounts, size=front.size or (None,) * count)
-        elif foldable:
-            window = replace(window, before=front.amounts)
-    return replace(window, note="; ".join(n for n in notes if n)), front.exact
+        if front.amounts is not None and form.like not in ("ConvTranspose", "MaxUnpool"):
+            changed["before"] = front.amounts
+            if missing is None:
+                changed["size"] = front.size or (None,) * count
+    if notes:
+        changed["note"] = "; ".join(n for n in notes if n)
+    return (replace(window, **changed) if changed else window), front.exact
 
 
 def _explicit(window: Window, held: dict[str, Any], given: Ints, count: int, notes: list[str]) -> Window:
@@ -582,16 +592,19 @@ def windows_in(found: Iterable[Place], stored: frozenset[str] = frozenset()) -> 
     return tuple(window for window, _ in _read(found, stored))
 
 
-def _best(model: ModelProto) -> tuple[Place, ...]:
-    """The model's nodes, with inferred shapes only where a window's padding cannot be known without."""
-    found = tuple(places(model))
-    known = all(w.begin is not None for w in windows_in(found))
-    known = known and not any(_padding(p.scope, p.node).note == _NO_RANK for p in found if _pads(p.node))
-    inferred = None if known else with_inferred_shapes(model)
+def _settled(
+    model: ModelProto, read: Callable[[Iterable[Place], frozenset[str]], tuple[_Read, ...]]
+) -> tuple[_Read, ...]:
+    """What is read of a model's nodes, with inferred shapes only where something cannot be known without."""
+    stored = stored_in(model)
+    found = read(places(model), stored)
+    if all(row.begin is not None or (row.op == "Pad" and not row.note.endswith(_NO_RANK)) for row in found):
+        return found
+    inferred = with_inferred_shapes(model)
     if inferred is None:
         return found
-    again = tuple(places(inferred))
-    return again if [p.name for p in again] == [p.name for p in found] else found
+    again = read(places(inferred), stored)
+    return again if [row.node for row in again] == [row.node for row in found] else found
 
 
 def stored_in(model: ModelProto) -> frozenset[str]:
@@ -601,13 +614,13 @@ def stored_in(model: ModelProto) -> frozenset[str]:
 
 def windows(model: ModelProto) -> tuple[Window, ...]:
     """Every sliding-window node of the model in numbers, in the file's order."""
-    return windows_in(_best(model), stored_in(model))
+    return _settled(model, windows_in)
 
 
 def pads(model: ModelProto) -> tuple[Pads, ...]:
     """The effective padding of every convolution, pool and Pad of the model, quantized and fused ones, subgraphs and
     local functions included, in the file's order."""
-    return pads_in(_best(model), stored_in(model))
+    return _settled(model, pads_in)
 
 
 def pads_in(found: Iterable[Place], stored: frozenset[str] = frozenset()) -> tuple[Pads, ...]:
