@@ -27,6 +27,7 @@ from onnx import ModelProto, NodeProto, TensorProto
 
 from pipeline.data import Pads
 from pipeline.graph import spellings
+from pipeline.graph.forms import Form, form_of, is_pad
 from pipeline.graph.reach import (
     POOLS,
     Ints,
@@ -55,56 +56,6 @@ from pipeline.graph.walk import (
 __all__ = ["Window", "pads", "pads_in", "slides", "windows", "windows_in"]
 
 
-@dataclass(frozen=True)
-class _Form:
-    """An operator that slides a window as ONNX's ``like`` does.
-
-    ``weight`` is the input whose shape holds the kernel's, ``zero`` the input that says what zero is, ``amounts`` the
-    input that holds the pads; ``last`` says that channels are the last axis, ``None`` that an attribute does.
-    """
-
-    like: str
-    weight: int | None = None
-    zero: int | None = None
-    last: bool | None = False
-    amounts: int | None = None
-
-
-_ONNX = {
-    "Conv": _Form("Conv", 1),
-    "ConvTranspose": _Form("ConvTranspose", 1),
-    "ConvInteger": _Form("ConvInteger", 1, zero=2),
-    "QLinearConv": _Form("QLinearConv", 3, zero=2),
-    "DeformConv": _Form("DeformConv", 1),
-    "MaxPool": _Form("MaxPool"),
-    "AveragePool": _Form("AveragePool"),
-    "LpPool": _Form("LpPool"),
-    "MaxUnpool": _Form("MaxUnpool"),
-}
-_FORMS: dict[str, dict[str, _Form]] = {
-    "": _ONNX,
-    "ai.onnx": _ONNX,
-    "com.microsoft": {
-        "FusedConv": _Form("Conv", 1),
-        # Which order of axes its weight has depends on who runs it: the kernel is what kernel_shape says.
-        "NhwcConv": _Form("Conv", last=True),
-        "NhwcFusedConv": _Form("Conv", 1, last=True),
-        "QLinearConv": _Form("QLinearConv", 3, zero=2, last=None),
-        "QLinearConvTranspose": _Form("ConvTranspose", 3, last=None),
-        "ConvTransposeWithDynamicPads": _Form("ConvTranspose", 1, amounts=2),
-        "QLinearAveragePool": _Form("AveragePool", zero=2, last=None),
-        "NhwcMaxPool": _Form("MaxPool", last=True),
-        "MaxpoolWithMask": _Form("MaxPool"),
-    },
-    "com.microsoft.nchwc": {
-        "Conv": _Form("Conv", 1),
-        "MaxPool": _Form("MaxPool"),
-        "AveragePool": _Form("AveragePool"),
-    },
-    "com.ms.internal.nhwc": {
-        name: replace(form, weight=None, last=True) for name, form in _ONNX.items() if name not in ("MaxUnpool",)
-    },
-}
 _RELEVANT = ("pads", "auto_pad", "strides", "dilations", "kernel_shape", "output_padding", "output_shape", "ceil_mode")
 _NUMBERS = ("ceil_mode", "count_include_pad", "channels_last")
 _Read = TypeVar("_Read", Window, Pads)
@@ -114,14 +65,6 @@ _MOST_AXES = 16
 _MOST_STEPS = 8
 _NO_RANK = "the rank is not known"
 _KEEP_SHAPE = ("Identity", "DequantizeLinear", "QuantizeLinear", "Cast")
-
-
-def _form(node: NodeProto) -> _Form | None:
-    return _FORMS.get(text(node.domain), {}).get(text(node.op_type))
-
-
-def _pads(node: NodeProto) -> bool:
-    return text(node.op_type) == "Pad" and text(node.domain) in ("", "ai.onnx", "com.microsoft")
 
 
 def _per_axis(held: dict[str, Any], name: str, count: int, default: int) -> Ints:
@@ -186,7 +129,7 @@ def _data_shape(scope: Scope, name: str) -> Dims | None:
     return scope.shape(node.input[0]) if blocked and not attributes(node).get("channels_last") else None
 
 
-def _kernel(place: Place, form: _Form, held: dict[str, Any]) -> Ints | None:
+def _kernel(place: Place, form: Form, held: dict[str, Any]) -> Ints | None:
     if held.get("kernel_shape"):
         return tuple(held["kernel_shape"])
     name = _input(place.node, form.weight)
@@ -296,7 +239,7 @@ def _padding(scope: Scope, node: NodeProto, rank: int | None = None, stored: fro
     return _Padding(begin, end, mode, value, shape, "; ".join(n for n in notes if n))
 
 
-def _filled(scope: Scope, window: Place, form: _Form, held: dict[str, Any], value: float | None, own: Ints) -> bool:
+def _filled(scope: Scope, window: Place, form: Form, held: dict[str, Any], value: float | None, own: Ints) -> bool:
     """Whether a constant of ``value`` in front of a window is what its own padding would have been."""
     if value is None or form.like in ("ConvTranspose", "MaxUnpool"):
         return False
@@ -332,7 +275,7 @@ class _Before:
     notes: tuple[str, ...] = ()
 
 
-def _before(place: Place, form: _Form, held: dict[str, Any], count: int, last: bool, own: Ints) -> _Before:
+def _before(place: Place, form: Form, held: dict[str, Any], count: int, last: bool, own: Ints) -> _Before:
     """Follow a window's input back through Pads, and through what only renames or permutes values."""
     scope, name, rank = place.scope, _input(place.node, 0), count + 2
     axes = [0, *range(1, rank - 1)] if last else [0, *range(2, rank)]
@@ -357,7 +300,7 @@ def _before(place: Place, form: _Form, held: dict[str, Any], count: int, last: b
             # Zero is stored without an error, if both go by one zero point.
             restored = None
             exact = exact and form.like != "MaxPool"
-        elif _pads(node) and restored is None:
+        elif is_pad(node) and restored is None:
             padding = _padding(scope, node, rank)
             label = printable(scope.name_of_producer(name))
             if padding.begin is None or padding.end is None or len(padding.begin) != rank:
@@ -431,7 +374,7 @@ def _well_typed(name: str, value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(v, int) for v in value)
 
 
-def _resolve(place: Place, form: _Form, stored: frozenset[str]) -> tuple[Window, bool]:
+def _resolve(place: Place, form: Form, stored: frozenset[str]) -> tuple[Window, bool]:
     """A node's window, and whether a Pad in front is what its own padding would have been."""
     node, scope = place.node, place.scope
     held = attributes(node)
@@ -474,7 +417,7 @@ def _resolve(place: Place, form: _Form, stored: frozenset[str]) -> tuple[Window,
 def _known_rank(
     window: Window,
     place: Place,
-    form: _Form,
+    form: Form,
     held: dict[str, Any],
     kernel: Ints | None,
     shape: Dims | None,
@@ -574,13 +517,13 @@ def _beside(window: Window, held: dict[str, Any], given: Ints) -> list[str]:
 
 def slides(place: Place) -> bool:
     """Whether a node slides a window whose padding this module reads."""
-    return _form(place.node) is not None
+    return form_of(place.node) is not None
 
 
 def _read(found: Iterable[Place], stored: frozenset[str]) -> list[tuple[Window, bool]]:
     read = []
     for place in found:
-        form = _form(place.node)
+        form = form_of(place.node)
         if form is not None:
             read.append(_resolve(place, form, stored))
     return read
@@ -627,10 +570,10 @@ def pads_in(found: Iterable[Place], stored: frozenset[str] = frozenset()) -> tup
     """As :func:`pads`, of nodes that are in place already; ``stored`` as in :func:`windows_in`."""
     rows = []
     for place in found:
-        form = _form(place.node)
+        form = form_of(place.node)
         if form is not None:
             rows.append(_row(*_resolve(place, form, stored)))
-        elif _pads(place.node):
+        elif is_pad(place.node):
             rows.append(_pad_row(place, stored))
     return tuple(rows)
 
