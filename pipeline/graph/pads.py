@@ -18,15 +18,16 @@ ONNX's they are like, where their weight is, and which axis is the channels'.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto
 
 from pipeline.data import Pads
 from pipeline.graph import spellings
+from pipeline.graph.forms import Form, form_of, is_pad
 from pipeline.graph.reach import (
     POOLS,
     Ints,
@@ -48,7 +49,6 @@ from pipeline.graph.walk import (
     in_onnx,
     places,
     printable,
-    refers,
     text,
     with_inferred_shapes,
 )
@@ -56,70 +56,15 @@ from pipeline.graph.walk import (
 __all__ = ["Window", "pads", "pads_in", "slides", "windows", "windows_in"]
 
 
-@dataclass(frozen=True)
-class _Form:
-    """An operator that slides a window as ONNX's ``like`` does.
-
-    ``weight`` is the input whose shape holds the kernel's, ``zero`` the input that says what zero is, ``amounts`` the
-    input that holds the pads; ``last`` says that channels are the last axis, ``None`` that an attribute does.
-    """
-
-    like: str
-    weight: int | None = None
-    zero: int | None = None
-    last: bool | None = False
-    amounts: int | None = None
-
-
-_ONNX = {
-    "Conv": _Form("Conv", 1),
-    "ConvTranspose": _Form("ConvTranspose", 1),
-    "ConvInteger": _Form("ConvInteger", 1, zero=2),
-    "QLinearConv": _Form("QLinearConv", 3, zero=2),
-    "DeformConv": _Form("DeformConv", 1),
-    "MaxPool": _Form("MaxPool"),
-    "AveragePool": _Form("AveragePool"),
-    "LpPool": _Form("LpPool"),
-    "MaxUnpool": _Form("MaxUnpool"),
-}
-_FORMS: dict[str, dict[str, _Form]] = {
-    "": _ONNX,
-    "ai.onnx": _ONNX,
-    "com.microsoft": {
-        "FusedConv": _Form("Conv", 1),
-        # Which order of axes its weight has depends on who runs it: the kernel is what kernel_shape says.
-        "NhwcConv": _Form("Conv", last=True),
-        "NhwcFusedConv": _Form("Conv", 1, last=True),
-        "QLinearConv": _Form("QLinearConv", 3, zero=2, last=None),
-        "QLinearConvTranspose": _Form("ConvTranspose", 3, last=None),
-        "ConvTransposeWithDynamicPads": _Form("ConvTranspose", 1, amounts=2),
-        "QLinearAveragePool": _Form("AveragePool", zero=2, last=None),
-        "NhwcMaxPool": _Form("MaxPool", last=True),
-        "MaxpoolWithMask": _Form("MaxPool"),
-    },
-    "com.microsoft.nchwc": {
-        "Conv": _Form("Conv", 1),
-        "MaxPool": _Form("MaxPool"),
-        "AveragePool": _Form("AveragePool"),
-    },
-    "com.ms.internal.nhwc": {
-        name: replace(form, weight=None, last=True) for name, form in _ONNX.items() if name not in ("MaxUnpool",)
-    },
-}
 _RELEVANT = ("pads", "auto_pad", "strides", "dilations", "kernel_shape", "output_padding", "output_shape", "ceil_mode")
 _NUMBERS = ("ceil_mode", "count_include_pad", "channels_last")
+_Read = TypeVar("_Read", Window, Pads)
+_READ = tuple(dict.fromkeys((*_RELEVANT, *_NUMBERS)))
+_PADDING = frozenset(("pads", "paddings", "mode", "value"))
 _MOST_AXES = 16
 _MOST_STEPS = 8
 _NO_RANK = "the rank is not known"
 _KEEP_SHAPE = ("Identity", "DequantizeLinear", "QuantizeLinear", "Cast")
-
-
-def _form(node: NodeProto) -> _Form | None:
-    return _FORMS.get(text(node.domain), {}).get(text(node.op_type))
-
-
-def _pads(node: NodeProto) -> bool:
-    return text(node.op_type) == "Pad" and text(node.domain) in ("", "ai.onnx", "com.microsoft")
 
 
 def _per_axis(held: dict[str, Any], name: str, count: int, default: int) -> Ints:
@@ -137,6 +82,11 @@ def _spatial(dims: Dims | None, last: bool = False) -> Dims | None:
 
 def _input(node: NodeProto, slot: int | None) -> str:
     return node.input[slot] if slot is not None and len(node.input) > slot else ""
+
+
+def _parameters(node: NodeProto) -> frozenset[str]:
+    """The attributes of a node in a function body that are parameters of the function."""
+    return frozenset([text(a.name) for a in node.attribute if a.ref_attr_name])
 
 
 def _perm(node: NodeProto) -> Ints | None:
@@ -170,7 +120,16 @@ def _weight_shape(scope: Scope, name: str) -> Dims | None:
     return None
 
 
-def _kernel(place: Place, form: _Form, held: dict[str, Any]) -> Ints | None:
+def _data_shape(scope: Scope, name: str) -> Dims | None:
+    """The shape of a window's input, also where ONNX Runtime has reordered its channels."""
+    shape, node = scope.shape(name), scope.producer(name)
+    if shape is not None or node is None or not node.input:
+        return shape
+    blocked = text(node.domain) == "com.microsoft.nchwc" and text(node.op_type) == "ReorderInput"
+    return scope.shape(node.input[0]) if blocked and not attributes(node).get("channels_last") else None
+
+
+def _kernel(place: Place, form: Form, held: dict[str, Any]) -> Ints | None:
     if held.get("kernel_shape"):
         return tuple(held["kernel_shape"])
     name = _input(place.node, form.weight)
@@ -230,9 +189,8 @@ class _Padding:
 
 def _padding(scope: Scope, node: NodeProto, rank: int | None = None, stored: frozenset[str] = frozenset()) -> _Padding:
     held = attributes(node)
-    for name in ("pads", "paddings", "mode", "value"):
-        if refers(node, name):
-            return _Padding(note=f"{name} is a parameter of the function")
+    for name in sorted(_parameters(node) & _PADDING):
+        return _Padding(note=f"{name} is a parameter of the function")
     mode = held.get("mode", "constant")
     if not isinstance(mode, str):
         return _Padding(mode="", note="mode is not of the type that ONNX gives it")
@@ -281,7 +239,7 @@ def _padding(scope: Scope, node: NodeProto, rank: int | None = None, stored: fro
     return _Padding(begin, end, mode, value, shape, "; ".join(n for n in notes if n))
 
 
-def _filled(scope: Scope, window: Place, form: _Form, held: dict[str, Any], value: float | None, own: Ints) -> bool:
+def _filled(scope: Scope, window: Place, form: Form, held: dict[str, Any], value: float | None, own: Ints) -> bool:
     """Whether a constant of ``value`` in front of a window is what its own padding would have been."""
     if value is None or form.like in ("ConvTranspose", "MaxUnpool"):
         return False
@@ -317,7 +275,7 @@ class _Before:
     notes: tuple[str, ...] = ()
 
 
-def _before(place: Place, form: _Form, held: dict[str, Any], count: int, last: bool, own: Ints) -> _Before:
+def _before(place: Place, form: Form, held: dict[str, Any], count: int, last: bool, own: Ints) -> _Before:
     """Follow a window's input back through Pads, and through what only renames or permutes values."""
     scope, name, rank = place.scope, _input(place.node, 0), count + 2
     axes = [0, *range(1, rank - 1)] if last else [0, *range(2, rank)]
@@ -342,7 +300,7 @@ def _before(place: Place, form: _Form, held: dict[str, Any], count: int, last: b
             # Zero is stored without an error, if both go by one zero point.
             restored = None
             exact = exact and form.like != "MaxPool"
-        elif _pads(node) and restored is None:
+        elif is_pad(node) and restored is None:
             padding = _padding(scope, node, rank)
             label = printable(scope.name_of_producer(name))
             if padding.begin is None or padding.end is None or len(padding.begin) != rank:
@@ -416,27 +374,29 @@ def _well_typed(name: str, value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(v, int) for v in value)
 
 
-def _resolve(place: Place, form: _Form, stored: frozenset[str]) -> tuple[Window, bool]:
+def _resolve(place: Place, form: Form, stored: frozenset[str]) -> tuple[Window, bool]:
     """A node's window, and whether a Pad in front is what its own padding would have been."""
     node, scope = place.node, place.scope
     held = attributes(node)
-    relevant = (*_RELEVANT, *(n for n in _NUMBERS if n not in _RELEVANT))
-    wrong = [name for name in relevant if name in held and not _well_typed(name, held[name])]
-    window = Window(place.name, place.op, "NOTSET", like=form.like)
+    wrong = [name for name in _READ if name in held and not _well_typed(name, held[name])]
     if wrong:
-        return replace(window, note=f"{wrong[0]} is not of the type that ONNX gives it"), False
-    window = replace(
-        window,
-        auto_pad=held.get("auto_pad") or "NOTSET",
+        note = f"{wrong[0]} is not of the type that ONNX gives it"
+        return Window(place.name, place.op, "NOTSET", like=form.like, note=note), False
+    window = Window(
+        place.name,
+        place.op,
+        held.get("auto_pad") or "NOTSET",
+        like=form.like,
         ceil=bool(held.get("ceil_mode")) and form.like in POOLS,
         counted=bool(held.get("count_include_pad")) and form.like == "AveragePool",
     )
-    for name in relevant:
-        if refers(node, name):
+    taken = _parameters(node)
+    for name in _READ if taken else ():
+        if name in taken:
             return replace(window, note=f"{name} is a parameter of the function"), False
     last = bool(held.get("channels_last")) if form.last is None else form.last
     kernel = _kernel(place, form, held)
-    shape = _spatial(scope.shape(_input(node, 0)), last)
+    shape = _spatial(_data_shape(scope, _input(node, 0)), last)
     given: Ints = tuple(held.get("pads", ()))
     if form.amounts is not None and _input(node, form.amounts):
         dynamic = scope.integers(_input(node, form.amounts))
@@ -457,7 +417,7 @@ def _resolve(place: Place, form: _Form, stored: frozenset[str]) -> tuple[Window,
 def _known_rank(
     window: Window,
     place: Place,
-    form: _Form,
+    form: Form,
     held: dict[str, Any],
     kernel: Ints | None,
     shape: Dims | None,
@@ -486,7 +446,7 @@ def _known_rank(
         window = replace(window, agreed=False)
     if form.like == "MaxPool":
         kind = place.scope.type(_input(place.node, 0))
-        window = replace(window, filler=str(_LEAST[kind]) if kind in _LEAST else "")
+        window = replace(window, filler=str(_LEAST[kind])) if kind in _LEAST else window
     missing: Unknown | None = None
     try:
         if explicit:
@@ -515,14 +475,16 @@ def _known_rank(
         window = replace(window, condition=unknown.condition)
     if missing is None:
         notes += _beside(window, held, given)
+    changed: dict[str, Any] = {}
     if front.notes:
         notes += front.notes
-        foldable = front.amounts is not None and form.like not in ("ConvTranspose", "MaxUnpool")
-        if foldable and missing is None:
-            window = replace(window, before=front.amounts, size=front.size or (None,) * count)
-        elif foldable:
-            window = replace(window, before=front.amounts)
-    return replace(window, note="; ".join(n for n in notes if n)), front.exact
+        if front.amounts is not None and form.like not in ("ConvTranspose", "MaxUnpool"):
+            changed["before"] = front.amounts
+            if missing is None:
+                changed["size"] = front.size or (None,) * count
+    if notes:
+        changed["note"] = "; ".join(n for n in notes if n)
+    return (replace(window, **changed) if changed else window), front.exact
 
 
 def _explicit(window: Window, held: dict[str, Any], given: Ints, count: int, notes: list[str]) -> Window:
@@ -555,13 +517,13 @@ def _beside(window: Window, held: dict[str, Any], given: Ints) -> list[str]:
 
 def slides(place: Place) -> bool:
     """Whether a node slides a window whose padding this module reads."""
-    return _form(place.node) is not None
+    return form_of(place.node) is not None
 
 
 def _read(found: Iterable[Place], stored: frozenset[str]) -> list[tuple[Window, bool]]:
     read = []
     for place in found:
-        form = _form(place.node)
+        form = form_of(place.node)
         if form is not None:
             read.append(_resolve(place, form, stored))
     return read
@@ -573,16 +535,19 @@ def windows_in(found: Iterable[Place], stored: frozenset[str] = frozenset()) -> 
     return tuple(window for window, _ in _read(found, stored))
 
 
-def _best(model: ModelProto) -> tuple[Place, ...]:
-    """The model's nodes, with inferred shapes only where a window's padding cannot be known without."""
-    found = tuple(places(model))
-    known = all(w.begin is not None for w in windows_in(found))
-    known = known and not any(_padding(p.scope, p.node).note == _NO_RANK for p in found if _pads(p.node))
-    inferred = None if known else with_inferred_shapes(model)
+def _settled(
+    model: ModelProto, read: Callable[[Iterable[Place], frozenset[str]], tuple[_Read, ...]]
+) -> tuple[_Read, ...]:
+    """What is read of a model's nodes, with inferred shapes only where something cannot be known without."""
+    stored = stored_in(model)
+    found = read(places(model), stored)
+    if all(row.begin is not None or (row.op == "Pad" and not row.note.endswith(_NO_RANK)) for row in found):
+        return found
+    inferred = with_inferred_shapes(model)
     if inferred is None:
         return found
-    again = tuple(places(inferred))
-    return again if [p.name for p in again] == [p.name for p in found] else found
+    again = read(places(inferred), stored)
+    return again if [row.node for row in again] == [row.node for row in found] else found
 
 
 def stored_in(model: ModelProto) -> frozenset[str]:
@@ -592,23 +557,23 @@ def stored_in(model: ModelProto) -> frozenset[str]:
 
 def windows(model: ModelProto) -> tuple[Window, ...]:
     """Every sliding-window node of the model in numbers, in the file's order."""
-    return windows_in(_best(model), stored_in(model))
+    return _settled(model, windows_in)
 
 
 def pads(model: ModelProto) -> tuple[Pads, ...]:
     """The effective padding of every convolution, pool and Pad of the model, quantized and fused ones, subgraphs and
     local functions included, in the file's order."""
-    return pads_in(_best(model), stored_in(model))
+    return _settled(model, pads_in)
 
 
 def pads_in(found: Iterable[Place], stored: frozenset[str] = frozenset()) -> tuple[Pads, ...]:
     """As :func:`pads`, of nodes that are in place already; ``stored`` as in :func:`windows_in`."""
     rows = []
     for place in found:
-        form = _form(place.node)
+        form = form_of(place.node)
         if form is not None:
             rows.append(_row(*_resolve(place, form, stored)))
-        elif _pads(place.node):
+        elif is_pad(place.node):
             rows.append(_pad_row(place, stored))
     return tuple(rows)
 

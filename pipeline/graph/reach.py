@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pipeline.graph.walk import Dims
 
@@ -63,7 +64,7 @@ class Window:
     agreed: bool = True
     condition: str = ""
 
-    @property
+    @cached_property
     def total(self) -> tuple[Ints, Ints] | None:
         """Begin and end with those of a folded Pad."""
         if self.begin is None or self.end is None:
@@ -72,18 +73,18 @@ class Window:
             return self.begin, self.end
         first, last = self.before
         return (
-            tuple(a + b for a, b in zip(self.begin, first, strict=True)),
-            tuple(a + b for a, b in zip(self.end, last, strict=True)),
+            tuple([a + b for a, b in zip(self.begin, first, strict=True)]),
+            tuple([a + b for a, b in zip(self.end, last, strict=True)]),
         )
 
-    @property
+    @cached_property
     def spans(self) -> Ints | None:
         """dk, per axis: from a window's first to its last pixel."""
         if self.kernel is None or self.dilations is None:
             return None
-        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
+        return tuple([(k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True)])
 
-    @property
+    @cached_property
     def output(self) -> Dims | None:
         """The output's spatial shape by the formula, per axis where it is known."""
         both, spans = self.total, self.spans
@@ -122,12 +123,12 @@ class Window:
         # The specification rounds VALID down whatever ceil_mode says, ONNX Runtime rounds it up.
         return None if self.auto_pad == "VALID" else count + 1
 
-    @property
+    @cached_property
     def unread(self) -> Dims | None:
         """Per axis how many of the last padded columns no window reads; ``None`` where that is not known."""
         return self._beyond(-1)
 
-    @property
+    @cached_property
     def overhang(self) -> Dims | None:
         """Per axis how far the last window of a pool in ``ceil_mode`` reaches beyond the padded input."""
         return self._beyond(1)

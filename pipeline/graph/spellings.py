@@ -172,7 +172,8 @@ def keras(window: Window) -> str | None:
         counted = True
     if not any(begin) and not any(end):
         return "padding='valid'"
-    if spans is not None and not (averages and counted) and _is_same(window.size, strides, spans, begin, end):
+    counts = averages and counted
+    if spans is not None and not counts and _is_same(window.size, strides, spans, begin, end):
         return "padding='same'"
     if window.like == "MaxPool":
         return _ops_pad((0, *begin, 0), (0, *end, 0), f", constant_values={window.filler or _INFINITE}") + (
@@ -191,6 +192,8 @@ def _same_at_any_size(window: Window, spans: Ints | None, strides: Ints) -> str 
     """``'same'`` where SAME_UPPER is what the node says, although what that is depends on the size."""
     if window.auto_pad != "SAME_UPPER" or window.before is not None or window.like == "ConvTranspose":
         return None
+    if _reads_inside(strides, spans):
+        return None
     if window.like not in _CONVS:
         smaller = spans is None or any(span < s for span, s in zip(spans, strides, strict=True))
         if smaller or (window.like == "AveragePool" and window.counted):
@@ -198,7 +201,15 @@ def _same_at_any_size(window: Window, spans: Ints | None, strides: Ints) -> str 
     return "padding='same'"
 
 
+def _reads_inside(strides: Ints, spans: Ints | None) -> bool:
+    """Whether TensorFlow's SAME may begin inside the input: its 3D operators do, where a window is smaller than the
+    stride."""
+    return len(strides) == 3 and (spans is None or any(a < b for a, b in zip(spans, strides, strict=True)))
+
+
 def _is_same(size: Dims | None, strides: Ints, spans: Ints, begin: Ints, end: Ints) -> bool:
+    if _reads_inside(strides, spans):
+        return False
     for axis, (stride, span) in enumerate(zip(strides, spans, strict=True)):
         length = size[axis] if size is not None else None
         if stride > 1 and length is None:

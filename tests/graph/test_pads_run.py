@@ -211,21 +211,21 @@ def ends(node: Node, size: Sequence[int], run: Run) -> list[set[int]]:
 
 
 @cache
-def node_tests() -> tuple[Any, ...]:
-    """Every node test of onnx of which some node is about padding: only the modules that make these are imported."""
+def node_tests(*words: str) -> tuple[Any, ...]:
+    """Every node test of onnx of which some node is about padding, from the modules named so: making all takes long."""
     from onnx.backend.test.case import node as cases
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for module in pkgutil.iter_modules(cases.__path__):
-            if any(word in module.name for word in ("conv", "pool", "pad")):
+            if any(word in module.name for word in words):
                 importlib.import_module(f"{cases.__name__}.{module.name}")
     found = [t for t in cases._NodeTestCases if any(n.op_type in (*WINDOWS, "Pad") for n in t.model.graph.node)]
     return tuple({t.name: t for t in found}.values())
 
 
-def alone(*ops: str) -> list[Any]:
-    return [t for t in node_tests() if len(t.model.graph.node) == 1 and t.model.graph.node[0].op_type in ops]
+def alone(words: tuple[str, ...], *ops: str) -> list[Any]:
+    return [t for t in node_tests(*words) if len(t.model.graph.node) == 1 and t.model.graph.node[0].op_type in ops]
 
 
 def as_node(test: Any) -> tuple[Node, tuple[int, ...]]:
@@ -252,8 +252,9 @@ def smaller(node: Node, size: Sequence[int]) -> tuple[int, ...]:
     return tuple(min(n, f + (n - f) % s) for n, f, s in zip(size, few, node.strides, strict=True))
 
 
+@pytest.mark.slow  # making ONNX's pool tests takes ten seconds by itself
 def test_every_window_node_test_of_onnx_is_read_as_it_runs() -> None:
-    tests = alone(*SLIDING)
+    tests = alone(("conv", "pool"), *SLIDING)
     assert len(tests) >= 60
     assert {t.model.graph.node[0].op_type for t in tests} == set(SLIDING)
     wrong = {}
@@ -290,7 +291,7 @@ def constant(test: Any) -> ModelProto:
 
 
 def test_every_pad_node_test_of_onnx_is_read_as_it_runs() -> None:
-    tests = alone("Pad")
+    tests = alone(("pad",), "Pad")
     assert len(tests) >= 6
     for test in tests:
         (open_,) = pads(test.model)
@@ -313,7 +314,7 @@ def test_every_pad_node_test_of_onnx_is_read_as_it_runs() -> None:
 
 def test_the_max_unpool_node_tests_of_onnx_are_read() -> None:
     """Its indices say where values go, so that begin and end show in the output's size only."""
-    tests = alone("MaxUnpool")
+    tests = alone(("maxunpool",), "MaxUnpool")
     assert len(tests) == 2
     for test in tests:
         (row,) = pads(test.model)
@@ -322,7 +323,7 @@ def test_the_max_unpool_node_tests_of_onnx_are_read() -> None:
 
 
 def test_computed_amounts_in_other_node_tests_are_never_guessed() -> None:
-    tests = [t for t in node_tests() if len(t.model.graph.node) > 1]
+    tests = [t for t in node_tests("pad", "causal_conv") if len(t.model.graph.node) > 1]
     assert len(tests) >= 6
     for test in tests:
         for row in pads(test.model):
@@ -528,3 +529,64 @@ def test_keras_makes_of_the_spelling_what_the_node_makes(op: str, share: float) 
     wrong, said = misspelled(op, "keras", 60)
     assert wrong == []
     assert said >= 60 * share
+
+
+def test_a_window_smaller_than_the_stride_is_not_same_in_three_dimensions() -> None:
+    """TensorFlow's 3D operators begin inside the input there, its 2D ones at its edge."""
+    for op in ("Conv", "AveragePool"):
+        flat, deep = (Node(op, (1,) * rank, {"strides": [3] * rank, "auto_pad": "NOTSET"}) for rank in (2, 3))
+        assert flat.said((3, 3))[0].keras == "padding='valid'"
+        assert deep.said((3, 3, 3))[0].keras == "padding='valid'"
+    node = Node("Conv", (2, 1, 4), {"strides": [1, 3, 1], "auto_pad": "SAME_UPPER"})
+    assert node.said((6, 3, 5))[0].keras == "ZeroPadding3D(((0, 1), (0, 0), (1, 2))), padding='valid'"
+
+
+PADS = [
+    ("constant", [0, 0, 1, 0], [0, 0, 0, 2], 0.0),
+    ("constant", [1, 0, 1, 0], [0, 0, 0, 2], -1.5),
+    ("constant", [0, 0, 0, 0], [0, 0, 0, 0], 0.0),
+    ("constant", [0, 0, -1, 2], [0, 1, 1, -2], 7.0),
+    ("constant", [0, 0, 0, 1], [0, 0, 0, 0], float("-inf")),
+    ("reflect", [0, 0, 1, 2], [0, 0, 0, 2], 0.0),
+    ("reflect", [0, 1, 1, 2], [0, 0, 0, 2], 0.0),
+    ("edge", [0, 0, 0, 2], [0, 0, 0, 3], 0.0),
+    ("wrap", [0, 0, 3, 2], [0, 0, 1, 0], 0.0),
+    ("edge", [1, 0, 0, 2], [0, 0, 0, 3], 0.0),
+]
+
+
+@pytest.mark.parametrize("framework", ["torch", "keras"])
+def test_a_pad_node_is_spelled_as_it_runs(framework: str) -> None:
+    module = pytest.importorskip(framework)
+    x = np.arange(1, 2 * 3 * 4 * 5 + 1, dtype=np.float32).reshape(2, 3, 4, 5)
+    said = []
+    for mode, begin, end, value in PADS:
+        node = helper.make_node("Pad", ["x", "p", "v"], ["y"], mode=mode)
+        graph = helper.make_graph(
+            [node],
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, list(x.shape))],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["a", "b", "c", "d"])],
+            [
+                numpy_helper.from_array(np.array(begin + end, np.int64), "p"),
+                numpy_helper.from_array(np.array(value, np.float32), "v"),
+            ],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=8)
+        (row,) = pads(model)
+        assert (row.begin, row.end) == (tuple(begin), tuple(end))
+        text = getattr(row, framework)
+        said.append(text is not None)
+        if text is not None:
+            names = (
+                {"x": module.tensor(x), "F": module.nn.functional}
+                if framework == "torch"
+                else {"x": module.ops.convert_to_tensor(x), "keras": module}
+            )
+            y = np.asarray(eval(text, names))
+            wanted = in_onnxruntime(model, {"x": x})
+            assert y.shape == wanted.shape, text
+            assert np.array_equal(y, wanted), text
+    last = [False] if framework == "torch" else [False, False, False]
+    assert said[-len(last) :] == last
+    assert sum(said) >= (9 if framework == "torch" else 6)
