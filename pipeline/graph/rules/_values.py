@@ -74,6 +74,8 @@ def stored_array(tensor: TensorProto) -> NDArray[Any] | None:
 
 
 def _extremes(flat: NDArray[Any]) -> tuple[float, float]:
+    if flat.size <= _BLOCK:
+        return float(flat.min()), float(flat.max())
     low, high = np.inf, -np.inf
     for start in range(0, flat.size, _BLOCK):
         block = flat[start : start + _BLOCK]
@@ -86,6 +88,8 @@ def _denormals(flat: NDArray[Any]) -> float:
     if flat.dtype.itemsize < 4:
         return 0.0  # of 16 bits they are ordinary numbers
     sample = np.abs(flat[:: max(1, flat.size // _SAMPLE)])
+    if sample.min() >= np.finfo(flat.dtype).tiny:
+        return 0.0
     return float(np.count_nonzero((sample > 0) & (sample < np.finfo(flat.dtype).tiny)) / sample.size)
 
 

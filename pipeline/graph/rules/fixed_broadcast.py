@@ -24,7 +24,7 @@ def _fixed(view: View, place: Place, name: str) -> tuple[int, ...] | None:
 
 
 def _find(view: View) -> Iterator[Found]:
-    symbols = Symbols(view)
+    symbols = Symbols.of(view)
     for place in view.of("Expand", *_ELEMENTWISE) if symbols.free else ():
         if place.scope.path:
             continue

@@ -13,7 +13,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[n,6] x)'
 
 
 def _find(view: View) -> Iterator[Found]:
-    symbols = Symbols(view)
+    symbols = Symbols.of(view)
     for place in view.of("Reshape") if symbols.free else ():
         shape = None if place.scope.path else symbols.shape(slot(place.node, 0))
         free = symbols.free_in(shape) if shape is not None else []
