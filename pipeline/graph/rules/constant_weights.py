@@ -15,7 +15,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 def _find(view: View) -> Iterator[Found]:
     gathered = Gathered()
     digests = Values.of(view).digests
-    for name, node, _, _, _ in weights(view):
+    for name, node, _, _ in weights(view):
         digest = digests.get(name)
         if digest is None or digest.lowest != digest.highest or digest.count < 2 or len(digest.dims) < 2:
             continue

@@ -17,7 +17,7 @@ _HUGE = 1e6
 def _find(view: View) -> Iterator[Found]:
     digests = Values.of(view).digests
     nodes: dict[str, float] = {}
-    for name, node, _, _, _ in weights(view):
+    for name, node, _, _ in weights(view):
         digest = digests.get(name)
         if digest is None or len(digest.dims) < 2:
             continue

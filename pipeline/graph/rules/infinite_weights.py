@@ -16,7 +16,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 def _find(view: View) -> Iterator[Found]:
     gathered = Gathered()
     digests = Values.of(view).digests
-    for name, node, _, _, _ in weights(view):
+    for name, node, _, _ in weights(view):
         digest = digests.get(name)
         if digest is not None and (math.isinf(digest.lowest) or math.isinf(digest.highest)):
             why = ": float16 ends at 65504, converted from a larger number?" if digest.dtype == "float16" else ""
