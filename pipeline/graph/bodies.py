@@ -65,6 +65,14 @@ class Body:
         yield from (name for name in self.places[index].node.input if name)
         yield from self.captured.get(index, ())
 
+    @cached_property
+    def read(self) -> frozenset[str]:
+        """All names that its nodes read, and its outputs."""
+        found = set(self.outputs).union(*self.captured.values())
+        for place in self.places:
+            found.update(place.node.input)
+        return frozenset(found)
+
     def tensor(self, name: str) -> TensorProto | None:
         """The tensor behind a value that is an initializer or a Constant, here or outside."""
         body: Body | None = self

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from onnx import TensorProto
 
@@ -29,6 +30,7 @@ class Holdings:
     inner: tuple[Inner, ...]
 
 
+@cache
 def dtype_name(data_type: int) -> str:
     """A type as people write it (``float32``, ``int64``); ``type 99`` where ONNX has no such type."""
     try:
@@ -38,6 +40,7 @@ def dtype_name(data_type: int) -> str:
     return _NAMES.get(name, name)
 
 
+@cache
 def bits(data_type: int) -> int:
     """How many bits an element takes; 0 for strings and for what is not known."""
     name = dtype_name(data_type)

@@ -8,8 +8,8 @@ import pytest
 from pipeline.graph.bodies import bodies
 from pipeline.graph.view import View
 
-NESTED = """<ir_version: 8, opset_import: ["" : 17, "mine" : 1]>
-g (float[2,3] x, bool c) => (y) <float[3] w = {1.0, 2.0, 3.0}> {
+NESTED = """<ir_version: 8, opset_import: ["" : 17, "mine" : 1]> g (float[2,3] x, bool c) => (y)
+<float[3] w = {1.0, 2.0, 3.0}> {
     a = Abs (x)
     [if] y = If (c) <
         then_branch = t () => (d) { [inner] d = If (c) <

@@ -19,13 +19,13 @@ def parsed(text: str) -> ModelProto:
 
 def test_numbers_are_counted_by_type_largest_first() -> None:
     model = parsed(
-        f"{HEAD} <float[3] w = {{1.0, 2.0, 3.0}}, float16[2] h = {{1.0, 2.0}}, float[1] v = {{1.0}}> "
+        f"{HEAD} <float[3] w = {{1.0, 2.0, 3.0}}, int8[2] h = {{1, 2}}, float[1] v = {{1.0}}> "
         "{ k = Constant <value_ints = [1, 2, 3]> () y = Mul (x, w) }"
     )
     assert holdings(View(model)).stored == (
         Stored("int64", 1, 3, 24),
         Stored("float32", 2, 4, 16),
-        Stored("float16", 1, 2, 4),
+        Stored("int8", 1, 2, 2),
     )
 
 

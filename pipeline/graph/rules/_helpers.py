@@ -55,15 +55,16 @@ class Gathered:
     """Nodes by what is to be said of them; one remark for each sentence."""
 
     def __init__(self) -> None:
-        self._nodes: dict[tuple[str, Severity | None], list[str]] = {}
+        self._finds: dict[tuple[str, Severity | None], list[tuple[str, ...]]] = {}
 
-    def add(self, node: str, says: str, severity: Severity | None = None) -> None:
-        self._nodes.setdefault((says, severity), []).append(node)
+    def add(self, nodes: str | tuple[str, ...], says: str, severity: Severity | None = None) -> None:
+        """One find; ``{n}`` in its sentence becomes how often it was said: ``1 node``, ``12 nodes``."""
+        self._finds.setdefault((says, severity), []).append((nodes,) if isinstance(nodes, str) else nodes)
 
     def found(self) -> Iterator[Found]:
-        """``{n}`` in a sentence is how many nodes it is about: ``1 node``, ``12 nodes``."""
-        for (says, severity), nodes in self._nodes.items():
-            yield Found(tuple(nodes), says.replace("{n}", count(len(nodes), "node")), severity)
+        for (says, severity), finds in self._finds.items():
+            nodes = tuple(dict.fromkeys(node for find in finds for node in find))
+            yield Found(nodes, says.replace("{n}", count(len(finds), "node")), severity)
 
 
 def slot(node: NodeProto, index: int) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
+from typing import ClassVar
 
 from onnx import ValueInfoProto
 
@@ -28,6 +30,15 @@ def inputs(view: View) -> Iterator[ValueInfoProto]:
 
 class Symbols:
     """``free`` are the names of sizes that the model's inputs have; shapes are those of the main graph."""
+
+    _of: ClassVar[weakref.WeakKeyDictionary[View, Symbols]] = weakref.WeakKeyDictionary()
+
+    @classmethod
+    def of(cls, view: View) -> Symbols:
+        """Those of a view, made once."""
+        if view not in cls._of:
+            cls._of[view] = cls(view)
+        return cls._of[view]
 
     def __init__(self, view: View) -> None:
         self.free = {d for value in inputs(view) for d in dims(value) or () if isinstance(d, str)}

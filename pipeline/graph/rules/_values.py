@@ -9,9 +9,9 @@ are those of every number.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,15 @@ class Digest:
     denormal: float
 
 
+class Weight(NamedTuple):
+    """A stored tensor that is a weight: its full name, the node that reads it first, and in which slot."""
+
+    name: str
+    node: str
+    slot: int
+    tensor: TensorProto
+
+
 def stored_array(tensor: TensorProto) -> NDArray[Any] | None:
     """The numbers of a tensor, without a copy where the file has them as they lie in memory."""
     kind = _NUMPY.get(tensor.data_type)
@@ -74,6 +83,8 @@ def stored_array(tensor: TensorProto) -> NDArray[Any] | None:
 
 
 def _extremes(flat: NDArray[Any]) -> tuple[float, float]:
+    if flat.size <= _BLOCK:
+        return float(flat.min()), float(flat.max())
     low, high = np.inf, -np.inf
     for start in range(0, flat.size, _BLOCK):
         block = flat[start : start + _BLOCK]
@@ -86,6 +97,8 @@ def _denormals(flat: NDArray[Any]) -> float:
     if flat.dtype.itemsize < 4:
         return 0.0  # of 16 bits they are ordinary numbers
     sample = np.abs(flat[:: max(1, flat.size // _SAMPLE)])
+    if sample.min() >= np.finfo(flat.dtype).tiny:
+        return 0.0
     return float(np.count_nonzero((sample > 0) & (sample < np.finfo(flat.dtype).tiny)) / sample.size)
 
 
@@ -96,6 +109,7 @@ class Values:
 
     def __init__(self, view: View) -> None:
         self.digests: dict[str, Digest] = {}
+        self.weights: list[Weight] | None = None
         left, skipped = MOST, 0
         for name, tensor in tensors(view):
             number = elements(tensor)
@@ -123,9 +137,15 @@ class Values:
         return cls._of[view]
 
 
-def weights(view: View) -> Iterator[tuple[str, str, int, Body, TensorProto]]:
-    """Every stored tensor that is a weight, once: its full name, the node that reads it first, the slot, where it is
-    stored, the tensor."""
+def weights(view: View) -> Sequence[Weight]:
+    """Every stored tensor that is a weight, found once."""
+    values = Values.of(view)
+    if values.weights is None:
+        values.weights = list(_weights(view))
+    return values.weights
+
+
+def _weights(view: View) -> Iterator[Weight]:
     seen: set[tuple[int, str]] = set()
     for place in view.of(*WEIGHTS):
         for index in WEIGHTS[place.op]:
@@ -138,4 +158,4 @@ def weights(view: View) -> Iterator[tuple[str, str, int, Body, TensorProto]]:
             seen.add((id(body), name))
             tensor = body.tensor(name)
             if tensor is not None:
-                yield body.path + text(name), place.name, index, body, tensor
+                yield Weight(body.path + text(name), place.name, index, tensor)

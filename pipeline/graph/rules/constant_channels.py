@@ -18,7 +18,7 @@ _FIRST = 8
 def _find(view: View) -> Iterator[Found]:
     digests = Values.of(view).digests
     groups = {place.name: attribute(place.node, "group", int, 1) for place in view.of("Conv")}
-    for name, node, index, _, tensor in weights(view):
+    for name, node, index, tensor in weights(view):
         digest = digests.get(name)
         if node not in groups or index != 1 or digest is None or len(digest.dims) < 3:
             continue

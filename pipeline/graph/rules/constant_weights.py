@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import number, shown
+from pipeline.graph.rules._helpers import Gathered, number
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.rules._values import Values, weights
 from pipeline.graph.view import View
@@ -13,18 +13,18 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    gathered = Gathered()
     digests = Values.of(view).digests
-    for name, node, _, _, _ in weights(view):
+    for name, node, _, _ in weights(view):
         digest = digests.get(name)
         if digest is None or digest.lowest != digest.highest or digest.count < 2 or len(digest.dims) < 2:
             continue
         if digest.lowest == 0:
-            yield Found((node,), f"its weight {shown(name)} is all zero: the input has no effect")
+            gathered.add((node,), "a weight is all zero ({n}): what it is multiplied with has no effect")
         else:
-            says = (
-                f"its weight {shown(name)} is {number(digest.lowest)} throughout: a sum or an average, if that is meant"
-            )
-            yield Found((node,), says, "info")
+            says = f"a weight is {number(digest.lowest)} throughout ({{n}}): a sum or an average, if that is meant"
+            gathered.add((node,), says, "info")
+    yield from gathered.found()
 
 
 RULE = Rule(

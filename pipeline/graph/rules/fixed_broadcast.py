@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import constant, shown, stored
+from pipeline.graph.rules._helpers import Gathered, constant, shown, stored
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.rules._symbols import Symbols
 from pipeline.graph.view import View
@@ -24,7 +24,8 @@ def _fixed(view: View, place: Place, name: str) -> tuple[int, ...] | None:
 
 
 def _find(view: View) -> Iterator[Found]:
-    symbols = Symbols(view)
+    gathered = Gathered()
+    symbols = Symbols.of(view)
     for place in view.of("Expand", *_ELEMENTWISE) if symbols.free else ():
         if place.scope.path:
             continue
@@ -44,12 +45,13 @@ def _find(view: View) -> Iterator[Found]:
                 None,
             )
             if clash is not None:
-                yield Found(
+                gathered.add(
                     (place.name,),
-                    f"meets an axis that a caller chooses ({shown(clash[0])}) with a constant of size {clash[1]}: it "
-                    f"works where that is {clash[1]} (or 1) and nowhere else",
+                    f"{place.op} meets an axis that a caller chooses ({shown(clash[0])}) with a constant of size "
+                    f"{clash[1]} ({{n}}): it works where that is {clash[1]} (or 1) and nowhere else",
                 )
                 break
+    yield from gathered.found()
 
 
 RULE = Rule(

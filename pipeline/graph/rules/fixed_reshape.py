@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import attribute, constant, shown, slot, words
+from pipeline.graph.rules._helpers import Gathered, attribute, constant, shown, slot, words
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.rules._symbols import Symbols
 from pipeline.graph.view import View
@@ -13,7 +13,8 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[n,6] x)'
 
 
 def _find(view: View) -> Iterator[Found]:
-    symbols = Symbols(view)
+    gathered = Gathered()
+    symbols = Symbols.of(view)
     for place in view.of("Reshape") if symbols.free else ():
         shape = None if place.scope.path else symbols.shape(slot(place.node, 0))
         free = symbols.free_in(shape) if shape is not None else []
@@ -24,11 +25,12 @@ def _find(view: View) -> Iterator[Found]:
         if not values and "shape" in {a.name for a in place.node.attribute}:
             values = attribute(place.node, "shape", tuple, ())  # before opset 5
         if values and all(v > 0 for v in values):
-            yield Found(
+            gathered.add(
                 (place.name,),
-                f"reshapes to {words(values)}, sizes written as constants, what is {_said(shape or ())}: it fits one "
-                f"size of {' and '.join(shown(f) for f in dict.fromkeys(free))} only",
+                f"Reshape to {words(values)}, sizes written as constants ({{n}}), of what is {_said(shape or ())}: it "
+                f"fits one size of {' and '.join(shown(f) for f in dict.fromkeys(free))} only",
             )
+    yield from gathered.found()
 
 
 def _said(shape: tuple[int | str | None, ...]) -> str:

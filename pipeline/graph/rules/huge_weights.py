@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import number, shown
+from pipeline.graph.rules._helpers import count, number, some
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.rules._values import Values, weights
 from pipeline.graph.view import View
@@ -16,14 +16,21 @@ _HUGE = 1e6
 
 def _find(view: View) -> Iterator[Found]:
     digests = Values.of(view).digests
-    for name, node, _, _, _ in weights(view):
+    nodes: dict[str, float] = {}
+    for name, node, _, _ in weights(view):
         digest = digests.get(name)
         if digest is None or len(digest.dims) < 2:
             continue
         largest = max(-digest.lowest, digest.highest)
         if math.isfinite(largest) and largest > _HUGE:
-            says = f"its weight {shown(name)} reaches {number(largest)}: small terms of a sum vanish beside it"
-            yield Found((node,), says)
+            nodes[node] = max(largest, nodes.get(node, 0.0))
+    if nodes:
+        most = number(max(nodes.values()))
+        yield Found(
+            tuple(nodes),
+            f"weights of {count(len(nodes), 'node')} ({some(nodes)}) reach {most}: small terms of a sum vanish beside "
+            "them",
+        )
 
 
 RULE = Rule(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import shown
+from pipeline.graph.rules._helpers import Gathered
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.rules._values import Values, weights
 from pipeline.graph.view import View
@@ -14,12 +14,14 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    gathered = Gathered()
     digests = Values.of(view).digests
-    for name, node, _, _, _ in weights(view):
+    for name, node, _, _ in weights(view):
         digest = digests.get(name)
         if digest is not None and (math.isinf(digest.lowest) or math.isinf(digest.highest)):
             why = ": float16 ends at 65504, converted from a larger number?" if digest.dtype == "float16" else ""
-            yield Found((node,), f"its weight {shown(name)} has infinite elements{why}")
+            gathered.add((node,), f"a weight has infinite elements ({{n}}){why}")
+    yield from gathered.found()
 
 
 RULE = Rule(

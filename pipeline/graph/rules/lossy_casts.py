@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pipeline.graph.holdings import dtype_name
 from pipeline.graph.rules._casts import holds, integer, returns
-from pipeline.graph.rules._helpers import shown
+from pipeline.graph.rules._helpers import Gathered
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
 
@@ -14,18 +14,18 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g'
 
 
 def _find(view: View) -> Iterator[Found]:
+    gathered = Gathered()
     for place, before, outer, inner in returns(view):
         if holds(inner, outer) is not False:
             continue
-        both = (
-            f"{dtype_name(outer)} becomes {dtype_name(inner)} and {dtype_name(outer)} again ({shown(before)} in front)"
-        )
+        both = f"{dtype_name(outer)} becomes {dtype_name(inner)} and {dtype_name(outer)} again ({{n}})"
         if integer(inner) and not integer(outer):
-            yield Found((before, place.name), f"{both}: what is behind the point is cut off, if that is meant", "info")
+            gathered.add((before, place.name), f"{both}: what is behind the point is cut off, if that is meant", "info")
         elif integer(inner) and integer(outer):
-            yield Found((before, place.name), f"{both}: what the smaller one cannot hold wraps around", "info")
+            gathered.add((before, place.name), f"{both}: what the smaller one cannot hold wraps around", "info")
         else:
-            yield Found((before, place.name), f"{both}: digits, or large values, are lost on the way")
+            gathered.add((before, place.name), f"{both}: digits, or large values, are lost on the way")
+    yield from gathered.found()
 
 
 RULE = Rule(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.graph.rules._helpers import constant, count, slot
+from pipeline.graph.rules._helpers import Gathered, constant, count, slot
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
 
@@ -20,6 +20,7 @@ _SCALES = {
 
 
 def _find(view: View) -> Iterator[Found]:
+    gathered = Gathered()
     for place in view.of(*_SCALES):
         for index in _SCALES[place.op]:
             scales = constant(view, place, slot(place.node, index), most=1 << 16)
@@ -28,8 +29,12 @@ def _find(view: View) -> Iterator[Found]:
             wrong = int(np.count_nonzero(~(np.isfinite(scales) & (scales > 0))))
             if wrong:
                 which = "its scale is" if scales.size == 1 else f"{wrong} of {count(int(scales.size), 'scale')} are"
-                yield Found((place.name,), f"{which} zero, negative or not finite: nothing can be divided by it")
+                gathered.add(
+                    (place.name,),
+                    f"{place.op}: {which} zero, negative or not finite ({{n}}): nothing can be divided by it",
+                )
                 break
+    yield from gathered.found()
 
 
 RULE = Rule(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import attribute, constant, slot, words
+from pipeline.graph.rules._helpers import Gathered, attribute, constant, slot, words
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
 
@@ -12,6 +12,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,4] x)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    gathered = Gathered()
     for place in view.of("Pad"):
         shape = place.scope.shape(slot(place.node, 0))
         if attribute(place.node, "mode", str, "constant") != "reflect" or shape is None or slot(place.node, 3):
@@ -24,11 +25,12 @@ def _find(view: View) -> Iterator[Found]:
             continue
         sides = zip((*shape, *shape), amounts, strict=True)
         if any(size is not None and size > 0 and amount >= size for size, amount in sides):
-            yield Found(
+            gathered.add(
                 (place.name,),
-                f"reflects by {words(amounts)} a value of {words(shape)}: beyond size - 1 there is nothing to mirror, "
-                "and engines refuse it or each does something else",
+                f"Pad reflects by {words(amounts)} a value of {words(shape)} ({{n}}): beyond size - 1 there is nothing "
+                "to mirror, and engines refuse it or each does something else",
             )
+    yield from gathered.found()
 
 
 RULE = Rule(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import attribute, slot, words
+from pipeline.graph.rules._helpers import Gathered, attribute, slot, words
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
 
@@ -13,6 +13,7 @@ _NEW = '<ir_version: 8, opset_import: ["" : 13]> g (float[1,3,4,5] x) => (y)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    gathered = Gathered()
     for place in view.of("Softmax", "LogSoftmax", "Hardmax"):
         opset, shape = view.body(place).opset, place.scope.shape(slot(place.node, 0))
         if opset is None or opset >= 13 or shape is None:
@@ -20,12 +21,13 @@ def _find(view: View) -> Iterator[Found]:
         axis = attribute(place.node, "axis", int, 1)
         axis += len(shape) if axis < 0 else 0
         together = shape[max(axis, 0) :]
-        if sum(size != 1 for size in together) > 1:
-            yield Found(
+        if sum(size is not None and size > 1 for size in together) > 1:
+            gathered.add(
                 (place.name,),
-                f"{place.op} over axis {axis} of opset {opset} normalizes all of {words(together)} together; from "
-                "opset 13 on, and in the frameworks, it is that axis alone",
+                f"{place.op} over axis {axis} of opset {opset} normalizes all of {words(together)} together ({{n}}); "
+                "from opset 13 on, and in the frameworks, it is that axis alone",
             )
+    yield from gathered.found()
 
 
 RULE = Rule(

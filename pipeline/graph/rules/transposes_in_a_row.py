@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import shown, words
+from pipeline.graph.rules._helpers import Gathered, words
 from pipeline.graph.rules._permutations import pairs
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
@@ -13,13 +13,15 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    gathered = Gathered()
     for place, before, both, first in pairs(view):
         identity = tuple(range(len(both)))
         if identity not in (both, first) and both != first:
-            yield Found(
+            gathered.add(
                 (before, place.name),
-                f"follows the Transpose by {words(first)} ({shown(before)}): one by {words(both)} does the same",
+                f"a Transpose follows one by {words(first)} ({{n}}): one by {words(both)} does the same as both",
             )
+    yield from gathered.found()
 
 
 RULE = Rule(

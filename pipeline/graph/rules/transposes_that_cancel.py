@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import shown, words
+from pipeline.graph.rules._helpers import Gathered, words
 from pipeline.graph.rules._permutations import pairs
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
@@ -13,13 +13,15 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    gathered = Gathered()
     for place, before, both, first in pairs(view):
         if both == tuple(range(len(both))) and first != both:
-            yield Found(
+            gathered.add(
                 (before, place.name),
-                f"undoes the Transpose by {words(first)} in front of it ({shown(before)}): what comes out is what went "
-                "in, copied twice",
+                f"a Transpose undoes the one by {words(first)} in front of it ({{n}}): what comes out is what went in, "
+                "copied twice",
             )
+    yield from gathered.found()
 
 
 RULE = Rule(

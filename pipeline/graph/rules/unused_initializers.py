@@ -16,12 +16,10 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 def _find(view: View) -> Iterator[Found]:
     unused, bytes_ = [], 0
     for body in view.bodies:
-        if body.initializers:
-            read = {name for index in range(len(body.places)) for name in body.reads(index)} | set(body.outputs)
-            for name, tensor in body.initializers.items():
-                if name not in read:
-                    unused.append(body.path + text(name))
-                    bytes_ += size(tensor)
+        for name, tensor in body.initializers.items():
+            if name not in body.read:
+                unused.append(body.path + text(name))
+                bytes_ += size(tensor)
     if unused:
         yield Found(
             tuple(unused),

@@ -11,8 +11,7 @@ from pipeline.graph.view import View
 
 def _find(view: View) -> Iterator[Found]:
     body = view.bodies[0]
-    read = {name for index in range(len(body.places)) for name in body.reads(index)} | set(body.outputs)
-    unused = [name for name in body.inputs if name not in read and name not in body.initializers]
+    unused = [name for name in body.inputs if name not in body.read and name not in body.initializers]
     if unused:
         yield Found(
             tuple(unused),

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from pipeline.graph.rules._epsilons import epsilons
-from pipeline.graph.rules._helpers import constant, slot
+from pipeline.graph.rules._helpers import constant, count, slot, some
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
 
@@ -16,20 +14,23 @@ _REST = "float[3] s = {1.0, 1.0, 1.0}, float[3] b = {0.0, 0.0, 0.0}, float[3] m 
 
 
 def _find(view: View) -> Iterator[Found]:
+    negative, zero = [], []
     for place, epsilon in epsilons(view):
         if place.op != "BatchNormalization":
             continue
         variance = constant(view, place, slot(place.node, 4), most=1 << 20)
         if variance is None or variance.dtype.kind != "f":
             continue
-        below = int(np.count_nonzero(variance + epsilon < 0))
-        zero = int(np.count_nonzero(variance == 0))
-        if below:
-            says = f"{below:,} of its {variance.size:,} variances are below -epsilon: their root is NaN"
-            yield Found((place.name,), says, "error")
-        elif zero:
-            says = f"{zero:,} of its {variance.size:,} variances are 0: channels that never varied in training"
-            yield Found((place.name,), says)
+        if bool((variance + epsilon < 0).any()):
+            negative.append(place.name)
+        elif bool((variance == 0).any()):
+            zero.append(place.name)
+    if negative:
+        which = f"variances below -epsilon in {count(len(negative), 'node')} ({some(negative)})"
+        yield Found(tuple(negative), f"{which}: their root is NaN", "error")
+    if zero:
+        which = f"variances of 0 in {count(len(zero), 'node')} ({some(zero)})"
+        yield Found(tuple(zero), f"{which}: channels that never varied in training, or whose statistics are lost")
 
 
 RULE = Rule(

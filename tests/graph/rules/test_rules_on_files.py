@@ -133,9 +133,9 @@ def damaged() -> list[ModelProto]:
     """Models that say things of the wrong kind."""
     wrong = [
         AttributeProto(name=name, type=AttributeProto.STRING, s=b"\xff")
-        for name in ("epsilon", "perm", "to", "min", "axis", "pads", "auto_pad", "value", "mode", "ceil_mode", "shape")
+        for name in ("epsilon", "perm", "to", "min", "axis", "pads", "auto_pad", "mode", "ceil_mode", "shape")
     ]
-    ops = sorted({p.split(" ")[0] for p in "Conv MaxPool AveragePool Pad Transpose Cast Clip Resize Softmax".split()})
+    ops = "Conv MaxPool AveragePool Pad Transpose Cast Clip Resize Softmax".split()
     ops += [
         "BatchNormalization",
         "Dropout",
@@ -166,11 +166,13 @@ def test_no_rule_fails_on_what_is_of_the_wrong_kind(rule: Rule, model: ModelProt
     rule.remarks(View(model))
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_no_rule_fails_on_onnx_own_models_and_none_calls_one_an_error() -> None:
     cases = load_model_tests(kind="node")
     assert len(cases) > 1600
     every = chosen()
-    for case in cases[::4]:
+    for case in cases:
         view = View(case.model)
         for rule in every:
             assert [r for r in rule.remarks(view) if r.severity == "error"] == [], case.name
@@ -187,5 +189,5 @@ def test_time_grows_with_the_nodes_and_no_faster() -> None:
         return time.perf_counter() - begin
 
     taken(100)
-    small, large = taken(1000), taken(8000)
+    small, large = taken(500), taken(4000)
     assert large < 8 * 4 * max(small, 0.02)
