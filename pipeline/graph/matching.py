@@ -23,7 +23,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from pipeline.graph.operators import COMMUTATIVE
-from pipeline.graph.terms import Const, Form, Operand, Ref, Step, digest
+from pipeline.graph.terms import Const, Form, Ref, Step, digest
 
 _LINEAR = ("Conv", "ConvTranspose", "MatMul")
 _AFFINE = ("Add", "Sub", "Mul", "Div", "BatchNormalization")
@@ -224,6 +224,7 @@ class Matching:
     ) -> None:
         self.left, self.right = left, right
         self.inputs, self.outputs = inputs, outputs
+        self._input = dict(inputs), {right: right for _, right in inputs}
         self.there: dict[int, int] = {}
         self.back: dict[int, int] = {}
         self.copies: tuple[dict[int, int], dict[int, int]] = ({}, {})
@@ -322,11 +323,8 @@ class Matching:
         """A value of either side as the right graph knows it; None where it has no counterpart."""
         side = (self.left, self.right)[which]
         if value in side.inputs:
-            place = side.inputs[value]
-            for left, right in self.inputs:
-                if (left, right)[which] == place:
-                    return ("input", right, 0)
-            return None
+            place = self._input[which].get(side.inputs[value])
+            return None if place is None else ("input", place, 0)
         if value not in side.maker:
             return None
         unit, slot = side.maker[value]
@@ -465,7 +463,3 @@ def same_border(left: Sequence[Any], right: Sequence[Any]) -> list[tuple[int, in
     ours = [i for i in range(len(left)) if i not in {a for a, _ in pairs}]
     theirs = [i for i in range(len(right)) if i not in {b for _, b in pairs}]
     return sorted([*pairs, *zip(ours, theirs, strict=False)])
-
-
-def operand_of(step: Step, slot: int) -> Operand:
-    return step.operands[slot] if slot < len(step.operands) else None
