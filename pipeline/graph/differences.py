@@ -31,6 +31,7 @@ from pipeline.graph.terms import (
     Step,
     compose,
     inverse,
+    positive,
     turned,
 )
 from pipeline.graph.view import View
@@ -180,7 +181,7 @@ def affine(unit: Unit) -> tuple[Array, Array] | None:
     """Weight and shift per channel of a linear step and what is folded into it or could be, in float64."""
     weight = unit.head.operands[1]
     count, _ = channels(unit.head)
-    if not isinstance(weight, Const) or weight.array is None or count is None or "alpha" in unit.head.attributes:
+    if not isinstance(weight, Const) or weight.array is None or count is None:
         return None
     if weight.array.dtype.kind != "f":
         return None
@@ -228,6 +229,7 @@ class _Comparison:
         self.matching = Matching(self.sides[0], self.sides[1], self.inputs, self.outputs)
         self.found: list[Difference] = []
         self.notes: list[str] = []
+        self.fused: dict[tuple[int, str], tuple[str, dict[str, str]]] = {}
         self.replaced: tuple[set[int], set[int]] = (set(), set())
         self.matched: set[str] = set()
         self.inner: tuple[list[str], list[str]] = ([], [])
@@ -236,9 +238,10 @@ class _Comparison:
         left, right = self.sides
         for ours, theirs in sorted(self.matching.there.items()):
             self._pair(left.units[ours], right.units[theirs])
+        self._say_fused()
         self._pieces()
         self._borders()
-        held = [i for i in (*self.matching.there, *self.matching.copies[0], *self.replaced[0])]
+        held = (*self.matching.there, *self.matching.copies[0], *self.replaced[0])
         self.matched.update(n for i in held for s in left.units[i].steps for n in s.nodes)
         only = []
         for which, side in enumerate(self.sides):
@@ -278,17 +281,30 @@ class _Comparison:
 
     def _fused(self, left: Unit, right: Unit) -> None:
         """Operators of other domains that normal form has taken apart."""
-        ours = {(n, o) for s in left.steps for n, o in zip(s.nodes, s.ops, strict=False) if "." in o}
-        theirs = {(n, o) for s in right.steps for n, o in zip(s.nodes, s.ops, strict=False) if "." in o}
-        if {o for _, o in ours} != {o for _, o in theirs}:
-            self._add(
-                "operator", "fused", _nodes(left.steps), _nodes(right.steps), _ops(left.steps), _ops(right.steps),
-                "the same, written as another operator", True,
-            )  # fmt: skip
+        foreign = [{o for s in unit.steps for o in s.ops if "." in o} for unit in (left, right)]
+        if foreign[0] == foreign[1]:
+            return
+        for which, unit in enumerate((left, right)):
+            other = (right, left)[which]
+            for step in unit.steps:
+                for node, op in zip(step.nodes, step.ops, strict=False):
+                    if "." in op:
+                        beside = self.fused.setdefault((which, node), (op, {}))[1]
+                        beside.update({n: o for s in other.steps for n, o in zip(s.nodes, s.ops, strict=False)})
+
+    def _say_fused(self) -> None:
+        for (which, node), (op, beside) in self.fused.items():
+            names, ops = ((node,), tuple(beside)), (op, ", ".join(beside.values()))
+            turn = slice(None) if which == 0 else slice(None, None, -1)
+            self._add("operator", "fused", *names[turn], *ops[turn], "the same, written as another operator", True)
 
     def _attributes(self, one: Step, two: Step) -> None:
+        ranks = [self._rank_of(s, i) for i, s in enumerate((one, two))]
+        rank = ranks[0] or ranks[1]
         for name in sorted({*one.attributes, *two.attributes}):
             left, right = one.attributes.get(name), two.attributes.get(name)
+            if name in ("axis", "axes") and rank:
+                left, right = positive(left, rank), positive(right, rank)
             if left == right and type(left) is type(right):
                 continue
             if _same_number(left, right) or (one.op == "Reshape" and _compatible(left, right)):
@@ -297,6 +313,13 @@ class _Comparison:
             as_type = one.op == "Cast" and name == "to"
             texts = (_type(left), _type(right)) if as_type else (shown(left), shown(right))
             self._add("type" if as_type else kind, name, one.nodes, two.nodes, *texts)
+
+    def _rank_of(self, step: Step, which: int) -> int | None:
+        values = self.forms[which].values
+        refs = [ref for _, ref in step.refs()][:1]
+        seen = [ref.perm or values[ref.value].dims for ref in refs if ref.shape is None]
+        seen += [ref.shape for ref in refs if ref.shape is not None]
+        return len(seen[0]) if seen and seen[0] is not None else None
 
     def _bodies(self, one: Step, two: Step) -> None:
         for name in sorted({*one.bodies, *two.bodies}):
@@ -366,8 +389,13 @@ class _Comparison:
         for step in absent:
             ours_first = longer is left
             if step.part and set(step.nodes) <= mine:
-                texts = ("there", "none") if ours_first else ("none", "there")
-                self._add("weights", step.part, left.head.nodes, right.head.nodes, *texts)
+                given = "there"
+                if step.part == "alpha":
+                    factor = next(o.array for o in step.operands if isinstance(o, Const))
+                    given = shown(float(factor.reshape(-1)[0])) if factor is not None else given
+                texts = [given, "1.0" if step.part == "alpha" else "none"]
+                kind = "attribute" if step.part == "alpha" else "weights"
+                self._add(kind, step.part, left.head.nodes, right.head.nodes, *(texts if ours_first else texts[::-1]))
                 continue
             self._only([step], 0 if ours_first else 1)
             self.inner[0 if ours_first else 1].extend(n for n in step.nodes if n not in mine)
@@ -404,7 +432,7 @@ class _Comparison:
             self._add("type", what, one.nodes, two.nodes, left.dtype, right.dtype, says)
         elif found is not None:
             texts = _first(left.array, right.array)
-            self._add("weights", what, one.nodes, two.nodes, *texts, _says(found))
+            self._add("attribute" if what == "alpha" else "weights", what, one.nodes, two.nodes, *texts, _says(found))
 
     def _operands(self, one: Step, two: Step, numbers_too: bool) -> None:
         if one.op in COMMUTATIVE:
@@ -757,6 +785,8 @@ def _views_agree(left: Ref, right: Ref, dims: Sequence[Dims | None]) -> bool:
     shapes = [None if s is None else tuple(-1 if d is None else d for d in s) for s in shapes]
     if None in shapes or not _compatible(shapes[0], shapes[1]):
         return False
+    if left.perm == right.perm:
+        return True
     kept = []
     for ref, known in zip((left, right), dims, strict=True):
         if known is None or (ref.perm is not None and len(ref.perm) != len(known)):

@@ -185,7 +185,7 @@ _VIEWS = ("Squeeze", "Unsqueeze", "Reshape")
 
 
 def fold(op: str, held: Mapping[str, Any], given: Sequence[Array | None]) -> Array | None:
-    """The one result of an operator on constants (an absent operand is ``None``), or ``None`` where it is not folded."""
+    """The one result of an operator on constants (an absent one is ``None``), or ``None`` where it is not folded."""
     rule = _FOLDS.get(op)
     present = [v for v in given if v is not None]
     if rule is None or not present or given[0] is None:

@@ -1,7 +1,7 @@
 """A graph in normal form: the same for all the ways in which exporters and optimizers write one computation.
 
-Design note.  Nodes are taken in the file's order, nothing is run.  What has no effect leaves no step (Identity, Dropout,
-a Cast to the type that is there already, zeros added); Transposes and Reshapes become the way in which an operand is
+Design note.  Nodes are taken in the file's order, nothing is run.  What has no effect leaves no step (Identity,
+Dropout, a Cast to the type that is there already, zeros added); Transposes and Reshapes become the way in which an operand is
 seen and pass through element-wise operators, Concat, Softmax, reductions; constants of constants are folded; a bias is
 an Add wherever it is written; a constant Pad goes into the sliding window behind it; Gemm is MatMul, Relu and Min/Max
 are Clip, GlobalAveragePool is ReduceMean; small constant operands are attributes under their formal names, whatever the

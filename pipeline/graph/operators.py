@@ -147,6 +147,8 @@ def _push(b: Builder, op: str, held: Mapping[str, Any], operands: Sequence[Opera
     """An element-wise step: what is the same about how its operands are seen is how its result is seen."""
     refs = [o for o in operands if isinstance(o, Ref)]
     out = b.out()
+    if out is None and len(operands) == 1:
+        out = b.dims(operands[0])
     views = {(r.perm, r.shape) for r in refs}
     bases = {b.values[r.value].dims for r in refs if r.shape is not None}
     if any(r.shape is not None for r in refs):
@@ -222,10 +224,10 @@ def nary(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     if op in ("Max", "Min") and len(operands) == 2:
         bound = next((o for o in operands if isinstance(o, Const) and o.array is not None and o.array.size == 1), None)
         other = next((o for o in operands if isinstance(o, Ref)), None)
-        if bound is not None and bound.array is not None and other is not None and bound.array.dtype.kind == "f":
-            if len(bound.array.shape) <= (b.rank(other) or 0):
-                limit = bound.array.reshape(-1)[0].item()
-                return _clip(b, other, *((limit, None) if op == "Max" else (None, limit)))
+        held = bound.array if bound is not None else None
+        if held is not None and other is not None and held.dtype.kind == "f" and held.ndim <= (b.rank(other) or 0):
+            limit = held.reshape(-1)[0].item()
+            return _clip(b, other, *((limit, None) if op == "Max" else (None, limit)))
     return _push(b, op, plain(b.held), operands)
 
 
@@ -239,7 +241,7 @@ def _nothing(b: Builder, operand: Operand, operands: Sequence[Operand]) -> bool:
     mine = operand.bare.dims or ()
     if other is None or len(mine) > len(other):
         return False
-    return all(m == 1 or m == o for m, o in zip(reversed(mine), reversed(other), strict=False))
+    return all(m in (1, o) for m, o in zip(reversed(mine), reversed(other), strict=False))
 
 
 @rule("Relu")
@@ -320,6 +322,34 @@ def concat(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
         kept = [b.turn(o, back) for o in kept]
     (made,) = b.emit("Concat", {"axis": perm[axis] if perm else axis}, kept, [turned(b.out(), back)])
     return [Ref(made.value, perm)]
+
+
+@rule("Split")
+def split(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    """By the sizes of the parts, which some opsets have as an attribute, others as an input, or as a number of parts."""
+    rank, axis = (b.rank(operands[0]), b.held.get("axis", 0)) if operands else (None, None)
+    if rank is None or not isinstance(axis, int) or not -rank <= axis < rank or not isinstance(operands[0], Ref):
+        return None
+    axis %= rank
+    outputs = [b.out(slot) for slot in range(len(b.node.output))]
+    sizes = [o[axis] if o is not None and len(o) == rank else None for o in outputs]
+    if None in sizes or not all(b.node.output):
+        return None
+    types = [b.scope.type(n) for n in b.node.output]
+    return list(b.emit("Split", {"axis": axis, "split": tuple(sizes)}, operands[:1], outputs, types=types))
+
+
+@rule("LSTM", "GRU", "RNN")
+def recurrent(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    """An initial state of zeros is the one that is taken where none is given."""
+    kept = [None if slot in (5, 6) and _zeros(o) else o for slot, o in enumerate(operands)]
+    while kept and kept[-1] is None:
+        kept.pop()
+    return b.generic(kept)
+
+
+def _zeros(operand: Operand) -> bool:
+    return isinstance(operand, Const) and operand.array is not None and not np.any(operand.array)
 
 
 @rule("Softmax", "LogSoftmax", "Hardmax")
@@ -574,19 +604,32 @@ def _below(b: Builder, inner: Ref, value: Any, begin: Ints, end: Ints, held: Map
 
 @rule("MatMul")
 def matmul(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    return _matmul(b, operands, {}) if len(operands) == 2 else None
+    return _matmul(b, operands) if len(operands) == 2 else None
 
 
-def _matmul(b: Builder, operands: Sequence[Operand], held: Mapping[str, Any]) -> Sequence[Operand]:
-    """A product; with a matrix of weights it commutes with a Reshape that leaves the last axis alone."""
+def _matmul(b: Builder, operands: Sequence[Operand], alpha: float = 1.0) -> Sequence[Operand]:
+    """A product.  With a matrix on the right it is one of matrices, whatever axes are in front of the last."""
     left, right = operands
-    if isinstance(left, Ref) and left.shape is not None and left.perm is None and len(b.dims(right) or ()) == 2:
-        base, seen = b.values[left.value].dims, b.dims(left)
-        columns = (b.dims(right) or (None,))[-1]
-        if base and seen and len(base) > 1 and base[-1] is not None and base[-1] == seen[-1] and columns is not None:
-            (made,) = b.emit("MatMul", held, [Ref(left.value), right], [(*base[:-1], columns)])
-            return [b.reshape(Ref(made.value, None, None, left.via), (*seen[:-1], columns))]
-    return list(b.emit("MatMul", held, operands, [b.out()]))
+    dims, columns = b.dims(left), (b.dims(right) or (None,))[-1]
+    flat, lead = left, None
+    if isinstance(left, Ref) and dims is not None and len(dims) > 2 and len(b.dims(right) or ()) == 2:
+        known = [d for d in dims[:-1] if d is not None]
+        rows = int(np.prod(known, dtype=object)) if len(known) == len(dims) - 1 else None
+        if dims[-1] is not None and columns is not None and len(known) >= len(dims) - 2:
+            flat, lead = b.reshape(left, (rows, dims[-1])), dims[:-1]
+    if flat is None or lead is None:
+        made = b.emit("MatMul", {}, operands, [b.out()])[0]
+        return [_scaled(b, made, alpha, b.out())]
+    made = b.emit("MatMul", {}, [flat, right], [(b.dims(flat) or (None, None))[:1] + (columns,)])[0]
+    made = _scaled(b, made, alpha, b.values[made.value].dims)
+    return [b.reshape(made, (*lead, columns))]
+
+
+def _scaled(b: Builder, made: Ref, alpha: float, dims: Dims | None) -> Ref:
+    if alpha == 1.0:
+        return made
+    factor = Const.of("alpha", np.asarray(alpha, np.float32))
+    return b.emit("Mul", {}, [made, factor], [dims], part="alpha")[0]
 
 
 @rule("Gemm")
@@ -599,7 +642,7 @@ def gemm(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     if b.held.get("transB"):
         right = b.turn(right, (1, 0))
     alpha, beta = b.held.get("alpha", 1.0), b.held.get("beta", 1.0)
-    (made,) = _matmul(b, [left, right], {} if alpha == 1.0 else {"alpha": alpha})
+    (made,) = _matmul(b, [left, right], alpha)
     if len(operands) < 3 or operands[2] is None or beta == 0.0:
         return [made]
     return _push(b, "Add", {} if beta == 1.0 else {"beta": beta}, [made, operands[2]], part="bias")
@@ -618,7 +661,7 @@ def fused_matmul(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] |
             operand = b.turn(operand, (*range(rank - 2), rank - 1, rank - 2))
         sides.append(operand)
     alpha = b.held.get("alpha", 1.0)
-    return _matmul(b, sides, {} if alpha == 1.0 else {"alpha": alpha})
+    return _matmul(b, sides, alpha)
 
 
 @rule("com.microsoft.SkipLayerNormalization")
