@@ -238,9 +238,9 @@ class _Comparison:
         left, right = self.sides
         for ours, theirs in sorted(self.matching.there.items()):
             self._pair(left.units[ours], right.units[theirs])
-        self._say_fused()
         self._pieces()
         self._borders()
+        self._say_fused()
         held = (*self.matching.there, *self.matching.copies[0], *self.replaced[0])
         self.matched.update(n for i in held for s in left.units[i].steps for n in s.nodes)
         only = []
@@ -293,10 +293,13 @@ class _Comparison:
                         beside.update({n: o for s in other.steps for n, o in zip(s.nodes, s.ops, strict=False)})
 
     def _say_fused(self) -> None:
+        said = [{n for d in self.found for n in d.nodes}, {n for d in self.found for n in d.others}]
         for (which, node), (op, beside) in self.fused.items():
-            names, ops = ((node,), tuple(beside)), (op, ", ".join(beside.values()))
-            turn = slice(None) if which == 0 else slice(None, None, -1)
-            self._add("operator", "fused", *names[turn], *ops[turn], "the same, written as another operator", True)
+            same = node not in said[which]
+            here, there = ((node,), op), (tuple(beside), ", ".join(beside.values()))
+            left, right = (here, there) if which == 0 else (there, here)
+            says = "the same, written as another operator" if same else ""
+            self._add("operator", "fused", left[0], right[0], left[1], right[1], says, same)
 
     def _attributes(self, one: Step, two: Step) -> None:
         ranks = [self._rank_of(s, i) for i, s in enumerate((one, two))]
@@ -395,7 +398,8 @@ class _Comparison:
                     given = shown(float(factor.reshape(-1)[0])) if factor is not None else given
                 texts = [given, "1.0" if step.part == "alpha" else "none"]
                 kind = "attribute" if step.part == "alpha" else "weights"
-                self._add(kind, step.part, left.head.nodes, right.head.nodes, *(texts if ours_first else texts[::-1]))
+                ours_, theirs_ = texts if ours_first else texts[::-1]
+                self._add(kind, step.part, left.head.nodes, right.head.nodes, ours_, theirs_)
                 continue
             self._only([step], 0 if ours_first else 1)
             self.inner[0 if ours_first else 1].extend(n for n in step.nodes if n not in mine)
@@ -458,12 +462,12 @@ class _Comparison:
         ours, theirs = [o for _, o in one.refs()], [o for _, o in two.refs()]
         constants = [sum(isinstance(o, Const) for o in s.operands) for s in (one, two)]
         if len(ours) != len(theirs) or constants[0] != constants[1]:
-            texts = [", ".join(self._source(o, i) for o in s.operands) for i, s in enumerate((one, two))]
+            texts = self._sources(one, two)
             if all(self.matching.value(r.value, i) is not None for i, refs in enumerate((ours, theirs)) for r in refs):
                 self._add("operator", "operands", one.nodes, two.nodes, *texts)
             return
         rest = list(theirs)
-        left_over = []
+        left_over: list[Ref] = []
         for exactly in (True, False):
             for left in ours if exactly else left_over[:]:
                 here = self.matching.value(left.value, 0)
@@ -488,7 +492,7 @@ class _Comparison:
         (a, c), (b, d) = pairs
         if not self._equal(a, d) or not self._equal(b, c) or self._equal(a, c) or self._equal(b, d):
             return False
-        texts = [", ".join(self._source(o, i) for o in s.operands) for i, s in enumerate((one, two))]
+        texts = self._sources(one, two)
         self._add("operator", "operands", one.nodes, two.nodes, *texts, "the operands changed places")
         return True
 
@@ -536,6 +540,11 @@ class _Comparison:
             return None
         return side.units[side.maker[ref.value][0]].steps[-1]
 
+    def _sources(self, one: Step, two: Step) -> tuple[str, str]:
+        """Where the operands of two steps come from."""
+        made = [", ".join(self._source(o, i) for o in s.operands) for i, s in enumerate((one, two))]
+        return made[0], made[1]
+
     def _source(self, operand: Operand, which: int) -> str:
         """Where an operand comes from, in words."""
         if operand is None:
@@ -569,6 +578,8 @@ class _Comparison:
 
     def _only(self, steps: Sequence[Step], which: int) -> None:
         names, ops = _nodes(steps), _ops(steps)
+        if not names:  # a change of shape that is no node of the file: said where the value is read
+            return
         if which == 0:
             self._add("only", "nodes", names, (), ops, "none")
         else:

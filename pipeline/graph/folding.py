@@ -103,7 +103,7 @@ def _range(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
     start, limit, delta = (np.asarray(v).reshape(()) for v in given)
     if delta == 0 or abs((limit - start) / delta) > _MOST:
         raise _No
-    return np.arange(start, limit, delta, dtype=start.dtype)
+    return np.asarray(np.arange(start.item(), limit.item(), delta.item(), dtype=start.dtype))
 
 
 def _divide(held: Mapping[str, Any], given: Sequence[Any]) -> Array:

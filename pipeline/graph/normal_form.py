@@ -1,11 +1,12 @@
 """A graph in normal form: the same for all the ways in which exporters and optimizers write one computation.
 
 Design note.  Nodes are taken in the file's order, nothing is run.  What has no effect leaves no step (Identity,
-Dropout, a Cast to the type that is there already, zeros added); Transposes and Reshapes become the way in which an operand is
-seen and pass through element-wise operators, Concat, Softmax, reductions; constants of constants are folded; a bias is
-an Add wherever it is written; a constant Pad goes into the sliding window behind it; Gemm is MatMul, Relu and Min/Max
-are Clip, GlobalAveragePool is ReduceMean; small constant operands are attributes under their formal names, whatever the
-opset calls an input.  Anything that is not understood stays as it is: then the comparison says more, never less.
+Dropout, a Cast to the type that is there already, zeros added); Transposes and Reshapes become the way in which an
+operand is seen and pass through element-wise operators, Concat, Softmax, reductions; constants of constants are folded;
+a bias is an Add wherever it is written; a constant Pad goes into the sliding window behind it; Gemm is MatMul, Relu and
+Min/Max are Clip, GlobalAveragePool is ReduceMean; small constant operands are attributes under their formal names,
+whatever the opset calls an input.  Anything that is not understood stays as it is: then the comparison says more, never
+less.
 
 An input that is only ever read through one Transpose is taken as transposed already (`Builder.reframed`), so that a
 border in NHWC is a fact about the border and about nothing else.
@@ -216,6 +217,24 @@ class Builder:
     def out(self, slot: int = 0) -> Dims | None:
         return self.scope.shape(self.node.output[slot]) if len(self.node.output) > slot else None
 
+    def known(self, derived: Dims | None, slot: int = 0) -> Dims | None:
+        """The shape of a result: what inference says, and where it says nothing what the rule has derived."""
+        said = self.out(slot)
+        if said is None or derived is None or len(said) != len(derived):
+            return derived if said is None else said
+        return tuple(d if s is None else s for s, d in zip(said, derived, strict=True))
+
+    def broadcast(self, operands: Sequence[Operand]) -> Dims | None:
+        """The shape of an element-wise result, where those of all operands are known."""
+        shapes = [self.dims(o) for o in operands if o is not None]
+        if any(d is None for d in shapes):
+            return None
+        made: list[int | None] = []
+        for place in range(max((len(d) for d in shapes if d is not None), default=0)):
+            sizes = {d[-1 - place] for d in shapes if d is not None and len(d) > place} - {1}
+            made.append(next(iter(sizes)) if len(sizes) == 1 else 1 if not sizes else None)
+        return tuple(reversed(made))
+
     def operand(self, slot: int) -> Operand:
         return self.look(self.node.input[slot]) if slot < len(self.node.input) else None
 
@@ -246,8 +265,9 @@ class Builder:
             self.traceless[operator(node)] += 1
         for slot, name in enumerate(node.output):
             if name:
-                self.env[name] = results[slot] if slot < len(results) else None
-                if self.env[name] is None:
+                made = results[slot] if slot < len(results) else None
+                self.env[name] = made
+                if made is None:
                     self.env[name] = Ref(self.fresh(-1, 0, None, None, f"{self.name}:{slot}"))
 
     def _results(self, node: NodeProto, index: int) -> Sequence[Operand]:
@@ -416,7 +436,7 @@ class Builder:
         if not gone:
             return
         moved = {}
-        kept = []
+        kept: list[Step] = []
         for index, step in enumerate(self.steps):
             if index not in gone:
                 moved[index] = len(kept)
@@ -606,7 +626,8 @@ def reframed(form: Form) -> dict[str, Ints]:
         if not isinstance(border.operand, Ref) or border.name in form.captured or len(border.dims or ()) < 2:
             continue
         perms: set[Ints | None] = set()
-        waiting, seen = [border.operand.value], set()
+        waiting = [border.operand.value]
+        seen: set[int] = set()
         while waiting and len(seen) < 1000:
             value = waiting.pop()
             if value in seen:

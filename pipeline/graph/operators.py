@@ -7,6 +7,7 @@ it, which is true, and not in what they do, which might not be.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -111,16 +112,36 @@ def transpose(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | No
 def reshape(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     if not operands:
         return None
-    target = b.out()
     op = b.node.op_type
-    if op == "Reshape" and (target is None or sum(d is None for d in target) > 1):
-        wanted = small_integers(operands[1]) if len(operands) > 1 else None
-        if wanted is not None and 0 not in wanted and all(d >= -1 for d in wanted):
-            target = tuple(None if d < 0 else d for d in wanted)
-    if target is None and op in ("Squeeze", "Unsqueeze"):
-        target = _squeezed(b, operands)
+    derived = None
+    if op == "Reshape":
+        derived = _reshaped(b, operands)
+    elif op in ("Squeeze", "Unsqueeze"):
+        derived = _squeezed(b, operands)
+    target = b.known(derived)
     made = b.reshape(operands[0], target, b.name)
     return None if made is None else [made]
+
+
+def _reshaped(b: Builder, operands: Sequence[Operand]) -> Dims | None:
+    """What a constant target makes of a shape."""
+    wanted = small_integers(operands[1]) if len(operands) > 1 else None
+    before = b.dims(operands[0])
+    if wanted is None or any(d < -1 for d in wanted) or wanted.count(-1) > 1:
+        return None
+    made: list[int | None] = []
+    for place, size in enumerate(wanted):
+        if size or b.held.get("allowzero"):
+            made.append(None if size < 0 else size)
+        else:
+            made.append(before[place] if before is not None and place < len(before) else None)
+    rest = [d for place, d in enumerate(made) if wanted[place] != -1]
+    known, kept = [d for d in before or () if d is not None], [d for d in rest if d is not None]
+    if -1 in wanted and before is not None and len(known) == len(before) and len(kept) == len(rest):
+        whole, part = math.prod(known), math.prod(kept)
+        if part and whole % part == 0:
+            made[wanted.index(-1)] = whole // part
+    return tuple(made)
 
 
 def _squeezed(b: Builder, operands: Sequence[Operand]) -> Dims | None:
@@ -146,9 +167,7 @@ def _bare(operand: Operand) -> Operand:
 def _push(b: Builder, op: str, held: Mapping[str, Any], operands: Sequence[Operand], **more: Any) -> list[Operand]:
     """An element-wise step: what is the same about how its operands are seen is how its result is seen."""
     refs = [o for o in operands if isinstance(o, Ref)]
-    out = b.out()
-    if out is None and len(operands) == 1:
-        out = b.dims(operands[0])
+    out = b.known(b.broadcast(operands))
     views = {(r.perm, r.shape) for r in refs}
     bases = {b.values[r.value].dims for r in refs if r.shape is not None}
     if any(r.shape is not None for r in refs):
@@ -320,13 +339,20 @@ def concat(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     back = inverse(perm)
     if back is not None:
         kept = [b.turn(o, back) for o in kept]
-    (made,) = b.emit("Concat", {"axis": perm[axis] if perm else axis}, kept, [turned(b.out(), back)])
+    shapes = [b.dims(o) or () for o in operands]
+    sizes = [d[axis] for d in shapes if len(d) == rank]
+    parts = [s for s in sizes if s is not None]
+    whole = sum(parts) if len(parts) == len(operands) else None
+    first = shapes[0] if shapes[0] else None
+    derived = None if first is None else (*first[:axis], whole, *first[axis + 1 :])
+    out = turned(b.known(derived), back)
+    (made,) = b.emit("Concat", {"axis": perm[axis] if perm else axis}, kept, [out])
     return [Ref(made.value, perm)]
 
 
 @rule("Split")
 def split(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    """By the sizes of the parts, which some opsets have as an attribute, others as an input, or as a number of parts."""
+    """By the sizes of the parts, which opsets have as an attribute, as an input or as a number of parts."""
     rank, axis = (b.rank(operands[0]), b.held.get("axis", 0)) if operands else (None, None)
     if rank is None or not isinstance(axis, int) or not -rank <= axis < rank or not isinstance(operands[0], Ref):
         return None
@@ -362,7 +388,7 @@ def softmax(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None
         return None
     ref = b.settled(operands[0])
     held = {"axis": ref.perm[axis] if ref.perm else axis}
-    (made,) = b.emit(b.node.op_type, held, [Ref(ref.value)], [turned(b.out(), inverse(ref.perm))])
+    (made,) = b.emit(b.node.op_type, held, [Ref(ref.value)], [b.values[ref.value].dims])
     return [Ref(made.value, ref.perm, None, ref.via)]
 
 
@@ -404,8 +430,7 @@ def reduced(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None
     held = {k: v for k, v in plain(b.held).items() if k not in ("axes", "axis", "keepdims", "noop_with_empty_axes")}
     held["axes"] = base
     if not keep and (wanted is None or sum(d is None for d in wanted) > 1):
-        made = b.emit(op, {**held, "axes": tuple(at), "keepdims": 0}, [ref], [wanted])
-        return list(made)
+        return list(b.emit(op, {**held, "axes": tuple(at), "keepdims": 0}, [ref], [wanted]))
     (made,) = b.emit(op, held, [Ref(ref.value)], [turned(full, inverse(ref.perm))], soft={"keepdims": int(keep)})
     result: Operand = Ref(made.value, ref.perm, None, ref.via)
     return [result if keep else b.reshape(result, wanted, b.name)]
@@ -438,7 +463,12 @@ def pad(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     if not any(begin) and not any(end):
         return operands[:1]
     held = {"mode": mode, "pads": (*begin, *end)} | ({"value": value} if mode == "constant" else {})
-    (made,) = b.emit("Pad", held, [Ref(ref.value)], [turned(b.out(), inverse(ref.perm))])
+    base = b.values[ref.value].dims
+    grown = None if base is None else tuple(
+        None if d is None else d + begin[axis] + end[axis] for axis, d in enumerate(base)
+    )  # fmt: skip
+    out = grown if grown is not None else turned(b.out(), inverse(ref.perm))
+    (made,) = b.emit("Pad", held, [Ref(ref.value)], [out])
     return [Ref(made.value, ref.perm, None, ref.via)]
 
 
@@ -508,10 +538,30 @@ def _convolution(b: Builder, operands: Sequence[Operand], op: str) -> Sequence[O
     rank = b.rank(weight)
     if known:
         held.pop("kernel_shape", None)  # the weight's shape says it
-    (made,) = b.emit(op, held, [data, weight], [b.out()], also=also)
+    (made,) = b.emit(op, held, [data, weight], [b.known(_convolved(b, data, weight, held, op))], also=also)
     if len(operands) < 3 or operands[2] is None:
         return [made]
     return _biased(b, made, operands[2], rank)
+
+
+def _convolved(b: Builder, data: Operand, weight: Operand, held: Mapping[str, Any], op: str) -> Dims | None:
+    """The shape of a convolution's result."""
+    before, kernel = b.dims(data), b.dims(weight)
+    amounts, strides, dilations = (held.get(name) or () for name in ("pads", "strides", "dilations"))
+    if op != "Conv" or before is None or kernel is None or len(before) != len(kernel):
+        return None
+    count = len(kernel) - 2
+    if len(amounts) != 2 * count or len(strides) != count or len(dilations) != count:
+        return None
+    made: list[int | None] = [before[0], kernel[0]]
+    for axis in range(count):
+        size, width = before[2 + axis], kernel[2 + axis]
+        if size is None or width is None or strides[axis] < 1:
+            made.append(None)
+            continue
+        span = (width - 1) * dilations[axis] + 1
+        made.append((size + amounts[axis] + amounts[count + axis] - span) // strides[axis] + 1)
+    return tuple(made)
 
 
 def _biased(b: Builder, made: Ref, bias: Operand, rank: int | None) -> Sequence[Operand]:
@@ -525,7 +575,8 @@ def _biased(b: Builder, made: Ref, bias: Operand, rank: int | None) -> Sequence[
         spread = b.reshape(bias, (*(dims or (None,)), *((1,) * (rank - 2))))
     else:
         spread = None
-    return b.emit("Add", {}, [made, spread if spread is not None else bias], [b.out()], part="bias")
+    out = b.values[made.value].dims
+    return b.emit("Add", {}, [made, spread if spread is not None else bias], [out], part="bias")
 
 
 @rule("com.microsoft.FusedConv")
@@ -547,15 +598,16 @@ def fused_convolution(b: Builder, operands: Sequence[Operand]) -> Sequence[Opera
     weight = b.dims(operands[1])
     if held.pop("kernel_shape", None) is None and weight is None:
         return None
-    (made,) = b.emit("Conv", plain(held), operands[:2], [b.out()])
+    out = b.known(_convolved(b, operands[0], operands[1], held, "Conv"))
+    (made,) = b.emit("Conv", plain(held), operands[:2], [out])
     result: Sequence[Operand] = [made]
     if len(operands) > 2 and operands[2] is not None:
         result = _biased(b, made, operands[2], rank)
     if len(operands) > 3 and operands[3] is not None:
-        result = b.emit("Add", {}, [result[0], operands[3]], [b.out()], part="sum")
+        result = b.emit("Add", {}, [result[0], operands[3]], [out], part="sum")
     low, high = (0.0, None) if activation == "Relu" else parameters
     last = result[0]
-    return [*b.emit("Clip", {"min": low, "max": high}, [last], [b.out()], part="activation")]
+    return [*b.emit("Clip", {"min": low, "max": high}, [last], [out], part="activation")]
 
 
 @rule("MaxPool", "AveragePool", "LpPool")
@@ -614,15 +666,25 @@ def _matmul(b: Builder, operands: Sequence[Operand], alpha: float = 1.0) -> Sequ
     flat, lead = left, None
     if isinstance(left, Ref) and dims is not None and len(dims) > 2 and len(b.dims(right) or ()) == 2:
         known = [d for d in dims[:-1] if d is not None]
-        rows = int(np.prod(known, dtype=object)) if len(known) == len(dims) - 1 else None
+        rows = math.prod(known) if len(known) == len(dims) - 1 else None
         if dims[-1] is not None and columns is not None and len(known) >= len(dims) - 2:
             flat, lead = b.reshape(left, (rows, dims[-1])), dims[:-1]
     if flat is None or lead is None:
-        made = b.emit("MatMul", {}, operands, [b.out()])[0]
-        return [_scaled(b, made, alpha, b.out())]
-    made = b.emit("MatMul", {}, [flat, right], [(b.dims(flat) or (None, None))[:1] + (columns,)])[0]
+        out = b.known(_product(b, operands))
+        made = b.emit("MatMul", {}, operands, [out])[0]
+        return [_scaled(b, made, alpha, out)]
+    made = b.emit("MatMul", {}, [flat, right], [((b.dims(flat) or (None,))[0], columns)])[0]
     made = _scaled(b, made, alpha, b.values[made.value].dims)
     return [b.reshape(made, (*lead, columns))]
+
+
+def _product(b: Builder, operands: Sequence[Operand]) -> Dims | None:
+    left, right = (b.dims(o) for o in operands)
+    if left is None or right is None or len(left) < 2 or len(right) not in (2, len(left)):
+        return None
+    if len(right) > 2 and left[:-2] != right[:-2]:
+        return None
+    return (*left[:-1], right[-1])
 
 
 def _scaled(b: Builder, made: Ref, alpha: float, dims: Dims | None) -> Ref:
@@ -636,7 +698,8 @@ def _scaled(b: Builder, made: Ref, alpha: float, dims: Dims | None) -> Ref:
 def gemm(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     if len(operands) < 2 or operands[0] is None or operands[1] is None or (b.version or 0) < 7:
         return None
-    left, right = operands[0], operands[1]
+    left: Operand = operands[0]
+    right: Operand = operands[1]
     if b.held.get("transA"):
         left = b.turn(left, (1, 0))
     if b.held.get("transB"):
@@ -652,7 +715,7 @@ def gemm(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
 def fused_matmul(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     if len(operands) != 2 or b.held.get("transBatchA") or b.held.get("transBatchB"):
         return None
-    sides = []
+    sides: list[Operand] = []
     for operand, name in zip(operands, ("transA", "transB"), strict=True):
         rank = b.rank(operand)
         if b.held.get(name):
@@ -668,7 +731,7 @@ def fused_matmul(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] |
 def skip_layer_normalization(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     if len(operands) < 3 or any(n for n in b.node.output[1:3]) or any(o is None for o in operands):
         return None
-    out = b.out()
+    out = b.known(b.broadcast(operands[:2]))
     total = b.emit("Add", {}, operands[:2], [out], part="sum")[0]
     if len(operands) > 4:
         total = b.emit("Add", {}, [total, operands[4]], [out], part="bias")[0]
@@ -684,8 +747,9 @@ def skip_layer_normalization(b: Builder, operands: Sequence[Operand]) -> Sequenc
 def bias_gelu(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     if len(operands) != 2:
         return None
-    total = b.emit("Add", {}, operands, [b.out()], part="bias")[0]
-    return list(b.emit("Gelu", {"approximate": "none"}, [total], [b.out()], part="gelu"))
+    out = b.known(b.broadcast(operands))
+    total = b.emit("Add", {}, operands, [out], part="bias")[0]
+    return list(b.emit("Gelu", {"approximate": "none"}, [total], [out], part="gelu"))
 
 
 @rule("BatchNormalization")
@@ -693,7 +757,7 @@ def batch_normalization(b: Builder, operands: Sequence[Operand]) -> Sequence[Ope
     if len(operands) != 5 or any(b.node.output[1:]) or b.held.get("training_mode") or (b.version or 0) < 9:
         return None
     held = {"epsilon": plain(b.held).get("epsilon")}
-    return list(b.emit("BatchNormalization", held, operands, [b.out()]))
+    return list(b.emit("BatchNormalization", held, operands, [b.known(b.dims(operands[0]))]))
 
 
 @rule("LayerNormalization")
@@ -704,4 +768,4 @@ def layer_normalization(b: Builder, operands: Sequence[Operand]) -> Sequence[Ope
     rank = b.rank(operands[0])
     if rank:
         held["axis"] = positive(held.get("axis", -1), rank)
-    return list(b.emit("LayerNormalization", held, operands, [b.out()]))
+    return list(b.emit("LayerNormalization", held, operands, [b.known(b.dims(operands[0]))]))
