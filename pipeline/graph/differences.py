@@ -17,7 +17,7 @@ import numpy as np
 from onnx import TensorProto
 
 from pipeline.graph.matching import Matching, Side, Unit, channels, linear, same_border
-from pipeline.graph.normal_form import LAYOUTS, normal_form
+from pipeline.graph.normal_form import LAYOUTS, is_default, normal_form
 from pipeline.graph.operators import COMMUTATIVE
 from pipeline.graph.terms import (
     Array,
@@ -242,7 +242,7 @@ class _Comparison:
         self._borders()
         self._say_fused()
         held = (*self.matching.there, *self.matching.copies[0], *self.replaced[0])
-        self.matched.update(n for i in held for s in left.units[i].steps for n in s.nodes)
+        self.matched.update(n for i in held for n in _nodes(s for s in left.units[i].steps if s.part != "view"))
         only = []
         for which, side in enumerate(self.sides):
             known = (self.matching.there, self.matching.back)[which]
@@ -250,7 +250,7 @@ class _Comparison:
             alone: dict[str, None] = {}
             for number, unit in enumerate(side.units):
                 paired = number in known or number in self.matching.copies[which] or number in self.replaced[which]
-                names = _nodes(unit.steps)
+                names = _nodes(s for s in unit.steps if s.part != "view")
                 if paired:
                     beside.update(names)
                 else:
@@ -312,10 +312,20 @@ class _Comparison:
                 continue
             if _same_number(left, right) or (one.op == "Reshape" and _compatible(left, right)):
                 continue
+            if self._newer(one, two, name, left, right):
+                continue
             kind = "pads" if name in _PADDED else "attribute"
             as_type = one.op == "Cast" and name == "to"
             texts = (_type(left), _type(right)) if as_type else (shown(left), shown(right))
             self._add("type" if as_type else kind, name, one.nodes, two.nodes, *texts)
+
+    def _newer(self, one: Step, two: Step, name: str, left: Any, right: Any) -> bool:
+        """An attribute that one opset lacks and that does in the other what was done before."""
+        opsets = self.forms[0].opset, self.forms[1].opset
+        if opsets[0] == opsets[1] or (left is not None and right is not None):
+            return False
+        step, opset, value = (two, opsets[1], right) if left is None else (one, opsets[0], left)
+        return is_default(step.op, opset, name, value)
 
     def _rank_of(self, step: Step, which: int) -> int | None:
         values = self.forms[which].values
@@ -506,14 +516,37 @@ class _Comparison:
 
     def _reads(self, one: Step, two: Step, slot: int, left: Ref, right: Ref) -> None:
         here, there = self.matching.value(left.value, 0), self.matching.value(right.value, 1)
-        if here is None or there is None:
-            return  # said where the value is that has no counterpart
-        if here != there:
-            texts = self._source(left, 0), self._source(right, 1)
-            self._add("operator", "operands" if slot < 0 else _called(one, slot), one.nodes, two.nodes, *texts,
-                      "they read different values")  # fmt: skip
+        if here is not None and here == there:
+            self._seen(one.nodes, two.nodes, left, right)
             return
-        self._seen(one.nodes, two.nodes, left, right)
+        (root, chain), (other, second) = self._chain(left, 0), self._chain(right, 1)
+        below, beside = self.matching.value(root, 0), self.matching.value(other, 1)
+        if below is None or beside is None:
+            return  # said where the value is that has no counterpart
+        if below == beside and (here is None or there is None):
+            ours, theirs = left.via or one.nodes, right.via or two.nodes
+            if [c for c in chain if c is not left.perm] == [c for c in second if c is not right.perm]:
+                self._add("layout", "perm", ours, theirs, shown(left.perm), shown(right.perm))
+            elif chain != second:
+                self._add("layout", "shape", ours, theirs, _through(chain), _through(second))
+            return
+        if here is None or there is None:
+            return
+        texts = self._source(left, 0), self._source(right, 1)
+        self._add("operator", "operands" if slot < 0 else _called(one, slot), one.nodes, two.nodes, *texts,
+                  "they read different values")  # fmt: skip
+
+    def _chain(self, ref: Ref, which: int) -> tuple[int, list[tuple[int, ...]]]:
+        """Through which permutations and shapes a value is seen, and which one it is."""
+        made: list[tuple[int, ...]] = []
+        while True:
+            made[:0] = [p for p in (ref.perm, ref.shape) if p is not None]
+            step = self._maker(ref, which)
+            inner = step.operands[0] if step is not None and step.part == "view" else None
+            if step is None or not isinstance(inner, Ref):
+                return ref.value, made
+            made.insert(0, step.attributes["shape"])
+            ref = inner
 
     def _seen(self, nodes: Sequence[str], others: Sequence[str], left: Ref, right: Ref) -> None:
         """How one value is seen from both sides."""
@@ -577,8 +610,9 @@ class _Comparison:
             self._only([s for u in piece for s in self.sides[1].units[u].steps], 1)
 
     def _only(self, steps: Sequence[Step], which: int) -> None:
+        steps = [s for s in steps if s.part != "view"]  # said where the value is read
         names, ops = _nodes(steps), _ops(steps)
-        if not names:  # a change of shape that is no node of the file: said where the value is read
+        if not names:
             return
         if which == 0:
             self._add("only", "nodes", names, (), ops, "none")
@@ -788,6 +822,10 @@ def _compatible(left: Any, right: Any) -> bool:
     if not isinstance(left, tuple) or not isinstance(right, tuple) or len(left) != len(right):
         return False
     return all(a == b or -1 in (a, b) for a, b in zip(left, right, strict=True))
+
+
+def _through(chain: Sequence[tuple[int, ...]]) -> str:
+    return ", then ".join(shown(step) for step in chain) or "as it is"
 
 
 def _views_agree(left: Ref, right: Ref, dims: Sequence[Dims | None]) -> bool:

@@ -1,8 +1,8 @@
 """Which step of one graph stands beside which of another: by dataflow and by what they compute, never by name.
 
 Design note.  Steps are first gathered to *units*: a convolution or a product with weights, and the scales and shifts
-per channel behind it (bias, BatchNormalization, Mul, Add), because optimizers fold these into one another.  Units are then
-paired, the surest means first, each linear in the size of the graphs:
+per channel behind it (bias, BatchNormalization, Mul, Add), because optimizers fold these into one another.  Units are
+then paired, the surest means first, each linear in the size of the graphs:
 
 1. the same function of the same inputs (a hash forwards; copies of one computation share a counterpart);
 2. the same use until the outputs (a hash backwards);

@@ -151,7 +151,7 @@ class Builder:
             made = self.fresh(step, 0, dims, self.values[ref.value].type, "")
             bare = Ref(ref.value, ref.perm, None, ref.via)
             nodes = ref.via[-1:]
-            self.steps.append(Step("Reshape", {"shape": ref.shape}, (bare,), (made,), nodes, ("Reshape",)))
+            self.steps.append(Step("Reshape", {"shape": ref.shape}, (bare,), (made,), nodes, ("Reshape",), "view"))
             self._made[key] = Ref(made)
         return self._made[key]
 
@@ -392,8 +392,7 @@ class Builder:
             self.env[name] = constant_of(text(name), tensor, weights)
         for sparse in graph.sparse_initializer:
             token = digest(sparse.SerializeToString(deterministic=True)).hex()
-            dims = tuple(sparse.dims)
-            self.env[sparse.values.name] = Const(text(sparse.values.name), None, dims, "", token)
+            self.env[sparse.values.name] = Const(text(sparse.values.name), None, tuple(sparse.dims), "", token)
         inputs = []
         for name in (*(i.name for i in graph.input if i.name not in stored), *captured):
             dims, kind = self.scope.shape(name), self.scope.type(name)
@@ -418,9 +417,7 @@ class Builder:
         """Leave out the steps that others took the place of and that nobody else reads."""
         used: Counter[int] = Counter(ref.value for step in self.steps for _, ref in step.refs())
         used.update(b.operand.value for b in outputs if isinstance(b.operand, Ref))
-        waiting = deque(
-            sorted(self.absorbed | {i for i, s in enumerate(self.steps) if s.op == "Reshape" and not s.part})
-        )
+        waiting = deque(sorted(self.absorbed | {i for i, s in enumerate(self.steps) if s.part == "view"}))
         gone: set[int] = set()
         while waiting:
             index = waiting.pop()
@@ -523,6 +520,12 @@ def _schema(node: NodeProto, version: int | None) -> dict[str, Any] | None:
 def _formal(node: NodeProto, version: int | None) -> tuple[str, ...]:
     described = _described(node, version)
     return () if described is None else described[1]
+
+
+def is_default(op: str, version: int | None, name: str, value: Any) -> bool:
+    """Whether an attribute that an opset has holds what it is where nobody writes it."""
+    described = _described(NodeProto(op_type=op), version) if "." not in op else None
+    return described is not None and name in described[0] and plain({name: described[0][name]})[name] == value
 
 
 # -- models

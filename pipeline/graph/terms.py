@@ -42,8 +42,10 @@ def digest(*parts: str | bytes) -> bytes:
 
 def compose(first: Ints | None, then: Ints | None) -> Ints | None:
     """The permutation of two Transposes one after the other; ``None`` is none."""
-    if first is None or then is None:
-        return first if then is None else then
+    if then is None:
+        return first
+    if first is None:
+        first = tuple(range(len(then)))
     made = tuple(first[axis] for axis in then)
     return None if made == tuple(range(len(made))) else made
 
@@ -182,7 +184,7 @@ class Value:
 @dataclass(eq=False)
 class Step:
     """What one or several nodes do.  ``part`` is what it is of its first node where that does more than one thing
-    ("bias"); ``soft`` are attributes that already show in how others see its results; ``bodies`` its subgraphs."""
+    ("bias", or "view": a shape in which others see a value); ``soft`` are attributes that already show in how others see its results; ``bodies`` its subgraphs."""
 
     op: str
     attributes: Mapping[str, Any]
