@@ -524,11 +524,14 @@ class _Comparison:
         if below is None or beside is None:
             return  # said where the value is that has no counterpart
         if below == beside and (here is None or there is None):
-            ours, theirs = left.via or one.nodes, right.via or two.nodes
-            if [c for c in chain if c is not left.perm] == [c for c in second if c is not right.perm]:
-                self._add("layout", "perm", ours, theirs, shown(left.perm), shown(right.perm))
-            elif chain != second:
-                self._add("layout", "shape", ours, theirs, _through(chain), _through(second))
+            if chain == second:
+                return
+            bare = [
+                c[:-1] if r.perm is not None and r.shape is None else c for c, r in ((chain, left), (second, right))
+            ]
+            kind = "perm" if bare[0] == bare[1] else "shape"
+            texts = (_through(chain), _through(second)) if kind == "shape" else (shown(left.perm), shown(right.perm))
+            self._add("layout", kind, _turning(left, one.nodes), _turning(right, two.nodes), *texts)
             return
         if here is None or there is None:
             return
@@ -563,7 +566,8 @@ class _Comparison:
                 return
         ours, theirs = left.via or nodes, right.via or others
         if left.perm != right.perm:
-            self._add("layout", "perm", ours, theirs, shown(left.perm), shown(right.perm))
+            turning = _turning(left, nodes), _turning(right, others)
+            self._add("layout", "perm", *turning, shown(left.perm), shown(right.perm))
         if left.shape != right.shape and not _compatible(left.shape, right.shape):
             self._add("layout", "shape", ours, theirs, _seen_shape(left, dims[0]), _seen_shape(right, dims[1]))
 
@@ -822,6 +826,11 @@ def _compatible(left: Any, right: Any) -> bool:
     if not isinstance(left, tuple) or not isinstance(right, tuple) or len(left) != len(right):
         return False
     return all(a == b or -1 in (a, b) for a, b in zip(left, right, strict=True))
+
+
+def _turning(ref: Ref, reader: Sequence[str]) -> Sequence[str]:
+    """The nodes by which a value is seen in another order or shape, or who reads it as it is."""
+    return reader if not ref.via or (ref.perm is None and ref.shape is not None) or ref.plain else ref.via
 
 
 def _through(chain: Sequence[tuple[int, ...]]) -> str:

@@ -604,10 +604,9 @@ def fused_convolution(b: Builder, operands: Sequence[Operand]) -> Sequence[Opera
     if len(operands) > 2 and operands[2] is not None:
         result = _biased(b, made, operands[2], rank)
     if len(operands) > 3 and operands[3] is not None:
-        result = b.emit("Add", {}, [result[0], operands[3]], [out], part="sum")
+        result = _push(b, "Add", {}, [result[0], operands[3]], part="sum")
     low, high = (0.0, None) if activation == "Relu" else parameters
-    last = result[0]
-    return [*b.emit("Clip", {"min": low, "max": high}, [last], [out], part="activation")]
+    return _push(b, "Clip", {"min": low, "max": high}, result[:1], part="activation")
 
 
 @rule("MaxPool", "AveragePool", "LpPool")
@@ -732,9 +731,9 @@ def skip_layer_normalization(b: Builder, operands: Sequence[Operand]) -> Sequenc
     if len(operands) < 3 or any(n for n in b.node.output[1:3]) or any(o is None for o in operands):
         return None
     out = b.known(b.broadcast(operands[:2]))
-    total = b.emit("Add", {}, operands[:2], [out], part="sum")[0]
+    total = _push(b, "Add", {}, operands[:2], part="sum")[0]
     if len(operands) > 4:
-        total = b.emit("Add", {}, [total, operands[4]], [out], part="bias")[0]
+        total = _push(b, "Add", {}, [total, operands[4]], part="bias")[0]
     rank = b.rank(operands[0])
     held = {"axis": rank - 1 if rank else -1, "epsilon": b.held.get("epsilon", 1e-12), "stash_type": 1}
     made = b.emit("LayerNormalization", plain(held), [total, *operands[2:4]], [out], part="normalization")
@@ -747,9 +746,8 @@ def skip_layer_normalization(b: Builder, operands: Sequence[Operand]) -> Sequenc
 def bias_gelu(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     if len(operands) != 2:
         return None
-    out = b.known(b.broadcast(operands))
-    total = b.emit("Add", {}, operands, [out], part="bias")[0]
-    return list(b.emit("Gelu", {"approximate": "none"}, [total], [out], part="gelu"))
+    total = _push(b, "Add", {}, operands, part="bias")
+    return _push(b, "Gelu", {"approximate": "none"}, total, part="gelu")
 
 
 @rule("BatchNormalization")
