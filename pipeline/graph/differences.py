@@ -714,6 +714,8 @@ class _Comparison:
         if between is not None:
             self._add("layout", what, (one.name,), (two.name,), _dims(one.dims), _dims(two.dims),
                       f"the axes of the left by {shown(between)}")  # fmt: skip
+        elif not _agree(one.dims, two.dims) and what == "output" and self.found:
+            self.notes.append(f"{what} {one.name}: {_dims(one.dims)} on the left, {_dims(two.dims)} on the right")
         elif not _agree(one.dims, two.dims):
             self._add("border", f"shape of {what}", (one.name,), (two.name,), _dims(one.dims), _dims(two.dims))
         elif one.dims != two.dims:

@@ -303,7 +303,7 @@ PLANTED: dict[str, tuple[dict[str, Any], tuple[str, str, str, str], tuple[str, s
     ),
     "another permutation": (
         {"body": edited("perm = [0,2,1]", "perm = [0,1,2]")},
-        ("layout", "perm", "(0,2,1)", "none"), ("turn", "turn"),
+        ("layout", "perm", "(0,2,1)", "none"), ("turn", "score"),
     ),
     "a Transpose too many": (
         {"body": edited("[mix] o = MatMul (f, h)", "[again] ft = Transpose <perm = [0,2,1]> (f)\n[mix] o = MatMul (ft, h)")},
