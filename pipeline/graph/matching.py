@@ -17,13 +17,13 @@ A unit without a counterpart stays alone: a wrong pair would be reported as a fa
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
 
 from pipeline.graph.operators import COMMUTATIVE
-from pipeline.graph.terms import Const, Form, Ref, Step, digest
+from pipeline.graph.terms import Const, Form, Ref, Step
 
 _LINEAR = ("Conv", "ConvTranspose", "MatMul")
 _AFFINE = ("Add", "Sub", "Mul", "Div", "BatchNormalization")
@@ -133,86 +133,92 @@ def _affine(step: Step, value: int, head: Step) -> bool:
     return all(isinstance(o, Const) and o.bare.dims in allowed for o in rest)
 
 
-def signature(unit: Unit, level: int) -> bytes:
+class Names(dict[tuple[Any, ...], int]):
+    """A number for everything that is told apart: the same for the same, on both sides."""
+
+    def of(self, *parts: Any) -> int:
+        return self.setdefault(parts, len(self))
+
+
+def signature(unit: Unit, level: int, names: Names) -> int:
     """What a unit does by itself."""
-    if level == 0:
-        return digest(*(_said(step, 0) for step in unit.steps))
-    return _said(unit.head, level)
+    if level == 0 and unit.tail:
+        return names.of("unit", *(_said(step, 0, names) for step in unit.steps))
+    return _said(unit.head, level, names)
 
 
-def _said(step: Step, level: int) -> bytes:
+def _said(step: Step, level: int, names: Names) -> int:
     if level == LEVELS[-1]:
-        return digest(step.op)
+        return names.of("op", step.op)
+    commutes = step.op in COMMUTATIVE
     parts = []
     for slot, operand in enumerate(step.operands):
-        where = "" if step.op in COMMUTATIVE else str(slot)
+        where = -1 if commutes else slot
         if isinstance(operand, Const):
-            parts.append(digest("const", where, _number(operand, level)))
-        elif isinstance(operand, Ref) and level == 0:
-            parts.append(digest("ref", where, repr(operand.seen)))
+            parts.append(names.of("const", where, _number(operand, level)))
         elif isinstance(operand, Ref):
-            parts.append(digest("ref", where))
-    if step.op in COMMUTATIVE:
+            parts.append(names.of("ref", where, operand.seen if level == 0 else None))
+    if commutes:
         parts.sort()
-    bodies = [_body(form) for _, form in sorted(step.bodies.items())] if level < 2 else []
-    held = repr(sorted(step.attributes.items())) if level < 2 else ""
-    return digest(step.op, held, str(len(step.outputs)), *parts, *bodies)
+    bodies = [_body(form, names) for _, form in sorted(step.bodies.items())] if level < 2 else []
+    return names.of("step", step.op, step.said if level < 2 else "", len(step.outputs), tuple(parts), tuple(bodies))
 
 
 def _number(operand: Const, level: int) -> bytes:
-    return (operand.exact, operand.roughly, operand.shape)[level]
+    return operand.exact if level == 0 else operand.roughly if level == 1 else operand.shape
 
 
-def _body(form: Form) -> bytes:
+def _body(form: Form, names: Names) -> int:
     """A subgraph by what its outputs are functions of."""
     side = Side(form)
-    values = forwards(side, [signature(u, 0) for u in side.units], True, {i: f"in{i}" for i in range(len(form.inputs))})
-    made = []
+    said = [signature(u, 0, names) for u in side.units]
+    values = forwards(side, said, True, {i: i for i in range(len(form.inputs))}, names)
+    made: list[Any] = []
     for border in form.outputs:
         operand = border.operand
         if isinstance(operand, Ref):
-            made.append(digest(values.get(operand.value, b"?"), repr(operand.seen)))
+            made.append((values.get(operand.value), operand.seen))
         else:
-            made.append(operand.exact if isinstance(operand, Const) else b"")
-    return digest("body", str(len(form.inputs)), *made)
+            made.append(operand.exact if isinstance(operand, Const) else None)
+    return names.of("body", len(form.inputs), tuple(made))
 
 
-def forwards(side: Side, said: Sequence[bytes], exactly: bool, inputs: dict[int, str]) -> dict[int, bytes]:
+def forwards(side: Side, said: Sequence[int], exactly: bool, inputs: Mapping[int, int], names: Names) -> dict[int, int]:
     """The class of every value: what function of the inputs it is, as far as ``said`` tells units apart."""
-    found: dict[int, bytes] = {}
+    found: dict[int, int] = {}
     for value, place in side.inputs.items():
-        found[value] = digest("input", inputs.get(place, f"alone {id(side)} {place}"))
+        found[value] = names.of("input", inputs[place]) if place in inputs else names.of("alone", id(side), place)
     for number, unit in enumerate(side.units):
-        parts = []
+        commutes = unit.head.op in COMMUTATIVE
+        parts: list[Any] = []
         for slot, ref in unit.head.refs():
             if ref.value not in found:
-                found[ref.value] = digest("unknown", str(id(side)), str(ref.value))
-            where = "" if unit.head.op in COMMUTATIVE else str(slot)
-            parts.append(digest(where, found[ref.value], repr(ref.seen) if exactly else ""))
-        if unit.head.op in COMMUTATIVE:
+                found[ref.value] = names.of("unknown", id(side), ref.value)
+            seen = ref.seen if exactly and not ref.plain else None
+            parts.append(names.of("reads", found[ref.value], seen) if commutes else (slot, found[ref.value], seen))
+        if commutes:
             parts.sort()
-        whole = digest(said[number], *parts)
+        whole = names.of("forwards", said[number], tuple(parts))
         for slot, value in enumerate(unit.outputs):
-            found[value] = digest(whole, str(slot))
+            found[value] = names.of("result", whole, slot)
     return found
 
 
-def backwards(side: Side, said: Sequence[bytes], exactly: bool, outputs: dict[int, str]) -> list[bytes]:
+def backwards(side: Side, said: Sequence[int], exactly: bool, outputs: Mapping[int, int], names: Names) -> list[int]:
     """The class of every unit: what it does and what becomes of it."""
-    found: list[bytes] = [b""] * len(side.units)
+    found = [-1] * len(side.units)
     for number in range(len(side.units) - 1, -1, -1):
-        unit = side.units[number]
         parts = []
-        for slot, value in enumerate(unit.outputs):
+        for value in side.units[number].outputs:
             uses = []
             for reader, place, ref in side.readers.get(value, ()):
-                where = "" if side.units[reader].head.op in COMMUTATIVE else str(place)
-                uses.append(digest(found[reader], where, repr(ref.seen) if exactly else ""))
+                where = -1 if side.units[reader].head.op in COMMUTATIVE else place
+                uses.append(names.of("read", found[reader], where, ref.seen if exactly and not ref.plain else None))
             for place, ref in side.given.get(value, ()):
-                label = outputs.get(place, f"alone {id(side)} {place}")
-                uses.append(digest("output", label, repr(ref.seen) if exactly else ""))
-            parts.append(digest(str(slot), *sorted(uses)))
-        found[number] = digest(said[number], *parts)
+                label = outputs[place] if place in outputs else ("alone", id(side), place)
+                uses.append(names.of("output", label, ref.seen if exactly and not ref.plain else None))
+            parts.append(tuple(sorted(uses)))
+        found[number] = names.of("backwards", said[number], tuple(parts))
     return found
 
 
@@ -228,9 +234,8 @@ class Matching:
         self.there: dict[int, int] = {}
         self.back: dict[int, int] = {}
         self.copies: tuple[dict[int, int], dict[int, int]] = ({}, {})
-        self._said = tuple(
-            tuple([signature(unit, level) for unit in side.units] for level in LEVELS) for side in (left, right)
-        )
+        self.names = Names()
+        self._signatures: dict[int, tuple[list[int], list[int]]] = {}
         self._new: deque[tuple[int, int]] = deque()
         self._exact()
         self._structure()
@@ -248,24 +253,31 @@ class Matching:
         rights = [i for i in range(len(self.right.units)) if i not in self.back and i not in self.copies[1]]
         return lefts, rights
 
-    def _tokens(self, pairs: Sequence[tuple[int, int]]) -> tuple[dict[int, str], dict[int, str]]:
-        return (
-            {left: f"shared {i}" for i, (left, _) in enumerate(pairs)},
-            {right: f"shared {i}" for i, (_, right) in enumerate(pairs)},
-        )
+    def _said(self, level: int) -> tuple[list[int], list[int]]:
+        """What every unit of either side does by itself; made when it is first asked for."""
+        if level not in self._signatures:
+            left, right = ([signature(u, level, self.names) for u in s.units] for s in (self.left, self.right))
+            self._signatures[level] = left, right
+        return self._signatures[level]
 
-    def _forward_keys(self, level: int) -> tuple[list[bytes], list[bytes]]:
+    @property
+    def _done(self) -> bool:
+        return not all(self._free())
+
+    def _tokens(self, pairs: Sequence[tuple[int, int]]) -> tuple[dict[int, int], dict[int, int]]:
+        return {left: i for i, (left, _) in enumerate(pairs)}, {right: i for i, (_, right) in enumerate(pairs)}
+
+    def _forward_keys(self, level: int) -> tuple[list[int], list[int]]:
         made = []
-        for side, said, token in zip((self.left, self.right), self._said, self._tokens(self.inputs), strict=True):
-            values = forwards(side, said[level], level == 0, token)
-            made.append([values[u.outputs[0]] if u.outputs else digest(str(id(u))) for u in side.units])
+        sides = zip((self.left, self.right), self._said(level), self._tokens(self.inputs), strict=True)
+        for side, said, token in sides:
+            values = forwards(side, said, level == 0, token, self.names)
+            made.append([values[u.outputs[0]] if u.outputs else self.names.of("nothing", id(u)) for u in side.units])
         return made[0], made[1]
 
-    def _backward_keys(self, level: int) -> tuple[list[bytes], list[bytes]]:
-        made = [
-            backwards(side, said[level], level == 0, token)
-            for side, said, token in zip((self.left, self.right), self._said, self._tokens(self.outputs), strict=True)
-        ]
+    def _backward_keys(self, level: int) -> tuple[list[int], list[int]]:
+        sides = zip((self.left, self.right), self._said(level), self._tokens(self.outputs), strict=True)
+        made = [backwards(side, said, level == 0, token, self.names) for side, said, token in sides]
         return made[0], made[1]
 
     def _exact(self) -> None:
@@ -276,10 +288,13 @@ class Matching:
                 self.pair(left, right)
             self.copies[0].update(dict.fromkeys(ours[len(theirs) :], theirs[-1]))
             self.copies[1].update(dict.fromkeys(theirs[len(ours) :], ours[-1]))
-        self._by(*self._backward_keys(0))
+        if not self._done:
+            self._by(*self._backward_keys(0))
 
     def _structure(self) -> None:
         for level in (1, 2, 3):
+            if self._done:
+                return
             forward, backward = self._forward_keys(level), self._backward_keys(level)
             both = [list(zip(f, b, strict=True)) for f, b in zip(forward, backward, strict=True)]
             self._by(both[0], both[1])
@@ -302,10 +317,10 @@ class Matching:
                 free = [[u for u in ours if u not in self.there], [u for u in theirs if u not in self.back]]
 
                 def of_left(unit: int, level: int = level, known: bool = known) -> Hashable:
-                    return self._said[0][level][unit], self._operands(unit, 0) if known else None
+                    return self._said(level)[0][unit], self._operands(unit, 0) if known else None
 
                 def of_right(unit: int, level: int = level, known: bool = known) -> Hashable:
-                    return self._said[1][level][unit], self._operands(unit, 1) if known else None
+                    return self._said(level)[1][unit], self._operands(unit, 1) if known else None
 
                 for some, others in _groups(free[0], free[1], of_left, of_right):
                     if len(some) == len(others):
@@ -338,6 +353,8 @@ class Matching:
     def _anchors(self) -> None:
         for level in (0, 1):
             lefts, rights = self._free()
+            if not lefts or not rights:
+                return
             counts = [
                 _groups(
                     [u for u in free if side.units[u].weighted],
@@ -358,6 +375,8 @@ class Matching:
         for _ in range(3):
             before = len(self.there)
             for level in LEVELS:
+                if self._done:
+                    return
                 queue = deque(self.there.items())
                 self._new.clear()
                 while queue:
@@ -375,7 +394,7 @@ class Matching:
             and right not in self.back
             and left not in self.copies[0]
             and right not in self.copies[1]
-            and self._said[0][level][left] == self._said[1][level][right]
+            and self._said(level)[0][left] == self._said(level)[1][right]
         )
 
     def _above(self, left: int, right: int, level: int) -> None:
@@ -405,7 +424,7 @@ class Matching:
                 unit, slot = entry
                 side = (self.left, self.right)[which]
                 where = 0 if side.units[unit].head.op in COMMUTATIVE else slot
-                return self._said[which][level][unit], where
+                return self._said(level)[which][unit], where
 
             for some, others in _groups(
                 free[0], free[1], lambda e, key=key: key(0, e), lambda e, key=key: key(1, e)  # type: ignore[misc]
@@ -420,12 +439,12 @@ class Matching:
             lefts, rights = self._free()
             ours = [u for u in lefts if self.left.units[u].weighted]
             theirs = [u for u in rights if self.right.units[u].weighted]
-            one, two = [self._said[0][level][u] for u in ours], [self._said[1][level][u] for u in theirs]
+            one, two = [self._said(level)[0][u] for u in ours], [self._said(level)[1][u] for u in theirs]
             if level == LEVELS[-1] and len(ours) != len(theirs):
                 return
             if len(ours) > _SEQUENCE or len(theirs) > _SEQUENCE:
                 for some, others in _groups(
-                    ours, theirs, self._said[0][level].__getitem__, self._said[1][level].__getitem__
+                    ours, theirs, self._said(level)[0].__getitem__, self._said(level)[1].__getitem__
                 ):
                     if len(some) == len(others):
                         for left, right in zip(some, others, strict=True):
@@ -436,8 +455,8 @@ class Matching:
                     self.pair(ours[block.a + step], theirs[block.b + step])
 
 
-def _weights(unit: Unit, level: int) -> bytes:
-    return digest(unit.head.op, *(_number(o, level) for o in unit.head.operands if isinstance(o, Const) and o.large))
+def _weights(unit: Unit, level: int) -> Hashable:
+    return (unit.head.op, *(_number(o, level) for o in unit.head.operands if isinstance(o, Const) and o.large))
 
 
 def _groups(

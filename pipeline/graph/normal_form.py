@@ -66,6 +66,7 @@ from pipeline.graph.weights import Weights
 
 _DEEPEST = 40
 _MOST_INLINED = 50_000
+_WRONG = (TypeError, ValueError, IndexError, KeyError, OverflowError, ZeroDivisionError, AttributeError)
 # Permutations between layouts; others that only move axes of size one are left as Reshapes.
 LAYOUTS = frozenset({(0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3)})
 
@@ -281,14 +282,19 @@ class Builder:
         if folded is not None:
             return [folded]
         rule = RULES.get(operator(node))
-        if rule is not None:
-            made = rule(self, operands)
+        if rule is not None and not mistyped(node, self.version):
+            before = len(self.steps)
+            try:
+                made = rule(self, operands)
+            except _WRONG:  # attributes and shapes that contradict one another: the node stays as it is
+                del self.steps[before:]
+                made = None
             if made is not None:
                 return made
         return self.generic(operands)
 
     def _folded(self, node: NodeProto, operands: Sequence[Operand]) -> Const | None:
-        if not in_onnx(node) or len(node.output) != 1:
+        if not in_onnx(node) or len(node.output) != 1 or mistyped(node, self.version):
             return None
         op = text(node.op_type)
         name = text(node.output[0])
@@ -520,6 +526,16 @@ def _schema(node: NodeProto, version: int | None) -> dict[str, Any] | None:
 def _formal(node: NodeProto, version: int | None) -> tuple[str, ...]:
     described = _described(node, version)
     return () if described is None else described[1]
+
+
+def mistyped(node: NodeProto, version: int | None) -> bool:
+    """Whether an attribute is of another type than its operator gives it."""
+    op = text(node.op_type)
+    if not in_onnx(node) or version is None or not onnx.defs.has(op, version, ""):
+        return False
+    declared = onnx.defs.get_schema(op, version, "").attributes
+    names = ((text(a.name), a.type) for a in node.attribute)
+    return any(name in declared and declared[name].type.value != kind for name, kind in names)
 
 
 def is_default(op: str, version: int | None, name: str, value: Any) -> bool:

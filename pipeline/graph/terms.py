@@ -196,6 +196,11 @@ class Step:
     soft: Mapping[str, Any] = field(default_factory=dict)
     bodies: Mapping[str, Form] = field(default_factory=dict)
 
+    @cached_property
+    def said(self) -> str:
+        """The attributes as one text."""
+        return repr(sorted(self.attributes.items()))
+
     def refs(self) -> Iterable[tuple[int, Ref]]:
         return ((slot, operand) for slot, operand in enumerate(self.operands) if isinstance(operand, Ref))
 
