@@ -817,7 +817,10 @@ def _there(form: Form | None) -> str:
 
 def _same_number(left: Any, right: Any) -> bool:
     if isinstance(left, (int, float)) and isinstance(right, (int, float)) and not isinstance(left, bool):
-        return bool(np.float32(left) == np.float32(right)) if isinstance(left, float) else left == right
+        if isinstance(left, float) and isinstance(right, float) and np.isnan(left) and np.isnan(right):
+            return True
+        with np.errstate(over="ignore"):
+            return bool(np.float32(left) == np.float32(right)) if isinstance(left, float) else left == right
     if isinstance(left, tuple) and isinstance(right, tuple) and len(left) == len(right):
         return all(_same_number(a, b) for a, b in zip(left, right, strict=True))
     return False

@@ -487,34 +487,28 @@ def free_names(graph: GraphProto) -> Iterator[str]:
         yield from (o.name for o in inner.output if o.name not in known)
 
 
-_SCHEMAS: dict[tuple[str, str, int | None], tuple[dict[str, Any], tuple[str, ...]] | None] = {}
+_Described = tuple[dict[str, Any], tuple[str, ...], dict[str, int]]
+_SCHEMAS: dict[tuple[str, str, int | None], _Described | None] = {}
 
 
-def _described(node: NodeProto, version: int | None) -> tuple[dict[str, Any], tuple[str, ...]] | None:
+def _described(node: NodeProto, version: int | None) -> _Described | None:
+    """Defaults of attributes, names of inputs, types of attributes; None for an operator that is not ONNX's."""
     key = (text(node.domain), text(node.op_type), version)
     if key not in _SCHEMAS:
         _SCHEMAS[key] = None
         if in_onnx(node) and version is not None and onnx.defs.has(key[1], version, ""):
             schema = onnx.defs.get_schema(key[1], version, "")
-            bare = NodeProto()
-            bare.attribute.extend(
-                a.default_value for a in schema.attributes.values() if a.default_value.type != AttributeProto.UNDEFINED
-            )
-            defaults = attributes(bare)
-            named = [a.name for a in schema.attributes.values() if a.default_value.type != AttributeProto.UNDEFINED]
-            if set(defaults) != set(named):
-                defaults = {}
-                for a in schema.attributes.values():
-                    if a.default_value.type != AttributeProto.UNDEFINED:
-                        one = AttributeProto()
-                        one.CopyFrom(a.default_value)
-                        one.name = a.name
-                        holder = NodeProto()
-                        holder.attribute.append(one)
-                        defaults |= attributes(holder)
+            defaults: dict[str, Any] = {}
+            for name, declared in schema.attributes.items():
+                if declared.default_value.type != AttributeProto.UNDEFINED:
+                    one = NodeProto()
+                    one.attribute.add().CopyFrom(declared.default_value)
+                    one.attribute[0].name = name
+                    defaults |= attributes(one)
             variadic = onnx.defs.OpSchema.FormalParameterOption.Variadic
             names = tuple("" if i.option == variadic else i.name for i in schema.inputs)
-            _SCHEMAS[key] = (defaults, names)
+            types = {name: int(a.type.value) for name, a in schema.attributes.items()}
+            _SCHEMAS[key] = (defaults, names, types)
     return _SCHEMAS[key]
 
 
@@ -530,12 +524,8 @@ def _formal(node: NodeProto, version: int | None) -> tuple[str, ...]:
 
 def mistyped(node: NodeProto, version: int | None) -> bool:
     """Whether an attribute is of another type than its operator gives it."""
-    op = text(node.op_type)
-    if not in_onnx(node) or version is None or not onnx.defs.has(op, version, ""):
-        return False
-    declared = onnx.defs.get_schema(op, version, "").attributes
-    names = ((text(a.name), a.type) for a in node.attribute)
-    return any(name in declared and declared[name].type.value != kind for name, kind in names)
+    described = _described(node, version) if node.attribute else None
+    return described is not None and any(described[2].get(a.name, a.type) != a.type for a in node.attribute)
 
 
 def is_default(op: str, version: int | None, name: str, value: Any) -> bool:
