@@ -151,7 +151,7 @@ class Numbers:
 
 def numbers(left: Array, right: Array) -> Numbers | None:
     """None where the arrays are the same."""
-    one, two = left, right
+    one, two = np.atleast_1d(left), np.atleast_1d(right)
     if one.dtype.kind not in "fiub" or two.dtype.kind not in "fiub":
         differing = int(np.sum(one != two))
         return Numbers(differing, one.size, float("nan"), False, float("nan")) if differing else None
