@@ -128,6 +128,7 @@ class Difference:
     left: str
     right: str
     says: str = ""
+    same: bool = False
 
 
 @dataclass(frozen=True)
