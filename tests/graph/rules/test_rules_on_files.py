@@ -133,7 +133,9 @@ def damaged() -> list[ModelProto]:
     """Models that say things of the wrong kind."""
     wrong = [
         AttributeProto(name=name, type=AttributeProto.STRING, s=b"\xff")
-        for name in ("epsilon", "perm", "to", "min", "axis", "pads", "auto_pad", "mode", "ceil_mode", "shape")
+        for name in (
+            *("epsilon", "perm", "to", "min", "axis", "pads", "auto_pad", "mode", "ceil_mode", "shape", "value"),
+        )
     ]
     ops = "Conv MaxPool AveragePool Pad Transpose Cast Clip Resize Softmax".split()
     ops += [
