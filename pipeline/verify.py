@@ -26,6 +26,7 @@ from pipeline import (
     expectations,
     guilty,
     guilty_folding,
+    guilty_meaning,
     guilty_passes,
     inputs,
     localization,
@@ -309,7 +310,10 @@ def _named(work: Work, seen: Seen, blames: Sequence[Blamed]) -> tuple[list[Blame
     call = functools.partial(work.call, RUNTIME_WORKER)
     named, passes = guilty_passes.name_passes(call, ref, models, parties, named, present, seed, folder)
     named, folded = guilty_folding.name_folding(work.call, RUNTIME_WORKER, ref, models, parties, named, seed, folder)
-    return list(named), [*nodes, *passes, *folded]
+    named, meant = guilty_meaning.name_meanings(
+        call, ref, seen.case, models, parties, named, seed, folder, work.room
+    )
+    return list(named), [*nodes, *passes, *folded, *meant]
 
 
 def _blames(work: Work, seen: Seen, weights: Sequence[str]) -> list[Blamed]:
