@@ -25,7 +25,7 @@ from pipeline.triangulate import Parties
 MEANT = ("semantics", "parameters")
 Call = Callable[..., Any]
 _NAMED = 8
-_SHOWN = 4
+_SHOWN = 3
 _TRIES = 3
 _COSTLY = ("timeout", "memory", "crashed")
 
@@ -68,7 +68,7 @@ def name_meanings(
         findings += said
         if isinstance(found, Meanings) and found.parted and not blamed.nodes:
             place = named.index(blamed)
-            ops = dict.fromkeys(op for part in found.parted for op in (*part.ops[:_SHOWN], *part.against_ops[:_SHOWN]))
+            ops = dict.fromkeys(op for part in found.parted for op in (*part.ops[:1], *part.against_ops[:_SHOWN]))
             nodes = dict.fromkeys(name for part in found.parted for name in (*part.nodes[:1], *part.against[:1]))
             named[place] = replace(blamed, nodes=tuple(nodes), op=blamed.op or ", ".join(list(ops)[:_SHOWN]))
     return tuple(named), tuple(findings)
@@ -88,7 +88,9 @@ def _standing(
     def turned(model: Model) -> int:
         return sum(axes.split() != declared.get(name, axes).split() for name, axes in model.axes.items())
 
-    return sorted((m for m in able if faithful(parties, framework, m.graph)), key=lambda m: (turned(m), m.graph))
+    # What an exporter's optimizer has folded together cannot be told apart: the raw graph comes before its own.
+    able.sort(key=lambda m: (turned(m), m.graph != f"{framework}:raw", m.graph))
+    return [m for m in able if faithful(parties, framework, m.graph)]
 
 
 def _nobody(blamed: Blamed, says: str) -> Finding:
@@ -99,7 +101,7 @@ def _findings(blamed: Blamed, found: Meanings | Failure, judge: Model, other: Mo
     pair = f"{other.graph} held against {judge.graph} in float64"
     if isinstance(found, Failure):
         return [_nobody(blamed, f"{pair}: their nodes could not be compared: {found.kind}: {found.says}")]
-    coverage = f"({pair}: {found.aligned} values of one are values of the other)"
+    coverage = f"({pair})"
     if not found.parted:
         why = "; ".join(found.unjudged[:2]) or "every output of one graph is the other's"
         return [_nobody(blamed, f"no node of one graph parts from the other: {why} {coverage}")]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.compare_tasks import MOVERS
 from pipeline.data import Array, CaseRef, Failure, Model
 
 _SAID = 4
@@ -80,7 +81,7 @@ def parted_meanings(
     theirs, mine = sides
     parted = []
     for part in found.guilty:
-        nodes = tuple(dict.fromkeys([part.node, *part.nodes]))
+        nodes = mine.likeliest_first(part.node, part.nodes)
         made = Parted(
             nodes,
             mine.ops(nodes),
@@ -113,6 +114,12 @@ class _Side:
         from pipeline.graph.walk import operator
 
         return tuple(dict.fromkeys(operator(self.nodes[name]) for name in names if name in self.nodes))
+
+    def likeliest_first(self, named: str, nodes: Sequence[str]) -> tuple[str, ...]:
+        """The nodes of a region, the named one first; what only moves data stands behind the last that computes."""
+        computing = [name for name in nodes if self.ops([name]) and self.ops([name])[0] not in MOVERS]
+        lead = named if named in computing or not computing else computing[-1]
+        return tuple(dict.fromkeys([lead, named, *nodes]))
 
     def settings(self, name: str) -> dict[str, Any]:
         """The attributes of a node that are numbers or text, defaults written out."""
@@ -178,11 +185,12 @@ def _differences(mine: _Side, nodes: Sequence[str], theirs: _Side, against: Sequ
             for i, side in enumerate((mine, theirs))
             if alone[i]
         )
-    prints = [{name: _print(array) for name, array in arrays.items() if array.size > 1} for arrays in held]
+    prints = [{name: _print(array) for name, array in arrays.items() if array.size > 1 and array.dtype.kind == "f"}
+        for arrays in held]
     odd = [[n for n, p in prints[i].items() if not any(_alike(p, q) for q in prints[1 - i].values())] for i in (0, 1)]
     if any(odd):
         said = [
-            f"{', '.join(odd[i][:_SAID])} of {side.framework}" for i, side in enumerate((mine, theirs)) if odd[i]
+            f"{', '.join(odd[i][:_SAID - 1])} of {side.framework}" for i, side in enumerate((mine, theirs)) if odd[i]
         ]
         yield f"weights that the other has not: {' and '.join(said)}"
 
@@ -201,9 +209,9 @@ def _scalars(arrays: Mapping[str, Array]) -> dict[float, str]:
     return {float(np.float32(v.reshape(-1)[0])): "" for v in arrays.values() if v.size == 1 and v.dtype.kind == "f"}
 
 
-def _print(array: Array) -> tuple[float, ...] | Array:
+def _print(array: Array) -> Array:
     """The numbers in an order that no transposition changes."""
-    return np.sort(array.reshape(-1).astype(np.float64)) if array.dtype.kind in "fiu" else np.zeros(0)
+    return np.sort(array.reshape(-1).astype(np.float64))
 
 
 def _alike(one: Any, other: Any) -> bool:

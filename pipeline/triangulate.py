@@ -577,8 +577,11 @@ def _meaning_blame(
                 "parameters": f"{left} and {right} were given different parameters",
             }[step]
             if different_weights and step == "parameters":
-                reason += f" ({', '.join(different_weights[:3])}); whether they mean the same cannot be seen"
-            blames.append(Blamed(step, f"{left}|{right}", (left, right), says=reason + _where(edge)))
+                reason += f" ({', '.join(different_weights[:3])})"
+            says = reason + _where(edge)
+            if different_weights and step == "parameters":
+                says += "; whether they mean the same cannot be seen from the outputs alone"
+            blames.append(Blamed(step, f"{left}|{right}", (left, right), says=says))
     return blames
 
 

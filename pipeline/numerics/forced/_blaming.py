@@ -41,6 +41,9 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
     near = first_near(state, steps)
     if near is not None:
         return near, first
+    if isinstance(state.own.get(name), np.ndarray) and isinstance(state.have[left], np.ndarray):
+        if orientation == Orientation() and state.own[name].shape != state.have[left].shape:
+            orientation = plainest(state, name, left)  # the same numbers may be written in another shape
     state.forced[name] = (left, orientation)
     judged = judge(state, name, left, orientation)
     if judged.ratio <= 1:  # apart from the designated value only in what it was compared to
