@@ -154,8 +154,8 @@ def _outputs(
 
 
 def reordered(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) -> Model | None:
-    """The same export with its outputs in the order in which, as ``runtime`` computes them, they are nearest to what the
-    framework answered; None where that is the order they are in, or where one of them can be none of the others."""
+    """The same export with its outputs in the order in which, as ``runtime`` computes them, they are nearest to what
+    the framework answered; None where they are in it already, or where one of them can be none of the others."""
     case, party = tasks.loaded(ref, seed), Party.parse(model.graph)
     due = {n: v.load() for n, v in (native.outputs or {}).items() if isinstance(v, ArrayFile) and n in model.outputs}
     borders = list(model.outputs.values())
@@ -170,11 +170,10 @@ def reordered(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) 
     for name, want in due.items():
         tensor = case.outputs.get(name)
         for border, value in values.items():
+            ways: list[tuple[float, str | None]] = [(_distance(want, value), None)]
             if isinstance(tensor, Tensor) and want.ndim == value.ndim == len(tensor.axes.split()):
                 orders = dict.fromkeys([*filter(None, [model.axes.get(name)]), *_orders(tensor, party)])
                 ways = [(_distance(want, layout.permute(value, axes, tensor.axes)), axes) for axes in orders]
-            else:
-                ways = [(_distance(want, value), None)]
             far[name, border] = min(ways, key=lambda way: way[0])
     chosen: dict[str, str] = {}
     # Of two outputs with the same numbers each keeps its own: where nothing tells them apart, nothing is claimed.

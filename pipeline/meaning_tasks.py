@@ -67,8 +67,9 @@ def parted_meanings(
 
     assert judge.file is not None
     assert other.file is not None
+    files = {judge.graph: judge.file, other.graph: other.file}
     try:
-        sides = [_Side(model.graph.partition(":")[0], *read_model(model.file)) for model in (judge, other)]
+        sides = [_Side(graph.partition(":")[0], *read_model(file)) for graph, file in files.items()]
     except Exception as error:  # whatever protobuf raises
         return refusal(error, other.file)
     need = sum(side.bytes for side in sides)
@@ -172,7 +173,8 @@ def _differences(mine: _Side, nodes: Sequence[str], theirs: _Side, against: Sequ
         ours, due = mine.settings(one[0]), theirs.settings(other[0])
         for key in sorted(ours.keys() | due.keys()):
             if not _alike(ours.get(key), due.get(key)):
-                yield f"{key} is {_shown(ours.get(key))} in {mine.framework}, {_shown(due.get(key))} in {theirs.framework}"
+                here, there = _shown(ours.get(key)), _shown(due.get(key))
+                yield f"{key} is {here} in {mine.framework}, {there} in {theirs.framework}"
     held = [side.constants(names) for side, names in ((mine, one), (theirs, other))]
     numbers = [
         {**({} if single else _numbers(side, names)), **_scalars(arrays)}
@@ -185,12 +187,14 @@ def _differences(mine: _Side, nodes: Sequence[str], theirs: _Side, against: Sequ
             for i, side in enumerate((mine, theirs))
             if alone[i]
         )
-    prints = [{name: _print(array) for name, array in arrays.items() if array.size > 1 and array.dtype.kind == "f"}
-        for arrays in held]
+    prints = [
+        {name: _print(array) for name, array in arrays.items() if array.size > 1 and array.dtype.kind == "f"}
+        for arrays in held
+    ]
     odd = [[n for n, p in prints[i].items() if not any(_alike(p, q) for q in prints[1 - i].values())] for i in (0, 1)]
     if any(odd):
         said = [
-            f"{', '.join(odd[i][:_SAID - 1])} of {side.framework}" for i, side in enumerate((mine, theirs)) if odd[i]
+            f"{', '.join(odd[i][: _SAID - 1])} of {side.framework}" for i, side in enumerate((mine, theirs)) if odd[i]
         ]
         yield f"weights that the other has not: {' and '.join(said)}"
 
