@@ -3,6 +3,8 @@
 Design note.  Inputs match by name, those that are left by position where type and shape leave no doubt, and that is
 said.  TensorFlow's arrays may stand at the border in its own order of axes or in the case's: the declared shape tells
 which; where it fits both, nobody guesses (``tensorflow:nchw=FILE`` says NCHW, ``tensorflow=FILE`` TensorFlow's order).
+A file's outputs may come in another order than the model's, whatever they are called.  No border shows that, a run
+does: :func:`reordered` proposes the order in which they are nearest to the native run, for somebody else to judge.
 What cannot be a graph of this case at all (no ONNX, no outputs, other inputs) is a failure of the kind ``builder``, the
 command's input is unusable; whether a graph with the right border means the model is for the run to show.
 """
@@ -10,15 +12,17 @@ command's input is unusable; whether a graph with the right border means the mod
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 
 from pipeline import layout, tasks
-from pipeline.data import ArrayFile, Case, CaseRef, Failure, Model, Party, Run, Tensor, UnusableInput
+from pipeline.data import Array, ArrayFile, Case, CaseRef, Failure, Model, Party, Run, Tensor, UnusableInput
 from pipeline.frameworks import adapter
 from pipeline.graph.facts import load
+from pipeline.runtimes import runtimes
 
 Dims = tuple[int | None, ...] | None
 
@@ -147,3 +151,49 @@ def _outputs(
         fitting = _fitting(tensor, value.shape, party, dims) or _orders(tensor, party)[:1]
         axes[name] = _one(fitting, f"{file}: output {border} is {_words('', dims)}")
     return matched, axes
+
+
+def reordered(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) -> Model | None:
+    """The same export with its outputs in the order in which, as ``runtime`` computes them, they are nearest to what
+    the framework answered; None where they are in it already, or where one of them can be none of the others."""
+    case, party = tasks.loaded(ref, seed), Party.parse(model.graph)
+    due = {n: v.load() for n, v in (native.outputs or {}).items() if isinstance(v, ArrayFile) and n in model.outputs}
+    borders = list(model.outputs.values())
+    if len(due) < 2 or len(due) != len(borders) or model.file is None:
+        return None
+    try:
+        made = runtimes()[runtime].open(model.file)(tasks.feeds_of(ref, case, model, seed), borders)
+    except Exception:  # whatever a runtime raises; its own run has said so
+        return None
+    values = dict(zip(borders, made, strict=False))
+    far: dict[tuple[str, str], tuple[float, str | None]] = {}
+    for name, want in due.items():
+        tensor = case.outputs.get(name)
+        for border, value in values.items():
+            ways: list[tuple[float, str | None]] = [(_distance(want, value), None)]
+            if isinstance(tensor, Tensor) and want.ndim == value.ndim == len(tensor.axes.split()):
+                orders = dict.fromkeys([*filter(None, [model.axes.get(name)]), *_orders(tensor, party)])
+                ways = [(_distance(want, layout.permute(value, axes, tensor.axes)), axes) for axes in orders]
+            far[name, border] = min(ways, key=lambda way: way[0])
+    chosen: dict[str, str] = {}
+    # Of two outputs with the same numbers each keeps its own: where nothing tells them apart, nothing is claimed.
+    for name, border in sorted(far, key=lambda pair: (far[pair][0], model.outputs[pair[0]] != pair[1])):
+        if name not in chosen and border not in chosen.values() and far[name, border][0] < np.inf:
+            chosen[name] = border
+    if len(chosen) < len(due) or all(chosen[name] == model.outputs[name] for name in due):
+        return None
+    axes = {name: order for name in due if (order := far[name, chosen[name]][1]) is not None}
+    return replace(model, outputs={name: chosen[name] for name in model.outputs}, axes={**model.axes, **axes})
+
+
+def _distance(want: Array, value: Array) -> float:
+    """How far two outputs are apart, relative to their size; infinite where one cannot be the other."""
+    if want.shape != value.shape or want.dtype != value.dtype:
+        return np.inf
+    if want.dtype.kind not in "fiub" or not want.size:
+        return 0.0 if np.array_equal(want, value) else 1e300
+    with np.errstate(all="ignore"):
+        one, other = want.astype(np.float64), value.astype(np.float64)
+        same = (one == other) | (np.isnan(one) & np.isnan(other))
+        apart = np.where(same, 0.0, np.nan_to_num(np.abs(one - other), nan=1e300, posinf=1e300)).max()
+        return float(apart / (np.abs(one[np.isfinite(one)]).max(initial=0.0) or 1.0))

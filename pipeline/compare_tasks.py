@@ -21,7 +21,7 @@ from pipeline.numerics.node64 import Graph
 from pipeline.runtimes import runtimes
 
 RUNTIME = "ort.off"
-_MOVERS = frozenset("Cast Flatten Identity Reshape Squeeze Transpose Unsqueeze".split())
+MOVERS = frozenset("Cast Flatten Identity Reshape Squeeze Transpose Unsqueeze".split())
 _RANDOM = frozenset("RandomNormal RandomUniform RandomNormalLike RandomUniformLike Bernoulli Multinomial".split())
 BUDGET = 2**28  # bytes of A's values that are held; the others are mapped from files
 
@@ -99,7 +99,7 @@ def _tables(model: Any) -> dict[str, int]:
             shape, axis = shapes[node.input[0]], attributes(node).get("axis", 0)
             if -len(shape) <= axis < len(shape):
                 found[node.input[1]] = min(found.get(node.input[1], shape[axis]), shape[axis])
-        elif node.op_type in _MOVERS and node.output and node.output[0] in found:
+        elif node.op_type in MOVERS and node.output and node.output[0] in found:
             found[node.input[0]] = min(found.get(node.input[0], 2**31), found[node.output[0]])
     return found
 

@@ -374,7 +374,9 @@ class Diff:
 
 @dataclass(frozen=True)
 class Blamed:
-    """One step that parts: the blame, the party whose step it is, the edge it was read from, and where in the graph."""
+    """One step that parts: the blame, the party whose step it is, the edge it was read from, and where in the graph.
+
+    ``among``: of a node that was not told apart from others, how many they are together."""
 
     blame: str
     party: str
@@ -383,6 +385,7 @@ class Blamed:
     nodes: tuple[str, ...] = ()
     says: str = ""
     size: str = ""  # of the case's dynamic axes; nothing at the declared ones
+    among: Mapping[str, int] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

@@ -174,12 +174,23 @@ def _inner_roundings(work: Work, seen: Seen, edges: Sequence[Diff]) -> dict[str,
         for model in seen.models.values():
             if model.graph.partition(":")[0] != framework or model.file is None or model.error is not None:
                 continue
-            arguments = (seen.ref, model, truth, work.options.seed, seen.folder, work.room)
+            meant = _in_order(work, seen, model) if model.given else model
+            arguments = (seen.ref, meant, truth, work.options.seed, seen.folder, work.room)
             answer = work.call(RUNTIME_WORKER, tasks.with_inner_roundings, *arguments)
             if isinstance(answer, Run) and answer.bounds != truth.bounds:
                 found[name] = answer
                 break
     return found
+
+
+def _in_order(work: Work, seen: Seen, model: Model) -> Model:
+    """A given file with its outputs as they are nearest to the model's: what it rounds inside is then the model's."""
+    native = seen.runs.get(model.graph.partition(":")[0])
+    present = [r.name for r in runtimes().values() if r.distribution not in work.absent]
+    if native is None or native.outputs is None or not present:
+        return model
+    found = work.call(RUNTIME_WORKER, tasks.reordered, seen.ref, model, native, present[0], work.options.seed)
+    return found if isinstance(found, Model) else model
 
 
 def _sources(

@@ -31,7 +31,8 @@ def name_nodes(
         if each is not None and each.guilty and not blamed.nodes:
             nodes = tuple(dict.fromkeys(error.node for error in each.guilty))
             ops = sorted({error.op for error in each.guilty})
-            blamed = replace(blamed, nodes=nodes, op=blamed.op or ", ".join(ops))
+            among = {error.node: 1 + len(error.together) for error in each.guilty if error.together}
+            blamed = replace(blamed, nodes=nodes, op=blamed.op or ", ".join(ops), among=among)
         named.append(blamed)
     return tuple(named), tuple(finding for each in found.values() for finding in _findings(each))
 
@@ -53,7 +54,7 @@ def _findings(each: Localization) -> list[Finding]:
         ]
         if len(each.guilty) > _NAMED:
             rest = each.guilty[_NAMED:]
-            says = f"{len(rest)} more nodes are above their bound"
+            says = f"{len(rest)} more {'nodes are above their' if len(rest) > 1 else 'node is above its'} bound"
             findings.append(Finding(CAUSE, each.blame, each.party, tuple(e.node for e in rest), says))
         return findings
     if each.contributions and not each.captured:
@@ -103,7 +104,8 @@ def _words(error: NodeError, each: Localization) -> str:
     if error.precision:
         parts.append(f"it is what float32 sums make of factors in {error.precision}: a setting, no other meaning")
     if error.together:
-        parts.append(f"not told apart from {len(error.together)} others, for the source has no value between them")
+        others = f"{len(error.together)} other{'s' * (len(error.together) > 1)}"
+        parts.append(f"not told apart from {others}, for the source has no value between them")
     if error.origin is not None:
         parts.append(f"the source's {error.origin}")
     return "; ".join(parts) + f" ({_coverage(each)})"

@@ -71,9 +71,10 @@ def name_folding(
     return tuple(named), tuple(findings)
 
 
-def faithful(parties: Parties, framework: str, raw: str) -> bool:
-    """Whether somebody ran the raw graph and gave the framework's answer."""
-    answered = [name for name, run in parties.runs.items() if run.party.graph == raw and run.outputs is not None]
+def faithful(parties: Parties, framework: str, graph: str) -> bool:
+    """Whether a runtime ran an export and gave the framework's answer."""
+    ran = [(name, run) for name, run in parties.runs.items() if run.party.graph == graph and run.party.runtime]
+    answered = [name for name, run in ran if run.outputs is not None]
     source = parties.runs.get(framework)
     if source is None or source.outputs is None:
         return False

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import catalogue, hybrids, localize
+from pipeline import catalogue, hybrids, layout, localize
 from pipeline.data import (
     Array,
     ArrayFile,
@@ -29,6 +29,7 @@ from pipeline.data import (
     Party,
     Run,
     SourceValues,
+    Tensor,
 )
 from pipeline.frameworks import adapter
 from pipeline.graph import cut
@@ -145,17 +146,34 @@ def localize_against(
 
 
 def held_against(ref: CaseRef, right: Model, other: Model, seed: int, folder: Path) -> Forced | Failure:
-    """What :mod:`pipeline.compare_tasks` says in float64 of two exports of one model, on the case's inputs."""
+    """What :mod:`pipeline.compare_tasks` says in float64 of ``other`` beside ``right``, two exports of one case, on the
+    case's inputs.  Borders are matched by the case's names, and turned where they have other orders of axes."""
     from pipeline.compare_tasks import compare_in_float64
     from pipeline.graph.align import Orientation
 
     assert right.file is not None
     assert other.file is not None
+    case = catalogue.load(ref)
+
+    def way(name: str) -> Orientation:
+        tensor = case.inputs.get(name) or case.outputs.get(name)
+        if not isinstance(tensor, Tensor):
+            return Orientation()
+        have, want = (model.axes.get(name, tensor.axes) for model in (right, other))
+        return Orientation() if have.split() == want.split() else Orientation(perm=layout.permutation(have, want))
+
     folder.mkdir(parents=True, exist_ok=True)
     feeds = folder / "feeds.npz"
-    np.savez(feeds, **feeds_of(ref, catalogue.load(ref), right, seed))  # type: ignore[arg-type]  # numpy's stub
-    inputs = {other.inputs[n]: (right.inputs[n], Orientation()) for n in right.inputs if n in other.inputs}
-    outputs = {other.outputs[n]: (right.outputs[n], Orientation()) for n in right.outputs}
+    fed = feeds_of(ref, case, right, seed)
+    names = dict(right.inputs)
+    lacking = {name: border for name, border in other.inputs.items() if name not in names}
+    for name, array in feeds_of(ref, case, replace(other, inputs=lacking, axes={}), seed).items():
+        own = next(n for n, border in lacking.items() if border == name)
+        names[own] = f"only the other: {own}"  # what one graph does not read, the other may
+        fed[names[own]] = array
+    np.savez(feeds, **fed)  # type: ignore[arg-type]  # numpy's stub
+    inputs = {border: (names[name], way(name)) for name, border in other.inputs.items()}
+    outputs = {other.outputs[n]: (right.outputs[n], way(n)) for n in right.outputs if n in other.outputs}
     try:
         return compare_in_float64(right.file, other.file, feeds, inputs, outputs)
     except Exception as error:  # the conversion to float64 refuses some graphs

@@ -382,6 +382,13 @@ def adopt(ref: CaseRef, graph: str, file: Path, native: Run, weights: Path | Non
     return taken(ref, graph, file, native, weights, seed)
 
 
+def reordered(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) -> Model | None:
+    """An export with its outputs in the order in which they may be the model's, where that is another."""
+    from pipeline.adopt import reordered as ordered
+
+    return ordered(ref, model, native, runtime, seed)
+
+
 def source_weights(ref: CaseRef, framework: str, seed: int, folder: Path) -> Path | None:
     """The weights of the case's model in an ``.npz``; None where it cannot be built."""
     if warm(framework) is not None:

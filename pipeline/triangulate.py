@@ -335,7 +335,7 @@ def _native_blame(parties: Parties, seen: Mapping[tuple[str, str], Diff], framew
     truth = parties.truth_of(framework)
     if run.error is not None:
         if run.error.kind == "refused":
-            says = f"{framework} does not run this: {run.error.says}"
+            says = f"{framework} itself gives no answer to these inputs: {run.error.says}"
             return [Blamed("unsupported", framework, (truth, framework), op=run.error.op, says=says)]
         return []
     if lost := parties.without_digits(framework):
@@ -378,8 +378,13 @@ def _graph_blame(
         gone = Blamed("crashed", f"{graph}>check", (framework, f"{graph}>check"), says=f"onnx.checker: {check.says}")
         return [gone, *_graph_blame(parties, seen, graph, model, runtimes, None)]
     source = parties.runs.get(framework)
-    if model.error is not None and source is not None and source.error is not None:
+    silent = source is not None and source.error is not None
+    if silent and model.error is not None:
         return []  # what the framework itself does not run, no exporter can be blamed for refusing
+    if silent and source is not None and source.error is not None and source.error.kind not in _GONE:
+        truth = parties.runs.get(parties.truth_of(framework))
+        if truth is None or truth.outputs is None or truth.derived:
+            return []  # nobody says what the answer to these inputs is, and a runtime may refuse them as well
     if model.error is not None:
         kind = "crashed" if model.error.kind in _GONE else "export-failed"
         if model.error.kind == "builder":
@@ -404,7 +409,7 @@ def _graph_blame(
     judged = {n: _right(parties, seen, framework, n) for n in names if n not in failures}
     right = {n: verdict for n, verdict in judged.items() if verdict is not None}
     if right:
-        found += _step_blame(parties, seen, graph, framework, right, runtimes)
+        found += _step_blame(parties, seen, graph, framework, right, runtimes, given=model.given)
     return found + _chain_blame(parties, seen, graph, right, runtimes)
 
 
@@ -460,6 +465,8 @@ def _step_blame(
     framework: str,
     right: Mapping[str, bool],
     runtimes: Mapping[str, Runtime],
+    *,
+    given: bool = False,
 ) -> list[Blamed]:
     doubles = [f"{graph}>{r.name}@64" for r in runtimes.values() if r.double]
     sharp = [e for d in doubles if (e := seen.get((f"{framework}@64", d))) is not None]
@@ -476,7 +483,8 @@ def _step_blame(
         apart = next(iter(read), None) or parties.diff(parties.truth_of(framework), wrong[0], "export")
         folded = seen.get((f"{framework}:raw>reference@64", f"{framework}>reference@64"))
         where = "its optimizer" if graph == framework and folded is not None and folded.outcome == "diverges" else "it"
-        says = f"the graph that {where} wrote means something else than the model{_where(apart)}"
+        what = "the given graph" if given else f"the graph that {where} wrote"
+        says = f"{what} means something else than the model{_where(apart)}"
         kind = "unspecified" if nan_open and read and all(e.nan_only for e in read) else "export"
         blames = [Blamed(kind, graph, (apart.left, apart.right), says=says)]
         if len(wrong) == len(right):
@@ -577,8 +585,11 @@ def _meaning_blame(
                 "parameters": f"{left} and {right} were given different parameters",
             }[step]
             if different_weights and step == "parameters":
-                reason += f" ({', '.join(different_weights[:3])}); whether they mean the same cannot be seen"
-            blames.append(Blamed(step, f"{left}|{right}", (left, right), says=reason + _where(edge)))
+                reason += f" ({', '.join(different_weights[:3])})"
+            says = reason + _where(edge)
+            if different_weights and step == "parameters":
+                says += "; whether they mean the same cannot be seen from the outputs alone"
+            blames.append(Blamed(step, f"{left}|{right}", (left, right), says=says))
     return blames
 
 

@@ -26,6 +26,8 @@ from pipeline import (
     expectations,
     guilty,
     guilty_folding,
+    guilty_meaning,
+    guilty_order,
     guilty_passes,
     inputs,
     localization,
@@ -288,7 +290,10 @@ def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str
     sizes = {other.ref.size: other.runs for other in others}
     groups = triangulate.groups_of(*every)
     evidence = Evidence(seen.ref.name, runs, models, seen.graphs, edges, groups, tuple(blames), sizes)
-    here = replace(evidence, edges=seen.edges, blames=tuple(b for b in blames if not b.size))
+    moved = {(f.blame, f.party) for f in named if f.cause == guilty_order.CAUSE}  # nothing else is behind these
+    here = replace(
+        evidence, edges=seen.edges, blames=tuple(b for b in blames if not b.size and (b.blame, b.party) not in moved)
+    )
     causes = work.call(RUNTIME_WORKER, tasks.explain, here) if here.blames else ()
     findings = (*(() if isinstance(causes, Failure) else tuple(causes)), *named)
     asked = set(runs) | set(models) if work.options.parties else None
@@ -301,15 +306,21 @@ def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str
 
 def _named(work: Work, seen: Seen, blames: Sequence[Blamed]) -> tuple[list[Blamed], list[Finding]]:
     """The blames at one size with their guilty nodes, and findings that say so in words."""
-    localized = _localize(work, seen, blames)
     ref, models, seed, folder = seen.ref, seen.models, work.options.seed, seen.folder
     present = {name: r for name, r in runtimes().items() if r.distribution not in work.absent}
     parties = seen.parties(seed)
-    named, nodes = guilty.name_nodes(blames, localized)
     call = functools.partial(work.call, RUNTIME_WORKER)
+    blames, ordered = guilty_order.name_orders(call, ref, models, parties, blames, seed, folder)
+    moved = {(finding.blame, finding.party) for finding in ordered}
+    settled = [b for b in blames if (b.blame, b.party) in moved]
+    blames = [b for b in blames if b not in settled]
+    named, nodes = guilty.name_nodes(blames, _localize(work, seen, blames))
     named, passes = guilty_passes.name_passes(call, ref, models, parties, named, present, seed, folder)
     named, folded = guilty_folding.name_folding(work.call, RUNTIME_WORKER, ref, models, parties, named, seed, folder)
-    return list(named), [*nodes, *passes, *folded]
+    named, meant = guilty_meaning.name_meanings(
+        call, ref, seen.case, models, parties, [*settled, *named], seed, folder, work.room
+    )
+    return list(named), [*ordered, *nodes, *passes, *folded, *meant]
 
 
 def _blames(work: Work, seen: Seen, weights: Sequence[str]) -> list[Blamed]:

@@ -22,7 +22,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import AttributeProto, ModelProto, NodeProto
 
-from pipeline.graph.walk import array, in_onnx, opset, subgraphs, text
+from pipeline.graph.walk import array, attributes, in_onnx, opset, subgraphs, text
 
 Array = NDArray[Any]
 How = Literal["border", "structure", "numbers", "assumed"]
@@ -205,8 +205,8 @@ def _class(
     return _digest(text(node.domain), op, str(slot), *canonical(node, version), *operands)
 
 
-def canonical(node: NodeProto, version: int | None) -> list[bytes]:
-    """A node's attributes in one order, defaults written out, and the version of its operator."""
+def _written_out(node: NodeProto, version: int | None) -> tuple[int, dict[str, AttributeProto]]:
+    """The version of a node's operator, and its attributes with the defaults of those that it leaves out."""
     said = {text(a.name): a for a in node.attribute}
     op = text(node.op_type)
     since = 0
@@ -216,6 +216,18 @@ def canonical(node: NodeProto, version: int | None) -> list[bytes]:
         for name, declared in schema.attributes.items():
             if name not in said and declared.default_value.type != AttributeProto.UNDEFINED:
                 said[name] = declared.default_value
+    return since, said
+
+
+def settings(node: NodeProto, version: int | None) -> dict[str, Any]:
+    """A node's attributes as :func:`pipeline.graph.walk.attributes` reads them, defaults written out."""
+    _, said = _written_out(node, version)
+    return attributes(NodeProto(attribute=list(said.values())))
+
+
+def canonical(node: NodeProto, version: int | None) -> list[bytes]:
+    """A node's attributes in one order, defaults written out, and the version of its operator."""
+    since, said = _written_out(node, version)
     parts = [str(since).encode()]
     for name in sorted(said):
         attribute = AttributeProto()

@@ -26,6 +26,7 @@ from pipeline.report import Format
 from pipeline.report.files import write_text
 from pipeline.report.text import clip, prose, safe, wrap
 from pipeline.report.words import (
+    NODE,
     Sentence,
     agreement,
     blame_sentences,
@@ -170,9 +171,11 @@ def _findings(verdict: Verdict, width: int) -> list[Text]:
         together.setdefault(replace(finding, party=""), []).append(finding.party)
     for finding, parties in together.items():
         line = Text(safe(finding.cause, 30), "bold") + Text(f", {'proved' if finding.proved else 'suspected'}")
-        nodes = _more([safe(node, 60) for node in finding.nodes], 3)
+        nodes = _more([safe(node, NODE) for node in finding.nodes], 3)
         about = ", ".join(filter(None, (safe(finding.blame), names(parties, everybody), nodes)))
-        shown += [line + Text(f"   {clip(about, width - LABEL - cell_len(line.plain) - 3)}", "dim")]
+        # A name cut in the middle finds no node: what does not fit beside the cause goes on below.
+        first, *rest = _wrapped(f"{line.plain}   {about}", width - LABEL, "dim", hang=2)
+        shown += [line + Text(first.plain[len(line.plain) :], "dim"), *rest]
         shown += _wrapped(prose(finding.says), width - LABEL)
         shown += _wrapped(f"change: {prose(finding.edit)}", width - LABEL, hang=8) if finding.edit else []
     return _block("cause", shown)

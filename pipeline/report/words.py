@@ -31,8 +31,12 @@ BLAME_WORDS: Mapping[str, str] = {
     "unspecified": "the specification leaves this open, {left} and {right} answer differently",
     "unsupported": "a valid graph, but not implemented by {who}",
 }
+# A framework's own run has no graph that could be valid.
+NO_ANSWER = "{who} itself gives no answer to these inputs"
 NOTHING_COMPARED = "nothing was compared"
 NOTHING_JUDGED = "no path could be judged by another"
+TOLD_APART = 4  # nodes; one that stands for more is not named as if it were known
+NODE = 100  # characters of a node's name
 PARTLY = "every path that answered gives the same answer"
 
 # What the blame is about: the two ends of an edge, or the party whose step it is.
@@ -103,20 +107,38 @@ def sentences(blames: Sequence[Blamed], of: Iterable[str]) -> list[Sentence]:
     together: dict[tuple[object, ...], list[Blamed]] = {}
     for blamed in blames:
         about = blamed.edge if blamed.blame in _BETWEEN else None
-        together.setdefault((blamed.blame, blamed.op, about), []).append(blamed)
+        together.setdefault((blamed.blame, blamed.op, about, _refuses_itself(blamed)), []).append(blamed)
     found = []
-    for (blame, op, _), members in together.items():
+    for (blame, op, _, itself), members in together.items():
         left, right = (safe(end) for end in members[0].edge)
         who = names((blamed.party for blamed in members), universe)
-        words = BLAME_WORDS.get(str(blame), "parts: {who}").format(left=left, right=right, who=who)
-        nodes = list(dict.fromkeys(node for blamed in members for node in blamed.nodes))
-        shown = [safe(node, 60) for node in nodes[:3]] + ([f"{len(nodes) - 3} more"] if len(nodes) > 3 else [])
-        noun = "node" if len(nodes) == 1 else "nodes"
-        where = ", ".join(filter(None, (safe(op, 60) if op else "", f"{noun} {', '.join(shown)}" if shown else "")))
+        words = (NO_ANSWER if itself else BLAME_WORDS.get(str(blame), "parts: {who}")).format(
+            left=left, right=right, who=who
+        )
+        where = _where(str(op) if op else "", members)
         details = tuple(dict.fromkeys(prose(blamed.says) for blamed in members if blamed.says))
         subject = f"{left} | {right}" if blame in _BETWEEN else who
         found.append(Sentence(safe(blame), words, subject, where, details))
     return found
+
+
+def _refuses_itself(blamed: Blamed) -> bool:
+    try:
+        return blamed.blame == "unsupported" and Party.parse(blamed.party).native
+    except UnusableInput:
+        return False
+
+
+def _where(op: str, members: Sequence[Blamed]) -> str:
+    """The operator and the nodes of a blame; of a node that stands for a long stretch, for how many."""
+    among = {node: count for blamed in members for node, count in blamed.among.items() if count > TOLD_APART}
+    nodes = list(dict.fromkeys(node for blamed in members for node in blamed.nodes))
+    if len(nodes) == 1 and nodes[0] in among:
+        return f"one of {among[nodes[0]]} nodes, likeliest {safe(op, 60) + ' ' if op else ''}{safe(nodes[0], NODE)}"
+    shown = [safe(n, NODE) + (f" (one of {among[n]}, the likeliest)" if n in among else "") for n in nodes[:3]]
+    shown += [f"{len(nodes) - 3} more"] if len(nodes) > 3 else []
+    noun = "node" if len(nodes) == 1 else "nodes"
+    return ", ".join(filter(None, (safe(op, 60) if op else "", f"{noun} {', '.join(shown)}" if shown else "")))
 
 
 def blame_sentences(verdict: Verdict) -> tuple[list[Sentence], list[Sentence]]:

@@ -41,6 +41,8 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
     near = first_near(state, steps)
     if near is not None:
         return near, first
+    if orientation == Orientation() and _shape(state.own.get(name)) != _shape(state.have[left]):
+        orientation = plainest(state, name, left)  # the same numbers may be written in another shape
     state.forced[name] = (left, orientation)
     judged = judge(state, name, left, orientation)
     if judged.ratio <= 1:  # apart from the designated value only in what it was compared to
@@ -64,6 +66,10 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
         judged.problem or error_in(state, steps),
     )
     return [part], first
+
+
+def _shape(value: object) -> object:
+    return getattr(value, "shape", None)
 
 
 def upstream(state: State, found: Found) -> Found:

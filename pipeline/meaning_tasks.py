@@ -1,0 +1,235 @@
+"""What a worker does to say where two frameworks part: one's graph judged by the other's, and what each node holds.
+
+Design note.  Both graphs are faithful, so what parts them is what the frameworks were told, node by node.  The search
+is that of ``compare`` (:mod:`pipeline.numerics.forced`), on the case's own inputs, with the borders matched by the
+case's own names.  What the nodes of a region hold (settings, numbers, weights) is then read side by side: a node whose
+operator is the same differs by these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.compare_tasks import MOVERS
+from pipeline.data import Array, CaseRef, Failure, Model
+
+_SAID = 4
+_LONG = 6
+
+
+@dataclass(frozen=True)
+class Parted:
+    """Where one graph does not make what the other makes of the same values.
+
+    ``nodes`` of the graph that is judged stand where the judge has ``against``, the likeliest first; ``values`` are the
+    judge's and the other's; ``differs`` is what only one side's nodes hold, in words.
+    """
+
+    nodes: tuple[str, ...]
+    ops: tuple[str, ...]
+    against: tuple[str, ...]
+    against_ops: tuple[str, ...]
+    output: str
+    ratio: float
+    max_abs: float | None = None
+    index: tuple[int, ...] | None = None
+    values: tuple[float, float] | None = None
+    problem: str | None = None
+    differs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Meanings:
+    """Everything at which two graphs part; ``aligned`` values of one are values of the other, ``compared`` elements of
+    outputs were, and ``unjudged`` says what could not be judged."""
+
+    parted: tuple[Parted, ...]
+    aligned: int
+    compared: int
+    unjudged: tuple[str, ...] = ()
+
+
+def parted_meanings(
+    ref: CaseRef, judge: Model, other: Model, seed: int, folder: Path, memory: int | None = None
+) -> Meanings | Failure:
+    """Where ``other`` parts from ``judge``, exports of one case by two frameworks, in float64.
+
+    ``memory`` is the most bytes that both graphs' weights may need.
+    """
+    from pipeline.graph.weights import read_model
+    from pipeline.localize_tasks import held_against
+    from pipeline.tasks import refusal
+
+    assert judge.file is not None
+    assert other.file is not None
+    files = {judge.graph: judge.file, other.graph: other.file}
+    try:
+        sides = [_Side(graph.partition(":")[0], *read_model(file)) for graph, file in files.items()]
+    except Exception as error:  # whatever protobuf raises
+        return refusal(error, other.file)
+    need = sum(side.bytes for side in sides)
+    if memory is not None and need > memory:
+        says = f"both graphs in float64 need {need / 2**30:.1f} GiB, the limit is {memory / 2**30:.1f} GiB"
+        return Failure("memory", f"{says}: raise --memory")
+    found = held_against(ref, judge, other, seed, folder)
+    if isinstance(found, Failure):
+        return found
+    theirs, mine = sides
+    parted = []
+    for part in found.guilty:
+        nodes = mine.likeliest_first(part.node, part.nodes)
+        made = Parted(
+            nodes,
+            mine.ops(nodes),
+            part.against,
+            theirs.ops(part.against),
+            part.output,
+            part.ratio,
+            part.max_abs,
+            part.index,
+            part.values,
+            part.problem,
+            tuple(_differences(mine, nodes, theirs, part.against)),
+        )
+        parted.append(made)
+    return Meanings(tuple(parted), len(found.alignment.pairs), found.compared, found.unjudged)
+
+
+class _Side:
+    """One framework's graph: its nodes by name, and the constants that a node reads, however far behind."""
+
+    def __init__(self, framework: str, model: Any, weights: Mapping[str, Array]) -> None:
+        from pipeline.graph.walk import elements, node_name, opset
+
+        self.framework, self.version, self._weights = framework, opset(model), weights
+        self.nodes = {node_name(node, i): node for i, node in enumerate(model.graph.node)}
+        self._makers = {output: node for node in model.graph.node for output in node.output if output}
+        self.bytes = 3 * 8 * sum(elements(tensor) for tensor in model.graph.initializer)
+
+    def ops(self, names: Sequence[str]) -> tuple[str, ...]:
+        from pipeline.graph.walk import operator
+
+        return tuple(dict.fromkeys(operator(self.nodes[name]) for name in names if name in self.nodes))
+
+    def likeliest_first(self, named: str, nodes: Sequence[str]) -> tuple[str, ...]:
+        """The nodes of a region, the named one first; what only moves data stands behind the last that computes."""
+        computing = [name for name in nodes if self.ops([name]) and self.ops([name])[0] not in MOVERS]
+        lead = named if named in computing or not computing else computing[-1]
+        return tuple(dict.fromkeys([lead, named, *nodes]))
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """The attributes of a node that are numbers or text, defaults written out."""
+        from pipeline.graph.align import settings
+
+        return {
+            key: value
+            for key, value in settings(self.nodes[name], self.version).items()
+            if isinstance(value, (int, float, str, tuple))
+        }
+
+    def constants(self, names: Sequence[str]) -> dict[str, Array]:
+        """The constants that nodes read, also those that other nodes compute of constants alone, by name."""
+        found: dict[str, Array] = {}
+        for name in names:
+            for read in self.nodes[name].input if name in self.nodes else ():
+                found |= self._behind(read) or {}
+        return found
+
+    def _behind(self, value: str) -> dict[str, Array] | None:
+        """The constants that a value is computed of; None where data reaches it."""
+        from pipeline.graph.walk import array, constant_tensor
+
+        if value in self._weights:
+            try:
+                return {value: np.asarray(self._weights[value])}
+            except ValueError:  # data that is not there
+                return {}
+        node = self._makers.get(value)
+        if node is None:
+            return {} if not value else None
+        tensor = constant_tensor(node)
+        if tensor is not None:
+            held = array(tensor)
+            return {} if held is None else {value: held}
+        found: dict[str, Array] = {}
+        for read in node.input:
+            behind = self._behind(read)
+            if behind is None:
+                return None
+            found |= behind
+        return found if node.input else {}
+
+
+def _differences(mine: _Side, nodes: Sequence[str], theirs: _Side, against: Sequence[str]) -> Iterator[str]:
+    """What the nodes of either side hold alone: settings of one operator, numbers, weights."""
+    one, other = ([n for n in names if n in side.nodes] for side, names in ((mine, nodes), (theirs, against)))
+    single = len(one) == len(other) == 1 and mine.ops(one) == theirs.ops(other)
+    if single:
+        ours, due = mine.settings(one[0]), theirs.settings(other[0])
+        for key in sorted(ours.keys() | due.keys()):
+            if not _alike(ours.get(key), due.get(key)):
+                here, there = _shown(ours.get(key)), _shown(due.get(key))
+                yield f"{key} is {here} in {mine.framework}, {there} in {theirs.framework}"
+    held = [side.constants(names) for side, names in ((mine, one), (theirs, other))]
+    numbers = [
+        {**({} if single else _numbers(side, names)), **_scalars(arrays)}
+        for side, names, arrays in ((mine, one, held[0]), (theirs, other, held[1]))
+    ]
+    alone = [sorted(numbers[i].keys() - numbers[1 - i].keys()) for i in (0, 1)]
+    if any(alone):
+        yield "; ".join(
+            f"{side.framework} alone has {', '.join(f'{numbers[i][v]}{v:g}' for v in alone[i][:_SAID])}"
+            for i, side in enumerate((mine, theirs))
+            if alone[i]
+        )
+    prints = [
+        {name: _print(array) for name, array in arrays.items() if array.size > 1 and array.dtype.kind == "f"}
+        for arrays in held
+    ]
+    odd = [[n for n, p in prints[i].items() if not any(_alike(p, q) for q in prints[1 - i].values())] for i in (0, 1)]
+    if any(odd):
+        said = [
+            f"{', '.join(odd[i][: _SAID - 1])} of {side.framework}" for i, side in enumerate((mine, theirs)) if odd[i]
+        ]
+        yield f"weights that the other has not: {' and '.join(said)}"
+
+
+def _numbers(side: _Side, names: Sequence[str]) -> dict[float, str]:
+    """The float attributes of nodes, each with its name."""
+    return {
+        float(np.float32(value)): f"{key} "
+        for name in names
+        for key, value in side.settings(name).items()
+        if isinstance(value, float)
+    }
+
+
+def _scalars(arrays: Mapping[str, Array]) -> dict[float, str]:
+    return {float(np.float32(v.reshape(-1)[0])): "" for v in arrays.values() if v.size == 1 and v.dtype.kind == "f"}
+
+
+def _print(array: Array) -> Array:
+    """The numbers in an order that no transposition changes."""
+    return np.sort(array.reshape(-1).astype(np.float64))
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two settings, or two sets of numbers, are the same up to one float32 rounding each."""
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return one.shape == other.shape and bool(np.allclose(one, other, rtol=2.0**-20, atol=0, equal_nan=True))
+    if isinstance(one, float) and isinstance(other, float):
+        return bool(np.float32(one) == np.float32(other))
+    return bool(one == other)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, tuple):
+        return f"[{', '.join(_shown(v) for v in value[:_LONG])}{', …' if len(value) > _LONG else ''}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
