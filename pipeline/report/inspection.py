@@ -1,0 +1,353 @@
+"""The report of ``inspect``: one screen for people, ``triangulate-inspect/1`` for programs.
+
+Design note.  The screen answers what people open a file for, in the order in which they ask: what it is, what goes in
+and out, what it holds, then what is padded, transposed and remarkable.  Long lists are counted, what is alike is one
+row, and what is out of the ordinary comes first; ``verbose`` lists everything.  The document for programs is complete
+and written out key by key.  Its names are the file's own (JSON escapes them); a name of more than
+:data:`LONGEST` characters is cut and its checksum appended, so that one name in a thousand remarks stays harmless and
+two names stay two.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from pipeline.data import Pads, Transpose
+from pipeline.inspection import SEVERITIES, Inspection, Remark
+from pipeline.report.as_json import Json
+from pipeline.report.lines import LABEL, Cell, block, columns, emit, fits, more, wrapped
+from pipeline.report.text import clip, prose, safe
+from pipeline.report.words import axes, count, shape_of_padding, size
+
+LONGEST = 2000
+SHOWN = 6
+NAMED = 3
+STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+
+Table = list[list[Cell]]
+
+
+def effect(pads: Pads) -> str:
+    """What a node's padding does beyond its numbers, in a few words."""
+    said = [shape_of_padding(pads)]
+    if pads.auto_pad not in ("NOTSET", ""):
+        said.append(f"auto_pad {safe(pads.auto_pad, 20)}")
+    extra, together, unread = (_known(pads, name) for name in ("extra", "with_pad", "unread"))
+    if extra and any(extra):
+        said.append(f"{axes(extra)} added after")
+    if together and together != (pads.begin, pads.end):
+        said.append(f"with the Pad in front {axes(together[0])} before, {axes(together[1])} after")
+    if unread and any(unread):
+        said.append(f"never read at the end: {' '.join('?' if n is None else str(int(n)) for n in unread)}")
+    said += [prose(text, 160) for text in (_known(pads, "condition"), pads.note) if text]
+    return ", ".join(said)
+
+
+def spellings(pads: Pads) -> list[tuple[str, str]]:
+    """The frameworks that can spell this padding, and how."""
+    return [(name, prose(said, 200)) for name in ("torch", "keras") if (said := _known(pads, name))]
+
+
+def _known(record: object, name: str) -> Any:
+    return getattr(record, name, None)
+
+
+def worst_first(remarks: Sequence[Remark]) -> dict[tuple[str, str], list[Remark]]:
+    """Remarks by severity and code, the worst and the most frequent first."""
+    found: dict[tuple[str, str], list[Remark]] = {}
+    for remark in remarks:
+        found.setdefault((remark.severity, remark.code), []).append(remark)
+    order = {severity: -rank for rank, severity in enumerate(SEVERITIES)}
+    return dict(sorted(found.items(), key=lambda item: (order.get(item[0][0], 1), -len(item[1]), item[0][1])))
+
+
+def _head(found: Inspection, width: int) -> list[Text]:
+    known = sorted(found.opsets.items())
+    opsets = [f"{safe(domain, 24)} {version}" if domain else f"opset {version}" for domain, version in known]
+    about = f"   ir {found.ir_version}, {more(opsets, 4) if opsets else 'no opset'}"
+    producer = f"   producer {safe(found.producer, 60)}" if found.producer else ""
+    file = "a model in memory" if found.file is None else safe(found.file)
+    head = Text(clip(file, max(width - len(about) - len(producer), 24)), "bold")
+    if len(head.plain) + len(about) + len(producer) <= width:
+        return [head + Text(about) + Text(producer)]
+    return [head, *block("is", wrapped((about + producer).strip(), width - LABEL, hang=2))]
+
+
+def _border(found: Inspection, room: int, verbose: bool) -> list[Text]:
+    made: list[Text] = []
+    for label, values in (("inputs", found.inputs), ("outputs", found.outputs)):
+        listed = [f"{safe(name, 40)} {safe(kind, 60)}" for name, kind in values.items()]
+        limit = len(listed) if verbose else SHOWN
+        made += block(label, wrapped(more(listed, limit) if listed else "none", room, hang=2))
+    return made
+
+
+def _holds(found: Inspection, room: int, verbose: bool) -> list[Text]:
+    ordered = sorted(found.ops.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{safe(op, 24)} {number:,}" for op, number in ordered]
+    limit = len(named) if verbose else 16
+    nodes = f"{count(sum(found.ops.values()), 'node')}: {more(named, limit)}" if named else "no nodes"
+    weights = f"{count(found.initializers, 'initializer')} with {count(found.parameters, 'parameter')}"
+    made = [nodes, weights]
+    kinds = []
+    for stored in found.stored:
+        outside = f", {size(stored.external)} of them in other files" if stored.external else ""
+        kinds.append(
+            f"{safe(stored.dtype, 20)} {size(stored.bytes)} ({stored.elements:,} in {count(stored.tensors, 'tensor')}"
+            f"{outside})"
+        )
+    made += ["stored: " + more(kinds, len(kinds) if verbose else SHOWN)] if kinds else []
+    if found.external:
+        files = [safe(file, 80) for file in found.external]
+        made.append("in other files: " + more(files, len(files) if verbose else NAMED))
+    if found.inner:
+        inner = [f"{safe(i.path, 60)} ({count(i.nodes, 'node')}, {count(i.calls, 'call')})" for i in found.inner]
+        kind = Counter(i.kind for i in found.inner)
+        said = " and ".join(count(number, name) for name, number in kind.items())
+        made.append(f"inside: {said}: {more(inner, len(inner) if verbose else NAMED)}")
+    if found.layouts:
+        layouts = [f"{safe(layout, 16)} {number:,}" for layout, number in Counter(found.layouts.values()).most_common()]
+        made.append(f"layouts of values: {more(layouts, SHOWN)}")
+    return block("holds", [line for text in made for line in wrapped(text, room, hang=2)])
+
+
+def _pads(found: Inspection, room: int, verbose: bool) -> list[Text]:
+    """The kinds of padding with the node they are at (or how many), the uneven and the unknown first."""
+    kinds: dict[tuple[str, ...], list[Pads]] = {}
+    for pads in found.pads:
+        row = (safe(pads.op, 30), f"before {axes(pads.begin)}", f"after {axes(pads.end)}", effect(pads))
+        key = (*row, *(f"{name}: {said}" for name, said in spellings(pads)))
+        kinds.setdefault((pads.node, *key) if verbose else key, []).append(pads)
+    ordered = sorted(kinds.values(), key=lambda alike: (alike[0].symmetric is True, -len(alike)))
+    ordered = list(kinds.values()) if verbose else ordered[:SHOWN]
+    table: Table = []
+    for alike in ordered:
+        one = alike[0]
+        node = clip(safe(one.node), 60 if verbose else max(room - 62, 20))
+        op = f"{len(alike):,} × {safe(one.op, 30)}" if len(alike) > 1 else safe(one.op, 30)
+        table.append([op, node, f"before {axes(one.begin)}", f"after {axes(one.end)}", effect(one)])
+    lines = columns(table)
+    shown: list[Text] = []
+    for alike, row, line in zip(ordered, table, lines, strict=True):
+        shown += [line] if fits([line], room) else wrapped("  ".join(map(str, row)), room, hang=2)
+        said = " · ".join(f"{name} {text}" for name, text in spellings(alike[0]))
+        shown += [Text("  ") + line for line in wrapped(said, room - 2, "dim", hang=2)] if said else []
+    if len(kinds) > len(ordered):
+        rest = sum(map(len, kinds.values())) - sum(map(len, ordered))
+        shown.append(Text(f"and {count(len(kinds) - len(ordered), 'kind')} more, {count(rest, 'node')}"))
+    return block("pads", shown)
+
+
+def moved(step: Transpose) -> str:
+    """What becomes of a Transpose: with whom it cancels, for whom it is there, the bytes that it moves."""
+    cancels = [safe(node, 40) for node in _known(step, "cancels_with") or ()]
+    said = [f"cancels with {more(cancels, NAMED)}" if cancels else ""]
+    for_whom = [safe(node, 40) for node in _known(step, "for_whom") or ()]
+    said.append(f"for {more(for_whom, NAMED)}" if for_whom and not cancels else "")
+    said.append("of a constant" if _known(step, "on_constant") else "")
+    number = _known(step, "bytes")
+    said.append(size(number) if number is not None else "")
+    return ", ".join(filter(None, said))
+
+
+def _perm(perm: Sequence[int]) -> str:
+    return f"({', '.join(str(int(axis)) for axis in perm)})" if perm else "?"
+
+
+def _transposes(found: Inspection, room: int, verbose: bool) -> list[Text]:
+    limit = len(found.transposes) if verbose else SHOWN
+    table: Table = [
+        [clip(safe(step.node), 80 if verbose else 32), _perm(step.perm), safe(step.kind, 40), moved(step)]
+        for step in found.transposes[:limit]
+    ]
+    lines = columns(table)
+    shown: list[Text] = []
+    for row, line in zip(table, lines, strict=True):
+        shown += [line] if fits([line], room) else wrapped("  ".join(map(str, row)), room, hang=2)
+    if len(found.transposes) > limit:
+        kinds = Counter(safe(step.kind, 40) for step in found.transposes[limit:])
+        rest = [f"{number:,} × {kind}" for kind, number in kinds.most_common()]
+        shown.append(Text(f"and {len(found.transposes) - limit:,} more: {more(rest, NAMED)}"))
+    return block("transposes", shown or [Text("none")])
+
+
+def _counted(label: str, texts: Sequence[str], room: int, limit: int) -> list[Text]:
+    shown = [line for text in texts[:limit] for line in wrapped(text, room, hang=2)]
+    if len(texts) > limit:
+        shown.append(Text(f"and {len(texts) - limit:,} more"))
+    return block(label, shown)
+
+
+def _about(nodes: Sequence[str], limit: int) -> str:
+    return more([clip(safe(node), 60) for node in nodes], limit)
+
+
+def _remarks(found: Inspection, room: int, verbose: bool) -> list[Text]:
+    """A code a paragraph: its first sentence, and the nodes of all."""
+    shown: list[Text] = []
+    groups = worst_first(found.remarks)
+    for (severity, code), remarks in list(groups.items())[: len(groups) if verbose else 2 * SHOWN]:
+        head = f"{safe(code, 20)} {severity}"
+        said = list(dict.fromkeys(remark.says for remark in remarks))
+        if verbose:
+            texts = [f"{prose(remark.says)} ({_about(remark.nodes, len(remark.nodes))})" for remark in remarks]
+        else:
+            nodes = list(dict.fromkeys(node for remark in remarks for node in remark.nodes))
+            other = f"; {len(said) - 1:,} more like it" if len(said) > 1 else ""
+            about = f" ({_about(nodes, NAMED)}{other})" if nodes or other else ""
+            texts = [f"{prose(said[0], 240)}{about}"]
+        for text in texts:
+            first, *rest = wrapped(f"{head}  {text}", room, hang=2)
+            first.stylize(STYLES.get(severity, ""), 0, len(head))
+            shown += [first, *rest]
+    if len(groups) > 2 * SHOWN and not verbose:
+        shown.append(Text(f"and {count(len(groups) - 2 * SHOWN, 'code')} more"))
+    return block("remarks", shown or [Text("none")])
+
+
+def inspection_lines(found: Inspection, width: int = 100, verbose: bool = False) -> list[Text]:
+    """What a graph holds, on one screen; ``verbose`` lists everything."""
+    width = max(width, 60)
+    room = width - LABEL
+    made = _head(found, width) + _border(found, room, verbose) + _holds(found, room, verbose)
+    made += _pads(found, room, verbose) + _transposes(found, room, verbose)
+    reshaped = sorted(
+        found.reshapes, key=lambda r: ("scrambles", "transposes").index(r.kind) if r.kind != "keeps" else 2
+    )
+    reshapes = [
+        " ".join(filter(None, (safe(r.node, 60), r.kind, _perm(r.perm) if r.perm else "", prose(r.says, 240))))
+        for r in reshaped
+    ]
+    weights = [
+        f"{safe(w.name, 60)} of {safe(w.node, 60)}: {safe(w.layout, 20)} {prose(w.says, 240)}" for w in found.weights
+    ]
+    made += _counted("reshapes", reshapes, room, len(reshapes) if verbose else NAMED)
+    made += _counted("weights", weights, room, len(weights) if verbose else NAMED)
+    made += _remarks(found, room, verbose)
+    notes = [prose(note) for note in found.notes]
+    return made + _counted("notes", notes, room, len(notes) if verbose else SHOWN)
+
+
+def render_inspection(found: Inspection, console: Console, verbose: bool = False) -> None:
+    """Print what a graph holds."""
+    emit(inspection_lines(found, console.width, verbose), console)
+
+
+def name(text: object) -> str:
+    """A name as the document has it: whole, unless it is longer than :data:`LONGEST`."""
+    whole = str(text)
+    if len(whole) <= LONGEST:
+        return whole
+    checksum = zlib.crc32(whole.encode("utf-8", "surrogatepass"))
+    return f"{whole[:LONGEST]}… (+{len(whole) - LONGEST:,} characters, {checksum:08x})"
+
+
+def _names(names: Iterable[object] | None) -> list[str]:
+    return [name(each) for each in names or ()]
+
+
+def _integers(numbers: Iterable[int] | None) -> list[int] | None:
+    return None if numbers is None else [int(number) for number in numbers]
+
+
+def _maybe(numbers: Iterable[int | None] | None) -> list[int | None] | None:
+    return None if numbers is None else [None if number is None else int(number) for number in numbers]
+
+
+def _text(value: object) -> str | None:
+    return name(value) if value else None
+
+
+def _mapping(values: Mapping[str, str]) -> Json:
+    return {name(key): name(value) for key, value in values.items()}
+
+
+def _pads_json(pads: Pads) -> Json:
+    together = _known(pads, "with_pad")
+    offset = _known(pads, "offset")
+    return {
+        "node": name(pads.node),
+        "op": name(pads.op),
+        "begin": _integers(pads.begin),
+        "end": _integers(pads.end),
+        "auto_pad": name(pads.auto_pad),
+        "symmetric": pads.symmetric,
+        "extra": _integers(_known(pads, "extra")),
+        "with_pad": None if together is None else {"begin": _integers(together[0]), "end": _integers(together[1])},
+        "unread": _maybe(_known(pads, "unread")),
+        "overhang": _maybe(_known(pads, "overhang")),
+        "offset": None if offset is None else [float(number) for number in offset],
+        "torch": _text(_known(pads, "torch")),
+        "keras": _text(_known(pads, "keras")),
+        "condition": name(_known(pads, "condition") or ""),
+        "note": name(pads.note),
+    }
+
+
+def _transpose_json(step: Transpose) -> Json:
+    number = _known(step, "bytes")
+    return {
+        "node": name(step.node),
+        "perm": [int(axis) for axis in step.perm],
+        "kind": name(step.kind),
+        "for_whom": _names(_known(step, "for_whom")),
+        "cancels_with": _names(_known(step, "cancels_with")),
+        "through": _names(_known(step, "through")),
+        "border": _names(_known(step, "border")),
+        "bytes": None if number is None else int(number),
+        "on_constant": bool(_known(step, "on_constant")),
+        "vanishes": bool(_known(step, "vanishes")),
+    }
+
+
+def inspection_json(found: Inspection) -> Json:
+    """What a graph holds as the document ``triangulate-inspect/1`` (``schema("triangulate-inspect-1")``)."""
+    return {
+        "schema": "triangulate-inspect/1",
+        "file": None if found.file is None else name(found.file),
+        "opset": found.opset,
+        "opsets": {name(domain): int(version) for domain, version in found.opsets.items()},
+        "ir_version": int(found.ir_version),
+        "producer": name(found.producer),
+        "inputs": _mapping(found.inputs),
+        "outputs": _mapping(found.outputs),
+        "ops": {name(op): int(number) for op, number in found.ops.items()},
+        "initializers": int(found.initializers),
+        "parameters": int(found.parameters),
+        "stored": [
+            {
+                "dtype": name(s.dtype),
+                "tensors": int(s.tensors),
+                "elements": int(s.elements),
+                "bytes": int(s.bytes),
+                "external": int(s.external),
+            }
+            for s in found.stored
+        ],
+        "external": _names(found.external),
+        "inner": [
+            {"path": name(i.path), "kind": i.kind, "nodes": int(i.nodes), "calls": int(i.calls)} for i in found.inner
+        ],
+        "pads": [_pads_json(pads) for pads in found.pads],
+        "layouts": _mapping(found.layouts),
+        "transposes": [_transpose_json(step) for step in found.transposes],
+        "reshapes": [
+            {"node": name(r.node), "kind": r.kind, "perm": _integers(r.perm), "says": name(r.says)}
+            for r in found.reshapes
+        ],
+        "weights": [
+            {"name": name(w.name), "node": name(w.node), "layout": name(w.layout), "says": name(w.says)}
+            for w in found.weights
+        ],
+        "remarks": [
+            {"code": name(r.code), "severity": r.severity, "nodes": _names(r.nodes), "says": name(r.says)}
+            for r in found.remarks
+        ],
+        "notes": _names(found.notes),
+    }
