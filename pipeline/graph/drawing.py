@@ -13,7 +13,7 @@ only where there are as many records as nodes.  A graph that runs in a circle is
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import onnx

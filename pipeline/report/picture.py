@@ -205,14 +205,12 @@ def _path(points: Sequence[Point]) -> str:
 
 
 def _styles() -> str:
-    light, dark = [], []
-    for name, (fill, border, dark_fill, dark_border) in _FAMILIES.items():
-        light.append(
-            f".tri .{name} rect{{fill:{fill};stroke:{border}}}.tri .{name} .word{{fill:{border}}}.tri path.{name}{{stroke:{border}}}"
-        )
-        dark.append(
-            f".tri .{name} rect{{fill:{dark_fill};stroke:{dark_border}}}.tri .{name} .word{{fill:{dark_border}}}.tri path.{name}{{stroke:{dark_border}}}"
-        )
+    def coloured(name: str, fill: str, border: str) -> str:
+        word, line = f".tri .{name} .word{{fill:{border}}}", f".tri path.{name}{{stroke:{border}}}"
+        return f".tri .{name} rect{{fill:{fill};stroke:{border}}}{word}{line}"
+
+    light = [coloured(name, fill, border) for name, (fill, border, _, _) in _FAMILIES.items()]
+    dark = [coloured(name, fill, border) for name, (_, _, fill, border) in _FAMILIES.items()]
     for name, (on_light, on_dark) in _MARKS.items():
         light.append(f".tri .{name} rect{{stroke:{on_light};stroke-width:3}}.tri .{name} .mark{{fill:{on_light}}}")
         dark.append(f".tri .{name} rect{{stroke:{on_dark}}}.tri .{name} .mark{{fill:{on_dark}}}")
@@ -311,7 +309,8 @@ def left_out(drawing: Drawing) -> str:
     """How much is not drawn, in a sentence; empty where everything is."""
     if not drawing.left_out:
         return ""
-    return f"{drawing.left_out:,} of {drawing.left_out + sum(b.kind != 'more' for b in drawing.boxes):,} boxes are left out"
+    every = drawing.left_out + sum(box.kind != "more" for box in drawing.boxes)
+    return f"{drawing.left_out:,} of {every:,} boxes are left out"
 
 
 def svg(drawing: Drawing) -> str:
@@ -322,7 +321,7 @@ def svg(drawing: Drawing) -> str:
         if (arrow.source, arrow.target) in laid.lines:
             together.setdefault((arrow.source, arrow.target), []).append(arrow)
     rest = left_out(drawing)
-    head = safe(drawing.title, 160) + (f"   {rest}" if rest else "")
+    head = safe(drawing.title, 160) + (f"; {rest}" if rest else "")
     legend, legend_width = _legend(drawing, laid.height + 14)
     width = max(laid.width, legend_width + _MARGIN, 2 * _MARGIN + 7.0 * len(head))
     height = laid.height + 14 + _MARGIN
