@@ -30,6 +30,7 @@ from pipeline.graph.walk import (
     in_onnx,
     opset,
     printable,
+    scope_of,
     subgraphs,
     text,
 )
@@ -40,6 +41,7 @@ _LINES = 7
 _SHOWN_ELEMENTS = 8
 _SHOWN_TEXT = 24
 _OF_PADDING = ("pads", "auto_pad")
+_TYPES = ("to", "dtype")
 _ONES = ("strides", "dilations")  # all ones where they are not given, which no schema says
 
 
@@ -199,18 +201,18 @@ def _order(wires: _Wires) -> list[int]:
     return order + [number for number, is_done in enumerate(done) if not is_done]
 
 
-def _centre(view: View, around: str) -> tuple[Scope, set[str | bytes], str]:
+def _centre(view: View, around: str) -> tuple[Scope, set[str | bytes]]:
     """The graph that holds a node, or a value, of this name."""
     for place in view.places:
         if place.name == around:
-            return place.scope, set(), around
+            return place.scope, set()
     for place in view.places:
         for name in (*place.node.output, *place.node.input):
             if name and text(name) == around:
                 scope = place.scope
                 while scope.parent is not None and not _own(scope, name):
                     scope = scope.parent
-                return scope, {name}, around
+                return scope, {name}
     near = list(dict.fromkeys(place.name for place in view.places if around and around.lower() in place.name.lower()))
     hint = f"; there is {', '.join(printable(name, 60) for name in near[:3])}" if near else ""
     raise UnusableInput(f"{printable(around)}: no node or value of that name{hint}")
@@ -241,13 +243,12 @@ def draw(view: View, found: Inspection, *, around: str | None = None, depth: int
 
     Raises :class:`pipeline.data.UnusableInput` where there is no node or value called ``around``.
     """
-    scope, values, title = view.places[0].scope if view.places else None, set[str | bytes](), ""
+    values: set[str | bytes] = set()
     if around is not None:
-        scope, values, title = _centre(view, around)
-    if scope is None:
-        return Drawing(_title(view, None, title), ())
-    if around is None:
-        scope = next((place.scope for place in view.places if _is_main(place.scope)), scope)
+        scope, values = _centre(view, around)
+    else:
+        main = (place.scope for place in view.places if _is_main(place.scope))
+        scope = next(main, None) or scope_of(view.model.graph)
     wires = _wires(view, scope)
     centres = [n for n, place in enumerate(wires.places) if around is not None and place.name == around and not values]
     if values:
@@ -258,14 +259,14 @@ def draw(view: View, found: Inspection, *, around: str | None = None, depth: int
     order = [number for number in _order(wires) if number not in hidden]
     chosen = set(_near(wires, centres, depth, most, hidden) if around is not None else order[:most])
     return _Drawn(view, found, wires, hidden).drawing(
-        [number for number in order if number in chosen], len(order) - len(chosen), _title(view, scope, title), most
+        [number for number in order if number in chosen], len(order) - len(chosen), _title(view, scope, around), most
     )
 
 
-def _title(view: View, scope: Scope | None, around: str) -> str:
-    file = str(view.file) if view.file is not None else text(view.model.graph.name) or "a model in memory"
-    inside = f", in {scope.path.rstrip('/')}" if scope is not None and scope.path else ""
-    return f"{file}{inside}{f', around {around}' if around else ''}"
+def _title(view: View, scope: Scope, around: str | None) -> str:
+    file = view.file.name if view.file is not None else text(view.model.graph.name) or "a model in memory"
+    inside = f", in {scope.path.rstrip('/')}" if scope.path else ""
+    return f"{file}{inside}{'' if around is None else f', around {around}'}"
 
 
 class _Drawn:
@@ -360,7 +361,9 @@ class _Drawn:
         lines += self._constants(place)
         lines += _attributes(place, self.version, _OF_PADDING if pads is not None else ())
         inner = Counter(_first_step(deep.scope, self.wires.scope) for deep in self.wires.inner[number])
-        lines += [f"{path.removeprefix(place.name).strip('/') or 'body'}: {n:,} nodes" for path, n in inner.items()]
+        for path, held in inner.items():
+            branch = path.removeprefix(place.name).strip("/") or "body"
+            lines.append(f"{branch}: {held:,} {'node' if held == 1 else 'nodes'}")
         if len(lines) > _LINES:
             lines = [*lines[: _LINES - 1], f"and {len(lines) - _LINES + 1} more"]
         made = self._type(outputs[0]) if outputs else ""
@@ -375,7 +378,7 @@ class _Drawn:
         for slot, name in enumerate(place.node.input):
             tensor = _tensor(self.wires.scope, name, self.wires.stored) if name else None
             if tensor is not None:
-                called = formal[slot] if slot < len(formal) else f"input {slot}"
+                called = formal[slot] if slot < len(formal) else f"input {slot}"  # of a list without names
                 lines.append(f"{called} {_numbers(tensor)}")
         return lines
 
@@ -410,7 +413,8 @@ def _numbers(tensor: TensorProto) -> str:
 def _formal(node: NodeProto, version: int | None) -> list[str]:
     """What ONNX calls the inputs of an operator."""
     schema = _schema(node, version)
-    return [] if schema is None else [formal.name for formal in schema.inputs]
+    variadic = onnx.defs.OpSchema.FormalParameterOption.Variadic
+    return [] if schema is None else [formal.name for formal in schema.inputs if formal.option != variadic]
 
 
 def _schema(node: NodeProto, version: int | None) -> onnx.defs.OpSchema | None:
@@ -431,7 +435,8 @@ def _attributes(place: Place, version: int | None, without: Sequence[str]) -> li
         ones = name in _ONES and isinstance(value, tuple) and set(value) == {1}
         if name in without or said is None or ones or value == _default(schema, name):
             continue
-        lines.append(f"{name} {said}")
+        is_type = name in _TYPES and schema is not None and isinstance(value, int)
+        lines.append(f"{name} {dtype(value) if is_type else said}")
     return lines
 
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pipeline.data import Pads, Transpose
-from pipeline.inspection import SEVERITIES, Inspection, Remark
+from pipeline.inspection import SEVERITIES, Inspection, Remark, Severity
 from pipeline.report.as_json import Json
 from pipeline.report.lines import LABEL, Cell, block, columns, emit, fits, more, wrapped
 from pipeline.report.text import clip, prose, safe
@@ -58,13 +58,12 @@ def _known(record: object, name: str) -> Any:
     return getattr(record, name, None)
 
 
-def worst_first(remarks: Sequence[Remark]) -> dict[tuple[str, str], list[Remark]]:
+def worst_first(remarks: Sequence[Remark]) -> dict[tuple[Severity, str], list[Remark]]:
     """Remarks by severity and code, the worst and the most frequent first."""
-    found: dict[tuple[str, str], list[Remark]] = {}
+    found: dict[tuple[Severity, str], list[Remark]] = {}
     for remark in remarks:
         found.setdefault((remark.severity, remark.code), []).append(remark)
-    order = {severity: -rank for rank, severity in enumerate(SEVERITIES)}
-    return dict(sorted(found.items(), key=lambda item: (order.get(item[0][0], 1), -len(item[1]), item[0][1])))
+    return dict(sorted(found.items(), key=lambda item: (-SEVERITIES.index(item[0][0]), -len(item[1]), item[0][1])))
 
 
 def _head(found: Inspection, width: int) -> list[Text]:
@@ -121,8 +120,8 @@ def _pads(found: Inspection, room: int, verbose: bool) -> list[Text]:
     """The kinds of padding with the node they are at (or how many), the uneven and the unknown first."""
     kinds: dict[tuple[str, ...], list[Pads]] = {}
     for pads in found.pads:
-        row = (safe(pads.op, 30), f"before {axes(pads.begin)}", f"after {axes(pads.end)}", effect(pads))
-        key = (*row, *(f"{name}: {said}" for name, said in spellings(pads)))
+        sides = (safe(pads.op, 30), f"before {axes(pads.begin)}", f"after {axes(pads.end)}", effect(pads))
+        key = (*sides, *(f"{name}: {said}" for name, said in spellings(pads)))
         kinds.setdefault((pads.node, *key) if verbose else key, []).append(pads)
     ordered = sorted(kinds.values(), key=lambda alike: (alike[0].symmetric is True, -len(alike)))
     ordered = list(kinds.values()) if verbose else ordered[:SHOWN]

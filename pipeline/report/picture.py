@@ -26,7 +26,8 @@ NEEDED = "needs igraph; pip install 'onnx-triangulate[picture]'"
 
 _WIDTH, _GAP, _ROW = 216, 26, 46  # of a box, between boxes of a row, between rows
 _MARGIN, _LINE, _HEAD = 24, 15, 24
-_COLUMNS = 31  # of the small print
+_LEGEND_AT, _TOP = 48, 72
+_COLUMNS = 30  # of the small print
 _NAMED = 300
 _LEGEND = 3
 
@@ -147,7 +148,7 @@ def plan(drawing: Drawing) -> Plan:
     for box, row in zip(drawing.boxes, rows, strict=True):
         tallest[row] = max(tallest.get(row, 0), _height(box))
     top: dict[int, float] = {}
-    y = float(_MARGIN + _HEAD)
+    y = float(_TOP)
     for row in range(max(rows, default=-1) + 1):
         top[row] = y
         y += tallest.get(row, 0) + _ROW
@@ -278,7 +279,7 @@ def _arrows(arrows: Sequence[Arrow], points: Sequence[Point]) -> str:
 
 
 def _legend(drawing: Drawing, y: float) -> tuple[str, float]:
-    """What the colours and signs in this drawing mean, in a row below it; and how wide that is."""
+    """What the colours and signs in this drawing mean, in a row above it; and how wide that is."""
     found: dict[str, list[str]] = {}
     for box in drawing.boxes:
         if box.kind != "more":
@@ -288,13 +289,13 @@ def _legend(drawing: Drawing, y: float) -> tuple[str, float]:
     made, x = [], float(_MARGIN)
     for name in _FAMILIES:
         if name in found and (name != "none" or len(found) > 1):
-            words = ", ".join(safe(word, 12) for word in sorted(found[name])[:_LEGEND])
-            said = _WORDS[name] + (f" ({words})" if words else "")
+            among = ", ".join(safe(word, 12) for word in sorted(found[name])[:_LEGEND])
+            says = _WORDS[name] + (f" ({among})" if among else "")
             made.append(
                 f'<g class="{name}"><rect x="{x:.0f}" y="{y - 11:.0f}" width="18" height="13" rx="3"/>'
-                f'<text x="{x + 24:.0f}" y="{y:.0f}">{html.escape(said)}</text></g>'
+                f'<text x="{x + 24:.0f}" y="{y:.0f}">{html.escape(says)}</text></g>'
             )
-            x += 48 + 6.7 * len(said)
+            x += 48 + 6.7 * len(says)
     severities: set[Severity | None] = {box.severity for box in drawing.boxes}
     for severity, sign in _SIGNS.items():
         if severity in severities:
@@ -322,9 +323,9 @@ def svg(drawing: Drawing) -> str:
             together.setdefault((arrow.source, arrow.target), []).append(arrow)
     rest = left_out(drawing)
     head = safe(drawing.title, 160) + (f"; {rest}" if rest else "")
-    legend, legend_width = _legend(drawing, laid.height + 14)
+    legend, legend_width = _legend(drawing, _LEGEND_AT)
     width = max(laid.width, legend_width + _MARGIN, 2 * _MARGIN + 7.0 * len(head))
-    height = laid.height + 14 + _MARGIN
+    height = laid.height
     body = [_arrows(arrows, laid.lines[pair]) for pair, arrows in together.items()]
     body += [_box(placed) for placed in laid.placed.values()]
     return (
