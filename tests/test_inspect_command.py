@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import xml.etree.ElementTree as ET
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,9 +20,7 @@ TRAINING = """<ir_version: 8, opset_import: ["" : 17]>
 g (float[2,3,4,4] x, float[3] s, float[3] b, float[3] m, float[3] v) => (float[2,3,4,4] y)
 { [norm] z, rm, rv = BatchNormalization <training_mode = 1> (x, s, b, m, v)
   [act] y = Relu (z) }"""
-needs_igraph = pytest.mark.skipif(
-    __import__("importlib.util").util.find_spec("igraph") is None, reason="the layout engine is an extra: picture"
-)
+needs_igraph = pytest.mark.skipif(find_spec("igraph") is None, reason="the layout engine is an extra: picture")
 
 
 @pytest.fixture
@@ -57,10 +56,7 @@ def test_remarks_do_not_fail_unless_asked(model: Path) -> None:
 @pytest.mark.parametrize(("limit", "status"), [("info", 1), ("warning", 1), ("error", 0)])
 def test_fail_on_is_a_limit(model: Path, limit: str, status: int) -> None:
     assert inspect(model, "--fail-on", limit, "--select", "NUM001").status == status
-    assert inspect(model, "--fail-on", limit, "--ignore", "NUM,STR,PAD,LAY,TYP,EXP" if False else "NUM001").status in (
-        0,
-        1,
-    )
+    assert inspect(model, "--fail-on", limit, "--select", "NUM001", "--ignore", "NUM001").status == 0
 
 
 def test_fail_on_asks_for_a_severity(model: Path) -> None:
@@ -170,7 +166,7 @@ def test_names_of_a_file_are_harmless_in_every_format(model: Path, evil: bytes) 
 
 
 def renamed(model: onnx.ModelProto, old: bytes, new: bytes) -> bytes:
-    """A model whose names hold bytes that protobuf's own setters refuse: its fields are written anew, lengths and all."""
+    """A model whose names hold bytes that protobuf's setters refuse: its fields are written anew, lengths and all."""
     return _message(model.SerializeToString(), old, new)
 
 

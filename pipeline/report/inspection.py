@@ -26,8 +26,11 @@ from pipeline.report.text import clip, prose, safe
 from pipeline.report.words import axes, count, shape_of_padding, size
 
 LONGEST = 2000
-SHOWN = 6
-NAMED = 3
+SHOWN = 6  # kinds of padding
+CODES = 10
+OPS = 12
+FEW = 4  # of everything else
+NAMED = 3  # in one line
 STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
 Table = list[list[Cell]]
@@ -82,7 +85,7 @@ def _border(found: Inspection, room: int, verbose: bool) -> list[Text]:
     made: list[Text] = []
     for label, values in (("inputs", found.inputs), ("outputs", found.outputs)):
         listed = [f"{safe(name, 40)} {safe(kind, 60)}" for name, kind in values.items()]
-        limit = len(listed) if verbose else SHOWN
+        limit = len(listed) if verbose else FEW
         made += block(label, wrapped(more(listed, limit) if listed else "none", room, hang=2))
     return made
 
@@ -90,7 +93,7 @@ def _border(found: Inspection, room: int, verbose: bool) -> list[Text]:
 def _holds(found: Inspection, room: int, verbose: bool) -> list[Text]:
     ordered = sorted(found.ops.items(), key=lambda item: (-item[1], item[0]))
     named = [f"{safe(op, 24)} {number:,}" for op, number in ordered]
-    limit = len(named) if verbose else 16
+    limit = len(named) if verbose else OPS
     nodes = f"{count(sum(found.ops.values()), 'node')}: {more(named, limit)}" if named else "no nodes"
     weights = f"{count(found.initializers, 'initializer')} with {count(found.parameters, 'parameter')}"
     made = [nodes, weights]
@@ -101,7 +104,7 @@ def _holds(found: Inspection, room: int, verbose: bool) -> list[Text]:
             f"{safe(stored.dtype, 20)} {size(stored.bytes)} ({stored.elements:,} in {count(stored.tensors, 'tensor')}"
             f"{outside})"
         )
-    made += ["stored: " + more(kinds, len(kinds) if verbose else SHOWN)] if kinds else []
+    made += ["stored: " + more(kinds, len(kinds) if verbose else FEW)] if kinds else []
     if found.external:
         files = [safe(file, 80) for file in found.external]
         made.append("in other files: " + more(files, len(files) if verbose else NAMED))
@@ -160,7 +163,7 @@ def _perm(perm: Sequence[int]) -> str:
 
 
 def _transposes(found: Inspection, room: int, verbose: bool) -> list[Text]:
-    limit = len(found.transposes) if verbose else SHOWN
+    limit = len(found.transposes) if verbose else FEW
     table: Table = [
         [clip(safe(step.node), 80 if verbose else 32), _perm(step.perm), safe(step.kind, 40), moved(step)]
         for step in found.transposes[:limit]
@@ -191,22 +194,26 @@ def _remarks(found: Inspection, room: int, verbose: bool) -> list[Text]:
     """A code a paragraph: its first sentence, and the nodes of all."""
     shown: list[Text] = []
     groups = worst_first(found.remarks)
-    for (severity, code), remarks in list(groups.items())[: len(groups) if verbose else 2 * SHOWN]:
-        head = f"{safe(code, 20)} {severity}"
-        said = list(dict.fromkeys(remark.says for remark in remarks))
+    for (severity, code), remarks in list(groups.items())[: len(groups) if verbose else CODES]:
+        alike = f" × {len(remarks):,}" if len(remarks) > 1 and not verbose else ""
+        head = f"{safe(code, 20)} {severity}{alike}"
         if verbose:
-            texts = [f"{prose(remark.says)} ({_about(remark.nodes, len(remark.nodes))})" for remark in remarks]
+            texts = [
+                f"{prose(remark.says)} ({_about(remark.nodes, len(remark.nodes))})"
+                if remark.nodes
+                else prose(remark.says)
+                for remark in remarks
+            ]
         else:
             nodes = list(dict.fromkeys(node for remark in remarks for node in remark.nodes))
-            other = f"; {len(said) - 1:,} more like it" if len(said) > 1 else ""
-            about = f" ({_about(nodes, NAMED)}{other})" if nodes or other else ""
-            texts = [f"{prose(said[0], 240)}{about}"]
+            about = f" ({_about(nodes, NAMED)})" if nodes else ""
+            texts = [f"{prose(remarks[0].says, 240)}{about}"]
         for text in texts:
             first, *rest = wrapped(f"{head}  {text}", room, hang=2)
             first.stylize(STYLES.get(severity, ""), 0, len(head))
             shown += [first, *rest]
-    if len(groups) > 2 * SHOWN and not verbose:
-        shown.append(Text(f"and {count(len(groups) - 2 * SHOWN, 'code')} more"))
+    if len(groups) > CODES and not verbose:
+        shown.append(Text(f"and {count(len(groups) - CODES, 'code')} more"))
     return block("remarks", shown or [Text("none")])
 
 
@@ -230,7 +237,7 @@ def inspection_lines(found: Inspection, width: int = 100, verbose: bool = False)
     made += _counted("weights", weights, room, len(weights) if verbose else NAMED)
     made += _remarks(found, room, verbose)
     notes = [prose(note) for note in found.notes]
-    return made + _counted("notes", notes, room, len(notes) if verbose else SHOWN)
+    return made + _counted("notes", notes, room, len(notes) if verbose else FEW)
 
 
 def render_inspection(found: Inspection, console: Console, verbose: bool = False) -> None:
