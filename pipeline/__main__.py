@@ -343,13 +343,14 @@ def _draw(view: Any, found: Any, pictures: Mapping[str, str | None], around: str
 
 
 def _tell_inspection(found: Any, json: str | None, silent: bool, verbose: bool) -> None:
-    from pipeline.report.inspection import inspection_json, render_inspection
-
     if json:
         from pipeline.report.as_json import write_json
+        from pipeline.report.inspection_json import inspection_json
 
         write_json(inspection_json(found), json)
     if not silent:
+        from pipeline.report.inspection import render_inspection
+
         render_inspection(found, _console(), verbose)
 
 

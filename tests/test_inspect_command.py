@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 
 from pipeline.__main__ import app
 
+ROOT = Path(__file__).resolve().parent.parent
 TRAINING = """<ir_version: 8, opset_import: ["" : 17]>
 g (float[2,3,4,4] x, float[3] s, float[3] b, float[3] m, float[3] v) => (float[2,3,4,4] y)
 { [norm] z, rm, rv = BatchNormalization <training_mode = 1> (x, s, b, m, v)
@@ -209,3 +211,16 @@ def _message(content: bytes, old: bytes, new: bytes) -> bytes:
             at += 8 if tag & 7 == 1 else 4
         made += content[start:at]
     return bytes(made)
+
+
+@pytest.mark.parametrize(("words", "wanted"), [(("--json", "-"), False), (("--mermaid", "-"), False), ((), True)])
+def test_what_only_a_terminal_needs_is_not_imported_for_programs(
+    model: Path, words: tuple[str, ...], wanted: bool
+) -> None:
+    program = (
+        "import sys, pipeline.__main__ as m\ntry:\n    m.main()\nfinally:\n"
+        "    print('rich.console' in sys.modules, file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", program, "inspect", str(model), *words]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stderr.split()[-1] == str(wanted)

@@ -1,31 +1,27 @@
-"""The report of ``inspect``: one screen for people, ``triangulate-inspect/1`` for programs.
+"""The report of ``inspect`` for people: one screen.
 
 Design note.  The screen answers what people open a file for, in the order in which they ask: what it is, what goes in
 and out, what it holds, then what is padded, transposed and remarkable.  Long lists are counted, what is alike is one
-row, and what is out of the ordinary comes first; ``verbose`` lists everything.  The document for programs is complete
-and written out key by key.  Its names are the file's own (JSON escapes them); a name of more than
-:data:`LONGEST` characters is cut and its checksum appended, so that one name in a thousand remarks stays harmless and
-two names stay two.
+row, and what is out of the ordinary comes first; ``verbose`` lists everything.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.text import Text
 
 from pipeline.data import Pads, Transpose
 from pipeline.inspection import SEVERITIES, Inspection, Remark, Severity
-from pipeline.report.as_json import Json
+from pipeline.report.inspection_json import inspection_json, known
 from pipeline.report.lines import LABEL, Cell, block, columns, emit, fits, more, wrapped
 from pipeline.report.text import clip, prose, safe
 from pipeline.report.words import axes, count, shape_of_padding, size
 
-LONGEST = 2000
+__all__ = ["effect", "inspection_json", "inspection_lines", "moved", "render_inspection", "spellings", "worst_first"]
+
 SHOWN = 6  # kinds of padding
 CODES = 10
 OPS = 12
@@ -41,24 +37,20 @@ def effect(pads: Pads) -> str:
     said = [shape_of_padding(pads)]
     if pads.auto_pad not in ("NOTSET", ""):
         said.append(f"auto_pad {safe(pads.auto_pad, 20)}")
-    extra, together, unread = (_known(pads, name) for name in ("extra", "with_pad", "unread"))
+    extra, together, unread = (known(pads, name) for name in ("extra", "with_pad", "unread"))
     if extra and any(extra):
         said.append(f"{axes(extra)} added after")
     if together and together != (pads.begin, pads.end):
         said.append(f"with the Pad in front {axes(together[0])} before, {axes(together[1])} after")
     if unread and any(unread):
         said.append(f"never read at the end: {' '.join('?' if n is None else str(int(n)) for n in unread)}")
-    said += [prose(text, 160) for text in (_known(pads, "condition"), pads.note) if text]
+    said += [prose(text, 160) for text in (known(pads, "condition"), pads.note) if text]
     return ", ".join(said)
 
 
 def spellings(pads: Pads) -> list[tuple[str, str]]:
     """The frameworks that can spell this padding, and how."""
-    return [(name, prose(said, 200)) for name in ("torch", "keras") if (said := _known(pads, name))]
-
-
-def _known(record: object, name: str) -> Any:
-    return getattr(record, name, None)
+    return [(name, prose(said, 200)) for name in ("torch", "keras") if (said := known(pads, name))]
 
 
 def worst_first(remarks: Sequence[Remark]) -> dict[tuple[Severity, str], list[Remark]]:
@@ -148,12 +140,12 @@ def _pads(found: Inspection, room: int, verbose: bool) -> list[Text]:
 
 def moved(step: Transpose) -> str:
     """What becomes of a Transpose: with whom it cancels, for whom it is there, the bytes that it moves."""
-    cancels = [safe(node, 40) for node in _known(step, "cancels_with") or ()]
+    cancels = [safe(node, 40) for node in known(step, "cancels_with") or ()]
     said = [f"cancels with {more(cancels, NAMED)}" if cancels else ""]
-    for_whom = [safe(node, 40) for node in _known(step, "for_whom") or ()]
+    for_whom = [safe(node, 40) for node in known(step, "for_whom") or ()]
     said.append(f"for {more(for_whom, NAMED)}" if for_whom and not cancels else "")
-    said.append("of a constant" if _known(step, "on_constant") else "")
-    number = _known(step, "bytes")
+    said.append("of a constant" if known(step, "on_constant") else "")
+    number = known(step, "bytes")
     said.append(size(number) if number is not None else "")
     return ", ".join(filter(None, said))
 
@@ -243,117 +235,3 @@ def inspection_lines(found: Inspection, width: int = 100, verbose: bool = False)
 def render_inspection(found: Inspection, console: Console, verbose: bool = False) -> None:
     """Print what a graph holds."""
     emit(inspection_lines(found, console.width, verbose), console)
-
-
-def name(text: object) -> str:
-    """A name as the document has it: whole, unless it is longer than :data:`LONGEST`."""
-    whole = str(text)
-    if len(whole) <= LONGEST:
-        return whole
-    checksum = zlib.crc32(whole.encode("utf-8", "surrogatepass"))
-    return f"{whole[:LONGEST]}… (+{len(whole) - LONGEST:,} characters, {checksum:08x})"
-
-
-def _names(names: Iterable[object] | None) -> list[str]:
-    return [name(each) for each in names or ()]
-
-
-def _integers(numbers: Iterable[int] | None) -> list[int] | None:
-    return None if numbers is None else [int(number) for number in numbers]
-
-
-def _maybe(numbers: Iterable[int | None] | None) -> list[int | None] | None:
-    return None if numbers is None else [None if number is None else int(number) for number in numbers]
-
-
-def _text(value: object) -> str | None:
-    return name(value) if value else None
-
-
-def _mapping(values: Mapping[str, str]) -> Json:
-    return {name(key): name(value) for key, value in values.items()}
-
-
-def _pads_json(pads: Pads) -> Json:
-    together = _known(pads, "with_pad")
-    offset = _known(pads, "offset")
-    return {
-        "node": name(pads.node),
-        "op": name(pads.op),
-        "begin": _integers(pads.begin),
-        "end": _integers(pads.end),
-        "auto_pad": name(pads.auto_pad),
-        "symmetric": pads.symmetric,
-        "extra": _integers(_known(pads, "extra")),
-        "with_pad": None if together is None else {"begin": _integers(together[0]), "end": _integers(together[1])},
-        "unread": _maybe(_known(pads, "unread")),
-        "overhang": _maybe(_known(pads, "overhang")),
-        "offset": None if offset is None else [float(number) for number in offset],
-        "torch": _text(_known(pads, "torch")),
-        "keras": _text(_known(pads, "keras")),
-        "condition": name(_known(pads, "condition") or ""),
-        "note": name(pads.note),
-    }
-
-
-def _transpose_json(step: Transpose) -> Json:
-    number = _known(step, "bytes")
-    return {
-        "node": name(step.node),
-        "perm": [int(axis) for axis in step.perm],
-        "kind": name(step.kind),
-        "for_whom": _names(_known(step, "for_whom")),
-        "cancels_with": _names(_known(step, "cancels_with")),
-        "through": _names(_known(step, "through")),
-        "border": _names(_known(step, "border")),
-        "bytes": None if number is None else int(number),
-        "on_constant": bool(_known(step, "on_constant")),
-        "vanishes": bool(_known(step, "vanishes")),
-    }
-
-
-def inspection_json(found: Inspection) -> Json:
-    """What a graph holds as the document ``triangulate-inspect/1`` (``schema("triangulate-inspect-1")``)."""
-    return {
-        "schema": "triangulate-inspect/1",
-        "file": None if found.file is None else name(found.file),
-        "opset": found.opset,
-        "opsets": {name(domain): int(version) for domain, version in found.opsets.items()},
-        "ir_version": int(found.ir_version),
-        "producer": name(found.producer),
-        "inputs": _mapping(found.inputs),
-        "outputs": _mapping(found.outputs),
-        "ops": {name(op): int(number) for op, number in found.ops.items()},
-        "initializers": int(found.initializers),
-        "parameters": int(found.parameters),
-        "stored": [
-            {
-                "dtype": name(s.dtype),
-                "tensors": int(s.tensors),
-                "elements": int(s.elements),
-                "bytes": int(s.bytes),
-                "external": int(s.external),
-            }
-            for s in found.stored
-        ],
-        "external": _names(found.external),
-        "inner": [
-            {"path": name(i.path), "kind": i.kind, "nodes": int(i.nodes), "calls": int(i.calls)} for i in found.inner
-        ],
-        "pads": [_pads_json(pads) for pads in found.pads],
-        "layouts": _mapping(found.layouts),
-        "transposes": [_transpose_json(step) for step in found.transposes],
-        "reshapes": [
-            {"node": name(r.node), "kind": r.kind, "perm": _integers(r.perm), "says": name(r.says)}
-            for r in found.reshapes
-        ],
-        "weights": [
-            {"name": name(w.name), "node": name(w.node), "layout": name(w.layout), "says": name(w.says)}
-            for w in found.weights
-        ],
-        "remarks": [
-            {"code": name(r.code), "severity": r.severity, "nodes": _names(r.nodes), "says": name(r.says)}
-            for r in found.remarks
-        ],
-        "notes": _names(found.notes),
-    }

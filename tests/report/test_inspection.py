@@ -15,7 +15,8 @@ from rich.console import Console
 from pipeline.data import Pads, Transpose
 from pipeline.inspection import Inspection, Remark, Stored
 from pipeline.report.as_json import schema, to_text
-from pipeline.report.inspection import LONGEST, inspection_json, name, render_inspection
+from pipeline.report.inspection import render_inspection
+from pipeline.report.inspection_json import LONGEST, inspection_json, name
 
 WIDTHS = (80, 100, 140)
 
