@@ -157,21 +157,24 @@ class Box:
     lines: tuple[str, ...] = ()
     layout: str = ""
     severity: Severity | None = None
+    remarks: tuple[str, ...] = ()  # code and sentence
 
 
 @dataclass(frozen=True)
 class Arrow:
-    """A value that flows from one box to another, with its type and its layout."""
+    """A value that flows from one box to another, with its type (``label``), its layout and its name."""
 
     source: str
     target: str
     label: str = ""
     layout: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """What is drawn of a graph: boxes in an order in which every arrow points forward, and how much was left out."""
+    """What is drawn of a graph: boxes in an order in which every arrow points forward (but for those of a circle), and
+    how many were left out."""
 
     title: str
     boxes: tuple[Box, ...]

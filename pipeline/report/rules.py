@@ -11,7 +11,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.text import Text
 
-from pipeline.report.terminal import columns, emit
+from pipeline.report.lines import columns, emit
 from pipeline.report.text import wrap
 
 _SEVERITIES = {"error": "bold red", "warning": "yellow", "info": "dim"}

@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 
 from pipeline.graph.facts import read_facts, unknown_operators
-from pipeline.report.as_json import inspect_json
 
 TEXT = """<ir_version: 8, opset_import: ["" : 18, "com.microsoft" : 1], producer_name: "hand", producer_version: "1">
 g (float[2,2,6,"N"] x, float[3,2,3,3] w) => (float[A,B,C,D] y, seq(float[2]) z)
@@ -47,7 +46,7 @@ def test_facts(tmp_path: Path) -> None:
     assert [(p.node, p.begin, p.end) for p in facts.pads] == [("conv", (0, 0), (1, 1))]
     assert facts.transposes == ()
     assert facts.notes == ("Log1p (loss) is no operator of ONNX: the exporter left it unconverted",)
-    assert inspect_json(facts)["pads"][0]["symmetric"] is False
+    assert facts.pads[0].symmetric is False
 
 
 def test_an_operator_is_known_only_from_its_opset_on() -> None:
