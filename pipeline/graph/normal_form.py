@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.inliner
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
 from pipeline.graph import pads as _pads
@@ -537,31 +538,44 @@ def is_default(op: str, version: int | None, name: str, value: Any) -> bool:
 # -- models
 
 
-def _calls(model: ModelProto) -> int:
-    """How many nodes the model would have with its functions in place (at most a little more than is allowed)."""
+def _inlined_size(model: ModelProto) -> int | None:
+    """How many nodes the model would have with its functions in place; None where they call one another in a circle.
+
+    Nodes in subgraphs count as well, and what they call.
+    """
     bodies = {(text(f.domain), text(f.name)): f for f in model.functions}
+    calls = {key: _called(function.node) for key, function in bodies.items()}
     sizes: dict[tuple[str, str], int] = {}
-    waiting = list(bodies)
-    rounds = 0
-    while waiting and rounds < 4 * len(bodies) * len(bodies) + 16 and rounds < 100_000:
-        rounds += 1
-        key = waiting[-1]
-        called = [(text(n.domain), text(n.op_type)) for n in bodies[key].node]
-        missing = [c for c in called if c in bodies and c not in sizes]
-        if any(m in waiting for m in missing):
-            return _MOST_INLINED + 1  # a cycle, or near enough
-        if missing:
-            waiting += missing[:1]
-            continue
-        sizes[key] = min(sum(sizes.get(c, 1) for c in called), _MOST_INLINED + 1)
-        waiting.pop()
-        waiting = [w for w in waiting if w not in sizes]
-    total = sum(sizes.get((text(n.domain), text(n.op_type)), 1) for n in model.graph.node)
-    return total if not waiting else _MOST_INLINED + 1
+    for first in bodies:
+        stack, open_ = [first], set()
+        while stack:
+            key = stack[-1]
+            missing = [c for c in calls[key] if c in bodies and c not in sizes]
+            if not missing:
+                sizes[key] = sum(sizes.get(c, 1) for c in calls[key])
+                stack.pop()
+                open_.discard(key)
+                continue
+            open_.add(key)
+            if missing[0] in open_:
+                return None
+            stack.append(missing[0])
+    return sum(sizes.get(c, 1) for c in _called(model.graph.node))
+
+
+def _called(nodes: Iterable[NodeProto]) -> list[tuple[str, str]]:
+    found = []
+    waiting = [nodes]
+    while waiting:
+        for node in waiting.pop():
+            found.append((text(node.domain), text(node.op_type)))
+            waiting += [graph.node for _, graph in subgraphs(node)]
+    return found
 
 
 def _inlined(model: ModelProto) -> ModelProto | None:
-    if not model.functions or _calls(model) > _MOST_INLINED:
+    size = _inlined_size(model)
+    if size is None or size > _MOST_INLINED:
         return None
     try:
         made: ModelProto = onnx.inliner.inline_local_functions(model)

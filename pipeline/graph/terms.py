@@ -183,8 +183,12 @@ class Value:
 
 @dataclass(eq=False)
 class Step:
-    """What one or several nodes do.  ``part`` is what it is of its first node where that does more than one thing
-    ("bias", or "view": a shape in which others see a value); ``soft`` are attributes that already show in how others see its results; ``bodies`` its subgraphs."""
+    """What one or several nodes do.
+
+    ``part`` is what it is of its first node where that does more than one thing ("bias"), or "view": a shape in which
+    others see a value.  ``soft`` are attributes that already show in how others see its results; ``bodies`` its
+    subgraphs.
+    """
 
     op: str
     attributes: Mapping[str, Any]

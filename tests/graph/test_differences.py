@@ -1,4 +1,4 @@
-"""Two graphs of one model: a rewrite that changes nothing is not listed, a planted change is listed, and nothing else."""
+"""Two graphs of one model: a rewrite that changes nothing is not listed; a planted change is, and nothing else."""
 
 from __future__ import annotations
 
@@ -451,8 +451,8 @@ def test_two_changes_are_two_lines_pads_first() -> None:
 TORCH = """
 <ir_version: 10, opset_import: ["" : 20], producer_name: "pytorch">
 main_graph (float[2,2,6,6] x) => (float[2,3,3,3] y) <float[3,2,3,3] w> {
-   [node_Conv_9] y = Conv <group: int = 1, pads: ints = [1, 1, 1, 1], auto_pad: string = "NOTSET", strides: ints = [2, 2],
-       dilations: ints = [1, 1], kernel_shape: ints = [3, 3]> (x, w)
+   [node_Conv_9] y = Conv <group: int = 1, pads: ints = [1, 1, 1, 1], auto_pad: string = "NOTSET",
+       strides: ints = [2, 2], dilations: ints = [1, 1], kernel_shape: ints = [3, 3]> (x, w)
 }
 """
 TENSORFLOW = """
@@ -613,6 +613,25 @@ def test_a_type_to_which_is_cast_is_a_type() -> None:
     )
     (found,) = compare(left, right).differences
     assert (found.kind, found.what, found.left, found.right) == ("type", "to", "float16", "bfloat16")
+
+
+@pytest.mark.parametrize("levels", [3, 40])
+def test_functions_that_double_are_entered_while_they_are_small(levels: int) -> None:
+    functions = "".join(
+        f"""<domain: "local", opset_import: ["" : 20, "local" : 1]>
+        f{i} (a) => (b) {{ t = local.f{i + 1} (a)\n b = local.f{i + 1} (t) }}\n"""
+        for i in range(levels)
+    )
+    text = f"""
+    <ir_version: 9, opset_import: ["" : 20, "local" : 1]>
+    g (float[2,3] x) => (float[2,3] y) {{ y = local.f0 (x) }}
+    {functions}<domain: "local", opset_import: ["" : 20]>
+    f{levels} (a) => (b) {{ b = Tanh (a) }}
+    """
+    model = onnx.parser.parse_model(text)
+    found = compare(model, model)
+    assert found.differences == ()
+    assert any("not entered" in note for note in found.notes) == (levels == 40)
 
 
 # -- whatever it is

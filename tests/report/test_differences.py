@@ -47,9 +47,9 @@ def test_nodes_alone_are_named_even_where_no_difference_is() -> None:
 def test_what_is_said_of_many_nodes_is_one_line_with_their_number() -> None:
     says = "folded: the numbers agree up to rounding ({}e-08)"
     many = tuple(
-        Difference("operator", "folded", (f"c{i}", f"n{i}"), (f"c{i}",), "Conv, BatchNormalization", "Conv", says.format(i))
+        Difference("operator", "folded", (f"c{i}", "n"), (f"c{i}",), "Conv, BatchNormalization", "Conv", says.format(i))
         for i in range(1, 54)
-    )  # fmt: skip
+    )
     shown = printed(Differences(LEFT, RIGHT, 106, many))
     assert "53 differences" in shown
     assert "53 × Conv, BatchNormalization against Conv" in shown
