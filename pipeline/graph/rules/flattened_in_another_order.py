@@ -24,8 +24,8 @@ RULE = Rule(
     about="A value that convolutions hold channels first, in a model whose border is channels last (or the other way "
     "round), is flattened or reshaped without being turned back. The numbers come out in another order than the "
     "model's own flatten gives them, so the weights behind it meet the wrong ones: the classic bug of moving a model "
-    "between layouts by hand. It is right only if those weights were reordered too, which the file cannot say: compare the "
-    "outputs with the source's.",
+    "between layouts by hand. It is right only if those weights were reordered too, which the file cannot say: compare "
+    "the outputs with the source's.",
     find=_find,
     fires=(f"{_HEAD} {{ {_CONV} f = Flatten (b) y = MatMul (f, d) }}",),
     quiet=(
