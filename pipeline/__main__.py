@@ -214,6 +214,7 @@ def inspect(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List everything.")] = False,
 ) -> None:
     """Say what an ONNX graph holds: pads, layouts, remarks, a picture; or what two graphs have differently."""
+    gc.disable()  # a short command that makes hundreds of thousands of records and no circles
     from pipeline.graph.inspected import inspected, viewed
     from pipeline.graph.rules import chosen
     from pipeline.report.files import STDOUT, check_writable

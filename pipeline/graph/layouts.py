@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from onnx import ModelProto
@@ -62,6 +63,7 @@ _SLOTS = {op: slots for ops, slots in _DATA for op in ops.split()}
 _RANDOM = frozenset("RandomNormal RandomUniform RandomNormalLike RandomUniformLike Multinomial Bernoulli".split())
 
 
+@lru_cache(maxsize=4096)
 def canonical(names: Names) -> Names:
     """The spatial axes renamed as they are where there are so many: a lone H is W."""
     spatial = sorted((n for n in names if len(n) == 1 and n in _ORDER), key=_ORDER.index)
@@ -71,6 +73,7 @@ def canonical(names: Names) -> Names:
     return tuple(usual.get(n, n) for n in names)
 
 
+@lru_cache(maxsize=4096)
 def word(names: Names | None) -> str:
     """``"NCHW"``, ``"N(HW)C"`` where axes are merged, ``""`` where one is not known."""
     if not names or not all(names):

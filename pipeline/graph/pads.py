@@ -520,19 +520,10 @@ def slides(place: Place) -> bool:
     return form_of(place.node) is not None
 
 
-def _read(found: Iterable[Place], stored: frozenset[str]) -> list[tuple[Window, bool]]:
-    read = []
-    for place in found:
-        form = form_of(place.node)
-        if form is not None:
-            read.append(_resolve(place, form, stored))
-    return read
-
-
 def windows_in(found: Iterable[Place], stored: frozenset[str] = frozenset()) -> tuple[Window, ...]:
     """Every sliding-window node among ``found`` in numbers.  ``stored`` are the names of what the file holds numbers
     for, which is how numbers that were left out are told from inputs."""
-    return tuple(window for window, _ in _read(found, stored))
+    return read_in(found, stored)[0]
 
 
 def _settled(
@@ -568,14 +559,21 @@ def pads(model: ModelProto) -> tuple[Pads, ...]:
 
 def pads_in(found: Iterable[Place], stored: frozenset[str] = frozenset()) -> tuple[Pads, ...]:
     """As :func:`pads`, of nodes that are in place already; ``stored`` as in :func:`windows_in`."""
-    rows = []
+    return read_in(found, stored)[1]
+
+
+def read_in(found: Iterable[Place], stored: frozenset[str]) -> tuple[tuple[Window, ...], tuple[Pads, ...]]:
+    """The windows and the rows of pads of ``found``, each node read once."""
+    read, rows = [], []
     for place in found:
         form = form_of(place.node)
         if form is not None:
-            rows.append(_row(*_resolve(place, form, stored)))
+            window, exact = _resolve(place, form, stored)
+            read.append(window)
+            rows.append(_row(window, exact))
         elif is_pad(place.node):
             rows.append(_pad_row(place, stored))
-    return tuple(rows)
+    return tuple(read), tuple(rows)
 
 
 def _alone(window: Window) -> Window:

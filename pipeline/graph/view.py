@@ -88,9 +88,13 @@ class View:
         return self._bodies_by_scope[id(place.scope)]
 
     @cached_property
+    def _read(self) -> tuple[tuple[_pads.Window, ...], tuple[Pads, ...]]:
+        return _pads.read_in(self.places, _pads.stored_in(self.model))
+
+    @cached_property
     def windows(self) -> tuple[_pads.Window, ...]:
         """Every sliding-window node in numbers, in the file's order."""
-        return _pads.windows_in(self.places, _pads.stored_in(self.model))
+        return self._read[0]
 
     @cached_property
     def opset(self) -> int | None:
@@ -98,7 +102,7 @@ class View:
 
     @cached_property
     def pads(self) -> tuple[Pads, ...]:
-        return _pads.pads_in(self.places, _pads.stored_in(self.model))
+        return self._read[1]
 
     @cached_property
     def flow(self) -> Flow:
