@@ -197,8 +197,8 @@ def _alike(label: str, rows: Sequence[tuple[str, str, str]], room: int, verbose:
     texts = []
     for (what, says), who in together.items():
         times = f"{len(who):,} × " if len(who) > 1 else ""
-        said = f": {prose(says, 240)}" if says else ""
-        texts.append(f"{times}{safe(what, 60)}{said} ({_about(who, len(who) if verbose else NAMED)})")
+        why = f": {prose(says, 240)}" if says else ""
+        texts.append(f"{times}{safe(what, 60)}{why} ({_about(who, len(who) if verbose else NAMED)})")
     return _counted(label, texts, room, len(texts) if verbose else FEW)
 
 
