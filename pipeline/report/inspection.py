@@ -32,8 +32,11 @@ STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 Table = list[list[Cell]]
 
 
-def effect(pads: Pads) -> str:
-    """What a node's padding does beyond its numbers, in a few words."""
+def effect(pads: Pads, whole: bool = False) -> str:
+    """What a node's padding does beyond its numbers, in a few words.
+
+    Where a Pad is counted in, the note says once more, with that Pad's name, what it does: only the ``whole`` has it.
+    """
     said = [shape_of_padding(pads)]
     if pads.auto_pad not in ("NOTSET", ""):
         said.append(f"auto_pad {safe(pads.auto_pad, 20)}")
@@ -44,8 +47,8 @@ def effect(pads: Pads) -> str:
         said.append(f"with the Pad in front {axes(together[0])} before, {axes(together[1])} after")
     if unread and any(unread):
         said.append(f"never read at the end: {' '.join('?' if n is None else str(int(n)) for n in unread)}")
-    # Where the Pad is counted in, the note says once more, and with its name, what that Pad does.
-    said += [prose(text, 160) for text in (known(pads, "condition"), "" if together else pads.note) if text]
+    note = pads.note if whole or not together else ""
+    said += [prose(text, 160) for text in (known(pads, "condition"), note) if text]
     return ", ".join(said)
 
 
@@ -116,7 +119,7 @@ def _pads(found: Inspection, room: int, verbose: bool) -> list[Text]:
     """The kinds of padding with the node they are at (or how many), the uneven and the unknown first."""
     kinds: dict[tuple[str, ...], list[Pads]] = {}
     for pads in found.pads:
-        sides = (safe(pads.op, 30), f"before {axes(pads.begin)}", f"after {axes(pads.end)}", effect(pads))
+        sides = (safe(pads.op, 30), f"before {axes(pads.begin)}", f"after {axes(pads.end)}", effect(pads, verbose))
         key = (*sides, *(f"{name}: {said}" for name, said in spellings(pads)))
         kinds.setdefault((pads.node, *key) if verbose else key, []).append(pads)
     ordered = sorted(kinds.values(), key=lambda alike: (alike[0].symmetric is True, -len(alike)))
@@ -126,7 +129,7 @@ def _pads(found: Inspection, room: int, verbose: bool) -> list[Text]:
         one = alike[0]
         node = clip(safe(one.node), 60 if verbose else max(room - 62, 20))
         op = f"{len(alike):,} × {safe(one.op, 30)}" if len(alike) > 1 else safe(one.op, 30)
-        table.append([op, node, f"before {axes(one.begin)}", f"after {axes(one.end)}", effect(one)])
+        table.append([op, node, f"before {axes(one.begin)}", f"after {axes(one.end)}", effect(one, verbose)])
     lines = columns(table)
     shown: list[Text] = []
     for alike, row, line in zip(ordered, table, lines, strict=True):
@@ -192,8 +195,8 @@ def _reshaped(reshape: Reshaped) -> str:
 def _alike(label: str, rows: Sequence[tuple[str, str, str]], room: int, verbose: bool) -> list[Text]:
     """What several have in common, and who they are: of each a name, a word and a sentence."""
     together: dict[tuple[str, str], list[str]] = {}
-    for who, what, says in rows:
-        together.setdefault((what, says), []).append(who)
+    for one, what, says in rows:
+        together.setdefault((what, says), []).append(one)
     texts = []
     for (what, says), who in together.items():
         times = f"{len(who):,} × " if len(who) > 1 else ""
