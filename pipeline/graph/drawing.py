@@ -358,8 +358,9 @@ class _Drawn:
     def _lines(self, number: int, place: Place, outputs: Sequence[str | bytes]) -> list[str]:
         pads = self.pads.get(number)
         lines = padding(pads) if pads is not None else []
-        lines += self._constants(place)
-        lines += _attributes(place, self.version, _OF_PADDING if pads is not None else ())
+        said = _OF_PADDING if pads is not None else ()
+        lines += self._constants(place, said)
+        lines += _attributes(place, self.version, said)
         inner = Counter(_first_step(deep.scope, self.wires.scope) for deep in self.wires.inner[number])
         for path, held in inner.items():
             branch = path.removeprefix(place.name).strip("/") or "body"
@@ -371,7 +372,7 @@ class _Drawn:
             lines.append(f"→ {made}" if len(outputs) == 1 else f"→ {made} and {len(outputs) - 1} more")
         return lines
 
-    def _constants(self, place: Place) -> list[str]:
+    def _constants(self, place: Place, without: Sequence[str]) -> list[str]:
         """The tensors among a node's inputs: their shapes, or their numbers where these are few."""
         formal = _formal(place.node, self.version)
         lines = []
@@ -379,7 +380,7 @@ class _Drawn:
             tensor = _tensor(self.wires.scope, name, self.wires.stored) if name else None
             if tensor is not None:
                 called = formal[slot] if slot < len(formal) else f"input {slot}"  # of a list without names
-                lines.append(f"{called} {_numbers(tensor)}")
+                lines += [f"{called} {_numbers(tensor)}"] if called not in without else []
         return lines
 
 

@@ -73,7 +73,7 @@ def page(drawing: Drawing, found: Inspection) -> str:
         for remark in group
     ]
     pads = [
-        [_code(p.node), attribute(p.op, 40), axes(p.begin), axes(p.end), attribute(effect(p), 400)]
+        [_code(p.node), attribute(p.op, 40), axes(p.begin), axes(p.end), attribute(effect(p, whole=True), 400)]
         + [_code(dict(spellings(p)).get(framework, "")) for framework in ("torch", "keras")]
         for p in found.pads
     ]

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pipeline.data import Pads, Transpose
-from pipeline.inspection import SEVERITIES, Inspection, Remark, Severity
+from pipeline.inspection import SEVERITIES, Inspection, Remark, Reshaped, Severity
 from pipeline.report.inspection_json import inspection_json, known
 from pipeline.report.lines import LABEL, Cell, block, columns, emit, fits, more, wrapped
 from pipeline.report.text import clip, prose, safe
@@ -32,8 +32,11 @@ STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 Table = list[list[Cell]]
 
 
-def effect(pads: Pads) -> str:
-    """What a node's padding does beyond its numbers, in a few words."""
+def effect(pads: Pads, whole: bool = False) -> str:
+    """What a node's padding does beyond its numbers, in a few words.
+
+    Where a Pad is counted in, the note says once more, with that Pad's name, what it does: only the ``whole`` has it.
+    """
     said = [shape_of_padding(pads)]
     if pads.auto_pad not in ("NOTSET", ""):
         said.append(f"auto_pad {safe(pads.auto_pad, 20)}")
@@ -44,7 +47,8 @@ def effect(pads: Pads) -> str:
         said.append(f"with the Pad in front {axes(together[0])} before, {axes(together[1])} after")
     if unread and any(unread):
         said.append(f"never read at the end: {' '.join('?' if n is None else str(int(n)) for n in unread)}")
-    said += [prose(text, 160) for text in (known(pads, "condition"), pads.note) if text]
+    note = pads.note if whole or not together else ""
+    said += [prose(text, 160) for text in (known(pads, "condition"), note) if text]
     return ", ".join(said)
 
 
@@ -115,7 +119,7 @@ def _pads(found: Inspection, room: int, verbose: bool) -> list[Text]:
     """The kinds of padding with the node they are at (or how many), the uneven and the unknown first."""
     kinds: dict[tuple[str, ...], list[Pads]] = {}
     for pads in found.pads:
-        sides = (safe(pads.op, 30), f"before {axes(pads.begin)}", f"after {axes(pads.end)}", effect(pads))
+        sides = (safe(pads.op, 30), f"before {axes(pads.begin)}", f"after {axes(pads.end)}", effect(pads, verbose))
         key = (*sides, *(f"{name}: {said}" for name, said in spellings(pads)))
         kinds.setdefault((pads.node, *key) if verbose else key, []).append(pads)
     ordered = sorted(kinds.values(), key=lambda alike: (alike[0].symmetric is True, -len(alike)))
@@ -125,7 +129,7 @@ def _pads(found: Inspection, room: int, verbose: bool) -> list[Text]:
         one = alike[0]
         node = clip(safe(one.node), 60 if verbose else max(room - 62, 20))
         op = f"{len(alike):,} × {safe(one.op, 30)}" if len(alike) > 1 else safe(one.op, 30)
-        table.append([op, node, f"before {axes(one.begin)}", f"after {axes(one.end)}", effect(one)])
+        table.append([op, node, f"before {axes(one.begin)}", f"after {axes(one.end)}", effect(one, verbose)])
     lines = columns(table)
     shown: list[Text] = []
     for alike, row, line in zip(ordered, table, lines, strict=True):
@@ -178,6 +182,29 @@ def _counted(label: str, texts: Sequence[str], room: int, limit: int) -> list[Te
     return block(label, shown)
 
 
+def reshaped(reshapes: Sequence[Reshaped]) -> list[Reshaped]:
+    """Those that may have put numbers into a wrong order first, those that change nothing last."""
+    last = {"scrambles": 0, "keeps": 2}
+    return sorted(reshapes, key=lambda reshape: last.get(reshape.kind, 1))
+
+
+def _reshaped(reshape: Reshaped) -> str:
+    return f"{reshape.kind} {_perm(reshape.perm)}" if reshape.perm else reshape.kind
+
+
+def _alike(label: str, rows: Sequence[tuple[str, str, str]], room: int, verbose: bool) -> list[Text]:
+    """What several have in common, and who they are: of each a name, a word and a sentence."""
+    together: dict[tuple[str, str], list[str]] = {}
+    for one, what, says in rows:
+        together.setdefault((what, says), []).append(one)
+    texts = []
+    for (what, says), who in together.items():
+        times = f"{len(who):,} × " if len(who) > 1 else ""
+        why = f": {prose(says, 240)}" if says else ""
+        texts.append(f"{times}{safe(what, 60)}{why} ({_about(who, len(who) if verbose else NAMED)})")
+    return _counted(label, texts, room, len(texts) if verbose else FEW)
+
+
 def _about(nodes: Sequence[str], limit: int) -> str:
     return more([clip(safe(node), 60) for node in nodes], limit)
 
@@ -215,18 +242,8 @@ def inspection_lines(found: Inspection, width: int = 100, verbose: bool = False)
     room = width - LABEL
     made = _head(found, width) + _border(found, room, verbose) + _holds(found, room, verbose)
     made += _pads(found, room, verbose) + _transposes(found, room, verbose)
-    reshaped = sorted(
-        found.reshapes, key=lambda r: ("scrambles", "transposes").index(r.kind) if r.kind != "keeps" else 2
-    )
-    reshapes = [
-        " ".join(filter(None, (safe(r.node, 60), r.kind, _perm(r.perm) if r.perm else "", prose(r.says, 240))))
-        for r in reshaped
-    ]
-    weights = [
-        f"{safe(w.name, 60)} of {safe(w.node, 60)}: {safe(w.layout, 20)} {prose(w.says, 240)}" for w in found.weights
-    ]
-    made += _counted("reshapes", reshapes, room, len(reshapes) if verbose else NAMED)
-    made += _counted("weights", weights, room, len(weights) if verbose else NAMED)
+    made += _alike("reshapes", [(r.node, _reshaped(r), r.says) for r in reshaped(found.reshapes)], room, verbose)
+    made += _alike("weights", [(w.name, w.layout, w.says) for w in found.weights], room, verbose)
     made += _remarks(found, room, verbose)
     notes = [prose(note) for note in found.notes]
     return made + _counted("notes", notes, room, len(notes) if verbose else FEW)

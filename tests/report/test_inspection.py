@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.data import Pads, Transpose
-from pipeline.inspection import Inspection, Remark, Stored
+from pipeline.inspection import Inspection, Remark, Reshaped, Stored, StoredWeight
 from pipeline.report.as_json import schema, to_text
 from pipeline.report.inspection import render_inspection
 from pipeline.report.inspection_json import LONGEST, inspection_json, name
@@ -75,23 +75,32 @@ def test_a_graph_on_one_screen() -> None:
     assert len(lines) <= 20
 
 
-def test_what_colleagues_of_a_record_know_is_shown() -> None:
-    class Fuller(Pads):
-        with_pad = ((1, 1), (2, 2))
-        unread = (1, 0)
-        torch = "F.pad(x, (1, 2, 1, 2)), padding=0"
-        keras = "ZeroPadding2D(((1, 2), (1, 2)))"
-        condition = ""
+def with_more(record: Any, **fields: Any) -> Any:
+    """A record with what only some versions of it have."""
+    for key, value in fields.items():
+        object.__setattr__(record, key, value)
+    return record
 
-    class Known(Transpose):
-        cancels_with = ("transpose_1",)
-        bytes = 2**21
 
-    found = replace(
-        conv(),
-        pads=(Fuller("Conv2D", "Conv", (0, 0), (1, 1), "NOTSET", False),),
-        transposes=(Known("transpose_0", (0, 3, 1, 2), "NHWC->NCHW"),),
+def test_what_is_alike_is_said_once() -> None:
+    weights = tuple(StoredWeight(f"w{i}", f"c{i}", "OIHW", "as Conv reads it") for i in range(30))
+    reshapes = (Reshaped("r1", "keeps"), Reshaped("r2", "scrambles", None, "an order that was not meant"))
+    text = "\n".join(screen(replace(conv(), weights=weights, reshapes=reshapes)))
+    assert "30 × OIHW: as Conv reads it (w0, w1, w2 and 27 more)" in text
+    assert "scrambles: an order that was not meant (r2)" in text
+    assert text.index("scrambles") < text.index("keeps (r1)")
+
+
+def test_what_only_some_records_know_is_shown() -> None:
+    pads = with_more(
+        Pads("Conv2D", "Conv", (0, 0), (1, 1), "NOTSET", False),
+        with_pad=((1, 1), (2, 2)),
+        unread=(1, 0),
+        torch="F.pad(x, (1, 2, 1, 2)), padding=0",
+        keras="ZeroPadding2D(((1, 2), (1, 2)))",
     )
+    step = with_more(Transpose("transpose_0", (0, 3, 1, 2), "NHWC->NCHW"), cancels_with=("transpose_1",), bytes=2**21)
+    found = replace(conv(), pads=(pads,), transposes=(step,))
     text = "\n".join(screen(found, 140))
     assert "with the Pad in front 1 1 before, 2 2 after" in text
     assert "never read at the end: 1 0" in text
