@@ -15,7 +15,7 @@ from rich.text import Text
 
 from pipeline.data import Pads, Transpose
 from pipeline.inspection import SEVERITIES, Inspection, Remark, Reshaped, Severity
-from pipeline.report.inspection_json import inspection_json, known
+from pipeline.report.inspection_json import inspection_json
 from pipeline.report.lines import LABEL, Cell, block, columns, emit, fits, more, wrapped
 from pipeline.report.text import clip, prose, safe
 from pipeline.report.words import axes, count, shape_of_padding, size
@@ -40,7 +40,7 @@ def effect(pads: Pads, whole: bool = False) -> str:
     said = [shape_of_padding(pads)]
     if pads.auto_pad not in ("NOTSET", ""):
         said.append(f"auto_pad {safe(pads.auto_pad, 20)}")
-    extra, together, unread = (known(pads, name) for name in ("extra", "with_pad", "unread"))
+    extra, together, unread = pads.extra, pads.with_pad, pads.unread
     if extra and any(extra):
         said.append(f"{axes(extra)} added after")
     if together and together != (pads.begin, pads.end):
@@ -48,13 +48,13 @@ def effect(pads: Pads, whole: bool = False) -> str:
     if unread and any(unread):
         said.append(f"never read at the end: {' '.join('?' if n is None else str(int(n)) for n in unread)}")
     note = pads.note if whole or not together else ""
-    said += [prose(text, 160) for text in (known(pads, "condition"), note) if text]
+    said += [prose(text, 160) for text in (pads.condition, note) if text]
     return ", ".join(said)
 
 
 def spellings(pads: Pads) -> list[tuple[str, str]]:
     """The frameworks that can spell this padding, and how."""
-    return [(name, prose(said, 200)) for name in ("torch", "keras") if (said := known(pads, name))]
+    return [(name, prose(said, 200)) for name, said in (("torch", pads.torch), ("keras", pads.keras)) if said]
 
 
 def worst_first(remarks: Sequence[Remark]) -> dict[tuple[Severity, str], list[Remark]]:
@@ -144,12 +144,12 @@ def _pads(found: Inspection, room: int, verbose: bool) -> list[Text]:
 
 def moved(step: Transpose) -> str:
     """What becomes of a Transpose: with whom it cancels, for whom it is there, the bytes that it moves."""
-    cancels = [safe(node, 40) for node in known(step, "cancels_with") or ()]
+    cancels = [safe(node, 40) for node in step.cancels_with]
     said = [f"cancels with {more(cancels, NAMED)}" if cancels else ""]
-    for_whom = [safe(node, 40) for node in known(step, "for_whom") or ()]
+    for_whom = [safe(node, 40) for node in step.for_whom]
     said.append(f"for {more(for_whom, NAMED)}" if for_whom and not cancels else "")
-    said.append("of a constant" if known(step, "on_constant") else "")
-    number = known(step, "bytes")
+    said.append("of a constant" if step.on_constant else "")
+    number = step.bytes
     said.append(size(number) if number is not None else "")
     return ", ".join(filter(None, said))
 

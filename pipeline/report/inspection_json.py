@@ -19,11 +19,6 @@ Json = dict[str, Any]
 LONGEST = 2000
 
 
-def known(record: object, name: str) -> Any:
-    """A field of a record, ``None`` where it has none of that name."""
-    return getattr(record, name, None)
-
-
 def name(text: object) -> str:
     """A name as the document has it: whole, unless it is longer than :data:`LONGEST`."""
     whole = str(text)
@@ -33,8 +28,8 @@ def name(text: object) -> str:
     return f"{whole[:LONGEST]}… (+{len(whole) - LONGEST:,} characters, {checksum:08x})"
 
 
-def _names(names: Iterable[object] | None) -> list[str]:
-    return [name(each) for each in names or ()]
+def _names(names: Iterable[object]) -> list[str]:
+    return [name(each) for each in names]
 
 
 def _integers(numbers: Iterable[int] | None) -> list[int] | None:
@@ -54,8 +49,8 @@ def _mapping(values: Mapping[str, str]) -> Json:
 
 
 def _pads_json(pads: Pads) -> Json:
-    together = known(pads, "with_pad")
-    offset = known(pads, "offset")
+    together = pads.with_pad
+    offset = pads.offset
     return {
         "node": name(pads.node),
         "op": name(pads.op),
@@ -63,31 +58,31 @@ def _pads_json(pads: Pads) -> Json:
         "end": _integers(pads.end),
         "auto_pad": name(pads.auto_pad),
         "symmetric": pads.symmetric,
-        "extra": _integers(known(pads, "extra")),
+        "extra": _integers(pads.extra),
         "with_pad": None if together is None else {"begin": _integers(together[0]), "end": _integers(together[1])},
-        "unread": _maybe(known(pads, "unread")),
-        "overhang": _maybe(known(pads, "overhang")),
+        "unread": _maybe(pads.unread),
+        "overhang": _maybe(pads.overhang),
         "offset": None if offset is None else [float(number) for number in offset],
-        "torch": _text(known(pads, "torch")),
-        "keras": _text(known(pads, "keras")),
-        "condition": name(known(pads, "condition") or ""),
+        "torch": _text(pads.torch),
+        "keras": _text(pads.keras),
+        "condition": name(pads.condition),
         "note": name(pads.note),
     }
 
 
 def _transpose_json(step: Transpose) -> Json:
-    number = known(step, "bytes")
+    number = step.bytes
     return {
         "node": name(step.node),
         "perm": [int(axis) for axis in step.perm],
         "kind": name(step.kind),
-        "for_whom": _names(known(step, "for_whom")),
-        "cancels_with": _names(known(step, "cancels_with")),
-        "through": _names(known(step, "through")),
-        "border": _names(known(step, "border")),
+        "for_whom": _names(step.for_whom),
+        "cancels_with": _names(step.cancels_with),
+        "through": _names(step.through),
+        "border": _names(step.border),
         "bytes": None if number is None else int(number),
-        "on_constant": bool(known(step, "on_constant")),
-        "vanishes": bool(known(step, "vanishes")),
+        "on_constant": step.on_constant,
+        "vanishes": step.vanishes,
     }
 
 

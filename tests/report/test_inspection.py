@@ -75,13 +75,6 @@ def test_a_graph_on_one_screen() -> None:
     assert len(lines) <= 20
 
 
-def with_more(record: Any, **fields: Any) -> Any:
-    """A record with what only some versions of it have."""
-    for key, value in fields.items():
-        object.__setattr__(record, key, value)
-    return record
-
-
 def test_what_is_alike_is_said_once() -> None:
     weights = tuple(StoredWeight(f"w{i}", f"c{i}", "OIHW", "as Conv reads it") for i in range(30))
     reshapes = (Reshaped("r1", "keeps"), Reshaped("r2", "scrambles", None, "an order that was not meant"))
@@ -92,14 +85,14 @@ def test_what_is_alike_is_said_once() -> None:
 
 
 def test_what_only_some_records_know_is_shown() -> None:
-    pads = with_more(
+    pads = replace(
         Pads("Conv2D", "Conv", (0, 0), (1, 1), "NOTSET", False),
         with_pad=((1, 1), (2, 2)),
         unread=(1, 0),
         torch="F.pad(x, (1, 2, 1, 2)), padding=0",
         keras="ZeroPadding2D(((1, 2), (1, 2)))",
     )
-    step = with_more(Transpose("transpose_0", (0, 3, 1, 2), "NHWC->NCHW"), cancels_with=("transpose_1",), bytes=2**21)
+    step = replace(Transpose("transpose_0", (0, 3, 1, 2), "NHWC->NCHW"), cancels_with=("transpose_1",), bytes=2**21)
     found = replace(conv(), pads=(pads,), transposes=(step,))
     text = "\n".join(screen(found, 140))
     assert "with the Pad in front 1 1 before, 2 2 after" in text
