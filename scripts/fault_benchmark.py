@@ -2,6 +2,8 @@
 
     .venv/bin/python scripts/fault_benchmark.py --jobs 2 --json faults.json
 
+What it saw, and why it misses what it misses, is in ``scripts/faults/RESULTS.md``.
+
 Strata are drawn by weight, kinds within a stratum in turn, graphs and nodes at random; mutants that no runtime loads,
 or that mean the same in float64, are discarded and counted.  Each mutant is judged by the graph it was made of
 (``compare``) and by its framework's own values (``localize``).  ``--out`` keeps the exported graphs and one line per
