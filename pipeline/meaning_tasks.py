@@ -82,19 +82,20 @@ def parted_meanings(
     theirs, mine = sides
     parted = []
     for part in found.guilty:
-        nodes = mine.likeliest_first(part.node, part.nodes)
+        nodes = mine.likeliest_first(part.node, mine.fed(part.nodes))
+        against = theirs.fed(part.against)
         made = Parted(
             nodes,
             mine.ops(nodes),
-            part.against,
-            theirs.ops(part.against),
+            against,
+            theirs.ops(against),
             part.output,
             part.ratio,
             part.max_abs,
             part.index,
             part.values,
             part.problem,
-            tuple(_differences(mine, nodes, theirs, part.against)),
+            tuple(_differences(mine, nodes, theirs, against)),
         )
         parted.append(made)
     return Meanings(tuple(parted), len(found.alignment.pairs), found.compared, found.unjudged)
@@ -115,6 +116,11 @@ class _Side:
         from pipeline.graph.walk import operator
 
         return tuple(dict.fromkeys(operator(self.nodes[name]) for name in names if name in self.nodes))
+
+    def fed(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The nodes that data reaches: what others compute of constants alone is something that these hold."""
+        reached = [n for n in names if n in self.nodes and any(self._behind(o) is None for o in self.nodes[n].output)]
+        return tuple(reached or names)
 
     def likeliest_first(self, named: str, nodes: Sequence[str]) -> tuple[str, ...]:
         """The nodes of a region, the named one first; what only moves data stands behind the last that computes."""
@@ -157,7 +163,7 @@ class _Side:
             held = array(tensor)
             return {} if held is None else {value: held}
         found: dict[str, Array] = {}
-        for read in node.input:
+        for read in node.input[:1] if node.op_type == "CastLike" else node.input:  # of its second it reads the type
             behind = self._behind(read)
             if behind is None:
                 return None

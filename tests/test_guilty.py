@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,11 @@ def test_a_localization_that_failed_says_so() -> None:
     assert blamed == BLAMED
     assert (finding.cause, finding.nodes) == (NOBODY, ())
     assert "could not be judged: the source gives no intermediate values" in finding.says
+
+
+def test_nodes_that_are_not_told_apart_are_counted() -> None:
+    for many, words in ((1, "not told apart from 1 other, for"), (22, "not told apart from 22 others, for")):
+        stretch = replace(ERROR, together=tuple(f"m{i}" for i in range(many)))
+        (blamed,), (finding,) = name_nodes([BLAMED], [replace(FOUND, guilty=(stretch,))])
+        assert words in finding.says
+        assert blamed.among == {"n2": many + 1}

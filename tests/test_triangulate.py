@@ -464,6 +464,24 @@ def test_a_source_that_refuses() -> None:
     assert export.named == {("unsupported", "torch"), ("export", "torch")}
 
 
+@pytest.mark.parametrize("graph", [A, RIGHT, REFUSED])
+def test_a_source_that_refuses_where_nothing_else_says_what_is_right(graph: Any) -> None:
+    answers = {("truth@torch" if n == "truth" else n): v for n, v in torch_alone(torch=REFUSED).items()}
+    answers["truth@torch"] = REFUSED
+    seen = make(answers | graph_of("torch", usual=graph), derived="torch itself, which has no answer")
+    assert seen.named == {("unsupported", "torch")}
+    assert seen.blames[0].says == "torch itself gives no answer to these inputs: no"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"), [(True, "the given graph means"), (False, "the graph that its optimizer wrote")]
+)
+def test_a_given_graph_was_not_written_here(given: bool, says: str) -> None:
+    models = {graph: Model(graph, given=given) for graph in ("torch", "torch:raw")}
+    seen = make(torch_alone() | graph_of("torch", usual=A), models=models)
+    assert seen.blames[0].says.startswith(says)
+
+
 def test_graphs_without_any_source() -> None:
     answers = {n: v for n, v in torch_alone().items() if n not in ("torch", "torch@64")} | graph_of("torch", usual=A)
     seen = make(answers)

@@ -132,7 +132,10 @@ def test_even_convolution_shows_the_padding(catalogue: Any) -> None:
     assert {"truth@torch", "torch", "torch>ort.all", "torch:raw>reference", "torch:script>ort.off"} <= groups[0]
     assert {"truth@tensorflow", "tensorflow", "tensorflow>ort.all", "tensorflow:nchw>reference"} <= groups[1]
     assert len(groups) == 2
-    assert [finding["cause"] for finding in case["findings"]] == ["asymmetric-padding"]
+    padding, node = case["findings"]
+    assert (padding["cause"], node["cause"], node["proved"]) == ("asymmetric-padding", "guilty-node", False)
+    assert node["nodes"] == ["Conv2D", "node_conv2d"]
+    assert "pads is [0, 0, 1, 1] in tensorflow, [1, 1, 1, 1] in torch" in node["says"]
     edge = next(e for e in case["edges"] if (e["left"], e["right"]) == ("tensorflow", "torch"))
     assert edge["compared"] == 54
     here = tuple(edge["index"])

@@ -314,3 +314,33 @@ def test_the_catalogue_is_one_aligned_line_a_case(samples: Any) -> None:
     assert len(narrow) == 2
     assert all(len(line) <= 60 for line in narrow)
     assert listed([]) == []
+
+
+def test_a_framework_that_gives_no_answer_is_not_told_of_a_graph(samples: Any) -> None:
+    edge = ("truth", "torch")
+    text = first(samples.report(samples.unexpected("a/b", "unsupported", "torch", edge, "native")))
+    assert "unsupported: torch itself gives no answer to these inputs" in text
+    assert "a valid graph" not in text
+    runtime = first(samples.report(samples.unexpected("a/b", "unsupported", "torch>ort.off", KERNEL, "kernel")))
+    assert "unsupported: a valid graph, but not implemented by torch>ort.off" in runtime
+
+
+@pytest.mark.parametrize(
+    ("many", "says"),
+    [(23, "(one of 23 nodes, likeliest Conv node_conv2d)"), (4, "(Conv, node node_conv2d)"), (0, "(Conv, node")],
+)
+def test_a_node_that_stands_for_a_long_stretch_is_not_plainly_named(samples: Any, many: int, says: str) -> None:
+    verdict = samples.unexpected("a/b", "export", "torch", ("torch", "torch>reference"), "exporter")
+    blamed = dataclasses.replace(verdict.unexpected[0], among={"node_conv2d": many} if many else {})
+    evidence = dataclasses.replace(verdict.evidence, blames=(blamed,))
+    assert says in first(samples.report(dataclasses.replace(verdict, evidence=evidence, unexpected=(blamed,))))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_name_of_a_node_is_not_cut_in_the_middle(samples: Any, width: int) -> None:
+    verdict = samples.even_input()
+    name = "/encoder/layer.11/attention/self/query/" + "x" * 21
+    finding = dataclasses.replace(verdict.findings[0], nodes=(name, "second"))
+    text = "".join("".join(shown(samples.report(dataclasses.replace(verdict, findings=(finding,))), width)).split())
+    assert len(name) == 60
+    assert f"{name},second" in text
