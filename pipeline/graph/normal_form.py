@@ -26,7 +26,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
 from pipeline.graph import pads as _pads
 from pipeline.graph.folding import fold
-from pipeline.graph.operators import FOLLOWS, RULES
+from pipeline.graph.operators import FOLLOWS
 from pipeline.graph.terms import (
     Border,
     Const,
@@ -64,6 +64,7 @@ from pipeline.graph.walk import (
     with_inferred_shapes,
 )
 from pipeline.graph.weights import Weights
+from pipeline.graph.windowed import RULES
 
 _DEEPEST = 40
 _MOST_INLINED = 50_000

@@ -1,9 +1,9 @@
 """Two graphs side by side, for people and for programs.
 
 Design note.  One difference is one line where it fits: what kind, at which node, what either side has.  Differences
-that say the same thing of many nodes (a BatchNormalization folded into each of fifty convolutions) are one line with their
-number; nothing is left out of the count.  The header tells the two files apart, producers and opsets included; how a
-border is laid out and what else is no difference of the model is in the notes.  Names are foreign text.
+that say the same thing of many nodes (a BatchNormalization folded into each of fifty convolutions) are one line with
+their number; nothing is left out of the count.  The header tells the two files apart, producers and opsets included;
+how a border is laid out and what else is no difference of the model is in the notes.  Names are foreign text.
 """
 
 from __future__ import annotations
