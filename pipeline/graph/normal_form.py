@@ -62,6 +62,7 @@ from pipeline.graph.walk import (
     subgraphs,
     text,
     with_inferred_shapes,
+    without_large_initializers,
 )
 from pipeline.graph.weights import Weights
 from pipeline.graph.windowed import RULES
@@ -594,6 +595,9 @@ def normal_form(view: View) -> Form:
         inlined = _inlined(model)
         if inlined is None:
             notes.append("local functions are compared as operators of their names, not entered")
+            bare = without_large_initializers(model)
+            bare.ClearField("functions")  # inference would enter them
+            shaped = with_inferred_shapes(bare) or bare
         else:
             model = inlined
             shaped = with_inferred_shapes(inlined)
