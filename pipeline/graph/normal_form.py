@@ -26,7 +26,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
 from pipeline.graph import pads as _pads
 from pipeline.graph.folding import fold
-from pipeline.graph.operators import FOLLOWS, RULES
+from pipeline.graph.operators import FOLLOWS
 from pipeline.graph.terms import (
     Border,
     Const,
@@ -62,8 +62,10 @@ from pipeline.graph.walk import (
     subgraphs,
     text,
     with_inferred_shapes,
+    without_large_initializers,
 )
 from pipeline.graph.weights import Weights
+from pipeline.graph.windowed import RULES
 
 _DEEPEST = 40
 _MOST_INLINED = 50_000
@@ -593,6 +595,9 @@ def normal_form(view: View) -> Form:
         inlined = _inlined(model)
         if inlined is None:
             notes.append("local functions are compared as operators of their names, not entered")
+            bare = without_large_initializers(model)
+            bare.ClearField("functions")  # inference would enter them
+            shaped = with_inferred_shapes(bare) or bare
         else:
             model = inlined
             shaped = with_inferred_shapes(inlined)

@@ -47,7 +47,7 @@ NARY = (
 ).split()
 # Those that keep the order of axes of what they read, and so can be seen in any.
 FOLLOWS = frozenset([*UNARY, *NARY, "Clip", "Cast", "Concat"])
-_LARGEST = 3.0e38
+LARGEST = 3.0e38
 _ZEROS = 1 << 16
 
 
@@ -90,7 +90,7 @@ def cast(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
         return None
     if b.type(operands[0]) == to:
         return operands[:1]
-    return _push(b, "Cast", {"to": to}, operands[:1])
+    return push(b, "Cast", {"to": to}, operands[:1])
 
 
 @rule("Transpose")
@@ -164,7 +164,7 @@ def _bare(operand: Operand) -> Operand:
     return operand.bare if isinstance(operand, Const) else operand
 
 
-def _push(b: Builder, op: str, held: Mapping[str, Any], operands: Sequence[Operand], **more: Any) -> list[Operand]:
+def push(b: Builder, op: str, held: Mapping[str, Any], operands: Sequence[Operand], **more: Any) -> list[Operand]:
     """An element-wise step: what is the same about how its operands are seen is how its result is seen."""
     refs = [o for o in operands if isinstance(o, Ref)]
     out = b.known(b.broadcast(operands))
@@ -224,7 +224,7 @@ def _constants_follow(b: Builder, ref: Ref, operands: Sequence[Operand]) -> bool
 def unary(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     if len(operands) != 1 or not isinstance(operands[0], Ref) or len(b.node.output) != 1:
         return None
-    return _push(b, b.node.op_type, plain(b.held), operands)
+    return push(b, b.node.op_type, plain(b.held), operands)
 
 
 @rule(*NARY)
@@ -237,7 +237,7 @@ def nary(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     if len(operands) == 1 and op in ("Sum", "Mean", "Max", "Min"):
         return operands
     if op == "Add":
-        kept = [o for o in operands if not _nothing(b, o, operands)]
+        kept = [o for o in operands if not is_nothing(b, o, operands)]
         if len(kept) == 1:
             return kept
     if op in ("Max", "Min") and len(operands) == 2:
@@ -247,10 +247,10 @@ def nary(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
         if held is not None and other is not None and held.dtype.kind == "f" and held.ndim <= (b.rank(other) or 0):
             limit = held.reshape(-1)[0].item()
             return _clip(b, other, *((limit, None) if op == "Max" else (None, limit)))
-    return _push(b, op, plain(b.held), operands)
+    return push(b, op, plain(b.held), operands)
 
 
-def _nothing(b: Builder, operand: Operand, operands: Sequence[Operand]) -> bool:
+def is_nothing(b: Builder, operand: Operand, operands: Sequence[Operand]) -> bool:
     """Whether an operand of an Add is zeros that make the other no larger."""
     if not isinstance(operand, Const) or operand.array is None or operand.array.size > _ZEROS:
         return False
@@ -287,8 +287,8 @@ def clip(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
 
 
 def _clip(b: Builder, operand: Ref, low: float | None, high: float | None) -> list[Operand]:
-    low = None if low is None or low <= -_LARGEST else _number(low)
-    high = None if high is None or high >= _LARGEST else _number(high)
+    low = None if low is None or low <= -LARGEST else _number(low)
+    high = None if high is None or high >= LARGEST else _number(high)
     before = b.producer(operand)
     also: list[Step] = []
     if before is not None and before.op == "Clip" and isinstance(before.operands[0], Ref) and operand.plain:
@@ -300,7 +300,7 @@ def _clip(b: Builder, operand: Ref, low: float | None, high: float | None) -> li
             operand = before.operands[0]
             first, last = _limited(first, low, high, -np.inf), _limited(last, low, high, np.inf)
             low, high = first, last
-    return _push(b, "Clip", {"min": low, "max": high}, [operand], also=also)
+    return push(b, "Clip", {"min": low, "max": high}, [operand], also=also)
 
 
 def _limited(value: float | None, low: float | None, high: float | None, missing: float) -> float | None:
@@ -472,184 +472,6 @@ def pad(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     return [Ref(made.value, ref.perm, None, ref.via)]
 
 
-# -- sliding windows
-
-
-def _padded(b: Builder, operand: Operand) -> tuple[Step, Ref, Ints, Ints, Any] | None:
-    """The constant Pad on spatial axes that makes an operand: its step, what it pads, begin, end and with what."""
-    step = b.producer(operand)
-    if step is None or step.op != "Pad" or step.attributes["mode"] != "constant" or not isinstance(operand, Ref):
-        return None
-    inner = step.operands[0]
-    if operand.shape is not None or not isinstance(inner, Ref):
-        return None
-    amounts = step.attributes["pads"]
-    rank = len(amounts) // 2
-    perm = operand.perm or tuple(range(rank))
-    begin = tuple(amounts[axis] for axis in perm)
-    end = tuple(amounts[rank + axis] for axis in perm)
-    if rank < 3 or any(begin[:2]) or any(end[:2]) or min(*begin, *end) < 0:
-        return None
-    seen = Ref(inner.value, compose(inner.perm, operand.perm), None, (*inner.via, *operand.via))
-    return step, seen, begin[2:], end[2:], step.attributes["value"]
-
-
-def _window(b: Builder, held: dict[str, Any]) -> bool:
-    """The attributes of a sliding window as what they amount to; whether that is known."""
-    window = b.windows(b.name)
-    if window is None or window.begin is None or window.end is None or window.op != b.node.op_type:
-        return False
-    for name in ("auto_pad", "pads", "output_shape", "output_padding"):
-        held.pop(name, None)
-    held["pads"] = (*window.begin, *window.end)
-    held["strides"], held["dilations"] = window.strides, window.dilations
-    if window.kernel is not None:
-        held["kernel_shape"] = window.kernel
-    if window.extra is not None:
-        held["output_padding"] = window.extra
-    return True
-
-
-def _add(pads: Ints, begin: Ints, end: Ints) -> Ints | None:
-    half = len(pads) // 2
-    if half != len(begin):
-        return None
-    return (*(p + q for p, q in zip(pads[:half], begin, strict=True)),
-            *(p + q for p, q in zip(pads[half:], end, strict=True)))  # fmt: skip
-
-
-@rule("Conv", "ConvTranspose")
-def convolution(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    return _convolution(b, operands, b.node.op_type)
-
-
-def _convolution(b: Builder, operands: Sequence[Operand], op: str) -> Sequence[Operand] | None:
-    if len(operands) < 2 or operands[0] is None or operands[1] is None:
-        return None
-    held = plain(b.held)
-    known = _window(b, held)
-    data, weight = operands[0], operands[1]
-    also: list[Step] = []
-    found = _padded(b, data) if op == "Conv" and known else None
-    if found is not None and found[4] == 0:
-        added = _add(held["pads"], found[2], found[3])
-        if added is not None:
-            held["pads"], data, also = added, found[1], [found[0]]
-    rank = b.rank(weight)
-    if known:
-        held.pop("kernel_shape", None)  # the weight's shape says it
-    (made,) = b.emit(op, held, [data, weight], [b.known(_convolved(b, data, weight, held, op))], also=also)
-    if len(operands) < 3 or operands[2] is None:
-        return [made]
-    return _biased(b, made, operands[2], rank)
-
-
-def _convolved(b: Builder, data: Operand, weight: Operand, held: Mapping[str, Any], op: str) -> Dims | None:
-    """The shape of a convolution's result."""
-    before, kernel = b.dims(data), b.dims(weight)
-    amounts, strides, dilations = (held.get(name) or () for name in ("pads", "strides", "dilations"))
-    if op != "Conv" or before is None or kernel is None or len(before) != len(kernel):
-        return None
-    count = len(kernel) - 2
-    if len(amounts) != 2 * count or len(strides) != count or len(dilations) != count:
-        return None
-    made: list[int | None] = [before[0], kernel[0]]
-    for axis in range(count):
-        size, width = before[2 + axis], kernel[2 + axis]
-        if size is None or width is None or strides[axis] < 1:
-            made.append(None)
-            continue
-        span = (width - 1) * dilations[axis] + 1
-        made.append((size + amounts[axis] + amounts[count + axis] - span) // strides[axis] + 1)
-    return tuple(made)
-
-
-def _biased(b: Builder, made: Ref, bias: Operand, rank: int | None) -> Sequence[Operand]:
-    """A bias along the second axis, as the Add that it is."""
-    dims = b.dims(bias)
-    if isinstance(bias, Const) and rank is not None and dims is not None:
-        spread: Operand = bias.reshaped((*(d or 0 for d in dims), *((1,) * (rank - 2))))
-        if _nothing(b, spread, [made, spread]):
-            return [made]
-    elif rank is not None:
-        spread = b.reshape(bias, (*(dims or (None,)), *((1,) * (rank - 2))))
-    else:
-        spread = None
-    out = b.values[made.value].dims
-    return b.emit("Add", {}, [made, spread if spread is not None else bias], [out], part="bias")
-
-
-@rule("com.microsoft.FusedConv")
-def fused_convolution(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    held = b.held
-    activation, parameters = held.pop("activation", ""), held.pop("activation_params", ())
-    if activation not in ("Relu", "Clip") or (activation == "Clip" and len(parameters) != 2) or len(operands) < 2:
-        return None
-    defaults = {"auto_pad": "NOTSET", "group": 1}
-    for name, value in defaults.items():
-        held.setdefault(name, value)
-    rank = b.rank(operands[1])
-    if held["auto_pad"] != "NOTSET" or rank is None:
-        return None
-    held.pop("auto_pad")
-    held.setdefault("strides", (1,) * (rank - 2))
-    held.setdefault("dilations", (1,) * (rank - 2))
-    held.setdefault("pads", (0,) * (2 * (rank - 2)))
-    weight = b.dims(operands[1])
-    if held.pop("kernel_shape", None) is None and weight is None:
-        return None
-    out = b.known(_convolved(b, operands[0], operands[1], held, "Conv"))
-    (made,) = b.emit("Conv", plain(held), operands[:2], [out])
-    result: Sequence[Operand] = [made]
-    if len(operands) > 2 and operands[2] is not None:
-        result = _biased(b, made, operands[2], rank)
-    if len(operands) > 3 and operands[3] is not None:
-        result = _push(b, "Add", {}, [result[0], operands[3]], part="sum")
-    low, high = (0.0, None) if activation == "Relu" else parameters
-    return _push(b, "Clip", {"min": low, "max": high}, result[:1], part="activation")
-
-
-@rule("MaxPool", "AveragePool", "LpPool")
-def pool(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    if len(operands) != 1 or len([n for n in b.node.output if n]) != 1:
-        return None
-    held = plain(b.held)
-    held.pop("storage_order", None)
-    if not _window(b, held):
-        return None
-    op = b.node.op_type
-    data = operands[0]
-    also: list[Step] = []
-    found = _padded(b, data)
-    nothing = not any(held["pads"])
-    if found is not None and not held.get("ceil_mode"):
-        step, inner, begin, end, value = found
-        added = _add(held["pads"], begin, end)
-        least = _below(b, inner, value, begin, end, held)
-        fits = (op == "MaxPool" and least) or (op == "AveragePool" and nothing and value == 0)
-        if added is not None and fits:
-            held["pads"], data, also = added, inner, [step]
-            if op == "AveragePool":
-                held["count_include_pad"] = 1
-    if not any(held["pads"]) and not held.get("ceil_mode"):
-        held.pop("count_include_pad", None)
-    return list(b.emit(op, held, [data], [b.out()], also=also))
-
-
-def _below(b: Builder, inner: Ref, value: Any, begin: Ints, end: Ints, held: Mapping[str, Any]) -> bool:
-    """Whether no window's largest element can be a padded one: minus infinity, or zero below what is never negative."""
-    if not isinstance(value, (int, float)):
-        return False
-    if value <= -_LARGEST:
-        return True
-    before = b.producer(inner)
-    low = before.attributes.get("min") if before is not None and before.op == "Clip" else None
-    spans = [(k - 1) * d + 1 for k, d in zip(held["kernel_shape"], held["dilations"], strict=True)]
-    dense = all(d == 1 for d in held["dilations"])
-    reach = all(max(p, q) < span for p, q, span in zip(begin, end, spans, strict=True))
-    return low is not None and low >= value and reach and dense
-
-
 # -- matrices
 
 
@@ -707,7 +529,7 @@ def gemm(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     (made,) = _matmul(b, [left, right], alpha)
     if len(operands) < 3 or operands[2] is None or beta == 0.0:
         return [made]
-    return _push(b, "Add", {} if beta == 1.0 else {"beta": beta}, [made, operands[2]], part="bias")
+    return push(b, "Add", {} if beta == 1.0 else {"beta": beta}, [made, operands[2]], part="bias")
 
 
 @rule("com.microsoft.FusedMatMul")
@@ -731,9 +553,9 @@ def skip_layer_normalization(b: Builder, operands: Sequence[Operand]) -> Sequenc
     if len(operands) < 3 or any(n for n in b.node.output[1:3]) or any(o is None for o in operands):
         return None
     out = b.known(b.broadcast(operands[:2]))
-    total = _push(b, "Add", {}, operands[:2], part="sum")[0]
+    total = push(b, "Add", {}, operands[:2], part="sum")[0]
     if len(operands) > 4:
-        total = _push(b, "Add", {}, [total, operands[4]], part="bias")[0]
+        total = push(b, "Add", {}, [total, operands[4]], part="bias")[0]
     rank = b.rank(operands[0])
     held = {"axis": rank - 1 if rank else -1, "epsilon": b.held.get("epsilon", 1e-12), "stash_type": 1}
     made = b.emit("LayerNormalization", plain(held), [total, *operands[2:4]], [out], part="normalization")
@@ -746,8 +568,8 @@ def skip_layer_normalization(b: Builder, operands: Sequence[Operand]) -> Sequenc
 def bias_gelu(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     if len(operands) != 2:
         return None
-    total = _push(b, "Add", {}, operands, part="bias")
-    return _push(b, "Gelu", {"approximate": "none"}, total, part="gelu")
+    total = push(b, "Add", {}, operands, part="bias")
+    return push(b, "Gelu", {"approximate": "none"}, total, part="gelu")
 
 
 @rule("BatchNormalization")

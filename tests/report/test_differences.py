@@ -53,7 +53,7 @@ def test_what_is_said_of_many_nodes_is_one_line_with_their_number() -> None:
     shown = printed(Differences(LEFT, RIGHT, 106, many))
     assert "53 differences" in shown
     assert "53 × Conv, BatchNormalization against Conv" in shown
-    assert "and 50 more" in " ".join(shown.split())
+    assert "50 more" in shown
     assert "folded: the numbers agree up to rounding\n" in shown
 
 

@@ -1,0 +1,261 @@
+"""What two sides have, as text and as numbers: how far arrays are apart, how values are seen, what steps are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto
+
+from pipeline.graph.matching import Unit, channels, linear
+from pipeline.graph.terms import Array, Border, Const, Form, Ints, Operand, Ref, Shape, Step, compose, inverse, turned
+from pipeline.graph.walk import Dims
+from pipeline.inspection import Difference
+
+ROUNDING = 1e-5
+SHOWN = 12
+_NAMES = {
+    "Conv": ("input", "weight"),
+    "ConvTranspose": ("input", "weight"),
+    "MatMul": ("input", "weight"),
+    "BatchNormalization": ("input", "scale", "bias", "mean", "variance"),
+    "LayerNormalization": ("input", "scale", "bias"),
+    "InstanceNormalization": ("input", "scale", "bias"),
+    "Gather": ("data", "indices"),
+}
+
+
+def shown(value: Any) -> str:
+    """An attribute as it is written."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{np.float32(value)!s}" if np.isfinite(value) else str(value)
+    if isinstance(value, tuple):
+        listed = ", ".join(shown(v) for v in value[:SHOWN])
+        return f"({listed}{f' and {len(value) - SHOWN} more' if len(value) > SHOWN else ''})".replace(", ", ",")
+    return str(value)
+
+
+def type_name(kind: Any) -> str:
+    try:
+        name = str(TensorProto.DataType.Name(kind)).lower()
+    except (ValueError, TypeError):
+        return f"type {kind}"
+    return {"float": "float32", "double": "float64"}.get(name, name)
+
+
+def ops_of(steps: Iterable[Step]) -> str:
+    """The operators of the nodes of some steps, each node once."""
+    listed: dict[str, str] = {}
+    for step in steps:
+        listed.update(dict(zip(step.nodes, step.ops, strict=False)))
+    values = list(listed.values())
+    rest = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
+    return ", ".join(values[:SHOWN]) + rest
+
+
+def nodes_of(steps: Iterable[Step]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for step in steps for name in step.nodes))
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """How two arrays differ: how many elements, by how much, and whether that is rounding."""
+
+    differing: int
+    size: int
+    largest: float
+    rounding: bool
+    relative: float
+
+
+def numbers(left: Array, right: Array) -> Numbers | None:
+    """None where the arrays are the same."""
+    one, two = np.atleast_1d(left), np.atleast_1d(right)
+    if one.dtype.kind not in "fiub" or two.dtype.kind not in "fiub":
+        differing = int(np.sum(one != two))
+        return Numbers(differing, one.size, float("nan"), False, float("nan")) if differing else None
+    if one.dtype == two.dtype and np.array_equal(one, two, equal_nan=one.dtype.kind == "f"):
+        return None
+    wide, other = one.astype(np.float64), two.astype(np.float64)
+    with np.errstate(all="ignore"):
+        apart = np.abs(wide - other)
+        same = (wide == other) | (np.isnan(wide) & np.isnan(other))
+        apart[same] = 0.0
+        differing = int(apart.size - np.count_nonzero(same))
+        if not differing:
+            return None
+        largest = float(np.max(apart))
+        scale = float(np.max(np.abs(wide))) if wide.size else 0.0
+        relative = largest / scale if scale else float("inf")
+    return Numbers(differing, one.size, largest, bool(relative <= ROUNDING), relative)
+
+
+def says_numbers(found: Numbers) -> str:
+    if found.rounding:
+        return f"rounding: at most {found.relative:.1g} of the largest ({found.differing:,} of {found.size:,} differ)"
+    return f"{found.differing:,} of {found.size:,} differ, by {found.largest:.3g} at most"
+
+
+def affine(unit: Unit) -> tuple[Array, Array] | None:
+    """Weight and shift per channel of a linear step and what is folded into it or could be, in float64."""
+    weight = unit.head.operands[1]
+    count, _ = channels(unit.head)
+    if not isinstance(weight, Const) or weight.array is None or count is None:
+        return None
+    if weight.array.dtype.kind != "f":
+        return None
+    scale, shift = np.ones(count), np.zeros(count)
+    for step in unit.tail:
+        rest = [o.array for o in step.operands if isinstance(o, Const)]
+        if any(a is None or a.dtype.kind != "f" for a in rest):
+            return None
+        given = [a.astype(np.float64).reshape(-1) for a in rest if a is not None]
+        with np.errstate(all="ignore"):
+            if step.op == "BatchNormalization":
+                gamma, beta, mean, variance = given
+                factor = gamma / np.sqrt(variance + float(step.attributes.get("epsilon") or 0.0))
+                scale, shift = scale * factor, (shift - mean) * factor + beta
+            elif step.op in ("Mul", "Div"):
+                factor = given[0] if step.op == "Mul" else 1 / given[0]
+                scale, shift = scale * factor, shift * factor
+            else:
+                times = float(step.attributes.get("beta", 1.0))
+                shift = shift + (given[0] if step.op == "Add" else -given[0]) * times
+    wide = weight.array.astype(np.float64)
+    if unit.head.op == "MatMul":
+        return wide * scale, shift
+    if unit.head.op == "Conv":
+        return wide * scale.reshape(-1, *(1,) * (wide.ndim - 1)), shift
+    group = unit.head.attributes.get("group", 1)
+    if not isinstance(group, int) or wide.shape[0] % group:
+        return None
+    per = scale.reshape(group, 1, -1, *(1,) * (wide.ndim - 2))
+    return (wide.reshape(group, -1, *wide.shape[1:]) * per).reshape(wide.shape), shift
+
+
+def between_perms(left: Ints | None, right: Ints | None) -> Ints | None:
+    """The permutation from one border to the other, where a common value is seen by ``left`` and by ``right``."""
+    if left is None:
+        return right
+    return compose(inverse(left), right)
+
+
+def in_one_place(one: tuple[frozenset[Any], frozenset[Any]], two: tuple[frozenset[Any], frozenset[Any]]) -> bool:
+    """Whether two pieces stand in one place."""
+    reads = one[0] & two[0] or (not one[0] and not two[0])
+    return bool(reads) and bool(one[1] & two[1])
+
+
+def once(found: Iterable[Difference]) -> tuple[Difference, ...]:
+    """A changed Transpose that several nodes read behind is one change."""
+    kept: dict[tuple[Any, ...], Difference] = {}
+    for difference in found:
+        kept.setdefault(tuple(replace(difference, same=False).__dict__.values()), difference)
+    return tuple(kept.values())
+
+
+def operand_at(step: Step, slot: int) -> Operand:
+    return step.operands[slot] if slot < len(step.operands) else None
+
+
+def slot_name(step: Step, slot: int) -> str:
+    names = _NAMES.get(step.op, ())
+    return names[slot] if 0 <= slot < len(names) else f"operand {slot}"
+
+
+def kind_of(const: Const) -> str:
+    return f"{const.dtype}{dims_text(const.dims)}"
+
+
+def dims_text(dims: Dims | None) -> str:
+    return "[...]" if dims is None else "[" + ",".join("?" if d is None else str(d) for d in dims) + "]"
+
+
+def furthest(left: Array, right: Array) -> tuple[str, str]:
+    """The pair of numbers that is furthest apart."""
+    if left.shape != right.shape or not left.size:
+        return f"[{left.size}]", f"[{right.size}]"
+    if left.dtype.kind not in "fiub":
+        return "other values", "other values"
+    with np.errstate(all="ignore"):
+        apart = np.abs(left.astype(np.float64) - right.astype(np.float64)).reshape(-1)
+    at = int(np.argmax(np.where(np.isnan(apart), np.inf, apart)))
+    return f"{left.reshape(-1)[at]:.6g}", f"{right.reshape(-1)[at]:.6g}"
+
+
+def there_or_none(form: Form | None) -> str:
+    return "none" if form is None else "there"
+
+
+def same_number(left: Any, right: Any) -> bool:
+    if isinstance(left, (int, float)) and isinstance(right, (int, float)) and not isinstance(left, bool):
+        if isinstance(left, float) and isinstance(right, float) and np.isnan(left) and np.isnan(right):
+            return True
+        with np.errstate(over="ignore"):
+            return bool(np.float32(left) == np.float32(right)) if isinstance(left, float) else left == right
+    if isinstance(left, tuple) and isinstance(right, tuple) and len(left) == len(right):
+        return all(same_number(a, b) for a, b in zip(left, right, strict=True))
+    return False
+
+
+def compatible(left: Any, right: Any) -> bool:
+    """Whether two targets of a Reshape may be one: at most one size is left open on either side."""
+    if not isinstance(left, tuple) or not isinstance(right, tuple) or len(left) != len(right):
+        return False
+    return all(a == b or -1 in (a, b) for a, b in zip(left, right, strict=True))
+
+
+def turning(ref: Ref, reader: Sequence[str]) -> Sequence[str]:
+    """The nodes by which a value is seen in another order or shape, or who reads it as it is."""
+    return reader if not ref.via or (ref.perm is None and ref.shape is not None) or ref.plain else ref.via
+
+
+def through(chain: Sequence[tuple[int, ...]]) -> str:
+    return ", then ".join(shown(step) for step in chain) or "as it is"
+
+
+def views_agree(left: Ref, right: Ref, dims: Sequence[Dims | None]) -> bool:
+    """Whether two ways of seeing a value are one where its axes of size one are left aside."""
+    shapes = [r.shape or turned(d, r.perm) for r, d in zip((left, right), dims, strict=True)]
+    shapes = [None if s is None else tuple(-1 if d is None else d for d in s) for s in shapes]
+    if None in shapes or not compatible(shapes[0], shapes[1]):
+        return False
+    if left.perm == right.perm:
+        return True
+    kept = []
+    for ref, known in zip((left, right), dims, strict=True):
+        if known is None or (ref.perm is not None and len(ref.perm) != len(known)):
+            return left.perm == right.perm
+        perm = ref.perm or tuple(range(len(known)))
+        kept.append([axis for axis in perm if known[axis] != 1])
+    return kept[0] == kept[1]
+
+
+def seen_shape(ref: Ref, dims: Dims | None) -> str:
+    shape: Shape | Dims | None = ref.shape or turned(dims, ref.perm)
+    return "unknown" if shape is None else shown(tuple(-1 if d is None else d for d in shape))
+
+
+def agree(left: Dims | None, right: Dims | None) -> bool:
+    if left is None or right is None:
+        return True
+    return len(left) == len(right) and all(a == b or None in (a, b) for a, b in zip(left, right, strict=True))
+
+
+def rank_of(border: Border) -> int:
+    return -1 if border.dims is None else len(border.dims)
+
+
+def sorted_dims(border: Border) -> list[str]:
+    return sorted(map(str, border.dims or ()))
+
+
+def heads_differ(one: Step, two: Step) -> bool:
+    left, right = one.operands[1], two.operands[1]
+    return linear(one) and isinstance(left, Const) and isinstance(right, Const) and left.exact != right.exact
