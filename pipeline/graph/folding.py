@@ -177,6 +177,7 @@ _FOLDS: Mapping[str, Fold] = {
     "LessOrEqual": _plain(np.less_equal),
     "GreaterOrEqual": _plain(np.greater_equal),
     "Where": _plain(np.where),
+    "Transpose": lambda held, given: np.transpose(given[0], held.get("perm")),
     "Max": _plain(lambda *all_: np.maximum.reduce(np.broadcast_arrays(*all_))),
     "Min": _plain(lambda *all_: np.minimum.reduce(np.broadcast_arrays(*all_))),
 }

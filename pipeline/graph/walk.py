@@ -19,6 +19,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
+from pipeline.graph.folding import fold
+
 Dims = tuple[int | None, ...]
 
 _SMALL = 1024
@@ -57,6 +59,7 @@ class Scope:
     producers: Mapping[str, tuple[int, NodeProto]] = field(default_factory=dict)
     consumers: Mapping[str, tuple[tuple[NodeProto, int], ...]] = field(default_factory=dict)
     inputs: frozenset[str] = frozenset()
+    _folded: dict[str, NDArray[Any] | None] = field(default_factory=dict)
 
     def shape(self, name: str) -> Dims | None:
         """The declared shape of a value, ``None`` in place of a dimension (or of all) that is not known."""
@@ -88,14 +91,39 @@ class Scope:
         return scope
 
     def integers(self, name: str) -> tuple[int, ...] | None:
-        """A small constant of integers as a flat tuple; ``None`` where the value is not one."""
+        """A small constant of integers as a flat tuple, also where it is computed of constants (exporters write the
+        amounts of a Pad with ten nodes); ``None`` where the value is not one."""
+        held = self.folded(name)
+        if held is None or held.dtype not in (np.int64, np.int32) or held.size > _SMALL:
+            return None
+        return tuple(int(v) for v in held.reshape(-1))
+
+    def folded(self, name: str, depth: int = 32) -> NDArray[Any] | None:
+        """A small constant, or what nodes make of small constants and of shapes that are known."""
+        if name in self._folded:
+            return self._folded[name]
         tensor = self.tensor(name)
-        if tensor is None or tensor.data_type not in (TensorProto.INT64, TensorProto.INT32):
+        if tensor is not None:
+            made = None if elements(tensor) > _SMALL or tensor.data_type == TensorProto.STRING else array(tensor)
+        else:
+            made = self._computed(name, depth)
+        self._folded[name] = made
+        return made
+
+    def _computed(self, name: str, depth: int) -> NDArray[Any] | None:
+        node = self.producer(name)
+        if node is None or not depth or not in_onnx(node) or len(node.output) != 1 or node.op_type == "Constant":
             return None
-        if tensor.data_location == TensorProto.EXTERNAL or elements(tensor) > _SMALL:
+        held = attributes(node)
+        if node.op_type == "Shape" and node.input:
+            dims = self.shape(node.input[0])
+            asked = slice(held.get("start", 0), held.get("end")) if "start" in held or "end" in held else slice(None)
+            known = None if dims is None else [d for d in dims if d is not None]
+            return None if dims is None or known is None or len(known) < len(dims) else np.array(known[asked], np.int64)
+        given = [self.folded(n, depth - 1) if n else None for n in node.input]
+        if any(n and value is None for n, value in zip(node.input, given, strict=True)):
             return None
-        values = array(tensor)
-        return None if values is None else tuple(int(v) for v in values.reshape(-1))
+        return fold(text(node.op_type), held, given)
 
     def producer(self, name: str) -> NodeProto | None:
         """The node that makes a value, in this graph or an outer one."""

@@ -460,3 +460,21 @@ def test_operators_outside_onnx_are_not_read() -> None:
         "g (float[1,1,6] x, float[1,1,3] w) => (float[1,1,4] y) { y = other.Conv (x, w) }"
     )
     assert pads(model) == ()
+
+
+def test_amounts_that_are_computed_of_constants_are_known() -> None:
+    """As TorchScript's exporter writes F.pad: padded with zeros, reshaped, turned round, transposed, cast."""
+    amounts = """
+        z = ConstantOfShape <value = int64[1] {0}> (four) c = Concat <axis = 0> (pairs, z) r = Reshape (c, two)
+        s = Slice (r, last, first, zero, back) t = Transpose <perm = [1,0]> (s) f = Reshape (t, all)
+        amounts = Cast <to = 7> (f) p = Pad (x, amounts) y = Conv (p, w)"""
+    constants = """<int64[4] pairs = {0,1,2,3}, int64[1] four = {4}, int64[2] two = {-1,2}, int64[1] last = {-1},
+        int64[1] first = {-9223372036854775807}, int64[1] zero = {0}, int64[1] back = {-1}, int64[1] all = {-1},
+        float[2,3,3,3] w>"""
+    head = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,9,9] x, int64[4] given) => (y)'
+    pad, conv = pads(onnx.parser.parse_model(f"{head} {constants} {{ {amounts} }}"))
+    assert (pad.begin, pad.end) == ((0, 0, 2, 0), (0, 0, 3, 1))
+    assert conv.with_pad == ((2, 0), (3, 1))
+    asked = amounts.replace("(pairs, z)", "(given, z)")  # what is fed is not known
+    pad, conv = pads(onnx.parser.parse_model(f"{head} {constants} {{ {asked} }}"))
+    assert (pad.begin, conv.with_pad) == (None, None)
