@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import gc
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec
 
@@ -175,21 +176,80 @@ def verify(
 @_reported
 def inspect(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The file to look into.")],
+    other: Annotated[
+        Path | None,
+        typer.Argument(metavar="[OTHER.onnx]", help="The same model, to say what differs.", show_default=False),
+    ] = None,
     json: Json = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CODE[,CODE]", help="Ask these rules only: PAD001, PAD or a rule's name.", show_default=False
+        ),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(metavar="CODE[,CODE]", help="Leave these rules out.", show_default=False)
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SEVERITY",
+            help="Leave with status 1 where a remark is info, warning, error or worse.",
+            show_default=False,
+        ),
+    ] = None,
+    svg: Annotated[str | None, typer.Option(metavar="FILE", help="Draw the graph.", show_default=False)] = None,
+    html: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Draw it on a page with what was found.", show_default=False)
+    ] = None,
+    mermaid: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write it as a Mermaid flowchart; - is standard output.", show_default=False),
+    ] = None,
+    around: Annotated[
+        str | None,
+        typer.Option(metavar="NODE", help="Draw only what is near this node or value.", show_default=False),
+    ] = None,
+    depth: Annotated[int, typer.Option(min=0, metavar="N", help="How near that is.")] = 3,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List everything.")] = False,
 ) -> None:
-    """Say what an ONNX graph holds: effective pads, layout transposes, operators, weights."""
-    from pipeline.graph.facts import read_facts
-    from pipeline.report.as_json import write_json
-    from pipeline.report.files import check_writable
-    from pipeline.report.terminal import render_inspect
+    """Say what an ONNX graph holds: pads, layouts, remarks, a picture; or what two graphs have differently."""
+    gc.disable()  # a short command that makes hundreds of thousands of records and no circles
+    from pipeline.graph.inspected import inspected, viewed
+    from pipeline.graph.rules import chosen
+    from pipeline.report.files import STDOUT, check_writable
 
-    if json:
-        check_writable(json)
-    facts = read_facts(model)
-    if json:
-        write_json(facts, json)
-    if json != "-":
-        render_inspect(facts, _console())
+    pictures = {"svg": svg, "html": html, "mermaid": mermaid}
+    places = [place for place in (json, *pictures.values()) if place]
+    if places.count(STDOUT) > 1:
+        raise UnusableInput(
+            "standard output can be one of --json, --svg, --html and --mermaid; name files for the others"
+        )
+    if other is not None and any(pictures.values()):
+        raise UnusableInput("--svg, --html and --mermaid draw one graph; leave out the other file")
+    if around is not None and not any(pictures.values()):
+        raise UnusableInput("--around says what to draw; give --svg, --html or --mermaid, too")
+    limit = None if fail_on is None else _rank(fail_on)
+    if svg or html:
+        from pipeline.report.picture import require_engine
+
+        require_engine()
+    for place in places:
+        check_writable(place)
+    rules = chosen(_words(select), _words(ignore))
+    view = viewed(model)
+    found = inspected(view, rules)
+    remarks = list(found.remarks)
+    if other is None:
+        _draw(view, found, pictures, around, depth)
+        _tell_inspection(found, json, STDOUT in places, verbose)
+    else:
+        second = viewed(other)
+        beside = inspected(second, rules)
+        remarks += beside.remarks
+        _tell_differences((view, found), (second, beside), json)
+    if limit is not None and any(_rank(remark.severity) >= limit for remark in remarks):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -247,9 +307,33 @@ def list_cases(
     render_list(rows, _console())
 
 
+@app.command()
+@_reported
+def rule(
+    code: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[CODE]", help="Such as PAD001, PAD or asymmetric-padding; none lists all.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """List the rules by which inspect remarks on a graph, or say what one of them means."""
+    from pipeline.graph.rules import chosen
+    from pipeline.report.rules import render_rule, render_rules
+
+    rules = chosen([code]) if code is not None else chosen()
+    if code is not None and len(rules) == 1:
+        render_rule(rules[0], _console())
+    else:
+        render_rules(rules, _console())
+
+
 def main() -> None:
     """Run the command and leave with its status."""
-    app(prog_name="triangulate")
+    try:
+        app(prog_name="triangulate")
+    finally:
+        gc.freeze()  # a last collection of what the system takes back anyway is a tenth of a short command's time
 
 
 def _complain(text: str, status: int = 2) -> int:
@@ -257,6 +341,59 @@ def _complain(text: str, status: int = 2) -> int:
 
     print(f"triangulate: {safe(text, limit=1000)}", file=sys.stderr)
     return status
+
+
+def _rank(severity: str) -> int:
+    """The place of a severity among all of them, the mildest first."""
+    from pipeline.inspection import SEVERITIES
+
+    if severity not in SEVERITIES:
+        raise UnusableInput(f"--fail-on {severity}: expected {', '.join(SEVERITIES[:-1])} or {SEVERITIES[-1]}")
+    return SEVERITIES.index(severity)
+
+
+def _draw(view: Any, found: Any, pictures: Mapping[str, str | None], around: str | None, depth: int) -> None:
+    """Draw a graph in every format that somebody asked for."""
+    if not any(pictures.values()):
+        return
+    import importlib
+
+    from pipeline.graph.drawing import draw
+    from pipeline.report.files import write_text
+
+    for name, place in pictures.items():
+        if place:
+            module = importlib.import_module(f"pipeline.report.{'picture' if name == 'svg' else name}")
+            drawing = draw(view, found, around=around, depth=depth, most=module.MOST)
+            write_text(module.page(drawing, found), place)
+
+
+def _tell_inspection(found: Any, json: str | None, silent: bool, verbose: bool) -> None:
+    if json:
+        from pipeline.report.as_json import write_json
+        from pipeline.report.inspection_json import inspection_json
+
+        write_json(inspection_json(found), json)
+    if not silent:
+        from pipeline.report.inspection import render_inspection
+
+        render_inspection(found, _console(), verbose)
+
+
+def _tell_differences(left: tuple[Any, Any], right: tuple[Any, Any], json: str | None) -> None:
+    """What two graphs have differently; each is a view and what was found in it."""
+    import importlib
+
+    from pipeline.report.as_json import write_json
+    from pipeline.report.files import STDOUT
+
+    differences = importlib.import_module("pipeline.graph.differences").differences
+    report = importlib.import_module("pipeline.report.differences")
+    found = differences(left[0], right[0], left[1], right[1])
+    if json:
+        write_json(report.differences_json(found), json)
+    if json != STDOUT:
+        report.render_differences(found, _console())
 
 
 def _words(given: list[str] | None) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 """Two graphs that should mean the same: borders matched, both run, and every node named at which they part.
 
 Design note.  There is no native run here, so no side is the truth: ``B`` is judged by ``A``.  Meaning is compared in
-float64, where a fault stands out from 1e-13 of rounding (:mod:`pipeline.numerics.forced`), on random feeds and, because
-random numbers rarely tie, on small integers; feeds of the user's own replace both.  Arithmetic is compared in the
+float64, where a fault stands out from 1e-13 of rounding (:mod:`pipeline.numerics.forced`), on random feeds, on small
+integers, because random numbers rarely tie, and on large numbers, because small ones reach no limit; feeds of the
+user's own replace them.  Arithmetic is compared in the
 graphs' own types: each node of each graph, as the runtime runs it with its optimizations off, is held against the bound
 of its operator, and the outputs against what roundings inside of A may do to them: a B that is further off rounds
 more than A does.  A graph that could not be run, an output without a counterpart, a size that only A takes, a constant
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import re
 import shutil
 import tempfile
@@ -35,6 +37,8 @@ from pipeline.verify import installed
 from pipeline.workers import Workers
 
 WORKER = "graphs"
+KINDS = ("random", "integers", "large")
+LARGE = 100  # times a number below 1: beyond the limits of activations, as pixels are
 _LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3))
 _PLAIN = Orientation()
 
@@ -83,6 +87,13 @@ def _compare(
             raise UnusableInput(f"{file}: reading it ended in {border.kind}: {border.says}")
         borders.append(border)
     a, b = borders
+    named = {d for side in borders for p in side.inputs for d in p.shape or () if isinstance(d, str)}
+    for name in options.dims:
+        if name not in named:
+            listed = ", ".join(map(safe, sorted(named))) or "none"
+            raise UnusableInput(f"--dim {safe(name)}: no input has an axis of that name; there is {listed}")
+    if options.dims and options.inputs is not None:
+        raise UnusableInput("--dim and --inputs: the arrays have sizes of their own; give one of the two")
     inputs = match(a.inputs, b.inputs, "inputs", options.dims, strict=True)
     outputs = match(a.outputs, b.outputs, "outputs", options.dims, strict=False)
     notes = [
@@ -102,7 +113,7 @@ def _compare(
     meant: Forced | None = None
     worst, compared, judged, unbounded, held = 0.0, 0, 0, 0, 0
     seen: list[ComparedOutput] = []
-    parts_somewhere = False
+    parts_somewhere, finite = False, set[str]()
     for name, arrays in feeds.items():
         forced = _in_float64(workers, left, right, arrays, inputs, outputs, folder)
         if isinstance(forced, Failure):
@@ -130,6 +141,12 @@ def _compare(
         seen = seen or parted
         problems += [f"{name}: {p.problem}" for p in parted if p.outcome == "diverges" and not guilty and p.problem]
         parts_somewhere |= any(p.outcome == "diverges" for p in parted)
+        finite |= _finite(runs["B"])
+    problems += [
+        f"no element of {safe(name)} is finite on any of the inputs, so agreement on it says nothing"
+        for name in outputs.found
+        if name not in finite and not any(p.right == name and p.outcome == "missing" for p in seen)
+    ]
     order = {"B": 0}
     guilty.sort(key=lambda g: order.get(g.party, 1))
     outcome = "differs" if guilty or parts_somewhere else "same"
@@ -250,23 +267,23 @@ def _feeds(a: Border, b: Border, inputs: Match, options: Options) -> dict[str, d
     if options.inputs is not None:
         return {"user": _given(options.inputs, a)}
     shapes = {p.name: _shape(p, b, inputs, options.dims) for p in a.inputs}
-    sets: dict[str, dict[str, Array]] = {"random": {}, "integers": {}}
+    sets: dict[str, dict[str, Array]] = {kind: {} for kind in KINDS}
     for number, port in enumerate(a.inputs):
-        for kind, arrays in sets.items():
-            random = np.random.default_rng([options.seed, number, kind == "integers"])
-            arrays[port.name] = _drawn(port, shapes[port.name], random, integers=kind == "integers")
+        for place, (kind, arrays) in enumerate(sets.items()):
+            random = np.random.default_rng([options.seed, number, place])
+            arrays[port.name] = _drawn(port, shapes[port.name], random, kind)
     return sets if a.inputs else {"no inputs": {}}
 
 
-def _drawn(port: Port, shape: tuple[int, ...], random: np.random.Generator, *, integers: bool) -> Array:
+def _drawn(port: Port, shape: tuple[int, ...], random: np.random.Generator, kind: str) -> Array:
     if port.dtype == "bool":
         return random.integers(0, 2, shape).astype(bool)
     if port.dtype.startswith(("int", "uint")) and port.dtype[-1].isdigit():
         return random.integers(0, max(1, port.below or 2), shape).astype(port.dtype)
     if port.dtype not in ("float16", "float32", "float64"):
         raise UnusableInput(f"input {safe(_said(port))}: numbers of this type are not drawn; give --inputs FILE.npz")
-    drawn = random.integers(-3, 4, shape) if integers else random.uniform(-1, 1, shape)
-    return np.asarray(drawn).astype(port.dtype)
+    drawn = random.integers(-3, 4, shape) if kind == "integers" else random.uniform(-1, 1, shape)
+    return np.asarray(drawn * (LARGE if kind == "large" else 1)).astype(port.dtype)
 
 
 def _shape(port: Port, b: Border, inputs: Match, dims: Mapping[str, int]) -> tuple[int, ...]:
@@ -369,6 +386,12 @@ def _replayed(
     return runs
 
 
+def _finite(run: Replayed) -> set[str]:
+    """The outputs that hold a finite number, or anything that is no float, or nothing at all."""
+    arrays = {name: np.load(file, allow_pickle=False) for name, file in run.outputs.items()}
+    return {n for n, v in arrays.items() if v.dtype.kind not in "fc" or not v.size or bool(np.isfinite(v).any())}
+
+
 Room = Callable[[str], "Array | None"]
 
 
@@ -398,13 +421,13 @@ def _outputs(
             if allowed is None:
                 outcome = "unbounded"
             else:
-                seen = compare({name: a}, {name: b}, {name: 2 * way.apply(allowed)}, zero_sign_open=True)
+                allowed = 2 * way.apply(allowed) * (2.0**-29 if a.dtype == np.float64 else 1)  # from u of float32
+                seen = compare({name: a}, {name: b}, {name: allowed}, zero_sign_open=True)
                 outcome, says = seen.outcome, None
                 if outcome == "diverges":
-                    says = (
-                        f"{safe(name)} is apart by {seen.max_abs:.3g}, {seen.ratio:.3g} times what roundings inside of "
-                        "A can do: B rounds more than A"
-                    )
+                    far = "and A rounds nothing there" if not math.isfinite(seen.ratio or 0) else ""
+                    far = far or f"{seen.ratio:.3g} times what roundings inside of A can do"
+                    says = f"{safe(name)} is apart by {seen.max_abs:.3g} in the graphs' own types, {far}"
         if outcome == "diverges" and says is None and seen.values is not None:
             says = f"{safe(name)} is {seen.values[0]:g} in A and {seen.values[1]:g} in B, in the graphs' own types"
         if way.perm is not None and not turned and outcome != "missing":
@@ -419,8 +442,7 @@ def _room(workers: Workers, left: Path, right: Path, folder: Path, name: str) ->
     call: Callable[..., Any] = workers.call
     try:
         also = call(WORKER, tasks.count_roundings, right.absolute(), folder / "B.npz")
-        if not isinstance(also, int):
-            return None
+        also = also if isinstance(also, int) else 0  # of a fused operator nobody knows: as many as A has
         found = call(WORKER, tasks.float32_room, left.absolute(), folder / "A.npz", (name,), also, folder / "room")
     except ValueError:  # a graph that cannot be taken apart
         return None

@@ -390,10 +390,20 @@ class Blamed:
 
 @dataclass(frozen=True)
 class Pads:
-    """The effective padding of one node, per spatial axis, ``auto_pad`` resolved.
+    """The effective padding of one node, per spatial axis (of a Pad node: per axis), ``auto_pad`` resolved.
 
-    ``begin``/``end`` are ``None`` where the shapes needed to resolve them are unknown; ``auto_pad`` is the attribute as
-    written (``"NOTSET"`` where explicit)."""
+    ``begin``/``end`` are ``None`` where what is needed to resolve them is unknown: ``condition`` then says what they
+    depend on, as far as that can be said; ``auto_pad`` is the attribute as written (``"NOTSET"`` where explicit).
+    ``symmetric`` is about ``begin`` and ``end``.  Of a ConvTranspose they are what is cut from the output, and
+    ``extra`` is what is added after.
+
+    ``with_pad`` is (begin, end) with those of Pad nodes in front, where these fill in what the node's own padding does.
+    All that follows is about that sum, and about the input in front of these Pads: ``unread`` is how many of the last
+    padded columns no window reads, ``overhang`` how far the last window reaches beyond them (``ceil_mode``), ``None``
+    per axis where it depends on an unknown size; ``offset`` is where the first window's centre lies, (dk-1)/2 - begin
+    with dk = (k-1)*dilation + 1, in pixels of the input (of a ConvTranspose: the first pixel's footprint, in pixels of
+    the output).  ``torch`` and ``keras`` spell the padding, ``BEFORE, ARGUMENTS; AFTER``, as
+    :mod:`pipeline.graph.spellings` has it; ``None`` where there is no such spelling, or none known to be exact."""
 
     node: str
     op: str
@@ -402,15 +412,37 @@ class Pads:
     auto_pad: str
     symmetric: bool | None
     note: str = ""
+    extra: tuple[int, ...] | None = None
+    with_pad: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    unread: tuple[int | None, ...] | None = None
+    overhang: tuple[int | None, ...] | None = None
+    offset: tuple[float, ...] | None = None
+    torch: str | None = None
+    keras: str | None = None
+    condition: str = ""
 
 
 @dataclass(frozen=True)
 class Transpose:
-    """A Transpose node; ``kind`` reads its permutation: ``"NHWC->NCHW"``, ``"HWIO->OIHW"``, ``"other"`` …"""
+    """A Transpose node; ``kind`` reads its permutation: ``"NHWC->NCHW"``, ``"HWIO->OIHW"``, ``"other"`` …
+
+    ``for_whom`` are the nodes that need the change: the first ones downstream for which the order of axes matters.
+    With each Transpose of ``cancels_with`` it composes to the identity; ``vanishes`` says that all of them can be taken
+    out and nothing else notices.  ``through`` are the nodes in between, or those through which it could be moved to
+    ``border``, inputs or outputs of the graph.  ``bytes`` are those that it moves, ``None`` where dims are not known.
+    ``on_constant``: what it transposes could be stored transposed.
+    """
 
     node: str
     perm: tuple[int, ...]
     kind: str
+    for_whom: tuple[str, ...] = ()
+    cancels_with: tuple[str, ...] = ()
+    through: tuple[str, ...] = ()
+    border: tuple[str, ...] = ()
+    bytes: int | None = None
+    on_constant: bool = False
+    vanishes: bool = False
 
 
 @dataclass(frozen=True)

@@ -133,14 +133,15 @@ def derive_bounds(
     label = f"{framework} itself {precision}"
     try:
         response = responses([Jitter(each) for each in range(JITTERS)])
-        if double and any(_jumps(response[name], centre).any() for name, centre in floats.items()):
-            # A smooth response shrinks with the step, by 2^20 here; that of a number that lies on a jump does not.
-            tiny = responses([Jitter(each, 2.0**-44) for each in range(JITTERS)])
+        if double and any(_jumps(response[name], centre, 2.0**-24).any() for name, centre in floats.items()):
+            # A response shrinks with the step, by 2^26 here or, in chaos, by less; that of a number that lies on a jump
+            # is what it was.
+            tiny = responses([Jitter(each, 2.0**-50) for each in range(JITTERS)])
             for name, moves in response.items():
-                moves[tiny[name] > moves * 2.0**-10] = 0
+                moves[tiny[name] > moves / 4] = 0
         elif not double:  # there is no smaller step: what is so large for one is taken for a jump
             for name, moves in response.items():
-                moves[_jumps(moves, floats[name])] = 0
+                moves[_jumps(moves, floats[name], float(np.finfo(floats[name].dtype).eps))] = 0
     except Exception as error:  # whatever the framework raises
         return Run(party, error=Failure("refused", f"perturbation: {_one_line(error)}"), derived=label)
     if roundings is None:
@@ -164,10 +165,10 @@ def derive_bounds(
     return Run(party, outputs=source.outputs, bounds=bounds, derived=f"{label}; {how}")
 
 
-def _jumps(response: Array, centre: Array) -> Array:
+def _jumps(response: Array, centre: Array, unit: float) -> Array:
     """Where the response to one rounding is so large, for the output, that a jump may be why."""
     top = np.abs(centre[np.isfinite(centre)]).max(initial=0.0)
-    return np.asarray(response > 2.0**-12 * top)
+    return np.asarray(response > 2.0**12 * unit * top)
 
 
 def _float_fed(case: Case, values: Mapping[str, Any]) -> bool:

@@ -305,3 +305,14 @@ def test_an_empty_or_impossible_word_is_refused(triangulate: Triangulate, words:
     ran = triangulate("verify", *words)
     assert ran.status == 2
     assert "Traceback" not in ran.stderr
+
+
+def test_rule_lists_the_rules_and_says_what_one_means() -> None:
+    listed, one, family = in_process("rule"), in_process("rule", "pad001"), in_process("rule", "PAD")
+    assert [ran.status for ran in (listed, one, family)] == [0, 0, 0]
+    codes = [line.split()[0] for line in listed.stdout.splitlines()]
+    assert codes == sorted(codes)
+    assert "PAD001" in codes
+    assert one.stdout.startswith("PAD001 asymmetric-padding")
+    assert {line[:3] for line in family.stdout.splitlines()} == {"PAD"}
+    assert "no rule of that code" in complaint(in_process("rule", "XYZ\x1b[31m"))

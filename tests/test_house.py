@@ -60,6 +60,7 @@ ENGINES = ("frameworks", "runtimes", "tasks", "workers")
 RULES = (
     Rule("models/*", ("numpy",), ("data", "numerics.definitions"), reason="a case knows its definition, no engine"),
     Rule("pipeline/data.py", ("numpy", "ml_dtypes"), (), reason="records know nobody but numpy and its further types"),
+    Rule("pipeline/inspection.py", (), ("data",), reason="records know nobody"),
     Rule("pipeline/layout.py", ("numpy",), ("data",), reason="layout is data"),
     Rule("pipeline/inputs.py", ("numpy",), ("data", "layout"), reason="inputs come from the case alone"),
     Rule("pipeline/catalogue.py", ("numpy",), ("data", "expectations", "inputs"), reason="`list` takes no time"),
@@ -67,11 +68,17 @@ RULES = (
     Rule(
         "pipeline/numerics/*", ("numpy", *ONNX), ("data", "graph", "layout", "numerics"), reason="judges, runs nothing"
     ),
-    Rule("pipeline/graph/*", ("numpy", *ONNX), ("data", "graph", "numerics"), reason="reads graphs, runs nothing"),
+    Rule("pipeline/aside.py", (), ("data",), reason="a forked child, whatever it does"),
+    Rule(
+        "pipeline/graph/*",
+        ("numpy", *ONNX),
+        ("aside", "data", "graph", "inspection", "numerics"),
+        reason="reads, runs nothing",
+    ),
     Rule(
         "pipeline/causes/*", ("numpy", *ONNX), ("causes", "data", "graph", "numerics"), reason="proposes, runs nothing"
     ),
-    Rule("pipeline/report/*", ("numpy", "rich"), ("data", "report"), reason="a report decides nothing"),
+    Rule("pipeline/report/*", ("igraph", "numpy", "rich"), ("data", "inspection", "report"), reason="decides nothing"),
     Rule(
         "pipeline/frameworks/*",
         ANYTHING,

@@ -136,7 +136,7 @@ class Namer:
             said = bare.SerializeToString(deterministic=True)
             inside = sorted(_named_inside(node) & set(reads))
             captured = [part for name in inside for part in (name.encode("utf-8", "surrogatepass"), reads[name])]
-            parts = (said, b"operands", *operands, b"captured", *captured)
+            parts = (str(self._version).encode(), said, b"operands", *operands, b"captured", *captured)
             return {n: _digest("subgraph", str(i), *parts) for i, n in enumerate(node.output) if n}
         return {
             name: _class(node, self._version, operands, slot, self._turned)

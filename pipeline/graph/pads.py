@@ -1,161 +1,331 @@
-"""The effective padding of every node that slides a window.
+"""The effective padding of every node that slides a window or pads.
 
 Design note.  ``auto_pad``, ``output_shape`` and ``ceil_mode`` are ways of not saying how much is padded; this module
 says it, by the formulas of ONNX's operator specification (Conv-22, ConvTranspose-22, MaxPool-22).  With dk = (k-1)*d+1:
 
-* Conv and pools, SAME_*: out = ceil(in / s), total = max(0, (out-1)*s + dk - in).  For s = 1 this is dk - 1 whatever
-  the input's size, so it is known even where the shape is not.  SAME_UPPER puts the odd one after, SAME_LOWER before.
+* Conv and pools, SAME_*: out = ceil(in / s), total = max(0, (out-1)*s + dk - in).  SAME_UPPER puts the odd one after,
+  SAME_LOWER before.  Where the size is not known, :mod:`pipeline.graph.reach` says what is known all the same.
 * ConvTranspose, SAME_* or ``output_shape``: total = s*(in-1) + output_padding + dk - out, where out is ``output_shape``
   or in * s.  SAME_UPPER puts the odd one after; *everything else, NOTSET too,* before.  A negative total pads nothing
   and adds rows after instead.
 
-Begin and end are what the node is told to pad (ConvTranspose: to cut); what ``output_padding`` adds is in the note.
+Begin and end are what the node is told to pad (ConvTranspose: to cut); what ``output_padding`` adds is ``extra``.  A
+Pad node that feeds a window is folded into it where what it fills in is what the window would have: zero (a quantized
+value's zero point), and no number at all for MaxPool.  Quantized and fused operators are a table: which operator of
+ONNX's they are like, where their weight is, and which axis is the channels'.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
-from onnx import ModelProto
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto
 
 from pipeline.data import Pads
+from pipeline.graph import spellings
+from pipeline.graph.forms import Form, form_of, is_pad
+from pipeline.graph.reach import (
+    POOLS,
+    Ints,
+    Unknown,
+    Window,
+    cut_condition,
+    same,
+    same_condition,
+    split,
+    unread_condition,
+)
 from pipeline.graph.walk import (
     Dims,
     Place,
     Scope,
+    array,
     attributes,
+    elements,
     in_onnx,
     places,
     printable,
-    refers,
     text,
     with_inferred_shapes,
 )
 
-_WEIGHT = {"Conv": 1, "ConvTranspose": 1, "ConvInteger": 1, "QLinearConv": 3, "DeformConv": 1}
-_POOLS = ("MaxPool", "AveragePool", "LpPool")
+__all__ = ["Window", "pads", "pads_in", "slides", "windows", "windows_in"]
+
+
 _RELEVANT = ("pads", "auto_pad", "strides", "dilations", "kernel_shape", "output_padding", "output_shape", "ceil_mode")
+_NUMBERS = ("ceil_mode", "count_include_pad", "channels_last")
+_Read = TypeVar("_Read", Window, Pads)
+_READ = tuple(dict.fromkeys((*_RELEVANT, *_NUMBERS)))
+_PADDING = frozenset(("pads", "paddings", "mode", "value"))
 _MOST_AXES = 16
-
-Ints = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Window:
-    """One sliding-window node in numbers, per spatial axis; ``None`` is unknown.
-
-    ``begin``/``end`` as in :class:`pipeline.data.Pads`; ``extra`` is what a ConvTranspose adds after, so that its
-    output is s*(in-1) + dk + extra - begin - end; ``before`` is what a constant Pad node in front adds (begin, end);
-    ``size`` is the input's spatial shape in front of that Pad.
-    """
-
-    node: str
-    op: str
-    auto_pad: str
-    kernel: Ints | None = None
-    strides: Ints | None = None
-    dilations: Ints | None = None
-    begin: Ints | None = None
-    end: Ints | None = None
-    extra: Ints | None = None
-    before: tuple[Ints, Ints] | None = None
-    size: Dims | None = None
-    note: str = ""
-
-    @property
-    def output(self) -> Dims | None:
-        """The output's spatial shape by the formula, per axis where it is known (``ceil_mode`` left aside)."""
-        known = (self.kernel, self.strides, self.dilations, self.begin, self.end, self.size)
-        if any(v is None for v in known):
-            return None
-        sizes: list[int | None] = []
-        for axis in range(len(self.kernel or ())):
-            size = (self.size or ())[axis]
-            if size is None:
-                sizes.append(None)
-                continue
-            s, begin, end = (self.strides or ())[axis], (self.begin or ())[axis], (self.end or ())[axis]
-            dk = ((self.kernel or ())[axis] - 1) * (self.dilations or ())[axis] + 1
-            if self.op == "ConvTranspose":
-                sizes.append(s * (size - 1) + dk + (self.extra or ())[axis] - begin - end)
-            else:
-                outside = self.before[0][axis] + self.before[1][axis] if self.before else 0
-                sizes.append((size + outside + begin + end - dk) // s + 1)
-        return tuple(sizes)
-
-
-class _Unknown(Exception):
-    """What keeps the padding from being known."""
-
-
-def _split(total: int, upper: bool) -> tuple[int, int]:
-    half = total // 2
-    return (half, total - half) if upper else (total - half, half)
-
-
-def _same(size: int | None, stride: int, span: int) -> int:
-    if stride == 1:
-        return max(0, span - 1)
-    if size is None:
-        raise _Unknown("the input's size is not known")
-    return max(0, (-(-size // stride) - 1) * stride + span - size)
+_MOST_STEPS = 8
+_NO_RANK = "the rank is not known"
+_KEEP_SHAPE = ("Identity", "DequantizeLinear", "QuantizeLinear", "Cast")
 
 
 def _per_axis(held: dict[str, Any], name: str, count: int, default: int) -> Ints:
     values: Ints = tuple(held.get(name, ())) or (default,) * count
     if len(values) != count:
-        raise _Unknown(f"{name} has {len(values)} values for {count} spatial axes")
+        raise Unknown(f"{name} has {len(values)} values for {count} spatial axes")
     return values
 
 
-def _spatial(dims: Dims | None) -> Dims | None:
-    return dims[2:] if dims is not None and len(dims) > 2 else None
+def _spatial(dims: Dims | None, last: bool = False) -> Dims | None:
+    if dims is None or len(dims) < 3:
+        return None
+    return dims[1:-1] if last else dims[2:]
 
 
-def _kernel(place: Place, held: dict[str, Any]) -> Ints | None:
+def _input(node: NodeProto, slot: int | None) -> str:
+    return node.input[slot] if slot is not None and len(node.input) > slot else ""
+
+
+def _parameters(node: NodeProto) -> frozenset[str]:
+    """The attributes of a node in a function body that are parameters of the function."""
+    return frozenset([text(a.name) for a in node.attribute if a.ref_attr_name])
+
+
+def _perm(node: NodeProto) -> Ints | None:
+    """The permutation of a Transpose, as far as it is written; whether it is one is for the caller to see."""
+    perm: Ints | None = attributes(node).get("perm")
+    return perm if _well_typed("perm", perm) else None
+
+
+def _weight_shape(scope: Scope, name: str) -> Dims | None:
+    """The shape of a weight, also behind the nodes of a quantized graph that keep it and behind a Transpose."""
+    perms: list[Ints] = []
+    for _ in range(_MOST_STEPS):
+        shape = scope.shape(name)
+        if shape is not None:
+            for perm in reversed(perms):
+                if sorted(perm) != list(range(len(shape))):
+                    return None
+                shape = tuple(shape[axis] for axis in perm)
+            return shape
+        node = scope.producer(name)
+        if node is None or not in_onnx(node) or not node.input:
+            return None
+        if node.op_type == "Transpose":
+            moved = _perm(node)
+            if moved is None:
+                return None
+            perms.append(moved)
+        elif node.op_type not in _KEEP_SHAPE:
+            return None
+        name = node.input[0]
+    return None
+
+
+def _data_shape(scope: Scope, name: str) -> Dims | None:
+    """The shape of a window's input, also where ONNX Runtime has reordered its channels."""
+    shape, node = scope.shape(name), scope.producer(name)
+    if shape is not None or node is None or not node.input:
+        return shape
+    blocked = text(node.domain) == "com.microsoft.nchwc" and text(node.op_type) == "ReorderInput"
+    return scope.shape(node.input[0]) if blocked and not attributes(node).get("channels_last") else None
+
+
+def _kernel(place: Place, form: Form, held: dict[str, Any]) -> Ints | None:
     if held.get("kernel_shape"):
         return tuple(held["kernel_shape"])
-    slot = _WEIGHT.get(place.op)
-    if slot is None or len(place.node.input) <= slot:
-        return None
-    shape = _spatial(place.scope.shape(place.node.input[slot]))
+    name = _input(place.node, form.weight)
+    shape = _spatial(_weight_shape(place.scope, name)) if name else None
     if shape is None:
         return None
     known = tuple(d for d in shape if d is not None)
     return known if len(known) == len(shape) else None
 
 
-def _pad_node(scope: Scope, name: str, count: int) -> tuple[tuple[Ints, Ints] | None, Dims | None, str]:
-    """What a Pad node that makes ``name`` adds on the last ``count`` axes, the shape before it, and a sentence."""
-    node = scope.producer(name)
-    if node is None or not in_onnx(node) or node.op_type != "Pad" or not node.input:
-        return None, None, ""
-    label = printable(scope.name_of_producer(name))
+def _scalar(scope: Scope, name: str) -> float | None:
+    """A constant of one element."""
+    tensor = scope.tensor(name)
+    if tensor is None or elements(tensor) != 1:
+        return None
+    values = array(tensor)
+    if values is None or values.size != 1 or values.dtype.kind not in "fiub":
+        return None
+    return float(values.reshape(-1)[0])
+
+
+def _depends(scope: Scope, name: str, stored: frozenset[str]) -> str:
+    """What the amounts in ``name`` depend on, where they are not known."""
+    shown, inner = printable(name), scope
+    while name not in inner.producers and name not in inner.inputs and name not in inner.tensors:
+        if inner.parent is None:
+            kept = f"depends on {shown}, whose numbers this file keeps elsewhere"
+            return kept if name in stored else f"depends on {shown}, which nothing in this graph makes"
+        inner = inner.parent
+    if name in inner.tensors:
+        return f"depends on {shown}, whose numbers are not readable here"
+    if name in inner.inputs:
+        if inner.parent is None and name in stored:
+            return f"depends on {shown}, whose numbers this file keeps elsewhere"
+        return f"depends on the input {shown}" + ("" if inner.path == "" else f" of {printable(inner.path)}")
+    return f"depends on {shown}, which {printable(inner.name_of_producer(name))} computes"
+
+
+def _replaceable(scope: Scope, name: str) -> str:
+    """A sentence where a constant is an input of the graph too."""
+    both = name in scope.tensors and name in scope.inputs
+    return f"the amounts are those stored for {printable(name)}, which is also an input of the graph" if both else ""
+
+
+@dataclass(frozen=True)
+class _Padding:
+    """What a Pad node says: amounts for each of its ``axes``, all of them where the rank is known."""
+
+    begin: Ints | None = None
+    end: Ints | None = None
+    mode: str = "constant"
+    value: float | None = None
+    shape: Dims | None = None
+    note: str = ""
+    condition: str = ""
+
+
+def _padding(scope: Scope, node: NodeProto, rank: int | None = None, stored: frozenset[str] = frozenset()) -> _Padding:
     held = attributes(node)
-    amounts = held.get("pads") if _well_typed("pads", held.get("pads")) else None
-    if amounts is None and len(node.input) > 1:
-        amounts = scope.integers(node.input[1])
-    shape = scope.shape(node.input[0])
-    rank = len(shape) if shape is not None else count + 2
-    axes: Ints | None = tuple(range(rank))
-    if len(node.input) > 3 and node.input[3]:
-        axes = scope.integers(node.input[3])
-    unknown = f"a Pad ({label}) feeds it, its amounts are not constant"
-    if amounts is None or axes is None or len(amounts) != 2 * len(axes):
-        return None, None, unknown
-    begin, end = [0] * rank, [0] * rank
-    for position, axis in enumerate(axes):
-        if not -rank <= axis < rank:
-            return None, None, unknown
-        begin[axis], end[axis] = amounts[position], amounts[position + len(axes)]
-    first, last = tuple(begin[rank - count :]), tuple(end[rank - count :])
-    mode = str(held.get("mode", "constant"))
-    kind = "" if mode == "constant" else f" ({printable(mode)})"
-    said = f"a Pad ({label}) feeds it: {_words(first)} before, {_words(last)} after{kind}"
-    plain = mode == "constant" and not any(begin[: rank - count]) and not any(end[: rank - count])
-    return ((first, last) if plain else None), _spatial(shape), said
+    for name in sorted(_parameters(node) & _PADDING):
+        return _Padding(note=f"{name} is a parameter of the function")
+    mode = held.get("mode", "constant")
+    if not isinstance(mode, str):
+        return _Padding(mode="", note="mode is not of the type that ONNX gives it")
+    shape = scope.shape(_input(node, 0))
+    if shape is not None:
+        rank = len(shape)
+    unknown = _Padding(mode=mode, shape=shape)
+    written = held.get("pads", held.get("paddings"))
+    name = _input(node, 1)
+    if written is not None and (name or not _well_typed("pads", written)):
+        return replace(unknown, note="pads is not of the type that ONNX gives it" if not name else "pads twice")
+    amounts = written if written is not None else scope.integers(name)
+    if amounts is None:
+        said = _depends(scope, name, stored) if name else ""
+        return replace(unknown, note="" if name else "no pads", condition=said)
+    notes = [_replaceable(scope, name)] if name else []
+    axes: Ints | None = None
+    if _input(node, 3):
+        axes = scope.integers(_input(node, 3))
+        if axes is None:
+            return replace(unknown, condition=_depends(scope, _input(node, 3), stored))
+    if len(amounts) != 2 * (len(amounts) // 2 if axes is None else len(axes)):
+        return replace(unknown, note=f"pads has {len(amounts)} values")
+    half = len(amounts) // 2
+    if axes is None:
+        if rank is not None and half != rank:
+            return replace(unknown, note=f"pads has {len(amounts)} values for {rank} axes")
+        begin, end = amounts[:half], amounts[half:]
+    else:
+        where = f"axes {_words(axes)}"
+        if rank is None:
+            said = f"{where} of a value whose rank is not known: {_words(amounts[:half])} before, "
+            return replace(unknown, note=_NO_RANK, condition=said + f"{_words(amounts[half:])} after")
+        if rank > 1024 or any(not -rank <= axis < rank for axis in axes):
+            return replace(unknown, note=f"{where} of a value with {rank}")
+        first, last = [0] * rank, [0] * rank
+        for position, axis in enumerate(axes):
+            first[axis], last[axis] = amounts[position], amounts[position + half]
+        begin, end = tuple(first), tuple(last)
+        notes.append(where)
+    value: float | None = 0.0
+    if _input(node, 2):
+        value = _scalar(scope, _input(node, 2))
+    elif isinstance(held.get("value"), int | float):
+        value = float(held["value"])
+    return _Padding(begin, end, mode, value, shape, "; ".join(n for n in notes if n))
+
+
+def _filled(scope: Scope, window: Place, form: Form, held: dict[str, Any], value: float | None, own: Ints) -> bool:
+    """Whether a constant of ``value`` in front of a window is what its own padding would have been."""
+    if value is None or form.like in ("ConvTranspose", "MaxUnpool"):
+        return False
+    if form.like == "MaxPool":
+        kind = scope.type(_input(window.node, 0))
+        least = _LEAST.get(kind) if kind is not None else None
+        return value == -math.inf or (least is not None and value == least)
+    if form.like == "AveragePool" and held.get("count_include_pad") != 1 and any(own):
+        return False
+    zero: float | None = 0.0
+    if _input(window.node, form.zero):
+        zero = _scalar(scope, _input(window.node, form.zero))
+    return value == zero
+
+
+_LEAST = {
+    TensorProto.INT8: -(2**7),
+    TensorProto.UINT8: 0,
+    TensorProto.INT16: -(2**15),
+    TensorProto.UINT16: 0,
+    TensorProto.INT32: -(2**31),
+}
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What Pad nodes in front of a window add to its spatial axes: amounts where they fill in a constant, whether that
+    is what the window's own padding would have been, the spatial shape in front of them, and a sentence on each."""
+
+    amounts: tuple[Ints, Ints] | None = None
+    exact: bool = False
+    size: Dims | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _before(place: Place, form: Form, held: dict[str, Any], count: int, last: bool, own: Ints) -> _Before:
+    """Follow a window's input back through Pads, and through what only renames or permutes values."""
+    scope, name, rank = place.scope, _input(place.node, 0), count + 2
+    axes = [0, *range(1, rank - 1)] if last else [0, *range(2, rank)]
+    channel = rank - 1 if last else 1
+    order = [*axes, channel]  # batch, the spatial axes, channels: where each lies in the value at hand
+    found, exact = _Before(), True
+    restored: str | None = None
+    for _ in range(_MOST_STEPS):
+        node = scope.producer(name)
+        if node is None or not node.input:
+            return found
+        if in_onnx(node) and node.op_type == "Identity":
+            pass
+        elif in_onnx(node) and node.op_type == "Transpose":
+            perm = _perm(node)
+            if perm is None or sorted(perm) != list(range(rank)):
+                return found
+            order = [perm[axis] for axis in order]
+        elif in_onnx(node) and node.op_type == "DequantizeLinear" and restored is None:
+            restored = _input(node, 2)
+        elif in_onnx(node) and node.op_type == "QuantizeLinear" and restored == _input(node, 2):
+            # Zero is stored without an error, if both go by one zero point.
+            restored = None
+            exact = exact and form.like != "MaxPool"
+        elif is_pad(node) and restored is None:
+            padding = _padding(scope, node, rank)
+            label = printable(scope.name_of_producer(name))
+            if padding.begin is None or padding.end is None or len(padding.begin) != rank:
+                return replace(found, notes=(*found.notes, f"a Pad ({label}) feeds it, its amounts are not constant"))
+            first = tuple(padding.begin[axis] for axis in order)
+            end = tuple(padding.end[axis] for axis in order)
+            kind = "" if padding.mode == "constant" else f" ({printable(padding.mode)})"
+            said = f"a Pad ({label}) feeds it: {_words(first[1:-1])} before, {_words(end[1:-1])} after{kind}"
+            notes = (*found.notes, said)
+            if padding.mode != "constant" or first[0] or first[-1] or end[0] or end[-1]:
+                return replace(found, notes=notes)
+            more = found.amounts or ((0,) * count, (0,) * count)
+            amounts = (_sum(more[0], first[1:-1]), _sum(more[1], end[1:-1]))
+            exact = exact and _filled(scope, place, form, held, padding.value, own) and min(*first, *end) >= 0
+            shape = padding.shape
+            size = None if shape is None else tuple(shape[axis] for axis in order[1:-1])
+            found = _Before(amounts, exact, size, notes)
+        else:
+            return found
+        name = node.input[0]
+    return found
+
+
+def _sum(left: Ints, right: Ints) -> Ints:
+    return tuple(a + b for a, b in zip(left, right, strict=True))
 
 
 def _words(values: Sequence[int]) -> str:
@@ -171,156 +341,307 @@ def _transposed(
     if len(wanted) == count + 2:
         wanted = wanted[2:]
     if wanted and len(wanted) != count:
-        raise _Unknown(f"output_shape has {len(wanted)} values for {count} spatial axes")
+        raise Unknown(f"output_shape has {len(wanted)} values for {count} spatial axes")
     begin, end, extra, grown = [], [], [], False
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    if wanted and None in size:
+        rests = [adds[a] + spans[a] - wanted[a] - strides[a] for a in range(count)]
+        side = "after" if window.auto_pad == "SAME_UPPER" else "before"
+        depends = f"cut, nothing where that is negative, the odd one {side}: {cut_condition(size, strides, rests)}"
+        raise Unknown("the input's size is not known", depends)
     for axis in range(count):
-        span = (kernel[axis] - 1) * dilations[axis] + 1
-        length = size[axis]
         if wanted:
-            if length is None:
-                raise _Unknown("the input's size is not known")
-            total = strides[axis] * (length - 1) + adds[axis] + span - wanted[axis]
+            total = strides[axis] * ((size[axis] or 0) - 1) + adds[axis] + spans[axis] - wanted[axis]
         else:
-            total = span + adds[axis] - strides[axis]
+            total = spans[axis] + adds[axis] - strides[axis]
         grown |= total < 0
-        first, last = _split(max(0, total), window.auto_pad == "SAME_UPPER")
+        first, last = split(max(0, total), window.auto_pad == "SAME_UPPER")
         begin.append(first)
         end.append(last)
         extra.append(adds[axis] - min(0, total))
     note = "the output asked for is larger than the windows reach: rows are added after" if grown else ""
-    return replace(window, begin=tuple(begin), end=tuple(end), extra=tuple(extra), note=note)
+    if grown and not wanted:
+        note += " (ONNX Runtime adds none)"
+    agreed = bool(wanted) or not grown
+    return replace(window, begin=tuple(begin), end=tuple(end), extra=tuple(extra), agreed=agreed, note=note)
 
 
 def _well_typed(name: str, value: Any) -> bool:
-    if name == "auto_pad":
+    if name in ("auto_pad", "mode"):
         return isinstance(value, str)
-    if name == "ceil_mode":
+    if name in _NUMBERS:
         return isinstance(value, int)
     return isinstance(value, tuple) and all(isinstance(v, int) for v in value)
 
 
-def _resolve(place: Place) -> Window:
+def _resolve(place: Place, form: Form, stored: frozenset[str]) -> tuple[Window, bool]:
+    """A node's window, and whether a Pad in front is what its own padding would have been."""
     node, scope = place.node, place.scope
     held = attributes(node)
-    wrong = [name for name in _RELEVANT if name in held and not _well_typed(name, held[name])]
+    wrong = [name for name in _READ if name in held and not _well_typed(name, held[name])]
     if wrong:
-        return Window(place.name, place.op, "NOTSET", note=f"{wrong[0]} is not of the type that ONNX gives it")
-    auto_pad = held.get("auto_pad") or "NOTSET"
-    window = Window(place.name, place.op, auto_pad)
-    for name in _RELEVANT:
-        if refers(node, name):
-            return replace(window, note=f"{name} is a parameter of the function")
-    kernel = _kernel(place, held)
-    data = node.input[0] if node.input else ""
-    shape = _spatial(scope.shape(data))
+        note = f"{wrong[0]} is not of the type that ONNX gives it"
+        return Window(place.name, place.op, "NOTSET", like=form.like, note=note), False
+    window = Window(
+        place.name,
+        place.op,
+        held.get("auto_pad") or "NOTSET",
+        like=form.like,
+        ceil=bool(held.get("ceil_mode")) and form.like in POOLS,
+        counted=bool(held.get("count_include_pad")) and form.like == "AveragePool",
+    )
+    taken = _parameters(node)
+    for name in _READ if taken else ():
+        if name in taken:
+            return replace(window, note=f"{name} is a parameter of the function"), False
+    last = bool(held.get("channels_last")) if form.last is None else form.last
+    kernel = _kernel(place, form, held)
+    shape = _spatial(_data_shape(scope, _input(node, 0)), last)
     given: Ints = tuple(held.get("pads", ()))
+    if form.amounts is not None and _input(node, form.amounts):
+        dynamic = scope.integers(_input(node, form.amounts))
+        if dynamic is None:
+            said = _depends(scope, _input(node, form.amounts), stored)
+            return replace(window, kernel=kernel, note="the amounts are not constant", condition=said), False
+        given = dynamic
     candidates = (kernel, tuple(held.get("strides", ())), tuple(held.get("dilations", ())), given[::2], shape)
     count = next((len(c) for c in candidates if c), 0)
     if not 0 < count <= _MOST_AXES:
-        return replace(window, kernel=kernel, note="the number of spatial axes is not known")
+        return replace(window, kernel=kernel, note="the number of spatial axes is not known"), False
     try:
-        return _known_rank(window, place, held, kernel, shape, given, count)
-    except _Unknown as missing:
-        return replace(window, kernel=kernel, size=shape, note=str(missing))
+        return _known_rank(window, place, form, held, kernel, shape, given, count, last)
+    except Unknown as missing:
+        return replace(window, kernel=kernel, size=shape, note=str(missing), condition=missing.condition), False
 
 
 def _known_rank(
-    window: Window, place: Place, held: dict[str, Any], kernel: Ints | None, shape: Dims | None, given: Ints, count: int
-) -> Window:
+    window: Window,
+    place: Place,
+    form: Form,
+    held: dict[str, Any],
+    kernel: Ints | None,
+    shape: Dims | None,
+    given: Ints,
+    count: int,
+    last: bool,
+) -> tuple[Window, bool]:
     strides, dilations = _per_axis(held, "strides", count, 1), _per_axis(held, "dilations", count, 1)
     if min(strides) < 1 or min(dilations) < 1:
-        raise _Unknown("strides and dilations must be positive")
+        raise Unknown("strides and dilations must be positive")
     if kernel is not None and len(kernel) != count:
-        raise _Unknown(f"the kernel has {len(kernel)} axes, other attributes {count}")
+        raise Unknown(f"the kernel has {len(kernel)} axes, other attributes {count}")
+    if kernel is not None and min(kernel) < 1:
+        raise Unknown("the kernel's sizes must be positive")
     size = shape if shape is not None and len(shape) == count else (None,) * count
-    data = place.node.input[0] if place.node.input else ""
-    before, inner, said = _pad_node(place.scope, data, count)
-    window = replace(window, kernel=kernel, strides=strides, dilations=dilations, size=size)
-    auto_pad, transposed = window.auto_pad, window.op == "ConvTranspose"
-    notes = []
+    auto_pad, transposed, pool = window.auto_pad, form.like == "ConvTranspose", form.like in POOLS
     if auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
-        raise _Unknown(f"auto_pad {printable(auto_pad)!r} is not one that ONNX defines")
-    if transposed and (held.get("output_shape") or auto_pad.startswith("SAME")):
-        if kernel is None:
-            raise _Unknown("the kernel's size is not known")
-        window = _transposed(window, held, size, kernel, strides, dilations, count)
-        notes.append(window.note)
-    elif auto_pad.startswith("SAME"):
-        if kernel is None:
-            raise _Unknown("the kernel's size is not known")
-        both = [
-            _split(_same(size[a], strides[a], (kernel[a] - 1) * dilations[a] + 1), auto_pad == "SAME_UPPER")
-            for a in range(count)
-        ]
-        window = replace(window, begin=tuple(b for b, _ in both), end=tuple(e for _, e in both))
-        if window.op in _POOLS and max(dilations) > 1:
-            notes.append("runtimes are known to leave the dilation of a pool out of auto_pad, against ONNX")
-    else:
-        amounts = given if given and auto_pad == "NOTSET" else (0,) * (2 * count)
-        if len(amounts) != 2 * count:
-            raise _Unknown(f"pads has {len(amounts)} values for {count} spatial axes")
-        window = replace(window, begin=amounts[:count], end=amounts[count:])
-        if min(amounts) < 0:
-            notes.append("negative pads, which ONNX does not define")
-    if transposed and window.extra is None:
-        window = replace(window, extra=_per_axis(held, "output_padding", count, 0))
-    if any(held.get("output_padding", ())):
+        raise Unknown(f"auto_pad {printable(auto_pad)!r} is not one that ONNX defines")
+    explicit = auto_pad in ("NOTSET", "VALID") and not (transposed and held.get("output_shape"))
+    own = given if explicit and auto_pad == "NOTSET" else () if explicit else (1,)
+    front = _before(place, form, held, count, last, own)
+    window = replace(window, kernel=kernel, strides=strides, dilations=dilations, size=size)
+    notes: list[str] = []
+    if form.like == "MaxUnpool" and _input(place.node, 2):
+        notes.append("the size of the output is an input")
+        window = replace(window, agreed=False)
+    if form.like == "MaxPool":
+        kind = place.scope.type(_input(place.node, 0))
+        window = replace(window, filler=str(_LEAST[kind])) if kind in _LEAST else window
+    missing: Unknown | None = None
+    try:
+        if explicit:
+            window = _explicit(window, held, given, count, notes)
+        elif kernel is None:
+            raise Unknown("the kernel's size is not known")
+        elif transposed:
+            window = _transposed(window, held, size, kernel, strides, dilations, count)
+            notes.append(window.note)
+        else:
+            spans, upper = window.spans or (), auto_pad == "SAME_UPPER"
+            both = []
+            for axis in range(count):
+                try:
+                    both.append(same(size[axis], strides[axis], spans[axis], upper, pool))
+                except Unknown as unknown:
+                    condition = same_condition(size, strides, spans, upper, pool) if size[axis] is None else ""
+                    raise Unknown(str(unknown), condition) from None
+            window = replace(window, begin=tuple(b for b, _ in both), end=tuple(e for _, e in both))
+            if pool and max(dilations) > 1:
+                window = replace(window, agreed=False)
+                notes.append("runtimes are known to leave the dilation of a pool out of auto_pad, against ONNX")
+    except Unknown as unknown:
+        missing = unknown
+        notes.append(str(unknown))
+        window = replace(window, condition=unknown.condition)
+    if missing is None:
+        notes += _beside(window, held, given)
+    changed: dict[str, Any] = {}
+    if front.notes:
+        notes += front.notes
+        if front.amounts is not None and form.like not in ("ConvTranspose", "MaxUnpool"):
+            changed["before"] = front.amounts
+            if missing is None:
+                changed["size"] = front.size or (None,) * count
+    if notes:
+        changed["note"] = "; ".join(n for n in notes if n)
+    return (replace(window, **changed) if changed else window), front.exact
+
+
+def _explicit(window: Window, held: dict[str, Any], given: Ints, count: int, notes: list[str]) -> Window:
+    amounts = given if given and window.auto_pad == "NOTSET" else (0,) * (2 * count)
+    if len(amounts) != 2 * count:
+        raise Unknown(f"pads has {len(amounts)} values for {count} spatial axes")
+    if min(amounts) < 0:
+        notes.append("negative pads, which ONNX does not define")
+    extra = _per_axis(held, "output_padding", count, 0) if window.like == "ConvTranspose" else None
+    return replace(window, begin=amounts[:count], end=amounts[count:], extra=extra)
+
+
+def _beside(window: Window, held: dict[str, Any], given: Ints) -> list[str]:
+    """What else there is to say about the attributes of a node whose padding is known."""
+    notes = []
+    if any(held.get("output_padding", ())) and window.like == "ConvTranspose":
         notes.append(f"output_padding {_words(held['output_padding'])}")
-    if any(given) and (auto_pad != "NOTSET" or (transposed and held.get("output_shape"))):
+    if any(given) and (window.auto_pad != "NOTSET" or (window.like == "ConvTranspose" and held.get("output_shape"))):
         notes.append(f"pads {_words(given)} written beside it are ignored")
-    if held.get("ceil_mode") and auto_pad in ("NOTSET", "VALID"):
-        notes.append(_overhang(window))
-    if said:
-        notes.append(said)
-        window = replace(window, before=before, size=inner if before and inner is not None else window.size)
-    return replace(window, note="; ".join(n for n in notes if n))
-
-
-def _overhang(window: Window) -> str:
-    """How far the last window of a pool in ceil_mode reaches beyond the padded input."""
-    if window.auto_pad == "VALID" or None in (window.size or (None,)) or window.kernel is None:
-        return "" if window.auto_pad == "VALID" else "ceil_mode: the last window may reach beyond the end"
-    beyond = []
-    for axis, size in enumerate(window.size or ()):
-        begin, end = (window.begin or ())[axis], (window.end or ())[axis]
-        stride = (window.strides or ())[axis]
-        span = (window.kernel[axis] - 1) * (window.dilations or ())[axis] + 1
-        steps = -(-((size or 0) + begin + end - span) // stride)
-        if steps * stride >= (size or 0) + begin:
-            steps -= 1
-        beyond.append(max(0, steps * stride + span - (size or 0) - begin - end))
-    return f"ceil_mode: the last window reaches {_words(beyond)} beyond the end" if any(beyond) else ""
+    if window.ceil and window.auto_pad == "NOTSET":
+        over = window.overhang
+        if over is None or None in over:
+            notes.append("ceil_mode: the last window may reach beyond the end")
+        elif any(over):
+            notes.append(f"ceil_mode: the last window reaches {_words([n or 0 for n in over])} beyond the end")
+    if window.ceil and window.auto_pad == "VALID" and (window.output is None or None in window.output):
+        notes.append("ceil_mode beside VALID: ONNX ignores it, ONNX Runtime does not")
+    return notes
 
 
 def slides(place: Place) -> bool:
     """Whether a node slides a window whose padding this module reads."""
-    return in_onnx(place.node) and (place.op in _WEIGHT or place.op in _POOLS)
+    return form_of(place.node) is not None
 
 
-def windows(model: ModelProto) -> tuple[Window, ...]:
-    """Every sliding-window node of the model in numbers, in the file's order."""
-    found = tuple(_resolve(p) for p in places(model) if slides(p))
-    if all(w.begin is not None for w in found):
+def windows_in(found: Iterable[Place], stored: frozenset[str] = frozenset()) -> tuple[Window, ...]:
+    """Every sliding-window node among ``found`` in numbers.  ``stored`` are the names of what the file holds numbers
+    for, which is how numbers that were left out are told from inputs."""
+    return read_in(found, stored)[0]
+
+
+def _settled(
+    model: ModelProto, read: Callable[[Iterable[Place], frozenset[str]], tuple[_Read, ...]]
+) -> tuple[_Read, ...]:
+    """What is read of a model's nodes, with inferred shapes only where something cannot be known without."""
+    stored = stored_in(model)
+    found = read(places(model), stored)
+    if all(row.begin is not None or (row.op == "Pad" and not row.note.endswith(_NO_RANK)) for row in found):
         return found
     inferred = with_inferred_shapes(model)
     if inferred is None:
         return found
-    again = tuple(_resolve(p) for p in places(inferred) if slides(p))
-    return again if [w.node for w in again] == [w.node for w in found] else found
+    again = read(places(inferred), stored)
+    return again if [row.node for row in again] == [row.node for row in found] else found
+
+
+def stored_in(model: ModelProto) -> frozenset[str]:
+    """The names of the main graph's initializers."""
+    return frozenset(t.name for t in model.graph.initializer)
+
+
+def windows(model: ModelProto) -> tuple[Window, ...]:
+    """Every sliding-window node of the model in numbers, in the file's order."""
+    return _settled(model, windows_in)
 
 
 def pads(model: ModelProto) -> tuple[Pads, ...]:
-    """The effective padding of every Conv, ConvTranspose, ConvInteger, QLinearConv, DeformConv, MaxPool, AveragePool
-    and LpPool of the model, subgraphs and local functions included, in the file's order."""
-    return tuple(
-        Pads(
-            node=w.node,
-            op=w.op,
-            begin=w.begin,
-            end=w.end,
-            auto_pad=text(w.auto_pad),
-            symmetric=None if w.begin is None else w.begin == w.end,
-            note=w.note,
-        )
-        for w in windows(model)
+    """The effective padding of every convolution, pool and Pad of the model, quantized and fused ones, subgraphs and
+    local functions included, in the file's order."""
+    return _settled(model, pads_in)
+
+
+def pads_in(found: Iterable[Place], stored: frozenset[str] = frozenset()) -> tuple[Pads, ...]:
+    """As :func:`pads`, of nodes that are in place already; ``stored`` as in :func:`windows_in`."""
+    return read_in(found, stored)[1]
+
+
+def read_in(found: Iterable[Place], stored: frozenset[str]) -> tuple[tuple[Window, ...], tuple[Pads, ...]]:
+    """The windows and the rows of pads of ``found``, each node read once."""
+    read, rows = [], []
+    for place in found:
+        form = form_of(place.node)
+        if form is not None:
+            window, exact = _resolve(place, form, stored)
+            read.append(window)
+            rows.append(_row(window, exact))
+        elif is_pad(place.node):
+            rows.append(_pad_row(place, stored))
+    return tuple(read), tuple(rows)
+
+
+def _alone(window: Window) -> Window:
+    """The window without what a Pad in front adds: its input is what the Pad makes."""
+    if window.before is None:
+        return window
+    sizes = window.size or (None,) * len(window.before[0])
+    padded = tuple(
+        None if n is None else n + b + e for n, b, e in zip(sizes, window.before[0], window.before[1], strict=True)
+    )
+    return replace(window, before=None, size=padded if window.begin is not None else window.size)
+
+
+def _row(window: Window, exact: bool) -> Pads:
+    whole = window if exact else _alone(window)
+    total = whole.total if whole.before is not None else None
+    spelled = whole
+    if total is not None and whole.like == "AveragePool" and not whole.counted:
+        # Zeros of a Pad count in the average; the node's own padding, of which there is none, would not.
+        spelled = replace(whole, counted=True)
+    elif whole.before is not None and total is None:
+        spelled = replace(whole, condition="")
+    said = (window.condition, unread_condition(whole))
+    return Pads(
+        node=window.node,
+        op=window.op,
+        begin=window.begin,
+        end=window.end,
+        auto_pad=text(window.auto_pad),
+        symmetric=None if window.begin is None else window.begin == window.end,
+        note=window.note,
+        extra=window.extra,
+        with_pad=total,
+        unread=whole.unread,
+        overhang=whole.overhang if whole.ceil else None,
+        offset=whole.offset,
+        torch=spellings.torch(spelled),
+        keras=spellings.keras(spelled),
+        condition="; ".join(s for s in said if s),
+    )
+
+
+def _number(value: float | None) -> str:
+    """A constant as Python writes it; empty where it is not known."""
+    if value is None:
+        return ""
+    if not math.isfinite(value):
+        return f"float('{value}')"
+    return str(int(value)) if value == int(value) and abs(value) < 2**53 else repr(float(np.float32(value)))
+
+
+def _pad_row(place: Place, stored: frozenset[str]) -> Pads:
+    read = _padding(place.scope, place.node, None, stored)
+    notes = [f"mode {printable(read.mode)}"]
+    value = _number(read.value)
+    if read.mode == "constant" and read.begin is not None and value != "0":
+        notes.append(f"fills in {value or 'what is not constant'}")
+    notes.append(read.note)
+    known = read.begin is not None and read.end is not None
+    return Pads(
+        node=place.name,
+        op=place.op,
+        begin=read.begin,
+        end=read.end,
+        auto_pad="NOTSET",
+        symmetric=read.begin == read.end if known else None,
+        note="; ".join(n for n in notes if n),
+        torch=spellings.torch_pad(read.begin or (), read.end or (), read.mode, value, read.shape) if known else None,
+        keras=spellings.keras_pad(read.begin or (), read.end or (), read.mode, value, read.shape) if known else None,
+        condition=read.condition,
     )

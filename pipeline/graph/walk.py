@@ -8,8 +8,10 @@ that has shed its large initializers, for the few questions that need it.  Infer
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,16 @@ from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProt
 Dims = tuple[int | None, ...]
 
 _SMALL = 1024
+_ENDLESS = 1 << 64
+_MOST_NAME = 200
+_MOST_PATH = 500
+_NO_ARRAY = (ValueError, TypeError, KeyError, OverflowError, MemoryError)
+_CONSTANTS = {
+    "value_float": (float, np.float32),
+    "value_floats": (float, np.float32),
+    "value_int": (int, np.int64),
+    "value_ints": (int, np.int64),
+}
 _FIELDS = {
     AttributeProto.FLOAT: "f",
     AttributeProto.INT: "i",
@@ -48,24 +60,32 @@ class Scope:
 
     def shape(self, name: str) -> Dims | None:
         """The declared shape of a value, ``None`` in place of a dimension (or of all) that is not known."""
-        if name in self.shapes:
-            return self.shapes[name]
-        hidden = name in self.producers or name in self.inputs
-        return None if hidden or self.parent is None else self.parent.shape(name)
+        scope = self._knowing(name, "shapes")
+        return None if scope is None else scope.shapes[name]
 
     def type(self, name: str) -> int | None:
         """The declared ``TensorProto.DataType`` of a value, where there is one."""
-        if name in self.types:
-            return self.types[name]
-        hidden = name in self.producers or name in self.inputs
-        return None if hidden or self.parent is None else self.parent.type(name)
+        scope = self._knowing(name, "types")
+        return None if scope is None else scope.types[name]
 
     def tensor(self, name: str) -> TensorProto | None:
         """The tensor behind a value that is an initializer or a Constant."""
-        if name in self.tensors:
-            return self.tensors[name]
-        hidden = name in self.producers or name in self.inputs
-        return None if hidden or self.parent is None else self.parent.tensor(name)
+        scope = self._knowing(name, "tensors")
+        return None if scope is None else scope.tensors[name]
+
+    def _knowing(self, name: str, table: str) -> Scope | None:
+        """The scope, this one or an outer one, whose ``table`` has a value that no scope on the way hides."""
+        scope: Scope | None = self
+        while scope is not None and name not in getattr(scope, table):
+            scope = None if name in scope.producers or name in scope.inputs else scope.parent
+        return scope
+
+    def _making(self, name: str) -> Scope | None:
+        """The scope, this one or an outer one, in which a node makes a value."""
+        scope: Scope | None = self
+        while scope is not None and name not in scope.producers:
+            scope = None if name in scope.inputs or name in scope.tensors else scope.parent
+        return scope
 
     def integers(self, name: str) -> tuple[int, ...] | None:
         """A small constant of integers as a flat tuple; ``None`` where the value is not one."""
@@ -74,27 +94,21 @@ class Scope:
             return None
         if tensor.data_location == TensorProto.EXTERNAL or elements(tensor) > _SMALL:
             return None
-        try:
-            return tuple(int(v) for v in numpy_helper.to_array(tensor).reshape(-1))
-        except (ValueError, TypeError):
-            return None
+        values = array(tensor)
+        return None if values is None else tuple(int(v) for v in values.reshape(-1))
 
     def producer(self, name: str) -> NodeProto | None:
         """The node that makes a value, in this graph or an outer one."""
-        if name in self.producers:
-            return self.producers[name][1]
-        if name in self.inputs or name in self.tensors or self.parent is None:
-            return None
-        return self.parent.producer(name)
+        scope = self._making(name)
+        return None if scope is None else scope.producers[name][1]
 
     def name_of_producer(self, name: str) -> str:
         """The full name of the node that makes a value; ``""`` where none does."""
-        if name in self.producers:
-            index, node = self.producers[name]
-            return self.path + node_name(node, index)
-        if name in self.inputs or name in self.tensors or self.parent is None:
+        scope = self._making(name)
+        if scope is None:
             return ""
-        return self.parent.name_of_producer(name)
+        index, node = scope.producers[name]
+        return scope.path + node_name(node, index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +119,7 @@ class Place:
     name: str
     scope: Scope
 
-    @property
+    @cached_property
     def op(self) -> str:
         return operator(self.node)
 
@@ -175,24 +189,26 @@ def elements(tensor: TensorProto) -> int:
     """How many elements a tensor's dims promise (not how many it holds)."""
     count = 1
     for dim in tensor.dims:
-        count *= max(0, dim)
+        if dim <= 0:
+            return 0
+        if count < _ENDLESS:  # a product of a million large dims would be a number of megabytes
+            count *= dim
     return count
 
 
 def constant_tensor(node: NodeProto) -> TensorProto | None:
     """The dense tensor a Constant node makes, whichever attribute holds it; ``None`` for strings and sparse ones."""
-    if not in_onnx(node) or node.op_type != "Constant":
+    if node.op_type != "Constant" or not in_onnx(node):
         return None
     held = attributes(node)
-    if "value" in held:
-        tensor: TensorProto = held["value"]
+    tensor = held.get("value")
+    if isinstance(tensor, TensorProto):
         return tensor
-    for attribute, kind in (("value_float", np.float32), ("value_floats", np.float32)):
-        if attribute in held:
-            return numpy_helper.from_array(np.asarray(held[attribute], kind))
-    for attribute in ("value_int", "value_ints"):
-        if attribute in held:
-            return numpy_helper.from_array(np.asarray(held[attribute], np.int64))
+    for attribute, (kind, dtype) in _CONSTANTS.items():
+        value = held.get(attribute)
+        listed = value if attribute.endswith("s") else (value,)
+        if isinstance(listed, tuple) and all(isinstance(v, kind) for v in listed):
+            return numpy_helper.from_array(np.asarray(value, dtype))
     return None
 
 
@@ -202,7 +218,7 @@ def array(tensor: TensorProto) -> NDArray[Any] | None:
         return None
     try:
         return np.asarray(numpy_helper.to_array(tensor))
-    except (ValueError, TypeError):
+    except _NO_ARRAY:
         return None
 
 
@@ -213,17 +229,23 @@ def _dims(value: onnx.ValueInfoProto) -> Dims | None:
     return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None for d in kind.shape.dim)
 
 
-def scope_of(graph: GraphProto | FunctionProto, path: str = "", parent: Scope | None = None) -> Scope:
-    """What a graph says about its values."""
+def scope_of(
+    graph: GraphProto | FunctionProto,
+    path: str = "",
+    parent: Scope | None = None,
+    inferred: GraphProto | None = None,
+) -> Scope:
+    """What a graph says about its values; ``inferred`` is a copy of it that says more."""
     shapes: dict[str, Dims | None] = {}
     types: dict[str, int] = {}
     tensors: dict[str, TensorProto] = {}
     producers: dict[str, tuple[int, NodeProto]] = {}
     consumers: dict[str, list[tuple[NodeProto, int]]] = {}
     inputs: frozenset[str] = frozenset()
-    declared = list(graph.value_info)
+    said: GraphProto | FunctionProto = graph if inferred is None else inferred
+    declared = list(said.value_info)
     if isinstance(graph, GraphProto):
-        declared += [*graph.output, *graph.input]
+        declared += [*(graph if inferred is None else inferred).output, *graph.input]
         inputs = frozenset(i.name for i in graph.input)
         for tensor in graph.initializer:
             tensors[tensor.name] = tensor
@@ -252,24 +274,53 @@ def scope_of(graph: GraphProto | FunctionProto, path: str = "", parent: Scope | 
     return Scope(path, graph.node, parent, shapes, types, tensors, producers, frozen, inputs)
 
 
-def _places(scope: Scope) -> Iterator[Place]:
-    for index, node in enumerate(scope.nodes):
-        name = scope.path + node_name(node, index)
-        yield Place(node, name, scope)
-        for attribute, graph in subgraphs(node):
-            branch = "" if attribute == "body" else f"{attribute}/"
-            yield from _places(scope_of(graph, f"{name}/{branch}", scope))
-
-
-def places(model: ModelProto) -> Iterator[Place]:
+def places(model: ModelProto, inferred: ModelProto | None = None) -> Iterator[Place]:
     """Every node of a model in the file's order: the main graph with its subgraphs, then each local function once.
 
     A node of a Loop's or Scan's body is ``outer/inner``; an If's branches are told apart, ``outer/then_branch/inner``;
-    a node of a function is ``FUNCTION/inner``.
+    a node of a function is ``FUNCTION/inner``.  Long names of outer nodes are shortened there: they are repeated in
+    front of every inner one.  ``inferred`` is a copy of the model, node by node, whose values have more shapes.
     """
-    yield from _places(scope_of(model.graph))
+    yield from _places(scope_of(model.graph, inferred=None if inferred is None else inferred.graph), inferred)
     for function in model.functions:
-        yield from _places(scope_of(function, f"{text(function.name)}/"))
+        yield from _places(scope_of(function, f"{_short(text(function.name), _MOST_NAME)}/"), None)
+
+
+def _places(outermost: Scope, inferred: ModelProto | None) -> Iterator[Place]:
+    """Without recursion: a graph made in memory may be nested more deeply than any parser would read."""
+    twins: Sequence[NodeProto] | None = None if inferred is None else inferred.graph.node
+    waiting: list[tuple[Scope, Iterator[tuple[int, NodeProto]], Sequence[NodeProto] | None]] = [
+        (outermost, enumerate(outermost.nodes), twins)
+    ]
+    while waiting:
+        scope, nodes, twins = waiting[-1]
+        step = next(nodes, None)
+        if step is None:
+            waiting.pop()
+            continue
+        index, node = step
+        place = Place(node, scope.path + node_name(node, index), scope)
+        yield place
+        inner = list(subgraphs(node)) if node.attribute else []
+        shaped = (
+            [graph for _, graph in subgraphs(twins[index])]
+            if inner and twins is not None and index < len(twins)
+            else []
+        )
+        for position, (attribute, graph) in reversed(list(enumerate(inner))):
+            branch = "" if attribute == "body" else f"{_short(attribute, _MOST_NAME)}/"
+            front = scope.path + _short(place.name[len(scope.path) :], _MOST_NAME)
+            twin = shaped[position] if len(shaped) == len(inner) else None
+            below = scope_of(graph, _short(f"{front}/{branch}", _MOST_PATH), scope, twin)
+            waiting.append((below, enumerate(below.nodes), None if twin is None else twin.node))
+
+
+def _short(name: str, limit: int) -> str:
+    """A name, or its beginning, a mark of what was left out, and its end, so that two that differ still do."""
+    if len(name) <= limit:
+        return name
+    mark = zlib.crc32(name.encode("utf-8", "backslashreplace"))
+    return f"{name[: limit // 2]}…{mark:08x}…{name[-limit // 4 :]}"
 
 
 def opset(model: ModelProto) -> int | None:
@@ -304,8 +355,13 @@ def without_large_initializers(model: ModelProto) -> ModelProto:
 def with_inferred_shapes(model: ModelProto) -> ModelProto | None:
     """A copy of the model, without its large initializers, in which ONNX's inference has filled in what it could.
 
-    ``None`` where inference fails.  The copy is for asking about shapes and types; it is not a model to run.
+    ``None`` where inference fails.  The copy is for asking about shapes and types; it is not a model to run.  It
+    happens in this very process: for files of others there is :mod:`pipeline.graph.shapes`.
     """
+    from pipeline.graph.shapes import endless
+
+    if endless(model):
+        return None
     try:
         return onnx.shape_inference.infer_shapes(without_large_initializers(model), data_prop=True)
     except Exception:

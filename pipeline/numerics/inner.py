@@ -2,15 +2,21 @@
 
 Design note.  That a rounding in a node acts like a rounding of what the node consumed holds where the node responds to
 what it consumes.  At the minimum of a GELU it does not: nothing that is moved in front of it moves its result, and it
-is rounded all the same.  So the graph is evaluated in float64 once as it is and :data:`TIMES` times with the result of
-every node that rounds moved by one unit roundoff of float32, signs at random; the largest response over u joins the
-scale of :func:`pipeline.tasks.derive_bounds`.  Kernels of a fused function whose measured error has a floor (a GELU is
-x * (1 + erf(..)) / 2, and the sum cancels) are moved by that floor too, over the function's own count of roundings,
-because the scale is multiplied by a count.
+is rounded all the same.  So the graph is evaluated in float64 once as it is and several times with the result of every
+node that rounds moved by one unit roundoff of float32, signs at random; the largest response over u joins the scale of
+:func:`pipeline.tasks.derive_bounds`.  Two nodes of one size may cancel under every sign that is drawn (a quotient and
+the sum that it goes into, once in 2^n for each of thousands of elements), so draws come in pairs: in the second the
+signs of those nodes are turned whose number has a certain bit, another bit for each pair, so that of any two of up to
+2^:data:`PAIRS` nodes some draw has both push the same way.
+
+Functions of several steps in one kernel (a GELU is x times 1 + erf(..), and the sum cancels) are moved by their rule's
+bound and by the floor that was measured of them, over the function's own count of roundings, because the scale is
+multiplied by a count.  What IEEE 754 rounds correctly and float32 can hold is not moved: nobody jumps for it.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -22,7 +28,7 @@ from pipeline.numerics.perturbed import UNIT, signs
 from pipeline.numerics.replay import expected
 from pipeline.numerics.rules import measured
 
-TIMES = 8
+PAIRS, FEWEST = 8, 4
 # IEEE 754 rounds these correctly, so where the exact result is a float32 nothing is rounded, and nobody jumps for it.
 _EXACT = frozenset("Add Sub Mul Div Sqrt Reciprocal".split())
 _SUMS = frozenset("AveragePool Conv ConvTranspose Gemm GlobalAveragePool MatMul ReduceMean ReduceSum".split())
@@ -51,8 +57,11 @@ def inner_scale(graph: Graph, feeds: Mapping[str, Array], outputs: Collection[st
     centre = _evaluated(graph, feeds, outputs, sizes, None)
     floats = [name for name in outputs if centre[name].dtype.kind == "f"]
     scale = {name: np.zeros(centre[name].shape) for name in floats}
-    for time in range(TIMES):
-        moved = _evaluated(graph, feeds, floats, sizes, np.random.default_rng([time, 7]))
+    numbers = {step.index: place for place, step in enumerate(s for s in graph.steps if sizes.keys() & set(s.makes))}
+    pairs = min(max(len(numbers).bit_length(), FEWEST), PAIRS)
+    for pair, turned in itertools.product(range(pairs), (False, True)):
+        flipped = {index for index, place in numbers.items() if turned and place >> pair & 1}
+        moved = _evaluated(graph, feeds, floats, sizes, np.random.default_rng([pair, 7]), flipped)
         for name in floats:
             if moved[name].shape != centre[name].shape:
                 raise ValueError(f"the shape of {name} depends on what rounding decides")
@@ -68,8 +77,10 @@ def _evaluated(
     outputs: Collection[str],
     sizes: dict[str, Array],
     random: np.random.Generator | None,
+    flipped: Collection[int] = (),
 ) -> dict[str, Array]:
-    """``outputs``; without ``random`` as they are, and ``sizes`` gets each value's rounding, which else moves it."""
+    """``outputs``; without ``random`` as they are, and ``sizes`` gets each value's rounding, which else moves it, the
+    other way for the steps ``flipped``."""
     last = {name: step.index for step in graph.steps for name in step.reads}
     values: dict[str, Array] = {**graph.constants, **feeds}
     kept: dict[str, Array] = {name: values[name] for name in outputs if name in values}
@@ -79,7 +90,8 @@ def _evaluated(
         if random is None and rounds:
             sizes |= _roundings(graph, step, values, made)
         elif random is not None:
-            made = {n: v + sizes[n] * signs(random, v.shape) if n in sizes else v for n, v in made.items()}
+            way = -1.0 if step.index in flipped else 1.0
+            made = {n: v + way * sizes[n] * signs(random, v.shape) if n in sizes else v for n, v in made.items()}
         values |= made
         kept |= {name: value for name, value in made.items() if name in outputs}
         for name in {*step.reads, *made}:

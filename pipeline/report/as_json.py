@@ -1,4 +1,4 @@
-"""The report for programs: ``triangulate/1`` and ``triangulate-inspect/1``, each with its published JSON Schema.
+"""The report for programs: ``triangulate/1``, and how every document is written; each has its published JSON Schema.
 
 Design note.  The shape is a contract, so it is written out here key by key rather than dumped from the records: a
 record may gain or rename a field without breaking a reader.  Fields are only added within a version.  JSON has no NaN
@@ -36,7 +36,7 @@ from pipeline.data import (
 from pipeline.report import Format
 from pipeline.report.files import check_writable, write_text
 
-__all__ = ["FORMAT", "as_json", "check_writable", "inspect_json", "schema", "to_text", "write_json"]
+__all__ = ["FORMAT", "as_json", "check_writable", "schema", "to_text", "write_json"]
 
 Json = dict[str, Any]
 
@@ -229,11 +229,6 @@ def as_json(report: Report) -> Json:
     }
 
 
-def inspect_json(facts: GraphFacts) -> Json:
-    """What a graph holds as the document ``triangulate-inspect/1`` (``schema("triangulate-inspect-1")``)."""
-    return {"schema": "triangulate-inspect/1", **_facts(facts), "remarks": []}
-
-
 def schema(name: str = "triangulate-1") -> Json:
     """A published schema (draft 2020-12), out of the package: ``triangulate-1``, ``-inspect-1`` or ``-compare-1``."""
     file = resources.files("pipeline.report") / "schema" / f"{name}.schema.json"
@@ -248,19 +243,13 @@ def to_text(document: Mapping[str, Any]) -> str:
     return text.replace("\x7f", "\\u007f").replace("##", "#\\u0023") + "\n"
 
 
-def write_json(content: Report | GraphFacts | Mapping[str, Any], path: str | Path) -> None:
-    """Write a report, a graph's facts or a finished document to ``path`` (``-`` is stdout), whole or not at all.
+def write_json(content: Report | Mapping[str, Any], path: str | Path) -> None:
+    """Write a report or a finished document to ``path`` (``-`` is stdout), whole or not at all.
 
     Raises :class:`UnusableInput` where the folder is missing or cannot be written to; :func:`check_writable` finds that
     out before a run starts.
     """
-    if isinstance(content, Report):
-        document: Mapping[str, Any] = as_json(content)
-    elif isinstance(content, GraphFacts):
-        document = inspect_json(content)
-    else:
-        document = content
-    write_text(to_text(document), path)
+    write_text(to_text(as_json(content) if isinstance(content, Report) else content), path)
 
 
 FORMAT = Format("json", "the records, as the published schema triangulate/1 describes them", write_json)

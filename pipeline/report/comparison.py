@@ -15,11 +15,10 @@ from rich.text import Text
 from pipeline.data import ComparedOutput, GraphComparison, GuiltyNode
 from pipeline.report.as_json import number, to_text
 from pipeline.report.files import write_text
-from pipeline.report.terminal import _block, _wrapped, emit
+from pipeline.report.lines import LABEL, block, emit, wrapped
 from pipeline.report.text import clip, prose, safe
 from pipeline.report.words import count, figure, pair
 
-_LABEL = 14
 _SHOWN = 8
 _STYLES = {"same": "green", "differs": "bold red", "uncompared": "yellow"}
 _HEADLINES = {
@@ -34,7 +33,7 @@ def _ratio(value: float) -> str:
 
 
 def _guilty(node: GuiltyNode, width: int) -> list[Text]:
-    made = _wrapped(f"{safe(node.node, 80)}   {safe(node.op, 40)}   {safe(node.party)}   {_ratio(node.ratio)}", width)
+    made = wrapped(f"{safe(node.node, 80)}   {safe(node.op, 40)}   {safe(node.party)}   {_ratio(node.ratio)}", width)
     says = []
     if node.values is not None and node.index is not None:
         ours, theirs = pair(*node.values)
@@ -49,7 +48,7 @@ def _guilty(node: GuiltyNode, width: int) -> list[Text]:
         )
     if node.against:
         says.append(f"in its place A has {', '.join(safe(n, 40) for n in node.against[:_SHOWN])}{_more(node.against)}")
-    return made + [line for sentence in says for line in _wrapped(f"  {sentence}", width, hang=4)]
+    return made + [line for sentence in says for line in wrapped(f"  {sentence}", width, hang=4)]
 
 
 def _more(items: Sequence[str]) -> str:
@@ -72,15 +71,15 @@ def _output(output: ComparedOutput) -> str:
 def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
     """The report as finished lines."""
     width = max(width, 60)
-    room = width - _LABEL
+    room = width - LABEL
     head = Text(found.outcome, _STYLES[found.outcome]) + Text(f"   {_HEADLINES[found.outcome]}")
     made = [head]
     for label, file in (("A", found.left), ("B", found.right)):
-        made += _block(label, [Text(clip(safe(file, 400), room))])
+        made += block(label, [Text(clip(safe(file, 400), room))])
     for place, node in enumerate(found.guilty):
-        made += _block("guilty" if not place else "and", _guilty(node, room), "bold red")
-    made += _block("problem", [line for p in found.problems for line in _wrapped(prose(p), room, hang=2)], "bold red")
-    made += _block("outputs", [line for o in found.outputs for line in _wrapped(_output(o), room, hang=2)])
+        made += block("guilty" if not place else "and", _guilty(node, room), "bold red")
+    made += block("problem", [line for p in found.problems for line in wrapped(prose(p), room, hang=2)], "bold red")
+    made += block("outputs", [line for o in found.outputs for line in wrapped(_output(o), room, hang=2)])
     nodes = f"{count(found.replayed, 'node run')} within their own bounds or named above"
     if found.unbounded:
         nodes += f", {found.unbounded:,} not bounded (no rule)"
@@ -88,16 +87,16 @@ def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
         f"{count(found.compared, 'element')} of outputs in float64 on {count(len(found.feeds), 'feed')} "
         f"({', '.join(map(safe, found.feeds))}); worst healthy region {figure(found.worst)} of its bound; {nodes}"
     )
-    made += _block("compared", _wrapped(compared, room, hang=2))
+    made += block("compared", wrapped(compared, room, hang=2))
     if found.held:
-        made += _block("held", [Text(f"{found.held / 2**20:.3g} MiB of values at most, weights not counted")])
+        made += block("held", [Text(f"{found.held / 2**20:.3g} MiB of values at most, weights not counted")])
     only_a, only_b = found.unmapped.get("A", ()), found.unmapped.get("B", ())
     mapped = f"{found.aligned:,} values of B are values of A; unmapped: {len(only_a):,} of A, {len(only_b):,} of B"
     if only_b:
         mapped += f" ({', '.join(safe(n, 30) for n in only_b[:_SHOWN])}{_more(only_b)})"
-    made += _block("mapped", _wrapped(mapped, room, hang=2))
-    made += _block("inputs", _wrapped(", ".join(safe(i, 80) for i in found.inputs) or "none", room, hang=2))
-    return made + _block("notes", [line for n in found.notes for line in _wrapped(prose(n), room, hang=2)])
+    made += block("mapped", wrapped(mapped, room, hang=2))
+    made += block("inputs", wrapped(", ".join(safe(i, 80) for i in found.inputs) or "none", room, hang=2))
+    return made + block("notes", [line for n in found.notes for line in wrapped(prose(n), room, hang=2)])
 
 
 def render_comparison(found: GraphComparison, console: Console) -> None:

@@ -21,14 +21,16 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from pipeline.data import STATUSES, Diff, ExpectationResult, Failure, Finding, GraphFacts, Pads, Report, Verdict
+from pipeline.data import STATUSES, Diff, ExpectationResult, Failure, Finding, GraphFacts, Report, Verdict
 from pipeline.report import Format
 from pipeline.report.files import write_text
-from pipeline.report.text import clip, prose, safe, wrap
+from pipeline.report.lines import LABEL, Cell, block, columns, emit, fits, more, padded, wrapped
+from pipeline.report.text import clip, prose, safe
 from pipeline.report.words import (
     NODE,
     Sentence,
     agreement,
+    axes,
     blame_sentences,
     compress,
     count,
@@ -38,13 +40,10 @@ from pipeline.report.words import (
     names,
     pair,
     place,
+    shape_of_padding,
     tally,
 )
 
-Cell = str | Text
-Rows = Sequence[Sequence[Cell]]
-
-LABEL = 14  # two of indent, ten of label, two of gap
 DETAILED = 3  # up to so many cases are shown in full
 PADS_SHOWN = 8
 NAMED = 4
@@ -57,56 +56,10 @@ STYLES = {
     "undeclared": "bold red",
     "problem": "bold red",
 }
-_ASCII = str.maketrans({"·": "-", "…": "~", "×": "x"})
 
 
-def _cell(value: Cell) -> Text:
-    return value if isinstance(value, Text) else Text(value)
-
-
-def _pad(cell: Text, width: int, right: bool) -> Text:
-    gap = " " * max(width - cell_len(cell.plain), 0)
-    return Text(gap) + cell if right else cell + Text(gap)
-
-
-def columns(rows: Rows, right: Iterable[int] = (), gap: int = 2) -> list[Text]:
-    """Rows in aligned columns, the columns numbered in ``right`` flush right.  All rows have one length."""
-    if not rows:
-        return []
-    cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max(cell_len(cell.plain) for cell in column) for column in zip(*cells, strict=True)]
-    flush = set(right)
-    made = []
-    for row in cells:
-        line = Text(" " * gap).join(_pad(cell, widths[i], i in flush) for i, cell in enumerate(row))
-        line.rstrip()
-        made.append(line)
-    return made
-
-
-def _fits(made: Sequence[Text], width: int) -> bool:
-    return all(cell_len(line.plain) <= width for line in made)
-
-
-def _wrapped(text: str, width: int, style: str = "", hang: int = 0) -> list[Text]:
-    return [Text(line, style) for line in wrap(text, width, hang)]
-
-
-def _block(label: str, content: Sequence[Text], style: str | None = None) -> list[Text]:
-    """Lines beside a label."""
-    if not content:
-        return []
-    head = Text("  ") + Text(f"{label:<{LABEL - 4}}", STYLES.get(label, "dim") if style is None else style) + Text("  ")
-    made = [head + content[0], *(Text(" " * LABEL) + line for line in content[1:])]
-    for line in made:
-        line.rstrip()
-    return made
-
-
-def _more(items: Sequence[str], limit: int) -> str:
-    """At most ``limit`` items by name and the rest as a number."""
-    rest = len(items) - limit
-    return ", ".join(items[:limit]) + (f" and {rest:,} more" if rest > 0 else "")
+def _block(label: str, content: Sequence[Text]) -> list[Text]:
+    return block(label, content, STYLES.get(label, "dim"))
 
 
 def _sentence(sentence: Sentence) -> str:
@@ -128,11 +81,11 @@ def _headline(verdict: Verdict, width: int) -> list[Text]:
     room = width - LABEL
     made = [head]
     for label, group in (("undeclared", undeclared), ("blame", rest)):
-        shown = [line for sentence in group for line in _wrapped(_sentence(sentence), room, hang=2)]
+        shown = [line for sentence in group for line in wrapped(_sentence(sentence), room, hang=2)]
         made += _block(label, shown)
         if label == "undeclared":  # where every word may help
             said = dict.fromkeys(detail for sentence in group for detail in sentence.details)
-            made += _block("", [line for detail in said for line in _wrapped(detail, room, "dim")])
+            made += _block("", [line for detail in said for line in wrapped(detail, room, "dim")])
     return made
 
 
@@ -146,21 +99,21 @@ def _agree(verdict: Verdict, width: int) -> list[Text]:
     joined = "  ".join(groups)
     if len(joined) <= width - LABEL:
         return _block("agree", [Text(joined)])
-    return _block("agree", [line for group in groups for line in _wrapped(group, width - LABEL, hang=1)])
+    return _block("agree", [line for group in groups for line in wrapped(group, width - LABEL, hang=1)])
 
 
 def _exports(verdict: Verdict, width: int) -> list[Text]:
     parts = [f"{what}: {', '.join(map(safe, graphs))}" for what, graphs in exports(verdict).items()]
-    return _block("exports", _wrapped(" · ".join(parts), width - LABEL)) if parts else []
+    return _block("exports", wrapped(" · ".join(parts), width - LABEL)) if parts else []
 
 
 def _given(verdict: Verdict, width: int) -> list[Text]:
     """The files that were judged in place of exports, how their borders were read, and at which sizes."""
     models = verdict.evidence.models
     said = [f"{safe(n)}: {prose('; '.join(m.notes))}" for n, m in models.items() if m.given and m.notes]
-    made = _block("given", [line for text in said for line in _wrapped(text, width - LABEL, hang=2)])
+    made = _block("given", [line for text in said for line in wrapped(text, width - LABEL, hang=2)])
     sizes = "; ".join(safe(size) for size in verdict.evidence.sizes)
-    return made + (_block("sizes", _wrapped(f"also judged at {sizes}", width - LABEL)) if sizes else [])
+    return made + (_block("sizes", wrapped(f"also judged at {sizes}", width - LABEL)) if sizes else [])
 
 
 def _findings(verdict: Verdict, width: int) -> list[Text]:
@@ -171,13 +124,13 @@ def _findings(verdict: Verdict, width: int) -> list[Text]:
         together.setdefault(replace(finding, party=""), []).append(finding.party)
     for finding, parties in together.items():
         line = Text(safe(finding.cause, 30), "bold") + Text(f", {'proved' if finding.proved else 'suspected'}")
-        nodes = _more([safe(node, NODE) for node in finding.nodes], 3)
+        nodes = more([safe(node, NODE) for node in finding.nodes], 3)
         about = ", ".join(filter(None, (safe(finding.blame), names(parties, everybody), nodes)))
         # A name cut in the middle finds no node: what does not fit beside the cause goes on below.
-        first, *rest = _wrapped(f"{line.plain}   {about}", width - LABEL, "dim", hang=2)
+        first, *rest = wrapped(f"{line.plain}   {about}", width - LABEL, "dim", hang=2)
         shown += [line + Text(first.plain[len(line.plain) :], "dim"), *rest]
-        shown += _wrapped(prose(finding.says), width - LABEL)
-        shown += _wrapped(f"change: {prose(finding.edit)}", width - LABEL, hang=8) if finding.edit else []
+        shown += wrapped(prose(finding.says), width - LABEL)
+        shown += wrapped(f"change: {prose(finding.edit)}", width - LABEL, hang=8) if finding.edit else []
     return _block("cause", shown)
 
 
@@ -199,7 +152,7 @@ def _expectations(verdict: Verdict, width: int, among: Iterable[str]) -> list[Te
     made: list[Text] = []
     for outcome in among:
         results = [result for result in verdict.expectations if result.outcome == outcome]
-        texts = [line for result in results for line in _wrapped(_expectation(result), width - LABEL, hang=2)]
+        texts = [line for result in results for line in wrapped(_expectation(result), width - LABEL, hang=2)]
         made += _block(labels.get(outcome, "other"), texts)
     return made
 
@@ -232,14 +185,14 @@ def _stacked(edge: Diff, width: int) -> list[Text]:
         seen.append("nothing compared")
     head = f"{_ends(edge)}   {safe(edge.isolates)}   {edge.outcome}"
     return [
-        *_wrapped(head, width, hang=2),
-        *(Text("  ") + line for line in _wrapped("; ".join(seen), width - 2, hang=2)),
+        *wrapped(head, width, hang=2),
+        *(Text("  ") + line for line in wrapped("; ".join(seen), width - 2, hang=2)),
     ]
 
 
 def _aside(edge: Diff, width: int) -> list[Text]:
     said = [prose(text) for text in (edge.problem, edge.explanation) if text]
-    return [Text("  ") + line for text in said for line in _wrapped(text, width - 2, "dim")]
+    return [Text("  ") + line for text in said for line in wrapped(text, width - 2, "dim")]
 
 
 def _edge_block(label: str, edges: Sequence[Diff], width: int) -> list[Text]:
@@ -254,7 +207,7 @@ def _edge_block(label: str, edges: Sequence[Diff], width: int) -> list[Text]:
         rows.append([_ends(edge), safe(edge.isolates), outcome, *_observed(edge)])
     made = columns(rows, right=(4, 5, 6, 7, 8))
     for indent in (LABEL, 4):
-        if _fits(made, width - indent):
+        if fits(made, width - indent):
             shown = [made[0]]
             for edge, line in zip(edges, made[1:], strict=True):
                 shown += [line, *_aside(edge, width - indent)]
@@ -275,10 +228,10 @@ def _agreed(edges: Sequence[Diff], width: int) -> list[Text]:
         near = f", {figure(edge.ratio)} of its bound" if edge.outcome == "rounding" and edge.ratio is not None else ""
         rows.append([_ends(edge), safe(edge.isolates), f"{edge.outcome}{near}", f"{edge.compared:,} compared"])
     made = columns(rows, right=(3,))
-    if _fits(made, width - 4) and made:
+    if fits(made, width - 4) and made:
         return [*_block("agreed", [Text()]), *(Text(" " * 4) + line for line in made)]
     texts = ["   ".join(str(cell) for cell in row) for row in rows]
-    return _block("agreed", [line for text in texts for line in _wrapped(text, width - LABEL, hang=2)])
+    return _block("agreed", [line for text in texts for line in wrapped(text, width - LABEL, hang=2)])
 
 
 def _edges(verdict: Verdict, width: int, verbose: bool) -> list[Text]:
@@ -289,7 +242,7 @@ def _edges(verdict: Verdict, width: int, verbose: bool) -> list[Text]:
         key=lambda edge: (edge.left, edge.right) not in blamed,
     )
     made = _edge_block("parted", apart, width)
-    made += _block("edges", _wrapped(tally(edges), width - LABEL))
+    made += _block("edges", wrapped(tally(edges), width - LABEL))
     missing = [edge for edge in edges if edge.outcome == "missing"]
     if verbose:
         agreed = [edge for edge in edges if edge.agrees]
@@ -310,7 +263,7 @@ def _missing(verdict: Verdict, missing: Sequence[Diff], width: int) -> list[Text
     texts = [
         f"{_ends(edge)}: {prose(edge.problem) if edge.problem else 'no value on one side'}" for edge in unexplained
     ]
-    return _block("missing", [line for text in texts for line in _wrapped(text, width - LABEL, hang=2)])
+    return _block("missing", [line for text in texts for line in wrapped(text, width - LABEL, hang=2)])
 
 
 def _failures(verdict: Verdict, width: int, verbose: bool) -> list[Text]:
@@ -333,21 +286,9 @@ def _failures(verdict: Verdict, width: int, verbose: bool) -> list[Text]:
             who.append(names(together[failure], everybody))
         at = " ".join(safe(part, 60) for part in (failure.op, failure.node) if part)
         head = f"{', '.join(who)}: {safe(failure.kind)}{f' at {at}' if at else ''}"
-        shown += _wrapped(head, width - LABEL, hang=2)
-        shown += [Text("  ") + line for line in _wrapped(prose(failure.says, limit), width - LABEL - 2, "dim")]
+        shown += wrapped(head, width - LABEL, hang=2)
+        shown += [Text("  ") + line for line in wrapped(prose(failure.says, limit), width - LABEL - 2, "dim")]
     return _block("no answer", shown)
-
-
-def _axes(pads: tuple[int, ...] | None) -> str:
-    return "?" if pads is None else " ".join(str(int(pad)) for pad in pads) or "-"
-
-
-def _shape_of_padding(pads: Pads) -> str:
-    if pads.begin is None or pads.end is None or pads.symmetric is None:
-        return "unknown"
-    if pads.symmetric:
-        return "symmetric" if any(pads.begin) or any(pads.end) else "none"
-    return "asymmetric"
 
 
 def _pad_rows(facts: GraphFacts, name: int = 20) -> list[tuple[str, ...]]:
@@ -355,8 +296,8 @@ def _pad_rows(facts: GraphFacts, name: int = 20) -> list[tuple[str, ...]]:
     kinds: dict[tuple[str, ...], list[str]] = {}
     for pads in facts.pads:
         auto = "" if pads.auto_pad in ("NOTSET", "") else f"auto_pad {safe(pads.auto_pad, 20)}"
-        effect = ", ".join(filter(None, (_shape_of_padding(pads), auto, prose(pads.note, 80))))
-        kind = (safe(pads.op, 30), f"before {_axes(pads.begin)}", f"after {_axes(pads.end)}", effect)
+        effect = ", ".join(filter(None, (shape_of_padding(pads), auto, prose(pads.note, 80))))
+        kind = (safe(pads.op, 30), f"before {axes(pads.begin)}", f"after {axes(pads.end)}", effect)
         kinds.setdefault(kind, []).append(pads.node)
     return [
         (f"{len(nodes):,} × {kind[0]}" if len(nodes) > 1 else kind[0], clip(safe(nodes[0]), name), *kind[1:])
@@ -381,13 +322,13 @@ def _padding(graphs: Mapping[str, GraphFacts], width: int, verbose: bool) -> lis
         if len(rows) > len(shown):
             shown = (*shown, (f"and {len(rows) - len(shown):,} kinds more", "", "", ""))
         table += [["" if i else label, *row] for i, row in enumerate(shown)]
-        stacked += _wrapped(label, width - LABEL)
+        stacked += wrapped(label, width - LABEL)
         narrow = columns([list(row) for row in shown])
-        if not _fits(narrow, width - LABEL - 2):
-            narrow = [line for row in shown for line in _wrapped("  ".join(row), width - LABEL - 2, hang=2)]
+        if not fits(narrow, width - LABEL - 2):
+            narrow = [line for row in shown for line in wrapped("  ".join(row), width - LABEL - 2, hang=2)]
         stacked += [Text("  ") + line for line in narrow]
     made = columns(table)
-    return _block("pads", made if _fits(made, width - LABEL) else stacked)
+    return _block("pads", made if fits(made, width - LABEL) else stacked)
 
 
 def _transposes(graphs: Mapping[str, GraphFacts], width: int) -> list[Text]:
@@ -398,14 +339,14 @@ def _transposes(graphs: Mapping[str, GraphFacts], width: int) -> list[Text]:
             for step in facts.transposes
         )
         listed = [kind if times == 1 else f"{times:,} × {kind}" for kind, times in kinds.items()]
-        said = f"{len(facts.transposes):,} ({_more(listed, NAMED)})" if listed else "none"
+        said = f"{len(facts.transposes):,} ({more(listed, NAMED)})" if listed else "none"
         together.setdefault(said, []).append(safe(graph))
     if not together:
         return []
     parts = [
         f"{', '.join(sharing)}: {said}" for said, sharing in sorted(together.items(), key=lambda it: it[0] == "none")
     ]
-    return _block("transposes", _wrapped(" · ".join(parts), width - LABEL))
+    return _block("transposes", wrapped(" · ".join(parts), width - LABEL))
 
 
 def _notes(verdict: Verdict, width: int) -> list[Text]:
@@ -416,7 +357,7 @@ def _notes(verdict: Verdict, width: int) -> list[Text]:
     ]
     said += [f"graph {safe(name)}: {prose(note)}" for name, model in evidence.models.items() for note in model.notes]
     said += [f"graph {safe(name)}: {prose(note)}" for name, facts in evidence.graphs.items() for note in facts.notes]
-    return _block("notes", [line for text in said for line in _wrapped(text, width - LABEL, hang=2)])
+    return _block("notes", [line for text in said for line in wrapped(text, width - LABEL, hang=2)])
 
 
 def _derived(verdict: Verdict) -> list[str]:
@@ -429,26 +370,26 @@ def case_lines(verdict: Verdict, width: int, verbose: bool = False) -> list[Text
     """One case in full, what decides first: blame, agreement, cause, the edges that part; then failures, graphs."""
     room = width - LABEL
     graphs = verdict.evidence.graphs
-    problems = [line for problem in verdict.problems for line in _wrapped(prose(problem), room, hang=2)]
+    problems = [line for problem in verdict.problems for line in wrapped(prose(problem), room, hang=2)]
     made = _headline(verdict, width)
     made += _block("problem", problems)
     made += _expectations(verdict, width, ("stale", "undecided"))
     made += _agree(verdict, width)
     made += _exports(verdict, width)
     made += _given(verdict, width)
-    made += _block("definition", [line for text in _derived(verdict) for line in _wrapped(text, room, hang=2)])
+    made += _block("definition", [line for text in _derived(verdict) for line in wrapped(text, room, hang=2)])
     made += _findings(verdict, width)
     made += _expectations(verdict, width, ("met", *(("not applicable",) if verbose else ())))
     made += _edges(verdict, width, verbose)
     made += _failures(verdict, width, verbose)
     made += _padding(graphs, width, verbose)
     made += _transposes(graphs, width)
-    made += _block("note", _wrapped(prose(verdict.note), room)) if verdict.note else []
+    made += _block("note", wrapped(prose(verdict.note), room)) if verdict.note else []
     if verbose:
         return made + _notes(verdict, width)
     natives = [run for run in verdict.evidence.runs.values() if run.party.native and not run.party.double]
     little = [f"{safe(run.party)}: {prose(note)}" for run in natives for note in run.notes]
-    return made + _block("notes", [line for text in little for line in _wrapped(text, room, hang=2)])
+    return made + _block("notes", [line for text in little for line in wrapped(text, room, hang=2)])
 
 
 def _urgency(verdict: Verdict) -> int:
@@ -481,8 +422,8 @@ def _table(verdicts: Sequence[Verdict], width: int) -> list[list[Text]]:
     room = max(width - used, 24)
     rows = []
     for head, verdict in zip(heads, verdicts, strict=True):
-        said = [line for text in _short(verdict) for line in _wrapped(text, room, hang=2)]
-        first = _pad(head, used, right=False) + said[0]
+        said = [line for text in _short(verdict) for line in wrapped(text, room, hang=2)]
+        first = padded(head, used, right=False) + said[0]
         rows.append([first, *(Text(" " * used) + line for line in said[1:])])
     return rows
 
@@ -503,8 +444,8 @@ def _undeclared(verdicts: Sequence[Verdict], width: int) -> list[Text]:
     for verdict in verdicts:
         for blamed in verdict.unexpected:
             where.setdefault(safe(blamed.blame), []).append(clip(safe(verdict.case), 48))
-    said = [f"{blame}: {_more(list(dict.fromkeys(cases)), NAMED)}" for blame, cases in where.items()]
-    return _block("undeclared", [line for text in said for line in _wrapped(text, width - LABEL, hang=2)])
+    said = [f"{blame}: {more(list(dict.fromkeys(cases)), NAMED)}" for blame, cases in where.items()]
+    return _block("undeclared", [line for text in said for line in wrapped(text, width - LABEL, hang=2)])
 
 
 def _footer(report: Report, width: int) -> list[Text]:
@@ -514,7 +455,7 @@ def _footer(report: Report, width: int) -> list[Text]:
         last += Text(f"  exit status {report.exit_status}", "bold red")
     versions = [f"{safe(name)} {safe(version) if version else 'absent'}" for name, version in report.versions.items()]
     about = [*versions, f"seed {report.seed}", *([f"artefacts in {safe(report.out)}"] if report.out else [])]
-    return [*_wrapped(" · ".join(about), width, "dim", hang=2), last]
+    return [*wrapped(" · ".join(about), width, "dim", hang=2), last]
 
 
 def lines(report: Report, width: int = 100, verbose: bool = False) -> list[Text]:
@@ -526,7 +467,7 @@ def lines(report: Report, width: int = 100, verbose: bool = False) -> list[Text]
     verdicts = sorted(report.verdicts, key=_urgency)
     made: list[Text] = []
     for notice in report.notices:
-        made += [Text("notice  ", "yellow") + line for line in _wrapped(prose(notice), width - 8)]
+        made += [Text("notice  ", "yellow") + line for line in wrapped(prose(notice), width - 8)]
     detailed = verdicts if verbose or len(verdicts) <= DETAILED else [v for v in verdicts if v.status != "expected"]
     rows = _table(verdicts, width) if len(verdicts) > 1 else []
     if rows:
@@ -542,68 +483,15 @@ def lines(report: Report, width: int = 100, verbose: bool = False) -> list[Text]
         made += [*case_lines(verdict, width, verbose), Text()]
     if rows[len(detailed) :]:
         made += [*(line for row in rows[len(detailed) :] for line in row), Text()]
-        made += _wrapped(
+        made += wrapped(
             "why, for one of them: triangulate verify CASE; what is expected was declared there", width, "dim"
         )
     return made + _footer(report, width)
 
 
-def _ascii(line: str) -> str:
-    return line.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
-
-
-def emit(made: Iterable[Text], console: Console) -> None:
-    """Print finished lines as they are; a console that cannot write UTF-8 gets them in ASCII, without styles."""
-    plain = not console.encoding.lower().replace("-", "").startswith("utf")
-    for line in made:
-        console.print(Text(_ascii(line.plain)) if plain else line, soft_wrap=True, highlight=False)
-
-
 def render(report: Report, console: Console, verbose: bool = False) -> None:
     """Print the report of a run of ``verify``; ``verbose`` lists every edge, note and message."""
     emit(lines(report, console.width, verbose), console)
-
-
-def _counted(ops: Mapping[str, int]) -> str:
-    ordered = sorted(ops.items(), key=lambda item: (-item[1], item[0]))
-    named = [f"{safe(op, 24)} {number:,}" for op, number in ordered]
-    return f"{count(sum(ops.values()), 'node')}: {_more(named, 16)}" if ops else "no nodes"
-
-
-def inspect_lines(facts: GraphFacts, width: int = 100) -> list[Text]:
-    """What a graph holds, on one screen: its border, its operators, its effective pads, its transposes."""
-    width = max(width, 60)
-    room = width - LABEL
-    opset = "no opset" if facts.opset is None else f"opset {facts.opset}"
-    producer = f"   producer {safe(facts.producer, 60)}" if facts.producer else ""
-    about = f"   {opset}{producer}"
-    made = [Text(clip(safe(facts.file), max(width - len(about), 24)), "bold") + Text(about)]
-    for label, values in (("inputs", facts.inputs), ("outputs", facts.outputs)):
-        listed = [f"{safe(name, 40)} {safe(kind, 60)}" for name, kind in values.items()]
-        made += _block(label, _wrapped(_more(listed, 6) if listed else "none", room))
-    weights = f"{count(facts.initializers, 'initializer')} with {count(facts.parameters, 'parameter')}"
-    made += _block("holds", _wrapped(_counted(facts.ops), room, hang=2) + _wrapped(weights, room))
-    rows = _pad_rows(facts, width - 60)
-    shown: list[list[Cell]] = [list(row) for row in rows[: 2 * PADS_SHOWN]]
-    if len(rows) > len(shown):
-        shown.append([f"and {len(rows) - len(shown):,} kinds more", "", "", "", ""])
-    pads = columns(shown)
-    if not _fits(pads, room):
-        pads = [line for row in shown for line in _wrapped("  ".join(map(str, row)), room, hang=2)]
-    made += _block("pads", pads)
-    steps: list[list[Cell]] = [
-        [clip(safe(step.node), 40), f"({', '.join(str(int(axis)) for axis in step.perm)})", safe(step.kind, 40)]
-        for step in facts.transposes[:PADS_SHOWN]
-    ]
-    if len(facts.transposes) > len(steps):
-        steps.append([f"and {len(facts.transposes) - len(steps):,} more", "", ""])
-    made += _block("transposes", columns(steps) if steps else [Text("none")])
-    return made + _block("notes", [line for note in facts.notes for line in _wrapped(prose(note), room, hang=2)])
-
-
-def render_inspect(facts: GraphFacts, console: Console) -> None:
-    """Print what a graph holds."""
-    emit(inspect_lines(facts, console.width), console)
 
 
 def _row(case: Any) -> tuple[str, str, str]:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.data import Blamed, Diff, Party, UnusableInput, Verdict
+from pipeline.data import Blamed, Diff, Pads, Party, UnusableInput, Verdict
 from pipeline.report.text import prose, safe
 
 BLAME_WORDS: Mapping[str, str] = {
@@ -240,3 +240,27 @@ def place(edge: Diff) -> str:
     if edge.index is None:
         return output
     return f"{output}[{','.join(str(int(axis)) for axis in edge.index)}]"
+
+
+def axes(pads: Sequence[int] | None) -> str:
+    """Numbers per axis, side by side; ``?`` where they are not known."""
+    return "?" if pads is None else " ".join(str(int(pad)) for pad in pads) or "-"
+
+
+def shape_of_padding(pads: Pads) -> str:
+    """Whether a node pads, and the same on both sides."""
+    if pads.begin is None or pads.end is None or pads.symmetric is None:
+        return "unknown"
+    if pads.symmetric:
+        return "symmetric" if any(pads.begin) or any(pads.end) else "none"
+    return "asymmetric"
+
+
+def size(number: int) -> str:
+    """A number of bytes as people say it."""
+    value = float(number)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < 1024 or unit == "TiB":
+            break
+        value /= 1024
+    return f"{number:,} {unit}" if unit == "B" else f"{value:.3g} {unit}" if value < 999.5 else f"{value:,.0f} {unit}"

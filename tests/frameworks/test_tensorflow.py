@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("tensorflow")
 
 from pipeline import layout
-from pipeline.data import Case, Gradient, Tensor
+from pipeline.data import Case, Gradient, Jitter, Tensor
 from pipeline.frameworks import adapter
 from pipeline.frameworks._structure import BuilderError
 from pipeline.runtimes import runtimes
@@ -34,6 +34,9 @@ VALUES = {
 }
 FLAT = {"x": Tensor("n c", (2, 3))}
 X = np.array([[-2, 0, 1], [3, -4, 5]], np.float32)
+
+FOUR = tuple(Jitter(seed) for seed in range(4))
+BOTH = FOUR[:2]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -132,8 +135,8 @@ def test_a_keras_model_keeps_its_weights_in_float64() -> None:
     assert (single.dtype, double.dtype) == (np.float32, np.float64)
     assert np.abs(single - double).max() < 1e-5
     assert np.abs(single - other).max() > 1e-3
-    _, moved = (m["y"] for m in TENSORFLOW.perturbed(case, {"x": X}, double=True, seed=3, jitters=(0, 1)))
-    (again,) = (m["y"] for m in TENSORFLOW.perturbed(case, {"x": X}, double=True, seed=3, jitters=(1,)))
+    _, moved = (m["y"] for m in TENSORFLOW.perturbed(case, {"x": X}, double=True, seed=3, jitters=BOTH))
+    (again,) = (m["y"] for m in TENSORFLOW.perturbed(case, {"x": X}, double=True, seed=3, jitters=(Jitter(1),)))
     assert 0 < np.abs(moved - double).max() < 1e-5
     assert moved.tolist() == again.tolist()
 
@@ -154,7 +157,7 @@ def test_a_model_that_a_builder_keeps_is_left_as_it_was_and_built_once() -> None
     case = Case("own", FLAT, {"tensorflow": lambda tf: built.append(1) or held})
     for double in (False, True):
         built.clear()
-        moved = [m["y"] for m in TENSORFLOW.perturbed(case, {"x": X}, double=double, seed=0, jitters=range(4))]
+        moved = [m["y"] for m in TENSORFLOW.perturbed(case, {"x": X}, double=double, seed=0, jitters=FOUR)]
         assert len(built) <= 3, "a model is built anew for each perturbation"
         assert len({m.tobytes() for m in moved}) == 4
         assert np.abs(moved[0] - X @ before).max() < 1e-5
@@ -172,7 +175,7 @@ def test_the_weights_inside_a_loop_are_moved_too() -> None:
 
     case = Case("loop", FLAT, {"tensorflow": lambda tf: tf.function(model)})
     still = TENSORFLOW.native(case, {"x": X}, double=True, seed=0)["y"]
-    moved = [m["y"] for m in TENSORFLOW.perturbed(case, {"x": X}, double=True, seed=0, jitters=(1, 2))]
+    moved = [m["y"] for m in TENSORFLOW.perturbed(case, {"x": X}, double=True, seed=0, jitters=(Jitter(1), Jitter(2)))]
     assert still.dtype == np.float64
     assert all(0 < np.abs(m - still).max() < 1e-5 for m in moved)
 

@@ -12,7 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from pipeline.data import Case, Gradient, Tensor  # noqa: E402 - torch decides whether there is anything to test
+from pipeline.data import Case, Gradient, Jitter, Tensor  # noqa: E402 - torch decides whether there is anything to test
 from pipeline.frameworks import _onnx_file, adapter  # noqa: E402
 from pipeline.frameworks import torch as module  # noqa: E402
 from pipeline.frameworks._structure import BuilderError  # noqa: E402
@@ -101,8 +101,8 @@ def test_the_seed_decides_what_a_module_draws_and_nothing_else_does() -> None:
 def test_jitter_moves_every_weight_and_little() -> None:
     case = Case("own", inputs={"x": LINEAR.inputs["x"]}, builders={"torch": lambda torch: torch.nn.Linear(3, 4)})
     still = TORCH.native(case, {"x": X}, double=True, seed=0)["y"]
-    _, moved = (m["y"] for m in TORCH.perturbed(case, {"x": X}, double=True, seed=0, jitters=(0, 1)))
-    (again,) = (m["y"] for m in TORCH.perturbed(case, {"x": X}, double=True, seed=0, jitters=(1,)))
+    _, moved = (m["y"] for m in TORCH.perturbed(case, {"x": X}, double=True, seed=0, jitters=(Jitter(0), Jitter(1))))
+    (again,) = (m["y"] for m in TORCH.perturbed(case, {"x": X}, double=True, seed=0, jitters=(Jitter(1),)))
     assert (moved != still).all()
     assert (np.abs(moved - still) < 1e-5).all()
     assert moved.tolist() == again.tolist()
@@ -204,7 +204,7 @@ def test_a_module_that_a_builder_keeps_is_left_as_it_was() -> None:
     held = torch.nn.Linear(3, 4)
     before = held.weight.detach().clone()
     case = Case("same", inputs={"x": LINEAR.inputs["x"]}, builders={"torch": lambda torch: held})
-    list(TORCH.perturbed(case, {"x": X}, double=True, seed=0, jitters=(0, 1)))
+    list(TORCH.perturbed(case, {"x": X}, double=True, seed=0, jitters=(Jitter(0), Jitter(1))))
     assert held.weight.dtype == torch.float32
     assert torch.equal(held.weight, before)
 

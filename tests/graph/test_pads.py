@@ -15,6 +15,7 @@ from onnx.reference import ReferenceEvaluator
 
 from pipeline.data import Pads
 from pipeline.graph import pads as pads_module
+from pipeline.graph import reach
 from pipeline.graph.pads import pads, windows
 
 HEAD = '<ir_version: 8, opset_import: ["" : 18]>'
@@ -28,7 +29,12 @@ def parse(text: str) -> onnx.ModelProto:
 
 
 def one(text: str) -> Pads:
-    (found,) = pads(parse(text))
+    """The one row that is not a Pad node's."""
+    return sliding(parse(text))
+
+
+def sliding(model: onnx.ModelProto) -> Pads:
+    (found,) = [p for p in pads(model) if p.op != "Pad"]
     return found
 
 
@@ -164,13 +170,15 @@ def test_auto_pad_over_sizes_kernels_strides(op: str) -> None:
 
 @pytest.mark.parametrize("op", ["Conv", "ConvTranspose", "MaxPool", "AveragePool"])
 def test_the_check_sees_upper_and_lower_swapped(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = pads_module._split
-    monkeypatch.setattr(pads_module, "_split", lambda total, upper: right(total, not upper))
+    right = reach.split
+    for module in (reach, pads_module):
+        monkeypatch.setattr(module, "split", lambda total, upper: right(total, not upper))
     assert any(parts(model, feeds) for model, feeds, _ in _sweep(op))
 
 
 def test_the_check_sees_a_forgotten_dilation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pads_module, "_same", lambda size, stride, span: max(0, min(span, 3) - 1))
+    right = reach.same
+    monkeypatch.setattr(pads_module, "same", lambda size, s, span, upper, pool: right(size, s, min(span, 3), upper))
     assert any(parts(model, feeds) for model, feeds, _ in _sweep("Conv"))
 
 
@@ -237,7 +245,18 @@ def test_an_impulse_shows_where_the_kernel_begins() -> None:
         '{ y = Conv <auto_pad = "SAME_UPPER", strides = [2]> (x, w) }'
     )
     (found,) = pads(model)
-    assert found == Pads("Conv_0", "Conv", (0,), (1,), "SAME_UPPER", False)
+    assert found == Pads(
+        "Conv_0",
+        "Conv",
+        (0,),
+        (1,),
+        "SAME_UPPER",
+        False,
+        unread=(0,),
+        offset=(1.0,),
+        torch="F.pad(x, (0, 1)), padding=0",
+        keras="padding='same'",
+    )
     x = np.zeros((1, 1, 6), np.float32)
     x[0, 0, 2] = 1
     (y,) = ReferenceEvaluator(model).run(None, {"x": x, "w": np.array([[[1, 2, 4]]], np.float32)})
@@ -321,8 +340,9 @@ def test_a_pad_in_front_is_noted_and_counted() -> None:
         "g (float[1,2,6,6] x, float[3,2,3,3] w) => (float[1,3,A,B] y) <int64[8] p = {0,0,0,0,0,0,1,1}> "
         "{ [pad] z = Pad (x, p) y = Conv <strides = [2, 2]> (z, w) }"
     )
-    (found,), (window,) = pads(model), windows(model)
+    found, (window,) = sliding(model), windows(model)
     assert (found.begin, found.end, found.symmetric) == ((0, 0), (0, 0), True)
+    assert found.with_pad == ((0, 0), (1, 1))
     assert found.note == "a Pad (pad) feeds it: 0 0 before, 1 1 after"
     assert window.before == ((0, 0), (1, 1))
     assert window.output == (3, 3)
@@ -333,12 +353,12 @@ def test_a_pad_by_axes_and_a_reflecting_one() -> None:
         "g (float[1,2,6,6] x, float[3,2,3,3] w, float v) => (float[1,3,A,B] y) "
         "<int64[4] p = {1,0,0,2}, int64[2] a = {-2,3}> { [pad] z = Pad (x, p, v, a) y = Conv (z, w) }"
     )
-    assert pads(by_axes)[0].note == "a Pad (pad) feeds it: 1 0 before, 0 2 after"
+    assert sliding(by_axes).note == "a Pad (pad) feeds it: 1 0 before, 0 2 after"
     reflecting = parse(
         "g (float[1,2,6,6] x, float[3,2,3,3] w) => (float[1,3,A,B] y) <int64[8] p = {0,0,0,0,0,0,1,1}> "
         '{ [pad] z = Pad <mode = "reflect"> (x, p) y = Conv (z, w) }'
     )
-    assert "reflect" in pads(reflecting)[0].note
+    assert "reflect" in sliding(reflecting).note
     assert windows(reflecting)[0].before is None
 
 

@@ -12,8 +12,9 @@ import onnx.parser
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from pipeline.data import Array
+from pipeline.data import Array, Unsupported
 from pipeline.numerics.evaluator import convolved, in_float64
+from pipeline.numerics.node64 import take_apart
 from pipeline.runtimes import runtimes
 
 # Two carried states of different shapes, a captured outer value, one scan output per iteration.
@@ -97,3 +98,20 @@ def test_the_error_function_is_computed_in_double_precision() -> None:
     (ours,) = ReferenceEvaluator(node, new_ops=list(in_float64())).run(None, {"x": x})
     assert np.abs(ours - due).max() < 1e-15
     assert np.abs(own - due).max() > 1e-9, "the evaluator's own is in float32: when this fails, Erf can go"
+
+
+@pytest.mark.parametrize(("attribute", "known"), [('approximate = "none"', True), ("unheard_of = 1", False)])
+def test_a_foreign_operator_is_known_or_said_not_to_be(attribute: str, known: bool) -> None:
+    """What ONNX Runtime's optimizer writes is evaluated; an attribute nobody knows is no fault of the graph's."""
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]> g (double[2] x) => (double[2] y) '
+        f"{{ y = com.microsoft.Gelu <{attribute}> (x) }}"
+    )
+    graph = take_apart(model, {})
+    x = {"x": np.array([-1.0, 2.0])}
+    if known:
+        made = graph.run(graph.steps[0], x)["y"]
+        assert np.allclose(made, [-0.15865525, 1.95449974])
+    else:
+        with pytest.raises(Unsupported, match=r"com\.microsoft\.Gelu"):
+            graph.run(graph.steps[0], x)

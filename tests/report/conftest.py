@@ -30,6 +30,7 @@ from pipeline.data import (
     Transpose,
     Verdict,
 )
+from pipeline.inspection import Arrow, Box, Drawing, Inner, Inspection, Remark, Reshaped, Stored, StoredWeight
 
 GRAPHS = ("torch", "torch:raw", "torch:script", "tensorflow", "tensorflow:nchw")
 RUNTIMES = ("reference", "ort.off", "ort.all")
@@ -238,6 +239,75 @@ def a_report(*verdicts: Verdict, **more: Any) -> Report:
     return Report(VERSIONS, 0, verdicts=verdicts, **(given | more))
 
 
+EVIL = (  # what names of a file may hold, one danger each
+    HOSTILE,
+    "<script>alert(1)</script>",
+    '" onload="alert(1)" x="',
+    "' onclick='x",
+    "]]><x/>",
+    "--><!--<b>",
+    "</text></svg></title></style><img src=x>",
+    "&lt;b&gt; &amp; &#60;",
+    "::error::pwned",
+    "line\nflowchart TD\r\nclick n0 call x()",
+    "\u202eevil\u2066\u200b",
+    "nul\x00 bell\x07 esc\x1b[31m del\x7f",
+    "\ud800 and \udfff",
+    "N" * 1_000_000,
+    "end",
+    "1. list",
+    "# head `code` **bold** %%{init: {}}%% style a:#b; classDef x:#y;",
+    '"] --> n1 ; ]) }} {{ ((',
+    "\u0301" * 1000,
+    "\ufffe\uffff\U0010ffff",
+)
+
+
+def inspected(evil: str = "name") -> Inspection:
+    """An inspection with a little of everything, ``evil`` wherever a name of the file's may stand."""
+    return Inspection(
+        file=Path(f"{evil[:40]}.onnx".replace("/", "_").replace("\0", "_")),
+        producer=evil,
+        ir_version=10,
+        opsets={"": 20, evil: 1},
+        inputs={f"x{evil}": f"float32[{evil}]"},
+        outputs={f"y{evil}": evil},
+        ops={"Conv": 2, evil: 1},
+        initializers=2,
+        parameters=54,
+        stored=(Stored("float32", 2, 54, 216, 100), Stored(evil, 1, 1, 8)),
+        external=(evil,),
+        inner=(Inner(evil, "subgraph", 3), Inner("f", "function", 2, 4)),
+        pads=(
+            Pads(evil, "Conv", (0, 0), (1, 1), "SAME_UPPER", False),
+            Pads("b", evil, None, None, evil, None, evil),
+        ),
+        layouts={evil: "NCHW", "y": "NHWC", "z": evil},
+        transposes=(Transpose(evil, (0, 3, 1, 2), "NHWC->NCHW"), Transpose("t", (), evil)),
+        reshapes=(Reshaped(evil, "scrambles", None, evil), Reshaped("r", "transposes", (0, 2, 1))),
+        weights=(StoredWeight(evil, evil, "OIHW", evil),),
+        remarks=(
+            Remark("PAD001", "warning", (evil, "b"), evil),
+            Remark("NUM001", "error", ("b",), "a sentence"),
+            Remark("STR001", "info", (), evil),
+        ),
+        notes=(evil,),
+    )
+
+
+def a_drawing(evil: str = "name") -> Drawing:
+    """Every kind of box and arrow, ``evil`` wherever a name of the file's may stand."""
+    boxes = (
+        Box("i", "input", f"x{evil}", f"x{evil}", (evil,), "NHWC"),
+        Box("a", "node", evil, f"a{evil}", ("pads 0 0 | 1 1", evil), "NCHW", "error", (f"PAD001 {evil}", evil)),
+        Box("m", "more", "3 more"),
+        Box("b", "node", "Relu", "relu", (), evil, "warning", ("NUM001 says",)),
+        Box("o", "output", f"y{evil}", f"y{evil}", (), ""),
+    )
+    ends = (("i", "a"), ("a", "b"), ("i", "b"), ("m", "b"), ("b", "o"))
+    return Drawing(evil, boxes, tuple(Arrow(s, t, evil, "NCHW", evil) for s, t in ends), 7)
+
+
 @dataclasses.dataclass(frozen=True)
 class Samples:
     """The situations by name, as functions, and the makers for others."""
@@ -254,6 +324,9 @@ class Samples:
     facts: Callable[..., GraphFacts] = facts
     parties: Sequence[str] = PARTIES
     hostile_text: str = HOSTILE
+    inspected: Callable[..., Inspection] = inspected
+    drawing: Callable[..., Drawing] = a_drawing
+    evil: Sequence[str] = EVIL
 
     def absent_output(self) -> Verdict:
         verdict = self.agreeing("autodiff/chain")

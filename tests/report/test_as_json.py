@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pipeline.data import BLAMES, OUTCOMES, STATUSES, Failure, Model
-from pipeline.report.as_json import as_json, inspect_json, number, schema, to_text, write_json
+from pipeline.report.as_json import as_json, number, schema, to_text, write_json
 
 Json = dict[str, Any]
 NAMES = ("triangulate-1", "triangulate-inspect-1")
@@ -267,20 +267,8 @@ def test_the_same_run_gives_the_same_bytes_whatever_time_it_took(samples: Any) -
 
 
 def test_what_is_written_is_what_is_returned(samples: Any, strictly: Any, tmp_path: Path, capsys: Any) -> None:
-    report, facts = samples.everything(), samples.facts("tensorflow", (0, 0), (1, 1), "NHWC->NCHW")
+    report = samples.everything()
     write_json(report, tmp_path / "report.json")
-    write_json(facts, tmp_path / "facts.json")
     write_json({"schema": "other"}, "-")
     assert strictly((tmp_path / "report.json").read_text()) == json.loads(json.dumps(as_json(report)))
-    assert strictly((tmp_path / "facts.json").read_text()) == inspect_json(facts)
     assert strictly(capsys.readouterr().out) == {"schema": "other"}
-
-
-def test_the_facts_of_a_graph_fit_their_schema(samples: Any) -> None:
-    document = inspect_json(samples.facts("tensorflow", (0, 0), (1, 1), "NHWC->NCHW"))
-    check = validator(closed(schema("triangulate-inspect-1")))
-    check.validate(document)
-    assert document["remarks"] == []
-    for key in document:
-        broken = {name: value for name, value in document.items() if name != key}
-        assert not check.is_valid(broken), f"{key} may be left out"

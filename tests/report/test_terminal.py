@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from pipeline.data import BLAMES, Blamed, Failure, Pads, Report, Transpose
+from pipeline.data import BLAMES, Blamed, Failure, Pads, Report
 from pipeline.report import terminal
 
 WIDTHS = (80, 100, 140)
@@ -291,55 +290,6 @@ def test_unknown_and_automatic_padding_are_not_called_symmetric(samples: Any) ->
     assert "Conv before ? after ? unknown, auto_pad SAME_UPPER, input shape unknown" in text
     assert "MaxPool before 0 0 after 0 0 none, auto_pad VALID" in text
     assert "AveragePool before 1 0 after 0 1 asymmetric" in text
-
-
-def inspected(facts: Any, width: int = 80) -> list[str]:
-    console = Console(record=True, width=width, file=io.StringIO())
-    terminal.render_inspect(facts, console)
-    return console.export_text().splitlines()
-
-
-def test_a_graph_on_one_screen(samples: Any) -> None:
-    facts = samples.facts("tensorflow", (0, 0), (1, 1), "NHWC->NCHW", "NCHW->NHWC")
-    text = "\n".join(inspected(facts))
-    for part in (
-        "run/tensorflow.onnx   opset 20   producer tf2onnx 1.17.0",
-        "x float32[2,2,6,6]",
-        "3 nodes: Transpose 2, Conv 1",
-        "1 initializer with 54 parameters",
-        "Conv  Conv2D  before 0 0  after 1 1  asymmetric",
-        "transpose_0  (0, 3, 1, 2)  NHWC->NCHW",
-    ):
-        assert part in text
-
-
-def test_a_large_hostile_graph_stays_small(samples: Any) -> None:
-    bad = samples.hostile_text
-    facts = dataclasses.replace(
-        samples.facts("tensorflow", (0, 0), (1, 1)),
-        file=Path("N" * 300),
-        pads=tuple(Pads(f"{bad}{i}", "Conv", (i, 0), (0, i), "NOTSET", False) for i in range(300)),
-        transposes=tuple(Transpose(f"{bad}{i}", (1, 0), bad) for i in range(300)),
-        ops={f"{bad}{i}": 1 for i in range(300)},
-        inputs={f"{bad}{i}": bad for i in range(300)},
-    )
-    lines = inspected(facts)
-    assert len(lines) <= 75
-    assert "and 284 kinds more" in "\n".join(lines)
-    assert "and 292 more" in "\n".join(lines)
-    assert all(line.isprintable() and not line.lstrip().startswith("::") for line in lines)
-
-
-def test_a_large_plain_graph_stays_on_one_screen(samples: Any) -> None:
-    facts = dataclasses.replace(
-        samples.facts("tensorflow", (0, 0), (1, 1)),
-        pads=tuple(Pads(f"/model/layers.{i}/Conv", "Conv", (i % 50, 0), (0, 1), "NOTSET", False) for i in range(300)),
-        transposes=tuple(Transpose(f"/model/layers.{i}/Transpose", (1, 0), "other") for i in range(300)),
-        ops={f"Operator{i}": 300 - i for i in range(60)},
-        inputs={f"past_key_values.{i}.key": "float32[batch,8,past,64]" for i in range(60)},
-    )
-    for width in WIDTHS:
-        assert len(inspected(facts, width)) <= 50
 
 
 def listed(cases: list[Any], **options: Any) -> list[str]:

@@ -1,0 +1,883 @@
+"""What two graphs of one model have differently, attribute by attribute.
+
+Design note.  Both graphs are brought to normal form, their steps paired, and each pair compared: how it pads, how it
+sees its operands, its attributes, its constants.  What has no counterpart is gathered to connected pieces: a piece that
+stands between the same values on both sides is one operator written in another way (or replaced), any other is "only"
+on its side.  One change is one difference: what merely follows from it (a reader of a value that the other side lacks)
+is not repeated.  Numbers decide where they can: a BatchNormalization is folded into a convolution if its numbers are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto
+
+from pipeline.graph.matching import Matching, Side, Unit, channels, linear, same_border
+from pipeline.graph.normal_form import LAYOUTS, is_default, normal_form
+from pipeline.graph.operators import COMMUTATIVE
+from pipeline.graph.terms import (
+    Array,
+    Border,
+    Const,
+    Form,
+    Ints,
+    Operand,
+    Ref,
+    Shape,
+    Step,
+    compose,
+    inverse,
+    positive,
+    turned,
+)
+from pipeline.graph.view import View
+from pipeline.graph.walk import Dims
+from pipeline.inspection import Difference, Differences, Inspection
+
+ORDER = ("pads", "layout", "attribute", "operator", "weights", "type", "border", "only")
+_ROUNDING = 1e-5
+_PADDED = ("pads", "output_padding")
+_SHOWN = 12
+_NAMES = {
+    "Conv": ("input", "weight"),
+    "ConvTranspose": ("input", "weight"),
+    "MatMul": ("input", "weight"),
+    "BatchNormalization": ("input", "scale", "bias", "mean", "variance"),
+    "LayerNormalization": ("input", "scale", "bias"),
+    "InstanceNormalization": ("input", "scale", "bias"),
+    "Gather": ("data", "indices"),
+}
+
+
+def differences(left: View, right: View, left_inspection: Inspection, right_inspection: Inspection) -> Differences:
+    """Two graphs of one model side by side."""
+    first, second = normal_form(left), normal_form(right)
+    found = compared(first, second)
+    notes = [*found.notes]
+    for side, form in (("left", first), ("right", second)):
+        notes += [f"{side}: {note}" for note in form.notes]
+        total = sum(form.traceless.values())
+        if total:
+            ops = ", ".join(
+                f"{op} {n}" for op, n in sorted(form.traceless.items(), key=lambda i: (-i[1], i[0]))[:_SHOWN]
+            )
+            notes.append(f"{side}: {total} nodes are no step of their own in this comparison ({ops})")
+    return Differences(
+        left=left_inspection,
+        right=right_inspection,
+        matched=len(found.matched),
+        differences=ordered(found.differences),
+        only_left=found.only_left,
+        only_right=found.only_right,
+        notes=tuple(notes),
+    )
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What :func:`compared` finds of two forms; ``matched`` are the nodes of the left that stand beside others."""
+
+    matched: frozenset[str]
+    differences: tuple[Difference, ...]
+    only_left: tuple[str, ...]
+    only_right: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def ordered(found: Iterable[Difference]) -> tuple[Difference, ...]:
+    return tuple(sorted(found, key=lambda d: ORDER.index(d.kind)))
+
+
+def compared(left: Form, right: Form) -> Compared:
+    return _Comparison(left, right).result()
+
+
+# -- texts
+
+
+def shown(value: Any) -> str:
+    """An attribute as it is written."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{np.float32(value)!s}" if np.isfinite(value) else str(value)
+    if isinstance(value, tuple):
+        listed = ", ".join(shown(v) for v in value[:_SHOWN])
+        return f"({listed}{f' and {len(value) - _SHOWN} more' if len(value) > _SHOWN else ''})".replace(", ", ",")
+    return str(value)
+
+
+def _type(kind: Any) -> str:
+    try:
+        name = str(TensorProto.DataType.Name(kind)).lower()
+    except (ValueError, TypeError):
+        return f"type {kind}"
+    return {"float": "float32", "double": "float64"}.get(name, name)
+
+
+def _ops(steps: Iterable[Step]) -> str:
+    """The operators of the nodes of some steps, each node once."""
+    listed: dict[str, str] = {}
+    for step in steps:
+        listed.update(dict(zip(step.nodes, step.ops, strict=False)))
+    values = list(listed.values())
+    rest = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
+    return ", ".join(values[:_SHOWN]) + rest
+
+
+def _nodes(steps: Iterable[Step]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for step in steps for name in step.nodes))
+
+
+# -- numbers
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """How two arrays differ: how many elements, by how much, and whether that is rounding."""
+
+    differing: int
+    size: int
+    largest: float
+    rounding: bool
+    relative: float
+
+
+def numbers(left: Array, right: Array) -> Numbers | None:
+    """None where the arrays are the same."""
+    one, two = np.atleast_1d(left), np.atleast_1d(right)
+    if one.dtype.kind not in "fiub" or two.dtype.kind not in "fiub":
+        differing = int(np.sum(one != two))
+        return Numbers(differing, one.size, float("nan"), False, float("nan")) if differing else None
+    if one.dtype == two.dtype and np.array_equal(one, two, equal_nan=one.dtype.kind == "f"):
+        return None
+    wide, other = one.astype(np.float64), two.astype(np.float64)
+    with np.errstate(all="ignore"):
+        apart = np.abs(wide - other)
+        same = (wide == other) | (np.isnan(wide) & np.isnan(other))
+        apart[same] = 0.0
+        differing = int(apart.size - np.count_nonzero(same))
+        if not differing:
+            return None
+        largest = float(np.max(apart))
+        scale = float(np.max(np.abs(wide))) if wide.size else 0.0
+        relative = largest / scale if scale else float("inf")
+    return Numbers(differing, one.size, largest, bool(relative <= _ROUNDING), relative)
+
+
+def _says(found: Numbers) -> str:
+    if found.rounding:
+        return f"rounding: at most {found.relative:.1g} of the largest ({found.differing:,} of {found.size:,} differ)"
+    return f"{found.differing:,} of {found.size:,} differ, by {found.largest:.3g} at most"
+
+
+def affine(unit: Unit) -> tuple[Array, Array] | None:
+    """Weight and shift per channel of a linear step and what is folded into it or could be, in float64."""
+    weight = unit.head.operands[1]
+    count, _ = channels(unit.head)
+    if not isinstance(weight, Const) or weight.array is None or count is None:
+        return None
+    if weight.array.dtype.kind != "f":
+        return None
+    scale, shift = np.ones(count), np.zeros(count)
+    for step in unit.tail:
+        rest = [o.array for o in step.operands if isinstance(o, Const)]
+        if any(a is None or a.dtype.kind != "f" for a in rest):
+            return None
+        given = [a.astype(np.float64).reshape(-1) for a in rest if a is not None]
+        with np.errstate(all="ignore"):
+            if step.op == "BatchNormalization":
+                gamma, beta, mean, variance = given
+                factor = gamma / np.sqrt(variance + float(step.attributes.get("epsilon") or 0.0))
+                scale, shift = scale * factor, (shift - mean) * factor + beta
+            elif step.op in ("Mul", "Div"):
+                factor = given[0] if step.op == "Mul" else 1 / given[0]
+                scale, shift = scale * factor, shift * factor
+            else:
+                times = float(step.attributes.get("beta", 1.0))
+                shift = shift + (given[0] if step.op == "Add" else -given[0]) * times
+    wide = weight.array.astype(np.float64)
+    if unit.head.op == "MatMul":
+        return wide * scale, shift
+    if unit.head.op == "Conv":
+        return wide * scale.reshape(-1, *(1,) * (wide.ndim - 1)), shift
+    group = unit.head.attributes.get("group", 1)
+    if not isinstance(group, int) or wide.shape[0] % group:
+        return None
+    per = scale.reshape(group, 1, -1, *(1,) * (wide.ndim - 2))
+    return (wide.reshape(group, -1, *wide.shape[1:]) * per).reshape(wide.shape), shift
+
+
+# -- comparison
+
+
+class _Comparison:
+    def __init__(self, left: Form, right: Form) -> None:
+        self.forms = left, right
+        self.sides = Side(left), Side(right)
+        self.inputs = same_border(left.inputs, right.inputs)
+        self.outputs = same_border(left.outputs, right.outputs)
+        if left.captured or right.captured or left.path or right.path:  # formal inputs of a body have no names to go by
+            self.inputs = [(i, i) for i in range(min(len(left.inputs), len(right.inputs)))]
+            self.outputs = [(i, i) for i in range(min(len(left.outputs), len(right.outputs)))]
+        self.matching = Matching(self.sides[0], self.sides[1], self.inputs, self.outputs)
+        self.found: list[Difference] = []
+        self.notes: list[str] = []
+        self.fused: dict[tuple[int, str], tuple[str, dict[str, str]]] = {}
+        self.replaced: tuple[set[int], set[int]] = (set(), set())
+        self.matched: set[str] = set()
+        self.inner: tuple[list[str], list[str]] = ([], [])
+
+    def result(self) -> Compared:
+        left, right = self.sides
+        for ours, theirs in sorted(self.matching.there.items()):
+            self._pair(left.units[ours], right.units[theirs])
+        self._pieces()
+        self._borders()
+        self._say_fused()
+        held = (*self.matching.there, *self.matching.copies[0], *self.replaced[0])
+        self.matched.update(n for i in held for n in _nodes(s for s in left.units[i].steps if s.part != "view"))
+        only = []
+        for which, side in enumerate(self.sides):
+            known = (self.matching.there, self.matching.back)[which]
+            beside: set[str] = set()
+            alone: dict[str, None] = {}
+            for number, unit in enumerate(side.units):
+                paired = number in known or number in self.matching.copies[which] or number in self.replaced[which]
+                names = _nodes(s for s in unit.steps if s.part != "view")
+                if paired:
+                    beside.update(names)
+                else:
+                    alone.update(dict.fromkeys(names))
+            only.append(tuple(n for n in (*alone, *self.inner[which]) if n not in beside))
+        self.matched -= set(only[0])
+        return Compared(frozenset(self.matched), _once(self.found), only[0], only[1], tuple(self.notes))
+
+    def _add(
+        self, kind: str, what: str, nodes: Sequence[str], others: Sequence[str], left: str, right: str, says: str = "",
+        same: bool = False,
+    ) -> None:  # fmt: skip
+        self.found.append(Difference(kind, what, tuple(nodes), tuple(others), left, right, says, same))
+
+    # -- pairs
+
+    def _pair(self, left: Unit, right: Unit) -> None:
+        one, two = left.head, right.head
+        if one.op != two.op:
+            self._add("operator", "op", one.nodes, two.nodes, _ops([one]), _ops([two]))
+            return
+        folded = self._tails(left, right)
+        self._attributes(one, two)
+        if one.bodies or two.bodies:
+            self._bodies(one, two)
+        self._operands(one, two, numbers_too=not folded)
+        self._fused(left, right)
+
+    def _fused(self, left: Unit, right: Unit) -> None:
+        """Operators of other domains that normal form has taken apart."""
+        foreign = [{o for s in unit.steps for o in s.ops if "." in o} for unit in (left, right)]
+        if foreign[0] == foreign[1]:
+            return
+        for which, unit in enumerate((left, right)):
+            other = (right, left)[which]
+            for step in unit.steps:
+                for node, op in zip(step.nodes, step.ops, strict=False):
+                    if "." in op:
+                        beside = self.fused.setdefault((which, node), (op, {}))[1]
+                        beside.update({n: o for s in other.steps for n, o in zip(s.nodes, s.ops, strict=False)})
+
+    def _say_fused(self) -> None:
+        said = [{n for d in self.found for n in d.nodes}, {n for d in self.found for n in d.others}]
+        for (which, node), (op, beside) in self.fused.items():
+            same = node not in said[which]
+            here, there = ((node,), op), (tuple(beside), ", ".join(beside.values()))
+            left, right = (here, there) if which == 0 else (there, here)
+            says = "the same, written as another operator" if same else ""
+            self._add("operator", "fused", left[0], right[0], left[1], right[1], says, same)
+
+    def _attributes(self, one: Step, two: Step) -> None:
+        ranks = [self._rank_of(s, i) for i, s in enumerate((one, two))]
+        rank = ranks[0] or ranks[1]
+        for name in sorted({*one.attributes, *two.attributes}):
+            left, right = one.attributes.get(name), two.attributes.get(name)
+            if name in ("axis", "axes") and rank:
+                left, right = positive(left, rank), positive(right, rank)
+            if left == right and type(left) is type(right):
+                continue
+            if _same_number(left, right) or (one.op == "Reshape" and _compatible(left, right)):
+                continue
+            if self._newer(one, two, name, left, right):
+                continue
+            kind = "pads" if name in _PADDED else "attribute"
+            as_type = one.op == "Cast" and name == "to"
+            texts = (_type(left), _type(right)) if as_type else (shown(left), shown(right))
+            self._add("type" if as_type else kind, name, one.nodes, two.nodes, *texts)
+
+    def _newer(self, one: Step, two: Step, name: str, left: Any, right: Any) -> bool:
+        """An attribute that one opset lacks and that does in the other what was done before."""
+        opsets = self.forms[0].opset, self.forms[1].opset
+        if opsets[0] == opsets[1] or (left is not None and right is not None):
+            return False
+        step, opset, value = (two, opsets[1], right) if left is None else (one, opsets[0], left)
+        return is_default(step.op, opset, name, value)
+
+    def _rank_of(self, step: Step, which: int) -> int | None:
+        values = self.forms[which].values
+        refs = [ref for _, ref in step.refs()][:1]
+        seen = [ref.perm or values[ref.value].dims for ref in refs if ref.shape is None]
+        seen += [ref.shape for ref in refs if ref.shape is not None]
+        return len(seen[0]) if seen and seen[0] is not None else None
+
+    def _bodies(self, one: Step, two: Step) -> None:
+        for name in sorted({*one.bodies, *two.bodies}):
+            left, right = one.bodies.get(name), two.bodies.get(name)
+            if left is None or right is None:
+                self._add("only", name, one.nodes, two.nodes, _there(left), _there(right))
+                continue
+            inner = compared(left, right)
+            self.found += inner.differences
+            self.notes += inner.notes
+            self.matched |= inner.matched
+            self.inner[0].extend(inner.only_left)
+            self.inner[1].extend(inner.only_right)
+
+    # -- what is folded into a linear step
+
+    def _tails(self, left: Unit, right: Unit) -> bool:
+        """Compare what follows two linear steps; whether their weights are compared with it."""
+        if [s.op for s in left.tail] == [s.op for s in right.tail]:
+            for one, two in zip(left.tail, right.tail, strict=True):
+                self._attributes(one, two)
+                self._constants(one, two)
+            return False
+        ours, theirs = affine(left), affine(right)
+        nodes, others = _nodes(left.steps), _nodes(right.steps)
+        if ours is not None and theirs is not None and ours[0].shape == theirs[0].shape:
+            apart = [n for a, b in zip(ours, theirs, strict=True) if (n := numbers(a, b)) is not None]
+            scale = max(float(np.max(np.abs(ours[1]), initial=0.0)), float(np.max(np.abs(ours[0]), initial=0.0)))
+            if all(n.rounding or n.largest <= _ROUNDING * scale for n in apart):
+                worst = max((n.largest for n in apart), default=0.0)
+                says = (
+                    f"folded: the numbers agree up to rounding ({worst:.1g})" if worst else "folded: the same numbers"
+                )
+                self._add("operator", "folded", nodes, others, _ops(left.steps), _ops(right.steps), says, not worst)
+                return True
+        if self._missing(left, right):
+            return False
+        says = "the numbers are not those of folding one into the other"
+        if ours is None or theirs is None:
+            says = "whether one is folded into the other is not known: the numbers are not there"
+        self._add("operator", "folded", nodes, others, _ops(left.steps), _ops(right.steps), says)
+        return True
+
+    def _missing(self, left: Unit, right: Unit) -> bool:
+        """Whether one tail is the other without some steps: these are then said."""
+        ours, theirs = [s.op for s in left.tail], [s.op for s in right.tail]
+        longer, shorter = (left, right) if len(ours) > len(theirs) else (right, left)
+        rest = iter(enumerate(longer.tail))
+        kept: list[tuple[Step, Step]] = []
+        absent: list[Step] = []
+        for step in shorter.tail:
+            for _, other in rest:
+                if other.op == step.op:
+                    kept.append((other, step))
+                    break
+                absent.append(other)
+            else:
+                return False
+        absent += [other for _, other in rest]
+        if _heads_differ(left.head, right.head):
+            return False
+        for other, step in kept:
+            pair = (other, step) if longer is left else (step, other)
+            self._attributes(*pair)
+            self._constants(*pair)
+        mine = set(_nodes([longer.head, *(a for a, _ in kept)]))
+        for step in absent:
+            ours_first = longer is left
+            if step.part and set(step.nodes) <= mine:
+                given = "there"
+                if step.part == "alpha":
+                    factor = next(o.array for o in step.operands if isinstance(o, Const))
+                    given = shown(float(factor.reshape(-1)[0])) if factor is not None else given
+                texts = [given, "1.0" if step.part == "alpha" else "none"]
+                kind = "attribute" if step.part == "alpha" else "weights"
+                ours_, theirs_ = texts if ours_first else texts[::-1]
+                self._add(kind, step.part, left.head.nodes, right.head.nodes, ours_, theirs_)
+                continue
+            self._only([step], 0 if ours_first else 1)
+            self.inner[0 if ours_first else 1].extend(n for n in step.nodes if n not in mine)
+        return True
+
+    # -- operands
+
+    def _constants(self, one: Step, two: Step) -> None:
+        ours = [(s, o) for s, o in enumerate(one.operands) if isinstance(o, Const)]
+        theirs = [(s, o) for s, o in enumerate(two.operands) if isinstance(o, Const)]
+        if one.op in COMMUTATIVE and len(ours) > 1:
+            ours, theirs = (sorted(side, key=lambda e: e[1].exact) for side in (ours, theirs))
+        for (slot, left), (_, right) in zip(ours, theirs, strict=False):
+            self._constant(one, two, slot, left, right)
+
+    def _constant(self, one: Step, two: Step, slot: int, left: Const, right: Const) -> None:
+        what = one.part or _called(one, slot)
+        if left.exact == right.exact:
+            return
+        free = one.op in COMMUTATIVE or one.op in ("Sub", "Div")
+        dims = (left.bare.dims, right.bare.dims) if free else (left.dims, right.dims)
+        if dims[0] != dims[1]:
+            self._add("weights", what, one.nodes, two.nodes, _kind(left), _kind(right), "shapes differ")
+            return
+        if left.array is None or right.array is None:
+            if left.array is None and right.array is None and left.token == right.token:
+                return
+            self._add("weights", what, one.nodes, two.nodes, _kind(left), _kind(right),
+                      "the numbers are not there to compare")  # fmt: skip
+            return
+        found = numbers(left.bare.array if free else left.array, right.bare.array if free else right.array)  # type: ignore[arg-type]
+        if left.dtype != right.dtype:
+            says = "the same numbers" if found is None else _says(found)
+            self._add("type", what, one.nodes, two.nodes, left.dtype, right.dtype, says)
+        elif found is not None:
+            texts = _first(left.array, right.array)
+            self._add("attribute" if what == "alpha" else "weights", what, one.nodes, two.nodes, *texts, _says(found))
+
+    def _operands(self, one: Step, two: Step, numbers_too: bool) -> None:
+        if one.op in COMMUTATIVE:
+            self._unordered(one, two)
+            return
+        slots = range(max(len(one.operands), len(two.operands)))
+        pairs = [(_at(one, s), _at(two, s)) for s in slots]
+        if self._swapped(one, two, pairs):
+            return
+        for slot, (left, right) in enumerate(pairs):
+            if isinstance(left, Const) and isinstance(right, Const):
+                if numbers_too or slot != 1:
+                    self._constant(one, two, slot, left, right)
+            elif isinstance(left, Ref) and isinstance(right, Ref):
+                self._reads(one, two, slot, left, right)
+            elif left is not None or right is not None:
+                self._add(
+                    "operator", _called(one, slot), one.nodes, two.nodes, self._source(left, 0), self._source(right, 1)
+                )
+
+    def _unordered(self, one: Step, two: Step) -> None:
+        self._constants(one, two)
+        ours, theirs = [o for _, o in one.refs()], [o for _, o in two.refs()]
+        constants = [sum(isinstance(o, Const) for o in s.operands) for s in (one, two)]
+        if len(ours) != len(theirs) or constants[0] != constants[1]:
+            texts = self._sources(one, two)
+            if all(self.matching.value(r.value, i) is not None for i, refs in enumerate((ours, theirs)) for r in refs):
+                self._add("operator", "operands", one.nodes, two.nodes, *texts)
+            return
+        rest = list(theirs)
+        left_over: list[Ref] = []
+        for exactly in (True, False):
+            for left in ours if exactly else left_over[:]:
+                here = self.matching.value(left.value, 0)
+                beside = next(
+                    (r for r in rest if here is not None and self.matching.value(r.value, 1) == here
+                     and (not exactly or r.seen == left.seen)), None,
+                )  # fmt: skip
+                if beside is not None:
+                    rest.remove(beside)
+                    self._reads(one, two, -1, left, beside)
+                    if not exactly:
+                        left_over.remove(left)
+                elif exactly:
+                    left_over.append(left)
+        for left, right in zip(left_over, rest, strict=False):
+            self._reads(one, two, -1, left, right)
+
+    def _swapped(self, one: Step, two: Step, pairs: Sequence[tuple[Operand, Operand]]) -> bool:
+        """Two operands that changed places."""
+        if len(pairs) != 2:
+            return False
+        (a, c), (b, d) = pairs
+        if not self._equal(a, d) or not self._equal(b, c) or self._equal(a, c) or self._equal(b, d):
+            return False
+        texts = self._sources(one, two)
+        self._add("operator", "operands", one.nodes, two.nodes, *texts, "the operands changed places")
+        return True
+
+    def _equal(self, left: Operand, right: Operand) -> bool:
+        if isinstance(left, Const) and isinstance(right, Const):
+            return left.exact == right.exact
+        if not isinstance(left, Ref) or not isinstance(right, Ref):
+            return False
+        here = self.matching.value(left.value, 0)
+        return here is not None and here == self.matching.value(right.value, 1)
+
+    def _reads(self, one: Step, two: Step, slot: int, left: Ref, right: Ref) -> None:
+        here, there = self.matching.value(left.value, 0), self.matching.value(right.value, 1)
+        if here is not None and here == there:
+            self._seen(one.nodes, two.nodes, left, right)
+            return
+        (root, chain), (other, second) = self._chain(left, 0), self._chain(right, 1)
+        below, beside = self.matching.value(root, 0), self.matching.value(other, 1)
+        if below is None or beside is None:
+            return  # said where the value is that has no counterpart
+        if below == beside and (here is None or there is None):
+            if chain == second:
+                return
+            bare = [
+                c[:-1] if r.perm is not None and r.shape is None else c for c, r in ((chain, left), (second, right))
+            ]
+            kind = "perm" if bare[0] == bare[1] else "shape"
+            texts = (_through(chain), _through(second)) if kind == "shape" else (shown(left.perm), shown(right.perm))
+            self._add("layout", kind, _turning(left, one.nodes), _turning(right, two.nodes), *texts)
+            return
+        if here is None or there is None:
+            return
+        texts = self._source(left, 0), self._source(right, 1)
+        self._add("operator", "operands" if slot < 0 else _called(one, slot), one.nodes, two.nodes, *texts,
+                  "they read different values")  # fmt: skip
+
+    def _chain(self, ref: Ref, which: int) -> tuple[int, list[tuple[int, ...]]]:
+        """Through which permutations and shapes a value is seen, and which one it is."""
+        made: list[tuple[int, ...]] = []
+        while True:
+            made[:0] = [p for p in (ref.perm, ref.shape) if p is not None]
+            step = self._maker(ref, which)
+            inner = step.operands[0] if step is not None and step.part == "view" else None
+            if step is None or not isinstance(inner, Ref):
+                return ref.value, made
+            made.insert(0, step.attributes["shape"])
+            ref = inner
+
+    def _seen(self, nodes: Sequence[str], others: Sequence[str], left: Ref, right: Ref) -> None:
+        """How one value is seen from both sides."""
+        dims = [form.values[r.value].dims for form, r in zip(self.forms, (left, right), strict=True)]
+        if left.seen == right.seen or _views_agree(left, right, dims):
+            return
+        steps = [self._maker(r, i) for i, r in enumerate((left, right))]
+        if steps[0] is not None and steps[1] is not None:
+            softs = [(k, steps[0].soft.get(k), steps[1].soft.get(k)) for k in {*steps[0].soft, *steps[1].soft}]
+            apart = [(k, a, b) for k, a, b in softs if a != b]
+            if apart and left.perm == right.perm:
+                for name, a, b in apart:
+                    self._add("attribute", name, steps[0].nodes, steps[1].nodes, shown(a), shown(b))
+                return
+        ours, theirs = left.via or nodes, right.via or others
+        if left.perm != right.perm:
+            turning = _turning(left, nodes), _turning(right, others)
+            self._add("layout", "perm", *turning, shown(left.perm), shown(right.perm))
+        if left.shape != right.shape and not _compatible(left.shape, right.shape):
+            self._add("layout", "shape", ours, theirs, _seen_shape(left, dims[0]), _seen_shape(right, dims[1]))
+
+    def _maker(self, ref: Ref, which: int) -> Step | None:
+        side = self.sides[which]
+        if ref.value not in side.maker:
+            return None
+        return side.units[side.maker[ref.value][0]].steps[-1]
+
+    def _sources(self, one: Step, two: Step) -> tuple[str, str]:
+        """Where the operands of two steps come from."""
+        made = [", ".join(self._source(o, i) for o in s.operands) for i, s in enumerate((one, two))]
+        return made[0], made[1]
+
+    def _source(self, operand: Operand, which: int) -> str:
+        """Where an operand comes from, in words."""
+        if operand is None:
+            return "none"
+        if isinstance(operand, Const):
+            return f"constant {operand.name}".strip()
+        step = self._maker(operand, which)
+        if step is not None:
+            return step.nodes[-1] if step.nodes else step.op
+        return self.forms[which].values[operand.value].name or "?"
+
+    # -- what has no counterpart
+
+    def _pieces(self) -> None:
+        left, right = (self._connected(i) for i in (0, 1))
+        ours, theirs = list(left), list(right)
+        for piece in ours:
+            here = self._edges(piece, 0)
+            beside = next((p for p in theirs if _between(here, self._edges(p, 1))), None)
+            if beside is None:
+                self._only([s for u in piece for s in self.sides[0].units[u].steps], 0)
+                continue
+            theirs.remove(beside)
+            self.replaced[0].update(piece)
+            self.replaced[1].update(beside)
+            one = [s for u in piece for s in self.sides[0].units[u].steps]
+            two = [s for u in beside for s in self.sides[1].units[u].steps]
+            self._add("operator", "op", _nodes(one), _nodes(two), _ops(one), _ops(two))
+        for piece in theirs:
+            self._only([s for u in piece for s in self.sides[1].units[u].steps], 1)
+
+    def _only(self, steps: Sequence[Step], which: int) -> None:
+        steps = [s for s in steps if s.part != "view"]  # said where the value is read
+        names, ops = _nodes(steps), _ops(steps)
+        if not names:
+            return
+        if which == 0:
+            self._add("only", "nodes", names, (), ops, "none")
+        else:
+            self._add("only", "nodes", (), names, "none", ops)
+
+    def _connected(self, which: int) -> Iterator[list[int]]:
+        """Units without a counterpart, those that read one another together."""
+        side = self.sides[which]
+        known = (self.matching.there, self.matching.back)[which]
+        alone = {i for i in range(len(side.units)) if i not in known and i not in self.matching.copies[which]}
+        while alone:
+            first = min(alone)
+            alone.discard(first)
+            piece, waiting = [], [first]
+            while waiting:
+                unit = waiting.pop()
+                piece.append(unit)
+                near = [side.maker[r.value][0] for _, r in side.units[unit].head.refs() if r.value in side.maker]
+                near += [reader for v in side.units[unit].outputs for reader, _, _ in side.readers.get(v, ())]
+                for other in near:
+                    if other in alone:
+                        alone.discard(other)
+                        waiting.append(other)
+            yield sorted(piece)
+
+    def _edges(self, piece: Sequence[int], which: int) -> tuple[frozenset[Any], frozenset[Any]]:
+        """What a piece reads and who reads it, in the terms of the right graph."""
+        side, inside = self.sides[which], set(piece)
+        reads: set[Any] = set()
+        readers: set[Any] = set()
+        given = {pair[which]: pair[1] for pair in self.outputs}
+        for number in piece:
+            for _, ref in side.units[number].head.refs():
+                if side.maker.get(ref.value, (-1, 0))[0] not in inside:
+                    reads.add(self.matching.value(ref.value, which))
+            for value in side.units[number].outputs:
+                for reader, _, _ in side.readers.get(value, ()):
+                    if reader not in inside:
+                        known = self.matching.there.get(reader) if which == 0 else reader
+                        readers.add(("unit", known))
+                for place, _ in side.given.get(value, ()):
+                    readers.add(("output", given.get(place)))
+        return frozenset(reads - {None}), frozenset(readers)
+
+    # -- borders
+
+    def _borders(self) -> None:
+        left, right = self.forms
+        for what, one, two, pairs in (
+            ("input", left.inputs, right.inputs, self.inputs),
+            ("output", left.outputs, right.outputs, self.outputs),
+        ):
+            if left.path or right.path:
+                if len(one) != len(two):
+                    self._add("border", f"{what}s", (left.path,), (right.path,), str(len(one)), str(len(two)))
+            else:
+                self._names(what, one, two, pairs)
+            for ours, theirs in pairs:
+                self._border(what, one[ours], two[theirs])
+        for ours, theirs in self.outputs:
+            self._output(left.outputs[ours], right.outputs[theirs])
+
+    def _names(self, what: str, one: Sequence[Border], two: Sequence[Border], pairs: Sequence[tuple[int, int]]) -> None:
+        names = [b.name for b in one], [b.name for b in two]
+        alone = [n for i, n in enumerate(names[0]) if i not in {a for a, _ in pairs}]
+        extra = [n for i, n in enumerate(names[1]) if i not in {b for _, b in pairs}]
+        if alone or extra:
+            self._add("border", f"{what}s", alone, extra, shown(tuple(names[0])), shown(tuple(names[1])))
+        elif sorted(names[0]) == sorted(names[1]) and names[0] != names[1]:
+            self._add("border", f"order of {what}s", names[0], names[1], shown(tuple(names[0])), shown(tuple(names[1])))
+        for ours, theirs in pairs:
+            if names[0][ours] != names[1][theirs]:
+                self.notes.append(
+                    f"{what} {ours + 1} is {names[0][ours]} on the left and {names[1][theirs]} on the right"
+                )
+
+    def _border(self, what: str, one: Border, two: Border) -> None:
+        if one.type is not None and two.type is not None and one.type != two.type:
+            self._add("type", what, (one.name,), (two.name,), _type(one.type), _type(two.type))
+        if what == "output":
+            return
+        left, right = (b.operand for b in (one, two))
+        if not isinstance(left, Ref) or not isinstance(right, Ref):
+            return
+        self._declared(what, one, two, _between_perms(left.perm, right.perm))
+
+    def _declared(self, what: str, one: Border, two: Border, between: Ints | None) -> None:
+        """``between`` turns the left border's axes to those of the right."""
+        if between is not None and between in LAYOUTS and _agree(turned(one.dims, between), two.dims):
+            self.notes.append(
+                f"{what} {one.name}: the right has its axes in another order, those of the left by {shown(between)}"
+            )
+            return
+        if between is not None:
+            self._add("layout", what, (one.name,), (two.name,), _dims(one.dims), _dims(two.dims),
+                      f"the axes of the left by {shown(between)}")  # fmt: skip
+        elif not _agree(one.dims, two.dims) and what == "output" and self.found:
+            self.notes.append(f"{what} {one.name}: {_dims(one.dims)} on the left, {_dims(two.dims)} on the right")
+        elif not _agree(one.dims, two.dims):
+            self._add("border", f"shape of {what}", (one.name,), (two.name,), _dims(one.dims), _dims(two.dims))
+        elif one.dims != two.dims:
+            self.notes.append(f"{what} {one.name}: {_dims(one.dims)} on the left, {_dims(two.dims)} on the right")
+
+    def _output(self, one: Border, two: Border) -> None:
+        left, right = one.operand, two.operand
+        if isinstance(left, Const) and isinstance(right, Const):
+            if left.exact != right.exact:
+                found = None
+                if left.array is not None and right.array is not None and left.dims == right.dims:
+                    found = numbers(left.array, right.array)
+                self._add(
+                    "weights",
+                    "output",
+                    (one.name,),
+                    (two.name,),
+                    _kind(left),
+                    _kind(right),
+                    _says(found) if found else "",
+                )
+            return
+        if not isinstance(left, Ref) or not isinstance(right, Ref):
+            self._add("operator", "output", (one.name,), (two.name,), self._source(left, 0), self._source(right, 1))
+            return
+        here, there = self.matching.value(left.value, 0), self.matching.value(right.value, 1)
+        if here is None or there is None:
+            self._declared("output", one, two, None) if _rank(one) == _rank(two) and _sorted(one) != _sorted(
+                two
+            ) else None
+            return
+        if here != there:
+            self._add("operator", "output", (one.name,), (two.name,), self._source(left, 0), self._source(right, 1))
+            return
+        between = _between_perms(left.perm, right.perm)
+        if left.shape is None and right.shape is None and (between is None or between in LAYOUTS):
+            if between is not None and _agree(turned(one.dims, between), two.dims):
+                self._declared("output", one, two, between)
+                return
+            if between is None:
+                self._declared("output", one, two, None)
+                return
+        self._seen((one.name,), (two.name,), left, right)
+
+
+def _between_perms(left: Ints | None, right: Ints | None) -> Ints | None:
+    """The permutation from one border to the other, where a common value is seen by ``left`` and by ``right``."""
+    if left is None:
+        return right
+    return compose(inverse(left), right)
+
+
+def _between(one: tuple[frozenset[Any], frozenset[Any]], two: tuple[frozenset[Any], frozenset[Any]]) -> bool:
+    """Whether two pieces stand in one place."""
+    reads = one[0] & two[0] or (not one[0] and not two[0])
+    return bool(reads) and bool(one[1] & two[1])
+
+
+def _once(found: Iterable[Difference]) -> tuple[Difference, ...]:
+    """A changed Transpose that several nodes read behind is one change."""
+    kept: dict[tuple[Any, ...], Difference] = {}
+    for difference in found:
+        kept.setdefault(tuple(replace(difference, same=False).__dict__.values()), difference)
+    return tuple(kept.values())
+
+
+def _at(step: Step, slot: int) -> Operand:
+    return step.operands[slot] if slot < len(step.operands) else None
+
+
+def _called(step: Step, slot: int) -> str:
+    names = _NAMES.get(step.op, ())
+    return names[slot] if 0 <= slot < len(names) else f"operand {slot}"
+
+
+def _kind(const: Const) -> str:
+    return f"{const.dtype}{_dims(const.dims)}"
+
+
+def _dims(dims: Dims | None) -> str:
+    return "[...]" if dims is None else "[" + ",".join("?" if d is None else str(d) for d in dims) + "]"
+
+
+def _first(left: Array, right: Array) -> tuple[str, str]:
+    """The pair of numbers that is furthest apart."""
+    if left.shape != right.shape or not left.size:
+        return f"[{left.size}]", f"[{right.size}]"
+    if left.dtype.kind not in "fiub":
+        return "other values", "other values"
+    with np.errstate(all="ignore"):
+        apart = np.abs(left.astype(np.float64) - right.astype(np.float64)).reshape(-1)
+    at = int(np.argmax(np.where(np.isnan(apart), np.inf, apart)))
+    return f"{left.reshape(-1)[at]:.6g}", f"{right.reshape(-1)[at]:.6g}"
+
+
+def _there(form: Form | None) -> str:
+    return "none" if form is None else "there"
+
+
+def _same_number(left: Any, right: Any) -> bool:
+    if isinstance(left, (int, float)) and isinstance(right, (int, float)) and not isinstance(left, bool):
+        if isinstance(left, float) and isinstance(right, float) and np.isnan(left) and np.isnan(right):
+            return True
+        with np.errstate(over="ignore"):
+            return bool(np.float32(left) == np.float32(right)) if isinstance(left, float) else left == right
+    if isinstance(left, tuple) and isinstance(right, tuple) and len(left) == len(right):
+        return all(_same_number(a, b) for a, b in zip(left, right, strict=True))
+    return False
+
+
+def _compatible(left: Any, right: Any) -> bool:
+    """Whether two targets of a Reshape may be one: at most one size is left open on either side."""
+    if not isinstance(left, tuple) or not isinstance(right, tuple) or len(left) != len(right):
+        return False
+    return all(a == b or -1 in (a, b) for a, b in zip(left, right, strict=True))
+
+
+def _turning(ref: Ref, reader: Sequence[str]) -> Sequence[str]:
+    """The nodes by which a value is seen in another order or shape, or who reads it as it is."""
+    return reader if not ref.via or (ref.perm is None and ref.shape is not None) or ref.plain else ref.via
+
+
+def _through(chain: Sequence[tuple[int, ...]]) -> str:
+    return ", then ".join(shown(step) for step in chain) or "as it is"
+
+
+def _views_agree(left: Ref, right: Ref, dims: Sequence[Dims | None]) -> bool:
+    """Whether two ways of seeing a value are one where its axes of size one are left aside."""
+    shapes = [r.shape or turned(d, r.perm) for r, d in zip((left, right), dims, strict=True)]
+    shapes = [None if s is None else tuple(-1 if d is None else d for d in s) for s in shapes]
+    if None in shapes or not _compatible(shapes[0], shapes[1]):
+        return False
+    if left.perm == right.perm:
+        return True
+    kept = []
+    for ref, known in zip((left, right), dims, strict=True):
+        if known is None or (ref.perm is not None and len(ref.perm) != len(known)):
+            return left.perm == right.perm
+        perm = ref.perm or tuple(range(len(known)))
+        kept.append([axis for axis in perm if known[axis] != 1])
+    return kept[0] == kept[1]
+
+
+def _seen_shape(ref: Ref, dims: Dims | None) -> str:
+    shape: Shape | Dims | None = ref.shape or turned(dims, ref.perm)
+    return "unknown" if shape is None else shown(tuple(-1 if d is None else d for d in shape))
+
+
+def _agree(left: Dims | None, right: Dims | None) -> bool:
+    if left is None or right is None:
+        return True
+    return len(left) == len(right) and all(a == b or None in (a, b) for a, b in zip(left, right, strict=True))
+
+
+def _rank(border: Border) -> int:
+    return -1 if border.dims is None else len(border.dims)
+
+
+def _sorted(border: Border) -> list[str]:
+    return sorted(map(str, border.dims or ()))
+
+
+def _heads_differ(one: Step, two: Step) -> bool:
+    left, right = one.operands[1], two.operands[1]
+    return linear(one) and isinstance(left, Const) and isinstance(right, Const) and left.exact != right.exact

@@ -1,0 +1,769 @@
+"""How each operator is written in normal form: one rule for one way of saying things.
+
+Design note.  A rule takes the builder, at the node at hand, and its operands, and gives the node's results; ``None``
+means that the node is left as it is.  A rule that is not sure gives ``None``: two graphs then differ in how they say
+it, which is true, and not in what they do, which might not be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.graph.terms import (
+    Const,
+    Ints,
+    Operand,
+    Ref,
+    Step,
+    compose,
+    inverse,
+    plain,
+    positive,
+    small_integers,
+    turned,
+)
+from pipeline.graph.walk import Dims
+
+if TYPE_CHECKING:
+    from pipeline.graph.normal_form import Builder
+
+Rule = Callable[["Builder", Sequence[Operand]], "Sequence[Operand] | None"]
+
+RULES: dict[str, Rule] = {}
+
+UNARY = (
+    "Abs Acos Acosh Asin Asinh Atan Atanh Ceil Celu Cos Cosh Elu Erf Exp Floor Gelu HardSigmoid HardSwish IsInf IsNaN "
+    "LeakyRelu Log Mish Neg Not Reciprocal Round Selu Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh "
+    "ThresholdedRelu"
+).split()
+COMMUTATIVE = frozenset("Add Mul And Or Xor Equal Max Min Sum Mean BitwiseAnd BitwiseOr BitwiseXor".split())
+NARY = (
+    "Add Sub Mul Div Pow And Or Xor Equal Less Greater LessOrEqual GreaterOrEqual Max Min Sum Mean Where PRelu Mod "
+    "BitwiseAnd BitwiseOr BitwiseXor"
+).split()
+# Those that keep the order of axes of what they read, and so can be seen in any.
+FOLLOWS = frozenset([*UNARY, *NARY, "Clip", "Cast", "Concat"])
+_LARGEST = 3.0e38
+_ZEROS = 1 << 16
+
+
+def rule(*ops: str) -> Callable[[Rule], Rule]:
+    def register(function: Rule) -> Rule:
+        for op in ops:
+            if op in RULES:
+                raise ValueError(f"two rules for {op}")
+            RULES[op] = function
+        return function
+
+    return register
+
+
+@rule("Identity")
+def identity(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    return operands[:1] or None
+
+
+@rule("Dropout")
+def dropout(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    mask = len(b.node.output) > 1 and b.node.output[1]
+    if mask or not operands or (b.version or 0) < 7:
+        return None
+    training = operands[2] if len(operands) > 2 else None
+    if training is not None and not (isinstance(training, Const) and training.array is not None):
+        return None
+    return None if isinstance(training, Const) and np.any(training.array) else operands[:1]
+
+
+@rule("Cast", "CastLike")
+def cast(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    if not operands or not isinstance(operands[0], Ref):
+        return None
+    if b.node.op_type == "CastLike":
+        to = b.scope.type(b.node.input[1]) if len(b.node.input) > 1 else None
+    else:
+        to = b.held.get("to")
+    if not isinstance(to, int):
+        return None
+    if b.type(operands[0]) == to:
+        return operands[:1]
+    return _push(b, "Cast", {"to": to}, operands[:1])
+
+
+@rule("Transpose")
+def transpose(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    if not operands:
+        return None
+    perm = b.held.get("perm")
+    if perm is None:
+        rank = b.rank(operands[0])
+        if rank is None:
+            return None
+        perm = tuple(reversed(range(rank)))
+    if not isinstance(perm, tuple) or sorted(perm) != list(range(len(perm))):
+        return None
+    return [b.turn(operands[0], perm, b.name)]
+
+
+@rule("Reshape", "Flatten", "Squeeze", "Unsqueeze")
+def reshape(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    if not operands:
+        return None
+    op = b.node.op_type
+    derived = None
+    if op == "Reshape":
+        derived = _reshaped(b, operands)
+    elif op in ("Squeeze", "Unsqueeze"):
+        derived = _squeezed(b, operands)
+    target = b.known(derived)
+    made = b.reshape(operands[0], target, b.name)
+    return None if made is None else [made]
+
+
+def _reshaped(b: Builder, operands: Sequence[Operand]) -> Dims | None:
+    """What a constant target makes of a shape."""
+    wanted = small_integers(operands[1]) if len(operands) > 1 else None
+    before = b.dims(operands[0])
+    if wanted is None or any(d < -1 for d in wanted) or wanted.count(-1) > 1:
+        return None
+    made: list[int | None] = []
+    for place, size in enumerate(wanted):
+        if size or b.held.get("allowzero"):
+            made.append(None if size < 0 else size)
+        else:
+            made.append(before[place] if before is not None and place < len(before) else None)
+    rest = [d for place, d in enumerate(made) if wanted[place] != -1]
+    known, kept = [d for d in before or () if d is not None], [d for d in rest if d is not None]
+    if -1 in wanted and before is not None and len(known) == len(before) and len(kept) == len(rest):
+        whole, part = math.prod(known), math.prod(kept)
+        if part and whole % part == 0:
+            made[wanted.index(-1)] = whole // part
+    return tuple(made)
+
+
+def _squeezed(b: Builder, operands: Sequence[Operand]) -> Dims | None:
+    dims, axes = b.dims(operands[0]), b.integers(1, "axes")
+    if dims is None or axes is None:
+        return None
+    if b.node.op_type == "Squeeze":
+        gone = {axis % len(dims) for axis in axes} if dims else set()
+        return tuple(d for axis, d in enumerate(dims) if axis not in gone)
+    rank = len(dims) + len(axes)
+    new = {axis % rank for axis in axes}
+    left = iter(dims)
+    return tuple(1 if axis in new else next(left, None) for axis in range(rank))
+
+
+# -- element-wise
+
+
+def _bare(operand: Operand) -> Operand:
+    return operand.bare if isinstance(operand, Const) else operand
+
+
+def _push(b: Builder, op: str, held: Mapping[str, Any], operands: Sequence[Operand], **more: Any) -> list[Operand]:
+    """An element-wise step: what is the same about how its operands are seen is how its result is seen."""
+    refs = [o for o in operands if isinstance(o, Ref)]
+    out = b.known(b.broadcast(operands))
+    views = {(r.perm, r.shape) for r in refs}
+    bases = {b.values[r.value].dims for r in refs if r.shape is not None}
+    if any(r.shape is not None for r in refs):
+        perm, shape = next(iter(views))
+        together = len(views) == 1 and len(bases) == 1 and _constants_follow(b, refs[0], operands)
+        if together and (len(refs) == 1 or b.values[refs[0].value].dims is not None):
+            kept = [Ref(o.value) if isinstance(o, Ref) else _bare(o) for o in operands]
+            (made,) = b.emit(op, held, kept, [b.values[refs[0].value].dims], **more)
+            return [Ref(made.value, perm, shape, refs[0].via)]
+        operands = [b.settled(o) if isinstance(o, Ref) else o for o in operands]
+        refs = [o for o in operands if isinstance(o, Ref)]
+    frame = next((r for r in refs if r.perm is not None), None)
+    first = refs[0] if refs else None
+    rank = len(frame.perm) if frame is not None and frame.perm is not None else None
+    ranks = [b.rank(o) for o in operands if o is not None]
+    if frame is None or first is None or any(r is None or r > (rank or 0) for r in ranks):
+        (made,) = b.emit(op, held, [_bare(o) for o in operands], [out], **more)
+        return [made]
+    if any(b.rank(r) != rank for r in refs):
+        (made,) = b.emit(op, held, [_bare(o) for o in operands], [out], **more)
+        return [made]
+    perm = first.perm
+    back = inverse(perm)
+    kept = []
+    for operand in operands:
+        if isinstance(operand, Const) and rank is not None:
+            dims = operand.dims or ()
+            wide = operand.reshaped((1,) * (rank - len(dims)) + tuple(d or 0 for d in dims)) if dims else operand
+            kept.append(_bare(wide.transposed(back) if back is not None and dims else wide))
+        elif isinstance(operand, Ref):
+            kept.append(Ref(operand.value, compose(operand.perm, back), None, operand.via))
+        else:
+            kept.append(operand)
+    (made,) = b.emit(op, held, kept, [turned(out, back)], **more)
+    return [Ref(made.value, perm, None, first.via)]
+
+
+def _constants_follow(b: Builder, ref: Ref, operands: Sequence[Operand]) -> bool:
+    """Whether constants mean the same beside a value and beside its reshaped form: scalars, and what lies along the
+    last axis where that stays."""
+    base, seen = b.values[ref.value].dims, b.dims(ref)
+    for operand in operands:
+        if not isinstance(operand, Const):
+            continue
+        dims = operand.bare.dims
+        if dims is None or len(dims) > 1:
+            return False
+        if dims and not (base and seen and ref.perm is None and base[-1] == seen[-1] == dims[0]):
+            return False
+    return True
+
+
+@rule(*UNARY)
+def unary(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    if len(operands) != 1 or not isinstance(operands[0], Ref) or len(b.node.output) != 1:
+        return None
+    return _push(b, b.node.op_type, plain(b.held), operands)
+
+
+@rule(*NARY)
+def nary(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    op = b.node.op_type
+    if not operands or any(o is None for o in operands) or len(b.node.output) != 1 or (b.version or 0) < 7:
+        return None
+    if op == "Sum" and len(operands) == 2:
+        op = "Add"
+    if len(operands) == 1 and op in ("Sum", "Mean", "Max", "Min"):
+        return operands
+    if op == "Add":
+        kept = [o for o in operands if not _nothing(b, o, operands)]
+        if len(kept) == 1:
+            return kept
+    if op in ("Max", "Min") and len(operands) == 2:
+        bound = next((o for o in operands if isinstance(o, Const) and o.array is not None and o.array.size == 1), None)
+        other = next((o for o in operands if isinstance(o, Ref)), None)
+        held = bound.array if bound is not None else None
+        if held is not None and other is not None and held.dtype.kind == "f" and held.ndim <= (b.rank(other) or 0):
+            limit = held.reshape(-1)[0].item()
+            return _clip(b, other, *((limit, None) if op == "Max" else (None, limit)))
+    return _push(b, op, plain(b.held), operands)
+
+
+def _nothing(b: Builder, operand: Operand, operands: Sequence[Operand]) -> bool:
+    """Whether an operand of an Add is zeros that make the other no larger."""
+    if not isinstance(operand, Const) or operand.array is None or operand.array.size > _ZEROS:
+        return False
+    if operand.array.dtype.kind not in "fiu" or np.any(operand.array):
+        return False
+    other = next((b.dims(o) for o in operands if o is not operand), None)
+    mine = operand.bare.dims or ()
+    if other is None or len(mine) > len(other):
+        return False
+    return all(m in (1, o) for m, o in zip(reversed(mine), reversed(other), strict=False))
+
+
+@rule("Relu")
+def relu(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    return _clip(b, operands[0], 0.0, None) if len(operands) == 1 and isinstance(operands[0], Ref) else None
+
+
+@rule("Clip")
+def clip(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    if not operands or not isinstance(operands[0], Ref):
+        return None
+    bounds: list[float | None] = []
+    for slot, name in ((1, "min"), (2, "max")):
+        value: Any = b.held.get(name)
+        operand = operands[slot] if slot < len(operands) else None
+        if operand is not None:
+            if not isinstance(operand, Const) or operand.array is None or operand.array.size != 1:
+                return None
+            value = operand.array.reshape(-1)[0].item()
+        if value is not None and not isinstance(value, (int, float)):
+            return None
+        bounds.append(value)
+    return _clip(b, operands[0], *bounds)
+
+
+def _clip(b: Builder, operand: Ref, low: float | None, high: float | None) -> list[Operand]:
+    low = None if low is None or low <= -_LARGEST else _number(low)
+    high = None if high is None or high >= _LARGEST else _number(high)
+    before = b.producer(operand)
+    also: list[Step] = []
+    if before is not None and before.op == "Clip" and isinstance(before.operands[0], Ref) and operand.plain:
+        first, last = before.attributes["min"], before.attributes["max"]
+        if not (first is not None and last is not None and first > last) and not (
+            low is not None and high is not None and low > high
+        ):
+            also = [before]
+            operand = before.operands[0]
+            first, last = _limited(first, low, high, -np.inf), _limited(last, low, high, np.inf)
+            low, high = first, last
+    return _push(b, "Clip", {"min": low, "max": high}, [operand], also=also)
+
+
+def _limited(value: float | None, low: float | None, high: float | None, missing: float) -> float | None:
+    made = missing if value is None else value
+    if low is not None:
+        made = max(made, low)
+    if high is not None:
+        made = min(made, high)
+    return None if np.isinf(made) else made
+
+
+def _number(value: float) -> float:
+    return float(np.float32(value)) if isinstance(value, float) else value
+
+
+# -- along axes
+
+
+@rule("Concat")
+def concat(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    axis = b.held.get("axis")
+    refs = [o for o in operands if isinstance(o, Ref)]
+    if not isinstance(axis, int) or not refs:
+        return None
+    if len(operands) == 1:
+        return operands
+    ranks = {b.rank(o) for o in operands}
+    if len(ranks) != 1 or None in ranks:
+        return None
+    (rank,) = ranks
+    if rank is None or not -rank <= axis < rank:
+        return None
+    axis %= rank
+    kept: list[Operand] = [b.settled(o) if isinstance(o, Ref) else o for o in operands]
+    perm = next(o.perm for o in kept if isinstance(o, Ref))
+    back = inverse(perm)
+    if back is not None:
+        kept = [b.turn(o, back) for o in kept]
+    shapes = [b.dims(o) or () for o in operands]
+    sizes = [d[axis] for d in shapes if len(d) == rank]
+    parts = [s for s in sizes if s is not None]
+    whole = sum(parts) if len(parts) == len(operands) else None
+    first = shapes[0] if shapes[0] else None
+    derived = None if first is None else (*first[:axis], whole, *first[axis + 1 :])
+    out = turned(b.known(derived), back)
+    (made,) = b.emit("Concat", {"axis": perm[axis] if perm else axis}, kept, [out])
+    return [Ref(made.value, perm)]
+
+
+@rule("Split")
+def split(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    """By the sizes of the parts, which opsets have as an attribute, as an input or as a number of parts."""
+    rank, axis = (b.rank(operands[0]), b.held.get("axis", 0)) if operands else (None, None)
+    if rank is None or not isinstance(axis, int) or not -rank <= axis < rank or not isinstance(operands[0], Ref):
+        return None
+    axis %= rank
+    outputs = [b.out(slot) for slot in range(len(b.node.output))]
+    sizes = [o[axis] if o is not None and len(o) == rank else None for o in outputs]
+    if None in sizes or not all(b.node.output):
+        return None
+    types = [b.scope.type(n) for n in b.node.output]
+    return list(b.emit("Split", {"axis": axis, "split": tuple(sizes)}, operands[:1], outputs, types=types))
+
+
+@rule("LSTM", "GRU", "RNN")
+def recurrent(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    """An initial state of zeros is the one that is taken where none is given."""
+    kept = [None if slot in (5, 6) and _zeros(o) else o for slot, o in enumerate(operands)]
+    while kept and kept[-1] is None:
+        kept.pop()
+    return b.generic(kept)
+
+
+def _zeros(operand: Operand) -> bool:
+    return isinstance(operand, Const) and operand.array is not None and not np.any(operand.array)
+
+
+@rule("Softmax", "LogSoftmax", "Hardmax")
+def softmax(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    rank, axis = (b.rank(operands[0]), b.held.get("axis")) if operands else (None, None)
+    if rank is None or not isinstance(axis, int) or not -rank <= axis < rank or not isinstance(operands[0], Ref):
+        return None
+    axis %= rank
+    if (b.version or 0) < 13 and axis != rank - 1:
+        return None
+    ref = b.settled(operands[0])
+    held = {"axis": ref.perm[axis] if ref.perm else axis}
+    (made,) = b.emit(b.node.op_type, held, [Ref(ref.value)], [b.values[ref.value].dims])
+    return [Ref(made.value, ref.perm, None, ref.via)]
+
+
+_REDUCE = "ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp".split()
+
+
+@rule(*_REDUCE, "ReduceSumSquare", "GlobalAveragePool", "GlobalMaxPool", "ArgMax", "ArgMin")
+def reduced(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    if not operands or not isinstance(operands[0], Ref):
+        return None
+    rank = b.rank(operands[0])
+    if rank is None:
+        return None
+    op = b.node.op_type
+    keep = bool(b.held.get("keepdims", 1))
+    axes: Ints | None
+    if op.startswith("Global"):
+        op, axes, keep = {"GlobalAveragePool": "ReduceMean"}.get(op, "ReduceMax"), tuple(range(2, rank)), True
+    elif op.startswith("Arg"):
+        axis = b.held.get("axis", 0)
+        axes = (axis,) if isinstance(axis, int) else None
+    else:
+        axes = b.integers(1, "axes")
+        given = len(operands) > 1 and operands[1] is not None
+        if axes is None and (given or "axes" in b.held):
+            return None
+        if not axes:
+            axes = () if b.held.get("noop_with_empty_axes") else tuple(range(rank))
+    if axes is None or any(not -rank <= axis < rank for axis in axes):
+        return None
+    if not axes:
+        return None
+    ref = b.settled(operands[0])
+    at = sorted(axis % rank for axis in axes)
+    base = tuple(sorted(ref.perm[axis] if ref.perm else axis for axis in at))
+    before = b.dims(ref)
+    full = None if before is None else tuple(1 if axis in at else d for axis, d in enumerate(before))
+    wanted = full if full is None or keep else tuple(d for axis, d in enumerate(full) if axis not in at)
+    held = {k: v for k, v in plain(b.held).items() if k not in ("axes", "axis", "keepdims", "noop_with_empty_axes")}
+    held["axes"] = base
+    if not keep and (wanted is None or sum(d is None for d in wanted) > 1):
+        return list(b.emit(op, {**held, "axes": tuple(at), "keepdims": 0}, [ref], [wanted]))
+    (made,) = b.emit(op, held, [Ref(ref.value)], [turned(full, inverse(ref.perm))], soft={"keepdims": int(keep)})
+    result: Operand = Ref(made.value, ref.perm, None, ref.via)
+    return [result if keep else b.reshape(result, wanted, b.name)]
+
+
+@rule("Pad")
+def pad(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    rank = b.rank(operands[0]) if operands else None
+    if rank is None or not isinstance(operands[0], Ref):
+        return None
+    amounts = b.integers(1, "pads")
+    axes: Ints | None = tuple(range(rank))
+    if len(operands) > 3 and operands[3] is not None:
+        axes = small_integers(operands[3])
+    if amounts is None or axes is None or len(amounts) != 2 * len(axes):
+        return None
+    if any(not -rank <= axis < rank for axis in axes) or len({a % rank for a in axes}) != len(axes):
+        return None
+    value: Any = b.held.get("value", 0.0)
+    if len(operands) > 2 and operands[2] is not None:
+        if not isinstance(operands[2], Const) or operands[2].array is None or operands[2].array.size != 1:
+            return None
+        value = operands[2].array.reshape(-1)[0].item()
+    mode = b.held.get("mode", "constant")
+    ref = b.settled(operands[0])
+    begin, end = [0] * rank, [0] * rank
+    for place, axis in enumerate(axes):
+        at = ref.perm[axis % rank] if ref.perm else axis % rank
+        begin[at], end[at] = amounts[place], amounts[place + len(axes)]
+    if not any(begin) and not any(end):
+        return operands[:1]
+    held = {"mode": mode, "pads": (*begin, *end)} | ({"value": value} if mode == "constant" else {})
+    base = b.values[ref.value].dims
+    grown = None if base is None else tuple(
+        None if d is None else d + begin[axis] + end[axis] for axis, d in enumerate(base)
+    )  # fmt: skip
+    out = grown if grown is not None else turned(b.out(), inverse(ref.perm))
+    (made,) = b.emit("Pad", held, [Ref(ref.value)], [out])
+    return [Ref(made.value, ref.perm, None, ref.via)]
+
+
+# -- sliding windows
+
+
+def _padded(b: Builder, operand: Operand) -> tuple[Step, Ref, Ints, Ints, Any] | None:
+    """The constant Pad on spatial axes that makes an operand: its step, what it pads, begin, end and with what."""
+    step = b.producer(operand)
+    if step is None or step.op != "Pad" or step.attributes["mode"] != "constant" or not isinstance(operand, Ref):
+        return None
+    inner = step.operands[0]
+    if operand.shape is not None or not isinstance(inner, Ref):
+        return None
+    amounts = step.attributes["pads"]
+    rank = len(amounts) // 2
+    perm = operand.perm or tuple(range(rank))
+    begin = tuple(amounts[axis] for axis in perm)
+    end = tuple(amounts[rank + axis] for axis in perm)
+    if rank < 3 or any(begin[:2]) or any(end[:2]) or min(*begin, *end) < 0:
+        return None
+    seen = Ref(inner.value, compose(inner.perm, operand.perm), None, (*inner.via, *operand.via))
+    return step, seen, begin[2:], end[2:], step.attributes["value"]
+
+
+def _window(b: Builder, held: dict[str, Any]) -> bool:
+    """The attributes of a sliding window as what they amount to; whether that is known."""
+    window = b.windows(b.name)
+    if window is None or window.begin is None or window.end is None or window.op != b.node.op_type:
+        return False
+    for name in ("auto_pad", "pads", "output_shape", "output_padding"):
+        held.pop(name, None)
+    held["pads"] = (*window.begin, *window.end)
+    held["strides"], held["dilations"] = window.strides, window.dilations
+    if window.kernel is not None:
+        held["kernel_shape"] = window.kernel
+    if window.extra is not None:
+        held["output_padding"] = window.extra
+    return True
+
+
+def _add(pads: Ints, begin: Ints, end: Ints) -> Ints | None:
+    half = len(pads) // 2
+    if half != len(begin):
+        return None
+    return (*(p + q for p, q in zip(pads[:half], begin, strict=True)),
+            *(p + q for p, q in zip(pads[half:], end, strict=True)))  # fmt: skip
+
+
+@rule("Conv", "ConvTranspose")
+def convolution(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    return _convolution(b, operands, b.node.op_type)
+
+
+def _convolution(b: Builder, operands: Sequence[Operand], op: str) -> Sequence[Operand] | None:
+    if len(operands) < 2 or operands[0] is None or operands[1] is None:
+        return None
+    held = plain(b.held)
+    known = _window(b, held)
+    data, weight = operands[0], operands[1]
+    also: list[Step] = []
+    found = _padded(b, data) if op == "Conv" and known else None
+    if found is not None and found[4] == 0:
+        added = _add(held["pads"], found[2], found[3])
+        if added is not None:
+            held["pads"], data, also = added, found[1], [found[0]]
+    rank = b.rank(weight)
+    if known:
+        held.pop("kernel_shape", None)  # the weight's shape says it
+    (made,) = b.emit(op, held, [data, weight], [b.known(_convolved(b, data, weight, held, op))], also=also)
+    if len(operands) < 3 or operands[2] is None:
+        return [made]
+    return _biased(b, made, operands[2], rank)
+
+
+def _convolved(b: Builder, data: Operand, weight: Operand, held: Mapping[str, Any], op: str) -> Dims | None:
+    """The shape of a convolution's result."""
+    before, kernel = b.dims(data), b.dims(weight)
+    amounts, strides, dilations = (held.get(name) or () for name in ("pads", "strides", "dilations"))
+    if op != "Conv" or before is None or kernel is None or len(before) != len(kernel):
+        return None
+    count = len(kernel) - 2
+    if len(amounts) != 2 * count or len(strides) != count or len(dilations) != count:
+        return None
+    made: list[int | None] = [before[0], kernel[0]]
+    for axis in range(count):
+        size, width = before[2 + axis], kernel[2 + axis]
+        if size is None or width is None or strides[axis] < 1:
+            made.append(None)
+            continue
+        span = (width - 1) * dilations[axis] + 1
+        made.append((size + amounts[axis] + amounts[count + axis] - span) // strides[axis] + 1)
+    return tuple(made)
+
+
+def _biased(b: Builder, made: Ref, bias: Operand, rank: int | None) -> Sequence[Operand]:
+    """A bias along the second axis, as the Add that it is."""
+    dims = b.dims(bias)
+    if isinstance(bias, Const) and rank is not None and dims is not None:
+        spread: Operand = bias.reshaped((*(d or 0 for d in dims), *((1,) * (rank - 2))))
+        if _nothing(b, spread, [made, spread]):
+            return [made]
+    elif rank is not None:
+        spread = b.reshape(bias, (*(dims or (None,)), *((1,) * (rank - 2))))
+    else:
+        spread = None
+    out = b.values[made.value].dims
+    return b.emit("Add", {}, [made, spread if spread is not None else bias], [out], part="bias")
+
+
+@rule("com.microsoft.FusedConv")
+def fused_convolution(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    held = b.held
+    activation, parameters = held.pop("activation", ""), held.pop("activation_params", ())
+    if activation not in ("Relu", "Clip") or (activation == "Clip" and len(parameters) != 2) or len(operands) < 2:
+        return None
+    defaults = {"auto_pad": "NOTSET", "group": 1}
+    for name, value in defaults.items():
+        held.setdefault(name, value)
+    rank = b.rank(operands[1])
+    if held["auto_pad"] != "NOTSET" or rank is None:
+        return None
+    held.pop("auto_pad")
+    held.setdefault("strides", (1,) * (rank - 2))
+    held.setdefault("dilations", (1,) * (rank - 2))
+    held.setdefault("pads", (0,) * (2 * (rank - 2)))
+    weight = b.dims(operands[1])
+    if held.pop("kernel_shape", None) is None and weight is None:
+        return None
+    out = b.known(_convolved(b, operands[0], operands[1], held, "Conv"))
+    (made,) = b.emit("Conv", plain(held), operands[:2], [out])
+    result: Sequence[Operand] = [made]
+    if len(operands) > 2 and operands[2] is not None:
+        result = _biased(b, made, operands[2], rank)
+    if len(operands) > 3 and operands[3] is not None:
+        result = _push(b, "Add", {}, [result[0], operands[3]], part="sum")
+    low, high = (0.0, None) if activation == "Relu" else parameters
+    return _push(b, "Clip", {"min": low, "max": high}, result[:1], part="activation")
+
+
+@rule("MaxPool", "AveragePool", "LpPool")
+def pool(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    if len(operands) != 1 or len([n for n in b.node.output if n]) != 1:
+        return None
+    held = plain(b.held)
+    held.pop("storage_order", None)
+    if not _window(b, held):
+        return None
+    op = b.node.op_type
+    data = operands[0]
+    also: list[Step] = []
+    found = _padded(b, data)
+    nothing = not any(held["pads"])
+    if found is not None and not held.get("ceil_mode"):
+        step, inner, begin, end, value = found
+        added = _add(held["pads"], begin, end)
+        least = _below(b, inner, value, begin, end, held)
+        fits = (op == "MaxPool" and least) or (op == "AveragePool" and nothing and value == 0)
+        if added is not None and fits:
+            held["pads"], data, also = added, inner, [step]
+            if op == "AveragePool":
+                held["count_include_pad"] = 1
+    if not any(held["pads"]) and not held.get("ceil_mode"):
+        held.pop("count_include_pad", None)
+    return list(b.emit(op, held, [data], [b.out()], also=also))
+
+
+def _below(b: Builder, inner: Ref, value: Any, begin: Ints, end: Ints, held: Mapping[str, Any]) -> bool:
+    """Whether no window's largest element can be a padded one: minus infinity, or zero below what is never negative."""
+    if not isinstance(value, (int, float)):
+        return False
+    if value <= -_LARGEST:
+        return True
+    before = b.producer(inner)
+    low = before.attributes.get("min") if before is not None and before.op == "Clip" else None
+    spans = [(k - 1) * d + 1 for k, d in zip(held["kernel_shape"], held["dilations"], strict=True)]
+    dense = all(d == 1 for d in held["dilations"])
+    reach = all(max(p, q) < span for p, q, span in zip(begin, end, spans, strict=True))
+    return low is not None and low >= value and reach and dense
+
+
+# -- matrices
+
+
+@rule("MatMul")
+def matmul(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    return _matmul(b, operands) if len(operands) == 2 else None
+
+
+def _matmul(b: Builder, operands: Sequence[Operand], alpha: float = 1.0) -> Sequence[Operand]:
+    """A product.  With a matrix on the right it is one of matrices, whatever axes are in front of the last."""
+    left, right = operands
+    dims, columns = b.dims(left), (b.dims(right) or (None,))[-1]
+    flat, lead = left, None
+    if isinstance(left, Ref) and dims is not None and len(dims) > 2 and len(b.dims(right) or ()) == 2:
+        known = [d for d in dims[:-1] if d is not None]
+        rows = math.prod(known) if len(known) == len(dims) - 1 else None
+        if dims[-1] is not None and columns is not None and len(known) >= len(dims) - 2:
+            flat, lead = b.reshape(left, (rows, dims[-1])), dims[:-1]
+    if flat is None or lead is None:
+        out = b.known(_product(b, operands))
+        made = b.emit("MatMul", {}, operands, [out])[0]
+        return [_scaled(b, made, alpha, out)]
+    made = b.emit("MatMul", {}, [flat, right], [((b.dims(flat) or (None,))[0], columns)])[0]
+    made = _scaled(b, made, alpha, b.values[made.value].dims)
+    return [b.reshape(made, (*lead, columns))]
+
+
+def _product(b: Builder, operands: Sequence[Operand]) -> Dims | None:
+    left, right = (b.dims(o) for o in operands)
+    if left is None or right is None or len(left) < 2 or len(right) not in (2, len(left)):
+        return None
+    if len(right) > 2 and left[:-2] != right[:-2]:
+        return None
+    return (*left[:-1], right[-1])
+
+
+def _scaled(b: Builder, made: Ref, alpha: float, dims: Dims | None) -> Ref:
+    if alpha == 1.0:
+        return made
+    factor = Const.of("alpha", np.asarray(alpha, np.float32))
+    return b.emit("Mul", {}, [made, factor], [dims], part="alpha")[0]
+
+
+@rule("Gemm")
+def gemm(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    if len(operands) < 2 or operands[0] is None or operands[1] is None or (b.version or 0) < 7:
+        return None
+    left: Operand = operands[0]
+    right: Operand = operands[1]
+    if b.held.get("transA"):
+        left = b.turn(left, (1, 0))
+    if b.held.get("transB"):
+        right = b.turn(right, (1, 0))
+    alpha, beta = b.held.get("alpha", 1.0), b.held.get("beta", 1.0)
+    (made,) = _matmul(b, [left, right], alpha)
+    if len(operands) < 3 or operands[2] is None or beta == 0.0:
+        return [made]
+    return _push(b, "Add", {} if beta == 1.0 else {"beta": beta}, [made, operands[2]], part="bias")
+
+
+@rule("com.microsoft.FusedMatMul")
+def fused_matmul(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    if len(operands) != 2 or b.held.get("transBatchA") or b.held.get("transBatchB"):
+        return None
+    sides: list[Operand] = []
+    for operand, name in zip(operands, ("transA", "transB"), strict=True):
+        rank = b.rank(operand)
+        if b.held.get(name):
+            if rank is None or rank < 2:
+                return None
+            operand = b.turn(operand, (*range(rank - 2), rank - 1, rank - 2))
+        sides.append(operand)
+    alpha = b.held.get("alpha", 1.0)
+    return _matmul(b, sides, alpha)
+
+
+@rule("com.microsoft.SkipLayerNormalization")
+def skip_layer_normalization(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    if len(operands) < 3 or any(n for n in b.node.output[1:3]) or any(o is None for o in operands):
+        return None
+    out = b.known(b.broadcast(operands[:2]))
+    total = _push(b, "Add", {}, operands[:2], part="sum")[0]
+    if len(operands) > 4:
+        total = _push(b, "Add", {}, [total, operands[4]], part="bias")[0]
+    rank = b.rank(operands[0])
+    held = {"axis": rank - 1 if rank else -1, "epsilon": b.held.get("epsilon", 1e-12), "stash_type": 1}
+    made = b.emit("LayerNormalization", plain(held), [total, *operands[2:4]], [out], part="normalization")
+    if len(b.node.output) > 3:
+        return [made[0], None, None, total]
+    return list(made)
+
+
+@rule("com.microsoft.BiasGelu")
+def bias_gelu(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    if len(operands) != 2:
+        return None
+    total = _push(b, "Add", {}, operands, part="bias")
+    return _push(b, "Gelu", {"approximate": "none"}, total, part="gelu")
+
+
+@rule("BatchNormalization")
+def batch_normalization(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    if len(operands) != 5 or any(b.node.output[1:]) or b.held.get("training_mode") or (b.version or 0) < 9:
+        return None
+    held = {"epsilon": plain(b.held).get("epsilon")}
+    return list(b.emit("BatchNormalization", held, operands, [b.known(b.dims(operands[0]))]))
+
+
+@rule("LayerNormalization")
+def layer_normalization(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    if not operands or any(b.node.output[1:]):
+        return None
+    held = plain(b.held)
+    rank = b.rank(operands[0])
+    if rank:
+        held["axis"] = positive(held.get("axis", -1), rank)
+    return list(b.emit("LayerNormalization", held, operands, [b.known(b.dims(operands[0]))]))

@@ -1,0 +1,58 @@
+"""Axes that a caller may choose the size of, and where they turn up in a graph."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from typing import ClassVar
+
+from onnx import ValueInfoProto
+
+from pipeline.graph.view import View
+from pipeline.graph.walk import text
+
+Named = tuple[int | str | None, ...]
+
+
+def dims(value: ValueInfoProto) -> Named | None:
+    """The shape of a value: a size, the name of a size, or ``None`` where it has neither."""
+    kind = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or not kind.HasField("shape"):
+        return None
+    return tuple(d.dim_value if d.HasField("dim_value") else (text(d.dim_param) or None) for d in kind.shape.dim)
+
+
+def inputs(view: View) -> Iterator[ValueInfoProto]:
+    """The inputs of the model that are not stored in it as well."""
+    stored = {tensor.name for tensor in view.model.graph.initializer}
+    yield from (value for value in view.model.graph.input if value.name not in stored)
+
+
+class Symbols:
+    """``free`` are the names of sizes that the model's inputs have; shapes are those of the main graph."""
+
+    _of: ClassVar[weakref.WeakKeyDictionary[View, Symbols]] = weakref.WeakKeyDictionary()
+
+    @classmethod
+    def of(cls, view: View) -> Symbols:
+        """Those of a view, made once."""
+        if view not in cls._of:
+            cls._of[view] = cls(view)
+        return cls._of[view]
+
+    def __init__(self, view: View) -> None:
+        self.free = {d for value in inputs(view) for d in dims(value) or () if isinstance(d, str)}
+        self._shapes: dict[str, Named] = {}
+        if self.free:
+            graph = view.shaped.graph
+            for value in (*graph.value_info, *graph.output, *graph.input):
+                shape = dims(value)
+                if shape is not None:
+                    self._shapes[value.name] = shape
+
+    def shape(self, name: str) -> Named | None:
+        return self._shapes.get(name)
+
+    def free_in(self, shape: Named) -> list[str]:
+        """The axes of a shape that a caller chooses, by name."""
+        return [d for d in shape if isinstance(d, str) and d in self.free]

@@ -1,0 +1,32 @@
+"""Models whose graph is given by a test, wrong where it is hard to see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.data import Case, Tensor
+
+X = Tensor("n c h", (2, 3, 4), low=-3, high=4, integers=False)
+TIES = Tensor("a", (8,), values=[-3.5, -2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 3.5])
+WHOLE = Tensor("a", (8,), low=1, high=9)
+
+
+def floored(torch: Any) -> Any:
+    return lambda x: x.floor() * torch.ones(8)  # a float32 in the middle: no float64
+
+
+def rounded(torch: Any) -> Any:
+    return lambda x: x.round() * torch.ones(8)
+
+
+CASES = (
+    Case("softmax", inputs={"x": X}, builders={"torch": lambda torch: lambda x: torch.softmax(x, 1) * 2}),
+    Case(
+        "flattened",
+        inputs={"x": X},
+        builders={"torch": lambda torch: lambda x: torch.softmax(x.flatten(1), 1).reshape(x.shape) * 2},
+    ),
+    Case("exp", inputs={"x": X}, builders={"torch": lambda torch: lambda x: torch.exp(x) * 2}),
+    Case("floor", inputs={"x": WHOLE}, builders={"torch": floored}),
+    Case("round", inputs={"x": TIES}, builders={"torch": rounded}),
+)

@@ -1,0 +1,151 @@
+"""Pairs of graphs that mean different things, or cannot be told to mean the same: never "same"; and pairs that do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from pipeline.compare_graphs import Options, compare_files
+from pipeline.data import UnusableInput
+
+FLAT = "g (float[3,4] x) => (float[3,4] y)"
+CUBE = "g (float[2,3,4] x) => (float[2,3,4] y)"
+RANDOM = np.random.default_rng(0)
+
+
+def model(text: str, opset: int = 17, **initializers: Any) -> onnx.ModelProto:
+    made = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}, "com.microsoft" : 1]> {text}')
+    made.graph.initializer.extend(numpy_helper.from_array(np.asarray(v), n) for n, v in initializers.items())
+    return made
+
+
+def loop(operands: str, first: str = "c", second: str = "d", body: str = "p q r") -> onnx.ModelProto:
+    p, q, r = body.split()
+    return model(
+        f"""g (float[3] x) => (float[3] y, float[3] z, float[3] w) {{
+        m = Constant <value = int64 {{3}}> () on = Constant <value = bool {{1}}> ()
+        {first} = Relu (x) {second} = Neg (x)
+        y, z, w = Loop (m, on, {operands}) <body = b (int64 i, bool k, float[3] p, float[3] q, float[3] r)
+            => (bool o, float[3] s, float[3] t, float[3] u) {{
+            o = Identity (k) s = Add ({p}, {r}) t = Sub ({q}, {r}) u = Identity (r) }}> }}"""
+    )
+
+
+def branch(opset: int) -> onnx.ModelProto:
+    return model(
+        f"""{CUBE} {{ on = Constant <value = bool {{1}}> ()
+        y = If (on) <then_branch = t () => (float[2,3,4] a) {{ a = Hardmax <axis = 1> (x) }},
+                     else_branch = e () => (float[2,3,4] b) {{ b = Identity (x) }}> }}""",
+        opset,
+    )
+
+
+def table(rows: np.ndarray[Any, Any]) -> onnx.ModelProto:
+    return model("g (int64[2,3] x) => (float[2,3,4] y) { y = Gather (w, x) }", w=rows.astype(np.float32))
+
+
+def softmax(op: str, opset: int) -> onnx.ModelProto:
+    return model(f"{CUBE} {{ y = {op} <axis = 1> (x) }}", opset)
+
+
+def clip(limit: float) -> onnx.ModelProto:
+    return model(f"{FLAT} <float low = {{-1e30}}, float high = {{{limit}}}> {{ y = Clip (x, low, high) }}")
+
+
+ROWS = RANDOM.normal(size=(1000, 4))
+CHANGED = ROWS.copy()
+CHANGED[100:] *= 2
+RELU6 = f"{FLAT} <float z = {{0}}, float six = {{6}}> {{ y = Clip (x, z, six) }}"
+DRAWN = f"{FLAT} {{ r = RandomNormalLike (x) s = RandomNormalLike (x) y = Sub (r, s) }}"
+CANCELLED = f"{FLAT} <float c = {{1e8}}> {{ a = Add (x, c) b = Sub (a, c) y = Relu (b) }}"
+PERMUTED = (
+    "g (float[2,3,4,5] x) => (float[2,4,5,3] y) { z = Relu (x) y = Transpose <perm = [0,2,3,1]> (z) }",
+    "g (float[2,3,4,5] x) => (float[2,3,4,5] y) { y = Relu (x) }",
+)
+DOUBLE = "g (double[4] x) => (double[4] y)"
+
+DIFFERENT = {
+    "operands of a loop": (loop("c, d, c"), loop("c, d, d")),
+    "captured values exchanged": (loop("c, d, c", body="c q r"), loop("d, c, d", "d", "c", body="c q r")),
+    "Softmax before opset 13 and after": (softmax("Softmax", 11), softmax("Softmax", 13)),
+    "LogSoftmax before opset 13 and after": (softmax("LogSoftmax", 11), softmax("LogSoftmax", 13)),
+    "Hardmax in a branch, before opset 13 and after": (branch(11), branch(13)),
+    "rows of a table": (table(ROWS), table(CHANGED)),
+    "a limit that only large inputs reach": (model(RELU6), model(f"{FLAT} {{ y = Relu (x) }}")),
+    "a limit that nothing reaches": (clip(1e10), clip(1e20)),
+    "a batch that only A leaves open": (
+        model("g (float[batch,3] x) => (float[batch,3] y) { y = Relu (x) }"),
+        model("g (float[2,3] x) => (float[2,3] y) { y = Relu (x) }"),
+    ),
+    "an output turned, inputs as they are": (model(PERMUTED[1]), model(PERMUTED[0])),
+    "random numbers": (model(DRAWN), model(DRAWN)),
+    "what float32 alone destroys": (model(f"{FLAT} {{ y = Relu (x) }}"), model(CANCELLED)),
+    "a tie that is rounded another way": (
+        model(f"{FLAT} <float h = {{0.5}}> {{ d = Mul (x, h) y = Round (d) }}"),
+        model(f"{FLAT} <float h = {{0.5}}> {{ d = Mul (x, h) e = Add (d, h) y = Floor (e) }}"),
+    ),
+    "nothing but NaN": (
+        model(f"{FLAT} <float c = {{-1000}}> {{ a = Abs (x) b = Sub (c, a) y = Log (b) }}"),
+        model(f"{FLAT} <float c = {{-1000}}> {{ a = Abs (x) b = Sub (c, a) y = Sqrt (b) }}"),
+    ),
+    "a float32 constant in a double graph": (
+        model(f"{DOUBLE} {{ y = Mul (x, c) }}", c=np.float64(0.1)),
+        model(f"{DOUBLE} {{ y = Mul (x, c) }}", c=np.float64(np.float32(0.1))),
+    ),
+}
+
+HEADS = "<float[3] half = {0.5, 0.25, 0.125}>"
+SAME = {
+    "a Hardmax of opset 11 and itself": (softmax("Hardmax", 11), softmax("Hardmax", 11)),
+    "a flattening Softmax written out": (
+        softmax("Softmax", 11),
+        model(f"{CUBE} {{ s = Shape (x) f = Flatten <axis = 1> (x) t = Softmax <axis = 1> (f) y = Reshape (t, s) }}"),
+    ),
+    "a fused Gelu": (
+        model(
+            f"{FLAT} <float r = {{1.4142135}}, float one = {{1}}, float h = {{0.5}}> "
+            "{ d = Div (x, r) e = Erf (d) a = Add (e, one) m = Mul (x, a) y = Mul (m, h) }"
+        ),
+        model(f"{FLAT} {{ y = com.microsoft.Gelu (x) }}"),
+    ),
+    "a scale that the file computes and one that was folded": (
+        model(
+            f"{FLAT} {{ s = Shape (x) f = Cast <to = 1> (s) r = Sqrt (f) q = ReduceProd <keepdims = 0> (r) "
+            "y = Mul (x, q) }"
+        ),
+        model(f"{FLAT} {{ y = Mul (x, q) }}", q=np.float32(np.sqrt(12.0))),
+    ),
+    "powers by one exponent": (model(f"{FLAT} <float e = {{3}}> {{ y = Pow (x, e) }}"),) * 2,
+}
+
+
+def outcome(tmp_path: Path, pair: tuple[onnx.ModelProto, onnx.ModelProto], options: Options | None = None) -> Any:
+    for name, made in zip("ab", pair, strict=True):
+        onnx.save(made, tmp_path / f"{name}.onnx")
+    return compare_files(tmp_path / "a.onnx", tmp_path / "b.onnx", options)
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_never_same(name: str, tmp_path: Path) -> None:
+    found = outcome(tmp_path, DIFFERENT[name])
+    assert found.outcome in ("differs", "uncompared")
+    assert found.exit_status == 1
+    assert found.guilty or found.problems
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_same(name: str, tmp_path: Path) -> None:
+    found = outcome(tmp_path, SAME[name])
+    assert (found.outcome, found.guilty, found.problems) == ("same", (), ())
+
+
+def test_a_size_that_was_asked_for_is_a_size_that_was_compared(tmp_path: Path) -> None:
+    pair = DIFFERENT["a batch that only A leaves open"]
+    assert outcome(tmp_path, pair, Options(dims={"batch": 2})).outcome == "same"
+    with pytest.raises(UnusableInput, match="rows: no input has an axis of that name; there is batch"):
+        outcome(tmp_path, pair, Options(dims={"rows": 2}))

@@ -1,0 +1,62 @@
+"""What is rounding although nothing responds, and what is a fault although a bound would have room for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+
+from pipeline.verify import Options, verify
+
+CASES = Path(__file__).parent / "cases"
+CUBE = "g (float[2,3,4] x) => (float[2,3,4] y)"
+LINE = "g (float[8] x) => (float[8] y)"
+SOFTMAX = f"{CUBE} <float two = {{2}}> {{ s = Softmax <axis = 1> (x) y = Mul (s, two) }}"
+HALF = "Cast <to = 10>"
+
+# The case, the graph that is given for its export, the opset, what is blamed.
+GIVEN = {
+    "a softmax that flattens": ("softmax", SOFTMAX, 11, {"export"}),
+    "the same where that is meant": ("flattened", SOFTMAX, 11, set()),
+    "one that does not flatten where that is meant": ("flattened", SOFTMAX, 13, {"export"}),
+    "a step in half precision that runtimes leave out": (
+        "exp",
+        f"{CUBE} <float two = {{2}}> {{ h = {HALF} (x) e = Exp (h) f = Cast <to = 1> (e) y = Mul (f, two) }}",
+        17,
+        {"export"},
+    ),
+    "whole numbers less one for a floor": (
+        "floor",
+        f"{LINE} <float one = {{1}}> {{ y = Sub (x, one) }}",
+        17,
+        {"export"},
+    ),
+    "a floor": ("floor", f"{LINE} {{ y = Floor (x) }}", 17, set()),
+    "ties that are rounded up": (
+        "round",
+        f"{LINE} <float half = {{0.5}}> {{ h = Add (x, half) y = Floor (h) }}",
+        17,
+        {"export"},
+    ),
+    "ties that are rounded to even": ("round", f"{LINE} {{ y = Round (x) }}", 17, set()),
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_given_graph(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    case, text, opset, blamed = GIVEN[name]
+    file = tmp_path / "given.onnx"
+    onnx.save(onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}]> {text}'), file)
+    report = verify([f"{CASES / 'given.py'}::{case}"], Options(onnx=(("torch", file),)))
+    (verdict,) = report.verdicts
+    assert set(verdict.blame) == (blamed or {"agree"})
+    assert report.exit_status == bool(blamed)
+
+
+def test_rounding_where_nothing_responds_is_rounding() -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("tensorflow")
+    report = verify([str(CASES / "flat.py")])
+    assert {verdict.case: verdict.blame for verdict in report.verdicts if verdict.status != "expected"} == {}
