@@ -37,6 +37,9 @@ def _roots(flow: Flow, value: int) -> tuple[list[int], list[int]]:
     return roots, nodes
 
 
+_TENSORFLOW = {"OIW": "WIO", "OIHW": "HWIO", "OIDHW": "DHWIO"}
+
+
 def _says(flow: Flow, index: int, nodes: list[int], layout: str, producer: str) -> str:
     place = flow.places[index]
     turned = [n for n in nodes if flow.ops[n] == "Transpose"]
@@ -55,8 +58,8 @@ def _says(flow: Flow, index: int, nodes: list[int], layout: str, producer: str) 
     group = held.get("group", 1)
     if "O" in layout and len(layout) > 2 and isinstance(group, int) and group > 1:
         said.append(f"{'O' if place.op == 'ConvTranspose' else 'I'} counts one of {group} groups")
-    if not turned and layout in ("OIW", "OIHW", "OIDHW") and producer.startswith("tf2onnx") and group == 1:
-        said.append("TensorFlow keeps kernels HWIO: if it is one, the exporter stored it transposed")
+    if not turned and layout in _TENSORFLOW and producer.startswith("tf2onnx") and group == 1:
+        said.append(f"TensorFlow keeps kernels {_TENSORFLOW[layout]}: if it is one, the exporter stored it transposed")
     if not turned and layout == "IO" and producer.startswith("pytorch"):
         said.append("PyTorch's Linear keeps OI: if it is one, the exporter stored it transposed")
     if not turned and layout == "OI" and producer.startswith("tf2onnx"):
