@@ -283,6 +283,7 @@ def _before(place: Place, form: Form, held: dict[str, Any], count: int, last: bo
     order = [*axes, channel]  # batch, the spatial axes, channels: where each lies in the value at hand
     found, exact = _Before(), True
     restored: str | None = None
+    rounded = False  # behind a quantization that is not undone: what a Pad fills in is told, not added up
     for _ in range(_MOST_STEPS):
         node = scope.producer(name)
         if node is None or not node.input:
@@ -300,6 +301,8 @@ def _before(place: Place, form: Form, held: dict[str, Any], count: int, last: bo
             # Zero is stored without an error, if both go by one zero point.
             restored = None
             exact = exact and form.like != "MaxPool"
+        elif in_onnx(node) and node.op_type in ("QuantizeLinear", "DynamicQuantizeLinear") and restored is None:
+            rounded = True
         elif is_pad(node) and restored is None:
             padding = _padding(scope, node, rank)
             label = printable(scope.name_of_producer(name))
@@ -310,7 +313,7 @@ def _before(place: Place, form: Form, held: dict[str, Any], count: int, last: bo
             kind = "" if padding.mode == "constant" else f" ({printable(padding.mode)})"
             said = f"a Pad ({label}) feeds it: {_words(first[1:-1])} before, {_words(end[1:-1])} after{kind}"
             notes = (*found.notes, said)
-            if padding.mode != "constant" or first[0] or first[-1] or end[0] or end[-1]:
+            if rounded or padding.mode != "constant" or first[0] or first[-1] or end[0] or end[-1]:
                 return replace(found, notes=notes)
             more = found.amounts or ((0,) * count, (0,) * count)
             amounts = (_sum(more[0], first[1:-1]), _sum(more[1], end[1:-1]))
@@ -382,6 +385,7 @@ def _resolve(place: Place, form: Form, stored: frozenset[str]) -> tuple[Window, 
     if wrong:
         note = f"{wrong[0]} is not of the type that ONNX gives it"
         return Window(place.name, place.op, "NOTSET", like=form.like, note=note), False
+    group = held.get("group", 1)
     window = Window(
         place.name,
         place.op,
@@ -389,6 +393,7 @@ def _resolve(place: Place, form: Form, stored: frozenset[str]) -> tuple[Window, 
         like=form.like,
         ceil=bool(held.get("ceil_mode")) and form.like in POOLS,
         counted=bool(held.get("count_include_pad")) and form.like == "AveragePool",
+        group=group if isinstance(group, int) else 1,
     )
     taken = _parameters(node)
     for name in _READ if taken else ():

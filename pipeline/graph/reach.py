@@ -63,6 +63,7 @@ class Window:
     filler: str = ""
     agreed: bool = True
     condition: str = ""
+    group: int = 1
 
     @cached_property
     def total(self) -> tuple[Ints, Ints] | None:

@@ -154,8 +154,8 @@ def keras(window: Window) -> str | None:
     begin, end = both
     if min(*begin, *end) < 0:
         return None
-    if window.like == "ConvTranspose":
-        return None if spans is None else _keras_transposed(window, begin, end, spans)
+    if window.like == "ConvTranspose":  # Keras's has no groups
+        return None if spans is None or window.group > 1 else _keras_transposed(window, begin, end, spans)
     averages = window.like == "AveragePool"
     if window.like not in _CONVS:
         if _misfits(window) or _rounds_up(window) is None or spans is None:

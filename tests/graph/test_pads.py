@@ -478,3 +478,24 @@ def test_amounts_that_are_computed_of_constants_are_known() -> None:
     asked = amounts.replace("(pairs, z)", "(given, z)")  # what is fed is not known
     pad, conv = pads(onnx.parser.parse_model(f"{head} {constants} {{ {asked} }}"))
     assert (pad.begin, conv.with_pad) == (None, None)
+
+
+@pytest.mark.parametrize(("group", "spelled"), [(1, True), (3, False)])
+def test_keras_has_no_groups_in_a_transposed_convolution(group: int, spelled: bool) -> None:
+    head = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,9,9] x) => (y) <float[3,1,3,3] w>'
+    (row,) = pads(onnx.parser.parse_model(f"{head} {{ y = ConvTranspose <group = {group}, pads = [1,1,1,1]> (x, w) }}"))
+    assert row.torch == "padding=1"
+    assert (row.keras is not None) == spelled
+
+
+@pytest.mark.parametrize("quantize", ["QuantizeLinear (p, s, z)", "DynamicQuantizeLinear (p)"])
+def test_a_pad_behind_a_quantization_is_told(quantize: str) -> None:
+    outputs = "q, t, u" if quantize.startswith("Dynamic") else "q"
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,9,9] x) => (y) '
+        "<uint8[2,3,3,3] w, float s = {0.1}, uint8 z = {3}, int64[8] a = {0,0,1,1,0,0,1,1}> "
+        f'{{ p = Pad <mode = "reflect"> (x, a) {outputs} = {quantize} y = ConvInteger (q, w) }}'
+    )
+    row = pads(model)[-1]
+    assert (row.begin, row.with_pad) == ((0, 0), None)
+    assert "1 1 before, 1 1 after (reflect)" in row.note
