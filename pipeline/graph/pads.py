@@ -324,7 +324,8 @@ def _before(place: Place, form: Form, held: dict[str, Any], count: int, last: bo
         else:
             return found
         name = node.input[0]
-    return found
+    # Nobody writes so many; whoever did is not told a part of it as the whole.
+    return replace(found, amounts=None, notes=(*found.notes[:2], "more Pads feed it than are followed"))
 
 
 def _sum(left: Ints, right: Ints) -> Ints:

@@ -218,6 +218,9 @@ def _by_itself(flow: Flow, source: int, result: int, perm: tuple[int, ...]) -> s
     return f"{read[0]}->{read[1]}"
 
 
+_MOST_ELEMENTS = 1 << 60
+
+
 def _bytes(flow: Flow, index: int) -> int | None:
     """What a Transpose moves."""
     place = flow.places[index]
@@ -235,8 +238,8 @@ def _bytes(flow: Flow, index: int) -> int | None:
             return None
         count = 1
         for dim in dims:
-            count *= dim or 0
-        return (count * bits + 7) // 8
+            count = min(count * (dim or 0), _MOST_ELEMENTS)
+        return (count * bits + 7) // 8 if count < _MOST_ELEMENTS else None  # no memory holds that: the dims lie
     return None
 
 

@@ -389,3 +389,10 @@ def test_what_does_not_cancel_cannot_be_taken_out() -> None:
             ReferenceEvaluator(model).run(None, {"x": x}),
             0,
         )
+
+
+@pytest.mark.parametrize(("dims", "moved"), [(("2", "3"), 24), (("1099511627776",) * 400, None)])
+def test_what_no_memory_holds_is_not_moved(dims: tuple[str, ...], moved: int | None) -> None:
+    text = f'<ir_version: 8, opset_import: ["" : 17]> g (float[{",".join(dims)}] x) => (y) {{ y = Transpose (x) }}'
+    (step,) = transposes(onnx.parser.parse_model(text))
+    assert step.bytes == moved
