@@ -680,3 +680,69 @@ def test_numbers_that_are_in_a_file_that_is_not_there_are_not_guessed() -> None:
 
     (found,) = compare(graph(), outside("one")).differences
     assert (found.kind, found.says) == ("weights", "the numbers are not there to compare")
+
+
+# -- what must never be called the same
+
+
+def parsed(text: str, opset: int = 17) -> onnx.ModelProto:
+    return onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}, "my" : 1]> g {text}')
+
+
+def told(left: str, right: str, opset: int = 17, other: int = 17) -> list[tuple[str, str, str, str]]:
+    """What is said of two texts, which is the same in both directions."""
+    there, back = compare(parsed(left, opset), parsed(right, other)), compare(parsed(right, other), parsed(left, opset))
+    assert sorted((k, w, b, a) for k, w, a, b in said(back)) == sorted(said(there))
+    return said(there)
+
+
+@pytest.mark.parametrize(
+    ("kind", "op", "left", "right"),
+    [
+        ("int64", "Add", str(2**53), str(2**53 + 1)),
+        ("int64", "Mul", str(-(2**62)), str(-(2**62) - 1)),
+        ("float", "Div", "0.0", "-0.0"),
+        ("float", "Mul", "0.0", "-0.0"),
+    ],
+)
+def test_numbers_that_compare_equal_in_float64_are_told_apart(kind: str, op: str, left: str, right: str) -> None:
+    text = f"({kind}[2] x) => ({kind}[2] y) {{ c = Constant <value = {kind}[2] {{%s, 1}}> () y = {op} (x, c) }}"
+    ((what, _, one, two),) = told(text % left, text % right)
+    assert (what, one != two) == ("weights", True)
+    assert told(text % left, text % left) == []
+
+
+def to(*shapes: str, inputs: str = "float[n,6] x", between: str = "Relu (s1)") -> str:
+    made = " ".join(
+        f"k{i} = Constant <value = int64[{s.count(',') + 1}] {{{s}}}> ()" for i, s in enumerate(shapes, start=1)
+    )
+    last = f"r = {between} y = " + (f"Reshape (r, k{len(shapes)})" if len(shapes) > 1 else "Identity (r)")
+    return f"({inputs}) => (float[a,b] y) {{ {made} s1 = Reshape (x, k1) {last} }}"
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (to("2,-1"), to("-1,3")),
+        (to("0,-1"), to("2,-1")),
+        (to("2,-1", "-1,6", between="Softmax <axis = -1> (s1)"), to("-1,3", "-1,6", between="Softmax (s1)")),
+        (to("2,-1", inputs="float[n,m] x"), to("-1,3", inputs="float[n,m] x")),
+    ],
+)
+def test_reshapes_that_leave_other_sizes_open_are_two(left: str, right: str) -> None:
+    assert {kind for kind, *_ in told(left, right)} & {"layout", "attribute"}
+    for text in (left, right):
+        assert told(text, text) == []
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (to("2,-1", inputs="float[2,6] x"), to("-1,6", inputs="float[2,6] x")),
+        (to("2,6", inputs="float[2,6] x"), to("-1,6")),
+        (to("0,-1"), to("-1,6")),
+        (to("3,-1", inputs="float[2,6] x"), to("-1,4", inputs="float[2,6] x")),
+    ],
+)
+def test_reshapes_to_one_shape_are_one(left: str, right: str) -> None:
+    assert [d for d in told(left, right) if d[0] != "border"] == []
