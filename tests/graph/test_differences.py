@@ -746,3 +746,29 @@ def test_reshapes_that_leave_other_sizes_open_are_two(left: str, right: str) -> 
 )
 def test_reshapes_to_one_shape_are_one(left: str, right: str) -> None:
     assert [d for d in told(left, right) if d[0] != "border"] == []
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        "RandomNormalLike (x)",
+        "RandomUniform <shape = [2]> ()",
+        "Bernoulli (x)",
+        "Dropout (x, ratio, train)",
+        "my.Unknown (x)",
+        "If (train) <then_branch = t () => (float[2] p) { p = RandomNormalLike (x) }, "
+        "else_branch = e () => (float[2] q) { q = Neg (x) }>",
+    ],
+)
+def test_what_may_give_other_values_each_time_is_not_one_value(op: str) -> None:
+    head = "(float[2] x) => (float[2] y) <bool train = {1}, float ratio = {0.5}> { "
+    twice = f"{head} a = {op} b = {op.replace('(float[2] p) { p', '(float[2] r) { r')} y = Sub (a, b) }}"
+    once = f"{head} a = {op} y = Sub (a, a) }}"
+    assert told(twice, once) != []
+    assert told(twice, twice) == []
+    assert told(twice.replace("Sub", "Add"), once.replace("Sub", "Add")) != []
+
+
+def test_what_is_always_the_same_may_be_computed_once() -> None:
+    twice = "(float[2] x) => (float[2] y) { a = Exp (x) b = Exp (x) y = Sub (a, b) }"
+    assert told(twice, "(float[2] x) => (float[2] y) { a = Exp (x) y = Sub (a, a) }") == []
