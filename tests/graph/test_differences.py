@@ -772,3 +772,15 @@ def test_what_may_give_other_values_each_time_is_not_one_value(op: str) -> None:
 def test_what_is_always_the_same_may_be_computed_once() -> None:
     twice = "(float[2] x) => (float[2] y) { a = Exp (x) b = Exp (x) y = Sub (a, b) }"
     assert told(twice, "(float[2] x) => (float[2] y) { a = Exp (x) y = Sub (a, a) }") == []
+
+
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax", "Hardmax"])
+def test_a_softmax_over_several_axes_is_not_one_over_one(op: str) -> None:
+    text = "(%s x) => (float[a,b,c] y) { y = %s <axis = %d> (x) }"
+    for shape in ("float[2,3,4]", "float[a,b,c]"):
+        here = told(text % (shape, op, 1), text % (shape, op, 1), 12, 13)
+        assert ("attribute", "axis", "(1,2)", "1") in here
+    assert told(text % ("float[2,3,1]", op, 1), text % ("float[2,3,1]", op, 1), 12, 13) == []
+    assert told(text % ("float[2,3,4]", op, -1), text % ("float[2,3,4]", op, 2), 12, 13) == []
+    wide = "(float x, int64[k] s) => (float z) { y = Reshape (x, s) z = %s <axis = 1> (y) }" % op
+    assert told(wide, wide, 12, 13) != []
