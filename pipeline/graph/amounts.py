@@ -298,6 +298,19 @@ def agree(left: Dims | None, right: Dims | None) -> bool:
     return len(left) == len(right) and all(a == b or None in (a, b) for a, b in zip(left, right, strict=True))
 
 
+def in_order(left: Dims | None, right: Dims | None, between: Ints) -> bool:
+    """Whether the declared sizes of two borders leave it open that their axes have one order.
+
+    They do not where sizes contradict one another, nor where all that is known of either is the same in the order
+    ``between`` and only there (a 3 here, a 3 at another place there).
+    """
+    if not agree(left, right):
+        return False
+    if left is None or right is None or turned(left, between) != right:
+        return True
+    return left == right
+
+
 def rank_of(border: Border) -> int:
     return -1 if border.dims is None else len(border.dims)
 

@@ -26,6 +26,7 @@ from pipeline.graph.amounts import (
     furthest,
     heads_differ,
     in_one_place,
+    in_order,
     kind_of,
     merged,
     nodes_of,
@@ -71,7 +72,7 @@ _PADDED = ("pads", "output_padding")
 
 def differences(left: View, right: View, left_inspection: Inspection, right_inspection: Inspection) -> Differences:
     """Two graphs of one model side by side."""
-    first, second = normal_form(left), normal_form(right)
+    first, second = _in_one_order(left, right)
     found = compared(first, second)
     notes = [*found.notes]
     for side, form in (("left", first), ("right", second)):
@@ -91,6 +92,24 @@ def differences(left: View, right: View, left_inspection: Inspection, right_insp
         only_right=found.only_right,
         notes=tuple(notes),
     )
+
+
+def _in_one_order(left: View, right: View) -> tuple[Form, Form]:
+    """Both in normal form.  An input that one side reads through a Transpose only, and the other does not, has its axes
+    in another order there if the declared sizes say so; else it is one input and the Transpose is a step of one side.
+    """
+    first, second = normal_form(left), normal_form(right)
+    kept: tuple[set[str], set[str]] = (set(), set())
+    for ours, theirs in same_border(first.inputs, second.inputs):
+        one, two = first.inputs[ours], second.inputs[theirs]
+        if isinstance(one.operand, Ref) and isinstance(two.operand, Ref):
+            between = between_perms(one.operand.perm, two.operand.perm)
+            if between is not None and in_order(one.dims, two.dims, between):
+                kept[0].add(one.name)
+                kept[1].add(two.name)
+    if not kept[0]:
+        return first, second
+    return normal_form(left, kept[0]), normal_form(right, kept[1])
 
 
 @dataclass(frozen=True)
@@ -130,6 +149,7 @@ class _Comparison:
         self.fused: dict[tuple[int, str], tuple[str, dict[str, str]]] = {}
         self.replaced: tuple[set[int], set[int]] = (set(), set())
         self.matched: set[str] = set()
+        self.turned = False  # whether an input has its axes in another order: then outputs may have, too
         self.inner: tuple[list[str], list[str]] = ([], [])
 
     def result(self) -> Compared:
@@ -625,6 +645,7 @@ class _Comparison:
 
     def _declared(self, what: str, one: Border, two: Border, between: Ints | None) -> None:
         """``between`` turns the left border's axes to those of the right."""
+        self.turned |= what == "input" and between is not None
         if between is not None and between in LAYOUTS and agree(turned(one.dims, between), two.dims):
             self.notes.append(
                 f"{what} {one.name}: the right has its axes in another order, those of the left by {shown(between)}"
@@ -674,7 +695,8 @@ class _Comparison:
             return
         between = between_perms(left.perm, right.perm)
         if left.shape is None and right.shape is None and (between is None or between in LAYOUTS):
-            if between is not None and agree(turned(one.dims, between), two.dims):
+            forced = between is not None and not in_order(one.dims, two.dims, between)
+            if between is not None and (forced or self.turned) and agree(turned(one.dims, between), two.dims):
                 self._declared("output", one, two, between)
                 return
             if between is None:

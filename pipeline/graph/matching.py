@@ -51,7 +51,6 @@ class Unit:
     def weighted(self) -> bool:
         return any(isinstance(o, Const) and o.large for o in self.head.operands)
 
-
     @property
     def drawn(self) -> bool:
         """Whether it may give another value each time it is asked: it draws numbers, or nobody knows what it does."""

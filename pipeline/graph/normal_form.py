@@ -15,7 +15,7 @@ border in NHWC is a fact about the border and about nothing else.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -329,7 +329,7 @@ class Builder:
         held = {k: v for k, v in attributes(node).items() if not isinstance(v, GraphProto)}
         schema = _schema(node, self.version)
         if schema is not None:
-            for name, default in schema.items():
+            for name, default in (schema | _meant(node, self.version, schema)).items():
                 held.setdefault(name, default)
         for attribute in node.attribute:  # what walk.attributes has no type for (lists of tensors, references)
             name = text(attribute.name)
@@ -520,6 +520,20 @@ def _schema(node: NodeProto, version: int | None) -> dict[str, Any] | None:
     return None if described is None else described[0]
 
 
+# What operators did before they had an attribute that says so, where its default is something else.
+_BEFORE: Mapping[str, Mapping[str, Any]] = {
+    "Resize": {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+    "RoiAlign": {"coordinate_transformation_mode": "output_half_pixel"},
+}
+
+
+def _meant(node: NodeProto, version: int | None, schema: Mapping[str, Any]) -> dict[str, Any]:
+    before = _BEFORE.get(operator(node)) if version is not None else None
+    if before is None or any(name in schema for name in before):
+        return {}
+    return dict(before)
+
+
 def _formal(node: NodeProto, version: int | None) -> tuple[str, ...]:
     described = _described(node, version)
     return () if described is None else described[1]
@@ -580,14 +594,31 @@ def _inlined(model: ModelProto) -> ModelProto | None:
     if size is None or size > _MOST_INLINED:
         return None
     try:
-        made: ModelProto = onnx.inliner.inline_local_functions(model)
+        made: ModelProto = onnx.inliner.inline_local_functions(_with_defaults(model))
     except Exception:  # it fails in many ways on files that somebody else wrote
         return None
     return made
 
 
-def normal_form(view: View) -> Form:
-    """The main graph of a model in normal form."""
+def _with_defaults(model: ModelProto) -> ModelProto:
+    """The calls of functions with the attributes written out that are left to their defaults: the inliner forgets them."""
+    defaults = {(text(f.domain), text(f.name)): f.attribute_proto for f in model.functions if f.attribute_proto}
+    if not defaults:
+        return model
+    made = ModelProto()
+    made.CopyFrom(model)
+    waiting = [made.graph.node, *(f.node for f in made.functions)]
+    while waiting:
+        for node in waiting.pop():
+            given = {a.name for a in node.attribute}
+            declared = defaults.get((text(node.domain), text(node.op_type)), ())
+            node.attribute.extend(a for a in declared if a.name not in given)
+            waiting += [graph.node for _, graph in subgraphs(node)]
+    return made
+
+
+def normal_form(view: View, as_declared: Collection[str] = ()) -> Form:
+    """The main graph of a model in normal form; the inputs ``as_declared`` keep the order of their axes."""
     model = view.model
     notes = []
     shaped: ModelProto | None = None
@@ -610,7 +641,7 @@ def normal_form(view: View) -> Form:
     version = opset(model)
     windows = _windows(shaped)
     first = _build(model, shaped, weights, version, windows)
-    frames = reframed(first)
+    frames = {name: perm for name, perm in reframed(first).items() if name not in as_declared}
     made = first if not frames else _build(model, shaped, weights, version, windows, frames)
     made.notes[:0] = notes
     return made

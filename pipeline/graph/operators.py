@@ -120,6 +120,9 @@ def reshape(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None
         derived = _squeezed(b, operands)
     target = b.known(derived)
     made = b.reshape(operands[0], target, b.name)
+    wanted = small_integers(operands[1]) if op == "Reshape" and len(operands) > 1 else None
+    if made is None and op == "Reshape" and (not b.held.get("allowzero") or (wanted is not None and 0 not in wanted)):
+        b.held.pop("allowzero", None)  # what it says is what Reshape does anyway
     return None if made is None else [made]
 
 

@@ -784,3 +784,63 @@ def test_a_softmax_over_several_axes_is_not_one_over_one(op: str) -> None:
     assert told(text % ("float[2,3,4]", op, -1), text % ("float[2,3,4]", op, 2), 12, 13) == []
     wide = "(float x, int64[k] s) => (float z) { y = Reshape (x, s) z = %s <axis = 1> (y) }" % op
     assert told(wide, wide, 12, 13) != []
+
+
+SEEN = "(%s x) => (%s y) { %s t = Transpose <perm = [0,3,1,2]> (x) r = Softmax <axis = 1> (t) %s }"
+SHAPE = "s = Shape (x) k = Cast <to = 1> (s) m = ReduceSum <keepdims = 0> (k)"
+
+
+@pytest.mark.parametrize(
+    ("left", "right"), [("float[2,6,6,4]", "float[n,h,w,4]"), ("float[n,h,w,4]", "float[a,b,c,4]")]
+)
+def test_an_input_is_in_one_order_unless_sizes_say_otherwise(left: str, right: str) -> None:
+    plain_ = SEEN % (left, "float[a,b,c,d]", "", "y = Exp (r)")
+    also = SEEN % (right, "float[a,b,c,d]", SHAPE, "e = Exp (r) y = Add (e, m)")
+    there = compare(parsed(plain_), parsed(also))
+    assert not any("order" in note for note in there.notes)
+    assert not {d.kind for d in there.differences} & {"layout", "border"}
+
+
+@pytest.mark.parametrize("shape", ["float[n,2,q,w]", "float[1,3,3,3]"])
+def test_a_flatten_in_another_order_is_a_difference(shape: str) -> None:
+    turned = f"({shape} x) => (float[c,d] y) {{ a = Transpose <perm = [0,2,3,1]> (x) y = Flatten (a) }}"
+    assert told(turned, f"({shape} x) => (float[c,d] y) {{ y = Flatten (x) }}") != []
+
+
+@pytest.mark.parametrize("shape", ["float[n,c,q,w]", "float[1,3,3,3]"])
+def test_an_output_in_another_order_is_a_difference_where_no_input_is(shape: str) -> None:
+    turned = f"({shape} x) => ({shape} y) {{ a = Exp (x) y = Transpose <perm = [0,2,3,1]> (a) }}"
+    assert told(turned, f"({shape} x) => ({shape} y) {{ y = Exp (x) }}") == [("layout", "perm", "(0,2,3,1)", "none")]
+
+
+def test_an_order_that_sizes_say_is_a_note() -> None:
+    turned = "(float[n,h,w,3] x) => (float[a,b,c,d] y) { a = Transpose <perm = [0,3,1,2]> (x) y = LRN <size = 3> (a) }"
+    found = compare(parsed("(float[n,3,h,w] x) => (float[a,b,c,d] y) { y = LRN <size = 3> (x) }"), parsed(turned))
+    assert (found.differences, any("another order" in note for note in found.notes)) == ((), True)
+
+
+def test_allowzero_of_a_target_without_zeros_is_nothing() -> None:
+    text = "(float[a,b,c] x, int64[2] s) => (float[d,e] y) { %s y = Reshape %s (x, s) }"
+    assert told(text % ("", "<allowzero = 0>"), text % ("", ""), 17, 13) == []
+    assert told(text % ("", "<allowzero = 1>"), text % ("", "")) != []
+
+
+def test_what_an_operator_did_before_it_had_an_attribute_is_not_its_default() -> None:
+    old = '(float[1,1,2,2] x) => (float[a,b,c,d] y) <float[4] k = {1,1,2,2}> { y = Resize <mode = "%s"> (x, k) }'
+    new = old.replace("(x, k)", "(x, , k)")
+    assert "coordinate_transformation_mode" in {d[1] for d in told(old % "linear", new % "linear", 10, 11)}
+    same = new.replace("> (x", ', coordinate_transformation_mode = "asymmetric", nearest_mode = "floor"> (x')
+    found = told(old % "nearest", same % "nearest", 10, 11)
+    assert not {"coordinate_transformation_mode", "nearest_mode"} & {d[1] for d in found}
+
+
+def test_the_default_of_a_functions_attribute_is_compared() -> None:
+    text = (
+        '<ir_version: 8, opset_import: ["" : 17, "my" : 1]> g (float[3] x) => (float[3] y) { y = my.f%s (x) } '
+        '<domain: "my", opset_import: ["" : 17]> f <al: float = %s> (p) => (q) { q = LeakyRelu <alpha: float = @al> (p) }'
+    )
+    one, two, given = (
+        onnx.parser.parse_model(text % pair) for pair in (("", "0.1"), ("", "0.2"), (" <al = 0.1>", "0.2"))
+    )
+    assert said(compare(one, two)) == [("attribute", "alpha", "0.1", "0.2")]
+    assert said(compare(one, given)) == []
