@@ -49,7 +49,7 @@ from pipeline.graph.amounts import (
     views_agree,
 )
 from pipeline.graph.matching import Matching, Side, Unit, same_border
-from pipeline.graph.normal_form import LAYOUTS, is_default, normal_form
+from pipeline.graph.normal_form import LAYOUTS, is_default, normal_forms
 from pipeline.graph.operators import COMMUTATIVE
 from pipeline.graph.terms import (
     Border,
@@ -72,7 +72,7 @@ _PADDED = ("pads", "output_padding")
 
 def differences(left: View, right: View, left_inspection: Inspection, right_inspection: Inspection) -> Differences:
     """Two graphs of one model side by side."""
-    first, second = _in_one_order(left, right)
+    first, second = normal_forms(left, right)
     found = compared(first, second)
     notes = [*found.notes]
     for side, form in (("left", first), ("right", second)):
@@ -92,24 +92,6 @@ def differences(left: View, right: View, left_inspection: Inspection, right_insp
         only_right=found.only_right,
         notes=tuple(notes),
     )
-
-
-def _in_one_order(left: View, right: View) -> tuple[Form, Form]:
-    """Both in normal form.  An input that one side reads through a Transpose only, and the other does not, has its axes
-    in another order there if the declared sizes say so; else it is one input and the Transpose is a step of one side.
-    """
-    first, second = normal_form(left), normal_form(right)
-    kept: tuple[set[str], set[str]] = (set(), set())
-    for ours, theirs in same_border(first.inputs, second.inputs):
-        one, two = first.inputs[ours], second.inputs[theirs]
-        if isinstance(one.operand, Ref) and isinstance(two.operand, Ref):
-            between = between_perms(one.operand.perm, two.operand.perm)
-            if between is not None and in_order(one.dims, two.dims, between):
-                kept[0].add(one.name)
-                kept[1].add(two.name)
-    if not kept[0]:
-        return first, second
-    return normal_form(left, kept[0]), normal_form(right, kept[1])
 
 
 @dataclass(frozen=True)

@@ -782,7 +782,7 @@ def test_a_softmax_over_several_axes_is_not_one_over_one(op: str) -> None:
         assert ("attribute", "axis", "(1,2)", "1") in here
     assert told(text % ("float[2,3,1]", op, 1), text % ("float[2,3,1]", op, 1), 12, 13) == []
     assert told(text % ("float[2,3,4]", op, -1), text % ("float[2,3,4]", op, 2), 12, 13) == []
-    wide = "(float x, int64[k] s) => (float z) { y = Reshape (x, s) z = %s <axis = 1> (y) }" % op
+    wide = f"(float x, int64[k] s) => (float z) {{ y = Reshape (x, s) z = {op} <axis = 1> (y) }}"
     assert told(wide, wide, 12, 13) != []
 
 
@@ -837,7 +837,8 @@ def test_what_an_operator_did_before_it_had_an_attribute_is_not_its_default() ->
 def test_the_default_of_a_functions_attribute_is_compared() -> None:
     text = (
         '<ir_version: 8, opset_import: ["" : 17, "my" : 1]> g (float[3] x) => (float[3] y) { y = my.f%s (x) } '
-        '<domain: "my", opset_import: ["" : 17]> f <al: float = %s> (p) => (q) { q = LeakyRelu <alpha: float = @al> (p) }'
+        '<domain: "my", opset_import: ["" : 17]> f <al: float = %s> (p) => (q) '
+        "{ q = LeakyRelu <alpha: float = @al> (p) }"
     )
     one, two, given = (
         onnx.parser.parse_model(text % pair) for pair in (("", "0.1"), ("", "0.2"), (" <al = 0.1>", "0.2"))
