@@ -272,18 +272,19 @@ def through(chain: Sequence[tuple[int, ...]]) -> str:
 def views_agree(left: Ref, right: Ref, dims: Sequence[Dims | None]) -> bool:
     """Whether two ways of seeing a value are one where its axes of size one are left aside."""
     whole = merged(*dims)
-    shapes = [r.shape or turned(whole, r.perm) for r in (left, right)]
+    known = [whole if whole is not None else d for d in dims]  # one value may be written in two ranks
+    shapes = [r.shape or turned(d, r.perm) for r, d in zip((left, right), known, strict=True)]
     shapes = [None if s is None else tuple(-1 if d is None else d for d in s) for s in shapes]
     if None in shapes or not compatible(shapes[0], shapes[1], size_of(whole)):
         return False
     if left.perm == right.perm:
         return True
     kept = []
-    for ref, known in zip((left, right), dims, strict=True):
-        if known is None or (ref.perm is not None and len(ref.perm) != len(known)):
+    for ref, base in zip((left, right), dims, strict=True):
+        if base is None or (ref.perm is not None and len(ref.perm) != len(base)):
             return left.perm == right.perm
-        perm = ref.perm or tuple(range(len(known)))
-        kept.append([axis for axis in perm if known[axis] != 1])
+        perm = ref.perm or tuple(range(len(base)))
+        kept.append([axis for axis in perm if base[axis] != 1])
     return kept[0] == kept[1]
 
 

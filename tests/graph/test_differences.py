@@ -10,7 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from pipeline.graph.amounts import views_agree
 from pipeline.graph.differences import differences
+from pipeline.graph.terms import Ref
 from pipeline.graph.view import View
 from pipeline.inspection import Differences, Inspection
 
@@ -845,3 +847,10 @@ def test_the_default_of_a_functions_attribute_is_compared() -> None:
     )
     assert said(compare(one, two)) == [("attribute", "alpha", "0.1", "0.2")]
     assert said(compare(one, given)) == []
+
+
+def test_one_value_in_two_ranks_is_seen_as_one() -> None:
+    """A product that one side computes of matrices, because it knows the sizes, and the other does not."""
+    flat, open_ = Ref(0, None, (16, 2, 48)), Ref(0)
+    assert views_agree(flat, open_, [(32, 48), (None, None, 48)])
+    assert not views_agree(flat, open_, [(32, 48), (None, None, 47)])
