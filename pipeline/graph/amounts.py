@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -72,6 +73,7 @@ class Numbers:
     largest: float
     rounding: bool
     relative: float
+    integers: bool = False
 
 
 def numbers(left: Array, right: Array) -> Numbers | None:
@@ -80,12 +82,17 @@ def numbers(left: Array, right: Array) -> Numbers | None:
     if one.dtype.kind not in "fiub" or two.dtype.kind not in "fiub":
         differing = int(np.sum(one != two))
         return Numbers(differing, one.size, float("nan"), False, float("nan")) if differing else None
-    if one.dtype == two.dtype and np.array_equal(one, two, equal_nan=one.dtype.kind == "f"):
+    floats = one.dtype.kind == two.dtype.kind == "f"
+    signs = (one == 0) & (two == 0) & (np.signbit(one) != np.signbit(two)) if floats else np.zeros(1, bool)
+    if one.dtype == two.dtype and not signs.any() and np.array_equal(one, two, equal_nan=floats):
         return None
     wide, other = one.astype(np.float64), two.astype(np.float64)
     with np.errstate(all="ignore"):
         apart = np.abs(wide - other)
-        same = (wide == other) | (np.isnan(wide) & np.isnan(other))
+        # float64 cannot tell apart all integers
+        same = (one == two) if "f" not in (one.dtype.kind, two.dtype.kind) else (wide == other)
+        same |= np.isnan(wide) & np.isnan(other)
+        same = np.asarray(same & ~signs)
         apart[same] = 0.0
         differing = int(apart.size - np.count_nonzero(same))
         if not differing:
@@ -93,10 +100,14 @@ def numbers(left: Array, right: Array) -> Numbers | None:
         largest = float(np.max(apart))
         scale = float(np.max(np.abs(wide))) if wide.size else 0.0
         relative = largest / scale if scale else float("inf")
-    return Numbers(differing, one.size, largest, bool(relative <= ROUNDING), relative)
+    return Numbers(differing, one.size, largest, bool(relative <= ROUNDING), relative, not floats)
 
 
 def says_numbers(found: Numbers) -> str:
+    if not found.largest and found.integers:
+        return f"{found.differing:,} of {found.size:,} differ, in integers of more than 53 bits"
+    if not found.largest:
+        return f"the same but for the sign of {found.differing:,} zeros: a division by them is another"
     if found.rounding:
         return f"rounding: at most {found.relative:.1g} of the largest ({found.differing:,} of {found.size:,} differ)"
     return f"{found.differing:,} of {found.size:,} differ, by {found.largest:.3g} at most"
@@ -186,7 +197,11 @@ def furthest(left: Array, right: Array) -> tuple[str, str]:
     with np.errstate(all="ignore"):
         apart = np.abs(left.astype(np.float64) - right.astype(np.float64)).reshape(-1)
     at = int(np.argmax(np.where(np.isnan(apart), np.inf, apart)))
-    return f"{left.reshape(-1)[at]:.6g}", f"{right.reshape(-1)[at]:.6g}"
+    if not apart[at]:  # what float64 does not tell apart
+        other = (left != right) | (np.signbit(left) != np.signbit(right) if left.dtype.kind == "f" else False)
+        at = int(np.argmax(np.asarray(other).reshape(-1)))
+    texts = [f"{a.reshape(-1)[at]:.6g}" for a in (left, right)]
+    return (texts[0], texts[1]) if texts[0] != texts[1] else (str(left.reshape(-1)[at]), str(right.reshape(-1)[at]))
 
 
 def there_or_none(form: Form | None) -> str:
@@ -198,17 +213,51 @@ def same_number(left: Any, right: Any) -> bool:
         if isinstance(left, float) and isinstance(right, float) and np.isnan(left) and np.isnan(right):
             return True
         with np.errstate(over="ignore"):
-            return bool(np.float32(left) == np.float32(right)) if isinstance(left, float) else left == right
+            one, two = np.float32(left), np.float32(right)
+            signs = isinstance(right, float) and bool(np.signbit(one) != np.signbit(two))
+            return bool(one == two) and not signs if isinstance(left, float) else left == right
     if isinstance(left, tuple) and isinstance(right, tuple) and len(left) == len(right):
         return all(same_number(a, b) for a, b in zip(left, right, strict=True))
     return False
 
 
-def compatible(left: Any, right: Any) -> bool:
-    """Whether two targets of a Reshape may be one: at most one size is left open on either side."""
+def compatible(left: Any, right: Any, size: int | None = None) -> bool:
+    """Whether two targets of a Reshape of ``size`` elements are one.
+
+    A target without open sizes fits one size only, and there one with an open size may be the same.  Two that leave
+    different sizes open are two functions, unless the number of elements says what is open.
+    """
     if not isinstance(left, tuple) or not isinstance(right, tuple) or len(left) != len(right):
         return False
-    return all(a == b or -1 in (a, b) for a, b in zip(left, right, strict=True))
+    if not all(a == b or -1 in (a, b) for a, b in zip(left, right, strict=True)):
+        return False
+    open_ = [{axis for axis, d in enumerate(shape) if d == -1} for shape in (left, right)]
+    if open_[0] == open_[1] or not all(open_):
+        return True
+    return size is not None and _closed(left, size) == _closed(right, size)
+
+
+def _closed(shape: Shape, size: int) -> Shape | None:
+    """A target with its open size, where there is one and it fits."""
+    known = math.prod(d for d in shape if d != -1)
+    if shape.count(-1) != 1 or known <= 0 or size % known:
+        return None if -1 in shape else shape
+    return tuple(size // known if d == -1 else d for d in shape)
+
+
+def merged(left: Dims | None, right: Dims | None) -> Dims | None:
+    """The shape of a value as two graphs know it together; what they contradict one another about is not known."""
+    if left is None or right is None or len(left) != len(right):
+        return left if right is None else right if left is None else None
+    return tuple(b if a is None else a if b is None or a == b else None for a, b in zip(left, right, strict=True))
+
+
+def size_of(dims: Dims | None) -> int | None:
+    """How many elements a value has."""
+    if dims is None:
+        return None
+    known = [d for d in dims if d is not None]
+    return math.prod(known) if len(known) == len(dims) else None
 
 
 def turning(ref: Ref, reader: Sequence[str]) -> Sequence[str]:
@@ -222,18 +271,20 @@ def through(chain: Sequence[tuple[int, ...]]) -> str:
 
 def views_agree(left: Ref, right: Ref, dims: Sequence[Dims | None]) -> bool:
     """Whether two ways of seeing a value are one where its axes of size one are left aside."""
-    shapes = [r.shape or turned(d, r.perm) for r, d in zip((left, right), dims, strict=True)]
+    whole = merged(*dims)
+    known = [whole if whole is not None else d for d in dims]  # one value may be written in two ranks
+    shapes = [r.shape or turned(d, r.perm) for r, d in zip((left, right), known, strict=True)]
     shapes = [None if s is None else tuple(-1 if d is None else d for d in s) for s in shapes]
-    if None in shapes or not compatible(shapes[0], shapes[1]):
+    if None in shapes or not compatible(shapes[0], shapes[1], size_of(whole)):
         return False
     if left.perm == right.perm:
         return True
     kept = []
-    for ref, known in zip((left, right), dims, strict=True):
-        if known is None or (ref.perm is not None and len(ref.perm) != len(known)):
+    for ref, base in zip((left, right), dims, strict=True):
+        if base is None or (ref.perm is not None and len(ref.perm) != len(base)):
             return left.perm == right.perm
-        perm = ref.perm or tuple(range(len(known)))
-        kept.append([axis for axis in perm if known[axis] != 1])
+        perm = ref.perm or tuple(range(len(base)))
+        kept.append([axis for axis in perm if base[axis] != 1])
     return kept[0] == kept[1]
 
 
@@ -246,6 +297,19 @@ def agree(left: Dims | None, right: Dims | None) -> bool:
     if left is None or right is None:
         return True
     return len(left) == len(right) and all(a == b or None in (a, b) for a, b in zip(left, right, strict=True))
+
+
+def in_order(left: Dims | None, right: Dims | None, between: Ints) -> bool:
+    """Whether the declared sizes of two borders leave it open that their axes have one order.
+
+    They do not where sizes contradict one another, nor where all that is known of either is the same in the order
+    ``between`` and only there (a 3 here, a 3 at another place there).
+    """
+    if not agree(left, right):
+        return False
+    if left is None or right is None or turned(left, between) != right:
+        return True
+    return left == right
 
 
 def rank_of(border: Border) -> int:

@@ -26,7 +26,9 @@ from pipeline.graph.amounts import (
     furthest,
     heads_differ,
     in_one_place,
+    in_order,
     kind_of,
+    merged,
     nodes_of,
     numbers,
     once,
@@ -37,6 +39,7 @@ from pipeline.graph.amounts import (
     says_numbers,
     seen_shape,
     shown,
+    size_of,
     slot_name,
     sorted_dims,
     there_or_none,
@@ -46,7 +49,7 @@ from pipeline.graph.amounts import (
     views_agree,
 )
 from pipeline.graph.matching import Matching, Side, Unit, same_border
-from pipeline.graph.normal_form import LAYOUTS, is_default, normal_form
+from pipeline.graph.normal_form import LAYOUTS, is_default, normal_forms
 from pipeline.graph.operators import COMMUTATIVE
 from pipeline.graph.terms import (
     Border,
@@ -60,6 +63,7 @@ from pipeline.graph.terms import (
     turned,
 )
 from pipeline.graph.view import View
+from pipeline.graph.walk import Dims
 from pipeline.inspection import Difference, Differences, Inspection
 
 ORDER = ("pads", "layout", "attribute", "operator", "weights", "type", "border", "only")
@@ -68,7 +72,7 @@ _PADDED = ("pads", "output_padding")
 
 def differences(left: View, right: View, left_inspection: Inspection, right_inspection: Inspection) -> Differences:
     """Two graphs of one model side by side."""
-    first, second = normal_form(left), normal_form(right)
+    first, second = normal_forms(left, right)
     found = compared(first, second)
     notes = [*found.notes]
     for side, form in (("left", first), ("right", second)):
@@ -127,6 +131,7 @@ class _Comparison:
         self.fused: dict[tuple[int, str], tuple[str, dict[str, str]]] = {}
         self.replaced: tuple[set[int], set[int]] = (set(), set())
         self.matched: set[str] = set()
+        self.turned = False  # whether an input has its axes in another order: then outputs may have, too
         self.inner: tuple[list[str], list[str]] = ([], [])
 
     def result(self) -> Compared:
@@ -203,9 +208,9 @@ class _Comparison:
             left, right = one.attributes.get(name), two.attributes.get(name)
             if name in ("axis", "axes") and rank:
                 left, right = positive(left, rank), positive(right, rank)
-            if left == right and type(left) is type(right):
+            if repr(left) == repr(right):
                 continue
-            if same_number(left, right) or (one.op == "Reshape" and compatible(left, right)):
+            if same_number(left, right) or (name == "shape" and one.op == "Reshape" and self._one_shape(one, two)):
                 continue
             if self._newer(one, two, name, left, right):
                 continue
@@ -213,6 +218,15 @@ class _Comparison:
             as_type = one.op == "Cast" and name == "to"
             texts = (type_name(left), type_name(right)) if as_type else (shown(left), shown(right))
             self._add("type" if as_type else kind, name, one.nodes, two.nodes, *texts)
+
+    def _one_shape(self, one: Step, two: Step) -> bool:
+        """Whether two Reshapes are to one shape."""
+        dims: list[Dims | None] = []
+        for step, form in zip((one, two), self.forms, strict=True):
+            ref = operand_at(step, 0)
+            dims.append(turned(form.values[ref.value].dims, ref.perm) if isinstance(ref, Ref) and ref.plain else None)
+        whole = size_of(merged(dims[0], dims[1]))
+        return compatible(one.attributes.get("shape"), two.attributes.get("shape"), whole)
 
     def _newer(self, one: Step, two: Step, name: str, left: Any, right: Any) -> bool:
         """An attribute that one opset lacks and that does in the other what was done before."""
@@ -470,8 +484,13 @@ class _Comparison:
         if left.perm != right.perm:
             by = turning(left, nodes), turning(right, others)
             self._add("layout", "perm", *by, shown(left.perm), shown(right.perm))
-        if left.shape != right.shape and not compatible(left.shape, right.shape):
-            self._add("layout", "shape", ours, theirs, seen_shape(left, dims[0]), seen_shape(right, dims[1]))
+        if left.shape != right.shape and not compatible(left.shape, right.shape, size_of(merged(*dims))):
+            texts = seen_shape(left, dims[0]), seen_shape(right, dims[1])
+            if texts[0] == texts[1]:  # one shape, which one side makes of the axes in another order
+                if left.perm != right.perm:
+                    return
+                texts = shown(left.shape), shown(right.shape)
+            self._add("layout", "shape", ours, theirs, *texts)
 
     def _maker(self, ref: Ref, which: int) -> Step | None:
         side = self.sides[which]
@@ -608,6 +627,7 @@ class _Comparison:
 
     def _declared(self, what: str, one: Border, two: Border, between: Ints | None) -> None:
         """``between`` turns the left border's axes to those of the right."""
+        self.turned |= what == "input" and between is not None
         if between is not None and between in LAYOUTS and agree(turned(one.dims, between), two.dims):
             self.notes.append(
                 f"{what} {one.name}: the right has its axes in another order, those of the left by {shown(between)}"
@@ -657,7 +677,8 @@ class _Comparison:
             return
         between = between_perms(left.perm, right.perm)
         if left.shape is None and right.shape is None and (between is None or between in LAYOUTS):
-            if between is not None and agree(turned(one.dims, between), two.dims):
+            forced = between is not None and not in_order(one.dims, two.dims, between)
+            if between is not None and (forced or self.turned) and agree(turned(one.dims, between), two.dims):
                 self._declared("output", one, two, between)
                 return
             if between is None:

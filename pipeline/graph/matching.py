@@ -28,6 +28,7 @@ from pipeline.graph.terms import Const, Form, Ref, Step
 _LINEAR = ("Conv", "ConvTranspose", "MatMul")
 _AFFINE = ("Add", "Sub", "Mul", "Div", "BatchNormalization")
 _SEQUENCE = 600
+DRAWS = frozenset("RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial Dropout".split())
 LEVELS = (0, 1, 2, 3)  # exactly; numbers roughly; shapes only; the operator only
 
 
@@ -49,6 +50,17 @@ class Unit:
     @property
     def weighted(self) -> bool:
         return any(isinstance(o, Const) and o.large for o in self.head.operands)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it may give another value each time it is asked: it draws numbers, or nobody knows what it does."""
+        waiting = [self.head]
+        while waiting:
+            step = waiting.pop()
+            if step.op in DRAWS or "." in step.op:
+                return True
+            waiting += [inner for form in step.bodies.values() for inner in form.steps]
+        return False
 
 
 class Side:
@@ -186,6 +198,7 @@ def _body(form: Form, names: Names) -> int:
 def forwards(side: Side, said: Sequence[int], exactly: bool, inputs: Mapping[int, int], names: Names) -> dict[int, int]:
     """The class of every value: what function of the inputs it is, as far as ``said`` tells units apart."""
     found: dict[int, int] = {}
+    seen_before: dict[int, int] = {}
     for value, place in side.inputs.items():
         found[value] = names.of("input", inputs[place]) if place in inputs else names.of("alone", id(side), place)
     for number, unit in enumerate(side.units):
@@ -199,6 +212,9 @@ def forwards(side: Side, said: Sequence[int], exactly: bool, inputs: Mapping[int
         if commutes:
             parts.sort()
         whole = names.of("forwards", said[number], tuple(parts))
+        if unit.drawn:  # the second of two is another value; it stands beside the second of the other side
+            seen_before[whole] = seen_before.get(whole, 0) + 1
+            whole = names.of("drawn", whole, seen_before[whole])
         for slot, value in enumerate(unit.outputs):
             found[value] = names.of("result", whole, slot)
     return found

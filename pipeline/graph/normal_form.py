@@ -15,17 +15,19 @@ border in NHWC is a fact about the border and about nothing else.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import onnx.inliner
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
 from pipeline.graph import pads as _pads
+from pipeline.graph.amounts import between_perms, in_order
 from pipeline.graph.folding import fold
+from pipeline.graph.inlining import inlined_model
+from pipeline.graph.matching import same_border
 from pipeline.graph.operators import FOLLOWS
 from pipeline.graph.terms import (
     Border,
@@ -68,7 +70,6 @@ from pipeline.graph.weights import Weights
 from pipeline.graph.windowed import RULES
 
 _DEEPEST = 40
-_MOST_INLINED = 50_000
 _WRONG = (TypeError, ValueError, IndexError, KeyError, OverflowError, ZeroDivisionError, AttributeError)
 # Permutations between layouts; others that only move axes of size one are left as Reshapes.
 LAYOUTS = frozenset({(0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3)})
@@ -329,7 +330,7 @@ class Builder:
         held = {k: v for k, v in attributes(node).items() if not isinstance(v, GraphProto)}
         schema = _schema(node, self.version)
         if schema is not None:
-            for name, default in schema.items():
+            for name, default in (schema | _meant(node, self.version, schema)).items():
                 held.setdefault(name, default)
         for attribute in node.attribute:  # what walk.attributes has no type for (lists of tensors, references)
             name = text(attribute.name)
@@ -520,6 +521,20 @@ def _schema(node: NodeProto, version: int | None) -> dict[str, Any] | None:
     return None if described is None else described[0]
 
 
+# What operators did before they had an attribute that says so, where its default is something else.
+_BEFORE: Mapping[str, Mapping[str, Any]] = {
+    "Resize": {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+    "RoiAlign": {"coordinate_transformation_mode": "output_half_pixel"},
+}
+
+
+def _meant(node: NodeProto, version: int | None, schema: Mapping[str, Any]) -> dict[str, Any]:
+    before = _BEFORE.get(operator(node)) if version is not None else None
+    if before is None or any(name in schema for name in before):
+        return {}
+    return dict(before)
+
+
 def _formal(node: NodeProto, version: int | None) -> tuple[str, ...]:
     described = _described(node, version)
     return () if described is None else described[1]
@@ -540,59 +555,13 @@ def is_default(op: str, version: int | None, name: str, value: Any) -> bool:
 # -- models
 
 
-def _inlined_size(model: ModelProto) -> int | None:
-    """How many nodes the model would have with its functions in place; None where they call one another in a circle.
-
-    Nodes in subgraphs count as well, and what they call.
-    """
-    bodies = {(text(f.domain), text(f.name)): f for f in model.functions}
-    calls = {key: _called(function.node) for key, function in bodies.items()}
-    sizes: dict[tuple[str, str], int] = {}
-    for first in bodies:
-        stack, open_ = [first], set()
-        while stack:
-            key = stack[-1]
-            missing = [c for c in calls[key] if c in bodies and c not in sizes]
-            if not missing:
-                sizes[key] = sum(sizes.get(c, 1) for c in calls[key])
-                stack.pop()
-                open_.discard(key)
-                continue
-            open_.add(key)
-            if missing[0] in open_:
-                return None
-            stack.append(missing[0])
-    return sum(sizes.get(c, 1) for c in _called(model.graph.node))
-
-
-def _called(nodes: Iterable[NodeProto]) -> list[tuple[str, str]]:
-    found = []
-    waiting = [nodes]
-    while waiting:
-        for node in waiting.pop():
-            found.append((text(node.domain), text(node.op_type)))
-            waiting += [graph.node for _, graph in subgraphs(node)]
-    return found
-
-
-def _inlined(model: ModelProto) -> ModelProto | None:
-    size = _inlined_size(model)
-    if size is None or size > _MOST_INLINED:
-        return None
-    try:
-        made: ModelProto = onnx.inliner.inline_local_functions(model)
-    except Exception:  # it fails in many ways on files that somebody else wrote
-        return None
-    return made
-
-
-def normal_form(view: View) -> Form:
-    """The main graph of a model in normal form."""
+def normal_form(view: View, as_declared: Collection[str] = ()) -> Form:
+    """The main graph of a model in normal form; the inputs ``as_declared`` keep the order of their axes."""
     model = view.model
     notes = []
     shaped: ModelProto | None = None
     if model.functions:
-        inlined = _inlined(model)
+        inlined = inlined_model(model)
         if inlined is None:
             notes.append("local functions are compared as operators of their names, not entered")
             bare = without_large_initializers(model)
@@ -610,10 +579,28 @@ def normal_form(view: View) -> Form:
     version = opset(model)
     windows = _windows(shaped)
     first = _build(model, shaped, weights, version, windows)
-    frames = reframed(first)
+    frames = {name: perm for name, perm in reframed(first).items() if name not in as_declared}
     made = first if not frames else _build(model, shaped, weights, version, windows, frames)
     made.notes[:0] = notes
     return made
+
+
+def normal_forms(left: View, right: View) -> tuple[Form, Form]:
+    """Both in normal form.  An input that one side reads through a Transpose only, and the other does not, has its axes
+    in another order there if the declared sizes say so; else it is one input and the Transpose is a step of one side.
+    """
+    first, second = normal_form(left), normal_form(right)
+    kept: tuple[set[str], set[str]] = (set(), set())
+    for ours, theirs in same_border(first.inputs, second.inputs):
+        one, two = first.inputs[ours], second.inputs[theirs]
+        if isinstance(one.operand, Ref) and isinstance(two.operand, Ref):
+            between = between_perms(one.operand.perm, two.operand.perm)
+            if between is not None and in_order(one.dims, two.dims, between):
+                kept[0].add(one.name)
+                kept[1].add(two.name)
+    if not kept[0]:
+        return first, second
+    return normal_form(left, kept[0]), normal_form(right, kept[1])
 
 
 def _build(

@@ -120,6 +120,9 @@ def reshape(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None
         derived = _squeezed(b, operands)
     target = b.known(derived)
     made = b.reshape(operands[0], target, b.name)
+    wanted = small_integers(operands[1]) if op == "Reshape" and len(operands) > 1 else None
+    if made is None and op == "Reshape" and (not b.held.get("allowzero") or (wanted is not None and 0 not in wanted)):
+        b.held.pop("allowzero", None)  # what it says is what Reshape does anyway
     return None if made is None else [made]
 
 
@@ -380,14 +383,22 @@ def _zeros(operand: Operand) -> bool:
 
 @rule("Softmax", "LogSoftmax", "Hardmax")
 def softmax(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    """Along one axis; before opset 13 along all from the given one on, taken as one."""
     rank, axis = (b.rank(operands[0]), b.held.get("axis")) if operands else (None, None)
+    flat = (b.version or 0) < 13
     if rank is None or not isinstance(axis, int) or not -rank <= axis < rank or not isinstance(operands[0], Ref):
+        if flat and axis != -1:
+            b.held["axis"] = f"from {axis} on"
         return None
     axis %= rank
-    if (b.version or 0) < 13 and axis != rank - 1:
-        return None
+    dims = b.dims(operands[0]) or ()
+    over = [a for a in range(axis, rank) if dims[a] != 1] if flat else [axis]
     ref = b.settled(operands[0])
-    held = {"axis": ref.perm[axis] if ref.perm else axis}
+    at = [ref.perm[a] if ref.perm else a for a in over or [axis]]
+    held = {"axis": at[0] if len(at) == 1 else tuple(sorted(at))}
+    if len(at) > 1 and at != sorted(at) and b.node.op_type == "Hardmax":
+        b.held["axis"] = f"from {axis} on"
+        return None  # which of two largest is the first depends on the order
     (made,) = b.emit(b.node.op_type, held, [Ref(ref.value)], [b.values[ref.value].dims])
     return [Ref(made.value, ref.perm, None, ref.via)]
 

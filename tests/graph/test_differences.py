@@ -10,7 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from pipeline.graph.amounts import views_agree
 from pipeline.graph.differences import differences
+from pipeline.graph.terms import Ref
 from pipeline.graph.view import View
 from pipeline.inspection import Differences, Inspection
 
@@ -680,3 +682,175 @@ def test_numbers_that_are_in_a_file_that_is_not_there_are_not_guessed() -> None:
 
     (found,) = compare(graph(), outside("one")).differences
     assert (found.kind, found.says) == ("weights", "the numbers are not there to compare")
+
+
+# -- what must never be called the same
+
+
+def parsed(text: str, opset: int = 17) -> onnx.ModelProto:
+    return onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}, "my" : 1]> g {text}')
+
+
+def told(left: str, right: str, opset: int = 17, other: int = 17) -> list[tuple[str, str, str, str]]:
+    """What is said of two texts, which is the same in both directions."""
+    there, back = compare(parsed(left, opset), parsed(right, other)), compare(parsed(right, other), parsed(left, opset))
+    assert sorted((k, w, b, a) for k, w, a, b in said(back)) == sorted(said(there))
+    return said(there)
+
+
+@pytest.mark.parametrize(
+    ("kind", "op", "left", "right"),
+    [
+        ("int64", "Add", str(2**53), str(2**53 + 1)),
+        ("int64", "Mul", str(-(2**62)), str(-(2**62) - 1)),
+        ("float", "Div", "0.0", "-0.0"),
+        ("float", "Mul", "0.0", "-0.0"),
+    ],
+)
+def test_numbers_that_compare_equal_in_float64_are_told_apart(kind: str, op: str, left: str, right: str) -> None:
+    text = f"({kind}[2] x) => ({kind}[2] y) {{ c = Constant <value = {kind}[2] {{%s, 1}}> () y = {op} (x, c) }}"
+    ((what, _, one, two),) = told(text % left, text % right)
+    assert (what, one != two) == ("weights", True)
+    assert told(text % left, text % left) == []
+
+
+def to(*shapes: str, inputs: str = "float[n,6] x", between: str = "Relu (s1)") -> str:
+    made = " ".join(
+        f"k{i} = Constant <value = int64[{s.count(',') + 1}] {{{s}}}> ()" for i, s in enumerate(shapes, start=1)
+    )
+    last = f"r = {between} y = " + (f"Reshape (r, k{len(shapes)})" if len(shapes) > 1 else "Identity (r)")
+    return f"({inputs}) => (float[a,b] y) {{ {made} s1 = Reshape (x, k1) {last} }}"
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (to("2,-1"), to("-1,3")),
+        (to("0,-1"), to("2,-1")),
+        (to("2,-1", "-1,6", between="Softmax <axis = -1> (s1)"), to("-1,3", "-1,6", between="Softmax (s1)")),
+        (to("2,-1", inputs="float[n,m] x"), to("-1,3", inputs="float[n,m] x")),
+    ],
+)
+def test_reshapes_that_leave_other_sizes_open_are_two(left: str, right: str) -> None:
+    assert {kind for kind, *_ in told(left, right)} & {"layout", "attribute"}
+    for text in (left, right):
+        assert told(text, text) == []
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (to("2,-1", inputs="float[2,6] x"), to("-1,6", inputs="float[2,6] x")),
+        (to("2,6", inputs="float[2,6] x"), to("-1,6")),
+        (to("0,-1"), to("-1,6")),
+        (to("3,-1", inputs="float[2,6] x"), to("-1,4", inputs="float[2,6] x")),
+    ],
+)
+def test_reshapes_to_one_shape_are_one(left: str, right: str) -> None:
+    assert [d for d in told(left, right) if d[0] != "border"] == []
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        "RandomNormalLike (x)",
+        "RandomUniform <shape = [2]> ()",
+        "Bernoulli (x)",
+        "Dropout (x, ratio, train)",
+        "my.Unknown (x)",
+        "If (train) <then_branch = t () => (float[2] p) { p = RandomNormalLike (x) }, "
+        "else_branch = e () => (float[2] q) { q = Neg (x) }>",
+    ],
+)
+def test_what_may_give_other_values_each_time_is_not_one_value(op: str) -> None:
+    head = "(float[2] x) => (float[2] y) <bool train = {1}, float ratio = {0.5}> { "
+    twice = f"{head} a = {op} b = {op.replace('(float[2] p) { p', '(float[2] r) { r')} y = Sub (a, b) }}"
+    once = f"{head} a = {op} y = Sub (a, a) }}"
+    assert told(twice, once) != []
+    assert told(twice, twice) == []
+    assert told(twice.replace("Sub", "Add"), once.replace("Sub", "Add")) != []
+
+
+def test_what_is_always_the_same_may_be_computed_once() -> None:
+    twice = "(float[2] x) => (float[2] y) { a = Exp (x) b = Exp (x) y = Sub (a, b) }"
+    assert told(twice, "(float[2] x) => (float[2] y) { a = Exp (x) y = Sub (a, a) }") == []
+
+
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax", "Hardmax"])
+def test_a_softmax_over_several_axes_is_not_one_over_one(op: str) -> None:
+    text = "(%s x) => (float[a,b,c] y) { y = %s <axis = %d> (x) }"
+    for shape in ("float[2,3,4]", "float[a,b,c]"):
+        here = told(text % (shape, op, 1), text % (shape, op, 1), 12, 13)
+        assert ("attribute", "axis", "(1,2)", "1") in here
+    assert told(text % ("float[2,3,1]", op, 1), text % ("float[2,3,1]", op, 1), 12, 13) == []
+    assert told(text % ("float[2,3,4]", op, -1), text % ("float[2,3,4]", op, 2), 12, 13) == []
+    wide = f"(float x, int64[k] s) => (float z) {{ y = Reshape (x, s) z = {op} <axis = 1> (y) }}"
+    assert told(wide, wide, 12, 13) != []
+
+
+SEEN = "(%s x) => (%s y) { %s t = Transpose <perm = [0,3,1,2]> (x) r = Softmax <axis = 1> (t) %s }"
+SHAPE = "s = Shape (x) k = Cast <to = 1> (s) m = ReduceSum <keepdims = 0> (k)"
+
+
+@pytest.mark.parametrize(
+    ("left", "right"), [("float[2,6,6,4]", "float[n,h,w,4]"), ("float[n,h,w,4]", "float[a,b,c,4]")]
+)
+def test_an_input_is_in_one_order_unless_sizes_say_otherwise(left: str, right: str) -> None:
+    plain_ = SEEN % (left, "float[a,b,c,d]", "", "y = Exp (r)")
+    also = SEEN % (right, "float[a,b,c,d]", SHAPE, "e = Exp (r) y = Add (e, m)")
+    there = compare(parsed(plain_), parsed(also))
+    assert not any("order" in note for note in there.notes)
+    assert not {d.kind for d in there.differences} & {"layout", "border"}
+
+
+@pytest.mark.parametrize("shape", ["float[n,2,q,w]", "float[1,3,3,3]"])
+def test_a_flatten_in_another_order_is_a_difference(shape: str) -> None:
+    turned = f"({shape} x) => (float[c,d] y) {{ a = Transpose <perm = [0,2,3,1]> (x) y = Flatten (a) }}"
+    assert told(turned, f"({shape} x) => (float[c,d] y) {{ y = Flatten (x) }}") != []
+
+
+@pytest.mark.parametrize("shape", ["float[n,c,q,w]", "float[1,3,3,3]"])
+def test_an_output_in_another_order_is_a_difference_where_no_input_is(shape: str) -> None:
+    turned = f"({shape} x) => ({shape} y) {{ a = Exp (x) y = Transpose <perm = [0,2,3,1]> (a) }}"
+    assert told(turned, f"({shape} x) => ({shape} y) {{ y = Exp (x) }}") == [("layout", "perm", "(0,2,3,1)", "none")]
+
+
+def test_an_order_that_sizes_say_is_a_note() -> None:
+    turned = "(float[n,h,w,3] x) => (float[a,b,c,d] y) { a = Transpose <perm = [0,3,1,2]> (x) y = LRN <size = 3> (a) }"
+    found = compare(parsed("(float[n,3,h,w] x) => (float[a,b,c,d] y) { y = LRN <size = 3> (x) }"), parsed(turned))
+    assert (found.differences, any("another order" in note for note in found.notes)) == ((), True)
+
+
+def test_allowzero_of_a_target_without_zeros_is_nothing() -> None:
+    text = "(float[a,b,c] x, int64[2] s) => (float[d,e] y) { %s y = Reshape %s (x, s) }"
+    assert told(text % ("", "<allowzero = 0>"), text % ("", ""), 17, 13) == []
+    assert told(text % ("", "<allowzero = 1>"), text % ("", "")) != []
+
+
+def test_what_an_operator_did_before_it_had_an_attribute_is_not_its_default() -> None:
+    old = '(float[1,1,2,2] x) => (float[a,b,c,d] y) <float[4] k = {1,1,2,2}> { y = Resize <mode = "%s"> (x, k) }'
+    new = old.replace("(x, k)", "(x, , k)")
+    assert "coordinate_transformation_mode" in {d[1] for d in told(old % "linear", new % "linear", 10, 11)}
+    same = new.replace("> (x", ', coordinate_transformation_mode = "asymmetric", nearest_mode = "floor"> (x')
+    found = told(old % "nearest", same % "nearest", 10, 11)
+    assert not {"coordinate_transformation_mode", "nearest_mode"} & {d[1] for d in found}
+
+
+def test_the_default_of_a_functions_attribute_is_compared() -> None:
+    text = (
+        '<ir_version: 8, opset_import: ["" : 17, "my" : 1]> g (float[3] x) => (float[3] y) { y = my.f%s (x) } '
+        '<domain: "my", opset_import: ["" : 17]> f <al: float = %s> (p) => (q) '
+        "{ q = LeakyRelu <alpha: float = @al> (p) }"
+    )
+    one, two, given = (
+        onnx.parser.parse_model(text % pair) for pair in (("", "0.1"), ("", "0.2"), (" <al = 0.1>", "0.2"))
+    )
+    assert said(compare(one, two)) == [("attribute", "alpha", "0.1", "0.2")]
+    assert said(compare(one, given)) == []
+
+
+def test_one_value_in_two_ranks_is_seen_as_one() -> None:
+    """A product that one side computes of matrices, because it knows the sizes, and the other does not."""
+    flat, open_ = Ref(0, None, (16, 2, 48)), Ref(0)
+    assert views_agree(flat, open_, [(32, 48), (None, None, 48)])
+    assert not views_agree(flat, open_, [(32, 48), (None, None, 47)])
