@@ -365,12 +365,14 @@ def test_nothing_that_a_file_says_is_a_crash(call: str) -> None:
     assert len(View(model).pads) == 1
 
 
-def test_a_thousand_pads_in_a_row_are_looked_through_a_few_at_a_time() -> None:
-    calls = " ".join(f"v{i + 1} = Pad (v{i}, p)" for i in range(1000))
+@pytest.mark.parametrize(("count", "followed"), [(3, True), (1000, False)])
+def test_pads_in_a_row_are_added_up_all_or_none(count: int, followed: bool) -> None:
+    calls = " ".join(f"v{i + 1} = Pad (v{i}, p)" for i in range(count))
     model = parse(
         f"g (float[1,1,6] v0, float[1,1,3] w) => (float[A,B,C] y) <int64[6] p = {{0,0,1,0,0,0}}> "
-        f"{{ {calls} y = Conv (v1000, w) }}"
+        f"{{ {calls} y = Conv (v{count}, w) }}"
     )
     found = pads(model)[-1]
     assert found.op == "Conv"
-    assert found.with_pad is not None
+    assert found.with_pad == (((count,), (0,)) if followed else None)
+    assert ("more Pads feed it than are followed" in found.note) != followed
