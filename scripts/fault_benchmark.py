@@ -2,7 +2,7 @@
 
     .venv/bin/python scripts/fault_benchmark.py --jobs 2 --json faults.json
 
-What it saw, and why it misses what it misses, is in ``scripts/faults/RESULTS.md``.
+What it saw, and why it misses what it misses, is in ``scripts/faults/results.md``.
 
 Strata are drawn by weight, kinds within a stratum in turn, graphs and nodes at random; mutants that no runtime loads,
 or that mean the same in float64, are discarded and counted.  Each mutant is judged by the graph it was made of

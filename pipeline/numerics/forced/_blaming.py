@@ -42,7 +42,11 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
     if near is not None:
         return near, first
     if orientation == Orientation() and _shape(state.own.get(name)) != _shape(state.have[left]):
-        orientation = plainest(state, name, left)  # the same numbers may be written in another shape
+        # The same numbers may be written in another shape, though in no other order; then they, and not the shape, are
+        # what is told.  Where nothing but the shape is wrong, the shape is.
+        other = plainest(state, name, left)
+        if other.perm is None and judge(state, name, left, other).ratio > 1:
+            orientation = other
     state.forced[name] = (left, orientation)
     judged = judge(state, name, left, orientation)
     if judged.ratio <= 1:  # apart from the designated value only in what it was compared to
