@@ -148,7 +148,7 @@ def float32_room(file: Path, feeds: Path, outputs: Sequence[str], also: int, fol
     if counted is None or counted.unknown:
         return {}
     try:
-        _, scale = inner_scale(taken(model).graph, in_double(given), outputs)
+        scale = inner_scale(taken(model).graph, in_double(given), outputs).scale
     except Exception:  # whatever the evaluation raises
         return {}
     folder.mkdir(parents=True, exist_ok=True)

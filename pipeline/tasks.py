@@ -182,7 +182,10 @@ def with_inner_roundings(
     """A derived definition whose scale also covers what is rounded inside of ``model``, an export of it.
 
     A graph says nothing of a definition that it does not compute: it must agree with it within float32's own rounding
-    under the scale that results.  Then, and where the graph cannot be evaluated, the definition stays as it is.
+    under the scale that results.  Nor is it a licence for itself: one that adds 1e8 and takes it off again rounds as no
+    model does.  So a rounding inside counts no more than one of the largest number that the model is fed or gives, or
+    than what inputs and weights do where they do most; only behind a jump (a floor, a comparison), where the smallest
+    rounding may do anything, it counts as it is.  Where nothing can be said, the definition stays as it is.
     """
     import onnx.inliner
 
@@ -206,9 +209,7 @@ def with_inner_roundings(
             slim = replace(slim, model=onnx.inliner.inline_local_functions(slim.model))
         double = in_float64(slim)
         names = {own: border for own, border in model.outputs.items() if own in floats}
-        centre, scale = inner_scale(
-            take_apart(double.model, {}), {**double.weights, **widened(fed)}, list(names.values())
-        )
+        found = inner_scale(take_apart(double.model, {}), {**double.weights, **widened(fed)}, list(names.values()))
     except Exception:  # whatever an evaluation raises
         return truth
     bounds = dict(truth.bounds)
@@ -217,21 +218,32 @@ def with_inner_roundings(
         bound = bounds.get(own)
         if bound is None and counted is not None and not counted.unknown:  # nothing that is fed could be moved
             bound = Bound(roundings=counted.count)
-        if border not in scale or bound is None or not isinstance(value, ArrayFile):
+        if border not in found.scale or bound is None or not isinstance(value, ArrayFile):
             continue
-        inner, there = (in_case_axes(case, model, own, array) for array in (scale[border], centre[border]))
+        inner, there = (in_case_axes(case, model, own, array) for array in (found.scale[border], found.centre[border]))
         if inner.shape != value.shape:
             continue
-        whole = inner if bound.scale is None else np.maximum(bound.scale.load(), inner)
+        moved = np.zeros(()) if bound.scale is None else bound.scale.load()
+        most = max(largest(value.load()), largest(moved), *map(largest, fed.values()), 1.0)
+        whole = np.maximum(moved, np.minimum(inner, most))
         with np.errstate(invalid="ignore"):
             apart = np.abs(there - value.load())
         if (apart > gamma(bound.roundings, 2.0**-24) * whole).any():
             continue
+        whole = np.maximum(whole, inner) if found.jumps else whole
         saved = save(folder, truth.party, own, whole, None, kind="scale with inner roundings")
         bounds[own] = replace(bound, scale=saved)
     if bounds == truth.bounds:
         return truth
     return replace(truth, bounds=bounds, derived=f"{truth.derived}; with roundings inside {model.graph}")
+
+
+def largest(array: Array) -> float:
+    """The largest finite number of an array, by size; 0 where there is none or it holds no numbers."""
+    if array.dtype.kind not in "fiu":
+        return 0.0
+    sizes = np.abs(array.astype(np.float64))
+    return float(sizes[np.isfinite(sizes)].max(initial=0.0))
 
 
 def export(ref: CaseRef, framework: str, exporters: Sequence[str], seed: int, folder: Path) -> list[Model]:

@@ -26,6 +26,25 @@ GIVEN = {
         17,
         {"export"},
     ),
+    "a sum that is taken back, and rounds what it takes back": (
+        "gelu",
+        f"{CUBE} <float c = {{30000}}> {{ a = Add (x, c) b = Sub (a, c) y = Gelu (b) }}",
+        20,
+        {"export"},
+    ),
+    "the same beside Casts that change nothing": (
+        "gelu",
+        f"{CUBE} <float c = {{30000}}> {{ a = Add (x, c) d = Cast <to = 1> (a) b = Sub (d, c) y = Gelu (b) }}",
+        20,
+        {"export"},
+    ),
+    "one that leaves nothing": (
+        "gelu",
+        f"{CUBE} <float c = {{1e8}}> {{ a = Add (x, c) b = Sub (a, c) y = Gelu (b) }}",
+        20,
+        {"export"},
+    ),
+    "a function that is right where it is flat": ("gelu", f"{CUBE} {{ y = Gelu (x) }}", 20, set()),
     "whole numbers less one for a floor": (
         "floor",
         f"{LINE} <float one = {{1}}> {{ y = Sub (x, one) }}",

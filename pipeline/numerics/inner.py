@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,6 +35,7 @@ _EXACT = frozenset("Add Sub Mul Div Sqrt Reciprocal".split())
 _SUMS = frozenset("AveragePool Conv ConvTranspose Gemm GlobalAveragePool MatMul ReduceMean ReduceSum".split())
 
 
+_STEPS = frozenset("Ceil Floor Hardmax Mod Round Sign".split())
 _FUSED = {
     **FUSED,
     "BatchNormalization": 6,
@@ -48,13 +50,28 @@ _FUSED = {
 _COARSEST = "tensorflow" if "tensorflow" in measured()["runtimes"] else "onnxruntime"
 
 
-def inner_scale(graph: Graph, feeds: Mapping[str, Array], outputs: Collection[str]) -> tuple[dict[str, Array], ...]:
-    """The values of ``outputs`` and, by output, the largest response to roundings inside the graph, over u.
+@dataclass(frozen=True)
+class Inner:
+    """The float outputs as they are and, by output, the largest response to roundings inside the graph, over u.
 
-    Raises whatever the evaluation of a node raises.
+    ``jumps``: floats reach an operator whose result does not move smoothly, so that the smallest rounding in front of
+    it may move it far.
+    """
+
+    centre: dict[str, Array]
+    scale: dict[str, Array]
+    jumps: bool
+
+
+def inner_scale(graph: Graph, feeds: Mapping[str, Array], outputs: Collection[str]) -> Inner:
+    """What roundings inside the graph do to ``outputs``.
+
+    A graph that amplifies rounding has a large one: it is no licence for that graph itself.  Raises whatever the
+    evaluation of a node raises.
     """
     sizes: dict[str, Array] = {}
-    centre = _evaluated(graph, feeds, outputs, sizes, None)
+    jumping: set[str] = set()
+    centre = _evaluated(graph, feeds, outputs, sizes, None, jumping=jumping)
     floats = [name for name in outputs if centre[name].dtype.kind == "f"]
     scale = {name: np.zeros(centre[name].shape) for name in floats}
     numbers = {step.index: place for place, step in enumerate(s for s in graph.steps if sizes.keys() & set(s.makes))}
@@ -68,7 +85,7 @@ def inner_scale(graph: Graph, feeds: Mapping[str, Array], outputs: Collection[st
             with np.errstate(invalid="ignore"):
                 response = np.nan_to_num(np.abs(moved[name] - centre[name]), nan=0.0, posinf=0.0)
             scale[name] = np.maximum(scale[name], response / UNIT)
-    return {name: centre[name] for name in floats}, scale
+    return Inner({name: centre[name] for name in floats}, scale, bool(jumping))
 
 
 def _evaluated(
@@ -78,14 +95,17 @@ def _evaluated(
     sizes: dict[str, Array],
     random: np.random.Generator | None,
     flipped: Collection[int] = (),
+    jumping: set[str] | None = None,
 ) -> dict[str, Array]:
     """``outputs``; without ``random`` as they are, and ``sizes`` gets each value's rounding, which else moves it, the
-    other way for the steps ``flipped``."""
+    other way for the steps ``flipped``.  ``jumping`` gets the steps that jump."""
     last = {name: step.index for step in graph.steps for name in step.reads}
     values: dict[str, Array] = {**graph.constants, **feeds}
     kept: dict[str, Array] = {name: values[name] for name in outputs if name in values}
     for step in graph.steps:
         made = graph.run(step, values)
+        if jumping is not None and step.index not in graph.folded and _jumps(step, values, made):
+            jumping.add(step.name)
         rounds = step.index not in graph.folded and not moves_only(step.op)
         if random is None and rounds:
             sizes |= _roundings(graph, step, values, made)
@@ -119,6 +139,15 @@ def _roundings(graph: Graph, step: Step, values: Mapping[str, Array], made: Mapp
                 found[name] = np.maximum(found[name], limit / _FUSED[step.op])
         found = {name: size + _floor(step.op) / _FUSED[step.op] for name, size in found.items()}
     return found
+
+
+def _jumps(step: Step, values: Mapping[str, Array], made: Mapping[str, Array]) -> bool:
+    """Whether a step takes floats to other numbers without moving smoothly: whole ones, truths, fewer digits."""
+    taken = [values[n] for n in step.reads if isinstance(values[n], np.ndarray) and values[n].dtype.kind == "f"]
+    if not taken:
+        return False
+    given = [value.dtype for value in made.values() if isinstance(value, np.ndarray)]
+    return step.op in _STEPS or any(d.kind in "biu" or d.itemsize < 4 for d in given)
 
 
 def _whole(operands: Sequence[Array]) -> bool:

@@ -27,6 +27,7 @@ CASES = (
         builders={"torch": lambda torch: lambda x: torch.softmax(x.flatten(1), 1).reshape(x.shape) * 2},
     ),
     Case("exp", inputs={"x": X}, builders={"torch": lambda torch: lambda x: torch.exp(x) * 2}),
+    Case("gelu", inputs={"x": X}, builders={"torch": lambda torch: torch.nn.functional.gelu}),
     Case("floor", inputs={"x": WHOLE}, builders={"torch": floored}),
     Case("round", inputs={"x": TIES}, builders={"torch": rounded}),
 )
