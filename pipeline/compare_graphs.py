@@ -140,6 +140,11 @@ def _compare(
         parted = _outputs(runs, outputs, outputs.how, functools.partial(_room, workers, left, right, folder), turned)
         seen = seen or parted
         problems += [f"{name}: {p.problem}" for p in parted if p.outcome == "diverges" and not guilty and p.problem]
+        problems += [
+            f"{name}: {safe(p.right)} is apart by {p.max_abs:.3g} in the graphs' own types, with no known bound"
+            for p in parted
+            if p.outcome == "unbounded" and not guilty
+        ]
         parts_somewhere |= any(p.outcome == "diverges" for p in parted)
         finite |= _finite(runs["B"])
     problems += [

@@ -136,24 +136,27 @@ def float32_room(file: Path, feeds: Path, outputs: Sequence[str], also: int, fol
     """How far a graph's float outputs may be off in float32, by output, in files.
 
     gamma_k times the response to roundings inside the graph (:mod:`pipeline.numerics.inner`); k is the number of
-    roundings on its longest path, or ``also`` if that is larger.  Empty where that cannot be had.
+    roundings on its longest path, or ``also`` if that is larger.  Empty where that cannot be had, or would mean nothing
+    (an operator without a count in a large model).
     """
     from pipeline.graph.roundings import roundings
     from pipeline.numerics.bounds import gamma
     from pipeline.numerics.inner import inner_scale
+    from pipeline.tasks import MOST_GUESSED
 
     given = _arrays(feeds)
     model = _inlined(file)
-    counted = roundings(_sized(model, {n: v.shape for n, v in given.items()}))
-    if counted is None or counted.unknown:
-        return {}
     try:
-        scale = inner_scale(taken(model).graph, in_double(given), outputs).scale
+        inner = inner_scale(taken(model).graph, in_double(given), outputs)
     except Exception:  # whatever the evaluation raises
+        return {}
+    # Inference loses the shapes behind an operator outside of ONNX; here they were seen.
+    counted = roundings(_sized(model, {n: v.shape for n, v in given.items()}, inner.shapes))
+    if counted is None or (counted.unknown and counted.count > MOST_GUESSED):
         return {}
     folder.mkdir(parents=True, exist_ok=True)
     found = {}
-    for number, (name, size) in enumerate(scale.items()):
+    for number, (name, size) in enumerate(inner.scale.items()):
         found[name] = folder / f"room-{number}.npy"
         np.save(found[name], gamma(max(counted.count, also), 2.0**-24) * size, allow_pickle=False)
     return found
@@ -303,8 +306,8 @@ def _inlined(file: Path) -> Any:
     return onnx.inliner.inline_local_functions(model) if model.functions else model
 
 
-def _sized(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> Any:
-    """The model with the sizes that its inputs have in this run."""
+def _sized(model: Any, shapes: Mapping[str, tuple[int, ...]], seen: Mapping[str, tuple[int, ...]] | None = None) -> Any:
+    """The model with the sizes that its inputs have in this run, and those of values that were ``seen`` in it."""
     import onnx
 
     sized = onnx.ModelProto()
@@ -313,6 +316,14 @@ def _sized(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> Any:
         if value.name in shapes:
             kind = value.type.tensor_type.elem_type
             value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, kind, list(shapes[value.name])))
+    if seen:
+        foreign = {n for node in model.graph.node if node.domain not in ("", "ai.onnx") for n in node.output}
+        declared = [v for v in sized.graph.value_info if v.name not in foreign]
+        del sized.graph.value_info[:]
+        sized.graph.value_info.extend(declared)
+        for name in sorted(foreign & set(seen)):
+            value = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, list(seen[name]))
+            sized.graph.value_info.append(value)
     return sized
 
 

@@ -99,7 +99,23 @@ DIFFERENT = {
     ),
 }
 
-HEADS = "<float[3] half = {0.5, 0.25, 0.125}>"
+
+def looped(before: str, after: str) -> onnx.ModelProto:
+    """A product, and a loop: of as many numbers as the model holds nobody can say how often they are rounded."""
+    return model(
+        f"""g (float[8,300] x) => (float[8,100] y) <float three = {{3}}> {{
+        m = Constant <value = int64 {{1}}> () on = Constant <value = bool {{1}}> ()
+        {before} p = MatMul (a, w) {after}
+        y = Loop (m, on, b) <body = l (int64 i, bool k, float[8,100] v) => (bool o, float[8,100] s) {{
+            o = Identity (k) s = Add (v, v) }}> }}""",
+        w=RANDOM.normal(size=(300, 100)).astype(np.float32),
+    )
+
+
+UNBOUNDED = (looped("a = Identity (x)", "b = Identity (p)"), looped("a = Mul (x, three)", "b = Div (p, three)"))
+for _each in UNBOUNDED:
+    _each.graph.initializer[-1].CopyFrom(UNBOUNDED[0].graph.initializer[-1])
+DIFFERENT["roundings that nobody can bound"] = UNBOUNDED
 SAME = {
     "a Hardmax of opset 11 and itself": (softmax("Hardmax", 11), softmax("Hardmax", 11)),
     "a flattening Softmax written out": (

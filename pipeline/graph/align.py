@@ -89,16 +89,16 @@ def classes(model: ModelProto, inputs: Mapping[str, str], side: str) -> dict[str
     class: what two versions have in common is for numbers to say.
     """
     version = opset(model)
-    found: dict[str, bytes] = {name: _digest("input", shared) for name, shared in inputs.items()}
+    found: dict[str, bytes] = {name: digest("input", shared) for name, shared in inputs.items()}
     for tensor in model.graph.initializer:
         found[tensor.name] = _constant(tensor)
     turned: dict[bytes, tuple[tuple[int, ...], bytes]] = {}
     for node in model.graph.node:
-        operands = [found.get(name, _digest("unknown", side, name)) if name else b"" for name in node.input]
+        operands = [found.get(name, digest("unknown", side, name)) if name else b"" for name in node.input]
         opaque = any(True for _ in subgraphs(node))
         for slot, name in enumerate(node.output):
             if name:
-                found[name] = _digest("opaque", side, name) if opaque else _class(node, version, operands, slot, turned)
+                found[name] = digest("opaque", side, name) if opaque else _class(node, version, operands, slot, turned)
     return found
 
 
@@ -113,17 +113,17 @@ class Namer:
         self._turned: dict[bytes, tuple[tuple[int, ...], bytes]] = {}
 
     def of_input(self, name: str) -> bytes:
-        return _digest("input", name)
+        return digest("input", name)
 
     def of_constant(self, value: Any) -> bytes:
         """By type, shape and numbers; a sequence by its arrays."""
         if isinstance(value, list):
-            return _digest("sequence", *(self.of_constant(item) for item in value))
-        return _digest("constant", str(value.dtype), repr(value.shape), np.ascontiguousarray(value).tobytes())
+            return digest("sequence", *(self.of_constant(item) for item in value))
+        return digest("constant", str(value.dtype), repr(value.shape), np.ascontiguousarray(value).tobytes())
 
     def unknown(self, name: str) -> bytes:
         """A class that nothing else has."""
-        return _digest("unknown", str(id(self)), name)
+        return digest("unknown", str(id(self)), name)
 
     def of_node(self, node: NodeProto, operands: Sequence[bytes], reads: Mapping[str, bytes]) -> dict[str, bytes]:
         """The class of each named output.  ``operands`` are the inputs' classes in order, absent ones empty; ``reads``
@@ -137,7 +137,7 @@ class Namer:
             inside = sorted(_named_inside(node) & set(reads))
             captured = [part for name in inside for part in (name.encode("utf-8", "surrogatepass"), reads[name])]
             parts = (str(self._version).encode(), said, b"operands", *operands, b"captured", *captured)
-            return {n: _digest("subgraph", str(i), *parts) for i, n in enumerate(node.output) if n}
+            return {n: digest("subgraph", str(i), *parts) for i, n in enumerate(node.output) if n}
         return {
             name: _class(node, self._version, operands, slot, self._turned)
             for slot, name in enumerate(node.output)
@@ -149,7 +149,7 @@ class Namer:
         if any(True for _ in subgraphs(node)):
             return None
         held = sorted(operands) if in_onnx(node) and text(node.op_type) in COMMUTATIVE else operands
-        return _digest("hole", text(node.domain), text(node.op_type), *canonical(node, self._version), *held)
+        return digest("hole", text(node.domain), text(node.op_type), *canonical(node, self._version), *held)
 
     def turned_by(self, base: bytes, orientation: Orientation) -> bytes:
         """The class of a value of a known class in another order of axes or shape."""
@@ -159,9 +159,9 @@ class Namer:
             if perm == tuple(range(len(perm))):
                 base = start
             else:
-                base = _digest("Transpose", repr(perm), start)
+                base = digest("Transpose", repr(perm), start)
                 self._turned[base] = (perm, start)
-        return base if orientation.shape is None else _digest("reshaped", repr(orientation.shape), base)
+        return base if orientation.shape is None else digest("reshaped", repr(orientation.shape), base)
 
 
 def _named_inside(node: NodeProto) -> set[str]:
@@ -197,12 +197,12 @@ def _class(
                 perm = tuple(first[axis] for axis in perm)
                 if perm == tuple(range(len(perm))):
                     return base
-                made = _digest("Transpose", repr(perm), base)
+                made = digest("Transpose", repr(perm), base)
                 turned[made] = (perm, base)
                 return made
         if op in COMMUTATIVE:
             operands = sorted(operands)
-    return _digest(text(node.domain), op, str(slot), *canonical(node, version), *operands)
+    return digest(text(node.domain), op, str(slot), *canonical(node, version), *operands)
 
 
 def _written_out(node: NodeProto, version: int | None) -> tuple[int, dict[str, AttributeProto]]:
@@ -241,11 +241,12 @@ def canonical(node: NodeProto, version: int | None) -> list[bytes]:
 def _constant(tensor: onnx.TensorProto) -> bytes:
     held = array(tensor)
     if held is None:
-        return _digest("outside", tensor.name, *(f"{e.key}={e.value}" for e in tensor.external_data))
-    return _digest("constant", str(held.dtype), repr(held.shape), np.ascontiguousarray(held).tobytes())
+        return digest("outside", tensor.name, *(f"{e.key}={e.value}" for e in tensor.external_data))
+    return digest("constant", str(held.dtype), repr(held.shape), np.ascontiguousarray(held).tobytes())
 
 
-def _digest(*parts: str | bytes) -> bytes:
+def digest(*parts: str | bytes) -> bytes:
+    """One name for all parts in their order; where one ends counts."""
     made = hashlib.blake2b(digest_size=16)
     for part in parts:
         held = part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")

@@ -24,6 +24,7 @@ import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
 from pipeline.graph import pads as _pads
+from pipeline.graph.align import digest
 from pipeline.graph.amounts import between_perms, in_order
 from pipeline.graph.folding import fold
 from pipeline.graph.inlining import inlined_model
@@ -43,7 +44,6 @@ from pipeline.graph.terms import (
     compose,
     constant_of,
     determined,
-    digest,
     inverse,
     plain,
     positive,

@@ -24,7 +24,6 @@ from pipeline.graph.walk import (
     attributes,
     constant_tensor,
     elements,
-    in_onnx,
     opset,
     places,
     subgraphs,
@@ -38,7 +37,8 @@ _NONE = (
     "EyeLike Flatten Floor Gather GatherElements GatherND GlobalMaxPool Greater GreaterOrEqual Hardmax Identity IsInf "
     "IsNaN Less LessOrEqual Max MaxPool Min Neg NonZero Not OneHot Or Pad ReduceMax ReduceMin Relu Reshape "
     "ReverseSequence Round Shape Sign Size Slice SpaceToDepth Split Squeeze ThresholdedRelu Tile TopK Transpose Trilu "
-    "Abs Unsqueeze Where Xor"
+    "Abs Unsqueeze Where Xor ConcatFromSequence SequenceAt SequenceConstruct SequenceEmpty SequenceErase "
+    "SequenceInsert SequenceLength SplitToSequence"
 )
 _FIXED: dict[str, int] = {
     **dict.fromkeys(_NONE.split(), 0),
@@ -47,6 +47,7 @@ _FIXED: dict[str, int] = {
         "Exp Log Tanh Sigmoid Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Pow".split(), _TRANSCENDENTAL
     ),
     "HardSigmoid": 2,
+    "Range": 2,
     "HardSwish": 3,
     "Softsign": 2,
     "Elu": _TRANSCENDENTAL + 2,
@@ -266,17 +267,29 @@ _COUNTED: dict[str, Callable[[Place], int | None]] = {
     "Softmax": _along(6, -1),
     "Sum": _sum,
 }
+# What ONNX Runtime's optimizer writes: the operators that were fused, one after another.
+_MICROSOFT: dict[str, Callable[[Place], int | None]] = {
+    "BiasGelu": lambda place: _FIXED["Gelu"] + 1,
+    "FastGelu": lambda place: _FIXED["Gelu"] + 1,
+    "FusedConv": lambda place: _plus(_conv(place), _TRANSCENDENTAL + 1),
+    "FusedGemm": lambda place: _plus(_contraction(place), _TRANSCENDENTAL),
+    "FusedMatMul": _contraction,
+    "Gelu": lambda place: _FIXED["Gelu"],
+    "QuickGelu": lambda place: _TRANSCENDENTAL + 3,
+    "SkipLayerNormalization": _from_axis(10),
+}
 # Before opset 13 a softmax took everything from its axis on together.
 _BEFORE_13 = {"Softmax": _from_axis(6, 1), "LogSoftmax": _from_axis(6 + _TRANSCENDENTAL, 1)}
 
 
 def _count(place: Place, version: int) -> int | None:
-    if not in_onnx(place.node) or any(True for _ in subgraphs(place.node)):
+    if any(True for _ in subgraphs(place.node)):
         return None
     if place.op in _FIXED:
         return _FIXED[place.op]
     table = {**_COUNTED, **_BEFORE_13} if version < 13 else _COUNTED
-    counter = table.get(place.op)
+    domain, _, name = place.op.rpartition(".")
+    counter = table.get(name) if not domain else _MICROSOFT.get(name) if domain == "com.microsoft" else None
     try:
         return None if counter is None else counter(place)
     except (TypeError, ValueError, IndexError):

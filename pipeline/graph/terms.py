@@ -8,7 +8,6 @@ permutation) is compared like an attribute.  A :class:`Step` knows the nodes tha
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +18,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from pipeline.graph.align import digest
 from pipeline.graph.walk import Dims, array, elements
 from pipeline.graph.weights import Weights
 
@@ -29,15 +29,6 @@ Shape = tuple[int, ...]  # of a reshape that is determined: at most one -1
 _AS_ATTRIBUTE = 64
 _FOLDED = 4096
 _MOST_ELEMENTS = 1 << 36
-
-
-def digest(*parts: str | bytes) -> bytes:
-    made = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        held = part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
-        made.update(len(held).to_bytes(8, "little"))
-        made.update(held)
-    return made.digest()
 
 
 def compose(first: Ints | None, then: Ints | None) -> Ints | None:

@@ -54,12 +54,13 @@ _COARSEST = "tensorflow" if "tensorflow" in measured()["runtimes"] else "onnxrun
 class Inner:
     """The float outputs as they are and, by output, the largest response to roundings inside the graph, over u.
 
-    ``jumps``: floats reach an operator whose result does not move smoothly, so that the smallest rounding in front of
-    it may move it far.
+    ``shapes`` are those of all arrays that were made.  ``jumps``: floats reach an operator whose result does not move
+    smoothly, so that the smallest rounding in front of it may move it far.
     """
 
     centre: dict[str, Array]
     scale: dict[str, Array]
+    shapes: dict[str, tuple[int, ...]]
     jumps: bool
 
 
@@ -71,7 +72,8 @@ def inner_scale(graph: Graph, feeds: Mapping[str, Array], outputs: Collection[st
     """
     sizes: dict[str, Array] = {}
     jumping: set[str] = set()
-    centre = _evaluated(graph, feeds, outputs, sizes, None, jumping=jumping)
+    shapes: dict[str, tuple[int, ...]] = {}
+    centre = _evaluated(graph, feeds, outputs, sizes, None, jumping=jumping, shapes=shapes)
     floats = [name for name in outputs if centre[name].dtype.kind == "f"]
     scale = {name: np.zeros(centre[name].shape) for name in floats}
     numbers = {step.index: place for place, step in enumerate(s for s in graph.steps if sizes.keys() & set(s.makes))}
@@ -85,7 +87,7 @@ def inner_scale(graph: Graph, feeds: Mapping[str, Array], outputs: Collection[st
             with np.errstate(invalid="ignore"):
                 response = np.nan_to_num(np.abs(moved[name] - centre[name]), nan=0.0, posinf=0.0)
             scale[name] = np.maximum(scale[name], response / UNIT)
-    return Inner({name: centre[name] for name in floats}, scale, bool(jumping))
+    return Inner({name: centre[name] for name in floats}, scale, shapes, bool(jumping))
 
 
 def _evaluated(
@@ -96,9 +98,11 @@ def _evaluated(
     random: np.random.Generator | None,
     flipped: Collection[int] = (),
     jumping: set[str] | None = None,
+    shapes: dict[str, tuple[int, ...]] | None = None,
 ) -> dict[str, Array]:
     """``outputs``; without ``random`` as they are, and ``sizes`` gets each value's rounding, which else moves it, the
-    other way for the steps ``flipped``.  ``jumping`` gets the steps that jump."""
+    other way for the steps ``flipped``.  ``jumping`` gets the steps that jump,
+    ``shapes`` the shapes."""
     last = {name: step.index for step in graph.steps for name in step.reads}
     values: dict[str, Array] = {**graph.constants, **feeds}
     kept: dict[str, Array] = {name: values[name] for name in outputs if name in values}
@@ -106,6 +110,8 @@ def _evaluated(
         made = graph.run(step, values)
         if jumping is not None and step.index not in graph.folded and _jumps(step, values, made):
             jumping.add(step.name)
+        if shapes is not None:
+            shapes |= {n: v.shape for n, v in made.items() if isinstance(v, np.ndarray)}
         rounds = step.index not in graph.folded and not moves_only(step.op)
         if random is None and rounds:
             sizes |= _roundings(graph, step, values, made)

@@ -44,9 +44,13 @@ def count(text: str, head: str = HEAD) -> int | None:
         ("g (float[1,2,6,7] x) => (float[1,2,1,1] y) { y = GlobalAveragePool (x) }", 43),
         ("g (float[2,7] x) => (float[2,7] y) { a = Exp (x) b = Log (a) y = Mul (b, b) }", 9),
         ("g (float[2,7] x, float[7] s) => (float[2,7] y) { y = LayerNormalization (x, s) }", 15),
+        ("g (float[2,7] x) => (float[2,7] y) { s = SequenceConstruct (x, x) y = SequenceAt (s, i) }", 0),
+        ("g (float[2,7] x, float[7,3] w) => (float[2,3] y) { y = com.microsoft.FusedMatMul <alpha = 0.5> (x, w) }", 9),
+        ("g (float[2,7] x, float[7] s) => (float[2,7] y) { y = com.microsoft.SkipLayerNormalization (x, x, s) }", 17),
+        ("g (float[2,7] x) => (float[2,7] y) { y = elsewhere.MatMul (x, x) }", None),
     ],
 )
-def test_counts(text: str, expected: int) -> None:
+def test_counts(text: str, expected: int | None) -> None:
     assert count(text) == expected
 
 
