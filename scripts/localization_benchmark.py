@@ -154,6 +154,7 @@ def show(
 def verification(ref: CaseRef, folder: Path) -> None:
     """torch's own verification of the same model, intermediate values compared."""
     import torch
+    from torch.onnx.verification import verify_onnx_program
 
     case = catalogue.load(ref)
     torch.manual_seed(0)
@@ -162,7 +163,7 @@ def verification(ref: CaseRef, folder: Path) -> None:
     fed = tuple(torch.from_numpy(value) for value in inputs.inputs_of(case, ref.name, 0).values())
     program = torch.onnx.export(model, fed, dynamo=True, verbose=False)
     started = time.perf_counter()
-    found = torch.onnx.verification.verify_onnx_program(program, fed, compare_intermediates=True)
+    found = verify_onnx_program(program, fed, compare_intermediates=True)
     print(f"torch.onnx.verification: {time.perf_counter() - started:.1f} s, {len(found)} values", flush=True)
 
 
