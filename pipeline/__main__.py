@@ -194,7 +194,7 @@ def inspect(
         str | None,
         typer.Option(
             metavar="SEVERITY",
-            help="Leave with status 1 where a remark is info, warning, error or worse.",
+            help="Leave with status 1 where a remark is info, warning, error or worse; a difference is a warning.",
             show_default=False,
         ),
     ] = None,
@@ -239,16 +239,23 @@ def inspect(
     rules = chosen(_words(select), _words(ignore))
     view = viewed(model)
     found = inspected(view, rules)
-    remarks = list(found.remarks)
+    severities: list[str] = [remark.severity for remark in found.remarks]
+    failed = found.failed
     if other is None:
         _draw(view, found, pictures, around, depth)
         _tell_inspection(found, json, STDOUT in places, verbose)
     else:
         second = viewed(other)
         beside = inspected(second, rules)
-        remarks += beside.remarks
-        _tell_differences((view, found), (second, beside), json)
-    if limit is not None and any(_rank(remark.severity) >= limit for remark in remarks):
+        severities += [remark.severity for remark in beside.remarks]
+        failed += beside.failed
+        if _tell_differences((view, found), (second, beside), json):
+            severities.append("warning")
+    for rule_that in failed:
+        _complain(f"the tool itself failed: {rule_that}")
+    if failed:
+        raise typer.Exit(3)
+    if limit is not None and any(_rank(severity) >= limit for severity in severities):
         raise typer.Exit(1)
 
 
@@ -380,20 +387,19 @@ def _tell_inspection(found: Any, json: str | None, silent: bool, verbose: bool) 
         render_inspection(found, _console(), verbose)
 
 
-def _tell_differences(left: tuple[Any, Any], right: tuple[Any, Any], json: str | None) -> None:
-    """What two graphs have differently; each is a view and what was found in it."""
-    import importlib
-
+def _tell_differences(left: tuple[Any, Any], right: tuple[Any, Any], json: str | None) -> bool:
+    """What two graphs have differently; each is a view and what was found in it.  Whether it changes the numbers."""
+    from pipeline.graph.differences import differences
     from pipeline.report.as_json import write_json
+    from pipeline.report.differences import differences_json, render_differences
     from pipeline.report.files import STDOUT
 
-    differences = importlib.import_module("pipeline.graph.differences").differences
-    report = importlib.import_module("pipeline.report.differences")
     found = differences(left[0], right[0], left[1], right[1])
     if json:
-        write_json(report.differences_json(found), json)
+        write_json(differences_json(found), json)
     if json != STDOUT:
-        report.render_differences(found, _console())
+        render_differences(found, _console())
+    return any(not difference.same for difference in found.differences)
 
 
 def _words(given: list[str] | None) -> tuple[str, ...]:

@@ -83,7 +83,8 @@ class Inspection:
 
     ``layouts`` gives a layout (``"NCHW"``, ``"NHWC"`` …) to each value of the main graph that has one.  ``stored`` is
     by type of the numbers, largest first.  ``external`` are the files that external data lie in, as the graph names
-    them; they are not opened.  ``notes`` say what could not be looked into.
+    them; they are not opened.  ``notes`` say what could not be looked into; ``failed`` are rules that broke down, a bug
+    of this tool: what they would have said nobody knows.
     """
 
     file: Path | None
@@ -105,6 +106,7 @@ class Inspection:
     weights: tuple[StoredWeight, ...] = ()
     remarks: tuple[Remark, ...] = ()
     notes: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
 
     @property
     def opset(self) -> int | None:

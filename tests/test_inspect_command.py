@@ -224,3 +224,27 @@ def test_what_only_a_terminal_needs_is_not_imported_for_programs(
     command = [sys.executable, "-c", program, "inspect", str(model), *words]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stderr.split()[-1] == str(wanted)
+
+
+@pytest.mark.parametrize(("limit", "status"), [((), 0), (("--fail-on", "warning"), 1), (("--fail-on", "error"), 0)])
+def test_a_difference_is_a_warning(limit: tuple[str, ...], status: int, tmp_path: Path) -> None:
+    head = '<ir_version: 8, opset_import: ["" : 17]>'
+    text = f"{head} g (float[N,4] x) => (float[N,4] y) {{ [act] y = Elu <alpha = ALPHA> (x) }}"
+    for name, alpha in (("a", "1.0"), ("b", "0.5"), ("c", "1.0")):
+        onnx.save(onnx.parser.parse_model(text.replace("ALPHA", alpha)), tmp_path / f"{name}.onnx")
+    quiet = ("--select", "NUM001")
+    assert inspect(tmp_path / "a.onnx", tmp_path / "b.onnx", *quiet, *limit).status == status
+    assert inspect(tmp_path / "a.onnx", tmp_path / "c.onnx", *quiet, *limit).status == 0
+
+
+def test_a_rule_that_breaks_down_passes_no_gate(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.graph import rules
+
+    def find(view: Any) -> list[Any]:
+        raise KeyError("planted")
+
+    broken = rules.Rule("XXX001", "planted", "info", "", find, (), ())
+    monkeypatch.setattr(rules, "chosen", lambda select=(), ignore=(): (broken,))
+    ran = inspect(model, "--fail-on", "error")
+    assert ran.status == 3
+    assert "rule XXX001 failed: KeyError" in ran.stderr

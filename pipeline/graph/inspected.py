@@ -40,6 +40,7 @@ def inspected(view: View, rules: Sequence[Rule] | None = None) -> Inspection:
         weights=view.weights,
         remarks=remarks,
         notes=(*facts.notes, *view.problems, *failed),
+        failed=failed,
     )
 
 

@@ -130,4 +130,5 @@ def inspection_json(found: Inspection) -> Json:
             for r in found.remarks
         ],
         "notes": _names(found.notes),
+        "failed": _names(found.failed),
     }
