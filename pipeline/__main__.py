@@ -388,7 +388,7 @@ def _tell_inspection(found: Any, json: str | None, silent: bool, verbose: bool) 
 
 
 def _tell_differences(left: tuple[Any, Any], right: tuple[Any, Any], json: str | None) -> bool:
-    """What two graphs have differently; each is a view and what was found in it.  Whether it changes the numbers."""
+    """What two graphs have differently; each is a view and what was found in it.  Whether numbers may change."""
     from pipeline.graph.differences import differences
     from pipeline.report.as_json import write_json
     from pipeline.report.differences import differences_json, render_differences
@@ -399,7 +399,7 @@ def _tell_differences(left: tuple[Any, Any], right: tuple[Any, Any], json: str |
         write_json(differences_json(found), json)
     if json != STDOUT:
         render_differences(found, _console())
-    return any(not difference.same for difference in found.differences)
+    return bool(found.only_left or found.only_right) or any(not difference.same for difference in found.differences)
 
 
 def _words(given: list[str] | None) -> tuple[str, ...]:

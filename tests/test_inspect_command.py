@@ -248,3 +248,12 @@ def test_a_rule_that_breaks_down_passes_no_gate(model: Path, monkeypatch: pytest
     ran = inspect(model, "--fail-on", "error")
     assert ran.status == 3
     assert "rule XXX001 failed: KeyError" in ran.stderr
+
+
+def test_a_node_without_a_counterpart_passes_no_gate(tmp_path: Path) -> None:
+    head = '<ir_version: 8, opset_import: ["" : 17]> g (float[N,4] x) => (float[N,4] y)'
+    onnx.save(onnx.parser.parse_model(f"{head} {{ [act] y = Relu (x) }}"), tmp_path / "a.onnx")
+    onnx.save(onnx.parser.parse_model(f"{head} {{ [act] a = Relu (x) [more] y = Neg (a) }}"), tmp_path / "b.onnx")
+    for pair in (("a", "b"), ("b", "a")):
+        files = [tmp_path / f"{name}.onnx" for name in pair]
+        assert inspect(*files, "--select", "NUM001", "--fail-on", "warning").status == 1

@@ -230,7 +230,8 @@ def as_json(report: Report) -> Json:
 
 
 def schema(name: str = "triangulate-1") -> Json:
-    """A published schema (draft 2020-12), out of the package: ``triangulate-1``, ``-inspect-1`` or ``-compare-1``."""
+    """A published schema (draft 2020-12), out of the package: ``triangulate-1``, ``-inspect-1``, ``-differences-1``
+    or ``-compare-1``."""
     file = resources.files("pipeline.report") / "schema" / f"{name}.schema.json"
     document: Json = json.loads(file.read_text(encoding="utf-8"))
     return document

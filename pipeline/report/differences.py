@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pipeline.inspection import Difference, Differences, Inspection
+from pipeline.report.inspection_json import name
 from pipeline.report.lines import LABEL, emit
 from pipeline.report.text import clip, prose, safe, wrap
 from pipeline.report.words import count
@@ -60,33 +61,39 @@ def render_differences(found: Differences, console: Console) -> None:
 
 
 def differences_json(found: Differences) -> dict[str, Any]:
-    """The comparison as JSON holds it, every difference of it."""
+    """The comparison as the document ``triangulate-differences/1``, every difference of it."""
     return {
+        "schema": "triangulate-differences/1",
         "left": _side(found.left),
         "right": _side(found.right),
         "matched": found.matched,
         "differences": [
             {
                 "kind": d.kind,
-                "what": d.what,
-                "left": {"nodes": list(d.nodes), "has": d.left},
-                "right": {"nodes": list(d.others), "has": d.right},
-                "says": d.says,
+                "what": name(d.what),
+                "left": {"nodes": [name(n) for n in d.nodes], "has": name(d.left)},
+                "right": {"nodes": [name(n) for n in d.others], "has": name(d.right)},
+                "says": name(d.says),
                 "same": d.same,
             }
             for d in found.differences
         ],
-        "only_left": list(found.only_left),
-        "only_right": list(found.only_right),
-        "notes": list(found.notes),
+        "only_left": [name(n) for n in found.only_left],
+        "only_right": [name(n) for n in found.only_right],
+        "notes": [name(n) for n in found.notes],
     }
 
 
 def _side(inspected: Inspection) -> dict[str, Any]:
+    """One of the two; what else there is of it is in its own document."""
     return {
-        "file": None if inspected.file is None else str(inspected.file),
-        "producer": inspected.producer,
-        "opsets": dict(inspected.opsets),
+        "file": None if inspected.file is None else name(inspected.file),
+        "producer": name(inspected.producer),
+        "opsets": {name(domain): version for domain, version in inspected.opsets.items()},
+        "remarks": [
+            {"code": r.code, "severity": r.severity, "nodes": [name(n) for n in r.nodes], "says": name(r.says)}
+            for r in inspected.remarks
+        ],
     }
 
 

@@ -6,9 +6,11 @@ import io
 import json
 from pathlib import Path
 
+import jsonschema
 from rich.console import Console
 
 from pipeline.inspection import Difference, Differences, Inspection
+from pipeline.report.as_json import schema
 from pipeline.report.differences import differences_json, differences_lines, render_differences
 
 LEFT = Inspection(Path("torch.onnx"), "pytorch 2.13.0", 10, {"": 20}, {"x": "float32[2,2,6,6]"}, {}, {"Conv": 1})
@@ -111,4 +113,17 @@ def test_json_has_everything_and_is_json() -> None:
         }
     ]
     assert (held["matched"], held["only_left"], held["only_right"], held["notes"]) == (1, ["a"], [], ["a note"])
-    assert held["left"] == {"file": "torch.onnx", "producer": "pytorch 2.13.0", "opsets": {"": 20}}
+    assert held["left"] == {"file": "torch.onnx", "producer": "pytorch 2.13.0", "opsets": {"": 20}, "remarks": []}
+
+
+def test_json_fits_its_schema_and_every_field_is_promised() -> None:
+    found = Differences(LEFT, RIGHT, 1, (PADS,), ("a",), ("b" * 10**6,), (HOSTILE,))
+    document = differences_json(found)
+    check = jsonschema.Draft202012Validator(schema("triangulate-differences-1"))
+    check.validate(document)
+    assert len(json.dumps(document)) < 20_000
+    for key in document:
+        assert not check.is_valid({name: value for name, value in document.items() if name != key}), key
+    for key in document["differences"][0]:
+        broken = {name: value for name, value in document["differences"][0].items() if name != key}
+        assert not check.is_valid(document | {"differences": [broken]}), key
