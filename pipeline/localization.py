@@ -93,8 +93,3 @@ def localized(
         return replace(kept, peak=peak, seconds=seconds, captured=again.captured, contributions=again.contributions)
     single = asked(False)
     return judged(replace(single, notes=(*values.notes, *single.notes)))
-
-
-def in_this_process(_worker: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """A ``call`` without workers."""
-    return function(*arguments)
