@@ -13,43 +13,40 @@ import gc
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import Any, ParamSpec
 
-import typer
+import click
 
 from pipeline import __version__
 from pipeline.data import MissingEngine, UnusableInput, Verdict
 
 P = ParamSpec("P")
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Who parted from whom, at which node, and why: PyTorch, TensorFlow, their ONNX exports and ONNX Runtime.",
+json_option = click.option("--json", metavar="FILE", help="Write the report as JSON; - is standard output.")
+timeout_option = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    default=120,
+    metavar="SECONDS",
+    help="Limit of each call into an engine.",
+    show_default=True,
+)
+memory_option = click.option(
+    "--memory",
+    type=click.FloatRange(min=0.1, max=1e6),
+    default=8,
+    metavar="GIB",
+    help="Resident size at which a worker is killed.",
+    show_default=True,
 )
 
-Json = Annotated[
-    str | None,
-    typer.Option("--json", metavar="FILE", help="Write the report as JSON; - is standard output.", show_default=False),
-]
 
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"onnx-triangulate {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and leave.")
-    ] = False,
-) -> None:
-    """Options of the command itself."""
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, prog_name="onnx-triangulate", message="%(prog)s %(version)s")
+def app() -> None:
+    """Who parted from whom, at which node, and why: PyTorch, TensorFlow, their ONNX exports and ONNX Runtime."""
 
 
 def _reported(command: Callable[P, None]) -> Callable[P, None]:
@@ -59,84 +56,84 @@ def _reported(command: Callable[P, None]) -> Callable[P, None]:
     def reported(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
-        except typer.Exit:
-            raise
         except UnusableInput as error:
-            raise typer.Exit(_complain(str(error), 2)) from None
+            raise SystemExit(_complain(str(error), 2)) from None
         except MissingEngine as error:
-            raise typer.Exit(_complain(str(error), 3)) from None
+            raise SystemExit(_complain(str(error), 3)) from None
         except KeyboardInterrupt:
-            raise typer.Exit(130) from None
+            raise SystemExit(130) from None
         except BrokenPipeError:
             sys.stderr.close()  # whoever read the report has left; nothing more can be said
-            raise typer.Exit(141) from None
+            raise SystemExit(141) from None
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
                 traceback.print_exc()
-                raise typer.Exit(_complain(f"the tool itself failed: {type(error).__name__}: {error}", 3)) from error
+                raise SystemExit(_complain(f"the tool itself failed: {type(error).__name__}: {error}", 3)) from error
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # what is left in its buffer would fail again on leaving
-            raise typer.Exit(_complain(f"cannot write: {error.strerror}; free some space", 2)) from None
+            raise SystemExit(_complain(f"cannot write: {error.strerror}; free some space", 2)) from None
         except Exception as error:  # a bug of this tool, and said to be one
             traceback.print_exc()
-            raise typer.Exit(_complain(f"the tool itself failed: {type(error).__name__}: {error}", 3)) from error
+            raise SystemExit(_complain(f"the tool itself failed: {type(error).__name__}: {error}", 3)) from error
 
     return reported
 
 
 @app.command()
+@click.argument("targets", metavar="[TARGET]...", nargs=-1)
+@json_option
+@click.option(
+    "--require",
+    multiple=True,
+    metavar="ENGINE[,ENGINE]",
+    help="Fail with status 3 where one of these is not installed.",
+)
+@click.option(
+    "--parties",
+    multiple=True,
+    metavar="GLOB[,GLOB]",
+    help="Run only these of the ONNX parties, such as 'torch>ort.*'; natives always run.",
+)
+@click.option(
+    "--inputs",
+    type=click.Path(path_type=Path),
+    metavar="FILE.npz",
+    help="Arrays by input name, in place of the cases' own.",
+)
+@click.option(
+    "--onnx",
+    multiple=True,
+    metavar="PARTY=FILE",
+    help="Judge this file in place of a fresh export: torch=model.onnx. May be repeated.",
+)
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, metavar="N", help="Worker processes per engine.", show_default=True
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0, max=2**32 - 1),
+    default=0,
+    metavar="N",
+    help="Seed of every input and parameter.",
+    show_default=True,
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Keep graphs and arrays there.")
+@timeout_option
+@memory_option
+@click.option("--verbose", "-v", is_flag=True, help="List every edge, not only those that part.")
 @_reported
 def verify(
-    targets: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[TARGET]...",
-            help="A group (conv2d), a case (conv2d/even_input), a case file, a folder of them; none is all.",
-            show_default=False,
-        ),
-    ] = None,
-    json: Json = None,
-    require: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ENGINE[,ENGINE]",
-            help="Fail with status 3 where one of these is not installed.",
-            show_default=False,
-        ),
-    ] = None,
-    parties: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="GLOB[,GLOB]",
-            help="Run only these of the ONNX parties, such as 'torch>ort.*'; natives always run.",
-            show_default=False,
-        ),
-    ] = None,
-    inputs: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.npz", help="Arrays by input name, in place of the cases' own.", show_default=False),
-    ] = None,
-    onnx: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PARTY=FILE",
-            help="Judge this file in place of a fresh export: torch=model.onnx. May be repeated.",
-            show_default=False,
-        ),
-    ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Worker processes per engine.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of every input and parameter.")] = 0,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keep graphs and arrays there.", show_default=False)
-    ] = None,
-    timeout: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="Limit of each call into an engine.")
-    ] = 120,
-    memory: Annotated[
-        float, typer.Option(min=0.1, max=1e6, metavar="GIB", help="Resident size at which a worker is killed.")
-    ] = 8,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="List every edge, not only those that part.")
-    ] = False,
+    targets: tuple[str, ...],
+    json: str | None,
+    require: tuple[str, ...],
+    parties: tuple[str, ...],
+    inputs: Path | None,
+    onnx: tuple[str, ...],
+    jobs: int,
+    seed: int,
+    out: Path | None,
+    timeout: float,
+    memory: float,
+    verbose: bool,
 ) -> None:
     """Export, inspect, run everywhere, triangulate, explain."""
     from pipeline.report.as_json import write_json
@@ -161,7 +158,7 @@ def verify(
         onnx=_files(onnx),
     )
     with _progress() as progress:
-        report = run(targets or (), chosen, progress=progress)
+        report = run(targets, chosen, progress=progress)
     if json:
         write_json(report, json)
     if json != "-":
@@ -169,49 +166,44 @@ def verify(
     for verdict in report.verdicts:
         for problem in verdict.problems:
             _complain(problem if problem.startswith(verdict.case) else f"{verdict.case}: {problem}")
-    raise typer.Exit(report.exit_status)
+    raise SystemExit(report.exit_status)
 
 
-@app.command()
+@app.command(short_help="Say what an ONNX graph holds, or what two have differently.")
+@click.argument("model", metavar="MODEL.onnx", type=click.Path(path_type=Path))
+@click.argument("other", metavar="[OTHER.onnx]", type=click.Path(path_type=Path), required=False)
+@json_option
+@click.option(
+    "--select", multiple=True, metavar="CODE[,CODE]", help="Ask these rules only: PAD001, PAD or a rule's name."
+)
+@click.option("--ignore", multiple=True, metavar="CODE[,CODE]", help="Leave these rules out.")
+@click.option(
+    "--fail-on",
+    metavar="SEVERITY",
+    help="Leave with status 1 where a remark is info, warning, error or worse; a difference is a warning.",
+)
+@click.option("--svg", metavar="FILE", help="Draw the graph.")
+@click.option("--html", metavar="FILE", help="Draw it on a page with what was found.")
+@click.option("--mermaid", metavar="FILE", help="Write it as a Mermaid flowchart; - is standard output.")
+@click.option("--around", metavar="NODE", help="Draw only what is near this node or value.")
+@click.option(
+    "--depth", type=click.IntRange(min=0), default=3, metavar="N", help="How near that is.", show_default=True
+)
+@click.option("--verbose", "-v", is_flag=True, help="List everything.")
 @_reported
 def inspect(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The file to look into.")],
-    other: Annotated[
-        Path | None,
-        typer.Argument(metavar="[OTHER.onnx]", help="The same model, to say what differs.", show_default=False),
-    ] = None,
-    json: Json = None,
-    select: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CODE[,CODE]", help="Ask these rules only: PAD001, PAD or a rule's name.", show_default=False
-        ),
-    ] = None,
-    ignore: Annotated[
-        list[str] | None, typer.Option(metavar="CODE[,CODE]", help="Leave these rules out.", show_default=False)
-    ] = None,
-    fail_on: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SEVERITY",
-            help="Leave with status 1 where a remark is info, warning, error or worse; a difference is a warning.",
-            show_default=False,
-        ),
-    ] = None,
-    svg: Annotated[str | None, typer.Option(metavar="FILE", help="Draw the graph.", show_default=False)] = None,
-    html: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Draw it on a page with what was found.", show_default=False)
-    ] = None,
-    mermaid: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write it as a Mermaid flowchart; - is standard output.", show_default=False),
-    ] = None,
-    around: Annotated[
-        str | None,
-        typer.Option(metavar="NODE", help="Draw only what is near this node or value.", show_default=False),
-    ] = None,
-    depth: Annotated[int, typer.Option(min=0, metavar="N", help="How near that is.")] = 3,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List everything.")] = False,
+    model: Path,
+    other: Path | None,
+    json: str | None,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    fail_on: str | None,
+    svg: str | None,
+    html: str | None,
+    mermaid: str | None,
+    around: str | None,
+    depth: int,
+    verbose: bool,
 ) -> None:
     """Say what an ONNX graph holds: pads, layouts, remarks, a picture; or what two graphs have differently."""
     gc.disable()  # a short command that makes hundreds of thousands of records and no circles
@@ -254,31 +246,37 @@ def inspect(
     for rule_that in failed:
         _complain(f"the tool itself failed: {rule_that}")
     if failed:
-        raise typer.Exit(3)
+        raise SystemExit(3)
     if limit is not None and any(_rank(severity) >= limit for severity in severities):
-        raise typer.Exit(1)
+        raise SystemExit(1)
 
 
-@app.command()
+@app.command(short_help="Say whether two graphs mean the same, or where not.")
+@click.argument("left", metavar="A.onnx", type=click.Path(path_type=Path))
+@click.argument("right", metavar="B.onnx", type=click.Path(path_type=Path))
+@click.option(
+    "--inputs",
+    type=click.Path(path_type=Path),
+    metavar="FILE.npz",
+    help="Arrays by A's input names, in place of drawn ones.",
+)
+@click.option("--dim", multiple=True, metavar="NAME=N", help="The size of a named axis.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Seed of drawn inputs.", show_default=True
+)
+@json_option
+@timeout_option
+@memory_option
 @_reported
 def compare(
-    left: Annotated[Path, typer.Argument(metavar="A.onnx", help="The graph to judge by.")],
-    right: Annotated[Path, typer.Argument(metavar="B.onnx", help="The graph that should mean the same.")],
-    inputs: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.npz", help="Arrays by A's input names, in place of drawn ones.", show_default=False),
-    ] = None,
-    dim: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=N", help="The size of a named axis.", show_default=False)
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of drawn inputs.")] = 0,
-    json: Json = None,
-    timeout: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="Limit of each call into an engine.")
-    ] = 120,
-    memory: Annotated[
-        float, typer.Option(min=0.1, max=1e6, metavar="GIB", help="Resident size at which a worker is killed.")
-    ] = 8,
+    left: Path,
+    right: Path,
+    inputs: Path | None,
+    dim: tuple[str, ...],
+    seed: int,
+    json: str | None,
+    timeout: float,
+    memory: float,
 ) -> None:
     """Say whether two graphs mean the same, and at which nodes they do not."""
     from pipeline.compare_graphs import Options, compare_files, dims_of
@@ -287,43 +285,34 @@ def compare(
 
     if json:
         check_writable(json)
-    chosen = Options(inputs, dims_of(dim or ()), seed, timeout, int(memory * 2**30))
+    chosen = Options(inputs, dims_of(dim), seed, timeout, int(memory * 2**30))
     found = compare_files(left, right, chosen)
     if json:
         write_comparison(found, json)
     if json != "-":
         render_comparison(found, _console())
-    raise typer.Exit(found.exit_status)
+    raise SystemExit(found.exit_status)
 
 
 @app.command(name="list")
+@click.argument("targets", metavar="[TARGET]...", nargs=-1)
 @_reported
-def list_cases(
-    targets: Annotated[
-        list[str] | None, typer.Argument(metavar="[TARGET]...", help="As for verify.", show_default=False)
-    ] = None,
-) -> None:
+def list_cases(targets: tuple[str, ...]) -> None:
     """List the catalogue, or what a target holds."""
     from pipeline import catalogue
     from pipeline.report.terminal import render_list
 
     rows = []
-    for ref in catalogue.find(targets or ()):
+    for ref in catalogue.find(targets):
         case = catalogue.declared(ref)
         rows.append({"name": ref.name, "frameworks": tuple(sorted(case.builders)), "note": case.note})
     render_list(rows, _console())
 
 
-@app.command()
+@app.command(short_help="List inspect's rules, or say what one means.")
+@click.argument("code", metavar="[CODE]", required=False)
 @_reported
-def rule(
-    code: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[CODE]", help="Such as PAD001, PAD or asymmetric-padding; none lists all.", show_default=False
-        ),
-    ] = None,
-) -> None:
+def rule(code: str | None) -> None:
     """List the rules by which inspect remarks on a graph, or say what one of them means."""
     from pipeline.graph.rules import chosen
     from pipeline.report.rules import render_rule, render_rules
@@ -402,18 +391,18 @@ def _tell_differences(left: tuple[Any, Any], right: tuple[Any, Any], json: str |
     return bool(found.only_left or found.only_right) or any(not difference.same for difference in found.differences)
 
 
-def _words(given: list[str] | None) -> tuple[str, ...]:
+def _words(given: Iterable[str]) -> tuple[str, ...]:
     """The words of an option that may be repeated and takes several at once, separated by commas."""
-    words = tuple(word.strip() for text in given or () for word in text.split(","))
+    words = tuple(word.strip() for text in given for word in text.split(","))
     if not all(words):
         raise UnusableInput("an option that takes names was given an empty one; leave it out or name something")
     return words
 
 
-def _files(given: list[str] | None) -> tuple[tuple[str, Path], ...]:
+def _files(given: Iterable[str]) -> tuple[tuple[str, Path], ...]:
     """The parties and files of ``--onnx PARTY=FILE``."""
     files = []
-    for word in given or ():
+    for word in given:
         party, equals, file = word.partition("=")
         if not (party and equals and file):
             raise UnusableInput(f"--onnx {word}: expected PARTY=FILE, such as torch=model.onnx")

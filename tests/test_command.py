@@ -14,7 +14,7 @@ from typing import Any
 import onnx
 import onnx.parser
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 import pipeline.verify
 from pipeline import __version__

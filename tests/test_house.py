@@ -134,7 +134,7 @@ RULES = (
     Rule("pipeline/triangulate.py", ("numpy", "packaging"), ANYTHING, (*ENGINES, "report"), "judges what others ran"),
     Rule(
         "pipeline/*",
-        ("click", "numpy", "packaging", "psutil", "rich", "typer"),
+        ("click", "numpy", "packaging", "psutil", "rich"),
         ANYTHING,
         reason="no engine and no ONNX outside of adapters, graph, numerics, causes and tasks",
     ),
@@ -261,7 +261,7 @@ HARMLESS = [
     ("pipeline/frameworks/jax.py", "import jax"),
     ("pipeline/runtimes/onnxruntime.py", "import onnxruntime as ort\nfrom pipeline.runtimes import runtimes"),
     ("pipeline/runtimes/openvino.py", "import openvino"),
-    ("pipeline/__main__.py", "import typer\nfrom pipeline import __version__\nfrom pipeline.report import formats"),
+    ("pipeline/__main__.py", "import click\nfrom pipeline import __version__\nfrom pipeline.report import formats"),
 ]
 
 

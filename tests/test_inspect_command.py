@@ -13,7 +13,7 @@ from typing import Any
 
 import onnx
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from pipeline.__main__ import app
 
