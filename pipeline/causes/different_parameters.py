@@ -12,7 +12,7 @@ from onnx import ModelProto
 
 from pipeline.causes._registry import Cause, Example, Load, first_graph
 from pipeline.data import Blamed, Evidence, Finding
-from pipeline.graph.walk import array, attributes, places, printable
+from pipeline.graph.walk import array, places, printable
 
 _TENSORFLOW = ("tensorflow:nchw", "tensorflow")
 _TORCH = ("torch", "torch:raw", "torch:script")
@@ -32,7 +32,7 @@ def _settings(model: ModelProto) -> dict[tuple[str, str, int], tuple[str, float]
     for place in places(model):
         count = seen.get(place.op, 0)
         seen[place.op] = count + 1
-        held = {k: v for k, v in attributes(place.node).items() if isinstance(v, float)}
+        held = {k: v for k, v in place.attributes.items() if isinstance(v, float)}
         if place.op.endswith("Normalization"):
             found[place.op, "epsilon", count] = (place.name, held.get("epsilon", 1e-5))
         elif place.op in ("LeakyRelu", "Elu"):
@@ -49,9 +49,9 @@ def _stored(model: ModelProto) -> dict[tuple[str, str, int], tuple[str, np.ndarr
         count = seen.get(place.op, 0)
         seen[place.op] = count + 1
         for slot, role in enumerate(_PARAMETERS.get(place.op, ()), 1):
-            if len(place.node.input) <= slot:
+            if len(place.inputs) <= slot:
                 continue
-            tensor = place.scope.tensor(place.node.input[slot])
+            tensor = place.scope.tensor(place.inputs[slot])
             values = array(tensor) if tensor is not None else None
             if values is not None:
                 found[place.op, role, count] = (place.name, values)

@@ -41,10 +41,10 @@ def _logs(model: ModelProto) -> list[tuple[str, str, str]]:
     """(name of the Log, name of the Sigmoid, formula) of each such pair."""
     found = []
     for place in places(model):
-        if place.op != "Log" or not place.node.input:
+        if place.op != "Log" or not place.inputs:
             continue
         scope, formula = place.scope, "Log(Sigmoid(x))"
-        inner = _made_by(scope, place.node.input[0])
+        inner = _made_by(scope, place.inputs[0])
         if inner is not None and inner.op_type == "Sub" and len(inner.input) == 2 and _is_one(scope, inner.input[0]):
             inner, formula = _made_by(scope, inner.input[1]), "Log(1 - Sigmoid(x))"
         if inner is not None and inner.op_type == "Sigmoid":

@@ -12,7 +12,7 @@ from onnx import ModelProto
 
 from pipeline.causes._registry import Cause, Example, Load, graph_of
 from pipeline.data import Blamed, Evidence, Finding, Party, UnusableInput
-from pipeline.graph.walk import attributes, places, printable
+from pipeline.graph.walk import places, printable
 
 _REDUCES = ("ReduceMean", "ReduceSum", "ReduceSumSquare", "GlobalAveragePool", "InstanceNormalization")
 _ALL = ("torch:script", "torch:raw", "torch", "tensorflow", "tensorflow:nchw")
@@ -24,8 +24,8 @@ def _frozen(model: ModelProto) -> list[str]:
         place.name
         for place in places(model)
         if place.op == "BatchNormalization"
-        and not attributes(place.node).get("training_mode")
-        and all(_given(place.scope.producer(n)) for n in place.node.input[3:5])
+        and not place.attributes.get("training_mode")
+        and all(_given(place.scope.producer(n)) for n in place.inputs[3:5])
     ]
 
 
@@ -35,7 +35,7 @@ def _given(producer: object) -> bool:
 
 def _trains(model: ModelProto) -> bool:
     for place in places(model):
-        if place.op == "BatchNormalization" and attributes(place.node).get("training_mode"):
+        if place.op == "BatchNormalization" and place.attributes.get("training_mode"):
             return True
         if place.op in _REDUCES:
             return True

@@ -14,7 +14,7 @@ from typing import Literal
 
 from onnx import FunctionProto, GraphProto, ModelProto, TensorProto
 
-from pipeline.graph.walk import Place, constant_tensor, subgraphs, text
+from pipeline.graph.walk import Place, constant_tensor, text
 
 Kind = Literal["graph", "subgraph", "function"]
 
@@ -45,7 +45,7 @@ class Body:
         """The index of the node that makes a value, the first one where several do."""
         found: dict[str, int] = {}
         for index, place in enumerate(self.places):
-            for output in place.node.output:
+            for output in place.outputs:
                 if output:
                     found.setdefault(output, index)
         return found
@@ -60,17 +60,17 @@ class Body:
         """The version of ONNX's own operator set in here."""
         return self.opsets.get("")
 
-    def reads(self, index: int) -> Iterator[str]:
+    def reads(self, index: int) -> list[str]:
         """The names that a node reads, and those that its subgraphs read from outside of themselves."""
-        yield from (name for name in self.places[index].node.input if name)
-        yield from self.captured.get(index, ())
+        read = self.places[index].inputs
+        return [name for name in (*read, *self.captured.get(index, ())) if name]
 
     @cached_property
     def read(self) -> frozenset[str]:
         """All names that its nodes read, and its outputs."""
         found = set(self.outputs).union(*self.captured.values())
         for place in self.places:
-            found.update(place.node.input)
+            found.update(place.inputs)
         return frozenset(found)
 
     def tensor(self, name: str) -> TensorProto | None:
@@ -118,8 +118,8 @@ class _Open:
         read: set[str] = set(self.outputs).union(*self.captured.values())
         made: set[str] = {*self.inputs, *self.stored, *self.sparse, ""}
         for place in self.places:
-            read.update(place.node.input)
-            made.update(place.node.output)
+            read.update(place.inputs)
+            made.update(place.outputs)
         self.parent.captured[self.at] = self.parent.captured.get(self.at, frozenset()) | (read - made)
 
     def body(self, opsets: Mapping[str, int], parent: Body | None) -> Body:
@@ -163,17 +163,16 @@ def _walked(first: _Open, opsets: Mapping[str, int], named: Iterator[Place]) -> 
         if step is None:
             waiting.pop().tell_parent()
             continue
-        index, node = step
+        index, _ = step
         place = next(named, None)
         if place is None:
             raise ValueError("these are not all places of this model")
         if index == 0:
             current.path = place.scope.path
         current.places.append(place)
-        inner = list(subgraphs(node)) if node.attribute else []
         branches = [
             _Open(f"{place.name}/" + ("" if a == "body" else f"{a}/"), "subgraph", graph, current, index)
-            for a, graph in inner
+            for a, graph in place.graphs
         ]
         order += branches
         waiting += reversed(branches)

@@ -135,7 +135,7 @@ def _wires(view: View, scope: Scope) -> _Wires:
             wires.places.append(place)
             wires.inner.append([])
             number = wires.add("node")
-            for output in place.node.output:
+            for output in place.outputs:
                 if output:
                     makers.setdefault(output, number)
         elif wires.inner and scope is not place.scope and _within(place.scope.parent, scope):
@@ -158,7 +158,7 @@ def _wires(view: View, scope: Scope) -> _Wires:
         for value in view.model.graph.input:
             source(value.name)
     for number, (place, inner) in enumerate(zip(wires.places, wires.inner, strict=True)):
-        read = [name for name in place.node.input if name]
+        read = [name for name in place.inputs if name]
         read += [n for deep in inner for n in deep.node.input if n and _defined(n, deep.scope, scope)]
         for name in dict.fromkeys(read):
             origin = source(name)
@@ -207,7 +207,7 @@ def _centre(view: View, around: str) -> tuple[Scope, set[str | bytes]]:
         if place.name == around:
             return place.scope, set()
     for place in view.places:
-        for name in (*place.node.output, *place.node.input):
+        for name in (*place.outputs, *place.inputs):
             if name and text(name) == around:
                 scope = place.scope
                 while scope.parent is not None and not _own(scope, name):
@@ -248,13 +248,13 @@ def draw(view: View, found: Inspection, *, around: str | None = None, depth: int
         scope, values = _centre(view, around)
     else:
         main = (place.scope for place in view.places if _is_main(place.scope))
-        scope = next(main, None) or scope_of(view.model.graph)
+        scope = next(main, None) or scope_of(view.model.graph).declare()
     wires = _wires(view, scope)
     centres = [n for n, place in enumerate(wires.places) if around is not None and place.name == around and not values]
     if values:
-        centres = [n for n, place in enumerate(wires.places) if not values.isdisjoint(place.node.output)]
+        centres = [n for n, place in enumerate(wires.places) if not values.isdisjoint(place.outputs)]
         centres += [n for n, name in enumerate(wires.names) if name in values and wires.kinds[n] == "input"]
-        centres = centres or [n for n, place in enumerate(wires.places) if not values.isdisjoint(place.node.input)]
+        centres = centres or [n for n, place in enumerate(wires.places) if not values.isdisjoint(place.inputs)]
     hidden = _hidden(wires, set(centres))
     order = [number for number in _order(wires) if number not in hidden]
     chosen = set(_near(wires, centres, depth, most, hidden) if around is not None else order[:most])
@@ -341,7 +341,7 @@ class _Drawn:
                 _said(remarks),
             )
         place = self.wires.places[number]
-        outputs = [output for output in place.node.output if output]
+        outputs = [output for output in place.outputs if output]
         remarks = list(self.remarks.get(place.name, []))
         remarks += [r for output in outputs if text(output) != place.name for r in self.remarks.get(text(output), [])]
         return Box(
@@ -376,7 +376,7 @@ class _Drawn:
         """The tensors among a node's inputs: their shapes, or their numbers where these are few."""
         formal = _formal(place.node, self.version)
         lines = []
-        for slot, name in enumerate(place.node.input):
+        for slot, name in enumerate(place.inputs):
             tensor = _tensor(self.wires.scope, name, self.wires.stored) if name else None
             if tensor is not None:
                 called = formal[slot] if slot < len(formal) else f"input {slot}"  # of a list without names
@@ -431,7 +431,7 @@ def _attributes(place: Place, version: int | None, without: Sequence[str]) -> li
     """The short attributes of a node that are not at their default."""
     schema = _schema(place.node, version)
     lines = []
-    for name, value in attributes(place.node).items():
+    for name, value in place.attributes.items():
         said = _value(value)
         ones = name in _ONES and isinstance(value, tuple) and set(value) == {1}
         if name in without or said is None or ones or value == _default(schema, name):

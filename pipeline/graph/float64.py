@@ -306,7 +306,7 @@ def to_float64(model: ModelProto) -> ModelProto:
             types.update(place.scope.types)
     taken = set(types)
     for place in places(model):
-        taken.update(place.node.input, place.node.output)
+        taken.update(place.inputs, place.outputs)
     how = _Conversion(version, types, _kept(model, version), taken, _type_parameters(model))
     converted = ModelProto()
     converted.CopyFrom(model)

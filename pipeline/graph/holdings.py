@@ -69,8 +69,8 @@ def tensors(view: View) -> Iterator[tuple[str, TensorProto]]:
             yield body.path + text(sparse.values.name), sparse.values
     for place in view.of("Constant"):
         constant = constant_tensor(place.node)
-        if isinstance(constant, TensorProto) and place.node.output:
-            yield place.scope.path + text(place.node.output[0]), constant
+        if isinstance(constant, TensorProto) and place.outputs:
+            yield place.scope.path + text(place.outputs[0]), constant
 
 
 def holdings(view: View) -> Holdings:

@@ -22,7 +22,7 @@ import numpy as np
 from onnx import ModelProto
 
 from pipeline.graph.links import BACKWARD, CHANNELS, PLAIN, Link, Node, linked
-from pipeline.graph.walk import Place, Scope, array, attributes, elements, opset, subgraphs, text
+from pipeline.graph.walk import Place, Scope, array, elements, opset, text
 
 # The name of one axis: a letter, several letters where axes were merged ("HW"), "" where it is not known.
 Names = tuple[str, ...]
@@ -163,7 +163,7 @@ class _Wiring:
         """Which names leave which graph, by the graph's path."""
         found: dict[str, set[str]] = {"": {o.name for o in model.graph.output}}
         for place in places:
-            for attribute, graph in subgraphs(place.node):
+            for attribute, graph in place.graphs:
                 branch = "" if attribute == "body" else f"{attribute}/"
                 found.setdefault(f"{place.name}/{branch}", set()).update(o.name for o in graph.output)
         for function in model.functions:
@@ -205,13 +205,14 @@ class _Wiring:
         return number
 
     def _node(self, index: int, place: Place) -> None:
-        flow = self.flow
-        op = place.op
+        flow, scope, op = self.flow, place.scope, place.op
         flow.ops.append(op)
-        flow.inputs.append([self.value(place.scope, n) for n in place.node.input])
+        known = self.known.setdefault(id(scope), {})
+        inputs = [known[n] if n in known else self.value(scope, n) for n in place.inputs]
+        flow.inputs.append(inputs)
         outputs = []
-        for name in place.node.output:
-            number = self.value(place.scope, name)
+        for name in place.outputs:
+            number = self.value(scope, name)
             # A name that two nodes make is the first one's.
             if number >= 0 and flow.maker[number] >= 0:
                 number = -1
@@ -219,17 +220,18 @@ class _Wiring:
                 flow.maker[number] = index
             outputs.append(number)
         flow.outputs.append(outputs)
-        for slot, number in enumerate(flow.inputs[index]):
+        constant, moving = flow.constant, False
+        for slot, number in enumerate(inputs):
             if number >= 0:
                 flow.users[number].append((index, slot))
-        held = any(a.HasField("g") or a.graphs for a in place.node.attribute)
-        operands = [v for v in flow.inputs[index] if v >= 0]
-        if operands and not held and op not in _RANDOM and all(flow.constant[v] for v in operands):
+                moving = moving or not constant[number]
+        held = bool(place.graphs)
+        if not moving and not held and op not in _RANDOM and max(inputs, default=-1) >= 0:
             for number in outputs:
                 if number >= 0:
-                    flow.constant[number] = True
+                    constant[number] = True
         found = linked(flow.view(index))
-        sound = tuple(k for k in found.links if self._sound(index, k))
+        sound = tuple([k for k in found.links if self._sound(index, k)])
         flow.links.append(sound)
         flow.free.append(found.free and not held and len(sound) == len(found.links))
         onward: dict[int, list[int]] = {}
@@ -237,7 +239,7 @@ class _Wiring:
         flow.onward.append(onward)
         flow.back.append(back)
         for link in sound:
-            target, source = outputs[link.target], flow.inputs[index][link.source]
+            target, source = outputs[link.target], inputs[link.source]
             onward.setdefault(link.source, []).append(target)
             back.setdefault(target, []).append(source)
             # What an operator makes goes before what the file says of it.
@@ -288,7 +290,7 @@ def _channels_last(place: Place, op: str) -> bool | None:
     if op in _SLOTS:
         return False
     if op in _EITHER:
-        given = attributes(place.node).get("channels_last", _EITHER[op])
+        given = place.attributes.get("channels_last", _EITHER[op])
         return bool(given) if isinstance(given, int) else None
     return True if op in _LAST or op.startswith(_LAST_DOMAIN) else None
 
@@ -330,7 +332,7 @@ def _seeds(flow: Flow, index: int) -> Iterable[tuple[int, Names | None]]:
 
 
 def _dense(flow: Flow, index: int, place: Place, ins: list[int]) -> Iterable[tuple[int, Names | None]]:
-    held = attributes(place.node) if place.op == "Gemm" else {}
+    held = place.attributes if place.op == "Gemm" else {}
     for side, slot in enumerate(_DENSE[place.op]):
         value = ins[slot] if slot < len(ins) else -1
         other = _DENSE[place.op][1 - side]
@@ -375,6 +377,8 @@ class _Walk:
         if value in flow.contested or not any(names) or flow.ranks[value] not in (None, len(names)):
             return
         old = flow.axes[value]
+        if old == names:
+            return
         if old is None:
             merged = names
         else:
@@ -414,6 +418,8 @@ def _passes(name: str, only: str, forward: bool) -> bool:
 
 def _along(names: Names, link: Link) -> Names:
     if link.axes is None:
+        if link.only is None:
+            return names
         found = list(names)
     else:
         found = [names[a] if a is not None and a < len(names) else "" for a in link.axes]
@@ -456,17 +462,17 @@ def _hint(flow: Flow, index: int) -> Names | None:
     """What a Resize of four or five axes leaves alone: N and C, if they are the first two or the first and the last."""
     place, ins = flow.places[index], flow.inputs[index]
     rank = flow.ranks[ins[0]] if ins and ins[0] >= 0 else None
-    if rank not in (4, 5) or "axes" in attributes(place.node):
+    if rank not in (4, 5) or "axes" in place.attributes:
         return None
     scaled: list[bool] | None = None
     for slot in (1, 2) if place.op == "Resize" else (1,):
-        tensor = place.scope.tensor(place.node.input[slot]) if slot < len(place.node.input) else None
+        tensor = place.scope.tensor(place.inputs[slot]) if slot < len(place.inputs) else None
         values = array(tensor) if tensor is not None and elements(tensor) == rank else None
         if values is not None and np.issubdtype(values.dtype, np.floating):
             scaled = [float(v) != 1.0 for v in values.reshape(-1)]
-    dims, made = place.scope.shape(place.node.input[0]), None
-    if place.node.output:
-        made = place.scope.shape(place.node.output[0])
+    dims, made = place.scope.shape(place.inputs[0]), None
+    if place.outputs:
+        made = place.scope.shape(place.outputs[0])
     if scaled is None and dims is not None and made is not None and len(dims) == len(made) == rank:
         if None in dims[1:] or None in made[1:]:
             return None

@@ -10,13 +10,12 @@ stand behind it instead, once its attributes and constants are rewritten.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from math import prod
 from typing import Any, NamedTuple
 
 from onnx import NodeProto
 
-from pipeline.graph.walk import Dims, Place, attributes
+from pipeline.graph.walk import Dims, Place
 
 Axes = tuple[int | None, ...]
 Group = tuple[tuple[int, ...], tuple[int, ...]]  # axes before a Reshape, and after it, that hold the same elements
@@ -58,28 +57,28 @@ class Node:
     def node(self) -> NodeProto:
         return self.place.node
 
-    @cached_property
+    @property
     def held(self) -> dict[str, Any]:
-        return attributes(self.node)
+        return self.place.attributes
 
     @property
     def refers(self) -> bool:
         return any(a.ref_attr_name for a in self.node.attribute)
 
     def has(self, slot: int) -> bool:
-        return slot < len(self.node.input) and bool(self.node.input[slot])
+        return bool(self.place.input(slot))
 
     def rank(self, slot: int) -> int | None:
         return self.ranks[slot] if slot < len(self.ranks) else None
 
     def shape(self, slot: int) -> Dims | None:
-        return self.place.scope.shape(self.node.input[slot]) if self.has(slot) else None
+        return self.place.scope.shape(self.place.inputs[slot]) if self.has(slot) else None
 
     def made(self, slot: int = 0) -> Dims | None:
-        return self.place.scope.shape(self.node.output[slot]) if slot < len(self.node.output) else None
+        return self.place.scope.shape(self.place.outputs[slot]) if slot < len(self.place.outputs) else None
 
     def ints(self, slot: int) -> tuple[int, ...] | None:
-        return self.place.scope.integers(self.node.input[slot]) if self.has(slot) else None
+        return self.place.scope.integers(self.place.inputs[slot]) if self.has(slot) else None
 
     def integer(self, name: str, default: int) -> int:
         value = self.held.get(name, default)
@@ -123,7 +122,7 @@ def _bound(_: Node) -> Linked:
 
 
 def _dropout(node: Node) -> Linked:
-    return Linked(tuple(Link(0, t) for t in range(min(2, len(node.node.output)))), True)
+    return Linked(tuple(Link(0, t) for t in range(min(2, len(node.place.outputs)))), True)
 
 
 def _quantize(node: Node) -> Linked:
@@ -172,7 +171,7 @@ def broadcast(node: Node, slots: Sequence[int]) -> Linked:
 
 
 def _elementwise(node: Node) -> Linked:
-    return broadcast(node, range(len(node.node.input)))
+    return broadcast(node, range(len(node.place.inputs)))
 
 
 def _quantized_pair(node: Node) -> Linked:
@@ -180,7 +179,7 @@ def _quantized_pair(node: Node) -> Linked:
 
 
 def _concat(node: Node, first: int = 0, step: int = 1) -> Linked:
-    slots = [s for s in range(first, len(node.node.input), step) if node.has(s)]
+    slots = [s for s in range(first, len(node.place.inputs), step) if node.has(s)]
     rank = next((r for r in (node.rank(s) for s in slots) if r is not None), node.outs[0] if node.outs else None)
     axis = counted((node.integer("axis", 1),), rank)
     if rank is None or axis is None:
@@ -195,7 +194,7 @@ def _quantized_concat(node: Node) -> Linked:
 
 def _split(node: Node) -> Linked:
     axis = counted((node.integer("axis", 0),), node.rank(0))
-    return _altered(node, axis, axis is not None, targets=len(node.node.output))
+    return _altered(node, axis, axis is not None, targets=len(node.place.outputs))
 
 
 def _slice(node: Node) -> Linked:
@@ -214,7 +213,7 @@ def _resize(node: Node) -> Linked:
 
 
 def _axis(node: Node) -> Linked:
-    return _altered(node, counted((node.integer("axis", -1),), node.rank(0)), True, targets=len(node.node.output))
+    return _altered(node, counted((node.integer("axis", -1),), node.rank(0)), True, targets=len(node.place.outputs))
 
 
 def _cumulative(node: Node) -> Linked:

@@ -375,7 +375,7 @@ class Builder:
         outer = [name for name in captured if name in self.env]
         for (attribute, graph), (_, known) in zip(graphs, shaped, strict=True):
             branch = "" if attribute == "body" else f"{attribute}/"
-            scope = scope_of(known, f"{self.name}/{branch}", self.scope)
+            scope = scope_of(known, f"{self.name}/{branch}", self.scope).declare()
             inner = Builder(scope, self.version, self.windows, scope.path, self.depth + 1)
             given = {n: self.env[n] for n in outer if isinstance(self.env[n], Const)}
             bodies[attribute] = inner.form(graph, None, given, tuple(n for n in outer if n not in given))
@@ -616,7 +616,7 @@ def _build(
     def window(name: str) -> _pads.Window | None:
         return queues[name].popleft() if queues.get(name) else None
 
-    builder = Builder(scope_of(shaped.graph), version, window)
+    builder = Builder(scope_of(shaped.graph).declare(), version, window)
     return builder.form(model.graph, weights, {}, (), frames)
 
 

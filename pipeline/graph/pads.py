@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -47,6 +48,7 @@ from pipeline.graph.walk import (
     attributes,
     elements,
     in_onnx,
+    operator,
     places,
     printable,
     text,
@@ -132,7 +134,7 @@ def _data_shape(scope: Scope, name: str) -> Dims | None:
 def _kernel(place: Place, form: Form, held: dict[str, Any]) -> Ints | None:
     if held.get("kernel_shape"):
         return tuple(held["kernel_shape"])
-    name = _input(place.node, form.weight)
+    name = place.input(form.weight)
     shape = _spatial(_weight_shape(place.scope, name)) if name else None
     if shape is None:
         return None
@@ -244,14 +246,14 @@ def _filled(scope: Scope, window: Place, form: Form, held: dict[str, Any], value
     if value is None or form.like in ("ConvTranspose", "MaxUnpool"):
         return False
     if form.like == "MaxPool":
-        kind = scope.type(_input(window.node, 0))
+        kind = scope.type(window.input(0))
         least = _LEAST.get(kind) if kind is not None else None
         return value == -math.inf or (least is not None and value == least)
     if form.like == "AveragePool" and held.get("count_include_pad") != 1 and any(own):
         return False
     zero: float | None = 0.0
-    if _input(window.node, form.zero):
-        zero = _scalar(scope, _input(window.node, form.zero))
+    if window.input(form.zero):
+        zero = _scalar(scope, window.input(form.zero))
     return value == zero
 
 
@@ -277,7 +279,7 @@ class _Before:
 
 def _before(place: Place, form: Form, held: dict[str, Any], count: int, last: bool, own: Ints) -> _Before:
     """Follow a window's input back through Pads, and through what only renames or permutes values."""
-    scope, name, rank = place.scope, _input(place.node, 0), count + 2
+    scope, name, rank = place.scope, place.input(0), count + 2
     axes = [0, *range(1, rank - 1)] if last else [0, *range(2, rank)]
     channel = rank - 1 if last else 1
     order = [*axes, channel]  # batch, the spatial axes, channels: where each lies in the value at hand
@@ -288,20 +290,21 @@ def _before(place: Place, form: Form, held: dict[str, Any], count: int, last: bo
         node = scope.producer(name)
         if node is None or not node.input:
             return found
-        if in_onnx(node) and node.op_type == "Identity":
+        op = operator(node)
+        if op == "Identity":
             pass
-        elif in_onnx(node) and node.op_type == "Transpose":
+        elif op == "Transpose":
             perm = _perm(node)
             if perm is None or sorted(perm) != list(range(rank)):
                 return found
             order = [perm[axis] for axis in order]
-        elif in_onnx(node) and node.op_type == "DequantizeLinear" and restored is None:
+        elif op == "DequantizeLinear" and restored is None:
             restored = _input(node, 2)
-        elif in_onnx(node) and node.op_type == "QuantizeLinear" and restored == _input(node, 2):
+        elif op == "QuantizeLinear" and restored == _input(node, 2):
             # Zero is stored without an error, if both go by one zero point.
             restored = None
             exact = exact and form.like != "MaxPool"
-        elif in_onnx(node) and node.op_type in ("QuantizeLinear", "DynamicQuantizeLinear") and restored is None:
+        elif op in ("QuantizeLinear", "DynamicQuantizeLinear") and restored is None:
             rounded = True
         elif is_pad(node) and restored is None:
             padding = _padding(scope, node, rank)
@@ -337,8 +340,8 @@ def _words(values: Sequence[int]) -> str:
 
 
 def _transposed(
-    window: Window, held: dict[str, Any], size: Dims, kernel: Ints, strides: Ints, dilations: Ints, count: int
-) -> Window:
+    auto_pad: str, held: dict[str, Any], size: Dims, spans: Ints, strides: Ints, count: int, notes: list[str]
+) -> dict[str, Any]:
     """ConvTranspose's begin, end and extra from ``output_shape`` or ``auto_pad``."""
     adds = _per_axis(held, "output_padding", count, 0)
     wanted = tuple(held.get("output_shape", ()))
@@ -347,10 +350,9 @@ def _transposed(
     if wanted and len(wanted) != count:
         raise Unknown(f"output_shape has {len(wanted)} values for {count} spatial axes")
     begin, end, extra, grown = [], [], [], False
-    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     if wanted and None in size:
         rests = [adds[a] + spans[a] - wanted[a] - strides[a] for a in range(count)]
-        side = "after" if window.auto_pad == "SAME_UPPER" else "before"
+        side = "after" if auto_pad == "SAME_UPPER" else "before"
         depends = f"cut, nothing where that is negative, the odd one {side}: {cut_condition(size, strides, rests)}"
         raise Unknown("the input's size is not known", depends)
     for axis in range(count):
@@ -359,15 +361,19 @@ def _transposed(
         else:
             total = spans[axis] + adds[axis] - strides[axis]
         grown |= total < 0
-        first, last = split(max(0, total), window.auto_pad == "SAME_UPPER")
+        first, last = split(max(0, total), auto_pad == "SAME_UPPER")
         begin.append(first)
         end.append(last)
         extra.append(adds[axis] - min(0, total))
-    note = "the output asked for is larger than the windows reach: rows are added after" if grown else ""
-    if grown and not wanted:
-        note += " (ONNX Runtime adds none)"
-    agreed = bool(wanted) or not grown
-    return replace(window, begin=tuple(begin), end=tuple(end), extra=tuple(extra), agreed=agreed, note=note)
+    if grown:
+        unlike = "" if wanted else " (ONNX Runtime adds none)"
+        notes.append(f"the output asked for is larger than the windows reach: rows are added after{unlike}")
+    return {
+        "begin": tuple(begin),
+        "end": tuple(end),
+        "extra": tuple(extra),
+        "agreed": bool(wanted) or not grown,
+    }
 
 
 def _well_typed(name: str, value: Any) -> bool:
@@ -380,48 +386,47 @@ def _well_typed(name: str, value: Any) -> bool:
 
 def _resolve(place: Place, form: Form, stored: frozenset[str]) -> tuple[Window, bool]:
     """A node's window, and whether a Pad in front is what its own padding would have been."""
-    node, scope = place.node, place.scope
-    held = attributes(node)
-    wrong = [name for name in _READ if name in held and not _well_typed(name, held[name])]
+    scope, held = place.scope, place.attributes
+    wrong = [name for name, value in held.items() if name in _READ and not _well_typed(name, value)]
     if wrong:
         note = f"{wrong[0]} is not of the type that ONNX gives it"
         return Window(place.name, place.op, "NOTSET", like=form.like, note=note), False
     group = held.get("group", 1)
-    window = Window(
-        place.name,
-        place.op,
-        held.get("auto_pad") or "NOTSET",
-        like=form.like,
-        ceil=bool(held.get("ceil_mode")) and form.like in POOLS,
-        counted=bool(held.get("count_include_pad")) and form.like == "AveragePool",
-        group=group if isinstance(group, int) else 1,
-    )
-    taken = _parameters(node)
+    about: dict[str, Any] = {
+        "node": place.name,
+        "op": place.op,
+        "auto_pad": held.get("auto_pad") or "NOTSET",
+        "like": form.like,
+        "ceil": bool(held.get("ceil_mode")) and form.like in POOLS,
+        "counted": bool(held.get("count_include_pad")) and form.like == "AveragePool",
+        "group": group if isinstance(group, int) else 1,
+    }
+    taken = _parameters(place.node)
     for name in _READ if taken else ():
         if name in taken:
-            return replace(window, note=f"{name} is a parameter of the function"), False
+            return Window(**about, note=f"{name} is a parameter of the function"), False
     last = bool(held.get("channels_last")) if form.last is None else form.last
     kernel = _kernel(place, form, held)
-    shape = _spatial(_data_shape(scope, _input(node, 0)), last)
+    shape = _spatial(_data_shape(scope, place.input(0)), last)
     given: Ints = tuple(held.get("pads", ()))
-    if form.amounts is not None and _input(node, form.amounts):
-        dynamic = scope.integers(_input(node, form.amounts))
+    if place.input(form.amounts):
+        dynamic = scope.integers(place.input(form.amounts))
         if dynamic is None:
-            said = _depends(scope, _input(node, form.amounts), stored)
-            return replace(window, kernel=kernel, note="the amounts are not constant", condition=said), False
+            said = _depends(scope, place.input(form.amounts), stored)
+            return Window(**about, kernel=kernel, note="the amounts are not constant", condition=said), False
         given = dynamic
     candidates = (kernel, tuple(held.get("strides", ())), tuple(held.get("dilations", ())), given[::2], shape)
     count = next((len(c) for c in candidates if c), 0)
     if not 0 < count <= _MOST_AXES:
-        return replace(window, kernel=kernel, note="the number of spatial axes is not known"), False
+        return Window(**about, kernel=kernel, note="the number of spatial axes is not known"), False
     try:
-        return _known_rank(window, place, form, held, kernel, shape, given, count, last)
+        return _known_rank(about, place, form, held, kernel, shape, given, count, last)
     except Unknown as missing:
-        return replace(window, kernel=kernel, size=shape, note=str(missing), condition=missing.condition), False
+        return Window(**about, kernel=kernel, size=shape, note=str(missing), condition=missing.condition), False
 
 
 def _known_rank(
-    window: Window,
+    about: dict[str, Any],
     place: Place,
     form: Form,
     held: dict[str, Any],
@@ -439,86 +444,95 @@ def _known_rank(
     if kernel is not None and min(kernel) < 1:
         raise Unknown("the kernel's sizes must be positive")
     size = shape if shape is not None and len(shape) == count else (None,) * count
-    auto_pad, transposed, pool = window.auto_pad, form.like == "ConvTranspose", form.like in POOLS
+    auto_pad, transposed, pool = about["auto_pad"], form.like == "ConvTranspose", form.like in POOLS
     if auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
         raise Unknown(f"auto_pad {printable(auto_pad)!r} is not one that ONNX defines")
     explicit = auto_pad in ("NOTSET", "VALID") and not (transposed and held.get("output_shape"))
     own = given if explicit and auto_pad == "NOTSET" else () if explicit else (1,)
     front = _before(place, form, held, count, last, own)
-    window = replace(window, kernel=kernel, strides=strides, dilations=dilations, size=size)
+    told = {**about, "kernel": kernel, "strides": strides, "dilations": dilations, "size": size}
     notes: list[str] = []
-    if form.like == "MaxUnpool" and _input(place.node, 2):
+    if form.like == "MaxUnpool" and place.input(2):
         notes.append("the size of the output is an input")
-        window = replace(window, agreed=False)
+        told["agreed"] = False
     if form.like == "MaxPool":
-        kind = place.scope.type(_input(place.node, 0))
-        window = replace(window, filler=str(_LEAST[kind])) if kind in _LEAST else window
-    missing: Unknown | None = None
+        kind = place.scope.type(place.input(0))
+        if kind in _LEAST:
+            told["filler"] = str(_LEAST[kind])
+    known = True
     try:
         if explicit:
-            window = _explicit(window, held, given, count, notes)
+            told |= _explicit(about, held, given, count, notes)
         elif kernel is None:
             raise Unknown("the kernel's size is not known")
-        elif transposed:
-            window = _transposed(window, held, size, kernel, strides, dilations, count)
-            notes.append(window.note)
         else:
-            spans, upper = window.spans or (), auto_pad == "SAME_UPPER"
-            both = []
-            for axis in range(count):
-                try:
-                    both.append(same(size[axis], strides[axis], spans[axis], upper, pool))
-                except Unknown as unknown:
-                    condition = same_condition(size, strides, spans, upper, pool) if size[axis] is None else ""
-                    raise Unknown(str(unknown), condition) from None
-            window = replace(window, begin=tuple(b for b, _ in both), end=tuple(e for _, e in both))
-            if pool and max(dilations) > 1:
-                window = replace(window, agreed=False)
-                notes.append("runtimes are known to leave the dilation of a pool out of auto_pad, against ONNX")
+            spans = tuple([(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)])
+            if transposed:
+                told |= _transposed(auto_pad, held, size, spans, strides, count, notes)
+            else:
+                begin, end = _same(size, strides, spans, auto_pad == "SAME_UPPER", pool)
+                told |= {"begin": begin, "end": end}
+                if pool and max(dilations) > 1:
+                    told["agreed"] = False
+                    notes.append("runtimes are known to leave the dilation of a pool out of auto_pad, against ONNX")
     except Unknown as unknown:
-        missing = unknown
+        known = False
         notes.append(str(unknown))
-        window = replace(window, condition=unknown.condition)
-    if missing is None:
-        notes += _beside(window, held, given)
-    changed: dict[str, Any] = {}
-    if front.notes:
-        notes += front.notes
-        if front.amounts is not None and form.like not in ("ConvTranspose", "MaxUnpool"):
-            changed["before"] = front.amounts
-            if missing is None:
-                changed["size"] = front.size or (None,) * count
-    if notes:
-        changed["note"] = "; ".join(n for n in notes if n)
-    return (replace(window, **changed) if changed else window), front.exact
+        told["condition"] = unknown.condition
+    if known:
+        notes += _beside(about, held, given)
+        notes += _rounded_up(Window(**told)) if about["ceil"] else ()
+    notes += front.notes
+    if front.amounts is not None and form.like not in ("ConvTranspose", "MaxUnpool"):
+        told["before"] = front.amounts
+        if known:
+            told["size"] = front.size or (None,) * count
+    return Window(**told, note="; ".join(notes)), front.exact
 
 
-def _explicit(window: Window, held: dict[str, Any], given: Ints, count: int, notes: list[str]) -> Window:
-    amounts = given if given and window.auto_pad == "NOTSET" else (0,) * (2 * count)
+def _same(size: Dims, strides: Ints, spans: Ints, upper: bool, pool: bool) -> tuple[Ints, Ints]:
+    """What SAME pads before and after, per axis."""
+    both = []
+    for axis, span in enumerate(spans):
+        try:
+            both.append(same(size[axis], strides[axis], span, upper, pool))
+        except Unknown as unknown:
+            condition = same_condition(size, strides, spans, upper, pool) if size[axis] is None else ""
+            raise Unknown(str(unknown), condition) from None
+    return tuple([b for b, _ in both]), tuple([e for _, e in both])
+
+
+def _explicit(about: dict[str, Any], held: dict[str, Any], given: Ints, count: int, notes: list[str]) -> dict[str, Any]:
+    amounts = given if given and about["auto_pad"] == "NOTSET" else (0,) * (2 * count)
     if len(amounts) != 2 * count:
         raise Unknown(f"pads has {len(amounts)} values for {count} spatial axes")
     if min(amounts) < 0:
         notes.append("negative pads, which ONNX does not define")
-    extra = _per_axis(held, "output_padding", count, 0) if window.like == "ConvTranspose" else None
-    return replace(window, begin=amounts[:count], end=amounts[count:], extra=extra)
+    extra = _per_axis(held, "output_padding", count, 0) if about["like"] == "ConvTranspose" else None
+    return {"begin": amounts[:count], "end": amounts[count:], "extra": extra}
 
 
-def _beside(window: Window, held: dict[str, Any], given: Ints) -> list[str]:
+def _beside(about: dict[str, Any], held: dict[str, Any], given: Ints) -> list[str]:
     """What else there is to say about the attributes of a node whose padding is known."""
-    notes = []
-    if any(held.get("output_padding", ())) and window.like == "ConvTranspose":
+    notes, transposed = [], about["like"] == "ConvTranspose"
+    if transposed and any(held.get("output_padding", ())):
         notes.append(f"output_padding {_words(held['output_padding'])}")
-    if any(given) and (window.auto_pad != "NOTSET" or (window.like == "ConvTranspose" and held.get("output_shape"))):
+    if any(given) and (about["auto_pad"] != "NOTSET" or (transposed and held.get("output_shape"))):
         notes.append(f"pads {_words(given)} written beside it are ignored")
-    if window.ceil and window.auto_pad == "NOTSET":
+    return notes
+
+
+def _rounded_up(window: Window) -> list[str]:
+    """What ``ceil_mode`` comes to."""
+    if window.auto_pad == "NOTSET":
         over = window.overhang
         if over is None or None in over:
-            notes.append("ceil_mode: the last window may reach beyond the end")
-        elif any(over):
-            notes.append(f"ceil_mode: the last window reaches {_words([n or 0 for n in over])} beyond the end")
-    if window.ceil and window.auto_pad == "VALID" and (window.output is None or None in window.output):
-        notes.append("ceil_mode beside VALID: ONNX ignores it, ONNX Runtime does not")
-    return notes
+            return ["ceil_mode: the last window may reach beyond the end"]
+        if any(over):
+            return [f"ceil_mode: the last window reaches {_words([n or 0 for n in over])} beyond the end"]
+    if window.auto_pad == "VALID" and (window.output is None or None in window.output):
+        return ["ceil_mode beside VALID: ONNX ignores it, ONNX Runtime does not"]
+    return []
 
 
 def slides(place: Place) -> bool:
@@ -571,15 +585,22 @@ def pads_in(found: Iterable[Place], stored: frozenset[str] = frozenset()) -> tup
 def read_in(found: Iterable[Place], stored: frozenset[str]) -> tuple[tuple[Window, ...], tuple[Pads, ...]]:
     """The windows and the rows of pads of ``found``, each node read once."""
     read, rows = [], []
+    alike: dict[object, Pads] = {}  # networks repeat: what numbers come to is worked out once for all their windows
     for place in found:
         form = form_of(place.node)
         if form is not None:
             window, exact = _resolve(place, form, stored)
             read.append(window)
-            rows.append(_row(window, exact))
+            numbers = (_NUMBERS_OF(window), exact)
+            if numbers not in alike:
+                alike[numbers] = _row(window, exact)
+            rows.append(replace(alike[numbers], node=window.node, note=window.note))
         elif is_pad(place.node):
             rows.append(_pad_row(place, stored))
     return tuple(read), tuple(rows)
+
+
+_NUMBERS_OF = attrgetter(*(f.name for f in fields(Window) if f.name not in ("node", "note")))
 
 
 def _alone(window: Window) -> Window:

@@ -21,12 +21,10 @@ from onnx import ModelProto, TensorProto
 from pipeline.graph.walk import (
     Dims,
     Place,
-    attributes,
     constant_tensor,
     elements,
     opset,
     places,
-    subgraphs,
     with_inferred_shapes,
 )
 
@@ -67,9 +65,9 @@ def _product(dims: Dims | None) -> int | None:
 
 
 def _shape(place: Place, slot: int) -> Dims | None:
-    if len(place.node.input) <= slot or not place.node.input[slot]:
+    if len(place.inputs) <= slot or not place.inputs[slot]:
         return None
-    return place.scope.shape(place.node.input[slot])
+    return place.scope.shape(place.inputs[slot])
 
 
 def _plus(count: int | None, more: int) -> int | None:
@@ -84,13 +82,13 @@ def _conv(place: Place) -> int | None:
 def _conv_transpose(place: Place) -> int | None:
     weight = _shape(place, 1)
     count = _product((weight[0], *weight[2:]) if weight is not None and len(weight) > 2 else None)
-    group = int(attributes(place.node).get("group", 1))
+    group = int(place.attributes.get("group", 1))
     return None if count is None or group < 1 else -(-count // group) + 1
 
 
 def _contraction(place: Place) -> int | None:
     """K of MatMul and Gemm, from whichever operand tells it."""
-    held = attributes(place.node)
+    held = place.attributes
     left, right = _shape(place, 0), _shape(place, 1)
     candidates = []
     if left:
@@ -103,7 +101,7 @@ def _contraction(place: Place) -> int | None:
 
 
 def _pool(place: Place) -> int | None:
-    kernel = attributes(place.node).get("kernel_shape")
+    kernel = place.attributes.get("kernel_shape")
     return math.prod(kernel) + 1 if kernel else None
 
 
@@ -115,10 +113,10 @@ def _global_pool(place: Place) -> int | None:
 def _reduced(place: Place) -> int | None:
     """How many elements a Reduce* operator takes together; 1 where it reduces nothing."""
     shape = _shape(place, 0)
-    held = attributes(place.node)
+    held = place.attributes
     axes = held.get("axes")
-    if axes is None and len(place.node.input) > 1 and place.node.input[1]:
-        axes = place.scope.integers(place.node.input[1])
+    if axes is None and len(place.inputs) > 1 and place.inputs[1]:
+        axes = place.scope.integers(place.inputs[1])
         if axes is None:
             return None
     if not axes:
@@ -135,7 +133,7 @@ def _reduction(more: int) -> Callable[[Place], int | None]:
 def _along(more: int, default_axis: int) -> Callable[[Place], int | None]:
     def count(place: Place) -> int | None:
         shape = _shape(place, 0)
-        axis = int(attributes(place.node).get("axis", default_axis))
+        axis = int(place.attributes.get("axis", default_axis))
         if shape is None or not -len(shape) <= axis < len(shape):
             return None
         return _plus(shape[axis], more)
@@ -146,7 +144,7 @@ def _along(more: int, default_axis: int) -> Callable[[Place], int | None]:
 def _from_axis(more: int, default_axis: int = -1) -> Callable[[Place], int | None]:
     def count(place: Place) -> int | None:
         shape = _shape(place, 0)
-        axis = int(attributes(place.node).get("axis", default_axis))
+        axis = int(place.attributes.get("axis", default_axis))
         return _plus(_product(shape[axis:] if shape is not None else None), more)
 
     return count
@@ -158,37 +156,37 @@ def _instance(place: Place) -> int | None:
 
 
 def _batch_norm(place: Place) -> int | None:
-    if not attributes(place.node).get("training_mode"):
+    if not place.attributes.get("training_mode"):
         return 6
     shape = _shape(place, 0)
     return _plus(_product((shape[0], *shape[2:]) if shape is not None and len(shape) > 1 else None), 8)
 
 
 def _sum(place: Place) -> int | None:
-    return max(0, len(place.node.input) - 1)
+    return max(0, len(place.inputs) - 1)
 
 
 def _cast(place: Place) -> int | None:
-    return 1 if attributes(place.node).get("to") in (TensorProto.FLOAT, TensorProto.DOUBLE) else _to_whole(place)
+    return 1 if place.attributes.get("to") in (TensorProto.FLOAT, TensorProto.DOUBLE) else _to_whole(place)
 
 
 def _to_whole(place: Place) -> int | None:
     narrow = (TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.STRING)
-    kind = attributes(place.node).get("to")
+    kind = place.attributes.get("to")
     return None if kind is None or kind in narrow or kind > TensorProto.BFLOAT16 else 0
 
 
 def _dropout(place: Place) -> int | None:
-    return 0 if len(place.node.input) < 3 or not place.node.input[2] else None
+    return 0 if len(place.inputs) < 3 or not place.inputs[2] else None
 
 
 def _scatter(place: Place) -> int | None:
-    return 0 if attributes(place.node).get("reduction", "none") == "none" else None
+    return 0 if place.attributes.get("reduction", "none") == "none" else None
 
 
 def _resize(place: Place) -> int | None:
     """Linear or cubic: per axis a sum over the taps, whose weights carry the rounding of a coordinate of size n."""
-    mode = attributes(place.node).get("mode", "nearest")
+    mode = place.attributes.get("mode", "nearest")
     if mode == "nearest":
         return 0
     taps = {"linear": 2, "cubic": 4}.get(str(mode))
@@ -208,7 +206,7 @@ def _recurrent(place: Place) -> int | None:
 
 def _einsum(place: Place) -> int | None:
     """As many products are added as the letters that are not in the result run over, each of one factor per operand."""
-    equation = str(attributes(place.node).get("equation", "")).replace(" ", "")
+    equation = str(place.attributes.get("equation", "")).replace(" ", "")
     left, arrow, result = equation.partition("->")
     if not arrow or "." in equation:
         return None
@@ -250,7 +248,7 @@ _COUNTED: dict[str, Callable[[Place], int | None]] = {
     "LayerNormalization": _from_axis(8),
     "LogSoftmax": _along(6 + _TRANSCENDENTAL, -1),
     "MatMul": _contraction,
-    "Mean": lambda place: len(place.node.input),
+    "Mean": lambda place: len(place.inputs),
     "RMSNormalization": _from_axis(8),
     "RNN": _recurrent,
     "ReduceL1": _reduction(1),
@@ -283,7 +281,7 @@ _BEFORE_13 = {"Softmax": _from_axis(6, 1), "LogSoftmax": _from_axis(6 + _TRANSCE
 
 
 def _count(place: Place, version: int) -> int | None:
-    if any(True for _ in subgraphs(place.node)):
+    if place.graphs:
         return None
     if place.op in _FIXED:
         return _FIXED[place.op]
@@ -332,9 +330,9 @@ def roundings(model: ModelProto) -> Roundings | None:
             return None
     inferred = with_inferred_shapes(model)
     by_output: dict[str, tuple[int, Place]] = {}
-    order = list(places(inferred if inferred is not None else model))
+    order = places(inferred if inferred is not None else model)
     for index, place in enumerate(order):
-        for output in place.node.output:
+        for output in place.outputs:
             by_output[output] = (index, place)
     needed: set[int] = set()
     waiting = [o.name for o in model.graph.output]
@@ -343,7 +341,7 @@ def roundings(model: ModelProto) -> Roundings | None:
         if name in by_output and by_output[name][0] not in needed:
             index, place = by_output[name]
             needed.add(index)
-            waiting += [n for n in place.node.input if n]
+            waiting += [n for n in place.inputs if n]
     passed: dict[str, int] = {}
     for index in sorted(needed):
         place = order[index]
@@ -353,8 +351,8 @@ def roundings(model: ModelProto) -> Roundings | None:
                 return None
             unknown.append(place.op)
             own = held
-        total = own + max((passed.get(n, 0) for n in place.node.input), default=0)
-        for output in place.node.output:
+        total = own + max((passed.get(n, 0) for n in place.inputs), default=0)
+        for output in place.outputs:
             passed[output] = total
     count = max((passed.get(o.name, 0) for o in model.graph.output), default=0)
     return Roundings(count, tuple(dict.fromkeys(unknown)))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from onnx import ModelProto
 
 from pipeline.graph.layouts import WEIGHT_SLOTS, Flow, word
-from pipeline.graph.walk import attributes, text
+from pipeline.graph.walk import text
 from pipeline.inspection import StoredWeight
 
 _MOST = 16  # nodes between a weight and the operator that uses it
@@ -43,7 +43,7 @@ _TENSORFLOW = {"OIW": "WIO", "OIHW": "HWIO", "OIDHW": "DHWIO"}
 def _says(flow: Flow, index: int, nodes: list[int], layout: str, producer: str) -> str:
     place = flow.places[index]
     turned = [n for n in nodes if flow.ops[n] == "Transpose"]
-    held = attributes(place.node)
+    held = place.attributes
     said = []
     if turned:
         names = ", ".join(flow.places[n].name for n in reversed(turned))

@@ -224,10 +224,10 @@ _MOST_ELEMENTS = 1 << 60
 def _bytes(flow: Flow, index: int) -> int | None:
     """What a Transpose moves."""
     place = flow.places[index]
-    for name in (*place.node.input[:1], *place.node.output[:1]):
+    for name in (*place.inputs[:1], *place.outputs[:1]):
         dims, kind = place.scope.shape(name), place.scope.type(name)
         if kind is None:
-            kind = next((k for n in place.node.output[:1] if (k := place.scope.type(n)) is not None), None)
+            kind = next((k for n in place.outputs[:1] if (k := place.scope.type(n)) is not None), None)
         if dims is None or kind is None or None in dims:
             continue
         try:
@@ -447,4 +447,4 @@ def transposes(model: ModelProto) -> tuple[Transpose, ...]:
     if not any(p.op == "Transpose" for p in places(model)):
         return ()
     shaped = with_inferred_shapes(model)
-    return transposes_of(flow_of(tuple(places(model if shaped is None else shaped)), model))
+    return transposes_of(flow_of(places(model if shaped is None else shaped), model))

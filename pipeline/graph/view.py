@@ -21,7 +21,7 @@ from pipeline.graph.reshapes import reshapes_of
 from pipeline.graph.shapes import Look
 from pipeline.graph.stored_weights import weights_of
 from pipeline.graph.transposes import transposes_of
-from pipeline.graph.walk import Place, opset, places, subgraphs
+from pipeline.graph.walk import Place, declared, opset, undeclared
 from pipeline.inspection import Reshaped, StoredWeight
 
 
@@ -61,7 +61,8 @@ class View:
     @cached_property
     def places(self) -> tuple[Place, ...]:
         """Every node in place, those of subgraphs and functions too, in the file's order, with inferred shapes."""
-        return tuple(places(self.model, self._inferred))
+        found = undeclared(self.model)  # while inference is at work
+        return declared(found, self._inferred)
 
     @cached_property
     def _by_op(self) -> Mapping[str, list[Place]]:
@@ -129,5 +130,5 @@ class View:
         """Those of the main graph and of every subgraph."""
         yield from self.model.graph.initializer
         for place in self.places:
-            for _, graph in subgraphs(place.node):
+            for _, graph in place.graphs:
                 yield from graph.initializer

@@ -48,18 +48,45 @@ _FIELDS = {
 
 @dataclass(frozen=True, eq=False)
 class Scope:
-    """One graph or function body: who makes, declares and uses each value.  ``path`` is ``""`` or ends in ``"/"``."""
+    """One graph or function body: who makes, declares and uses each value.  ``path`` is ``""`` or ends in ``"/"``.
+
+    ``at`` is the index of the node in ``parent`` that holds it, and its position among that node's graphs.
+    """
 
     path: str
-    nodes: Sequence[NodeProto]
-    parent: Scope | None = None
-    shapes: Mapping[str, Dims | None] = field(default_factory=dict)
-    types: Mapping[str, int] = field(default_factory=dict)
-    tensors: Mapping[str, TensorProto] = field(default_factory=dict)
-    producers: Mapping[str, tuple[int, NodeProto]] = field(default_factory=dict)
-    consumers: Mapping[str, tuple[tuple[NodeProto, int], ...]] = field(default_factory=dict)
-    inputs: frozenset[str] = frozenset()
+    graph: GraphProto | FunctionProto
+    parent: Scope | None
+    at: tuple[int, int]
+    tensors: Mapping[str, TensorProto]
+    producers: Mapping[str, tuple[int, NodeProto]]
+    consumers: Mapping[str, Sequence[tuple[NodeProto, int]]]
+    inputs: frozenset[str]
+    shapes: dict[str, Dims | None] = field(default_factory=dict)
+    types: dict[str, int] = field(default_factory=dict)
     _folded: dict[str, NDArray[Any] | None] = field(default_factory=dict)
+
+    @property
+    def nodes(self) -> Sequence[NodeProto]:
+        nodes: Sequence[NodeProto] = self.graph.node
+        return nodes
+
+    def declare(self, inferred: GraphProto | None = None) -> Scope:
+        """Read what the graph says about its values, or what a copy of it, ``inferred``, says beyond that."""
+        said = self.graph if inferred is None else inferred
+        declared = list(said.value_info)
+        if isinstance(self.graph, GraphProto) and isinstance(said, GraphProto):
+            declared += [*said.output, *self.graph.input]
+        shapes, types = self.shapes, self.types
+        for value in declared:
+            dims = _dims(value)
+            if dims is not None or value.name not in shapes:
+                shapes[value.name] = dims
+            if value.type.HasField("tensor_type"):
+                types[value.name] = value.type.tensor_type.elem_type
+        for name, tensor in self.tensors.items():
+            shapes[name] = tuple(tensor.dims)
+            types[name] = tensor.data_type
+        return self
 
     def shape(self, name: str) -> Dims | None:
         """The declared shape of a value, ``None`` in place of a dimension (or of all) that is not known."""
@@ -141,15 +168,33 @@ class Scope:
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """A node where it stands: its full name (``outer/inner`` in a subgraph) and the scope it reads its inputs from."""
+    """A node where it stands: its full name (``outer/inner`` in a subgraph) and the scope it reads its inputs from.
+
+    ``op``, ``inputs``, ``outputs`` and ``graphs`` (those it holds, by attribute) are read off the protobuf once: on a
+    large graph that is what takes the time.
+    """
 
     node: NodeProto
     name: str
     scope: Scope
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    graphs: tuple[tuple[str, GraphProto], ...] = ()
 
     @cached_property
-    def op(self) -> str:
-        return operator(self.node)
+    def attributes(self) -> dict[str, Any]:
+        """As :func:`attributes` has them."""
+        return attributes(self.node)
+
+    def input(self, slot: int | None) -> str:
+        """The name of an input, ``""`` where it is left out."""
+        return self.inputs[slot] if slot is not None and slot < len(self.inputs) else ""
+
+    def attribute(self, name: str, kind: type, default: Any) -> Any:
+        """An attribute of the type that ONNX gives it; ``default`` where there is none or it is of another type."""
+        value = self.attributes.get(name, default)
+        return value if isinstance(value, kind) else default
 
 
 def text(value: str | bytes) -> str:
@@ -258,33 +303,18 @@ def _dims(value: onnx.ValueInfoProto) -> Dims | None:
 
 
 def scope_of(
-    graph: GraphProto | FunctionProto,
-    path: str = "",
-    parent: Scope | None = None,
-    inferred: GraphProto | None = None,
+    graph: GraphProto | FunctionProto, path: str = "", parent: Scope | None = None, at: tuple[int, int] = (-1, -1)
 ) -> Scope:
-    """What a graph says about its values; ``inferred`` is a copy of it that says more."""
-    shapes: dict[str, Dims | None] = {}
-    types: dict[str, int] = {}
+    """Who makes and uses the values of a graph; what it says about them is yet to be read (:meth:`Scope.declare`)."""
     tensors: dict[str, TensorProto] = {}
     producers: dict[str, tuple[int, NodeProto]] = {}
     consumers: dict[str, list[tuple[NodeProto, int]]] = {}
-    inputs: frozenset[str] = frozenset()
-    said: GraphProto | FunctionProto = graph if inferred is None else inferred
-    declared = list(said.value_info)
     if isinstance(graph, GraphProto):
-        declared += [*(graph if inferred is None else inferred).output, *graph.input]
         inputs = frozenset(i.name for i in graph.input)
         for tensor in graph.initializer:
             tensors[tensor.name] = tensor
     else:
         inputs = frozenset(graph.input)
-    for value in declared:
-        dims = _dims(value)
-        if dims is not None or value.name not in shapes:
-            shapes[value.name] = dims
-        if value.type.HasField("tensor_type"):
-            types[value.name] = value.type.tensor_type.elem_type
     for index, node in enumerate(graph.node):
         for output in node.output:
             if output:
@@ -295,52 +325,68 @@ def scope_of(
         constant = constant_tensor(node)
         if constant is not None and node.output:
             tensors.setdefault(node.output[0], constant)
-    for name, tensor in tensors.items():
-        shapes[name] = tuple(tensor.dims)
-        types[name] = tensor.data_type
-    frozen = {name: tuple(users) for name, users in consumers.items()}
-    return Scope(path, graph.node, parent, shapes, types, tensors, producers, frozen, inputs)
+    return Scope(path, graph, parent, at, tensors, producers, consumers, inputs)
 
 
-def places(model: ModelProto, inferred: ModelProto | None = None) -> Iterator[Place]:
+def places(model: ModelProto, inferred: ModelProto | None = None) -> tuple[Place, ...]:
     """Every node of a model in the file's order: the main graph with its subgraphs, then each local function once.
 
     A node of a Loop's or Scan's body is ``outer/inner``; an If's branches are told apart, ``outer/then_branch/inner``;
     a node of a function is ``FUNCTION/inner``.  Long names of outer nodes are shortened there: they are repeated in
     front of every inner one.  ``inferred`` is a copy of the model, node by node, whose values have more shapes.
     """
-    yield from _places(scope_of(model.graph, inferred=None if inferred is None else inferred.graph), inferred)
+    return declared(undeclared(model), inferred)
+
+
+def undeclared(model: ModelProto) -> tuple[Place, ...]:
+    """As :func:`places`, but what the graphs say about shapes and types is yet to be read: by :func:`declared`."""
+    found = list(_places(scope_of(model.graph)))
     for function in model.functions:
-        yield from _places(scope_of(function, f"{_short(text(function.name), _MOST_NAME)}/"), None)
+        found += _places(scope_of(function, f"{_short(text(function.name), _MOST_NAME)}/"))
+    return tuple(found)
 
 
-def _places(outermost: Scope, inferred: ModelProto | None) -> Iterator[Place]:
+def declared(found: tuple[Place, ...], inferred: ModelProto | None) -> tuple[Place, ...]:
+    """Let the scopes of places read what their graphs, or the copies of these in ``inferred``, say about values."""
+    copies: dict[int, GraphProto | None] = {}
+    for place in found:
+        scope = place.scope
+        if id(scope) not in copies:
+            copies[id(scope)] = copy = _copy(scope, copies, inferred)
+            scope.declare(copy)
+    return found
+
+
+def _copy(scope: Scope, copies: Mapping[int, GraphProto | None], inferred: ModelProto | None) -> GraphProto | None:
+    """The copy of a graph in ``inferred``, which knows nothing of functions."""
+    if scope.parent is None:
+        return None if inferred is None or isinstance(scope.graph, FunctionProto) else inferred.graph
+    outer, (index, position) = copies[id(scope.parent)], scope.at
+    if outer is None or index >= len(outer.node):
+        return None
+    inner = [graph for _, graph in subgraphs(outer.node[index])]
+    return inner[position] if len(inner) == sum(1 for _ in subgraphs(scope.parent.nodes[index])) else None
+
+
+def _places(outermost: Scope) -> Iterator[Place]:
     """Without recursion: a graph made in memory may be nested more deeply than any parser would read."""
-    twins: Sequence[NodeProto] | None = None if inferred is None else inferred.graph.node
-    waiting: list[tuple[Scope, Iterator[tuple[int, NodeProto]], Sequence[NodeProto] | None]] = [
-        (outermost, enumerate(outermost.nodes), twins)
-    ]
+    waiting: list[tuple[Scope, Iterator[tuple[int, NodeProto]]]] = [(outermost, enumerate(outermost.nodes))]
     while waiting:
-        scope, nodes, twins = waiting[-1]
+        scope, nodes = waiting[-1]
         step = next(nodes, None)
         if step is None:
             waiting.pop()
             continue
         index, node = step
-        place = Place(node, scope.path + node_name(node, index), scope)
+        inner = tuple(subgraphs(node)) if node.attribute else ()
+        name = scope.path + node_name(node, index)
+        place = Place(node, name, scope, operator(node), tuple(node.input), tuple(node.output), inner)
         yield place
-        inner = list(subgraphs(node)) if node.attribute else []
-        shaped = (
-            [graph for _, graph in subgraphs(twins[index])]
-            if inner and twins is not None and index < len(twins)
-            else []
-        )
         for position, (attribute, graph) in reversed(list(enumerate(inner))):
             branch = "" if attribute == "body" else f"{_short(attribute, _MOST_NAME)}/"
             front = scope.path + _short(place.name[len(scope.path) :], _MOST_NAME)
-            twin = shaped[position] if len(shaped) == len(inner) else None
-            below = scope_of(graph, _short(f"{front}/{branch}", _MOST_PATH), scope, twin)
-            waiting.append((below, enumerate(below.nodes), None if twin is None else twin.node))
+            below = scope_of(graph, _short(f"{front}/{branch}", _MOST_PATH), scope, (index, position))
+            waiting.append((below, enumerate(below.nodes)))
 
 
 def _short(name: str, limit: int) -> str:

@@ -57,6 +57,13 @@ def spellings(pads: Pads) -> list[tuple[str, str]]:
     return [(name, prose(said, 200)) for name, said in (("torch", pads.torch), ("keras", pads.keras)) if said]
 
 
+def _said(pads: Pads) -> tuple[object, ...]:
+    """All of what the short report says of a node's padding; of thousands of nodes, few differ in it."""
+    note = "" if pads.with_pad else pads.note
+    sides = (pads.op, pads.begin, pads.end, pads.symmetric, pads.auto_pad)
+    return (*sides, pads.extra, pads.with_pad, pads.unread, pads.condition, note, pads.torch, pads.keras)
+
+
 def worst_first(remarks: Sequence[Remark]) -> dict[tuple[Severity, str], list[Remark]]:
     """Remarks by severity and code, the worst and the most frequent first."""
     found: dict[tuple[Severity, str], list[Remark]] = {}
@@ -117,13 +124,12 @@ def _holds(found: Inspection, room: int, verbose: bool) -> list[Text]:
 
 def _pads(found: Inspection, room: int, verbose: bool) -> list[Text]:
     """The kinds of padding with the node they are at (or how many), the uneven and the unknown first."""
-    kinds: dict[tuple[str, ...], list[Pads]] = {}
+    kinds: dict[object, list[Pads]] = {}
     for pads in found.pads:
-        sides = (safe(pads.op, 30), f"before {axes(pads.begin)}", f"after {axes(pads.end)}", effect(pads, verbose))
-        key = (*sides, *(f"{name}: {said}" for name, said in spellings(pads)))
-        kinds.setdefault((pads.node, *key) if verbose else key, []).append(pads)
-    ordered = sorted(kinds.values(), key=lambda alike: (alike[0].symmetric is True, -len(alike)))
-    ordered = list(kinds.values()) if verbose else ordered[:SHOWN]
+        kinds.setdefault(pads if verbose else _said(pads), []).append(pads)
+    ordered = list(kinds.values())
+    if not verbose:
+        ordered = sorted(ordered, key=lambda alike: (alike[0].symmetric is True, -len(alike)))[:SHOWN]
     table: Table = []
     for alike in ordered:
         one = alike[0]

@@ -55,7 +55,7 @@ def returns(view: View) -> Iterator[tuple[Place, str, int, int]]:
     """Every Cast of a Cast that comes back to the type it began with: place, name of the first, that type, the type in
     between."""
     for place in view.of("Cast"):
-        source = slot(place.node, 0)
+        source = place.input(0)
         before = maker(place, source)
         if before is None or before.op_type != "Cast":
             continue

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import scalar, slot
+from pipeline.graph.rules._helpers import scalar
 from pipeline.graph.view import View
-from pipeline.graph.walk import Place, attributes
+from pipeline.graph.walk import Place
 
 Bound = float | None
 
@@ -17,12 +17,12 @@ def clips(view: View) -> Iterator[tuple[Place, Bound, Bound]]:
     for place in view.of("Clip"):
         opset = view.body(place).opset
         if opset is not None and opset < 11:
-            held = attributes(place.node)
+            held = place.attributes
             bounds = [held.get("min"), held.get("max")]
             if any(b is not None and not isinstance(b, float) for b in bounds):
                 continue
         else:
-            names = [slot(place.node, 1), slot(place.node, 2)]
+            names = [place.input(1), place.input(2)]
             bounds = [scalar(view, place, name) for name in names]
             if any(name and bound is None for name, bound in zip(names, bounds, strict=True)):
                 continue

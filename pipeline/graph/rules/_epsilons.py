@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.graph.view import View
-from pipeline.graph.walk import Place, attributes, refers
+from pipeline.graph.walk import Place, refers
 
 # Of these, ONNX says 1e-5 where nothing is written; of the others only a written epsilon counts.
 _DEFAULT = 1e-5
@@ -21,6 +21,6 @@ NORMALIZATIONS = (
 def epsilons(view: View) -> Iterator[tuple[Place, float]]:
     """Every normalization with its epsilon, as short as float32 can tell it."""
     for place in view.of(*NORMALIZATIONS):
-        written = attributes(place.node).get("epsilon", _DEFAULT)
+        written = place.attributes.get("epsilon", _DEFAULT)
         if isinstance(written, float) and not refers(place.node, "epsilon"):
             yield place, float(f"{written:.6g}")

@@ -28,7 +28,7 @@ def pairs(view: View) -> Iterator[tuple[Place, str, tuple[int, ...], tuple[int, 
     """Every Transpose that reads another one: its place, the other's name, what both do, and the other's own
     permutation."""
     for place in view.of("Transpose"):
-        source = slot(place.node, 0)
+        source = place.input(0)
         before = maker(place, source)
         if before is None or before.op_type != "Transpose":
             continue

@@ -42,16 +42,15 @@ class Symbols:
 
     def __init__(self, view: View) -> None:
         self.free = {d for value in inputs(view) for d in dims(value) or () if isinstance(d, str)}
-        self._shapes: dict[str, Named] = {}
+        self._values: dict[str, list[ValueInfoProto]] = {}
         if self.free:
             graph = view.shaped.graph
-            for value in (*graph.value_info, *graph.output, *graph.input):
-                shape = dims(value)
-                if shape is not None:
-                    self._shapes[value.name] = shape
+            for value in (*graph.input, *graph.output, *graph.value_info):
+                self._values.setdefault(value.name, []).append(value)
 
     def shape(self, name: str) -> Named | None:
-        return self._shapes.get(name)
+        """That of a value, from the first that says one: an input, an output, what inference adds."""
+        return next((shape for value in self._values.get(name, ()) if (shape := dims(value)) is not None), None)
 
     def free_in(self, shape: Named) -> list[str]:
         """The axes of a shape that a caller chooses, by name."""

@@ -149,7 +149,7 @@ def _weights(view: View) -> Iterator[Weight]:
     seen: set[tuple[int, str]] = set()
     for place in view.of(*WEIGHTS):
         for index in WEIGHTS[place.op]:
-            name = place.node.input[index] if index < len(place.node.input) else ""
+            name = place.inputs[index] if index < len(place.inputs) else ""
             body: Body | None = view.body(place) if name else None
             while body is not None and name not in body.given and name not in body.made:
                 body = body.parent

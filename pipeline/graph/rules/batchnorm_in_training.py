@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import Gathered, attribute
+from pipeline.graph.rules._helpers import Gathered
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
 from pipeline.graph.walk import Place
@@ -17,10 +17,10 @@ _OLD = f'<ir_version: 8, opset_import: ["" : 9]> g {_ARGUMENTS}'
 def _training(place: Place, opset: int | None) -> bool:
     """Opset 14 has an attribute for it; before, asking for the batch's statistics was the way; before 7, is_test."""
     if opset is None or opset >= 14:
-        return bool(attribute(place.node, "training_mode", int, 0))
+        return bool(place.attribute("training_mode", int, 0))
     if opset >= 7:
-        return any(place.node.output[1:])
-    return not attribute(place.node, "is_test", int, 0)
+        return any(place.outputs[1:])
+    return not place.attribute("is_test", int, 0)
 
 
 def _find(view: View) -> Iterator[Found]:

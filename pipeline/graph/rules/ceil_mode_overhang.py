@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import Gathered, attribute, words
+from pipeline.graph.rules._helpers import Gathered, words
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.rules._windows import per_axis
 from pipeline.graph.view import View
@@ -13,7 +13,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x)'
 
 
 def _find(view: View) -> Iterator[Found]:
-    ceils = {p.name for p in view.of("MaxPool", "AveragePool", "LpPool") if attribute(p.node, "ceil_mode", int, 0)}
+    ceils = {p.name for p in view.of("MaxPool", "AveragePool", "LpPool") if p.attribute("ceil_mode", int, 0)}
     gathered = Gathered()
     for window in view.windows:
         if window.node not in ceils or window.auto_pad not in ("", "NOTSET") or window.before is not None:

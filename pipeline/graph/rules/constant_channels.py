@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.graph.rules._helpers import attribute, shown
+from pipeline.graph.rules._helpers import shown
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.rules._values import Values, stored_array, weights
 from pipeline.graph.view import View
@@ -17,7 +17,7 @@ _FIRST = 8
 
 def _find(view: View) -> Iterator[Found]:
     digests = Values.of(view).digests
-    groups = {place.name: attribute(place.node, "group", int, 1) for place in view.of("Conv")}
+    groups = {place.name: place.attribute("group", int, 1) for place in view.of("Conv")}
     for name, node, index, tensor in weights(view):
         digest = digests.get(name)
         if node not in groups or index != 1 or digest is None or len(digest.dims) < 3:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import Gathered, attribute
+from pipeline.graph.rules._helpers import Gathered
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
 
@@ -18,7 +18,7 @@ def _find(view: View) -> Iterator[Found]:
         known = pads.get(place.name)
         if known is None or (known.begin is not None and not any((*known.begin, *(known.end or ())))):
             continue
-        counted = attribute(place.node, "count_include_pad", int, 0)
+        counted = place.attribute("count_include_pad", int, 0)
         gathered.add(
             place.name,
             "AveragePool counts padding as zeros ({n}), as PyTorch does unless told otherwise; TensorFlow never does"

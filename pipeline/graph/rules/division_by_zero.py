@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.graph.rules._helpers import Gathered, constant, count, slot
+from pipeline.graph.rules._helpers import Gathered, constant, count
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
 
@@ -16,7 +16,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 def _find(view: View) -> Iterator[Found]:
     gathered = Gathered()
     for place in view.of("Div", "Mod"):
-        values = constant(view, place, slot(place.node, 1))
+        values = constant(view, place, place.input(1))
         zeros = 0 if values is None else int(np.count_nonzero(values == 0))
         if zeros and values is not None:
             what = "a stored zero" if values.size == 1 else f"stored numbers, {count(zeros, 'zero')} among them"

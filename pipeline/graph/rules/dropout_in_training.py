@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import Gathered, attribute, constant, scalar, slot
+from pipeline.graph.rules._helpers import Gathered, constant, scalar
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
 from pipeline.graph.walk import Place
@@ -15,9 +15,9 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 def _training(view: View, place: Place) -> bool:
     opset = view.body(place).opset
     if opset is not None and opset < 12:
-        return opset < 7 and not attribute(place.node, "is_test", int, 0)
-    mode = constant(view, place, slot(place.node, 2), most=1)
-    ratio = scalar(view, place, slot(place.node, 1)) if slot(place.node, 1) else 0.5
+        return opset < 7 and not place.attribute("is_test", int, 0)
+    mode = constant(view, place, place.input(2), most=1)
+    ratio = scalar(view, place, place.input(1)) if place.input(1) else 0.5
     return mode is not None and mode.size == 1 and bool(mode.reshape(-1)[0]) and ratio != 0
 
 

@@ -29,7 +29,7 @@ def _find(view: View) -> Iterator[Found]:
     for place in view.of("Expand", *_ELEMENTWISE) if symbols.free else ():
         if place.scope.path:
             continue
-        operands = place.node.input
+        operands = place.inputs
         fixed = [
             f for f in (_fixed(view, place, n) for n in (operands[1:2] if place.op == "Expand" else operands)) if f
         ]

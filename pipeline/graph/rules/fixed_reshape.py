@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import Gathered, attribute, constant, shown, slot, words
+from pipeline.graph.rules._helpers import Gathered, constant, shown, words
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.rules._symbols import Symbols
 from pipeline.graph.view import View
@@ -16,14 +16,14 @@ def _find(view: View) -> Iterator[Found]:
     gathered = Gathered()
     symbols = Symbols.of(view)
     for place in view.of("Reshape") if symbols.free else ():
-        shape = None if place.scope.path else symbols.shape(slot(place.node, 0))
+        shape = None if place.scope.path else symbols.shape(place.input(0))
         free = symbols.free_in(shape) if shape is not None else []
         if not free:
             continue
-        target = constant(view, place, slot(place.node, 1))
+        target = constant(view, place, place.input(1))
         values = () if target is None or target.dtype.kind != "i" else tuple(int(v) for v in target.reshape(-1))
         if not values and "shape" in {a.name for a in place.node.attribute}:
-            values = attribute(place.node, "shape", tuple, ())  # before opset 5
+            values = place.attribute("shape", tuple, ())  # before opset 5
         if values and all(v > 0 for v in values):
             gathered.add(
                 (place.name,),

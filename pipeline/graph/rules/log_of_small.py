@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import Gathered, maker, slot
+from pipeline.graph.rules._helpers import Gathered, maker
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
 
@@ -19,7 +19,7 @@ _BETTER = {
 def _find(view: View) -> Iterator[Found]:
     gathered = Gathered()
     for place in view.of("Log"):
-        before = maker(place, slot(place.node, 0))
+        before = maker(place, place.input(0))
         if before is not None and before.op_type in _BETTER:
             gathered.add(place.name, f"Log of {before.op_type} ({{n}}): {_BETTER[before.op_type]}")
     yield from gathered.found()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pipeline.graph.holdings import dtype_name
 from pipeline.graph.rules._casts import holds, returns, target
-from pipeline.graph.rules._helpers import Gathered, slot
+from pipeline.graph.rules._helpers import Gathered
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
 
@@ -17,7 +17,7 @@ def _find(view: View) -> Iterator[Found]:
     gathered = Gathered()
     for place in view.of("Cast"):
         to = target(place.node)
-        if to is not None and place.scope.type(slot(place.node, 0)) == to:
+        if to is not None and place.scope.type(place.input(0)) == to:
             gathered.add(
                 place.name, f"Cast to {dtype_name(to)} of what is {dtype_name(to)} already ({{n}}): it does nothing"
             )

@@ -22,7 +22,7 @@ def _find(view: View) -> Iterator[Found]:
     for body in view.bodies:
         names = [*body.inputs, *body.outputs, *body.initializers]
         for place in body.places:
-            names += [place.node.name, place.node.op_type, place.node.domain, *place.node.output]
+            names += [place.node.name, place.node.op_type, place.node.domain, *place.outputs]
         odd.update(dict.fromkeys(text(name) for name in names if _odd(name)))
     if odd:
         yield Found(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import Gathered, attribute, words
+from pipeline.graph.rules._helpers import Gathered, words
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
 
@@ -18,10 +18,8 @@ def _find(view: View) -> Iterator[Found]:
         place = written.get(window.node)
         if place is None:
             continue
-        given = attribute(place.node, "pads", tuple, ())
-        asked = (
-            "output_shape" if window.op == "ConvTranspose" and attribute(place.node, "output_shape", tuple, ()) else ""
-        )
+        given = place.attribute("pads", tuple, ())
+        asked = "output_shape" if window.op == "ConvTranspose" and place.attribute("output_shape", tuple, ()) else ""
         if window.auto_pad not in ("", "NOTSET"):
             asked = f"auto_pad={window.auto_pad}"
         effective = (*(window.begin or ()), *(window.end or ()))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.graph.rules._helpers import Gathered, constant, count, slot
+from pipeline.graph.rules._helpers import Gathered, constant, count
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
 
@@ -23,7 +23,7 @@ def _find(view: View) -> Iterator[Found]:
     gathered = Gathered()
     for place in view.of(*_SCALES):
         for index in _SCALES[place.op]:
-            scales = constant(view, place, slot(place.node, index), most=1 << 16)
+            scales = constant(view, place, place.input(index), most=1 << 16)
             if scales is None or scales.dtype.kind != "f":
                 continue
             wrong = int(np.count_nonzero(~(np.isfinite(scales) & (scales > 0))))

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pipeline.graph.rules._helpers import Gathered
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
-from pipeline.graph.walk import attributes
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 _RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli")
@@ -16,7 +15,7 @@ _RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLi
 def _find(view: View) -> Iterator[Found]:
     gathered = Gathered()
     for place in view.of(*_RANDOM):
-        seeded = "seed" in attributes(place.node)
+        seeded = "seed" in place.attributes
         gathered.add(
             place.name,
             f"{place.op} draws numbers from a seed ({{n}}): ONNX does not say by which generator, runtimes give others"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import Gathered, attribute, constant, slot, words
+from pipeline.graph.rules._helpers import Gathered, constant, words
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
 
@@ -14,12 +14,12 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,4] x)'
 def _find(view: View) -> Iterator[Found]:
     gathered = Gathered()
     for place in view.of("Pad"):
-        shape = place.scope.shape(slot(place.node, 0))
-        if attribute(place.node, "mode", str, "constant") != "reflect" or shape is None or slot(place.node, 3):
+        shape = place.scope.shape(place.input(0))
+        if place.attribute("mode", str, "constant") != "reflect" or shape is None or place.input(3):
             continue
-        amounts = attribute(place.node, "pads", tuple, ())
+        amounts = place.attribute("pads", tuple, ())
         if not amounts:
-            values = constant(view, place, slot(place.node, 1))
+            values = constant(view, place, place.input(1))
             amounts = () if values is None or values.dtype.kind != "i" else tuple(int(v) for v in values.reshape(-1))
         if len(amounts) != 2 * len(shape):
             continue

@@ -9,7 +9,7 @@ from onnx import NodeProto
 from pipeline.graph.rules._helpers import Gathered, attribute, number
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
-from pipeline.graph.walk import attributes, printable
+from pipeline.graph.walk import printable
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,4,4] x) => (y) <float[4] s = {1.0, 1.0, 2.0, 2.0}>'
 # What is known of mode and coordinates; "" stands for any.
@@ -49,7 +49,7 @@ def _find(view: View) -> Iterator[Found]:
     for place in view.of("Resize"):
         opset = view.body(place).opset
         if opset is not None and opset < 11:
-            mode = attributes(place.node).get("mode", "nearest")
+            mode = place.attributes.get("mode", "nearest")
             gathered.add(
                 place.name,
                 f"Resize is {printable(str(mode), 40)}, of an opset before 11 ({{n}}): ONNX did not say then how "

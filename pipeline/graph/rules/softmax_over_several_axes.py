@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import Gathered, attribute, slot, words
+from pipeline.graph.rules._helpers import Gathered, words
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
 
@@ -15,10 +15,10 @@ _NEW = '<ir_version: 8, opset_import: ["" : 13]> g (float[1,3,4,5] x) => (y)'
 def _find(view: View) -> Iterator[Found]:
     gathered = Gathered()
     for place in view.of("Softmax", "LogSoftmax", "Hardmax"):
-        opset, shape = view.body(place).opset, place.scope.shape(slot(place.node, 0))
+        opset, shape = view.body(place).opset, place.scope.shape(place.input(0))
         if opset is None or opset >= 13 or shape is None:
             continue
-        axis = attribute(place.node, "axis", int, 1)
+        axis = place.attribute("axis", int, 1)
         axis += len(shape) if axis < 0 else 0
         together = shape[max(axis, 0) :]
         if sum(size is not None and size > 1 for size in together) > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import Gathered, slot, words
+from pipeline.graph.rules._helpers import Gathered, words
 from pipeline.graph.rules._permutations import permutation
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
@@ -15,7 +15,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x)'
 def _find(view: View) -> Iterator[Found]:
     gathered = Gathered()
     for place in view.of("Transpose"):
-        perm = permutation(place, place.node, slot(place.node, 0))
+        perm = permutation(place, place.node, place.input(0))
         if perm and perm == tuple(range(len(perm))):
             gathered.add(place.name, f"Transpose by {words(perm)} moves nothing ({{n}}): an Identity, copied")
     yield from gathered.found()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.graph.holdings import size
-from pipeline.graph.rules._helpers import slot, stored
+from pipeline.graph.rules._helpers import stored
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
 
@@ -15,7 +15,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[5,3] x)'
 def _find(view: View) -> Iterator[Found]:
     nodes, moved = [], 0
     for place in view.of("Transpose"):
-        name = slot(place.node, 0)
+        name = place.input(0)
         tensor = stored(view, place, name)
         if tensor is None or name in view.body(place).inputs or len(tensor.dims) < 2:
             continue

@@ -24,7 +24,7 @@ def _find(view: View) -> Iterator[Found]:
     for body in view.bodies:
         missing: dict[str, dict[str, None]] = {}
         for place in body.places:
-            for name in place.node.input:
+            for name in place.inputs:
                 if name and not _known(body, name):
                     missing.setdefault(name, {}).setdefault(place.name)
         for name, nodes in missing.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.graph.rules._helpers import constant, count, slot, some
+from pipeline.graph.rules._helpers import constant, count, some
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
 
@@ -15,7 +15,7 @@ _REST = "float[3] s = {1.0, 1.0, 1.0}, float[3] b = {0.0, 0.0, 0.0}, float[3] v 
 def _find(view: View) -> Iterator[Found]:
     untrained, known = [], 0
     for place in view.of("BatchNormalization"):
-        mean, variance = (constant(view, place, slot(place.node, index), most=1 << 20) for index in (3, 4))
+        mean, variance = (constant(view, place, place.input(index), most=1 << 20) for index in (3, 4))
         if mean is None or variance is None or not mean.size or not variance.size:
             continue
         known += 1

@@ -18,7 +18,7 @@ def _find(view: View) -> Iterator[Found]:
     for body in view.bodies:
         makers: dict[str, list[str]] = {}
         for place in body.places:
-            for output in place.node.output:
+            for output in place.outputs:
                 if output:
                     makers.setdefault(output, []).append(place.name)
         for name, nodes in makers.items():

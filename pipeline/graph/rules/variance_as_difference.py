@@ -28,7 +28,7 @@ def _squared(view: View, place: Place, node: NodeProto | None) -> str:
 def _find(view: View) -> Iterator[Found]:
     gathered = Gathered()
     for place in view.of("Sub"):
-        left, right = maker(place, slot(place.node, 0)), maker(place, slot(place.node, 1))
+        left, right = maker(place, place.input(0)), maker(place, place.input(1))
         if left is None or left.op_type not in _MEANS:
             continue
         mean = maker(place, _squared(view, place, right))

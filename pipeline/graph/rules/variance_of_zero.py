@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.graph.rules._epsilons import epsilons
-from pipeline.graph.rules._helpers import constant, count, slot, some
+from pipeline.graph.rules._helpers import constant, count, some
 from pipeline.graph.rules._registry import Found, Rule
 from pipeline.graph.view import View
 
@@ -18,7 +18,7 @@ def _find(view: View) -> Iterator[Found]:
     for place, epsilon in epsilons(view):
         if place.op != "BatchNormalization":
             continue
-        variance = constant(view, place, slot(place.node, 4), most=1 << 20)
+        variance = constant(view, place, place.input(4), most=1 << 20)
         if variance is None or variance.dtype.kind != "f":
             continue
         if bool((variance + epsilon < 0).any()):
