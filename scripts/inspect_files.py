@@ -282,6 +282,19 @@ def _external_pipe(folder: Path) -> Path:
     return _graph(lambda: external("weights.bin"))(folder)
 
 
+def _wide() -> ModelProto:
+    """One node of a million operands."""
+    nodes = [h.make_node("Concat", ["x"] * 1_000_000, ["y"], axis=0)]
+    border = [h.make_tensor_value_info(name, TensorProto.FLOAT, dims) for name, dims in (("x", [1, 2]), ("y", None))]
+    return _model(h.make_graph(nodes, "g", border[:1], border[1:]))
+
+
+def _endless_permutation() -> ModelProto:
+    nodes = [h.make_node("Transpose", ["x"], ["y"], name="turn", perm=range(1_000_000))]
+    border = [h.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("x", "y")]
+    return _model(h.make_graph(nodes, "g", border[:1], border[1:]))
+
+
 CHECKER = "not a valid ONNX graph"
 SHAPES = "shapes are those that the file gives"
 HOSTILE = (
@@ -322,6 +335,8 @@ HOSTILE = (
     Hostile(
         "many_outputs", _text("g (float[2] x) => (a) { a, b = Split <num_outputs = 1099511627776> (x) }"), 0, SHAPES
     ),
+    Hostile("wide", _graph(_wide), 0),
+    Hostile("endless_permutation", _graph(_endless_permutation), 0, "(+999,984)"),
     Hostile("lying_tensor", _graph(_lies), 0, "promise"),
     Hostile("endless_dims", _graph(_endless_dims), 0, CHECKER),
     Hostile("long_names", _graph(_long_names), 0),

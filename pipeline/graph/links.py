@@ -24,6 +24,7 @@ Group = tuple[tuple[int, ...], tuple[int, ...]]  # axes before a Reshape, and af
 # a MatMul makes of them they stay channels), or only from the output to the input (an axis of size one broadcast).
 ANY, PLAIN, CHANNELS, BACKWARD = "", "plain", "channels", "backward"
 _MOST_AXES = 64  # ONNX sets no limit; numpy's is this
+_MOST_OPERANDS = 10_000
 
 
 class Link(NamedTuple):
@@ -277,7 +278,7 @@ def permutation(node: Node) -> tuple[int, ...] | None:
         return None
     if "perm" in node.held:
         perm = node.held["perm"]
-        if not isinstance(perm, tuple) or not all(isinstance(p, int) for p in perm):
+        if not isinstance(perm, tuple) or len(perm) > _MOST_AXES or not all(isinstance(p, int) for p in perm):
             return ()
         return perm if sorted(perm) == list(range(len(perm))) else ()
     rank = node.rank(0)
@@ -514,6 +515,12 @@ _RULES = _rules()
 
 
 def linked(node: Node) -> Linked:
-    """The links of a node; none where its operator has no rule or too little is known."""
-    rule = _RULES.get(node.place.op)
-    return _NOTHING if rule is None else rule(node)
+    """The links of a node; none where its operator has no rule or too little is known.
+
+    Nobody writes a node of ten thousand operands, or a value of a hundred axes, but a file can hold both; they are not
+    followed.
+    """
+    rule, place = _RULES.get(node.place.op), node.place
+    if rule is None or max(len(place.inputs), len(place.outputs)) > _MOST_OPERANDS:
+        return _NOTHING
+    return _NOTHING if any(rank is not None and rank > _MOST_AXES for rank in node.ranks) else rule(node)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 
 from rich.console import Console
 from rich.text import Text
@@ -87,8 +88,9 @@ def _head(found: Inspection, width: int) -> list[Text]:
 def _border(found: Inspection, room: int, verbose: bool) -> list[Text]:
     made: list[Text] = []
     for label, values in (("inputs", found.inputs), ("outputs", found.outputs)):
-        listed = [f"{safe(name, 40)} {safe(kind, 60)}" for name, kind in values.items()]
-        limit = len(listed) if verbose else FEW
+        limit = len(values) if verbose else FEW
+        listed = [f"{safe(name, 40)} {safe(kind, 60)}" for name, kind in islice(values.items(), limit)]
+        listed += [""] * (len(values) - len(listed))  # those that are only counted
         made += block(label, wrapped(more(listed, limit) if listed else "none", room, hang=2))
     return made
 
@@ -161,7 +163,7 @@ def moved(step: Transpose) -> str:
 
 
 def _perm(perm: Sequence[int]) -> str:
-    return f"({', '.join(str(int(axis)) for axis in perm)})" if perm else "?"
+    return f"({axes(perm, ', ')})" if perm else "?"
 
 
 def _transposes(found: Inspection, room: int, verbose: bool) -> list[Text]:

@@ -335,7 +335,7 @@ def _transposes(graphs: Mapping[str, GraphFacts], width: int) -> list[Text]:
     together: dict[str, list[str]] = {}
     for graph, facts in graphs.items():
         kinds = Counter(
-            safe(step.kind, 40) if step.kind != "other" else f"by ({', '.join(str(int(axis)) for axis in step.perm)})"
+            safe(step.kind, 40) if step.kind != "other" else f"by ({axes(step.perm, ', ')})"
             for step in facts.transposes
         )
         listed = [kind if times == 1 else f"{times:,} × {kind}" for kind, times in kinds.items()]

@@ -37,6 +37,7 @@ NOTHING_COMPARED = "nothing was compared"
 NOTHING_JUDGED = "no path could be judged by another"
 TOLD_APART = 4  # nodes; one that stands for more is not named as if it were known
 NODE = 100  # characters of a node's name
+MOST_AXES = 16  # of a permutation or a padding, in a line
 PARTLY = "every path that answered gives the same answer"
 
 # What the blame is about: the two ends of an edge, or the party whose step it is.
@@ -242,9 +243,13 @@ def place(edge: Diff) -> str:
     return f"{output}[{','.join(str(int(axis)) for axis in edge.index)}]"
 
 
-def axes(pads: Sequence[int] | None) -> str:
-    """Numbers per axis, side by side; ``?`` where they are not known."""
-    return "?" if pads is None else " ".join(str(int(pad)) for pad in pads) or "-"
+def axes(numbers: Sequence[int] | None, between: str = " ") -> str:
+    """Numbers per axis, side by side; ``?`` where they are not known.  More than anybody has axes are counted."""
+    if numbers is None:
+        return "?"
+    shown = between.join(str(int(number)) for number in numbers[:MOST_AXES]) or "-"
+    rest = len(numbers) - MOST_AXES
+    return f"{shown} … (+{rest:,})" if rest > 0 else shown
 
 
 def shape_of_padding(pads: Pads) -> str:

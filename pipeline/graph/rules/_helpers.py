@@ -6,7 +6,7 @@ are read only where they are in the file itself and few; the rules about stored 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from pipeline.inspection import Severity
 
 FEW = 4096
 _NAMED = 3
+_MOST_AXES = 16
 
 FLOATS: Mapping[int, str] = {
     TensorProto.FLOAT: "float32",
@@ -47,8 +48,10 @@ def number(value: float) -> str:
     return f"{value:.6g}"
 
 
-def words(values: Iterable[int | None]) -> str:
-    return " ".join("?" if v is None else str(v) for v in values)
+def words(values: Sequence[int | None]) -> str:
+    """Numbers side by side; more than anybody has axes are counted."""
+    rest = len(values) - _MOST_AXES
+    return " ".join("?" if v is None else str(v) for v in values[:_MOST_AXES]) + (f" … (+{rest:,})" if rest > 0 else "")
 
 
 class Gathered:
