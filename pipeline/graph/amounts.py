@@ -34,6 +34,8 @@ def shown(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, np.float64):
+        return repr(float(value))
     if isinstance(value, float):
         return f"{np.float32(value)!s}" if np.isfinite(value) else str(value)
     if isinstance(value, tuple):
@@ -212,6 +214,8 @@ def same_number(left: Any, right: Any) -> bool:
     if isinstance(left, (int, float)) and isinstance(right, (int, float)) and not isinstance(left, bool):
         if isinstance(left, float) and isinstance(right, float) and np.isnan(left) and np.isnan(right):
             return True
+        if isinstance(left, np.float64) or isinstance(right, np.float64):
+            return float(left) == float(right) and bool(np.signbit(left) == np.signbit(right))
         with np.errstate(over="ignore"):
             one, two = np.float32(left), np.float32(right)
             signs = isinstance(right, float) and bool(np.signbit(one) != np.signbit(two))

@@ -19,6 +19,7 @@ from pipeline.graph.terms import (
     Operand,
     Ref,
     Step,
+    as_number,
     compose,
     inverse,
     plain,
@@ -282,7 +283,7 @@ def clip(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
         if operand is not None:
             if not isinstance(operand, Const) or operand.array is None or operand.array.size != 1:
                 return None
-            value = operand.array.reshape(-1)[0].item()
+            value = as_number(operand.array.reshape(-1)[0])
         if value is not None and not isinstance(value, (int, float)):
             return None
         bounds.append(value)
@@ -290,8 +291,8 @@ def clip(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
 
 
 def _clip(b: Builder, operand: Ref, low: float | None, high: float | None) -> list[Operand]:
-    low = None if low is None or low <= -LARGEST else _number(low)
-    high = None if high is None or high >= LARGEST else _number(high)
+    low = None if low is None or low <= -_largest(low) else _number(low)
+    high = None if high is None or high >= _largest(high) else _number(high)
     before = b.producer(operand)
     also: list[Step] = []
     if before is not None and before.op == "Clip" and isinstance(before.operands[0], Ref) and operand.plain:
@@ -315,8 +316,12 @@ def _limited(value: float | None, low: float | None, high: float | None, missing
     return None if np.isinf(made) else made
 
 
+def _largest(bound: float) -> float:
+    return float("inf") if isinstance(bound, np.float64) else LARGEST
+
+
 def _number(value: float) -> float:
-    return float(np.float32(value)) if isinstance(value, float) else value
+    return float(np.float32(value)) if isinstance(value, float) and not isinstance(value, np.float64) else value
 
 
 # -- along axes

@@ -266,8 +266,17 @@ def as_attribute(operand: Operand) -> Any:
         return None
     if held.dtype.kind not in "iubf":
         return None
-    made = tuple(v.item() for v in held.reshape(-1))
+    made = tuple(as_number(v) for v in held.reshape(-1))
     return made[0] if held.ndim == 0 else made
+
+
+def as_number(element: Any) -> Any:
+    """An element of an array as Python's number.
+
+    One of a float64 array stays numpy's, which is a Python float as well: that is how it is told from all the others,
+    which are float32 at most (as attributes are), so that 0.1 as a default and 0.1 as it was written are one number.
+    """
+    return element if isinstance(element, np.float64) else element.item()
 
 
 def positive(value: Any, rank: int) -> Any:

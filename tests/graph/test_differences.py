@@ -714,6 +714,31 @@ def test_numbers_that_compare_equal_in_float64_are_told_apart(kind: str, op: str
     assert told(text % left, text % left) == []
 
 
+def bounded(bound: np.ndarray[Any, Any]) -> onnx.ModelProto:
+    kind = {np.dtype(np.float64): "double", np.dtype(np.float32): "float"}[bound.dtype]
+    model = parsed(f"({kind}[2] x, {kind} c) => ({kind}[2] y) {{ y = Clip (x, c) }}")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(bound, "c"))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [(0.1, float(np.float32(0.1))), (0.0, -0.0), (-1e200, -np.inf)],
+    ids=["float32 cannot tell", "signs", "beyond float32"],
+)
+def test_bounds_in_float64_are_compared_in_float64(left: float, right: float) -> None:
+    one, two = bounded(np.array(left)), bounded(np.array(right))
+    for found in (compare(one, two), compare(two, one)):
+        ((what, _, a, b),) = said(found)
+        assert (what, a != b) == ("attribute", True)
+    assert said(compare(one, one)) == []
+
+
+def test_a_bound_as_an_attribute_and_as_an_operand_are_one() -> None:
+    attribute = parsed("(float[2] x) => (float[2] y) { y = Clip <min = 0.1> (x) }", 6)
+    assert said(compare(attribute, bounded(np.array(0.1, np.float32)))) == []
+
+
 def to(*shapes: str, inputs: str = "float[n,6] x", between: str = "Relu (s1)") -> str:
     made = " ".join(
         f"k{i} = Constant <value = int64[{s.count(',') + 1}] {{{s}}}> ()" for i, s in enumerate(shapes, start=1)
