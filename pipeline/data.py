@@ -428,7 +428,8 @@ class Transpose:
 
     ``for_whom`` are the nodes that need the change: the first ones downstream for which the order of axes matters.
     With each Transpose of ``cancels_with`` it composes to the identity; ``vanishes`` says that all of them can be taken
-    out and nothing else notices.  ``through`` are the nodes in between, or those through which it could be moved to
+    out, once axes and constants of the nodes ``through`` which they meet are rewritten, and nothing else notices.
+    ``through`` are the nodes in between, or those through which it could be moved to
     ``border``, inputs or outputs of the graph.  ``bytes`` are those that it moves, ``None`` where dims are not known.
     ``on_constant``: what it transposes could be stored transposed.
     """

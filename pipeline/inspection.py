@@ -150,7 +150,7 @@ class Differences:
 @dataclass(frozen=True)
 class Box:
     """A node, an input or an output of a drawing; ``lines`` are its small print (pads, kernel); ``layout`` colours it;
-    ``severity`` is that of the worst remark about it."""
+    ``severity`` is that of the worst remark about it; ``asked``: it is what was to be drawn with what is near."""
 
     key: str
     kind: Literal["node", "input", "output", "more"]
@@ -160,6 +160,7 @@ class Box:
     layout: str = ""
     severity: Severity | None = None
     remarks: tuple[str, ...] = ()  # code and sentence
+    asked: bool = False
 
 
 @dataclass(frozen=True)

@@ -258,7 +258,7 @@ def draw(view: View, found: Inspection, *, around: str | None = None, depth: int
     hidden = _hidden(wires, set(centres))
     order = [number for number in _order(wires) if number not in hidden]
     chosen = set(_near(wires, centres, depth, most, hidden) if around is not None else order[:most])
-    return _Drawn(view, found, wires, hidden).drawing(
+    return _Drawn(view, found, wires, hidden, centres).drawing(
         [number for number in order if number in chosen], len(order) - len(chosen), _title(view, scope, around), most
     )
 
@@ -272,9 +272,11 @@ def _title(view: View, scope: Scope, around: str | None) -> str:
 class _Drawn:
     """Boxes and arrows of one graph."""
 
-    def __init__(self, view: View, found: Inspection, wires: _Wires, hidden: set[int]) -> None:
+    def __init__(self, view: View, found: Inspection, wires: _Wires, hidden: set[int], asked: Sequence[int]) -> None:
         self.wires = wires
         self.hidden = hidden
+        self.asked = frozenset(asked)
+        self.view = view
         self.main = _is_main(wires.scope)
         self.found = found
         self.version = opset(view.model)
@@ -314,7 +316,9 @@ class _Drawn:
         return Arrow(source, target, self._type(value), self._layout(value), text(value))
 
     def _layout(self, value: str | bytes) -> str:
-        return self.found.layouts.get(text(value), "") if self.main else ""
+        if self.main:
+            return self.found.layouts.get(text(value), "")
+        return self.view.flow.layout_in(self.wires.scope, value)  # type: ignore[arg-type]  # not UTF-8: bytes
 
     def _type(self, name: str | bytes) -> str:
         known = self.wires.scope.type(name)  # type: ignore[arg-type]  # a name that is no UTF-8 is bytes
@@ -339,6 +343,7 @@ class _Drawn:
                 self._layout(value),
                 _worst(remarks),
                 _said(remarks),
+                number in self.asked,
             )
         place = self.wires.places[number]
         outputs = [output for output in place.outputs if output]
@@ -353,6 +358,7 @@ class _Drawn:
             self._layout(outputs[0]) if outputs else "",
             _worst(remarks),
             _said(remarks),
+            number in self.asked,
         )
 
     def _lines(self, number: int, place: Place, outputs: Sequence[str | bytes]) -> list[str]:

@@ -112,12 +112,24 @@ class Flow:
     version: int = 1
     axes: list[Names | None] = field(default_factory=list)
     contested: set[int] = field(default_factory=set)
+    numbers: dict[int, dict[str, int]] = field(default_factory=dict)  # by the scope's identity, then by name
 
     def layout(self, value: int) -> str:
         """The layout of a value in a word, ``""`` where it has none."""
         if value < 0 or value in self.contested:
             return ""
         return word(self.axes[value])
+
+    def layout_in(self, scope: Scope, name: str) -> str:
+        """The layout of what ``name`` means in a graph, ``""`` of a constant and of what has none."""
+        own: Scope | None = scope
+        while own is not None:
+            value = self.numbers.get(id(own), {}).get(name, -1)
+            if value >= 0:
+                names = self.axes[value]
+                return "" if self.constant[value] or names is None or len(names) < 3 else self.layout(value)
+            own = own.parent
+        return ""
 
     def view(self, index: int) -> Node:
         """Node ``index`` as the rules of :mod:`pipeline.graph.links` see it."""
@@ -148,7 +160,7 @@ class _Wiring:
 
     def __init__(self, places: Sequence[Place], model: ModelProto) -> None:
         self.flow = Flow(places, version=opset(model) or 1)
-        self.known: dict[int, dict[str, int]] = {}
+        self.known = self.flow.numbers
         inputs = {i.name for i in model.graph.input}
         # Before IR version 4 every initializer had to be an input too.
         stored = {t.name for t in model.graph.initializer if model.ir_version < 4 or t.name not in inputs}

@@ -27,6 +27,7 @@ _CLASSES = (
     "classDef info stroke:#00735a,stroke-width:3px",
     "classDef warning stroke:#8a6d00,stroke-width:3px",
     "classDef error stroke:#c0392b,stroke-width:4px",
+    "classDef asked stroke-width:6px",
 )
 _SHAPES = {"node": ('["', '"]'), "input": ('(["', '"])'), "output": ('(["', '"])'), "more": ('>"', '"]')}
 
@@ -55,6 +56,8 @@ def _styled(drawing: Drawing, count: int) -> list[str]:
         found.setdefault(family(box.layout), []).append(f"n{number}")
         if box.severity is not None:
             found.setdefault(box.severity, []).append(f"n{number}")
+        if box.asked:
+            found.setdefault("asked", []).append(f"n{number}")
     made = [f"    {style}" for style in _CLASSES if style.split()[1] in found]
     return made + [f"    class {','.join(members)} {name}" for name, members in found.items()]
 

@@ -220,9 +220,9 @@ def _styles() -> str:
         'fill:#222}.tri .head{font:bold 13px system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}'
         ".tri .name{fill:#666}.tri .pads{font-weight:bold}.tri .mark{font-weight:bold}.tri rect{stroke-width:1.2}"
         ".tri .more rect{stroke-dasharray:4 3;fill:none}.tri path{fill:none;stroke-width:1.4}"
-        ".tri .tip{fill:#7a7a7a;stroke:none}"
+        ".tri .tip{fill:#7a7a7a;stroke:none}.tri g rect.asked{fill:none;stroke:#222;stroke-width:2.4}"
     )
-    night = ".tri{background:#161616}.tri text{fill:#eee}.tri .name{fill:#aaa}"
+    night = ".tri{background:#161616}.tri text{fill:#eee}.tri .name{fill:#aaa}.tri g rect.asked{stroke:#eee}"
     return f"{common}{''.join(light)}@media (prefers-color-scheme:dark){{{night}{''.join(dark)}}}"
 
 
@@ -244,6 +244,11 @@ def _box(at: Placed) -> str:
         f'<g class="{_classes(box)}"><title>{"&#10;".join(attribute(line) for line in tip)}</title>',
         f'<rect x="{at.x:.1f}" y="{at.y:.1f}" width="{_WIDTH}" height="{at.height:.1f}" rx="{radius:.0f}"/>',
     ]
+    if box.asked:  # a ring around it
+        made.append(
+            f'<rect class="asked" x="{at.x - 5:.1f}" y="{at.y - 5:.1f}" width="{_WIDTH + 10}" '
+            f'height="{at.height + 10:.1f}" rx="{radius + 5:.0f}"/>'
+        )
     layout = _clipped(box.layout, 10)
     room = 25 - (len(layout) + 2 if layout else 0)
     left, y = at.x + 9, at.y + 17

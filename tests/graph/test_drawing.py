@@ -123,6 +123,25 @@ def test_around_a_node_only_what_is_near_and_the_rest_is_counted() -> None:
     assert forward(drawing)
 
 
+def test_what_was_asked_for_is_marked() -> None:
+    assert [box.name for box in drawn(chain(50), around="n20", depth=2).boxes if box.asked] == ["n20"]
+    assert [box.name for box in drawn(chain(50), around="v0", depth=1).boxes if box.asked] == ["v0"]
+    assert not any(box.asked for box in drawn(chain(5)).boxes)
+
+
+def test_values_of_a_subgraph_have_layouts_too() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]> g (bool c, float[1,8,8,2] x, float[3,2,3,3] w) => (y)
+    { [turn] t = Transpose <perm = [0,3,1,2]> (x)
+      [choice] y = If (c) <then_branch = a () => (p)
+      { [inner] q = Conv (t, w) [back] p = Transpose <perm = [0,2,3,1]> (q) },
+        else_branch = b () => (r) { r = Identity (x) }> }"""
+    inside = {box.name: box.layout for box in drawn(text, around="choice/then_branch/inner").boxes}
+    assert inside["choice/then_branch/inner"] == "NCHW"
+    assert inside["choice/then_branch/back"] == "NHWC"
+    assert inside["t"] == "NCHW"
+    assert boxes(drawn(text))["x"].layout == "NHWC"
+
+
 def test_around_a_value_is_around_its_maker() -> None:
     drawing = drawn(chain(50), around="v21", depth=0)
     assert [box.name for box in drawing.boxes if box.kind == "node"] == ["n20"]

@@ -31,7 +31,7 @@ def shown(text: str) -> str:
 def test_a_small_drawing_reads_as_it_should() -> None:
     boxes = (
         Box("i", "input", "x", "x", ("float32[1,2,8,8]",), "NHWC"),
-        Box("c", "node", "Conv", "conv", ("pads 0 0 | 1 1",), "NCHW", "warning", ("PAD001 says",)),
+        Box("c", "node", "Conv", "conv", ("pads 0 0 | 1 1",), "NCHW", "warning", ("PAD001 says",), True),
     )
     drawing = Drawing("t", boxes, (Arrow("i", "c", "float32[1,2,8,8]", "NHWC", "x"),), 3)
     assert mermaid(drawing).splitlines() == [
@@ -43,9 +43,11 @@ def test_a_small_drawing_reads_as_it_should() -> None:
         "    classDef first fill:#d6e8f7,stroke:#0072b2,color:#222",
         "    classDef last fill:#fdebc8,stroke:#b87800,color:#222",
         "    classDef warning stroke:#8a6d00,stroke-width:3px",
+        "    classDef asked stroke-width:6px",
         "    class n0 last",
         "    class n1 first",
         "    class n1 warning",
+        "    class n1 asked",
     ]
 
 

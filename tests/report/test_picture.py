@@ -115,6 +115,15 @@ def test_the_picture_says_what_it_shows(igraph: Any, samples: Any) -> None:
     assert len(list(root.iter(f"{SVG}rect"))) == 5 + 4
 
 
+@pytest.mark.usefixtures("igraph")
+def test_what_was_asked_for_has_a_ring() -> None:
+    drawn = (Box("a", "node", "Relu", "a"), Box("b", "node", "Conv", "b", asked=True))
+    root = ET.fromstring(picture.svg(Drawing("t", drawn, (Arrow("a", "b"),))))
+    (ring,) = [rect for rect in root.iter(f"{SVG}rect") if rect.get("class") == "asked"]
+    (group,) = [group for group in root.iter(f"{SVG}g") if ring in list(group)]
+    assert "Conv" in "".join(group.itertext())
+
+
 def tree(root: ET.Element) -> list[tuple[str, tuple[str, ...]]]:
     """The elements and the names of their attributes, in order."""
     return [(element.tag, tuple(element.attrib)) for element in root.iter()]
