@@ -136,7 +136,8 @@ class Difference:
 @dataclass(frozen=True)
 class Differences:
     """Two graphs side by side: how many nodes of either stand beside one of the other, and what differs, pads and
-    layout first.  ``only_left`` and ``only_right`` are the nodes without a counterpart."""
+    layout first.  ``only_left`` and ``only_right`` are the nodes without a counterpart; ``at_one_size``: one leaves
+    sizes of inputs open, and was compared at those of the other."""
 
     left: Inspection
     right: Inspection
@@ -145,6 +146,7 @@ class Differences:
     only_left: tuple[str, ...] = ()
     only_right: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    at_one_size: bool = False
 
 
 @dataclass(frozen=True)

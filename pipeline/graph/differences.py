@@ -50,6 +50,7 @@ from pipeline.graph.amounts import (
 )
 from pipeline.graph.matching import Matching, Side, Unit, same_border
 from pipeline.graph.normal_form import LAYOUTS, is_default, normal_forms
+from pipeline.graph.one_size import at_one_size
 from pipeline.graph.operators import COMMUTATIVE
 from pipeline.graph.terms import (
     Border,
@@ -72,9 +73,10 @@ _PADDED = ("pads", "output_padding")
 
 def differences(left: View, right: View, left_inspection: Inspection, right_inspection: Inspection) -> Differences:
     """Two graphs of one model side by side."""
+    left, right, sizes = at_one_size(left, right)
     first, second = normal_forms(left, right)
     found = compared(first, second)
-    notes = [*found.notes]
+    notes = [*sizes, *found.notes]
     for side, form in (("left", first), ("right", second)):
         notes += [f"{side}: {note}" for note in form.notes]
         total = sum(form.traceless.values())
@@ -91,6 +93,7 @@ def differences(left: View, right: View, left_inspection: Inspection, right_insp
         only_left=found.only_left,
         only_right=found.only_right,
         notes=tuple(notes),
+        at_one_size=bool(sizes),
     )
 
 

@@ -22,7 +22,7 @@ from pipeline.report.words import count
 
 SHOWN = 60
 _NAMED = 3
-_TEXT = 90
+_TEXT = 160
 _WORDS = {
     "pads": "pads",
     "layout": "layout",
@@ -81,6 +81,7 @@ def differences_json(found: Differences) -> dict[str, Any]:
         "only_left": [name(n) for n in found.only_left],
         "only_right": [name(n) for n in found.only_right],
         "notes": [name(n) for n in found.notes],
+        "at_one_size": found.at_one_size,
     }
 
 
@@ -101,12 +102,13 @@ def _result(found: Differences) -> str:
     matched = (
         f"{count(found.matched, 'node')} of the left {'stand' if found.matched != 1 else 'stands'} beside the right's"
     )
+    at = " at the size that both take" if found.at_one_size else ""
     if not found.differences:
         alone = len(found.only_left) + len(found.only_right)
-        return f"no difference found; {matched}" if not alone else f"{count(alone, 'node')} alone; {matched}"
+        return f"no difference found{at}; {matched}" if not alone else f"{count(alone, 'node')} alone{at}; {matched}"
     harmless = sum(d.same for d in found.differences)
     same = f" ({harmless:,} of no effect on the numbers)" if harmless else ""
-    return f"{count(len(found.differences), 'difference')}{same}; {matched}"
+    return f"{count(len(found.differences), 'difference')}{at}{same}; {matched}"
 
 
 def _header(label: str, inspected: Inspection, width: int) -> list[Text]:

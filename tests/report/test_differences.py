@@ -39,6 +39,12 @@ def test_no_difference_is_said() -> None:
     assert "no difference found; 3 nodes" in printed(Differences(LEFT, RIGHT, 3))
 
 
+def test_a_size_that_both_take_is_said_in_the_result() -> None:
+    assert "no difference found at the size that both take;" in printed(Differences(LEFT, RIGHT, 3, at_one_size=True))
+    assert "1 difference at the size" in printed(Differences(LEFT, RIGHT, 1, (PADS,), at_one_size=True))
+    assert differences_json(Differences(LEFT, RIGHT, 1, (PADS,), at_one_size=True))["at_one_size"] is True
+
+
 def test_nodes_alone_are_named_even_where_no_difference_is() -> None:
     shown = printed(Differences(LEFT, RIGHT, 3, (), ("relu",), ("a", "b")))
     assert "3 nodes alone" in shown
