@@ -861,6 +861,13 @@ def test_what_an_operator_did_before_it_had_an_attribute_is_not_its_default() ->
     assert not {"coordinate_transformation_mode", "nearest_mode"} & {d[1] for d in found}
 
 
+def test_a_default_that_changed_with_the_opset_is_a_difference() -> None:
+    text = "(float[1,2,8,8] x, float[1,4] r, int64[1] b) => (y) {{ y = RoiAlign {} (x, r, b) }}"
+    assert {d[1] for d in told(text.format(""), text.format(""), 10, 16)} == {"coordinate_transformation_mode"}
+    as_before = text.format('<coordinate_transformation_mode = "output_half_pixel">')
+    assert told(text.format(""), as_before, 10, 16) == []
+
+
 def test_the_default_of_a_functions_attribute_is_compared() -> None:
     text = (
         '<ir_version: 8, opset_import: ["" : 17, "my" : 1]> g (float[3] x) => (float[3] y) { y = my.f%s (x) } '
