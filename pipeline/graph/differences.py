@@ -84,7 +84,8 @@ def differences(left: View, right: View, left_inspection: Inspection, right_insp
             ops = ", ".join(
                 f"{op} {n}" for op, n in sorted(form.traceless.items(), key=lambda i: (-i[1], i[0]))[:SHOWN]
             )
-            notes.append(f"{side}: {total} nodes are no step of their own in this comparison ({ops})")
+            which = "1 node is no step of its own" if total == 1 else f"{total} nodes are no steps of their own"
+            notes.append(f"{side}: {which} in this comparison ({ops})")
     return Differences(
         left=left_inspection,
         right=right_inspection,

@@ -23,6 +23,7 @@ from pipeline.report.words import count
 SHOWN = 60
 _NAMED = 3
 _TEXT = 160
+_SHORT = 60
 _WORDS = {
     "pads": "pads",
     "layout": "layout",
@@ -157,9 +158,13 @@ def _worst(group: Sequence[Difference]) -> str:
 
 
 def _where(group: Sequence[Difference]) -> str:
-    if len(group) > 1:
-        return "at " + _some([_pair(d) for d in group], _NAMED)
-    return _pair(group[0])
+    if len(group) == 1:
+        return _pair(group[0])
+    ends = [[clip(safe(names[0]), _SHORT) for names in (d.nodes, d.others) if names] for d in group[:_NAMED]]
+    rest = len(group) - _NAMED
+    return f"at {', '.join(' | '.join(dict.fromkeys(each)) for each in ends)}" + (
+        f" and {rest:,} more" if rest > 0 else ""
+    )
 
 
 def _pair(difference: Difference) -> str:
