@@ -20,6 +20,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProt
 
 from pipeline.aside import Aside
 from pipeline.data import Failure
+from pipeline.graph.inference import infer
 from pipeline.graph.walk import elements, printable, text
 
 _SMALL = 1024  # elements that a tensor may have and keep its numbers: those that inference reads are fewer
@@ -174,8 +175,7 @@ def _line(says: str) -> str:
 
 
 def _infer(model: ModelProto) -> bytes:
-    inferred: ModelProto = onnx.shape_inference.infer_shapes(numberless(model), data_prop=True)
-    return bytes(inferred.SerializeToString())
+    return bytes(infer(numberless(model)).SerializeToString())
 
 
 def _check(model: ModelProto) -> bytes:

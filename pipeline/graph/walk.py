@@ -432,12 +432,13 @@ def with_inferred_shapes(model: ModelProto) -> ModelProto | None:
     ``None`` where inference fails.  The copy is for asking about shapes and types; it is not a model to run.  It
     happens in this very process: for files of others there is :mod:`pipeline.graph.shapes`.
     """
+    from pipeline.graph.inference import infer
     from pipeline.graph.shapes import endless
 
     if endless(model):
         return None
     try:
-        return onnx.shape_inference.infer_shapes(without_large_initializers(model), data_prop=True)
+        return infer(without_large_initializers(model))
     except Exception:
         # It fails in many ways (its own errors, names that are no UTF-8, protobuf's size limit): all mean "unknown".
         return None

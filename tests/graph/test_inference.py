@@ -1,0 +1,81 @@
+"""Shapes that a file records are believed where nothing else is known, and only there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from pipeline.graph.differences import differences
+from pipeline.graph.inference import contradicted, infer
+from pipeline.graph.inspected import inspected
+from pipeline.graph.view import View
+from pipeline.graph.walk import with_inferred_shapes
+
+HEAD = '<ir_version: 8, opset_import: ["" : 17, "my" : 1]> g'
+
+
+def parsed(text: str, **ints: list[int]) -> onnx.ModelProto:
+    model = onnx.parser.parse_model(f"{HEAD} {text}")
+    for name, values in ints.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(values, np.int64), name))
+    return model
+
+
+def shapes(model: onnx.ModelProto) -> dict[str, list[Any]]:
+    values = (*model.graph.value_info, *model.graph.output)
+    return {v.name: [d.dim_value or d.dim_param for d in v.type.tensor_type.shape.dim] for v in values}
+
+
+def test_what_the_nodes_make_goes_before_what_is_recorded() -> None:
+    stale = parsed("(float[2,12] x) => (float[7,7] y) <float[3,4] z> { z = Relu (x) y = Transpose (z) }")
+    assert shapes(infer(stale)) == {"z": [2, 12], "y": [12, 2]}
+    assert shapes(stale) == {"z": [3, 4], "y": [7, 7]}  # the file itself is left alone
+    copy = with_inferred_shapes(stale)
+    assert copy is not None
+    assert shapes(copy)["y"] == [12, 2]
+
+
+def test_what_nobody_can_infer_is_believed_and_followed() -> None:
+    found = shapes(infer(parsed("(float[n,12] x) => (y) <float[m,4] z> { z = my.Op (x) y = Transpose (z) }")))
+    assert found == {"z": ["m", 4], "y": [4, "m"]}
+
+
+def test_a_record_adds_sizes_and_names_to_what_is_inferred_in_part() -> None:
+    found = shapes(infer(parsed("(float[n,1] x, int64[2] k) => (float[batch,5] y) { y = Expand (x, k) }")))
+    assert found["y"] == ["batch", 5]
+
+
+def test_a_record_in_a_subgraph_counts_as_little() -> None:
+    text = """(bool c, float[2,12] x) => (y) { y = If (c) <
+    then_branch = t () => (float[5,5] a) <float[9,9] q> { q = Neg (x) a = Relu (q) },
+    else_branch = e () => (float[5,5] b) { b = Abs (x) }> }"""
+    found = infer(parsed(text))
+    assert shapes(found)["y"] == [2, 12]
+    inner = found.graph.node[0].attribute[0].g
+    assert {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in inner.value_info} == {"q": [2, 12]}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "count"), [("float[2,12] y", 0), ("float[n,m] y", 0), ("float[2,13] y", 1), ("float[24] y", 1)]
+)
+def test_contradictions_are_listed(recorded: str, count: int) -> None:
+    model = parsed(f"(float[2,12] x) => ({recorded}) {{ y = Relu (x) }}")
+    assert len(list(contradicted(model, infer(model)))) == count
+
+
+def test_an_edit_that_left_the_recorded_shapes_is_a_difference() -> None:
+    text = "(float[3,4] x) => (float[2,6] y) <float[2,6] r> { r = Reshape (x, s) y = Neg (r) }"
+    views = [View(parsed(text, s=[2, -1])), View(parsed(text, s=[3, -1]))]
+    found = differences(views[0], views[1], inspected(views[0], ()), inspected(views[1], ()))
+    assert any(d.what == "shape" for d in found.differences)
+
+
+def test_pads_go_by_the_size_that_is_made() -> None:
+    text = """(float[1,1,33,33] x, float[1,1,1,1] u, float[1,1,3,3] w) => (y) <float[1,1,32,32] c>
+    { c = Conv (x, u) y = Conv <auto_pad = "SAME_UPPER", strides = [2,2]> (c, w) }"""
+    (first, second) = View(parsed(text)).pads
+    assert (first.begin, first.end) == ((0, 0), (0, 0))
+    assert (second.begin, second.end) == ((1, 1), (1, 1))
