@@ -143,7 +143,7 @@ def verify(
     from pipeline.verify import verify as run
 
     if json:
-        check_writable(json)
+        check_writable(json, reads=[*([inputs] if inputs is not None else []), *(file for _, file in _files(onnx))])
     if out is not None:
         _folder(out)
     chosen = Options(
@@ -226,8 +226,7 @@ def inspect(
         from pipeline.report.picture import require_engine
 
         require_engine()
-    for place in places:
-        check_writable(place)
+    check_writable(*places, reads=[file for file in (model, other) if file is not None])
     rules = chosen(_words(select), _words(ignore))
     view = viewed(model)
     found = inspected(view, rules)
@@ -284,7 +283,7 @@ def compare(
     from pipeline.report.files import check_writable
 
     if json:
-        check_writable(json)
+        check_writable(json, reads=[left, right, *([inputs] if inputs is not None else [])])
     chosen = Options(inputs, dims_of(dim), seed, timeout, int(memory * 2**30))
     found = compare_files(left, right, chosen)
     if json:
@@ -426,7 +425,11 @@ def _folder(out: Path) -> None:
 def _console() -> Any:
     from rich.console import Console
 
-    console = Console(highlight=False)
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:  # rich leaves with 1, which means something else here
+            raise BrokenPipeError
+
+    console = Screen(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 120  # a file or a log has no width of its own
     return console

@@ -257,3 +257,26 @@ def test_a_node_without_a_counterpart_passes_no_gate(tmp_path: Path) -> None:
     for pair in (("a", "b"), ("b", "a")):
         files = [tmp_path / f"{name}.onnx" for name in pair]
         assert inspect(*files, "--select", "NUM001", "--fail-on", "warning").status == 1
+
+
+@pytest.mark.parametrize("option", ["--json", "--mermaid", "--svg", "--html"])
+def test_the_model_is_not_written_over(model: Path, option: str) -> None:
+    before = model.read_bytes()
+    assert "reads" in complaint(inspect(model, option, model))
+    assert "twice" in complaint(inspect(model, "--json", "out", "--mermaid", "out"))
+    assert model.read_bytes() == before
+
+
+def test_of_two_files_neither_is_written_over(model: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.onnx"
+    other.write_bytes(model.read_bytes())
+    for command in ("inspect", "compare"):
+        ran = CliRunner().invoke(app, [command, str(model), str(other), "--json", str(other)])
+        assert (ran.exit_code, "reads" in ran.stderr) == (2, True)
+    assert other.read_bytes() == model.read_bytes()
+
+
+def test_a_reader_that_leaves_is_no_failure_of_a_gate(model: Path) -> None:
+    command = f"{sys.executable} -m pipeline inspect {model} -v | true; exit ${{PIPESTATUS[0]}}"
+    ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) in {(141, ""), (0, "")}  # 0 where all of it was read in time

@@ -65,7 +65,7 @@ _RANDOM = frozenset("RandomNormal RandomUniform RandomNormalLike RandomUniformLi
 
 @lru_cache(maxsize=4096)
 def canonical(names: Names) -> Names:
-    """The spatial axes renamed as they are where there are so many: a lone H is W."""
+    """The spatial axes renamed as they are where there are so many, for claims to be compared: a lone H may be a W."""
     spatial = sorted((n for n in names if len(n) == 1 and n in _ORDER), key=_ORDER.index)
     if not spatial or len(spatial) > 3:
         return names
@@ -78,7 +78,7 @@ def word(names: Names | None) -> str:
     """``"NCHW"``, ``"N(HW)C"`` where axes are merged, ``""`` where one is not known."""
     if not names or not all(names):
         return ""
-    return "".join(n if len(n) == 1 else f"({n})" for n in canonical(names))
+    return "".join(n if len(n) == 1 else f"({n})" for n in names)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import contextlib
 import os
 import secrets
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.data import UnusableInput
@@ -56,17 +57,38 @@ def _place(path: str | Path) -> tuple[Path, bool]:
     return real, True
 
 
-def check_writable(path: str | Path) -> None:
-    """Find out whether :func:`write_text` could write to ``path`` now, leaving nothing behind.
+def check_writable(*paths: str | Path, reads: Iterable[str | Path] = ()) -> None:
+    """Find out whether :func:`write_text` could write to all of ``paths`` now, leaving nothing behind.
 
-    Raises :class:`UnusableInput`, in one line, where the folder is missing or refuses a new file, or where ``path`` is
-    a folder or a read-only file.
+    Raises :class:`UnusableInput`, in one line, where a folder is missing or refuses a new file, where one of them is a
+    folder or a read-only file, one of the files that the command ``reads``, or named twice.
     """
-    if str(path) == STDOUT:
-        return
-    target, renamed = _place(path)
-    if not renamed:
-        return
+    read = {identity for path in reads if (identity := _identity(Path(path))) is not None}
+    taken: set[Path] = set()
+    for path in paths:
+        if str(path) == STDOUT:
+            continue
+        target, renamed = _place(path)
+        if not renamed:
+            continue
+        if _identity(target) in read:
+            raise UnusableInput(f"cannot write {safe(path)}: it is a file that this command reads; name another one")
+        if target in taken:
+            raise UnusableInput(f"cannot write {safe(path)} twice; name another file for one of them")
+        taken.add(target)
+        _try(target)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What a file is whatever it is called; ``None`` where there is none."""
+    try:
+        about = path.stat()
+    except (OSError, ValueError):
+        return None
+    return about.st_dev, about.st_ino
+
+
+def _try(target: Path) -> None:
     try:
         handle, temporary = _create(target.parent)
         os.close(handle)

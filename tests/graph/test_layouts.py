@@ -145,7 +145,7 @@ def test_subgraphs_and_functions_are_followed_but_only_the_main_graph_is_told() 
 
 
 def test_words() -> None:
-    assert word(("N", "H", "C")) == "NWC"
+    assert word(("N", "H", "C")) == "NHC"  # what is left of two spatial axes is the height
     assert word(("N", "HW", "C")) == "N(HW)C"
     assert word(("N", "", "C")) == word(()) == word(None) == ""
     assert canonical(("N", "C", "D", "H")) == ("N", "C", "H", "W")

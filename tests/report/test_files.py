@@ -163,3 +163,22 @@ def test_every_format_writes_a_whole_file(samples: Any, tmp_path: Path) -> None:
         assert isinstance(entry, Format)
         entry.write(samples.everything(), str(tmp_path / name))
         assert (tmp_path / name).read_text(encoding="utf-8").endswith("\n")
+
+
+def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
+    model, link, hard = tmp_path / "model.onnx", tmp_path / "link.onnx", tmp_path / "hard.onnx"
+    model.write_bytes(b"model")
+    link.symlink_to(model)
+    hard.hardlink_to(model)
+    for place in (model, link, hard, tmp_path / ".." / tmp_path.name / "model.onnx"):
+        with pytest.raises(UnusableInput, match="a file that this command reads"):
+            check_writable(place, reads=[model])
+    check_writable(tmp_path / "other.json", reads=[model, tmp_path / "missing"])
+    assert model.read_bytes() == b"model"
+
+
+def test_one_place_for_two_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnusableInput, match="twice"):
+        check_writable(tmp_path / "a", tmp_path / "a")
+    check_writable(tmp_path / "a", tmp_path / "b", "-", "/dev/null", "/dev/null")
+    assert not list(tmp_path.iterdir())

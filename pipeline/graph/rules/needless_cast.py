@@ -25,7 +25,8 @@ def _find(view: View) -> Iterator[Found]:
         if holds(inner, outer):
             gathered.add(
                 place.name,
-                f"Cast back to {dtype_name(outer)} of what a Cast made {dtype_name(inner)} ({{n}}): both do nothing",
+                f"Cast back to {dtype_name(outer)} of what a Cast made {dtype_name(inner)} ({{n}}): what comes out is "
+                "what went in",
             )
     yield from gathered.found()
 

@@ -193,3 +193,22 @@ def test_time_grows_with_the_nodes_and_no_faster() -> None:
     taken(100)
     small, large = taken(500), taken(4000)
     assert large < 8 * 4 * max(small, 0.02)
+
+
+def test_onnx_runtime_takes_same_beside_dilations_as_the_rule_says() -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    head = '<ir_version: 8, opset_import: ["" : 19]> g (float[1,2,9,9] x) => (y)'
+    same = 'dilations = [2, 2], auto_pad = "SAME_UPPER"'
+    pool = parsed(f"{head} {{ y = MaxPool <kernel_shape = [3, 3], {same}> (x) }}")
+    conv = parsed(f"{head} <float[1,2,1,3] w = {{1,2,3,4,5,6}}> {{ y = Conv <{same}> (x, w) }}")
+    feed = {"x": np.ones((1, 2, 9, 9), np.float32)}
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    made = onnxruntime.InferenceSession(pool.SerializeToString(), options).run(None, feed)[0]
+    (window,) = View(pool).windows
+    assert window.output == (9, 9)
+    assert max(made.shape[2:]) < 9
+    with pytest.raises(Exception, match="Dilation not supported"):
+        onnxruntime.InferenceSession(conv.SerializeToString(), options).run(None, feed)
+    assert "smaller" in said(pool, "PAD010")[0]
+    assert "refuses" in said(conv, "PAD010")[0]
