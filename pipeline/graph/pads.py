@@ -282,7 +282,8 @@ def _before(place: Place, form: Form, held: dict[str, Any], count: int, last: bo
     scope, name, rank = place.scope, place.input(0), count + 2
     axes = [0, *range(1, rank - 1)] if last else [0, *range(2, rank)]
     channel = rank - 1 if last else 1
-    order = [*axes, channel]  # batch, the spatial axes, channels: where each lies in the value at hand
+    # Batch, the spatial axes, channels: where each lies in the value at hand, None where that has no such axis.
+    order: list[int | None] = [*axes, channel]
     found, exact = _Before(), True
     restored: str | None = None
     rounded = False  # behind a quantization that is not undone: what a Pad fills in is told, not added up
@@ -297,7 +298,15 @@ def _before(place: Place, form: Form, held: dict[str, Any], count: int, last: bo
             perm = _perm(node)
             if perm is None or sorted(perm) != list(range(rank)):
                 return found
-            order = [perm[axis] for axis in order]
+            order = [None if axis is None else perm[axis] for axis in order]
+        elif op in ("Unsqueeze", "Squeeze"):
+            before = _without_ones(scope, node, rank)
+            if before is None:
+                return found
+            places, rank = before
+            order = [None if axis is None else places[axis] for axis in order]
+        elif op == "com.microsoft.nchwc.ReorderInput" and not attributes(node).get("channels_last"):
+            pass  # channels in blocks, the axes as before
         elif op == "DequantizeLinear" and restored is None:
             restored = _input(node, 2)
         elif op == "QuantizeLinear" and restored == _input(node, 2):
@@ -311,24 +320,42 @@ def _before(place: Place, form: Form, held: dict[str, Any], count: int, last: bo
             label = printable(scope.name_of_producer(name))
             if padding.begin is None or padding.end is None or len(padding.begin) != rank:
                 return replace(found, notes=(*found.notes, f"a Pad ({label}) feeds it, its amounts are not constant"))
-            first = tuple(padding.begin[axis] for axis in order)
-            end = tuple(padding.end[axis] for axis in order)
+            first = tuple([0 if axis is None else padding.begin[axis] for axis in order])
+            end = tuple([0 if axis is None else padding.end[axis] for axis in order])
+            elsewhere = any(padding.begin[a] or padding.end[a] for a in range(rank) if a not in order)
             kind = "" if padding.mode == "constant" else f" ({printable(padding.mode)})"
             said = f"a Pad ({label}) feeds it: {_words(first[1:-1])} before, {_words(end[1:-1])} after{kind}"
             notes = (*found.notes, said)
-            if rounded or padding.mode != "constant" or first[0] or first[-1] or end[0] or end[-1]:
+            if rounded or elsewhere or padding.mode != "constant" or first[0] or first[-1] or end[0] or end[-1]:
                 return replace(found, notes=notes)
             more = found.amounts or ((0,) * count, (0,) * count)
             amounts = (_sum(more[0], first[1:-1]), _sum(more[1], end[1:-1]))
             exact = exact and _filled(scope, place, form, held, padding.value, own) and min(*first, *end) >= 0
             shape = padding.shape
-            size = None if shape is None else tuple(shape[axis] for axis in order[1:-1])
+            size = None if shape is None else tuple([1 if axis is None else shape[axis] for axis in order[1:-1]])
             found = _Before(amounts, exact, size, notes)
         else:
             return found
         name = node.input[0]
     # Nobody writes so many; whoever did is not told a part of it as the whole.
     return replace(found, amounts=None, notes=(*found.notes[:2], "more Pads feed it than are followed"))
+
+
+def _without_ones(scope: Scope, node: NodeProto, rank: int) -> tuple[list[int | None], int] | None:
+    """Where each axis of what an Unsqueeze or Squeeze makes lies in what it reads, and the rank of that."""
+    held = attributes(node)
+    axes = held["axes"] if "axes" in held else scope.integers(_input(node, 1))
+    if not axes or not _well_typed("axes", axes) or _parameters(node):
+        return None
+    added = text(node.op_type) == "Unsqueeze"
+    whole = rank if added else rank + len(axes)
+    gone = {axis % whole for axis in axes if -whole <= axis < whole}
+    if len(gone) != len(axes) or whole > _MOST_AXES + 2:
+        return None
+    kept = [axis for axis in range(whole) if axis not in gone]
+    if not added:
+        return list(kept), whole
+    return [kept.index(axis) if axis not in gone else None for axis in range(whole)], len(kept)
 
 
 def _sum(left: Ints, right: Ints) -> Ints:

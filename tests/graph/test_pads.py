@@ -499,3 +499,38 @@ def test_a_pad_behind_a_quantization_is_told(quantize: str) -> None:
     row = pads(model)[-1]
     assert (row.begin, row.with_pad) == ((0, 0), None)
     assert "1 1 before, 1 1 after (reflect)" in row.note
+
+
+ONES = "g (float[1,2,9] x, float[3,2,1,3] w, float[3,2,3] v) => (y) <int64[6] p = {0,0,4,0,0,1}, int64[8] q = {%s}>"
+
+
+@pytest.mark.parametrize(
+    ("body", "amounts"),
+    [
+        ("a = Pad (x, p) b = Unsqueeze (a, two) y = Conv (b, w)", ((0, 4), (0, 1))),
+        ("a = Pad (x, p) b = Unsqueeze (a, back) y = Conv (b, w)", ((0, 4), (0, 1))),
+        (
+            "t = Transpose <perm = [0,2,1]> (x) a = Pad (t, r) b = Unsqueeze (a, one) "
+            "c = Transpose <perm = [0,3,1,2]> (b) y = Conv (c, w)",
+            ((0, 4), (0, 1)),
+        ),
+        ("u = Unsqueeze (x, two) a = Pad (u, q) b = Squeeze (a, two) y = Conv (b, v)", ((4,), (1,))),
+        ("u = Unsqueeze (x, two) a = Pad (u, q) b = Squeeze (a) y = Conv (b, v)", None),  # which axes, it does not say
+    ],
+)
+def test_a_pad_in_front_of_an_axis_of_one(body: str, amounts: Any) -> None:
+    constants = ", int64[6] r = {0,4,0,0,1,0}, int64[1] one = {1}, int64[1] two = {2}, int64[1] back = {-2}>"
+    text = ONES.replace("}>", "}" + constants) % "0,0,0,4,0,0,0,1"
+    found = sliding(parse(f"{text} {{ {body} }}"))
+    assert found.with_pad == amounts
+    assert (found.begin, found.end) in {((0, 0), (0, 0)), ((0,), (0,))}
+
+
+def test_a_pad_of_an_axis_that_is_gone_is_told_and_not_counted_in() -> None:
+    text = ONES.replace("}>", "}, int64[1] two = {2}>") % "0,0,0,4,0,0,0,1"
+    body = "u = Unsqueeze (x, two) a = Pad (u, q) b = Squeeze (a, two) y = Conv (b, v)"
+    assert sliding(parse(f"{text} {{ {body} }}")).with_pad == ((4,), (1,))
+    padded = text.replace("{0,0,0,4,0,0,0,1}", "{0,0,1,4,0,0,-1,1}")
+    found = sliding(parse(f"{padded} {{ {body} }}"))
+    assert found.with_pad is None
+    assert "feeds it: 4 before, 1 after" in found.note
