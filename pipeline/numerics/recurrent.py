@@ -4,7 +4,8 @@ Design note.  The evaluator of onnx 1.23 takes no notice of ``activations`` (but
 ``alpha`` and ``beta``, ``clip``, ``sequence_lens`` and ``input_forget``, so that two nodes that differ in one of them
 are the same to it.  Here all of it counts, and what the specification leaves open or forbids raises
 ``NotImplementedError``: values of ``activation_alpha`` that may belong to one function or another, an Affine or a
-ScaledTanh without theirs, lengths that the sequence does not have.  A row beyond its length is zero in Y and keeps its
+ScaledTanh without theirs, lengths that the sequence does not have, the last state of a row of no steps (unless it is
+zero either way).  A row beyond its length is zero in Y and keeps its
 state; ``reverse`` begins at a row's own last step.  ``clip`` bounds what goes into an activation, a cell state on its
 way into Ht as well, and never the state itself.  Coupled gates are the forget gate as 1 - it.
 
@@ -108,17 +109,20 @@ def taken_apart(op: str, given: Sequence[Array | None], settings: Mapping[str, A
     reverse = _DIRECTIONS[direction]
     layout = int(held.get("layout", 0))
     _ensure(layout in (0, 1), f"layout {layout}")
-    x, w, r, b, lengths, h, c, p = (*given, *[None] * (8 - len(given)))
+    _ensure(len(given) <= 8, f"{op} of {len(given)} inputs")
+    inputs: list[Array | None] = [*given, *[None] * (8 - len(given))]
+    x, w, r, b, lengths, h, c, p = inputs
     if x is None or r is None or x.ndim != 3 or r.ndim != 3:
         raise NotImplementedError(f"ONNX does not define {op} of such inputs")
     if layout:
-        x, h, c = np.swapaxes(x, 0, 1), *(v if v is None else np.swapaxes(v, 0, 1) for v in (h, c))
+        x = np.swapaxes(x, 0, 1)
+        h, c = (None if v is None else np.swapaxes(v, 0, 1) for v in (h, c))
     (steps, batch, size), hidden, ways, gates = x.shape, r.shape[-1], len(reverse), GATES[op]
     _ensure(int(held.get("hidden_size") or hidden) == hidden, f"a hidden_size that is not {hidden}")
     state = (ways, batch, hidden)
     clip = None if held.get("clip") is None else float(held["clip"])
     _ensure(clip is None or clip >= 0, f"clip {clip}")
-    return Parts(
+    parts = Parts(
         x,
         _sized(w, (ways, gates * hidden, size), x, "W"),
         _sized(r, (ways, gates * hidden, hidden), x, "R"),
@@ -134,6 +138,9 @@ def taken_apart(op: str, given: Sequence[Array | None], settings: Mapping[str, A
         bool(held.get("input_forget", 0)),
         bool(held.get("linear_before_reset", 0)),
     )
+    unmoved = (parts.h[:, parts.lengths == 0], parts.c[:, parts.lengths == 0])
+    _ensure(not any(map(np.any, unmoved)), "the last state of a row of no steps")
+    return parts
 
 
 def _ensure(holds: bool, otherwise: str) -> None:

@@ -3,6 +3,9 @@
 The hidden states are an output (Y), so that a step is judged on what it consumed, and no bound grows with the length
 of a sequence; a cell state is not, and its bound is carried along (a forget gate below 1 keeps it from growing).  Where
 Y is not returned the bound is carried through the hidden state too.
+
+What ONNX does not define has no bound, and neither do clipping, coupled gates and the functions beside Sigmoid, Tanh
+and Relu, which :mod:`pipeline.numerics.recurrent` evaluates.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pipeline.data import Array
+from pipeline.numerics.recurrent import GATES, Chosen, Parts, taken_apart
 from pipeline.numerics.rules._near import Near, joined
 from pipeline.numerics.rules._registry import Asked, Example, NoRule, Rule
 
@@ -34,84 +38,62 @@ _ACTIVATIONS: dict[str, Activation] = {
 }
 
 
-def _activations(asked: Asked, direction: int, count: int, default: tuple[str, ...]) -> list[Activation]:
-    names = [a.decode() if isinstance(a, bytes) else a for a in asked.attribute("activations", [])] or list(default) * 2
-    chosen = names[direction * count : (direction + 1) * count]
-    for name in chosen:
-        if name not in _ACTIVATIONS:
-            raise NoRule(f"the activation {name}")
-    if "clip" in asked.attributes:
+def _activations(chosen: Sequence[Chosen]) -> list[Activation]:
+    for function in chosen:
+        if function.name not in _ACTIVATIONS:
+            raise NoRule(f"the activation {function.name}")
+    return [_ACTIVATIONS[function.name] for function in chosen]
+
+
+def _recurrent(asked: Asked) -> Sequence[Near | None]:
+    wide = [asked.x(i) if i != 4 and asked.given(i) else value for i, value in enumerate(asked.consumed)]
+    try:
+        parts = taken_apart(asked.node.op_type, wide, asked.attributes)
+    except NotImplementedError as error:
+        raise NoRule(f"a node of which {error}") from error
+    if parts.clip is not None:
         raise NoRule("clipping")
-    if len(chosen) != count:
-        raise NoRule("activations that are not there")
-    return [_ACTIVATIONS[name] for name in chosen]
+    if parts.coupled:
+        raise NoRule("coupled gates")
+    steps, batch = parts.x.shape[:2]
+    seen = asked.produced[0] if asked.produced and asked.wanted(0) else None
+    if seen is not None:
+        seen = seen.astype(np.float64)
+        seen = seen.transpose(1, 2, 0, 3) if parts.layout else seen
+        if seen.shape != (steps, len(parts.reverse), batch, parts.r.shape[-1]):
+            seen = None
+    outputs, finals, cells = [], [], []
+    for d in range(len(parts.reverse)):
+        y, last, cell = _direction(asked, parts, seen, d)
+        outputs.append(y)
+        finals.append(last)
+        cells.append(cell)
+    y = joined([o.shaped(lambda v: v[:, None]) for o in outputs], 1)
+    states = [joined([s.shaped(lambda v: v[None]) for s in group], 0) for group in (finals, cells)]
+    if parts.layout:
+        y = y.shaped(lambda v: v.transpose(2, 0, 1, 3))
+        states = [s.shaped(lambda v: v.swapaxes(0, 1)) for s in states]
+    return [y, states[0], states[1]] if asked.node.op_type == "LSTM" else [y, states[0]]
 
 
-def _lengths(asked: Asked, steps: int, batch: int) -> Array:
-    if asked.given(4) and asked.array(4).size:
-        return asked.array(4)
-    return np.full(batch, steps)
-
-
-def _recurrent(gates: int, count: int, default: tuple[str, ...]) -> Callable[[Asked], Sequence[Near | None]]:
-    def bound(asked: Asked) -> Sequence[Near | None]:
-        x = asked.x(0)
-        layout = int(asked.attribute("layout", 0))
-        x = x.swapaxes(0, 1) if layout else x
-        steps, batch = x.shape[:2]
-        lengths = _lengths(asked, steps, batch)
-        hidden = int(asked.array(2).shape[-1])
-        directions = asked.array(1).shape[0]
-        seen = asked.produced[0] if asked.produced and asked.wanted(0) else None
-        if seen is not None:
-            seen = seen.astype(np.float64)
-            seen = seen.transpose(1, 2, 0, 3) if layout else seen
-            if seen.shape != (steps, directions, batch, hidden):
-                seen = None
-        forward = asked.attribute("direction", "forward")
-        outputs, finals, cells = [], [], []
-        for d in range(directions):
-            back = forward == "reverse" or d == 1
-            y, last, cell = _direction(asked, x, lengths, seen, d, back, gates, _activations(asked, d, count, default))
-            outputs.append(y)
-            finals.append(last)
-            cells.append(cell)
-        y = joined([o.shaped(lambda v: v[:, None]) for o in outputs], 1)
-        states = [joined([s.shaped(lambda v: v[None]) for s in group], 0) for group in (finals, cells)]
-        if layout:
-            y = y.shaped(lambda v: v.transpose(2, 0, 1, 3))
-            states = [s.shaped(lambda v: v.swapaxes(0, 1)) for s in states]
-        return [y, states[0], states[1]] if gates == 4 else [y, states[0]]
-
-    return bound
-
-
-def _direction(
-    asked: Asked,
-    x: Array,
-    lengths: Array,
-    seen: Array | None,
-    d: int,
-    back: bool,
-    gates: int,
-    activations: list[Activation],
-) -> tuple[Near, Near, Near]:
+def _direction(asked: Asked, parts: Parts, seen: Array | None, d: int) -> tuple[Near, Near, Near]:
+    x, lengths, back, gates = parts.x, parts.lengths, parts.reverse[d], GATES[asked.node.op_type]
+    activations = _activations(parts.activations[d])
     steps, batch = x.shape[:2]
-    w, r = (Near(asked.x(i)[d].T, np.zeros(()), asked.format) for i in (1, 2))
+    w, r = (Near(v[d].T, np.zeros(()), asked.format) for v in (parts.w, parts.r))
     hidden = r.shape[0]
-    bias = asked.x(3)[d] if asked.given(3) else np.zeros(2 * gates * hidden)
-    wb, rb = (Near(b, np.zeros(()), asked.format) for b in np.split(bias, 2))
+    wb, rb = (Near(b, np.zeros(()), asked.format) for b in np.split(parts.b[d], 2))
     zero = w.like(np.zeros((batch, hidden)), np.zeros((batch, hidden)))
-    h, c = (_initial(asked, i, d, zero) for i in (5, 6 if gates == 4 else 99))
+    h, c = (zero.like(state[d], np.zeros(zero.shape)) for state in (parts.h, parts.c))
     peephole = None
-    if gates == 4 and asked.given(7):
-        peephole = [Near(p, np.zeros(()), asked.format) for p in np.split(asked.x(7)[d], 3)]
+    if asked.given(7):
+        peephole = [Near(p, np.zeros(()), asked.format) for p in np.split(parts.p[d], 3)]
     found: list[Near] = [zero] * steps
     for step in range(steps):
         alive = (step < lengths)[:, None]
         spots = np.where(step < lengths, lengths - 1 - step, 0) if back else np.full(batch, step)
         given = w.like(x[spots, np.arange(batch)])
-        new_h, new_c = _step(asked, given, h, c, w, r, wb, rb, gates, activations, peephole)
+        new_h, new_c = _step(parts.linear, given, h, c, w, r, wb, rb, gates, activations, peephole)
         h_value, h_error = np.where(alive, new_h.value, h.value), np.where(alive, new_h.error, h.error)
         c = w.like(np.where(alive, new_c.value, c.value), np.where(alive, new_c.error, c.error))
         h = w.like(h_value, h_error)
@@ -136,16 +118,8 @@ def _direction(
     return y, last, w.like(c.value, np.broadcast_to(c.error, c.shape))
 
 
-def _initial(asked: Asked, index: int, d: int, zero: Near) -> Near:
-    if not asked.given(index):
-        return zero
-    value = asked.x(index)
-    value = value.swapaxes(0, 1) if asked.attribute("layout", 0) else value
-    return zero.like(value[d], np.zeros(zero.shape))
-
-
 def _step(
-    asked: Asked,
+    linear: bool,
     x: Near,
     h: Near,
     c: Near,
@@ -169,15 +143,13 @@ def _step(
         i, o, forget, new = (part(inner + own + wb + rb, k) for k in range(4))
         if peephole is not None:
             i, forget = i + peephole[0] * c, forget + peephole[2] * c
-        if asked.attribute("input_forget", 0):
-            raise NoRule("coupled gates")
         cell = f[0](forget) * c + f[0](i) * f[1](new)
         if peephole is not None:
             o = o + peephole[1] * cell
         return f[0](o) * f[2](cell), cell
     both = inner + own + wb + rb
     z, reset = f[0](part(both, 0)), f[0](part(both, 1))
-    if asked.attribute("linear_before_reset", 0):
+    if linear:
         mixed = reset * (part(own, 2) + part(rb, 2)) + part(inner, 2) + part(wb, 2)
     else:
         mixed = part(inner, 2) + (reset * h) @ part(r, 2) + part(wb, 2) + part(rb, 2)
@@ -201,7 +173,7 @@ RULES = (
     Rule(
         "lstm",
         ("LSTM",),
-        _recurrent(4, 3, ("Sigmoid", "Tanh", "Tanh")),
+        _recurrent,
         "gates and cell state, per step",
         _RUNNING,
         (Example("LSTM<hidden_size=4>(x, w, r, b)", _inputs(4), {"r": 1.01}, outputs="y, h, c"),),
@@ -209,7 +181,7 @@ RULES = (
     Rule(
         "gru",
         ("GRU",),
-        _recurrent(3, 2, ("Sigmoid", "Tanh")),
+        _recurrent,
         "gates, per step",
         _RUNNING,
         (
@@ -224,7 +196,7 @@ RULES = (
     Rule(
         "rnn",
         ("RNN",),
-        _recurrent(1, 1, ("Tanh",)),
+        _recurrent,
         "one activation, per step",
         _RUNNING,
         (Example("RNN<hidden_size=4>(x, w, r, b)", _inputs(1), {"w": 1.01}, outputs="y, h"),),
