@@ -109,7 +109,7 @@ def taken_apart(op: str, given: Sequence[Array | None], settings: Mapping[str, A
     reverse = _DIRECTIONS[direction]
     layout = int(held.get("layout", 0))
     _ensure(layout in (0, 1), f"layout {layout}")
-    _ensure(len(given) <= 8, f"{op} of {len(given)} inputs")
+    _ensure(len(given) <= (8 if op == "LSTM" else 6), f"{op} of {len(given)} inputs")
     inputs: list[Array | None] = [*given, *[None] * (8 - len(given))]
     x, w, r, b, lengths, h, c, p = inputs
     if x is None or r is None or x.ndim != 3 or r.ndim != 3:
