@@ -48,7 +48,7 @@ def arrays(op: str, ways: int, lengths: Sequence[int] = (5, 2, 3)) -> dict[str, 
         "c": (ways, BATCH, HIDDEN),
         "p": (ways, 3 * HIDDEN),
     }
-    made = {name: random.normal(size=shape).astype(np.float32) * np.float32(0.5) for name, shape in shapes.items()}
+    made = {name: random.normal(size=shape).astype(np.float32) * np.float32(0.4) for name, shape in shapes.items()}
     return made | {"l": np.array(lengths, np.int32)}
 
 
@@ -102,10 +102,11 @@ def mixed(op: str, ways: int) -> dict[str, Any]:
     """Functions of which some take an alpha and one a beta: consumed by those, in order."""
     names = ["Elu", "ScaledTanh", "LeakyRelu"][-len(DEFAULTS[op]) :]
     takers = sum(name == "ScaledTanh" for name in names)
+    betas = {"activation_beta": [0.7 + 0.1 * i for i in range(takers * ways)]} if takers else {}
     return {
         "activations": names * ways,
         "activation_alpha": [0.5 + 0.1 * i for i in range(len(names) * ways)],
-        "activation_beta": [0.7 + 0.1 * i for i in range(takers * ways)],
+        **betas,
     }
 
 
@@ -124,7 +125,7 @@ PLAIN: dict[str, tuple[str, str, Mapping[str, Any]]] = {  # the operators that h
     "coupled gates": ("LSTM", "blhcp", {"input_forget": 1}),
     "a late reset": ("GRU", "blh", {"linear_before_reset": 1}),
     "a late reset and clip": ("GRU", "bh", {"linear_before_reset": 1, "clip": 0.4}),
-    "names in small letters": ("RNN", "b", {"activations": ["relu"]}),
+    "names in small letters": ("GRU", "b", {"activations": ["sigmoid", "relu"]}),
 }
 CASES = [
     *(
