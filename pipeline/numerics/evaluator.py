@@ -2,9 +2,11 @@
 
 Design note.  The evaluator takes further operators (``new_ops``).  These are ours: ``Erf`` and ``Gelu`` in double
 precision; ``Conv`` as one matrix product per group, for the evaluator's own takes minutes for a small ResNet; ``Loop``
-with an axis for its iterations; and the contributed operators that ONNX Runtime's optimizer writes (``com.microsoft``:
-FusedConv, Gelu, SkipLayerNormalization and their kin), each by its definition in ONNX Runtime's ContribOperators.md.
-The evaluator as it is, in float32, is one of the parties and gets none of them.
+with an axis for its iterations; ``RNN``, ``GRU`` and ``LSTM`` with all that they are given
+(:mod:`pipeline.numerics.recurrent`); and the contributed operators that ONNX Runtime's optimizer writes
+(``com.microsoft``: FusedConv, Gelu, SkipLayerNormalization and their kin), each by its definition in ONNX Runtime's
+ContribOperators.md.  The evaluator in float32 is one of the parties and gets those only that are wrong in it
+(:func:`as_specified`).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data import Array
+from pipeline.numerics.recurrent import GATES, recurrent
 from pipeline.numerics.rules._near import erf as _erf
 
 
@@ -212,6 +215,9 @@ def in_float64() -> tuple[Any, ...]:
         def _run(self, M: Array | None, cond: Array | None, *initial: Any, **more: Any) -> tuple[Any, ...]:
             return looped(self, M, cond, initial, more.get("context") or {}, more.get("attributes"))
 
+    def run_recurrent(self: Any, *given: Array | None, **settings: Any) -> tuple[Array, ...]:
+        return recurrent(self.onnx_node.op_type, given, settings)[: len(self.onnx_node.output)]
+
     def made(name: str, run: Callable[..., Any], domain: str = "com.microsoft") -> Any:
         return type(name, (OpRun,), {"op_domain": domain, "_run": run})
 
@@ -221,6 +227,7 @@ def in_float64() -> tuple[Any, ...]:
         made("Softmax", run_softmax, ""),
         made("LogSoftmax", run_log_softmax, ""),
         made("Hardmax", run_hardmax, ""),
+        *(made(name, run_recurrent, "") for name in GATES),
         made("Erf", run_erf, ""),
         made("Gelu", run_gelu, ""),
         type("Gelu", (OpRun,), {"op_domain": "com.microsoft", "_run": run_microsoft_gelu}),
@@ -237,5 +244,5 @@ def in_float64() -> tuple[Any, ...]:
 @cache
 def as_specified() -> tuple[Any, ...]:
     """The operators of :func:`in_float64` in which the evaluator of onnx 1.23 departs from ONNX's specification."""
-    wrong = ("Hardmax", "LogSoftmax", "Loop", "Softmax")
+    wrong = ("Hardmax", "LogSoftmax", "Loop", "Softmax", *GATES)
     return tuple(op for op in in_float64() if op.op_domain == "" and op.__name__ in wrong)

@@ -3,6 +3,9 @@
 The hidden states are an output (Y), so that a step is judged on what it consumed, and no bound grows with the length
 of a sequence; a cell state is not, and its bound is carried along (a forget gate below 1 keeps it from growing).  Where
 Y is not returned the bound is carried through the hidden state too.
+
+What a node is, and what of it ONNX does not define, is said by :mod:`pipeline.numerics.recurrent`, for all rules of
+the float64 evaluation alike.  ThresholdedRelu jumps and has no bound.
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pipeline.data import Array
-from pipeline.numerics.rules._near import Near, joined
+from pipeline.numerics.recurrent import GATES, Chosen, Parts, taken_apart
+from pipeline.numerics.rules._near import Near, clipped, joined
 from pipeline.numerics.rules._registry import Asked, Example, NoRule, Rule
 
 _RUNNING = "running error analysis of the operator's equations, one time step at a time"
@@ -27,91 +31,93 @@ def _tanh(x: Near) -> Near:
     return Near(y.value, y.error + x.format.unit * 2 * (power + 2), x.format)
 
 
-_ACTIVATIONS: dict[str, Activation] = {
+def _leaky(x: Near, alpha: float) -> Near:
+    value = np.where(x.value >= 0, x.value, alpha * x.value)
+    return x.rounded(value, x.error * max(1.0, abs(alpha)), 1, x.format.tiny)
+
+
+def _elu(x: Near, alpha: float) -> Near:
+    """exp(x) - 1 is exact to units of 1 only."""
+    value = np.where(x.value >= 0, x.value, alpha * np.expm1(np.minimum(x.value, 0)))
+    power, _floor = x.format.elementary["Exp"]
+    off = abs(alpha) * x.format.unit * (power + 2)
+    return x.rounded(value, x.error * max(1.0, abs(alpha)) + np.where(x.value - x.error < 0, off, 0.0), 1)
+
+
+def _softplus(x: Near) -> Near:
+    """The power and its sum with 1 are exact to units of 1 only, and the logarithm falls no steeper there."""
+    value = np.logaddexp(0, x.value)
+    power, _floor = x.format.elementary["Exp"]
+    log, floor = x.format.elementary["Log"]
+    return x.rounded(value, x.error + x.format.unit * (power + 2), log + 1, floor + x.format.tiny)
+
+
+_ACTIVATIONS: dict[str, Callable[..., Near]] = {
     "Sigmoid": Near.sigmoid,
     "Tanh": _tanh,
     "Relu": lambda x: Near(np.maximum(x.value, 0), x.error, x.format),
+    "Affine": lambda x, alpha, beta: x * alpha + beta,
+    "LeakyRelu": _leaky,
+    "ScaledTanh": lambda x, alpha, beta: _tanh(x * beta) * alpha,
+    "HardSigmoid": lambda x, alpha, beta: clipped(x * alpha + beta, 0, 1),
+    "Elu": _elu,
+    "Softsign": lambda x: x.rising(lambda v: v / (1 + np.abs(v)), 4),
+    "Softplus": _softplus,
 }
 
 
-def _activations(asked: Asked, direction: int, count: int, default: tuple[str, ...]) -> list[Activation]:
-    names = [a.decode() if isinstance(a, bytes) else a for a in asked.attribute("activations", [])] or list(default) * 2
-    chosen = names[direction * count : (direction + 1) * count]
-    for name in chosen:
-        if name not in _ACTIVATIONS:
-            raise NoRule(f"the activation {name}")
-    if "clip" in asked.attributes:
-        raise NoRule("clipping")
-    if len(chosen) != count:
-        raise NoRule("activations that are not there")
-    return [_ACTIVATIONS[name] for name in chosen]
+def _activation(chosen: Chosen, clip: float | None) -> Activation:
+    if chosen.name not in _ACTIVATIONS:
+        raise NoRule(f"the activation {chosen.name}")
+    function, limit = _ACTIVATIONS[chosen.name], np.inf if clip is None else clip
+    return lambda x: function(x if clip is None else clipped(x, -limit, limit), *chosen.parameters)
 
 
-def _lengths(asked: Asked, steps: int, batch: int) -> Array:
-    if asked.given(4) and asked.array(4).size:
-        return asked.array(4)
-    return np.full(batch, steps)
+def _recurrent(asked: Asked) -> Sequence[Near | None]:
+    wide = [asked.x(i) if i != 4 and asked.given(i) else value for i, value in enumerate(asked.consumed)]
+    try:
+        parts = taken_apart(asked.node.op_type, wide, asked.attributes)
+    except NotImplementedError as error:
+        raise NoRule(f"what is undefined: {error}") from error
+    steps, batch = parts.x.shape[:2]
+    seen = asked.produced[0] if asked.produced and asked.wanted(0) else None
+    if seen is not None:
+        seen = seen.astype(np.float64)
+        seen = seen.transpose(1, 2, 0, 3) if parts.layout else seen
+        if seen.shape != (steps, len(parts.reverse), batch, parts.r.shape[-1]):
+            seen = None
+    outputs, finals, cells = [], [], []
+    for d in range(len(parts.reverse)):
+        y, last, cell = _direction(asked, parts, seen, d)
+        outputs.append(y)
+        finals.append(last)
+        cells.append(cell)
+    y = joined([o.shaped(lambda v: v[:, None]) for o in outputs], 1)
+    states = [joined([s.shaped(lambda v: v[None]) for s in group], 0) for group in (finals, cells)]
+    if parts.layout:
+        y = y.shaped(lambda v: v.transpose(2, 0, 1, 3))
+        states = [s.shaped(lambda v: v.swapaxes(0, 1)) for s in states]
+    return [y, states[0], states[1]] if asked.node.op_type == "LSTM" else [y, states[0]]
 
 
-def _recurrent(gates: int, count: int, default: tuple[str, ...]) -> Callable[[Asked], Sequence[Near | None]]:
-    def bound(asked: Asked) -> Sequence[Near | None]:
-        x = asked.x(0)
-        layout = int(asked.attribute("layout", 0))
-        x = x.swapaxes(0, 1) if layout else x
-        steps, batch = x.shape[:2]
-        lengths = _lengths(asked, steps, batch)
-        hidden = int(asked.array(2).shape[-1])
-        directions = asked.array(1).shape[0]
-        seen = asked.produced[0] if asked.produced and asked.wanted(0) else None
-        if seen is not None:
-            seen = seen.astype(np.float64)
-            seen = seen.transpose(1, 2, 0, 3) if layout else seen
-            if seen.shape != (steps, directions, batch, hidden):
-                seen = None
-        forward = asked.attribute("direction", "forward")
-        outputs, finals, cells = [], [], []
-        for d in range(directions):
-            back = forward == "reverse" or d == 1
-            y, last, cell = _direction(asked, x, lengths, seen, d, back, gates, _activations(asked, d, count, default))
-            outputs.append(y)
-            finals.append(last)
-            cells.append(cell)
-        y = joined([o.shaped(lambda v: v[:, None]) for o in outputs], 1)
-        states = [joined([s.shaped(lambda v: v[None]) for s in group], 0) for group in (finals, cells)]
-        if layout:
-            y = y.shaped(lambda v: v.transpose(2, 0, 1, 3))
-            states = [s.shaped(lambda v: v.swapaxes(0, 1)) for s in states]
-        return [y, states[0], states[1]] if gates == 4 else [y, states[0]]
-
-    return bound
-
-
-def _direction(
-    asked: Asked,
-    x: Array,
-    lengths: Array,
-    seen: Array | None,
-    d: int,
-    back: bool,
-    gates: int,
-    activations: list[Activation],
-) -> tuple[Near, Near, Near]:
+def _direction(asked: Asked, parts: Parts, seen: Array | None, d: int) -> tuple[Near, Near, Near]:
+    x, lengths, back, gates = parts.x, parts.lengths, parts.reverse[d], GATES[asked.node.op_type]
+    activations = [_activation(chosen, parts.clip) for chosen in parts.activations[d]]
     steps, batch = x.shape[:2]
-    w, r = (Near(asked.x(i)[d].T, np.zeros(()), asked.format) for i in (1, 2))
+    w, r = (Near(v[d].T, np.zeros(()), asked.format) for v in (parts.w, parts.r))
     hidden = r.shape[0]
-    bias = asked.x(3)[d] if asked.given(3) else np.zeros(2 * gates * hidden)
-    wb, rb = (Near(b, np.zeros(()), asked.format) for b in np.split(bias, 2))
+    wb, rb = (Near(b, np.zeros(()), asked.format) for b in np.split(parts.b[d], 2))
     zero = w.like(np.zeros((batch, hidden)), np.zeros((batch, hidden)))
-    h, c = (_initial(asked, i, d, zero) for i in (5, 6 if gates == 4 else 99))
+    h, c = (zero.like(state[d], np.zeros(zero.shape)) for state in (parts.h, parts.c))
     peephole = None
-    if gates == 4 and asked.given(7):
-        peephole = [Near(p, np.zeros(()), asked.format) for p in np.split(asked.x(7)[d], 3)]
+    if asked.given(7):
+        peephole = [Near(p, np.zeros(()), asked.format) for p in np.split(parts.p[d], 3)]
     found: list[Near] = [zero] * steps
     for step in range(steps):
         alive = (step < lengths)[:, None]
         spots = np.where(step < lengths, lengths - 1 - step, 0) if back else np.full(batch, step)
         given = w.like(x[spots, np.arange(batch)])
-        new_h, new_c = _step(asked, given, h, c, w, r, wb, rb, gates, activations, peephole)
+        new_h, new_c = _step(parts, given, h, c, w, r, wb, rb, gates, activations, peephole)
         h_value, h_error = np.where(alive, new_h.value, h.value), np.where(alive, new_h.error, h.error)
         c = w.like(np.where(alive, new_c.value, c.value), np.where(alive, new_c.error, c.error))
         h = w.like(h_value, h_error)
@@ -136,16 +142,8 @@ def _direction(
     return y, last, w.like(c.value, np.broadcast_to(c.error, c.shape))
 
 
-def _initial(asked: Asked, index: int, d: int, zero: Near) -> Near:
-    if not asked.given(index):
-        return zero
-    value = asked.x(index)
-    value = value.swapaxes(0, 1) if asked.attribute("layout", 0) else value
-    return zero.like(value[d], np.zeros(zero.shape))
-
-
 def _step(
-    asked: Asked,
+    parts: Parts,
     x: Near,
     h: Near,
     c: Near,
@@ -169,15 +167,14 @@ def _step(
         i, o, forget, new = (part(inner + own + wb + rb, k) for k in range(4))
         if peephole is not None:
             i, forget = i + peephole[0] * c, forget + peephole[2] * c
-        if asked.attribute("input_forget", 0):
-            raise NoRule("coupled gates")
-        cell = f[0](forget) * c + f[0](i) * f[1](new)
+        i = f[0](i)
+        cell = (1.0 - i if parts.coupled else f[0](forget)) * c + i * f[1](new)
         if peephole is not None:
             o = o + peephole[1] * cell
         return f[0](o) * f[2](cell), cell
     both = inner + own + wb + rb
     z, reset = f[0](part(both, 0)), f[0](part(both, 1))
-    if asked.attribute("linear_before_reset", 0):
+    if parts.linear:
         mixed = reset * (part(own, 2) + part(rb, 2)) + part(inner, 2) + part(wb, 2)
     else:
         mixed = part(inner, 2) + (reset * h) @ part(r, 2) + part(wb, 2) + part(rb, 2)
@@ -197,36 +194,63 @@ def _inputs(gates: int) -> dict[str, object]:
     }
 
 
+def _example(op: str, options: str, fault: str | dict[str, float]) -> Example:
+    """A node with those attributes, beside one with others or with inputs that are multiplied."""
+    texts = [f"{op}<hidden_size=4{text}>(x, w, r, b)" for text in (options, fault) if isinstance(text, str)]
+    outputs = "y, h, c" if op == "LSTM" else "y, h"
+    return Example(texts[0], _inputs(GATES[op]), fault if isinstance(fault, dict) else texts[1], outputs=outputs)
+
+
+def _named(*names: str) -> str:
+    return f", activations=[{', '.join(chr(34) + name + chr(34) for name in names)}]"
+
+
+_SCALED = _named("Sigmoid", "ScaledTanh")
+
 RULES = (
     Rule(
         "lstm",
         ("LSTM",),
-        _recurrent(4, 3, ("Sigmoid", "Tanh", "Tanh")),
+        _recurrent,
         "gates and cell state, per step",
         _RUNNING,
-        (Example("LSTM<hidden_size=4>(x, w, r, b)", _inputs(4), {"r": 1.01}, outputs="y, h, c"),),
+        (
+            _example("LSTM", "", {"r": 1.01}),
+            _example("LSTM", ", input_forget=1", ""),
+            _example("LSTM", _named("HardSigmoid", "Softsign", "Tanh"), _named("HardSigmoid", "Tanh", "Tanh")),
+            _example("LSTM", _named("Sigmoid", "LeakyRelu", "Elu"), _named("Sigmoid", "LeakyRelu", "Relu")),
+        ),
     ),
     Rule(
         "gru",
         ("GRU",),
-        _recurrent(3, 2, ("Sigmoid", "Tanh")),
+        _recurrent,
         "gates, per step",
         _RUNNING,
         (
-            Example(
-                "GRU<hidden_size=4>(x, w, r, b)",
-                _inputs(3),
-                "GRU<hidden_size=4,linear_before_reset=1>(x, w, r, b)",
-                outputs="y, h",
+            _example("GRU", "", ", linear_before_reset=1"),
+            _example("GRU", ", clip=0.5", ", clip=0.51"),
+            _example(
+                "GRU",
+                _SCALED + ", activation_alpha=[1.1], activation_beta=[0.9]",
+                _SCALED + ", activation_alpha=[1.1], activation_beta=[0.91]",
             ),
         ),
     ),
     Rule(
         "rnn",
         ("RNN",),
-        _recurrent(1, 1, ("Tanh",)),
+        _recurrent,
         "one activation, per step",
         _RUNNING,
-        (Example("RNN<hidden_size=4>(x, w, r, b)", _inputs(1), {"w": 1.01}, outputs="y, h"),),
+        (
+            _example("RNN", "", {"w": 1.01}),
+            _example("RNN", _named("Softplus") + ", clip=2.0", _named("Softplus")),
+            _example(
+                "RNN",
+                _named("Affine") + ", activation_alpha=[0.3], activation_beta=[0.5]",
+                _named("Affine") + ", activation_alpha=[0.3], activation_beta=[0.51]",
+            ),
+        ),
     ),
 )
