@@ -5,9 +5,10 @@ Design note.  The evaluator of onnx 1.23 takes no notice of ``activations`` (but
 are the same to it.  Here all of it counts, and what the specification leaves open or forbids raises
 ``NotImplementedError``: values of ``activation_alpha`` that may belong to one function or another, an Affine or a
 ScaledTanh without theirs, lengths that the sequence does not have, the last state of a row of no steps (unless it is
-zero either way).  A row beyond its length is zero in Y and keeps its
-state; ``reverse`` begins at a row's own last step.  ``clip`` bounds what goes into an activation, a cell state on its
-way into Ht as well, and never the state itself.  Coupled gates are the forget gate as 1 - it.
+zero either way).  A row beyond its length is zero in Y and keeps its state; ``reverse`` begins at a row's own last
+step.  ``clip`` bounds what goes into an activation and never the state itself; a cell state beyond it, which the
+specification's words would bound on its way into Ht and ONNX Runtime 1.32 does not, is refused.  Coupled gates are the
+forget gate as 1 - it.
 
 :func:`taken_apart` checks a node and names its parts, for the rule that bounds its rounding
 (:mod:`pipeline.numerics.rules.recurrent`) as well: what is refused here has no answer there.
@@ -26,6 +27,7 @@ from pipeline.numerics.rules._near import sigmoid
 
 Function = Callable[[Array], Array]
 
+BEYOND = "what clip does to a cell state beyond it on its way into Ht"
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 DEFAULTS = {"RNN": ("Tanh",), "GRU": ("Sigmoid", "Tanh"), "LSTM": ("Sigmoid", "Tanh", "Tanh")}
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
@@ -283,6 +285,7 @@ def _lstm(parts: Parts, way: int) -> Step:
         i = f(i + p_i * c)
         forget = 1 - i if parts.coupled else f(forget + p_f * c)
         cell = forget * c + i * g(new)
+        _ensure(parts.clip is None or bool(np.all(np.abs(cell) <= parts.clip)), BEYOND)
         return f(o + p_o * cell) * last(cell), cell
 
     return step

@@ -220,8 +220,8 @@ def test_defaults_of_activations_are_their_operators() -> None:
     assert by_onnxruntime(made, feeds)[0].ravel().tolist() == [0.5, 1.5]
 
 
-def test_clip_bounds_what_every_activation_is_given() -> None:
-    """Where ONNX Runtime 1.32 departs: a cell state goes into Ht = ot (.) h(Ct) as it is, and not clipped.
+def test_a_cell_state_beyond_the_clip_is_refused() -> None:
+    """ONNX Runtime 1.32 puts it into Ht = ot (.) h(Ct) as it is; by the specification's words it is clipped there.
 
     Weights of zero: every gate is 1/2 and the new cell state is half the initial one.
     """
@@ -230,10 +230,13 @@ def test_clip_bounds_what_every_activation_is_given() -> None:
     }
     feeds |= {"h": np.zeros((1, 1, 1), np.float32), "c": np.full((1, 1, 1), 3, np.float32)}
     made = node("LSTM", "hc", {"clip": 0.5, "hidden_size": 1})
-    y, _, cell = evaluated(made, feeds)
-    assert cell.item() == 1.5, "the state itself is not clipped"
-    assert y.item() == pytest.approx(np.tanh(0.5) / 2, rel=1e-12)
+    with pytest.raises(NotImplementedError, match="cell state beyond it"):
+        evaluated(made, feeds)
     assert by_onnxruntime(made, feeds)[0].item() == pytest.approx(np.tanh(1.5) / 2, rel=1e-6)
+    wide = node("LSTM", "hc", {"clip": 1.6, "hidden_size": 1})
+    y, _, cell = evaluated(wide, feeds)
+    assert cell.item() == 1.5, "the state itself is not clipped"
+    assert y.item() == pytest.approx(np.tanh(1.5) / 2, rel=1e-12)
 
 
 UNDEFINED: dict[str, tuple[str, str, Mapping[str, Any], Mapping[str, Array], str]] = {

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pipeline.data import Array
-from pipeline.numerics.recurrent import GATES, Chosen, Parts, taken_apart
+from pipeline.numerics.recurrent import BEYOND, GATES, Chosen, Parts, taken_apart
 from pipeline.numerics.rules._near import Near, clipped, joined
 from pipeline.numerics.rules._registry import Asked, Example, NoRule, Rule
 
@@ -171,6 +171,8 @@ def _step(
         cell = (1.0 - i if parts.coupled else f[0](forget)) * c + i * f[1](new)
         if peephole is not None:
             o = o + peephole[1] * cell
+        if parts.clip is not None and bool(np.any(np.abs(cell.value) + cell.error > parts.clip)):
+            raise NoRule(BEYOND)
         return f[0](o) * f[2](cell), cell
     both = inner + own + wb + rb
     z, reset = f[0](part(both, 0)), f[0](part(both, 1))
