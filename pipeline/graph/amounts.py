@@ -211,7 +211,9 @@ def there_or_none(form: Form | None) -> str:
 
 
 def same_number(left: Any, right: Any) -> bool:
-    if isinstance(left, (int, float)) and isinstance(right, (int, float)) and not isinstance(left, bool):
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, (int, float)) and isinstance(right, (int, float)):
         if isinstance(left, float) and isinstance(right, float) and np.isnan(left) and np.isnan(right):
             return True
         if isinstance(left, np.float64) or isinstance(right, np.float64):

@@ -49,9 +49,10 @@ from pipeline.graph.amounts import (
     views_agree,
 )
 from pipeline.graph.matching import Matching, Side, Unit, same_border
-from pipeline.graph.normal_form import LAYOUTS, is_default, normal_forms
+from pipeline.graph.normal_form import LAYOUTS, normal_forms
 from pipeline.graph.one_size import at_one_size
 from pipeline.graph.operators import COMMUTATIVE
+from pipeline.graph.schemas import BY_RESULT, is_default
 from pipeline.graph.terms import (
     Border,
     Const,
@@ -241,11 +242,16 @@ class _Comparison:
         return is_default(step.op, opset, name, value)
 
     def _rank_of(self, step: Step, which: int) -> int | None:
-        values = self.forms[which].values
-        refs = [ref for _, ref in step.refs()][:1]
-        seen = [ref.perm or values[ref.value].dims for ref in refs if ref.shape is None]
-        seen += [ref.shape for ref in refs if ref.shape is not None]
-        return len(seen[0]) if seen and seen[0] is not None else None
+        """The rank by which the axes of a step are counted."""
+        values, first = self.forms[which].values, operand_at(step, 0)
+        seen: Dims | None = None
+        if step.op in BY_RESULT:
+            seen = values[step.outputs[0]].dims
+        elif isinstance(first, Ref) and "." not in step.op:
+            seen = first.shape or first.perm or values[first.value].dims
+        elif isinstance(first, Const) and "." not in step.op:
+            seen = first.dims
+        return None if seen is None else len(seen)
 
     def _bodies(self, one: Step, two: Step) -> None:
         for name in sorted({*one.bodies, *two.bodies}):

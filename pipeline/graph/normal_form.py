@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
 from pipeline.graph import pads as _pads
@@ -30,6 +29,7 @@ from pipeline.graph.folding import fold
 from pipeline.graph.inlining import inlined_model
 from pipeline.graph.matching import same_border
 from pipeline.graph.operators import FOLLOWS
+from pipeline.graph.schemas import BY_RESULT, defaults, described, mistyped
 from pipeline.graph.terms import (
     Border,
     Const,
@@ -328,10 +328,8 @@ class Builder:
     def filled(self, node: NodeProto) -> dict[str, Any]:
         """A node's attributes with the defaults of its operator written out."""
         held = {k: v for k, v in attributes(node).items() if not isinstance(v, GraphProto)}
-        schema = _schema(node, self.version)
-        if schema is not None:
-            for name, default in (schema | _meant(node, self.version, schema)).items():
-                held.setdefault(name, default)
+        for name, default in defaults(node, self.version).items():
+            held.setdefault(name, default)
         for attribute in node.attribute:  # what walk.attributes has no type for (lists of tensors, references)
             name = text(attribute.name)
             if name not in held and attribute.type not in (AttributeProto.GRAPH, AttributeProto.GRAPHS):
@@ -340,12 +338,13 @@ class Builder:
 
     def generic(self, operands: Sequence[Operand]) -> list[Ref]:
         """A node as it is, its small constants as attributes."""
-        names = _formal(self.node, self.version)
+        known = described(self.node, self.version)
+        names = known.inputs if known is not None else ()
         held = dict(self.held)
         kept: list[Operand] = []
         for slot, operand in enumerate(operands):
             formal = names[slot] if slot < len(names) else ""
-            value = as_attribute(operand) if formal and slot else None
+            value = as_attribute(operand) if slot and known is not None and formal in known.indirect else None
             if value is None:
                 kept.append(operand)
             else:
@@ -353,11 +352,23 @@ class Builder:
                 held[formal] = value
         while kept and kept[-1] is None:
             kept.pop()
-        rank = self.rank(operands[0]) if operands else None
+        rank = self._counted(operands, held)
         for name in ("axis", "axes"):
             if rank and name in held:
                 held[name] = positive(held[name], rank)
         return self.opaque(operator(self.node), plain(held), kept)
+
+    def _counted(self, operands: Sequence[Operand], held: Mapping[str, Any]) -> int | None:
+        """The rank by which the axes of the node are counted; of an operator that is not ONNX's nobody knows."""
+        op = operator(self.node)
+        rank = self.rank(operands[0]) if operands and in_onnx(self.node) else None
+        if op not in BY_RESULT:
+            return rank
+        out = self.out()
+        if out is not None or rank is None or op == "ConcatFromSequence":
+            return None if out is None else len(out)
+        axes = held.get("axes")
+        return rank + 1 if op == "OneHot" else rank + len(axes) if isinstance(axes, tuple) else None
 
     def _with_bodies(self, node: NodeProto, index: int, operands: Sequence[Operand]) -> list[Ref]:
         if self.depth >= _DEEPEST:
@@ -489,67 +500,6 @@ def free_names(graph: GraphProto) -> Iterator[str]:
             yield from (name for name in node.input if name and name not in known)
             waiting += [(deeper, known) for _, deeper in subgraphs(node)]
         yield from (o.name for o in inner.output if o.name not in known)
-
-
-_Described = tuple[dict[str, Any], tuple[str, ...], dict[str, int]]
-_SCHEMAS: dict[tuple[str, str, int | None], _Described | None] = {}
-
-
-def _described(node: NodeProto, version: int | None) -> _Described | None:
-    """Defaults of attributes, names of inputs, types of attributes; None for an operator that is not ONNX's."""
-    key = (text(node.domain), text(node.op_type), version)
-    if key not in _SCHEMAS:
-        _SCHEMAS[key] = None
-        if in_onnx(node) and version is not None and onnx.defs.has(key[1], version, ""):
-            schema = onnx.defs.get_schema(key[1], version, "")
-            defaults: dict[str, Any] = {}
-            for name, declared in schema.attributes.items():
-                if declared.default_value.type != AttributeProto.UNDEFINED:
-                    one = NodeProto()
-                    one.attribute.add().CopyFrom(declared.default_value)
-                    one.attribute[0].name = name
-                    defaults |= attributes(one)
-            variadic = onnx.defs.OpSchema.FormalParameterOption.Variadic
-            names = tuple("" if i.option == variadic else i.name for i in schema.inputs)
-            types = {name: int(a.type.value) for name, a in schema.attributes.items()}
-            _SCHEMAS[key] = (defaults, names, types)
-    return _SCHEMAS[key]
-
-
-def _schema(node: NodeProto, version: int | None) -> dict[str, Any] | None:
-    described = _described(node, version)
-    return None if described is None else described[0]
-
-
-# What operators did before they had an attribute that says so, where its default is something else.
-_BEFORE: Mapping[str, Mapping[str, Any]] = {
-    "Resize": {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
-    "RoiAlign": {"coordinate_transformation_mode": "output_half_pixel"},
-}
-
-
-def _meant(node: NodeProto, version: int | None, schema: Mapping[str, Any]) -> dict[str, Any]:
-    before = _BEFORE.get(operator(node)) if version is not None else None
-    if before is None or any(name in schema for name in before):
-        return {}
-    return dict(before)
-
-
-def _formal(node: NodeProto, version: int | None) -> tuple[str, ...]:
-    described = _described(node, version)
-    return () if described is None else described[1]
-
-
-def mistyped(node: NodeProto, version: int | None) -> bool:
-    """Whether an attribute is of another type than its operator gives it."""
-    described = _described(node, version) if node.attribute else None
-    return described is not None and any(described[2].get(a.name, a.type) != a.type for a in node.attribute)
-
-
-def is_default(op: str, version: int | None, name: str, value: Any) -> bool:
-    """Whether an attribute that an opset has holds what it is where nobody writes it."""
-    described = _described(NodeProto(op_type=op), version) if "." not in op else None
-    return described is not None and name in described[0] and plain({name: described[0][name]})[name] == value
 
 
 # -- models

@@ -27,6 +27,7 @@ Ints = tuple[int, ...]
 Shape = tuple[int, ...]  # of a reshape that is determined: at most one -1
 
 _AS_ATTRIBUTE = 64
+_NUMBERS = tuple(map(np.dtype, (np.int64, np.int32, np.bool_, np.float32, np.float64)))
 _FOLDED = 4096
 _MOST_ELEMENTS = 1 << 36
 
@@ -258,13 +259,11 @@ def small_integers(operand: Operand) -> Ints | None:
 
 
 def as_attribute(operand: Operand) -> Any:
-    """A small constant as an attribute: integers and truth values, and single numbers; None where it is not one."""
+    """A small constant as an attribute: a number or a list of them, whose rank and type say no more; None elsewhere."""
     if not isinstance(operand, Const) or operand.array is None or operand.array.size > _AS_ATTRIBUTE:
         return None
     held = operand.array
-    if held.dtype.kind not in "iub" and held.size != 1 and held.ndim > 1:
-        return None
-    if held.dtype.kind not in "iubf":
+    if held.ndim > 1 or held.dtype not in _NUMBERS:
         return None
     made = tuple(as_number(v) for v in held.reshape(-1))
     return made[0] if held.ndim == 0 else made
@@ -289,15 +288,20 @@ def positive(value: Any, rank: int) -> Any:
 
 
 def plain(held: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes as values that compare: tensors by what they hold."""
+    """Attributes as values that compare: tensors by their type and what they hold."""
     made: dict[str, Any] = {}
     for name, value in held.items():
         if isinstance(value, TensorProto):
-            const = constant_of("", value, None)
-            small = as_attribute(const)
-            made[name] = small if small is not None else f"tensor {const.exact.hex()[:12]}"
+            made[name] = _tensor(constant_of("", value, None))
         elif isinstance(value, float):
             made[name] = float(np.float32(value))
         else:
             made[name] = value
     return made
+
+
+def _tensor(const: Const) -> str:
+    said = f"tensor {const.exact.hex()[:12]}"
+    if const.array is not None and const.array.size == 1 and const.array.dtype.kind in "iubf":
+        said = str(const.array.reshape(-1)[0].item())
+    return f"{const.dtype}{list(const.dims or ())} {said}"
