@@ -67,7 +67,7 @@ def test_a_tensor_of_zero_is_what_nothing_says() -> None:
     [
         ("(float[3,3] x) => (float[a,b] y) <%s> { y = GatherElements <axis = 0> (x, c) }", "[1,3]", "[3,1]"),
         ("(float[3,3,4] x) => (float[] y) <%s> { g = Gather <axis = 0> (x, c) y = ReduceSum (g) }", "[3]", "[1,3]"),
-        ("(int64[3,3] x) => (int64[3,3] y) <%s> { y = BitShift <direction = "LEFT"> (x, c) }", "[1,3]", "[3,1]"),
+        ('(int64[3,3] x) => (int64[3,3] y) <%s> { y = BitShift <direction = "LEFT"> (x, c) }', "[1,3]", "[3,1]"),
         ("(float[3,3] x, float[1,3] u) => (float[3,3] y) <%s> { y = ScatterElements (x, c, u) }", "[1,3]", "[3,1]"),
     ],
     ids=["GatherElements", "Gather", "BitShift", "ScatterElements"],
