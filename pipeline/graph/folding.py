@@ -2,7 +2,9 @@
 
 Design note.  Two graphs are not different because one holds ``Shape``, ``Gather``, ``Concat`` where the other holds the
 shape that comes out.  This is arithmetic of numpy on constants of a few elements, no run of a model: an operator that
-is not listed, a constant that is large or anything that goes wrong is "not folded", never a guess.
+is not listed, a constant that is large or anything that goes wrong is "not folded", never a guess.  Nor is folded what
+runtimes may have different results for: sums and ranges of floats that round, integers that overflow, numbers cast to
+where they do not fit, the largest of what is no number.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ Fold = Callable[[Mapping[str, Any], Sequence[Any]], Any]
 
 _MOST = 1 << 16
 _MOST_BROADCAST = 1 << 40
+_BFLOAT16 = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.BFLOAT16))
+_MANTISSA = {np.dtype(np.float16): 11, np.dtype(np.float32): 24, np.dtype(np.float64): 53, _BFLOAT16: 8}
 
 
 class _No(Exception):
@@ -37,6 +41,36 @@ def _axes(held: Mapping[str, Any], given: Sequence[Any], slot: int = 1) -> tuple
     return _ints(held["axes"]) if "axes" in held else None
 
 
+def _each_once(axes: Sequence[int], rank: int) -> set[int]:
+    """Axes counted from the front, each of which there must be, and once."""
+    made = {axis % rank for axis in axes if -rank <= axis < rank}
+    if len(made) != len(axes):
+        raise _No
+    return made
+
+
+def _one_type(given: Sequence[Any], kinds: str) -> None:
+    """ONNX has no arithmetic of mixed types; numpy does."""
+    types = {v.dtype for v in given}
+    if len(types) != 1 or next(iter(types)).kind not in kinds:
+        raise _No
+
+
+def _fits(made: Array, wide: Any) -> None:
+    """That no integer has overflown, by what comes out in float64: they wrap by far more than that is off."""
+    if made.dtype.kind in "iu" and not np.all(np.abs(made - wide) < 2.0 ** (np.iinfo(made.dtype).bits - 1)):
+        raise _No
+
+
+def _whole(value: Array, size: Any) -> None:
+    """That numbers are integers and small enough (``size``) for their type to hold any sum of them exactly."""
+    if value.dtype.kind != "f":
+        return
+    whole = np.all((value == np.trunc(value)) & ~((value == 0) & np.signbit(value)))
+    if not whole or not np.all(size < 2.0 ** _MANTISSA[value.dtype]):
+        raise _No
+
+
 def _slice(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
     data, rest = given[0], list(given[1:])
     starts = _ints(held.get("starts") if not rest else rest[0])
@@ -44,6 +78,7 @@ def _slice(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
     axes = _axes(held, given, 3) or tuple(range(len(starts)))
     steps = _ints(rest[3]) if len(rest) > 3 and rest[3] is not None else (1,) * len(starts)
     cut = [slice(None)] * data.ndim
+    _each_once(axes, data.ndim)
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         size = data.shape[axis]
         first = max(start + size, 0) if start < 0 else min(start, size)
@@ -58,20 +93,26 @@ def _slice(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
 
 
 def _unsqueeze(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
-    axes = _axes(held, given) or ()
+    axes = _axes(held, given)
+    if axes is None:
+        raise _No
     rank = given[0].ndim + len(axes)
-    at = {axis % rank for axis in axes}
+    at = _each_once(axes, rank)
     left = iter(given[0].shape)
     return np.asarray(given[0].reshape([1 if axis in at else next(left) for axis in range(rank)]))
 
 
 def _squeeze(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
     axes = _axes(held, given)
-    return np.asarray(np.squeeze(given[0], axes if axes is None else tuple(axes)))
+    if axes == ():
+        raise _No  # all or none
+    return np.asarray(np.squeeze(given[0], axes))
 
 
 def _reshape(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
     wanted = list(_ints(given[1] if len(given) > 1 else held.get("shape")))
+    if any(d < -1 for d in wanted):
+        raise _No
     if not held.get("allowzero"):
         wanted = [given[0].shape[i] if d == 0 else d for i, d in enumerate(wanted)]
     return np.asarray(given[0].reshape(wanted))
@@ -96,23 +137,44 @@ def _constant_of_shape(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
 
 
 def _cast(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
-    return np.asarray(given[0].astype(onnx.helper.tensor_dtype_to_np_dtype(held["to"])))
+    value, wanted = given[0], np.dtype(onnx.helper.tensor_dtype_to_np_dtype(held["to"]))
+    for dtype in (value.dtype, wanted):
+        if dtype.kind not in "fiub" and dtype != _BFLOAT16:
+            raise _No
+    made = np.asarray(value.astype(wanted))
+    real, whole = value.dtype in _MANTISSA, wanted.kind in "iu"
+    if real and whole:
+        wide = np.trunc(value.astype(np.float64))
+        known = np.iinfo(wanted)
+        if not np.all((wide >= float(known.min)) & (wide < 2.0 ** (known.bits - (wanted.kind == "i")))):
+            raise _No
+    elif _MANTISSA.get(wanted, 53) < 24 and value.dtype.itemsize > 2 and value.dtype != np.float32:
+        back = made.astype(value.dtype)  # by way of float32 or not: two roundings or one
+        if not np.array_equal(back, value):
+            raise _No
+    elif {value.dtype, wanted} == {np.dtype(np.float16), _BFLOAT16}:
+        raise _No
+    return made
 
 
 def _range(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
-    start, limit, delta = (np.asarray(v).reshape(()) for v in given)
-    if delta == 0 or abs((limit - start) / delta) > _MOST:
+    _one_type(given, "fi")
+    dtype = given[0].dtype
+    ends = np.asarray([np.asarray(v).reshape(()) for v in given])
+    _whole(ends, np.abs(ends))
+    start, limit, delta = (int(v) for v in ends)
+    if not delta or abs((limit - start) // delta) > _MOST:
         raise _No
-    return np.asarray(np.arange(start.item(), limit.item(), delta.item(), dtype=start.dtype))
+    return np.asarray(range(start, limit, delta), dtype)
 
 
-def _divide(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
-    left, right = given
-    if np.issubdtype(left.dtype, np.integer):
-        if not np.all(right):
-            raise _No
-        return np.asarray(np.trunc(np.true_divide(left, right)).astype(left.dtype))
-    return np.asarray(left / right)
+def _divide(left: Array, right: Array) -> Array:
+    if left.dtype.kind == "f":
+        return np.asarray(left / right)
+    if not np.all(right):
+        raise _No
+    down = np.floor_divide(left, right)  # towards minus infinity, ONNX's towards zero
+    return np.asarray(down + ((left % right != 0) & ((left < 0) != (right < 0)))).astype(left.dtype)
 
 
 def _gather(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
@@ -120,26 +182,87 @@ def _gather(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
 
 
 def _concat(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
+    if len({v.dtype for v in given}) != 1:
+        raise _No
     return np.concatenate(list(given), axis=held["axis"])
 
 
 def _trilu(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
+    if given[0].ndim < 2:
+        raise _No
     k = int(np.asarray(given[1]).reshape(())) if len(given) > 1 and given[1] is not None else 0
     return np.asarray(np.triu(given[0], k) if held.get("upper", 1) else np.tril(given[0], k))
 
 
-def _reduce(function: Callable[..., Any]) -> Fold:
+def _reduce(function: Callable[..., Any], least: int | None = None) -> Fold:
+    """``least`` is what makes a sum (or a product) on the way no larger; of the largest there is none."""
+
     def fold(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
-        axes = _axes(held, given)
+        data = given[0]
+        _one_type([data], "fiu")
+        axes = _axes(held, given) or None
         if axes is None and held.get("noop_with_empty_axes"):
             raise _No
-        return np.asarray(function(given[0], axis=axes, keepdims=bool(held.get("keepdims", 1)))).astype(given[0].dtype)
+        made = np.asarray(function(data, axis=axes, keepdims=bool(held.get("keepdims", 1)))).astype(data.dtype)
+        if least is not None:
+            wide = data.astype(np.float64)
+            _whole(data, function(np.maximum(np.abs(wide), least)))
+            _fits(made, function(wide, axis=axes, keepdims=bool(held.get("keepdims", 1))))
+        else:
+            _ordered(made, given[:1])
+        return made
 
     return fold
 
 
-def _plain(function: Callable[..., Any]) -> Fold:
-    return lambda held, given: function(*given)
+def _ordered(made: Array, given: Sequence[Any]) -> None:
+    """That the largest is one: no number and the two zeros are none."""
+    if made.dtype.kind != "f":
+        return
+    if any(np.any(np.isnan(v)) for v in given) or (
+        np.any(made == 0) and any(np.any(np.signbit(v) & (v == 0)) for v in given)
+    ):
+        raise _No
+
+
+def _arithmetic(function: Callable[..., Any], kinds: str) -> Fold:
+    def fold(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
+        _plainly(held, given, kinds)
+        made = np.asarray(function(*given)).astype(given[0].dtype)
+        _fits(made, function(*(v.astype(np.float64) for v in given)))
+        return made
+
+    return fold
+
+
+def _plainly(held: Mapping[str, Any], given: Sequence[Any], kinds: str) -> None:
+    if held.get("broadcast"):
+        raise _No  # along an axis that early opsets say
+    _one_type(given, kinds)
+
+
+def _compared(function: Callable[..., Any], kinds: str = "fiub") -> Fold:
+    def fold(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
+        _plainly(held, given, kinds)
+        return np.asarray(function(*given))
+
+    return fold
+
+
+def _largest(function: Any) -> Fold:
+    def fold(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
+        _one_type(given, "fiu")
+        made = np.asarray(function.reduce(np.broadcast_arrays(*given)))
+        _ordered(made, given)
+        return made
+
+    return fold
+
+
+def _where(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
+    if given[0].dtype != np.bool_ or given[1].dtype != given[2].dtype:
+        raise _No
+    return np.asarray(np.where(*given))
 
 
 _FOLDS: Mapping[str, Fold] = {
@@ -151,35 +274,35 @@ _FOLDS: Mapping[str, Fold] = {
     "ConstantOfShape": _constant_of_shape,
     "Cast": _cast,
     "Range": _range,
-    "Div": _divide,
     "Gather": _gather,
     "Concat": _concat,
     "Trilu": _trilu,
-    "ReduceProd": _reduce(np.prod),
-    "ReduceSum": _reduce(np.sum),
+    "ReduceProd": _reduce(np.prod, 1),
+    "ReduceSum": _reduce(np.sum, 0),
     "ReduceMax": _reduce(np.max),
     "ReduceMin": _reduce(np.min),
-    "Add": _plain(np.add),
-    "Sub": _plain(np.subtract),
-    "Mul": _plain(np.multiply),
-    "Neg": _plain(np.negative),
-    "Abs": _plain(np.abs),
-    "Sqrt": _plain(np.sqrt),
-    "Floor": _plain(np.floor),
-    "Ceil": _plain(np.ceil),
-    "Reciprocal": _plain(lambda x: (1 / x).astype(x.dtype)),
-    "Not": _plain(np.logical_not),
-    "And": _plain(np.logical_and),
-    "Or": _plain(np.logical_or),
-    "Equal": _plain(np.equal),
-    "Less": _plain(np.less),
-    "Greater": _plain(np.greater),
-    "LessOrEqual": _plain(np.less_equal),
-    "GreaterOrEqual": _plain(np.greater_equal),
-    "Where": _plain(np.where),
+    "Add": _arithmetic(np.add, "fiu"),
+    "Sub": _arithmetic(np.subtract, "fiu"),
+    "Mul": _arithmetic(np.multiply, "fiu"),
+    "Div": _arithmetic(_divide, "fiu"),
+    "Neg": _arithmetic(np.negative, "fi"),
+    "Abs": _arithmetic(np.abs, "fiu"),
+    "Sqrt": _arithmetic(np.sqrt, "f"),
+    "Floor": _arithmetic(np.floor, "f"),
+    "Ceil": _arithmetic(np.ceil, "f"),
+    "Reciprocal": _arithmetic(lambda x: 1 / x, "f"),
+    "Not": _compared(np.logical_not, "b"),
+    "And": _compared(np.logical_and, "b"),
+    "Or": _compared(np.logical_or, "b"),
+    "Equal": _compared(np.equal),
+    "Less": _compared(np.less),
+    "Greater": _compared(np.greater),
+    "LessOrEqual": _compared(np.less_equal),
+    "GreaterOrEqual": _compared(np.greater_equal),
+    "Where": _where,
     "Transpose": lambda held, given: np.transpose(given[0], held.get("perm")),
-    "Max": _plain(lambda *all_: np.maximum.reduce(np.broadcast_arrays(*all_))),
-    "Min": _plain(lambda *all_: np.minimum.reduce(np.broadcast_arrays(*all_))),
+    "Max": _largest(np.maximum),
+    "Min": _largest(np.minimum),
 }
 _LAZY = ("Expand", "ConstantOfShape")
 _VIEWS = ("Squeeze", "Unsqueeze", "Reshape")

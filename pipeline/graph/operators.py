@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from onnx import TensorProto
 
 from pipeline.graph.terms import (
     Const,
@@ -50,6 +51,7 @@ NARY = (
 FOLLOWS = frozenset([*UNARY, *NARY, "Clip", "Cast", "Concat"])
 LARGEST = 3.0e38
 _ZEROS = 1 << 16
+_FLOAT8 = frozenset(kind for name, kind in TensorProto.DataType.items() if name.startswith("FLOAT8"))
 
 
 def rule(*ops: str) -> Callable[[Rule], Rule]:
@@ -91,7 +93,8 @@ def cast(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
         return None
     if b.type(operands[0]) == to:
         return operands[:1]
-    return push(b, "Cast", {"to": to}, operands[:1])
+    rest = {n: b.held[n] for n in ("saturate", "round_mode") if n in b.held} if to in _FLOAT8 else {}
+    return push(b, "Cast", {"to": to} | rest, operands[:1])
 
 
 @rule("Transpose")
@@ -249,7 +252,7 @@ def nary(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
         other = next((o for o in operands if isinstance(o, Ref)), None)
         held = bound.array if bound is not None else None
         if held is not None and other is not None and held.dtype.kind == "f" and held.ndim <= (b.rank(other) or 0):
-            limit = held.reshape(-1)[0].item()
+            limit = as_number(held.reshape(-1)[0])
             return _clip(b, other, *((limit, None) if op == "Max" else (None, limit)))
     return push(b, op, plain(b.held), operands)
 
@@ -469,7 +472,7 @@ def pad(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     if len(operands) > 2 and operands[2] is not None:
         if not isinstance(operands[2], Const) or operands[2].array is None or operands[2].array.size != 1:
             return None
-        value = operands[2].array.reshape(-1)[0].item()
+        value = as_number(operands[2].array.reshape(-1)[0])
     mode = b.held.get("mode", "constant")
     ref = b.settled(operands[0])
     begin, end = [0] * rank, [0] * rank

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import pytest
 
@@ -85,7 +86,8 @@ def test_the_shape_of_a_small_kernel_counts() -> None:
 
 
 def test_the_type_of_the_values_of_a_one_hot_counts() -> None:
-    text = "(int64[3] x) => (float[a,b] y) <int64 d = {3}, %s[2] v = {0, 1}> { o = OneHot (x, d, v) y = Cast <to = 1> (o) }"
+    head = "(int64[3] x) => (float[a,b] y) <int64 d = {3}, %s[2] v = {0, 1}>"
+    text = f"{head} {{ o = OneHot (x, d, v) y = Cast <to = 1> (o) }}"
     both(text, ("float", "double"), ("int32", "int64"))
 
 
@@ -119,3 +121,54 @@ def test_an_axis_of_an_operator_that_nobody_knows_is_as_it_is_written() -> None:
 def test_an_axis_of_a_value_of_unknown_rank_is_as_it_is_written() -> None:
     text = "(float[2,6] x, int64[k] s) => (float[] y) { r = Reshape (x, s) y = LpNormalization <axis = %s> (r) }"
     both(text, ("-1", "1"))
+
+
+# -- numbers
+
+
+@pytest.mark.parametrize("given", ["float[3] x", "float16[3] x"])
+def test_what_a_cast_to_float8_makes_of_large_numbers_counts(given: str) -> None:
+    text = f"({given}) => (float[3] y) {{ c = Cast <to = 17%s> (x) y = Cast <to = 1> (c) }}"
+    both(text, (", saturate = 0", ", saturate = 1"), (", saturate = 0", ""), opset=19)
+    one(text, (", saturate = 1", ""), opset=19)
+    constant = "(float[3] x) => (float[3] y) <float[3] k = {1000, 1, 2}> { c = Cast <to = 17%s> (k) "
+    both(constant + "d = Cast <to = 1> (c) y = Mul (x, d) }", (", saturate = 0", ""), opset=19)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(double[2,3] x) => (double[2,5] y) <int64[4] p = {0,1,0,1}> { y = Pad (x, p, v) }",
+        "(double[2,3] x) => (double[2,3] y) { y = Max (x, v) }",
+        "(double[2,3] x) => (double[2,3] y) { y = Min (v, x) }",
+        "(double[2,3] x) => (double[2,3] y) { y = Clip (x, v) }",
+    ],
+)
+def test_numbers_in_float64_are_compared_in_float64(text: str) -> None:
+    models = [parsed(text) for _ in range(2)]
+    for model, value in zip(models, (0.1, float(np.float32(0.1))), strict=True):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(value), "v"))
+    views = [View(model) for model in models]
+    assert differences(views[0], views[1], EMPTY, EMPTY).differences
+    assert not differences(views[0], views[0], EMPTY, EMPTY).differences
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("r = ReduceSum <keepdims = 0> (k, e)", "r = ReduceSum <keepdims = 0, noop_with_empty_axes = 1> (k, e)"),
+        ("r = Div (k, two)", "r = Cast <to = 7> (d)"),
+    ],
+)
+def test_what_is_computed_of_constants_is_what_onnx_computes(left: str, right: str) -> None:
+    text = (
+        "(int64[2] x) => (int64[2] y) <int64[2] k = {4611686018427387905, -3}, int64[0] e = {}, int64[1] two = {1}, "
+        "double[2] d = {4611686018427387904, -3}> { %s y = Mul (x, r) }"
+    )
+    both(text, (left, right))
+
+
+def test_a_range_of_floats_is_not_guessed() -> None:
+    text = "(float[10] x) => (float[10] y) <float a = {0}, float b = {1}, float c = {0.1}%s> { %s y = Mul (x, r) }"
+    listed = ", float[10] r = {0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9}"
+    assert told(text % ("", "r = Range (a, b, c)"), text % (listed, "")) != []
