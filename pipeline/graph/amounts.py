@@ -11,7 +11,21 @@ import numpy as np
 from onnx import TensorProto
 
 from pipeline.graph.matching import Unit, channels, linear
-from pipeline.graph.terms import Array, Border, Const, Form, Ints, Operand, Ref, Shape, Step, compose, inverse, turned
+from pipeline.graph.terms import (
+    Array,
+    Border,
+    Const,
+    Counted,
+    Form,
+    Ints,
+    Operand,
+    Ref,
+    Shape,
+    Step,
+    compose,
+    inverse,
+    turned,
+)
 from pipeline.graph.walk import Dims
 from pipeline.inspection import Difference
 
@@ -211,6 +225,10 @@ def there_or_none(form: Form | None) -> str:
 
 
 def same_number(left: Any, right: Any) -> bool:
+    if isinstance(left, Counted):
+        return isinstance(right, (int, Counted)) and left.agrees(right)
+    if isinstance(right, Counted):
+        return isinstance(left, int) and right.agrees(left)
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, (int, float)) and isinstance(right, (int, float)):

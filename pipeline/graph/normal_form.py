@@ -26,6 +26,7 @@ from pipeline.graph import pads as _pads
 from pipeline.graph.align import digest
 from pipeline.graph.amounts import between_perms, in_order
 from pipeline.graph.folding import fold
+from pipeline.graph.indexing import RULES
 from pipeline.graph.inlining import inlined_model
 from pipeline.graph.matching import same_border
 from pipeline.graph.operators import FOLLOWS
@@ -67,7 +68,6 @@ from pipeline.graph.walk import (
     without_large_initializers,
 )
 from pipeline.graph.weights import Weights
-from pipeline.graph.windowed import RULES
 
 _DEEPEST = 40
 _WRONG = (TypeError, ValueError, IndexError, KeyError, OverflowError, ZeroDivisionError, AttributeError)

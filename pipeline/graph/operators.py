@@ -119,6 +119,8 @@ def reshape(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None
     op = b.node.op_type
     derived = None
     if op == "Reshape":
+        if _as_it_is(b, operands):
+            return operands[:1]
         derived = _reshaped(b, operands)
     elif op in ("Squeeze", "Unsqueeze"):
         derived = _squeezed(b, operands)
@@ -128,6 +130,15 @@ def reshape(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None
     if made is None and op == "Reshape" and (not b.held.get("allowzero") or (wanted is not None and 0 not in wanted)):
         b.held.pop("allowzero", None)  # what it says is what Reshape does anyway
     return None if made is None else [made]
+
+
+def _as_it_is(b: Builder, operands: Sequence[Operand]) -> bool:
+    """Whether a constant target asks for the sizes that are there, one of which it may leave open."""
+    wanted = small_integers(operands[1]) if len(operands) > 1 else None
+    before = b.dims(operands[0])
+    if wanted is None or before is None or len(wanted) != len(before) or b.held.get("allowzero"):
+        return False
+    return wanted.count(-1) <= 1 and all(w in (0, -1) or w == d for w, d in zip(wanted, before, strict=True))
 
 
 def _reshaped(b: Builder, operands: Sequence[Operand]) -> Dims | None:
@@ -174,6 +185,8 @@ def _bare(operand: Operand) -> Operand:
 def push(b: Builder, op: str, held: Mapping[str, Any], operands: Sequence[Operand], **more: Any) -> list[Operand]:
     """An element-wise step: what is the same about how its operands are seen is how its result is seen."""
     refs = [o for o in operands if isinstance(o, Ref)]
+    # Whose view the result has: that of the first, or where they have no order that of the one which was there first.
+    leader = min((r.value, place) for place, r in enumerate(refs))[1] if op in COMMUTATIVE and refs else 0
     out = b.known(b.broadcast(operands))
     views = {(r.perm, r.shape) for r in refs}
     bases = {b.values[r.value].dims for r in refs if r.shape is not None}
@@ -187,7 +200,7 @@ def push(b: Builder, op: str, held: Mapping[str, Any], operands: Sequence[Operan
         operands = [b.settled(o) if isinstance(o, Ref) else o for o in operands]
         refs = [o for o in operands if isinstance(o, Ref)]
     frame = next((r for r in refs if r.perm is not None), None)
-    first = refs[0] if refs else None
+    first = refs[leader] if refs else None
     rank = len(frame.perm) if frame is not None and frame.perm is not None else None
     ranks = [b.rank(o) for o in operands if o is not None]
     if frame is None or first is None or any(r is None or r > (rank or 0) for r in ranks):
@@ -419,10 +432,10 @@ def reduced(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None
     if not operands or not isinstance(operands[0], Ref):
         return None
     rank = b.rank(operands[0])
-    if rank is None:
-        return None
     op = b.node.op_type
     keep = bool(b.held.get("keepdims", 1))
+    if rank is None:
+        return _reduced_of_any_rank(b, operands, keep)
     axes: Ints | None
     if op.startswith("Global"):
         op, axes, keep = {"GlobalAveragePool": "ReduceMean"}.get(op, "ReduceMax"), tuple(range(2, rank)), True
@@ -455,12 +468,27 @@ def reduced(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None
     return [result if keep else b.reshape(result, wanted, b.name)]
 
 
+def _reduced_of_any_rank(b: Builder, operands: Sequence[Operand], keep: bool) -> Sequence[Operand] | None:
+    """As :func:`reduced` says it, as far as that is known."""
+    op = b.node.op_type
+    axis = b.held.get("axis", 0)
+    axes = (axis,) if op.startswith("Arg") and isinstance(axis, int) else b.integers(1, "axes")
+    if not axes or op.startswith("Global"):
+        return None
+    held = {k: v for k, v in plain(b.held).items() if k not in ("axes", "axis", "keepdims", "noop_with_empty_axes")}
+    held |= {"axes": tuple(sorted(axes))} | ({} if keep else {"keepdims": 0})
+    return list(b.emit(op, held, operands[:1], [b.out()]))
+
+
 @rule("Pad")
 def pad(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    rank = b.rank(operands[0]) if operands else None
-    if rank is None or not isinstance(operands[0], Ref):
+    if not operands or not isinstance(operands[0], Ref):
         return None
-    amounts = b.integers(1, "pads")
+    rank, amounts = b.rank(operands[0]), b.integers(1, "pads")
+    if rank is None and amounts is not None and (len(operands) < 4 or operands[3] is None):
+        rank = len(amounts) // 2
+    if rank is None:
+        return None
     axes: Ints | None = tuple(range(rank))
     if len(operands) > 3 and operands[3] is not None:
         axes = small_integers(operands[3])

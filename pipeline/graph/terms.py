@@ -278,6 +278,29 @@ def as_number(element: Any) -> Any:
     return element if isinstance(element, np.float64) else element.item()
 
 
+@dataclass(frozen=True, repr=False)
+class Counted:
+    """A place (or a size) as it is written, and what it is from the front and from the end, as far as that is known."""
+
+    written: int
+    front: int | None
+    back: int | None
+
+    def __str__(self) -> str:
+        return str(self.written if self.front is None else self.front)
+
+    def __repr__(self) -> str:  # one for what is one, as far as that can be
+        if self.front is not None:
+            return str(self.front)
+        return f"end {self.back}" if self.back is not None else f"written {self.written}"
+
+    def agrees(self, other: Counted | int) -> bool:
+        if not isinstance(other, Counted):
+            return self.written == other
+        fronts, backs = (self.front, other.front), (self.back, other.back)
+        return self.written == other.written or any(a is not None and a == b for a, b in (fronts, backs))
+
+
 def positive(value: Any, rank: int) -> Any:
     """Axes counted from the front."""
     if isinstance(value, int):

@@ -42,14 +42,15 @@ def _padded(b: Builder, operand: Operand) -> tuple[Step, Ref, Ints, Ints, Any] |
 def _window(b: Builder, held: dict[str, Any]) -> bool:
     """The attributes of a sliding window as what they amount to; whether that is known."""
     window = b.windows(b.name)
-    if window is None or window.begin is None or window.end is None or window.op != b.node.op_type:
+    if window is None or window.op != b.node.op_type:
+        return False
+    known = {"strides": window.strides, "dilations": window.dilations, "kernel_shape": window.kernel}
+    held.update({name: value for name, value in known.items() if value is not None})
+    if window.begin is None or window.end is None:
         return False
     for name in ("auto_pad", "pads", "output_shape", "output_padding"):
         held.pop(name, None)
     held["pads"] = (*window.begin, *window.end)
-    held["strides"], held["dilations"] = window.strides, window.dilations
-    if window.kernel is not None:
-        held["kernel_shape"] = window.kernel
     if window.extra is not None:
         held["output_padding"] = window.extra
     return True
@@ -81,7 +82,8 @@ def _convolution(b: Builder, operands: Sequence[Operand], op: str) -> Sequence[O
         if added is not None:
             held["pads"], data, also = added, found[1], [found[0]]
     rank = b.rank(weight)
-    if known:
+    shape = b.dims(weight)
+    if known or (shape is not None and held.get("kernel_shape") == shape[2:]):
         held.pop("kernel_shape", None)  # the weight's shape says it
     (made,) = b.emit(op, held, [data, weight], [b.known(_convolved(b, data, weight, held, op))], also=also)
     if len(operands) < 3 or operands[2] is None:

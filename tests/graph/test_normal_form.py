@@ -172,3 +172,176 @@ def test_a_range_of_floats_is_not_guessed() -> None:
     text = "(float[10] x) => (float[10] y) <float a = {0}, float b = {1}, float c = {0.1}%s> { %s y = Mul (x, r) }"
     listed = ", float[10] r = {0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9}"
     assert told(text % ("", "r = Range (a, b, c)"), text % (listed, "")) != []
+
+
+# -- places and sizes
+
+
+SLICE = "(float[%s] x) => (float[] y) <%s> { s = Slice (x, %s) y = Softmax <axis = 0> (s) }"
+
+
+def cut(size: str, *given: str) -> str:
+    """Starts, ends, axes, steps, as far as they are given."""
+    names = ["s", "e", "a", "p"][: len(given)]
+    stored = ", ".join(f"int64[{g.count(',') + 1}] {n} = {{{g}}}" for n, g in zip(names, given, strict=True) if g)
+    return SLICE % (size, stored, ", ".join(n if g else "" for n, g in zip(names, given, strict=True)))
+
+
+MOST, SOME = str(2**63 - 1), str(2**31 - 1)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (("3,4", "1", "3", "0", "1"), ("3,4", "1", "3")),
+        (("n,4", "1", "3", "0", "1"), ("n,4", "1", "3")),
+        (("3,4", "1", "3"), ("3,4", "1", MOST)),
+        (("3,4", "1", SOME), ("3,4", "-2", MOST)),
+        (("n,4", "1", SOME), ("n,4", "1", MOST)),
+        (("3,4", "1", "-1", "1"), ("3,4", "1", "3", "-1")),
+        (("3,4", "0,1", "2,3"), ("3,4", "1,0", "3,2", "1,-2", "1,1")),
+        (("3,4", "1,0", "2,4"), ("3,4", "1", "2")),
+        (("3,4", "-1", str(-(2**63)), "0", "-1"), ("3,4", "2", "-4", "0", "-1")),
+        (("n,4", "-1", str(-(2**63)), "0", "-1"), ("n,4", SOME, str(-(2**31)), "0", "-1")),
+    ],
+)
+def test_cuts_at_one_place_are_one(left: tuple[str, ...], right: tuple[str, ...]) -> None:
+    assert told(cut(*left), cut(*right)) == []
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (("3,4", "1", "3"), ("3,4", "1", "-1")),
+        (("n,4", "1", "3"), ("n,4", "1", MOST)),
+        (("n,4", "1", "-1"), ("n,4", "1", MOST)),
+        (("n,4", "1", "3"), ("n,4", "1", "-1")),
+        (("3,4", "1", "3", "0"), ("3,4", "1", "3", "1")),
+        (("3,4", "0", "3", "0", "1"), ("3,4", "0", "3", "0", "2")),
+        (("3,4", "-1", str(-(2**63)), "0", "-1"), ("3,4", "-1", "0", "0", "-1")),
+        (("n,4", "-1", str(-(2**63)), "0", "-1"), ("n,4", "-1", "-1", "0", "-1")),
+    ],
+)
+def test_cuts_at_other_places_are_two(left: tuple[str, ...], right: tuple[str, ...]) -> None:
+    assert told(cut(*left), cut(*right)) != []
+    for text in (left, right):
+        assert told(cut(*text), cut(*text)) == []
+
+
+def test_a_cut_of_a_size_that_one_side_knows_is_compared_as_it_is_written() -> None:
+    text = "(float[2,6] x, int64[k] s) => (float[] y) <int64[1] a = {1}, int64[1] b = {%s}> { %s y = Slice (r, a, b) }"
+    known, unknown = "r = Relu (x)", "q = Relu (x) r = Reshape (q, s)"
+    for written in (MOST, "-1", "100"):
+        found = told(text % (written, known), text % (written, unknown))
+        assert not {"starts", "ends"} & {what for _, what, *_ in found}
+
+
+INDEX = "(float[{shape}] x) => (float[] y) <int64{rank} i = {{{index}}}> {{ g = {op} (x, i) y = Exp (g) }}"
+
+
+@pytest.mark.parametrize("op", ["Gather <axis = 1>", "Gather <axis = -1>"])
+@pytest.mark.parametrize("rank", ["", "[1]"])
+def test_the_last_is_the_one_of_index_minus_one(op: str, rank: str) -> None:
+    def text(index: str, shape: str = "2,3") -> str:
+        return INDEX.format(op=op, rank=rank, index=index, shape=shape)
+
+    assert told(text("-1"), text("2")) == []
+    for one_, two in (("-1", "1"), ("0", "-1"), ("-4", "2")):
+        assert told(text(one_), text(two)) != []
+    assert told(text("-1", "2,n"), text("2", "2,n")) != []
+    assert told(text("-1", "2,n"), text("-1", "2,n")) == []
+
+
+def test_two_indices_that_both_count_from_an_end_that_is_not_known_are_two() -> None:
+    text = "(float[n,m] x, int64[1] k) => (float[] y) <int64[1] s = {%s}> { y = Expand (x, s) }"
+    both(text, ("3", "5"), ("1", "3"))
+
+
+def test_expanding_to_what_is_there_is_nothing() -> None:
+    text = "(float[3,3] x) => (float[a,b] y) <%s> { e = Expand (x, s) y = Exp (e) }"
+    one(text, ("int64[2] s = {3, 3}", "int64[2] s = {1, 1}"), ("int64[1] s = {3}", "int64[2] s = {1, 3}"))
+    assert told(text % "int64[2] s = {1, 1}", "(float[3,3] x) => (float[a,b] y) { y = Exp (x) }") == []
+    both(text, ("int64[2] s = {3, 3}", "int64[3] s = {1, 3, 3}"), ("int64[3] s = {1, 3, 3}", "int64[3] s = {2, 3, 3}"))
+
+
+def test_a_target_of_the_sizes_that_are_there_is_nothing() -> None:
+    text = "(float[n,m] x) => (float[a,b] y) <int64[2] s = {%s}> { r = Reshape (x, s) y = Softmax (r) }"
+    one(text, ("0,-1", "-1,0"), ("0,0", "0,-1"))
+    assert told(text % "0,-1", text % "-1,1") != []
+    assert told(text % "0,-1", "(float[n,m] x) => (float[a,b] y) { y = Softmax (x) }") == []
+
+
+# -- defaults
+
+
+@pytest.mark.parametrize(
+    ("op", "gates", "default", "other"),
+    [
+        ("RNN", 1, '"Tanh"', '"Relu"'),
+        ("GRU", 3, '"Sigmoid", "Tanh"', '"Sigmoid", "Relu"'),
+        ("LSTM", 4, '"Sigmoid", "Tanh", "Tanh"', '"Sigmoid", "Tanh", "Relu"'),
+    ],
+)
+def test_the_activations_that_are_taken_where_none_are_named(op: str, gates: int, default: str, other: str) -> None:
+    for ways, direction in ((1, "reverse"), (2, "bidirectional")):
+        text = (
+            f"(float[4,1,2] x, float[{ways},{2 * gates},2] w, float[{ways},{2 * gates},2] r) => (float[] y) "
+            f'{{ y = {op} <hidden_size = 2, direction = "{direction}"%s> (x, w, r) }}'
+        )
+        named = [f", activations = [{', '.join([a] * ways)}]" for a in (default, other)]
+        one(text, ("", named[0]))
+        both(text, ("", named[1]))
+
+
+def test_a_pad_and_a_mean_of_a_value_of_unknown_rank_are_said_as_others() -> None:
+    known, unknown = "r = Relu (x)", "q = Relu (x) r = Reshape (q, s)"
+    pad_ = "(float[1,2,6] x, int64[k] s) => (float[] y) <int64[6] p = {0,0,1,0,0,1}> { %s y = Pad (r, p) }"
+    mean = "(float[1,2,6] x, int64[k] s) => (float[] y) { %s y = ReduceMean <axes = [1]> (r) }"
+    for text in (pad_, mean):
+        found = told(text % known, text % unknown, 13)
+        assert {kind for kind, *_ in found} <= {"layout", "only"}
+        assert not {"value", "keepdims", "mode", "axes", "pads"} & {what for _, what, *_ in found}
+    for other in ("axes = [1], keepdims = 0", "axes = [-1]"):
+        assert told(mean % unknown, (mean % unknown).replace("axes = [1]", other), 13) != []
+
+
+@pytest.mark.parametrize("shape", ["1,3,8,8", "1,3,h,w"])
+@pytest.mark.parametrize("op", ["Conv", "ConvTranspose"])
+def test_a_kernel_that_the_weight_says_and_strides_that_nobody_writes(op: str, shape: str) -> None:
+    text = (
+        f'(float[{shape}] x, float[3,3,3,2] w) => (float[a,b,c,d] y) {{ y = {op} <auto_pad = "SAME_UPPER"%s> (x, w) }}'
+    )
+    one(text, ("", ", kernel_shape = [3, 2]"), ("", ", dilations = [1, 1]"), ("", ", strides = [1, 1]"))
+    both(text, ("", ", kernel_shape = [2, 3]"), ("", ", dilations = [1, 2]"), ("", ", strides = [2, 1]"))
+
+
+def test_strides_of_a_pool_over_an_unknown_size() -> None:
+    text = (
+        '(float[1,3,h,w] x) => (float[a,b,c,d] y) { y = MaxPool <auto_pad = "SAME_UPPER", kernel_shape = [3,3]%s> (x) }'
+    )
+    one(text, ("", ", dilations = [1, 1]"), ("", ", strides = [1, 1]"))
+    both(text, ("", ", strides = [2, 2]"))
+
+
+@pytest.mark.parametrize("op", ["Add", "Mul", "Max"])
+def test_operands_without_an_order_in_another_order(op: str) -> None:
+    text = (
+        "(float[2,3,4] x) => (float[] y) { e = Exp (x) s = Softmax <axis = 1> (e) t = Transpose <perm = [2,0,1]> (s) "
+        "u = Transpose <perm = [1,2,0]> (t) v = Transpose <perm = [1,0,2]> (s) "
+        "w = Reshape (e, k) %s n = Softmax (a) m = MatMul (n, a) y = Softmax (m) }"
+    ).replace("=> (float[] y) {", "=> (float[] y) <int64[3] k = {3,2,4}> {")
+    one(text, (f"a = {op} (w, v)", f"a = {op} (v, w)"))
+    both(text, (f"a = {op} (w, v)", f"a = {op} (w, w)"))
+
+
+def test_a_sum_with_a_transposed_operand_has_no_order() -> None:
+    text = (
+        "(float[3,4,2] x) => (float[] y) { e = Exp (x) s = Softmax <axis = 1> (e) q = MatMul (s, c) "
+        "t = Transpose <perm = [1,0,2]> (q) f = Softmax <axis = 0> (t) u = Transpose <perm = [1,0,2]> (f) "
+        "v = Softmax <axis = 1> (q) w = Transpose <perm = [1,0,2]> (v) %s n = Softmax (a) m = MatMul (n, d) "
+        "y = Add (a, m) }"
+    ).replace("=> (float[] y) {", "=> (float[] y) <float[2,2] c = {1,2,3,4}, float[2,2] d = {4,3,2,1}> {")
+    for op in ("Add", "Mul"):
+        one(text, (f"a = {op} (f, w)", f"a = {op} (w, f)"))
+        both(text, (f"a = {op} (f, w)", f"a = {op} (f, f)"))
+    assert told(text % "a = Sub (f, w)", text % "a = Sub (w, f)") != []
