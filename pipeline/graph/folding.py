@@ -21,6 +21,7 @@ Fold = Callable[[Mapping[str, Any], Sequence[Any]], Any]
 
 _MOST = 1 << 16
 _MOST_BROADCAST = 1 << 40
+_FRACTION = 1 << 10
 _BFLOAT16 = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.BFLOAT16))
 _MANTISSA = {np.dtype(np.float16): 11, np.dtype(np.float32): 24, np.dtype(np.float64): 53, _BFLOAT16: 8}
 
@@ -158,14 +159,21 @@ def _cast(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
 
 
 def _range(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
+    """Floats where all that is added is exact: integers, or such of a fraction that is a power of two."""
     _one_type(given, "fi")
-    dtype = given[0].dtype
-    ends = np.asarray([np.asarray(v).reshape(()) for v in given])
-    _whole(ends, np.abs(ends))
-    start, limit, delta = (int(v) for v in ends)
-    if not delta or abs((limit - start) // delta) > _MOST:
+    dtype, scale = given[0].dtype, 1
+    start, limit, delta = (np.asarray(v).reshape(()) for v in given)
+    if dtype.kind == "f":
+        wide = np.asarray([start, limit, delta], np.float64)
+        scale = 1 if np.all(wide[::2] == np.trunc(wide[::2])) else _FRACTION
+        wide *= scale
+        if np.any(wide[::2] != np.trunc(wide[::2])) or not np.all(2 * np.abs(wide) < 2.0 ** _MANTISSA[dtype]):
+            raise _No
+        start, limit, delta = wide[0], np.ceil(wide[1]) if delta > 0 else np.floor(wide[1]), wide[2]
+    if not delta or abs((int(limit) - int(start)) // int(delta)) > _MOST:
         raise _No
-    return np.asarray(range(start, limit, delta), dtype)
+    made = np.asarray(range(int(start), int(limit), int(delta)), np.int64)
+    return np.asarray(made / scale if scale > 1 else made).astype(dtype)
 
 
 def _divide(left: Array, right: Array) -> Array:

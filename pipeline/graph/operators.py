@@ -426,6 +426,8 @@ def softmax(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None
 
 _REDUCE = "ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp".split()
 
+_OF_ONE = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd")  # of one number they are that number
+
 
 @rule(*_REDUCE, "ReduceSumSquare", "GlobalAveragePool", "GlobalMaxPool", "ArgMax", "ArgMin")
 def reduced(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
@@ -452,7 +454,7 @@ def reduced(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None
     if axes is None or any(not -rank <= axis < rank for axis in axes):
         return None
     if not axes:
-        return None
+        return operands[:1] if op in _OF_ONE else None
     ref = b.settled(operands[0])
     at = sorted(axis % rank for axis in axes)
     base = tuple(sorted(ref.perm[axis] if ref.perm else axis for axis in at))

@@ -143,6 +143,17 @@ def test_what_is_moved_is_where_onnx_puts_it(op: str, held: dict[str, Any], give
     assert same(np.ascontiguousarray(made).reshape(made.shape), evaluated(op, held, list(arrays)))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("given", [(0, 9, 2), (0, 2.5, 1), (3, -2.5, -1), (0.25, 3, 0.5), (1, 0, 1), (-2, 2, 0.75)])
+def test_a_range_of_floats_is_folded_where_it_is_exact(given: tuple[float, ...], dtype: str) -> None:
+    arrays = [np.array(v, dtype) for v in given]
+    made = folded("Range", {}, *arrays)
+    if made is None:
+        assert (dtype, given[2] % 1 != 0) == ("float16", True)
+        return
+    assert same(made, evaluated("Range", {}, list(arrays)))
+
+
 def test_every_operator_that_is_folded_is_tried_here() -> None:
     assert set(_FOLDS) == {*ONE, *TWO, *(op for op, *_ in MOVED), "Cast"}
 
