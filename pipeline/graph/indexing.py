@@ -36,9 +36,10 @@ def slice_(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     if axes is not None and rank is not None:
         axes = tuple(axis % rank for axis in axes)
     if starts is None or ends is None or _hidden(given[3], axes) or _hidden(given[4], steps):
+        count = b.dims(given[1])
+        if given[3] is None and count is not None and len(count) == 1 and count[0] is not None:
+            b.held["axes"] = tuple(range(count[0]))
         kept = list(operands)
-        if axes is not None and len(kept) > 3 and axes == tuple(range(len(axes))):
-            kept[3] = None
         if steps is not None and len(kept) > 4 and set(steps) <= {1}:
             kept[4] = None
         return b.generic(kept)
@@ -60,6 +61,8 @@ def slice_(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     if not cuts:
         return operands[:1]
     held = dict(zip(("axes", "starts", "ends", "steps"), map(tuple, zip(*cuts, strict=True)), strict=True))
+    if set(held["steps"]) == {1}:
+        del held["steps"]  # the default
     return list(b.emit("Slice", held, operands[:1], [b.known(tuple(dims) if rank is not None else None)]))
 
 

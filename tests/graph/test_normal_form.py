@@ -245,6 +245,22 @@ def test_a_cut_of_a_size_that_one_side_knows_is_compared_as_it_is_written() -> N
         assert not {"starts", "ends"} & {what for _, what, *_ in found}
 
 
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [("(x, k, e)", "(x, k, e, a, p)"), ("(x, k, e, a)", "(x, k, e, , p)"), ("(x, s, e, a)", "(x, s, e)")],
+)
+def test_the_axes_and_steps_of_a_cut_whose_start_is_not_known(left: str, right: str) -> None:
+    text = (
+        "(float[3,4] x, int64[1] k) => (float[] y) <int64[1] s = {1}, int64[1] e = {3}, int64[1] a = {0}, "
+        "int64[1] p = {1}, int64[1] q = {2}> { s1 = Slice %s y = Softmax (s1) }"
+    )
+    one(text, (left, right))
+    both(
+        text, ("(x, k, e, a, p)", "(x, k, e, p, p)"), ("(x, k, e, a, p)", "(x, k, e, a, q)"), ("(x, k, e)", "(x, s, e)")
+    )
+    assert not {"axes", "steps"} & {what for _, what, *_ in told(text % "(x, k, e, a, p)", text % "(x, s, e)")}
+
+
 INDEX = "(float[{shape}] x) => (float[] y) <int64{rank} i = {{{index}}}> {{ g = {op} (x, i) y = Exp (g) }}"
 
 
