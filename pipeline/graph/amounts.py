@@ -297,7 +297,9 @@ def views_agree(left: Ref, right: Ref, dims: Sequence[Dims | None]) -> bool:
     """Whether two ways of seeing a value are one where its axes of size one are left aside."""
     whole = merged(*dims)
     known = [whole if whole is not None else d for d in dims]  # one value may be written in two ranks
-    shapes = [r.shape or turned(d, r.perm) for r, d in zip((left, right), known, strict=True)]
+    if whole is not None and whole.count(None) > 1 and (left.shape is None) != (right.shape is None):
+        return False  # 24 elements may be 2x3x4 as well as 3x2x4
+    shapes = [_shape_of(r, d) for r, d in zip((left, right), known, strict=True)]
     shapes = [None if s is None else tuple(-1 if d is None else d for d in s) for s in shapes]
     if None in shapes or not compatible(shapes[0], shapes[1], size_of(whole)):
         return False
@@ -312,8 +314,13 @@ def views_agree(left: Ref, right: Ref, dims: Sequence[Dims | None]) -> bool:
     return kept[0] == kept[1]
 
 
+def _shape_of(ref: Ref, dims: Dims | None) -> Shape | Dims | None:
+    """The shape in which a value of some dims is seen."""
+    return turned(dims, ref.perm) if ref.shape is None else ref.shape
+
+
 def seen_shape(ref: Ref, dims: Dims | None) -> str:
-    shape: Shape | Dims | None = ref.shape or turned(dims, ref.perm)
+    shape = _shape_of(ref, dims)
     return "unknown" if shape is None else shown(tuple(-1 if d is None else d for d in shape))
 
 

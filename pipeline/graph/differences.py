@@ -248,7 +248,7 @@ class _Comparison:
         if step.op in BY_RESULT:
             seen = values[step.outputs[0]].dims
         elif isinstance(first, Ref) and "." not in step.op:
-            seen = first.shape or first.perm or values[first.value].dims
+            seen = first.perm or values[first.value].dims if first.shape is None else first.shape
         elif isinstance(first, Const) and "." not in step.op:
             seen = first.dims
         return None if seen is None else len(seen)

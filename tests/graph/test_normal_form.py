@@ -303,6 +303,23 @@ def test_a_sum_of_no_axes_is_what_is_summed() -> None:
     both(text, ("<noop_with_empty_axes = 1> (x, e)", "(x, e)"))
 
 
+@pytest.mark.parametrize("op", ["Exp", "Softmax"])
+def test_a_target_that_other_sizes_fit_as_well_is_not_nothing(op: str) -> None:
+    text = (
+        f"(float[a,b,c] x) => (float[] y) <int64[3] s = {{%s}}> {{ q = Sigmoid (x) r = Reshape (q, s) y = {op} (r) }}"
+    )
+    plain = f"(float[a,b,c] x) => (float[] y) {{ q = Sigmoid (x) y = {op} (q) }}"
+    assert told(text % "3,2,4", plain) != []
+    assert told(text % "0,-1,0", plain) == []
+    both(text, ("3,2,4", "-1,0,0"))
+
+
+@pytest.mark.parametrize("op", ["Exp", "Softmax"])
+def test_a_number_is_not_an_array_of_one(op: str) -> None:
+    text = f"(float[2,b,4] x) => (float[] y) {{ q = Sigmoid (x) r = ReduceSum <keepdims = %s> (q) y = {op} (r) }}"
+    both(text, ("0", "1"))
+
+
 # -- defaults
 
 
