@@ -266,7 +266,8 @@ def nary(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
         held = bound.array if bound is not None else None
         if held is not None and other is not None and held.dtype.kind == "f" and held.ndim <= (b.rank(other) or 0):
             limit = as_number(held.reshape(-1)[0])
-            return _clip(b, other, *((limit, None) if op == "Max" else (None, limit)))
+            if not math.isnan(limit):  # which a Clip may leave out
+                return _clip(b, other, *((limit, None) if op == "Max" else (None, limit)))
     return push(b, op, plain(b.held), operands)
 
 

@@ -162,6 +162,17 @@ def test_numbers_in_float64_are_compared_in_float64(text: str) -> None:
     assert not differences(views[0], views[0], EMPTY, EMPTY).differences
 
 
+def test_the_larger_of_a_number_and_none_is_not_a_bound() -> None:
+    text = "(float[2] x) => (float[2] y) { y = %s (x, v) }"
+    views = []
+    for op in ("Max", "Clip"):
+        model = parsed(text % op)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(np.nan, np.float32), "v"))
+        views.append(View(model))
+    assert differences(views[0], views[1], EMPTY, EMPTY).differences
+    assert not differences(views[0], views[0], EMPTY, EMPTY).differences
+
+
 @pytest.mark.parametrize(
     ("left", "right"),
     [
