@@ -348,9 +348,7 @@ class _Comparison:
         what = one.part or slot_name(one, slot)
         if left.exact == right.exact:
             return
-        free = one.op in COMMUTATIVE or one.op in ("Sub", "Div")
-        dims = (left.bare.dims, right.bare.dims) if free else (left.dims, right.dims)
-        if dims[0] != dims[1]:
+        if left.dims != right.dims:
             self._add("weights", what, one.nodes, two.nodes, kind_of(left), kind_of(right), "shapes differ")
             return
         if left.array is None or right.array is None:
@@ -359,7 +357,7 @@ class _Comparison:
             self._add("weights", what, one.nodes, two.nodes, kind_of(left), kind_of(right),
                       "the numbers are not there to compare")  # fmt: skip
             return
-        found = numbers(left.bare.array if free else left.array, right.bare.array if free else right.array)  # type: ignore[arg-type]
+        found = numbers(left.array, right.array)
         if left.dtype != right.dtype:
             says = "the same numbers" if found is None else says_numbers(found)
             self._add("type", what, one.nodes, two.nodes, left.dtype, right.dtype, says)

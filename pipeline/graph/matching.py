@@ -142,7 +142,7 @@ def _affine(step: Step, value: int, head: Step) -> bool:
     if step.op == "BatchNormalization":
         return head.op != "MatMul" and all(isinstance(o, Const) and o.dims == (count,) for o in rest)
     allowed = ((), (count, *(1,) * behind))
-    return all(isinstance(o, Const) and o.bare.dims in allowed for o in rest)
+    return all(isinstance(o, Const) and o.dims in allowed for o in rest)
 
 
 class Names(dict[tuple[Any, ...], int]):

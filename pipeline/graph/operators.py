@@ -178,8 +178,11 @@ def _squeezed(b: Builder, operands: Sequence[Operand]) -> Dims | None:
 # -- element-wise
 
 
-def _bare(operand: Operand) -> Operand:
-    return operand.bare if isinstance(operand, Const) else operand
+def _bare(b: Builder, operands: Sequence[Operand]) -> list[Operand]:
+    """Operands, constants among them without the axes of size one in front: where these do not raise the rank."""
+    ranks = [b.rank(o) for o in operands if isinstance(o, Ref)]
+    least = max((rank for rank in ranks if rank is not None), default=0)
+    return [o.bare if isinstance(o, Const) and o.dims is not None and len(o.dims) <= least else o for o in operands]
 
 
 def push(b: Builder, op: str, held: Mapping[str, Any], operands: Sequence[Operand], **more: Any) -> list[Operand]:
@@ -194,7 +197,7 @@ def push(b: Builder, op: str, held: Mapping[str, Any], operands: Sequence[Operan
         perm, shape = next(iter(views))
         together = len(views) == 1 and len(bases) == 1 and _constants_follow(b, refs[0], operands)
         if together and (len(refs) == 1 or b.values[refs[0].value].dims is not None):
-            kept = [Ref(o.value) if isinstance(o, Ref) else _bare(o) for o in operands]
+            kept = [Ref(o.value) if isinstance(o, Ref) else o for o in _bare(b, operands)]
             (made,) = b.emit(op, held, kept, [b.values[refs[0].value].dims], **more)
             return [Ref(made.value, perm, shape, refs[0].via)]
         operands = [b.settled(o) if isinstance(o, Ref) else o for o in operands]
@@ -204,10 +207,10 @@ def push(b: Builder, op: str, held: Mapping[str, Any], operands: Sequence[Operan
     rank = len(frame.perm) if frame is not None and frame.perm is not None else None
     ranks = [b.rank(o) for o in operands if o is not None]
     if frame is None or first is None or any(r is None or r > (rank or 0) for r in ranks):
-        (made,) = b.emit(op, held, [_bare(o) for o in operands], [out], **more)
+        (made,) = b.emit(op, held, _bare(b, operands), [out], **more)
         return [made]
     if any(b.rank(r) != rank for r in refs):
-        (made,) = b.emit(op, held, [_bare(o) for o in operands], [out], **more)
+        (made,) = b.emit(op, held, _bare(b, operands), [out], **more)
         return [made]
     perm = first.perm
     back = inverse(perm)
@@ -216,7 +219,7 @@ def push(b: Builder, op: str, held: Mapping[str, Any], operands: Sequence[Operan
         if isinstance(operand, Const) and rank is not None:
             dims = operand.dims or ()
             wide = operand.reshaped((1,) * (rank - len(dims)) + tuple(d or 0 for d in dims)) if dims else operand
-            kept.append(_bare(wide.transposed(back) if back is not None and dims else wide))
+            kept.append((wide.transposed(back) if back is not None and dims else wide).bare)
         elif isinstance(operand, Ref):
             kept.append(Ref(operand.value, compose(operand.perm, back), None, operand.via))
         else:
@@ -233,7 +236,7 @@ def _constants_follow(b: Builder, ref: Ref, operands: Sequence[Operand]) -> bool
         if not isinstance(operand, Const):
             continue
         dims = operand.bare.dims
-        if dims is None or len(dims) > 1:
+        if dims is None or len(dims) > 1 or len(operand.dims or ()) > len(seen or ()):
             return False
         if dims and not (base and seen and ref.perm is None and base[-1] == seen[-1] == dims[0]):
             return False
@@ -272,13 +275,13 @@ def nary(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
 
 
 def is_nothing(b: Builder, operand: Operand, operands: Sequence[Operand]) -> bool:
-    """Whether an operand of an Add is zeros that make the other no larger."""
+    """Whether an operand of an Add is zeros that make the other no larger, and its rank no higher."""
     if not isinstance(operand, Const) or operand.array is None or operand.array.size > _ZEROS:
         return False
     if operand.array.dtype.kind not in "fiu" or np.any(operand.array):
         return False
     other = next((b.dims(o) for o in operands if o is not operand), None)
-    mine = operand.bare.dims or ()
+    mine = operand.dims or ()
     if other is None or len(mine) > len(other):
         return False
     return all(m in (1, o) for m, o in zip(reversed(mine), reversed(other), strict=False))

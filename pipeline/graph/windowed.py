@@ -96,7 +96,7 @@ def _convolved(b: Builder, data: Operand, weight: Operand, held: Mapping[str, An
     before, kernel = b.dims(data), b.dims(weight)
     amounts, strides, dilations = (held.get(name) or () for name in ("pads", "strides", "dilations"))
     if op != "Conv" or before is None or kernel is None or len(before) != len(kernel):
-        return None
+        return None if kernel is None else (None,) * len(kernel)
     count = len(kernel) - 2
     if len(amounts) != 2 * count or len(strides) != count or len(dilations) != count:
         return None
@@ -118,6 +118,7 @@ def _biased(b: Builder, made: Ref, bias: Operand, rank: int | None) -> Sequence[
         spread: Operand = bias.reshaped((*(d or 0 for d in dims), *((1,) * (rank - 2))))
         if is_nothing(b, spread, [made, spread]):
             return [made]
+        spread = spread.bare if isinstance(spread, Const) else spread  # one channel is a number like any other
     elif rank is not None:
         spread = b.reshape(bias, (*(dims or (None,)), *((1,) * (rank - 2))))
     else:

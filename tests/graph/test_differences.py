@@ -886,3 +886,50 @@ def test_one_value_in_two_ranks_is_seen_as_one() -> None:
     flat, open_ = Ref(0, None, (16, 2, 48)), Ref(0)
     assert views_agree(flat, open_, [(32, 48), (None, None, 48)])
     assert not views_agree(flat, open_, [(32, 48), (None, None, 47)])
+
+
+@pytest.mark.parametrize("shape", ["float[3,3]", "float[n,m]", "float"])
+@pytest.mark.parametrize(
+    ("kind", "numbers", "op"),
+    [
+        ("float", "1,2,3", "Add (x, c)"),
+        ("float", "0,0,0", "Add (x, c)"),
+        ("float", "1,2,3", "Sub (c, x)"),
+        ("bool", "1,1,1", "Where (c, x, x)"),
+    ],
+)
+def test_axes_of_size_one_that_raise_the_rank_are_not_left_aside(shape: str, kind: str, numbers: str, op: str) -> None:
+    """The rank may be unknown, too: then nobody knows whether they raise it."""
+    model = f"({shape} x, int64[k] s) => (float[a,b] y) <{kind}%s c = {{{numbers}}}, int64[1] k = {{1}}> {{ %s %s }}"
+    read, text = "y = ReduceSum <keepdims = 0> (a, k)", model % ("%s", "%s", "%s")
+    if shape == "float":
+        before, op = "r = Reshape (x, s) a =", op.replace("x", "r")
+    else:
+        before = "a ="
+    one, two = (text % (dims, f"{before} {op}", read) for dims in ("[1,1,3]", "[3]"))
+    assert told(one, two, 18, 18) != []
+    assert told(one, one, 18, 18) == []
+    if numbers == "0,0,0":
+        assert told(one, text % ("[3]", f"{before} Identity ({'r' if shape == 'float' else 'x'})", read), 18, 18) != []
+
+
+@pytest.mark.parametrize("shape", ["float[2,3,3]", "float[n,m,k]", "float[a,b,c,3]"])
+@pytest.mark.parametrize("op", ["Add (x, c)", "Sub (c, x)", "Div (x, c)", "Max (x, c)", "PRelu (x, c)"])
+def test_axes_of_size_one_that_do_not_raise_the_rank_are_nothing(shape: str, op: str) -> None:
+    text = f"({shape} x) => (float[a,b,c] y) <float%s c = {{1,2,3}}> {{ y = {op} }}"
+    assert told(text % "[1,1,3]", text % "[3]") == []
+    nothing = text.replace("{1,2,3}", "{0,0,0}")
+    if "Add" in op and "3]" in shape:
+        assert told(nothing % "[1,1,3]", f"({shape} x) => (float[a,b,c] y) {{ y = Identity (x) }}") == []
+
+
+@pytest.mark.parametrize(("count", "numbers"), [(2, "1,2"), (1, "1")])
+def test_a_bias_is_one_however_its_axes_are_written_where_no_shape_is_known(count: int, numbers: str) -> None:
+    text = "(float x, int64[k] s) => (float[a,b,c,d] y) <float%s c = {%s}> { r = Reshape (x, s) %s }"
+    one, two = (
+        parsed(text % (dims, numbers, ops))
+        for dims, ops in ((f"[1,{count},1,1]", "a = Conv (r, w) y = Add (a, c)"), (f"[{count}]", "y = Conv (r, w, c)"))
+    )
+    for model in (one, two):
+        model.graph.initializer.append(numpy_helper.from_array(np.ones((count, 1, 3, 3), np.float32), "w"))
+    assert said(compare(one, two)) == said(compare(two, one)) == []
