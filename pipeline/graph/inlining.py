@@ -1,20 +1,23 @@
 """A model with its local functions in place of their calls.
 
 Design note.  Functions may call one another so that few lines stand for more nodes than fit anywhere: the size is
-counted first, without building anything.
+counted first, without building anything.  What is not entered (the inliner leaves a function alone that imports another
+opset than the model) is still told apart by its body: :func:`written_bodies` is what that says, names left aside.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import onnx
 import onnx.inliner
-from onnx import ModelProto, NodeProto
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
 
+from pipeline.graph.align import digest
 from pipeline.graph.walk import subgraphs, text
 
 _MOST_INLINED = 50_000
+Key = tuple[str, str, str]  # domain, name and overload of a function
 
 
 def _inlined_size(model: ModelProto) -> int | None:
@@ -22,8 +25,8 @@ def _inlined_size(model: ModelProto) -> int | None:
 
     Nodes in subgraphs count as well, and what they call.
     """
-    bodies = {(text(f.domain), text(f.name)): f for f in model.functions}
-    calls = {key: _called(function.node) for key, function in bodies.items()}
+    bodies = {_key(f.domain, f.name)[:2]: f for f in model.functions}
+    calls = {key: [call[:2] for call in called_in(function.node)] for key, function in bodies.items()}
     sizes: dict[tuple[str, str], int] = {}
     for first in bodies:
         stack, open_ = [first], set()
@@ -39,17 +42,7 @@ def _inlined_size(model: ModelProto) -> int | None:
             if missing[0] in open_:
                 return None
             stack.append(missing[0])
-    return sum(sizes.get(c, 1) for c in _called(model.graph.node))
-
-
-def _called(nodes: Iterable[NodeProto]) -> list[tuple[str, str]]:
-    found = []
-    waiting = [nodes]
-    while waiting:
-        for node in waiting.pop():
-            found.append((text(node.domain), text(node.op_type)))
-            waiting += [graph.node for _, graph in subgraphs(node)]
-    return found
+    return sum(sizes.get(c[:2], 1) for c in called_in(model.graph.node))
 
 
 def inlined_model(model: ModelProto) -> ModelProto | None:
@@ -78,4 +71,87 @@ def _with_defaults(model: ModelProto) -> ModelProto:
             declared = defaults.get((text(node.domain), text(node.op_type)), ())
             node.attribute.extend(a for a in declared if a.name not in given)
             waiting += [graph.node for _, graph in subgraphs(node)]
+    return made
+
+
+def key_of(node: NodeProto) -> Key:
+    """Which function a node would call."""
+    return _key(node.domain, node.op_type, node.overload)
+
+
+def _key(domain: str, name: str, overload: str = "") -> Key:
+    return "" if text(domain) == "ai.onnx" else text(domain), text(name), text(overload)
+
+
+def written_bodies(model: ModelProto) -> Mapping[Key, str]:
+    """Of every function a digest of what it and those that it calls say; names of values and nodes are not part of
+    it."""
+    bodies: dict[Key, list[bytes]] = {}
+    calls: dict[Key, list[Key]] = {}
+    for function in model.functions:
+        key = _key(function.domain, function.name, function.overload)
+        bodies.setdefault(key, []).append(_nameless(function).SerializeToString(deterministic=True))
+        calls.setdefault(key, []).extend(called_in(function.node))
+    made: dict[Key, str] = {}
+    for first in bodies:
+        stack, open_ = [(first, iter(calls[first]))], {first}
+        while stack:
+            key, rest = stack[-1]
+            missing = next((c for c in rest if c in bodies and c not in made), None)
+            if missing is None:
+                made[key] = digest(*bodies[key], *(made[c] for c in calls[key] if c in made)).hex()
+                open_.discard(stack.pop()[0])
+            elif missing in open_:  # a circle: all that there is says together what each does
+                whole = digest(*(part for parts in bodies.values() for part in parts)).hex()
+                return dict.fromkeys(bodies, whole)
+            else:
+                open_.add(missing)
+                stack.append((missing, iter(calls[missing])))
+    return made
+
+
+def called_in(nodes: Iterable[NodeProto]) -> list[Key]:
+    """What nodes, and those of their subgraphs, would call."""
+    found = []
+    waiting = [nodes]
+    while waiting:
+        for node in waiting.pop():
+            found.append(key_of(node))
+            waiting += [graph.node for _, graph in subgraphs(node)]
+    return found
+
+
+def _nameless(function: FunctionProto) -> FunctionProto:
+    """A copy without anything that only names: values are numbered as they come."""
+    made = FunctionProto()
+    made.CopyFrom(function)
+    for field in ("name", "domain", "overload", "doc_string", "value_info", "metadata_props"):
+        made.ClearField(field)
+    imports = sorted(made.opset_import, key=lambda entry: (text(entry.domain), entry.version))
+    made.ClearField("opset_import")
+    made.opset_import.extend(imports)
+    numbers: dict[str, str] = {"": ""}
+
+    def renamed(names: Iterable[str]) -> list[str]:
+        return [numbers.setdefault(name, str(len(numbers))) for name in names]
+
+    made.input[:] = renamed(made.input)
+    waiting: list[FunctionProto | GraphProto] = [made]
+    while waiting:
+        body = waiting.pop()
+        for node in body.node:
+            node.input[:], node.output[:] = renamed(node.input), renamed(node.output)
+            for field in ("name", "doc_string", "metadata_props"):
+                node.ClearField(field)
+            for _, graph in subgraphs(node):
+                for field in ("name", "doc_string", "value_info", "metadata_props"):
+                    graph.ClearField(field)
+                stored = [*graph.initializer, *(sparse.values for sparse in graph.sparse_initializer)]
+                for value in (*graph.input, *stored):
+                    (value.name,) = renamed([value.name])
+                waiting.append(graph)
+        if isinstance(body, GraphProto):
+            for value in body.output:
+                (value.name,) = renamed([value.name])
+    made.output[:] = renamed(made.output)
     return made

@@ -27,7 +27,7 @@ from pipeline.graph.align import digest
 from pipeline.graph.amounts import between_perms, in_order
 from pipeline.graph.folding import fold
 from pipeline.graph.indexing import RULES
-from pipeline.graph.inlining import inlined_model
+from pipeline.graph.inlining import Key, called_in, inlined_model, key_of, written_bodies
 from pipeline.graph.matching import same_border
 from pipeline.graph.operators import FOLLOWS
 from pipeline.graph.schemas import BY_RESULT, defaults, described, mistyped
@@ -61,6 +61,7 @@ from pipeline.graph.walk import (
     node_name,
     operator,
     opset,
+    printable,
     scope_of,
     subgraphs,
     text,
@@ -70,6 +71,7 @@ from pipeline.graph.walk import (
 from pipeline.graph.weights import Weights
 
 _DEEPEST = 40
+_NAMED = 4
 _WRONG = (TypeError, ValueError, IndexError, KeyError, OverflowError, ZeroDivisionError, AttributeError)
 # Permutations between layouts; others that only move axes of size one are left as Reshapes.
 LAYOUTS = frozenset({(0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3)})
@@ -85,7 +87,10 @@ class Builder:
         windows: Callable[[str], _pads.Window | None],
         path: str = "",
         depth: int = 0,
+        functions: Mapping[Key, str] | None = None,
     ) -> None:
+        """``functions`` are those that are not entered, each with a digest of its body."""
+        self.functions = functions or {}
         self.scope = scope
         self.version = version
         self.path = path
@@ -264,6 +269,8 @@ class Builder:
     def read(self, node: NodeProto, index: int) -> None:
         self.node, self.name = node, self.path + node_name(node, index)
         self.held = self.filled(node)
+        if self.functions and (body := self.functions.get(key_of(node))) is not None:
+            self.held["the function's body"] = f"digest {body[:16]}"
         before = len(self.steps)
         results = self._results(node, index)
         if len(self.steps) == before:
@@ -282,6 +289,8 @@ class Builder:
         operands = [self.look(name) for name in node.input]
         if any(True for _ in subgraphs(node)):
             return self._with_bodies(node, index, operands)
+        if self.functions and key_of(node) in self.functions:
+            return self.generic(operands)
         folded = self._folded(node, operands)
         if folded is not None:
             return [folded]
@@ -387,7 +396,7 @@ class Builder:
         for (attribute, graph), (_, known) in zip(graphs, shaped, strict=True):
             branch = "" if attribute == "body" else f"{attribute}/"
             scope = scope_of(known, f"{self.name}/{branch}", self.scope).declare()
-            inner = Builder(scope, self.version, self.windows, scope.path, self.depth + 1)
+            inner = Builder(scope, self.version, self.windows, scope.path, self.depth + 1, self.functions)
             given = {n: self.env[n] for n in outer if isinstance(self.env[n], Const)}
             bodies[attribute] = inner.form(graph, None, given, tuple(n for n in outer if n not in given))
         reads = [self.env[name] for name in outer if not isinstance(self.env[name], Const)]
@@ -510,10 +519,16 @@ def normal_form(view: View, as_declared: Collection[str] = ()) -> Form:
     model = view.model
     notes = []
     shaped: ModelProto | None = None
+    left: Mapping[Key, str] = {}
     if model.functions:
         inlined = inlined_model(model)
+        left = written_bodies(model if inlined is None else inlined)
+        called = [key for key in dict.fromkeys(called_in((inlined or model).graph.node)) if key in left]
+        if called:
+            who = [printable(".".join(filter(None, key[:2])), 60) for key in called[:_NAMED]]
+            rest = f" and {len(called) - _NAMED} more" if len(called) > _NAMED else ""
+            notes.append(f"local functions are not entered, but compared as they are written: {', '.join(who)}{rest}")
         if inlined is None:
-            notes.append("local functions are compared as operators of their names, not entered")
             bare = without_large_initializers(model)
             bare.ClearField("functions")  # inference would enter them
             shaped = with_inferred_shapes(bare) or bare
@@ -528,9 +543,9 @@ def normal_form(view: View, as_declared: Collection[str] = ()) -> Form:
         weights = Weights(model, folder)
     version = opset(model)
     windows = _windows(shaped)
-    first = _build(model, shaped, weights, version, windows)
+    first = _build(model, shaped, weights, version, windows, left)
     frames = {name: perm for name, perm in reframed(first).items() if name not in as_declared}
-    made = first if not frames else _build(model, shaped, weights, version, windows, frames)
+    made = first if not frames else _build(model, shaped, weights, version, windows, left, frames)
     made.notes[:0] = notes
     return made
 
@@ -559,6 +574,7 @@ def _build(
     weights: Weights,
     version: int | None,
     windows: Mapping[str, Sequence[_pads.Window]],
+    functions: Mapping[Key, str],
     frames: Mapping[str, Ints] | None = None,
 ) -> Form:
     queues = {name: deque(found) for name, found in windows.items()}
@@ -566,7 +582,7 @@ def _build(
     def window(name: str) -> _pads.Window | None:
         return queues[name].popleft() if queues.get(name) else None
 
-    builder = Builder(scope_of(shaped.graph).declare(), version, window)
+    builder = Builder(scope_of(shaped.graph).declare(), version, window, functions=functions)
     return builder.form(model.graph, weights, {}, (), frames)
 
 
