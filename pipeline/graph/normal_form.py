@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
+from onnx.numpy_helper import from_array
 
 from pipeline.graph import pads as _pads
 from pipeline.graph.align import digest
@@ -49,6 +50,7 @@ from pipeline.graph.terms import (
     plain,
     positive,
     small_integers,
+    sparse_constant,
     turned,
 )
 from pipeline.graph.view import View
@@ -63,6 +65,7 @@ from pipeline.graph.walk import (
     opset,
     printable,
     scope_of,
+    sparse_tensor,
     subgraphs,
     text,
     with_inferred_shapes,
@@ -106,6 +109,7 @@ class Builder:
         self.node = NodeProto()
         self.name = ""
         self.held: dict[str, Any] = {}
+        self.weights: Weights | None = None
 
     # -- values as they are seen
 
@@ -285,7 +289,10 @@ class Builder:
     def _results(self, node: NodeProto, index: int) -> Sequence[Operand]:
         constant = constant_tensor(node)
         if constant is not None and node.output:
-            return [constant_of(text(node.output[0]), constant, None)]
+            return [constant_of(text(node.output[0]), constant, self.weights)]
+        sparse = sparse_tensor(node)
+        if sparse is not None and node.output:
+            return [sparse_constant(text(node.output[0]), sparse, self.weights)]
         operands = [self.look(name) for name in node.input]
         if any(True for _ in subgraphs(node)):
             return self._with_bodies(node, index, operands)
@@ -343,6 +350,10 @@ class Builder:
             name = text(attribute.name)
             if name not in held and attribute.type not in (AttributeProto.GRAPH, AttributeProto.GRAPHS):
                 held[name] = digest(attribute.SerializeToString(deterministic=True)).hex()
+        for name, value in held.items():
+            if isinstance(value, TensorProto) and value.data_location == TensorProto.EXTERNAL:
+                const = constant_of("", value, self.weights)
+                held[name] = f"tensor {const.exact.hex()[:12]}" if const.array is None else from_array(const.array)
         return held
 
     def generic(self, operands: Sequence[Operand]) -> list[Ref]:
@@ -398,7 +409,7 @@ class Builder:
             scope = scope_of(known, f"{self.name}/{branch}", self.scope).declare()
             inner = Builder(scope, self.version, self.windows, scope.path, self.depth + 1, self.functions)
             given = {n: self.env[n] for n in outer if isinstance(self.env[n], Const)}
-            bodies[attribute] = inner.form(graph, None, given, tuple(n for n in outer if n not in given))
+            bodies[attribute] = inner.form(graph, self.weights, given, tuple(n for n in outer if n not in given))
         reads = [self.env[name] for name in outer if not isinstance(self.env[name], Const)]
         outputs = [self.scope.shape(n) if n else None for n in node.output]
         types = [self.scope.type(n) if n else None for n in node.output]
@@ -416,13 +427,13 @@ class Builder:
     ) -> Form:
         """``given`` are outer constants, ``captured`` outer values that are taken as further inputs; ``frames`` says by
         which permutation an input is always read."""
+        self.weights = weights
         self.env.update(given)
         stored = {tensor.name: tensor for tensor in graph.initializer}
         for name, tensor in stored.items():
             self.env[name] = constant_of(text(name), tensor, weights)
         for sparse in graph.sparse_initializer:
-            token = digest(sparse.SerializeToString(deterministic=True)).hex()
-            self.env[sparse.values.name] = Const(text(sparse.values.name), None, tuple(sparse.dims), "", token)
+            self.env[sparse.values.name] = sparse_constant(text(sparse.values.name), sparse, weights)
         inputs = []
         for name in (*(i.name for i in graph.input if i.name not in stored), *captured):
             dims, kind = self.scope.shape(name), self.scope.type(name)
@@ -538,9 +549,6 @@ def normal_form(view: View, as_declared: Collection[str] = ()) -> Form:
     shaped = shaped or (view.shaped if model is view.model else model)
     folder: Path | None = view.file.parent if view.file is not None else None
     weights = Weights(view.model, folder)
-    names = {tensor.name for tensor in view.model.graph.initializer}
-    if any(tensor.name not in names for tensor in model.graph.initializer):
-        weights = Weights(model, folder)
     version = opset(model)
     windows = _windows(shaped)
     first = _build(model, shaped, weights, version, windows, left)

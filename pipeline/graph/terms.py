@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto
+from onnx import SparseTensorProto, TensorProto
 
 from pipeline.graph.align import digest
 from pipeline.graph.walk import Dims, array, elements
@@ -30,6 +30,7 @@ _AS_ATTRIBUTE = 64
 _NUMBERS = tuple(map(np.dtype, (np.int64, np.int32, np.bool_, np.float32, np.float64)))
 _FOLDED = 4096
 _MOST_ELEMENTS = 1 << 36
+_MOST_SPARSE = 1 << 24
 
 
 def compose(first: Ints | None, then: Ints | None) -> Ints | None:
@@ -228,19 +229,57 @@ class Form:
 
 def constant_of(name: str, tensor: TensorProto, weights: Weights | None) -> Const:
     """A constant of the file; its numbers are read when somebody asks, and only where they are there."""
-    held = None
-    token = ""
+    dims: Dims = tuple(int(d) if d >= 0 else None for d in tensor.dims)
+    held = _read(tensor, weights)
+    if held is None or tuple(held.shape) != dims:
+        return Const(name, None, dims, _type_name(tensor.data_type), _token(tensor, weights))
+    return Const.of(name, held)
+
+
+def sparse_constant(name: str, sparse: SparseTensorProto, weights: Weights | None) -> Const:
+    """A constant that is stored as what is not zero in it, as the one that it is."""
+    dims: Dims = tuple(int(d) if d >= 0 else None for d in sparse.dims)
+    values, places = _read(sparse.values, weights), _read(sparse.indices, weights)
+    if values is not None and places is not None and _fits(dims, places):
+        held = np.zeros([d or 0 for d in dims], values.dtype)
+        try:
+            if places.ndim == 1:
+                held.reshape(-1)[places] = values
+            else:
+                held[tuple(places.T)] = values
+        except (IndexError, ValueError, TypeError):
+            pass
+        else:
+            return Const.of(name, held)
+    token = digest(_token(sparse.values, weights), _token(sparse.indices, weights)).hex()
+    return Const(name, None, dims, _type_name(sparse.values.data_type), token)
+
+
+def _fits(dims: Dims, places: Array) -> bool:
+    """Whether the whole of a sparse tensor is not too much, and its places are counted from the front."""
+    if None in dims or places.dtype != np.int64 or places.min(initial=0) < 0:
+        return False
+    return elements(TensorProto(dims=dims)) <= _MOST_SPARSE
+
+
+def _read(tensor: TensorProto, weights: Weights | None) -> Array | None:
     try:
         if elements(tensor) <= _MOST_ELEMENTS:
-            held = weights[tensor.name] if weights is not None else array(tensor)
+            return array(tensor) if weights is None else weights.read(tensor)
     except (ValueError, TypeError, KeyError, OSError, OverflowError, MemoryError):
-        held = None
-    dims: Dims = tuple(int(d) if d >= 0 else None for d in tensor.dims)
-    if held is None or tuple(held.shape) != dims:
-        where = sorted(f"{e.key}={e.value}" for e in tensor.external_data)
-        token = f"{name} {where}"
-        return Const(name, None, dims, _type_name(tensor.data_type), token)
-    return Const.of(name, held)
+        pass
+    return None
+
+
+def _token(tensor: TensorProto, weights: Weights | None) -> str:
+    """What tells numbers apart that are not read: where they lie, or the bytes that the file has in their place."""
+    if tensor.data_location == TensorProto.EXTERNAL and weights is not None:
+        return weights.place(tensor)
+    nameless = TensorProto()
+    nameless.CopyFrom(tensor)
+    nameless.ClearField("name")
+    nameless.ClearField("doc_string")
+    return digest(nameless.SerializeToString(deterministic=True)).hex()
 
 
 def _type_name(kind: int) -> str:

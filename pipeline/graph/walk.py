@@ -17,7 +17,16 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import (
+    AttributeProto,
+    FunctionProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    SparseTensorProto,
+    TensorProto,
+    numpy_helper,
+)
 
 from pipeline.graph.folding import fold
 
@@ -283,6 +292,14 @@ def constant_tensor(node: NodeProto) -> TensorProto | None:
         if isinstance(listed, tuple) and all(isinstance(v, kind) for v in listed):
             return numpy_helper.from_array(np.asarray(value, dtype))
     return None
+
+
+def sparse_tensor(node: NodeProto) -> SparseTensorProto | None:
+    """The sparse tensor that a Constant node makes, where it makes one."""
+    if node.op_type != "Constant" or not in_onnx(node):
+        return None
+    held = (a.sparse_tensor for a in node.attribute if a.type == AttributeProto.SPARSE_TENSOR and not a.ref_attr_name)
+    return next(held, None)
 
 
 def array(tensor: TensorProto) -> NDArray[Any] | None:

@@ -47,9 +47,20 @@ class Weights(Mapping[str, NDArray[Any]]):
             if elements(tensor) * dtype.itemsize != size:
                 raise ValueError(f"{printable(name)!r} does not hold the numbers that its shape promises")
             return self._array(file, dtype, offset, tuple(tensor.dims))
+        return self.read(tensor)
+
+    def read(self, tensor: TensorProto) -> NDArray[Any]:
+        """The numbers of any tensor of the model, that of a subgraph or of an attribute too."""
         if tensor.data_location == TensorProto.EXTERNAL:
             return self._outside(tensor)
         return np.asarray(numpy_helper.to_array(tensor))
+
+    def place(self, tensor: TensorProto) -> str:
+        """Where a tensor's numbers lie in another file.  Two that say the same mean the same bytes, even if these are
+        not there to read."""
+        about = {entry.key: entry.value for entry in tensor.external_data}
+        folder = f"unknown {id(self)}" if self._folder is None else str(self._folder.resolve())
+        return repr((folder, *(about.get(key, "") for key in ("location", "offset", "length"))))
 
     def _outside(self, tensor: TensorProto) -> NDArray[Any]:
         """Data in another file, mapped."""
@@ -65,12 +76,13 @@ class Weights(Mapping[str, NDArray[Any]]):
         offset, shape = int(about.get("offset") or 0), tuple(tensor.dims)
         if not elements(tensor):
             return np.zeros(shape, dtype)
-        if (
-            tensor.data_type in _PACKED
-            or offset < 0
-            or offset + elements(tensor) * dtype.itemsize > file.stat().st_size
-        ):
+        packed = tensor.data_type in _PACKED
+        count = (elements(tensor) + 1) // 2 if packed else elements(tensor) * dtype.itemsize
+        if offset < 0 or offset + count > file.stat().st_size:
             raise ValueError(f"{who} does not fit into {printable(file.name)!r}")
+        if packed:
+            held = self._array(file, np.dtype(np.uint8), offset, (count,)).tobytes()
+            return np.asarray(numpy_helper.to_array(TensorProto(dims=shape, data_type=tensor.data_type, raw_data=held)))
         return self._array(file, dtype, offset, shape)
 
     def _array(self, file: Path, dtype: np.dtype[Any], offset: int, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -127,7 +127,8 @@ def _grouped(found: Sequence[Difference]) -> list[list[Difference]]:
         told = (
             (d.says.partition(":")[0], "", "") if d.kind == "weights" else (d.says.partition("(")[0], d.left, d.right)
         )
-        apart = len(groups) if d.kind == "weights" and not d.says.startswith("rounding") else -1
+        told_of = d.says.startswith(("rounding", "the numbers are not there"))
+        apart = len(groups) if d.kind == "weights" and not told_of else -1
         groups.setdefault((d.kind, d.what, d.same, apart, *told), []).append(d)
     return list(groups.values())
 

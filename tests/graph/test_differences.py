@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -974,3 +975,95 @@ def test_functions_that_are_too_many_to_enter_are_told_apart() -> None:
         )
 
     assert {d.what for d in compare(doubling("Tanh"), doubling("Exp")).differences} == {"the function's body"}
+
+
+# -- numbers that lie elsewhere
+
+BRANCH = "(bool q, float[4] x) => (float[4] y) { y = If (q) <then_branch = t () => (float[4] p) { p = Mul (x, k) }, "
+
+
+def stored_in_a_subgraph(tensor: onnx.TensorProto) -> onnx.ModelProto:
+    model = parsed(BRANCH + "else_branch = e () => (float[4] n) { n = Neg (x) }> }")
+    next(a for a in model.graph.node[0].attribute if a.name == "then_branch").g.initializer.append(tensor)
+    return model
+
+
+def stored_in_a_constant(tensor: onnx.TensorProto) -> onnx.ModelProto:
+    model = parsed("(float[4] x) => (float[4] y) { y = Mul (x, k) }")
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["k"], value=tensor))
+    return model
+
+
+def stored_in_an_attribute(tensor: onnx.TensorProto) -> onnx.ModelProto:
+    model = parsed("(float[4] x) => (float[4] y) { y = my.Scaled (x) }")
+    model.graph.node[0].attribute.append(helper.make_attribute("by", tensor))
+    return model
+
+
+def stored_in_the_graph(tensor: onnx.TensorProto) -> onnx.ModelProto:
+    model = parsed("(float[4] x) => (float[4] y) { y = Mul (x, k) }")
+    model.graph.initializer.append(tensor)
+    return model
+
+
+@pytest.mark.parametrize(
+    "stored", [stored_in_a_subgraph, stored_in_a_constant, stored_in_an_attribute, stored_in_the_graph]
+)
+def test_numbers_in_other_files_are_read_wherever_they_are_said_to_be(
+    stored: Callable[[onnx.TensorProto], onnx.ModelProto], tmp_path: Path
+) -> None:
+    outside = TensorProto(name="k", data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
+    outside.external_data.add(key="location", value="w")
+    views = []
+    for name, number in (("one", 1), ("two", 2), ("again", 1), ("none", 0), ("nothing", 0)):
+        (tmp_path / name).mkdir()
+        if number:
+            (tmp_path / name / "w").write_bytes(np.full(4, number, np.float32).tobytes())
+        views.append(View(stored(outside), tmp_path / name / "model.onnx"))
+    here = View(stored(numpy_helper.from_array(np.full(4, 1, np.float32), "k")))
+    one, two, again, none, nothing = views
+    assert len(differences(one, two, EMPTY, EMPTY).differences) == 1
+    for other in (one, again, here):
+        assert differences(one, other, EMPTY, EMPTY).differences == ()
+    for left, right in ((one, none), (none, one), (none, nothing)):  # one place in two folders is two places
+        assert len(differences(left, right, EMPTY, EMPTY).differences) == 1
+    assert differences(none, none, EMPTY, EMPTY).differences == ()
+
+
+def sparse(name: str, last: float = 2.0, flat: bool = True) -> onnx.SparseTensorProto:
+    values = numpy_helper.from_array(np.array([1, last], np.float32), name)
+    places = np.array([0, 3]) if flat else np.array([[0, 0], [1, 1]])
+    return onnx.SparseTensorProto(values=values, indices=numpy_helper.from_array(places, f"{name}_i"), dims=[2, 2])
+
+
+def test_a_sparse_constant_is_the_one_that_it_stands_for() -> None:
+    def summed(name: str) -> onnx.ModelProto:
+        return parsed(f"(float[2,2] x) => (float[2,2] y) {{ y = Add (x, {name}) }}")
+
+    def with_sparse(name: str, *about: Any) -> onnx.ModelProto:
+        model = summed(name)
+        model.graph.sparse_initializer.append(sparse(name, *about))
+        return model
+
+    dense, node = summed("k"), summed("k")
+    dense.graph.initializer.append(numpy_helper.from_array(np.array([[1, 0], [0, 2]], np.float32), "k"))
+    node.graph.node.insert(0, helper.make_node("Constant", [], ["k"], sparse_value=sparse("other")))
+    for other in (dense, node, with_sparse("q"), with_sparse("k", 2.0, False)):
+        assert said(compare(with_sparse("k"), other)) == said(compare(other, with_sparse("k"))) == []
+    ((kind, *_),) = said(compare(with_sparse("k"), with_sparse("k", 3.0)))
+    assert kind == "weights"
+
+
+@pytest.mark.parametrize("dims", [[2**40], [1, 1], [-4], []])
+def test_a_sparse_constant_that_cannot_be_written_out_is_compared_by_what_it_says(dims: list[int]) -> None:
+    def spoilt(name: str, last: float) -> onnx.ModelProto:
+        model = parsed(f"(float[2,2] x) => (float[a,b] y) {{ y = Add (x, {name}) }}")
+        model.graph.sparse_initializer.append(sparse(name, last))
+        del model.graph.sparse_initializer[0].dims[:]
+        model.graph.sparse_initializer[0].dims.extend(dims)
+        return model
+
+    assert said(compare(spoilt("k", 2.0), spoilt("q", 2.0))) == []
+    assert [d.says for d in compare(spoilt("k", 2.0), spoilt("k", 3.0)).differences] == [
+        "the numbers are not there to compare"
+    ]

@@ -135,3 +135,15 @@ def test_what_is_no_model_is_refused_as_protobuf_does(tmp_path: Path, cut: int) 
     (tmp_path / "m.onnx").write_bytes(whole[:cut] if cut else b"\xff" * 100)
     with pytest.raises(Exception, match=r"(?i)pars"):
         read_model(tmp_path / "m.onnx")
+
+
+def test_numbers_of_which_several_lie_in_a_byte_are_read_from_their_file(tmp_path: Path) -> None:
+    (tmp_path / "beside").write_bytes(bytes([0, 0x21, 0x03]))
+    tensor = onnx.TensorProto(name="w", data_type=onnx.TensorProto.UINT4, dims=[3])
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", "beside"), ("offset", "1")):
+        tensor.external_data.add(key=key, value=value)
+    assert [int(v) for v in Weights(model(tensor), tmp_path)["w"]] == [1, 2, 3]
+    tensor.dims[0] = 5
+    with pytest.raises(ValueError, match="does not fit"):
+        Weights(model(tensor), tmp_path)["w"]
