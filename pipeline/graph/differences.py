@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.graph import borders
 from pipeline.graph.amounts import (
     ROUNDING,
     SHOWN,
@@ -603,29 +604,17 @@ class _Comparison:
                 if len(one) != len(two):
                     self._add("border", f"{what}s", (left.path,), (right.path,), str(len(one)), str(len(two)))
             else:
-                self._names(what, one, two, pairs)
+                found, notes = borders.names(what, one, two, pairs)
+                self.found += found
+                self.notes += notes
             for ours, theirs in pairs:
                 self._border(what, one[ours], two[theirs])
+        self.found += borders.replaceable(left, right)
         for ours, theirs in self.outputs:
             self._output(left.outputs[ours], right.outputs[theirs])
 
-    def _names(self, what: str, one: Sequence[Border], two: Sequence[Border], pairs: Sequence[tuple[int, int]]) -> None:
-        names = [b.name for b in one], [b.name for b in two]
-        alone = [n for i, n in enumerate(names[0]) if i not in {a for a, _ in pairs}]
-        extra = [n for i, n in enumerate(names[1]) if i not in {b for _, b in pairs}]
-        if alone or extra:
-            self._add("border", f"{what}s", alone, extra, shown(tuple(names[0])), shown(tuple(names[1])))
-        elif sorted(names[0]) == sorted(names[1]) and names[0] != names[1]:
-            self._add("border", f"order of {what}s", names[0], names[1], shown(tuple(names[0])), shown(tuple(names[1])))
-        for ours, theirs in pairs:
-            if names[0][ours] != names[1][theirs]:
-                self.notes.append(
-                    f"{what} {ours + 1} is {names[0][ours]} on the left and {names[1][theirs]} on the right"
-                )
-
     def _border(self, what: str, one: Border, two: Border) -> None:
-        if one.type is not None and two.type is not None and one.type != two.type:
-            self._add("type", what, (one.name,), (two.name,), type_name(one.type), type_name(two.type))
+        self.found += borders.types(what, one, two)
         if what == "output":
             return
         left, right = (b.operand for b in (one, two))

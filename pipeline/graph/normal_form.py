@@ -29,6 +29,7 @@ from pipeline.graph.amounts import between_perms, in_order
 from pipeline.graph.folding import fold
 from pipeline.graph.indexing import RULES
 from pipeline.graph.inlining import Key, called_in, inlined_model, key_of, written_bodies
+from pipeline.graph.kinds import is_tensor, kind_of_type
 from pipeline.graph.matching import same_border
 from pipeline.graph.operators import FOLLOWS
 from pipeline.graph.schemas import BY_RESULT, defaults, described, mistyped
@@ -75,6 +76,7 @@ from pipeline.graph.weights import Weights
 
 _DEEPEST = 40
 _NAMED = 4
+_CONSTANTS_ARE_NO_INPUTS = 4  # from this IR version on: before, all had to be inputs, and nobody could replace them
 _WRONG = (TypeError, ValueError, IndexError, KeyError, OverflowError, ZeroDivisionError, AttributeError)
 # Permutations between layouts; others that only move axes of size one are left as Reshapes.
 LAYOUTS = frozenset({(0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3)})
@@ -435,17 +437,20 @@ class Builder:
         for sparse in graph.sparse_initializer:
             self.env[sparse.values.name] = sparse_constant(text(sparse.values.name), sparse, weights)
         inputs = []
+        kinds = {v.name: kind_of_type(v.type) for v in (*graph.input, *graph.output) if not is_tensor(v.type)}
         for name in (*(i.name for i in graph.input if i.name not in stored), *captured):
             dims, kind = self.scope.shape(name), self.scope.type(name)
             perm = (frames or {}).get(text(name))
             seen = dims if perm is None else turned(dims, perm)
             ref = Ref(self.fresh(-1, 0, seen, kind, text(name)), inverse(perm))
             self.env[name] = ref
-            inputs.append(Border(text(name), dims, kind, ref))
+            inputs.append(Border(text(name), dims, kind, ref, kinds.get(name)))
         for index, node in enumerate(graph.node):
             self.read(node, index)
         outputs = [
-            Border(text(o.name), self.scope.shape(o.name), self.scope.type(o.name), self.look(o.name))
+            Border(
+                text(o.name), self.scope.shape(o.name), self.scope.type(o.name), self.look(o.name), kinds.get(o.name)
+            )
             for o in graph.output
         ]
         self._forget(outputs)
@@ -555,6 +560,9 @@ def normal_form(view: View, as_declared: Collection[str] = ()) -> Form:
     frames = {name: perm for name, perm in reframed(first).items() if name not in as_declared}
     made = first if not frames else _build(model, shaped, weights, version, windows, left, frames)
     made.notes[:0] = notes
+    if model.ir_version >= _CONSTANTS_ARE_NO_INPUTS:
+        stored = {tensor.name for tensor in model.graph.initializer}
+        made.replaceable = tuple(text(i.name) for i in model.graph.input if i.name in stored)
     return made
 
 

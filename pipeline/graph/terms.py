@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from onnx import SparseTensorProto, TensorProto
 
 from pipeline.graph.align import digest
+from pipeline.graph.kinds import Kind
 from pipeline.graph.walk import Dims, array, elements
 from pipeline.graph.weights import Weights
 
@@ -204,17 +205,20 @@ class Step:
 
 @dataclass(eq=False)
 class Border:
-    """An input or an output of the graph as the file declares it, and what it is in normal form."""
+    """An input or an output of the graph as the file declares it, and what it is in normal form.  ``kind`` is its type
+    where that is no tensor's."""
 
     name: str
     dims: Dims | None
     type: int | None
     operand: Operand
+    kind: Kind | None = None
 
 
 @dataclass(eq=False)
 class Form:
-    """A graph in normal form.  ``traceless`` counts, by operator, the nodes that left no step of their own."""
+    """A graph in normal form.  ``traceless`` counts, by operator, the nodes that left no step of their own;
+    ``replaceable`` are the constants that a caller may give another value."""
 
     path: str
     values: list[Value]
@@ -225,6 +229,7 @@ class Form:
     notes: list[str]
     opset: int | None = None
     captured: tuple[str, ...] = ()
+    replaceable: tuple[str, ...] = ()
 
 
 def constant_of(name: str, tensor: TensorProto, weights: Weights | None) -> Const:
