@@ -9,7 +9,7 @@ is not repeated.  Numbers decide where they can: a BatchNormalization is folded 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,7 @@ from pipeline.graph.amounts import (
     type_name,
     views_agree,
 )
+from pipeline.graph.harmless import of_no_effect
 from pipeline.graph.matching import Matching, Side, Unit, same_border
 from pipeline.graph.normal_form import LAYOUTS, normal_forms
 from pipeline.graph.one_size import at_one_size
@@ -210,6 +211,7 @@ class _Comparison:
     def _attributes(self, one: Step, two: Step) -> None:
         ranks = [self._rank_of(s, i) for i, s in enumerate((one, two))]
         rank = ranks[0] or ranks[1]
+        nothing: Mapping[str, str] | None = None
         for name in sorted({*one.attributes, *two.attributes}):
             left, right = one.attributes.get(name), two.attributes.get(name)
             if name in ("axis", "axes") and rank:
@@ -220,10 +222,11 @@ class _Comparison:
                 continue
             if self._newer(one, two, name, left, right):
                 continue
-            kind = "pads" if name in _PADDED else "attribute"
+            nothing = of_no_effect(one, two, self.forms) if nothing is None else nothing
+            kind, says = "pads" if name in _PADDED else "attribute", nothing.get(name, "")
             as_type = one.op == "Cast" and name == "to"
             texts = (type_name(left), type_name(right)) if as_type else (shown(left), shown(right))
-            self._add("type" if as_type else kind, name, one.nodes, two.nodes, *texts)
+            self._add("type" if as_type else kind, name, one.nodes, two.nodes, *texts, says, bool(says))
 
     def _one_shape(self, one: Step, two: Step) -> bool:
         """Whether two Reshapes are to one shape."""
