@@ -240,7 +240,7 @@ def inspect(
         beside = inspected(second, rules)
         severities += [remark.severity for remark in beside.remarks]
         failed += beside.failed
-        if _tell_differences((view, found), (second, beside), json):
+        if _tell_differences((view, found), (second, beside), json, verbose):
             severities.append("warning")
     for rule_that in failed:
         _complain(f"the tool itself failed: {rule_that}")
@@ -375,7 +375,7 @@ def _tell_inspection(found: Any, json: str | None, silent: bool, verbose: bool) 
         render_inspection(found, _console(), verbose)
 
 
-def _tell_differences(left: tuple[Any, Any], right: tuple[Any, Any], json: str | None) -> bool:
+def _tell_differences(left: tuple[Any, Any], right: tuple[Any, Any], json: str | None, verbose: bool) -> bool:
     """What two graphs have differently; each is a view and what was found in it.  Whether numbers may change."""
     from pipeline.graph.differences import differences
     from pipeline.report.as_json import write_json
@@ -386,7 +386,7 @@ def _tell_differences(left: tuple[Any, Any], right: tuple[Any, Any], json: str |
     if json:
         write_json(differences_json(found), json)
     if json != STDOUT:
-        render_differences(found, _console())
+        render_differences(found, _console(), verbose)
     return bool(found.only_left or found.only_right) or any(not difference.same for difference in found.differences)
 
 

@@ -280,3 +280,17 @@ def test_a_reader_that_leaves_is_no_failure_of_a_gate(model: Path) -> None:
     command = f"{sys.executable} -m pipeline inspect {model} -v | true; exit ${{PIPESTATUS[0]}}"
     ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) in {(141, ""), (0, "")}  # 0 where all of it was read in time
+
+
+def test_verbose_lists_every_difference_of_two_files(tmp_path: Path) -> None:
+    name = "model." + "layers." * 30
+    for file, op in (("a", "Exp"), ("b", "Tanh")):
+        nodes = [onnx.helper.make_node("Sin", ["x"], ["t"], name=name + "end")]
+        nodes += [onnx.helper.make_node(op, ["t"], [f"y{i}"], name=f"{name}{i}.") for i in range(9)]
+        outputs = [onnx.helper.make_tensor_value_info(f"y{i}", 1, [2]) for i in range(9)]
+        x = onnx.helper.make_tensor_value_info("x", 1, [2])
+        onnx.save(onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [x], outputs)), tmp_path / f"{file}.onnx")
+    both = tmp_path / "a.onnx", tmp_path / "b.onnx"
+    short, verbose = ("".join(inspect(*both, *words).stdout.split()) for words in ((), ("-v",)))
+    assert f"{name}8." in verbose
+    assert f"{name}8." not in short

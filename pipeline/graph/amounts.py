@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,6 +32,8 @@ from pipeline.inspection import Difference
 
 ROUNDING = 1e-5
 SHOWN = 12
+_LISTED = 100  # characters
+_KINDS = 3
 _NAMES = {
     "Conv": ("input", "weight"),
     "ConvTranspose": ("input", "weight"),
@@ -67,13 +70,17 @@ def type_name(kind: Any) -> str:
 
 
 def ops_of(steps: Iterable[Step]) -> str:
-    """The operators of the nodes of some steps, each node once."""
+    """The operators of the nodes of some steps, each node once; of many, how many of which."""
     listed: dict[str, str] = {}
     for step in steps:
         listed.update(dict(zip(step.nodes, step.ops, strict=False)))
-    values = list(listed.values())
-    rest = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
-    return ", ".join(values[:SHOWN]) + rest
+    whole = ", ".join(listed.values())
+    if len(listed) <= SHOWN and len(whole) <= _LISTED:
+        return whole
+    kinds = Counter(listed.values()).most_common()
+    rest = f" and {len(kinds) - _KINDS} other operators" if len(kinds) > _KINDS + 1 else ""
+    shown = kinds[: _KINDS if rest else _KINDS + 1]
+    return f"{len(listed)} nodes ({', '.join(f'{op} {number}' for op, number in shown)}{rest})"
 
 
 def nodes_of(steps: Iterable[Step]) -> tuple[str, ...]:
@@ -198,6 +205,16 @@ def slot_name(step: Step, slot: int) -> str:
 
 def kind_of(const: Const) -> str:
     return f"{const.dtype}{dims_text(const.dims)}"
+
+
+def kinds_of(left: Const, right: Const, part: str) -> tuple[str, str]:
+    """Both; a bias as it is stored, not as it lies along the axes of what it is added to."""
+    if part == "bias":
+        flat = [f"{c.dtype}{dims_text(None if c.dims is None else tuple(d for d in c.dims if d != 1))}"
+                for c in (left, right)]  # fmt: skip
+        if left.dims == right.dims or flat[0] != flat[1]:
+            return flat[0], flat[1]
+    return kind_of(left), kind_of(right)
 
 
 def dims_text(dims: Dims | None) -> str:

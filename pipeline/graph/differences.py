@@ -29,6 +29,7 @@ from pipeline.graph.amounts import (
     in_one_place,
     in_order,
     kind_of,
+    kinds_of,
     merged,
     nodes_of,
     numbers,
@@ -353,12 +354,12 @@ class _Comparison:
         if left.exact == right.exact:
             return
         if left.dims != right.dims:
-            self._add("weights", what, one.nodes, two.nodes, kind_of(left), kind_of(right), "shapes differ")
+            self._add("weights", what, one.nodes, two.nodes, *kinds_of(left, right, what), "shapes differ")
             return
         if left.array is None or right.array is None:
             if left.array is None and right.array is None and left.token == right.token:
                 return
-            self._add("weights", what, one.nodes, two.nodes, kind_of(left), kind_of(right),
+            self._add("weights", what, one.nodes, two.nodes, *kinds_of(left, right, what),
                       "the numbers are not there to compare")  # fmt: skip
             return
         found = numbers(left.array, right.array)

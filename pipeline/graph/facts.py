@@ -66,6 +66,10 @@ def _type(kind: TypeProto) -> str:
     return "map" if which == "map_type" else "?"
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
 def _border(values: Sequence[ValueInfoProto], without: frozenset[str] = frozenset()) -> dict[str, str]:
     return {text(v.name): _type(v.type) for v in values if v.name not in without}
 
@@ -116,16 +120,19 @@ def read_facts(file: Path, model: ModelProto | None = None, view: View | None = 
     if outside:
         notes.append(f"{outside} initializers are kept in other files")
     if model.functions:
-        notes.append(f"{len(model.functions)} local functions, each read once")
+        notes.append(f"{_count(len(model.functions), 'local function')}, each read once")
     if model.graph.sparse_initializer:
-        notes.append(f"{len(model.graph.sparse_initializer)} sparse initializers")
+        notes.append(_count(len(model.graph.sparse_initializer), "sparse initializer"))
     unknown = _unknown(model, view.places)
     notes += [
         f"{printable(op)} ({printable(node)}) is no operator of ONNX: the exporter left it unconverted"
         for node, op in unknown[:_MOST_NOTES]
     ]
     if len(unknown) > _MOST_NOTES:
-        notes.append(f"{len(unknown) - _MOST_NOTES} more nodes are no operators of ONNX")
+        rest = len(unknown) - _MOST_NOTES
+        notes.append(
+            "1 more node is no operator of ONNX" if rest == 1 else f"{rest} more nodes are no operators of ONNX"
+        )
     return GraphFacts(
         file=file,
         opset=opset(model),

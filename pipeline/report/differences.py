@@ -2,8 +2,9 @@
 
 Design note.  One difference is one line where it fits: what kind, at which node, what either side has.  Differences
 that say the same thing of many nodes (a BatchNormalization folded into each of fifty convolutions) are one line with
-their number; nothing is left out of the count.  The header tells the two files apart, producers and opsets included;
-how a border is laid out and what else is no difference of the model is in the notes.  Names are foreign text.
+their number; nothing is left out of the count, and ``verbose`` lists each of them with all of its nodes.  The header
+tells the two files apart, producers and opsets included; how a border is laid out and what else is no difference of the
+model is in the notes.  Names are foreign text.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from rich.text import Text
 from pipeline.inspection import Difference, Differences, Inspection
 from pipeline.report.inspection_json import name
 from pipeline.report.lines import LABEL, emit
-from pipeline.report.text import clip, prose, safe, wrap
+from pipeline.report.text import clip, prose, safe, whole, wrap
 from pipeline.report.words import count
 
 SHOWN = 60
 _NAMED = 3
+_ALONE = 8
 _TEXT = 160
 _SHORT = 60
+_TOGETHER = ("rounding", "the numbers are not there")  # of weights; other numbers are no two the same
 _WORDS = {
     "pads": "pads",
     "layout": "layout",
@@ -36,29 +39,31 @@ _WORDS = {
 }
 
 
-def differences_lines(found: Differences, width: int = 100) -> list[Text]:
-    """The comparison as finished lines for a terminal ``width`` columns wide."""
+def differences_lines(found: Differences, width: int = 100, verbose: bool = False) -> list[Text]:
+    """The comparison as finished lines for a terminal ``width`` columns wide; ``verbose`` lists everything."""
     width = max(width, 60)
     room = width - LABEL
-    made = [*_header("left", found.left, width), *_header("right", found.right, width)]
+    made = [*_header("left", found.left, width, verbose), *_header("right", found.right, width, verbose)]
     made += _block("result", [Text(_result(found), "bold" if found.differences else "green")])
-    groups = _grouped(found.differences)
+    groups = [[d] for d in found.differences] if verbose else _grouped(found.differences)
     kinds = list(dict.fromkeys(group[0].kind for group in groups))
-    left_out = groups[SHOWN:]
+    shown = groups if verbose else groups[:SHOWN]
     for kind in kinds:
-        lines = [line for g in groups[:SHOWN] if g[0].kind == kind for line in _lines(g, room)]
+        lines = [line for g in shown if g[0].kind == kind for line in _lines(g, room, verbose)]
         made += _block(_WORDS.get(kind, safe(kind, 10)), lines)
+    left_out = groups[len(shown) :]
     if left_out:
-        made += _block("and", [Text(f"{sum(map(len, left_out)):,} differences more: --json lists them all")])
+        made += _block("and", [Text(f"{sum(map(len, left_out)):,} differences more: --json lists them all, and -v")])
     for label, names in (("only left", found.only_left), ("only right", found.only_right)):
         if names:
-            made += _block(label, _wrapped(f"{count(len(names), 'node')}: {_some(names, 8)}", room))
+            listed = _some(names, len(names) if verbose else _ALONE, verbose)
+            made += _block(label, _wrapped(f"{count(len(names), 'node')}: {listed}", room))
     return made + _block("notes", [line for note in found.notes for line in _wrapped(prose(note), room)])
 
 
-def render_differences(found: Differences, console: Console) -> None:
+def render_differences(found: Differences, console: Console, verbose: bool = False) -> None:
     """Print what two graphs have differently."""
-    emit(differences_lines(found, console.width), console)
+    emit(differences_lines(found, console.width, verbose), console)
 
 
 def differences_json(found: Differences) -> dict[str, Any]:
@@ -112,12 +117,13 @@ def _result(found: Differences) -> str:
     return f"{count(len(found.differences), 'difference')}{at}{same}; {matched}"
 
 
-def _header(label: str, inspected: Inspection, width: int) -> list[Text]:
+def _header(label: str, inspected: Inspection, width: int, verbose: bool) -> list[Text]:
     opset = "" if inspected.opset is None else f"   opset {inspected.opset}"
-    producer = f"   {safe(inspected.producer, 40)}" if inspected.producer else ""
+    producer = f"   {whole(inspected.producer, 40, verbose)}" if inspected.producer else ""
     about = f"{opset}{producer}"
-    file = "a model" if inspected.file is None else safe(inspected.file)
-    return _block(label, [Text(clip(file, max(width - LABEL - len(about), 24)), "bold") + Text(about)])
+    file = "a model" if inspected.file is None else whole(inspected.file, 200, verbose)
+    file = file if verbose else clip(file, max(width - LABEL - len(about), 24))
+    return _block(label, [Text(file, "bold") + Text(about)])
 
 
 def _grouped(found: Sequence[Difference]) -> list[list[Difference]]:
@@ -127,27 +133,26 @@ def _grouped(found: Sequence[Difference]) -> list[list[Difference]]:
         told = (
             (d.says.partition(":")[0], "", "") if d.kind == "weights" else (d.says.partition("(")[0], d.left, d.right)
         )
-        told_of = d.says.startswith(("rounding", "the numbers are not there"))
-        apart = len(groups) if d.kind == "weights" and not told_of else -1
+        apart = len(groups) if d.kind == "weights" and not d.says.startswith(_TOGETHER) else -1
         groups.setdefault((d.kind, d.what, d.same, apart, *told), []).append(d)
     return list(groups.values())
 
 
-def _lines(group: Sequence[Difference], room: int) -> list[Text]:
+def _lines(group: Sequence[Difference], room: int, verbose: bool) -> list[Text]:
     first = group[0]
     times = f"{len(group):,} × " if len(group) > 1 else ""
-    left, right = safe(first.left, _TEXT), safe(first.right, _TEXT)
+    left, right = whole(first.left, _TEXT, verbose), whole(first.right, _TEXT, verbose)
+    what = whole(first.what, 40, verbose)
     if len(group) > 1 and first.kind == "weights":
-        what = f"{safe(first.what, 40)} in rounding" if first.says.startswith("rounding") else safe(first.what, 40)
-        head = f"{times}{what}"
+        head = f"{times}{what}{' in rounding' if first.says.startswith('rounding') else ''}"
     elif first.kind == "only":
         head = f"{times}{left} on the left only" if first.nodes else f"{times}{right} on the right only"
     elif first.kind == "operator" and first.what in ("op", "folded", "fused"):
         head = f"{times}{left} against {right}"
     else:
-        head = f"{times}{safe(first.what, 40)} {left} against {right}"
-    says = prose(first.says, 200) if len(group) == 1 else prose(_worst(group), 200)
-    where = _where(group)
+        head = f"{times}{what} {left} against {right}"
+    says = prose(first.says, 600 if verbose else 200) if len(group) == 1 else prose(_worst(group), 200)
+    where = _where(group, verbose)
     made = _wrapped(f"{head}   {where}".rstrip(), room)
     return made + [Text("  ") + line for line in (_wrapped(says, room - 2, "dim") if says else [])]
 
@@ -158,24 +163,36 @@ def _worst(group: Sequence[Difference]) -> str:
     return said.partition(" (")[0].partition(": at most")[0] if len({d.says for d in group}) > 1 else said
 
 
-def _where(group: Sequence[Difference]) -> str:
+def _where(group: Sequence[Difference], verbose: bool) -> str:
     if len(group) == 1:
-        return _pair(group[0])
-    ends = [[clip(safe(names[0]), _SHORT) for names in (d.nodes, d.others) if names] for d in group[:_NAMED]]
+        return _pair(group[0], verbose)
+    ends = [[_named(names[0], verbose) for names in (d.nodes, d.others) if names] for d in group[:_NAMED]]
     rest = len(group) - _NAMED
     return f"at {', '.join(' | '.join(dict.fromkeys(each)) for each in ends)}" + (
         f" and {rest:,} more" if rest > 0 else ""
     )
 
 
-def _pair(difference: Difference) -> str:
-    left, right = _some(difference.nodes, _NAMED), _some(difference.others, _NAMED)
-    return left if left == right else " | ".join(name for name in (left, right) if name)
+def _pair(difference: Difference, verbose: bool) -> str:
+    """The nodes of both sides; of many the first and the last, which say from where to where they reach."""
+    made = []
+    for names in (difference.nodes, difference.others):
+        if verbose or len(names) <= _NAMED:
+            made.append(_some(names, len(names), verbose))
+        else:
+            made.append(f"{_named(names[0], verbose)} to {_named(names[-1], verbose)} ({len(names):,} in all)")
+    left, right = made
+    return left if left == right else " | ".join(text for text in made if text)
 
 
-def _some(names: Sequence[str], limit: int) -> str:
+def _some(names: Sequence[str], limit: int, verbose: bool) -> str:
     rest = len(names) - limit
-    return ", ".join(safe(name, 60) for name in names[:limit]) + (f" and {rest:,} more" if rest > 0 else "")
+    return ", ".join(_named(name, verbose) for name in names[:limit]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def _named(name: str, verbose: bool) -> str:
+    """A name; of a long one both ends, which tell it from others."""
+    return whole(name, 200, verbose) if verbose else clip(safe(clip(name, 200)), _SHORT)
 
 
 def _wrapped(text: str, width: int, style: str = "") -> list[Text]:

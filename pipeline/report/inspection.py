@@ -2,7 +2,7 @@
 
 Design note.  The screen answers what people open a file for, in the order in which they ask: what it is, what goes in
 and out, what it holds, then what is padded, transposed and remarkable.  Long lists are counted, what is alike is one
-row, and what is out of the ordinary comes first; ``verbose`` lists everything.
+row, and what is out of the ordinary comes first; ``verbose`` lists everything, and cuts no name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline.data import Pads, Transpose
 from pipeline.inspection import SEVERITIES, Inspection, Remark, Reshaped, Severity
 from pipeline.report.inspection_json import inspection_json
 from pipeline.report.lines import LABEL, Cell, block, columns, emit, fits, more, wrapped
-from pipeline.report.text import clip, prose, safe
+from pipeline.report.text import clip, prose, safe, whole
 from pipeline.report.words import axes, count, shape_of_padding, size
 
 __all__ = ["effect", "inspection_json", "inspection_lines", "moved", "render_inspection", "spellings", "worst_first"]
@@ -28,6 +28,7 @@ CODES = 10
 OPS = 12
 FEW = 4  # of everything else
 NAMED = 3  # in one line
+LONG = 600  # characters of a sentence
 STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
 Table = list[list[Cell]]
@@ -49,7 +50,7 @@ def effect(pads: Pads, whole: bool = False) -> str:
     if unread and any(unread):
         said.append(f"never read at the end: {' '.join('?' if n is None else str(int(n)) for n in unread)}")
     note = pads.note if whole or not together else ""
-    said += [prose(text, 160) for text in (pads.condition, note) if text]
+    said += [prose(text, LONG if whole else 160) for text in (pads.condition, note) if text]
     return ", ".join(said)
 
 
@@ -73,13 +74,13 @@ def worst_first(remarks: Sequence[Remark]) -> dict[tuple[Severity, str], list[Re
     return dict(sorted(found.items(), key=lambda item: (-SEVERITIES.index(item[0][0]), -len(item[1]), item[0][1])))
 
 
-def _head(found: Inspection, width: int) -> list[Text]:
+def _head(found: Inspection, width: int, verbose: bool) -> list[Text]:
     known = sorted(found.opsets.items())
-    opsets = [f"{safe(domain, 24)} {version}" if domain else f"opset {version}" for domain, version in known]
-    about = f"   ir {found.ir_version}, {more(opsets, 4) if opsets else 'no opset'}"
-    producer = f"   producer {safe(found.producer, 60)}" if found.producer else ""
-    file = "a model in memory" if found.file is None else safe(found.file)
-    head = Text(clip(file, max(width - len(about) - len(producer), 24)), "bold")
+    opsets = [f"{whole(domain, 24, verbose)} {version}" if domain else f"opset {version}" for domain, version in known]
+    about = f"   ir {found.ir_version}, {more(opsets, len(opsets) if verbose else 4) if opsets else 'no opset'}"
+    producer = f"   producer {whole(found.producer, 60, verbose)}" if found.producer else ""
+    file = "a model in memory" if found.file is None else whole(found.file, 200, verbose)
+    head = Text(file if verbose else clip(file, max(width - len(about) - len(producer), 24)), "bold")
     if len(head.plain) + len(about) + len(producer) <= width:
         return [head + Text(about) + Text(producer)]
     return [head, *block("is", wrapped((about + producer).strip(), width - LABEL, hang=2))]
@@ -89,7 +90,8 @@ def _border(found: Inspection, room: int, verbose: bool) -> list[Text]:
     made: list[Text] = []
     for label, values in (("inputs", found.inputs), ("outputs", found.outputs)):
         limit = len(values) if verbose else FEW
-        listed = [f"{safe(name, 40)} {safe(kind, 60)}" for name, kind in islice(values.items(), limit)]
+        shown = islice(values.items(), limit)
+        listed = [f"{whole(name, 40, verbose)} {whole(kind, 60, verbose)}" for name, kind in shown]
         listed += [""] * (len(values) - len(listed))  # those that are only counted
         made += block(label, wrapped(more(listed, limit) if listed else "none", room, hang=2))
     return made
@@ -97,7 +99,7 @@ def _border(found: Inspection, room: int, verbose: bool) -> list[Text]:
 
 def _holds(found: Inspection, room: int, verbose: bool) -> list[Text]:
     ordered = sorted(found.ops.items(), key=lambda item: (-item[1], item[0]))
-    named = [f"{safe(op, 24)} {number:,}" for op, number in ordered]
+    named = [f"{whole(op, 24, verbose)} {number:,}" for op, number in ordered]
     limit = len(named) if verbose else OPS
     nodes = f"{count(sum(found.ops.values()), 'node')}: {more(named, limit)}" if named else "no nodes"
     weights = f"{count(found.initializers, 'initializer')} with {count(found.parameters, 'parameter')}"
@@ -111,16 +113,18 @@ def _holds(found: Inspection, room: int, verbose: bool) -> list[Text]:
         )
     made += ["stored: " + more(kinds, len(kinds) if verbose else FEW)] if kinds else []
     if found.external:
-        files = [safe(file, 80) for file in found.external]
+        files = [whole(file, 80, verbose) for file in found.external]
         made.append("in other files: " + more(files, len(files) if verbose else NAMED))
     if found.inner:
-        inner = [f"{safe(i.path, 60)} ({count(i.nodes, 'node')}, {count(i.calls, 'call')})" for i in found.inner]
+        inner = [
+            f"{whole(i.path, 60, verbose)} ({count(i.nodes, 'node')}, {count(i.calls, 'call')})" for i in found.inner
+        ]
         kind = Counter(i.kind for i in found.inner)
         said = " and ".join(count(number, name) for name, number in kind.items())
         made.append(f"inside: {said}: {more(inner, len(inner) if verbose else NAMED)}")
     if found.layouts:
         layouts = [f"{safe(layout, 16)} {number:,}" for layout, number in Counter(found.layouts.values()).most_common()]
-        made.append(f"layouts of values: {more(layouts, SHOWN)}")
+        made.append(f"layouts of values: {more(layouts, len(layouts) if verbose else SHOWN)}")
     return block("holds", [line for text in made for line in wrapped(text, room, hang=2)])
 
 
@@ -135,8 +139,8 @@ def _pads(found: Inspection, room: int, verbose: bool) -> list[Text]:
     table: Table = []
     for alike in ordered:
         one = alike[0]
-        node = clip(safe(one.node), 60 if verbose else max(room - 62, 20))
-        op = f"{len(alike):,} × {safe(one.op, 30)}" if len(alike) > 1 else safe(one.op, 30)
+        node = _named(one.node, max(room - 62, 20), verbose)
+        op = (f"{len(alike):,} × " if len(alike) > 1 else "") + whole(one.op, 30, verbose)
         table.append([op, node, f"before {axes(one.begin)}", f"after {axes(one.end)}", effect(one, verbose)])
     lines = columns(table)
     shown: list[Text] = []
@@ -150,12 +154,13 @@ def _pads(found: Inspection, room: int, verbose: bool) -> list[Text]:
     return block("pads", shown)
 
 
-def moved(step: Transpose) -> str:
+def moved(step: Transpose, verbose: bool = False) -> str:
     """What becomes of a Transpose: with whom it cancels, for whom it is there, the bytes that it moves."""
-    cancels = [safe(node, 40) for node in step.cancels_with]
-    said = [f"cancels with {more(cancels, NAMED)}" if cancels else ""]
-    for_whom = [safe(node, 40) for node in step.for_whom]
-    said.append(f"for {more(for_whom, NAMED)}" if for_whom and not cancels else "")
+    cancels = [whole(node, 40, verbose) for node in step.cancels_with]
+    said = [f"cancels with {more(cancels, len(cancels) if verbose else NAMED)}" if cancels else ""]
+    for_whom = [whole(node, 40, verbose) for node in step.for_whom]
+    limit = len(for_whom) if verbose else NAMED
+    said.append(f"for {more(for_whom, limit)}" if for_whom and not cancels else "")
     said.append("of a constant" if step.on_constant else "")
     number = step.bytes
     said.append(size(number) if number is not None else "")
@@ -169,7 +174,7 @@ def _perm(perm: Sequence[int]) -> str:
 def _transposes(found: Inspection, room: int, verbose: bool) -> list[Text]:
     limit = len(found.transposes) if verbose else FEW
     table: Table = [
-        [clip(safe(step.node), 80 if verbose else 32), _perm(step.perm), safe(step.kind, 40), moved(step)]
+        [_named(step.node, 32, verbose), _perm(step.perm), safe(step.kind, 40), moved(step, verbose)]
         for step in found.transposes[:limit]
     ]
     lines = columns(table)
@@ -208,13 +213,18 @@ def _alike(label: str, rows: Sequence[tuple[str, str, str]], room: int, verbose:
     texts = []
     for (what, says), who in together.items():
         times = f"{len(who):,} × " if len(who) > 1 else ""
-        why = f": {prose(says, 240)}" if says else ""
-        texts.append(f"{times}{safe(what, 60)}{why} ({_about(who, len(who) if verbose else NAMED)})")
+        why = f": {prose(says, LONG if verbose else 240)}" if says else ""
+        texts.append(f"{times}{safe(what, 60)}{why} ({_about(who, len(who) if verbose else NAMED, verbose)})")
     return _counted(label, texts, room, len(texts) if verbose else FEW)
 
 
-def _about(nodes: Sequence[str], limit: int) -> str:
-    return more([clip(safe(node), 60) for node in nodes], limit)
+def _about(nodes: Sequence[str], limit: int, verbose: bool) -> str:
+    return more([_named(node, 60, verbose) for node in nodes], limit)
+
+
+def _named(node: str, width: int, verbose: bool) -> str:
+    """A name; of a long one both ends, unless everything was asked for."""
+    return whole(node, 200, verbose) if verbose else clip(safe(clip(node, 200)), width)
 
 
 def _remarks(found: Inspection, room: int, verbose: bool) -> list[Text]:
@@ -226,14 +236,14 @@ def _remarks(found: Inspection, room: int, verbose: bool) -> list[Text]:
         head = f"{safe(code, 20)} {severity}{alike}"
         if verbose:
             texts = [
-                f"{prose(remark.says)} ({_about(remark.nodes, len(remark.nodes))})"
+                f"{prose(remark.says)} ({_about(remark.nodes, len(remark.nodes), verbose)})"
                 if remark.nodes
                 else prose(remark.says)
                 for remark in remarks
             ]
         else:
             nodes = list(dict.fromkeys(node for remark in remarks for node in remark.nodes))
-            about = f" ({_about(nodes, NAMED)})" if nodes else ""
+            about = f" ({_about(nodes, NAMED, verbose)})" if nodes else ""
             texts = [f"{prose(remarks[0].says, 240)}{about}"]
         for text in texts:
             first, *rest = wrapped(f"{head}  {text}", room, hang=2)
@@ -248,7 +258,7 @@ def inspection_lines(found: Inspection, width: int = 100, verbose: bool = False)
     """What a graph holds, on one screen; ``verbose`` lists everything."""
     width = max(width, 60)
     room = width - LABEL
-    made = _head(found, width) + _border(found, room, verbose) + _holds(found, room, verbose)
+    made = _head(found, width, verbose) + _border(found, room, verbose) + _holds(found, room, verbose)
     made += _pads(found, room, verbose) + _transposes(found, room, verbose)
     made += _alike("reshapes", [(r.node, _reshaped(r), r.says) for r in reshaped(found.reshapes)], room, verbose)
     made += _alike("weights", [(w.name, w.layout, w.says) for w in found.weights], room, verbose)

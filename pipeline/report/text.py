@@ -14,6 +14,7 @@ import textwrap
 import unicodedata
 
 ELLIPSIS = "…"
+WHOLE = 1000  # characters
 
 _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Mn", "Me"})
 # Letters and symbols by category, blanks by shape: Hangul fillers and the empty Braille cell.
@@ -70,6 +71,13 @@ def safe(value: object, limit: int = 200) -> str:
 def prose(value: object, limit: int = 600) -> str:
     """A message of several lines as one: white space collapsed, then :func:`safe`."""
     return safe(" ".join(str(value).split()), limit)
+
+
+def whole(value: object, limit: int = 200, verbose: bool = False) -> str:
+    """As :func:`safe`, and where everything is asked for uncut, unless it is of a length that nobody means to read."""
+    if verbose and len(shown := safe(value, WHOLE)) <= WHOLE:
+        return shown
+    return safe(value, limit)
 
 
 def clip(text: str, width: int) -> str:

@@ -1210,3 +1210,27 @@ def test_what_is_of_an_effect_is_not_called_of_none(name: str) -> None:
     found = compare(*map(parsed, EFFECT[name])).differences
     assert found
     assert not any(d.same for d in found)
+
+
+def test_of_a_long_piece_the_operators_are_counted() -> None:
+    """A graph that a quantizer went through has no node left as it was."""
+    chain = " ".join(f"a{i + 1} = {'Tanh' if i % 2 else 'Exp'} (a{i})" for i in range(30))
+    other = " ".join(f"a{i + 1} = my.QuantizedOperator{i % 7} (a{i})" for i in range(30))
+    texts = [f"(float[2] a0) => (float[2] y) {{ {body} y = Identity (a30) }}" for body in (chain, other)]
+    (found,) = [d for d in compare(*map(parsed, texts)).differences if d.kind == "operator"]
+    assert found.left == "30 nodes (Exp 15, Tanh 15)"
+    assert found.right.startswith("30 nodes (my.QuantizedOperator0 5, ")
+    assert found.right.endswith(" and 4 other operators)")
+
+
+def test_a_bias_is_told_as_it_is_stored() -> None:
+    def biased(location: str) -> onnx.ModelProto:
+        model = graph()
+        tensor = next(t for t in model.graph.initializer if t.name == "b1")
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value=location)
+        return model
+
+    (found,) = compare(graph(), biased("nowhere")).differences
+    assert (found.what, found.left, found.right) == ("bias", "float32[8]", "float32[8]")

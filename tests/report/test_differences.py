@@ -133,3 +133,50 @@ def test_json_fits_its_schema_and_every_field_is_promised() -> None:
     for key in document["differences"][0]:
         broken = {name: value for name, value in document["differences"][0].items() if name != key}
         assert not check.is_valid(document | {"differences": [broken]}), key
+
+
+LONG_NAME = "model." + "layers." * 40 + "conv"
+
+
+def test_verbose_lists_everything_and_cuts_no_name() -> None:
+    many = [Difference("attribute", "axis", (f"n{i}",), (f"n{i}",), str(i), "0") for i in range(200)]
+    says = "folded: the numbers agree up to rounding ({}e-08)"
+    folded = [
+        Difference("operator", "folded", (f"c{i}",), (f"d{i}",), "Conv, Add", "Conv", says.format(i)) for i in range(9)
+    ]
+    long = Difference("pads", "pads", (LONG_NAME, *(f"m{i}" for i in range(30))), ("b",), "(1,1)", "(0,0)")
+    found = Differences(LEFT, RIGHT, 1, (long, *folded, *many), (LONG_NAME, *(f"a{i}" for i in range(30))))
+
+    def flat(text: str) -> str:
+        return "".join(text.split())
+
+    lines = "\n".join(line.plain for line in differences_lines(found, 140, verbose=True))
+    for part in (*(f"n{i}" for i in range(200)), *(f"({i}e-08)" for i in range(9)), "m29", "a29"):
+        assert part in lines
+    assert flat(lines).count(LONG_NAME) == 2
+    assert "more" not in lines
+    short = printed(found)
+    assert "140 differences more" not in short
+    assert "more" in short
+    assert LONG_NAME not in flat(short)
+
+
+def test_a_long_piece_is_said_by_its_first_and_its_last_node() -> None:
+    names = tuple(f"/layer/{i}/op" for i in range(81))
+    piece = Difference("operator", "op", names[:21], (LONG_NAME, *names), "21 nodes (Conv 21)", "81 nodes (Conv 81)")
+    shown = " ".join(printed(Differences(LEFT, RIGHT, 21, (piece,)), 200).split())
+    assert "21 nodes (Conv 21) against 81 nodes (Conv 81)" in shown
+    assert "/layer/0/op to /layer/20/op (21 in all) | model." in shown
+    assert "…" in shown
+    assert "to /layer/80/op (82 in all)" in shown
+    assert "characters" not in shown
+
+
+def test_hostile_names_are_harmless_where_everything_is_listed() -> None:
+    difference = Difference(HOSTILE, HOSTILE, (HOSTILE, "N" * 1_000_000), (HOSTILE,), HOSTILE, HOSTILE, HOSTILE)
+    inspected = Inspection(Path(HOSTILE), HOSTILE, 8, {"": 15}, {}, {}, {})
+    lines = differences_lines(Differences(inspected, inspected, 1, (difference,), ("N" * 1_000_000,)), 100, True)
+    shown = "\n".join(line.plain for line in lines)
+    assert len(shown) < 6000
+    assert not any(c in shown for c in "\x1b\r\u202e")
+    assert "##[" not in shown

@@ -241,3 +241,26 @@ def test_long_names_stay_apart() -> None:
     assert name("n" * LONGEST) == "n" * LONGEST
     found = replace(conv(), inputs={one: "a", other: "b"})
     assert list(inspection_json(found)["inputs"].values()) == ["a", "b"]
+
+
+def test_verbose_cuts_no_name_that_is_meant_to_be_read() -> None:
+    long = "model." + "layers." * 60 + "conv"
+    found = replace(
+        conv(),
+        producer=long + "p",
+        opsets={f"{long}{i}": i for i in range(9)},
+        inputs={long + "x": "float32[N]"},
+        ops={f"{long}op": 3},
+        external=(long + ".data",),
+        pads=(Pads(long + "pads", "Conv", (0, 0), (1, 1), "NOTSET", False),),
+        transposes=(Transpose(long + "t", (1, 0), "other", cancels_with=tuple(f"{long}{i}c" for i in range(9))),),
+        weights=tuple(StoredWeight(f"{long}{i}w", f"c{i}", "OIHW", "as Conv reads it") for i in range(9)),
+        remarks=(Remark("PAD001", "warning", (long + "r",), "a sentence"),),
+    )  # fmt: skip
+    verbose = "".join("".join(screen(found, 140, verbose=True)).split())
+    parts = ("p", "x", "op", ".data", "pads", "t", "r", *(f"{i}c" for i in range(9)), *(f"{i}w" for i in range(9)))
+    assert all(long + part in verbose for part in parts)
+    assert all(f"{long}{i}{i}" in verbose for i in range(9))
+    assert "more" not in verbose
+    assert "characters)" not in verbose
+    assert long not in "".join("".join(screen(found, 140)).split())

@@ -128,7 +128,8 @@ class Values:
             found = Digest(name, kind, tuple(tensor.dims), number, low, high, _denormals(flat))
             self.digests[name] = found
         if skipped:
-            view.problems.append(f"{skipped} stored tensors are not read, beyond {MOST:,} bytes of numbers")
+            which = "1 stored tensor is" if skipped == 1 else f"{skipped} stored tensors are"
+            view.problems.append(f"{which} not read, beyond {MOST:,} bytes of numbers")
 
     @classmethod
     def of(cls, view: View) -> Values:

@@ -40,8 +40,8 @@ def _find(view: View) -> Iterator[Found]:
     if dead:
         yield Found(
             tuple(dead),
-            f"{count(len(dead), 'node')} of {len(view.places):,} lead to no output ({some(dead)}): whatever they "
-            "compute is thrown away",
+            f"{count(len(dead), 'node')} of {len(view.places):,} {'leads' if len(dead) == 1 else 'lead'} to no output "
+            f"({some(dead)}): whatever {'it computes' if len(dead) == 1 else 'they compute'} is thrown away",
         )
 
 

@@ -22,7 +22,10 @@ def _find(view: View) -> Iterator[Found]:
         if not early:
             continue
         cyclic = on_cycles(sources)
-        if cyclic:
+        if len(cyclic) == 1:
+            name = body.places[cyclic[0]].name
+            yield Found((name,), f"1 node waits for itself ({some([name])}): it can never run")
+        elif cyclic:
             names = [body.places[index].name for index in cyclic]
             yield Found(
                 tuple(names),
@@ -30,10 +33,13 @@ def _find(view: View) -> Iterator[Found]:
             )
         rest = [body.places[index].name for index in sorted(set(early) - set(cyclic))]
         if rest:
+            does = "stand in front of a node whose result they read"
+            if len(rest) == 1:
+                does = "stands in front of a node whose result it reads"
             yield Found(
                 tuple(rest),
-                f"{count(len(rest), 'node')} stand in front of a node whose result they read ({some(rest)}): ONNX "
-                "wants nodes in the order in which they can run, and not every reader sorts them",
+                f"{count(len(rest), 'node')} {does} ({some(rest)}): ONNX wants nodes in the order in which they can "
+                "run, and not every reader sorts them",
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
 import onnx.parser
@@ -25,6 +26,7 @@ def test_fires(rule: Rule, text: str) -> None:
         assert remark.nodes or remark.says
         assert remark.says
         assert remark.severity in ("info", "warning", "error")
+        assert not re.search(r"\b1 (\w+s|\w+ (stand|lead|wait|are|have|read|do|share)) ", remark.says), remark.says
 
 
 @pytest.mark.parametrize(
