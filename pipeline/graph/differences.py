@@ -353,6 +353,10 @@ class _Comparison:
         what = one.part or slot_name(one, slot)
         if left.exact == right.exact:
             return
+        if left.dims != right.dims:  # perhaps as one side knows a rank that the other does not
+            left, right = left.whole or left, right.whole or right
+        if left.exact == right.exact:
+            return
         if left.dims != right.dims:
             self._add("weights", what, one.nodes, two.nodes, *kinds_of(left, right, what), "shapes differ")
             return

@@ -177,7 +177,10 @@ def _said(step: Step, level: int, names: Names) -> int:
 
 
 def _number(operand: Const, level: int) -> bytes:
-    return operand.exact if level == 0 else operand.roughly if level == 1 else operand.shape
+    if level == 0:
+        return operand.exact
+    # Whether axes of size one in front may be left out, one side may know and the other not.
+    return operand.bare.roughly if level == 1 else operand.bare.shape
 
 
 def _body(form: Form, names: Names) -> int:

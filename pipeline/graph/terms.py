@@ -9,7 +9,7 @@ permutation) is compared like an attribute.  A :class:`Step` knows the nodes tha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -66,13 +66,15 @@ def determined(dims: Dims | None) -> Shape | None:
 
 @dataclass(frozen=True, eq=False)
 class Const:
-    """A constant: ``array`` is None where its numbers are not to be had; ``token`` tells such ones apart."""
+    """A constant: ``array`` is None where its numbers are not to be had; ``token`` tells such ones apart.  ``whole`` is
+    what it was before axes of size one were left out."""
 
     name: str
     array: Array | None
     dims: Dims | None = None
     dtype: str = ""
     token: str = ""
+    whole: Const | None = None
 
     @classmethod
     def of(cls, name: str, array: Array) -> Const:
@@ -103,7 +105,7 @@ class Const:
         kept = next((i for i, d in enumerate(dims) if d != 1), len(dims))
         if not kept or any(d is None for d in dims):
             return self
-        return self.reshaped(tuple(d for d in dims[kept:] if d is not None))
+        return replace(self.reshaped(tuple(d for d in dims[kept:] if d is not None)), whole=self)
 
     @cached_property
     def exact(self) -> bytes:

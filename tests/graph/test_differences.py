@@ -1234,3 +1234,12 @@ def test_a_bias_is_told_as_it_is_stored() -> None:
 
     (found,) = compare(graph(), biased("nowhere")).differences
     assert (found.what, found.left, found.right) == ("bias", "float32[8]", "float32[8]")
+
+
+def test_a_constant_is_one_where_only_one_side_knows_the_rank_of_what_it_is_added_to() -> None:
+    text = "(float[%s] x, int64[k] s) => (float[a,b,c] y) <float[1,1,3] c = {1,2,3}> { %s t = Exp (r) y = Add (t, c) }"
+    known = text % ("2,2,3", "n = Shape (x) r = Reshape (x, n)")
+    open_ = text % ("2,2,3", "r = Reshape (x, s)")
+    assert not {what for what, *_ in told(known, open_)} & {"weights"}
+    other = open_.replace("{1,2,3}", "{1,2,4}")
+    assert [d for d in told(known, other) if d[0] == "weights"] == [("weights", "operand 1", "3", "4")]
