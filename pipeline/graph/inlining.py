@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import onnx
 import onnx.inliner
-from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from pipeline.graph.align import digest
 from pipeline.graph.walk import subgraphs, text
@@ -83,14 +83,17 @@ def _key(domain: str, name: str, overload: str = "") -> Key:
     return "" if text(domain) == "ai.onnx" else text(domain), text(name), text(overload)
 
 
-def written_bodies(model: ModelProto) -> Mapping[Key, str]:
-    """Of every function a digest of what it and those that it calls say; names of values and nodes are not part of
-    it."""
+def written_bodies(model: ModelProto, folder: str) -> Mapping[Key, str]:
+    """Of every function a digest of what it and those that it calls say; names of values and nodes are not part of it.
+    ``folder`` is where numbers lie that the file does not hold."""
     bodies: dict[Key, list[bytes]] = {}
     calls: dict[Key, list[Key]] = {}
     for function in model.functions:
         key = _key(function.domain, function.name, function.overload)
-        bodies.setdefault(key, []).append(_nameless(function).SerializeToString(deterministic=True))
+        said = bodies.setdefault(key, [])
+        said.append(_nameless(function).SerializeToString(deterministic=True))
+        if _outside(function):
+            said.append(folder.encode("utf-8", "surrogateescape"))
         calls.setdefault(key, []).extend(called_in(function.node))
     made: dict[Key, str] = {}
     for first in bodies:
@@ -108,6 +111,19 @@ def written_bodies(model: ModelProto) -> Mapping[Key, str]:
                 open_.add(missing)
                 stack.append((missing, iter(calls[missing])))
     return made
+
+
+def _outside(function: FunctionProto) -> bool:
+    """Whether numbers of its body lie in other files."""
+    waiting: list[FunctionProto | GraphProto] = [function]
+    while waiting:
+        body = waiting.pop()
+        held = [attribute.t for node in body.node for attribute in node.attribute]
+        held += body.initializer if isinstance(body, GraphProto) else []
+        if any(tensor.data_location == TensorProto.EXTERNAL for tensor in held):
+            return True
+        waiting += [graph for node in body.node for _, graph in subgraphs(node)]
+    return False
 
 
 def called_in(nodes: Iterable[NodeProto]) -> list[Key]:

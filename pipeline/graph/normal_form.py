@@ -538,7 +538,7 @@ def normal_form(view: View, as_declared: Collection[str] = ()) -> Form:
     left: Mapping[Key, str] = {}
     if model.functions:
         inlined = inlined_model(model)
-        left = written_bodies(model if inlined is None else inlined)
+        left = written_bodies(inlined or model, str(view.file.parent.resolve() if view.file is not None else id(view)))
         called = [key for key in dict.fromkeys(called_in((inlined or model).graph.node)) if key in left]
         if called:
             who = [printable(".".join(filter(None, key[:2])), 60) for key in called[:_NAMED]]

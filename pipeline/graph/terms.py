@@ -247,7 +247,7 @@ def sparse_constant(name: str, sparse: SparseTensorProto, weights: Weights | Non
     """A constant that is stored as what is not zero in it, as the one that it is."""
     dims: Dims = tuple(int(d) if d >= 0 else None for d in sparse.dims)
     values, places = _read(sparse.values, weights), _read(sparse.indices, weights)
-    if values is not None and places is not None and _fits(dims, places):
+    if values is not None and places is not None and _fits(dims, values, places):
         held = np.zeros([d or 0 for d in dims], values.dtype)
         try:
             if places.ndim == 1:
@@ -262,8 +262,10 @@ def sparse_constant(name: str, sparse: SparseTensorProto, weights: Weights | Non
     return Const(name, None, dims, _type_name(sparse.values.data_type), token)
 
 
-def _fits(dims: Dims, places: Array) -> bool:
-    """Whether the whole of a sparse tensor is not too much, and its places are counted from the front."""
+def _fits(dims: Dims, values: Array, places: Array) -> bool:
+    """Whether a sparse tensor has a place for each of its values, and is not too much as a whole."""
+    if places.shape not in ((values.size,), (values.size, len(dims))) or values.ndim != 1:
+        return False
     if None in dims or places.dtype != np.int64 or places.min(initial=0) < 0:
         return False
     return elements(TensorProto(dims=dims)) <= _MOST_SPARSE

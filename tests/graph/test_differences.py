@@ -1243,3 +1243,14 @@ def test_a_constant_is_one_where_only_one_side_knows_the_rank_of_what_it_is_adde
     assert not {what for what, *_ in told(known, open_)} & {"weights"}
     other = open_.replace("{1,2,3}", "{1,2,4}")
     assert [d for d in told(known, other) if d[0] == "weights"] == [("weights", "operand 1", "3", "4")]
+
+
+def test_numbers_of_a_function_that_is_not_entered_are_not_those_of_another_folder(tmp_path: Path) -> None:
+    model = onnx.parser.parse_model(FUNCTION % "Constant <value = float[2] {1, 2}> ()")
+    tensor = next(n for f in model.functions for n in f.node if n.op_type == "Constant").attribute[0].t
+    tensor.ClearField("float_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="w")
+    one, two = (View(model, tmp_path / folder / "model.onnx") for folder in ("one", "two"))
+    assert differences(one, two, EMPTY, EMPTY).differences != ()
+    assert differences(one, one, EMPTY, EMPTY).differences == ()

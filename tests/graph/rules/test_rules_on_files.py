@@ -115,7 +115,7 @@ def test_numbers_beyond_the_limit_are_not_read_and_that_is_said(monkeypatch: pyt
     view = View(parsed(f"{HEAD} <float[3] w = {{1.0, nan, 3.0}}> {{ y = Mul (x, w) }}"))
     found = inspected(view, [rules()["VAL001"]])
     assert found.remarks == ()
-    assert any("1 stored tensors are not read" in note for note in found.notes)
+    assert any("1 stored tensor is not read" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.float16])
