@@ -21,17 +21,17 @@ def infer(model: ModelProto) -> ModelProto:
     """A copy of the model with the shapes of all values that are known.  ONNX's errors are raised as they are."""
     bare = ModelProto()
     bare.CopyFrom(model)
-    recorded = False
     for graph in _graphs(bare):
-        recorded |= bool(graph.value_info)
         graph.ClearField("value_info")
         for output in graph.output:
             kind = output.type.tensor_type
             if output.type.HasField("tensor_type"):
                 kind.ClearField("shape")
     made: ModelProto = onnx.shape_inference.infer_shapes(bare, data_prop=True)
-    # With the records, once more: for what follows from them and from nothing else.
-    other: ModelProto = onnx.shape_inference.infer_shapes(model, data_prop=True) if recorded else model
+    other = model
+    if any(_more(graph, beside) for graph, beside in zip(_graphs(made), _graphs(model), strict=True)):
+        # With the records, once more: for what follows from them and from nothing else.
+        other = onnx.shape_inference.infer_shapes(model, data_prop=True)
     for graph, beside in zip(_graphs(made), _graphs(other), strict=True):
         _complete(graph, beside)
     return made
@@ -76,6 +76,18 @@ def _dims(value: ValueInfoProto) -> Dims | None:
     if shape is None:
         return None
     return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None for d in shape.dim)
+
+
+def _more(graph: GraphProto, recorded: GraphProto) -> bool:
+    """Whether a graph as it is recorded has sizes that are not known without."""
+    known = {value.name: _dims(value) for value in _values(graph)}
+    for value in _values(recorded):
+        said, own = _dims(value), known.get(value.name)
+        if said is None or (own is not None and len(own) != len(said)):
+            continue
+        if own is None or any(a is None and b is not None for a, b in zip(own, said, strict=True)):
+            return True
+    return False
 
 
 def _complete(graph: GraphProto, beside: GraphProto) -> None:
