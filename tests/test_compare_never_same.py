@@ -99,6 +99,56 @@ DIFFERENT = {
     ),
 }
 
+LINE = "g (float[4] x) => (float[4] y)"
+NUMBER = "g (float[4] x) => (float[n] y)"
+
+
+def rounds(most: str, limit: float = -1e9) -> onnx.ModelProto:
+    """A loop that ends by itself on everything that is fed."""
+    return model(
+        f"""{LINE} <int64 M = {{5}}, int64 N = {{7}}, float k = {{{limit}}}> {{ y = Loop ({most}, "", x)
+        <body = b (int64 i, bool c, float[4] v) => (bool o, float[4] w) {{
+            w = Add (v, x) m = ReduceMax <keepdims = 0> (w) o = Less (m, k) }}> }}"""
+    )
+
+
+def branches(rest: str) -> onnx.ModelProto:
+    return model(
+        f"""{LINE} <float k = {{1e6}}> {{ s = ReduceSum <keepdims = 0> (x) c = Less (s, k)
+        y = If (c) <then_branch = t () => (float[4] t) {{ t = Neg (x) }},
+                    else_branch = e () => (float[4] e) {{ e = {rest} (x) }}> }}"""
+    )
+
+
+def node(text: str, opset: int = 18) -> onnx.ModelProto:
+    return model(f"{LINE} {{ y = {text} (x) }}", opset)
+
+
+def counted(text: str) -> onnx.ModelProto:
+    return model(f"{NUMBER} {{ i = {text} (x) y = Cast <to = 1> (i) }}", 18)
+
+
+# What differs, and that nothing that is fed shows it: B's word for it.
+UNSEEN = {
+    "how often a loop may run": (rounds("M"), rounds("N"), "another N than A"),
+    "how often a loop may run, once without a limit": (rounds("M"), rounds('""'), "other operands"),
+    "a branch that is not taken": (branches("Relu"), branches("Sigmoid"), "another graph inside"),
+    "a limit in an attribute": (node("Clip <max = 1000.>", 10), node("Clip <max = 2000.>", 10), "max 2000 where"),
+    "a limit that only A has": (node("Clip <max = 1000.>", 10), node("Identity", 10), "stands for"),
+    "a limit that only B has": (node("Identity", 10), node("Clip <max = 1000.>", 10), "stands for"),
+    "a threshold": (
+        node("ThresholdedRelu <alpha = 1e-12>"),
+        node("ThresholdedRelu <alpha = 1e-9>"),
+        "alpha 1e-09 where A has 1e-12",
+    ),
+    "which infinities count": (counted("IsInf"), counted("IsInf <detect_negative = 0>"), "detect_negative 0"),
+    "which of the largest counts": (
+        counted("ArgMax <axis = 0>"),
+        counted("ArgMax <axis = 0, select_last_index = 1>"),
+        "select_last_index 1 where A has 0",
+    ),
+}
+
 
 def looped(before: str, after: str) -> onnx.ModelProto:
     """A product, and a loop: of as many numbers as the model holds nobody can say how often they are rounded."""
@@ -136,6 +186,12 @@ SAME = {
         ),
         model(f"{FLAT} {{ y = Mul (x, q) }}", q=np.float32(np.sqrt(12.0))),
     ),
+    "a branch under other names": (
+        branches("Relu"),
+        onnx.parser.parse_model(
+            onnx.printer.to_text(branches("Relu")).replace("float[4] e)", "float[4] f)").replace("e = Relu", "f = Relu")
+        ),
+    ),
     "powers by one exponent": (model(f"{FLAT} <float e = {{3}}> {{ y = Pow (x, e) }}"),) * 2,
 }
 
@@ -152,6 +208,14 @@ def test_never_same(name: str, tmp_path: Path) -> None:
     assert found.outcome in ("differs", "uncompared")
     assert found.exit_status == 1
     assert found.guilty or found.problems
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_what_no_feed_shows_is_said(name: str, tmp_path: Path) -> None:
+    a, b, says = UNSEEN[name]
+    found = outcome(tmp_path, (a, b))
+    assert (found.outcome, found.exit_status, found.guilty) == ("uncompared", 1, ())
+    assert all(says in problem and "nothing that was compared shows it" in problem for problem in found.problems)
 
 
 @pytest.mark.parametrize("name", SAME)

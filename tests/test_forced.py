@@ -188,3 +188,59 @@ def test_windows_and_interpolation_are_evaluated_by_their_own_definitions() -> N
     value = know(compare_tasks.taken(model).graph, {"x": np.arange(24.0).reshape(2, 3, 4)}).values["y"]
     rows = np.clip(np.arange(6) * np.float64(np.float32(4) / np.float32(6)), 0, 3)
     assert np.allclose(value[0, 0], rows, atol=1e-6)
+
+
+BATCH = "(float[2,3,8,8] x) => (float[a,b,c,d] y)"
+WINDOW = {"f": RANDOM.normal(size=(3, 3, 3, 3)).astype(np.float32)}
+GRU = {
+    name: RANDOM.normal(size=shape).astype(np.float32)
+    for name, shape in {"w": (1, 12, 4), "r": (1, 12, 4), "u": (1, 24)}.items()
+}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "constants", "border"),
+    [
+        pytest.param("y = Softmax(x)", "y = Softmax<axis=-1>(x)", {}, "", id="a default written out"),
+        pytest.param("y = Softmax<axis=2>(x)", "y = Softmax<axis=-1>(x)", {}, "", id="an axis from the end"),
+        pytest.param("y = Hardmax<axis=2>(x)", "y = Hardmax(x)", {}, "", id="an axis that is the default"),
+        pytest.param(
+            'y = Conv<auto_pad="SAME_UPPER">(x, f)', "y = Conv<pads=[1,1,1,1]>(x, f)", WINDOW, BATCH, id="pads"
+        ),
+        pytest.param(
+            'y = MaxPool<kernel_shape=[3,3],auto_pad="SAME_UPPER">(x)',
+            "y = MaxPool<kernel_shape=[3,3],pads=[1,1,1,1]>(x)",
+            {},
+            BATCH,
+            id="pads of a pool",
+        ),
+        pytest.param(
+            "y = Clip(x, low, high)",
+            "y = Clip(x, low, high)",
+            {"low": np.float32(-1), "high": np.float32(1)},
+            "",
+            id="a clip and itself",
+        ),
+        pytest.param("y = Relu(x)", "y = Clip(x, zero)", {"zero": np.float32(0)}, "", id="a clip for a relu"),
+        pytest.param("y = Dropout(x)", "y = Dropout<seed=3>(x)", {}, "", id="a seed that nothing draws by"),
+        pytest.param(
+            "t = Transpose<perm=[1,0,2]>(x) y, h = GRU<hidden_size=4>(t, w, r, u)",
+            'y = GRU<hidden_size=4,activations=["Sigmoid","Tanh"],direction="forward">(t, w, r, u) '
+            "t = Transpose<perm=[1,0,2]>(x)",
+            GRU,
+            "(float[2,3,4] x) => (float[a,b,c,d] y)",
+            id="activations that are the default",
+        ),
+        pytest.param(
+            "c = ArgMax<axis=2,keepdims=0>(x) y = Cast<to=1>(c)",
+            "c = ArgMax<axis=-1,keepdims=0,select_last_index=0>(x) y = Cast<to=1>(c)",
+            {},
+            "(float[2,3,4] x) => (float[a,b] y)",
+            id="an index",
+        ),
+    ],
+)
+def test_another_spelling_is_not_unseen(one: str, other: str, constants: Mapping[str, Array], border: str) -> None:
+    for a, b in ((one, other), (other, one)):
+        found = judged(graph(a, constants, border), graph(b, constants, border))
+        assert (found.guilty, found.unjudged) == ((), ())

@@ -21,7 +21,6 @@ has only the first: 1e-13, not 1e-7.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ from pipeline.numerics.forced._aligning import advance, fold
 from pipeline.numerics.forced._blaming import blame
 from pipeline.numerics.forced._searching import hidden, resume
 from pipeline.numerics.forced._state import Forced, Judged, Known, Part, Shelf, State, evaluate, know
+from pipeline.numerics.forced._unseen import unseen
 from pipeline.numerics.node64 import Graph
 
 
@@ -90,41 +90,6 @@ def compare_graphs(
         tuple(unjudged),
         known.held + _own_bytes(state),
     )
-
-
-def unseen(state: State) -> list[str]:
-    """Constants of B that hold other numbers than A's do in the same place, where no value that was compared shows it:
-    rows of a table that no index picked, a limit that nothing reached."""
-    said = []
-    for name, pair in state.pairs.items():
-        mine, theirs = state.b.producer.get(name), state.a.producer.get(pair.left)
-        if mine is None or theirs is None or mine.op != theirs.op or pair.how not in ("numbers", "border"):
-            continue
-        if len(mine.node.input) != len(theirs.node.input) or pair.orientation != Orientation():
-            continue
-        operands = list(zip(mine.node.input, theirs.node.input, strict=True))
-        data = [(b, a) for b, a in operands if b and not state.is_constant(b)]
-        if any(b not in state.pairs or state.pairs[b] != replace(state.pairs[b], left=a) for b, a in data):
-            continue  # of other data other constants may make the same
-        if any(state.pairs[b].orientation != Orientation() for b, _ in data):
-            continue
-        for b, a in operands:
-            if not (b and a and state.is_constant(b) and state.a.is_constant(a)):
-                continue
-            one, other = state.env.get(b), state.have.get(a)
-            if not isinstance(one, np.ndarray) or not isinstance(other, np.ndarray) or one.shape != other.shape:
-                continue
-            if one.dtype != other.dtype or one.dtype.kind != "f":
-                continue
-            with np.errstate(all="ignore"):
-                close = np.abs(one - other) <= 2.0**-20 * np.abs(other)  # computed by two exporters in float32
-                same = (one == other) | close | (np.isnan(one) & np.isnan(other))
-            if not same.all():
-                said.append(
-                    f"{mine.name} of B reads {b}, {int((~same).sum())} of {one.size} numbers of which are not A's; "
-                    "nothing that was compared shows it"
-                )
-    return said
 
 
 def _own_bytes(state: State) -> int:

@@ -1,0 +1,318 @@
+"""What two aligned nodes do not share although nothing that was compared shows it.
+
+Design note.  Two values were the same on the feeds at hand; that they are the same function is another question where
+constants, attributes or inner graphs are not.  Other numbers of one size in the same place are said as they are.
+Attributes and whole numbers may differ in writing alone (an axis counted from the end, pads by a rule, a size of -1):
+there both nodes are evaluated again on one set of probes, values that feeds hardly hold: large, tiny, tied, negative,
+infinite ones, and those around the numbers that differ.  What shows there, and did not before, is said.  A node that
+is linear in what it reads, or only moves it, hides nothing from random numbers.  How often a Loop may run is said
+without a probe: none knows what ends it; for the rest of it the count is cut short.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx
+
+from pipeline.data import Array
+from pipeline.graph.align import Orientation, Pair, settings
+from pipeline.graph.walk import subgraphs
+from pipeline.numerics.forced._judging import region
+from pipeline.numerics.forced._state import State
+from pipeline.numerics.node64 import Graph, Step
+from pipeline.numerics.rules import rules
+
+SILENT = "nothing that was compared shows it"
+_LINEAR = frozenset(
+    "AveragePool Conv ConvTranspose Einsum Gemm GlobalAveragePool MatMul ReduceMean ReduceSum Resize Upsample".split()
+)
+_CLOSE = 2.0**-20  # computed by two exporters in float32
+_APART = 1e-5
+_ROUNDS = 8
+_LARGEST = float(np.finfo(np.float32).max)
+_FAR = ("far", "farther", "above", "below", "tiny", "ties", "zero", "odd")
+_MILD = ("far", "ties", "zero")
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One graph's steps between aligned values: the class of each value that they start from, and what they make."""
+
+    graph: Graph
+    steps: tuple[Step, ...]
+    start: Mapping[str, bytes]
+    fixed: Mapping[str, Array]
+    makes: str
+
+
+def unseen(state: State) -> list[str]:
+    """Where B holds other numbers, attributes or inner graphs than A does in the same place, and no value that was
+    compared shows it: rows of a table that no index picked, a limit that nothing reached, a branch not taken."""
+    said = []
+    for name, pair in state.pairs.items():
+        if pair.how not in ("numbers", "border") or pair.orientation != Orientation():
+            continue
+        found = list(_constants(state, name, pair)) or list(_probed(state, name, pair))
+        said += [f"{text}; {SILENT}" for text in found]
+    return list(dict.fromkeys(said))
+
+
+def _constants(state: State, name: str, pair: Pair) -> Iterator[str]:
+    """Floats of one shape in the same place, of nodes of one operator that read the same data."""
+    mine, theirs = state.b.producer.get(name), state.a.producer.get(pair.left)
+    if mine is None or theirs is None or mine.op != theirs.op or len(mine.node.input) != len(theirs.node.input):
+        return
+    operands = list(zip(mine.node.input, theirs.node.input, strict=True))
+    data = [(b, a) for b, a in operands if b and not state.is_constant(b)]
+    if any(b not in state.pairs or state.pairs[b] != replace(state.pairs[b], left=a) for b, a in data):
+        return  # of other data other constants may make the same
+    if any(state.pairs[b].orientation != Orientation() for b, _ in data):
+        return
+    for b, a in operands:
+        if not (b and a and state.is_constant(b) and state.a.is_constant(a)):
+            continue
+        one, other = state.env.get(b), state.have.get(a)
+        if not isinstance(one, np.ndarray) or not isinstance(other, np.ndarray) or one.shape != other.shape:
+            continue
+        if one.dtype != other.dtype or one.dtype.kind != "f":
+            continue
+        same = _alike(one, other)
+        if not same.all():
+            yield f"{mine.name} of B reads {b}, {int((~same).sum())} of {one.size} numbers of which are not A's"
+
+
+def _alike(one: Array, other: Array) -> Array:
+    if one.dtype.kind != "f":
+        return np.asarray(one == other)
+    with np.errstate(all="ignore"):
+        close = np.abs(one - other) <= _CLOSE * np.abs(other)
+        return np.asarray((one == other) | close | (np.isnan(one) & np.isnan(other)))
+
+
+def _probed(state: State, name: str, pair: Pair) -> Iterator[str]:
+    """Nodes of one operator that make the same of the same data on the feeds, and not on probes; or a node in the
+    place of none or of another, on probes that every spelling of one function agrees on."""
+    sides = [
+        _side(state.a, pair.left, state.uses, state.a.is_constant, state.known.classes, state.have),
+        _side(state.b, name, state.pairs, state.is_constant, state.classes, state.env),
+    ]
+    theirs, mine = sides
+    if theirs is None or mine is None or set(theirs.start.values()) != set(mine.start.values()):
+        return
+    steps = [next((s for s in side.steps if s.op != "Identity"), None) for side in (theirs, mine)]
+    there, here = steps
+    if here is None and there is None:
+        return
+    alone = here is not None and there is not None and here.op == there.op
+    what = _what(state, there, here) if alone and here is not None and there is not None else ""
+    if alone and not what:
+        return
+    if not _hides(state, theirs, mine):
+        return
+    shown = here if here is not None else mine.steps[-1] if mine.steps else None
+    of_b = f"{shown.name} of B" if shown is not None else f"{name} of B"
+    of_a = f"{there.name} of A" if there is not None else "nothing in A"
+    numbers = sorted({n for side in (theirs, mine) for n in _numbers(side)})
+    text = f"{of_b} {'has ' + what if what else 'stands for ' + of_a}"
+    if _most(theirs) != _most(mine) or any(_nested(step) for side in (theirs, mine) for step in side.steps):
+        yield text
+        return
+    short = [_shortened(side) for side in (theirs, mine)]
+    for given in _probes(state, theirs, numbers, _FAR if alone else _MILD):
+        made = [_made(side, given) for side in short]
+        if _parted(*made):
+            yield text
+            return
+
+
+def _side(graph: Graph, name: str, cut: Any, fixed: Any, classes: Mapping[str, bytes], values: Any) -> _Side | None:
+    """The region in front of a value, where it is one node and Identities at most and its data are arrays."""
+    steps, start = region(graph, name, cut, fixed)
+    if sum(step.op != "Identity" for step in steps) > 1 or (not steps and name not in start):
+        return None
+    data = {n: classes.get(n, b"") for n in start if not fixed(n)}
+    held = {n: values[n] for n in start if fixed(n) and n in values}
+    if not all(data.values()) or not data or any(not isinstance(values.get(n), np.ndarray) for n in data):
+        return None
+    return _Side(graph, tuple(steps), data, held, name)
+
+
+def _what(state: State, theirs: Step, mine: Step) -> str:
+    """What two nodes of one operator do not share, in words; empty where it is nothing."""
+    held = [
+        {n: v for n, v in settings(step.node, graph.version).items() if not _graph(v)}
+        for step, graph in ((theirs, state.a), (mine, state.b))
+    ]
+    odd = sorted(n for n in held[0].keys() | held[1].keys() if not _same(held[0].get(n), held[1].get(n)))
+    if odd:
+        return ", ".join(f"{n} {_word(held[1].get(n))} where A has {_word(held[0].get(n))}" for n in odd)
+    inner = [sorted((n, g.SerializeToString(deterministic=True)) for n, g in subgraphs(s.node)) for s in (theirs, mine)]
+    if inner[0] != inner[1]:
+        return "another graph inside than A"
+    constants = [
+        [(values.get(n), n) if n and fixed(n) else (None, "") for n in dict.fromkeys((*step.node.input, *step.reads))]
+        for step, fixed, values in ((theirs, state.a.is_constant, state.have), (mine, state.is_constant, state.env))
+    ]
+    if len(constants[0]) != len(constants[1]):
+        return "other operands than A"
+    for (a, _), (b, n) in zip(*constants, strict=True):
+        if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+            if a.shape != b.shape or a.dtype != b.dtype or not _alike(b, a).all():
+                return f"another {n} than A"
+        elif (a is None) != (b is None):
+            return "other operands than A"
+    return ""
+
+
+def _graph(value: object) -> bool:
+    return isinstance(value, onnx.GraphProto)
+
+
+def _same(one: object, other: object) -> bool:
+    if isinstance(one, onnx.TensorProto) and isinstance(other, onnx.TensorProto):
+        return bool(one.SerializeToString(deterministic=True) == other.SerializeToString(deterministic=True))
+    return bool(one == other)
+
+
+def _word(value: object) -> str:
+    if value is None or isinstance(value, onnx.TensorProto):
+        return "none" if value is None else "another tensor"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _hides(state: State, theirs: _Side, mine: _Side) -> bool:
+    """Whether anything that a node does may stay unseen on random numbers."""
+    floats = all(state.have[n].dtype.kind == "f" for n in theirs.start)
+    table = rules()
+    moves = [
+        step.op == "Identity" or step.op in _LINEAR or (step.op in table and table[step.op].name == "data movement")
+        for side in (theirs, mine)
+        for step in side.steps
+    ]
+    return not (floats and all(moves))
+
+
+def _numbers(side: _Side) -> Iterator[float]:
+    """The numbers that a side's node holds, a few."""
+    for step in side.steps:
+        for value in settings(step.node, side.graph.version).values():
+            listed: Sequence[Any] = value if isinstance(value, tuple) else (value,)
+            yield from (float(v) for v in listed[:_ROUNDS] if isinstance(v, (int, float)) and abs(v) <= _LARGEST)
+    for value in side.fixed.values():
+        if isinstance(value, np.ndarray) and value.dtype.kind in "fiu" and value.size:
+            flat = value.reshape(-1)[:_ROUNDS].astype(np.float64)
+            yield from (float(v) for v in flat if abs(v) <= _LARGEST)
+
+
+def _probes(state: State, side: _Side, numbers: Sequence[float], kinds: Sequence[str]) -> Iterator[dict[bytes, Array]]:
+    """Arrays by the class of the value whose place they take."""
+    longest = max((max(np.shape(v), default=1) for v in side.fixed.values()), default=1)
+    for place, kind in enumerate((*kinds, "around", "around")):
+        random = np.random.default_rng(place)
+        yield {c: _probe(np.asarray(state.have[n]), kind, place, numbers, longest, random)
+               for n, c in sorted(side.start.items())}  # fmt: skip
+
+
+def _probe(
+    held: Array, kind: str, place: int, numbers: Sequence[float], longest: int, random: np.random.Generator
+) -> Array:
+    shape = held.shape
+    if held.dtype.kind == "b":
+        return np.full(shape, place % 2 == 0) if place < 4 else random.integers(0, 2, shape).astype(bool)
+    if held.dtype.kind in "iu":
+        if kind == "around" and numbers:
+            drawn: Array = random.choice(np.rint(numbers), shape) + random.integers(-1, 2, shape)
+        else:
+            top = max(2, longest if place % 2 else int(held.max(initial=1)) + 1)
+            drawn = random.integers(0 if held.dtype.kind == "u" or place % 3 else -top, top, shape).astype(np.float64)
+        bounds = np.iinfo(held.dtype)
+        return np.asarray(np.clip(drawn, max(bounds.min, -(2.0**53)), min(bounds.max, 2.0**53))).astype(held.dtype)
+    if held.dtype.kind != "f":
+        return held
+    unit = random.uniform(-1, 1, shape)
+    if kind == "around":
+        near = [m * n for n in numbers for m in (0.5, 0.75, 1.0, 1.5)] + [
+            (a + b) / 2 for a, b in itertools.pairwise(numbers)
+        ]
+        near = [n for n in near if abs(n) <= _LARGEST]
+        unit = random.choice(near, shape) if near else unit
+    else:
+        kinds: dict[str, Array] = {
+            "far": unit * 1e4,
+            "farther": unit * 1e10,
+            "above": np.abs(unit) * 1e10,
+            "below": -np.abs(unit) * 1e10,
+            "tiny": unit * 1e-9,
+            "ties": np.rint(unit),
+            "zero": np.zeros(shape),
+            "odd": random.choice((-np.inf, np.inf, np.nan, 0.0, -1.0), shape),
+        }
+        unit = kinds[kind]
+    with np.errstate(all="ignore"):
+        return np.asarray(unit).astype(held.dtype)
+
+
+def _nested(step: Step) -> bool:
+    """Whether a loop stands inside of a node, where nothing bounds it."""
+    return any(inner.op_type == "Loop" or _nested_in(inner) for _, g in subgraphs(step.node) for inner in g.node)
+
+
+def _nested_in(node: onnx.NodeProto) -> bool:
+    return any(inner.op_type == "Loop" or _nested_in(inner) for _, g in subgraphs(node) for inner in g.node)
+
+
+def _most(side: _Side) -> int | None:
+    """How often the loop of a side may run at most; None where it is none, or data says how often."""
+    step = next((step for step in side.steps if step.op == "Loop"), None)
+    if step is None or step.node.input[0] in side.start:
+        return None
+    count = side.fixed.get(step.node.input[0])
+    return np.iinfo(np.int64).max if count is None else int(np.min(count))
+
+
+def _shortened(side: _Side) -> _Side:
+    """A side whose Loop, if it is one, runs a few times at most."""
+    if not any(step.op == "Loop" for step in side.steps):
+        return side
+    steps, fixed = [], dict(side.fixed)
+    for step in side.steps:
+        if step.op == "Loop":
+            most = step.node.input[0]
+            count = _most(side)
+            node = onnx.NodeProto()
+            node.CopyFrom(step.node)
+            node.input[0] = limit = f"\0at most {most}"
+            fixed[limit] = np.array(_ROUNDS if count is None else min(_ROUNDS, count), np.int64)
+            step = replace(step, node=node, reads=(limit, *(n for n in step.reads if n != most)))
+        steps.append(step)
+    return replace(side, steps=tuple(steps), fixed=fixed)
+
+
+def _made(side: _Side, given: Mapping[bytes, Array]) -> Any:
+    """What a side makes of a probe; None where it makes nothing."""
+    values: dict[str, Array] = {**side.fixed, **{n: given[c] for n, c in side.start.items()}}
+    try:
+        for step in side.steps:
+            values |= side.graph.run(step, values)
+    except Exception:  # an operator's numpy raises whatever numpy raises
+        return None
+    return values.get(side.makes)
+
+
+def _parted(one: Any, other: Any) -> bool:
+    if not isinstance(one, np.ndarray) or not isinstance(other, np.ndarray):
+        return (one is None) != (other is None)
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return True
+    if one.dtype.kind != "f":
+        return not np.array_equal(one, other)
+    with np.errstate(all="ignore"):
+        same = (one == other) | (np.isnan(one) & np.isnan(other))
+        finite = np.isfinite(one) & np.isfinite(other)
+        size = np.abs(one[finite]).max(initial=0.0)
+        return bool((~same & ~(finite & (np.abs(one - other) <= _APART * size))).any())
