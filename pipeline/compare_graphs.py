@@ -38,6 +38,7 @@ from pipeline.workers import Workers
 
 WORKER = "graphs"
 KINDS = ("random", "integers", "large")
+WHOLE = {"random": 9, "integers": 3, "large": 100}  # how far whole numbers are from 0 that are no places and no sizes
 LARGE = 100  # times a number below 1: beyond the limits of activations, as pixels are
 _LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3))
 _PLAIN = Orientation()
@@ -284,7 +285,8 @@ def _drawn(port: Port, shape: tuple[int, ...], random: np.random.Generator, kind
     if port.dtype == "bool":
         return random.integers(0, 2, shape).astype(bool)
     if port.dtype.startswith(("int", "uint")) and port.dtype[-1].isdigit():
-        return random.integers(0, max(1, port.below or 2), shape).astype(port.dtype)
+        low, end = (-WHOLE[kind], WHOLE[kind] + 1) if port.free else (0, max(1, port.below or 2))
+        return random.integers(max(low, np.iinfo(port.dtype).min), end, shape).astype(port.dtype)
     if port.dtype not in ("float16", "float32", "float64"):
         raise UnusableInput(f"input {safe(_said(port))}: numbers of this type are not drawn; give --inputs FILE.npz")
     drawn = random.integers(-3, 4, shape) if kind == "integers" else random.uniform(-1, 1, shape)

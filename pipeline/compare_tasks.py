@@ -30,13 +30,15 @@ BUDGET = 2**28  # bytes of A's values that are held; the others are mapped from 
 class Port:
     """An input or output as a file declares it: numpy's name of its type, each axis a size, a name or nothing.
 
-    ``below`` is what numbers of an input must stay below to be places in every table that it picks from.
+    ``below`` is what numbers of an input must stay below to be places in every table that it picks from; ``free`` says
+    that nothing takes them, or what is made of them, for places or sizes, so that they may be negative.
     """
 
     name: str
     dtype: str
     shape: tuple[int | str | None, ...] | None
     below: int | None = None
+    free: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def read_border(file: Path) -> Border:
     taken = [_port(v) for v in model.graph.input if v.name not in held]
     tables = _tables(model)
     border = Border(
-        tuple(replace(port, below=tables.get(port.name)) for port in taken),
+        tuple(replace(port, below=tables.get(port.name), free=_is_free(model, port.name)) for port in taken),
         tuple(_port(v) for v in model.graph.output),
         _drawn(model),
     )
@@ -102,6 +104,42 @@ def _tables(model: Any) -> dict[str, int]:
         elif node.op_type in MOVERS and node.output and node.output[0] in found:
             found[node.input[0]] = min(found.get(node.input[0], 2**31), found[node.output[0]])
     return found
+
+
+def _is_free(model: Any, name: str) -> bool:
+    """Whether nothing takes a value, or what is made of it, for a place or a size.
+
+    ONNX takes those in whole numbers only, where numbers to compute with may be of any type; Range has its sizes in the
+    type of what it gives.  What a subgraph or an operator outside of ONNX does with a value nobody knows.
+    """
+    from pipeline.graph.cut import reads
+    from pipeline.graph.walk import in_onnx, opset
+
+    made = {name}
+    for node in model.graph.node:
+        if made.isdisjoint(reads(node)):
+            continue
+        if not in_onnx(node) or any(True for _ in _inner(node)) or node.op_type == "Range":
+            return False
+        if any(held in made for held in _whole_slots(node, opset(model))):
+            return False
+        made.update(node.output)
+    return True
+
+
+def _whole_slots(node: Any, version: int | None) -> Iterator[str]:
+    """What stands where an operator takes whole numbers only."""
+    import onnx
+
+    if version is None or not onnx.defs.has(node.op_type, version, ""):
+        yield from node.input
+        return
+    schema = onnx.defs.get_schema(node.op_type, version, "")
+    allowed = {c.type_param_str: set(c.allowed_type_strs) for c in schema.type_constraints}
+    for slot, name in enumerate(node.input):
+        parameter = schema.inputs[min(slot, len(schema.inputs) - 1)]
+        if allowed.get(parameter.type_str, {parameter.type_str}) <= {"tensor(int32)", "tensor(int64)"}:
+            yield name
 
 
 def _drawn(model: Any) -> str | None:

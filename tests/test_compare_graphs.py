@@ -252,6 +252,32 @@ def test_the_whole_way_says_same_differs_and_where(tmp_path: Path) -> None:
     assert any(line.strip().startswith("guilty") and "soft" in line for line in lines[:4])
 
 
+@pytest.mark.parametrize(
+    ("nodes", "free"),
+    [
+        ("y = Mod(i, k)", True),
+        ("m = Mul(i, k) c = Cast<to=1>(m) y = Tanh(c)", True),
+        ("y = Gather(x, i)", False),
+        ("m = Mul(i, k) y = Gather(x, m)", False),
+        ("y = GatherND(x, i)", False),
+        ("y = Expand(x, i)", False),
+        ("r = Reshape(i, s) y = Range(r, r, r)", False),
+        ("v, y = TopK(x, i)", False),
+        ("y = If(c) <then_branch = t () => (int64[1] p) { p = Neg(i) }, else_branch = e () => (int64[1] q) "
+         "{ q = Neg(k) }>", False),
+        ("y = com.microsoft.Whatever(i)", False),
+    ],
+)  # fmt: skip
+def test_whole_numbers_are_negative_where_they_are_no_places_and_no_sizes(
+    tmp_path: Path, nodes: str, free: bool
+) -> None:
+    head = HEAD.replace("20]", '20, "com.microsoft" : 1]')
+    border = "(float[9] x, int64[1] i, bool c) => (float[n] y) <int64[1] k = {3}, int64[0] s = {}>"
+    file = tmp_path / "whole.onnx"
+    onnx.save(onnx.parser.parse_model(f"{head} g {border} {{ {nodes} }}"), file)
+    assert [port.free for port in compare_tasks.read_border(file).inputs if port.name == "i"] == [free]
+
+
 def test_nothing_compared_is_no_agreement(tmp_path: Path) -> None:
     empty = model("y = Relu(x)", shape="0,3,7,8")
     found = compared(tmp_path, empty, empty)

@@ -93,6 +93,10 @@ DIFFERENT = {
         model(f"{FLAT} <float c = {{-1000}}> {{ a = Abs (x) b = Sub (c, a) y = Log (b) }}"),
         model(f"{FLAT} <float c = {{-1000}}> {{ a = Abs (x) b = Sub (c, a) y = Sqrt (b) }}"),
     ),
+    "Mod of negative numbers": (
+        model("g (int64[4] x) => (int64[4] y) <int64[1] k = {3}> { y = Mod (x, k) }"),
+        model("g (int64[4] x) => (int64[4] y) <int64[1] k = {3}> { y = Mod <fmod = 1> (x, k) }"),
+    ),
     "a float32 constant in a double graph": (
         model(f"{DOUBLE} {{ y = Mul (x, c) }}", c=np.float64(0.1)),
         model(f"{DOUBLE} {{ y = Mul (x, c) }}", c=np.float64(np.float32(0.1))),
