@@ -244,3 +244,58 @@ def test_another_spelling_is_not_unseen(one: str, other: str, constants: Mapping
     for a, b in ((one, other), (other, one)):
         found = judged(graph(a, constants, border), graph(b, constants, border))
         assert (found.guilty, found.unjudged) == ((), ())
+
+
+TABLE = {
+    "w": RANDOM.normal(size=(24, 5)).astype(np.float32),
+    "b": RANDOM.normal(size=5).astype(np.float32),
+    "last": np.array(-1),
+    "t": RANDOM.normal(size=(3, 5)).astype(np.float32),
+}
+FOUR = "(float[9,3,2,12] x) => (float[n,m] y)"
+THEN = "[g] g = Gather<axis=0>(q, last) [p] y = Gemm(g, w, b)"
+SHAPED = {
+    "sizes and zeros": ("[S] q = Reshape(x, s)", [9, 3, 24], "[S] q = Reshape(x, s)", [0, 0, -1], THEN),
+    "axes from the end": (
+        "[r] r = Reshape(x, u) [S] q = Squeeze(r, s)",
+        [-2],
+        "[r] r = Reshape(x, u) [S] q = Squeeze(r, s)",
+        [2],
+        THEN,
+    ),
+    "two axes in one": (
+        "[S] q = Reshape(x, s) [k] k = MatMul(q, w) [m] m = Tanh(k)",
+        [9, 3, 24],
+        "[S] q = Reshape(x, s) [k] k = MatMul(q, w) [m] l = Tanh(k) [l] m = Reshape(l, v)",
+        [27, 24],
+        "[z] z = Sin(m) [y1] f = Gather<axis=0>(z, last) [y2] h = Add(f, t) [y3] y = Tanh(h)",
+    ),
+}
+
+
+def shaped(nodes: str, numbers: list[int], stored: bool) -> onnx.ModelProto:
+    made = f"[C] s = Constant<value=int64[{len(numbers)}] {{{','.join(map(str, numbers))}}}>()"
+    more = {"u": np.array([9, 3, 1, 24]), "v": np.array([9, 3, 5]), **({"s": np.array(numbers)} if stored else {})}
+    return graph(nodes if stored else f"{made} {nodes}", {**TABLE, **more}, FOUR)
+
+
+@pytest.mark.parametrize("name", SHAPED)
+@pytest.mark.parametrize("stored", [(True, False), (False, True), (True, True), (False, False)])
+def test_a_shape_is_no_value_to_be_compared(name: str, stored: tuple[bool, bool]) -> None:
+    one, numbers, other, others, then = SHAPED[name]
+    a, b = shaped(f"{one} {then}", numbers, stored[0]), shaped(f"{other} {then}", others, stored[1])
+    for found in (judged(a, b), judged(b, a)):
+        assert (found.guilty, found.unjudged) == ((), ())
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_wrong_shape_is_named_all_the_same(stored: bool) -> None:
+    a = shaped(f"[S] q = Reshape(x, s) {THEN}", [9, 3, 24], stored)
+    b = shaped(f"[S] q = Reshape(x, s) {THEN}", [3, 9, 24], stored)
+    assert guilty(a, b) == ["S" if stored else "C"]
+
+
+def test_of_values_that_hold_the_same_the_one_of_the_same_shape_is_it() -> None:
+    one, numbers, other, others, then = SHAPED["sizes and zeros"]
+    found = judged(shaped(f"{one} {then}", numbers, True), shaped(f"{other} {then}", others, True))
+    assert [(p.left, p.orientation) for p in found.alignment.pairs if p.right == "q"] == [("q", Orientation())]

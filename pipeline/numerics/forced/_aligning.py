@@ -130,12 +130,12 @@ def moved_elsewhere(state: State, name: str, left: str, orientation: Orientation
 
 
 def alike(state: State, name: str, tolerance: float = 1e-3) -> Iterator[tuple[str, Orientation]]:
-    """Values of A with nearly the marks of a value of B, the nearest elementwise first."""
+    """Values of A with nearly the marks of a value of B, the nearest elementwise first, of these the plainest."""
     value = state.own[name]
     if not isinstance(value, np.ndarray) or not value.size:
         return
     mean, rms = marks(value)
-    near: list[tuple[float, bool, int, str, Orientation]] = []
+    near: list[tuple[float, int, int, str, Orientation]] = []
     for left, m, r in state.known.index.get(value.size, ()):
         if abs(m - mean) > tolerance * max(r, rms) or abs(r - rms) > tolerance * max(r, rms):
             continue
@@ -145,6 +145,7 @@ def alike(state: State, name: str, tolerance: float = 1e-3) -> Iterator[tuple[st
         for orientation in orientations(held.shape, value.shape):
             far = away(orientation.apply(held), value)
             if far <= tolerance:
-                near.append((far, orientation.perm is not None, len(near), left, orientation))
+                turned = 2 * (orientation.perm is not None) + (orientation.shape is not None)
+                near.append((far, turned, len(near), left, orientation))
     for _, _, _, left, orientation in sorted(near, key=lambda found: found[:3]):
         yield left, orientation

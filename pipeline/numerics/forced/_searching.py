@@ -106,7 +106,9 @@ def suspect(state: State, step: Step) -> Found | None:
             continue
         if reach(state, name, left) < _STRONG:
             continue
-        if name in state.own and rejoins(state, name):
+        # Whole numbers that are no values (a shape, axes) count by what is made of them, and cannot be moved a little.
+        whole = state.is_constant(name) and getattr(state.env.get(name), "dtype", np.dtype(float)).kind in "iub"
+        if any(n in state.own and rejoins(state, n) for n in (nobody if whole else [name])):
             state.cleared.add(name)
             continue
         return name, left, Orientation()
