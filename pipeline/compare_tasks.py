@@ -301,7 +301,8 @@ def replay_nodes(file: Path, side: str, feeds: Path, folder: Path) -> Replayed:
     outputs = {}
     for number, (name, value) in enumerate(zip(names, made, strict=True)):
         outputs[name] = folder / f"{side}-{number}.npy"
-        np.save(outputs[name], value, allow_pickle=False)
+        bits = f"u{value.dtype.itemsize}"  # a type that numpy lacks (float8) has no file of its own
+        np.save(outputs[name], value.view(bits) if value.dtype.isbuiltin == 2 else value, allow_pickle=False)
     found = judged_kernels(model, given, graph=side, party=f":{side.lower()}>{RUNTIME}", blame="kernel")
     guilty = tuple(
         GuiltyNode(

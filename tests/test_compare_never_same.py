@@ -128,6 +128,10 @@ def node(text: str, opset: int = 18) -> onnx.ModelProto:
     return model(f"{LINE} {{ y = {text} (x) }}", opset)
 
 
+def eighths(saturate: int) -> onnx.ModelProto:
+    return model(f"{LINE} {{ c = Cast <to = 17, saturate = {saturate}> (x) y = Cast <to = 1> (c) }}", 19)
+
+
 def counted(text: str) -> onnx.ModelProto:
     return model(f"{NUMBER} {{ i = {text} (x) y = Cast <to = 1> (i) }}", 18)
 
@@ -145,6 +149,7 @@ UNSEEN = {
         node("ThresholdedRelu <alpha = 1e-9>"),
         "alpha 1e-09 where A has 1e-12",
     ),
+    "what becomes of too large a number": (eighths(0), eighths(1), "saturate 1 where A has 0"),
     "which infinities count": (counted("IsInf"), counted("IsInf <detect_negative = 0>"), "detect_negative 0"),
     "which of the largest counts": (
         counted("ArgMax <axis = 0>"),
@@ -196,6 +201,7 @@ SAME = {
             onnx.printer.to_text(branches("Relu")).replace("float[4] e)", "float[4] f)").replace("e = Relu", "f = Relu")
         ),
     ),
+    "8-bit floats": (eighths(0), eighths(0)),
     "powers by one exponent": (model(f"{FLAT} <float e = {{3}}> {{ y = Pow (x, e) }}"),) * 2,
 }
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
 from pipeline.data import Array, InvalidGraph, Passes, Unsupported
 
@@ -146,13 +147,32 @@ def _opened(
     except Exception as error:  # one class per status, all of them Exceptions of a private module
         raise _reason(error, file) from error
 
+    kinds = {o.name: o.type for o in session.get_outputs()}
+
     def run(feeds: Mapping[str, Array], outputs: Sequence[str]) -> Sequence[Array]:
         try:
-            return [np.asarray(v) for v in session.run(list(outputs), dict(feeds))]
+            made = session.run(list(outputs), {name: _fed(array) for name, array in feeds.items()})
         except Exception as error:  # as above
             raise _reason(error, file) from error
+        return [_typed(np.asarray(v), kinds.get(name, "")) for name, v in zip(outputs, made, strict=True)]
 
     return run
+
+
+def _fed(array: Array) -> Any:
+    """An array as a session takes it: of 8-bit floats it wants the bits, and their type beside them."""
+    if "float8" not in array.dtype.name:
+        return array
+    kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
+    return _imported().OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(array).view(np.uint8), kind)
+
+
+def _typed(array: Array, kind: str) -> Array:
+    """An array as its type means it: 8-bit floats come back as their bits."""
+    named = re.fullmatch(r"tensor\((float8\w+)\)", kind)
+    if named is None or array.dtype != np.uint8:
+        return array
+    return array.view(onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.DataType.Value(named[1].upper())))
 
 
 def _reason(error: Exception, file: Path) -> Exception:

@@ -200,3 +200,14 @@ def test_an_impossible_set_of_runtimes_is_refused(monkeypatch: pytest.MonkeyPatc
             runtimes()
     finally:
         runtimes.cache_clear()
+
+
+@each
+def test_8_bit_floats_go_in_and_come_out_as_what_they_are(runtime: Runtime, tmp_path: Path) -> None:
+    text = '<ir_version: 9, opset_import: ["" : 19]> g (float8e4m3fn[3] x) => (float8e4m3fn[3] z, float[3] y) '
+    run = runtime.open(written(text + "{ z = Identity(x) y = Cast<to=1>(x) }", tmp_path))
+    given = np.array([-0.9375, 2, 448], onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.FLOAT8E4M3FN))
+    z, y = run({"x": given}, ["z", "y"])
+    assert z.dtype == given.dtype
+    assert z.tolist() == given.tolist()
+    assert y.tolist() == [-0.9375, 2, 448]
