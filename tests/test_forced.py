@@ -299,3 +299,22 @@ def test_of_values_that_hold_the_same_the_one_of_the_same_shape_is_it() -> None:
     one, numbers, other, others, then = SHAPED["sizes and zeros"]
     found = judged(shaped(f"{one} {then}", numbers, True), shaped(f"{other} {then}", others, True))
     assert [(p.left, p.orientation) for p in found.alignment.pairs if p.right == "q"] == [("q", Orientation())]
+
+
+@pytest.mark.parametrize(
+    ("said", "other"),
+    [
+        ('activations=["Sigmoid","Tanh"]', 'activations=["Sigmoid","Relu"]'),
+        (
+            'activations=["Sigmoid","ScaledTanh"],activation_alpha=[1.0],activation_beta=[1.0]',
+            'activations=["Sigmoid","ScaledTanh"],activation_alpha=[1.00002],activation_beta=[1.0]',
+        ),
+        ("clip=0.5", "clip=0.50001"),
+        ("hidden_size=4", "linear_before_reset=1"),
+    ],
+)
+def test_a_recurrent_operator_is_named_by_any_of_its_attributes(said: str, other: str) -> None:
+    nodes = "[t] t = Transpose<perm=[1,0,2]>(x) [gru] y, h = GRU<hidden_size=4,SAID>(t, w, r, u)"
+    border = "(float[2,3,4] x) => (float[a,b,c,d] y)"
+    one, two = (graph(nodes.replace(",SAID", "" if "hidden" in s else f",{s}"), GRU, border) for s in (said, other))
+    assert guilty(one, two) == ["gru"]

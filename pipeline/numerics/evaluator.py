@@ -2,8 +2,8 @@
 
 Design note.  The evaluator takes further operators (``new_ops``).  These are ours: ``Erf`` and ``Gelu`` in double
 precision; ``Conv`` as one matrix product per group, for the evaluator's own takes minutes for a small ResNet; ``Loop``
-with an axis for its iterations; ``RNN``, ``GRU`` and ``LSTM`` with all that they are given
-(:mod:`pipeline.numerics.recurrent`); and the contributed operators that ONNX Runtime's optimizer writes
+with an axis for its iterations; ``Pad`` with negative amounts; ``RNN``, ``GRU`` and ``LSTM`` with all that they are
+given (:mod:`pipeline.numerics.recurrent`); and the contributed operators that ONNX Runtime's optimizer writes
 (``com.microsoft``: FusedConv, Gelu, SkipLayerNormalization and their kin), each by its definition in ONNX Runtime's
 ContribOperators.md.  The evaluator in float32 is one of the parties and gets those only that are wrong in it
 (:func:`as_specified`).
@@ -49,6 +49,33 @@ def convolved(x: Array, w: Array, b: Array | None, geometry: Mapping[str, Any]) 
     ]
     result = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
     return np.asarray(result if b is None else result + b.reshape(-1, *[1] * rank))
+
+
+def padded(
+    data: Array,
+    pads: Array | Sequence[int],
+    constant: Array | None,
+    axes: Array | None,
+    mode: str | None,
+    value: float | None = None,
+) -> Array:
+    """ONNX's Pad: a negative amount is cut off, and what is left is padded (the evaluator of onnx 1.23 refuses it)."""
+    amounts = [int(amount) for amount in np.asarray(pads).reshape(-1)]
+    chosen = range(data.ndim) if axes is None else [int(axis) % data.ndim for axis in np.asarray(axes).reshape(-1)]
+    count = len(chosen)
+    if len(amounts) != 2 * count:
+        raise ValueError(f"{len(amounts)} amounts for {count} axes")
+    cut, widths = [slice(None)] * data.ndim, [(0, 0)] * data.ndim
+    for place, axis in enumerate(chosen):
+        before, after = amounts[place], amounts[count + place]
+        cut[axis] = slice(max(-before, 0), data.shape[axis] - max(-after, 0))
+        widths[axis] = max(before, 0), max(after, 0)
+    kept = data[tuple(cut)]
+    if mode not in (None, "constant"):
+        modes: dict[str | None, Any] = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}
+        return np.asarray(np.pad(kept, widths, mode=modes[mode]))
+    fill = (0 if value is None else value) if constant is None else np.asarray(constant).reshape(())
+    return np.asarray(np.pad(kept, widths, constant_values=fill)).astype(data.dtype)
 
 
 def looped(
@@ -207,6 +234,18 @@ def in_float64() -> tuple[Any, ...]:
         turned = first.astype(x.dtype).reshape(back.shape)
         return (np.asarray(np.moveaxis(turned, range(x.ndim - len(axes), x.ndim), axes)),)
 
+    def run_pad(
+        self: Any,
+        data: Array,
+        pads: Array | Sequence[int] | None = None,
+        constant_value: Array | None = None,
+        axes: Array | None = None,
+        mode: str | None = None,
+        paddings: Sequence[int] | None = None,
+        value: float | None = None,
+    ) -> tuple[Array]:
+        return (padded(data, pads if pads is not None else paddings or (), constant_value, axes, mode, value),)
+
     class Loop(WrongLoop):  # type: ignore[misc]
         """Its scan outputs have an axis for the iterations; the evaluator's run them together (seen in onnx 1.23)."""
 
@@ -228,6 +267,7 @@ def in_float64() -> tuple[Any, ...]:
         made("LogSoftmax", run_log_softmax, ""),
         made("Hardmax", run_hardmax, ""),
         *(made(name, run_recurrent, "") for name in GATES),
+        made("Pad", run_pad, ""),
         made("Erf", run_erf, ""),
         made("Gelu", run_gelu, ""),
         type("Gelu", (OpRun,), {"op_domain": "com.microsoft", "_run": run_microsoft_gelu}),
@@ -244,5 +284,5 @@ def in_float64() -> tuple[Any, ...]:
 @cache
 def as_specified() -> tuple[Any, ...]:
     """The operators of :func:`in_float64` in which the evaluator of onnx 1.23 departs from ONNX's specification."""
-    wrong = ("Hardmax", "LogSoftmax", "Loop", "Softmax", *GATES)
+    wrong = ("Hardmax", "LogSoftmax", "Loop", "Pad", "Softmax", *GATES)
     return tuple(op for op in in_float64() if op.op_domain == "" and op.__name__ in wrong)

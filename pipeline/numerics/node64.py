@@ -21,7 +21,8 @@ from pipeline.graph.walk import array, in_onnx, node_name, operator, opset, subg
 from pipeline.numerics.evaluator import in_float64
 
 _SHAPES = frozenset({"Shape", "Size"})
-_EXACT = frozenset("float64 float32 int64 int32 bool".split())  # float32: what an operator takes in no other type
+# float32: what an operator takes in no other type; float16 stays float16.
+_EXACT = frozenset("float64 float32 float16 int64 int32 bool".split())
 _DEFINED = frozenset(
     "Resize Upsample Conv ConvTranspose AveragePool MaxPool GlobalAveragePool GlobalMaxPool OneHot Gelu".split()
 )
@@ -211,4 +212,5 @@ def _defined(step: Step, version: int, values: Mapping[str, Array]) -> dict[str,
     made = {name: a for name, a in zip(step.node.output, answers, strict=False) if name and a is not None}
     if set(made) != set(step.makes):
         return None
-    return {name: np.asarray(answer.value) for name, answer in made.items()}
+    with np.errstate(all="ignore"):
+        return {name: np.asarray(a.value, a.dtype if a.dtype == "float16" else None) for name, a in made.items()}

@@ -115,3 +115,37 @@ def test_a_foreign_operator_is_known_or_said_not_to_be(attribute: str, known: bo
     else:
         with pytest.raises(Unsupported, match=r"com\.microsoft\.Gelu"):
             graph.run(graph.steps[0], x)
+
+
+@pytest.mark.parametrize("pads", [(0, -1, 0, 2), (-1, 1, 2, -2), (-1, -1, -1, -1), (1, 0, 0, 1)])
+@pytest.mark.parametrize(("opset", "mode"), [(2, "constant"), (11, "edge"), (18, "reflect"), (21, "wrap")])
+def test_a_negative_pad_is_cut_off(tmp_path: Path, opset: int, mode: str, pads: tuple[int, ...]) -> None:
+    listed = ", ".join(map(str, pads))
+    node = f'Pad <mode = "{mode}", pads = [{listed}]> (x)' if opset == 2 else f'Pad <mode = "{mode}"> (x, p)'
+    made = model(
+        f'<ir_version: 8, opset_import: ["" : {opset}]> g (float[4,5] x) => (float[a,b] y) '
+        f"<int64[4] p = {{{listed}}}> {{ y = {node} }}"
+    )
+    file = tmp_path / "pad.onnx"
+    onnx.save(made, file)
+    feeds = {"x": random(4, 5)}
+    (due,) = runtimes()["ort.off"].open(file)(feeds, ["y"])
+    (seen,) = ReferenceEvaluator(made, new_ops=list(in_float64())).run(None, feeds)
+    assert np.array_equal(due, seen)
+
+
+def test_half_precision_is_rounded_once() -> None:
+    """By this project's own definition: the evaluator's takes minutes, and rounds every sum."""
+    made = model(
+        '<ir_version: 8, opset_import: ["" : 17]> g (float16[1,64,4,4] x) => (float16[a,b,c,d] y) '
+        "{ y = ConvTranspose <strides = [2, 2]> (x, w) }"
+    )
+    x, w = random(1, 64, 4, 4).astype(np.float16), random(64, 2, 3, 3).astype(np.float16)
+    made.graph.initializer.append(onnx.numpy_helper.from_array(w, "w"))
+    graph = take_apart(made, {})
+    y = graph.run(graph.steps[0], {"x": x, "w": w})["y"]
+    wide = onnx.parser.parse_model(onnx.printer.to_text(made).replace("float16", "double"))
+    double = take_apart(wide, {})
+    due = double.run(double.steps[0], {"x": x.astype(np.float64), "w": w.astype(np.float64)})["y"]
+    assert y.dtype == np.float16
+    assert np.array_equal(y, due.astype(np.float16))

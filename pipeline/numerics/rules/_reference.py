@@ -19,11 +19,14 @@ from pipeline.data import Array
 def _evaluator(node: bytes, opset: int) -> Any:
     from onnx.reference import ReferenceEvaluator
 
+    from pipeline.numerics.evaluator import as_specified  # which itself needs a neighbour of this module
+
     proto = onnx.NodeProto.FromString(node)
     inputs = [onnx.ValueInfoProto(name=name) for name in dict.fromkeys(n for n in proto.input if n)]
     outputs = [onnx.ValueInfoProto(name=name) for name in proto.output if name]
     graph = onnx.helper.make_graph([proto], "node", inputs, outputs)
-    return ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)]))
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
+    return ReferenceEvaluator(model, new_ops=list(as_specified()))
 
 
 def evaluate(node: onnx.NodeProto, opset: int, consumed: Sequence[Array | None]) -> list[Array]:
