@@ -113,7 +113,7 @@ def _is_free(model: Any, name: str) -> bool:
     type of what it gives.  What a subgraph or an operator outside of ONNX does with a value nobody knows.
     """
     from pipeline.graph.cut import reads
-    from pipeline.graph.walk import in_onnx, opset
+    from pipeline.graph.walk import in_onnx, opset, whole_slots
 
     made = {name}
     for node in model.graph.node:
@@ -121,25 +121,10 @@ def _is_free(model: Any, name: str) -> bool:
             continue
         if not in_onnx(node) or any(True for _ in _inner(node)) or node.op_type == "Range":
             return False
-        if any(held in made for held in _whole_slots(node, opset(model))):
+        if any(node.input[slot] in made for slot in whole_slots(node, opset(model))):
             return False
         made.update(node.output)
     return True
-
-
-def _whole_slots(node: Any, version: int | None) -> Iterator[str]:
-    """What stands where an operator takes whole numbers only."""
-    import onnx
-
-    if version is None or not onnx.defs.has(node.op_type, version, ""):
-        yield from node.input
-        return
-    schema = onnx.defs.get_schema(node.op_type, version, "")
-    allowed = {c.type_param_str: set(c.allowed_type_strs) for c in schema.type_constraints}
-    for slot, name in enumerate(node.input):
-        parameter = schema.inputs[min(slot, len(schema.inputs) - 1)]
-        if allowed.get(parameter.type_str, {parameter.type_str}) <= {"tensor(int32)", "tensor(int64)"}:
-            yield name
 
 
 def _drawn(model: Any) -> str | None:

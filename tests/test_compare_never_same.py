@@ -116,11 +116,12 @@ def rounds(most: str, limit: float = -1e9) -> onnx.ModelProto:
     )
 
 
-def branches(rest: str) -> onnx.ModelProto:
+def branches(rest: str, opset: int = 17) -> onnx.ModelProto:
     return model(
-        f"""{LINE} <float k = {{1e6}}> {{ s = ReduceSum <keepdims = 0> (x) c = Less (s, k)
+        f"""{LINE} <float k = {{1e6}}> {{ s = ReduceMax <keepdims = 0> (x) c = Less (s, k)
         y = If (c) <then_branch = t () => (float[4] t) {{ t = Neg (x) }},
-                    else_branch = e () => (float[4] e) {{ e = {rest} (x) }}> }}"""
+                    else_branch = e () => (float[4] e) {{ e = {rest} (x) }}> }}""",
+        opset,
     )
 
 
@@ -148,6 +149,16 @@ UNSEEN = {
         node("ThresholdedRelu <alpha = 1e-12>"),
         node("ThresholdedRelu <alpha = 1e-9>"),
         "alpha 1e-09 where A has 1e-12",
+    ),
+    "a limit in a branch that is not taken": (
+        branches("Clip <max = 1e20>", 10),
+        branches("Clip <max = 1e25>", 10),
+        "another graph inside",
+    ),
+    "whole numbers of a table": (
+        model("g (int64[4] x) => (int64[4] y) { y = Gather (w, x) }", w=np.arange(1000)),
+        model("g (int64[4] x) => (int64[4] y) { y = Gather (w, x) }", w=np.arange(1000) // 999 + np.arange(1000)),
+        "1 of 1000 numbers of which are not A's",
     ),
     "what becomes of too large a number": (eighths(0), eighths(1), "saturate 1 where A has 0"),
     "which infinities count": (counted("IsInf"), counted("IsInf <detect_negative = 0>"), "detect_negative 0"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -318,3 +319,18 @@ def test_a_recurrent_operator_is_named_by_any_of_its_attributes(said: str, other
     border = "(float[2,3,4] x) => (float[a,b,c,d] y)"
     one, two = (graph(nodes.replace(",SAID", "" if "hidden" in s else f",{s}"), GRU, border) for s in (said, other))
     assert guilty(one, two) == ["gru"]
+
+
+WITHIN = """c = ReduceMax<keepdims=0>(x) t = Less(c, m)
+    y = If(t) <then_branch = t () => (float[2,3,4] A) { A = Neg(x) }, else_branch = e () => (float[2,3,4] B) {
+        M = Constant<value = int64 {3}>() Q = Identity(t)
+        B = Loop(M, Q, x) <body = b (int64 I, bool C, float[2,3,4] V) => (bool O, float[2,3,4] W) {
+            O = Identity(C) W = Add(V, k) }> }>"""
+
+
+def test_a_loop_in_a_branch_that_is_not_taken_counts_without_its_names() -> None:
+    constants = {"k": np.float32(2), "m": np.float32(1e6)}
+    renamed = re.sub(r"\b([ABMQICVOW])\b", r"other\1", WITHIN)
+    assert judged(graph(WITHIN, constants), graph(renamed, constants)).unjudged == ()
+    (said,) = judged(graph(WITHIN, constants), graph(renamed.replace("Add(", "Sub("), constants)).unjudged
+    assert "another graph inside" in said

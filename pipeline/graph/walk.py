@@ -227,6 +227,20 @@ def operator(node: NodeProto) -> str:
     return text(node.op_type) if in_onnx(node) else f"{text(node.domain)}.{text(node.op_type)}"
 
 
+def whole_slots(node: NodeProto, version: int | None) -> frozenset[int]:
+    """The inputs for which an operator takes whole numbers only: places, sizes, axes; all where nobody knows."""
+    if version is None or not in_onnx(node) or not onnx.defs.has(text(node.op_type), version, ""):
+        return frozenset(range(len(node.input)))
+    schema = onnx.defs.get_schema(text(node.op_type), version, "")
+    allowed = {c.type_param_str: set(c.allowed_type_strs) for c in schema.type_constraints}
+    found = set()
+    for slot in range(len(node.input)):
+        parameter = schema.inputs[min(slot, len(schema.inputs) - 1)].type_str if schema.inputs else ""
+        if allowed.get(parameter, {parameter}) <= {"tensor(int32)", "tensor(int64)"}:
+            found.add(slot)
+    return frozenset(found)
+
+
 def node_name(node: NodeProto, index: int) -> str:
     """The node's name, or ``Op_INDEX`` (its place in its graph) where it has none."""
     return text(node.name) or f"{text(node.op_type)}_{index}"

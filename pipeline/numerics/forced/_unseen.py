@@ -21,7 +21,7 @@ import onnx
 
 from pipeline.data import Array
 from pipeline.graph.align import Orientation, Pair, settings
-from pipeline.graph.walk import subgraphs
+from pipeline.graph.walk import array, subgraphs, whole_slots
 from pipeline.numerics.forced._judging import region
 from pipeline.numerics.forced._state import State
 from pipeline.numerics.node64 import Graph, Step
@@ -63,7 +63,8 @@ def unseen(state: State) -> list[str]:
 
 
 def _constants(state: State, name: str, pair: Pair) -> Iterator[str]:
-    """Floats of one shape in the same place, of nodes of one operator that read the same data."""
+    """Numbers of one shape in the same place, of nodes of one operator that read the same data; but not places and
+    sizes, which are written in several ways."""
     mine, theirs = state.b.producer.get(name), state.a.producer.get(pair.left)
     if mine is None or theirs is None or mine.op != theirs.op or len(mine.node.input) != len(theirs.node.input):
         return
@@ -73,13 +74,14 @@ def _constants(state: State, name: str, pair: Pair) -> Iterator[str]:
         return  # of other data other constants may make the same
     if any(state.pairs[b].orientation != Orientation() for b, _ in data):
         return
-    for b, a in operands:
+    places = whole_slots(mine.node, state.b.version)
+    for slot, (b, a) in enumerate(operands):
         if not (b and a and state.is_constant(b) and state.a.is_constant(a)):
             continue
         one, other = state.env.get(b), state.have.get(a)
         if not isinstance(one, np.ndarray) or not isinstance(other, np.ndarray) or one.shape != other.shape:
             continue
-        if one.dtype != other.dtype or one.dtype.kind != "f":
+        if one.dtype != other.dtype or (one.dtype.kind != "f" and slot in places):
             continue
         same = _alike(one, other)
         if not same.all():
@@ -125,7 +127,8 @@ def _probed(state: State, name: str, pair: Pair) -> Iterator[str]:
     short = [_shortened(side) for side in (theirs, mine)]
     for given in _probes(state, theirs, numbers, _FAR if alone else _MILD):
         made = [_made(side, given) for side in short]
-        if _parted(*made):
+        lacking = any(value is None for value in made)  # of two operators one may know fewer types, or shapes
+        if _parted(*made) and (alone or not lacking):
             yield text
             return
 
@@ -151,7 +154,10 @@ def _what(state: State, theirs: Step, mine: Step) -> str:
     odd = sorted(n for n in held[0].keys() | held[1].keys() if not _same(held[0].get(n), held[1].get(n)))
     if odd:
         return ", ".join(f"{n} {_word(held[1].get(n))} where A has {_word(held[0].get(n))}" for n in odd)
-    inner = [sorted((n, g.SerializeToString(deterministic=True)) for n, g in subgraphs(s.node)) for s in (theirs, mine)]
+    inner = [
+        sorted((n, _bare(g, classes)) for n, g in subgraphs(step.node))
+        for step, classes in ((theirs, state.known.classes), (mine, state.classes))
+    ]
     if inner[0] != inner[1]:
         return "another graph inside than A"
     constants = [
@@ -167,6 +173,37 @@ def _what(state: State, theirs: Step, mine: Step) -> str:
         elif (a is None) != (b is None):
             return "other operands than A"
     return ""
+
+
+def _bare(graph: onnx.GraphProto, outside: Mapping[str, bytes]) -> bytes:
+    """A graph that a node holds without its names; what it reads from outside goes by its class."""
+    copy = onnx.GraphProto()
+    copy.CopyFrom(graph)
+    names = dict(outside)
+
+    def said(name: str) -> str:
+        return names.setdefault(name, f"\0{len(names)}".encode()).hex() if name else ""
+
+    def strip(held: onnx.GraphProto) -> None:
+        for field in ("name", "doc_string", "value_info"):
+            held.ClearField(field)
+        inside = [*held.input, *held.initializer]
+        for name in [v.name for v in inside] + [n for node in held.node for n in node.output]:
+            names.pop(name, None)
+        for value in inside:
+            value.name = said(value.name)
+        for node in held.node:
+            for field in ("name", "doc_string", "metadata_props"):
+                node.ClearField(field)
+            node.input[:] = [said(name) for name in node.input]
+            for _, below in subgraphs(node):
+                strip(below)
+            node.output[:] = [said(name) for name in node.output]
+        for value in held.output:
+            value.name = said(value.name)
+
+    strip(copy)
+    return bytes(copy.SerializeToString(deterministic=True))
 
 
 def _graph(value: object) -> bool:
@@ -198,35 +235,45 @@ def _hides(state: State, theirs: _Side, mine: _Side) -> bool:
 
 
 def _numbers(side: _Side) -> Iterator[float]:
-    """The numbers that a side's node holds, a few."""
-    for step in side.steps:
-        for value in settings(step.node, side.graph.version).values():
-            listed: Sequence[Any] = value if isinstance(value, tuple) else (value,)
-            yield from (float(v) for v in listed[:_ROUNDS] if isinstance(v, (int, float)) and abs(v) <= _LARGEST)
-    for value in side.fixed.values():
-        if isinstance(value, np.ndarray) and value.dtype.kind in "fiu" and value.size:
-            flat = value.reshape(-1)[:_ROUNDS].astype(np.float64)
-            yield from (float(v) for v in flat if abs(v) <= _LARGEST)
+    """The numbers that a side's node and its inner graphs hold, a few of each."""
+    held: list[Any] = list(side.fixed.values())
+    nodes = [step.node for step in side.steps]
+    while nodes:
+        node = nodes.pop()
+        held += [v for v in settings(node, side.graph.version).values() if not _graph(v)]
+        for _, inner in subgraphs(node):
+            held += inner.initializer
+            nodes += inner.node
+    for value in held:
+        found = array(value) if isinstance(value, onnx.TensorProto) else value
+        if isinstance(found, (np.ndarray, tuple, int, float)):
+            flat = np.asarray(found).reshape(-1)[:_ROUNDS]
+            if flat.dtype.kind in "fiu":
+                yield from (float(v) for v in flat if abs(v) <= _LARGEST)
 
 
 def _probes(state: State, side: _Side, numbers: Sequence[float], kinds: Sequence[str]) -> Iterator[dict[bytes, Array]]:
     """Arrays by the class of the value whose place they take."""
+    data = {n: np.asarray(state.have[n]) for n in sorted(side.start)}
+    near = [n * m for n in numbers for m in (0.5, 0.75, 1.0, 1.5)] + [sum(p) / 2 for p in itertools.pairwise(numbers)]
+    near = list(dict.fromkeys(n for n in near if abs(n) <= _LARGEST)) or [0.0]
     longest = max((max(np.shape(v), default=1) for v in side.fixed.values()), default=1)
-    for place, kind in enumerate((*kinds, "around", "around")):
+    turns = min(_ROUNDS, -(-len(near) // max(1, min((v.size for v in data.values()), default=1))))
+    places = [(kind, 0) for kind in kinds] + [("around", turn // 2) for turn in range(2 * turns)]
+    for place, (kind, turn) in enumerate(places):
         random = np.random.default_rng(place)
-        yield {c: _probe(np.asarray(state.have[n]), kind, place, numbers, longest, random)
-               for n, c in sorted(side.start.items())}  # fmt: skip
+        yield {side.start[n]: _probe(v, kind, place, np.roll(near, -turn * v.size), longest, random)
+               for n, v in data.items()}  # fmt: skip
 
 
-def _probe(
-    held: Array, kind: str, place: int, numbers: Sequence[float], longest: int, random: np.random.Generator
-) -> Array:
+def _probe(held: Array, kind: str, place: int, near: Array, longest: int, random: np.random.Generator) -> Array:
     shape = held.shape
     if held.dtype.kind == "b":
-        return np.full(shape, place % 2 == 0) if place < 4 else random.integers(0, 2, shape).astype(bool)
+        alike = held.size == 1 or place < 4
+        return np.full(shape, place % 2 == 0) if alike else random.integers(0, 2, shape).astype(bool)
     if held.dtype.kind in "iu":
-        if kind == "around" and numbers:
-            drawn: Array = random.choice(np.rint(numbers), shape) + random.integers(-1, 2, shape)
+        if kind == "around":
+            drawn: Array = np.rint(np.resize(near, shape)) + random.integers(-1, 2, shape)
         else:
             top = max(2, longest if place % 2 else int(held.max(initial=1)) + 1)
             drawn = random.integers(0 if held.dtype.kind == "u" or place % 3 else -top, top, shape).astype(np.float64)
@@ -235,14 +282,8 @@ def _probe(
     if held.dtype.kind != "f":
         return held
     unit = random.uniform(-1, 1, shape)
-    if kind == "around":
-        near = [m * n for n in numbers for m in (0.5, 0.75, 1.0, 1.5)] + [
-            (a + b) / 2 for a, b in itertools.pairwise(numbers)
-        ]
-        near = [n for n in near if abs(n) <= _LARGEST]
-        unit = random.choice(near, shape) if near else unit
-    else:
-        kinds: dict[str, Array] = {
+    with np.errstate(all="ignore"):
+        drawn = {
             "far": unit * 1e4,
             "farther": unit * 1e10,
             "above": np.abs(unit) * 1e10,
@@ -251,10 +292,9 @@ def _probe(
             "ties": np.rint(unit),
             "zero": np.zeros(shape),
             "odd": random.choice((-np.inf, np.inf, np.nan, 0.0, -1.0), shape),
-        }
-        unit = kinds[kind]
-    with np.errstate(all="ignore"):
-        return np.asarray(unit).astype(held.dtype)
+            "around": np.resize(near, shape),
+        }[kind]
+        return np.asarray(drawn).astype(held.dtype)
 
 
 def _nested(step: Step) -> bool:
