@@ -179,10 +179,12 @@ def _bare(graph: onnx.GraphProto, outside: Mapping[str, bytes]) -> bytes:
     """A graph that a node holds without its names; what it reads from outside goes by its class."""
     copy = onnx.GraphProto()
     copy.CopyFrom(graph)
-    names = dict(outside)
+    names, numbers = {name: held.hex() for name, held in outside.items()}, itertools.count()
 
     def said(name: str) -> str:
-        return names.setdefault(name, f"\0{len(names)}".encode()).hex() if name else ""
+        if name and name not in names:
+            names[name] = f"value {next(numbers)}"
+        return names[name] if name else ""
 
     def strip(held: onnx.GraphProto) -> None:
         for field in ("name", "doc_string", "value_info"):
