@@ -6,8 +6,8 @@ integers, because random numbers rarely tie, and on large numbers, because small
 user's own replace them.  Arithmetic is compared in the
 graphs' own types: each node of each graph, as the runtime runs it with its optimizations off, is held against the bound
 of its operator, and the outputs against what roundings inside of A may do to them: a B that is further off rounds
-more than A does.  A graph that could not be run, an output without a counterpart, a size that only A takes, a constant
-that differs where nothing shows it, random numbers, nothing compared: that is never "same".
+more than A does.  A graph that could not be run, an output without a counterpart, a size that only A takes, a constant,
+an attribute or an inner graph that differs where nothing shows it, random numbers, nothing compared: never "same".
 """
 
 from __future__ import annotations

@@ -155,6 +155,14 @@ UNSEEN = {
         branches("Clip <max = 1e25>", 10),
         "another graph inside",
     ),
+    "an order of axes of nothing but zeros": (
+        *(
+            model(f"""g (float[4,4] x) => (float[4,4] y) {{ a = Abs (x) n = Neg (a) r = Relu (n)
+            y = Transpose <perm = {perm}> (r) }}""")
+            for perm in ([1, 0], [0, 1])
+        ),
+        "perm (0, 1) where A has (1, 0)",
+    ),
     "whole numbers of a table": (
         model("g (int64[4] x) => (int64[4] y) { y = Gather (w, x) }", w=np.arange(1000)),
         model("g (int64[4] x) => (int64[4] y) { y = Gather (w, x) }", w=np.arange(1000) // 999 + np.arange(1000)),

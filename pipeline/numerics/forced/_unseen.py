@@ -5,8 +5,8 @@ constants, attributes or inner graphs are not.  Other numbers of one size in the
 Attributes and whole numbers may differ in writing alone (an axis counted from the end, pads by a rule, a size of -1):
 there both nodes are evaluated again on one set of probes, values that feeds hardly hold: large, tiny, tied, negative,
 infinite ones, and those around the numbers that differ.  What shows there, and did not before, is said.  A node that
-is linear in what it reads, or only moves it, hides nothing from random numbers.  How often a Loop may run is said
-without a probe: none knows what ends it; for the rest of it the count is cut short.
+is linear in what it reads, or only moves it, hides nothing from numbers that are not all the same.  How often a Loop
+may run is said without a probe: none knows what ends it; for the rest of it the count is cut short.
 """
 
 from __future__ import annotations
@@ -225,8 +225,9 @@ def _word(value: object) -> str:
 
 
 def _hides(state: State, theirs: _Side, mine: _Side) -> bool:
-    """Whether anything that a node does may stay unseen on random numbers."""
-    floats = all(state.have[n].dtype.kind == "f" for n in theirs.start)
+    """Whether anything that a node does may stay unseen on the numbers that it read."""
+    data = [state.have[n] for n in theirs.start]
+    floats = all(v.dtype.kind == "f" and (v.size <= 1 or bool(v.min() != v.max())) for v in data)
     table = rules()
     moves = [
         step.op == "Identity" or step.op in _LINEAR or (step.op in table and table[step.op].name == "data movement")
