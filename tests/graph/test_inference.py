@@ -60,7 +60,7 @@ def test_a_record_in_a_subgraph_counts_as_little() -> None:
 
 def test_what_follows_from_the_record_of_an_output_in_a_loop_is_known() -> None:
     text = """(int64 n, bool c, float[3,4] x) => (y, z) { y, z = Loop (n, c, x) <
-    body = b (int64 i, bool go, float[] h) => (bool more, float[3,4] h, t) 
+    body = b (int64 i, bool go, float[] h) => (bool more, float[3,4] h, t)
     { more = Identity (go) t = Transpose (h) }> }"""
     inner = infer(parsed(text)).graph.node[0].attribute[0].g
     found = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in (*inner.value_info, *inner.output)}
