@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import onnx
 from onnx import GraphProto, ModelProto, TensorShapeProto, ValueInfoProto
 
-from pipeline.graph.walk import Dims, text
+from pipeline.graph.walk import Dims, dims_of, text
 
 
 def infer(model: ModelProto) -> ModelProto:
@@ -39,9 +39,9 @@ def infer(model: ModelProto) -> ModelProto:
 
 def contradicted(model: ModelProto, shaped: ModelProto) -> Iterator[tuple[str, Dims, Dims]]:
     """The values of the main graph whose recorded shapes cannot be those of ``shaped``: name, recorded, made."""
-    known = {value.name: dims for value in _values(shaped.graph) if (dims := _dims(value)) is not None}
+    known = {value.name: dims for value in _values(shaped.graph) if (dims := dims_of(value)) is not None}
     for value in _values(model.graph):
-        said, made = _dims(value), known.get(value.name)
+        said, made = dims_of(value), known.get(value.name)
         if said is None or made is None:
             continue
         if len(said) != len(made) or any(
@@ -71,18 +71,11 @@ def _shape(value: ValueInfoProto) -> TensorShapeProto | None:
     return kind.shape if value.type.HasField("tensor_type") and kind.HasField("shape") else None
 
 
-def _dims(value: ValueInfoProto) -> Dims | None:
-    shape = _shape(value)
-    if shape is None:
-        return None
-    return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None for d in shape.dim)
-
-
 def _more(graph: GraphProto, recorded: GraphProto) -> bool:
     """Whether a graph as it is recorded has sizes that are not known without."""
-    known = {value.name: _dims(value) for value in _values(graph)}
+    known = {value.name: dims_of(value) for value in _values(graph)}
     for value in _values(recorded):
-        said, own = _dims(value), known.get(value.name)
+        said, own = dims_of(value), known.get(value.name)
         if said is None or (own is not None and len(own) != len(said)):
             continue
         if own is None or any(a is None and b is not None for a, b in zip(own, said, strict=True)):

@@ -16,7 +16,7 @@ from onnx import ModelProto, TensorShapeProto, ValueInfoProto
 
 from pipeline.graph.matching import same_border
 from pipeline.graph.view import View
-from pipeline.graph.walk import printable, text
+from pipeline.graph.walk import named_dims, printable, text
 
 Dim = int | str | None
 
@@ -65,13 +65,8 @@ def _shape(value: ValueInfoProto) -> TensorShapeProto | None:
 
 
 def _dims(value: ValueInfoProto) -> list[Dim] | None:
-    """A size, the name of a size, or ``None`` where it has neither."""
-    shape = _shape(value)
-    if shape is None:
-        return None
-    return [
-        d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else (text(d.dim_param) or None) for d in shape.dim
-    ]
+    dims = named_dims(value)
+    return None if dims is None else [None if isinstance(d, int) and d < 0 else d for d in dims]
 
 
 def _said(dims: Sequence[Dim]) -> str:

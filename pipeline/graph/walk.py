@@ -87,7 +87,7 @@ class Scope:
             declared += [*said.output, *self.graph.input]
         shapes, types = self.shapes, self.types
         for value in declared:
-            dims = _dims(value)
+            dims = dims_of(value)
             if dims is not None or value.name not in shapes:
                 shapes[value.name] = dims
             if value.type.HasField("tensor_type"):
@@ -326,11 +326,20 @@ def array(tensor: TensorProto) -> NDArray[Any] | None:
         return None
 
 
-def _dims(value: onnx.ValueInfoProto) -> Dims | None:
+def dims_of(value: onnx.ValueInfoProto) -> Dims | None:
+    """The declared shape of a value, ``None`` in place of a size (or of all) that is no number from 0 on."""
     kind = value.type.tensor_type
     if not value.type.HasField("tensor_type") or not kind.HasField("shape"):
         return None
     return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None for d in kind.shape.dim)
+
+
+def named_dims(value: onnx.ValueInfoProto) -> tuple[int | str | None, ...] | None:
+    """The declared shape of a value as it is written: a size, the name of a size, or ``None`` where it has neither."""
+    kind = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or not kind.HasField("shape"):
+        return None
+    return tuple(d.dim_value if d.HasField("dim_value") else (text(d.dim_param) or None) for d in kind.shape.dim)
 
 
 def scope_of(

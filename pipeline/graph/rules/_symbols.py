@@ -9,17 +9,9 @@ from typing import ClassVar
 from onnx import ValueInfoProto
 
 from pipeline.graph.view import View
-from pipeline.graph.walk import text
+from pipeline.graph.walk import named_dims
 
 Named = tuple[int | str | None, ...]
-
-
-def dims(value: ValueInfoProto) -> Named | None:
-    """The shape of a value: a size, the name of a size, or ``None`` where it has neither."""
-    kind = value.type.tensor_type
-    if not value.type.HasField("tensor_type") or not kind.HasField("shape"):
-        return None
-    return tuple(d.dim_value if d.HasField("dim_value") else (text(d.dim_param) or None) for d in kind.shape.dim)
 
 
 def inputs(view: View) -> Iterator[ValueInfoProto]:
@@ -41,7 +33,7 @@ class Symbols:
         return cls._of[view]
 
     def __init__(self, view: View) -> None:
-        self.free = {d for value in inputs(view) for d in dims(value) or () if isinstance(d, str)}
+        self.free = {d for value in inputs(view) for d in named_dims(value) or () if isinstance(d, str)}
         self._values: dict[str, list[ValueInfoProto]] = {}
         if self.free:
             graph = view.shaped.graph
@@ -50,7 +42,7 @@ class Symbols:
 
     def shape(self, name: str) -> Named | None:
         """That of a value, from the first that says one: an input, an output, what inference adds."""
-        return next((shape for value in self._values.get(name, ()) if (shape := dims(value)) is not None), None)
+        return next((shape for value in self._values.get(name, ()) if (shape := named_dims(value)) is not None), None)
 
     def free_in(self, shape: Named) -> list[str]:
         """The axes of a shape that a caller chooses, by name."""

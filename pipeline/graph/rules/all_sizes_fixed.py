@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from pipeline.graph.rules._helpers import count, shown
 from pipeline.graph.rules._registry import Found, Rule
-from pipeline.graph.rules._symbols import dims, inputs
+from pipeline.graph.rules._symbols import inputs
 from pipeline.graph.view import View
+from pipeline.graph.walk import named_dims
 
 
 def _find(view: View) -> Iterator[Found]:
-    shapes = {value.name: dims(value) for value in inputs(view)}
+    shapes = {value.name: named_dims(value) for value in inputs(view)}
     if not any(shapes.values()) or not all(
         s is not None and all(isinstance(d, int) for d in s) for s in shapes.values()
     ):

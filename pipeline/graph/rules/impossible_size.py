@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from pipeline.graph.rules._helpers import some
 from pipeline.graph.rules._registry import Found, Rule
-from pipeline.graph.rules._symbols import dims, inputs
+from pipeline.graph.rules._symbols import inputs
 from pipeline.graph.view import View
+from pipeline.graph.walk import named_dims
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g'
 _MOST = 1 << 40
@@ -19,7 +20,7 @@ def _find(view: View) -> Iterator[Found]:
     negative, zero, huge = [], [], []
     border = {value.name for value in (*inputs(view), *graph.output)}
     for value in (*graph.input, *graph.output, *graph.value_info):
-        sizes = [d for d in dims(value) or () if isinstance(d, int)]
+        sizes = [d for d in named_dims(value) or () if isinstance(d, int)]
         if any(d < 0 for d in sizes):
             negative.append(value.name)
         elif 0 in sizes:

@@ -6,18 +6,19 @@ from collections.abc import Iterator
 
 from pipeline.graph.rules._helpers import some
 from pipeline.graph.rules._registry import Found, Rule
-from pipeline.graph.rules._symbols import dims, inputs
+from pipeline.graph.rules._symbols import inputs
 from pipeline.graph.view import View
+from pipeline.graph.walk import named_dims
 
 
 def _find(view: View) -> Iterator[Found]:
     tensors = [v for v in inputs(view) if v.type.HasField("tensor_type")]
-    unknown = [v.name for v in tensors if dims(v) is None]
+    unknown = [v.name for v in tensors if named_dims(v) is None]
     if unknown:
         yield Found(
             tuple(unknown), f"input without a shape ({some(unknown)}): not even the number of its axes is known"
         )
-    unnamed = [v.name for v in tensors if None in (dims(v) or ())]
+    unnamed = [v.name for v in tensors if None in (named_dims(v) or ())]
     if unnamed:
         yield Found(
             tuple(unnamed),
