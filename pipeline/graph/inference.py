@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import onnx
-from onnx import GraphProto, ModelProto, TensorShapeProto, ValueInfoProto
+from onnx import AttributeProto, GraphProto, ModelProto, TensorShapeProto, ValueInfoProto
 
 from pipeline.graph.walk import Dims, dims_of, text
+
+_INNER = (AttributeProto.GRAPH, AttributeProto.GRAPHS, AttributeProto.UNDEFINED)
 
 
 def infer(model: ModelProto) -> ModelProto:
@@ -58,7 +60,8 @@ def _graphs(model: ModelProto) -> Iterator[GraphProto]:
         yield graph
         for node in graph.node:
             for attribute in node.attribute:
-                waiting += [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
+                if attribute.type in _INNER:
+                    waiting += [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
 
 
 def _values(graph: GraphProto) -> Iterator[ValueInfoProto]:
@@ -73,10 +76,13 @@ def _shape(value: ValueInfoProto) -> TensorShapeProto | None:
 
 def _more(graph: GraphProto, recorded: GraphProto) -> bool:
     """Whether a graph as it is recorded has sizes that are not known without."""
-    known = {value.name: dims_of(value) for value in _values(graph)}
-    for value in _values(recorded):
-        said, own = dims_of(value), known.get(value.name)
-        if said is None or (own is not None and len(own) != len(said)):
+    records = {value.name: said for value in _values(recorded) if (said := dims_of(value)) is not None}
+    if not records:
+        return False
+    known = {value.name: dims_of(value) for value in _values(graph) if value.name in records}
+    for name, said in records.items():
+        own = known.get(name)
+        if own is not None and len(own) != len(said):
             continue
         if own is None or any(a is None and b is not None for a, b in zip(own, said, strict=True)):
             return True
