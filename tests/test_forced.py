@@ -223,6 +223,20 @@ GRU = {
             id="a clip and itself",
         ),
         pytest.param("y = Relu(x)", "y = Clip(x, zero)", {"zero": np.float32(0)}, "", id="a clip for a relu"),
+        pytest.param(
+            "c = Clip(x, low, high) y = Exp(c)",
+            "t = Max(x, low) c = Min(t, high) y = Exp(c)",
+            {"low": np.float32(0), "high": np.float32(6000)},
+            "",
+            id="a limit in two nodes",
+        ),
+        pytest.param(
+            "c = Clip(x, low, high) y = Exp(c)",
+            "t = Min(x, high) c = Max(t, low) y = Exp(c)",
+            {"low": np.float32(0), "high": np.float32(6000)},
+            "",
+            id="a limit in two nodes, the other one first",
+        ),
         pytest.param("y = Dropout(x)", "y = Dropout<seed=3>(x)", {}, "", id="a seed that nothing draws by"),
         pytest.param(
             "t = Transpose<perm=[1,0,2]>(x) y, h = GRU<hidden_size=4>(t, w, r, u)",

@@ -34,6 +34,7 @@ _LINEAR = frozenset(
 _CLOSE = 2.0**-20  # computed by two exporters in float32
 _APART = 1e-5
 _ROUNDS = 8
+_TOGETHER = 6  # nodes that are taken together, and values that are made of one
 _LARGEST = float(np.finfo(np.float32).max)
 _FAR = ("far", "farther", "above", "below", "tiny", "ties", "zero", "odd")
 _MILD = ("far", "ties", "zero")
@@ -129,14 +130,51 @@ def _probed(state: State, name: str, pair: Pair) -> Iterator[str]:
         made = [_made(side, given) for side in short]
         lacking = any(value is None for value in made)  # of two operators one may know fewer types, or shapes
         if _parted(*made) and (alone or not lacking):
-            yield text
+            if alone or not _together(state, name, pair.left):
+                yield text
             return
 
 
-def _side(graph: Graph, name: str, cut: Any, fixed: Any, classes: Mapping[str, bytes], values: Any) -> _Side | None:
-    """The region in front of a value, where it is one node and Identities at most and its data are arrays."""
+def _together(state: State, name: str, left: str) -> bool:
+    """Whether two values that are one on the feeds alone (the Max of a Max and a Min, and a Clip) are no fault: where
+    all that is made of B's is what A makes, from what stands in front of both.
+    """
+    made = [v for step in state.b.consumers.get(name, ()) for v in step.makes]
+    if name in state.b.outputs or not 0 < len(made) <= _TOGETHER or any(v not in state.pairs for v in made):
+        return False
+    for value in made:
+        like = state.pairs[value].left
+        theirs = _side(
+            state.a, like, state.uses.keys() - {left}, state.a.is_constant, state.known.classes, state.have, _TOGETHER
+        )
+        mine = _side(
+            state.b, value, state.pairs.keys() - {name}, state.is_constant, state.classes, state.env, _TOGETHER
+        )
+        if theirs is None or mine is None or not _agree(state, theirs, mine):
+            return False
+    return True
+
+
+def _agree(state: State, theirs: _Side, mine: _Side) -> bool:
+    """Whether two sides make the same of every probe."""
+    if set(theirs.start.values()) != set(mine.start.values()):
+        return False
+    numbers = sorted({n for side in (theirs, mine) for n in _numbers(side)})
+    return not any(
+        _parted(_made(theirs, given), _made(mine, given)) for given in _probes(state, theirs, numbers, _MILD)
+    )
+
+
+def _side(
+    graph: Graph, name: str, cut: Any, fixed: Any, classes: Mapping[str, bytes], values: Any, most: int = 1
+) -> _Side | None:
+    """The region in front of a value, where it is at most so many nodes, Identities aside, and its data are arrays."""
     steps, start = region(graph, name, cut, fixed)
-    if sum(step.op != "Identity" for step in steps) > 1 or (not steps and name not in start):
+    if sum(step.op != "Identity" for step in steps) > most or (
+        most > 1 and any(step.op in ("Loop", "Scan", "If") for step in steps)
+    ):
+        return None
+    if not steps and name not in start:
         return None
     data = {n: classes.get(n, b"") for n in start if not fixed(n)}
     held = {n: values[n] for n in start if fixed(n) and n in values}
