@@ -130,9 +130,38 @@ def _probed(state: State, name: str, pair: Pair) -> Iterator[str]:
         made = [_made(side, given) for side in short]
         lacking = any(value is None for value in made)  # of two operators one may know fewer types, or shapes
         if _parted(*made) and (alone or not lacking):
-            if alone or not _together(state, name, pair.left):
+            if alone or not (_further(state, theirs, mine) or _together(state, name, pair.left)):
                 yield text
             return
+
+
+def _further(state: State, theirs: _Side, mine: _Side) -> bool:
+    """Whether two values are one function of what stands further in front: what they start from may be aligned by
+    chance (a Max that nothing reached, and what it limits)."""
+    before = [
+        _side(
+            state.a,
+            theirs.makes,
+            state.uses.keys() - theirs.start.keys(),
+            state.a.is_constant,
+            state.known.classes,
+            state.have,
+            _TOGETHER,
+        ),
+        _side(
+            state.b,
+            mine.makes,
+            state.pairs.keys() - mine.start.keys(),
+            state.is_constant,
+            state.classes,
+            state.env,
+            _TOGETHER,
+        ),
+    ]
+    return any(
+        a is not None and b is not None and _agree(state, a, b)
+        for a, b in ((theirs, before[1]), (before[0], mine), (before[0], before[1]))
+    )
 
 
 def _together(state: State, name: str, left: str) -> bool:
