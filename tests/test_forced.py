@@ -349,3 +349,20 @@ def test_a_loop_in_a_branch_that_is_not_taken_counts_without_its_names() -> None
     assert judged(graph(WITHIN, constants), graph(longer, constants)).unjudged == ()
     (said,) = judged(graph(WITHIN, constants), graph(renamed.replace("Add(", "Sub("), constants)).unjudged
     assert "another graph inside" in said
+
+
+SMALLEST = {"high": np.float32(1000), "ax": np.array([1])}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("c = Min(x, high) y = ReduceMin(c, ax)", "c = Identity(x) y = ReduceMin(c, ax)"),
+        ("c = Identity(x) y = ReduceMin(c, ax)", "c = Min(x, high) y = ReduceMin(c, ax)"),
+        ("c = Min(x, high) y = ReduceMax(c, ax)", "y = ReduceMax(x, ax)"),
+    ],
+)
+def test_a_limit_that_nothing_reached_is_not_hidden_by_what_picks_one_of_many(one: str, other: str) -> None:
+    border = "(float[2,3] x) => (float[a,b] y)"
+    found = judged(graph(one, SMALLEST, border), graph(other, SMALLEST, border))
+    assert found.unjudged

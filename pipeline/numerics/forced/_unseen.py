@@ -12,6 +12,7 @@ may run is said without a probe: none knows what ends it; for the rest of it the
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +22,7 @@ import onnx
 
 from pipeline.data import Array
 from pipeline.graph.align import Orientation, Pair, settings
+from pipeline.graph.operators import FOLLOWS
 from pipeline.graph.walk import array, subgraphs, whole_slots
 from pipeline.numerics.forced._judging import region
 from pipeline.numerics.forced._state import State
@@ -34,6 +36,7 @@ _LINEAR = frozenset(
 _CLOSE = 2.0**-20  # computed by two exporters in float32
 _APART = 1e-5
 _ROUNDS = 8
+_PLAIN = FOLLOWS - {"Concat"}  # element by element
 _TOGETHER = 6  # nodes that are taken together, and values that are made of one
 _LARGEST = float(np.finfo(np.float32).max)
 _FAR = ("far", "farther", "above", "below", "tiny", "ties", "zero", "odd")
@@ -100,11 +103,7 @@ def _alike(one: Array, other: Array) -> Array:
 def _probed(state: State, name: str, pair: Pair) -> Iterator[str]:
     """Nodes of one operator that make the same of the same data on the feeds, and not on probes; or a node in the
     place of none or of another, on probes that every spelling of one function agrees on."""
-    sides = [
-        _side(state.a, pair.left, state.uses, state.a.is_constant, state.known.classes, state.have),
-        _side(state.b, name, state.pairs, state.is_constant, state.classes, state.env),
-    ]
-    theirs, mine = sides
+    theirs, mine = _sides(state, name, pair)
     if theirs is None or mine is None or set(theirs.start.values()) != set(mine.start.values()):
         return
     steps = [next((s for s in side.steps if s.op != "Identity"), None) for side in (theirs, mine)]
@@ -133,6 +132,22 @@ def _probed(state: State, name: str, pair: Pair) -> Iterator[str]:
             if alone or not (_further(state, theirs, mine) or _together(state, name, pair.left)):
                 yield text
             return
+
+
+def _sides(state: State, name: str, pair: Pair) -> tuple[_Side | None, _Side | None]:
+    """Both regions: of one node at most, or of a few where one has all operators of the other and one more."""
+    for most in (1, _TOGETHER):
+        theirs = _side(state.a, pair.left, state.uses, state.a.is_constant, state.known.classes, state.have, most)
+        mine = _side(state.b, name, state.pairs, state.is_constant, state.classes, state.env, most)
+        own = state.known.classes.get(pair.left)
+        if mine is not None and mine.steps and own is not None and set(mine.start.values()) == {own}:
+            return _Side(state.a, (), {pair.left: own}, {}, pair.left), mine  # made of what has its like in A's place
+        if theirs is None or mine is None:
+            continue
+        ops = [Counter(step.op for step in side.steps if step.op != "Identity") for side in (theirs, mine)]
+        if most == 1 or ((ops[0] - ops[1]) + (ops[1] - ops[0])).total() == 1:
+            return theirs, mine
+    return None, None
 
 
 def _further(state: State, theirs: _Side, mine: _Side) -> bool:
@@ -168,7 +183,10 @@ def _together(state: State, name: str, left: str) -> bool:
     """Whether two values that are one on the feeds alone (the Max of a Max and a Min, and a Clip) are no fault: where
     all that is made of B's is what A makes, from what stands in front of both.
     """
-    made = [v for step in state.b.consumers.get(name, ()) for v in step.makes]
+    readers = state.b.consumers.get(name, ())
+    if any(step.op not in _PLAIN for step in readers):  # a sum or a smallest of many hides what one of them is
+        return False
+    made = [v for step in readers for v in step.makes]
     if name in state.b.outputs or not 0 < len(made) <= _TOGETHER or any(v not in state.pairs for v in made):
         return False
     for value in made:
@@ -185,13 +203,15 @@ def _together(state: State, name: str, left: str) -> bool:
 
 
 def _agree(state: State, theirs: _Side, mine: _Side) -> bool:
-    """Whether two sides make the same of every probe."""
+    """Whether two sides make the same of every probe; what makes nothing of one agrees with nobody."""
     if set(theirs.start.values()) != set(mine.start.values()):
         return False
     numbers = sorted({n for side in (theirs, mine) for n in _numbers(side)})
-    return not any(
-        _parted(_made(theirs, given), _made(mine, given)) for given in _probes(state, theirs, numbers, _MILD)
-    )
+    for given in _probes(state, theirs, numbers, _FAR):
+        one, other = _made(theirs, given), _made(mine, given)
+        if one is None or other is None or _parted(one, other):
+            return False
+    return True
 
 
 def _side(
@@ -330,6 +350,7 @@ def _probes(state: State, side: _Side, numbers: Sequence[float], kinds: Sequence
     longest = max((max(np.shape(v), default=1) for v in side.fixed.values()), default=1)
     turns = min(_ROUNDS, -(-len(near) // max(1, min((v.size for v in data.values()), default=1))))
     places = [(kind, 0) for kind in kinds] + [("around", turn // 2) for turn in range(2 * turns)]
+    places += [("even", turn) for turn in range(min(len(near), 2 * _ROUNDS))]
     for place, (kind, turn) in enumerate(places):
         random = np.random.default_rng(place)
         yield {side.start[n]: _probe(v, kind, place, np.roll(near, -turn * v.size), longest, random)
@@ -342,8 +363,10 @@ def _probe(held: Array, kind: str, place: int, near: Array, longest: int, random
         alike = held.size == 1 or place < 4
         return np.full(shape, place % 2 == 0) if alike else random.integers(0, 2, shape).astype(bool)
     if held.dtype.kind in "iu":
-        if kind == "around":
-            drawn: Array = np.rint(np.resize(near, shape)) + random.integers(-1, 2, shape)
+        if kind == "even":
+            drawn: Array = np.full(shape, np.rint(near[place % len(near)]))
+        elif kind == "around":
+            drawn = np.rint(np.resize(near, shape)) + random.integers(-1, 2, shape)
         else:
             top = max(2, longest if place % 2 else int(held.max(initial=1)) + 1)
             drawn = random.integers(0 if held.dtype.kind == "u" or place % 3 else -top, top, shape).astype(np.float64)
@@ -363,6 +386,7 @@ def _probe(held: Array, kind: str, place: int, near: Array, longest: int, random
             "zero": np.zeros(shape),
             "odd": random.choice((-np.inf, np.inf, np.nan, 0.0, -1.0), shape),
             "around": np.resize(near, shape),
+            "even": np.full(shape, near[place % len(near)]),
         }[kind]
         return np.asarray(drawn).astype(held.dtype)
 
