@@ -22,7 +22,6 @@ from pipeline.runtimes import runtimes
 
 RUNTIME = "ort.off"
 MOVERS = frozenset("Cast Flatten Identity Reshape Squeeze Transpose Unsqueeze".split())
-_RANDOM = frozenset("RandomNormal RandomUniform RandomNormalLike RandomUniformLike Bernoulli Multinomial".split())
 BUDGET = 2**28  # bytes of A's values that are held; the others are mapped from files
 
 
@@ -130,17 +129,18 @@ def _is_free(model: Any, name: str) -> bool:
 def _drawn(model: Any) -> str | None:
     """A node that draws random numbers and that an output depends on, in words; None where there is none."""
     from pipeline.graph.cut import reads
-    from pipeline.graph.walk import operator, places, printable
+    from pipeline.graph.draws import draws, stored
+    from pipeline.graph.walk import opset, places, printable
 
+    value, version = stored(model), opset(model)
     owners = {id(p.node): p for p in places(model)}
-    random = {p.name.partition("/")[0] for p in owners.values() if p.op in _RANDOM}
-    if not random:
+    if not any(draws(p.node, value, version) for p in owners.values()):
         return None
     wanted = {o.name for o in model.graph.output}
     for node in reversed(model.graph.node):
         if wanted.intersection(node.output):
             wanted.update(reads(node))
-            inner = [n for n in (node, *_inner(node)) if operator(n) in _RANDOM]
+            inner = [n for n in (node, *_inner(node)) if draws(n, value, version)]
             if inner:
                 return f"{printable(owners[id(node)].name)} ({printable(inner[0].op_type)})"
     return None

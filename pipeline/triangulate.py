@@ -121,6 +121,14 @@ class Parties:
         definition = self.runs[left].party.framework == "truth" or self.runs[right].party.framework == "truth"
         swapped = self.runs[right].party.framework == "truth" and self.runs[left].party.framework != "truth"
         first, second = (right, left) if swapped else (left, right)
+        judged = self.runs[second].party
+        # A definition in float64 may stand for any float type: which one is meant, the framework itself says.
+        asked = definition and judged.framework in self.runs and not judged.double
+        if odd := _other_types(self, judged.framework, second) if asked else ():
+            own, seen = (self.runs[name].outputs or {} for name in (judged.framework, second))
+            types = [getattr(of[odd[0]], "dtype", "") for of in (own, seen)]
+            says = f"{odd[0]} is {types[0]} in {judged.framework}, {types[1]} in {second}"
+            return Comparison("diverges", output=odd[0], problem=says)
         return compare(
             self._values(first),
             self._values(second),
@@ -163,9 +171,8 @@ class Parties:
                 )
         for name in (left, right):
             if not self.runs[name].deterministic:
-                return Diff(
-                    left, right, isolates, "nondeterministic", problem=f"{name} gave two answers to one question"
-                )
+                problem = f"{name} gave two answers to one question"
+                return Diff(left, right, isolates, "nondeterministic", problem=problem)
         found = self.between(left, right)
         return Diff(
             left,
@@ -258,7 +265,9 @@ def groups_of(parties: Parties, *others: Parties) -> tuple[tuple[str, ...], ...]
     names = [
         n for n, r in parties.runs.items() if r.outputs is not None and not r.party.double and not r.party.parameters
     ]
-    names = [n for n in names if parties.runs[n].deterministic]
+    steady = [n for n in names if parties.runs[n].deterministic]
+    # What defines a model out of its own run defines nothing where that run is one of several.
+    names = [n for n in steady if not parties.runs[n].derived or parties.runs[n].party.meaning in steady]
     agree = {name: {name} for name in names}
     for left, right in itertools.combinations(names, 2):
         if all(_agree(each, left, right) for each in (parties, *others)):
@@ -314,7 +323,7 @@ def blame(
         if run.error is not None and run.error.kind in _GONE:
             found.append(Blamed("crashed", name, _edge_to(name, seen), op=run.error.op, says=run.error.says))
         if run.outputs is not None and not run.deterministic:
-            says = f"{name} gave two different answers to the same inputs"
+            says = run.varies or f"{name} gave two different answers to the same inputs"
             found.append(Blamed("nondeterministic", name, _edge_to(name, seen), says=says))
     natives = sorted(n for n, r in parties.runs.items() if r.party.native and not r.party.double)
     for framework in natives:
@@ -341,10 +350,6 @@ def _native_blame(parties: Parties, seen: Mapping[tuple[str, str], Diff], framew
     if lost := parties.without_digits(framework):
         says = f"{framework} amplifies rounding until no digit is left: {lost}"
         return [Blamed("conditioning", framework, (truth, framework), says=says)]
-    if truth in parties.runs and parties.runs[truth].derived:
-        drawn = {op for g, facts in parties._graphs.items() if g.partition(":")[0] == framework for op in facts.ops}
-        if any(op.startswith(("Random", "Bernoulli", "Multinomial")) for op in drawn):
-            return []  # it draws other numbers in float64: that run defines nothing
     for name in (framework, f"{framework}@64"):
         edge = seen.get((truth, name))
         if edge is not None and edge.outcome == "diverges":
@@ -435,10 +440,14 @@ def _right(parties: Parties, seen: Mapping[tuple[str, str], Diff], framework: st
     if source is not None and not source.deterministic:
         return None  # nobody can be held against a source that does not agree with itself
     edge = seen.get((framework, name))
-    native_fails = (truth_edge := seen.get((parties.truth_of(framework), framework))) is None or not truth_edge.agrees
+    truth = parties.truth_of(framework)
+    truth_edge = seen.get((truth, framework))
+    absent = source is None or source.outputs is None
+    native_fails = absent or (truth_edge is not None and not truth_edge.agrees)
     if edge is not None and edge.agrees:
         return True
-    truth = parties.truth_of(framework)
+    if edge is not None and edge.outcome == "diverges" and _other_types(parties, framework, name):
+        return False  # a definition in float64 may stand for any float type: the source says which is meant
     if native_fails and truth in parties.runs and parties.runs[truth].outputs is not None:
         if not parties.runs[name].deterministic:
             return None
@@ -450,6 +459,15 @@ def _right(parties: Parties, seen: Mapping[tuple[str, str], Diff], framework: st
     if edge is None or edge.outcome in ("missing", "nondeterministic"):
         return False if edge is not None and _lost_output(parties, edge) else None
     return False
+
+
+def _other_types(parties: Parties, left: str, right: str) -> tuple[str, ...]:
+    """The outputs that are of another type on either side."""
+    mine, theirs = (
+        {n: v.dtype for n, v in (parties.runs[name].outputs or {}).items() if not isinstance(v, Absent)}
+        for name in (left, right)
+    )
+    return tuple(name for name in mine if name in theirs and mine[name] != theirs[name])
 
 
 def _lost_output(parties: Parties, edge: Diff) -> bool:
@@ -568,12 +586,9 @@ def _meaning_blame(
     for left, right in itertools.combinations(natives, 2):
         edge = seen.get((left, right))
         sharp = seen.get((f"{left}@64", f"{right}@64"))
-        parted = edge is not None and edge.outcome == "diverges"
-        if not parted and not (
-            sharp is not None and sharp.outcome == "diverges" and edge is not None and not edge.agrees
-        ):
+        edge = next((e for e in (edge, sharp) if e is not None and e.outcome == "diverges"), None)
+        if edge is None:
             continue
-        assert edge is not None
         steps = sorted({e.isolates for e in path if e.outcome == "diverges"})
         if not steps and (any(b.blame == "native" and b.party in (left, right) for b in found) and _defined(parties)):
             continue

@@ -53,6 +53,7 @@ class Seen:
     parties: Parties
     edges: tuple[Diff, ...]
     blames: tuple[Blamed, ...]
+    models: Mapping[str, Model] = field(default_factory=dict)
 
     @property
     def named(self) -> set[tuple[str, str]]:
@@ -123,7 +124,8 @@ def make(
     facts = {graph: GraphFacts(Path("x"), 20, "", dict.fromkeys(ops, 1), (), ()) for graph in graphs}
     parties = Parties(runs, facts, one_meaning=one_meaning, nan_fed=nan_fed)
     edges = edges_of(parties, list(exported), runtimes())
-    return Seen(parties, edges, blame(parties, exported, edges, runtimes(), checks or {}, different_weights=weights))
+    blames = blame(parties, exported, edges, runtimes(), checks or {}, different_weights=weights)
+    return Seen(parties, edges, blames, exported)
 
 
 def graph_of(name: str, answers: Mapping[str, Any] | None = None, usual: Any = RIGHT) -> dict[str, Any]:
