@@ -387,8 +387,7 @@ def run_graph(
         started = time.perf_counter()
         try:
             if item == CHECK:
-                _check(model.file)
-                runs.append(Run(party, outputs={}))
+                runs.append(Run(party, outputs={}, notes=_check(model.file)))
                 continue
             runs.append(
                 _double_run(party, case, model, feeds, memory, folder)
@@ -744,14 +743,28 @@ def written(proto: Any, file: Path) -> Path:
     return file
 
 
-def _check(file: Path) -> None:
-    """The onnx checker; what it finds is an :class:`InvalidGraph`."""
+def _check(file: Path) -> tuple[str, ...]:
+    """ONNX's full check; what it finds is an :class:`InvalidGraph`, what it cannot find out is said.
+
+    The plain check is of the file, with its data outside; the inference that belongs to the full one may die or never
+    end on a graph that is valid, and that is nobody's fault.
+    """
     import onnx
+
+    from pipeline.graph.loading import load
+    from pipeline.graph.shapes import full_check, named_by_checker
 
     try:
         onnx.checker.check_model(str(file), full_check=False)
     except Exception as error:  # ValidationError, or whatever protobuf raises
-        raise InvalidGraph(f"onnx.checker: {_one_line(error)}", op=_checker_op(error)) from error
+        op, node = named_by_checker(str(error))
+        raise InvalidGraph(f"onnx.checker: {_one_line(error)}", op=op, node=node) from error
+    found = full_check(load(file))
+    if isinstance(found, Failure):
+        return (f"ONNX's full check gives no answer: {found.says}",)
+    if found is not None:
+        raise InvalidGraph(found.says, op=found.op, node=found.node)
+    return ()
 
 
 def refusal(error: Exception, file: Path) -> Failure:
@@ -761,11 +774,6 @@ def refusal(error: Exception, file: Path) -> Failure:
         return Failure(kind, str(error).replace(f"{file.parent}{os.sep}", ""), op=error.op, node=error.node)
     says = f"{type(error).__name__}: {_one_line(error)}"
     return Failure("refused", says.replace(f"{file.parent}{os.sep}", ""))
-
-
-def _checker_op(error: BaseException) -> str | None:
-    found = re.search(r"No Op registered for (\w+)", str(error)) or re.search(r"OpType: (\w+)", str(error))
-    return found[1] if found else None
 
 
 def _named_op(failure: Failure, file: Path) -> Failure:

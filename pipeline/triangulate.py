@@ -212,10 +212,11 @@ def pairs(parties: Parties, graphs: Sequence[str], runtimes: Mapping[str, Runtim
     for graph in graphs:
         framework = graph.partition(":")[0]
         for runtime in runtimes.values():
-            party = f"{graph}>{runtime.name}"
-            if party in runs and runtime.after and f"{graph}>{runtime.after}" in runs:
-                yield f"{graph}>{runtime.after}", party, runtime.step
-            if party in runs and framework in runs:
+            before, party = f"{graph}>{runtime.after}", f"{graph}>{runtime.name}"
+            there = {name for name in (before, party) if name in runs and not _lacks(parties, name, runtimes)}
+            if runtime.after and {before, party} <= there:
+                yield before, party, runtime.step
+            if party in there and framework in runs:
                 yield framework, party, _steps(runtime, runtimes)
             if f"{party}@64" in runs and f"{framework}@64" in runs:
                 yield f"{framework}@64", f"{party}@64", _steps(runtime, runtimes)
@@ -398,7 +399,7 @@ def _graph_blame(
     names = [f"{graph}>{name}" for name in runtimes if f"{graph}>{name}" in parties.runs]
     failures = {n: e for n in names if (e := parties.runs[n].error) is not None}
     refused = {n: e for n, e in failures.items() if e.kind not in _GONE}
-    if (names and len(refused) == len(names)) or (check is not None and check.kind not in _GONE):
+    if check is not None or (names and len(refused) == len(names) and not _valid(parties, graph, runtimes, refused)):
         error = next((e for e in [check, *refused.values()] if e is not None and e.op), None)
         error = error or check or next(iter(refused.values()))
         says = f"{graph} is not a model that anything accepts: {error.says}"
@@ -406,6 +407,8 @@ def _graph_blame(
         return [Blamed("export-failed", graph, (framework, f"{graph}>*"), op=error.op, nodes=nodes, says=says)]
     found = []
     for n, e in refused.items():
+        if _lacks(parties, n, runtimes):
+            continue
         pair = _other_setting(parties, graph, n, runtimes)
         kind = runtimes[n.partition(">")[2]].step if pair is not None else "unsupported"
         says = f"{pair[0]} runs this and {n} does not: {e.says}" if pair is not None else e.says
@@ -416,6 +419,31 @@ def _graph_blame(
     if right:
         found += _step_blame(parties, seen, graph, framework, right, runtimes, given=model.given)
     return found + _chain_blame(parties, seen, graph, right, runtimes)
+
+
+def _valid(parties: Parties, graph: str, runtimes: Mapping[str, Runtime], refused: Mapping[str, Failure]) -> bool:
+    """Whether a graph that no runtime runs is a model all the same.
+
+    It is where its evaluation in float64, by the definitions of ONNX's operators, gives an answer, and where nobody has
+    more against it than that an operator is not implemented.
+    """
+    doubles = [f"{graph}>{runtime.name}@64" for runtime in runtimes.values() if runtime.double]
+    answered = any(name in parties.runs and parties.runs[name].outputs is not None for name in doubles)
+    return answered or all(error.kind == "unsupported" for error in refused.values())
+
+
+def _lacks(parties: Parties, name: str, runtimes: Mapping[str, Runtime]) -> bool:
+    """Whether a witness does not run what others run.
+
+    A runtime that comes after no other is an evaluation of the definition that nobody ships: what it lacks says nothing
+    of the graph.  It has no answer, and the report says so.
+    """
+    run = parties.runs[name]
+    runtime = runtimes.get(run.party.runtime)
+    if runtime is None or runtime.after or run.party.double or run.error is None or run.error.kind in _GONE:
+        return False
+    others = [f"{run.party.graph}>{other.name}" for other in runtimes.values() if other.after]
+    return any(other in parties.runs and parties.runs[other].outputs is not None for other in others)
 
 
 def _other_setting(parties: Parties, graph: str, name: str, runtimes: Mapping[str, Runtime]) -> tuple[str, str] | None:
