@@ -22,6 +22,7 @@ import numpy as np
 from onnx import ModelProto
 
 from pipeline.graph.links import BACKWARD, CHANNELS, PLAIN, Link, Node, linked
+from pipeline.graph.random_operators import RANDOM
 from pipeline.graph.walk import Place, Scope, array, elements, opset, text
 
 # The name of one axis: a letter, several letters where axes were merged ("HW"), "" where it is not known.
@@ -60,7 +61,6 @@ _WEIGHTS = {
 _DENSE = {"MatMul": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3), "Gemm": (0, 1)}
 WEIGHT_SLOTS = {op: (slot,) for op, (slot, _) in _WEIGHTS.items()} | _DENSE
 _SLOTS = {op: slots for ops, slots in _DATA for op in ops.split()}
-_RANDOM = frozenset("RandomNormal RandomUniform RandomNormalLike RandomUniformLike Multinomial Bernoulli".split())
 
 
 @lru_cache(maxsize=4096)
@@ -238,7 +238,7 @@ class _Wiring:
                 flow.users[number].append((index, slot))
                 moving = moving or not constant[number]
         held = bool(place.graphs)
-        if not moving and not held and op not in _RANDOM and max(inputs, default=-1) >= 0:
+        if not moving and not held and op not in RANDOM and max(inputs, default=-1) >= 0:
             for number in outputs:
                 if number >= 0:
                     constant[number] = True
