@@ -707,9 +707,16 @@ def _double_run(
     from pipeline.graph.skeleton import in_float64, skeleton
 
     assert model.file is not None
+    from pipeline.graph.walk import places
+    from pipeline.numerics.evaluator import in_float64 as ours
+
     double = in_float64(skeleton(model.file, memory=memory))
     file = written(double.model, folder / f"{party.slug}.onnx")
-    return graph_run(party, case, model, file, widened(feeds), folder, double.weights)
+    run = graph_run(party, case, model, file, widened(feeds), folder, double.weights)
+    known = {op.__name__ if not op.op_domain else f"{op.op_domain}.{op.__name__}" for op in ours()}
+    taken = sorted({place.op for place in places(double.model)} & known)
+    note = f"by ONNX's definitions, not by the evaluator's own operators: {', '.join(taken)}"
+    return replace(run, notes=(*run.notes, note) if taken else run.notes)
 
 
 def widened(feeds: Mapping[str, Array]) -> dict[str, Array]:
