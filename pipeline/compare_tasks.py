@@ -129,23 +129,17 @@ def _is_free(model: Any, name: str) -> bool:
 def _drawn(model: Any) -> str | None:
     """A node that draws random numbers and that an output depends on, in words; None where there is none."""
     from pipeline.graph.cut import reads
+    from pipeline.graph.draws import draws, stored
     from pipeline.graph.inlining import inlined_model
-    from pipeline.graph.random_operators import may_draw
-    from pipeline.graph.walk import array, constant_tensor, node_name, opset, printable
+    from pipeline.graph.walk import node_name, opset, printable
 
     model = inlined_model(model) or model
-    version, stored = opset(model), {t.name: t for t in model.graph.initializer}
-    every = [n for node in model.graph.node for n in (node, *_inner(node))]
-    stored |= {n.output[0]: t for n in every if n.output and (t := constant_tensor(n)) is not None}
-
-    def constant(name: str) -> Any:
-        return array(stored[name]) if name in stored else None
-
+    value, version = stored(model), opset(model)
     wanted = {o.name for o in model.graph.output}
     for index, node in reversed(list(enumerate(model.graph.node))):
         if wanted.intersection(node.output):
             wanted.update(reads(node))
-            drawing = [n for n in (node, *_inner(node)) if may_draw(n, version, constant)]
+            drawing = [n for n in (node, *_inner(node)) if draws(n, value, version)]
             if drawing:
                 return f"{printable(node_name(node, index))} ({printable(drawing[0].op_type)})"
     return None
@@ -231,15 +225,15 @@ def taken(model: Any) -> Taken:
 
     Raises :class:`~pipeline.data.Unsupported` or ``ValueError`` where it cannot be had in float64.
     """
+    from pipeline.graph.draws import draws
     from pipeline.graph.float64 import to_float64
-    from pipeline.graph.random_operators import may_draw
     from pipeline.numerics.node64 import take_apart
 
     double = to_float64(model)
     graph = take_apart(double, _names(model))
 
     def run(step: Step, values: Mapping[str, Array]) -> dict[str, Array]:
-        if may_draw(step.node, graph.version, values.get):
+        if draws(step.node, values.get, graph.version):
             raise Unsupported(f"{step.op} draws random numbers", op=step.op, node=step.name)
         return graph.run(step, values)
 
