@@ -14,16 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data import Array, GuiltyNode, UnusableInput
+from pipeline.data import Array, GuiltyNode, Unsupported, UnusableInput
 from pipeline.feeds import Landmarks, Port
 from pipeline.graph.align import Orientation
 from pipeline.numerics.forced import Forced, Known
-from pipeline.numerics.node64 import Graph
+from pipeline.numerics.node64 import Graph, Step
 from pipeline.runtimes import runtimes
 
 RUNTIME = "ort.off"
 MOVERS = frozenset("Cast Flatten Identity Reshape Squeeze Transpose Unsqueeze".split())
-_RANDOM = frozenset("RandomNormal RandomUniform RandomNormalLike RandomUniformLike Bernoulli Multinomial".split())
 _JUMPS = frozenset(
     "ArgMax ArgMin Ceil Equal Floor Greater GreaterOrEqual Hardmax Less LessOrEqual Mod NonMaxSuppression NonZero Not "
     "QuantizeLinear DynamicQuantizeLinear Round Sign ThresholdedRelu TopK Unique Where Shrink GridSample".split()
@@ -156,19 +155,19 @@ def _is_free(model: Any, name: str) -> bool:
 def _drawn(model: Any) -> str | None:
     """A node that draws random numbers and that an output depends on, in words; None where there is none."""
     from pipeline.graph.cut import reads
-    from pipeline.graph.walk import operator, places, printable
+    from pipeline.graph.draws import draws, stored
+    from pipeline.graph.inlining import inlined_model
+    from pipeline.graph.walk import node_name, opset, printable
 
-    owners = {id(p.node): p for p in places(model)}
-    random = {p.name.partition("/")[0] for p in owners.values() if p.op in _RANDOM}
-    if not random:
-        return None
+    model = inlined_model(model) or model
+    value, version = stored(model), opset(model)
     wanted = {o.name for o in model.graph.output}
-    for node in reversed(model.graph.node):
+    for index, node in reversed(list(enumerate(model.graph.node))):
         if wanted.intersection(node.output):
             wanted.update(reads(node))
-            inner = [n for n in (node, *_inner(node)) if operator(n) in _RANDOM]
-            if inner:
-                return f"{printable(owners[id(node)].name)} ({printable(inner[0].op_type)})"
+            drawing = [n for n in (node, *_inner(node)) if draws(n, value, version)]
+            if drawing:
+                return f"{printable(node_name(node, index))} ({printable(drawing[0].op_type)})"
     return None
 
 
@@ -194,7 +193,7 @@ def float32_room(file: Path, feeds: Path, outputs: Sequence[str], also: int, fol
     from pipeline.tasks import MOST_GUESSED
 
     given = arrays_of(feeds)
-    model = inlined(file)
+    model = whole(file)
     try:
         inner = inner_scale(taken(model).graph, in_double(given), outputs)
     except Exception:  # whatever the evaluation raises
@@ -215,7 +214,7 @@ def count_roundings(file: Path, feeds: Path) -> int | None:
     """The roundings on a graph's longest path at the shapes of ``feeds``; None where an operator has no count."""
     from pipeline.graph.roundings import roundings
 
-    found = roundings(_sized(inlined(file), {n: v.shape for n, v in arrays_of(feeds).items()}))
+    found = roundings(_sized(whole(file), {n: v.shape for n, v in arrays_of(feeds).items()}))
     return None if found is None or found.unknown else found.count
 
 
@@ -232,10 +231,10 @@ def compare_in_float64(
     """
     from pipeline.numerics.forced import Shelf, know
 
-    a, given = taken(inlined(left)), arrays_of(feeds)
+    a, given = taken(whole(left)), arrays_of(feeds)
     with tempfile.TemporaryDirectory(dir=feeds.parent) as folder:
         known = know(a.graph, in_double(given), Shelf(Path(folder), BUDGET))
-        return judged(a, taken(inlined(right)), given, inputs, outputs, known=known)
+        return judged(a, taken(whole(right)), given, inputs, outputs, known=known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,11 +251,19 @@ def taken(model: Any) -> Taken:
 
     Raises :class:`~pipeline.data.Unsupported` or ``ValueError`` where it cannot be had in float64.
     """
+    from pipeline.graph.draws import draws
     from pipeline.graph.float64 import to_float64
     from pipeline.numerics.node64 import take_apart
 
     double = to_float64(model)
-    return Taken(model, double, take_apart(double, _names(model)))
+    graph = take_apart(double, _names(model))
+
+    def run(step: Step, values: Mapping[str, Array]) -> dict[str, Array]:
+        if draws(step.node, values.get, graph.version):
+            raise Unsupported(f"{step.op} draws random numbers", op=step.op, node=step.name)
+        return graph.run(step, values)
+
+    return Taken(model, double, replace(graph, run=run))
 
 
 def judged(
@@ -292,7 +299,7 @@ def evaluated(file: Path, given: Mapping[str, Array]) -> dict[str, Array]:
     """A graph's outputs in float64, those that can be had."""
     from pipeline.numerics.forced import evaluate
 
-    graph = taken(inlined(file)).graph
+    graph = taken(whole(file)).graph
     values, _ = evaluate(graph, in_double(given))
     return {name: values[name] for name in graph.outputs if isinstance(values.get(name), np.ndarray)}
 
@@ -309,7 +316,7 @@ def replay_nodes(file: Path, side: str, feeds: Path, folder: Path) -> Replayed:
     """
     from pipeline.localize_tasks import judged_kernels
 
-    model = inlined(file)
+    model = whole(file)
     given = arrays_of(feeds)
     names = list(dict.fromkeys(o.name for o in model.graph.output))
     folder.mkdir(parents=True, exist_ok=True)
@@ -358,11 +365,11 @@ def _model(file: Path) -> Any:
     return model
 
 
-def inlined(file: Path) -> Any:
-    import onnx.inliner
+def whole(file: Path) -> Any:
+    """A model with its external data, its local functions inlined."""
+    from pipeline.graph.inlining import inlined
 
-    model = _model(file)
-    return onnx.inliner.inline_local_functions(model) if model.functions else model
+    return inlined(_model(file))
 
 
 def _sized(model: Any, shapes: Mapping[str, tuple[int, ...]], seen: Mapping[str, tuple[int, ...]] | None = None) -> Any:
