@@ -200,7 +200,7 @@ def _compare(
     if proved:
         found.notes += found.problems  # about the runs, which nothing rests on
         found.problems, found.parts = [], False
-    elif not found.differs and options.inputs is None and a.inputs and isinstance(proof, Proof):
+    elif not (found.differs or a.drawn or b.drawn) and options.inputs is None and a.inputs and isinstance(proof, Proof):
         _further(pair, proof, feeds, found, turned=turned)
     if any(g.party == "B" for g in found.guilty):
         found.problems = [p for p in found.problems if not p.endswith(SILENT)]  # what was fed next does show it
@@ -568,6 +568,8 @@ def _settled(pair: _Pair, found: _Found) -> dict[str, tuple[int, ...]]:
     for port in ports:
         if port.shape is None:
             raise UnusableInput(f"input {safe(_said(port))}: its rank is not declared; give --inputs FILE.npz")
+        if any(isinstance(d, int) and d < 0 for d in port.shape):
+            raise UnusableInput(f"input {safe(_said(port))}: an axis has a negative size, which no array has")
     sizes = {k: dims[k] for k in open_axes(ports) if k in dims}
     for name, (source, way) in pair.inputs.found.items():
         mine, theirs = (next(p for p in side.inputs if p.name == n) for side, n in ((pair.a, source), (pair.b, name)))

@@ -193,7 +193,7 @@ def float32_room(file: Path, feeds: Path, outputs: Sequence[str], also: int, fol
     from pipeline.tasks import MOST_GUESSED
 
     given = arrays_of(feeds)
-    model = inlined(file)
+    model = whole(file)
     try:
         inner = inner_scale(taken(model).graph, in_double(given), outputs)
     except Exception:  # whatever the evaluation raises
@@ -214,7 +214,7 @@ def count_roundings(file: Path, feeds: Path) -> int | None:
     """The roundings on a graph's longest path at the shapes of ``feeds``; None where an operator has no count."""
     from pipeline.graph.roundings import roundings
 
-    found = roundings(_sized(inlined(file), {n: v.shape for n, v in arrays_of(feeds).items()}))
+    found = roundings(_sized(whole(file), {n: v.shape for n, v in arrays_of(feeds).items()}))
     return None if found is None or found.unknown else found.count
 
 
@@ -231,10 +231,10 @@ def compare_in_float64(
     """
     from pipeline.numerics.forced import Shelf, know
 
-    a, given = taken(inlined(left)), arrays_of(feeds)
+    a, given = taken(whole(left)), arrays_of(feeds)
     with tempfile.TemporaryDirectory(dir=feeds.parent) as folder:
         known = know(a.graph, in_double(given), Shelf(Path(folder), BUDGET))
-        return judged(a, taken(inlined(right)), given, inputs, outputs, known=known)
+        return judged(a, taken(whole(right)), given, inputs, outputs, known=known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,7 +299,7 @@ def evaluated(file: Path, given: Mapping[str, Array]) -> dict[str, Array]:
     """A graph's outputs in float64, those that can be had."""
     from pipeline.numerics.forced import evaluate
 
-    graph = taken(inlined(file)).graph
+    graph = taken(whole(file)).graph
     values, _ = evaluate(graph, in_double(given))
     return {name: values[name] for name in graph.outputs if isinstance(values.get(name), np.ndarray)}
 
@@ -316,7 +316,7 @@ def replay_nodes(file: Path, side: str, feeds: Path, folder: Path) -> Replayed:
     """
     from pipeline.localize_tasks import judged_kernels
 
-    model = inlined(file)
+    model = whole(file)
     given = arrays_of(feeds)
     names = list(dict.fromkeys(o.name for o in model.graph.output))
     folder.mkdir(parents=True, exist_ok=True)
@@ -365,12 +365,11 @@ def _model(file: Path) -> Any:
     return model
 
 
-def inlined(file: Path) -> Any:
-    """A file's model with its local functions inlined."""
-    from pipeline.graph.inlining import inlined as without_functions
+def whole(file: Path) -> Any:
+    """A model with its external data, its local functions inlined."""
+    from pipeline.graph.inlining import inlined
 
-    return without_functions(_model(file))
-
+    return inlined(_model(file))
 
 
 def _sized(model: Any, shapes: Mapping[str, tuple[int, ...]], seen: Mapping[str, tuple[int, ...]] | None = None) -> Any:
