@@ -23,7 +23,7 @@ def function(text: str, names: tuple[str, ...]) -> Callable[[Any], Any]:
     code = compile(text, f"<{text}>", "eval")
 
     def build(tf: Any) -> Any:
-        class Net(tf.Module):
+        class Net(tf.Module):  # type: ignore[misc]  # the framework is an argument, its classes have no type
             def __init__(self) -> None:
                 super().__init__()
                 draw = tf.random.Generator.from_seed(7)
@@ -34,7 +34,7 @@ def function(text: str, names: tuple[str, ...]) -> Callable[[Any], Any]:
                 self.kernel = tf.Variable(draw.uniform((3, 3, 3, 4), -0.5, 0.5))
                 self.deep = tf.Variable(draw.uniform((3, 3, 3, 2), -0.5, 0.5))
 
-            @tf.function
+            @tf.function  # type: ignore[untyped-decorator]
             def __call__(self, *given: Any) -> Any:
                 known = {"w": self, "tf": tf, "nn": tf.nn, "math": math}
                 return eval(code, known | dict(zip(names, given, strict=True)))  # noqa: S307  # lines of this file

@@ -26,11 +26,11 @@ def whole(axes: str, *shape: int, low: int = 0, high: int = 4, dtype: str = "int
 Start = Callable[[Any, Any], None]
 
 
-def builder(text: str, start: Start | None, names: tuple[str, ...], half: str) -> Callable[[Any], Any]:
+def builder(text: str, start: Start | None, names: tuple[str, ...], half: str = "") -> Callable[[Any], Any]:
     code = compile(text, f"<{text}>", "eval")
 
     def build(torch: Any) -> Any:
-        class Net(torch.nn.Module):
+        class Net(torch.nn.Module):  # type: ignore[misc]  # the framework is an argument, its classes have no type
             def __init__(self) -> None:
                 super().__init__()
                 if start is not None:

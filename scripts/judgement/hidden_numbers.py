@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -96,9 +97,7 @@ def mean_of_integers(r: Random) -> Iterator[Pair]:
     for size in (2, 5):
         border = f"int64[n,{size}] i => int64[n] y"
         a = graph(border, "y = ReduceSum<keepdims=0>(i, one)", one=ints(1))
-        b = graph(
-            border, "f = Cast<to=1>(i)\n s = ReduceSum<keepdims=0>(f, one)\n y = Cast<to=7>(s)", one=ints(1)
-        )
+        b = graph(border, "f = Cast<to=1>(i)\n s = ReduceSum<keepdims=0>(f, one)\n y = Cast<to=7>(s)", one=ints(1))
         yield Pair(f"{size}", a, b, {"i": np.full((2, size), 2**24 + 1, np.int64)})
 
 
@@ -108,9 +107,7 @@ def quotient_of_negatives(r: Random) -> Iterator[Pair]:
     for k in (1000, 4096, 30000):
         border = "int32[n] i => int32[n] y"
         a = graph(border, "y = Div(i, k)", k=np.int32(k))
-        b = graph(
-            border, "f = Cast<to=11>(i)\n g = Div(f, k)\n h = Ceil(g)\n y = Cast<to=6>(h)", k=np.float64(k)
-        )
+        b = graph(border, "f = Cast<to=11>(i)\n g = Div(f, k)\n h = Ceil(g)\n y = Cast<to=6>(h)", k=np.float64(k))
         yield Pair(f"{k}", a, b, {"i": np.array([k + 1, 5 * k + 3], np.int32)})
 
 
@@ -172,7 +169,7 @@ def one_row_other(r: Random) -> Iterator[Pair]:
         yield Pair(f"{rows}", a, b, {"i": np.array([rows * 2 // 3])})
 
 
-def _twins(border: str, first: str, second: str, **held: object) -> tuple[object, object]:
+def _twins(border: str, first: str, second: str, **held: Any) -> tuple[object, object]:
     return graph(border, first, **held), graph(border, second, **held)
 
 
@@ -182,7 +179,11 @@ STABLE = {
     "log_sum_exp": ("y = ReduceLogSumExp(x, l)", "e = Exp(x)\n s = ReduceSum(e, l)\n y = Log(s)", 100),
     "sigmoid": ("y = Sigmoid(x)", "e = Exp(x)\n s = Add(e, one)\n y = Div(e, s)", 100),
     "softplus": ("y = Softplus(x)", "e = Exp(x)\n s = Add(e, one)\n y = Log(s)", 100),
-    "tanh": ("y = Tanh(x)", "p = Exp(x)\n n0 = Neg(x)\n n = Exp(n0)\n s = Add(p, n)\n d = Sub(p, n)\n y = Div(d, s)", 100),
+    "tanh": (
+        "y = Tanh(x)",
+        "p = Exp(x)\n n0 = Neg(x)\n n = Exp(n0)\n s = Add(p, n)\n d = Sub(p, n)\n y = Div(d, s)",
+        100,
+    ),
     "norm": ("y = ReduceL2(x, l)", "q = Mul(x, x)\n s = ReduceSum(q, l)\n y = Sqrt(s)", 1e25),
     "absolute": ("y = Abs(x)", "q = Mul(x, x)\n y = Sqrt(q)", 1e25),
     "log_of_exp": ("y = Identity(x)", "e = Exp(x)\n y = Log(e)", 200),
@@ -197,7 +198,7 @@ STABLE = {
 @hidden("large")
 def overflows_on_the_way(r: Random) -> Iterator[Pair]:
     """A formula written so that large numbers overflow on the way."""
-    held = {"l": ints(-1), "one": np.float32(1), "half": np.float32(0.5)}
+    held: dict[str, Any] = {"l": ints(-1), "one": np.float32(1), "half": np.float32(0.5)}
     for name, (stable, naive, big) in STABLE.items():
         for width in (4, 7):
             a, b = _twins(f"float[n,{width}] x => float[n,m] y", stable, naive, **held)
@@ -209,7 +210,7 @@ def overflows_on_the_way(r: Random) -> Iterator[Pair]:
 @hidden("large")
 def limit_lost(r: Random) -> Iterator[Pair]:
     """A limit far away is not there."""
-    held = {"k": np.float32(1.5)}
+    held: dict[str, Any] = {"k": np.float32(1.5)}
     for limit in (50, 300, 1000, 3e4, 1e6):
         border = "float[n,4] x => float[n,4] y"
         more = held | {"lo": np.float32(-limit), "hi": np.float32(limit)}
@@ -263,7 +264,7 @@ def nothing_from_zero(r: Random) -> Iterator[Pair]:
     """What cancels except at zero."""
     border = "float[n,4] x => float[n,4] y"
     x = {"x": floats([[0, 1, -2, 3]])}
-    held = {"one": np.float32(1), "k": np.float32(2)}
+    held: dict[str, Any] = {"one": np.float32(1), "k": np.float32(2)}
     for name, body, other in (
         ("quotient", "y = Mul(x, k)", "a = Mul(x, x)\n b = Mul(a, k)\n y = Div(b, x)"),
         ("root", "y = Abs(x)", "a = Mul(x, x)\n b = Sqrt(a)\n c = Abs(x)\n d = Div(b, c)\n y = Mul(b, d)"),
@@ -280,7 +281,13 @@ INF = float("inf")
 @hidden("nan")
 def what_becomes_of_nan(r: Random) -> Iterator[Pair]:
     """NaN or an infinity is guarded, passed on, or lost."""
-    held = {"z": np.float32(0), "c": np.float32(7), "one": np.float32(1), "low": np.float32(-5), "high": np.float32(5)}
+    held: dict[str, Any] = {
+        "z": np.float32(0),
+        "c": np.float32(7),
+        "one": np.float32(1),
+        "low": np.float32(-5),
+        "high": np.float32(5),
+    }
     border = "float[n,4] x => float[n,4] y"
     feed = {"x": floats([[NAN, INF, -INF, 1]])}
     for name, one, other in (
@@ -293,8 +300,12 @@ def what_becomes_of_nan(r: Random) -> Iterator[Pair]:
         ("product", "y = Mul(x, z)", "d = Sub(z, z)\n e = Abs(d)\n s = Shape(x)\n y = Expand(e, s)"),
         ("difference", "y = Sub(x, x)", "s = Shape(x)\n y = Expand(z, s)"),
         ("quotient", "a = Abs(x)\n b = Add(a, one)\n y = Div(b, b)", "s = Shape(x)\n y = Expand(one, s)"),
-        ("clip", "y = Clip(x, low, high)", "g = Less(x, low)\n a = Where(g, low, x)\n h = Greater(x, high)\n"
-         "b = Where(h, high, a)\n i = IsNaN(x)\n y = Where(i, z, b)"),
+        (
+            "clip",
+            "y = Clip(x, low, high)",
+            "g = Less(x, low)\n a = Where(g, low, x)\n h = Greater(x, high)\n"
+            "b = Where(h, high, a)\n i = IsNaN(x)\n y = Where(i, z, b)",
+        ),
     ):
         a, b = _twins(border, one, other, **held)
         yield Pair(name, a, b, feed, nan=True)
@@ -318,8 +329,12 @@ def mean_of_nothing(r: Random) -> Iterator[Pair]:
     """The count under a masked mean is kept from zero, or not."""
     for width in (3, 8):
         border = f"float[n,{width}] x, int64[n,{width}] m => float[n] y"
-        start = "f = Cast<to=1>(m)\n p = Mul(x, f)\n s = ReduceSum<keepdims=0>(p, l)\n c = ReduceSum<keepdims=0>(f, l)\n"
-        a, b = _twins(border, start + "d = Max(c, one)\n y = Div(s, d)", start + "y = Div(s, c)", l=ints(1), one=np.float32(1))
+        start = (
+            "f = Cast<to=1>(m)\n p = Mul(x, f)\n s = ReduceSum<keepdims=0>(p, l)\n c = ReduceSum<keepdims=0>(f, l)\n"
+        )
+        a, b = _twins(
+            border, start + "d = Max(c, one)\n y = Div(s, d)", start + "y = Div(s, c)", l=ints(1), one=np.float32(1)
+        )
         mask = np.ones((2, width), np.int64)
         mask[1] = 0
         yield Pair(f"{width}", a, b, {"x": near(r, 2, width), "m": mask}, nan=True)
@@ -388,7 +403,12 @@ def sorted_with_equals(r: Random) -> Iterator[Pair]:
         ramp = np.linspace(0, 1e-6, width).astype(np.float32)
         k = near(r, width) + 2
         a, b = _twins(
-            border, "m = Mul(x, k)\n v, y = TopK(m, two)", "m = Mul(x, k)\n p = Add(m, e)\n v, y = TopK(p, two)", two=ints(2), e=ramp, k=k
+            border,
+            "m = Mul(x, k)\n v, y = TopK(m, two)",
+            "m = Mul(x, k)\n p = Add(m, e)\n v, y = TopK(p, two)",
+            two=ints(2),
+            e=ramp,
+            k=k,
         )
         yield Pair(f"{width}", a, b, {"x": np.zeros((1, width), np.float32)})
 

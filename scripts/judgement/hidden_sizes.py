@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,7 @@ def positions_clamped(r: Random) -> Iterator[Pair]:
         table = near(r, 64, 4)
         border = "float[n,t,4] x => float[n,t,4] y"
         start = "d = Shape<start=1, end=2>(x)\n l = Squeeze(d)\n i = Range(zero, l, one)\n"
-        held = {"table": table, "zero": np.int64(0), "one": np.int64(1)}
+        held: dict[str, Any] = {"table": table, "zero": np.int64(0), "one": np.int64(1)}
         a = graph(border, start + "p = Gather(table, i)\n y = Add(x, p)", **held)
         b = graph(border, start + "j = Min(i, m)\n p = Gather(table, j)\n y = Add(x, p)", **held, m=np.int64(most))
         yield Pair(f"{most}", a, b, {"x": near(r, 1, most + 4, 4)}, dims={"t": most})
@@ -116,7 +117,9 @@ def same_upper_as_pads(r: Random) -> Iterator[Pair]:
             strides = f"strides=[{stride}, {stride}]"
             a = graph(border, f'y = Conv<auto_pad="SAME_UPPER", {strides}>(x, k)', k=w)
             b = graph(border, f"y = Conv<pads={pads}, {strides}>(x, k)", k=w)
-            yield Pair(f"{kernel}_{stride}_{size}", a, b, {"x": near(r, 1, 1, size + 1, size + 1)}, dims={"h": size, "w": size})
+            yield Pair(
+                f"{kernel}_{stride}_{size}", a, b, {"x": near(r, 1, 1, size + 1, size + 1)}, dims={"h": size, "w": size}
+            )
 
 
 @hidden("sizes")
@@ -128,7 +131,13 @@ def pool_rounds_up(r: Random) -> Iterator[Pair]:
             text = f"y = {op}<kernel_shape=[{kernel}, {kernel}], strides=[{stride}, {stride}], ceil_mode={{}}>(x)"
             a, b = (graph(border, text.format(mode)) for mode in (0, 1))
             size = 4 * stride + kernel - stride + 1
-            yield Pair(f"{op}_{kernel}_{stride}", a, b, {"x": near(r, 1, 2, size, size)}, dims={"h": 4 * stride + kernel - stride, "w": 4 * stride + kernel - stride})
+            yield Pair(
+                f"{op}_{kernel}_{stride}",
+                a,
+                b,
+                {"x": near(r, 1, 2, size, size)},
+                dims={"h": 4 * stride + kernel - stride, "w": 4 * stride + kernel - stride},
+            )
 
 
 @hidden("sizes")
@@ -142,9 +151,7 @@ def crop_fixed(r: Random) -> Iterator[Pair]:
         )
         a = graph(border, start, four=ints(4), ax=ints(2, 3))
         q = size // 4
-        b = graph(
-            border, "y0 = Slice(x, f, e, ax)\n y = Relu(y0)", f=ints(q, q), e=ints(3 * q, 3 * q), ax=ints(2, 3)
-        )
+        b = graph(border, "y0 = Slice(x, f, e, ax)\n y = Relu(y0)", f=ints(q, q), e=ints(3 * q, 3 * q), ax=ints(2, 3))
         yield Pair(f"{size}", a, b, {"x": near(r, 1, 1, size * 2, size * 2)}, dims={"h": size, "w": size})
 
 
@@ -171,7 +178,7 @@ def causal_mask_fixed(r: Random) -> Iterator[Pair]:
             "s = Shape<end=1>(x)\n q = Concat<axis=0>(s, s)\n m = Slice(table, z, q, ax)\n l = Where(m, x, low)\n"
             "y = Softmax<axis=-1>(l)"
         )
-        held = {"z": ints(0, 0), "ax": ints(0, 1), "low": np.float32(-1e9)}
+        held: dict[str, Any] = {"z": ints(0, 0), "ax": ints(0, 1), "low": np.float32(-1e9)}
         a, b = graph(border, body, table=full, **held), graph(border, body, table=short, **held)
         yield Pair(f"{size}", a, b, {"x": near(r, size + 3, size + 3)}, dims={"t": size})
 
@@ -195,7 +202,9 @@ def last_by_its_place(r: Random) -> Iterator[Pair]:
             border = "float[t,u] x => float[v] y"
             body = f"g = Gather<axis={axis}>(x, i)\n y = Neg(g)"
             a, b = (graph(border, body, i=np.int64(i)) for i in (-1, size - 1))
-            yield Pair(f"{size}_{axis}", a, b, {"x": near(r, size + 1, size + 2)}, dims={"tu"[axis]: size, "ut"[axis]: 5})
+            yield Pair(
+                f"{size}_{axis}", a, b, {"x": near(r, size + 1, size + 2)}, dims={"tu"[axis]: size, "ut"[axis]: 5}
+            )
 
 
 @hidden("sizes")

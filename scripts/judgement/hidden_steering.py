@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,7 +14,7 @@ from judgement.pairs import Pair, floats, graph, hidden, ints, near
 Random = np.random.Generator
 
 
-def _branched(condition: str, held: dict[str, object], first: str, second: str, border: str) -> onnx.ModelProto:
+def _branched(condition: str, held: dict[str, Any], first: str, second: str, border: str) -> onnx.ModelProto:
     """A model whose If takes one of two operators of x with a constant."""
     return graph(
         border,
@@ -29,7 +30,7 @@ def branch_folded(r: Random) -> Iterator[Pair]:
     border = "float[n,4] x => float[n,4] y"
     for limit in (30, 300, 1e4, 1e6):
         for first, second in (("Mul(x, k)", "Add(x, k)"), ("Tanh(x)", "Neg(x)")):
-            held = {"k": np.float32(3), "t0": np.float32(limit)}
+            held: dict[str, Any] = {"k": np.float32(3), "t0": np.float32(limit)}
             a = _branched("q = ReduceMax<keepdims=0>(x)\n c = Greater(q, t0)", held, first, second, border)
             b = graph(border, f"y = {second}", **held)
             yield Pair(f"{limit:g}_{first[:3]}", a, b, {"x": np.full((1, 4), limit * 2, np.float32)})
@@ -40,11 +41,10 @@ def branch_of_the_sum(r: Random) -> Iterator[Pair]:
     """A branch on the sum of whole numbers that drawn ones never reach."""
     for wanted in (7, 77, 1000):
         border = "float[n,4] x, int64[1] mode => float[n,4] y"
-        held = {"k": np.float32(3), "m": ints(wanted)}
+        held: dict[str, Any] = {"k": np.float32(3), "m": ints(wanted)}
         a = _branched("e = Equal(mode, m)\n c = Squeeze(e)", held, "Mul(x, k)", "Identity(x)", border)
         b = graph(border, "y = Identity(x)", **held)
         yield Pair(f"{wanted}", a, b, {"x": near(r, 2, 4), "mode": ints(wanted)})
-
 
 
 @hidden("steering")
@@ -85,7 +85,7 @@ def counted_once(r: Random) -> Iterator[Pair]:
             "y = Loop(count, yes, x) <body = f (int64 i, bool going, float[4] v) => (bool on, float[4] w) "
             "{ on = Identity(going)\n u = Mul(v, k)\n w = Add(u, k) }>"
         )
-        held = {"k": np.float32(1.5), "yes": np.array(True)}
+        held: dict[str, Any] = {"k": np.float32(1.5), "yes": np.array(True)}
         a = graph(border, loop, **held)
         steps, value = [], "x"
         for step in range(count):
@@ -118,12 +118,14 @@ def how_many_of_the_largest(r: Random) -> Iterator[Pair]:
     for most in (1, 2, 3):
         border = "float[n,9] x, int64[1] k => float[n] y"
         a = graph(border, "v, i = TopK(x, k)\n y = ReduceSum<keepdims=0>(v, one)", one=ints(1))
-        b = graph(border, "j = Min(k, m)\n v, i = TopK(x, j)\n y = ReduceSum<keepdims=0>(v, one)", one=ints(1), m=ints(most))
+        b = graph(
+            border, "j = Min(k, m)\n v, i = TopK(x, j)\n y = ReduceSum<keepdims=0>(v, one)", one=ints(1), m=ints(most)
+        )
         yield Pair(f"{most}", a, b, {"x": near(r, 2, 9) + 2, "k": ints(most + 3)})
 
 
 def _behind(
-    r: Random, name: str, body: str, border: str, feed: np.ndarray, width: int = 5, size: float = 1, **held: object
+    r: Random, name: str, body: str, border: str, feed: np.ndarray, width: int = 5, **held: Any
 ) -> Iterator[Pair]:
     """Two graphs with other weights under a body that takes ``h``: in B by the same operator, or by another one."""
     for number in range(3):
@@ -158,7 +160,7 @@ def saturated(r: Random) -> Iterator[Pair]:
         ("softplus", add + "y = Softplus(g)", -1e4),
         ("elu", add + "y = Elu(g)", -1e4),
     ):
-        held = {"k": np.asarray(k, np.float32), "z": one(0), "six": one(6)}
+        held: dict[str, Any] = {"k": np.asarray(k, np.float32), "z": one(0), "six": one(6)}
         yield from _behind(r, name, body, border, far, **held)
 
 
@@ -166,25 +168,31 @@ def saturated(r: Random) -> Iterator[Pair]:
 def chosen(r: Random) -> Iterator[Pair]:
     """Other weights behind a choice that ordinary feeds always make alike."""
     far = near(r, 6, 4) * np.float32(3e5)
-    held = {"k": floats(0, 0, 1e4, 0, 0), "t": np.float32(1e4), "z": np.float32(0), "one": ints(1)}
+    held: dict[str, Any] = {"k": floats(0, 0, 1e4, 0, 0), "t": np.float32(1e4), "z": np.float32(0), "one": ints(1)}
     yield from _behind(
         r, "argmax", "g = Add(h, k)\n y = ArgMax<axis=-1, keepdims=0>(g)", "float[n,4] x => int64[n] y", far, **held
     )
     yield from _behind(r, "greater", "y = Greater(h, t)", "float[n,4] x => bool[n,5] y", far, **held)
+    yield from _behind(r, "nonzero", "g = Greater(h, t)\n y = NonZero(g)", "float[n,4] x => int64[2,k0] y", far, **held)
     yield from _behind(
-        r, "nonzero", "g = Greater(h, t)\n y = NonZero(g)", "float[n,4] x => int64[2,k0] y", far, **held
-    )
-    yield from _behind(r, "where", "g = Greater(h, t)\n y = Where(g, h, z)", "float[n,4] x => float[n,5] y", far, **held)
-    yield from _behind(
-        r, "count", "g = Greater(h, t)\n f = Cast<to=7>(g)\n y = ReduceSum<keepdims=0>(f, one)",
-        "float[n,4] x => int64[n] y", far, **held,
+        r, "where", "g = Greater(h, t)\n y = Where(g, h, z)", "float[n,4] x => float[n,5] y", far, **held
     )
     yield from _behind(
-        r, "top", "g = Add(h, k)\n v, y = TopK(g, one)", "float[n,4] x => int64[n,1] y", far, **held
+        r,
+        "count",
+        "g = Greater(h, t)\n f = Cast<to=7>(g)\n y = ReduceSum<keepdims=0>(f, one)",
+        "float[n,4] x => int64[n] y",
+        far,
+        **held,
     )
+    yield from _behind(r, "top", "g = Add(h, k)\n v, y = TopK(g, one)", "float[n,4] x => int64[n,1] y", far, **held)
     yield from _behind(
-        r, "any", "g = Greater(h, t)\n f = Cast<to=1>(g)\n y = ReduceMean<keepdims=0>(f, one)",
-        "float[n,4] x => float[n] y", far, **held,
+        r,
+        "any",
+        "g = Greater(h, t)\n f = Cast<to=1>(g)\n y = ReduceMean<keepdims=0>(f, one)",
+        "float[n,4] x => float[n] y",
+        far,
+        **held,
     )
 
 
@@ -192,7 +200,7 @@ def chosen(r: Random) -> Iterator[Pair]:
 def coarse(r: Random) -> Iterator[Pair]:
     """Other weights behind an output with few steps."""
     far = near(r, 6, 4) * np.float32(3e5)
-    held = {"k": np.float32(1e-4), "s": np.float32(1e4), "p": np.uint8(3), "q": np.int8(0)}
+    held: dict[str, Any] = {"k": np.float32(1e-4), "s": np.float32(1e4), "p": np.uint8(3), "q": np.int8(0)}
     for name, body, kind in (
         ("round", "g = Mul(h, k)\n y = Round(g)", "float"),
         ("whole", "g = Mul(h, k)\n y = Cast<to=7>(g)", "int64"),
@@ -207,7 +215,7 @@ def coarse(r: Random) -> Iterator[Pair]:
 def closed_gate(r: Random) -> Iterator[Pair]:
     """Other weights behind a factor that is zero for ordinary feeds."""
     far = near(r, 6, 4) * np.float32(3e5)
-    held = {"t": np.float32(-1e4), "one": ints(1), "k": np.float32(1e4)}
+    held: dict[str, Any] = {"t": np.float32(-1e4), "one": ints(1), "k": np.float32(1e4)}
     border = "float[n,4] x => float[n,5] y"
     gate = "m = ReduceMax(x, one)\n o = Add(m, t)\n"
     for name, body in (
@@ -258,7 +266,7 @@ def nothing_detected(r: Random) -> Iterator[Pair]:
     for limit in (200.0, 1000.0, 1e5):
         border = "float[1,8,4] boxes, float[1,1,8] scores => int64[k,3] y"
         body = "y = NonMaxSuppression(boxes, scores, n, o, t)"
-        held = {"n": ints(5), "o": floats([0.5])}
+        held: dict[str, Any] = {"n": ints(5), "o": floats([0.5])}
         a = graph(border, body, **held, t=floats([limit]))
         b = graph(border, "r = Neg(scores)\n" + body.replace("scores,", "r,"), **held, t=floats([limit]))
         boxes = np.sort(r.uniform(0, 9, (1, 8, 4)).astype(np.float32), axis=-1)
@@ -276,7 +284,6 @@ def swallowed_by_rounding(r: Random) -> Iterator[Pair]:
             yield Pair(f"{big:g}_{op}", a, b, {"x": near(r, 2, 4)})
 
 
-
 @hidden("outputs")
 def underflow(r: Random) -> Iterator[Pair]:
     """A product that underflows to zero on the way."""
@@ -286,4 +293,3 @@ def underflow(r: Random) -> Iterator[Pair]:
         a = graph(border, "a = Mul(x, k)\n b = Mul(a, k)\n c = Div(b, k)\n y = Div(c, k)", k=k)
         b = graph(border, "y = Identity(x)")
         yield Pair(f"{tiny:g}", a, b, {"x": near(r, 2, 4)})
-

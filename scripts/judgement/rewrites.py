@@ -76,7 +76,13 @@ def layer_norm_written_out(r: Random) -> Iterator[Pair]:
     for eps in (1e-5, 1e-6, 1e-12):
         for width in (6, 16):
             border = f"float[4,{width}] x => float[a,b] y"
-            held = {"g": near(r, width) + 1.5, "k": near(r, width), "e": np.float32(eps), "l": ints(-1), "two": np.float32(2)}
+            held = {
+                "g": near(r, width) + 1.5,
+                "k": near(r, width),
+                "e": np.float32(eps),
+                "l": ints(-1),
+                "two": np.float32(2),
+            }
             first = f"y = LayerNormalization<axis=-1, epsilon={np.float32(eps)!s}>(x, g, k)"
             second = (
                 "m = ReduceMean(x, l)\n d = Sub(x, m)\n q = {}\n v = ReduceMean(q, l)\n w = Add(v, e)\n r = Sqrt(w)\n"
@@ -98,7 +104,9 @@ def instance_norm_written_out(r: Random) -> Iterator[Pair]:
         "n = Div(d, r)\n p = Mul(n, s3)\n y = Add(p, k3)"
     )
     yield twins(r, "means", IMAGE, first, second, **held)
-    yield twins(r, "reciprocal", IMAGE, first, second.replace("n = Div(d, r)", "i = Reciprocal(r)\n n = Mul(d, i)"), **held)
+    yield twins(
+        r, "reciprocal", IMAGE, first, second.replace("n = Div(d, r)", "i = Reciprocal(r)\n n = Mul(d, i)"), **held
+    )
 
 
 @rewrite("norms")
@@ -107,7 +115,14 @@ def rms_norm_written_in_two_ways(r: Random) -> Iterator[Pair]:
     held = {"g": near(r, 6) + 1.5, "e": np.float32(1e-6), "l": ints(-1), "two": np.float32(2)}
     start = "q = {}\n v = ReduceMean(q, l)\n w = Add(v, e)\n r = Sqrt(w)\n"
     first = start.format("Mul(x, x)") + "n = Div(x, r)\n y = Mul(n, g)"
-    yield twins(r, "reciprocal", ROWS, first, start.format("Pow(x, two)") + "i = Reciprocal(r)\n n = Mul(x, i)\n y = Mul(g, n)", **held)
+    yield twins(
+        r,
+        "reciprocal",
+        ROWS,
+        first,
+        start.format("Pow(x, two)") + "i = Reciprocal(r)\n n = Mul(x, i)\n y = Mul(g, n)",
+        **held,
+    )
     yield twins(r, "gain_first", ROWS, first, start.format("Mul(x, x)") + "i = Mul(x, g)\n y = Div(i, r)", **held)
 
 
@@ -121,7 +136,16 @@ def gemm_taken_apart(r: Random) -> Iterator[Pair]:
     yield twins(r, "turned", ROWS, "y = Gemm<transB=1>(x, wt, k)", plain, **held)
     yield twins(r, "bias_first", ROWS, "y = Gemm<transB=1>(x, wt, k)", "m = MatMul(x, w)\n y = Add(k, m)", **held)
     yield twins(r, "no_bias", ROWS, "y = Gemm<transB=1>(x, wt)", "y = MatMul(x, w)", **held)
-    yield twins(r, "factors", ROWS, "y = Gemm<alpha=0.5, beta=2.0>(x, w, k)", "h = Mul(x, a)\n m = MatMul(h, w)\n c = Mul(k, b)\n y = Add(m, c)", a=np.float32(0.5), b=np.float32(2), **held)
+    yield twins(
+        r,
+        "factors",
+        ROWS,
+        "y = Gemm<alpha=0.5, beta=2.0>(x, w, k)",
+        "h = Mul(x, a)\n m = MatMul(h, w)\n c = Mul(k, b)\n y = Add(m, c)",
+        a=np.float32(0.5),
+        b=np.float32(2),
+        **held,
+    )
     yield twins(r, "transposed", ROWS, "t = Transpose(wt)\n m = MatMul(x, t)\n y = Add(m, k)", plain, **held)
 
 
@@ -151,10 +175,25 @@ def scale_folded_into_weights(r: Random) -> Iterator[Pair]:
     for factor in (0.1, 2.7, 0.0078125):
         w, k = near(r, 4, 3, 3, 3), near(r, 4)
         f = np.float32(factor)
-        yield twins(r, f"conv_{factor}", IMAGE, "c = Conv(x, w, k)\n y = Mul(c, f)", "y = Conv(x, v, j)", w=w, k=k, f=f, v=w * f, j=k * f)
+        yield twins(
+            r,
+            f"conv_{factor}",
+            IMAGE,
+            "c = Conv(x, w, k)\n y = Mul(c, f)",
+            "y = Conv(x, v, j)",
+            w=w,
+            k=k,
+            f=f,
+            v=w * f,
+            j=k * f,
+        )
         m = near(r, 6, 5)
-        yield twins(r, f"rows_{factor}", ROWS, "c = MatMul(x, m)\n y = Mul(c, f)", "y = MatMul(x, n)", m=m, f=f, n=m * f)
-        yield twins(r, f"before_{factor}", ROWS, "c = Mul(x, f)\n y = MatMul(c, m)", "y = MatMul(x, n)", m=m, f=f, n=m * f)
+        yield twins(
+            r, f"rows_{factor}", ROWS, "c = MatMul(x, m)\n y = Mul(c, f)", "y = MatMul(x, n)", m=m, f=f, n=m * f
+        )
+        yield twins(
+            r, f"before_{factor}", ROWS, "c = Mul(x, f)\n y = MatMul(c, m)", "y = MatMul(x, n)", m=m, f=f, n=m * f
+        )
 
 
 @rewrite("linear")
@@ -164,8 +203,12 @@ def einsum_or_matmul(r: Random) -> Iterator[Pair]:
     yield twins(r, "plain", ROWS, 'y = Einsum<equation="nc,cd->nd">(x, m)', "y = MatMul(x, m)", m=m)
     yield twins(r, "turned", ROWS, 'y = Einsum<equation="nc,mc->nm">(x, t)', "u = Transpose(t)\n y = MatMul(x, u)", t=t)
     yield twins(
-        r, "heads", "float[2,3,8,9] x => float[a,b,c,d] y", 'y = Einsum<equation="bhtd,bhsd->bhts">(x, x)',
-        "u = Transpose<perm=[0, 1, 3, 2]>(x)\n y = MatMul(x, u)", image(r),
+        r,
+        "heads",
+        "float[2,3,8,9] x => float[a,b,c,d] y",
+        'y = Einsum<equation="bhtd,bhsd->bhts">(x, x)',
+        "u = Transpose<perm=[0, 1, 3, 2]>(x)\n y = MatMul(x, u)",
+        image(r),
     )
 
 
@@ -204,7 +247,16 @@ def means_of_a_picture(r: Random) -> Iterator[Pair]:
     yield twins(r, "window", IMAGE, pooled, "y = AveragePool<kernel_shape=[8, 9]>(x)", **held)
     yield twins(r, "quotient", IMAGE, pooled, "s = ReduceSum(x, ax)\n y = Div(s, n)", **held)
     yield twins(r, "factor", IMAGE, "y = ReduceMean(x, ax)", "s = ReduceSum(x, ax)\n y = Mul(s, i)", **held)
-    yield twins(r, "one_by_one", IMAGE, "y = ReduceMean(x, ax)", "s = ReduceMean(x, two)\n y = ReduceMean(s, three)", two=ints(2), three=ints(3), **held)
+    yield twins(
+        r,
+        "one_by_one",
+        IMAGE,
+        "y = ReduceMean(x, ax)",
+        "s = ReduceMean(x, two)\n y = ReduceMean(s, three)",
+        two=ints(2),
+        three=ints(3),
+        **held,
+    )
     yield twins(r, "largest", IMAGE, "y = GlobalMaxPool(x)", "y = ReduceMax(x, ax)", **held)
     yield twins(r, "largest_window", IMAGE, "y = GlobalMaxPool(x)", "y = MaxPool<kernel_shape=[8, 9]>(x)", **held)
 
@@ -229,8 +281,18 @@ def softmax_written_out(r: Random) -> Iterator[Pair]:
     """Softmax and its logarithm, written so that nothing overflows."""
     for axis, border, feed in ((-1, ROWS, rows(r)), (1, IMAGE, image(r)), (3, IMAGE, image(r))):
         held = {"l": ints(axis)}
-        yield twins(r, f"softmax_{axis}", border, f"y = Softmax<axis={axis}>(x)", STABLE_SOFTMAX + "y = Div(e, s)", feed, **held)
-        yield twins(r, f"log_{axis}", border, f"y = LogSoftmax<axis={axis}>(x)", STABLE_SOFTMAX + "g = Log(s)\n y = Sub(d, g)", feed, **held)
+        yield twins(
+            r, f"softmax_{axis}", border, f"y = Softmax<axis={axis}>(x)", STABLE_SOFTMAX + "y = Div(e, s)", feed, **held
+        )
+        yield twins(
+            r,
+            f"log_{axis}",
+            border,
+            f"y = LogSoftmax<axis={axis}>(x)",
+            STABLE_SOFTMAX + "g = Log(s)\n y = Sub(d, g)",
+            feed,
+            **held,
+        )
 
 
 @rewrite("activations")
@@ -238,14 +300,37 @@ def activations_written_out(r: Random) -> Iterator[Pair]:
     """Activations as the formulas that exporters write for them."""
     f = np.float32
     held = {
-        "three": f(3), "six": f(6), "sixth": f(1 / 6), "z": f(0), "one": f(1), "half": f(0.5), "a": f(0.1),
-        "root": f(2**0.5), "iroot": f(2**-0.5), "c": f(0.044715), "g": f((2 / np.pi) ** 0.5), "slope": floats(0.1), "five": f(0.2),
+        "three": f(3),
+        "six": f(6),
+        "sixth": f(1 / 6),
+        "z": f(0),
+        "one": f(1),
+        "half": f(0.5),
+        "a": f(0.1),
+        "root": f(2**0.5),
+        "iroot": f(2**-0.5),
+        "c": f(0.044715),
+        "g": f((2 / np.pi) ** 0.5),
+        "slope": floats(0.1),
+        "five": f(0.2),
     }
     for name, first, second in (
-        ("hard_swish_div", "y = HardSwish(x)", "p = Add(x, three)\n q = Clip(p, z, six)\n m = Mul(x, q)\n y = Div(m, six)"),
-        ("hard_swish_mul", "y = HardSwish(x)", "p = Add(x, three)\n q = Clip(p, z, six)\n m = Mul(q, sixth)\n y = Mul(x, m)"),
+        (
+            "hard_swish_div",
+            "y = HardSwish(x)",
+            "p = Add(x, three)\n q = Clip(p, z, six)\n m = Mul(x, q)\n y = Div(m, six)",
+        ),
+        (
+            "hard_swish_mul",
+            "y = HardSwish(x)",
+            "p = Add(x, three)\n q = Clip(p, z, six)\n m = Mul(q, sixth)\n y = Mul(x, m)",
+        ),
         ("hard_swish_sigmoid", "y = HardSwish(x)", "p = HardSigmoid<alpha=0.16666667, beta=0.5>(x)\n y = Mul(x, p)"),
-        ("hard_sigmoid", "y = HardSigmoid<alpha=0.2, beta=0.5>(x)", "p = Mul(x, five)\n q = Add(p, half)\n y = Clip(q, z, one)"),
+        (
+            "hard_sigmoid",
+            "y = HardSigmoid<alpha=0.2, beta=0.5>(x)",
+            "p = Mul(x, five)\n q = Add(p, half)\n y = Clip(q, z, one)",
+        ),
         ("relu_max", "y = Relu(x)", "y = Max(x, z)"),
         ("relu_clip", "y = Relu(x)", "y = Clip(x, z)"),
         ("relu6", "y = Clip(x, z, six)", "p = Relu(x)\n y = Min(p, six)"),
@@ -253,13 +338,29 @@ def activations_written_out(r: Random) -> Iterator[Pair]:
         ("leaky_prelu", "y = LeakyRelu<alpha=0.1>(x)", "y = PRelu(x, slope)"),
         ("leaky_max", "y = LeakyRelu<alpha=0.1>(x)", "p = Mul(x, a)\n y = Max(x, p)"),
         ("leaky_where", "y = LeakyRelu<alpha=0.1>(x)", "p = Mul(x, a)\n c1 = Less(x, z)\n y = Where(c1, p, x)"),
-        ("gelu_erf", "y = Gelu(x)", "p = Div(x, root)\n e = Erf(p)\n q = Add(e, one)\n m = Mul(x, q)\n y = Mul(m, half)"),
-        ("gelu_erf_half_first", "y = Gelu(x)", "p = Mul(x, iroot)\n e = Erf(p)\n q = Add(e, one)\n h = Mul(x, half)\n y = Mul(h, q)"),
-        ("gelu_tanh", 'y = Gelu<approximate="tanh">(x)', "q = Mul(x, x)\n t = Mul(q, x)\n u = Mul(t, c)\n v = Add(x, u)\n w = Mul(v, g)\n"
-         "t2 = Tanh(w)\n p = Add(t2, one)\n h = Mul(x, half)\n y = Mul(h, p)"),
+        (
+            "gelu_erf",
+            "y = Gelu(x)",
+            "p = Div(x, root)\n e = Erf(p)\n q = Add(e, one)\n m = Mul(x, q)\n y = Mul(m, half)",
+        ),
+        (
+            "gelu_erf_half_first",
+            "y = Gelu(x)",
+            "p = Mul(x, iroot)\n e = Erf(p)\n q = Add(e, one)\n h = Mul(x, half)\n y = Mul(h, q)",
+        ),
+        (
+            "gelu_tanh",
+            'y = Gelu<approximate="tanh">(x)',
+            "q = Mul(x, x)\n t = Mul(q, x)\n u = Mul(t, c)\n v = Add(x, u)\n w = Mul(v, g)\n"
+            "t2 = Tanh(w)\n p = Add(t2, one)\n h = Mul(x, half)\n y = Mul(h, p)",
+        ),
         ("sigmoid_tanh", "y = Sigmoid(x)", "h = Mul(x, half)\n t = Tanh(h)\n p = Add(t, one)\n y = Mul(p, half)"),
         ("sigmoid_exp", "y = Sigmoid(x)", "n = Neg(x)\n e = Exp(n)\n p = Add(e, one)\n y = Reciprocal(p)"),
-        ("softplus", "y = Softplus(x)", "a1 = Abs(x)\n n = Neg(a1)\n e = Exp(n)\n p = Add(e, one)\n g1 = Log(p)\n m = Max(x, z)\n y = Add(m, g1)"),
+        (
+            "softplus",
+            "y = Softplus(x)",
+            "a1 = Abs(x)\n n = Neg(a1)\n e = Exp(n)\n p = Add(e, one)\n g1 = Log(p)\n m = Max(x, z)\n y = Add(m, g1)",
+        ),
         ("softsign", "y = Softsign(x)", "a1 = Abs(x)\n p = Add(a1, one)\n y = Div(x, p)"),
         ("elu", "y = Elu(x)", "e = Exp(x)\n m = Sub(e, one)\n c1 = Less(x, z)\n y = Where(c1, m, x)"),
         ("mish", "y = Mish(x)", "s = Softplus(x)\n t = Tanh(s)\n y = Mul(x, t)"),
@@ -273,7 +374,22 @@ def activations_written_out(r: Random) -> Iterator[Pair]:
 def arithmetic_otherwise(r: Random) -> Iterator[Pair]:
     """Sums, products and powers in other words."""
     f = np.float32
-    held = {"a": f(0.3), "na": f(-0.3), "b": f(0.7), "ab": f(np.float32(0.3) * np.float32(0.7)), "two": f(2), "half": f(0.5), "i": f(1 / 7), "seven": f(7), "three": f(3), "s": f(1), "z": f(0), "four": f(4), "quarter": f(0.25), "m": f(-1)}
+    held = {
+        "a": f(0.3),
+        "na": f(-0.3),
+        "b": f(0.7),
+        "ab": f(np.float32(0.3) * np.float32(0.7)),
+        "two": f(2),
+        "half": f(0.5),
+        "i": f(1 / 7),
+        "seven": f(7),
+        "three": f(3),
+        "s": f(1),
+        "z": f(0),
+        "four": f(4),
+        "quarter": f(0.25),
+        "m": f(-1),
+    }
     for name, first, second in (
         ("sub_add_neg", "y = Sub(x, a)", "y = Add(x, na)"),
         ("sub_from", "y = Sub(a, x)", "n = Neg(x)\n y = Add(n, a)"),
@@ -291,7 +407,11 @@ def arithmetic_otherwise(r: Random) -> Iterator[Pair]:
         ("absolute", "y = Abs(x)", "n = Neg(x)\n y = Max(x, n)"),
         ("distributed", "p = Add(x, a)\n y = Mul(p, b)", "p = Mul(x, b)\n y = Add(p, ab)"),
         ("sum_of_three", "p = Add(x, a)\n y = Add(p, b)", "y = Sum(x, a, b)"),
-        ("reciprocal", "p = Mul(x, x)\n q = Add(p, s)\n y = Div(x, q)", "p = Mul(x, x)\n q = Add(p, s)\n t = Reciprocal(q)\n y = Mul(x, t)"),
+        (
+            "reciprocal",
+            "p = Mul(x, x)\n q = Add(p, s)\n y = Div(x, q)",
+            "p = Mul(x, x)\n q = Add(p, s)\n t = Reciprocal(q)\n y = Mul(x, t)",
+        ),
         ("mean_of_two", "q = Abs(x)\n y = Mean(x, q)", "q = Abs(x)\n t = Add(x, q)\n y = Mul(t, half)"),
         ("not_less", "c = Less(x, a)\n d = Not(c)\n y = Cast<to=1>(d)", "c = Less(x, a)\n y = Where(c, z, s)"),
         ("identity", "y = Relu(x)", "p = Identity(x)\n q = Relu(p)\n y = Identity(q)"),
@@ -318,17 +438,57 @@ def constants_folded(r: Random) -> Iterator[Pair]:
         ("root", "e = Sqrt(v)\n y = Div(x, e)", "y = Div(x, k)", {"v": v, "k": np.sqrt(v.astype(float)).astype(f)}),
         ("log", "e = Log(v)\n y = Add(x, e)", "y = Add(x, k)", {"v": v, "k": np.log(v.astype(float)).astype(f)}),
         ("tanh", "e = Tanh(w)\n y = Mul(x, e)", "y = Mul(x, k)", {"w": w, "k": np.tanh(w.astype(float)).astype(f)}),
-        ("softplus", "e = Softplus(w)\n y = Mul(x, e)", "y = Mul(x, k)", {"w": w, "k": np.log1p(np.exp(w.astype(float))).astype(f)}),
-        ("sigmoid", "e = Sigmoid(w)\n y = Mul(x, e)", "y = Mul(x, k)", {"w": w, "k": (1 / (1 + np.exp(-w.astype(float)))).astype(f)}),
-        ("transpose", "t = Transpose(m)\n y = MatMul(x, t)", "y = MatMul(x, k)", {"m": m, "k": np.ascontiguousarray(m.T)}),
-        ("softmax", "s = Softmax<axis=1>(m)\n t = Transpose(s)\n y = MatMul(x, t)", "y = MatMul(x, k)", {"m": m, "k": np.ascontiguousarray(soft.T).astype(f)}),
+        (
+            "softplus",
+            "e = Softplus(w)\n y = Mul(x, e)",
+            "y = Mul(x, k)",
+            {"w": w, "k": np.log1p(np.exp(w.astype(float))).astype(f)},
+        ),
+        (
+            "sigmoid",
+            "e = Sigmoid(w)\n y = Mul(x, e)",
+            "y = Mul(x, k)",
+            {"w": w, "k": (1 / (1 + np.exp(-w.astype(float)))).astype(f)},
+        ),
+        (
+            "transpose",
+            "t = Transpose(m)\n y = MatMul(x, t)",
+            "y = MatMul(x, k)",
+            {"m": m, "k": np.ascontiguousarray(m.T)},
+        ),
+        (
+            "softmax",
+            "s = Softmax<axis=1>(m)\n t = Transpose(s)\n y = MatMul(x, t)",
+            "y = MatMul(x, k)",
+            {"m": m, "k": np.ascontiguousarray(soft.T).astype(f)},
+        ),
         ("sum", "e = Add(w, v)\n y = Mul(x, e)", "y = Mul(x, k)", {"w": w, "v": v, "k": w + v}),
         ("product", "e = Mul(w, v)\n y = Mul(x, e)", "y = Mul(x, k)", {"w": w, "v": v, "k": w * v}),
-        ("scaled_sum", "s = Sqrt(v)\n e = Div(w, s)\n y = Mul(x, e)", "y = Mul(x, k)", {"w": w, "v": v, "k": (w / np.sqrt(v)).astype(f)}),
-        ("range", "r = Range(a, b, c)\n f = Cast<to=1>(r)\n s = Mul(f, d)\n t = Sin(s)\n y = Add(x, t)", "y = Add(x, k)",
-         {"a": np.array(0), "b": np.array(6), "c": np.array(1), "d": f(0.7), "k": np.sin((np.arange(6, dtype=f) * f(0.7)).astype(float)).astype(f)}),
+        (
+            "scaled_sum",
+            "s = Sqrt(v)\n e = Div(w, s)\n y = Mul(x, e)",
+            "y = Mul(x, k)",
+            {"w": w, "v": v, "k": (w / np.sqrt(v)).astype(f)},
+        ),
+        (
+            "range",
+            "r = Range(a, b, c)\n f = Cast<to=1>(r)\n s = Mul(f, d)\n t = Sin(s)\n y = Add(x, t)",
+            "y = Add(x, k)",
+            {
+                "a": np.array(0),
+                "b": np.array(6),
+                "c": np.array(1),
+                "d": f(0.7),
+                "k": np.sin((np.arange(6, dtype=f) * f(0.7)).astype(float)).astype(f),
+            },
+        ),
         ("shape", "s = Shape(x)\n r = Reshape(x, s)\n y = Relu(r)", "y = Relu(x)", {}),
-        ("size", "s = Shape<start=1, end=2>(x)\n f = Cast<to=1>(s)\n g = Sqrt(f)\n y = Div(x, g)", "y = Div(x, k)", {"k": f(6**0.5)}),
+        (
+            "size",
+            "s = Shape<start=1, end=2>(x)\n f = Cast<to=1>(s)\n g = Sqrt(f)\n y = Div(x, g)",
+            "y = Div(x, k)",
+            {"k": f(6**0.5)},
+        ),
         ("filled", "s = Shape(x)\n e = Expand(o, s)\n y = Mul(x, e)", "y = Mul(x, o)", {"o": f(0.3)}),
     ):
         yield twins(r, name, ROWS, first, second, **held)
@@ -338,8 +498,22 @@ def constants_folded(r: Random) -> Iterator[Pair]:
 def moved_otherwise(r: Random) -> Iterator[Pair]:
     """Data is moved by other operators."""
     held = {
-        "z": ints(0), "one": ints(1), "two": ints(2), "three": ints(3), "four": ints(4), "six": ints(6), "flat": ints(4, -1),
-        "keep": ints(0, -1), "all": ints(-1), "rows": ints(2, 12), "split": ints(2, 4), "i": ints(2, 3, 4), "rep": ints(1, 2), "s": ints(4, 6), "big": ints(2**62), "back": ints(4, 6),
+        "z": ints(0),
+        "one": ints(1),
+        "two": ints(2),
+        "three": ints(3),
+        "four": ints(4),
+        "six": ints(6),
+        "flat": ints(4, -1),
+        "keep": ints(0, -1),
+        "all": ints(-1),
+        "rows": ints(2, 12),
+        "split": ints(2, 4),
+        "i": ints(2, 3, 4),
+        "rep": ints(1, 2),
+        "s": ints(4, 6),
+        "big": ints(2**62),
+        "back": ints(4, 6),
     }
     for name, first, second in (
         ("flatten_reshape", "y = Flatten(x)", "y = Reshape(x, flat)"),
@@ -352,14 +526,26 @@ def moved_otherwise(r: Random) -> Iterator[Pair]:
         ("slice_of_slice", "y = Slice(x, two, i5, one)", "p = Slice(x, one, six, one)\n y = Slice(p, one, four, one)"),
         ("slice_to_the_end", "y = Slice(x, two, six, one)", "y = Slice(x, two, big, one)"),
         ("concat_tile", "y = Concat<axis=1>(x, x)", "y = Tile(x, rep)"),
-        ("concat_of_parts", "y = Relu(x)", "p, q = Split<axis=1>(x, split)\n a = Relu(p)\n b = Relu(q)\n y = Concat<axis=1>(a, b)"),
+        (
+            "concat_of_parts",
+            "y = Relu(x)",
+            "p, q = Split<axis=1>(x, split)\n a = Relu(p)\n b = Relu(q)\n y = Concat<axis=1>(a, b)",
+        ),
         ("concat_in_two", "y = Concat<axis=0>(x, x, x)", "p = Concat<axis=0>(x, x)\n y = Concat<axis=0>(p, x)"),
         ("transposes_cancel", "y = Relu(x)", "p = Transpose(x)\n q = Relu(p)\n y = Transpose(q)"),
-        ("transpose_over_sum", "p = Transpose(x)\n q = Tanh(p)\n y = Exp(q)", "p = Tanh(x)\n q = Exp(p)\n y = Transpose(q)"),
+        (
+            "transpose_over_sum",
+            "p = Transpose(x)\n q = Tanh(p)\n y = Exp(q)",
+            "p = Tanh(x)\n q = Exp(p)\n y = Transpose(q)",
+        ),
         ("expand_add", "p = Expand(x, s)\n y = Exp(p)", "y = Exp(x)"),
         ("pad_of_nothing", "y = Exp(x)", "p = Pad(x, none)\n y = Exp(p)"),
         ("reduce_over_turned", "p = Transpose(x)\n y = ReduceMax(p, one)", "p = ReduceMax(x, z)\n y = Transpose(p)"),
-        ("argmax_squeezed", "p = ArgMax<axis=1, keepdims=1>(x)\n y = Cast<to=1>(p)", "q = ArgMax<axis=1, keepdims=0>(x)\n p = Unsqueeze(q, one)\n y = Cast<to=1>(p)"),
+        (
+            "argmax_squeezed",
+            "p = ArgMax<axis=1, keepdims=1>(x)\n y = Cast<to=1>(p)",
+            "q = ArgMax<axis=1, keepdims=0>(x)\n p = Unsqueeze(q, one)\n y = Cast<to=1>(p)",
+        ),
     ):
         yield twins(r, name, ROWS, first, second, i5=ints(5), none=ints(0, 0, 0, 0), **held)
 
@@ -369,30 +555,88 @@ def pictures_otherwise(r: Random) -> Iterator[Pair]:
     """Layouts, resizes and pixels by other operators."""
     w = near(r, 4, 3, 3, 3)
     n = near(r, 3)
-    held = {"w": w, "n": n, "n3": n.reshape(3, 1, 1), "s": floats(1, 1, 2, 2), "o": ints(2, 3, 16, 18), "z": ints(0),
-            "sh": ints(2, 3, 8, 1, 9, 1), "ex": ints(2, 3, 8, 2, 9, 2), "to": ints(2, 3, 16, 18), "ax": ints(2, 3), "ax2": ints(1, 2)}
+    held = {
+        "w": w,
+        "n": n,
+        "n3": n.reshape(3, 1, 1),
+        "s": floats(1, 1, 2, 2),
+        "o": ints(2, 3, 16, 18),
+        "z": ints(0),
+        "sh": ints(2, 3, 8, 1, 9, 1),
+        "ex": ints(2, 3, 8, 2, 9, 2),
+        "to": ints(2, 3, 16, 18),
+        "ax": ints(2, 3),
+        "ax2": ints(1, 2),
+    }
     for name, first, second in (
-        ("relu_before_transpose", "c = Conv(x, w)\n t = Transpose<perm=[0, 2, 3, 1]>(c)\n y = Relu(t)", "c = Conv(x, w)\n r = Relu(c)\n y = Transpose<perm=[0, 2, 3, 1]>(r)"),
-        ("channels_last_sum", "t = Transpose<perm=[0, 2, 3, 1]>(x)\n y = Add(t, n)", "a = Add(x, n3)\n y = Transpose<perm=[0, 2, 3, 1]>(a)"),
-        ("mean_of_turned", "t = Transpose<perm=[0, 2, 3, 1]>(x)\n y = ReduceMean(t, ax2)", "m = ReduceMean(x, ax)\n y = Transpose<perm=[0, 2, 3, 1]>(m)"),
-        ("nearest_sizes", 'y = Resize<mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor">(x, , s)',
-         'y = Resize<mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor">(x, , , o)'),
+        (
+            "relu_before_transpose",
+            "c = Conv(x, w)\n t = Transpose<perm=[0, 2, 3, 1]>(c)\n y = Relu(t)",
+            "c = Conv(x, w)\n r = Relu(c)\n y = Transpose<perm=[0, 2, 3, 1]>(r)",
+        ),
+        (
+            "channels_last_sum",
+            "t = Transpose<perm=[0, 2, 3, 1]>(x)\n y = Add(t, n)",
+            "a = Add(x, n3)\n y = Transpose<perm=[0, 2, 3, 1]>(a)",
+        ),
+        (
+            "mean_of_turned",
+            "t = Transpose<perm=[0, 2, 3, 1]>(x)\n y = ReduceMean(t, ax2)",
+            "m = ReduceMean(x, ax)\n y = Transpose<perm=[0, 2, 3, 1]>(m)",
+        ),
+        (
+            "nearest_sizes",
+            'y = Resize<mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor">(x, , s)',
+            'y = Resize<mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor">(x, , , o)',
+        ),
         ("linear_sizes", 'y = Resize<mode="linear">(x, , s)', 'y = Resize<mode="linear">(x, , , o)'),
-        ("nearest_expand", 'y = Resize<mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor">(x, , s)', "p = Reshape(x, sh)\n q = Expand(p, ex)\n y = Reshape(q, to)"),
+        (
+            "nearest_expand",
+            'y = Resize<mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor">(x, , s)',
+            "p = Reshape(x, sh)\n q = Expand(p, ex)\n y = Reshape(q, to)",
+        ),
         ("same_upper", 'y = Conv<auto_pad="SAME_UPPER">(x, w)', "y = Conv<pads=[1, 1, 1, 1]>(x, w)"),
         ("valid", 'y = MaxPool<auto_pad="VALID", kernel_shape=[2, 2]>(x)', "y = MaxPool<kernel_shape=[2, 2]>(x)"),
-        ("pools_in_turn", "y = MaxPool<kernel_shape=[2, 3]>(x)", "p = MaxPool<kernel_shape=[2, 1]>(x)\n y = MaxPool<kernel_shape=[1, 3]>(p)"),
-        ("relu_after_pool", "p = Relu(x)\n y = MaxPool<kernel_shape=[2, 2]>(p)", "p = MaxPool<kernel_shape=[2, 2]>(x)\n y = Relu(p)"),
+        (
+            "pools_in_turn",
+            "y = MaxPool<kernel_shape=[2, 3]>(x)",
+            "p = MaxPool<kernel_shape=[2, 1]>(x)\n y = MaxPool<kernel_shape=[1, 3]>(p)",
+        ),
+        (
+            "relu_after_pool",
+            "p = Relu(x)\n y = MaxPool<kernel_shape=[2, 2]>(p)",
+            "p = MaxPool<kernel_shape=[2, 2]>(x)\n y = Relu(p)",
+        ),
     ):
         yield twins(r, name, IMAGE, first, second, **held)
     for block in (2, 3):
         c, h, wide = 3 * block * block, 4, 5
         border = f"float[2,{c},{h},{wide}] x => float[a,b,c,d] y"
         feed = {"x": near(r, 2, c, h, wide)}
-        shapes = {"p": ints(2, block, block, 3, h, wide), "q": ints(2, 3, h * block, wide * block), "p2": ints(2, 3, block, block, h, wide)}
+        shapes = {
+            "p": ints(2, block, block, 3, h, wide),
+            "q": ints(2, 3, h * block, wide * block),
+            "p2": ints(2, 3, block, block, h, wide),
+        }
         second = "a1 = Reshape(x, {})\n b1 = Transpose<perm={}>(a1)\n y = Reshape(b1, q)"
-        yield twins(r, f"depth_to_space_{block}", border, f"y = DepthToSpace<blocksize={block}>(x)", second.format("p", [0, 3, 4, 1, 5, 2]), feed, **shapes)
-        yield twins(r, f"depth_to_space_crd_{block}", border, f'y = DepthToSpace<blocksize={block}, mode="CRD">(x)', second.format("p2", [0, 1, 4, 2, 5, 3]), feed, **shapes)
+        yield twins(
+            r,
+            f"depth_to_space_{block}",
+            border,
+            f"y = DepthToSpace<blocksize={block}>(x)",
+            second.format("p", [0, 3, 4, 1, 5, 2]),
+            feed,
+            **shapes,
+        )
+        yield twins(
+            r,
+            f"depth_to_space_crd_{block}",
+            border,
+            f'y = DepthToSpace<blocksize={block}, mode="CRD">(x)',
+            second.format("p2", [0, 1, 4, 2, 5, 3]),
+            feed,
+            **shapes,
+        )
 
 
 @rewrite("shapes")
@@ -401,7 +645,17 @@ def ids_otherwise(r: Random) -> Iterator[Pair]:
     table = near(r, 9, 4)
     border = "int64[2,5] i => float[a,b,c] y"
     feed = {"i": r.integers(0, 9, (2, 5))}
-    held = {"table": table, "d": np.array(9), "v": floats(0, 1), "l": ints(-1), "n": np.array(9), "f": ints(10), "b": ints(2, 5, 4), "u": ints(2, 5, 1), "f32": np.float32(2)}
+    held = {
+        "table": table,
+        "d": np.array(9),
+        "v": floats(0, 1),
+        "l": ints(-1),
+        "n": np.array(9),
+        "f": ints(10),
+        "b": ints(2, 5, 4),
+        "u": ints(2, 5, 1),
+        "f32": np.float32(2),
+    }
     for name, first, second in (
         ("one_hot", "y = Gather(table, i)", "h = OneHot<axis=-1>(i, d, v)\n y = MatMul(h, table)"),
         ("gather_nd", "y = Gather(table, i)", "j = Unsqueeze(i, l)\n y = GatherND(table, j)"),

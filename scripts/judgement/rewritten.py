@@ -25,7 +25,13 @@ def nets(r: Random, opset: int) -> Iterator[tuple[str, onnx.ModelProto, dict[str
     norm = {"s": near(r, 4) + 1.5, "t": near(r, 4), "m": near(r, 4), "v": near(r, 4) * 0.4 + 0.6}
     yield (
         "conv_norm_relu",
-        graph(border, "c = Conv(x, w)\n n = BatchNormalization(c, s, t, m, v)\n y = Relu(n)", opset, w=near(r, 4, 3, 3, 3), **norm),
+        graph(
+            border,
+            "c = Conv(x, w)\n n = BatchNormalization(c, s, t, m, v)\n y = Relu(n)",
+            opset,
+            w=near(r, 4, 3, 3, 3),
+            **norm,
+        ),
         image,
     )
     yield (
@@ -52,7 +58,14 @@ def nets(r: Random, opset: int) -> Iterator[tuple[str, onnx.ModelProto, dict[str
     )
     yield (
         "clip_and_scale",
-        graph(border, "c = Clip(x, lo, hi)\n d = Mul(c, k)\n e = Add(d, k)\n y = LeakyRelu<alpha=0.1>(e)", opset, lo=f(-0.5), hi=f(0.7), k=f(0.3)),
+        graph(
+            border,
+            "c = Clip(x, lo, hi)\n d = Mul(c, k)\n e = Add(d, k)\n y = LeakyRelu<alpha=0.1>(e)",
+            opset,
+            lo=f(-0.5),
+            hi=f(0.7),
+            k=f(0.3),
+        ),
         image,
     )
     yield (
@@ -125,12 +138,23 @@ def nets(r: Random, opset: int) -> Iterator[tuple[str, onnx.ModelProto, dict[str
     )
     yield (
         "constants",
-        graph("float[4,6] x => float[a,b] y", "e = Exp(w)\n f = Mul(e, k)\n t = Transpose(m)\n p = Mul(x, f)\n y = MatMul(p, t)", opset, w=near(r, 6), k=f(0.3), m=near(r, 5, 6)),
+        graph(
+            "float[4,6] x => float[a,b] y",
+            "e = Exp(w)\n f = Mul(e, k)\n t = Transpose(m)\n p = Mul(x, f)\n y = MatMul(p, t)",
+            opset,
+            w=near(r, 6),
+            k=f(0.3),
+            m=near(r, 5, 6),
+        ),
         {"x": near(r, 4, 6)},
     )
     if new:
         squeeze = "u = Unsqueeze(x, one)\n s0 = ReduceSum(u, two)\n y = Squeeze(s0, one)"
-        yield ("sums", graph("float[4,6] x => float[a,b] y", squeeze, opset, one=ints(1), two=ints(2)), {"x": near(r, 4, 6)})
+        yield (
+            "sums",
+            graph("float[4,6] x => float[a,b] y", squeeze, opset, one=ints(1), two=ints(2)),
+            {"x": near(r, 4, 6)},
+        )
     yield (
         "resize",
         graph(
@@ -182,7 +206,7 @@ def converted(r: Random) -> Iterator[Pair]:
         for name, model, feed in nets(r, old):
             try:
                 other = onnx.version_converter.convert_version(model, new)
-            except Exception:  # a converter that refuses is no rewrite
+            except Exception:  # noqa: S112  # a converter that refuses is no rewrite
                 continue
             yield Pair(f"{name}_{old}_{new}", model, other, feed)
 
@@ -190,12 +214,18 @@ def converted(r: Random) -> Iterator[Pair]:
 TORCH = {
     "mlp": ("nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.Linear(8, 4))", (4, 6)),
     "conv_norm": ("nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())", (2, 3, 8, 8)),
-    "depthwise": ("nn.Sequential(nn.Conv2d(3, 6, 3, groups=3), nn.BatchNorm2d(6), nn.SiLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())", (2, 3, 8, 8)),
+    "depthwise": (
+        "nn.Sequential(nn.Conv2d(3, 6, 3, groups=3), nn.BatchNorm2d(6), nn.SiLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())",
+        (2, 3, 8, 8),
+    ),
     "hardswish": ("nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Hardswish())", (2, 3, 8, 8)),
     "norms": ("nn.Sequential(nn.GroupNorm(1, 3), nn.InstanceNorm2d(3), nn.LeakyReLU(0.1))", (2, 3, 8, 8)),
     "layer_norm": ("nn.Sequential(nn.LayerNorm(6), nn.Linear(6, 6), nn.Softmax(-1))", (2, 5, 6)),
     "encoder": ("nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)", (2, 5, 8)),
-    "up": ("nn.Sequential(nn.ConvTranspose2d(3, 4, 2, 2), nn.BatchNorm2d(4), nn.Upsample(scale_factor=2, mode='bilinear'))", (2, 3, 4, 4)),
+    "up": (
+        "nn.Sequential(nn.ConvTranspose2d(3, 4, 2, 2), nn.BatchNorm2d(4), nn.Upsample(scale_factor=2, mode='bilinear'))",
+        (2, 3, 4, 4),
+    ),
     "lstm": ("nn.LSTM(6, 4, batch_first=True)", (2, 5, 6)),
     "weight_norm": ("nn.utils.parametrizations.weight_norm(nn.Linear(6, 4))", (4, 6)),
     "pools": ("nn.Sequential(nn.MaxPool2d(2), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(12, 3))", (2, 3, 8, 8)),

@@ -114,16 +114,17 @@ class _Lasting:
 @contextmanager
 def lasting_workers(logs: Path) -> Iterator[None]:
     """Comparisons in here share one process; where ``compare`` starts its workers otherwise, each has its own."""
-    made = getattr(compare_graphs, "Workers", None)
+    module: Any = compare_graphs  # its class of workers is replaced for a while
+    made = getattr(module, "Workers", None)
     if made is None:
         yield
         return
     lasting = _Lasting(made, logs)
-    compare_graphs.Workers = lasting  # type: ignore[misc, assignment]  # stands in for the class
+    module.Workers = lasting
     try:
         yield
     finally:
-        compare_graphs.Workers = made  # type: ignore[misc]
+        module.Workers = made
         lasting.end()
 
 
@@ -136,5 +137,11 @@ def compared(left: Path, right: Path, **more: Any) -> Line:
     except UnusableInput as error:
         line = {"status": "unusable", "exit": 2, "problems": [str(error)], "guilty": [], "notes": []}
     except Exception as error:  # a bug of the tool is a verdict too, and the worst sort but one
-        line = {"status": "tool", "exit": 3, "problems": [f"{type(error).__name__}: {error}"], "guilty": [], "notes": []}
+        line = {
+            "status": "tool",
+            "exit": 3,
+            "problems": [f"{type(error).__name__}: {error}"],
+            "guilty": [],
+            "notes": [],
+        }
     return line | {"seconds": round(time.perf_counter() - started, 2)}
