@@ -64,7 +64,7 @@ def unhealthy(truth: Line) -> str:
         return "the framework does not agree with itself"
     if _number(truth.get("double")) > NEAR:
         return f"the framework in float32 and in float64 are {truth['double']:.2g} apart"
-    first = next(iter(truth["exports"].values()), {})
+    first: Line = next(iter(truth["exports"].values()), {})
     if "refused" in first:
         return f"the exporter refuses: {first['refused']}"
     if "checker" in first:
