@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import onnx.inliner
 from onnx import ModelProto, TensorProto
 
+from pipeline.counts import TRANSCENDENTAL, interpolated
+from pipeline.data import Roundings
 from pipeline.graph.walk import (
     Dims,
     Place,
@@ -27,8 +28,6 @@ from pipeline.graph.walk import (
     places,
     with_inferred_shapes,
 )
-
-_TRANSCENDENTAL = 4
 
 _NONE = (
     "And ArgMax ArgMin BitShift CastLike Ceil Clip Compress Concat Constant ConstantOfShape DepthToSpace Equal Expand "
@@ -42,19 +41,19 @@ _FIXED: dict[str, int] = {
     **dict.fromkeys(_NONE.split(), 0),
     **dict.fromkeys("Add Sub Mul Div LeakyRelu PRelu Reciprocal Sqrt".split(), 1),
     **dict.fromkeys(
-        "Exp Log Tanh Sigmoid Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Pow".split(), _TRANSCENDENTAL
+        "Exp Log Tanh Sigmoid Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Pow".split(), TRANSCENDENTAL
     ),
     "HardSigmoid": 2,
     "Range": 2,
     "HardSwish": 3,
     "Softsign": 2,
-    "Elu": _TRANSCENDENTAL + 2,
-    "Selu": _TRANSCENDENTAL + 3,
-    "Celu": _TRANSCENDENTAL + 3,
-    "Softplus": 2 * _TRANSCENDENTAL + 1,
-    "Swish": _TRANSCENDENTAL + 2,
-    "Gelu": _TRANSCENDENTAL + 8,
-    "Mish": 3 * _TRANSCENDENTAL + 2,
+    "Elu": TRANSCENDENTAL + 2,
+    "Selu": TRANSCENDENTAL + 3,
+    "Celu": TRANSCENDENTAL + 3,
+    "Softplus": 2 * TRANSCENDENTAL + 1,
+    "Swish": TRANSCENDENTAL + 2,
+    "Gelu": TRANSCENDENTAL + 8,
+    "Mish": 3 * TRANSCENDENTAL + 2,
 }
 
 
@@ -185,7 +184,7 @@ def _scatter(place: Place) -> int | None:
 
 
 def _resize(place: Place) -> int | None:
-    """Linear or cubic: per axis a sum over the taps, whose weights carry the rounding of a coordinate of size n."""
+    """Linear or cubic: per axis :func:`interpolated`."""
     mode = place.attributes.get("mode", "nearest")
     if mode == "nearest":
         return 0
@@ -193,7 +192,7 @@ def _resize(place: Place) -> int | None:
     dims = _shape(place, 0)
     if taps is None or dims is None or any(dim is None for dim in dims):
         return None
-    return sum(2 * taps + 1 + dim for dim in dims[2:] if dim is not None)
+    return sum(interpolated(taps, dim) for dim in dims[2:] if dim is not None)
 
 
 def _recurrent(place: Place) -> int | None:
@@ -201,7 +200,7 @@ def _recurrent(place: Place) -> int | None:
     x, r = _shape(place, 0), _shape(place, 2)
     if x is None or r is None or len(x) != 3 or len(r) != 3 or x[0] is None or x[2] is None or r[2] is None:
         return None
-    return x[0] * (x[2] + r[2] + 2 + 4 * _TRANSCENDENTAL)
+    return x[0] * (x[2] + r[2] + 2 + 4 * TRANSCENDENTAL)
 
 
 def _einsum(place: Place) -> int | None:
@@ -246,15 +245,15 @@ _COUNTED: dict[str, Callable[[Place], int | None]] = {
     "InstanceNormalization": _instance,
     "LSTM": _recurrent,
     "LayerNormalization": _from_axis(8),
-    "LogSoftmax": _along(6 + _TRANSCENDENTAL, -1),
+    "LogSoftmax": _along(6 + TRANSCENDENTAL, -1),
     "MatMul": _contraction,
     "Mean": lambda place: len(place.inputs),
     "RMSNormalization": _from_axis(8),
     "RNN": _recurrent,
     "ReduceL1": _reduction(1),
     "ReduceL2": _reduction(2),
-    "ReduceLogSum": _reduction(1 + _TRANSCENDENTAL),
-    "ReduceLogSumExp": _reduction(2 + 2 * _TRANSCENDENTAL),
+    "ReduceLogSum": _reduction(1 + TRANSCENDENTAL),
+    "ReduceLogSumExp": _reduction(2 + 2 * TRANSCENDENTAL),
     "ReduceMean": _reduction(1),
     "ReduceProd": _reduction(1),
     "ReduceSum": _reduction(1),
@@ -269,15 +268,15 @@ _COUNTED: dict[str, Callable[[Place], int | None]] = {
 _MICROSOFT: dict[str, Callable[[Place], int | None]] = {
     "BiasGelu": lambda place: _FIXED["Gelu"] + 1,
     "FastGelu": lambda place: _FIXED["Gelu"] + 1,
-    "FusedConv": lambda place: _plus(_conv(place), _TRANSCENDENTAL + 1),
-    "FusedGemm": lambda place: _plus(_contraction(place), _TRANSCENDENTAL),
+    "FusedConv": lambda place: _plus(_conv(place), TRANSCENDENTAL + 1),
+    "FusedGemm": lambda place: _plus(_contraction(place), TRANSCENDENTAL),
     "FusedMatMul": _contraction,
     "Gelu": lambda place: _FIXED["Gelu"],
-    "QuickGelu": lambda place: _TRANSCENDENTAL + 3,
+    "QuickGelu": lambda place: TRANSCENDENTAL + 3,
     "SkipLayerNormalization": _from_axis(10),
 }
 # Before opset 13 a softmax took everything from its axis on together.
-_BEFORE_13 = {"Softmax": _from_axis(6, 1), "LogSoftmax": _from_axis(6 + _TRANSCENDENTAL, 1)}
+_BEFORE_13 = {"Softmax": _from_axis(6, 1), "LogSoftmax": _from_axis(6 + TRANSCENDENTAL, 1)}
 
 
 def _count(place: Place, version: int) -> int | None:
@@ -292,14 +291,6 @@ def _count(place: Place, version: int) -> int | None:
         return None if counter is None else counter(place)
     except (TypeError, ValueError, IndexError):
         return None  # an attribute of another type, or an axis that is not there: nothing is known
-
-
-@dataclass(frozen=True)
-class Roundings:
-    """``count`` roundings on the longest path; ``unknown`` are the operators that nobody counted."""
-
-    count: int
-    unknown: tuple[str, ...] = ()
 
 
 def longest_roundings(model: ModelProto) -> int | None:

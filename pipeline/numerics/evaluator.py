@@ -106,6 +106,7 @@ def in_float64() -> tuple[Any, ...]:
     from onnx.reference.op_run import OpRun
     from onnx.reference.ops.op_conv import Conv as SlowConv
     from onnx.reference.ops.op_loop import Loop as WrongLoop
+    from onnx.reference.ops.op_resize import Resize as SlowResize
 
     def gelu(x: Array) -> Array:
         return np.asarray(x / 2 * (1 + erf(x / math.sqrt(2))))
@@ -257,6 +258,11 @@ def in_float64() -> tuple[Any, ...]:
     def run_recurrent(self: Any, *given: Array | None, **settings: Any) -> tuple[Array, ...]:
         return recurrent(self.onnx_node.op_type, given, settings)[: len(self.onnx_node.output)]
 
+    def run_resize(self: Any, *given: Any, cubic_coeff_a: float | None = None, **settings: Any) -> tuple[Array, ...]:
+        # numpy computes in float32 what is made of a float32 scalar and Python's numbers: the taps of an interpolation
+        a = None if cubic_coeff_a is None else float(cubic_coeff_a)
+        return tuple(SlowResize._run(self, *given, cubic_coeff_a=a, **settings))
+
     def made(name: str, run: Callable[..., Any], domain: str = "com.microsoft") -> Any:
         return type(name, (OpRun,), {"op_domain": domain, "_run": run})
 
@@ -268,6 +274,7 @@ def in_float64() -> tuple[Any, ...]:
         made("Hardmax", run_hardmax, ""),
         *(made(name, run_recurrent, "") for name in GATES),
         made("Pad", run_pad, ""),
+        type("Resize", (SlowResize,), {"op_domain": "", "_run": run_resize}),
         made("Erf", run_erf, ""),
         made("Gelu", run_gelu, ""),
         type("Gelu", (OpRun,), {"op_domain": "com.microsoft", "_run": run_microsoft_gelu}),
