@@ -369,7 +369,7 @@ def _localize(work: Work, seen: Seen, blames: Sequence[Blamed]) -> list[Localiza
             models,
             blame,
             party,
-            sources=sources_of(models[graph], models) if graph in models else (),
+            sources=sources_of(work, seen, models[graph]) if graph in models else (),
             native=seen.runs.get(graph.partition(":")[0]),
             seed=work.options.seed,
             folder=seen.folder,
