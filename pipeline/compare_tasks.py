@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data import Array, GuiltyNode, UnusableInput
+from pipeline.data import Array, GuiltyNode, Unsupported, UnusableInput
 from pipeline.graph.align import Orientation
 from pipeline.numerics.forced import Forced, Known
-from pipeline.numerics.node64 import Graph
+from pipeline.numerics.node64 import Graph, Step
 from pipeline.runtimes import runtimes
 
 RUNTIME = "ort.off"
@@ -129,20 +129,25 @@ def _is_free(model: Any, name: str) -> bool:
 def _drawn(model: Any) -> str | None:
     """A node that draws random numbers and that an output depends on, in words; None where there is none."""
     from pipeline.graph.cut import reads
-    from pipeline.graph.draws import draws, stored
-    from pipeline.graph.walk import opset, places, printable
+    from pipeline.graph.inlining import inlined_model
+    from pipeline.graph.random_operators import may_draw
+    from pipeline.graph.walk import array, constant_tensor, node_name, opset, printable
 
-    value, version = stored(model), opset(model)
-    owners = {id(p.node): p for p in places(model)}
-    if not any(draws(p.node, value, version) for p in owners.values()):
-        return None
+    model = inlined_model(model) or model
+    version, stored = opset(model), {t.name: t for t in model.graph.initializer}
+    every = [n for node in model.graph.node for n in (node, *_inner(node))]
+    stored |= {n.output[0]: t for n in every if n.output and (t := constant_tensor(n)) is not None}
+
+    def constant(name: str) -> Any:
+        return array(stored[name]) if name in stored else None
+
     wanted = {o.name for o in model.graph.output}
-    for node in reversed(model.graph.node):
+    for index, node in reversed(list(enumerate(model.graph.node))):
         if wanted.intersection(node.output):
             wanted.update(reads(node))
-            inner = [n for n in (node, *_inner(node)) if draws(n, value, version)]
-            if inner:
-                return f"{printable(owners[id(node)].name)} ({printable(inner[0].op_type)})"
+            drawing = [n for n in (node, *_inner(node)) if may_draw(n, version, constant)]
+            if drawing:
+                return f"{printable(node_name(node, index))} ({printable(drawing[0].op_type)})"
     return None
 
 
@@ -227,10 +232,18 @@ def taken(model: Any) -> Taken:
     Raises :class:`~pipeline.data.Unsupported` or ``ValueError`` where it cannot be had in float64.
     """
     from pipeline.graph.float64 import to_float64
+    from pipeline.graph.random_operators import may_draw
     from pipeline.numerics.node64 import take_apart
 
     double = to_float64(model)
-    return Taken(model, double, take_apart(double, _names(model)))
+    graph = take_apart(double, _names(model))
+
+    def run(step: Step, values: Mapping[str, Array]) -> dict[str, Array]:
+        if may_draw(step.node, graph.version, values.get):
+            raise Unsupported(f"{step.op} draws random numbers", op=step.op, node=step.name)
+        return graph.run(step, values)
+
+    return Taken(model, double, replace(graph, run=run))
 
 
 def judged(
@@ -324,10 +337,9 @@ def _model(file: Path) -> Any:
 
 
 def _inlined(file: Path) -> Any:
-    import onnx.inliner
+    from pipeline.graph.inlining import inlined
 
-    model = _model(file)
-    return onnx.inliner.inline_local_functions(model) if model.functions else model
+    return inlined(_model(file))
 
 
 def _sized(model: Any, shapes: Mapping[str, tuple[int, ...]], seen: Mapping[str, tuple[int, ...]] | None = None) -> Any:

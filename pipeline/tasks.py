@@ -256,8 +256,7 @@ def with_inner_roundings(
     than what inputs and weights do where they do most; only behind a jump (a floor, a comparison), where the smallest
     rounding may do anything, it counts as it is.  Where nothing can be said, the definition stays as it is.
     """
-    import onnx.inliner
-
+    from pipeline.graph.inlining import inlined
     from pipeline.graph.skeleton import in_float64, skeleton
     from pipeline.numerics.bounds import gamma
     from pipeline.numerics.inner import inner_scale
@@ -274,8 +273,7 @@ def with_inner_roundings(
         fed = feeds_of(ref, case, model, seed)
         counted = count_roundings(model.file, {name: value.shape for name, value in fed.items()})
         slim = skeleton(model.file, memory=memory)
-        if slim.model.functions:
-            slim = replace(slim, model=onnx.inliner.inline_local_functions(slim.model))
+        slim = replace(slim, model=inlined(slim.model))
         double = in_float64(slim)
         names = {own: border for own, border in model.outputs.items() if own in floats}
         found = inner_scale(take_apart(double.model, {}), {**double.weights, **widened(fed)}, list(names.values()))

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, numpy_helper
 
 from pipeline.data import Unsupported
-from pipeline.graph.draws import DRAWS
+from pipeline.graph.random_operators import DRAW_FLOATS
 from pipeline.graph.walk import (
     array,
     constant_tensor,
@@ -198,7 +198,7 @@ def _means_float32(node: NodeProto, version: int | None) -> bool:
 
 
 def _draws_float32(node: NodeProto) -> bool:
-    if not in_onnx(node) or node.op_type not in DRAWS:
+    if not in_onnx(node) or node.op_type not in DRAW_FLOATS:
         return False
     written = [a.i for a in node.attribute if a.name == "dtype"]
     return written[0] == _FLOAT if written else node.op_type in _DRAWS_FLOAT

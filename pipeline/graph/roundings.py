@@ -15,9 +15,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import onnx.inliner
 from onnx import ModelProto, TensorProto
 
+from pipeline.graph.inlining import inlined
 from pipeline.graph.walk import (
     Dims,
     Place,
@@ -322,12 +322,10 @@ def roundings(model: ModelProto) -> Roundings | None:
         return None
     held = _everything(model)
     unknown: list[str] = []
-    if model.functions:
-        try:
-            model = onnx.inliner.inline_local_functions(model)
-        except Exception:
-            # The inliner refuses in its own ways (recursion, missing opsets): then nothing is known.
-            return None
+    try:
+        model = inlined(model)
+    except ValueError:  # then nothing is known
+        return None
     inferred = with_inferred_shapes(model)
     by_output: dict[str, tuple[int, Place]] = {}
     order = places(inferred if inferred is not None else model)
