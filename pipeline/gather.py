@@ -17,8 +17,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from pipeline import catalogue, inputs, tasks, triangulate
-from pipeline.data import Case, CaseRef, Diff, Failure, GraphFacts, Model, Party, Run, Runtime, Tensor
+from pipeline.data import ArrayFile, Case, CaseRef, Diff, Failure, GraphFacts, Model, Party, Run, Runtime, Tensor
 from pipeline.frameworks import adapters
 from pipeline.localization import RUNTIME_WORKER
 from pipeline.runtimes import runtimes
@@ -175,7 +177,7 @@ def survey(work: Work, ref: CaseRef, given: Mapping[str, Path], folder: Path) ->
             models[graph] = _adopted(work, ref, graph, given[graph], runs, folder)
     models = {name: models[name] for name in sorted(models)}
     seen = Seen(ref, case, folder, runs, models, _facts(work, models))
-    return _finished(work, _through_runtimes(work, seen, models, check=True))
+    return _sharpened(work, _finished(work, _through_runtimes(work, seen, models, check=True)))
 
 
 def resized(work: Work, seen: Seen, sizes: tuple[tuple[str, int], ...]) -> Seen:
@@ -189,7 +191,7 @@ def resized(work: Work, seen: Seen, sizes: tuple[tuple[str, int], ...]) -> Seen:
     frameworks = sorted(n for n, r in seen.runs.items() if r.party.native and not r.party.double and not r.error)
     runs, _ = _sources(work, ref, frameworks, [], _sharp(work, [model.graph for model in ran]), folder)
     other = Seen(ref, case, folder, runs, {model.graph: model for model in ran}, seen.graphs)
-    return _finished(work, _through_runtimes(work, other, seen.models, check=False))
+    return _sharpened(work, _finished(work, _through_runtimes(work, other, seen.models, check=False)))
 
 
 def frozen(seen: Seen, graph: str) -> str | None:
@@ -236,6 +238,42 @@ def _finished(work: Work, seen: Seen) -> Seen:
         seen = replace(seen, runs=runs, models=models)
         edges = triangulate.edges_of(seen.parties(seed), list(seen.models), present)
     return replace(seen, edges=tuple(replace(edge, size=seen.ref.size) for edge in edges))
+
+
+def _sharpened(work: Work, seen: Seen) -> Seen:
+    """With every edge from a source to its own graph in float64 on the bound that is derived of the model.
+
+    What a case declares of its definition says how far float arithmetic may lie from that, generously or not; it is no
+    leave for a graph to mean something else.  Deriving takes perturbations, so it is done where the declared bound
+    passes a difference that is not of float64's own size.
+    """
+    if seen.case.truth is None:
+        return seen
+    passed = [edge for edge in seen.edges if _in_double(edge) and edge.outcome == "rounding"]
+    large = [edge for edge in passed if (edge.max_abs or 0.0) > _OWN_SIZE * _top(seen.runs[edge.left])]
+    if not large:
+        return seen
+    bare = {name: run for name, run in seen.runs.items() if run.party.framework != "truth"}
+    folder = seen.folder / "undeclared"
+    other = _finished(work, replace(seen, case=replace(seen.case, truth=None), runs=bare, folder=folder))
+    sharp = {(edge.left, edge.right): edge for edge in other.edges if _in_double(edge)}
+    parted = {pair: edge for pair, edge in sharp.items() if edge.outcome == "diverges"}
+    return replace(seen, edges=tuple(parted.get((edge.left, edge.right), edge) for edge in seen.edges))
+
+
+_OWN_SIZE = 2.0**-40  # of float64's 52 bits: no more than a question of whether to look
+
+
+def _in_double(edge: Diff) -> bool:
+    left, right = Party.parse(edge.left), Party.parse(edge.right)
+    return left.double and right.double and left.framework == right.framework
+
+
+def _top(run: Run) -> float:
+    """The largest number of a run's outputs, by size."""
+    outputs = [value.load() for value in (run.outputs or {}).values() if isinstance(value, ArrayFile)]
+    sizes = [np.abs(array.astype(np.float64)) for array in outputs if array.dtype.kind in "fiu"]
+    return max((float(size[np.isfinite(size)].max(initial=0.0)) for size in sizes), default=0.0)
 
 
 def _another_program(work: Work, seen: Seen, edges: Sequence[Diff]) -> Seen | None:
