@@ -191,7 +191,8 @@ def resized(work: Work, seen: Seen, sizes: tuple[tuple[str, int], ...]) -> Seen:
     frameworks = sorted(n for n, r in seen.runs.items() if r.party.native and not r.party.double and not r.error)
     runs, _ = _sources(work, ref, frameworks, [], _sharp(work, [model.graph for model in ran]), folder)
     other = Seen(ref, case, folder, runs, {model.graph: model for model in ran}, seen.graphs)
-    return _sharpened(work, _finished(work, _through_runtimes(work, other, seen.models, check=False)))
+    ran_through = _through_runtimes(work, other, seen.models, check=False, declared=seen.runs)
+    return _sharpened(work, _finished(work, ran_through))
 
 
 def frozen(seen: Seen, graph: str) -> str | None:
@@ -359,13 +360,15 @@ def _adopted(work: Work, ref: CaseRef, graph: str, file: Path, runs: Mapping[str
     return Model(graph, file=None, error=model) if isinstance(model, Failure) else model
 
 
-def _through_runtimes(work: Work, seen: Seen, models: Mapping[str, Model], *, check: bool) -> Seen:
-    """Every graph in every runtime and, at the declared shapes, past the checker."""
+def _through_runtimes(
+    work: Work, seen: Seen, models: Mapping[str, Model], *, check: bool, declared: Mapping[str, Run] | None = None
+) -> Seen:
+    """Every graph in every runtime and, at the declared shapes, past the checker; ``declared`` ran at these."""
     runs, checks = dict(seen.runs), dict(seen.checks)
     for graph, model in seen.models.items():
         if model.error is None:
             answered = _run_graph(work, seen.ref, model, check and "onnx" not in work.absent, seen.folder)
-            answered |= _beside(work, seen, model, answered)
+            answered |= _beside(work, seen, model, answered, declared)
             if tasks.CHECK in answered:
                 checks[graph] = answered.pop(tasks.CHECK).error
             runs |= {str(run.party): run for run in answered.values()}
@@ -391,13 +394,21 @@ def _answers(work: Work, ref: CaseRef, model: Model, asked: Sequence[str], folde
     return dict(zip(asked, answers, strict=True))
 
 
-def _beside(work: Work, seen: Seen, model: Model, answered: Mapping[str, Run]) -> dict[str, Run]:
-    """The graph in runtimes that stand beside another one, where that has no answer or is known to have it wrong."""
+def _beside(
+    work: Work, seen: Seen, model: Model, answered: Mapping[str, Run], declared: Mapping[str, Run] | None
+) -> dict[str, Run]:
+    """The graph in runtimes that stand beside another one, where that has no answer or is known to have it wrong.
+
+    At other sizes than the declared ones it is in those that it was in there.
+    """
     facts, globs = seen.graphs.get(model.graph), work.options.parties
     asked = []
     for runtime in runtimes().values():
         other = answered.get(besides(runtime))
         if other is None or runtime.distribution in work.absent:
+            continue
+        if declared is not None:
+            asked += [runtime.name] if f"{model.graph}>{runtime.name}" in declared else []
             continue
         lacks = other.error is not None and other.error.kind == "unsupported"
         if lacks or f"{model.graph}>{runtime.name}" in globs or (facts is not None and wanted(runtime, facts)):
