@@ -88,7 +88,7 @@ def compare_files(left: Path, right: Path, options: Options | None = None) -> Gr
     folder = Path(tempfile.mkdtemp(prefix="triangulate-"))
     try:
         with Workers(jobs=1, timeout=options.timeout, memory=options.memory, logs=folder / "logs") as workers:
-            return _compare(workers, left, right, options, folder, started)
+            return _compare(_Asked(workers), left, right, options, folder, started)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -125,7 +125,7 @@ class _Found:
 class _Pair:
     """Both files as they are compared, and who compares them."""
 
-    workers: Workers
+    workers: _Asked
     left: Path
     right: Path
     a: Border
@@ -151,7 +151,7 @@ class _Pair:
 
 
 def _compare(
-    workers: Workers, left: Path, right: Path, options: Options, folder: Path, started: float
+    workers: _Asked, left: Path, right: Path, options: Options, folder: Path, started: float
 ) -> GraphComparison:
     borders = []
     for file in (left, right):
@@ -224,7 +224,7 @@ def _compare(
         found.judged,
         found.unbounded,
         tuple(dict.fromkeys([*found.parted, *found.nans, *found.problems])),
-        tuple(dict.fromkeys(found.notes)),
+        tuple(dict.fromkeys((*found.notes, *workers.deaths))),
         {k: v for k, v in installed().items() if k in ("onnx-triangulate", "numpy", "onnx", "onnxruntime")},
         options.seed,
         time.perf_counter() - started,
@@ -663,8 +663,30 @@ def _saved(arrays: Mapping[str, Array], file: Path) -> Path:
     return file
 
 
+class _Asked:
+    """Workers that are not asked again for what hung, or outgrew its memory, on other numbers or as the other side."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._spent: dict[tuple[str, ...], Failure] = {}
+
+    @property
+    def deaths(self) -> list[str]:
+        return self._workers.deaths
+
+    def call(self, kind: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        files = [str(a) for a in arguments if isinstance(a, Path) and a.suffix != ".npz" and a.is_file()]
+        key = (function.__name__, *files)
+        if key not in self._spent:
+            answer = self._workers.call(kind, function, *arguments)
+            if not (isinstance(answer, Failure) and answer.kind in ("timeout", "memory")):
+                return answer
+            self._spent[key] = answer
+        return self._spent[key]
+
+
 def _in_float64(
-    workers: Workers,
+    workers: _Asked,
     left: Path,
     right: Path,
     arrays: Mapping[str, Array],
@@ -692,7 +714,7 @@ def _in_float64(
 
 
 def _replayed(
-    workers: Workers, left: Path, right: Path, arrays: Mapping[str, Array], inputs: Match, folder: Path
+    workers: _Asked, left: Path, right: Path, arrays: Mapping[str, Array], inputs: Match, folder: Path
 ) -> dict[str, Replayed]:
     turned = {name: way.apply(arrays[source]) for name, (source, way) in inputs.found.items()}
     runs: dict[str, Replayed] = {}
@@ -764,7 +786,7 @@ def _outputs(
     return rows
 
 
-def _room(workers: Workers, left: Path, right: Path, folder: Path, name: str) -> Array | None:
+def _room(workers: _Asked, left: Path, right: Path, folder: Path, name: str) -> Array | None:
     """How far an output of A may be off in float32, in A's order of axes; None where nobody can say."""
     call: Callable[..., Any] = workers.call
     try:
