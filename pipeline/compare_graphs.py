@@ -116,7 +116,6 @@ class _Found:
     swept: dict[str, int] = field(default_factory=dict)
     sizes: list[str] = field(default_factory=list)
 
-    @property
     def differs(self) -> bool:
         return bool(self.guilty or self.parted or self.parts)
 
@@ -202,7 +201,9 @@ def _compare(
     if proved:
         found.notes += found.problems  # about the runs, which nothing rests on
         found.problems, found.parts = [], False
-    elif not (found.differs or a.drawn or b.drawn) and options.inputs is None and a.inputs and isinstance(proof, Proof):
+    elif (
+        not (found.differs() or a.drawn or b.drawn) and options.inputs is None and a.inputs and isinstance(proof, Proof)
+    ):
         _further(pair, proof, feeds, found, turned=turned)
     if not any(g.party == "B" for g in found.guilty):
         found.problems += sorted(set.intersection(*found.unseen)) if found.unseen else []
@@ -237,7 +238,7 @@ def _compare(
 
 
 def _outcome(found: _Found) -> Literal["same", "same but for NaN", "differs", "uncompared"]:
-    if found.differs:
+    if found.differs():
         return "differs"
     if found.problems or not found.compared:
         return "uncompared"
@@ -312,10 +313,10 @@ def _further(
     if skipped:
         found.unexercised.append(f"no time was left for {len(skipped)} feeds: {', '.join(dict.fromkeys(skipped))}")
     _weighed(pair, proof, rows, found, turned=turned)
-    if found.differs:
+    if found.differs():
         return
     _shown(pair, [r.feed for r in ran], found)
-    if found.differs:
+    if found.differs():
         return
     usual = [Feed(kind, base) for kind in KINDS] + [r.feed for r in ran if r.feed.kind not in JUDGED]
     if any(p.dtype == "bool" or p.whole for p in pair.a.outputs) and any(p.dtype.startswith("float") for p in ports):
@@ -328,9 +329,9 @@ def _further(
         else:
             seen, places = walked
             _weighed(pair, proof, places, found, turned=turned)
-            if not seen and not found.differs:
+            if not seen and not found.differs():
                 found.unexercised.append("no two feeds were found between which a whole output of A changes")
-    if not found.differs:
+    if not found.differs():
         _measured(pair, proof, [*usual, *(r.feed for r in ran if r.feed.kind == "nan")], found)
 
 
