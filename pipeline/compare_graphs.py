@@ -49,6 +49,7 @@ DEATHS = 6  # of workers, before their feeds are left
 APART = 1e-3  # of the largest number: no rounding does that in float32, whatever the graph
 _SWALLOWED = 0.02  # of the largest number of an output: roundings that leave no digit of it
 _WHOLE_KINDS = ("counts", "places", "wide", "beyond", "flags")
+_REACHING, _EACH = ("far above", "far below", "far", "around", "even", "flags", "counts"), 2
 _WORDS = {"nan": "NaN", "inf": "infinities", "huge": "numbers whose squares no float32 holds"}
 _LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3))
 _PLAIN = Orientation()
@@ -111,10 +112,10 @@ class _Found:
     unbounded: int = 0
     held: int = 0
     parts: bool = False
+    unseen: list[set[str]] = field(default_factory=list)  # by feed, what might differ and that it did not show
     swept: dict[str, int] = field(default_factory=dict)
     sizes: list[str] = field(default_factory=list)
 
-    @property
     def differs(self) -> bool:
         return bool(self.guilty or self.parted or self.parts)
 
@@ -200,10 +201,12 @@ def _compare(
     if proved:
         found.notes += found.problems  # about the runs, which nothing rests on
         found.problems, found.parts = [], False
-    elif not (found.differs or a.drawn or b.drawn) and options.inputs is None and a.inputs and isinstance(proof, Proof):
+    elif (
+        not (found.differs() or a.drawn or b.drawn) and options.inputs is None and a.inputs and isinstance(proof, Proof)
+    ):
         _further(pair, proof, feeds, found, turned=turned)
-    if any(g.party == "B" for g in found.guilty):
-        found.problems = [p for p in found.problems if not p.endswith(SILENT)]  # what was fed next does show it
+    if not any(g.party == "B" for g in found.guilty):
+        found.problems += sorted(set.intersection(*found.unseen)) if found.unseen else []
     found.guilty.sort(key=lambda g: g.party != "B")
     outcome = "same" if proved else _outcome(found)
     meant = found.meant
@@ -235,7 +238,7 @@ def _compare(
 
 
 def _outcome(found: _Found) -> Literal["same", "same but for NaN", "differs", "uncompared"]:
-    if found.differs:
+    if found.differs():
         return "differs"
     if found.problems or not found.compared:
         return "uncompared"
@@ -253,7 +256,8 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
         found.compared += forced.compared
         found.held = max(found.held, forced.held)
         found.worst = max(found.worst, forced.worst)
-        found.problems += [f"{name}: not judged in float64: {text}" for text in forced.unjudged]
+        found.problems += [f"{name}: not judged in float64: {t}" for t in forced.unjudged if not t.endswith(SILENT)]
+        found.unseen.append({t for t in forced.unjudged if t.endswith(SILENT)})
         if not forced.compared:
             found.problems.append(f"{name}: nothing was compared in float64")
         if found.meant is None or (forced.guilty and not found.meant.guilty):
@@ -308,8 +312,11 @@ def _further(
     skipped = [r.feed.name for r in rows if r.state == "not run"]
     if skipped:
         found.unexercised.append(f"no time was left for {len(skipped)} feeds: {', '.join(dict.fromkeys(skipped))}")
-    _weighed(pair, rows, found, turned=turned)
-    if found.differs:
+    _weighed(pair, proof, rows, found, turned=turned)
+    if found.differs():
+        return
+    _shown(pair, [r.feed for r in ran], found)
+    if found.differs():
         return
     usual = [Feed(kind, base) for kind in KINDS] + [r.feed for r in ran if r.feed.kind not in JUDGED]
     if any(p.dtype == "bool" or p.whole for p in pair.a.outputs) and any(p.dtype.startswith("float") for p in ports):
@@ -321,11 +328,30 @@ def _further(
             found.unexercised.append(f"places where an answer changes: the search ended in {walked.kind}")
         else:
             seen, places = walked
-            _weighed(pair, places, found, turned=turned)
-            if not seen and not found.differs:
+            _weighed(pair, proof, places, found, turned=turned)
+            if not seen and not found.differs():
                 found.unexercised.append("no two feeds were found between which a whole output of A changes")
-    if not found.differs:
+    if not found.differs():
         _measured(pair, proof, [*usual, *(r.feed for r in ran if r.feed.kind == "nan")], found)
+
+
+def _shown(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> None:
+    """What the first feeds did not show, on further ones, which reach limits and thresholds: on one of them at least a
+    value has to be A's where the difference would be seen."""
+    for kind in _REACHING:
+        if not found.unseen or not set.intersection(*found.unseen):
+            return
+        for feed in [f for f in feeds if f.kind == kind][:_EACH]:
+            arrays = draw(feed, pair.a.inputs, pair.marks, pair.options.seed)
+            forced = _in_float64(pair.workers, pair.left, pair.right, arrays, pair.inputs, pair.outputs, pair.folder)
+            if isinstance(forced, Failure):
+                continue
+            if forced.guilty:
+                found.meant = forced
+                _blamed(found, forced, feed.name)
+                return
+            if forced.compared and forced.alignment.pairs:
+                found.unseen.append({t for t in forced.unjudged if t.endswith(SILENT)})
 
 
 def _sized(pair: _Pair, base: Mapping[str, tuple[int, ...]]) -> list[Feed]:
@@ -370,6 +396,9 @@ def _swept(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> list[Row]:
         if not isinstance(answer, Failure):
             rows += answer
             continue
+        if answer.kind == "refused":  # a file that the runtime does not load: that was said before
+            found.unexercised.append(f"further feeds: {answer.says}")
+            break
         deaths += 1
         if len(some) == 1 or deaths > DEATHS:
             found.unexercised.append(
@@ -381,7 +410,7 @@ def _swept(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> list[Row]:
     return rows
 
 
-def _weighed(pair: _Pair, rows: Sequence[Row], found: _Found, *, turned: bool) -> None:
+def _weighed(pair: _Pair, proof: Proof, rows: Sequence[Row], found: _Found, *, turned: bool) -> None:
     """What parts on further feeds: at a special kind by its own rule, else as the first feeds are judged."""
     for row in rows:
         if row.state == "refused by B":
@@ -395,6 +424,8 @@ def _weighed(pair: _Pair, rows: Sequence[Row], found: _Found, *, turned: bool) -
         )  # fmt: skip
         if isinstance(says, Failure):
             found.unexercised.append(f"{row.feed.name}: apart in the graphs' own types, and no float64 value says why")
+        elif says and judged == "nan" and proof.nan_is_open:
+            found.notes.append(f"on NaN, {safe(says)}; ONNX does not say where NaN stands among numbers")
         elif says:
             (found.nans if judged == "nan" else found.parted).append(f"on {_WORDS[judged]}, {safe(says)}")
         else:
