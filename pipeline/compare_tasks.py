@@ -236,6 +236,7 @@ def taken(model: Any) -> Taken:
     from pipeline.graph.float64 import to_float64
     from pipeline.numerics.node64 import take_apart
 
+    _require_axes(model)
     double = to_float64(model)
     graph = take_apart(double, _names(model))
 
@@ -245,6 +246,22 @@ def taken(model: Any) -> Taken:
         return graph.run(step, values)
 
     return Taken(model, double, replace(graph, run=run))
+
+
+def _require_axes(model: Any) -> None:
+    """Raises :class:`~pipeline.data.Unsupported` for a layout that ONNX does not have: its axes are not those that the
+    shapes say, so that nothing could be aligned by them."""
+    from pipeline.graph.walk import node_name, printable
+
+    for index, node in enumerate(model.graph.node):
+        if node.domain == "com.microsoft.nchwc":
+            name = node_name(node, index)
+            says = (
+                f"{printable(name)} is {printable(node.op_type)} of com.microsoft.nchwc, the blocked layout of the "
+                "machine that saved the file; save it with graph_optimization_level = ORT_ENABLE_EXTENDED and compare "
+                "that"
+            )
+            raise Unsupported(says, op=node.op_type, node=name)
 
 
 def judged(
