@@ -910,11 +910,14 @@ class GraphComparison:
     found on one side only, ``worst`` the largest ratio of a healthy region to its bound, ``replayed`` the node runs
     that were held against their own bounds and ``unbounded`` those without a rule; ``held`` is the bytes of values
     that were there at most at one time, weights not counted.
+
+    ``proved``: same by structure, whatever is fed.  ``swept`` counts the further feeds on which both graphs ran,
+    ``sizes`` those at other sizes, and ``unexercised`` says what no feed showed although nothing speaks against it.
     """
 
     left: Path
     right: Path
-    outcome: Literal["same", "differs", "uncompared"]
+    outcome: Literal["same", "same but for NaN", "differs", "uncompared"]
     compared: int
     guilty: tuple[GuiltyNode, ...]
     unmapped: Mapping[str, tuple[str, ...]]
@@ -931,6 +934,15 @@ class GraphComparison:
     seed: int
     seconds: float = 0.0
     held: int = 0
+    proved: bool = False
+    swept: int = 0
+    sizes: tuple[str, ...] = ()
+    unexercised: tuple[str, ...] = ()
+
+    @property
+    def grade(self) -> str:
+        """The outcome, and of "same" on what it rests."""
+        return {"same": "proved the same" if self.proved else "same on what was fed"}.get(self.outcome, self.outcome)
 
     @property
     def exit_status(self) -> int:
