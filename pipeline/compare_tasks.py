@@ -180,13 +180,16 @@ def _inner(node: Any) -> Iterator[Any]:
             yield from _inner(each)
 
 
-def float32_room(file: Path, feeds: Path, outputs: Sequence[str], also: int, folder: Path) -> dict[str, Path]:
+def float32_room(
+    file: Path, feeds: Path, outputs: Sequence[str], also: int, folder: Path, fused: bool = False
+) -> dict[str, Path]:
     """How far a graph's float outputs may be off in float32, by output, in files.
 
     gamma_k times the response to roundings inside the graph (:mod:`pipeline.numerics.inner`), where sums are moved by
     their terms; k is the number of roundings on its longest path, or ``also`` if that is larger, and u that of the
-    coarsest type in the graph.  Empty where that cannot be had, or would mean nothing (an operator without a count in a
-    large model, more roundings than sixteen bits have digits for).
+    coarsest type in the graph; ``fused`` asks for functions of several steps in one kernel alone.  Empty where that
+    cannot be had, or would mean nothing (an operator without a count in a large model, more roundings than sixteen bits
+    have digits for).
     """
     from pipeline.graph.roundings import roundings
     from pipeline.numerics.bounds import gamma
@@ -199,7 +202,7 @@ def float32_room(file: Path, feeds: Path, outputs: Sequence[str], also: int, fol
     try:
         graph = taken(model).graph
         unit = coarsest_unit(graph, given)
-        inner = inner_scale(widened(graph), {n: _wide(v) for n, v in given.items()}, outputs, sums=True)
+        inner = inner_scale(widened(graph), {n: _wide(v) for n, v in given.items()}, outputs, sums=True, fused=fused)
     except Exception:  # whatever the evaluation raises
         return {}
     # Inference loses the shapes behind an operator outside of ONNX; here they were seen.
