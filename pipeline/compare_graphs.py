@@ -117,7 +117,8 @@ class _Found:
     sizes: list[str] = field(default_factory=list)
 
     def differs(self) -> bool:
-        return bool(self.guilty or self.parted or self.parts)
+        meant = any(g.party == "B" for g in self.guilty)
+        return bool(meant or self.parted or (self.parts and not self.guilty))
 
 
 @dataclass(frozen=True)
@@ -237,11 +238,13 @@ def _compare(
     )
 
 
-def _outcome(found: _Found) -> Literal["same", "same but for NaN", "differs", "uncompared"]:
+def _outcome(found: _Found) -> Literal["same", "same but for NaN", "departs", "differs", "uncompared"]:
     if found.differs():
         return "differs"
     if found.problems or not found.compared:
         return "uncompared"
+    if found.parts:
+        return "departs"
     return "same but for NaN" if found.nans else "same"
 
 
@@ -272,7 +275,7 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
         if run.problem:
             found.problems.append(f"{name}: {side}: {run.problem}")
     parted = _outputs(runs, outputs, outputs.how, functools.partial(_room, workers, left, right, folder), turned)
-    found.outputs = found.outputs or parted
+    found.outputs = [_worse(*both) for both in zip(found.outputs, parted, strict=True)] if found.outputs else parted
     found.problems += [
         f"{name}: {p.problem}" for p in parted if p.outcome == "diverges" and not found.guilty and p.problem
     ]
@@ -736,16 +739,16 @@ def _finite(run: Replayed) -> set[str]:
     return {n for n, v in arrays.items() if v.dtype.kind not in "fc" or not v.size or bool(np.isfinite(v).any())}
 
 
-Room = Callable[[str], "Array | None"]
+Room = Callable[..., "Array | None"]
 
 
 def _outputs(
     runs: Mapping[str, Replayed], outputs: Match, inputs_how: Mapping[str, str], room: Room, turned: bool
 ) -> list[ComparedOutput]:
-    """The outputs in the graphs' own types, floats within what both may be off by A's own arithmetic.
+    """The outputs in the graphs' own types, floats within what both may be off by the arithmetic of either.
 
-    ``room(NAME)`` is that of an output of A, asked where the bits are not the same; ``turned`` says that an input
-    stands in another order of axes in B, so that an output may as well.
+    ``room(A'S, B'S, WAY, fused=...)`` is that of an output, asked where the bits are not the same; ``turned`` says that
+    an input stands in another order of axes in B, so that an output may as well.
     """
     rows = []
     for name, (source, way) in outputs.found.items():
@@ -761,12 +764,16 @@ def _outputs(
         outcome: str = seen.outcome
         says = seen.problem
         if outcome == "missing" and seen.compared:  # no bound was given: both are floats, and apart
-            allowed = room(source)
+            allowed = room(source, name, way)
             if allowed is None:
                 outcome = "unbounded"
             else:
-                allowed = 2 * way.apply(allowed) * (2.0**-29 if a.dtype == np.float64 else 1)  # from u of float32
+                allowed = 2 * allowed * (2.0**-29 if a.dtype == np.float64 else 1)  # from u of float32
                 seen = compare({name: a}, {name: b}, {name: allowed}, zero_sign_open=True)
+                kernels = room(source, name, way, fused=True) if seen.outcome == "diverges" else None
+                if kernels is not None:
+                    allowed = np.maximum(allowed, 2 * kernels * (2.0**-29 if a.dtype == np.float64 else 1))
+                    seen = compare({name: a}, {name: b}, {name: allowed}, zero_sign_open=True)
                 outcome, says = seen.outcome, None
                 largest = float(np.abs(a[np.isfinite(a)]).max(initial=0.0))
                 if outcome == "rounding" and (seen.max_abs or 0.0) > _SWALLOWED * largest and a.dtype.itemsize > 2:
@@ -775,8 +782,8 @@ def _outputs(
                         f"{largest:.3g}: A's own roundings leave no digit to compare"
                     )
                 if outcome == "diverges":
-                    far = "and A rounds nothing there" if not math.isfinite(seen.ratio or 0) else ""
-                    far = far or f"{seen.ratio:.3g} times what roundings inside of A can do"
+                    far = "and nothing is rounded there" if not math.isfinite(seen.ratio or 0) else ""
+                    far = far or f"{seen.ratio:.3g} times what roundings inside of either can do"
                     says = f"{safe(name)} is apart by {seen.max_abs:.3g} in the graphs' own types, {far}"
         if outcome == "diverges" and says is None and seen.values is not None:
             says = f"{safe(name)} is {seen.values[0]:g} in A and {seen.values[1]:g} in B, in the graphs' own types"
@@ -787,17 +794,50 @@ def _outputs(
     return rows
 
 
-def _room(workers: _Asked, left: Path, right: Path, folder: Path, name: str) -> Array | None:
-    """How far an output of A may be off in float32, in A's order of axes; None where nobody can say."""
+_ORDER = ("equal", "rounding", "unbounded", "missing", "diverges")
+
+
+def _worse(one: ComparedOutput, other: ComparedOutput) -> ComparedOutput:
+    """What is said of an output holds on every feed: the worse of two."""
+    return max(one, other, key=lambda row: (_ORDER.index(row.outcome), row.max_abs or 0.0))
+
+
+def _room(
+    workers: _Asked,
+    left: Path,
+    right: Path,
+    folder: Path,
+    source: str,
+    name: str,
+    way: Orientation,
+    *,
+    fused: bool = False,
+) -> Array | None:
+    """How far an output may be off in float32, in B's order of axes; None where nobody can say.
+
+    The smaller of what roundings inside of either graph do to it: one that amplifies them is no licence for itself,
+    whichever side it stands on.  Not so a function of several steps in one kernel (``fused``), whose formula nobody
+    prescribes, and which is held against its own bound: there it is the larger.
+    """
     call: Callable[..., Any] = workers.call
-    try:
-        also = call(WORKER, tasks.count_roundings, right.absolute(), folder / "B.npz")
-        also = also if isinstance(also, int) else 0  # of a fused operator nobody knows: as many as A has
-        found = call(WORKER, tasks.float32_room, left.absolute(), folder / "A.npz", (name,), also, folder / "room")
-    except ValueError:  # a graph that cannot be taken apart
-        return None
-    file = found.get(name) if isinstance(found, dict) else None
-    return None if file is None else np.asarray(np.load(file, allow_pickle=False))
+    sides = ((left, "A", source), (right, "B", name))
+    found = []
+    for number, (file, side, output) in enumerate(sides):
+        other, its, _ = sides[1 - number]
+        try:
+            also = call(WORKER, tasks.count_roundings, other.absolute(), folder / f"{its}.npz")
+            also = also if isinstance(also, int) else 0  # of a fused operator nobody knows: as many as this side has
+            feeds, where = folder / f"{side}.npz", folder / f"room-{side}"
+            rooms = call(WORKER, tasks.float32_room, file.absolute(), feeds, (output,), also, where, fused)
+        except ValueError:  # a graph that cannot be taken apart
+            continue
+        made = rooms.get(output) if isinstance(rooms, dict) else None
+        if made is not None:
+            array = np.asarray(np.load(made, allow_pickle=False))
+            found.append(way.apply(array) if side == "A" else array)
+    if len(found) < 2:
+        return found[0] if found else None
+    return np.asarray(np.maximum(*found) if fused else np.minimum(*found))
 
 
 def _guilty(forced: Forced) -> list[GuiltyNode]:

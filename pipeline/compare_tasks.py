@@ -180,13 +180,16 @@ def _inner(node: Any) -> Iterator[Any]:
             yield from _inner(each)
 
 
-def float32_room(file: Path, feeds: Path, outputs: Sequence[str], also: int, folder: Path) -> dict[str, Path]:
+def float32_room(
+    file: Path, feeds: Path, outputs: Sequence[str], also: int, folder: Path, fused: bool = False
+) -> dict[str, Path]:
     """How far a graph's float outputs may be off in float32, by output, in files.
 
     gamma_k times the response to roundings inside the graph (:mod:`pipeline.numerics.inner`), where sums are moved by
     their terms; k is the number of roundings on its longest path, or ``also`` if that is larger, and u that of the
-    coarsest type in the graph.  Empty where that cannot be had, or would mean nothing (an operator without a count in a
-    large model, more roundings than sixteen bits have digits for).
+    coarsest type in the graph; ``fused`` asks for functions of several steps in one kernel alone.  Empty where that
+    cannot be had, or would mean nothing (an operator without a count in a large model, more roundings than sixteen bits
+    have digits for).
     """
     from pipeline.graph.roundings import roundings
     from pipeline.numerics.bounds import gamma
@@ -199,7 +202,7 @@ def float32_room(file: Path, feeds: Path, outputs: Sequence[str], also: int, fol
     try:
         graph = taken(model).graph
         unit = coarsest_unit(graph, given)
-        inner = inner_scale(widened(graph), {n: _wide(v) for n, v in given.items()}, outputs, sums=True)
+        inner = inner_scale(widened(graph), {n: _wide(v) for n, v in given.items()}, outputs, sums=True, fused=fused)
     except Exception:  # whatever the evaluation raises
         return {}
     # Inference loses the shapes behind an operator outside of ONNX; here they were seen.
@@ -262,6 +265,7 @@ def taken(model: Any) -> Taken:
     from pipeline.graph.float64 import to_float64
     from pipeline.numerics.node64 import take_apart
 
+    _require_axes(model)
     double = to_float64(model)
     graph = take_apart(double, _names(model))
 
@@ -271,6 +275,22 @@ def taken(model: Any) -> Taken:
         return graph.run(step, values)
 
     return Taken(model, double, replace(graph, run=run))
+
+
+def _require_axes(model: Any) -> None:
+    """Raises :class:`~pipeline.data.Unsupported` for a layout that ONNX does not have: its axes are not those that the
+    shapes say, so that nothing could be aligned by them."""
+    from pipeline.graph.walk import node_name, printable
+
+    for index, node in enumerate(model.graph.node):
+        if node.domain == "com.microsoft.nchwc":
+            name = node_name(node, index)
+            says = (
+                f"{printable(name)} is {printable(node.op_type)} of com.microsoft.nchwc, the blocked layout of the "
+                "machine that saved the file; save it with graph_optimization_level = ORT_ENABLE_EXTENDED and compare "
+                "that"
+            )
+            raise Unsupported(says, op=node.op_type, node=name)
 
 
 def judged(

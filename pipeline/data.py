@@ -931,13 +931,15 @@ class GraphComparison:
     that were held against their own bounds and ``unbounded`` those without a rule; ``held`` is the bytes of values
     that were there at most at one time, weights not counted.
 
+    ``guilty`` are nodes of B, and kernels of the runtime (``A>ort.off``), which say nothing of what the graphs mean:
+    "departs" is where the graphs mean the same and such a kernel makes their outputs differ.
     ``proved``: same by structure, whatever is fed.  ``swept`` counts the further feeds on which both graphs ran,
     ``sizes`` those at other sizes, and ``unexercised`` says what no feed showed although nothing speaks against it.
     """
 
     left: Path
     right: Path
-    outcome: Literal["same", "same but for NaN", "differs", "uncompared"]
+    outcome: Literal["same", "same but for NaN", "departs", "differs", "uncompared"]
     compared: int
     guilty: tuple[GuiltyNode, ...]
     unmapped: Mapping[str, tuple[str, ...]]
