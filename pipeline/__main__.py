@@ -259,7 +259,7 @@ def inspect(
     metavar="FILE.npz",
     help="Arrays by A's input names, in place of drawn ones.",
 )
-@click.option("--dim", multiple=True, metavar="NAME=N", help="The size of a named axis.")
+@click.option("--dim", multiple=True, metavar="NAME=N", help="The size of a named axis to begin at; NAME==N: no other.")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Seed of drawn inputs.", show_default=True
 )
@@ -278,13 +278,13 @@ def compare(
     memory: float,
 ) -> None:
     """Say whether two graphs mean the same, and at which nodes they do not."""
-    from pipeline.compare_graphs import Options, compare_files, dims_of
+    from pipeline.compare_graphs import Options, compare_files, dims_of, only_of
     from pipeline.report.comparison import render_comparison, write_comparison
     from pipeline.report.files import check_writable
 
     if json:
         check_writable(json, reads=[left, right, *([inputs] if inputs is not None else [])])
-    chosen = Options(inputs, dims_of(dim), seed, timeout, int(memory * 2**30))
+    chosen = Options(inputs, dims_of(dim), only_of(dim), seed, timeout, int(memory * 2**30))
     found = compare_files(left, right, chosen)
     if json:
         write_comparison(found, json)

@@ -316,6 +316,7 @@ def _through_runtimes(work: Work, seen: Seen, models: Mapping[str, Model], *, ch
     for graph, model in seen.models.items():
         if model.error is None:
             answered = _run_graph(work, seen.ref, model, check and "onnx" not in work.absent, seen.folder)
+            answered |= _beside(work, seen, model, answered)
             if tasks.CHECK in answered:
                 checks[graph] = answered.pop(tasks.CHECK).error
             runs |= {str(run.party): run for run in answered.values()}
@@ -324,8 +325,11 @@ def _through_runtimes(work: Work, seen: Seen, models: Mapping[str, Model], *, ch
 
 def _run_graph(work: Work, ref: CaseRef, model: Model, check: bool, folder: Path) -> dict[str, Run]:
     """One graph in every runtime and past the checker, by item."""
+    return _answers(work, ref, model, [*([tasks.CHECK] if check else []), *items(work, model.graph)], folder)
+
+
+def _answers(work: Work, ref: CaseRef, model: Model, asked: Sequence[str], folder: Path) -> dict[str, Run]:
     framework, _, exporter = model.graph.partition(":")
-    asked = [*([tasks.CHECK] if check else []), *items(work, model.graph)]
     answers = work.each(
         RUNTIME_WORKER,
         tasks.run_graph,
@@ -338,6 +342,31 @@ def _run_graph(work: Work, ref: CaseRef, model: Model, check: bool, folder: Path
     return dict(zip(asked, answers, strict=True))
 
 
+def _beside(work: Work, seen: Seen, model: Model, answered: Mapping[str, Run]) -> dict[str, Run]:
+    """The graph in runtimes that stand beside another one, where that has no answer or is known to have it wrong."""
+    facts, globs = seen.graphs.get(model.graph), work.options.parties
+    asked = []
+    for runtime in runtimes().values():
+        other = answered.get(besides(runtime))
+        if other is None or runtime.distribution in work.absent:
+            continue
+        lacks = other.error is not None and other.error.kind == "unsupported"
+        if lacks or f"{model.graph}>{runtime.name}" in globs or (facts is not None and wanted(runtime, facts)):
+            asked.append(runtime.name)
+    return _answers(work, seen.ref, model, asked, seen.folder)
+
+
+def wanted(runtime: Runtime, facts: GraphFacts) -> bool:
+    """Whether a runtime that stands beside another one has something to say of a graph."""
+    asked = getattr(runtime, "wanted", None)
+    return bool(asked is not None and asked(facts))
+
+
+def besides(runtime: Runtime) -> str:
+    """The runtime that another one is only run beside; nothing for most."""
+    return str(getattr(runtime, "beside", ""))
+
+
 def chosen(party: str, globs: Sequence[str]) -> bool:
     """Whether an ONNX party is among those asked for."""
     return not globs or any(fnmatchcase(party, glob) for glob in globs)
@@ -347,7 +376,7 @@ def items(work: Work, graph: str) -> list[str]:
     """The runtimes, in either precision, that are asked to run a graph."""
     globs = work.options.parties
     present: list[Runtime] = [r for r in runtimes().values() if r.distribution not in work.absent]
-    asked = {r.name for r in present if chosen(f"{graph}>{r.name}", globs)}
+    asked = {besides(r) or r.name for r in present if chosen(f"{graph}>{r.name}", globs)}
     for runtime in reversed(present):  # a step can be told apart only beside what it is held against
         if runtime.name in asked:
             asked.add(runtime.after)

@@ -121,6 +121,14 @@ class Parties:
         definition = self.runs[left].party.framework == "truth" or self.runs[right].party.framework == "truth"
         swapped = self.runs[right].party.framework == "truth" and self.runs[left].party.framework != "truth"
         first, second = (right, left) if swapped else (left, right)
+        judged = self.runs[second].party
+        # A definition in float64 may stand for any float type: which one is meant, the framework itself says.
+        asked = definition and judged.framework in self.runs and not judged.double
+        if odd := _other_types(self, judged.framework, second) if asked else ():
+            own, seen = (self.runs[name].outputs or {} for name in (judged.framework, second))
+            types = [getattr(of[odd[0]], "dtype", "") for of in (own, seen)]
+            says = f"{odd[0]} is {types[0]} in {judged.framework}, {types[1]} in {second}"
+            return Comparison("diverges", output=odd[0], problem=says)
         return compare(
             self._values(first),
             self._values(second),
@@ -163,9 +171,8 @@ class Parties:
                 )
         for name in (left, right):
             if not self.runs[name].deterministic:
-                return Diff(
-                    left, right, isolates, "nondeterministic", problem=f"{name} gave two answers to one question"
-                )
+                problem = f"{name} gave two answers to one question"
+                return Diff(left, right, isolates, "nondeterministic", problem=problem)
         found = self.between(left, right)
         return Diff(
             left,
@@ -205,10 +212,11 @@ def pairs(parties: Parties, graphs: Sequence[str], runtimes: Mapping[str, Runtim
     for graph in graphs:
         framework = graph.partition(":")[0]
         for runtime in runtimes.values():
-            party = f"{graph}>{runtime.name}"
-            if party in runs and runtime.after and f"{graph}>{runtime.after}" in runs:
-                yield f"{graph}>{runtime.after}", party, runtime.step
-            if party in runs and framework in runs:
+            before, party = f"{graph}>{runtime.after}", f"{graph}>{runtime.name}"
+            there = {name for name in (before, party) if name in runs and not _lacks(parties, name, runtimes)}
+            if runtime.after and {before, party} <= there:
+                yield before, party, runtime.step
+            if party in there and framework in runs:
                 yield framework, party, _steps(runtime, runtimes)
             if f"{party}@64" in runs and f"{framework}@64" in runs:
                 yield f"{framework}@64", f"{party}@64", _steps(runtime, runtimes)
@@ -258,7 +266,9 @@ def groups_of(parties: Parties, *others: Parties) -> tuple[tuple[str, ...], ...]
     names = [
         n for n, r in parties.runs.items() if r.outputs is not None and not r.party.double and not r.party.parameters
     ]
-    names = [n for n in names if parties.runs[n].deterministic]
+    steady = [n for n in names if parties.runs[n].deterministic]
+    # What defines a model out of its own run defines nothing where that run is one of several.
+    names = [n for n in steady if not parties.runs[n].derived or parties.runs[n].party.meaning in steady]
     agree = {name: {name} for name in names}
     for left, right in itertools.combinations(names, 2):
         if all(_agree(each, left, right) for each in (parties, *others)):
@@ -314,7 +324,7 @@ def blame(
         if run.error is not None and run.error.kind in _GONE:
             found.append(Blamed("crashed", name, _edge_to(name, seen), op=run.error.op, says=run.error.says))
         if run.outputs is not None and not run.deterministic:
-            says = f"{name} gave two different answers to the same inputs"
+            says = run.varies or f"{name} gave two different answers to the same inputs"
             found.append(Blamed("nondeterministic", name, _edge_to(name, seen), says=says))
     natives = sorted(n for n, r in parties.runs.items() if r.party.native and not r.party.double)
     for framework in natives:
@@ -341,10 +351,6 @@ def _native_blame(parties: Parties, seen: Mapping[tuple[str, str], Diff], framew
     if lost := parties.without_digits(framework):
         says = f"{framework} amplifies rounding until no digit is left: {lost}"
         return [Blamed("conditioning", framework, (truth, framework), says=says)]
-    if truth in parties.runs and parties.runs[truth].derived:
-        drawn = {op for g, facts in parties._graphs.items() if g.partition(":")[0] == framework for op in facts.ops}
-        if any(op.startswith(("Random", "Bernoulli", "Multinomial")) for op in drawn):
-            return []  # it draws other numbers in float64: that run defines nothing
     for name in (framework, f"{framework}@64"):
         edge = seen.get((truth, name))
         if edge is not None and edge.outcome == "diverges":
@@ -393,7 +399,7 @@ def _graph_blame(
     names = [f"{graph}>{name}" for name in runtimes if f"{graph}>{name}" in parties.runs]
     failures = {n: e for n in names if (e := parties.runs[n].error) is not None}
     refused = {n: e for n, e in failures.items() if e.kind not in _GONE}
-    if (names and len(refused) == len(names)) or (check is not None and check.kind not in _GONE):
+    if check is not None or (names and len(refused) == len(names) and not _valid(parties, graph, runtimes, refused)):
         error = next((e for e in [check, *refused.values()] if e is not None and e.op), None)
         error = error or check or next(iter(refused.values()))
         says = f"{graph} is not a model that anything accepts: {error.says}"
@@ -401,6 +407,8 @@ def _graph_blame(
         return [Blamed("export-failed", graph, (framework, f"{graph}>*"), op=error.op, nodes=nodes, says=says)]
     found = []
     for n, e in refused.items():
+        if _lacks(parties, n, runtimes):
+            continue
         pair = _other_setting(parties, graph, n, runtimes)
         kind = runtimes[n.partition(">")[2]].step if pair is not None else "unsupported"
         says = f"{pair[0]} runs this and {n} does not: {e.says}" if pair is not None else e.says
@@ -411,6 +419,31 @@ def _graph_blame(
     if right:
         found += _step_blame(parties, seen, graph, framework, right, runtimes, given=model.given)
     return found + _chain_blame(parties, seen, graph, right, runtimes)
+
+
+def _valid(parties: Parties, graph: str, runtimes: Mapping[str, Runtime], refused: Mapping[str, Failure]) -> bool:
+    """Whether a graph that no runtime runs is a model all the same.
+
+    It is where its evaluation in float64, by the definitions of ONNX's operators, gives an answer, and where nobody has
+    more against it than that an operator is not implemented.
+    """
+    doubles = [f"{graph}>{runtime.name}@64" for runtime in runtimes.values() if runtime.double]
+    answered = any(name in parties.runs and parties.runs[name].outputs is not None for name in doubles)
+    return answered or all(error.kind == "unsupported" for error in refused.values())
+
+
+def _lacks(parties: Parties, name: str, runtimes: Mapping[str, Runtime]) -> bool:
+    """Whether a witness does not run what others run.
+
+    A runtime that comes after no other is an evaluation of the definition that nobody ships: what it lacks says nothing
+    of the graph.  It has no answer, and the report says so.
+    """
+    run = parties.runs[name]
+    runtime = runtimes.get(run.party.runtime)
+    if runtime is None or runtime.after or run.party.double or run.error is None or run.error.kind in _GONE:
+        return False
+    others = [f"{run.party.graph}>{other.name}" for other in runtimes.values() if other.after]
+    return any(other in parties.runs and parties.runs[other].outputs is not None for other in others)
 
 
 def _other_setting(parties: Parties, graph: str, name: str, runtimes: Mapping[str, Runtime]) -> tuple[str, str] | None:
@@ -435,10 +468,14 @@ def _right(parties: Parties, seen: Mapping[tuple[str, str], Diff], framework: st
     if source is not None and not source.deterministic:
         return None  # nobody can be held against a source that does not agree with itself
     edge = seen.get((framework, name))
-    native_fails = (truth_edge := seen.get((parties.truth_of(framework), framework))) is None or not truth_edge.agrees
+    truth = parties.truth_of(framework)
+    truth_edge = seen.get((truth, framework))
+    absent = source is None or source.outputs is None
+    native_fails = absent or (truth_edge is not None and not truth_edge.agrees)
     if edge is not None and edge.agrees:
         return True
-    truth = parties.truth_of(framework)
+    if edge is not None and edge.outcome == "diverges" and _other_types(parties, framework, name):
+        return False  # a definition in float64 may stand for any float type: the source says which is meant
     if native_fails and truth in parties.runs and parties.runs[truth].outputs is not None:
         if not parties.runs[name].deterministic:
             return None
@@ -450,6 +487,15 @@ def _right(parties: Parties, seen: Mapping[tuple[str, str], Diff], framework: st
     if edge is None or edge.outcome in ("missing", "nondeterministic"):
         return False if edge is not None and _lost_output(parties, edge) else None
     return False
+
+
+def _other_types(parties: Parties, left: str, right: str) -> tuple[str, ...]:
+    """The outputs that are of another type on either side."""
+    mine, theirs = (
+        {n: v.dtype for n, v in (parties.runs[name].outputs or {}).items() if not isinstance(v, Absent)}
+        for name in (left, right)
+    )
+    return tuple(name for name in mine if name in theirs and mine[name] != theirs[name])
 
 
 def _lost_output(parties: Parties, edge: Diff) -> bool:
@@ -568,12 +614,9 @@ def _meaning_blame(
     for left, right in itertools.combinations(natives, 2):
         edge = seen.get((left, right))
         sharp = seen.get((f"{left}@64", f"{right}@64"))
-        parted = edge is not None and edge.outcome == "diverges"
-        if not parted and not (
-            sharp is not None and sharp.outcome == "diverges" and edge is not None and not edge.agrees
-        ):
+        edge = next((e for e in (edge, sharp) if e is not None and e.outcome == "diverges"), None)
+        if edge is None:
             continue
-        assert edge is not None
         steps = sorted({e.isolates for e in path if e.outcome == "diverges"})
         if not steps and (any(b.blame == "native" and b.party in (left, right) for b in found) and _defined(parties)):
             continue

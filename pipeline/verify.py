@@ -302,8 +302,9 @@ def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str
     asked = set(runs) | set(models) if work.options.parties else None
     results, unexpected = expectations.hold(case, tuple(blames), work.absent, versions, asked, findings)
     problems = (*_problems(case, runs, models), *[p for other in others for p in _problems_at(other)])
-    status = expectations.status_of(edges, tuple(blames), unexpected, results, problems)
-    words = tuple(sorted({b.blame for b in blames})) or (("agree",) if any(e.agrees for e in edges) else ())
+    status = expectations.status_of(edges, tuple(blames), unexpected, results, problems, groups)
+    agreed = expectations.agreed(edges, blames, problems, groups)
+    words = tuple(sorted({b.blame for b in blames})) or (("agree",) if agreed else ())
     return Verdict(seen.ref.name, status, words, evidence, findings, results, unexpected, problems, case.note)
 
 

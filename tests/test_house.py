@@ -124,6 +124,13 @@ RULES = (
         "reads, runs and judges in a worker, reports nothing",
     ),
     Rule(
+        "pipeline/sweep_tasks.py",
+        ("numpy", *ONNX),
+        ANYTHING,
+        ("report", "triangulate"),
+        "runs and looks in a worker, reports nothing",
+    ),
+    Rule(
         "pipeline/passes_tasks.py",
         ("numpy", *ONNX),
         ANYTHING,

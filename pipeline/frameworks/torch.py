@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data import Array, Case, Failure, Jitter, Model, SourceValues, Stored
-from pipeline.frameworks import _onnx_file
+from pipeline.frameworks import _onnx_file, _state
 from pipeline.frameworks._onnx_file import write_arrays
 from pipeline.frameworks._structure import BuilderError, forward_outputs, named
 from pipeline.inputs import forward_inputs
@@ -64,6 +64,13 @@ class Torch:
         """
         return self._native(case, values, double=double, seed=seed, jitter=None)
 
+    def instance(self, case: Case, values: Mapping[str, Any], *, seed: int) -> _Instance:
+        import torch
+
+        with torch.no_grad():
+            tensors = {name: _tensor(value, double=False) for name, value in values.items()}
+            return _Instance(case, _build(case, tensors, double=False, seed=seed))
+
     def perturbed(
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter]
     ) -> Iterator[Mapping[str, Any]]:
@@ -74,7 +81,7 @@ class Torch:
             for jitter in jitters:
                 yield self._native(case, values, double=double, seed=seed, jitter=jitter)
             return
-        watch = _only_double if double else contextlib.nullcontext
+        watch = _in_double if double else contextlib.nullcontext
         with torch.no_grad():
             model = _build(case, {}, double=double, seed=seed)
             own = [*model.parameters(), *model.buffers()] if isinstance(model, torch.nn.Module) else []
@@ -94,7 +101,7 @@ class Torch:
     ) -> Mapping[str, Any]:
         import torch
 
-        watch = _only_double if double else contextlib.nullcontext
+        watch = _in_double if double else contextlib.nullcontext
         tensors = {name: _tensor(value, double) for name, value in values.items()}
         if jitter is not None:
             _jitter_(tensors.values(), jitter, double=double)
@@ -269,6 +276,52 @@ class Torch:
             return _written("torch:script", made, folder, case, names, notes, started, log)
 
 
+class _Instance:
+    """A model that is built once and asked more than once."""
+
+    def __init__(self, case: Case, model: Any) -> None:
+        self._case, self._model = case, model
+
+    def __call__(self, values: Mapping[str, Any], *, seed: int) -> Mapping[str, Any]:
+        import torch
+
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            tensors = {name: _tensor(values[name], double=False) for name in self._case.inputs}
+            results = named(self._case, "torch", _call(self._case, self._model, tensors))
+        return {name: None if value is None else _array(value) for name, value in results.items()}
+
+    def state(self) -> Mapping[str, str]:
+        """Parameters, buffers, and the attributes that are its own and not every module's."""
+        import torch
+
+        if not isinstance(self._model, torch.nn.Module):
+            return _state.plain("", self._model, _digest)
+        found: dict[str, str] = {}
+        common = vars(torch.nn.Module())
+        for path, module in self._model.named_modules():
+            held = {**module._parameters, **module._buffers}  # those that are tied have every name that they have
+            held |= {key: value for key, value in vars(module).items() if key not in common}
+            for name, value in held.items():
+                if not isinstance(value, torch.nn.Module):
+                    found |= _state.plain(f"{path}.{name}" if path else name, value, _digest)
+        return found
+
+
+def _digest(value: Any) -> bytes | None:
+    import torch
+
+    if isinstance(value, torch.nn.Module):
+        whole = _state.plain("", [*value.parameters(), *value.buffers()], _digest)
+        return repr(sorted(whole.items())).encode()
+    if not isinstance(value, torch.Tensor):
+        return None
+    try:
+        return _state.array_digest(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    except Exception:  # a layout without bytes of its own
+        return repr(value).encode()
+
+
 def _tensor(value: Any, double: bool) -> Any:
     import torch
 
@@ -327,11 +380,13 @@ def _jitter_(tensors: Any, jitter: Jitter, *, double: bool) -> None:
 
 
 @contextlib.contextmanager
-def _only_double() -> Iterator[None]:
-    """Refuse a run in which a torch function gives a float of a narrower type than float64.
+def _in_double() -> Iterator[None]:
+    """Compute in float64 whatever names no type, and refuse a run in which a torch function gives a narrower float.
 
-    Such a step (``h.to(torch.float32)``, ``torch.arange(n, dtype=torch.float32)``) stays in float32 here, while the
-    exported graph turned to float64 has it in float64: the two would differ by construction.
+    What a model makes without a type (``torch.full((2, 3), 0.5)``, ``1.0 - mask`` of integers) is of torch's default
+    type.  A step that names a narrower one (``h.to(torch.float32)``, ``torch.arange(n, dtype=torch.float32)``) stays in
+    float32 here, while the exported graph turned to float64 has it in float64: the two would differ by construction.
+    A model is built before this begins: a layer made in float64 draws other weights.
     """
     import torch
     from torch.overrides import TorchFunctionMode
@@ -343,11 +398,17 @@ def _only_double() -> Iterator[None]:
             result = func(*args, **(kwargs or {}))
             if isinstance(result, torch.Tensor) and result.dtype in narrow and result.dim():
                 name = getattr(func, "__name__", str(func))
-                raise TypeError(f"{name} gives {result.dtype} in a float64 run: this model is not float64 inside")
+                # No TypeError: an operator that raises one is taken by Python for one that there is not.
+                raise RuntimeError(f"{name} gives {result.dtype} in a float64 run: this model is not float64 inside")
             return result
 
-    with Watch():
-        yield
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with Watch():
+            yield
+    finally:
+        torch.set_default_dtype(usual)
 
 
 def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -> Any:

@@ -20,9 +20,11 @@ from pipeline.report.text import clip, prose, safe
 from pipeline.report.words import count, figure, pair
 
 _SHOWN = 8
-_STYLES = {"same": "green", "differs": "bold red", "uncompared": "yellow"}
+_STYLES = {"same": "green", "same but for NaN": "yellow", "differs": "bold red", "uncompared": "yellow"}
 _HEADLINES = {
-    "same": "the two graphs mean the same",
+    "proved the same": "every value that B gives is A's by structure, whatever is fed",
+    "same on what was fed": "nothing that was fed tells the two graphs apart",
+    "same but for NaN": "the two graphs part where NaN goes in, and nowhere else that was fed",
     "differs": "the two graphs do not mean the same",
     "uncompared": "not everything could be compared, which is no agreement",
 }
@@ -72,7 +74,7 @@ def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
     """The report as finished lines."""
     width = max(width, 60)
     room = width - LABEL
-    head = Text(found.outcome, _STYLES[found.outcome]) + Text(f"   {_HEADLINES[found.outcome]}")
+    head = Text(found.grade, _STYLES[found.outcome]) + Text(f"   {_HEADLINES[found.grade]}")
     made = [head]
     for label, file in (("A", found.left), ("B", found.right)):
         made += block(label, [Text(clip(safe(file, 400), room))])
@@ -87,7 +89,13 @@ def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
         f"{count(found.compared, 'element')} of outputs in float64 on {count(len(found.feeds), 'feed')} "
         f"({', '.join(map(safe, found.feeds))}); worst healthy region {figure(found.worst)} of its bound; {nodes}"
     )
-    made += block("compared", wrapped(compared, room, hang=2))
+    if found.compared:
+        made += block("compared", wrapped(compared, room, hang=2))
+    if found.swept:
+        sizes = f"; {count(len(found.sizes), 'other size')}: {' · '.join(found.sizes[:_SHOWN])}{_more(found.sizes)}"
+        further = f"{count(found.swept, 'further feed')} in the graphs' own types{sizes if found.sizes else ''}"
+        made += block("and fed", wrapped(further, room, hang=2))
+    made += block("unshown", [line for u in found.unexercised for line in wrapped(prose(u), room, hang=2)])
     if found.held:
         made += block("held", [Text(f"{found.held / 2**20:.3g} MiB of values at most, weights not counted")])
     only_a, only_b = found.unmapped.get("A", ()), found.unmapped.get("B", ())
@@ -114,6 +122,11 @@ def comparison_json(found: GraphComparison) -> Mapping[str, Any]:
         "left": str(found.left),
         "right": str(found.right),
         "outcome": found.outcome,
+        "grade": found.grade,
+        "proved": found.proved,
+        "swept": found.swept,
+        "sizes": list(found.sizes),
+        "unexercised": list(found.unexercised),
         "compared": found.compared,
         "feeds": list(found.feeds),
         "guilty": [
