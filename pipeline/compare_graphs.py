@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pipeline import archives
 from pipeline import compare_tasks as tasks
 from pipeline import sweep_tasks as sweeps
 from pipeline.compare_tasks import Border, Replayed
@@ -84,13 +85,17 @@ def compare_files(left: Path, right: Path, options: Options | None = None) -> Gr
     Raises :class:`~pipeline.data.UnusableInput` where a file, its inputs or a dimension cannot be used.
     """
     options = options or Options()
-    started = time.perf_counter()
     folder = Path(tempfile.mkdtemp(prefix="triangulate-"))
     try:
         with Workers(jobs=1, timeout=options.timeout, memory=options.memory, logs=folder / "logs") as workers:
-            return _compare(_Asked(workers), left, right, options, folder, started)
+            return compare_with(workers, left, right, options, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def compare_with(workers: Workers, left: Path, right: Path, options: Options, folder: Path) -> GraphComparison:
+    """As :func:`compare_files`, by workers that are there already; what is written goes to ``folder``."""
+    return _compare(_Asked(workers), left, right, options, folder, time.perf_counter())
 
 
 @dataclass
@@ -157,7 +162,7 @@ def _compare(
     for file in (left, right):
         border = workers.call(WORKER, tasks.read_border, file.absolute())
         if isinstance(border, Failure):
-            raise UnusableInput(f"{file}: reading it ended in {border.kind}: {border.says}")
+            raise UnusableInput(f"{safe(file)}: reading it ended in {border.kind}: {safe(border.says)}")
         borders.append(border)
     a, b = borders
     named = {d for side in borders for p in side.inputs for d in p.shape or () if isinstance(d, str)}
@@ -445,8 +450,7 @@ def _weighed(pair: _Pair, proof: Proof, rows: Sequence[Row], found: _Found, *, t
 def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
     """One further feed on which the runs part: in float64, and where that finds nothing, by what A's roundings do."""
     assert row.arrays is not None
-    with np.load(row.arrays, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
+    arrays = archives.load(row.arrays)
     name = safe(row.feed.name)
     forced = _in_float64(pair.workers, pair.left, pair.right, arrays, pair.inputs, pair.outputs, pair.folder)
     if isinstance(forced, Forced) and forced.guilty:
@@ -587,7 +591,7 @@ def _feeds(pair: _Pair, found: _Found) -> dict[str, dict[str, Array]]:
     """The first sets of arrays by A's names: the user's own, or one of each of the first kinds."""
     options, ports = pair.options, pair.a.inputs
     if options.inputs is not None:
-        return {"user": _given(options.inputs, pair.a)}
+        return {"user": _given(options.inputs, pair.a, options.memory)}
     shapes = _settled(pair, found)
     sets = {kind: draw(Feed(kind, shapes), ports, pair.marks, options.seed) for kind in KINDS}
     return sets if ports else {"no inputs": {}}
@@ -604,6 +608,12 @@ def _settled(pair: _Pair, found: _Found) -> dict[str, tuple[int, ...]]:
             raise UnusableInput(f"input {safe(_said(port))}: its rank is not declared; give --inputs FILE.npz")
         if any(isinstance(d, int) and d < 0 for d in port.shape):
             raise UnusableInput(f"input {safe(_said(port))}: an axis has a negative size, which no array has")
+        least = 8 * math.prod(d for d in port.shape if isinstance(d, int))  # float64 holds each feed, too
+        if least > pair.options.memory:
+            raise UnusableInput(
+                f"input {safe(_said(port))}: {least / 2**30:.3g} GiB in float64, over the limit of "
+                f"{pair.options.memory / 2**30:.3g} GiB; --memory gives it more"
+            )
     sizes = {k: dims[k] for k in open_axes(ports) if k in dims}
     for name, (source, way) in pair.inputs.found.items():
         mine, theirs = (next(p for p in side.inputs if p.name == n) for side, n in ((pair.a, source), (pair.b, name)))
@@ -631,20 +641,10 @@ def _settled(pair: _Pair, found: _Found) -> dict[str, tuple[int, ...]]:
     return feeds[answer].shapes  # type: ignore[return-value]  # as they were made one line above
 
 
-def _given(file: Path, a: Border) -> dict[str, Array]:
+def _given(file: Path, a: Border, memory: int) -> dict[str, Array]:
     """The user's arrays, held strictly to what A declares."""
     who = f"--inputs {safe(file)}"
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise UnusableInput(f"{who}: holds one array, expected an .npz file of arrays by input name")
-            arrays = {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise UnusableInput(f"{who}: no such file, expected an .npz file") from None
-    except UnusableInput:
-        raise
-    except Exception as error:  # numpy, zipfile and zlib each raise their own
-        raise UnusableInput(f"{who}: cannot be read as an .npz file: {safe(error)}") from None
+    arrays = archives.load(file, who, memory=memory // 8)
     wanted = {p.name: p for p in a.inputs}
     if set(arrays) != set(wanted):
         raise UnusableInput(
@@ -662,9 +662,7 @@ def _given(file: Path, a: Border) -> dict[str, Array]:
 
 
 def _saved(arrays: Mapping[str, Array], file: Path) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(file, **dict(arrays))  # type: ignore[arg-type]  # numpy's stub takes its options for arrays
-    return file
+    return archives.save(file, arrays)
 
 
 class _Asked:
@@ -679,6 +677,8 @@ class _Asked:
         return self._workers.deaths
 
     def call(self, kind: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        if function not in _SAME_EACH_TIME:
+            return self._workers.call(kind, function, *arguments)
         files = [str(a) for a in arguments if isinstance(a, Path) and a.suffix != ".npz" and a.is_file()]
         key = (function.__name__, *files)
         if key not in self._spent:
@@ -687,6 +687,9 @@ class _Asked:
                 return answer
             self._spent[key] = answer
         return self._spent[key]
+
+
+_SAME_EACH_TIME = (tasks.compare_in_float64, tasks.replay_nodes, tasks.float32_room, tasks.count_roundings)
 
 
 def _in_float64(
@@ -727,8 +730,11 @@ def _replayed(
         saved = _saved(feeds, folder / f"{side}.npz")
         try:
             answer = call(WORKER, tasks.replay_nodes, file.absolute(), side, saved, folder)
-        except ValueError as error:  # a graph that cannot be taken apart
-            answer = Failure("invalid", str(error))
+        except UnusableInput:
+            raise
+        except Exception as error:  # a graph that cannot be taken apart raises ValueError, anything else is our own
+            kind = "invalid" if isinstance(error, ValueError) else "tool"
+            answer = Failure(kind, " ".join(f"{type(error).__name__}: {error}".split())[:300])
         runs[side] = Replayed(problem=f"{answer.kind}: {answer.says}") if isinstance(answer, Failure) else answer
     return runs
 
