@@ -87,7 +87,7 @@ def compare_files(left: Path, right: Path, options: Options | None = None) -> Gr
     folder = Path(tempfile.mkdtemp(prefix="triangulate-"))
     try:
         with Workers(jobs=1, timeout=options.timeout, memory=options.memory, logs=folder / "logs") as workers:
-            return _compare(workers, left, right, options, folder, started)
+            return _compare(_Asked(workers), left, right, options, folder, started)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -123,7 +123,7 @@ class _Found:
 class _Pair:
     """Both files as they are compared, and who compares them."""
 
-    workers: Workers
+    workers: _Asked
     left: Path
     right: Path
     a: Border
@@ -149,7 +149,7 @@ class _Pair:
 
 
 def _compare(
-    workers: Workers, left: Path, right: Path, options: Options, folder: Path, started: float
+    workers: _Asked, left: Path, right: Path, options: Options, folder: Path, started: float
 ) -> GraphComparison:
     borders = []
     for file in (left, right):
@@ -200,7 +200,7 @@ def _compare(
     if proved:
         found.notes += found.problems  # about the runs, which nothing rests on
         found.problems, found.parts = [], False
-    elif not found.differs and options.inputs is None and a.inputs and isinstance(proof, Proof):
+    elif not (found.differs or a.drawn or b.drawn) and options.inputs is None and a.inputs and isinstance(proof, Proof):
         _further(pair, proof, feeds, found, turned=turned)
     if any(g.party == "B" for g in found.guilty):
         found.problems = [p for p in found.problems if not p.endswith(SILENT)]  # what was fed next does show it
@@ -222,7 +222,7 @@ def _compare(
         found.judged,
         found.unbounded,
         tuple(dict.fromkeys([*found.parted, *found.nans, *found.problems])),
-        tuple(dict.fromkeys(found.notes)),
+        tuple(dict.fromkeys((*found.notes, *workers.deaths))),
         {k: v for k, v in installed().items() if k in ("onnx-triangulate", "numpy", "onnx", "onnxruntime")},
         options.seed,
         time.perf_counter() - started,
@@ -568,6 +568,8 @@ def _settled(pair: _Pair, found: _Found) -> dict[str, tuple[int, ...]]:
     for port in ports:
         if port.shape is None:
             raise UnusableInput(f"input {safe(_said(port))}: its rank is not declared; give --inputs FILE.npz")
+        if any(isinstance(d, int) and d < 0 for d in port.shape):
+            raise UnusableInput(f"input {safe(_said(port))}: an axis has a negative size, which no array has")
     sizes = {k: dims[k] for k in open_axes(ports) if k in dims}
     for name, (source, way) in pair.inputs.found.items():
         mine, theirs = (next(p for p in side.inputs if p.name == n) for side, n in ((pair.a, source), (pair.b, name)))
@@ -631,8 +633,30 @@ def _saved(arrays: Mapping[str, Array], file: Path) -> Path:
     return file
 
 
+class _Asked:
+    """Workers that are not asked again for what hung, or outgrew its memory, on other numbers or as the other side."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._spent: dict[tuple[str, ...], Failure] = {}
+
+    @property
+    def deaths(self) -> list[str]:
+        return self._workers.deaths
+
+    def call(self, kind: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        files = [str(a) for a in arguments if isinstance(a, Path) and a.suffix != ".npz" and a.is_file()]
+        key = (function.__name__, *files)
+        if key not in self._spent:
+            answer = self._workers.call(kind, function, *arguments)
+            if not (isinstance(answer, Failure) and answer.kind in ("timeout", "memory")):
+                return answer
+            self._spent[key] = answer
+        return self._spent[key]
+
+
 def _in_float64(
-    workers: Workers,
+    workers: _Asked,
     left: Path,
     right: Path,
     arrays: Mapping[str, Array],
@@ -660,7 +684,7 @@ def _in_float64(
 
 
 def _replayed(
-    workers: Workers, left: Path, right: Path, arrays: Mapping[str, Array], inputs: Match, folder: Path
+    workers: _Asked, left: Path, right: Path, arrays: Mapping[str, Array], inputs: Match, folder: Path
 ) -> dict[str, Replayed]:
     turned = {name: way.apply(arrays[source]) for name, (source, way) in inputs.found.items()}
     runs: dict[str, Replayed] = {}
@@ -732,7 +756,7 @@ def _outputs(
     return rows
 
 
-def _room(workers: Workers, left: Path, right: Path, folder: Path, name: str) -> Array | None:
+def _room(workers: _Asked, left: Path, right: Path, folder: Path, name: str) -> Array | None:
     """How far an output of A may be off in float32, in A's order of axes; None where nobody can say."""
     call: Callable[..., Any] = workers.call
     try:

@@ -183,30 +183,37 @@ def _inner(node: Any) -> Iterator[Any]:
 def float32_room(file: Path, feeds: Path, outputs: Sequence[str], also: int, folder: Path) -> dict[str, Path]:
     """How far a graph's float outputs may be off in float32, by output, in files.
 
-    gamma_k times the response to roundings inside the graph (:mod:`pipeline.numerics.inner`); k is the number of
-    roundings on its longest path, or ``also`` if that is larger.  Empty where that cannot be had, or would mean nothing
-    (an operator without a count in a large model).
+    gamma_k times the response to roundings inside the graph (:mod:`pipeline.numerics.inner`), where sums are moved by
+    their terms; k is the number of roundings on its longest path, or ``also`` if that is larger, and u that of the
+    coarsest type in the graph.  Empty where that cannot be had, or would mean nothing (an operator without a count in a
+    large model, more roundings than sixteen bits have digits for).
     """
     from pipeline.graph.roundings import roundings
     from pipeline.numerics.bounds import gamma
     from pipeline.numerics.inner import inner_scale
+    from pipeline.numerics.node64 import coarsest_unit, widened
     from pipeline.tasks import MOST_GUESSED
 
     given = arrays_of(feeds)
-    model = inlined(file)
+    model = whole(file)
     try:
-        inner = inner_scale(taken(model).graph, in_double(given), outputs)
+        graph = taken(model).graph
+        unit = coarsest_unit(graph, given)
+        inner = inner_scale(widened(graph), {n: _wide(v) for n, v in given.items()}, outputs, sums=True)
     except Exception:  # whatever the evaluation raises
         return {}
     # Inference loses the shapes behind an operator outside of ONNX; here they were seen.
     counted = roundings(_sized(model, {n: v.shape for n, v in given.items()}, inner.shapes))
     if counted is None or (counted.unknown and counted.count > MOST_GUESSED):
         return {}
+    allowed = gamma(max(counted.count, also), unit)
+    if not np.isfinite(allowed):
+        return {}
     folder.mkdir(parents=True, exist_ok=True)
     found = {}
     for number, (name, size) in enumerate(inner.scale.items()):
         found[name] = folder / f"room-{number}.npy"
-        np.save(found[name], gamma(max(counted.count, also), 2.0**-24) * size, allow_pickle=False)
+        np.save(found[name], allowed * size, allow_pickle=False)
     return found
 
 
@@ -214,7 +221,7 @@ def count_roundings(file: Path, feeds: Path) -> int | None:
     """The roundings on a graph's longest path at the shapes of ``feeds``; None where an operator has no count."""
     from pipeline.graph.roundings import roundings
 
-    found = roundings(_sized(inlined(file), {n: v.shape for n, v in arrays_of(feeds).items()}))
+    found = roundings(_sized(whole(file), {n: v.shape for n, v in arrays_of(feeds).items()}))
     return None if found is None or found.unknown else found.count
 
 
@@ -231,10 +238,10 @@ def compare_in_float64(
     """
     from pipeline.numerics.forced import Shelf, know
 
-    a, given = taken(inlined(left)), arrays_of(feeds)
+    a, given = taken(whole(left)), arrays_of(feeds)
     with tempfile.TemporaryDirectory(dir=feeds.parent) as folder:
         known = know(a.graph, in_double(given), Shelf(Path(folder), BUDGET))
-        return judged(a, taken(inlined(right)), given, inputs, outputs, known=known)
+        return judged(a, taken(whole(right)), given, inputs, outputs, known=known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,9 +306,13 @@ def evaluated(file: Path, given: Mapping[str, Array]) -> dict[str, Array]:
     """A graph's outputs in float64, those that can be had."""
     from pipeline.numerics.forced import evaluate
 
-    graph = taken(inlined(file)).graph
+    graph = taken(whole(file)).graph
     values, _ = evaluate(graph, in_double(given))
     return {name: values[name] for name in graph.outputs if isinstance(values.get(name), np.ndarray)}
+
+
+def _wide(value: Array) -> Array:
+    return value.astype(np.float64) if value.dtype.kind == "f" or value.dtype.name == "bfloat16" else value
 
 
 def in_double(given: Mapping[str, Array]) -> dict[str, Array]:
@@ -316,7 +327,7 @@ def replay_nodes(file: Path, side: str, feeds: Path, folder: Path) -> Replayed:
     """
     from pipeline.localize_tasks import judged_kernels
 
-    model = inlined(file)
+    model = whole(file)
     given = arrays_of(feeds)
     names = list(dict.fromkeys(o.name for o in model.graph.output))
     folder.mkdir(parents=True, exist_ok=True)
@@ -365,12 +376,11 @@ def _model(file: Path) -> Any:
     return model
 
 
-def inlined(file: Path) -> Any:
-    """A file's model with its local functions inlined."""
-    from pipeline.graph.inlining import inlined as without_functions
+def whole(file: Path) -> Any:
+    """A model with its external data, its local functions inlined."""
+    from pipeline.graph.inlining import inlined
 
-    return without_functions(_model(file))
-
+    return inlined(_model(file))
 
 
 def _sized(model: Any, shapes: Mapping[str, tuple[int, ...]], seen: Mapping[str, tuple[int, ...]] | None = None) -> Any:

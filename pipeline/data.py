@@ -664,7 +664,9 @@ class ExpectationResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer for one case: what was seen, who is blamed, why, and whether that was declared."""
+    """The answer for one case: what was seen, who is blamed, why, and whether that was declared.
+
+    ``deaths`` are sentences about processes that were killed, and whose work another one did when it was asked."""
 
     case: str
     status: Status
@@ -675,6 +677,7 @@ class Verdict:
     unexpected: tuple[Blamed, ...] = ()
     problems: tuple[str, ...] = ()
     note: str = ""
+    deaths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 Design note.  A case is seen once at its declared shapes, where its exports are made or a given file is taken in their
 place, and once more at each other size of its dynamic axes, where the same graphs run on other arrays: an export that
 has frozen a size shows only there.  Nothing is judged here.
+
+A limit that was reached is remembered: what hung, or outgrew its memory, is not asked again in this case, at no other
+size and for no other reason, because it would be waited for again each time.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from pipeline.data import Case, CaseRef, Diff, Failure, GraphFacts, Model, Party
 from pipeline.frameworks import adapters
 from pipeline.localization import RUNTIME_WORKER
 from pipeline.runtimes import runtimes
-from pipeline.workers import Workers
+from pipeline.workers import Workers, died
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -47,13 +50,24 @@ class Options:
     onnx: tuple[tuple[str, Path], ...] = ()
 
 
+_LIMITS = ("timeout", "memory")
+_ENOUGH = 2  # items of one graph that reached a limit; of the others as much is to be expected
+_Key = tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Work:
-    """Who works, on what terms, and who is absent."""
+    """Who works, on what terms, and who is absent.
+
+    For one case, ``deaths`` are sentences about processes that were killed and whose work another one then did, and
+    ``spent`` is what reached a limit.
+    """
 
     workers: Workers
     options: Options
     absent: Sequence[str] = ()
+    deaths: list[str] = field(default_factory=list)
+    spent: dict[_Key, Failure] = field(default_factory=dict)
 
     @property
     def room(self) -> int:
@@ -61,7 +75,69 @@ class Work:
         return int(0.9 * self.options.memory)
 
     def call(self, kind: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        return self.workers.call(kind, function, *arguments)
+        key = _key(kind, function, arguments)
+        if key in self.spent:
+            return self.spent[key]
+        answer = self.workers.ask(kind, function, arguments, deaths=self.deaths)
+        if isinstance(answer, Failure) and answer.kind in _LIMITS:
+            self.spent[key] = answer
+        return answer
+
+    def each(
+        self,
+        kind: str,
+        function: Callable[..., Any],
+        arguments: Callable[[Sequence[Item]], Sequence[Any]],
+        items: Sequence[Item],
+        failed: Callable[[Item, Failure], Result],
+    ) -> list[Result]:
+        """A batch in one call; if its process dies, each item in a call of its own, so that only the guilty one is
+        lost.  ``arguments(ITEMS)`` are those of the call."""
+        keys = {place: _key(kind, function, arguments([item])) for place, item in enumerate(items)}
+        lost = {place: self.spent[key] for place, key in keys.items() if key in self.spent}
+        left = [place for place in keys if place not in lost]
+        answer = self._batch(kind, function, arguments([items[place] for place in left]), len(left))
+        if not isinstance(answer, Failure):
+            found = dict(zip(left, answer, strict=True))
+        elif len(left) == 1 or (answer.kind in _LIMITS and _native_key(kind) in self.spent):
+            found, lost = {}, {**lost, **dict.fromkeys(left, answer)}
+        else:
+            found = {}
+            for place in left:
+                reached = [failure for failure in lost.values() if failure.kind in _LIMITS]
+                if len(reached) >= _ENOUGH:
+                    lost[place] = replace(reached[-1], says=f"not asked, for {len(reached)} others: {reached[-1].says}")
+                    continue
+                one = self.workers.ask(kind, function, arguments([items[place]]), again=False)
+                if isinstance(one, Failure):
+                    lost[place] = one
+                else:
+                    found[place] = one[0]
+            if answer.kind == "crashed" and not any(failure.kind == "crashed" for failure in lost.values()):
+                self.deaths.append(died(kind, function, answer))
+        for place, failure in lost.items():
+            if failure.kind in _LIMITS:
+                self.spent[keys[place]] = failure
+        return [found[place] if place in found else failed(items[place], lost[place]) for place in keys]
+
+    def _batch(self, kind: str, function: Callable[..., Any], arguments: Sequence[Any], count: int) -> Any:
+        if not count:
+            return []
+        return self.workers.ask(kind, function, arguments, deaths=self.deaths, again=count == 1)
+
+
+def _key(kind: str, function: Callable[..., Any], arguments: Sequence[Any]) -> _Key:
+    """What is asked of whom, at whatever size."""
+    about = [
+        a.graph if isinstance(a, Model) else repr(a) for a in arguments if isinstance(a, (Model, str, list, tuple))
+    ]
+    if function is tasks.run_native:
+        about = []  # float64 takes no less time and memory than what hung without it
+    return (kind, function.__name__, *about)
+
+
+def _native_key(kind: str) -> _Key:
+    return _key(kind, tasks.run_native, ())
 
 
 @dataclass(frozen=True)
@@ -200,13 +276,17 @@ def _sources(
     seed = work.options.seed
 
     def source(name: str) -> tuple[list[Run], list[Model]]:
-        native = _singly(
-            lambda chosen: work.call(name, tasks.run_native, ref, name, chosen, seed, folder),
+        native = work.each(
+            name,
+            tasks.run_native,
+            lambda chosen: (ref, name, chosen, seed, folder),
             doubles,
             lambda double, failure: Run(Party(name, double=double), error=failure),
         )
-        exported = _singly(
-            lambda exporters: work.call(name, tasks.export, ref, name, exporters, seed, folder),
+        exported = work.each(
+            name,
+            tasks.export,
+            lambda exporters: (ref, name, exporters, seed, folder),
             [Party.parse(graph).exporter for graph in graphs if Party.parse(graph).framework == name],
             lambda exporter, failure: Model(Party(name, exporter).graph, error=failure),
         )
@@ -243,20 +323,6 @@ def _through_runtimes(work: Work, seen: Seen, models: Mapping[str, Model], *, ch
     return replace(seen, runs=runs, checks=checks)
 
 
-def _singly(
-    call: Callable[[Sequence[Item]], Any], items: Sequence[Item], failed: Callable[[Item, Failure], Result]
-) -> list[Result]:
-    """A batch in one call; if its process dies, each item in a call of its own, so that only the guilty one is lost."""
-    if not items:
-        return []
-    answer = call(items)
-    if not isinstance(answer, Failure):
-        return list(answer)
-    if len(items) == 1:
-        return [failed(items[0], answer)]
-    return [result for item in items for result in _singly(call, [item], failed)]
-
-
 def _run_graph(work: Work, ref: CaseRef, model: Model, check: bool, folder: Path) -> dict[str, Run]:
     """One graph in every runtime and past the checker, by item."""
     return _answers(work, ref, model, [*([tasks.CHECK] if check else []), *items(work, model.graph)], folder)
@@ -264,10 +330,10 @@ def _run_graph(work: Work, ref: CaseRef, model: Model, check: bool, folder: Path
 
 def _answers(work: Work, ref: CaseRef, model: Model, asked: Sequence[str], folder: Path) -> dict[str, Run]:
     framework, _, exporter = model.graph.partition(":")
-    answers = _singly(
-        lambda chosen: work.call(
-            RUNTIME_WORKER, tasks.run_graph, ref, model, chosen, work.options.seed, folder, work.room
-        ),
+    answers = work.each(
+        RUNTIME_WORKER,
+        tasks.run_graph,
+        lambda chosen: (ref, model, chosen, work.options.seed, folder, work.room),
         asked,
         lambda item, failure: Run(
             Party(framework, exporter, item.removesuffix("@64"), item.endswith("@64")), error=failure

@@ -222,7 +222,8 @@ def derive_bounds(
         return Run(party, outputs=source.outputs, derived=f"{label}; {how}")
     bounds: dict[str, Bound] = {}
     for name, moves in response.items():
-        if not moves.any() and not _float_fed(case, values):
+        rounds = bool(roundings.count or roundings.unknown)
+        if rounds and not moves.any() and not _float_fed(case, values):
             continue  # nothing was moved: that there was no response says nothing
         least = np.where(moves > 0, moves, moves.mean()) if moves.size else moves
         unit = 2.0**-24 if double else float(np.finfo(floats[name].dtype).eps)
@@ -425,6 +426,7 @@ def count_roundings(file: Path, shapes: Mapping[str, Sequence[int] | None] | Non
     import onnx
 
     from pipeline.graph.roundings import roundings
+    from pipeline.graph.settled import settle
 
     proto = onnx.load(file, load_external_data=False)
     open_ = False
@@ -437,7 +439,7 @@ def count_roundings(file: Path, shapes: Mapping[str, Sequence[int] | None] | Non
                 dim.dim_value = size
     if open_:
         del proto.graph.value_info[:]  # what an exporter wrote of a dynamic graph names its axes only
-    return roundings(proto)
+    return roundings(settle(proto))
 
 
 def with_slack(

@@ -112,6 +112,7 @@ def verify(
         notices=(
             *[f"{name} is not installed: its parties are left out" for name in absent],
             *catalogue.left_out(targets),
+            *dict.fromkeys(workers.deaths),
         ),
         seconds=time.perf_counter() - started,
         out=options.out,
@@ -260,6 +261,7 @@ def _given(ref: CaseRef, chosen: Sequence[tuple[str, Path]]) -> dict[str, Path]:
 
 def _investigate(work: Work, ref: CaseRef, versions: Mapping[str, str | None], folder: Path) -> Verdict:
     """One case, from its reference to its verdict."""
+    work = Work(work.workers, work.options, work.absent)
     try:
         case = catalogue.load(ref)
         ref = replace(ref, numbers=inputs.fingerprint(case, ref.name, work.options.seed))
@@ -270,7 +272,8 @@ def _investigate(work: Work, ref: CaseRef, versions: Mapping[str, str | None], f
         return Verdict(ref.name, "undecided", (), evidence, problems=(str(error),), note=note)
     seen = survey(work, ref, given, folder)
     others = [resized(work, seen, sizes) for sizes in inputs.variants(case)]
-    return _judge(work, seen, others, versions)
+    verdict = _judge(work, seen, others, versions)
+    return replace(verdict, deaths=tuple(dict.fromkeys(work.deaths)))
 
 
 def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str, str | None]) -> Verdict:

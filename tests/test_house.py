@@ -111,7 +111,7 @@ RULES = (
         ("report", "triangulate"),
         "reads, runs and judges in a worker, reports nothing",
     ),
-    Rule("pipeline/workers.py", ("numpy", "pebble", "psutil"), ("data",), reason="processes, whatever runs in them"),
+    Rule("pipeline/workers.py", ("numpy", "psutil"), ("data",), reason="processes, whatever runs in them"),
     Rule(
         "pipeline/tasks.py", ("numpy", *ONNX), ANYTHING, ("report", "triangulate"), "computes evidence, judges nothing"
     ),

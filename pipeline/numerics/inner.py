@@ -12,15 +12,20 @@ signs of those nodes are turned whose number has a certain bit, another bit for 
 Functions of several steps in one kernel (a GELU is x times 1 + erf(..), and the sum cancels) are moved by their rule's
 bound and by the floor that was measured of them, over the function's own count of roundings, because the scale is
 multiplied by a count.  What IEEE 754 rounds correctly and float32 can hold is not moved: nobody jumps for it.
+
+A sum of products is rounded at the size of its terms.  Whoever moves what the sum consumes as well (a definition's
+scale does) has that in the response; who asks what another arithmetic of the same meaning may give (``sums``) has every
+sum moved by its terms, exact or not: the other may add in another order, or multiply by a ninth where this one divides.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import onnx
 
 from pipeline.data import Array
 from pipeline.graph.roundings import FUSED, moves_only
@@ -64,8 +69,8 @@ class Inner:
     jumps: bool
 
 
-def inner_scale(graph: Graph, feeds: Mapping[str, Array], outputs: Collection[str]) -> Inner:
-    """What roundings inside the graph do to ``outputs``.
+def inner_scale(graph: Graph, feeds: Mapping[str, Array], outputs: Collection[str], *, sums: bool = False) -> Inner:
+    """What roundings inside the graph do to ``outputs``; with ``sums`` those of a sum are as large as its terms.
 
     A graph that amplifies rounding has a large one: it is no licence for that graph itself.  Raises whatever the
     evaluation of a node raises.
@@ -73,7 +78,7 @@ def inner_scale(graph: Graph, feeds: Mapping[str, Array], outputs: Collection[st
     sizes: dict[str, Array] = {}
     jumping: set[str] = set()
     shapes: dict[str, tuple[int, ...]] = {}
-    centre = _evaluated(graph, feeds, outputs, sizes, None, jumping=jumping, shapes=shapes)
+    centre = _evaluated(graph, feeds, outputs, sizes, None, jumping=jumping, shapes=shapes, sums=sums)
     floats = [name for name in outputs if centre[name].dtype.kind == "f"]
     scale = {name: np.zeros(centre[name].shape) for name in floats}
     numbers = {step.index: place for place, step in enumerate(s for s in graph.steps if sizes.keys() & set(s.makes))}
@@ -99,6 +104,7 @@ def _evaluated(
     flipped: Collection[int] = (),
     jumping: set[str] | None = None,
     shapes: dict[str, tuple[int, ...]] | None = None,
+    sums: bool = False,
 ) -> dict[str, Array]:
     """``outputs``; without ``random`` as they are, and ``sizes`` gets each value's rounding, which else moves it, the
     other way for the steps ``flipped``.  ``jumping`` gets the steps that jump,
@@ -115,6 +121,8 @@ def _evaluated(
         rounds = step.index not in graph.folded and not moves_only(step.op)
         if random is None and rounds:
             sizes |= _roundings(graph, step, values, made)
+            if sums and step.op in _SUMS:
+                sizes |= {n: np.maximum(sizes.get(n, 0.0), size) for n, size in _terms(graph, step, values).items()}
         elif random is not None:
             way = -1.0 if step.index in flipped else 1.0
             made = {n: v + way * sizes[n] * signs(random, v.shape) if n in sizes else v for n, v in made.items()}
@@ -145,6 +153,21 @@ def _roundings(graph: Graph, step: Step, values: Mapping[str, Array], made: Mapp
                 found[name] = np.maximum(found[name], limit / _FUSED[step.op])
         found = {name: size + _floor(step.op) / _FUSED[step.op] for name, size in found.items()}
     return found
+
+
+def _terms(graph: Graph, step: Step, values: Mapping[str, Array]) -> dict[str, Array]:
+    """One rounding of a sum at the size of its terms: the same sum of absolute values."""
+    node = onnx.NodeProto()
+    node.CopyFrom(step.node)
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.FLOAT:
+            attribute.f = abs(attribute.f)
+    with np.errstate(all="ignore"):
+        held = {
+            n: np.abs(v) if v.dtype.kind == "f" else v for n in step.reads if isinstance(v := values[n], np.ndarray)
+        }
+        made = graph.run(replace(step, node=node), held)
+        return {n: np.nan_to_num(UNIT * v, posinf=0.0) for n, v in made.items() if v.dtype == np.float64}
 
 
 def _jumps(step: Step, values: Mapping[str, Array], made: Mapping[str, Array]) -> bool:
