@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.counts import TRANSCENDENTAL, interpolated
+from pipeline.counts import COARSEST, TRANSCENDENTAL, interpolated
 from pipeline.data import Array, Jitter
 
 SEEN_IN = "2.21.0"
@@ -256,6 +256,8 @@ def _moved(
     size = tf.abs(tensor)
     if kind in _CANCELS:
         size = tf.maximum(size, tf.cast(_CANCELS[kind], tensor.dtype))
+    if kind == "Sigmoid":
+        size = tf.minimum(size * COARSEST, tf.ones_like(size))
     if traced.exact and tensor.dtype == tf.float64 and (kind in _CORRECT or kind == "Const"):
         held = tf.equal(tf.cast(tf.cast(tensor, tf.float32), tf.float64), tensor)
         size = tf.where(held, tf.zeros_like(size), size)
