@@ -50,7 +50,8 @@ class Format:
     def floor(self, name: str, value: Array) -> Array:
         """The absolute error of an elementary function, as far as it leaves a result the 8 bits of bfloat16.
 
-        A kernel that is coarser has lost its definition, which is exact to a few units of the result.
+        A kernel that is coarser has lost its definition, which is exact to a few units of the result.  Inside of
+        another operator (a gate of an LSTM) a result is one of several numbers, and what is small need not keep digits.
         """
         return np.minimum(self.elementary[name][1], _COARSEST * np.abs(value)) + self.tiny
 
@@ -160,7 +161,7 @@ class Near:
 
     def elementary(self, name: str, function: Callable[[Array], Array]) -> Near:
         """An elementary function that rises everywhere, with the constants measured for ``name``."""
-        return self.rising(function, self.format.elementary[name][0], self.format.floor(name, function(self.value)))
+        return self.rising(function, *self.format.elementary[name])
 
     def exp(self) -> Near:
         return self.elementary("Exp", np.exp)
