@@ -310,7 +310,8 @@ class Run:
     """What one party answered.  Exactly one of ``outputs`` and ``error`` is set.
 
     ``bounds`` are by output; an output without one is exact (for a truth) or says nothing (for anybody else).
-    ``derived`` says where a definition comes from that the case did not give."""
+    ``derived`` says where a definition comes from that the case did not give, ``varies`` why a run is not
+    ``deterministic``, where that is known."""
 
     party: Party
     outputs: Mapping[str, ArrayFile | Absent] | None = None
@@ -320,6 +321,7 @@ class Run:
     bounds: Mapping[str, Bound] = field(default_factory=dict)
     derived: str = ""
     notes: tuple[str, ...] = ()
+    varies: str = ""
 
 
 @dataclass(frozen=True)
@@ -662,7 +664,9 @@ class ExpectationResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer for one case: what was seen, who is blamed, why, and whether that was declared."""
+    """The answer for one case: what was seen, who is blamed, why, and whether that was declared.
+
+    ``deaths`` are sentences about processes that were killed, and whose work another one did when it was asked."""
 
     case: str
     status: Status
@@ -673,6 +677,7 @@ class Verdict:
     unexpected: tuple[Blamed, ...] = ()
     problems: tuple[str, ...] = ()
     note: str = ""
+    deaths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -713,6 +718,16 @@ class Jitter:
     turned: int | None = None
 
 
+class Instance(Protocol):
+    """A model that was built once, to be asked more than once."""
+
+    def __call__(self, values: Mapping[str, Any], *, seed: int) -> Mapping[str, Any]:
+        """What it gives for inputs in the framework's order of axes, with every generator of its framework seeded."""
+
+    def state(self) -> Mapping[str, str]:
+        """Digests of all that it holds and can be read, by name."""
+
+
 class Framework(Protocol):
     """A framework adapter: ``pipeline/frameworks/NAME.py`` holds one instance named ``FRAMEWORK``.
 
@@ -730,6 +745,9 @@ class Framework(Protocol):
     def native(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Mapping[str, Any]:
         """Run the case natively.  ``values``: inputs and parameters in this framework's order of axes; so are the
         results, ``None`` for a gradient that does not exist."""
+
+    def instance(self, case: Case, values: Mapping[str, Any], *, seed: int) -> Instance:
+        """The model of a case without gradients, built in the case's own precision."""
 
     def perturbed(
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter]
@@ -912,11 +930,16 @@ class GraphComparison:
     found on one side only, ``worst`` the largest ratio of a healthy region to its bound, ``replayed`` the node runs
     that were held against their own bounds and ``unbounded`` those without a rule; ``held`` is the bytes of values
     that were there at most at one time, weights not counted.
+
+    ``guilty`` are nodes of B, and kernels of the runtime (``A>ort.off``), which say nothing of what the graphs mean:
+    "departs" is where the graphs mean the same and such a kernel makes their outputs differ.
+    ``proved``: same by structure, whatever is fed.  ``swept`` counts the further feeds on which both graphs ran,
+    ``sizes`` those at other sizes, and ``unexercised`` says what no feed showed although nothing speaks against it.
     """
 
     left: Path
     right: Path
-    outcome: Literal["same", "differs", "uncompared"]
+    outcome: Literal["same", "same but for NaN", "departs", "differs", "uncompared"]
     compared: int
     guilty: tuple[GuiltyNode, ...]
     unmapped: Mapping[str, tuple[str, ...]]
@@ -933,6 +956,15 @@ class GraphComparison:
     seed: int
     seconds: float = 0.0
     held: int = 0
+    proved: bool = False
+    swept: int = 0
+    sizes: tuple[str, ...] = ()
+    unexercised: tuple[str, ...] = ()
+
+    @property
+    def grade(self) -> str:
+        """The outcome, and of "same" on what it rests."""
+        return {"same": "proved the same" if self.proved else "same on what was fed"}.get(self.outcome, self.outcome)
 
     @property
     def exit_status(self) -> int:

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from pipeline.data import Blamed, Case, Diff, ExpectationResult, Expected, Finding, Status, UnusableInput
+from pipeline.data import Blamed, Case, Diff, ExpectationResult, Expected, Finding, Party, Status, UnusableInput
 from pipeline.runtimes import runtimes
 
 # What an expectation may depend on a release of, whether it is installed here or not.
@@ -73,21 +73,39 @@ def status_of(
     unexpected: Sequence[Blamed],
     results: Sequence[ExpectationResult],
     problems: Sequence[str],
+    groups: Sequence[Sequence[str]] = (),
 ) -> Status:
-    """The case's status: what is worst comes first."""
+    """The case's status: what is worst comes first.  ``groups`` are the sets of parties that agree."""
     if unexpected:
         return "unexpected"
     if any(result.outcome == "stale" for result in results):
         return "stale"
     if problems or any(result.outcome == "undecided" for result in results) or undecided(edges, blames):
         return "undecided"
-    if not any(edge.compared for edge in edges):
+    if not any(edge.compared for edge in edges) or (not blames and not agreed(edges, blames, problems, groups)):
         return "undecided"
     return "expected"
 
 
+def agreed(
+    edges: Sequence[Diff], blames: Sequence[Blamed], problems: Sequence[str], groups: Sequence[Sequence[str]] = ()
+) -> bool:
+    """Whether a case may be called agreement: something agrees, and nothing that was looked at speaks against it.
+
+    Sets of parties that agree may overlap, for agreement within a bound is not transitive; where they fall apart into
+    some that share no party, somebody parts, whatever the edges say.
+    """
+    if blames or problems or undecided(edges, blames) or not any(e.agrees and e.compared for e in edges):
+        return False
+    joined, waiting = set(groups[0]) if groups else set(), [set(group) for group in groups]
+    while near := [group for group in waiting if group & joined]:
+        joined = joined.union(*near)
+        waiting = [group for group in waiting if not group & joined]
+    return not waiting
+
+
 def undecided(edges: Sequence[Diff], blames: Sequence[Blamed]) -> tuple[Diff, ...]:
-    """The edges that could not be compared and for which nobody was blamed; all of them if none could.
+    """The edges that nobody's blame explains: those that part, and those that could not be compared; all if none could.
 
     Only the blame of a party that lacks something explains that an edge could not be compared, and only at that party.
     Where both sides had their values and no bound is known, nothing explains it.
@@ -98,11 +116,61 @@ def undecided(edges: Sequence[Diff], blames: Sequence[Blamed]) -> tuple[Diff, ..
     return tuple(
         edge
         for edge in edges
-        if edge.outcome in ("missing", "nondeterministic")
-        and not edge.left.endswith("@64")  # a float64 run is a sharper lens, and not every engine has one
-        and not edge.right.endswith("@64")
-        and (edge.compared or not any(fnmatchcase(side, p) for side in (edge.left, edge.right) for p in lacking))
+        if (edge.outcome == "diverges" and not any(explains(blamed, edge) for blamed in blames))
+        or (
+            edge.outcome in ("missing", "nondeterministic")
+            and not edge.left.endswith("@64")  # a float64 run is a sharper lens, and not every engine has one
+            and not edge.right.endswith("@64")
+            and (edge.compared or not any(fnmatchcase(side, p) for side in (edge.left, edge.right) for p in lacking))
+        )
     )
+
+
+def explains(blamed: Blamed, edge: Diff) -> bool:
+    """Whether a blame says why an edge parts: the step that is blamed lies on the way to one of its ends.
+
+    What is blamed at another size than the declared one is healthy at that one, or it would be blamed there.
+    """
+    if blamed.size and not edge.size:
+        return False
+    if blamed.edge == (edge.left, edge.right):
+        return True
+    left, right = (Party.parse(end) for end in (edge.left, edge.right))
+    if blamed.blame in ("semantics", "parameters"):
+        return not left.runtime and not right.runtime and _meant(left) != _meant(right)
+    return any(_on_the_way(blamed, end) for end in (left, right))
+
+
+def _meant(party: Party) -> tuple[str, str]:
+    """What a party without a runtime means, and with whose parameters."""
+    meaning = party.meaning or ("" if party.framework == "truth" else party.framework)
+    return meaning, party.parameters or meaning
+
+
+def _on_the_way(blamed: Blamed, end: Party) -> bool:
+    """Whether the party whose step is blamed is ``end``, or one that makes what ``end`` starts from."""
+    guilty = Party.parse(blamed.party)
+    if blamed.blame == "conditioning" or (blamed.blame == "nondeterministic" and guilty.native):
+        # of the model, whoever computes it
+        return end.framework == guilty.framework or (end.framework == "truth" and end.meaning == guilty.framework)
+    if blamed.blame == "native":
+        return end.native and end.framework == guilty.framework
+    if not guilty.runtime:
+        return bool(end.runtime) and end.graph == guilty.graph
+    if end.graph != guilty.graph or (guilty.double and not end.double):
+        return False
+    if blamed.blame == "reference":
+        return end.runtime == guilty.runtime
+    return not end.double and guilty.runtime in _before(end.runtime)
+
+
+def _before(runtime: str) -> list[str]:
+    """A runtime and those that it comes after."""
+    known, found = runtimes(), []
+    while runtime in known and runtime not in found:
+        found.append(runtime)
+        runtime = known[runtime].after
+    return found
 
 
 def _who_lacks(blamed: Blamed) -> str | None:

@@ -3,6 +3,9 @@
 Design note.  A case is seen once at its declared shapes, where its exports are made or a given file is taken in their
 place, and once more at each other size of its dynamic axes, where the same graphs run on other arrays: an export that
 has frozen a size shows only there.  Nothing is judged here.
+
+A limit that was reached is remembered: what hung, or outgrew its memory, is not asked again in this case, at no other
+size and for no other reason, because it would be waited for again each time.
 """
 
 from __future__ import annotations
@@ -14,12 +17,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from pipeline import catalogue, inputs, tasks, triangulate
-from pipeline.data import Case, CaseRef, Diff, Failure, GraphFacts, Model, Party, Run, Runtime, Tensor
+from pipeline.data import ArrayFile, Case, CaseRef, Diff, Failure, GraphFacts, Model, Party, Run, Runtime, Tensor
 from pipeline.frameworks import adapters
 from pipeline.localization import RUNTIME_WORKER
 from pipeline.runtimes import runtimes
-from pipeline.workers import Workers
+from pipeline.workers import Workers, died
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -46,13 +51,24 @@ class Options:
     onnx: tuple[tuple[str, Path], ...] = ()
 
 
+_LIMITS = ("timeout", "memory")
+_ENOUGH = 2  # items of one graph that reached a limit; of the others as much is to be expected
+_Key = tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Work:
-    """Who works, on what terms, and who is absent."""
+    """Who works, on what terms, and who is absent.
+
+    For one case, ``deaths`` are sentences about processes that were killed and whose work another one then did, and
+    ``spent`` is what reached a limit.
+    """
 
     workers: Workers
     options: Options
     absent: Sequence[str] = ()
+    deaths: list[str] = field(default_factory=list)
+    spent: dict[_Key, Failure] = field(default_factory=dict)
 
     @property
     def room(self) -> int:
@@ -60,7 +76,69 @@ class Work:
         return int(0.9 * self.options.memory)
 
     def call(self, kind: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        return self.workers.call(kind, function, *arguments)
+        key = _key(kind, function, arguments)
+        if key in self.spent:
+            return self.spent[key]
+        answer = self.workers.ask(kind, function, arguments, deaths=self.deaths)
+        if isinstance(answer, Failure) and answer.kind in _LIMITS:
+            self.spent[key] = answer
+        return answer
+
+    def each(
+        self,
+        kind: str,
+        function: Callable[..., Any],
+        arguments: Callable[[Sequence[Item]], Sequence[Any]],
+        items: Sequence[Item],
+        failed: Callable[[Item, Failure], Result],
+    ) -> list[Result]:
+        """A batch in one call; if its process dies, each item in a call of its own, so that only the guilty one is
+        lost.  ``arguments(ITEMS)`` are those of the call."""
+        keys = {place: _key(kind, function, arguments([item])) for place, item in enumerate(items)}
+        lost = {place: self.spent[key] for place, key in keys.items() if key in self.spent}
+        left = [place for place in keys if place not in lost]
+        answer = self._batch(kind, function, arguments([items[place] for place in left]), len(left))
+        if not isinstance(answer, Failure):
+            found = dict(zip(left, answer, strict=True))
+        elif len(left) == 1 or (answer.kind in _LIMITS and _native_key(kind) in self.spent):
+            found, lost = {}, {**lost, **dict.fromkeys(left, answer)}
+        else:
+            found = {}
+            for place in left:
+                reached = [failure for failure in lost.values() if failure.kind in _LIMITS]
+                if len(reached) >= _ENOUGH:
+                    lost[place] = replace(reached[-1], says=f"not asked, for {len(reached)} others: {reached[-1].says}")
+                    continue
+                one = self.workers.ask(kind, function, arguments([items[place]]), again=False)
+                if isinstance(one, Failure):
+                    lost[place] = one
+                else:
+                    found[place] = one[0]
+            if answer.kind == "crashed" and not any(failure.kind == "crashed" for failure in lost.values()):
+                self.deaths.append(died(kind, function, answer))
+        for place, failure in lost.items():
+            if failure.kind in _LIMITS:
+                self.spent[keys[place]] = failure
+        return [found[place] if place in found else failed(items[place], lost[place]) for place in keys]
+
+    def _batch(self, kind: str, function: Callable[..., Any], arguments: Sequence[Any], count: int) -> Any:
+        if not count:
+            return []
+        return self.workers.ask(kind, function, arguments, deaths=self.deaths, again=count == 1)
+
+
+def _key(kind: str, function: Callable[..., Any], arguments: Sequence[Any]) -> _Key:
+    """What is asked of whom, at whatever size."""
+    about = [
+        a.graph if isinstance(a, Model) else repr(a) for a in arguments if isinstance(a, (Model, str, list, tuple))
+    ]
+    if function is tasks.run_native:
+        about = []  # float64 takes no less time and memory than what hung without it
+    return (kind, function.__name__, *about)
+
+
+def _native_key(kind: str) -> _Key:
+    return _key(kind, tasks.run_native, ())
 
 
 @dataclass(frozen=True)
@@ -99,7 +177,7 @@ def survey(work: Work, ref: CaseRef, given: Mapping[str, Path], folder: Path) ->
             models[graph] = _adopted(work, ref, graph, given[graph], runs, folder)
     models = {name: models[name] for name in sorted(models)}
     seen = Seen(ref, case, folder, runs, models, _facts(work, models))
-    return _finished(work, _through_runtimes(work, seen, models, check=True))
+    return _sharpened(work, _finished(work, _through_runtimes(work, seen, models, check=True)))
 
 
 def resized(work: Work, seen: Seen, sizes: tuple[tuple[str, int], ...]) -> Seen:
@@ -113,7 +191,8 @@ def resized(work: Work, seen: Seen, sizes: tuple[tuple[str, int], ...]) -> Seen:
     frameworks = sorted(n for n, r in seen.runs.items() if r.party.native and not r.party.double and not r.error)
     runs, _ = _sources(work, ref, frameworks, [], _sharp(work, [model.graph for model in ran]), folder)
     other = Seen(ref, case, folder, runs, {model.graph: model for model in ran}, seen.graphs)
-    return _finished(work, _through_runtimes(work, other, seen.models, check=False))
+    ran_through = _through_runtimes(work, other, seen.models, check=False, declared=seen.runs)
+    return _sharpened(work, _finished(work, ran_through))
 
 
 def frozen(seen: Seen, graph: str) -> str | None:
@@ -160,6 +239,42 @@ def _finished(work: Work, seen: Seen) -> Seen:
         seen = replace(seen, runs=runs, models=models)
         edges = triangulate.edges_of(seen.parties(seed), list(seen.models), present)
     return replace(seen, edges=tuple(replace(edge, size=seen.ref.size) for edge in edges))
+
+
+def _sharpened(work: Work, seen: Seen) -> Seen:
+    """With every edge from a source to its own graph in float64 on the bound that is derived of the model.
+
+    What a case declares of its definition says how far float arithmetic may lie from that, generously or not; it is no
+    leave for a graph to mean something else.  Deriving takes perturbations, so it is done where the declared bound
+    passes a difference that is not of float64's own size.
+    """
+    if seen.case.truth is None:
+        return seen
+    passed = [edge for edge in seen.edges if _in_double(edge) and edge.outcome == "rounding"]
+    large = [edge for edge in passed if (edge.max_abs or 0.0) > _OWN_SIZE * _top(seen.runs[edge.left])]
+    if not large:
+        return seen
+    bare = {name: run for name, run in seen.runs.items() if run.party.framework != "truth"}
+    folder = seen.folder / "undeclared"
+    other = _finished(work, replace(seen, case=replace(seen.case, truth=None), runs=bare, folder=folder))
+    sharp = {(edge.left, edge.right): edge for edge in other.edges if _in_double(edge)}
+    parted = {pair: edge for pair, edge in sharp.items() if edge.outcome == "diverges"}
+    return replace(seen, edges=tuple(parted.get((edge.left, edge.right), edge) for edge in seen.edges))
+
+
+_OWN_SIZE = 2.0**-40  # of float64's 52 bits: no more than a question of whether to look
+
+
+def _in_double(edge: Diff) -> bool:
+    left, right = Party.parse(edge.left), Party.parse(edge.right)
+    return left.double and right.double and left.framework == right.framework
+
+
+def _top(run: Run) -> float:
+    """The largest number of a run's outputs, by size."""
+    outputs = [value.load() for value in (run.outputs or {}).values() if isinstance(value, ArrayFile)]
+    sizes = [np.abs(array.astype(np.float64)) for array in outputs if array.dtype.kind in "fiu"]
+    return max((float(size[np.isfinite(size)].max(initial=0.0)) for size in sizes), default=0.0)
 
 
 def _another_program(work: Work, seen: Seen, edges: Sequence[Diff]) -> Seen | None:
@@ -211,13 +326,17 @@ def _sources(
     seed = work.options.seed
 
     def source(name: str) -> tuple[list[Run], list[Model]]:
-        native = _singly(
-            lambda chosen: work.call(name, tasks.run_native, ref, name, chosen, seed, folder),
+        native = work.each(
+            name,
+            tasks.run_native,
+            lambda chosen: (ref, name, chosen, seed, folder),
             doubles,
             lambda double, failure: Run(Party(name, double=double), error=failure),
         )
-        exported = _singly(
-            lambda exporters: work.call(name, tasks.export, ref, name, exporters, seed, folder),
+        exported = work.each(
+            name,
+            tasks.export,
+            lambda exporters: (ref, name, exporters, seed, folder),
             [Party.parse(graph).exporter for graph in graphs if Party.parse(graph).framework == name],
             lambda exporter, failure: Model(Party(name, exporter).graph, error=failure),
         )
@@ -241,46 +360,71 @@ def _adopted(work: Work, ref: CaseRef, graph: str, file: Path, runs: Mapping[str
     return Model(graph, file=None, error=model) if isinstance(model, Failure) else model
 
 
-def _through_runtimes(work: Work, seen: Seen, models: Mapping[str, Model], *, check: bool) -> Seen:
-    """Every graph in every runtime and, at the declared shapes, past the checker."""
+def _through_runtimes(
+    work: Work, seen: Seen, models: Mapping[str, Model], *, check: bool, declared: Mapping[str, Run] | None = None
+) -> Seen:
+    """Every graph in every runtime and, at the declared shapes, past the checker; ``declared`` ran at these."""
     runs, checks = dict(seen.runs), dict(seen.checks)
     for graph, model in seen.models.items():
         if model.error is None:
             answered = _run_graph(work, seen.ref, model, check and "onnx" not in work.absent, seen.folder)
+            answered |= _beside(work, seen, model, answered, declared)
             if tasks.CHECK in answered:
                 checks[graph] = answered.pop(tasks.CHECK).error
             runs |= {str(run.party): run for run in answered.values()}
     return replace(seen, runs=runs, checks=checks)
 
 
-def _singly(
-    call: Callable[[Sequence[Item]], Any], items: Sequence[Item], failed: Callable[[Item, Failure], Result]
-) -> list[Result]:
-    """A batch in one call; if its process dies, each item in a call of its own, so that only the guilty one is lost."""
-    if not items:
-        return []
-    answer = call(items)
-    if not isinstance(answer, Failure):
-        return list(answer)
-    if len(items) == 1:
-        return [failed(items[0], answer)]
-    return [result for item in items for result in _singly(call, [item], failed)]
-
-
 def _run_graph(work: Work, ref: CaseRef, model: Model, check: bool, folder: Path) -> dict[str, Run]:
     """One graph in every runtime and past the checker, by item."""
+    return _answers(work, ref, model, [*([tasks.CHECK] if check else []), *items(work, model.graph)], folder)
+
+
+def _answers(work: Work, ref: CaseRef, model: Model, asked: Sequence[str], folder: Path) -> dict[str, Run]:
     framework, _, exporter = model.graph.partition(":")
-    asked = [*([tasks.CHECK] if check else []), *items(work, model.graph)]
-    answers = _singly(
-        lambda chosen: work.call(
-            RUNTIME_WORKER, tasks.run_graph, ref, model, chosen, work.options.seed, folder, work.room
-        ),
+    answers = work.each(
+        RUNTIME_WORKER,
+        tasks.run_graph,
+        lambda chosen: (ref, model, chosen, work.options.seed, folder, work.room),
         asked,
         lambda item, failure: Run(
             Party(framework, exporter, item.removesuffix("@64"), item.endswith("@64")), error=failure
         ),
     )
     return dict(zip(asked, answers, strict=True))
+
+
+def _beside(
+    work: Work, seen: Seen, model: Model, answered: Mapping[str, Run], declared: Mapping[str, Run] | None
+) -> dict[str, Run]:
+    """The graph in runtimes that stand beside another one, where that has no answer or is known to have it wrong.
+
+    At other sizes than the declared ones it is in those that it was in there.
+    """
+    facts, globs = seen.graphs.get(model.graph), work.options.parties
+    asked = []
+    for runtime in runtimes().values():
+        other = answered.get(besides(runtime))
+        if other is None or runtime.distribution in work.absent:
+            continue
+        if declared is not None:
+            asked += [runtime.name] if f"{model.graph}>{runtime.name}" in declared else []
+            continue
+        lacks = other.error is not None and other.error.kind == "unsupported"
+        if lacks or f"{model.graph}>{runtime.name}" in globs or (facts is not None and wanted(runtime, facts)):
+            asked.append(runtime.name)
+    return _answers(work, seen.ref, model, asked, seen.folder)
+
+
+def wanted(runtime: Runtime, facts: GraphFacts) -> bool:
+    """Whether a runtime that stands beside another one has something to say of a graph."""
+    asked = getattr(runtime, "wanted", None)
+    return bool(asked is not None and asked(facts))
+
+
+def besides(runtime: Runtime) -> str:
+    """The runtime that another one is only run beside; nothing for most."""
+    return str(getattr(runtime, "beside", ""))
 
 
 def chosen(party: str, globs: Sequence[str]) -> bool:
@@ -292,7 +436,7 @@ def items(work: Work, graph: str) -> list[str]:
     """The runtimes, in either precision, that are asked to run a graph."""
     globs = work.options.parties
     present: list[Runtime] = [r for r in runtimes().values() if r.distribution not in work.absent]
-    asked = {r.name for r in present if chosen(f"{graph}>{r.name}", globs)}
+    asked = {besides(r) or r.name for r in present if chosen(f"{graph}>{r.name}", globs)}
     for runtime in reversed(present):  # a step can be told apart only beside what it is held against
         if runtime.name in asked:
             asked.add(runtime.after)

@@ -28,6 +28,7 @@ import onnx
 
 from pipeline.data import Array, Localization, NodeError, SourceValues
 from pipeline.graph.cut import array_values, constants, reads
+from pipeline.graph.draws import draws, stored
 from pipeline.graph.float64 import to_float64
 from pipeline.graph.walk import node_name, opset
 from pipeline.graph.weights import Weights, without_weights
@@ -44,7 +45,6 @@ _PERMUTED = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
 # Sums of products: four roundings of a weight move the sum of k by at most 4 u |x| |w|, which is 4 / (k + 1) of the
 # bound gamma_(k+1) |x| |w|, so thrice the bound holds for every k and no version needs to be evaluated.
 _SUMS = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul"))
-_RANDOM = frozenset("RandomNormal RandomUniform RandomNormalLike RandomUniformLike Bernoulli Multinomial".split())
 _SPATIAL = frozenset(
     "Conv ConvTranspose MaxPool AveragePool GlobalAveragePool GlobalMaxPool BatchNormalization LRN "
     "InstanceNormalization DepthToSpace SpaceToDepth".split()
@@ -233,7 +233,7 @@ class Exported:
         own = self._own(index)
         inputs = [self._look(n) if n else None for n in node.input]
         answers = self._answers(index, inputs)
-        fixed = node.op_type not in _RANDOM and all(
+        fixed = not draws(node, self._constant, self.version) and all(
             n in self.fixed for n in self.reads[index] if n in self.maker or n in self.feeds
         )
         if not isinstance(answers, str) and not fixed:
@@ -375,7 +375,7 @@ class Exported:
         answers: Answers = "it reads a sequence"
         if not boxes:
             answers = expected(node, self.version, given, produced, runtime=self.engine, unit=UNIT)
-        if not isinstance(answers, str) or node.op_type in _RANDOM:
+        if not isinstance(answers, str) or draws(node, self._constant, self.version):
             return answers
         values = {n: v for n, v in zip(node.input, given, strict=True) if n and v is not None}
         for name in self.reads[index]:
@@ -505,8 +505,9 @@ def last_uses(model: onnx.ModelProto) -> dict[int, list[str]]:
 def fixed_values(model: onnx.ModelProto, weights: Collection[str]) -> set[str]:
     """The values that do not depend on the inputs."""
     known = {tensor.name for tensor in model.graph.initializer} | set(weights)
+    value, version = stored(model), opset(model)
     for node in model.graph.node:
-        if node.op_type not in _RANDOM and all(name in known for name in reads(node)):
+        if not draws(node, value, version) and all(name in known for name in reads(node)):
             known.update(node.output)
     return known
 

@@ -33,6 +33,7 @@ from pipeline.data import (
     Failure,
     Finding,
     GraphFacts,
+    Instance,
     InvalidGraph,
     Jitter,
     Model,
@@ -44,12 +45,13 @@ from pipeline.data import (
     Unsupported,
     UnusableInput,
 )
-from pipeline.frameworks import adapter
+from pipeline.frameworks import _state, adapter
 from pipeline.frameworks._structure import BuilderError
 from pipeline.numerics.compare import same_bits
 from pipeline.runtimes import runtimes
 
 CHECK = "check"
+_NAMED = 3
 MOST_OUTSIDE = 2**30  # bytes of weights in other files with which a graph is read whole
 MOST_GUESSED = 2**14  # roundings; beyond, gamma_k leaves a float32 less than three digits, and a bound says nothing
 TWINS = 5  # pairs of draws: of any two of the first 32 things that round, some draw has both push the same way
@@ -91,7 +93,74 @@ def run_native(ref: CaseRef, framework: str, doubles: Sequence[bool], seed: int,
             return engine.native(case, values, double=double, seed=seed)
 
         runs.append(_native_run(party, catalogue.load(ref), engine.layouts, once, folder))
+        if not double and runs[-1].outputs is not None:
+            runs[-1] = _asked_again(runs[-1], ref, framework, seed)
     return runs
+
+
+def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
+    """A native run with what is known of the model's memory and of its chance.
+
+    The run itself builds the model anew and seeds it for each of its calls, so that both are out of its sight.  So one
+    instance is asked three times: the case's inputs, others, and the case's again under another seed.  A model that
+    fills a table at its first call answers as before; so does one whose batch statistics move.  Where its state has
+    moved, a fresh instance must give the others' answer too, or what it remembers is in its answers.
+    """
+    engine = adapter(framework)
+    case, values = _values(ref, framework, seed)
+    if case.gradient is not None:  # traced as a function of what it is given
+        return run
+    _, others = _values(ref, framework, seed, example=True)
+    try:
+        instance = engine.instance(case, values, seed=seed)
+        before = instance.state()
+        first = instance(values, seed=seed)
+        moved = _state.changed(before, instance.state())
+        between = _answer_or_none(instance, others, seed)
+        last = instance(values, seed=seed + 1)
+        steady = _alike(first, last)
+        drawn = not steady and _alike(first, instance(values, seed=seed))
+        fresh = engine.instance(case, values, seed=seed) if steady and moved and between is not None else None
+        remembers = fresh is not None and not _alike(between or {}, _answer_or_none(fresh, others, seed))
+    except Exception as error:  # what answers once and not again has been changed by its first call
+        says = f"{framework} answers these inputs once and then raises {type(error).__name__}: {_one_line(error)}"
+        return replace(run, deterministic=False, varies=says)
+    named = f" ({', '.join(moved[:_NAMED])}{', …' if len(moved) > _NAMED else ''})" if moved else ""
+    if not steady:
+        seeds = drawn or any("seed_generator" in name for name in moved)  # Keras keeps the state of its chance so
+        says = (
+            f"{framework} draws random numbers: under another seed it answers the same inputs otherwise{named}; "
+            "what a graph holds of them is one draw"
+            if seeds
+            else f"{framework} remembers its calls{named}: asked again it answers the same inputs otherwise; "
+            "a graph has no memory, and holds what one call left"
+        )
+        return replace(run, deterministic=False, varies=says)
+    if remembers:
+        says = (
+            f"{framework} remembers its calls{named}: what it answers depends on the inputs that it was asked before; "
+            "a graph has no memory, and holds what one call left"
+        )
+        return replace(run, deterministic=False, varies=says)
+    kept = tuple(name for name in moved if name in before)
+    if kept:
+        says = (
+            f"each call changes {', '.join(kept[:_NAMED])}, on which no output here depends; a graph keeps none of it"
+        )
+        return replace(run, notes=(*run.notes, says))
+    return run
+
+
+def _answer_or_none(instance: Instance, values: Mapping[str, Any], seed: int) -> Mapping[str, Any] | None:
+    """What a model answers to inputs that are not the case's own, and need not be its to answer."""
+    try:
+        return instance(values, seed=seed)
+    except Exception:
+        return None
+
+
+def _alike(first: Mapping[str, Any], second: Mapping[str, Any] | None) -> bool:
+    return second is not None and set(first) == set(second) and all(_same(first[name], second[name]) for name in first)
 
 
 def derive_bounds(
@@ -145,7 +214,8 @@ def derive_bounds(
         return Run(party, outputs=source.outputs, derived=f"{label}; {how}")
     bounds: dict[str, Bound] = {}
     for name, moves in response.items():
-        if not moves.any() and not inner and not _float_fed(case, values):
+        rounds = bool(roundings.count or roundings.unknown)
+        if rounds and not moves.any() and not inner and not _float_fed(case, values):
             continue  # nothing was moved: that there was no response says nothing
         if name in inner:
             moves = np.maximum(moves, inner[name] * BEYOND / max(roundings.count, 1))
@@ -254,8 +324,7 @@ def graph_definition(ref: CaseRef, model: Model, run: Run, seed: int, folder: Pa
 
     Its bound is the response to roundings inside the graph, for as many as lie on its longest path.
     """
-    import onnx.inliner
-
+    from pipeline.graph.inlining import inlined
     from pipeline.graph.skeleton import in_float64, skeleton
     from pipeline.numerics.inner import inner_scale
     from pipeline.numerics.node64 import take_apart
@@ -267,8 +336,7 @@ def graph_definition(ref: CaseRef, model: Model, run: Run, seed: int, folder: Pa
         fed = feeds_of(ref, loaded(ref, seed), model, seed)
         counted = count_roundings(model.file, {name: value.shape for name, value in fed.items()})
         slim = skeleton(model.file, memory=memory)
-        if slim.model.functions:
-            slim = replace(slim, model=onnx.inliner.inline_local_functions(slim.model))
+        slim = replace(slim, model=inlined(slim.model))
         double = in_float64(slim)
         names = {own: model.outputs[own] for own in _float_outputs(run)}
         graph = take_apart(double.model, {})
@@ -359,8 +427,7 @@ def run_graph(
         started = time.perf_counter()
         try:
             if item == CHECK:
-                _check(model.file)
-                runs.append(Run(party, outputs={}))
+                runs.append(Run(party, outputs={}, notes=_check(model.file)))
                 continue
             runs.append(
                 _double_run(party, case, model, feeds, memory, folder)
@@ -400,6 +467,7 @@ def count_roundings(file: Path, shapes: Mapping[str, Sequence[int] | None] | Non
     import onnx
 
     from pipeline.graph.roundings import roundings
+    from pipeline.graph.settled import settle
 
     proto = onnx.load(file, load_external_data=False)
     open_ = False
@@ -412,7 +480,7 @@ def count_roundings(file: Path, shapes: Mapping[str, Sequence[int] | None] | Non
                 dim.dim_value = size
     if open_:
         del proto.graph.value_info[:]  # what an exporter wrote of a dynamic graph names its axes only
-    return roundings(proto)
+    return roundings(settle(proto))
 
 
 def with_slack(
@@ -549,7 +617,15 @@ def _native_run(
         outputs[name] = save(folder, party, name, value, promised.axes if isinstance(promised, Tensor) else None)
     same = all(_same(first[name], second.get(name)) for name in first) and set(first) == set(second)
     notes = tuple(note for name, value in first.items() if (note := _says_little(name, value)))
-    return Run(party, outputs=outputs, deterministic=same, seconds=time.perf_counter() - started, notes=notes)
+    varies = "" if same else f"two models that {party.framework} built under one seed answer the same inputs otherwise"
+    return Run(
+        party,
+        outputs=outputs,
+        deterministic=same,
+        seconds=time.perf_counter() - started,
+        notes=notes,
+        varies=varies,
+    )
 
 
 def _says_little(name: str, value: Array | None) -> str | None:
@@ -674,9 +750,16 @@ def _double_run(
     from pipeline.graph.skeleton import in_float64, skeleton
 
     assert model.file is not None
+    from pipeline.graph.walk import places
+    from pipeline.numerics.evaluator import in_float64 as ours
+
     double = in_float64(skeleton(model.file, memory=memory))
     file = written(double.model, folder / f"{party.slug}.onnx")
-    return graph_run(party, case, model, file, widened(feeds), folder, double.weights)
+    run = graph_run(party, case, model, file, widened(feeds), folder, double.weights)
+    known = {op.__name__ if not op.op_domain else f"{op.op_domain}.{op.__name__}" for op in ours()}
+    taken = sorted({place.op for place in places(double.model)} & known)
+    note = f"by ONNX's definitions, not by the evaluator's own operators: {', '.join(taken)}"
+    return replace(run, notes=(*run.notes, note) if taken else run.notes)
 
 
 def widened(feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -708,14 +791,28 @@ def written(proto: Any, file: Path) -> Path:
     return file
 
 
-def _check(file: Path) -> None:
-    """The onnx checker; what it finds is an :class:`InvalidGraph`."""
+def _check(file: Path) -> tuple[str, ...]:
+    """ONNX's full check; what it finds is an :class:`InvalidGraph`, what it cannot find out is said.
+
+    The plain check is of the file, with its data outside; the inference that belongs to the full one may die or never
+    end on a graph that is valid, and that is nobody's fault.
+    """
     import onnx
+
+    from pipeline.graph.loading import load
+    from pipeline.graph.shapes import full_check, named_by_checker
 
     try:
         onnx.checker.check_model(str(file), full_check=False)
     except Exception as error:  # ValidationError, or whatever protobuf raises
-        raise InvalidGraph(f"onnx.checker: {_one_line(error)}", op=_checker_op(error)) from error
+        op, node = named_by_checker(str(error))
+        raise InvalidGraph(f"onnx.checker: {_one_line(error)}", op=op, node=node) from error
+    found = full_check(load(file))
+    if isinstance(found, Failure):
+        return (f"ONNX's full check gives no answer: {found.says}",)
+    if found is not None:
+        raise InvalidGraph(found.says, op=found.op, node=found.node)
+    return ()
 
 
 def refusal(error: Exception, file: Path) -> Failure:
@@ -725,11 +822,6 @@ def refusal(error: Exception, file: Path) -> Failure:
         return Failure(kind, str(error).replace(f"{file.parent}{os.sep}", ""), op=error.op, node=error.node)
     says = f"{type(error).__name__}: {_one_line(error)}"
     return Failure("refused", says.replace(f"{file.parent}{os.sep}", ""))
-
-
-def _checker_op(error: BaseException) -> str | None:
-    found = re.search(r"No Op registered for (\w+)", str(error)) or re.search(r"OpType: (\w+)", str(error))
-    return found[1] if found else None
 
 
 def _named_op(failure: Failure, file: Path) -> Failure:

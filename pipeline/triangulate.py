@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -27,6 +28,7 @@ ZERO_SIGN_OPEN = frozenset(
 # ONNX does not say what these make of a NaN.
 NAN_OPEN = frozenset("Max Min ReduceMax ReduceMin ArgMax ArgMin MaxPool GlobalMaxPool Clip Relu TopK".split())
 _HALF_THE_DIGITS = 2.0**-12  # of float32's 24 bits
+_FLUSHED = 4 * float(np.finfo(np.float32).tiny)
 _GONE = ("crashed", "timeout", "memory")
 
 
@@ -126,16 +128,49 @@ class Parties:
             a, b = mine[key], theirs[key]
             summed = None if a is None or b is None or (a.shape and b.shape and a.shape != b.shape) else a + b
             allowed[key] = summed
+        idle = self._decides_nothing(left, right, allowed)
         definition = self.runs[left].party.framework == "truth" or self.runs[right].party.framework == "truth"
         swapped = self.runs[right].party.framework == "truth" and self.runs[left].party.framework != "truth"
         first, second = (right, left) if swapped else (left, right)
-        return compare(
+        judged = self.runs[second].party
+        # A definition in float64 may stand for any float type: which one is meant, the framework itself says.
+        asked = definition and judged.framework in self.runs and not judged.double
+        if odd := _other_types(self, judged.framework, second) if asked else ():
+            own, seen = (self.runs[name].outputs or {} for name in (judged.framework, second))
+            types = [getattr(of[odd[0]], "dtype", "") for of in (own, seen)]
+            says = f"{odd[0]} is {types[0]} in {judged.framework}, {types[1]} in {second}"
+            return Comparison("diverges", output=odd[0], problem=says)
+        found = compare(
             self._values(first),
             self._values(second),
-            allowed,
+            {**allowed, **idle},
             definition=definition,
             zero_sign_open=self._zero_sign_open,
         )
+        if found.outcome == "missing" and found.output in idle and found.compared:
+            return replace(found, problem=f"{found.problem}: the one that the case declares leaves no digit of it")
+        return found
+
+    def _decides_nothing(self, left: str, right: str, allowed: Mapping[str, Array | None]) -> dict[str, Array]:
+        """The bounds of outputs without what, as the case declares it, is larger than all that either side has.
+
+        One that only lets subnormal numbers be flushed to zero says what it means, however small the numbers are.
+        """
+        for party in (self.runs[left].party, self.runs[right].party):
+            truth = self.runs.get(str(party) if party.framework == "truth" else self.truth_of(party.framework))
+            if truth is None or truth.derived:
+                return {}
+        found: dict[str, Array] = {}
+        mine, theirs = self._values(left), self._values(right)
+        for key, limit in allowed.items():
+            sides = [side.get(key) for side in (mine, theirs)]
+            arrays = [side for side in sides if side is not None and not isinstance(side, Absent)]
+            if limit is None or len(arrays) < 2 or any(array.dtype.kind != "f" for array in arrays):
+                continue
+            top = max(float(np.abs(a[np.isfinite(a)]).max(initial=0.0)) for a in arrays)
+            if top > 0 and np.any(limit > max(top, _FLUSHED)):
+                found[key] = np.where(limit > max(top, _FLUSHED), np.inf, limit)
+        return found
 
     def without_digits(self, framework: str) -> str | None:
         """Why float arithmetic leaves nothing of a result, where that is so: a comparison would always pass.
@@ -177,9 +212,8 @@ class Parties:
                 )
         for name in (left, right):
             if not self.runs[name].deterministic:
-                return Diff(
-                    left, right, isolates, "nondeterministic", problem=f"{name} gave two answers to one question"
-                )
+                problem = f"{name} gave two answers to one question"
+                return Diff(left, right, isolates, "nondeterministic", problem=problem)
         found = self.between(left, right)
         return Diff(
             left,
@@ -219,10 +253,11 @@ def pairs(parties: Parties, graphs: Sequence[str], runtimes: Mapping[str, Runtim
     for graph in graphs:
         framework = graph.partition(":")[0]
         for runtime in runtimes.values():
-            party = f"{graph}>{runtime.name}"
-            if party in runs and runtime.after and f"{graph}>{runtime.after}" in runs:
-                yield f"{graph}>{runtime.after}", party, runtime.step
-            if party in runs and framework in runs:
+            before, party = f"{graph}>{runtime.after}", f"{graph}>{runtime.name}"
+            there = {name for name in (before, party) if name in runs and not _lacks(parties, name, runtimes)}
+            if runtime.after and {before, party} <= there:
+                yield before, party, runtime.step
+            if party in there and framework in runs:
                 yield framework, party, _steps(runtime, runtimes)
             if f"{party}@64" in runs and f"{framework}@64" in runs:
                 yield f"{framework}@64", f"{party}@64", _steps(runtime, runtimes)
@@ -272,7 +307,9 @@ def groups_of(parties: Parties, *others: Parties) -> tuple[tuple[str, ...], ...]
     names = [
         n for n, r in parties.runs.items() if r.outputs is not None and not r.party.double and not r.party.parameters
     ]
-    names = [n for n in names if parties.runs[n].deterministic]
+    steady = [n for n in names if parties.runs[n].deterministic]
+    # What defines a model out of its own run defines nothing where that run is one of several.
+    names = [n for n in steady if not parties.runs[n].derived or parties.runs[n].party.meaning in steady]
     agree = {name: {name} for name in names}
     for left, right in itertools.combinations(names, 2):
         if all(_agree(each, left, right) for each in (parties, *others)):
@@ -328,7 +365,7 @@ def blame(
         if run.error is not None and run.error.kind in _GONE:
             found.append(Blamed("crashed", name, _edge_to(name, seen), op=run.error.op, says=run.error.says))
         if run.outputs is not None and not run.deterministic:
-            says = f"{name} gave two different answers to the same inputs"
+            says = run.varies or f"{name} gave two different answers to the same inputs"
             found.append(Blamed("nondeterministic", name, _edge_to(name, seen), says=says))
     natives = sorted(n for n, r in parties.runs.items() if r.party.native and not r.party.double)
     for framework in natives:
@@ -355,10 +392,6 @@ def _native_blame(parties: Parties, seen: Mapping[tuple[str, str], Diff], framew
     if lost := parties.without_digits(framework):
         says = f"{framework} amplifies rounding until {lost}"
         return [Blamed("conditioning", framework, (truth, framework), says=says)]
-    if truth in parties.runs and parties.runs[truth].derived:
-        drawn = {op for g, facts in parties._graphs.items() if g.partition(":")[0] == framework for op in facts.ops}
-        if any(op.startswith(("Random", "Bernoulli", "Multinomial")) for op in drawn):
-            return []  # it draws other numbers in float64: that run defines nothing
     for name in (framework, f"{framework}@64"):
         edge = seen.get((truth, name))
         if edge is not None and edge.outcome == "diverges":
@@ -407,7 +440,7 @@ def _graph_blame(
     names = [f"{graph}>{name}" for name in runtimes if f"{graph}>{name}" in parties.runs]
     failures = {n: e for n in names if (e := parties.runs[n].error) is not None}
     refused = {n: e for n, e in failures.items() if e.kind not in _GONE}
-    if (names and len(refused) == len(names)) or (check is not None and check.kind not in _GONE):
+    if check is not None or (names and len(refused) == len(names) and not _valid(parties, graph, runtimes, refused)):
         error = next((e for e in [check, *refused.values()] if e is not None and e.op), None)
         error = error or check or next(iter(refused.values()))
         says = f"{graph} is not a model that anything accepts: {error.says}"
@@ -415,6 +448,8 @@ def _graph_blame(
         return [Blamed("export-failed", graph, (framework, f"{graph}>*"), op=error.op, nodes=nodes, says=says)]
     found = []
     for n, e in refused.items():
+        if _lacks(parties, n, runtimes):
+            continue
         pair = _other_setting(parties, graph, n, runtimes)
         kind = runtimes[n.partition(">")[2]].step if pair is not None else "unsupported"
         says = f"{pair[0]} runs this and {n} does not: {e.says}" if pair is not None else e.says
@@ -424,7 +459,35 @@ def _graph_blame(
     right = {n: verdict for n, verdict in judged.items() if verdict is not None}
     if right:
         found += _step_blame(parties, seen, graph, framework, right, runtimes, given=model.given)
+    elif sharp := _sharply_parted(parties, seen, graph, framework, runtimes):  # nobody bounds the runs in float32
+        says = f"{_written(seen, graph, framework, model.given)} means something else than the model{_where(sharp[0])}"
+        found.append(Blamed("export", graph, (sharp[0].left, sharp[0].right), says=says))
     return found + _chain_blame(parties, seen, graph, right, runtimes)
+
+
+def _valid(parties: Parties, graph: str, runtimes: Mapping[str, Runtime], refused: Mapping[str, Failure]) -> bool:
+    """Whether a graph that no runtime runs is a model all the same.
+
+    It is where its evaluation in float64, by the definitions of ONNX's operators, gives an answer, and where nobody has
+    more against it than that an operator is not implemented.
+    """
+    doubles = [f"{graph}>{runtime.name}@64" for runtime in runtimes.values() if runtime.double]
+    answered = any(name in parties.runs and parties.runs[name].outputs is not None for name in doubles)
+    return answered or all(error.kind == "unsupported" for error in refused.values())
+
+
+def _lacks(parties: Parties, name: str, runtimes: Mapping[str, Runtime]) -> bool:
+    """Whether a witness does not run what others run.
+
+    A runtime that comes after no other is an evaluation of the definition that nobody ships: what it lacks says nothing
+    of the graph.  It has no answer, and the report says so.
+    """
+    run = parties.runs[name]
+    runtime = runtimes.get(run.party.runtime)
+    if runtime is None or runtime.after or run.party.double or run.error is None or run.error.kind in _GONE:
+        return False
+    others = [f"{run.party.graph}>{other.name}" for other in runtimes.values() if other.after]
+    return any(other in parties.runs and parties.runs[other].outputs is not None for other in others)
 
 
 def _other_setting(parties: Parties, graph: str, name: str, runtimes: Mapping[str, Runtime]) -> tuple[str, str] | None:
@@ -449,10 +512,14 @@ def _right(parties: Parties, seen: Mapping[tuple[str, str], Diff], framework: st
     if source is not None and not source.deterministic:
         return None  # nobody can be held against a source that does not agree with itself
     edge = seen.get((framework, name))
-    native_fails = (truth_edge := seen.get((parties.truth_of(framework), framework))) is None or not truth_edge.agrees
+    truth = parties.truth_of(framework)
+    truth_edge = seen.get((truth, framework))
+    absent = source is None or source.outputs is None
+    native_fails = absent or (truth_edge is not None and not truth_edge.agrees)
     if edge is not None and edge.agrees:
         return True
-    truth = parties.truth_of(framework)
+    if edge is not None and edge.outcome == "diverges" and _other_types(parties, framework, name):
+        return False  # a definition in float64 may stand for any float type: the source says which is meant
     if native_fails and truth in parties.runs and parties.runs[truth].outputs is not None:
         if not parties.runs[name].deterministic:
             return None
@@ -464,6 +531,15 @@ def _right(parties: Parties, seen: Mapping[tuple[str, str], Diff], framework: st
     if edge is None or edge.outcome in ("missing", "nondeterministic"):
         return False if edge is not None and _lost_output(parties, edge) else None
     return False
+
+
+def _other_types(parties: Parties, left: str, right: str) -> tuple[str, ...]:
+    """The outputs that are of another type on either side."""
+    mine, theirs = (
+        {n: v.dtype for n, v in (parties.runs[name].outputs or {}).items() if not isinstance(v, Absent)}
+        for name in (left, right)
+    )
+    return tuple(name for name in mine if name in theirs and mine[name] != theirs[name])
 
 
 def _lost_output(parties: Parties, edge: Diff) -> bool:
@@ -482,9 +558,7 @@ def _step_blame(
     *,
     given: bool = False,
 ) -> list[Blamed]:
-    doubles = [f"{graph}>{r.name}@64" for r in runtimes.values() if r.double]
-    sharp = [e for d in doubles if (e := seen.get((f"{framework}@64", d))) is not None]
-    parts = [e for e in sharp if e.outcome == "diverges" and not _means_the_definition(parties, seen, framework, e)]
+    parts = _sharply_parted(parties, seen, graph, framework, runtimes)
     wrong = [name for name, fine in right.items() if not fine]
     nan_open = _nan_open(parties, graph)
     first = next(iter(right))
@@ -495,10 +569,7 @@ def _step_blame(
     if (len(wrong) == len(right)) or (parts and not reference_only):
         read = [e for name in wrong if (e := seen.get((framework, name)))] if len(wrong) == len(right) else parts
         apart = next(iter(read), None) or parties.diff(parties.truth_of(framework), wrong[0], "export")
-        folded = seen.get((f"{framework}:raw>reference@64", f"{framework}>reference@64"))
-        where = "its optimizer" if graph == framework and folded is not None and folded.outcome == "diverges" else "it"
-        what = "the given graph" if given else f"the graph that {where} wrote"
-        says = f"{what} means something else than the model{_where(apart)}"
+        says = f"{_written(seen, graph, framework, given)} means something else than the model{_where(apart)}"
         kind = "unspecified" if nan_open and read and all(e.nan_only for e in read) else "export"
         blames = [Blamed(kind, graph, (apart.left, apart.right), says=says)]
         if len(wrong) == len(right):
@@ -522,6 +593,26 @@ def _step_blame(
         says = f"{name} parts from {pair[0]}{_where(edge) if edge else ''}"
         blames.append(Blamed(kind, name, pair, says=says))
     return blames
+
+
+def _sharply_parted(
+    parties: Parties,
+    seen: Mapping[tuple[str, str], Diff],
+    graph: str,
+    framework: str,
+    runtimes: Mapping[str, Runtime],
+) -> list[Diff]:
+    """The edges in float64 at which a graph leaves its source, which is not the one that is wrong."""
+    doubles = [f"{graph}>{r.name}@64" for r in runtimes.values() if r.double]
+    sharp = [e for d in doubles if (e := seen.get((f"{framework}@64", d))) is not None]
+    return [e for e in sharp if e.outcome == "diverges" and not _means_the_definition(parties, seen, framework, e)]
+
+
+def _written(seen: Mapping[tuple[str, str], Diff], graph: str, framework: str, given: bool) -> str:
+    """The graph, and who wrote it."""
+    folded = seen.get((f"{framework}:raw>reference@64", f"{framework}>reference@64"))
+    where = "its optimizer" if graph == framework and folded is not None and folded.outcome == "diverges" else "it"
+    return "the given graph" if given else f"the graph that {where} wrote"
 
 
 def _chain_blame(
@@ -582,12 +673,9 @@ def _meaning_blame(
     for left, right in itertools.combinations(natives, 2):
         edge = seen.get((left, right))
         sharp = seen.get((f"{left}@64", f"{right}@64"))
-        parted = edge is not None and edge.outcome == "diverges"
-        if not parted and not (
-            sharp is not None and sharp.outcome == "diverges" and edge is not None and not edge.agrees
-        ):
+        edge = next((e for e in (edge, sharp) if e is not None and e.outcome == "diverges"), None)
+        if edge is None:
             continue
-        assert edge is not None
         steps = sorted({e.isolates for e in path if e.outcome == "diverges"})
         if not steps and (any(b.blame == "native" and b.party in (left, right) for b in found) and _defined(parties)):
             continue

@@ -256,7 +256,11 @@ def test_undecided_edges() -> None:
     sharper = an_edge("torch@64", "torch>reference@64", "missing", 0)
     twice = an_edge("torch", "torch>ort.off", "nondeterministic", 0)
     parts = an_edge("torch", "torch>reference", "diverges")
-    assert undecided([AGREES, sharper, parts], []) == ()
+    assert undecided([AGREES, sharper, parts], []) == (parts,)
+    assert undecided([AGREES, sharper, parts], [Blamed("export", "torch", ("torch", "torch>ort.off"))]) == ()
+    assert undecided([AGREES, sharper, parts], [Blamed("export", "torch:raw", ("torch", "torch:raw>ort.off"))]) == (
+        parts,
+    )
     assert undecided([AGREES, twice], []) == (twice,)
     assert undecided([AGREES, twice], [Blamed("nondeterministic", "torch>ort.off", ("torch", "torch>ort.off"))]) == ()
     gone = Blamed("crashed", "torch>ort.all", ("torch", "torch>ort.all"))

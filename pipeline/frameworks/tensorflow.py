@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data import Array, Case, Failure, Jitter, Model, Origin, Roundings, SourceValues, Stored, Tensor
+from pipeline.frameworks import _state
 from pipeline.frameworks._onnx_file import Values, border, write, write_arrays
 from pipeline.frameworks._structure import BuilderError, forward_outputs, named
 from pipeline.frameworks._tensorflow_roundings import Traced, moving
@@ -71,6 +72,10 @@ class TensorFlow:
         freezes it, and its graph turned to float64.
         """
         return next(self._runs(case, values, double=double, seed=seed, jitters=(None,)))
+
+    def instance(self, case: Case, values: Mapping[str, Any], *, seed: int) -> _Instance:
+        tensors = _tensors(case, values, double=False, move=None)
+        return _Instance(case, _build(case, values, tensors, double=False, seed=seed), tensors)
 
     def perturbed(
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter]
@@ -415,6 +420,53 @@ class TensorFlow:
         as_nchw_out = [outputs[i] for i, name in enumerate(names) if name in turned]
         axes |= {name: _NCHW[axes[name]] for name in turned}
         return axes, [f"{name}:0" for name in case.inputs if name in turned], as_nchw_out
+
+
+class _Instance:
+    """A model that is built once and asked more than once."""
+
+    def __init__(self, case: Case, model: Any, tensors: Mapping[str, Any]) -> None:
+        self._case, self._model, self._tensors = case, model, tensors
+
+    def __call__(self, values: Mapping[str, Any], *, seed: int) -> Mapping[str, Any]:
+        import tensorflow as tf
+
+        tf.keras.utils.set_random_seed(seed)
+        fed = _tensors(self._case, {name: values[name] for name in self._case.inputs}, double=False, move=None)
+        results = named(self._case, "tensorflow", _call(self._case, self._model, {**self._tensors, **fed}))
+        return {name: None if value is None else _array(value) for name, value in results.items()}
+
+    def state(self) -> Mapping[str, str]:
+        """Variables by their path, those of what a function has closed over too, and plain Python values."""
+        import tensorflow as tf
+
+        found: dict[str, str] = {}
+        closed = _state.closed_over(self._model)
+        for path, holder in [("", self._model), *closed.items()]:
+            for variable in getattr(holder, "variables", ()):
+                name = getattr(variable, "path", "") or variable.name
+                found |= _state.plain(f"{path}.{name}" if path else name, variable, _digest)
+            if isinstance(holder, (tf.Module, tf.keras.layers.Layer)):
+                own = {key: value for key, value in vars(holder).items() if not key.startswith("_")}
+                for key, value in own.items():
+                    if isinstance(value, (int, float, str, list, tuple, dict, np.ndarray, tf.Tensor)):
+                        found |= _state.plain(f"{path}.{key}" if path else key, value, _digest)
+            elif path:
+                found |= _state.plain(path, holder, _digest)
+        return found
+
+
+def _digest(value: Any) -> bytes | None:
+    import tensorflow as tf
+
+    if isinstance(value, (tf.Module, tf.keras.layers.Layer, tf.types.experimental.PolymorphicFunction)):
+        return b""  # its variables are looked at by name
+    if not hasattr(value, "numpy"):
+        return None
+    try:
+        return _state.array_digest(np.asarray(value.numpy()))
+    except Exception:  # a value without numbers of its own
+        return repr(value).encode()
 
 
 _kept: dict[tuple[Any, ...], Any] = {}  # the last case whose values were asked for, frozen

@@ -30,7 +30,7 @@ from pipeline.graph.terms import (
 from pipeline.graph.walk import Dims
 from pipeline.inspection import Difference
 
-ROUNDING = 1e-5
+ROUNDINGS = 6  # of BatchNormalization, the longest formula that is folded into a weight
 SHOWN = 12
 _LISTED = 100  # characters
 _KINDS = 3
@@ -89,7 +89,8 @@ def nodes_of(steps: Iterable[Step]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Numbers:
-    """How two arrays differ: how many elements, by how much, and whether that is rounding."""
+    """How two arrays differ: how many elements, by how much, and whether that is rounding: every element within
+    gamma_k of its own size; ``relative`` is the largest distance over that size."""
 
     differing: int
     size: int
@@ -99,8 +100,18 @@ class Numbers:
     integers: bool = False
 
 
-def numbers(left: Array, right: Array) -> Numbers | None:
-    """None where the arrays are the same."""
+def numbers(
+    left: Array,
+    right: Array,
+    sizes: Array | None = None,
+    formulas: int = 1,
+    stored: Sequence[np.dtype[Any]] | None = None,
+) -> Numbers | None:
+    """None where the arrays are the same.
+
+    ``sizes`` are what the arrays were computed of (the formula on absolute values), their own where nothing is said,
+    ``formulas`` how many of :data:`ROUNDINGS` made them, and ``stored`` the types in which the files hold them.
+    """
     one, two = np.atleast_1d(left), np.atleast_1d(right)
     if one.dtype.kind not in "fiub" or two.dtype.kind not in "fiub":
         differing = int(np.sum(one != two))
@@ -121,9 +132,17 @@ def numbers(left: Array, right: Array) -> Numbers | None:
         if not differing:
             return None
         largest = float(np.max(apart))
-        scale = float(np.max(np.abs(wide))) if wide.size else 0.0
-        relative = largest / scale if scale else float("inf")
-    return Numbers(differing, one.size, largest, bool(relative <= ROUNDING), relative, not floats)
+        own = np.maximum(np.abs(wide), np.abs(other))
+        each = own if sizes is None else np.maximum(own, np.broadcast_to(sizes, own.shape))
+        relative = float(np.max(np.where(same, 0.0, apart / each)))
+        allowed = _gamma(ROUNDINGS * formulas, stored or (one.dtype, two.dtype)) if floats else 0.0
+    return Numbers(differing, one.size, largest, bool(relative <= allowed), relative, not floats)
+
+
+def _gamma(count: int, types: Sequence[np.dtype[Any]]) -> float:
+    """gamma_k of the coarsest of some types (Higham, Accuracy and Stability of Numerical Algorithms, chapter 3)."""
+    unit = max(float(np.finfo(t).eps) / 2 for t in types)
+    return count * unit / (1 - count * unit)
 
 
 def says_numbers(found: Numbers) -> str:
@@ -132,19 +151,20 @@ def says_numbers(found: Numbers) -> str:
     if not found.largest:
         return f"the same but for the sign of {found.differing:,} zeros: a division by them is another"
     if found.rounding:
-        return f"rounding: at most {found.relative:.1g} of the largest ({found.differing:,} of {found.size:,} differ)"
+        return f"rounding: at most {found.relative:.1g} of each number ({found.differing:,} of {found.size:,} differ)"
     return f"{found.differing:,} of {found.size:,} differ, by {found.largest:.3g} at most"
 
 
-def affine(unit: Unit) -> tuple[Array, Array] | None:
-    """Weight and shift per channel of a linear step and what is folded into it or could be, in float64."""
+def affine(unit: Unit) -> tuple[Array, Array, Array] | None:
+    """Weight and shift per channel of a linear step and what is folded into it or could be, in float64; and the shift's
+    formula on absolute values, for a sum may be smaller than what it is made of."""
     weight = unit.head.operands[1]
     count, _ = channels(unit.head)
     if not isinstance(weight, Const) or weight.array is None or count is None:
         return None
     if weight.array.dtype.kind != "f":
         return None
-    scale, shift = np.ones(count), np.zeros(count)
+    scale, shift, size = np.ones(count), np.zeros(count), np.zeros(count)
     for step in unit.tail:
         rest = [o.array for o in step.operands if isinstance(o, Const)]
         if any(a is None or a.dtype.kind != "f" for a in rest):
@@ -155,22 +175,30 @@ def affine(unit: Unit) -> tuple[Array, Array] | None:
                 gamma, beta, mean, variance = given
                 factor = gamma / np.sqrt(variance + float(step.attributes.get("epsilon") or 0.0))
                 scale, shift = scale * factor, (shift - mean) * factor + beta
+                size = (size + np.abs(mean)) * np.abs(factor) + np.abs(beta)
             elif step.op in ("Mul", "Div"):
                 factor = given[0] if step.op == "Mul" else 1 / given[0]
-                scale, shift = scale * factor, shift * factor
+                scale, shift, size = scale * factor, shift * factor, size * np.abs(factor)
             else:
                 times = float(step.attributes.get("beta", 1.0))
                 shift = shift + (given[0] if step.op == "Add" else -given[0]) * times
+                size = size + np.abs(given[0] * times)
     wide = weight.array.astype(np.float64)
     if unit.head.op == "MatMul":
-        return wide * scale, shift
+        return wide * scale, shift, size
     if unit.head.op == "Conv":
-        return wide * scale.reshape(-1, *(1,) * (wide.ndim - 1)), shift
+        return wide * scale.reshape(-1, *(1,) * (wide.ndim - 1)), shift, size
     group = unit.head.attributes.get("group", 1)
     if not isinstance(group, int) or wide.shape[0] % group:
         return None
     per = scale.reshape(group, 1, -1, *(1,) * (wide.ndim - 2))
-    return (wide.reshape(group, -1, *wide.shape[1:]) * per).reshape(wide.shape), shift
+    return (wide.reshape(group, -1, *wide.shape[1:]) * per).reshape(wide.shape), shift, size
+
+
+def stored_types(*units: Unit) -> list[np.dtype[Any]]:
+    """The types of the weights of linear steps, as their files hold them."""
+    weights = [unit.head.operands[1] for unit in units]
+    return [w.array.dtype for w in weights if isinstance(w, Const) and w.array is not None]
 
 
 def between_perms(left: Ints | None, right: Ints | None) -> Ints | None:

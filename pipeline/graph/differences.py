@@ -13,11 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from pipeline.graph import borders
 from pipeline.graph.amounts import (
-    ROUNDING,
     SHOWN,
     affine,
     agree,
@@ -44,6 +41,7 @@ from pipeline.graph.amounts import (
     size_of,
     slot_name,
     sorted_dims,
+    stored_types,
     there_or_none,
     through,
     turning,
@@ -283,9 +281,11 @@ class _Comparison:
         ours, theirs = affine(left), affine(right)
         nodes, others = nodes_of(left.steps), nodes_of(right.steps)
         if ours is not None and theirs is not None and ours[0].shape == theirs[0].shape:
-            apart = [n for a, b in zip(ours, theirs, strict=True) if (n := numbers(a, b)) is not None]
-            scale = max(float(np.max(np.abs(ours[1]), initial=0.0)), float(np.max(np.abs(ours[0]), initial=0.0)))
-            if all(n.rounding or n.largest <= ROUNDING * scale for n in apart):
+            formulas, types = max(1, len(left.tail) + len(right.tail)), stored_types(left, right)
+            weights = numbers(ours[0], theirs[0], None, formulas, types)
+            both = weights, numbers(ours[1], theirs[1], ours[2] + theirs[2], formulas, types)
+            apart = [n for n in both if n is not None]
+            if all(n.rounding for n in apart):
                 worst = max((n.largest for n in apart), default=0.0)
                 says = (
                     f"folded: the numbers agree up to rounding ({worst:.1g})" if worst else "folded: the same numbers"

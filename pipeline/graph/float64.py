@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, numpy_helper
 
 from pipeline.data import Unsupported
+from pipeline.graph.draws import DRAWS
 from pipeline.graph.walk import (
     array,
     constant_tensor,
@@ -58,7 +59,6 @@ _TYPE_ATTRIBUTES = {
 }
 # Those of them that mean float32 where nothing is written.
 _FLOAT_BY_DEFAULT = ("HannWindow", "HammingWindow", "BlackmanWindow", "MelWeightMatrix", "SequenceEmpty")
-_DRAWS = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli")
 _DRAWS_FLOAT = ("RandomNormal", "RandomUniform")
 # ONNX lists float32 only, the formula works in any type, and the reference evaluator evaluates it in any.
 _ANY_TYPE = ("Celu", "RotaryEmbedding", "CausalConvWithState", "LinearAttention", "LayerNormalization")
@@ -199,7 +199,7 @@ def _means_float32(node: NodeProto, version: int | None) -> bool:
 
 
 def _draws_float32(node: NodeProto) -> bool:
-    if not in_onnx(node) or node.op_type not in _DRAWS:
+    if not in_onnx(node) or node.op_type not in DRAWS:
         return False
     written = [a.i for a in node.attribute if a.name == "dtype"]
     return written[0] == _FLOAT if written else node.op_type in _DRAWS_FLOAT

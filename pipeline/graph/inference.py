@@ -9,34 +9,139 @@ time) does the record count, and what follows from it.  Records that differ from
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import onnx
-from onnx import AttributeProto, GraphProto, ModelProto, TensorShapeProto, ValueInfoProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, ValueInfoProto
 
-from pipeline.graph.walk import Dims, dims_of, text
+from pipeline.graph.walk import Dims, dims_of, in_onnx, node_name, text
 
 _INNER = (AttributeProto.GRAPH, AttributeProto.GRAPHS, AttributeProto.UNDEFINED)
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """What ONNX has against a graph: its words, and the operator and the node that they name, if any."""
+
+    says: str
+    op: str | None = None
+    node: str | None = None
+
+
 def infer(model: ModelProto) -> ModelProto:
     """A copy of the model with the shapes of all values that are known.  ONNX's errors are raised as they are."""
-    bare = ModelProto()
-    bare.CopyFrom(model)
+    bare = _copied(model)
     for graph in _graphs(bare):
         graph.ClearField("value_info")
         for output in graph.output:
-            kind = output.type.tensor_type
-            if output.type.HasField("tensor_type"):
-                kind.ClearField("shape")
-    made: ModelProto = onnx.shape_inference.infer_shapes(bare, data_prop=True)
+            _forget_shape(output)
+    made: ModelProto = onnx.shape_inference.infer_shapes(_as_specified(bare), data_prop=True)
     other = model
     if any(_more(graph, beside) for graph, beside in zip(_graphs(made), _graphs(model), strict=True)):
         # With the records, once more: for what follows from them and from nothing else.
-        other = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    for graph, beside in zip(_graphs(made), _graphs(other), strict=True):
+        other = onnx.shape_inference.infer_shapes(_as_specified(_copied(model)), data_prop=True)
+    for graph, beside, given in zip(_graphs(made), _graphs(other), _graphs(model), strict=True):
         _complete(graph, beside)
+        for node, original in zip(graph.node, given.node, strict=True):
+            if _without_output_padding(original):
+                node.CopyFrom(original)
     return made
+
+
+def refusals(model: ModelProto) -> tuple[Refusal, ...]:
+    """What strict inference of types and shapes has against the nodes; nothing where it has no objection.
+
+    It is what ``onnx.checker.check_model(full_check=True)`` asks besides the plain check, but for recorded shapes.
+    """
+    bare = _as_specified(_copied(model))
+    for graph in _graphs(bare):
+        for value in (*graph.value_info, *graph.output):
+            _forget_shape(value)
+    try:
+        onnx.shape_inference.infer_shapes(bare, check_type=True, strict_mode=True)
+    except onnx.shape_inference.InferenceError as error:
+        return tuple(_read(str(error), model))
+    return ()
+
+
+_NAMED = re.compile(r"\(op_type:([^,()]*)(?:, node name: ((?:[^()]|\([^()]*\))*))?\)")
+_SAID = re.compile(r"\[(?:Shape|Type)InferenceError\]|Inference error\(s\):")
+
+_TYPE_NUMBER = re.compile(r"(?<=[ :])\((\d+)\)(?=$| vs )")
+
+
+def _type_named(number: int) -> str:
+    known = TensorProto.DataType.values()
+    return TensorProto.DataType.Name(number).lower() if number in known else str(number)
+
+
+def _read(words: str, model: ModelProto) -> Iterator[Refusal]:
+    """One refusal for each line of inference's words that says something of a node of the file."""
+    for line in words.splitlines():
+        named = [(found[1], found[2]) for found in _NAMED.finditer(line)]
+        plain = " ".join(_SAID.sub(" ", _NAMED.sub(" ", line)).split()).lstrip(": ")
+        if " elem type" in plain:
+            plain = _TYPE_NUMBER.sub(lambda found: _type_named(int(found[1])), plain)
+        if not plain or "expected to have type but instead is null" in plain:
+            continue  # no words, or what follows from what was said before
+        if len(named) > 1 and _is_function(named[0][0], model):
+            continue  # ONNX's own definition of an operator is at fault: none of the file's nodes is
+        op, node = named[-1] if named else (None, None)
+        says = f"{plain} ({op}{f', node {node}' if node else ''})" if op else plain
+        yield Refusal(says, op, node or (_only(op, model) if op else None))
+
+
+def _is_function(op: str, model: ModelProto) -> bool:
+    """Whether an operator is one of ONNX's that ONNX defines by others."""
+    if any(text(function.name) == op for function in model.functions) or not onnx.defs.has(op):
+        return False
+    schema = onnx.defs.get_schema(op)
+    return bool(schema.has_function or schema.has_context_dependent_function)
+
+
+def _only(op: str, model: ModelProto) -> str | None:
+    """The name that the one node of an operator goes by, where it has none of its own."""
+    found = [
+        node_name(node, index)
+        for graph in _graphs(model)
+        for index, node in enumerate(graph.node)
+        if text(node.op_type) == op
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _copied(model: ModelProto) -> ModelProto:
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    return copy
+
+
+def _forget_shape(value: ValueInfoProto) -> None:
+    if value.type.HasField("tensor_type"):
+        value.type.tensor_type.ClearField("shape")
+
+
+def _as_specified(model: ModelProto) -> ModelProto:
+    """The model itself, turned into what makes inference find what ONNX specifies.
+
+    With SAME pads a transposed convolution makes strides times its input; inference adds ``output_padding`` to that.
+    """
+    for graph in _graphs(model):
+        for node in graph.node:
+            if _without_output_padding(node):
+                kept = [a for a in node.attribute if a.name != "output_padding"]
+                del node.attribute[:]
+                node.attribute.extend(kept)
+    return model
+
+
+def _without_output_padding(node: NodeProto) -> bool:
+    if node.op_type != "ConvTranspose" or not in_onnx(node):
+        return False
+    held = {a.name: a for a in node.attribute}
+    return "output_padding" in held and "auto_pad" in held and held["auto_pad"].s in (b"SAME_UPPER", b"SAME_LOWER")
 
 
 def contradicted(model: ModelProto, shaped: ModelProto) -> Iterator[tuple[str, Dims, Dims]]:

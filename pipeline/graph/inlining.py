@@ -3,6 +3,8 @@
 Design note.  Functions may call one another so that few lines stand for more nodes than fit anywhere: the size is
 counted first, without building anything.  What is not entered (the inliner leaves a function alone that imports another
 opset than the model) is still told apart by its body: :func:`written_bodies` is what that says, names left aside.
+Everybody inlines here: onnx's own inliner (1.23) forgets the defaults of a function's attributes, and whoever called
+it bare would judge another model.
 """
 
 from __future__ import annotations
@@ -47,19 +49,35 @@ def _inlined_size(model: ModelProto) -> int | None:
 
 def inlined_model(model: ModelProto) -> ModelProto | None:
     """The model with its functions in place of their calls; None where that is too much or does not go."""
-    size = _inlined_size(model)
-    if size is None or size > _MOST_INLINED:
+    try:
+        return inlined(model)
+    except ValueError:
         return None
+
+
+def inlined(model: ModelProto) -> ModelProto:
+    """The model with its functions in place of their calls; itself where it has none.
+
+    Raises ``ValueError`` where that is too much or does not go.
+    """
+    if not model.functions:
+        return model
+    size = _inlined_size(model)
+    if size is None:
+        raise ValueError("its functions call one another in a circle")
+    if size > _MOST_INLINED:
+        raise ValueError(f"its functions stand for {size:,} nodes, more than {_MOST_INLINED:,}")
     try:
         made: ModelProto = onnx.inliner.inline_local_functions(_with_defaults(model))
-    except Exception:  # it fails in many ways on files that somebody else wrote
-        return None
+    except Exception as error:  # it fails in many ways on files that somebody else wrote
+        says = " ".join(str(error).split())[:200]
+        raise ValueError(f"its functions cannot be put in place of their calls: {says}") from None
     return made
 
 
 def _with_defaults(model: ModelProto) -> ModelProto:
     """The calls of functions with the defaults of their attributes written out: the inliner forgets them."""
-    defaults = {(text(f.domain), text(f.name)): f.attribute_proto for f in model.functions if f.attribute_proto}
+    defaults = {_key(f.domain, f.name, f.overload): f.attribute_proto for f in model.functions if f.attribute_proto}
     if not defaults:
         return model
     made = ModelProto()
@@ -68,7 +86,7 @@ def _with_defaults(model: ModelProto) -> ModelProto:
     while waiting:
         for node in waiting.pop():
             given = {a.name for a in node.attribute}
-            declared = defaults.get((text(node.domain), text(node.op_type)), ())
+            declared = defaults.get(key_of(node), ())
             node.attribute.extend(a for a in declared if a.name not in given)
             waiting += [graph.node for _, graph in subgraphs(node)]
     return made

@@ -21,6 +21,7 @@ from functools import lru_cache
 import numpy as np
 from onnx import ModelProto
 
+from pipeline.graph.draws import DRAWS
 from pipeline.graph.links import BACKWARD, CHANNELS, PLAIN, Link, Node, linked
 from pipeline.graph.walk import Place, Scope, array, elements, opset, text
 
@@ -60,7 +61,6 @@ _WEIGHTS = {
 _DENSE = {"MatMul": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3), "Gemm": (0, 1)}
 WEIGHT_SLOTS = {op: (slot,) for op, (slot, _) in _WEIGHTS.items()} | _DENSE
 _SLOTS = {op: slots for ops, slots in _DATA for op in ops.split()}
-_RANDOM = frozenset("RandomNormal RandomUniform RandomNormalLike RandomUniformLike Multinomial Bernoulli".split())
 
 
 @lru_cache(maxsize=4096)
@@ -238,7 +238,7 @@ class _Wiring:
                 flow.users[number].append((index, slot))
                 moving = moving or not constant[number]
         held = bool(place.graphs)
-        if not moving and not held and op not in _RANDOM and max(inputs, default=-1) >= 0:
+        if not moving and not held and op not in DRAWS and max(inputs, default=-1) >= 0:
             for number in outputs:
                 if number >= 0:
                     constant[number] = True

@@ -14,11 +14,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import onnx.inliner
 from onnx import ModelProto, TensorProto
 
 from pipeline.counts import TRANSCENDENTAL, interpolated
 from pipeline.data import Roundings
+from pipeline.graph.inlining import inlined
 from pipeline.graph.walk import (
     Dims,
     Place,
@@ -35,7 +35,8 @@ _NONE = (
     "IsNaN Less LessOrEqual Max MaxPool Min Neg NonZero Not OneHot Or Pad ReduceMax ReduceMin Relu Reshape "
     "ReverseSequence Round Shape Sign Size Slice SpaceToDepth Split Squeeze ThresholdedRelu Tile TopK Transpose Trilu "
     "Abs Unsqueeze Where Xor ConcatFromSequence SequenceAt SequenceConstruct SequenceEmpty SequenceErase "
-    "SequenceInsert SequenceLength SplitToSequence"
+    "SequenceInsert SequenceLength SplitToSequence BitwiseAnd BitwiseNot BitwiseOr BitwiseXor CenterCropPad MaxUnpool "
+    "MaxRoiPool TensorScatter Unique"
 )
 _FIXED: dict[str, int] = {
     **dict.fromkeys(_NONE.split(), 0),
@@ -44,6 +45,10 @@ _FIXED: dict[str, int] = {
         "Exp Log Tanh Sigmoid Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Pow".split(), TRANSCENDENTAL
     ),
     "HardSigmoid": 2,
+    "Shrink": 1,
+    "Mod": 3,
+    "DequantizeLinear": 2,
+    "RotaryEmbedding": 3,
     "Range": 2,
     "HardSwish": 3,
     "Softsign": 2,
@@ -180,7 +185,8 @@ def _dropout(place: Place) -> int | None:
 
 
 def _scatter(place: Place) -> int | None:
-    return 0 if place.attributes.get("reduction", "none") == "none" else None
+    """Whatever is added to one place, of all the updates at most."""
+    return 0 if place.attributes.get("reduction", "none") in ("none", "max", "min") else _product(_shape(place, 2))
 
 
 def _resize(place: Place) -> int | None:
@@ -221,6 +227,44 @@ def _einsum(place: Place) -> int | None:
     return math.prod(size for letter, size in sizes.items() if letter not in result) + len(left.split(","))
 
 
+def _whole_shape(more: int) -> Callable[[Place], int | None]:
+    """As many roundings as the first input has elements, at most."""
+    return lambda place: _plus(_product(_shape(place, 0)), more)
+
+
+def _channels(place: Place) -> int | None:
+    """A running sum over neighbouring channels rounds as if it held them all; then a power and a division."""
+    shape = _shape(place, 0)
+    return None if shape is None or len(shape) < 2 or shape[1] is None else 2 * shape[1] + TRANSCENDENTAL + 6
+
+
+def _grid_sample(place: Place) -> int | None:
+    """Corners, or four taps an axis, whose weights carry the rounding of a coordinate as large as the axis."""
+    shape = _shape(place, 0)
+    if shape is None or len(shape) < 3 or any(dim is None for dim in shape[2:]):
+        return None
+    if str(place.attributes.get("mode", "linear")) == "nearest":
+        return 0
+    cubic = "cubic" in str(place.attributes.get("mode", ""))
+    taps = int((4 if cubic else 2) ** (len(shape) - 2))
+    return 3 * taps + sum(4 * (2 if cubic else 1) * (dim + 2) for dim in shape[2:] if dim is not None)
+
+
+def _attention(place: Place) -> int | None:
+    """Products over the head, a softmax over the keys, products over the keys."""
+    query, keys = _shape(place, 0), _shape(place, 1)
+    if not query or not keys or query[-1] is None or keys[-2] is None:
+        return None
+    return query[-1] + 2 * keys[-2] + 8 + TRANSCENDENTAL
+
+
+def _transformed(place: Place) -> int | None:
+    """A discrete Fourier transform, summed directly; a fast one rounds less."""
+    shape = _shape(place, 0)
+    length = max((dim for dim in shape if dim is not None), default=1) if shape is not None else None
+    return None if shape is None or None in shape or length is None else 2 * length + 2 * TRANSCENDENTAL
+
+
 # Functions that one kernel computes where their formula has several steps, with their counts.
 FUSED = {op: _FIXED[op] for op in ("Celu", "Elu", "Gelu", "Mish", "Selu", "Sigmoid", "Softplus", "Swish")}
 
@@ -231,22 +275,37 @@ def moves_only(op: str) -> bool:
 
 
 _COUNTED: dict[str, Callable[[Place], int | None]] = {
+    "AffineGrid": lambda place: 8,
+    "Attention": _attention,
     "AveragePool": _pool,
     "BatchNormalization": _batch_norm,
     "Cast": _cast,
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
+    "Col2Im": _whole_shape(0),
+    "CumProd": _whole_shape(0),
+    "DFT": _transformed,
+    "DeformConv": lambda place: _plus(_conv(place), 20),
+    "Det": _whole_shape(1),
     "CumSum": lambda place: _product(_shape(place, 0)),
     "Dropout": _dropout,
     "Einsum": _einsum,
     "GRU": _recurrent,
     "Gemm": _contraction,
     "GlobalAveragePool": _global_pool,
+    "GlobalLpPool": lambda place: _plus(_global_pool(place), 2 * TRANSCENDENTAL),
+    "GridSample": _grid_sample,
+    "GroupNormalization": _whole_shape(8),
     "InstanceNormalization": _instance,
+    "LRN": _channels,
     "LSTM": _recurrent,
     "LayerNormalization": _from_axis(8),
     "LogSoftmax": _along(6 + TRANSCENDENTAL, -1),
+    "LpNormalization": _along(3, -1),
+    "LpPool": lambda place: _plus(_pool(place), 2 * TRANSCENDENTAL),
     "MatMul": _contraction,
+    "MeanVarianceNormalization": _whole_shape(8),
+    "NegativeLogLikelihoodLoss": _whole_shape(3),
     "Mean": lambda place: len(place.inputs),
     "RMSNormalization": _from_axis(8),
     "RNN": _recurrent,
@@ -261,8 +320,11 @@ _COUNTED: dict[str, Callable[[Place], int | None]] = {
     "Resize": _resize,
     "ScatterElements": _scatter,
     "ScatterND": _scatter,
+    "Scatter": _scatter,
     "Softmax": _along(6, -1),
+    "SoftmaxCrossEntropyLoss": _whole_shape(9 + TRANSCENDENTAL),
     "Sum": _sum,
+    "Upsample": _resize,
 }
 # What ONNX Runtime's optimizer writes: the operators that were fused, one after another.
 _MICROSOFT: dict[str, Callable[[Place], int | None]] = {
@@ -313,12 +375,10 @@ def roundings(model: ModelProto) -> Roundings | None:
         return None
     held = _everything(model)
     unknown: list[str] = []
-    if model.functions:
-        try:
-            model = onnx.inliner.inline_local_functions(model)
-        except Exception:
-            # The inliner refuses in its own ways (recursion, missing opsets): then nothing is known.
-            return None
+    try:
+        model = inlined(model)
+    except ValueError:  # then nothing is known
+        return None
     inferred = with_inferred_shapes(model)
     by_output: dict[str, tuple[int, Place]] = {}
     order = places(inferred if inferred is not None else model)
@@ -336,7 +396,7 @@ def roundings(model: ModelProto) -> Roundings | None:
     passed: dict[str, int] = {}
     for index in sorted(needed):
         place = order[index]
-        own = _count(place, version)
+        own = 0 if _whole(place) else _count(place, version)
         if own is None:
             if held is None:
                 return None
@@ -347,6 +407,17 @@ def roundings(model: ModelProto) -> Roundings | None:
             passed[output] = total
     count = max((passed.get(o.name, 0) for o in model.graph.output), default=0)
     return Roundings(count, tuple(dict.fromkeys(unknown)))
+
+
+_FLOATS = frozenset(
+    number for name, number in TensorProto.DataType.items() if "FLOAT" in name or name in ("DOUBLE", "UNDEFINED")
+)
+
+
+def _whole(place: Place) -> bool:
+    """Whether all that a node gives are whole numbers or truth values, which no arithmetic rounds."""
+    kinds = [place.scope.types.get(name) for name in place.outputs if name]
+    return bool(kinds) and not place.graphs and all(kind is not None and kind not in _FLOATS for kind in kinds)
 
 
 def _everything(model: ModelProto) -> int | None:

@@ -6,11 +6,17 @@ forty times over, is expanded for ever; an output count of 2**40 is allocated.  
 numbers: a tensor of more than a few elements keeps its type and its dims.  The checker would miss the numbers; for it
 such a tensor is an empty one, and whether tensors hold what their dims promise is looked at here.  Data in other files
 is never opened.
+
+What ONNX's full check refuses (an operator on a type that it is not defined for, an axis that is not there) is asked of
+strict inference, in a task of its own: its death says nothing of the graph.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 
@@ -20,7 +26,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProt
 
 from pipeline.aside import Aside
 from pipeline.data import Failure
-from pipeline.graph.inference import infer
+from pipeline.graph.inference import Refusal, infer, refusals
 from pipeline.graph.walk import elements, printable, text
 
 _SMALL = 1024  # elements that a tensor may have and keep its numbers: those that inference reads are fewer
@@ -65,13 +71,10 @@ class Look:
     def __init__(self, model: ModelProto, problems: list[str]) -> None:
         self.problems = problems
         self._refusal = endless(model)
-        tasks: list[Callable[[], bytes]] = [] if self._refusal else [lambda: _infer(model)]
-        tasks.append(lambda: _check(model))
-        size = sum(1 for _ in _every_node(model))
-        onnx.defs.has("Relu")  # reads all schemas, once and here, not in every child
-        self._aside = Aside(
-            tasks, seconds=_SECONDS + _SECONDS_PER_NODE * size, memory=_MEMORY + _MEMORY_PER_NODE * size
-        )
+        tasks: list[Callable[[], bytes]] = [lambda: _check(model)]
+        if not self._refusal:
+            tasks = [lambda: _infer(model), *tasks, lambda: _strictly(model)]
+        self._aside = _aside(tasks, model)
 
     @cached_property
     def shaped(self) -> ModelProto | None:
@@ -89,13 +92,35 @@ class Look:
         return shaped
 
     @cached_property
-    def invalid(self) -> str | None:
-        """What the checker has against the model, or which tensor holds too little, in one line."""
+    def invalid(self) -> Refusal | None:
+        """What the full check has against the model, or which tensor holds too little, in one line."""
         answer = self._aside.answer(0 if self._refusal else 1)
         if isinstance(answer, Failure):
             self.problems.append(f"ONNX's checker gives no answer: {_line(answer.says)}")
+        elif answer:
+            return Refusal(*json.loads(answer))
+        strict = b"" if self._refusal else self._aside.answer(2)
+        if isinstance(strict, Failure):
+            self.problems.append(f"ONNX's full check gives no answer: {_line(strict.says)}")
             return None
-        return answer.decode() or None
+        return Refusal(*json.loads(strict)) if strict else None
+
+
+def _aside(tasks: Sequence[Callable[[], bytes]], model: ModelProto) -> Aside:
+    """The tasks in a child with the time and memory that a model of this size may take."""
+    size = sum(1 for _ in _every_node(model))
+    onnx.defs.has("Relu")  # reads all schemas, once and here, not in every child
+    return Aside(tasks, seconds=_SECONDS + _SECONDS_PER_NODE * size, memory=_MEMORY + _MEMORY_PER_NODE * size)
+
+
+def full_check(model: ModelProto) -> Refusal | Failure | None:
+    """What ONNX's full check has against a model besides the plain check, which see; a failure where it dies."""
+    if endless(model):
+        return None
+    answer = _aside([lambda: _strictly(model)], model).answer(0)
+    if isinstance(answer, Failure):
+        return answer
+    return Refusal(*json.loads(answer)) if answer else None
 
 
 def endless(model: ModelProto) -> str:
@@ -178,15 +203,37 @@ def _infer(model: ModelProto) -> bytes:
     return bytes(infer(numberless(model)).SerializeToString())
 
 
+def _packed(found: Sequence[Refusal]) -> bytes:
+    """All that was found in one line, by the first one's operator and node; nothing if nothing was."""
+    if not found:
+        return b""
+    said = "; ".join(each.says for each in found[:3]) + ("; …" if len(found) > 3 else "")
+    return json.dumps([said, found[0].op, found[0].node]).encode()
+
+
 def _check(model: ModelProto) -> bytes:
-    """What the checker and a look at the size of the tensors have against the model; nothing if they are content."""
+    """What the checker and a look at the size of the tensors have against the model."""
     found = []
     try:
         onnx.checker.check_model(numberless(model, empty=True))
     except onnx.checker.ValidationError as error:
-        found.append(f"ONNX's checker says: {_line(str(error))}")
-    found += islice(_short_tensors(model), 1)
-    return "; ".join(found).encode("utf-8", "backslashreplace")
+        op, node = named_by_checker(str(error))
+        found.append(Refusal(f"ONNX's checker says: {_line(str(error))}", op, node))
+    found += [Refusal(short) for short in islice(_short_tensors(model), 1)]
+    return _packed(found)
+
+
+def _strictly(model: ModelProto) -> bytes:
+    """What strict inference of types and shapes has against the model."""
+    found = refusals(numberless(model))
+    return _packed([replace(each, says=f"ONNX's full check says: {_line(each.says)}") for each in found[:4]])
+
+
+def named_by_checker(says: str) -> tuple[str | None, str | None]:
+    """The operator and the node that the words of ONNX's checker name."""
+    op = re.search(r"No Op registered for (\w+)", says) or re.search(r"OpType: (\w+)", says)
+    node = re.search(r"[Nn]ode\. Name: (.+?) OpType:", says)
+    return op[1] if op else None, node[1] if node else None
 
 
 def _short_tensors(model: ModelProto) -> Iterator[str]:

@@ -16,6 +16,7 @@ from onnx import ModelProto, TensorProto
 from pipeline.data import Pads, Transpose
 from pipeline.graph import pads as _pads
 from pipeline.graph.bodies import Body, bodies
+from pipeline.graph.inference import Refusal
 from pipeline.graph.layouts import Flow, flow_of
 from pipeline.graph.reshapes import reshapes_of
 from pipeline.graph.shapes import Look
@@ -54,8 +55,8 @@ class View:
         return self.model if self._inferred is None else self._inferred
 
     @property
-    def invalid(self) -> str | None:
-        """What ONNX's checker has against the model, or which tensor holds too little, in one line."""
+    def invalid(self) -> Refusal | None:
+        """What ONNX's full check has against the model, or which tensor holds too little, in one line."""
         return self.look.invalid
 
     @cached_property

@@ -20,6 +20,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from pipeline.graph.inlining import inlined
 from pipeline.graph.walk import elements, printable, without_large_initializers
 
 # Several elements to a byte: numpy has no such type.
@@ -204,4 +205,4 @@ def without_weights(model: ModelProto) -> ModelProto:
     """A copy of the model whose large initializers are inputs, its local functions inlined."""
     bare = without_large_initializers(model)
     bare.graph.sparse_initializer.extend(model.graph.sparse_initializer)
-    return onnx.inliner.inline_local_functions(bare) if bare.functions else bare
+    return inlined(bare)

@@ -34,6 +34,7 @@ BLAME_WORDS: Mapping[str, str] = {
 # A framework's own run has no graph that could be valid.
 NO_ANSWER = "{who} itself gives no answer to these inputs"
 NOTHING_COMPARED = "nothing was compared"
+NOT_AGREED = "not agreement: nobody is blamed, and not everything was judged (below: what parts, and what is missing)"
 NOTHING_JUDGED = "no path could be judged by another"
 TOLD_APART = 4  # nodes; one that stands for more is not named as if it were known
 NODE = 100  # characters of a node's name
@@ -164,6 +165,8 @@ def agreement(verdict: Verdict) -> tuple[str, str]:
         return "", NOTHING_COMPARED
     if not any(edge.agrees for edge in edges):
         return "", NOTHING_JUDGED
+    if "agree" not in verdict.blame:
+        return "", NOT_AGREED
     if any(not edge.agrees for edge in edges) or any(run.error for run in verdict.evidence.runs.values()):
         return "agree", PARTLY
     return "agree", BLAME_WORDS["agree"]
@@ -179,8 +182,11 @@ def exports(verdict: Verdict) -> Mapping[str, list[str]]:
             graphs = {blamed.party.split(">", 1)[0], *(end.split(">", 1)[0] for end in blamed.edge if ">" in end)}
             parted[blamed.blame] |= graphs
     agreed = set()
+    unsteady = {name for name, run in evidence.runs.items() if not run.deterministic}
     for edge in evidence.edges:
         left, right = edge.left.removesuffix("@64"), _parsed(edge.right)
+        if left in unsteady:  # in float64 it may agree with what one call left, and that says nothing
+            continue
         if edge.agrees and edge.compared and right is not None and right.framework == left:
             agreed.add(right.graph)
     found: dict[str, list[str]] = {"failed": [], "departs": [], "faithful": [], "not compared": []}

@@ -50,7 +50,7 @@ def weighty() -> ModelProto:
     branch = model.graph.node[-1].attribute[0].g
     branch.node[0].attribute[0].t.CopyFrom(large("", 3000))
     branch.initializer.append(large("v", 3000))
-    model.functions[0].node[0].attribute[0].t.CopyFrom(large("", 3000))
+    model.functions[0].node[0].attribute[0].t.CopyFrom(large("", 10, 1, 1, 1, 300))
     return model
 
 
@@ -119,7 +119,9 @@ def _sparse(count: int) -> ModelProto:
 def test_sparse_tensors_are_emptied_together(count: int) -> None:
     model = _sparse(count)
     onnx.checker.check_model(model)
-    assert View(model).invalid is None
+    invalid = View(model).invalid  # ONNX has no Add of a sparse tensor; the checker says nothing of its numbers
+    assert invalid is not None
+    assert invalid.says == "ONNX's full check says: B typestr: T, has unsupported type: sparse_tensor(float) (Add)"
     assert numberless(model, empty=True).ByteSize() < 30_000
 
 
@@ -133,8 +135,8 @@ def test_sparse_tensors_are_emptied_together(count: int) -> None:
 def test_what_the_checker_says(text: str, says: str) -> None:
     invalid = View(parsed(text)).invalid
     assert invalid is not None
-    assert says in invalid
-    assert "\n" not in invalid
+    assert says in invalid.says
+    assert "\n" not in invalid.says
 
 
 @pytest.mark.parametrize("held", [{"raw_data": b"\0" * 8}, {"float_data": [1.0] * 3000}])
@@ -143,7 +145,7 @@ def test_a_tensor_that_holds_less_than_it_promises(held: dict[str, object]) -> N
     model.graph.initializer.append(TensorProto(name="w", data_type=1, dims=[5000, 2], **held))
     invalid = View(model).invalid
     assert invalid is not None
-    assert "tensor w: its dims promise" in invalid
+    assert "tensor w: its dims promise" in invalid.says
     model.graph.initializer[0].CopyFrom(large("w", 5000, 2))
     assert View(model).invalid is None
 
@@ -242,9 +244,7 @@ def test_without_forking_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None
     assert view.shaped is not view.model
     assert view.invalid is None
     assert View(chained(40, 2)).places
-    assert "topologically" in (
-        View(parsed("g (float[2] x) => (float[2] y) { y = Relu (a) a = Neg (x) }")).invalid or ""
-    )
+    assert "topologically" in (str(View(parsed("g (float[2] x) => (float[2] y) { y = Relu (a) a = Neg (x) }")).invalid))
 
 
 def test_a_long_outer_name_is_not_repeated_in_front_of_every_inner_one() -> None:
