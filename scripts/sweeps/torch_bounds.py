@@ -76,7 +76,6 @@ case("cube", FLAT, lambda s, t, x: x + 0.044715 * x**3)
 case("power", POSITIVE, lambda s, t, x: x**0.3)
 case("clamp", FLAT, lambda s, t, x: t.clamp(x, -0.3, 0.7))
 case("hardtanh", FLAT, lambda s, t, x: t.nn.functional.hardtanh(x, -0.3, 0.4))
-case("threshold", FLAT, lambda s, t, x: t.nn.functional.threshold(x, 0.1, 0.3))
 case("addcmul", FLAT, lambda s, t, x: t.addcmul(x, x, x, value=0.3))
 case("lerp", FLAT, lambda s, t, x: t.lerp(x, x * x, 0.3))
 case("add_alpha", FLAT, lambda s, t, x: t.add(x, x.abs(), alpha=0.3))
@@ -87,7 +86,6 @@ case("linspace", FLAT, lambda s, t, x: x * t.linspace(0, 1, 16))
 case("arange", FLAT, lambda s, t, x: x * (t.arange(16, dtype=x.dtype) * 0.1))
 case("arange_step", FLAT, lambda s, t, x: x + t.arange(0, 1.6, 0.1)[:16])
 case("hann", FLAT, lambda s, t, x: x * t.hann_window(16))
-case("hamming", FLAT, lambda s, t, x: x * t.hamming_window(16))
 case("blackman", FLAT, lambda s, t, x: x * t.blackman_window(16))
 case("outer", FLAT, lambda s, t, x: x @ t.outer(t.linspace(0, 1, 16), t.linspace(0.1, 0.7, 5)))
 case("eye", FLAT, lambda s, t, x: x @ (t.eye(16) * 0.9 + 0.1))
@@ -97,7 +95,6 @@ case("rows", FLAT, lambda s, t, x: x / (x.sum(1, keepdim=True).abs() + 0.1))
 case("standard", FLAT, lambda s, t, x: (x - x.mean(1, keepdim=True)) / (x.std(1, keepdim=True) + 1e-5))
 case("rms", FLAT, lambda s, t, x: x * t.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6))
 case("temperature", FLAT, lambda s, t, x: t.softmax(x / 0.7, dim=1))
-case("huber", FLAT, lambda s, t, x: t.nn.functional.smooth_l1_loss(x, x * 0.5, beta=0.3, reduction="none"))
 case("cosine", FLAT, lambda s, t, x: t.cos(x * 0.3) + t.sin(x * 1.7))
 case("logit", FLAT, lambda s, t, x: t.logit(t.sigmoid(x) * 0.9 + 0.05))
 case("decibel", POSITIVE, lambda s, t, x: 10 * t.log10(x + 1e-6))
@@ -167,7 +164,11 @@ case(
     ),
 )
 case("causal_1e9", SEQUENCE, lambda s, t, x: t.softmax((x @ x.transpose(1, 2)) + t.ones(6, 6).triu(1) * -1e9, -1) @ x)
-case("attention", SEQUENCE, lambda s, t, x: t.nn.functional.scaled_dot_product_attention(x, x, x))
+case(
+    "attention",
+    SEQUENCE,
+    lambda s, t, x: t.nn.functional.scaled_dot_product_attention(x[:, None], x[:, None], x[:, None]),
+)
 case(
     "heads",
     SEQUENCE,
@@ -219,7 +220,6 @@ case("act_prelu", FLAT, lambda s, t, x: s.l(x), held(l=lambda t: t.nn.PReLU(init
 case("act_glu", FLAT, lambda s, t, x: t.nn.functional.glu(x, 1))
 case("act_softmax", FLAT, lambda s, t, x: t.softmax(x * 3, 1))
 case("act_log_softmax", FLAT, lambda s, t, x: t.log_softmax(x * 3, 1))
-case("act_rrelu", FLAT, lambda s, t, x: t.nn.functional.rrelu(x, 0.1, 0.3))
 
 
 def layer(make: Callable[[Any], Any]) -> Callable[[Any, Any], None]:
@@ -232,7 +232,6 @@ NORMS: dict[str, tuple[Callable[[Any], Any], dict[str, Tensor]]] = {
     "instance": (lambda n: n.InstanceNorm2d(3), IMAGE),
     "layer": (lambda n: n.LayerNorm(16), FLAT),
     "layer_12": (lambda n: n.LayerNorm(16, eps=1e-12), FLAT),
-    "rms": (lambda n: n.RMSNorm(16), FLAT),
     "local": (lambda n: n.LocalResponseNorm(2), IMAGE),
     "conv": (lambda n: n.Conv2d(3, 4, 3), IMAGE),
     "conv_t": (lambda n: n.ConvTranspose2d(3, 4, 3, 2), IMAGE),
@@ -282,7 +281,6 @@ case("logsumexp", FLAT, lambda s, t, x: t.logsumexp(x, 1))
 case("cumsum", FLAT, lambda s, t, x: t.cumsum(x * 0.1, 1))
 case("prod", POSITIVE, lambda s, t, x: t.prod(x, 1))
 case("cosine_similarity", FLAT, lambda s, t, x: t.nn.functional.cosine_similarity(x, x * x + 0.1, dim=1))
-case("distance", FLAT, lambda s, t, x: t.cdist(x, x * 0.5 + 0.1))
 case("unfold", IMAGE, lambda s, t, x: t.nn.functional.unfold(x * 0.3, 3))
 case("shuffle", {"x": real("n c h w", (1, 8, 3, 3))}, lambda s, t, x: t.nn.functional.pixel_shuffle(x * 0.7, 2))
 case("half_mul", HALF, lambda s, t, x: x * 0.1)
