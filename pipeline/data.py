@@ -184,13 +184,15 @@ class CaseRef:
     """Where a case is: its file and its full name ``GROUP/NAME``.  Workers load the case from it.
 
     ``numbers`` is a digest of the inputs and parameters it gave when the run began, ``sizes`` are those of its dynamic
-    axes where they are not the declared ones, ``given`` an ``.npz`` of inputs in place of the case's own."""
+    axes where they are not the declared ones, ``given`` an ``.npz`` of inputs in place of the case's own,
+    ``drawn`` says which other inputs are drawn in place of all of these, and from which seed."""
 
     file: Path
     name: str
     numbers: str = ""
     sizes: tuple[tuple[str, int], ...] = ()
     given: Path | None = None
+    drawn: tuple[str, int] | None = None
 
     @property
     def group(self) -> str:
@@ -198,8 +200,8 @@ class CaseRef:
 
     @property
     def size(self) -> str:
-        """The sizes in words, ``n=5, t=9``; nothing at the declared ones."""
-        return ", ".join(f"{axis}={length}" for axis, length in self.sizes)
+        """The sizes, ``n=5, t=9``, or the other inputs in words; nothing at what is declared."""
+        return self.drawn[0] if self.drawn else ", ".join(f"{axis}={length}" for axis, length in self.sizes)
 
 
 _PARTY = re.compile(r"^(?P<framework>[a-z]*)(?::(?P<exporter>[a-z]+))?(?:>(?P<runtime>[a-z.]+))?(?P<double>@64)?$")
@@ -349,7 +351,8 @@ class Diff:
     ``index`` and ``values`` are the worst element's (index in the case's axes; left's, right's value), ``ratio`` its
     distance over its bound, ``max_abs`` the largest absolute difference, ``compared`` how many elements were compared,
     ``problem`` why nothing (or not everything) could be compared, ``explanation`` a fact about the difference that is
-    never a pass ("equals the other side transposed by (0, 3, 1, 2)").  ``size`` says at which sizes of the case's
+    never a pass ("equals the other side transposed by (0, 3, 1, 2)"), ``empty`` the outputs that are equal because they
+    have no element.  ``size`` says at which sizes of the case's
     dynamic axes, nothing at the declared ones.
     """
 
@@ -368,6 +371,7 @@ class Diff:
     problem: str | None = None
     explanation: str | None = None
     size: str = ""
+    empty: tuple[str, ...] = ()
 
     @property
     def agrees(self) -> bool:

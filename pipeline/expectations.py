@@ -113,10 +113,12 @@ def undecided(edges: Sequence[Diff], blames: Sequence[Blamed]) -> tuple[Diff, ..
     if not any(edge.compared for edge in edges):
         return tuple(edges)
     lacking = {pattern for b in blames if (pattern := _who_lacks(b))}
+    unseen = never_compared(edges)
     return tuple(
         edge
         for edge in edges
-        if (edge.outcome == "diverges" and not any(explains(blamed, edge) for blamed in blames))
+        if (edge.agrees and not unseen.isdisjoint(edge.empty))
+        or (edge.outcome == "diverges" and not any(explains(blamed, edge) for blamed in blames))
         or (
             edge.outcome in ("missing", "nondeterministic")
             and not edge.left.endswith("@64")  # a float64 run is a sharper lens, and not every engine has one
@@ -124,6 +126,12 @@ def undecided(edges: Sequence[Diff], blames: Sequence[Blamed]) -> tuple[Diff, ..
             and (edge.compared or not any(fnmatchcase(side, p) for side in (edge.left, edge.right) for p in lacking))
         )
     )
+
+
+def never_compared(edges: Sequence[Diff]) -> frozenset[str]:
+    """The outputs of which no edge, at any size, has compared an element, because they never had one."""
+    looked = [edge for edge in edges if edge.agrees]
+    return frozenset.intersection(*(frozenset(edge.empty) for edge in looked)) if looked else frozenset()
 
 
 def explains(blamed: Blamed, edge: Diff) -> bool:

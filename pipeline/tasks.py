@@ -467,6 +467,13 @@ def reordered(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) 
     return ordered(ref, model, native, runtime, seed)
 
 
+def exchanged(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) -> Model | None:
+    """A graph with two inputs exchanged, where it is nearer to the model so."""
+    from pipeline.adopt import exchanged as found
+
+    return found(ref, model, native, runtime, seed)
+
+
 def source_weights(ref: CaseRef, framework: str, seed: int, folder: Path) -> Path | None:
     """The weights of the case's model in an ``.npz``; None where it cannot be built."""
     if warm(framework) is not None:
@@ -587,6 +594,8 @@ def _native_run(
 
 def _says_little(name: str, value: Array | None) -> str | None:
     """Why agreement on a result is worth little: many a wrong model gives the same."""
+    if value is not None and not value.size:
+        return f"{name} has no element, so nothing of it is compared here"
     if value is None or value.size < 2 or value.dtype.kind not in "biufc":
         return None
     if value.dtype.kind in "fc" and not np.isfinite(value).any():

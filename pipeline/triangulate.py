@@ -216,6 +216,7 @@ class Parties:
             found.nan_only,
             found.problem,
             found.explanation,
+            empty=found.empty,
         )
 
 

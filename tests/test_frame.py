@@ -174,3 +174,13 @@ def test_sets_of_parties_that_share_nobody_are_no_agreement() -> None:
     assert expectations.agreed(edges, (), (), [("a", "b"), ("b", "c"), ("c", "d")])  # not transitive, and one piece
     assert not expectations.agreed(edges, (), (), [("a", "b"), ("c", "d"), ("b", "e")])
     assert expectations.status_of(edges, (), (), (), (), [("a", "b"), ("c", "d")]) == "undecided"
+
+
+def test_an_output_that_never_has_an_element_is_not_agreed_on() -> None:
+    seen = make(TORCH | {name: {"y": RIGHT, "z": ()} for name in TORCH}, derived="itself", scale=None)
+    assert {edge.outcome for edge in seen.edges} == {"equal"}
+    assert not expectations.agreed(seen.edges, seen.blames, (), seen.groups)
+    assert expectations.never_compared(seen.edges) == {"z"}
+    other = replace(seen.edges[0], size="n=5", empty=())
+    assert expectations.never_compared((*seen.edges, other)) == frozenset()
+    assert expectations.agreed((*seen.edges, other), seen.blames, (), seen.groups)
