@@ -129,12 +129,18 @@ class Gradient:
 
 @dataclass(frozen=True)
 class Expected:
-    """A divergence that a case declares in advance.  It expires loudly: where it no longer shows, the run fails."""
+    """A divergence that a case declares in advance.  It expires loudly: where it no longer shows, the run fails.
+
+    ``cause``, ``op`` (one, or several) and ``nodes`` (names or globs) say what is expected: what shows besides, another
+    operator or another node, is not.
+    """
 
     blame: str
     reason: str
     cause: str | None = None
     when: str | None = None  # a requirement such as "tf2onnx<1.18"; elsewhere the expectation does not apply
+    op: str | tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
 
 
 Builder = Callable[..., Callable[..., Any]]
@@ -667,6 +673,25 @@ class ExpectationResult:
 
 
 @dataclass(frozen=True)
+class Apart:
+    """The largest difference that an agreement covers, beside the largest number of its output, and what it means.
+
+    ``digits`` is how many decimal digits of that number it leaves; ``moved`` in how many of ``rows`` (the last axis of
+    an output of up to three) the place of the largest element is another one.
+    """
+
+    left: str
+    right: str
+    output: str
+    max_abs: float
+    top: float
+    digits: int
+    rows: int = 0
+    moved: int = 0
+    size: str = ""
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The answer for one case: what was seen, who is blamed, why, and whether that was declared."""
 
@@ -679,6 +704,7 @@ class Verdict:
     unexpected: tuple[Blamed, ...] = ()
     problems: tuple[str, ...] = ()
     note: str = ""
+    apart: Apart | None = None
 
 
 @dataclass(frozen=True)

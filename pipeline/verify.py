@@ -307,7 +307,9 @@ def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str
     status = expectations.status_of(edges, tuple(blames), unexpected, results, problems, groups)
     agreed = expectations.agreed(edges, blames, problems, groups)
     words = tuple(sorted({b.blame for b in blames})) or (("agree",) if agreed else ())
-    return Verdict(seen.ref.name, status, words, evidence, findings, results, unexpected, problems, case.note)
+    judged = [triangulate.apart(p, each.edges) for p, each in zip(every, (seen, *kept), strict=True)]
+    apart = max(filter(None, judged), key=lambda each: each.max_abs / each.top, default=None)
+    return Verdict(seen.ref.name, status, words, evidence, findings, results, unexpected, problems, case.note, apart)
 
 
 def _named(work: Work, seen: Seen, blames: Sequence[Blamed]) -> tuple[list[Blamed], list[Finding]]:
