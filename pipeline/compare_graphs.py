@@ -22,34 +22,50 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from pipeline import archives
 from pipeline import compare_tasks as tasks
-from pipeline.compare_tasks import Border, Port, Replayed
+from pipeline import sweep_tasks as sweeps
+from pipeline.compare_tasks import Border, Replayed
 from pipeline.data import Array, ComparedOutput, Failure, GraphComparison, GuiltyNode, UnusableInput
+from pipeline.feeds import JUDGED, KINDS, Feed, Landmarks, Port, draw, drawn_kinds
+from pipeline.feeds import said as _said
 from pipeline.graph.align import Orientation
+from pipeline.graph.proof import Proof
 from pipeline.numerics.compare import compare
-from pipeline.numerics.forced import Forced
+from pipeline.numerics.forced import SILENT, Forced
 from pipeline.report.text import safe
+from pipeline.sizes import guesses, keys, open_axes, other_sizes, shapes_at
+from pipeline.sweep_tasks import Row
 from pipeline.verify import installed
 from pipeline.workers import Workers
 
 WORKER = "graphs"
-KINDS = ("random", "integers", "large")
-WHOLE = {"random": 9, "integers": 3, "large": 100}  # how far whole numbers are from 0 that are no places and no sizes
-LARGE = 100  # times a number below 1: beyond the limits of activations, as pixels are
+SWEEP, SEARCH, CLOSER_TIME = 20.0, 10.0, 20.0  # seconds for further feeds, a search, those that are looked at closer
+CLOSER = 8  # further feeds that are looked at closer
+DEATHS = 6  # of workers, before their feeds are left
+APART = 1e-3  # of the largest number: no rounding does that in float32, whatever the graph
+_SWALLOWED = 0.02  # of the largest number of an output: roundings that leave no digit of it
+_WHOLE_KINDS = ("counts", "places", "wide", "beyond", "flags")
+_REACHING, _EACH = ("far above", "far below", "far", "around", "even", "flags", "counts"), 2
+_WORDS = {"nan": "NaN", "inf": "infinities", "huge": "numbers whose squares no float32 holds"}
 _LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3))
 _PLAIN = Orientation()
 
 
 @dataclass(frozen=True)
 class Options:
-    """``inputs`` is an ``.npz`` file; ``dims`` gives named axes a size; ``timeout`` in seconds, ``memory`` in bytes."""
+    """``inputs`` is an ``.npz`` file; ``dims`` gives named axes a size, those of ``only`` no other.
+
+    ``timeout`` is in seconds, ``memory`` in bytes.
+    """
 
     inputs: Path | None = None
     dims: Mapping[str, int] = field(default_factory=dict)
+    only: frozenset[str] = frozenset()
     seed: int = 0
     timeout: float = 120
     memory: int = 8 * 2**30
@@ -69,23 +85,84 @@ def compare_files(left: Path, right: Path, options: Options | None = None) -> Gr
     Raises :class:`~pipeline.data.UnusableInput` where a file, its inputs or a dimension cannot be used.
     """
     options = options or Options()
-    started = time.perf_counter()
     folder = Path(tempfile.mkdtemp(prefix="triangulate-"))
     try:
         with Workers(jobs=1, timeout=options.timeout, memory=options.memory, logs=folder / "logs") as workers:
-            return _compare(workers, left, right, options, folder, started)
+            return compare_with(workers, left, right, options, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def compare_with(workers: Workers, left: Path, right: Path, options: Options, folder: Path) -> GraphComparison:
+    """As :func:`compare_files`, by workers that are there already; what is written goes to ``folder``."""
+    return _compare(_Asked(workers), left, right, options, folder, time.perf_counter())
+
+
+@dataclass
+class _Found:
+    """What is known so far: what speaks against B, what stands open, and on how much it rests."""
+
+    guilty: list[GuiltyNode] = field(default_factory=list)
+    parted: list[str] = field(default_factory=list)  # differences that no node stands for
+    nans: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    unexercised: list[str] = field(default_factory=list)
+    outputs: list[ComparedOutput] = field(default_factory=list)
+    finite: set[str] = field(default_factory=set)
+    meant: Forced | None = None
+    worst: float = 0.0
+    compared: int = 0
+    judged: int = 0
+    unbounded: int = 0
+    held: int = 0
+    parts: bool = False
+    unseen: list[set[str]] = field(default_factory=list)  # by feed, what might differ and that it did not show
+    swept: dict[str, int] = field(default_factory=dict)
+    sizes: list[str] = field(default_factory=list)
+
+    def differs(self) -> bool:
+        meant = any(g.party == "B" for g in self.guilty)
+        return bool(meant or self.parted or (self.parts and not self.guilty))
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Both files as they are compared, and who compares them."""
+
+    workers: _Asked
+    left: Path
+    right: Path
+    a: Border
+    b: Border
+    inputs: Match
+    outputs: Match
+    options: Options
+    folder: Path
+
+    @property
+    def marks(self) -> Landmarks:
+        return self.a.marks.joined(self.b.marks)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a function gives in a worker; a :class:`Failure` where it dies or a runtime refuses."""
+        call: Callable[..., Any] = self.workers.call
+        try:
+            return call(WORKER, function, *arguments)
+        except UnusableInput:
+            raise
+        except Exception as error:  # a runtime's or an evaluator's refusal, whatever its type
+            return Failure("refused", " ".join(str(error).split())[:200])
+
+
 def _compare(
-    workers: Workers, left: Path, right: Path, options: Options, folder: Path, started: float
+    workers: _Asked, left: Path, right: Path, options: Options, folder: Path, started: float
 ) -> GraphComparison:
     borders = []
     for file in (left, right):
         border = workers.call(WORKER, tasks.read_border, file.absolute())
         if isinstance(border, Failure):
-            raise UnusableInput(f"{file}: reading it ended in {border.kind}: {border.says}")
+            raise UnusableInput(f"{safe(file)}: reading it ended in {border.kind}: {safe(border.says)}")
         borders.append(border)
     a, b = borders
     named = {d for side in borders for p in side.inputs for d in p.shape or () if isinstance(d, str)}
@@ -97,93 +174,337 @@ def _compare(
         raise UnusableInput("--dim and --inputs: the arrays have sizes of their own; give one of the two")
     inputs = match(a.inputs, b.inputs, "inputs", options.dims, strict=True)
     outputs = match(a.outputs, b.outputs, "outputs", options.dims, strict=False)
-    notes = [
+    pair = _Pair(workers, left, right, a, b, inputs, outputs, options, folder)
+    found = _Found()
+    found.notes += [
         f"{kind} {said}" for kind, m in (("input", inputs), ("output", outputs)) for said in m.how.values() if said
     ]
-    problems = _lacking(a, b, outputs)
+    found.problems += _lacking(a, b, outputs)
     if options.inputs is None:
-        problems += _fixed(a, b, inputs, options.dims)
-    problems += [
+        found.problems += _fixed(a, b, inputs, options.dims)
+    found.problems += [
         f"{side}: {said} draws random numbers, and an output depends on them"
         for side, said in (("A", a.drawn), ("B", b.drawn))
         if said
     ]
+    proof = pair.call(sweeps.proof, left.absolute(), right.absolute(), dict(inputs.found), dict(outputs.found))
+    proved = isinstance(proof, Proof) and proof.same and not found.problems
+    try:
+        feeds = _feeds(pair, found)
+    except UnusableInput as error:
+        if not proved or options.inputs is not None:
+            raise
+        feeds = {}
+        found.notes.append(f"nothing was run: {error}")
     turned = any(way != _PLAIN for _, way in inputs.found.values()) or not any(len(p.shape or ()) > 2 for p in a.inputs)
-    feeds = _feeds(a, b, inputs, options)
-    guilty: list[GuiltyNode] = []
-    meant: Forced | None = None
-    worst, compared, judged, unbounded, held = 0.0, 0, 0, 0, 0
-    seen: list[ComparedOutput] = []
-    parts_somewhere, finite = False, set[str]()
     for name, arrays in feeds.items():
-        forced = _in_float64(workers, left, right, arrays, inputs, outputs, folder)
-        if isinstance(forced, Failure):
-            problems.append(f"{name}: not compared in float64: {forced.kind}: {forced.says}")
-        else:
-            compared += forced.compared
-            held = max(held, forced.held)
-            worst = max(worst, forced.worst)
-            problems += [f"{name}: not judged in float64: {text}" for text in forced.unjudged]
-            if not forced.compared:
-                problems.append(f"{name}: nothing was compared in float64")
-            if meant is None or (forced.guilty and not meant.guilty):
-                meant = forced
-            if not any(g.party == "B" for g in guilty):
-                guilty += _guilty(forced)
-                if forced.guilty:
-                    notes.append(f"the guilty nodes of B show on the {name} inputs")
-        runs = _replayed(workers, left, right, arrays, inputs, folder)
-        for side, run in runs.items():
-            judged, unbounded, held = judged + run.judged, unbounded + run.unbounded, max(held, run.held)
-            guilty += [g for g in run.guilty if (g.node, g.party) not in {(h.node, h.party) for h in guilty}]
-            if run.problem:
-                problems.append(f"{name}: {side}: {run.problem}")
-        parted = _outputs(runs, outputs, outputs.how, functools.partial(_room, workers, left, right, folder), turned)
-        seen = seen or parted
-        problems += [f"{name}: {p.problem}" for p in parted if p.outcome == "diverges" and not guilty and p.problem]
-        problems += [
-            f"{name}: {safe(p.right)} is apart by {p.max_abs:.3g} in the graphs' own types, with no known bound"
-            for p in parted
-            if p.outcome == "unbounded" and not guilty
-        ]
-        # What draws random numbers gives others each time: that says nothing of what the graphs mean.
-        parts_somewhere |= not (a.drawn or b.drawn) and any(p.outcome == "diverges" for p in parted)
-        finite |= _finite(runs["B"])
-    problems += [
+        _judge(pair, name, arrays, found, turned=turned, proved=proved)
+    found.problems += [
         f"no element of {safe(name)} is finite on any of the inputs, so agreement on it says nothing"
         for name in outputs.found
-        if name not in finite and not any(p.right == name and p.outcome == "missing" for p in seen)
+        if name not in found.finite and not any(p.right == name and p.outcome == "missing" for p in found.outputs)
     ]
-    order = {"B": 0}
-    guilty.sort(key=lambda g: order.get(g.party, 1))
-    outcome = "differs" if guilty or parts_somewhere else "same"
-    if outcome == "same" and (problems or not compared):
-        outcome = "uncompared"
+    if proved:
+        found.notes += found.problems  # about the runs, which nothing rests on
+        found.problems, found.parts = [], False
+    elif (
+        not (found.differs() or a.drawn or b.drawn) and options.inputs is None and a.inputs and isinstance(proof, Proof)
+    ):
+        _further(pair, proof, feeds, found, turned=turned)
+    if not any(g.party == "B" for g in found.guilty):
+        found.problems += sorted(set.intersection(*found.unseen)) if found.unseen else []
+    found.guilty.sort(key=lambda g: g.party != "B")
+    outcome = "same" if proved else _outcome(found)
+    meant = found.meant
     return GraphComparison(
         left,
         right,
-        outcome,  # type: ignore[arg-type]  # one of three words, chosen two lines above
-        compared,
-        tuple(guilty),
+        outcome,
+        found.compared,
+        tuple(found.guilty),
         {"A": meant.alignment.only_left, "B": meant.alignment.only_right} if meant else {"A": (), "B": ()},
         len(meant.alignment.pairs) if meant else 0,
-        tuple(seen),
+        tuple(found.outputs),
         tuple(feeds),
-        tuple(f"{p.name} {p.dtype}{list(next(iter(feeds.values()))[p.name].shape)}" for p in a.inputs),
-        worst,
-        judged,
-        unbounded,
-        tuple(dict.fromkeys(problems)),
-        tuple(dict.fromkeys(notes)),
+        tuple(f"{p.name} {p.dtype}{list(next(iter(feeds.values()))[p.name].shape)}" for p in a.inputs if feeds),
+        found.worst,
+        found.judged,
+        found.unbounded,
+        tuple(dict.fromkeys([*found.parted, *found.nans, *found.problems])),
+        tuple(dict.fromkeys((*found.notes, *workers.deaths))),
         {k: v for k, v in installed().items() if k in ("onnx-triangulate", "numpy", "onnx", "onnxruntime")},
         options.seed,
         time.perf_counter() - started,
-        held,
+        found.held,
+        proved,
+        sum(found.swept.values()),
+        tuple(found.sizes),
+        tuple(dict.fromkeys(found.unexercised)),
     )
 
 
+def _outcome(found: _Found) -> Literal["same", "same but for NaN", "departs", "differs", "uncompared"]:
+    if found.differs():
+        return "differs"
+    if found.problems or not found.compared:
+        return "uncompared"
+    if found.parts:
+        return "departs"
+    return "same but for NaN" if found.nans else "same"
+
+
+def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *, turned: bool, proved: bool) -> None:
+    """One of the first feeds: in float64 node by node, and in the graphs' own types; of what is proved only runs."""
+    workers, left, right, folder = pair.workers, pair.left, pair.right, pair.folder
+    outputs = pair.outputs
+    forced = None if proved else _in_float64(workers, left, right, arrays, pair.inputs, outputs, folder)
+    if isinstance(forced, Failure):
+        found.problems.append(f"{name}: not compared in float64: {forced.kind}: {forced.says}")
+    elif forced is not None:
+        found.compared += forced.compared
+        found.held = max(found.held, forced.held)
+        found.worst = max(found.worst, forced.worst)
+        found.problems += [f"{name}: not judged in float64: {t}" for t in forced.unjudged if not t.endswith(SILENT)]
+        found.unseen.append({t for t in forced.unjudged if t.endswith(SILENT)})
+        if not forced.compared:
+            found.problems.append(f"{name}: nothing was compared in float64")
+        if found.meant is None or (forced.guilty and not found.meant.guilty):
+            found.meant = forced
+        if not any(g.party == "B" for g in found.guilty):
+            _blamed(found, forced, name)
+    runs = _replayed(workers, left, right, arrays, pair.inputs, folder)
+    for side, run in runs.items():
+        found.judged, found.unbounded = found.judged + run.judged, found.unbounded + run.unbounded
+        found.held = max(found.held, run.held)
+        found.guilty += [g for g in run.guilty if (g.node, g.party) not in {(h.node, h.party) for h in found.guilty}]
+        if run.problem:
+            found.problems.append(f"{name}: {side}: {run.problem}")
+    parted = _outputs(runs, outputs, outputs.how, functools.partial(_room, workers, left, right, folder), turned)
+    found.outputs = [_worse(*both) for both in zip(found.outputs, parted, strict=True)] if found.outputs else parted
+    found.problems += [
+        f"{name}: {p.problem}" for p in parted if p.outcome == "diverges" and not found.guilty and p.problem
+    ]
+    found.problems += [
+        f"{name}: {safe(p.right)} is apart by {p.max_abs:.3g} in the graphs' own types, with no known bound"
+        for p in parted
+        if p.outcome == "unbounded" and not found.guilty
+    ]
+    if not (pair.a.jumps or pair.b.jumps):  # there one rounding may move far
+        found.problems += [f"{name}: {p.problem}" for p in parted if p.outcome == "rounding" and p.problem]
+    # What draws random numbers gives others each time: that says nothing of what the graphs mean.
+    found.parts |= not (pair.a.drawn or pair.b.drawn) and any(p.outcome == "diverges" for p in parted)
+    found.finite |= _finite(runs["B"])
+
+
+def _blamed(found: _Found, forced: Forced, name: str) -> None:
+    found.guilty += _guilty(forced)
+    if forced.guilty:
+        found.notes.append(f"the guilty nodes of B show on the {name} inputs")
+
+
+def _further(
+    pair: _Pair, proof: Proof, feeds: Mapping[str, Mapping[str, Array]], found: _Found, *, turned: bool
+) -> None:
+    """Everything beyond the first feeds: other sizes, other kinds of numbers, places where an answer changes, and what
+    none of them exercised."""
+    ports, base = pair.a.inputs, {n: tuple(v.shape) for n, v in next(iter(feeds.values())).items()}
+    sized = _sized(pair, base)
+    kinds = list(drawn_kinds(ports, base, pair.marks))
+    rows = _swept(pair, [*sized, *kinds], found)
+    ran = [r for r in rows if r.state in ("equal", "close", "apart")]
+    for row in ran:
+        found.swept[row.feed.kind] = found.swept.get(row.feed.kind, 0) + 1
+    found.sizes += [r.feed.sized for r in ran if r.feed.sized]
+    if sized and not any(r.feed.sized for r in rows if r.state != "refused by A"):
+        found.unexercised.append("sizes: A itself runs at no other size that was tried")
+    skipped = [r.feed.name for r in rows if r.state == "not run"]
+    if skipped:
+        found.unexercised.append(f"no time was left for {len(skipped)} feeds: {', '.join(dict.fromkeys(skipped))}")
+    _weighed(pair, proof, rows, found, turned=turned)
+    if found.differs():
+        return
+    _shown(pair, [r.feed for r in ran], found)
+    if found.differs():
+        return
+    usual = [Feed(kind, base) for kind in KINDS] + [r.feed for r in ran if r.feed.kind not in JUDGED]
+    if any(p.dtype == "bool" or p.whole for p in pair.a.outputs) and any(p.dtype.startswith("float") for p in ports):
+        walked = pair.call(
+            sweeps.boundaries, pair.left.absolute(), pair.right.absolute(), ports, usual[:24], pair.marks,
+            pair.options.seed, dict(pair.inputs.found), dict(pair.outputs.found), pair.folder / "walks", SEARCH,
+        )  # fmt: skip
+        if isinstance(walked, Failure):
+            found.unexercised.append(f"places where an answer changes: the search ended in {walked.kind}")
+        else:
+            seen, places = walked
+            _weighed(pair, proof, places, found, turned=turned)
+            if not seen and not found.differs():
+                found.unexercised.append("no two feeds were found between which a whole output of A changes")
+    if not found.differs():
+        _measured(pair, proof, [*usual, *(r.feed for r in ran if r.feed.kind == "nan")], found)
+
+
+def _shown(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> None:
+    """What the first feeds did not show, on further ones, which reach limits and thresholds: on one of them at least a
+    value has to be A's where the difference would be seen."""
+    for kind in _REACHING:
+        if not found.unseen or not set.intersection(*found.unseen):
+            return
+        for feed in [f for f in feeds if f.kind == kind][:_EACH]:
+            arrays = draw(feed, pair.a.inputs, pair.marks, pair.options.seed)
+            forced = _in_float64(pair.workers, pair.left, pair.right, arrays, pair.inputs, pair.outputs, pair.folder)
+            if isinstance(forced, Failure):
+                continue
+            if forced.guilty:
+                found.meant = forced
+                _blamed(found, forced, feed.name)
+                return
+            if forced.compared and forced.alignment.pairs:
+                found.unseen.append({t for t in forced.unjudged if t.endswith(SILENT)})
+
+
+def _sized(pair: _Pair, base: Mapping[str, tuple[int, ...]]) -> list[Feed]:
+    """Feeds at other sizes of the axes that both files leave open and nobody fixed."""
+    ports = pair.a.inputs
+    known = {k: n for p in ports for k, n in zip(keys(p), base[p.name], strict=True) if isinstance(k, str)}
+    fixed = set(pair.options.only) | _held_by_b(pair)
+    moving = [k for k in known if k not in fixed]
+    return [
+        Feed("random", shapes_at(ports, sizes), sized=", ".join(f"{safe(k)}={sizes[k]}" for k in moving))
+        for sizes in other_sizes(ports, known, moving, pair.marks.lengths)
+    ]
+
+
+def _held_by_b(pair: _Pair) -> set[str]:
+    """The open axes of A of which B takes one size only."""
+    held = set()
+    for name, (source, way) in pair.inputs.found.items():
+        one, other = (next(p for p in side.inputs if p.name == n) for side, n in ((pair.a, source), (pair.b, name)))
+        if one.shape is None or other.shape is None:
+            continue
+        axes = way.perm or range(len(one.shape))
+        mine = [keys(one)[axis] for axis in axes]
+        held |= {
+            k for k, theirs in zip(mine, other.shape, strict=False) if isinstance(k, str) and isinstance(theirs, int)
+        }
+    return held
+
+
+def _swept(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> list[Row]:
+    """Both graphs on all feeds; where that kills the worker, on a part of them at a time."""
+    rows: list[Row] = []
+    waiting, deaths, started = [list(feeds)], 0, time.monotonic()
+    while waiting:
+        some = waiting.pop(0)
+        left = SWEEP - (time.monotonic() - started)
+        answer = pair.call(
+            sweeps.sweep, pair.left.absolute(), pair.right.absolute(), pair.a.inputs, some, pair.marks,
+            pair.options.seed, dict(pair.inputs.found), dict(pair.outputs.found),
+            pair.folder / f"sweep-{len(rows)}", max(0.0, left),
+        )  # fmt: skip
+        if not isinstance(answer, Failure):
+            rows += answer
+            continue
+        if answer.kind == "refused":  # a file that the runtime does not load: that was said before
+            found.unexercised.append(f"further feeds: {answer.says}")
+            break
+        deaths += 1
+        if len(some) == 1 or deaths > DEATHS:
+            found.unexercised.append(
+                f"{', '.join(dict.fromkeys(f.name for f in some))}: the run ended in {answer.kind}"
+            )
+            continue
+        half = len(some) // 2
+        waiting = [some[:half], some[half:], *waiting]
+    return rows
+
+
+def _weighed(pair: _Pair, proof: Proof, rows: Sequence[Row], found: _Found, *, turned: bool) -> None:
+    """What parts on further feeds: at a special kind by its own rule, else as the first feeds are judged."""
+    for row in rows:
+        if row.state == "refused by B":
+            found.parted.append(f"B does not run on {safe(row.feed.name)}, where A does: {row.says}")
+    special = [r for r in rows if r.state == "apart" and r.feed.kind in JUDGED and r.arrays is not None]
+    for row in special:
+        judged = JUDGED[row.feed.kind]
+        says = pair.call(
+            sweeps.confirmed, pair.left.absolute(), pair.right.absolute(), row, dict(pair.inputs.found),
+            dict(pair.outputs.found), judged,
+        )  # fmt: skip
+        if isinstance(says, Failure):
+            found.unexercised.append(f"{row.feed.name}: apart in the graphs' own types, and no float64 value says why")
+        elif says and judged == "nan" and proof.nan_is_open:
+            found.notes.append(f"on NaN, {safe(says)}; ONNX does not say where NaN stands among numbers")
+        elif says:
+            (found.nans if judged == "nan" else found.parted).append(f"on {_WORDS[judged]}, {safe(says)}")
+        else:
+            found.notes.append(f"on {_WORDS[judged]} the runs part, the meaning does not: {safe(row.says)}")
+    usual = [r for r in rows if r.state == "apart" and r.feed.kind not in JUDGED and r.arrays is not None]
+    usual.sort(key=lambda r: -r.score)
+    started = time.monotonic()
+    for number, row in enumerate(usual):
+        if found.guilty or number >= CLOSER or (number and time.monotonic() - started > CLOSER_TIME):
+            break
+        _weigh(pair, row, found, turned=turned)
+
+
+def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
+    """One further feed on which the runs part: in float64, and where that finds nothing, by what A's roundings do."""
+    assert row.arrays is not None
+    arrays = archives.load(row.arrays)
+    name = safe(row.feed.name)
+    forced = _in_float64(pair.workers, pair.left, pair.right, arrays, pair.inputs, pair.outputs, pair.folder)
+    if isinstance(forced, Forced) and forced.guilty:
+        found.meant = forced
+        _blamed(found, forced, name)
+        return
+    _saved({n: way.apply(arrays[s]) for n, (s, way) in pair.inputs.found.items()}, pair.folder / "B.npz")
+    _saved(arrays, pair.folder / "A.npz")
+    runs = {side: Replayed(outputs=files) for side, files in zip("AB", row.outputs, strict=True)}
+    room = functools.partial(_room, pair.workers, pair.left, pair.right, pair.folder)
+    whole = {p.name for p in pair.b.outputs if p.whole or p.dtype == "bool"}
+    files, ways = (pair.left.absolute(), pair.right.absolute()), (dict(pair.inputs.found), dict(pair.outputs.found))
+    for part in _outputs(runs, pair.outputs, pair.outputs.how, room, turned):
+        says = f"on {name} inputs, {part.problem or safe(row.says)}"
+        odd = part.max_abs is None or not math.isfinite(part.max_abs)
+        if part.outcome == "diverges":
+            exact = part.right in whole and row.feed.kind in _WHOLE_KINDS
+            jumps = pair.a.jumps or pair.b.jumps or row.feed.kind == "where an answer changes"
+            if exact or not jumps or (odd and part.right not in whole):
+                found.parted.append(says)
+            elif sure := pair.call(sweeps.confirmed, *files, row, *ways, "exact"):
+                found.parted.append(says if isinstance(sure, Failure) else f"on {name} inputs, {safe(sure)}")
+            else:
+                found.notes.append(f"{says}; in float64 they are the same there")
+        elif part.outcome == "unbounded" and row.score > APART:
+            found.problems.append(f"{says}, with no known bound")
+
+
+def _measured(pair: _Pair, proof: Proof, feeds: Sequence[Feed], found: _Found) -> None:
+    """The constants and conditions that no structure proves and no feed exercised."""
+    for side, file, unproved in (("A", pair.left, proof.left), ("B", pair.right, proof.right)):
+        said = pair.call(
+            sweeps.silent, file.absolute(), side, unproved, pair.a.inputs, _spread(feeds), pair.marks,
+            pair.options.seed, dict(pair.inputs.found), pair.folder, SEARCH,
+        )  # fmt: skip
+        if isinstance(said, Failure):
+            found.unexercised.append(f"constants of {side}: moving them ended in {said.kind}")
+            continue
+        quiet, late = said
+        found.problems += [f"{safe(text)}: no feed shows it" for text in quiet]
+        found.unexercised += map(safe, late)
+
+
+def _spread(feeds: Sequence[Feed]) -> list[Feed]:
+    """One feed of every kind first, then the others."""
+    first: dict[str, Feed] = {}
+    for feed in feeds:
+        first.setdefault(f"{feed.kind} {bool(feed.sized)}", feed)
+    return [*first.values(), *(f for f in feeds if f not in first.values())]
+
+
 def match(left: Sequence[Port], right: Sequence[Port], what: str, dims: Mapping[str, int], *, strict: bool) -> Match:
-    """B's border by A's: by name, else by position among those of one type and shape.
+    """B's border by A's: by name (an output of that name is it, whatever its shape), else by position among those of
+    one type and shape.
 
     Raises :class:`UnusableInput` (``strict``) where one has no counterpart.
     """
@@ -193,6 +514,8 @@ def match(left: Sequence[Port], right: Sequence[Port], what: str, dims: Mapping[
     for port in right:
         other = names.get(port.name)
         way = _way(other, port, dims) if other is not None else None
+        if other is not None and way is None and not strict:
+            way = _PLAIN  # an output's name is its meaning: what shape and type it has there is compared
         if way is not None and other is not None:
             found[port.name] = (other.name, way)
             how[port.name] = f"{safe(port.name)}: {way.says} between A and B" if way != _PLAIN else ""
@@ -217,11 +540,6 @@ def match(left: Sequence[Port], right: Sequence[Port], what: str, dims: Mapping[
         notes = ", ".join(safe(_said(p)) for p in rest)
         how["\0left"] = f"{notes} of A only: B does not take it"
     return Match(found, how)
-
-
-def _said(port: Port) -> str:
-    shape = "[...]" if port.shape is None else "[" + ",".join("?" if d is None else str(d) for d in port.shape) + "]"
-    return f"{port.name} {port.dtype}{shape}"
 
 
 def _way(left: Port, right: Port, dims: Mapping[str, int]) -> Orientation | None:
@@ -269,65 +587,64 @@ def _fixed(a: Border, b: Border, inputs: Match, dims: Mapping[str, int]) -> list
     return said
 
 
-def _feeds(a: Border, b: Border, inputs: Match, options: Options) -> dict[str, dict[str, Array]]:
-    """Sets of arrays by A's names: the user's own, or random numbers and small integers."""
+def _feeds(pair: _Pair, found: _Found) -> dict[str, dict[str, Array]]:
+    """The first sets of arrays by A's names: the user's own, or one of each of the first kinds."""
+    options, ports = pair.options, pair.a.inputs
     if options.inputs is not None:
-        return {"user": _given(options.inputs, a)}
-    shapes = {p.name: _shape(p, b, inputs, options.dims) for p in a.inputs}
-    sets: dict[str, dict[str, Array]] = {kind: {} for kind in KINDS}
-    for number, port in enumerate(a.inputs):
-        for place, (kind, arrays) in enumerate(sets.items()):
-            random = np.random.default_rng([options.seed, number, place])
-            arrays[port.name] = _drawn(port, shapes[port.name], random, kind)
-    return sets if a.inputs else {"no inputs": {}}
+        return {"user": _given(options.inputs, pair.a, options.memory)}
+    shapes = _settled(pair, found)
+    sets = {kind: draw(Feed(kind, shapes), ports, pair.marks, options.seed) for kind in KINDS}
+    return sets if ports else {"no inputs": {}}
 
 
-def _drawn(port: Port, shape: tuple[int, ...], random: np.random.Generator, kind: str) -> Array:
-    if port.dtype == "bool":
-        return random.integers(0, 2, shape).astype(bool)
-    if port.dtype.startswith(("int", "uint")) and port.dtype[-1].isdigit():
-        low, end = (-WHOLE[kind], WHOLE[kind] + 1) if port.free else (0, max(1, port.below or 2))
-        return random.integers(max(low, np.iinfo(port.dtype).min), end, shape).astype(port.dtype)
-    if port.dtype not in ("float16", "float32", "float64"):
-        raise UnusableInput(f"input {safe(_said(port))}: numbers of this type are not drawn; give --inputs FILE.npz")
-    drawn = random.integers(-3, 4, shape) if kind == "integers" else random.uniform(-1, 1, shape)
-    return np.asarray(drawn * (LARGE if kind == "large" else 1)).astype(port.dtype)
+def _settled(pair: _Pair, found: _Found) -> dict[str, tuple[int, ...]]:
+    """The inputs' shapes as A declares them, completed by ``--dim``, by what B declares, and by sizes at which A runs.
+
+    Raises :class:`UnusableInput` where that is not enough.
+    """
+    ports, dims = pair.a.inputs, pair.options.dims
+    for port in ports:
+        if port.shape is None:
+            raise UnusableInput(f"input {safe(_said(port))}: its rank is not declared; give --inputs FILE.npz")
+        if any(isinstance(d, int) and d < 0 for d in port.shape):
+            raise UnusableInput(f"input {safe(_said(port))}: an axis has a negative size, which no array has")
+        least = 8 * math.prod(d for d in port.shape if isinstance(d, int))  # float64 holds each feed, too
+        if least > pair.options.memory:
+            raise UnusableInput(
+                f"input {safe(_said(port))}: {least / 2**30:.3g} GiB in float64, over the limit of "
+                f"{pair.options.memory / 2**30:.3g} GiB; --memory gives it more"
+            )
+    sizes = {k: dims[k] for k in open_axes(ports) if k in dims}
+    for name, (source, way) in pair.inputs.found.items():
+        mine, theirs = (next(p for p in side.inputs if p.name == n) for side, n in ((pair.a, source), (pair.b, name)))
+        if way == _PLAIN and theirs.shape is not None:
+            for key, size in zip(keys(mine), theirs.shape, strict=True):
+                held = dims.get(size) if isinstance(size, str) else size
+                if isinstance(key, str) and held is not None:
+                    sizes.setdefault(key, held)
+    lacking = [k for k in open_axes(ports) if k not in sizes]
+    if not lacking:
+        return shapes_at(ports, sizes)
+    tried = list(guesses(ports, sizes))
+    feeds = [Feed("random", shapes_at(ports, each)) for each in tried]
+    answer = pair.call(sweeps.first_that_runs, pair.left.absolute(), ports, feeds, pair.marks, pair.options.seed)
+    if not isinstance(answer, int):
+        port = next(p for p in ports if any(k in lacking for k in keys(p)))
+        named = [k for k in lacking if any(k in (p.shape or ()) for p in ports)]
+        remedy = "".join(f"--dim {safe(k)}=N " for k in named) + "or " if named else ""
+        raise UnusableInput(
+            f"input {safe(_said(port))}: its shape is not settled by the file, and A runs at no size that was tried; "
+            f"give {remedy}--inputs FILE.npz"
+        )
+    chosen = tried[answer]
+    found.notes.append(f"sizes that nobody gave: {', '.join(f'{safe(k)}={chosen[k]}' for k in lacking)}")
+    return feeds[answer].shapes  # type: ignore[return-value]  # as they were made one line above
 
 
-def _shape(port: Port, b: Border, inputs: Match, dims: Mapping[str, int]) -> tuple[int, ...]:
-    """An input's shape as A declares it, completed by ``--dim`` and by what B declares."""
-    if port.shape is None:
-        raise UnusableInput(f"input {safe(_said(port))}: its rank is not declared; give --inputs FILE.npz")
-    shape: list[int | str | None] = [dims.get(d, d) if isinstance(d, str) else d for d in port.shape]
-    for name, (source, way) in inputs.found.items():
-        other = next(p for p in b.inputs if p.name == name)
-        if source == port.name and way == _PLAIN and other.shape is not None:
-            theirs = [dims.get(d, d) if isinstance(d, str) else d for d in other.shape]
-            shape = [
-                t if not isinstance(s, int) and isinstance(t, int) else s for s, t in zip(shape, theirs, strict=True)
-            ]
-    open_axes = [d for d in shape if not isinstance(d, int)]
-    if open_axes:
-        named = next((d for d in open_axes if d is not None), None)
-        remedy = f"give --dim {safe(named)}=N or --inputs FILE.npz" if named else "give --inputs FILE.npz"
-        raise UnusableInput(f"input {safe(_said(port))}: its shape is not settled by the file; {remedy}")
-    return tuple(d for d in shape if isinstance(d, int))
-
-
-def _given(file: Path, a: Border) -> dict[str, Array]:
+def _given(file: Path, a: Border, memory: int) -> dict[str, Array]:
     """The user's arrays, held strictly to what A declares."""
     who = f"--inputs {safe(file)}"
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise UnusableInput(f"{who}: holds one array, expected an .npz file of arrays by input name")
-            arrays = {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise UnusableInput(f"{who}: no such file, expected an .npz file") from None
-    except UnusableInput:
-        raise
-    except Exception as error:  # numpy, zipfile and zlib each raise their own
-        raise UnusableInput(f"{who}: cannot be read as an .npz file: {safe(error)}") from None
+    arrays = archives.load(file, who, memory=memory // 8)
     wanted = {p.name: p for p in a.inputs}
     if set(arrays) != set(wanted):
         raise UnusableInput(
@@ -345,13 +662,38 @@ def _given(file: Path, a: Border) -> dict[str, Array]:
 
 
 def _saved(arrays: Mapping[str, Array], file: Path) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(file, **dict(arrays))  # type: ignore[arg-type]  # numpy's stub takes its options for arrays
-    return file
+    return archives.save(file, arrays)
+
+
+class _Asked:
+    """Workers that are not asked again for what hung, or outgrew its memory, on other numbers or as the other side."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._spent: dict[tuple[str, ...], Failure] = {}
+
+    @property
+    def deaths(self) -> list[str]:
+        return self._workers.deaths
+
+    def call(self, kind: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        if function not in _SAME_EACH_TIME:
+            return self._workers.call(kind, function, *arguments)
+        files = [str(a) for a in arguments if isinstance(a, Path) and a.suffix != ".npz" and a.is_file()]
+        key = (function.__name__, *files)
+        if key not in self._spent:
+            answer = self._workers.call(kind, function, *arguments)
+            if not (isinstance(answer, Failure) and answer.kind in ("timeout", "memory")):
+                return answer
+            self._spent[key] = answer
+        return self._spent[key]
+
+
+_SAME_EACH_TIME = (tasks.compare_in_float64, tasks.replay_nodes, tasks.float32_room, tasks.count_roundings)
 
 
 def _in_float64(
-    workers: Workers,
+    workers: _Asked,
     left: Path,
     right: Path,
     arrays: Mapping[str, Array],
@@ -379,7 +721,7 @@ def _in_float64(
 
 
 def _replayed(
-    workers: Workers, left: Path, right: Path, arrays: Mapping[str, Array], inputs: Match, folder: Path
+    workers: _Asked, left: Path, right: Path, arrays: Mapping[str, Array], inputs: Match, folder: Path
 ) -> dict[str, Replayed]:
     turned = {name: way.apply(arrays[source]) for name, (source, way) in inputs.found.items()}
     runs: dict[str, Replayed] = {}
@@ -388,8 +730,11 @@ def _replayed(
         saved = _saved(feeds, folder / f"{side}.npz")
         try:
             answer = call(WORKER, tasks.replay_nodes, file.absolute(), side, saved, folder)
-        except ValueError as error:  # a graph that cannot be taken apart
-            answer = Failure("invalid", str(error))
+        except UnusableInput:
+            raise
+        except Exception as error:  # a graph that cannot be taken apart raises ValueError, anything else is our own
+            kind = "invalid" if isinstance(error, ValueError) else "tool"
+            answer = Failure(kind, " ".join(f"{type(error).__name__}: {error}".split())[:300])
         runs[side] = Replayed(problem=f"{answer.kind}: {answer.says}") if isinstance(answer, Failure) else answer
     return runs
 
@@ -400,16 +745,16 @@ def _finite(run: Replayed) -> set[str]:
     return {n for n, v in arrays.items() if v.dtype.kind not in "fc" or not v.size or bool(np.isfinite(v).any())}
 
 
-Room = Callable[[str], "Array | None"]
+Room = Callable[..., "Array | None"]
 
 
 def _outputs(
     runs: Mapping[str, Replayed], outputs: Match, inputs_how: Mapping[str, str], room: Room, turned: bool
 ) -> list[ComparedOutput]:
-    """The outputs in the graphs' own types, floats within what both may be off by A's own arithmetic.
+    """The outputs in the graphs' own types, floats within what both may be off by the arithmetic of either.
 
-    ``room(NAME)`` is that of an output of A, asked where the bits are not the same; ``turned`` says that an input
-    stands in another order of axes in B, so that an output may as well.
+    ``room(A'S, B'S, WAY, fused=...)`` is that of an output, asked where the bits are not the same; ``turned`` says that
+    an input stands in another order of axes in B, so that an output may as well.
     """
     rows = []
     for name, (source, way) in outputs.found.items():
@@ -425,16 +770,26 @@ def _outputs(
         outcome: str = seen.outcome
         says = seen.problem
         if outcome == "missing" and seen.compared:  # no bound was given: both are floats, and apart
-            allowed = room(source)
+            allowed = room(source, name, way)
             if allowed is None:
                 outcome = "unbounded"
             else:
-                allowed = 2 * way.apply(allowed) * (2.0**-29 if a.dtype == np.float64 else 1)  # from u of float32
+                allowed = 2 * allowed * (2.0**-29 if a.dtype == np.float64 else 1)  # from u of float32
                 seen = compare({name: a}, {name: b}, {name: allowed}, zero_sign_open=True)
+                kernels = room(source, name, way, fused=True) if seen.outcome == "diverges" else None
+                if kernels is not None:
+                    allowed = np.maximum(allowed, 2 * kernels * (2.0**-29 if a.dtype == np.float64 else 1))
+                    seen = compare({name: a}, {name: b}, {name: allowed}, zero_sign_open=True)
                 outcome, says = seen.outcome, None
+                largest = float(np.abs(a[np.isfinite(a)]).max(initial=0.0))
+                if outcome == "rounding" and (seen.max_abs or 0.0) > _SWALLOWED * largest and a.dtype.itemsize > 2:
+                    says = (
+                        f"{safe(name)} is apart by {seen.max_abs:.3g} in the graphs' own types where A's largest is "
+                        f"{largest:.3g}: A's own roundings leave no digit to compare"
+                    )
                 if outcome == "diverges":
-                    far = "and A rounds nothing there" if not math.isfinite(seen.ratio or 0) else ""
-                    far = far or f"{seen.ratio:.3g} times what roundings inside of A can do"
+                    far = "and nothing is rounded there" if not math.isfinite(seen.ratio or 0) else ""
+                    far = far or f"{seen.ratio:.3g} times what roundings inside of either can do"
                     says = f"{safe(name)} is apart by {seen.max_abs:.3g} in the graphs' own types, {far}"
         if outcome == "diverges" and says is None and seen.values is not None:
             says = f"{safe(name)} is {seen.values[0]:g} in A and {seen.values[1]:g} in B, in the graphs' own types"
@@ -445,17 +800,50 @@ def _outputs(
     return rows
 
 
-def _room(workers: Workers, left: Path, right: Path, folder: Path, name: str) -> Array | None:
-    """How far an output of A may be off in float32, in A's order of axes; None where nobody can say."""
+_ORDER = ("equal", "rounding", "unbounded", "missing", "diverges")
+
+
+def _worse(one: ComparedOutput, other: ComparedOutput) -> ComparedOutput:
+    """What is said of an output holds on every feed: the worse of two."""
+    return max(one, other, key=lambda row: (_ORDER.index(row.outcome), row.max_abs or 0.0))
+
+
+def _room(
+    workers: _Asked,
+    left: Path,
+    right: Path,
+    folder: Path,
+    source: str,
+    name: str,
+    way: Orientation,
+    *,
+    fused: bool = False,
+) -> Array | None:
+    """How far an output may be off in float32, in B's order of axes; None where nobody can say.
+
+    The smaller of what roundings inside of either graph do to it: one that amplifies them is no licence for itself,
+    whichever side it stands on.  Not so a function of several steps in one kernel (``fused``), whose formula nobody
+    prescribes, and which is held against its own bound: there it is the larger.
+    """
     call: Callable[..., Any] = workers.call
-    try:
-        also = call(WORKER, tasks.count_roundings, right.absolute(), folder / "B.npz")
-        also = also if isinstance(also, int) else 0  # of a fused operator nobody knows: as many as A has
-        found = call(WORKER, tasks.float32_room, left.absolute(), folder / "A.npz", (name,), also, folder / "room")
-    except ValueError:  # a graph that cannot be taken apart
-        return None
-    file = found.get(name) if isinstance(found, dict) else None
-    return None if file is None else np.asarray(np.load(file, allow_pickle=False))
+    sides = ((left, "A", source), (right, "B", name))
+    found = []
+    for number, (file, side, output) in enumerate(sides):
+        other, its, _ = sides[1 - number]
+        try:
+            also = call(WORKER, tasks.count_roundings, other.absolute(), folder / f"{its}.npz")
+            also = also if isinstance(also, int) else 0  # of a fused operator nobody knows: as many as this side has
+            feeds, where = folder / f"{side}.npz", folder / f"room-{side}"
+            rooms = call(WORKER, tasks.float32_room, file.absolute(), feeds, (output,), also, where, fused)
+        except ValueError:  # a graph that cannot be taken apart
+            continue
+        made = rooms.get(output) if isinstance(rooms, dict) else None
+        if made is not None:
+            array = np.asarray(np.load(made, allow_pickle=False))
+            found.append(way.apply(array) if side == "A" else array)
+    if len(found) < 2:
+        return found[0] if found else None
+    return np.asarray(np.maximum(*found) if fused else np.minimum(*found))
 
 
 def _guilty(forced: Forced) -> list[GuiltyNode]:
@@ -479,11 +867,17 @@ def _guilty(forced: Forced) -> list[GuiltyNode]:
 
 
 def dims_of(words: Sequence[str]) -> dict[str, int]:
-    """``NAME=N`` as a mapping.  Raises :class:`UnusableInput` for anything else."""
+    """``NAME=N`` and ``NAME==N`` as a mapping.  Raises :class:`UnusableInput` for anything else."""
     found = {}
     for word in words:
         name, _, size = word.rpartition("=")
+        name = name.removesuffix("=")
         if not name or not re.fullmatch(r"[0-9]{1,9}", size):
-            raise UnusableInput(f"--dim {safe(word)}: expected NAME=N, such as batch=2")
+            raise UnusableInput(f"--dim {safe(word)}: expected NAME=N, such as batch=2, or NAME==N for no other size")
         found[name] = int(size)
     return found
+
+
+def only_of(words: Sequence[str]) -> frozenset[str]:
+    """The names that ``NAME==N`` gives one size and no other."""
+    return frozenset(name.removesuffix("=") for name, _, _ in (w.rpartition("=") for w in words) if name.endswith("="))

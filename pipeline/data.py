@@ -693,7 +693,9 @@ class Apart:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer for one case: what was seen, who is blamed, why, and whether that was declared."""
+    """The answer for one case: what was seen, who is blamed, why, and whether that was declared.
+
+    ``deaths`` are sentences about processes that were killed, and whose work another one did when it was asked."""
 
     case: str
     status: Status
@@ -705,6 +707,7 @@ class Verdict:
     problems: tuple[str, ...] = ()
     note: str = ""
     apart: Apart | None = None
+    deaths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -722,24 +725,27 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Jitter:
-    """A perturbation: every float input and weight moved by ``step`` of itself, signs drawn from ``seed``.
+class Roundings:
+    """``count`` roundings on the longest path; ``unknown`` are the operators that nobody counted."""
 
-    What is not float64 is moved by its own type's eps, whatever the step.
+    count: int
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """A perturbation by ``step``, signs drawn from ``seed``.
+
+    ``what`` is moved: every float input and weight; the ``roundings`` of the program itself, which are its scalars that
+    float32 cannot hold and the result of every operator, by as many steps as the operator rounds; or, of these, only
+    what is a ``constants``' cone, which no input reaches.  ``turned`` moves those the other way whose number has that
+    bit: two that cancel in one draw add up in its twin.  What is not float64 is moved by its own type's eps.
     """
 
     seed: int
     step: float = 2.0**-24
-
-
-class Instance(Protocol):
-    """A model that was built once, to be asked more than once."""
-
-    def __call__(self, values: Mapping[str, Any], *, seed: int) -> Mapping[str, Any]:
-        """What it gives for inputs in the framework's order of axes, with every generator of its framework seeded."""
-
-    def state(self) -> Mapping[str, str]:
-        """Digests of all that it holds and can be read, by name."""
+    what: Literal["inputs", "roundings", "constants"] = "inputs"
+    turned: int | None = None
 
 
 class Framework(Protocol):
@@ -760,14 +766,19 @@ class Framework(Protocol):
         """Run the case natively.  ``values``: inputs and parameters in this framework's order of axes; so are the
         results, ``None`` for a gradient that does not exist."""
 
-    def instance(self, case: Case, values: Mapping[str, Any], *, seed: int) -> Instance:
-        """The model of a case without gradients, built in the case's own precision."""
+    def instance(self, case: Case, values: Mapping[str, Any], *, seed: int) -> Any:
+        """The model of a case without gradients, built in the case's own precision: an ``Instance`` of
+        :mod:`pipeline.frameworks._state`."""
 
     def perturbed(
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter]
     ) -> Iterator[Mapping[str, Any]]:
         """What :meth:`native` gives under each of ``jitters``.  The model is built once, if it brings its own
-        weights."""
+        weights.  Raises ``NotImplementedError`` for roundings that cannot be reached."""
+
+    def roundings(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Roundings | None:
+        """How many roundings lie on the longest path through the framework's own operators; None where nobody sees
+        them."""
 
     def export(
         self, case: Case, values: Mapping[str, Any], exporters: Sequence[str], folder: Path, *, seed: int
@@ -940,11 +951,16 @@ class GraphComparison:
     found on one side only, ``worst`` the largest ratio of a healthy region to its bound, ``replayed`` the node runs
     that were held against their own bounds and ``unbounded`` those without a rule; ``held`` is the bytes of values
     that were there at most at one time, weights not counted.
+
+    ``guilty`` are nodes of B, and kernels of the runtime (``A>ort.off``), which say nothing of what the graphs mean:
+    "departs" is where the graphs mean the same and such a kernel makes their outputs differ.
+    ``proved``: same by structure, whatever is fed.  ``swept`` counts the further feeds on which both graphs ran,
+    ``sizes`` those at other sizes, and ``unexercised`` says what no feed showed although nothing speaks against it.
     """
 
     left: Path
     right: Path
-    outcome: Literal["same", "differs", "uncompared"]
+    outcome: Literal["same", "same but for NaN", "departs", "differs", "uncompared"]
     compared: int
     guilty: tuple[GuiltyNode, ...]
     unmapped: Mapping[str, tuple[str, ...]]
@@ -961,6 +977,15 @@ class GraphComparison:
     seed: int
     seconds: float = 0.0
     held: int = 0
+    proved: bool = False
+    swept: int = 0
+    sizes: tuple[str, ...] = ()
+    unexercised: tuple[str, ...] = ()
+
+    @property
+    def grade(self) -> str:
+        """The outcome, and of "same" on what it rests."""
+        return {"same": "proved the same" if self.proved else "same on what was fed"}.get(self.outcome, self.outcome)
 
     @property
     def exit_status(self) -> int:

@@ -28,8 +28,8 @@ import onnx
 
 from pipeline.data import Array, Localization, NodeError, SourceValues
 from pipeline.graph.cut import array_values, constants, reads
+from pipeline.graph.draws import draws, stored
 from pipeline.graph.float64 import to_float64
-from pipeline.graph.random_operators import may_draw, stored
 from pipeline.graph.walk import node_name, opset
 from pipeline.graph.weights import Weights, without_weights
 from pipeline.numerics.node64 import runner
@@ -233,7 +233,7 @@ class Exported:
         own = self._own(index)
         inputs = [self._look(n) if n else None for n in node.input]
         answers = self._answers(index, inputs)
-        fixed = not may_draw(node, self.version, self._constant) and all(
+        fixed = not draws(node, self._constant, self.version) and all(
             n in self.fixed for n in self.reads[index] if n in self.maker or n in self.feeds
         )
         if not isinstance(answers, str) and not fixed:
@@ -375,7 +375,7 @@ class Exported:
         answers: Answers = "it reads a sequence"
         if not boxes:
             answers = expected(node, self.version, given, produced, runtime=self.engine, unit=UNIT)
-        if not isinstance(answers, str) or may_draw(node, self.version, self._constant):
+        if not isinstance(answers, str) or draws(node, self._constant, self.version):
             return answers
         values = {n: v for n, v in zip(node.input, given, strict=True) if n and v is not None}
         for name in self.reads[index]:
@@ -505,9 +505,9 @@ def last_uses(model: onnx.ModelProto) -> dict[int, list[str]]:
 def fixed_values(model: onnx.ModelProto, weights: Collection[str]) -> set[str]:
     """The values that do not depend on the inputs."""
     known = {tensor.name for tensor in model.graph.initializer} | set(weights)
-    version, constant = opset(model), stored(model)
+    value, version = stored(model), opset(model)
     for node in model.graph.node:
-        if not may_draw(node, version, constant) and all(name in known for name in reads(node)):
+        if not draws(node, value, version) and all(name in known for name in reads(node)):
             known.update(node.output)
     return known
 

@@ -234,12 +234,23 @@ def judged_export(
 def judged_kernels(
     proto: Any, feeds: Mapping[str, Array], *, graph: str, party: str, blame: str, weights: Weights | None = None
 ) -> Localization:
-    """Every node of one run on what it consumed there."""
+    """Every node of one run on what it consumed there.
+
+    ONNX Runtime computes in float32 what it has no kernel of sixteen bits for, and leaves the rounding between two such
+    nodes out: what a node consumed is then not the value that is returned.  So where a graph has sixteen bits, every
+    node is run once more, alone, on the values of that run.
+    """
     weights, bare = Weights(proto) if weights is None else weights, without_weights(proto)
     sizes = cut.array_sizes(bare)
     planned = cut.parts(bare, weights, sizes, _budget(sizes))
     run = functools.partial(_run_part, Party.parse(party).runtime)
     produced = _Produced(cut.run_parts(bare, weights, planned, feeds.get, run), sizes)
+    if cut.has_short_floats(proto):
+        first = {**feeds, **{name: produced[name] for name in sizes if name in produced}}
+        alone = cut.parts(bare, weights, sizes, _budget(sizes), first)
+        held, errors = produced.peak, produced.errors
+        produced = _Produced(cut.run_parts(bare, weights, alone, first.get, run, first), sizes)
+        produced.peak, produced.errors, feeds = held, errors, first
     found = kernels(bare, feeds, produced, graph=graph, party=party, blame=blame, weights=weights)
     if produced.errors and not found.judged:
         return replace(found, problem=produced.errors[0])

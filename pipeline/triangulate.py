@@ -16,7 +16,7 @@ from functools import cache
 
 import numpy as np
 
-from pipeline.data import Absent, Apart, Array, Blamed, Diff, Failure, GraphFacts, Model, Party, Run, Runtime
+from pipeline.data import Absent, Apart, Array, Blamed, Bound, Diff, Failure, GraphFacts, Model, Party, Run, Runtime
 from pipeline.numerics.bounds import allowance
 from pipeline.numerics.compare import Comparison, compare
 
@@ -27,6 +27,7 @@ ZERO_SIGN_OPEN = frozenset(
 )
 # ONNX does not say what these make of a NaN.
 NAN_OPEN = frozenset("Max Min ReduceMax ReduceMin ArgMax ArgMin MaxPool GlobalMaxPool Clip Relu TopK".split())
+_HALF_THE_DIGITS = 2.0**-12  # of float32's 24 bits
 _FLUSHED = 4 * float(np.finfo(np.float32).tiny)
 _ROWS = 3  # axes of an output whose last one may be a row of scores
 _GONE = ("crashed", "timeout", "memory")
@@ -93,14 +94,21 @@ class Parties:
                 continue
             dtype = "float32" if single and value.dtype == "float64" else value.dtype
             own = allowance(bound, dtype)
-            slack = run.bounds.get(key)
-            if slack is not None:
+            for slack in self._slack(run, key):
                 extra = allowance(slack, dtype)
                 own = (
                     own + extra if np.shape(extra) in ((), value.shape) and np.shape(own) in ((), value.shape) else own
                 )
             allowed[key] = own if np.shape(own) in ((), value.shape) else None
         return allowed
+
+    def _slack(self, run: Run, key: str) -> list[Bound]:
+        """What a graph in float64 may be off by: for constants that it keeps, and for those that its source has."""
+        if not run.party.double or not run.party.runtime:
+            return []
+        source = self.runs.get(f"{run.party.framework}@64")
+        bounds = [run.bounds.get(key), source.bounds.get(key) if source is not None else None]
+        return [bound for bound in bounds if bound is not None]
 
     def _roundings(self, name: str) -> dict[str, Array | None]:
         """By output, how far a definition, itself computed in float64, may be from what it means."""
@@ -169,6 +177,8 @@ class Parties:
         """Why float arithmetic leaves nothing of a result, where that is so: a comparison would always pass.
 
         Asked of definitions that were derived from the model itself: their bound grows with what the model amplifies.
+        It is the bound that says so: all of the result lies below it, or a run that it allows has lost half of its
+        digits.  A run beyond its bound has left its definition, however far that is.
         """
         truth, name = self.runs.get(self.truth_of(framework)), framework
         if truth is None or not truth.derived or truth.outputs is None or self.runs[name].outputs is None:
@@ -185,8 +195,12 @@ class Parties:
                 continue
             top = float(np.abs(value[finite]).max())
             apart = float(np.abs(value[finite] - mine[finite]).max())
-            if 0 < top <= max(2 * apart, float(np.min(limit))):
-                return f"{key} is at most {top:.3g}, float64 is {apart:.3g} away and the bound is {np.min(limit):.3g}"
+            allowed = np.broadcast_to(limit, value.shape)
+            inside = bool((np.abs(value[finite] - mine[finite]) <= allowed[finite]).all())
+            if top > 0 and (top <= float(np.min(limit)) or (inside and apart > _HALF_THE_DIGITS * top)):
+                bound = float(np.max(allowed[finite]))
+                left = "no digit is left" if top <= float(np.min(limit)) else "half of the digits are gone"
+                return f"{left}: {key} is at most {top:.3g}, float64 is {apart:.3g} away, the bound is {bound:.3g}"
         return None
 
     def diff(self, left: str, right: str, isolates: str) -> Diff:
@@ -405,7 +419,7 @@ def _native_blame(parties: Parties, seen: Mapping[tuple[str, str], Diff], framew
             return [Blamed("unsupported", framework, (truth, framework), op=run.error.op, says=says)]
         return []
     if lost := parties.without_digits(framework):
-        says = f"{framework} amplifies rounding until no digit is left: {lost}"
+        says = f"{framework} amplifies rounding until {lost}"
         return [Blamed("conditioning", framework, (truth, framework), says=says)]
     for name in (framework, f"{framework}@64"):
         edge = seen.get((truth, name))

@@ -241,9 +241,13 @@ def compared(folder: Path, a: onnx.ModelProto, b: onnx.ModelProto, **options: ob
 
 def test_the_whole_way_says_same_differs_and_where(tmp_path: Path) -> None:
     found = compared(tmp_path, model(), model())
-    assert (found.outcome, found.exit_status, found.guilty) == ("same", 0, ())
-    assert found.compared > 0
+    assert (found.grade, found.exit_status, found.guilty) == ("proved the same", 0, ())
     assert found.replayed > 0
+    halved = {**WEIGHTS, "half": np.array(0.5)}
+    found = compared(tmp_path, model(), model(NODES.replace("Div(a, two)", "Mul(a, half)"), halved))
+    assert (found.grade, found.exit_status, found.guilty) == ("same on what was fed", 0, ())
+    assert found.compared > 0
+    assert found.swept > 0
     found = compared(tmp_path, model(), model(NODES.replace("axis=3", "axis=2")))
     assert (found.outcome, found.exit_status) == ("differs", 1)
     assert [(node.node, node.party) for node in found.guilty] == [("soft", "B")]
@@ -279,8 +283,8 @@ def test_whole_numbers_are_negative_where_they_are_no_places_and_no_sizes(
 
 
 def test_nothing_compared_is_no_agreement(tmp_path: Path) -> None:
-    empty = model("y = Relu(x)", shape="0,3,7,8")
-    found = compared(tmp_path, empty, empty)
+    empty = model("y = Relu(x)", shape="0,3,7,8"), model("y = Abs(x)", shape="0,3,7,8")
+    found = compared(tmp_path, *empty)
     assert (found.outcome, found.exit_status) == ("uncompared", 1)
 
 
@@ -344,9 +348,14 @@ def test_inputs_of_the_wrong_name_shape_or_type_are_refused(
 
 def test_named_axes_need_a_size_and_take_one(tmp_path: Path) -> None:
     dynamic = model(shape="N,3,7,8")
-    with pytest.raises(UnusableInput, match="--dim N=N"):
-        compared(tmp_path, dynamic, dynamic)
-    assert compared(tmp_path, dynamic, dynamic, dims=dims_of(["N=3"])).inputs == ("x float32[3, 3, 7, 8]",)
+    found = compared(tmp_path, dynamic, dynamic)
+    assert (found.outcome, found.inputs) == ("same", ("x float32[3, 3, 7, 8]",))
+    assert "sizes that nobody gave: N=3" in found.notes
+    assert compared(tmp_path, dynamic, dynamic, dims=dims_of(["N=2"])).inputs == ("x float32[2, 3, 7, 8]",)
+    border = f"{HEAD} g (float[N,M] x) => (float[a,b] y)"
+    nowhere = onnx.parser.parse_model(f"{border} <int64[2] to = {{7, 5000}}> {{ y = Reshape(x, to) }}")
+    with pytest.raises(UnusableInput, match="give --dim N=N --dim M=N or --inputs"):
+        compared(tmp_path, nowhere, onnx.parser.parse_model(f"{border} {{ y = Relu(x) }}"))
     with pytest.raises(UnusableInput, match="expected NAME=N"):
         dims_of(["N"])
 

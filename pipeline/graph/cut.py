@@ -24,6 +24,7 @@ from pipeline.graph.weights import Weights
 _NO_ARRAYS = frozenset(
     "SplitToSequence SequenceConstruct SequenceInsert SequenceErase SequenceEmpty SequenceMap Optional".split()
 )
+_SHORT = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 SEEN = "__seen"
 
 
@@ -57,6 +58,16 @@ def _arrays(model: ModelProto) -> dict[str, int | None]:
             if name and node.op_type not in _NO_ARRAYS and kind in (None, "tensor_type"):
                 found[name] = _bytes(known[name]) if name in known else None
     return found
+
+
+def has_short_floats(model: ModelProto) -> bool:
+    """Whether a value of the main graph is of sixteen bits."""
+    inferred = with_inferred_shapes(model)
+    graph = (model if inferred is None else inferred).graph
+    values = [*graph.input, *graph.value_info, *graph.output]
+    return any(v.type.tensor_type.elem_type in _SHORT for v in values) or any(
+        t.data_type in _SHORT for t in graph.initializer
+    )
 
 
 def _bytes(kind: TypeProto) -> int | None:
@@ -261,6 +272,7 @@ __all__ = [
     "array_sizes",
     "array_values",
     "constants",
+    "has_short_floats",
     "named_weights",
     "part_model",
     "parts",

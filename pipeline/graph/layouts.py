@@ -21,8 +21,8 @@ from functools import lru_cache
 import numpy as np
 from onnx import ModelProto
 
+from pipeline.graph.draws import DRAWS
 from pipeline.graph.links import BACKWARD, CHANNELS, PLAIN, Link, Node, linked
-from pipeline.graph.random_operators import RANDOM
 from pipeline.graph.walk import Place, Scope, array, elements, opset, text
 
 # The name of one axis: a letter, several letters where axes were merged ("HW"), "" where it is not known.
@@ -238,7 +238,7 @@ class _Wiring:
                 flow.users[number].append((index, slot))
                 moving = moving or not constant[number]
         held = bool(place.graphs)
-        if not moving and not held and op not in RANDOM and max(inputs, default=-1) >= 0:
+        if not moving and not held and op not in DRAWS and max(inputs, default=-1) >= 0:
             for number in outputs:
                 if number >= 0:
                     constant[number] = True

@@ -22,14 +22,13 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
 
+from pipeline.graph.draws import DRAWS
 from pipeline.graph.operators import COMMUTATIVE
-from pipeline.graph.random_operators import DROPS, RANDOM
 from pipeline.graph.terms import Const, Form, Ref, Step
 
 _LINEAR = ("Conv", "ConvTranspose", "MatMul")
 _AFFINE = ("Add", "Sub", "Mul", "Div", "BatchNormalization")
 _SEQUENCE = 600
-DRAWS = RANDOM | DROPS
 LEVELS = (0, 1, 2, 3)  # exactly; numbers roughly; shapes only; the operator only
 
 

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from onnx import ModelProto, TensorProto
 
+from pipeline.counts import TRANSCENDENTAL, interpolated
+from pipeline.data import Roundings
 from pipeline.graph.inlining import inlined
 from pipeline.graph.walk import (
     Dims,
@@ -28,33 +29,36 @@ from pipeline.graph.walk import (
     with_inferred_shapes,
 )
 
-_TRANSCENDENTAL = 4
-
 _NONE = (
     "And ArgMax ArgMin BitShift CastLike Ceil Clip Compress Concat Constant ConstantOfShape DepthToSpace Equal Expand "
     "EyeLike Flatten Floor Gather GatherElements GatherND GlobalMaxPool Greater GreaterOrEqual Hardmax Identity IsInf "
     "IsNaN Less LessOrEqual Max MaxPool Min Neg NonZero Not OneHot Or Pad ReduceMax ReduceMin Relu Reshape "
     "ReverseSequence Round Shape Sign Size Slice SpaceToDepth Split Squeeze ThresholdedRelu Tile TopK Transpose Trilu "
     "Abs Unsqueeze Where Xor ConcatFromSequence SequenceAt SequenceConstruct SequenceEmpty SequenceErase "
-    "SequenceInsert SequenceLength SplitToSequence"
+    "SequenceInsert SequenceLength SplitToSequence BitwiseAnd BitwiseNot BitwiseOr BitwiseXor CenterCropPad MaxUnpool "
+    "MaxRoiPool TensorScatter Unique"
 )
 _FIXED: dict[str, int] = {
     **dict.fromkeys(_NONE.split(), 0),
     **dict.fromkeys("Add Sub Mul Div LeakyRelu PRelu Reciprocal Sqrt".split(), 1),
     **dict.fromkeys(
-        "Exp Log Tanh Sigmoid Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Pow".split(), _TRANSCENDENTAL
+        "Exp Log Tanh Sigmoid Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Pow".split(), TRANSCENDENTAL
     ),
     "HardSigmoid": 2,
+    "Shrink": 1,
+    "Mod": 3,
+    "DequantizeLinear": 2,
+    "RotaryEmbedding": 3,
     "Range": 2,
     "HardSwish": 3,
     "Softsign": 2,
-    "Elu": _TRANSCENDENTAL + 2,
-    "Selu": _TRANSCENDENTAL + 3,
-    "Celu": _TRANSCENDENTAL + 3,
-    "Softplus": 2 * _TRANSCENDENTAL + 1,
-    "Swish": _TRANSCENDENTAL + 2,
-    "Gelu": _TRANSCENDENTAL + 8,
-    "Mish": 3 * _TRANSCENDENTAL + 2,
+    "Elu": TRANSCENDENTAL + 2,
+    "Selu": TRANSCENDENTAL + 3,
+    "Celu": TRANSCENDENTAL + 3,
+    "Softplus": 2 * TRANSCENDENTAL + 1,
+    "Swish": TRANSCENDENTAL + 2,
+    "Gelu": TRANSCENDENTAL + 8,
+    "Mish": 3 * TRANSCENDENTAL + 2,
 }
 
 
@@ -181,11 +185,12 @@ def _dropout(place: Place) -> int | None:
 
 
 def _scatter(place: Place) -> int | None:
-    return 0 if place.attributes.get("reduction", "none") == "none" else None
+    """Whatever is added to one place, of all the updates at most."""
+    return 0 if place.attributes.get("reduction", "none") in ("none", "max", "min") else _product(_shape(place, 2))
 
 
 def _resize(place: Place) -> int | None:
-    """Linear or cubic: per axis a sum over the taps, whose weights carry the rounding of a coordinate of size n."""
+    """Linear or cubic: per axis :func:`interpolated`."""
     mode = place.attributes.get("mode", "nearest")
     if mode == "nearest":
         return 0
@@ -193,7 +198,7 @@ def _resize(place: Place) -> int | None:
     dims = _shape(place, 0)
     if taps is None or dims is None or any(dim is None for dim in dims):
         return None
-    return sum(2 * taps + 1 + dim for dim in dims[2:] if dim is not None)
+    return sum(interpolated(taps, dim) for dim in dims[2:] if dim is not None)
 
 
 def _recurrent(place: Place) -> int | None:
@@ -201,7 +206,7 @@ def _recurrent(place: Place) -> int | None:
     x, r = _shape(place, 0), _shape(place, 2)
     if x is None or r is None or len(x) != 3 or len(r) != 3 or x[0] is None or x[2] is None or r[2] is None:
         return None
-    return x[0] * (x[2] + r[2] + 2 + 4 * _TRANSCENDENTAL)
+    return x[0] * (x[2] + r[2] + 2 + 4 * TRANSCENDENTAL)
 
 
 def _einsum(place: Place) -> int | None:
@@ -222,6 +227,44 @@ def _einsum(place: Place) -> int | None:
     return math.prod(size for letter, size in sizes.items() if letter not in result) + len(left.split(","))
 
 
+def _whole_shape(more: int) -> Callable[[Place], int | None]:
+    """As many roundings as the first input has elements, at most."""
+    return lambda place: _plus(_product(_shape(place, 0)), more)
+
+
+def _channels(place: Place) -> int | None:
+    """A running sum over neighbouring channels rounds as if it held them all; then a power and a division."""
+    shape = _shape(place, 0)
+    return None if shape is None or len(shape) < 2 or shape[1] is None else 2 * shape[1] + TRANSCENDENTAL + 6
+
+
+def _grid_sample(place: Place) -> int | None:
+    """Corners, or four taps an axis, whose weights carry the rounding of a coordinate as large as the axis."""
+    shape = _shape(place, 0)
+    if shape is None or len(shape) < 3 or any(dim is None for dim in shape[2:]):
+        return None
+    if str(place.attributes.get("mode", "linear")) == "nearest":
+        return 0
+    cubic = "cubic" in str(place.attributes.get("mode", ""))
+    taps = int((4 if cubic else 2) ** (len(shape) - 2))
+    return 3 * taps + sum(4 * (2 if cubic else 1) * (dim + 2) for dim in shape[2:] if dim is not None)
+
+
+def _attention(place: Place) -> int | None:
+    """Products over the head, a softmax over the keys, products over the keys."""
+    query, keys = _shape(place, 0), _shape(place, 1)
+    if not query or not keys or query[-1] is None or keys[-2] is None:
+        return None
+    return query[-1] + 2 * keys[-2] + 8 + TRANSCENDENTAL
+
+
+def _transformed(place: Place) -> int | None:
+    """A discrete Fourier transform, summed directly; a fast one rounds less."""
+    shape = _shape(place, 0)
+    length = max((dim for dim in shape if dim is not None), default=1) if shape is not None else None
+    return None if shape is None or None in shape or length is None else 2 * length + 2 * TRANSCENDENTAL
+
+
 # Functions that one kernel computes where their formula has several steps, with their counts.
 FUSED = {op: _FIXED[op] for op in ("Celu", "Elu", "Gelu", "Mish", "Selu", "Sigmoid", "Softplus", "Swish")}
 
@@ -232,29 +275,44 @@ def moves_only(op: str) -> bool:
 
 
 _COUNTED: dict[str, Callable[[Place], int | None]] = {
+    "AffineGrid": lambda place: 8,
+    "Attention": _attention,
     "AveragePool": _pool,
     "BatchNormalization": _batch_norm,
     "Cast": _cast,
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
+    "Col2Im": _whole_shape(0),
+    "CumProd": _whole_shape(0),
+    "DFT": _transformed,
+    "DeformConv": lambda place: _plus(_conv(place), 20),
+    "Det": _whole_shape(1),
     "CumSum": lambda place: _product(_shape(place, 0)),
     "Dropout": _dropout,
     "Einsum": _einsum,
     "GRU": _recurrent,
     "Gemm": _contraction,
     "GlobalAveragePool": _global_pool,
+    "GlobalLpPool": lambda place: _plus(_global_pool(place), 2 * TRANSCENDENTAL),
+    "GridSample": _grid_sample,
+    "GroupNormalization": _whole_shape(8),
     "InstanceNormalization": _instance,
+    "LRN": _channels,
     "LSTM": _recurrent,
     "LayerNormalization": _from_axis(8),
-    "LogSoftmax": _along(6 + _TRANSCENDENTAL, -1),
+    "LogSoftmax": _along(6 + TRANSCENDENTAL, -1),
+    "LpNormalization": _along(3, -1),
+    "LpPool": lambda place: _plus(_pool(place), 2 * TRANSCENDENTAL),
     "MatMul": _contraction,
+    "MeanVarianceNormalization": _whole_shape(8),
+    "NegativeLogLikelihoodLoss": _whole_shape(3),
     "Mean": lambda place: len(place.inputs),
     "RMSNormalization": _from_axis(8),
     "RNN": _recurrent,
     "ReduceL1": _reduction(1),
     "ReduceL2": _reduction(2),
-    "ReduceLogSum": _reduction(1 + _TRANSCENDENTAL),
-    "ReduceLogSumExp": _reduction(2 + 2 * _TRANSCENDENTAL),
+    "ReduceLogSum": _reduction(1 + TRANSCENDENTAL),
+    "ReduceLogSumExp": _reduction(2 + 2 * TRANSCENDENTAL),
     "ReduceMean": _reduction(1),
     "ReduceProd": _reduction(1),
     "ReduceSum": _reduction(1),
@@ -262,22 +320,25 @@ _COUNTED: dict[str, Callable[[Place], int | None]] = {
     "Resize": _resize,
     "ScatterElements": _scatter,
     "ScatterND": _scatter,
+    "Scatter": _scatter,
     "Softmax": _along(6, -1),
+    "SoftmaxCrossEntropyLoss": _whole_shape(9 + TRANSCENDENTAL),
     "Sum": _sum,
+    "Upsample": _resize,
 }
 # What ONNX Runtime's optimizer writes: the operators that were fused, one after another.
 _MICROSOFT: dict[str, Callable[[Place], int | None]] = {
     "BiasGelu": lambda place: _FIXED["Gelu"] + 1,
     "FastGelu": lambda place: _FIXED["Gelu"] + 1,
-    "FusedConv": lambda place: _plus(_conv(place), _TRANSCENDENTAL + 1),
-    "FusedGemm": lambda place: _plus(_contraction(place), _TRANSCENDENTAL),
+    "FusedConv": lambda place: _plus(_conv(place), TRANSCENDENTAL + 1),
+    "FusedGemm": lambda place: _plus(_contraction(place), TRANSCENDENTAL),
     "FusedMatMul": _contraction,
     "Gelu": lambda place: _FIXED["Gelu"],
-    "QuickGelu": lambda place: _TRANSCENDENTAL + 3,
+    "QuickGelu": lambda place: TRANSCENDENTAL + 3,
     "SkipLayerNormalization": _from_axis(10),
 }
 # Before opset 13 a softmax took everything from its axis on together.
-_BEFORE_13 = {"Softmax": _from_axis(6, 1), "LogSoftmax": _from_axis(6 + _TRANSCENDENTAL, 1)}
+_BEFORE_13 = {"Softmax": _from_axis(6, 1), "LogSoftmax": _from_axis(6 + TRANSCENDENTAL, 1)}
 
 
 def _count(place: Place, version: int) -> int | None:
@@ -292,14 +353,6 @@ def _count(place: Place, version: int) -> int | None:
         return None if counter is None else counter(place)
     except (TypeError, ValueError, IndexError):
         return None  # an attribute of another type, or an axis that is not there: nothing is known
-
-
-@dataclass(frozen=True)
-class Roundings:
-    """``count`` roundings on the longest path; ``unknown`` are the operators that nobody counted."""
-
-    count: int
-    unknown: tuple[str, ...] = ()
 
 
 def longest_roundings(model: ModelProto) -> int | None:
@@ -343,7 +396,7 @@ def roundings(model: ModelProto) -> Roundings | None:
     passed: dict[str, int] = {}
     for index in sorted(needed):
         place = order[index]
-        own = _count(place, version)
+        own = 0 if _whole(place) else _count(place, version)
         if own is None:
             if held is None:
                 return None
@@ -354,6 +407,17 @@ def roundings(model: ModelProto) -> Roundings | None:
             passed[output] = total
     count = max((passed.get(o.name, 0) for o in model.graph.output), default=0)
     return Roundings(count, tuple(dict.fromkeys(unknown)))
+
+
+_FLOATS = frozenset(
+    number for name, number in TensorProto.DataType.items() if "FLOAT" in name or name in ("DOUBLE", "UNDEFINED")
+)
+
+
+def _whole(place: Place) -> bool:
+    """Whether all that a node gives are whole numbers or truth values, which no arithmetic rounds."""
+    kinds = [place.scope.types.get(name) for name in place.outputs if name]
+    return bool(kinds) and not place.graphs and all(kind is not None and kind not in _FLOATS for kind in kinds)
 
 
 def _everything(model: ModelProto) -> int | None:

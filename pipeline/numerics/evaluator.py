@@ -1,12 +1,16 @@
-"""ONNX's reference evaluator for float64: what it lacks, computes in float32 whatever it is given, or gets wrong.
+"""ONNX's reference evaluator with operators by their definitions: what it lacks, gets wrong, or computes in float32.
 
-Design note.  The evaluator takes further operators (``new_ops``).  These are ours: ``Erf`` and ``Gelu`` in double
-precision; ``Conv`` as one matrix product per group, for the evaluator's own takes minutes for a small ResNet; ``Loop``
-with an axis for its iterations; ``Pad`` with negative amounts; ``RNN``, ``GRU`` and ``LSTM`` with all that they are
-given (:mod:`pipeline.numerics.recurrent`); and the contributed operators that ONNX Runtime's optimizer writes
-(``com.microsoft``: FusedConv, Gelu, SkipLayerNormalization and their kin), each by its definition in ONNX Runtime's
-ContribOperators.md.  The evaluator in float32 is one of the parties and gets those only that are wrong in it
-(:func:`as_specified`).
+Design note.  The evaluator takes further operators (``new_ops``).  Those that are given to it here are of four kinds.
+Some are too slow there: ``Conv`` is one matrix product per group.  Some it computes in float32 whatever it is given:
+``Erf``, ``Gelu``, ``GridSample``, ``AffineGrid``.  Some it does not run, or departs in from what ONNX specifies, for
+some shape, attribute or opset (:func:`as_specified`): what a sweep over operators and opsets found in onnx 1.23.  And
+some are ONNX Runtime's own (``com.microsoft``), by its ContribOperators.md.
+
+An operator has one definition.  Where the rules that bound rounding (:mod:`pipeline.numerics.rules`) hold it, it is
+taken from there (:data:`BY_RULE`); what no rule holds is in :mod:`pipeline.numerics.operators` and, for recurrent
+nodes, in :mod:`pipeline.numerics.recurrent`.
+
+The stock evaluator is one of the parties and is given none of these.
 """
 
 from __future__ import annotations
@@ -19,8 +23,23 @@ from typing import Any
 import numpy as np
 
 from pipeline.data import Array
+from pipeline.numerics import operators
 from pipeline.numerics.recurrent import GATES, recurrent
 from pipeline.numerics.rules._near import erf as _erf
+
+# Operators that the evaluator of onnx 1.23 lacks or has wrong, whose definition a rule holds in full.
+BY_RULE = (
+    "AveragePool",
+    "BatchNormalization",
+    "ConvTranspose",
+    "GlobalLpPool",
+    "GlobalMaxPool",
+    "LRN",
+    "LpNormalization",
+    "LpPool",
+    "MeanVarianceNormalization",
+    "Upsample",
+)
 
 
 def erf(x: Array) -> Array:
@@ -105,7 +124,10 @@ def in_float64() -> tuple[Any, ...]:
     """Operators by their definitions, in the type they are given, as classes for the evaluator's ``new_ops``."""
     from onnx.reference.op_run import OpRun
     from onnx.reference.ops.op_conv import Conv as SlowConv
+    from onnx.reference.ops.op_dequantize_linear import DequantizeLinear_25 as NewestDequantizeLinear
     from onnx.reference.ops.op_loop import Loop as WrongLoop
+    from onnx.reference.ops.op_resize import Resize as SlowResize
+    from onnx.reference.ops.op_roi_align import RoiAlign
 
     def gelu(x: Array) -> Array:
         return np.asarray(x / 2 * (1 + erf(x / math.sqrt(2))))
@@ -212,8 +234,10 @@ def in_float64() -> tuple[Any, ...]:
 
     def together(self: Any, axis: int | None, rank: int) -> tuple[int, ...]:
         """The axes of a softmax: before opset 13 everything from ``axis`` on (the evaluator of onnx 1.23 takes one)."""
-        if self.run_params["opsets"].get("", 13) < 13:
-            return tuple(range((1 if axis is None else axis) % max(rank, 1), rank))
+        if opset_of(self) < 13:
+            # What is not written is filled in by the newest operator's default.
+            chosen = axis if axis is not None and any(a.name == "axis" for a in self.onnx_node.attribute) else 1
+            return tuple(range(chosen % max(rank, 1), rank))
         return ((-1 if axis is None else axis) % rank,)
 
     def run_softmax(self: Any, x: Array, axis: int | None = None) -> tuple[Array]:
@@ -257,6 +281,91 @@ def in_float64() -> tuple[Any, ...]:
     def run_recurrent(self: Any, *given: Array | None, **settings: Any) -> tuple[Array, ...]:
         return recurrent(self.onnx_node.op_type, given, settings)[: len(self.onnx_node.output)]
 
+    def run_gather_elements(self: Any, data: Array, indices: Array, axis: int | None = None) -> tuple[Array]:
+        return (operators.elements_gathered(data, indices, axis or 0),)
+
+    def run_scatter(self: Any, data: Array, indices: Array, updates: Array, axis: int | None = None) -> tuple[Array]:
+        return (operators.elements_scattered(data, indices, updates, axis or 0),)
+
+    def run_one_hot(self: Any, indices: Array, depth: Array, values: Array, axis: int | None = None) -> tuple[Array]:
+        return (operators.one_hot(indices, depth, values, -1 if axis is None else axis),)
+
+    def run_affine_grid(self: Any, theta: Array, size: Array, align_corners: int | None = None) -> tuple[Array]:
+        return (operators.affine_grid(theta, [int(n) for n in size], bool(align_corners)),)
+
+    def run_grid_sample(
+        self: Any,
+        x: Array,
+        grid: Array,
+        align_corners: int | None = None,
+        mode: str | None = None,
+        padding_mode: str | None = None,
+    ) -> tuple[Array]:
+        wide = grid.astype(x.dtype) if x.dtype.kind == "f" else grid
+        how, padding = mode or "linear", padding_mode or "zeros"
+        return (operators.sampled(x, wide, how, padding, bool(align_corners)),)
+
+    def run_suppression(
+        self: Any,
+        boxes: Array,
+        scores: Array,
+        most: Array | None = None,
+        overlap: Array | None = None,
+        least: Array | None = None,
+        center_point_box: int | None = None,
+    ) -> tuple[Array]:
+        return (operators.suppressed(boxes, scores, most, overlap, least, bool(center_point_box)),)
+
+    def run_max_roi_pool(
+        self: Any, x: Array, rois: Array, pooled_shape: Sequence[int] | None = None, spatial_scale: float | None = None
+    ) -> tuple[Array]:
+        scale = 1.0 if spatial_scale is None else spatial_scale
+        return (operators.roi_max_pooled(x, rois, list(pooled_shape or ()), scale),)
+
+    def run_cumulative(
+        self: Any, x: Array, axis: Array, exclusive: int | None = None, reverse: int | None = None
+    ) -> tuple[Array]:
+        along = int(np.asarray(axis).reshape(()))
+        turned = np.flip(x, along) if reverse else x
+        summed = np.cumsum(turned, axis=along, dtype=x.dtype)
+        if exclusive:
+            rest = np.delete(summed, -1, along) if summed.shape[along] else summed
+            zero = np.zeros_like(np.take(summed, [0], along)) if summed.shape[along] else summed
+            summed = np.concatenate([zero, rest], along) if summed.shape[along] else summed
+        return (np.asarray(np.flip(summed, along) if reverse else summed),)
+
+    def run_max_pool(self: Any, x: Array, **settings: Any) -> tuple[Array, ...]:
+        from pipeline.numerics.rules._windows import pooled_axes, windows
+
+        axes = pooled_axes(asked(self, (x,), settings), x.shape[2:])
+        least = np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf
+        begins = [lambda out, tap, a=a: out * a.stride + tap * a.dilation - a.begin for a in axes]
+        most, places = operators.places_of_most(x, windows(x, axes, least), begins, bool(settings.get("storage_order")))
+        return (most, places)[: len(self.onnx_node.output)]
+
+    def run_roi_align(self: Any, *given: Array, **settings: Any) -> tuple[Array]:
+        if opset_of(self) < 16:  # there was no such attribute, and no half pixel was taken off
+            settings["coordinate_transformation_mode"] = "output_half_pixel"
+        return tuple(RoiAlign._run(self, *given, **settings))
+
+    def run_resize(self: Any, *given: Array | None, **settings: Any) -> tuple[Array, ...]:
+        try:
+            return by_rule(self, given, settings)
+        except NotImplementedError:  # what no rule covers (antialiasing) the evaluator does
+            if settings.get("cubic_coeff_a") is not None:
+                # numpy computes in float32 what is made of a float32 scalar and Python's numbers: the taps
+                settings["cubic_coeff_a"] = float(settings["cubic_coeff_a"])
+            return tuple(SlowResize._run(self, *given, **settings))
+
+    def run_dequantize(self: Any, *given: Array | None, **settings: Any) -> tuple[Array, ...]:
+        try:
+            return by_rule(self, given, settings)
+        except NotImplementedError:  # blocks, and types of few bits
+            return tuple(NewestDequantizeLinear._run(self, *given, **settings))
+
+    def run_by_rule(self: Any, *given: Array | None, **settings: Any) -> tuple[Array, ...]:
+        return by_rule(self, given, settings)
+
     def made(name: str, run: Callable[..., Any], domain: str = "com.microsoft") -> Any:
         return type(name, (OpRun,), {"op_domain": domain, "_run": run})
 
@@ -268,6 +377,19 @@ def in_float64() -> tuple[Any, ...]:
         made("Hardmax", run_hardmax, ""),
         *(made(name, run_recurrent, "") for name in GATES),
         made("Pad", run_pad, ""),
+        *(made(name, run_by_rule, "") for name in BY_RULE),
+        made("AffineGrid", run_affine_grid, ""),
+        made("CumSum", run_cumulative, ""),
+        made("GatherElements", run_gather_elements, ""),
+        made("GridSample", run_grid_sample, ""),
+        made("MaxPool", run_max_pool, ""),
+        made("MaxRoiPool", run_max_roi_pool, ""),
+        made("NonMaxSuppression", run_suppression, ""),
+        made("OneHot", run_one_hot, ""),
+        type("RoiAlign", (RoiAlign,), {"op_domain": "", "_run": run_roi_align}),
+        made("DequantizeLinear", run_dequantize, ""),
+        type("Resize", (SlowResize,), {"op_domain": "", "_run": run_resize}),
+        made("Scatter", run_scatter, ""),
         made("Erf", run_erf, ""),
         made("Gelu", run_gelu, ""),
         type("Gelu", (OpRun,), {"op_domain": "com.microsoft", "_run": run_microsoft_gelu}),
@@ -281,8 +403,56 @@ def in_float64() -> tuple[Any, ...]:
     )
 
 
+FAST = ("Conv", "Erf", "Gelu")  # right in the evaluator as well, but slow, or in float32
+
+
 @cache
 def as_specified() -> tuple[Any, ...]:
-    """The operators of :func:`in_float64` in which the evaluator of onnx 1.23 departs from ONNX's specification."""
-    wrong = ("Hardmax", "LogSoftmax", "Loop", "Pad", "Softmax", *GATES)
-    return tuple(op for op in in_float64() if op.op_domain == "" and op.__name__ in wrong)
+    """The operators of :func:`in_float64` that the evaluator of onnx 1.23 lacks or has otherwise than specified."""
+    return tuple(op for op in in_float64() if op.op_domain == "" and op.__name__ not in FAST)
+
+
+def opset_of(node: Any) -> int:
+    """The version of ONNX's own operators that an operator of the evaluator stands in."""
+    return int(node.run_params["opsets"].get("", 1))
+
+
+def asked(node: Any, given: Sequence[Array | None], settings: Mapping[str, Any]) -> Any:
+    """What a rule is asked of a node of the evaluator, its attributes those that are written or come from a call."""
+    import onnx
+
+    from pipeline.numerics.rules import Asked, Format, elementary, measured
+
+    proto = onnx.NodeProto()
+    proto.CopyFrom(node.onnx_node)
+    for position, attribute in enumerate(proto.attribute):
+        if attribute.ref_attr_name:
+            proto.attribute[position].CopyFrom(onnx.helper.make_attribute(attribute.name, settings[attribute.name]))
+    form = Format.of("float64", elementary(min(measured()["runtimes"])))  # of bounds, which nobody asks for here
+    return Asked(proto, opset_of(node), tuple(given), (None,) * len(proto.output), (), form)
+
+
+def by_rule(node: Any, given: Sequence[Array | None], settings: Mapping[str, Any]) -> tuple[Array, ...]:
+    """What the rule that bounds an operator's rounding takes for its value, in the type of the first float input.
+
+    Raises ``NotImplementedError`` where the rule does not cover the node.
+    """
+    from pipeline.numerics.rules import Near, NoRule, rules
+
+    op = node.onnx_node.op_type
+    if op == "BatchNormalization" and opset_of(node) < 14 and len(node.onnx_node.output) > 1:
+        raise NotImplementedError("the training statistics of an old BatchNormalization")
+    floats = (value.dtype for value in given if value is not None)
+    kind = next((dtype for dtype in floats if dtype.kind == "f" or dtype.name == "bfloat16"), None)
+    try:
+        answers = rules()[op].bound(asked(node, given, settings))
+    except NoRule as error:
+        raise NotImplementedError(f"{op}: {error}") from error
+    found = []
+    for answer in answers[: len(node.onnx_node.output)]:
+        if answer is None:
+            raise NotImplementedError(f"{op}: an output that nobody defines")
+        value = np.asarray(answer.value if hasattr(answer, "value") else answer)
+        wide = isinstance(answer, Near) or getattr(answer, "dtype", "") == "float64"
+        found.append(value.astype(kind) if wide and kind is not None and value.dtype.kind == "f" else value)
+    return tuple(found)

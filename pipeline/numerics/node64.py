@@ -1,16 +1,19 @@
 """A graph evaluated node by node in float64, so that any value may be replaced on the way.
 
-Design note.  A node is evaluated by ONNX's reference evaluator with :func:`~pipeline.numerics.evaluator.in_float64`,
-one evaluator per node, built once and kept, or by this project's own definitions (those of the rules): of windows and
-interpolation, where the evaluator of onnx 1.23 takes seconds or is wrong (linear ``sizes``, GlobalMaxPool of three
-axes), and wherever the evaluator breaks down.  A value that no data reaches (constants, what is computed of them,
+Design note.  An operator has one definition, that of its rule (:mod:`pipeline.numerics.rules`), whatever its opset: by
+it a kernel is judged, and by it a graph is evaluated.  ONNX's reference evaluator (onnx 1.23, with
+:func:`~pipeline.numerics.evaluator.in_float64`, one evaluator per node, built once and kept) computes what has no rule,
+what a rule does not cover, and what is one call of numpy there (:data:`_PLAIN`), which costs less than a bound.  It is
+no authority where a rule is: it mixes training statistics into BatchNormalization of opset 9 to 13, computes GridSample
+and others in float32 whatever it is given, takes seconds for windows, and knows no DequantizeLinear before opset 19.
+A value that no data reaches (constants, what is computed of them,
 shapes) is evaluated once and is a *constant* to everybody else: folding and shape arithmetic do not count as structure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,13 +22,13 @@ import onnx
 from pipeline.data import Array, Unsupported
 from pipeline.graph.walk import array, in_onnx, node_name, operator, opset, subgraphs, text
 from pipeline.numerics.evaluator import in_float64
+from pipeline.numerics.rules.movement import MOVED
 
 _SHAPES = frozenset({"Shape", "Size"})
-# float32: what an operator takes in no other type; float16 stays float16.
-_EXACT = frozenset("float64 float32 float16 int64 int32 bool".split())
-_DEFINED = frozenset(
-    "Resize Upsample Conv ConvTranspose AveragePool MaxPool GlobalAveragePool GlobalMaxPool OneHot Gelu".split()
-)
+# One call of numpy in the evaluator too, in the type it is given.
+_PLAIN = frozenset(
+    "Abs Add And Div Equal Exp Gemm Greater Less Log MatMul Mul Neg Not Or Relu Sqrt Sub Tanh Xor".split()
+).union(MOVED.ops)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +101,35 @@ def take_apart(model: onnx.ModelProto, names: Mapping[str, str]) -> Graph:
     )
 
 
+_SHORT = {onnx.TensorProto.FLOAT16: 2.0**-11, onnx.TensorProto.BFLOAT16: 2.0**-8}
+_SHORT_TYPES = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
+
+
+def widened(graph: Graph) -> Graph:
+    """The graph with its values of sixteen bits in float64: nothing in it rounds to them."""
+
+    def wide(value: Any) -> Any:
+        return value.astype(np.float64) if getattr(value, "dtype", np.dtype(bool)).name in _SHORT_TYPES else value
+
+    def run(step: Step, values: Mapping[str, Array]) -> dict[str, Array]:
+        if _narrows(step) and values[step.reads[0]].dtype.kind == "f":
+            return {name: wide(values[step.reads[0]]) for name in step.makes}
+        return {name: wide(value) for name, value in graph.run(step, values).items()}
+
+    return replace(graph, constants={name: wide(value) for name, value in graph.constants.items()}, run=run)
+
+
+def coarsest_unit(graph: Graph, feeds: Mapping[str, Array]) -> float:
+    """The unit roundoff of the coarsest float type that stands in a graph of float32 and shorter types."""
+    found = [_SHORT_TYPES.get(v.dtype.name, 0.0) for v in (*graph.constants.values(), *feeds.values())]
+    found += [_SHORT[a.i] for step in graph.steps if _narrows(step) for a in step.node.attribute if a.name == "to"]
+    return max(found, default=0.0) or 2.0**-24
+
+
+def _narrows(step: Step) -> bool:
+    return step.op == "Cast" and any(a.name == "to" and a.i in _SHORT for a in step.node.attribute)
+
+
 def _first(node: onnx.NodeProto) -> str:
     return next((name for name in node.output if name), "")
 
@@ -158,12 +190,12 @@ def runner(model: onnx.ModelProto) -> Callable[[Step, Mapping[str, Array]], dict
     kept: dict[bytes, Any] = {}
 
     def run(step: Step, values: Mapping[str, Array]) -> dict[str, Array]:
-        found = _defined(step, version, values) if step.op in _DEFINED else None
+        found = None if step.op in _PLAIN else _defined(step, version, values)
         if found is None:
             try:
                 found = evaluated(step, values)
             except Exception:
-                found = _defined(step, version, values)
+                found = _defined(step, version, values, said=False)
                 if found is None:
                     raise
         return found
@@ -199,18 +231,27 @@ def runner(model: onnx.ModelProto) -> Callable[[Step, Mapping[str, Array]], dict
     return run
 
 
-def _defined(step: Step, version: int, values: Mapping[str, Array]) -> dict[str, Array] | None:
-    """What a step makes by this project's own definition of its operator, where there is one for float64."""
+def _defined(step: Step, version: int, values: Mapping[str, Array], *, said: bool = True) -> dict[str, Array] | None:
+    """What a step makes by its operator's rule; None where there is none that covers it.
+
+    ``said``: nor where ONNX leaves an element open, for which a rule has no value.
+    """
     from pipeline.numerics.replay import expected
 
     consumed = [values[name] if name else None for name in step.node.input]
-    if not all(v is None or (isinstance(v, np.ndarray) and v.dtype.name in _EXACT) for v in consumed):
+    if not all(v is None or isinstance(v, np.ndarray) for v in consumed):
         return None
     answers = expected(step.node, version, consumed)
     if isinstance(answers, str):
         return None
     made = {name: a for name, a in zip(step.node.output, answers, strict=False) if name and a is not None}
-    if set(made) != set(step.makes):
+    if set(made) != set(step.makes) or (said and any(a.unsaid is not None and a.unsaid.any() for a in made.values())):
         return None
     with np.errstate(all="ignore"):
-        return {name: np.asarray(a.value, a.dtype if a.dtype == "float16" else None) for name, a in made.items()}
+        return {name: np.asarray(a.value, _narrow(a.dtype)) for name, a in made.items()}
+
+
+def _narrow(dtype: str) -> Any:
+    """The type in which a value is kept: sixteen bits stay sixteen; float32 is what an operator takes in no other type,
+    and its result is not rounded to it."""
+    return np.dtype(dtype) if dtype in ("float16", "bfloat16") else None

@@ -231,6 +231,7 @@ def _case(verdict: Verdict, folder: Path | None) -> Json:
         "problems": list(verdict.problems),
         "note": verdict.note,
         "apart": None if verdict.apart is None else _apart(verdict.apart),
+        "deaths": list(verdict.deaths),
     }
 
 

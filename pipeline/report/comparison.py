@@ -20,9 +20,18 @@ from pipeline.report.text import clip, prose, safe
 from pipeline.report.words import count, figure, pair
 
 _SHOWN = 8
-_STYLES = {"same": "green", "differs": "bold red", "uncompared": "yellow"}
+_STYLES = {
+    "same": "green",
+    "same but for NaN": "yellow",
+    "departs": "yellow",
+    "differs": "bold red",
+    "uncompared": "yellow",
+}
 _HEADLINES = {
-    "same": "the two graphs mean the same",
+    "proved the same": "every value that B gives is A's by structure, whatever is fed",
+    "same on what was fed": "nothing that was fed tells the two graphs apart",
+    "same but for NaN": "the two graphs part where NaN goes in, and nowhere else that was fed",
+    "departs": "the two graphs mean the same; a kernel of ONNX Runtime departs, so that they give other numbers",
     "differs": "the two graphs do not mean the same",
     "uncompared": "not everything could be compared, which is no agreement",
 }
@@ -72,12 +81,14 @@ def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
     """The report as finished lines."""
     width = max(width, 60)
     room = width - LABEL
-    head = Text(found.outcome, _STYLES[found.outcome]) + Text(f"   {_HEADLINES[found.outcome]}")
+    head = Text(found.grade, _STYLES[found.outcome]) + Text(f"   {_HEADLINES[found.grade]}")
     made = [head]
     for label, file in (("A", found.left), ("B", found.right)):
         made += block(label, [Text(clip(safe(file, 400), room))])
     for place, node in enumerate(found.guilty):
-        made += block("guilty" if not place else "and", _guilty(node, room), "bold red")
+        again = place > 0 and (node.party == "B") == (found.guilty[place - 1].party == "B")
+        label = "and" if again else "guilty" if node.party == "B" else "kernel"
+        made += block(label, _guilty(node, room), "bold red")
     made += block("problem", [line for p in found.problems for line in wrapped(prose(p), room, hang=2)], "bold red")
     made += block("outputs", [line for o in found.outputs for line in wrapped(_output(o), room, hang=2)])
     nodes = f"{count(found.replayed, 'node run')} within their own bounds or named above"
@@ -87,7 +98,13 @@ def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
         f"{count(found.compared, 'element')} of outputs in float64 on {count(len(found.feeds), 'feed')} "
         f"({', '.join(map(safe, found.feeds))}); worst healthy region {figure(found.worst)} of its bound; {nodes}"
     )
-    made += block("compared", wrapped(compared, room, hang=2))
+    if found.compared:
+        made += block("compared", wrapped(compared, room, hang=2))
+    if found.swept:
+        sizes = f"; {count(len(found.sizes), 'other size')}: {' · '.join(found.sizes[:_SHOWN])}{_more(found.sizes)}"
+        further = f"{count(found.swept, 'further feed')} in the graphs' own types{sizes if found.sizes else ''}"
+        made += block("and fed", wrapped(further, room, hang=2))
+    made += block("unshown", [line for u in found.unexercised for line in wrapped(prose(u), room, hang=2)])
     if found.held:
         made += block("held", [Text(f"{found.held / 2**20:.3g} MiB of values at most, weights not counted")])
     only_a, only_b = found.unmapped.get("A", ()), found.unmapped.get("B", ())
@@ -114,6 +131,11 @@ def comparison_json(found: GraphComparison) -> Mapping[str, Any]:
         "left": str(found.left),
         "right": str(found.right),
         "outcome": found.outcome,
+        "grade": found.grade,
+        "proved": found.proved,
+        "swept": found.swept,
+        "sizes": list(found.sizes),
+        "unexercised": list(found.unexercised),
         "compared": found.compared,
         "feeds": list(found.feeds),
         "guilty": [

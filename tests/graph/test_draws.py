@@ -10,7 +10,7 @@ import onnx.parser
 import pytest
 
 from pipeline.compare_tasks import _drawn
-from pipeline.graph.random_operators import DROPS, RANDOM, may_draw, stored
+from pipeline.graph.draws import DRAWS, draws, stored
 
 HEAD = '<ir_version: 8, opset_import: ["" : {opset}]> g (float[2,3] x{inputs}) => (float[2,3] y) {body}'
 
@@ -41,7 +41,7 @@ def graph(body: str, opset: int = 17, inputs: str = "") -> onnx.ModelProto:
 )
 def test_what_draws(body: str, opset: int, inputs: str, drawn: bool) -> None:
     model = graph(body, opset, inputs)
-    assert any(may_draw(node, opset, stored(model)) for node in model.graph.node) is drawn
+    assert any(draws(node, stored(model), opset) for node in model.graph.node) is drawn
     assert (_drawn(model) is not None) is drawn  # two files that draw are not compared
 
 
@@ -57,5 +57,5 @@ def test_there_is_one_list() -> None:
     root = Path(__file__).parents[2] / "pipeline"
     several = re.compile(r"(?:RandomNormal|RandomUniform|Bernoulli|Multinomial)\W+(?:Random|Bernoulli|Multinomial)")
     found = {str(file.relative_to(root)) for file in root.rglob("*.py") if several.search(file.read_text("utf-8"))}
-    assert found == {"graph/random_operators.py", "graph/float64.py"}  # there: which draw float32 unless told
-    assert all(onnx.defs.has(op) for op in RANDOM | DROPS)
+    assert found == {"graph/draws.py", "graph/float64.py"}  # in float64: which of them draw float32 unless told
+    assert all(onnx.defs.has(op) for op in DRAWS)

@@ -124,7 +124,7 @@ def test_wrong_feeds_or_outputs_are_refused_or_right(runtime: Runtime, tmp_path:
     except Exception as error:
         refusal = str(error)
     else:
-        assert runtime.name == "reference", "only the evaluator looks at nothing that it does not need"
+        assert runtime.name.startswith("reference"), "only the evaluator looks at nothing that it does not need"
         refusal = ""
         assert plus.dtype == np.int64
     assert str(tmp_path) not in refusal

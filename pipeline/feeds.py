@@ -1,0 +1,256 @@
+"""What ``compare`` feeds two graphs: kinds of numbers, each drawn for what ordinary numbers never show.
+
+Design note.  A feed is a recipe: a kind, the shapes of the inputs, a turn.  Its arrays are drawn from it alone, in
+whatever process needs them (:func:`draw`), so a feed can be named, sent and drawn again.  The first three kinds, random
+numbers, small integers (ties) and large ones (limits), are judged in float64 node by node.  The others are many and
+cheap: both graphs run on them in their own types, and only what parts there is judged further.  Their kinds: halves and
+constant rows (ties), numbers of one sign, tiny and far ones (limits, saturation, dead activations, sums of squares that
+cancel), those around the constants that either graph holds (thresholds), whole numbers over their whole type, every
+place of a table, small counts, every flag.  Three kinds are judged by rules of their own (:data:`JUDGED`), because two
+right spellings part there: NaN; infinities, where an infinity less another makes NaN; and numbers whose squares no
+float32 holds.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pipeline.data import Array, UnusableInput
+
+KINDS = ("random", "integers", "large")
+WHOLE = {"random": 9, "integers": 3, "large": 100}  # how far whole numbers are from 0 that are no places and no sizes
+LARGE = 100  # times a number below 1: beyond the limits of activations, as pixels are
+HUGE = 1e22  # float32 does not hold its square, by far more than any scale in front of it
+JUDGED: Mapping[str, Literal["nan", "inf", "huge"]] = {
+    "nan": "nan",
+    "rows of nan": "nan",
+    "infinities": "inf",
+    "huge": "huge",
+    "huge, one sign": "huge",
+}
+_FLOATS = ("float16", "float32", "float64")
+_SPREAD = (
+    "halves",
+    "zeros",
+    "ones",
+    "above zero",
+    "below zero",
+    "tiny",
+    "tinier",
+    "far",
+    "far above",
+    "far below",
+    "farther",
+    "farther above",
+    "farther below",
+    "offset",
+    "spikes",
+    "zero rows",
+)
+_AROUND = 12  # constants around which numbers are drawn, one by one
+_COUNTS = (0, 1, 2, 3, 5, 8, 16)
+_FLAGS = 8
+_PLACES = 2**12  # of a table, each of which is taken
+_TURNS = 48
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output as a file declares it: numpy's name of its type, each axis a size, a name or nothing.
+
+    ``below`` is what numbers of an input must stay below to be places in every table that it picks from; ``free`` says
+    that nothing takes them, or what is made of them, for places or sizes, so that they may be negative.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...] | None
+    below: int | None = None
+    free: bool = False
+
+    @property
+    def whole(self) -> bool:
+        return self.dtype.startswith(("int", "uint")) and self.dtype[-1].isdigit()
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """The numbers that a graph holds one by one or in short rows (``numbers``, ``whole``), and the lengths of what it
+    holds (``lengths``): values and sizes at which it may do something else."""
+
+    numbers: tuple[float, ...] = ()
+    whole: tuple[int, ...] = ()
+    lengths: tuple[int, ...] = ()
+
+    def joined(self, other: Landmarks) -> Landmarks:
+        return Landmarks(
+            tuple(dict.fromkeys(self.numbers + other.numbers)),
+            tuple(dict.fromkeys(self.whole + other.whole)),
+            tuple(sorted({*self.lengths, *other.lengths})),
+        )
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One set of arrays to be drawn.  ``sized`` says at which sizes other than those of the first feeds."""
+
+    kind: str
+    shapes: Mapping[str, tuple[int, ...]]
+    turn: int = 0
+    sized: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.kind + (f" at {self.sized}" if self.sized else "")
+
+
+def drawn_kinds(ports: Sequence[Port], shapes: Mapping[str, tuple[int, ...]], marks: Landmarks) -> Iterator[Feed]:
+    """The feeds beyond the first three, at the same sizes, the cheapest to the most special."""
+    if any(p.dtype == "bool" for p in ports):
+        flags = sum(p.dtype == "bool" for p in ports)
+        yield from (Feed("flags", shapes, turn) for turn in range(min(2**flags, _FLAGS)))
+    whole = [p for p in ports if p.whole]
+    if whole:
+        sizes = [max(1, int(np.prod(shapes[p.name]))) for p in whole]
+        near = _near_whole(whole, marks)
+        yield from (Feed("counts", shapes, turn) for turn in range(len(near)))
+        longest = max((-(-min(p.below or 0, _PLACES) // n) for p, n in zip(whole, sizes, strict=True)), default=0)
+        yield from (Feed("places", shapes, turn) for turn in range(min(longest, _PLACES)))
+        if any(p.free for p in whole):
+            yield from (Feed(kind, shapes, turn) for kind in ("wide", "beyond") for turn in range(2))
+    if any(p.dtype in _FLOATS for p in ports):
+        yield from (Feed(kind, shapes) for kind in _SPREAD)
+        near_floats = _near(marks)
+        if near_floats:
+            size = max(1, min(int(np.prod(shapes[p.name])) for p in ports if p.dtype in _FLOATS))
+            turns = min(_AROUND, -(-len(near_floats) // size))
+            yield from (Feed("around", shapes, turn) for turn in range(turns + 1))
+            yield from (Feed("even", shapes, turn) for turn in range(min(len(near_floats), 3 * _AROUND)))
+        yield from (Feed(kind, shapes) for kind in JUDGED)
+
+
+def draw(feed: Feed, ports: Sequence[Port], marks: Landmarks, seed: int) -> dict[str, Array]:
+    """The arrays of a feed by A's names.  Raises :class:`UnusableInput` for a type of which no numbers are drawn."""
+    place = KINDS.index(feed.kind) if feed.kind in KINDS else len(KINDS) + sum(feed.kind.encode()) + 10_000 * feed.turn
+    flags = itertools.count()
+    arrays = {}
+    for number, port in enumerate(ports):
+        random = np.random.default_rng([seed, number, place])
+        shape = feed.shapes[port.name]
+        if port.dtype == "bool":
+            arrays[port.name] = _flag(feed, shape, random, next(flags))
+        elif port.whole:
+            arrays[port.name] = _whole(feed, port, shape, random, marks)
+        elif port.dtype in _FLOATS:
+            with np.errstate(all="ignore"):
+                arrays[port.name] = np.asarray(_float(feed, shape, random, marks)).astype(port.dtype)
+        else:
+            raise UnusableInput(f"input {said(port)}: numbers of this type are not drawn; give --inputs FILE.npz")
+    return arrays
+
+
+def said(port: Port) -> str:
+    """A port in words, as its file declares it."""
+    shape = "[...]" if port.shape is None else "[" + ",".join("?" if d is None else str(d) for d in port.shape) + "]"
+    return f"{port.name} {port.dtype}{shape}"
+
+
+def _flag(feed: Feed, shape: tuple[int, ...], random: np.random.Generator, number: int) -> Array:
+    if feed.kind == "flags":
+        return np.full(shape, bool(feed.turn >> number & 1))
+    if feed.kind in ("zeros", "nan"):
+        return np.zeros(shape, bool)
+    return random.integers(0, 2, shape).astype(bool)
+
+
+def _whole(feed: Feed, port: Port, shape: tuple[int, ...], random: np.random.Generator, marks: Landmarks) -> Array:
+    held = np.iinfo(port.dtype)
+    lowest = int(held.min) + (1 if held.min else 0)  # of the very lowest there is no positive; its division kills
+    if feed.kind == "counts":
+        most = held.max if port.below is None else port.below - 1
+        near = [v for v in _near_whole([port], marks) if lowest <= v <= most] or [0]
+        return np.full(shape, near[feed.turn % len(near)], port.dtype)
+    if feed.kind == "places" and port.below:
+        count = int(np.prod(shape))
+        return ((np.arange(count) + feed.turn * count) % port.below).reshape(shape).astype(port.dtype)
+    if feed.kind == "wide" and port.free:
+        return random.integers(lowest, held.max, shape, dtype=port.dtype, endpoint=True)
+    if feed.kind == "beyond" and port.free:
+        marked = [m + o for p in (8, 16, 24, 31, 53) for m in (2**p, -(2**p)) for o in (-1, 0, 1, 3)]
+        marked = [m for m in marked if lowest <= m <= held.max]
+        return random.choice(np.array(marked, object), shape).astype(port.dtype)
+    reach = WHOLE.get(feed.kind, 9)
+    low, end = (-reach, reach + 1) if port.free else (0, max(1, port.below or 2))
+    return random.integers(max(low, held.min), min(end, int(held.max) + 1), shape).astype(port.dtype)
+
+
+def _float(feed: Feed, shape: tuple[int, ...], random: np.random.Generator, marks: Landmarks) -> Array:
+    if feed.kind == "integers":
+        return random.integers(-3, 4, shape)
+    unit = random.uniform(-1, 1, shape)
+    near = _near(marks) or [0.0]
+    if feed.kind == "around":
+        rolled = np.roll(near, -feed.turn * max(1, unit.size))
+        return np.resize(rolled, shape) if feed.turn % 2 else random.choice(near, shape)
+    if feed.kind == "even":
+        return np.full(shape, near[feed.turn % len(near)])
+    several = max(0.2, 1.5 / max(1, unit.size))
+    made: dict[str, Callable[[], Array]] = {
+        "large": lambda: unit * LARGE,
+        "halves": lambda: random.integers(-8, 9, shape) / 2,
+        "zeros": lambda: np.zeros(shape),
+        "ones": lambda: np.ones(shape),
+        "above zero": lambda: np.abs(unit),
+        "below zero": lambda: -np.abs(unit),
+        "tiny": lambda: unit * 1e-3,
+        "tinier": lambda: unit * 1e-6,
+        "far": lambda: unit * 1e4,
+        "far above": lambda: np.abs(unit) * 1e4,
+        "far below": lambda: -np.abs(unit) * 1e4,
+        "farther": lambda: unit * 1e8,
+        "farther above": lambda: np.abs(unit) * 1e8,
+        "farther below": lambda: -np.abs(unit) * 1e8,
+        "offset": lambda: 1000 + unit,
+        "spikes": lambda: np.where(random.uniform(size=shape) < several, unit * 1e3, 0.0),
+        "zero rows": lambda: _rows(unit, 0.0),
+        "nan": lambda: np.where(random.uniform(size=shape) < several, np.nan, unit),
+        "rows of nan": lambda: _rows(unit, np.nan),
+        "infinities": lambda: np.where(
+            random.uniform(size=shape) < several, random.choice((-np.inf, np.inf), shape), unit
+        ),
+        "huge": lambda: unit * HUGE,
+        "huge, one sign": lambda: np.abs(unit) * HUGE,
+    }
+    return made[feed.kind]() if feed.kind in made else unit
+
+
+def _rows(unit: Array, value: float) -> Array:
+    """Every second row of the last axis, or every second number where there is one row."""
+    if unit.ndim and unit.size:
+        if unit.ndim == 1:
+            unit[::2] = value
+        else:
+            unit.reshape(-1, unit.shape[-1] or 1)[::2] = value
+    return unit
+
+
+def _near(marks: Landmarks) -> list[float]:
+    """The numbers that the graphs hold, and those on both sides of them."""
+    largest = float(np.finfo(np.float32).max)
+    found = [v for n in marks.numbers for v in (n, n - 1, n + 1, n * 0.5, n * 2, -n, n * 4)]
+    return list(dict.fromkeys(v for v in found if abs(v) <= largest))
+
+
+def _near_whole(ports: Sequence[Port], marks: Landmarks) -> list[int]:
+    found = [*_COUNTS, *(v for n in marks.whole for v in (n, n - 1, n + 1))]
+    if any(p.free for p in ports):
+        found += [-v for v in _COUNTS]
+    below = max((p.below or 0 for p in ports), default=0)
+    found += [below - 1] if below else []
+    free = any(p.free for p in ports)
+    return list(dict.fromkeys(v for v in found if free or v >= 0))[:_TURNS]

@@ -1,0 +1,175 @@
+"""What two graphs share by structure alone: values of one class are one function, whatever is fed.
+
+Design note.  Classes are hashed forward from the inputs (:mod:`pipeline.graph.align`): names, the order of nodes and of
+commutative operands, Identities, Transposes that cancel and the place of a constant leave no trace.  Where every output
+of B is of its counterpart's class, the two graphs are proved the same and nothing need be drawn.  Where that fails,
+what is not proved on either side is what numbers have to show: the constants that its nodes read, and the conditions of
+its branches.  Three or more numbers that are added in another order are not one class here, because an order may cancel
+where another does not; an operator that only its maker knows proves nothing, because it may draw numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from pipeline.graph.align import Namer, canonical, digest
+from pipeline.graph.walk import array, constant_tensor, in_onnx, opset, subgraphs, text
+
+_KNOWN = frozenset({"", "ai.onnx", "com.microsoft"})
+_ORDERED = frozenset({"Sum", "Mean"})
+# What a node does with an operand of which it takes the shape or the type, or nothing in inference: (operator, slot).
+_UNREAD = frozenset({("Shape", 0), ("Size", 0), ("CastLike", 1), ("Dropout", 1), ("Resize", 1), ("EyeLike", 0)})
+# They pick one of many numbers: where NaN stands in their order, ONNX does not say.
+_PICKS = frozenset("ArgMax ArgMin GlobalMaxPool Hardmax MaxPool ReduceMax ReduceMin TopK Unique".split())
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Unproved:
+    """What of one graph is not the other's by structure.
+
+    ``constants`` are names of float constants that such nodes read and whose numbers the other graph does not hold;
+    ``conditions`` the values by which such nodes choose a branch, with the node's name; ``picks`` such nodes as pick
+    among numbers, of which ONNX does not say what NaN does to them.
+    """
+
+    constants: tuple[str, ...] = ()
+    conditions: tuple[tuple[str, str], ...] = ()
+    picks: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether all outputs are one by structure, and what is not on either side."""
+
+    same: bool
+    left: Unproved
+    right: Unproved
+
+    @property
+    def nan_is_open(self) -> bool:
+        """Whether the two pick among numbers in other ways, so that ONNX does not say what they make of NaN."""
+        return self.left.picks != self.right.picks
+
+
+def prove(
+    left: onnx.ModelProto, right: onnx.ModelProto, inputs: Mapping[str, str], outputs: Mapping[str, str]
+) -> Proof:
+    """Compare by structure; ``inputs`` and ``outputs`` give A's name for each of B's that is taken as it is.
+
+    Local functions are inlined.
+    """
+    a = _classes(left, {i.name: i.name for i in left.graph.input}, "A")
+    b = _classes(right, dict(inputs), "B")
+    known = all((node.domain or "") in _KNOWN for model in (left, right) for node in _every(model.graph)) and _foreign(
+        left
+    ) == _foreign(right)
+    same = known and bool(outputs) and all(name in b and b[name] == a.get(source) for name, source in outputs.items())
+    same = same and set(outputs.values()) == {o.name for o in left.graph.output}
+    same = same and set(outputs) == {o.name for o in right.graph.output}
+    if same:
+        return Proof(True, Unproved(), Unproved())
+    return Proof(False, _unproved(left, a, set(b.values()), right), _unproved(right, b, set(a.values()), left))
+
+
+def _foreign(model: onnx.ModelProto) -> set[tuple[str, int]]:
+    used = {node.domain for node in _every(model.graph) if not in_onnx(node)}
+    return {(o.domain, o.version) for o in model.opset_import if o.domain in used}
+
+
+def _every(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    found = []
+    for node in graph.node:
+        found.append(node)
+        for _, inner in subgraphs(node):
+            found += _every(inner)
+    return found
+
+
+def _classes(model: onnx.ModelProto, inputs: Mapping[str, str], side: str) -> dict[str, bytes]:
+    from pipeline.graph.cut import reads
+
+    namer = Namer(opset(model))
+    found = {name: namer.of_input(shared) for name, shared in inputs.items()}
+    for tensor in model.graph.initializer:
+        held = array(tensor)
+        found[tensor.name] = digest("absent", side, tensor.name) if held is None else namer.of_constant(held)
+    for node in model.graph.node:
+        tensor = constant_tensor(node)
+        held = array(tensor) if tensor is not None else None
+        if held is not None and node.output:
+            found[node.output[0]] = namer.of_constant(held)
+            continue
+        named = {name: found.get(name, digest("unknown", side, name)) for name in reads(node) if name}
+        operands = [named.get(name, digest("unknown", side, name)) if name else b"" for name in node.input]
+        if text(node.op_type) in _ORDERED and len(operands) > 2:
+            found[node.output[0]] = digest("in order", text(node.op_type), *operands)
+        else:
+            found |= namer.of_node(node, operands, named)
+    return found
+
+
+def _unproved(
+    model: onnx.ModelProto, classes: Mapping[str, bytes], there: set[bytes], other: onnx.ModelProto
+) -> Unproved:
+    held = dict(_floats(model))
+    theirs = {_print(value) for _, value in _floats(other)}
+    constants: dict[str, None] = {}
+    conditions: list[tuple[str, str]] = []
+    picks: list[bytes] = []
+    moving = _moving(model)
+    for node in model.graph.node:
+        if all(classes.get(name) in there for name in node.output if name):
+            continue
+        if text(node.op_type) in _PICKS:
+            picks.append(digest("picks", text(node.op_type), *canonical(node, opset(model))))
+        for slot, name in enumerate(node.input):
+            if name in held and (text(node.op_type), slot) not in _UNREAD and _print(held[name]) not in theirs:
+                constants[name] = None
+        for name in _captured(node, held):
+            if _print(held[name]) not in theirs:
+                constants[name] = None
+        if node.op_type == "If" and node.input[0] in moving:
+            conditions.append((node.input[0], text(node.name) or text(node.output[0])))
+    return Unproved(tuple(constants), tuple(conditions), tuple(sorted(picks)))
+
+
+def _captured(node: onnx.NodeProto, held: Mapping[str, object]) -> list[str]:
+    inside = [inner for _, graph in subgraphs(node) for inner in _every(graph)]
+    return [name for inner in inside for name in inner.input if name in held]
+
+
+def _floats(model: onnx.ModelProto) -> list[tuple[str, np.ndarray]]:
+    """Float constants that a number beside may replace: not empty, not all at the ends of what float32 holds."""
+    made = [(t.name, t) for t in model.graph.initializer]
+    made += [(n.output[0], t) for n in model.graph.node if n.output and (t := constant_tensor(n)) is not None]
+    found = [(name, array(tensor)) for name, tensor in made]
+    return [
+        (name, value)
+        for name, value in found
+        if value is not None
+        and value.dtype.kind == "f"
+        and value.size
+        and not bool(np.all(np.abs(value.astype(np.float64)) >= _LARGEST))
+    ]
+
+
+def _print(value: np.ndarray) -> bytes:
+    """Equal for constants that hold the same numbers in any order."""
+    return digest("numbers", np.sort(value.astype(np.float64).reshape(-1)).tobytes())
+
+
+def _moving(model: onnx.ModelProto) -> set[str]:
+    """The values that depend on the numbers of the inputs, not on their shapes alone."""
+    from pipeline.graph.cut import reads
+
+    held = {t.name for t in model.graph.initializer}
+    moving = {i.name for i in model.graph.input if i.name not in held}
+    for node in model.graph.node:
+        if node.op_type not in ("Shape", "Size") and not moving.isdisjoint(reads(node)):
+            moving.update(node.output)
+    return moving

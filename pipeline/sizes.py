@@ -1,0 +1,69 @@
+"""The sizes of open axes at which ``compare`` feeds two graphs.
+
+Design note.  A size that a rewriting baked into a Reshape, a Slice, a table or a scale is right at that size alone, so
+what both files leave open is fed at several sizes: one more, one, twice as many, and those of the numbers and tables
+that either graph holds, each axis alone and all together.  Axes that share a name move together.  At which sizes A
+runs is A's to say: what it refuses says nothing against B.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from pipeline.feeds import Port
+
+_MOST = 28  # sets of sizes
+_ELEMENTS = 2**22  # of an input
+_LONGEST = 2048
+_GUESSES = (3, 2, 4, 8, 16, 32, 64, 5, 7, 12, 128, 224, 1)
+
+
+def keys(port: Port) -> tuple[int | str, ...]:
+    """Each axis as its size or what its size is known by: its name, or the input's and its number."""
+    return tuple(d if isinstance(d, int) else d or f"{port.name}[{axis}]" for axis, d in enumerate(port.shape or ()))
+
+
+def shapes_at(ports: Sequence[Port], sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    return {p.name: tuple(k if isinstance(k, int) else sizes[k] for k in keys(p)) for p in ports}
+
+
+def open_axes(ports: Sequence[Port]) -> list[str]:
+    """What the sizes of open axes are known by, in order."""
+    return list(dict.fromkeys(k for p in ports for k in keys(p) if isinstance(k, str)))
+
+
+def guesses(ports: Sequence[Port], known: Mapping[str, int]) -> Iterator[dict[str, int]]:
+    """Sizes for all open axes, where ``known`` leaves some without: a batch of two, the others all alike or not."""
+    lacking = [k for k in open_axes(ports) if k not in known]
+    first = {k for p in ports for k in keys(p)[:1] if isinstance(k, str)}
+    for size in _GUESSES:
+        yield {**known, **{k: 2 if k in first and len(lacking) > 1 else size for k in lacking}}
+        yield {**known, **dict.fromkeys(lacking, size)}
+
+
+def other_sizes(
+    ports: Sequence[Port], base: Mapping[str, int], moving: Sequence[str], lengths: Sequence[int]
+) -> list[dict[str, int]]:
+    """Sizes other than ``base`` of the axes in ``moving``; ``lengths`` are those that the graphs hold."""
+    if not moving:
+        return []
+    found: list[dict[str, int]] = []
+    longer = [n for n in lengths if 1 < n <= _LONGEST]
+    found += [{k: base[k] + 1} for k in moving]
+    found += [dict.fromkeys(moving, 1), {k: 2 * base[k] + 1 for k in moving}]
+    found += [{k: base[k] + 1 + place for place, k in enumerate(moving)}, {k: base[k] + 1 for k in moving}]
+    found += [{k: 2 * base[k] for k in moving}]
+    found += [{k: 1} for k in moving]
+    found += [{k: 2 * base[k]} for k in moving]
+    found += [{k: n + more} for k in moving for n in reversed(longer) for more in (1, 0) if n >= base[k]]
+    found += [{k: base[k] - 1} for k in moving if base[k] > 2]
+    found += [dict.fromkeys(moving, n + more) for n in longer for more in (0, 1)]
+    whole = [{**base, **sizes} for sizes in found]
+    kept = [dict(items) for items in dict.fromkeys(tuple(sizes.items()) for sizes in whole)]
+    return [sizes for sizes in kept if sizes != dict(base) and _largest(ports, sizes) <= _ELEMENTS][:_MOST]
+
+
+def _largest(ports: Sequence[Port], sizes: Mapping[str, int]) -> int:
+    return max((int(np.prod(shape)) for shape in shapes_at(ports, sizes).values()), default=0)
