@@ -182,13 +182,24 @@ def survey(work: Work, ref: CaseRef, given: Mapping[str, Path], folder: Path) ->
 
 def resized(work: Work, seen: Seen, sizes: tuple[tuple[str, int], ...]) -> Seen:
     """The same graphs, fed and judged at other sizes; a graph that has no other size is left out (:func:`frozen`)."""
-    ref = replace(seen.ref, sizes=sizes)
+    ran = [m for g, m in seen.models.items() if m.error is None and not frozen(seen, g)]
+    return _elsewhere(work, seen, replace(seen.ref, sizes=sizes), ran)
+
+
+def redrawn(work: Work, seen: Seen, drawn: str) -> Seen:
+    """The files that somebody else exported, fed with other inputs than the case's own (:data:`inputs.DRAWN`)."""
+    ran = [model for model in seen.models.values() if model.given and model.error is None]
+    return _elsewhere(work, seen, replace(seen.ref, drawn=(drawn, work.options.seed)), ran)
+
+
+def _elsewhere(work: Work, seen: Seen, ref: CaseRef, ran: Sequence[Model]) -> Seen:
     case = catalogue.load(ref)
     ref = replace(ref, numbers=inputs.fingerprint(case, ref.name, work.options.seed))
     folder = seen.folder / f"at {ref.size}".replace(", ", " ")
     folder.mkdir(parents=True, exist_ok=True)
-    ran = [m for g, m in seen.models.items() if m.error is None and not frozen(seen, g)]
+    given = {model.graph.partition(":")[0] for model in ran}
     frameworks = sorted(n for n, r in seen.runs.items() if r.party.native and not r.party.double and not r.error)
+    frameworks = [name for name in frameworks if not ref.drawn or name in given]
     runs, _ = _sources(work, ref, frameworks, [], _sharp(work, [model.graph for model in ran]), folder)
     other = Seen(ref, case, folder, runs, {model.graph: model for model in ran}, seen.graphs)
     ran_through = _through_runtimes(work, other, seen.models, check=False, declared=seen.runs)
@@ -250,16 +261,15 @@ def _sharpened(work: Work, seen: Seen) -> Seen:
     """
     if seen.case.truth is None:
         return seen
-    passed = [edge for edge in seen.edges if _in_double(edge) and edge.outcome == "rounding"]
+    passed = [edge for edge in seen.edges if _in_double(edge) and edge.outcome in ("rounding", "missing")]
     large = [edge for edge in passed if (edge.max_abs or 0.0) > _OWN_SIZE * _top(seen.runs[edge.left])]
     if not large:
         return seen
     bare = {name: run for name, run in seen.runs.items() if run.party.framework != "truth"}
     folder = seen.folder / "undeclared"
     other = _finished(work, replace(seen, case=replace(seen.case, truth=None), runs=bare, folder=folder))
-    sharp = {(edge.left, edge.right): edge for edge in other.edges if _in_double(edge)}
-    parted = {pair: edge for pair, edge in sharp.items() if edge.outcome == "diverges"}
-    return replace(seen, edges=tuple(parted.get((edge.left, edge.right), edge) for edge in seen.edges))
+    sharp = {(edge.left, edge.right): edge for edge in other.edges if _in_double(edge) and edge.outcome != "missing"}
+    return replace(seen, edges=tuple(sharp.get((edge.left, edge.right), edge) for edge in seen.edges))
 
 
 _OWN_SIZE = 2.0**-40  # of float64's 52 bits: no more than a question of whether to look
