@@ -22,7 +22,8 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 
-from pipeline.compare_tasks import RUNTIME, arrays_of, evaluated, inlined
+from pipeline import archives
+from pipeline.compare_tasks import RUNTIME, arrays_of, evaluated, whole
 from pipeline.data import Array
 from pipeline.feeds import JUDGED, Feed, Landmarks, Port, draw
 from pipeline.graph.align import Orientation
@@ -58,7 +59,7 @@ def proof(left: Path, right: Path, inputs: Ways, outputs: Ways) -> Proof:
     """What is one by structure; where an input or output is turned, nothing is proved as a whole."""
     plain = {n: s for n, (s, way) in inputs.items() if way == Orientation()}
     ends = {n: s for n, (s, way) in outputs.items() if way == Orientation()}
-    return prove(inlined(left), inlined(right), plain, ends)
+    return prove(whole(left), whole(right), plain, ends)
 
 
 def first_that_runs(
@@ -182,7 +183,7 @@ def _turned(arrays: Mapping[str, Array], inputs: Ways) -> dict[str, Array]:
 
 def _kept(arrays: Mapping[str, Array], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "arrays.npz", **dict(arrays))  # type: ignore[arg-type]  # numpy's stub takes its options for arrays
+    archives.save(folder / "arrays.npz", arrays)
     return folder / "arrays.npz"
 
 
@@ -203,14 +204,12 @@ def _line(error: BaseException) -> str:
 @lru_cache(maxsize=2)
 def _opened(file: Path) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
     """A graph as the runtime runs it, all of its outputs by name.  Raises what the runtime refuses with."""
-    names = list(dict.fromkeys(o.name for o in inlined(file).graph.output))
+    names = list(dict.fromkeys(o.name for o in whole(file).graph.output))
     run = runtimes()[RUNTIME].open(file)
     return lambda arrays: dict(zip(names, map(np.asarray, run(arrays, names)), strict=True))
 
 
-def confirmed(
-    left: Path, right: Path, row: Row, inputs: Ways, outputs: Ways, judged: Literal["nan", "inf", "huge"]
-) -> str:
+def confirmed(left: Path, right: Path, row: Row, inputs: Ways, outputs: Ways, judged: Judged) -> str:
     """Whether what parts on a feed of a special kind is a matter of the graphs and not of kernels or overflow.
 
     NaN and infinities: the float64 values of the two part in the same way.  Huge numbers: one graph's run is finite
@@ -228,16 +227,17 @@ def confirmed(
         two = np.load(row.outputs[1][name], allow_pickle=False)
         if len({x.shape for x in (a, b, one, two)}) > 1:
             return f"{name}: {row.says.partition(': ')[2]}"
-        if judged != "huge":
-            sides = (one, a), (two, b)
-            jumped = [_odd(run, held, judged) for run, held in sides] if judged == "exact" else [~_odd(a, b, judged)]
-            where = _odd(one, two, judged) & ~np.any(jumped, axis=0)
-        elif one.dtype.kind == "f":
+        where = _odd(one, two, judged)
+        if judged == "huge":
+            if one.dtype.kind != "f":
+                continue
             with np.errstate(all="ignore"):
                 held = [np.isfinite(v) == np.isfinite(w.astype(v.dtype)) for v, w in ((one, a), (two, b))]
             where = (held[0] != held[1]) & (np.isfinite(one) != np.isfinite(two))
+        elif judged == "exact":
+            where &= ~_odd(one, a, judged) & ~_odd(two, b, judged)
         else:
-            continue
+            where &= _odd(a, b, judged)
         if where.any():
             return f"{name}: {_at(one, two, where)}"
     return ""
@@ -313,16 +313,16 @@ def _walk(
 ) -> float | None:
     """Where between two feeds a whole output changes; None where it is the same at both."""
 
-    def whole(place: float) -> dict[str, Array]:
+    def answer(place: float) -> dict[str, Array]:
         return {n: v for n, v in run(_between(one, two, floats, place)).items() if v.dtype.kind in "biu"}
 
-    start, end = whole(0.0), whole(1.0)
+    start, end = answer(0.0), answer(1.0)
     if not start or _alike(start, end):
         return None
     low, high = 0.0, 1.0
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        if _alike(whole(middle), start):
+        if _alike(answer(middle), start):
             low = middle
         else:
             high = middle
@@ -405,7 +405,7 @@ def _loose(file: Path, unproved: Unproved, saved: Path) -> tuple[Loose, dict[str
     from pipeline.graph.walk import array, constant_tensor
 
     model = onnx.ModelProto()
-    model.CopyFrom(inlined(file))
+    model.CopyFrom(whole(file))
     if model.ByteSize() > _MOST_WEIGHTS:
         return None
     graph = model.graph

@@ -242,7 +242,7 @@ def sweep(pairs: Iterator[Pair], every: int = 1) -> Counter[str]:
             continue
         with tempfile.TemporaryDirectory() as folder:
             found = verdict(pair, Path(folder))
-        word = "refused" if isinstance(found, str) else found.outcome
+        word: str = "refused" if isinstance(found, str) else found.outcome
         if not isinstance(found, str) and word == "differs" and parts_in_runtime(pair, pair.inputs or drawn(pair.old)):
             word = "converter"
         counted[word] += 1

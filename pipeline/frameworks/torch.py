@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data import Array, Case, Failure, Jitter, Model, SourceValues, Stored
+from pipeline.data import Array, Case, Failure, Jitter, Model, Roundings, SourceValues, Stored
 from pipeline.frameworks import _onnx_file, _state
 from pipeline.frameworks._onnx_file import write_arrays
 from pipeline.frameworks._structure import BuilderError, forward_outputs, named
@@ -90,45 +90,68 @@ class Torch:
             still = [_kept(tensor) for tensor in own]
             for jitter in jitters:
                 tensors = {name: _tensor(value, double) for name, value in values.items()}
-                _jitter_(tensors.values(), jitter, double=double)
                 for tensor, value in zip(own, still, strict=True):
                     tensor.data.copy_(value)
-                _jitter_(own, jitter, double=double)
-                with watch():
+                _jitter_([*tensors.values(), *own], jitter, double=double)
+                with _rounding(tensors, jitter), watch():
                     returned = _call(case, model, tensors)
                 yield {n: None if v is None else _array(v) for n, v in named(case, self.name, returned).items()}
+
+    def roundings(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Roundings | None:
+        """Counted while the case runs, forward and backward."""
+        from pipeline.frameworks._torch_roundings import Roundings as Counting
+        from pipeline.frameworks._torch_roundings import watching
+
+        tensors = {name: _tensor(value, double) for name, value in values.items()}
+        counting = Counting(tensors[name] for name in case.inputs if name in tensors)
+        results = self._results(case, tensors, double=double, seed=seed, jitter=None, counting=watching(counting))
+        return Roundings(counting.count(list(results.values())), tuple(counting.unknown))
 
     def _native(
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitter: Jitter | None
     ) -> Mapping[str, Any]:
-        import torch
-
-        watch = _in_double if double else contextlib.nullcontext
         tensors = {name: _tensor(value, double) for name, value in values.items()}
         if jitter is not None:
             _jitter_(tensors.values(), jitter, double=double)
+        results = self._results(case, tensors, double=double, seed=seed, jitter=jitter)
+        return {name: None if value is None else _array(value) for name, value in results.items()}
+
+    def _results(
+        self,
+        case: Case,
+        tensors: Mapping[str, Any],
+        *,
+        double: bool,
+        seed: int,
+        jitter: Jitter | None,
+        counting: Any = None,
+    ) -> dict[str, Any]:
+        """What the case gives for its inputs and parameters, as tensors."""
+        import torch
+
+        watch = _in_double if double else contextlib.nullcontext
+        rounding = counting if counting is not None else _rounding(tensors, jitter)
         if case.gradient is None:
             with torch.no_grad():
                 model = _build(case, tensors, double=double, seed=seed)
                 if jitter is not None and isinstance(model, torch.nn.Module):
                     _jitter_([*model.parameters(), *model.buffers()], jitter, double=double)
-                with watch():
+                with rounding, watch():
                     returned = _call(case, model, tensors)
-                results = named(case, self.name, returned)
-        else:
-            leaves = {n: tensors[n].requires_grad_() for n in case.gradient.wrt if n in tensors}
-            model = _build(case, tensors, double=double, seed=seed)
-            with watch():
-                returned = _call(case, model, tensors)
-            results = named(case, self.name, returned)
-            sources = {n: leaves[n] if n in leaves else results[n] for n in _gradient_sources(case)}
-            for name in case.gradient.wrt:
-                sources[name].retain_grad()
+                return dict(named(case, self.name, returned))
+        leaves = {n: tensors[n].requires_grad_() for n in case.gradient.wrt if n in tensors}
+        model = _build(case, tensors, double=double, seed=seed)
+        with rounding, watch():
+            returned = _call(case, model, tensors)
+        results = dict(named(case, self.name, returned))
+        sources = {n: leaves[n] if n in leaves else results[n] for n in _gradient_sources(case)}
+        for name in case.gradient.wrt:
+            sources[name].retain_grad()
+        with rounding:
             results[case.gradient.of].backward(tensors[case.gradient.cotangent])
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # reading .grad of a value that is not a leaf is what is meant here
-                results |= {f"grad_{name}": source.grad for name, source in sources.items()}
-        return {name: None if value is None else _array(value) for name, value in results.items()}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # reading .grad of a value that is not a leaf is what is meant here
+            return results | {f"grad_{name}": source.grad for name, source in sources.items()}
 
     def export(
         self, case: Case, values: Mapping[str, Any], exporters: Sequence[str], folder: Path, *, seed: int
@@ -391,6 +414,8 @@ def _jitter_(tensors: Any, jitter: Jitter, *, double: bool) -> None:
     """Move every float tensor in place: by the jitter's step in float64, else by its type's eps."""
     import torch
 
+    if jitter.what != "inputs":
+        return
     generator = torch.Generator().manual_seed(jitter.seed)
     for tensor in tensors:
         if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
@@ -402,27 +427,40 @@ def _jitter_(tensors: Any, jitter: Jitter, *, double: bool) -> None:
             part.mul_(signs.to(part.dtype).mul_(2 * step).add_(1 - step))
 
 
+def _rounding(tensors: Mapping[str, Any], jitter: Jitter | None) -> Any:
+    """A context in which what the program rounds is moved, where the jitter says so.  It may be entered again.
+
+    It goes around the watch for float64: what it computes itself nobody watches.
+    """
+    if jitter is None or jitter.what == "inputs":
+        return contextlib.nullcontext()
+    from pipeline.frameworks._torch_roundings import Roundings as Moving
+    from pipeline.frameworks._torch_roundings import watching
+
+    return watching(Moving(tensors.values(), jitter))
+
+
 @contextlib.contextmanager
 def _in_double() -> Iterator[None]:
-    """Compute in float64 whatever names no type, and refuse a run in which a torch function gives a narrower float.
+    """Compute in float64 whatever names no type, and refuse a run in which an operator gives a narrower float.
 
     What a model makes without a type (``torch.full((2, 3), 0.5)``, ``1.0 - mask`` of integers) is of torch's default
     type.  A step that names a narrower one (``h.to(torch.float32)``, ``torch.arange(n, dtype=torch.float32)``) stays in
     float32 here, while the exported graph turned to float64 has it in float64: the two would differ by construction.
-    A model is built before this begins: a layer made in float64 draws other weights.
+    A model is built before this begins: a layer made in float64 draws other weights.  Operators are watched where they
+    are dispatched, for a mode above that makes torch's fused layers take another path: another program.
     """
     import torch
-    from torch.overrides import TorchFunctionMode
+    from torch.utils._python_dispatch import TorchDispatchMode
 
     narrow = (torch.float32, torch.float16, torch.bfloat16)
 
-    class Watch(TorchFunctionMode):
-        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             result = func(*args, **(kwargs or {}))
             if isinstance(result, torch.Tensor) and result.dtype in narrow and result.dim():
-                name = getattr(func, "__name__", str(func))
                 # No TypeError: an operator that raises one is taken by Python for one that there is not.
-                raise RuntimeError(f"{name} gives {result.dtype} in a float64 run: this model is not float64 inside")
+                raise RuntimeError(f"{func} gives {result.dtype} in a float64 run: this model is not float64 inside")
             return result
 
     usual = torch.get_default_dtype()

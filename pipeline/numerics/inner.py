@@ -12,15 +12,20 @@ signs of those nodes are turned whose number has a certain bit, another bit for 
 Functions of several steps in one kernel (a GELU is x times 1 + erf(..), and the sum cancels) are moved by their rule's
 bound and by the floor that was measured of them, over the function's own count of roundings, because the scale is
 multiplied by a count.  What IEEE 754 rounds correctly and float32 can hold is not moved: nobody jumps for it.
+
+A sum of products is rounded at the size of its terms.  Whoever moves what the sum consumes as well (a definition's
+scale does) has that in the response; who asks what another arithmetic of the same meaning may give (``sums``) has every
+sum moved by its terms, exact or not: the other may add in another order, or multiply by a ninth where this one divides.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import onnx
 
 from pipeline.data import Array
 from pipeline.graph.roundings import FUSED, moves_only
@@ -64,8 +69,11 @@ class Inner:
     jumps: bool
 
 
-def inner_scale(graph: Graph, feeds: Mapping[str, Array], outputs: Collection[str]) -> Inner:
-    """What roundings inside the graph do to ``outputs``.
+def inner_scale(
+    graph: Graph, feeds: Mapping[str, Array], outputs: Collection[str], *, sums: bool = False, fused: bool = False
+) -> Inner:
+    """What roundings inside the graph do to ``outputs``; with ``sums`` those of a sum are as large as its terms, with
+    ``fused`` those alone of functions of several steps in one kernel.
 
     A graph that amplifies rounding has a large one: it is no licence for that graph itself.  Raises whatever the
     evaluation of a node raises.
@@ -73,7 +81,9 @@ def inner_scale(graph: Graph, feeds: Mapping[str, Array], outputs: Collection[st
     sizes: dict[str, Array] = {}
     jumping: set[str] = set()
     shapes: dict[str, tuple[int, ...]] = {}
-    centre = _evaluated(graph, feeds, outputs, sizes, None, jumping=jumping, shapes=shapes)
+    centre = _evaluated(graph, feeds, outputs, sizes, None, jumping=jumping, shapes=shapes, sums=sums)
+    if fused:
+        sizes = {name: sizes[name] for step in graph.steps if step.op in _FUSED for name in step.makes if name in sizes}
     floats = [name for name in outputs if centre[name].dtype.kind == "f"]
     scale = {name: np.zeros(centre[name].shape) for name in floats}
     numbers = {step.index: place for place, step in enumerate(s for s in graph.steps if sizes.keys() & set(s.makes))}
@@ -99,6 +109,7 @@ def _evaluated(
     flipped: Collection[int] = (),
     jumping: set[str] | None = None,
     shapes: dict[str, tuple[int, ...]] | None = None,
+    sums: bool = False,
 ) -> dict[str, Array]:
     """``outputs``; without ``random`` as they are, and ``sizes`` gets each value's rounding, which else moves it, the
     other way for the steps ``flipped``.  ``jumping`` gets the steps that jump,
@@ -114,7 +125,9 @@ def _evaluated(
             shapes |= {n: v.shape for n, v in made.items() if isinstance(v, np.ndarray)}
         rounds = step.index not in graph.folded and not moves_only(step.op)
         if random is None and rounds:
-            sizes |= _roundings(graph, step, values, made)
+            sizes |= _roundings(graph, step, values, made, strict=sums)
+            if sums and step.op in _SUMS:
+                sizes |= {n: np.maximum(sizes.get(n, 0.0), size) for n, size in _terms(graph, step, values).items()}
         elif random is not None:
             way = -1.0 if step.index in flipped else 1.0
             made = {n: v + way * sizes[n] * signs(random, v.shape) if n in sizes else v for n, v in made.items()}
@@ -126,8 +139,13 @@ def _evaluated(
     return kept
 
 
-def _roundings(graph: Graph, step: Step, values: Mapping[str, Array], made: Mapping[str, Array]) -> dict[str, Array]:
-    """How far one rounding moves each float64 result of a node: of the result and, in a fused function, inside it."""
+def _roundings(
+    graph: Graph, step: Step, values: Mapping[str, Array], made: Mapping[str, Array], *, strict: bool
+) -> dict[str, Array]:
+    """How far one rounding moves each float64 result of a node: of the result and, in a fused function, inside it.
+
+    ``strict``: raises ``ValueError`` where nobody knows of such a function, which else counts for its result alone.
+    """
     exact = step.op in _EXACT or (step.op in _SUMS and _whole([values[n] for n in step.reads]))
     found = {}
     for name, value in made.items():
@@ -141,10 +159,27 @@ def _roundings(graph: Graph, step: Step, values: Mapping[str, Array], made: Mapp
         answers = expected(step.node, graph.version or 1, consumed, unit=UNIT, runtime=_COARSEST)
         for name, answer in zip(step.node.output, answers if not isinstance(answers, str) else (), strict=False):
             if name in found and answer is not None:
+                if strict and not np.isfinite(answer.limit()).all():
+                    raise ValueError(f"{step.op} has no bound for these numbers")
                 limit = np.broadcast_to(np.nan_to_num(answer.limit(), posinf=0.0), found[name].shape)
                 found[name] = np.maximum(found[name], limit / _FUSED[step.op])
         found = {name: size + _floor(step.op) / _FUSED[step.op] for name, size in found.items()}
     return found
+
+
+def _terms(graph: Graph, step: Step, values: Mapping[str, Array]) -> dict[str, Array]:
+    """One rounding of a sum at the size of its terms: the same sum of absolute values."""
+    node = onnx.NodeProto()
+    node.CopyFrom(step.node)
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.FLOAT:
+            attribute.f = abs(attribute.f)
+    with np.errstate(all="ignore"):
+        held = {
+            n: np.abs(v) if v.dtype.kind == "f" else v for n in step.reads if isinstance(v := values[n], np.ndarray)
+        }
+        made = graph.run(replace(step, node=node), held)
+        return {n: np.nan_to_num(UNIT * v, posinf=0.0) for n, v in made.items() if v.dtype == np.float64}
 
 
 def _jumps(step: Step, values: Mapping[str, Array], made: Mapping[str, Array]) -> bool:

@@ -13,7 +13,7 @@ shapes) is evaluated once and is a *constant* to everybody else: folding and sha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,35 @@ def take_apart(model: onnx.ModelProto, names: Mapping[str, str]) -> Graph:
         {name: tuple(users) for name, users in consumers.items()},
         opset(model),
     )
+
+
+_SHORT = {onnx.TensorProto.FLOAT16: 2.0**-11, onnx.TensorProto.BFLOAT16: 2.0**-8}
+_SHORT_TYPES = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
+
+
+def widened(graph: Graph) -> Graph:
+    """The graph with its values of sixteen bits in float64: nothing in it rounds to them."""
+
+    def wide(value: Any) -> Any:
+        return value.astype(np.float64) if getattr(value, "dtype", np.dtype(bool)).name in _SHORT_TYPES else value
+
+    def run(step: Step, values: Mapping[str, Array]) -> dict[str, Array]:
+        if _narrows(step) and values[step.reads[0]].dtype.kind == "f":
+            return {name: wide(values[step.reads[0]]) for name in step.makes}
+        return {name: wide(value) for name, value in graph.run(step, values).items()}
+
+    return replace(graph, constants={name: wide(value) for name, value in graph.constants.items()}, run=run)
+
+
+def coarsest_unit(graph: Graph, feeds: Mapping[str, Array]) -> float:
+    """The unit roundoff of the coarsest float type that stands in a graph of float32 and shorter types."""
+    found = [_SHORT_TYPES.get(v.dtype.name, 0.0) for v in (*graph.constants.values(), *feeds.values())]
+    found += [_SHORT[a.i] for step in graph.steps if _narrows(step) for a in step.node.attribute if a.name == "to"]
+    return max(found, default=0.0) or 2.0**-24
+
+
+def _narrows(step: Step) -> bool:
+    return step.op == "Cast" and any(a.name == "to" and a.i in _SHORT for a in step.node.attribute)
 
 
 def _first(node: onnx.NodeProto) -> str:
