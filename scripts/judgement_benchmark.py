@@ -35,7 +35,7 @@ import onnx
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from judgement import hidden_numbers, hidden_sizes, hidden_steering, invariance, rewrites, rewritten  # noqa: E402
+from judgement import hidden_more, hidden_numbers, hidden_sizes, hidden_steering, invariance, rewrites, rewritten  # noqa: E402
 from judgement.judged import (  # noqa: E402  # the checkout is put on the path first
     ALARM,
     ALL_WELL,
@@ -54,7 +54,14 @@ from pipeline import catalogue  # noqa: E402
 from pipeline.verify import Options  # noqa: E402
 
 MATERIAL = ROOT / "scripts" / "judgement"
-MODULES = (hidden_numbers, hidden_sizes, hidden_steering, rewrites, rewritten)  # which register what they make
+MODULES = (
+    hidden_more,
+    hidden_numbers,
+    hidden_sizes,
+    hidden_steering,
+    rewrites,
+    rewritten,
+)  # which register what they make
 GROUPS = ("healthy", "given", "hidden", "rewrites", "invariance", "opinfo")
 FRAMEWORKS = ("torch", "tensorflow")
 BATCH = 60  # verdicts between two starts of the engines, so that one that leaks does not end the run

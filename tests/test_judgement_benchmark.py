@@ -21,7 +21,7 @@ def judgement(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     names = ("establish", "given", "healthy_tensorflow", "healthy_torch", "invariance", "judged", "pairs", "verdicts")
     modules = {name: importlib.import_module(f"judgement.{name}") for name in names}
-    for name in ("hidden_numbers", "hidden_sizes", "hidden_steering", "rewrites", "rewritten"):
+    for name in ("hidden_more", "hidden_numbers", "hidden_sizes", "hidden_steering", "rewrites", "rewritten"):
         importlib.import_module(f"judgement.{name}")
     return SimpleNamespace(**modules)
 

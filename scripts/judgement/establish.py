@@ -36,7 +36,9 @@ def drawn(case: Any, seed: int) -> dict[str, Any]:
     for name, tensor in case.inputs.items():
         kind = np.dtype(tensor.dtype)
         shape = tuple(tensor.shape or ())
-        if kind.kind == "b":
+        if tensor.values is not None:
+            made[name] = np.asarray(tensor.values, kind).reshape(shape)
+        elif kind.kind == "b":
             made[name] = random.integers(0, 2, shape).astype(bool)
         elif kind.kind in "iu" or tensor.integers:
             made[name] = random.integers(int(tensor.low), int(tensor.high), shape).astype(kind)
