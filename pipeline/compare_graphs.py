@@ -45,11 +45,12 @@ from pipeline.workers import Workers
 
 WORKER = "graphs"
 SWEEP, SEARCH, CLOSER_TIME = 20.0, 10.0, 20.0  # seconds for further feeds, a search, those that are looked at closer
+FIRST = 4  # other sizes that come before other kinds of numbers
 CLOSER = 8  # further feeds that are looked at closer
 DEATHS = 6  # of workers, before their feeds are left
 APART = 1e-3  # of the largest number: no rounding does that in float32, whatever the graph
 _SWALLOWED = 0.02  # of the largest number of an output: roundings that leave no digit of it
-_WHOLE_KINDS = ("counts", "places", "wide", "beyond", "flags")
+_WHOLE_KINDS = ("counts", "places", "wide", "beyond", "alike", "flags")
 _REACHING, _EACH = ("far above", "far below", "far", "around", "even", "flags", "counts"), 2
 _WORDS = {"nan": "NaN", "inf": "infinities", "huge": "numbers whose squares no float32 holds"}
 _LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3))
@@ -310,7 +311,7 @@ def _further(
     ports, base = pair.a.inputs, {n: tuple(v.shape) for n, v in next(iter(feeds.values())).items()}
     sized = _sized(pair, base)
     kinds = list(drawn_kinds(ports, base, pair.marks))
-    rows = _swept(pair, [*sized, *kinds], found)
+    rows = _swept(pair, [*sized[:FIRST], *kinds, *sized[FIRST:]], found)
     ran = [r for r in rows if r.state in ("equal", "close", "apart")]
     for row in ran:
         found.swept[row.feed.kind] = found.swept.get(row.feed.kind, 0) + 1
@@ -346,8 +347,9 @@ def _further(
 def _shown(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> None:
     """What the first feeds did not show, on further ones, which reach limits and thresholds: on one of them at least a
     value has to be A's where the difference would be seen."""
+    started = time.monotonic()
     for kind in _REACHING:
-        if not found.unseen or not set.intersection(*found.unseen):
+        if not found.unseen or not set.intersection(*found.unseen) or time.monotonic() - started > CLOSER_TIME:
             return
         for feed in [f for f in feeds if f.kind == kind][:_EACH]:
             arrays = draw(feed, pair.a.inputs, pair.marks, pair.options.seed)
