@@ -177,7 +177,10 @@ def first_near(state: State, steps: Sequence[Step]) -> list[Part] | None:
 
 def inside(state: State, step: Step) -> Step:
     """The guilty step behind a guilty step: where an operand of it is computed of constants (a shape, a turned weight),
-    the first step there that makes of A's constants what is no constant of A's.
+    the first step there of whose twin in A, which makes something of the same constants, it makes something else.
+
+    A may hold the operand folded, without anything on the way to it: then no step on the way is anybody's twin, and
+    what makes the one operand that is no constant of A's is guilty.
     """
     chain: dict[int, Step] = {}
     waiting = [n for n in step.reads if state.is_constant(n)]
@@ -196,17 +199,18 @@ def inside(state: State, step: Step) -> Step:
             due.setdefault(key, set()).update(exact_digest(state.have[n]) for n in other.makes)
     for index in sorted(chain):
         above = chain[index]
-        fed = all(
-            exact_digest(state.env[n]) in known if state.is_constant(n) else n in state.pairs
-            for n in above.reads
-            if n in state.env
-        )
-        if not fed or above.op == "Constant" or not all(n in state.env for n in (*above.reads, *above.makes)):
+        if above.op == "Constant" or not all(n in state.env for n in (*above.reads, *above.makes)):
             continue
-        made = {exact_digest(state.env[n]) for n in above.makes}
-        if not made <= due.get((above.op, *(exact_digest(state.env[n]).hex() for n in above.reads)), known):
+        twins_make = due.get((above.op, *(exact_digest(state.env[n]).hex() for n in above.reads)))
+        if twins_make is not None and not {exact_digest(state.env[n]) for n in above.makes} <= twins_make:
             return above
-    return step
+    odd = {
+        above.index: above
+        for n in step.reads
+        if state.is_constant(n) and n in state.env and exact_digest(state.env[n]) not in known
+        if (above := state.b.producer.get(n)) is not None and above.op != "Constant"
+    }
+    return next(iter(odd.values())) if len(odd) == 1 and not state.is_folded(step) else step
 
 
 def folded_values(graph: Graph) -> Iterator[str]:
