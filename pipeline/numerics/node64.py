@@ -47,7 +47,8 @@ class Step:
 class Graph:
     """A float64 graph taken apart: its steps in topological order, its constants, its border.
 
-    ``folded`` says which steps no data reaches; ``version`` is the opset.
+    ``folded`` says which steps no data reaches; ``version`` is the opset.  ``single``: the file computes in float32,
+    and what it computes there may be another thing than in float64 (a number that is added and taken off to round).
     """
 
     steps: tuple[Step, ...]
@@ -59,6 +60,7 @@ class Graph:
     producer: Mapping[str, Step] = field(default_factory=dict)
     consumers: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
     version: int | None = None
+    single: bool = False
 
     def is_constant(self, name: str) -> bool:
         """Whether no data reaches a value."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.data import Array
 from pipeline.graph.align import Orientation, Pair
-from pipeline.numerics.forced._judging import away, judge, region
+from pipeline.numerics.forced._judging import away, judge, one_in_float32, region
 from pipeline.numerics.forced._searching import NEAR, Found, follow, plainest, twins
 from pipeline.numerics.forced._state import Judged, Part, State, exact_digest, one_line
 from pipeline.numerics.node64 import Graph, Step
@@ -33,6 +33,9 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
         state.loosen(name)
         if not state.a.is_constant(left):
             state.live.add(name)
+    if one_in_float32(state, name, left, orientation):
+        state.forced[name] = (left, orientation)
+        return [], first
     odd = Counter(s.op for s in steps) - Counter(s.op for s in others)
     if len(steps) == len(others) > 1 and odd.total() <= 1:
         parts = one_by_one(state, steps, others, name, left, orientation)
