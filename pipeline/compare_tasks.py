@@ -439,11 +439,16 @@ def _sized(model: Any, shapes: Mapping[str, tuple[int, ...]], seen: Mapping[str,
     return sized
 
 
-def _names(model: Any) -> dict[str, str]:
-    """The file's name of the node that makes each value."""
-    from pipeline.graph.walk import node_name
+def _names(model: Any) -> dict[str, tuple[str, str]]:
+    """The file's name and operator of the node that makes each value."""
+    from pipeline.graph.walk import node_name, operator
 
-    return {output: node_name(node, i) for i, node in enumerate(model.graph.node) for output in node.output if output}
+    return {
+        output: (node_name(node, i), operator(node))
+        for i, node in enumerate(model.graph.node)
+        for output in node.output
+        if output
+    }
 
 
 def _port(value: Any) -> Port:

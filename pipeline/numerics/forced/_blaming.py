@@ -61,7 +61,7 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
     last = departing(state, steps, left) or within(state, steps[-1], left)
     part = Part(
         last.name,
-        last.op,
+        last.said,
         name if last is steps[-1] else last.makes[0],
         left,
         judged.ratio,
@@ -165,7 +165,7 @@ def first_near(state: State, steps: Sequence[Step]) -> list[Part] | None:
                     return [
                         Part(
                             guilty.name,
-                            guilty.op,
+                            guilty.said,
                             made,
                             twin,
                             judged.ratio,
@@ -223,7 +223,7 @@ def folded_values(graph: Graph) -> Iterator[str]:
 
 
 def error_in(state: State, steps: Sequence[Step]) -> str | None:
-    return next((state.errors[s.name] for s in steps if s.name in state.errors), None)
+    return next((state.errors[s.index] for s in steps if s.index in state.errors), None)
 
 
 def one_by_one(
@@ -265,7 +265,7 @@ def one_by_one(
                 parts.append(
                     Part(
                         guilty.name,
-                        guilty.op,
+                        guilty.said,
                         output if guilty is step else guilty.makes[0],
                         twin,
                         judged.ratio,
