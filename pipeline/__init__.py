@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+import sys
 
+TYPE_CHECKING = False  # `typing` is a module that could lie in the current folder
 if TYPE_CHECKING:
+    from typing import Any
+
     from pipeline.inspection import Inspection
+
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
+    # `python -m pipeline` puts the current folder, where the user's files lie, before the standard library.  The
+    # package itself is found by now; workers are to find it, too, where it is not installed.
+    _here = sys.path.pop(0)
+    if _here not in sys.path and os.path.dirname(os.path.dirname(os.path.abspath(__file__))) == _here:
+        sys.path.append(_here)
 
 __version__ = "0.1.0"
 

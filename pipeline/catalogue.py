@@ -3,18 +3,27 @@
 A case file is loaded by its path under a private module name, so the bundled catalogue and a user's own ``models``
 package never meet.  It says ``CASES = (Case(...), ...)``; its stem is the group of its cases.  The bundled catalogue
 is ``models/`` of the checkout, carried inside the package in a wheel.
+
+Modules beside a case file can be imported from it (:class:`_Beside`).  They are looked for last of all, so that they
+shadow nothing, and those of one folder at a time: two folders may both hold a ``net.py``.  A user's module that has the
+name of this very package is reached through the package, where that has nothing of the name that is asked for.
 """
 
 from __future__ import annotations
 
+import ast
 import difflib
 import hashlib
 import importlib.util
 import re
 import sys
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from pipeline import inputs
 from pipeline.data import BLAMES, Absent, Case, CaseRef, Each, Expected, Party, Tensor, UnusableInput
@@ -23,6 +32,8 @@ FRAMEWORKS = tuple(
     sorted(p.stem for p in (Path(__file__).parent / "frameworks").glob("*.py") if not p.stem.startswith("_"))
 )
 
+_OWN = sys.modules[__name__.partition(".")[0]]  # this package itself
+
 
 def bundled() -> Path:
     """The folder of the bundled catalogue."""
@@ -30,17 +41,75 @@ def bundled() -> Path:
     return carried if carried.is_dir() else Path(__file__).parent.parent / "models"
 
 
-@cache
+class _Beside:
+    """Finds the modules beside a case file, where nobody else finds any: the last finder of ``sys.meta_path``."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._found: set[str] = set()
+        self._own: ModuleType | None = None
+        self._lock = threading.RLock()
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
+        if path is not None or self._folder is None:  # a module of a package, which knows its own folder
+            return None
+        spec = PathFinder.find_spec(name, [str(self._folder)])
+        if spec is not None:
+            self._found.add(name)
+        return spec
+
+    def enter(self, folder: Path) -> None:
+        """Look in ``folder`` from now on; what was imported from another one is imported anew when it is asked for."""
+        with self._lock:
+            if self not in sys.meta_path:
+                sys.meta_path.append(self)
+            if folder == self._folder:
+                return
+            for name in [name for name in sys.modules if name.partition(".")[0] in self._found]:
+                del sys.modules[name]
+            inner = None if self._folder is None else str(self._folder / _OWN.__name__)
+            _OWN.__path__[:] = [place for place in _OWN.__path__ if place != inner]
+            self._found.clear()
+            self._folder, self._own = folder, None
+            if (folder / _OWN.__name__).is_dir():
+                _OWN.__path__.append(str(folder / _OWN.__name__))
+            _OWN.__dict__["__getattr__"] = self._of_own_name
+
+    def _of_own_name(self, name: str) -> Any:
+        """What the user's module of this package's name holds."""
+        lacking = AttributeError(f"module {_OWN.__name__!r} has no attribute {name!r}")
+        if self._folder is None or name.startswith("__"):
+            raise lacking
+        with self._lock:
+            if self._own is None:
+                spec = PathFinder.find_spec(_OWN.__name__, [str(self._folder)])
+                if spec is None or spec.loader is None:
+                    raise lacking
+                self._own = importlib.util.module_from_spec(spec)
+                spec.loader.exec_module(self._own)
+        try:
+            return getattr(self._own, name)
+        except AttributeError:
+            raise lacking from None
+
+
+_BESIDE = _Beside()
+
+
 def load_file(file: Path) -> tuple[Case, ...]:
     """The cases of one file.  Raises :class:`UnusableInput` with one line for whatever is wrong with it."""
+    _BESIDE.enter(file.parent)
+    return _loaded(file)
+
+
+@cache
+def _loaded(file: Path) -> tuple[Case, ...]:
     name = f"_triangulate_cases_{hashlib.sha256(str(file).encode()).hexdigest()[:16]}_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise UnusableInput(f"{file}: not a Python file; a case file is FILE.py with CASES = (Case(…), …)")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    if str(file.parent) not in sys.path:
-        sys.path.append(str(file.parent))  # a case file imports the model that lies beside it; last, to shadow nothing
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
@@ -103,10 +172,15 @@ def find(targets: Iterable[str] = ()) -> tuple[CaseRef, ...]:
 
 
 def left_out(targets: Iterable[str]) -> tuple[str, ...]:
-    """A notice for each folder among ``targets`` whose sub-folders hold Python files: those are not looked into."""
+    """A notice for each folder among ``targets`` of which something was left out: the Python files in its sub-folders,
+    which are not looked into, and modules without cases."""
     notices = []
     for target in targets:
         path = Path(target)
+        if path.is_dir() and not (bundled() / f"{target}.py").is_file():
+            helpers = [file.name for file in _python_files(path) if _is_helper(file)]
+            if helpers:
+                notices.append(f"{target}: {', '.join(helpers)}: no CASES in it, taken for a helper of the others")
         below = [p for p in path.glob("*/**/*.py") if "__pycache__" not in p.parts] if path.is_dir() else []
         if below and not (bundled() / f"{target}.py").is_file():
             notices.append(f"{target}: {len(below)} Python files in its sub-folders were left out; name these folders")
@@ -121,7 +195,7 @@ def _resolve(target: str) -> tuple[CaseRef, ...]:
     if wanted and Path(file).is_file():
         return (_one(_refs(Path(file)), f"{Path(file).stem}/{wanted}", target),)
     if path.is_dir() and (path == bundled() or not (bundled() / f"{target}.py").is_file()):
-        files = sorted(p for p in path.glob("*.py") if not p.name.startswith("_"))
+        files = [file for file in _python_files(path) if not _is_helper(file)]
         if not files:
             raise UnusableInput(f"{target}: a folder without case files; expected FILE.py with CASES = (Case(…), …)")
         return tuple(ref for f in files for ref in _refs(f))
@@ -136,6 +210,27 @@ def _resolve(target: str) -> tuple[CaseRef, ...]:
         )
     refs = _refs(file_of_group)
     return (_one(refs, target, target),) if name else refs
+
+
+def _python_files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob("*.py") if not p.name.startswith("_"))
+
+
+@cache
+def _is_helper(file: Path) -> bool:
+    """Whether a file does not so much as name ``CASES``: a module that the case files beside it import."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return False  # loading it says what is wrong with it
+    named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    named |= {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    return not named & {"CASES", "*"}
 
 
 def _refs(file: Path) -> tuple[CaseRef, ...]:

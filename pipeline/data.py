@@ -664,7 +664,9 @@ class ExpectationResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer for one case: what was seen, who is blamed, why, and whether that was declared."""
+    """The answer for one case: what was seen, who is blamed, why, and whether that was declared.
+
+    ``deaths`` are sentences about processes that were killed, and whose work another one did when it was asked."""
 
     case: str
     status: Status
@@ -675,6 +677,7 @@ class Verdict:
     unexpected: tuple[Blamed, ...] = ()
     problems: tuple[str, ...] = ()
     note: str = ""
+    deaths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -692,14 +695,27 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Jitter:
-    """A perturbation: every float input and weight moved by ``step`` of itself, signs drawn from ``seed``.
+class Roundings:
+    """``count`` roundings on the longest path; ``unknown`` are the operators that nobody counted."""
 
-    What is not float64 is moved by its own type's eps, whatever the step.
+    count: int
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """A perturbation by ``step``, signs drawn from ``seed``.
+
+    ``what`` is moved: every float input and weight; the ``roundings`` of the program itself, which are its scalars that
+    float32 cannot hold and the result of every operator, by as many steps as the operator rounds; or, of these, only
+    what is a ``constants``' cone, which no input reaches.  ``turned`` moves those the other way whose number has that
+    bit: two that cancel in one draw add up in its twin.  What is not float64 is moved by its own type's eps.
     """
 
     seed: int
     step: float = 2.0**-24
+    what: Literal["inputs", "roundings", "constants"] = "inputs"
+    turned: int | None = None
 
 
 class Instance(Protocol):
@@ -737,7 +753,11 @@ class Framework(Protocol):
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter]
     ) -> Iterator[Mapping[str, Any]]:
         """What :meth:`native` gives under each of ``jitters``.  The model is built once, if it brings its own
-        weights."""
+        weights.  Raises ``NotImplementedError`` for roundings that cannot be reached."""
+
+    def roundings(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Roundings | None:
+        """How many roundings lie on the longest path through the framework's own operators; None where nobody sees
+        them."""
 
     def export(
         self, case: Case, values: Mapping[str, Any], exporters: Sequence[str], folder: Path, *, seed: int

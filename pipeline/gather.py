@@ -3,11 +3,13 @@
 Design note.  A case is seen once at its declared shapes, where its exports are made or a given file is taken in their
 place, and once more at each other size of its dynamic axes, where the same graphs run on other arrays: an export that
 has frozen a size shows only there.  Nothing is judged here.
+
+A limit that was reached is remembered: what hung, or outgrew its memory, is not asked again in this case, at no other
+size and for no other reason, because it would be waited for again each time.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -15,12 +17,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from pipeline import catalogue, inputs, tasks, triangulate
-from pipeline.data import Case, CaseRef, Diff, Failure, GraphFacts, Model, Party, Run, Runtime, Tensor
+from pipeline.data import ArrayFile, Case, CaseRef, Diff, Failure, GraphFacts, Model, Party, Run, Runtime, Tensor
 from pipeline.frameworks import adapters
 from pipeline.localization import RUNTIME_WORKER
 from pipeline.runtimes import runtimes
-from pipeline.workers import Workers
+from pipeline.workers import Workers, died
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -47,13 +51,24 @@ class Options:
     onnx: tuple[tuple[str, Path], ...] = ()
 
 
+_LIMITS = ("timeout", "memory")
+_ENOUGH = 2  # items of one graph that reached a limit; of the others as much is to be expected
+_Key = tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Work:
-    """Who works, on what terms, and who is absent."""
+    """Who works, on what terms, and who is absent.
+
+    For one case, ``deaths`` are sentences about processes that were killed and whose work another one then did, and
+    ``spent`` is what reached a limit.
+    """
 
     workers: Workers
     options: Options
     absent: Sequence[str] = ()
+    deaths: list[str] = field(default_factory=list)
+    spent: dict[_Key, Failure] = field(default_factory=dict)
 
     @property
     def room(self) -> int:
@@ -61,7 +76,69 @@ class Work:
         return int(0.9 * self.options.memory)
 
     def call(self, kind: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        return self.workers.call(kind, function, *arguments)
+        key = _key(kind, function, arguments)
+        if key in self.spent:
+            return self.spent[key]
+        answer = self.workers.ask(kind, function, arguments, deaths=self.deaths)
+        if isinstance(answer, Failure) and answer.kind in _LIMITS:
+            self.spent[key] = answer
+        return answer
+
+    def each(
+        self,
+        kind: str,
+        function: Callable[..., Any],
+        arguments: Callable[[Sequence[Item]], Sequence[Any]],
+        items: Sequence[Item],
+        failed: Callable[[Item, Failure], Result],
+    ) -> list[Result]:
+        """A batch in one call; if its process dies, each item in a call of its own, so that only the guilty one is
+        lost.  ``arguments(ITEMS)`` are those of the call."""
+        keys = {place: _key(kind, function, arguments([item])) for place, item in enumerate(items)}
+        lost = {place: self.spent[key] for place, key in keys.items() if key in self.spent}
+        left = [place for place in keys if place not in lost]
+        answer = self._batch(kind, function, arguments([items[place] for place in left]), len(left))
+        if not isinstance(answer, Failure):
+            found = dict(zip(left, answer, strict=True))
+        elif len(left) == 1 or (answer.kind in _LIMITS and _native_key(kind) in self.spent):
+            found, lost = {}, {**lost, **dict.fromkeys(left, answer)}
+        else:
+            found = {}
+            for place in left:
+                reached = [failure for failure in lost.values() if failure.kind in _LIMITS]
+                if len(reached) >= _ENOUGH:
+                    lost[place] = replace(reached[-1], says=f"not asked, for {len(reached)} others: {reached[-1].says}")
+                    continue
+                one = self.workers.ask(kind, function, arguments([items[place]]), again=False)
+                if isinstance(one, Failure):
+                    lost[place] = one
+                else:
+                    found[place] = one[0]
+            if answer.kind == "crashed" and not any(failure.kind == "crashed" for failure in lost.values()):
+                self.deaths.append(died(kind, function, answer))
+        for place, failure in lost.items():
+            if failure.kind in _LIMITS:
+                self.spent[keys[place]] = failure
+        return [found[place] if place in found else failed(items[place], lost[place]) for place in keys]
+
+    def _batch(self, kind: str, function: Callable[..., Any], arguments: Sequence[Any], count: int) -> Any:
+        if not count:
+            return []
+        return self.workers.ask(kind, function, arguments, deaths=self.deaths, again=count == 1)
+
+
+def _key(kind: str, function: Callable[..., Any], arguments: Sequence[Any]) -> _Key:
+    """What is asked of whom, at whatever size."""
+    about = [
+        a.graph if isinstance(a, Model) else repr(a) for a in arguments if isinstance(a, (Model, str, list, tuple))
+    ]
+    if function is tasks.run_native:
+        about = []  # float64 takes no less time and memory than what hung without it
+    return (kind, function.__name__, *about)
+
+
+def _native_key(kind: str) -> _Key:
+    return _key(kind, tasks.run_native, ())
 
 
 @dataclass(frozen=True)
@@ -100,7 +177,7 @@ def survey(work: Work, ref: CaseRef, given: Mapping[str, Path], folder: Path) ->
             models[graph] = _adopted(work, ref, graph, given[graph], runs, folder)
     models = {name: models[name] for name in sorted(models)}
     seen = Seen(ref, case, folder, runs, models, _facts(work, models))
-    return _finished(work, _through_runtimes(work, seen, models, check=True))
+    return _sharpened(work, _finished(work, _through_runtimes(work, seen, models, check=True)))
 
 
 def resized(work: Work, seen: Seen, sizes: tuple[tuple[str, int], ...]) -> Seen:
@@ -114,7 +191,8 @@ def resized(work: Work, seen: Seen, sizes: tuple[tuple[str, int], ...]) -> Seen:
     frameworks = sorted(n for n, r in seen.runs.items() if r.party.native and not r.party.double and not r.error)
     runs, _ = _sources(work, ref, frameworks, [], _sharp(work, [model.graph for model in ran]), folder)
     other = Seen(ref, case, folder, runs, {model.graph: model for model in ran}, seen.graphs)
-    return _finished(work, _through_runtimes(work, other, seen.models, check=False))
+    ran_through = _through_runtimes(work, other, seen.models, check=False, declared=seen.runs)
+    return _sharpened(work, _finished(work, ran_through))
 
 
 def frozen(seen: Seen, graph: str) -> str | None:
@@ -138,59 +216,107 @@ def _finished(work: Work, seen: Seen) -> Seen:
     seen = replace(seen, runs={**_truths(work, seen), **seen.runs})
     present = {name: r for name, r in runtimes().items() if r.distribution not in work.absent}
     edges = triangulate.edges_of(seen.parties(seed), list(seen.models), present)
-    widened = _inner_roundings(work, seen, edges)
-    if widened:
-        seen = replace(seen, runs={**seen.runs, **widened})
+    aside = _another_program(work, seen, edges)
+    if aside is not None:
+        seen = aside
         edges = triangulate.edges_of(seen.parties(seed), list(seen.models), present)
     ends = {end for edge in edges if edge.outcome == "diverges" for end in (edge.left, edge.right)}
     wanted = [n for n in sorted(ends) if seen.runs[n].party.double and seen.runs[n].party.runtime]
     if wanted:
-        runs = dict(seen.runs)
+        runs, models = dict(seen.runs), dict(seen.models)
+        for framework in sorted({runs[name].party.framework for name in wanted}):
+            if f"{framework}@64" in runs:
+                source = runs[f"{framework}@64"]
+                answer = work.call(framework, tasks.constants_slack, seen.ref, framework, source, seed, seen.folder)
+                runs[f"{framework}@64"] = source if isinstance(answer, Failure) else answer
         for name in wanted:
-            model = seen.models[runs[name].party.graph]
-            arguments = (seen.ref, model, runs[name], sources_of(model, seen.models), seed, seen.folder, work.room)
+            graph = runs[name].party.graph
+            sources = sources_of(work, seen, models[graph])
+            models[graph] = replace(models[graph], weights=next(iter(sources), None))
+            arguments = (seen.ref, models[graph], runs[name], sources, seed, seen.folder, work.room)
             answer = work.call(RUNTIME_WORKER, tasks.with_slack, *arguments)
             runs[name] = replace(runs[name], outputs=None, error=answer) if isinstance(answer, Failure) else answer
-        seen = replace(seen, runs=runs)
+        seen = replace(seen, runs=runs, models=models)
         edges = triangulate.edges_of(seen.parties(seed), list(seen.models), present)
     return replace(seen, edges=tuple(replace(edge, size=seen.ref.size) for edge in edges))
 
 
-_DOUBTFUL = ("diverges", "missing")  # missing: both have a value, and there is no bound to hold them against
+def _sharpened(work: Work, seen: Seen) -> Seen:
+    """With every edge from a source to its own graph in float64 on the bound that is derived of the model.
 
-
-def _inner_roundings(work: Work, seen: Seen, edges: Sequence[Diff]) -> dict[str, Run]:
-    """The derived definitions of the frameworks on whose edges something parts, with what is rounded inside a graph.
-
-    It can only make a bound wider, and takes evaluations: so nobody asks where nothing parts without it.
+    What a case declares of its definition says how far float arithmetic may lie from that, generously or not; it is no
+    leave for a graph to mean something else.  Deriving takes perturbations, so it is done where the declared bound
+    passes a difference that is not of float64's own size.
     """
-    found: dict[str, Run] = {}
-    parted = [e for e in edges if e.max_abs is not None and math.isfinite(e.max_abs) and e.outcome in _DOUBTFUL]
-    for framework in sorted({Party.parse(end).framework for e in parted for end in (e.left, e.right)} - {"truth"}):
+    if seen.case.truth is None:
+        return seen
+    passed = [edge for edge in seen.edges if _in_double(edge) and edge.outcome == "rounding"]
+    large = [edge for edge in passed if (edge.max_abs or 0.0) > _OWN_SIZE * _top(seen.runs[edge.left])]
+    if not large:
+        return seen
+    bare = {name: run for name, run in seen.runs.items() if run.party.framework != "truth"}
+    folder = seen.folder / "undeclared"
+    other = _finished(work, replace(seen, case=replace(seen.case, truth=None), runs=bare, folder=folder))
+    sharp = {(edge.left, edge.right): edge for edge in other.edges if _in_double(edge)}
+    parted = {pair: edge for pair, edge in sharp.items() if edge.outcome == "diverges"}
+    return replace(seen, edges=tuple(parted.get((edge.left, edge.right), edge) for edge in seen.edges))
+
+
+_OWN_SIZE = 2.0**-40  # of float64's 52 bits: no more than a question of whether to look
+
+
+def _in_double(edge: Diff) -> bool:
+    left, right = Party.parse(edge.left), Party.parse(edge.right)
+    return left.double and right.double and left.framework == right.framework
+
+
+def _top(run: Run) -> float:
+    """The largest number of a run's outputs, by size."""
+    outputs = [value.load() for value in (run.outputs or {}).values() if isinstance(value, ArrayFile)]
+    sizes = [np.abs(array.astype(np.float64)) for array in outputs if array.dtype.kind in "fiu"]
+    return max((float(size[np.isfinite(size)].max(initial=0.0)) for size in sizes), default=0.0)
+
+
+def _another_program(work: Work, seen: Seen, edges: Sequence[Diff]) -> Seen | None:
+    """Without the float64 runs of frameworks whose code is another program in float64, where that is so.
+
+    Code that asks the type for its limits (``finfo(x.dtype).min``, ``nan_to_num``) means other numbers there.  It shows
+    by this: the float64 run stands alone, and every other path, in float32 and in float64, agrees with every other.
+    """
+    parted = {(e.left, e.right) for e in edges if e.outcome in ("diverges", "missing")}
+    found = None
+    for framework in sorted({run.party.framework for run in seen.runs.values() if run.party.native}):
         name = str(Party("truth", meaning=framework))
-        truth = seen.runs.get(name)
-        if truth is None or not truth.derived or truth.outputs is None:
+        truth, double = seen.runs.get(name), seen.runs.get(f"{framework}@64")
+        if (name, framework) not in parted or truth is None or not truth.derived or double is None:
             continue
-        for model in seen.models.values():
-            if model.graph.partition(":")[0] != framework or model.file is None or model.error is not None:
-                continue
-            meant = _in_order(work, seen, model) if model.given else model
-            arguments = (seen.ref, meant, truth, work.options.seed, seen.folder, work.room)
-            answer = work.call(RUNTIME_WORKER, tasks.with_inner_roundings, *arguments)
-            if isinstance(answer, Run) and answer.bounds != truth.bounds:
-                found[name] = answer
-                break
+        if double.outputs is None or seen.runs[framework].outputs is None:
+            continue
+        graphs = [r for r in seen.runs.values() if r.party.framework == framework and r.party.runtime]
+        graphs = [run for run in graphs if run.outputs is not None]
+        chosen = next((run for run in graphs if run.party.double), None)
+        if chosen is None or all(run.party.double for run in graphs):
+            continue
+        model = seen.models[chosen.party.graph]
+        arguments = (seen.ref, model, chosen, work.options.seed, seen.folder, work.room)
+        answer = work.call(RUNTIME_WORKER, tasks.graph_definition, *arguments)
+        if not isinstance(answer, Run) or answer.outputs is None:
+            continue
+        runs = {n: run for n, run in seen.runs.items() if n != f"{framework}@64"} | {name: answer}
+        other = replace(seen, runs=runs)
+        parties = other.parties(work.options.seed)
+        if all(parties.diff(name, str(run.party), "native").agrees for run in [seen.runs[framework], *graphs]):
+            seen = found = other
     return found
 
 
-def _in_order(work: Work, seen: Seen, model: Model) -> Model:
-    """A given file with its outputs as they are nearest to the model's: what it rounds inside is then the model's."""
-    native = seen.runs.get(model.graph.partition(":")[0])
-    present = [r.name for r in runtimes().values() if r.distribution not in work.absent]
-    if native is None or native.outputs is None or not present:
-        return model
-    found = work.call(RUNTIME_WORKER, tasks.reordered, seen.ref, model, native, present[0], work.options.seed)
-    return found if isinstance(found, Model) else model
+def sources_of(work: Work, seen: Seen, model: Model) -> tuple[Path, ...]:
+    """Where the weights of a graph's source are; what is none of them, its exporter has computed."""
+    if model.weights is not None:
+        return (model.weights,)
+    framework = model.graph.partition(":")[0]
+    file = work.call(framework, tasks.source_weights, seen.ref, framework, work.options.seed, seen.folder)
+    return () if file is None or isinstance(file, Failure) else (file,)
 
 
 def _sources(
@@ -200,13 +326,17 @@ def _sources(
     seed = work.options.seed
 
     def source(name: str) -> tuple[list[Run], list[Model]]:
-        native = _singly(
-            lambda chosen: work.call(name, tasks.run_native, ref, name, chosen, seed, folder),
+        native = work.each(
+            name,
+            tasks.run_native,
+            lambda chosen: (ref, name, chosen, seed, folder),
             doubles,
             lambda double, failure: Run(Party(name, double=double), error=failure),
         )
-        exported = _singly(
-            lambda exporters: work.call(name, tasks.export, ref, name, exporters, seed, folder),
+        exported = work.each(
+            name,
+            tasks.export,
+            lambda exporters: (ref, name, exporters, seed, folder),
             [Party.parse(graph).exporter for graph in graphs if Party.parse(graph).framework == name],
             lambda exporter, failure: Model(Party(name, exporter).graph, error=failure),
         )
@@ -230,31 +360,19 @@ def _adopted(work: Work, ref: CaseRef, graph: str, file: Path, runs: Mapping[str
     return Model(graph, file=None, error=model) if isinstance(model, Failure) else model
 
 
-def _through_runtimes(work: Work, seen: Seen, models: Mapping[str, Model], *, check: bool) -> Seen:
-    """Every graph in every runtime and, at the declared shapes, past the checker."""
+def _through_runtimes(
+    work: Work, seen: Seen, models: Mapping[str, Model], *, check: bool, declared: Mapping[str, Run] | None = None
+) -> Seen:
+    """Every graph in every runtime and, at the declared shapes, past the checker; ``declared`` ran at these."""
     runs, checks = dict(seen.runs), dict(seen.checks)
     for graph, model in seen.models.items():
         if model.error is None:
             answered = _run_graph(work, seen.ref, model, check and "onnx" not in work.absent, seen.folder)
-            answered |= _beside(work, seen, model, answered)
+            answered |= _beside(work, seen, model, answered, declared)
             if tasks.CHECK in answered:
                 checks[graph] = answered.pop(tasks.CHECK).error
             runs |= {str(run.party): run for run in answered.values()}
     return replace(seen, runs=runs, checks=checks)
-
-
-def _singly(
-    call: Callable[[Sequence[Item]], Any], items: Sequence[Item], failed: Callable[[Item, Failure], Result]
-) -> list[Result]:
-    """A batch in one call; if its process dies, each item in a call of its own, so that only the guilty one is lost."""
-    if not items:
-        return []
-    answer = call(items)
-    if not isinstance(answer, Failure):
-        return list(answer)
-    if len(items) == 1:
-        return [failed(items[0], answer)]
-    return [result for item in items for result in _singly(call, [item], failed)]
 
 
 def _run_graph(work: Work, ref: CaseRef, model: Model, check: bool, folder: Path) -> dict[str, Run]:
@@ -264,10 +382,10 @@ def _run_graph(work: Work, ref: CaseRef, model: Model, check: bool, folder: Path
 
 def _answers(work: Work, ref: CaseRef, model: Model, asked: Sequence[str], folder: Path) -> dict[str, Run]:
     framework, _, exporter = model.graph.partition(":")
-    answers = _singly(
-        lambda chosen: work.call(
-            RUNTIME_WORKER, tasks.run_graph, ref, model, chosen, work.options.seed, folder, work.room
-        ),
+    answers = work.each(
+        RUNTIME_WORKER,
+        tasks.run_graph,
+        lambda chosen: (ref, model, chosen, work.options.seed, folder, work.room),
         asked,
         lambda item, failure: Run(
             Party(framework, exporter, item.removesuffix("@64"), item.endswith("@64")), error=failure
@@ -276,13 +394,21 @@ def _answers(work: Work, ref: CaseRef, model: Model, asked: Sequence[str], folde
     return dict(zip(asked, answers, strict=True))
 
 
-def _beside(work: Work, seen: Seen, model: Model, answered: Mapping[str, Run]) -> dict[str, Run]:
-    """The graph in runtimes that stand beside another one, where that has no answer or is known to have it wrong."""
+def _beside(
+    work: Work, seen: Seen, model: Model, answered: Mapping[str, Run], declared: Mapping[str, Run] | None
+) -> dict[str, Run]:
+    """The graph in runtimes that stand beside another one, where that has no answer or is known to have it wrong.
+
+    At other sizes than the declared ones it is in those that it was in there.
+    """
     facts, globs = seen.graphs.get(model.graph), work.options.parties
     asked = []
     for runtime in runtimes().values():
         other = answered.get(besides(runtime))
         if other is None or runtime.distribution in work.absent:
+            continue
+        if declared is not None:
+            asked += [runtime.name] if f"{model.graph}>{runtime.name}" in declared else []
             continue
         lacks = other.error is not None and other.error.kind == "unsupported"
         if lacks or f"{model.graph}>{runtime.name}" in globs or (facts is not None and wanted(runtime, facts)):
@@ -322,14 +448,6 @@ def items(work: Work, graph: str) -> list[str]:
 def _sharp(work: Work, graphs: Sequence[str]) -> tuple[bool, ...]:
     """The precisions in which a source is run: float64 is wanted where a graph is run in it."""
     return (False, True) if any(i.endswith("@64") for graph in graphs for i in items(work, graph)) else (False,)
-
-
-def sources_of(model: Model, models: Mapping[str, Model]) -> list[Path]:
-    """Where the constants of a graph come from, if it is not the first to hold them."""
-    if model.weights is not None:
-        return [model.weights]
-    raw = models.get(f"{model.graph.partition(':')[0]}:raw")
-    return [raw.file] if raw is not None and raw.file is not None and raw.graph != model.graph else []
 
 
 def _facts(work: Work, models: Mapping[str, Model]) -> dict[str, GraphFacts]:

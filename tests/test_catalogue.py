@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import catalogue
-from pipeline.catalogue import FRAMEWORKS, bundled, find, load, load_file
+from pipeline.catalogue import FRAMEWORKS, bundled, find, left_out, load, load_file
 from pipeline.data import Absent, CaseRef, Each, UnusableInput
 
 HEAD = "from pipeline.data import Absent, Case, Each, Expected, Gradient, Tensor, UnusableInput\n"
@@ -270,12 +270,12 @@ def test_a_users_models_package_is_neither_met_nor_touched(tmp_path: Path, monke
     monkeypatch.syspath_prepend(str(tmp_path))
     for loaded in [name for name in sys.modules if name.partition(".")[0] == "models"]:
         monkeypatch.delitem(sys.modules, loaded)
-    load_file.cache_clear()
+    catalogue._loaded.cache_clear()
     assert {ref.file.parent for ref in find()} == {bundled().resolve()}
     assert {ref.file.parent for ref in (*find(["conv2d"]), *find(["leaky_relu"]))} == {bundled().resolve()}
     assert load(find(["conv2d/even_input"])[0]).name == "even_input"
     assert "models" not in sys.modules
-    assert "raises AssertionError" in refusal("models")  # named, it is the user's
+    assert "a folder without case files" in refusal("models")  # named, it is the user's
 
 
 def test_files_of_one_name_are_modules_of_their_own(tmp_path: Path) -> None:
@@ -290,3 +290,55 @@ def test_the_catalogue_of_a_wheel_comes_first(tmp_path: Path, monkeypatch: pytes
     assert bundled() == tmp_path / "models"
     (tmp_path / "pipeline" / "_models").mkdir(parents=True)
     assert bundled() == tmp_path / "pipeline" / "_models"
+
+
+NETS = case(builders="builders={'torch': net}")
+
+
+def test_modules_beside_a_case_file_shadow_nothing(tmp_path: Path) -> None:
+    """The standard library's json, protobuf's namespace `google`, this package: all stay what they are."""
+    trap = "raise AssertionError('a module beside the case file was imported')"
+    for name in ("json.py", "google.py", "numpy.py"):
+        write(tmp_path, name, trap)
+    write(tmp_path, "net.py", "SAID = 'mine'")
+    text = "import json, google.protobuf, numpy, net\nassert net.SAID == 'mine'\n"
+    file = write(tmp_path, "mine.py", f"{text}{HEAD}CASES = ({case()},)\n")
+    assert names(file) == ["mine/a"]
+    assert str(tmp_path) not in sys.path
+
+
+@pytest.mark.parametrize("package", [False, True])
+def test_a_users_own_module_of_this_packages_name(tmp_path: Path, package: bool) -> None:
+    place = tmp_path / "pipeline" if package else tmp_path
+    write(place, "__init__.py" if package else "pipeline.py", "def build(torch):\n    return 'built'\n")
+    write(place, "data.py", "raise AssertionError('it shadows ours')")
+    if package:
+        write(place, "nets.py", "from . import build\n")
+    builder = "import pipeline.nets; from pipeline import build" if package else "from pipeline import build"
+    text = f"def net(torch):\n    {builder}\n    return build(torch)\n"
+    file = write(tmp_path, "mine.py", f"{HEAD}{text}CASES = ({NETS},)\n")
+    loaded = load(find([str(file)])[0])
+    assert loaded.builders["torch"](None) == "built"
+    load_file(cases(tmp_path / "elsewhere", case()))
+    with pytest.raises(ImportError):
+        loaded.builders["torch"](None)  # out of sight with its folder
+
+
+def test_modules_of_one_name_beside_two_case_files(tmp_path: Path) -> None:
+    refs = []
+    for name in ("one", "two"):
+        write(tmp_path / name, "net.py", f"SAID = {name!r}\n")
+        text = "def net(torch):\n    import net\n    return net.SAID\n"
+        file = write(tmp_path / name, f"{name}.py", f"{HEAD}{text}CASES = ({NETS},)\n")
+        refs.append(find([str(file)])[0])
+    assert [load(ref).builders["torch"](None) for ref in (*refs, *refs)] == ["one", "two", "one", "two"]
+
+
+def test_a_folder_may_hold_helper_modules(tmp_path: Path) -> None:
+    cases(tmp_path, case())
+    write(tmp_path, "nets.py", "raise AssertionError('nobody imports it')\n")
+    assert names(tmp_path) == ["mine/a"]
+    (notice,) = left_out([str(tmp_path)])
+    assert "nets.py: no CASES in it" in notice
+    write(tmp_path, "other.py", "CASES = ()\n")
+    assert "holds no cases" in refusal(tmp_path)

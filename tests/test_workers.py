@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +23,7 @@ from pipeline.workers import Workers
 from tests import worker_functions as does
 
 LIMIT = 300 * 2**20
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -222,3 +225,68 @@ def test_the_end_does_not_wait_for_a_call_that_hangs(tmp_path: Path, how: str) -
         assert isinstance(raised.get(timeout=10), CancelledError)
     with pytest.raises(CancelledError):
         started.call("a", does.pid)
+
+
+def test_no_secrets_and_no_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = {"HOME_OF_MINE": "x", "MONKEY": "banana", "XDG_SESSION_ID": "4", "TURNKEY_MODE": "1"}
+    secret = {
+        "HF_TOKEN": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "OPENAI_API_KEY": "c",
+        "my_password": "d",
+        "PIP_INDEX_URL": "https://{}@example.org/simple".format("me:hunter2"),
+    }
+    for name, value in {**kept, **secret, "WANDB_API_KEY": "e", "TRIANGULATE_PASS": "WANDB_API_KEY"}.items():
+        monkeypatch.setenv(name, value)
+    before = dict(os.environ)
+    with Workers(jobs=1, timeout=20, memory=LIMIT, logs=tmp_path) as started:
+        seen = started.call("a", does.whole_environment)
+        safe, path = started.call("a", does.path)
+    assert not set(secret) & set(seen)
+    assert kept.items() <= seen.items()
+    assert seen["WANDB_API_KEY"] == "e"
+    assert safe
+    assert "" not in path
+    assert dict(os.environ) == before
+
+
+def test_a_death_after_which_another_answers_is_told(workers: Workers, tmp_path: Path) -> None:
+    deaths: list[str] = []
+    assert workers.ask("a", does.die_once, [tmp_path / "once"], deaths=deaths) == "answered"
+    (said,) = deaths
+    assert said == "a process of a ended in die once (killed by signal SIGKILL); another one answered"
+    failed(workers.ask("a", does.die, [int(signal.SIGKILL)], deaths=deaths), "crashed")
+    assert len(deaths) == 1  # the second death is the answer
+
+
+def test_killed_before_its_first_task(tmp_path: Path) -> None:
+    """Whoever kills it then (a machine out of memory), it is a value."""
+    with Workers(jobs=1, timeout=60, memory=LIMIT, logs=tmp_path) as started:
+        killer = threading.Thread(target=_kill_all_for, args=(1.0,))
+        killer.start()
+        first = started.call("a", does.add, 1, 1)
+        killer.join()
+        assert first == 2 or "before it took up its work" in failed(first, "crashed")
+        assert started.call("a", does.add, 1, 1) == 2
+
+
+def _kill_all_for(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for child in psutil.Process().children():
+            with contextlib.suppress(psutil.Error):
+                if "resource_tracker" not in " ".join(child.cmdline()):
+                    child.kill()
+        time.sleep(0.01)
+
+
+def test_no_more_files(tmp_path: Path) -> None:
+    """One line, and nobody waits for a process that will never be there."""
+    text = (
+        "import resource, pathlib\nfrom pipeline.workers import Workers\nfrom tests import worker_functions as does\n"
+        "from pipeline.data import UnusableInput\nresource.setrlimit(resource.RLIMIT_NOFILE, (9, 9))\n"
+        f"with Workers(jobs=1, timeout=5, memory=2**30, logs=pathlib.Path({str(tmp_path)!r})) as w:\n"
+        "    try: w.call('a', does.add, 1, 1)\n    except UnusableInput as e: print('told:', e)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert "told: no process can be started" in ran.stdout, ran

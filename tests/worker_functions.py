@@ -105,3 +105,19 @@ def wait_for(file: str, other: str) -> bool:
             return True
         time.sleep(0.01)
     return False
+
+
+def whole_environment() -> dict[str, str]:
+    return dict(os.environ)
+
+
+def path() -> tuple[bool, list[str]]:
+    return sys.flags.safe_path, list(sys.path)
+
+
+def die_once(marker: Path) -> str:
+    """Killed the first time, as a machine out of memory would do it."""
+    if not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "answered"

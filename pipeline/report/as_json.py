@@ -213,6 +213,7 @@ def _case(verdict: Verdict, folder: Path | None) -> Json:
         "unexpected": _each(_blamed, verdict.unexpected),
         "problems": list(verdict.problems),
         "note": verdict.note,
+        "deaths": list(verdict.deaths),
     }
 
 

@@ -55,6 +55,7 @@ STYLES = {
     "undecided": "yellow",
     "undeclared": "bold red",
     "problem": "bold red",
+    "died": "yellow",
 }
 
 
@@ -373,6 +374,7 @@ def case_lines(verdict: Verdict, width: int, verbose: bool = False) -> list[Text
     problems = [line for problem in verdict.problems for line in wrapped(prose(problem), room, hang=2)]
     made = _headline(verdict, width)
     made += _block("problem", problems)
+    made += _block("died", [line for death in verdict.deaths for line in wrapped(prose(death), room, hang=2)])
     made += _expectations(verdict, width, ("stale", "undecided"))
     made += _agree(verdict, width)
     made += _exports(verdict, width)
@@ -469,6 +471,10 @@ def lines(report: Report, width: int = 100, verbose: bool = False) -> list[Text]
     for notice in report.notices:
         made += [Text("notice  ", "yellow") + line for line in wrapped(prose(notice), width - 8)]
     detailed = verdicts if verbose or len(verdicts) <= DETAILED else [v for v in verdicts if v.status != "expected"]
+    for verdict in verdicts:
+        if verdict not in detailed:
+            said = [f"{safe(verdict.case)}: {prose(death)}" for death in verdict.deaths]
+            made += [Text("notice  ", "yellow") + line for text in said for line in wrapped(text, width - 8)]
     rows = _table(verdicts, width) if len(verdicts) > 1 else []
     if rows:
         made += [
