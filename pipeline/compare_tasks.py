@@ -446,6 +446,7 @@ def whole(file: Path) -> Any:
 
     return inlined(_model(file))
 
+
 def _sized(model: Any, shapes: Mapping[str, tuple[int, ...]], seen: Mapping[str, tuple[int, ...]] | None = None) -> Any:
     """The model with the sizes that its inputs have in this run, and those of values that were ``seen`` in it."""
     import onnx
