@@ -68,8 +68,9 @@ def test_numbers_of_a_function_that_is_not_entered_are_not_those_of_another_fold
 LEAK = """
 <ir_version: 9, opset_import: ["" : 17, "own" : 1]>
 g (float[2,3] x) => (float[2,3] y) { y = own.Leak%s (x) }
-<domain: "own", opset_import: ["" : 17]> 
-Leak <alpha: float = 0.2> (a) => (b) { b = LeakyRelu <alpha: float = @alpha> (a) }
+<domain: "own", opset_import: ["" : 17]>
+Leak <alpha: float = 0.2> (a) => (b)
+{ b = LeakyRelu <alpha: float = @alpha> (a) }
 """
 
 
