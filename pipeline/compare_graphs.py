@@ -3,11 +3,11 @@
 Design note.  There is no native run here, so no side is the truth: ``B`` is judged by ``A``.  Meaning is compared in
 float64, where a fault stands out from 1e-13 of rounding (:mod:`pipeline.numerics.forced`), on random feeds, on small
 integers, because random numbers rarely tie, and on large numbers, because small ones reach no limit; feeds of the
-user's own replace them.  Arithmetic is compared in the
-graphs' own types: each node of each graph, as the runtime runs it with its optimizations off, is held against the bound
-of its operator, and the outputs against what roundings inside of A may do to them: a B that is further off rounds
-more than A does.  A graph that could not be run, an output without a counterpart, a size that only A takes, a constant,
-an attribute or an inner graph that differs where nothing shows it, random numbers, nothing compared: never "same".
+user's own replace them.  Arithmetic is compared in the graphs' own types: each node of each graph, as the runtime runs
+it with its optimizations off, is held against the bound of its operator, and the outputs against what roundings inside
+of the better of the two may do to them.  A kernel beyond its bound is named and says nothing of what the graphs mean.
+A graph that could not be run, an output without a counterpart, a size that only A takes, a constant, an attribute or an
+inner graph that differs where nothing shows it, random numbers, nothing compared: never "same".
 """
 
 from __future__ import annotations
