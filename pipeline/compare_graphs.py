@@ -159,6 +159,9 @@ class _Pair:
 def _compare(
     workers: _Asked, left: Path, right: Path, options: Options, folder: Path, started: float
 ) -> GraphComparison:
+    names = left, right
+    both = [_staged(workers, file, folder / side) for file, side in ((left, "left"), (right, "right"))]
+    left, right = both
     borders = []
     for file in (left, right):
         border = workers.call(WORKER, tasks.read_border, file.absolute())
@@ -218,8 +221,7 @@ def _compare(
     outcome = "same" if proved else _outcome(found)
     meant = found.meant
     return GraphComparison(
-        left,
-        right,
+        *names,
         outcome,
         found.compared,
         tuple(found.guilty),
@@ -242,6 +244,15 @@ def _compare(
         tuple(found.sizes),
         tuple(dict.fromkeys(found.unexercised)),
     )
+
+
+def _staged(workers: _Asked, file: Path, place: Path) -> Path:
+    """A file as it may be read: its numbers may lie behind links."""
+    answer = workers.call(WORKER, tasks.staged, file.absolute(), place)
+    if isinstance(answer, Failure):
+        raise UnusableInput(f"{safe(file)}: reading it ended in {answer.kind}: {safe(answer.says)}")
+    assert isinstance(answer, Path)
+    return file if answer == file.absolute() else answer
 
 
 def _outcome(found: _Found) -> Literal["same", "same but for NaN", "departs", "differs", "uncompared"]:

@@ -61,6 +61,13 @@ class Replayed:
     held: int = 0
 
 
+def staged(file: Path, place: Path) -> Path:
+    """A file, or a copy of it where its numbers lie behind links; see :mod:`pipeline.graph.outside`."""
+    from pipeline.graph.outside import staged as as_it_may_be_read
+
+    return as_it_may_be_read(file, place)
+
+
 def read_border(file: Path) -> Border:
     """What a file takes and gives.  Raises :class:`UnusableInput` where it cannot be used."""
     from pipeline.graph.facts import unknown_operators

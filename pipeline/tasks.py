@@ -521,6 +521,13 @@ def with_slack(
         return replace(run, outputs=None, error=refusal(error, model.file))
 
 
+def staged(file: Path, place: Path) -> Path:
+    """A given file, or a copy of it where its numbers lie behind links; see :mod:`pipeline.graph.outside`."""
+    from pipeline.graph.outside import staged as as_it_may_be_read
+
+    return as_it_may_be_read(file, place)
+
+
 def adopt(ref: CaseRef, graph: str, file: Path, native: Run, weights: Path | None, seed: int) -> Model:
     """A given file in place of a fresh export."""
     from pipeline.adopt import adopt as taken
