@@ -82,7 +82,13 @@ def in_scripts(*command: str) -> None:
     """Runs one of the material's own programs, again where a case ended its process."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "scripts")))}
     for _ in range(20):
-        done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT / "scripts", env=environment, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=ROOT / "scripts",
+            env=environment,
+            stdout=sys.stderr,  # exporters print what they refuse
+            check=False,
+        )
         if not done.returncode:
             return
     raise SystemExit(f"{command[0]} ended with {done.returncode}")
