@@ -11,6 +11,7 @@ import errno
 import functools
 import gc
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -43,7 +44,22 @@ memory_option = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+class _App(click.Group):
+    """A group of commands whose complaints are one line, without the usage in front of it."""
+
+    def main(self, *arguments: Any, **more: Any) -> Any:
+        try:
+            return super().main(*arguments, **{**more, "standalone_mode": False})
+        except click.exceptions.Exit as left:  # --help
+            raise SystemExit(left.exit_code) from None
+        except click.ClickException as error:
+            says = error.format_message().rstrip(".")
+            raise SystemExit(_complain(f"{says}; see `triangulate --help`")) from None
+        except click.Abort:
+            raise SystemExit(_complain("interrupted", 130)) from None
+
+
+@click.group(cls=_App, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, prog_name="onnx-triangulate", message="%(prog)s %(version)s")
 def app() -> None:
     """Who parted from whom, at which node, and why: PyTorch, TensorFlow, their ONNX exports and ONNX Runtime."""
@@ -61,7 +77,7 @@ def _reported(command: Callable[P, None]) -> Callable[P, None]:
         except MissingEngine as error:
             raise SystemExit(_complain(str(error), 3)) from None
         except KeyboardInterrupt:
-            raise SystemExit(130) from None
+            raise SystemExit(_complain("interrupted", 130)) from None
         except BrokenPipeError:
             sys.stderr.close()  # whoever read the report has left; nothing more can be said
             raise SystemExit(141) from None
@@ -136,11 +152,12 @@ def verify(
     verbose: bool,
 ) -> None:
     """Export, inspect, run everywhere, triangulate, explain."""
+    from pipeline.gather import Options
     from pipeline.report.as_json import write_json
     from pipeline.report.files import check_writable
     from pipeline.report.terminal import render
-    from pipeline.verify import Options
-    from pipeline.verify import verify as run
+    from pipeline.supervise import Interrupted
+    from pipeline.supervise import verify as run
 
     if json:
         check_writable(json, reads=[*([inputs] if inputs is not None else []), *(file for _, file in _files(onnx))])
@@ -157,16 +174,23 @@ def verify(
         inputs=None if inputs is None else inputs.resolve(),
         onnx=_files(onnx),
     )
-    with _progress() as progress:
-        report = run(targets, chosen, progress=progress)
+    status = None
+    try:
+        with _progress() as progress:
+            report = run(targets, chosen, progress=progress)
+    except Interrupted as interrupted:
+        report, status = interrupted.report, 130
+    if json != "-":  # first: a full disk loses no verdict
+        render(report, _console(), verbose=verbose)
+        sys.stdout.flush()
     if json:
         write_json(report, json)
-    if json != "-":
-        render(report, _console(), verbose=verbose)
     for verdict in report.verdicts:
         for problem in verdict.problems:
             _complain(problem if problem.startswith(verdict.case) else f"{verdict.case}: {problem}")
-    raise SystemExit(report.exit_status)
+    if status is not None:
+        _complain("interrupted; what is above was finished before")
+    raise SystemExit(report.exit_status if status is None else status)
 
 
 @app.command(short_help="Say what an ONNX graph holds, or what two have differently.")
@@ -278,18 +302,20 @@ def compare(
     memory: float,
 ) -> None:
     """Say whether two graphs mean the same, and at which nodes they do not."""
-    from pipeline.compare_graphs import Options, compare_files, dims_of, only_of
+    from pipeline.compare_graphs import Options, dims_of, only_of
     from pipeline.report.comparison import render_comparison, write_comparison
     from pipeline.report.files import check_writable
+    from pipeline.supervise import compare as run
 
     if json:
         check_writable(json, reads=[left, right, *([inputs] if inputs is not None else [])])
     chosen = Options(inputs, dims_of(dim), only_of(dim), seed, timeout, int(memory * 2**30))
-    found = compare_files(left, right, chosen)
-    if json:
-        write_comparison(found, json)
+    found = run(left, right, chosen)
     if json != "-":
         render_comparison(found, _console())
+        sys.stdout.flush()
+    if json:
+        write_comparison(found, json)
     raise SystemExit(found.exit_status)
 
 
@@ -298,14 +324,10 @@ def compare(
 @_reported
 def list_cases(targets: tuple[str, ...]) -> None:
     """List the catalogue, or what a target holds."""
-    from pipeline import catalogue
     from pipeline.report.terminal import render_list
+    from pipeline.supervise import listed
 
-    rows = []
-    for ref in catalogue.find(targets):
-        case = catalogue.declared(ref)
-        rows.append({"name": ref.name, "frameworks": tuple(sorted(case.builders)), "note": case.note})
-    render_list(rows, _console())
+    render_list(listed(targets), _console())
 
 
 @app.command(short_help="List inspect's rules, or say what one means.")
@@ -325,10 +347,18 @@ def rule(code: str | None) -> None:
 
 def main() -> None:
     """Run the command and leave with its status."""
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        signal.signal(number, _leave)  # so that what is temporary is taken away
     try:
         app(prog_name="triangulate")
+    except KeyboardInterrupt:
+        raise SystemExit(_complain("interrupted", 130)) from None
     finally:
         gc.freeze()  # a last collection of what the system takes back anyway is a tenth of a short command's time
+
+
+def _leave(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _complain(text: str, status: int = 2) -> int:

@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pipeline import archives
 from pipeline import compare_tasks as tasks
 from pipeline import sweep_tasks as sweeps
 from pipeline.compare_tasks import Border, Replayed
@@ -49,6 +50,7 @@ DEATHS = 6  # of workers, before their feeds are left
 APART = 1e-3  # of the largest number: no rounding does that in float32, whatever the graph
 _SWALLOWED = 0.02  # of the largest number of an output: roundings that leave no digit of it
 _WHOLE_KINDS = ("counts", "places", "wide", "beyond", "flags")
+_REACHING, _EACH = ("far above", "far below", "far", "around", "even", "flags", "counts"), 2
 _WORDS = {"nan": "NaN", "inf": "infinities", "huge": "numbers whose squares no float32 holds"}
 _LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3))
 _PLAIN = Orientation()
@@ -83,13 +85,17 @@ def compare_files(left: Path, right: Path, options: Options | None = None) -> Gr
     Raises :class:`~pipeline.data.UnusableInput` where a file, its inputs or a dimension cannot be used.
     """
     options = options or Options()
-    started = time.perf_counter()
     folder = Path(tempfile.mkdtemp(prefix="triangulate-"))
     try:
         with Workers(jobs=1, timeout=options.timeout, memory=options.memory, logs=folder / "logs") as workers:
-            return _compare(_Asked(workers), left, right, options, folder, started)
+            return compare_with(workers, left, right, options, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def compare_with(workers: Workers, left: Path, right: Path, options: Options, folder: Path) -> GraphComparison:
+    """As :func:`compare_files`, by workers that are there already; what is written goes to ``folder``."""
+    return _compare(_Asked(workers), left, right, options, folder, time.perf_counter())
 
 
 @dataclass
@@ -111,12 +117,13 @@ class _Found:
     unbounded: int = 0
     held: int = 0
     parts: bool = False
+    unseen: list[set[str]] = field(default_factory=list)  # by feed, what might differ and that it did not show
     swept: dict[str, int] = field(default_factory=dict)
     sizes: list[str] = field(default_factory=list)
 
-    @property
     def differs(self) -> bool:
-        return bool(self.guilty or self.parted or self.parts)
+        meant = any(g.party == "B" for g in self.guilty)
+        return bool(meant or self.parted or (self.parts and not self.guilty))
 
 
 @dataclass(frozen=True)
@@ -155,7 +162,7 @@ def _compare(
     for file in (left, right):
         border = workers.call(WORKER, tasks.read_border, file.absolute())
         if isinstance(border, Failure):
-            raise UnusableInput(f"{file}: reading it ended in {border.kind}: {border.says}")
+            raise UnusableInput(f"{safe(file)}: reading it ended in {border.kind}: {safe(border.says)}")
         borders.append(border)
     a, b = borders
     named = {d for side in borders for p in side.inputs for d in p.shape or () if isinstance(d, str)}
@@ -200,10 +207,12 @@ def _compare(
     if proved:
         found.notes += found.problems  # about the runs, which nothing rests on
         found.problems, found.parts = [], False
-    elif not (found.differs or a.drawn or b.drawn) and options.inputs is None and a.inputs and isinstance(proof, Proof):
+    elif (
+        not (found.differs() or a.drawn or b.drawn) and options.inputs is None and a.inputs and isinstance(proof, Proof)
+    ):
         _further(pair, proof, feeds, found, turned=turned)
-    if any(g.party == "B" for g in found.guilty):
-        found.problems = [p for p in found.problems if not p.endswith(SILENT)]  # what was fed next does show it
+    if not any(g.party == "B" for g in found.guilty):
+        found.problems += sorted(set.intersection(*found.unseen)) if found.unseen else []
     found.guilty.sort(key=lambda g: g.party != "B")
     outcome = "same" if proved else _outcome(found)
     meant = found.meant
@@ -234,11 +243,13 @@ def _compare(
     )
 
 
-def _outcome(found: _Found) -> Literal["same", "same but for NaN", "differs", "uncompared"]:
-    if found.differs:
+def _outcome(found: _Found) -> Literal["same", "same but for NaN", "departs", "differs", "uncompared"]:
+    if found.differs():
         return "differs"
     if found.problems or not found.compared:
         return "uncompared"
+    if found.parts:
+        return "departs"
     return "same but for NaN" if found.nans else "same"
 
 
@@ -253,7 +264,8 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
         found.compared += forced.compared
         found.held = max(found.held, forced.held)
         found.worst = max(found.worst, forced.worst)
-        found.problems += [f"{name}: not judged in float64: {text}" for text in forced.unjudged]
+        found.problems += [f"{name}: not judged in float64: {t}" for t in forced.unjudged if not t.endswith(SILENT)]
+        found.unseen.append({t for t in forced.unjudged if t.endswith(SILENT)})
         if not forced.compared:
             found.problems.append(f"{name}: nothing was compared in float64")
         if found.meant is None or (forced.guilty and not found.meant.guilty):
@@ -268,7 +280,7 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
         if run.problem:
             found.problems.append(f"{name}: {side}: {run.problem}")
     parted = _outputs(runs, outputs, outputs.how, functools.partial(_room, workers, left, right, folder), turned)
-    found.outputs = found.outputs or parted
+    found.outputs = [_worse(*both) for both in zip(found.outputs, parted, strict=True)] if found.outputs else parted
     found.problems += [
         f"{name}: {p.problem}" for p in parted if p.outcome == "diverges" and not found.guilty and p.problem
     ]
@@ -308,8 +320,11 @@ def _further(
     skipped = [r.feed.name for r in rows if r.state == "not run"]
     if skipped:
         found.unexercised.append(f"no time was left for {len(skipped)} feeds: {', '.join(dict.fromkeys(skipped))}")
-    _weighed(pair, rows, found, turned=turned)
-    if found.differs:
+    _weighed(pair, proof, rows, found, turned=turned)
+    if found.differs():
+        return
+    _shown(pair, [r.feed for r in ran], found)
+    if found.differs():
         return
     usual = [Feed(kind, base) for kind in KINDS] + [r.feed for r in ran if r.feed.kind not in JUDGED]
     if any(p.dtype == "bool" or p.whole for p in pair.a.outputs) and any(p.dtype.startswith("float") for p in ports):
@@ -321,11 +336,30 @@ def _further(
             found.unexercised.append(f"places where an answer changes: the search ended in {walked.kind}")
         else:
             seen, places = walked
-            _weighed(pair, places, found, turned=turned)
-            if not seen and not found.differs:
+            _weighed(pair, proof, places, found, turned=turned)
+            if not seen and not found.differs():
                 found.unexercised.append("no two feeds were found between which a whole output of A changes")
-    if not found.differs:
+    if not found.differs():
         _measured(pair, proof, [*usual, *(r.feed for r in ran if r.feed.kind == "nan")], found)
+
+
+def _shown(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> None:
+    """What the first feeds did not show, on further ones, which reach limits and thresholds: on one of them at least a
+    value has to be A's where the difference would be seen."""
+    for kind in _REACHING:
+        if not found.unseen or not set.intersection(*found.unseen):
+            return
+        for feed in [f for f in feeds if f.kind == kind][:_EACH]:
+            arrays = draw(feed, pair.a.inputs, pair.marks, pair.options.seed)
+            forced = _in_float64(pair.workers, pair.left, pair.right, arrays, pair.inputs, pair.outputs, pair.folder)
+            if isinstance(forced, Failure):
+                continue
+            if forced.guilty:
+                found.meant = forced
+                _blamed(found, forced, feed.name)
+                return
+            if forced.compared and forced.alignment.pairs:
+                found.unseen.append({t for t in forced.unjudged if t.endswith(SILENT)})
 
 
 def _sized(pair: _Pair, base: Mapping[str, tuple[int, ...]]) -> list[Feed]:
@@ -370,6 +404,9 @@ def _swept(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> list[Row]:
         if not isinstance(answer, Failure):
             rows += answer
             continue
+        if answer.kind == "refused":  # a file that the runtime does not load: that was said before
+            found.unexercised.append(f"further feeds: {answer.says}")
+            break
         deaths += 1
         if len(some) == 1 or deaths > DEATHS:
             found.unexercised.append(
@@ -381,7 +418,7 @@ def _swept(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> list[Row]:
     return rows
 
 
-def _weighed(pair: _Pair, rows: Sequence[Row], found: _Found, *, turned: bool) -> None:
+def _weighed(pair: _Pair, proof: Proof, rows: Sequence[Row], found: _Found, *, turned: bool) -> None:
     """What parts on further feeds: at a special kind by its own rule, else as the first feeds are judged."""
     for row in rows:
         if row.state == "refused by B":
@@ -395,6 +432,8 @@ def _weighed(pair: _Pair, rows: Sequence[Row], found: _Found, *, turned: bool) -
         )  # fmt: skip
         if isinstance(says, Failure):
             found.unexercised.append(f"{row.feed.name}: apart in the graphs' own types, and no float64 value says why")
+        elif says and judged == "nan" and proof.nan_is_open:
+            found.notes.append(f"on NaN, {safe(says)}; ONNX does not say where NaN stands among numbers")
         elif says:
             (found.nans if judged == "nan" else found.parted).append(f"on {_WORDS[judged]}, {safe(says)}")
         else:
@@ -411,8 +450,7 @@ def _weighed(pair: _Pair, rows: Sequence[Row], found: _Found, *, turned: bool) -
 def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
     """One further feed on which the runs part: in float64, and where that finds nothing, by what A's roundings do."""
     assert row.arrays is not None
-    with np.load(row.arrays, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
+    arrays = archives.load(row.arrays)
     name = safe(row.feed.name)
     forced = _in_float64(pair.workers, pair.left, pair.right, arrays, pair.inputs, pair.outputs, pair.folder)
     if isinstance(forced, Forced) and forced.guilty:
@@ -553,7 +591,7 @@ def _feeds(pair: _Pair, found: _Found) -> dict[str, dict[str, Array]]:
     """The first sets of arrays by A's names: the user's own, or one of each of the first kinds."""
     options, ports = pair.options, pair.a.inputs
     if options.inputs is not None:
-        return {"user": _given(options.inputs, pair.a)}
+        return {"user": _given(options.inputs, pair.a, options.memory)}
     shapes = _settled(pair, found)
     sets = {kind: draw(Feed(kind, shapes), ports, pair.marks, options.seed) for kind in KINDS}
     return sets if ports else {"no inputs": {}}
@@ -570,6 +608,12 @@ def _settled(pair: _Pair, found: _Found) -> dict[str, tuple[int, ...]]:
             raise UnusableInput(f"input {safe(_said(port))}: its rank is not declared; give --inputs FILE.npz")
         if any(isinstance(d, int) and d < 0 for d in port.shape):
             raise UnusableInput(f"input {safe(_said(port))}: an axis has a negative size, which no array has")
+        least = 8 * math.prod(d for d in port.shape if isinstance(d, int))  # float64 holds each feed, too
+        if least > pair.options.memory:
+            raise UnusableInput(
+                f"input {safe(_said(port))}: {least / 2**30:.3g} GiB in float64, over the limit of "
+                f"{pair.options.memory / 2**30:.3g} GiB; --memory gives it more"
+            )
     sizes = {k: dims[k] for k in open_axes(ports) if k in dims}
     for name, (source, way) in pair.inputs.found.items():
         mine, theirs = (next(p for p in side.inputs if p.name == n) for side, n in ((pair.a, source), (pair.b, name)))
@@ -597,20 +641,10 @@ def _settled(pair: _Pair, found: _Found) -> dict[str, tuple[int, ...]]:
     return feeds[answer].shapes  # type: ignore[return-value]  # as they were made one line above
 
 
-def _given(file: Path, a: Border) -> dict[str, Array]:
+def _given(file: Path, a: Border, memory: int) -> dict[str, Array]:
     """The user's arrays, held strictly to what A declares."""
     who = f"--inputs {safe(file)}"
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise UnusableInput(f"{who}: holds one array, expected an .npz file of arrays by input name")
-            arrays = {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise UnusableInput(f"{who}: no such file, expected an .npz file") from None
-    except UnusableInput:
-        raise
-    except Exception as error:  # numpy, zipfile and zlib each raise their own
-        raise UnusableInput(f"{who}: cannot be read as an .npz file: {safe(error)}") from None
+    arrays = archives.load(file, who, memory=memory // 8)
     wanted = {p.name: p for p in a.inputs}
     if set(arrays) != set(wanted):
         raise UnusableInput(
@@ -628,9 +662,7 @@ def _given(file: Path, a: Border) -> dict[str, Array]:
 
 
 def _saved(arrays: Mapping[str, Array], file: Path) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(file, **dict(arrays))  # type: ignore[arg-type]  # numpy's stub takes its options for arrays
-    return file
+    return archives.save(file, arrays)
 
 
 class _Asked:
@@ -645,6 +677,8 @@ class _Asked:
         return self._workers.deaths
 
     def call(self, kind: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        if function not in _SAME_EACH_TIME:
+            return self._workers.call(kind, function, *arguments)
         files = [str(a) for a in arguments if isinstance(a, Path) and a.suffix != ".npz" and a.is_file()]
         key = (function.__name__, *files)
         if key not in self._spent:
@@ -653,6 +687,9 @@ class _Asked:
                 return answer
             self._spent[key] = answer
         return self._spent[key]
+
+
+_SAME_EACH_TIME = (tasks.compare_in_float64, tasks.replay_nodes, tasks.float32_room, tasks.count_roundings)
 
 
 def _in_float64(
@@ -693,8 +730,11 @@ def _replayed(
         saved = _saved(feeds, folder / f"{side}.npz")
         try:
             answer = call(WORKER, tasks.replay_nodes, file.absolute(), side, saved, folder)
-        except ValueError as error:  # a graph that cannot be taken apart
-            answer = Failure("invalid", str(error))
+        except UnusableInput:
+            raise
+        except Exception as error:  # a graph that cannot be taken apart raises ValueError, anything else is our own
+            kind = "invalid" if isinstance(error, ValueError) else "tool"
+            answer = Failure(kind, " ".join(f"{type(error).__name__}: {error}".split())[:300])
         runs[side] = Replayed(problem=f"{answer.kind}: {answer.says}") if isinstance(answer, Failure) else answer
     return runs
 
@@ -705,16 +745,16 @@ def _finite(run: Replayed) -> set[str]:
     return {n for n, v in arrays.items() if v.dtype.kind not in "fc" or not v.size or bool(np.isfinite(v).any())}
 
 
-Room = Callable[[str], "Array | None"]
+Room = Callable[..., "Array | None"]
 
 
 def _outputs(
     runs: Mapping[str, Replayed], outputs: Match, inputs_how: Mapping[str, str], room: Room, turned: bool
 ) -> list[ComparedOutput]:
-    """The outputs in the graphs' own types, floats within what both may be off by A's own arithmetic.
+    """The outputs in the graphs' own types, floats within what both may be off by the arithmetic of either.
 
-    ``room(NAME)`` is that of an output of A, asked where the bits are not the same; ``turned`` says that an input
-    stands in another order of axes in B, so that an output may as well.
+    ``room(A'S, B'S, WAY, fused=...)`` is that of an output, asked where the bits are not the same; ``turned`` says that
+    an input stands in another order of axes in B, so that an output may as well.
     """
     rows = []
     for name, (source, way) in outputs.found.items():
@@ -730,12 +770,16 @@ def _outputs(
         outcome: str = seen.outcome
         says = seen.problem
         if outcome == "missing" and seen.compared:  # no bound was given: both are floats, and apart
-            allowed = room(source)
+            allowed = room(source, name, way)
             if allowed is None:
                 outcome = "unbounded"
             else:
-                allowed = 2 * way.apply(allowed) * (2.0**-29 if a.dtype == np.float64 else 1)  # from u of float32
+                allowed = 2 * allowed * (2.0**-29 if a.dtype == np.float64 else 1)  # from u of float32
                 seen = compare({name: a}, {name: b}, {name: allowed}, zero_sign_open=True)
+                kernels = room(source, name, way, fused=True) if seen.outcome == "diverges" else None
+                if kernels is not None:
+                    allowed = np.maximum(allowed, 2 * kernels * (2.0**-29 if a.dtype == np.float64 else 1))
+                    seen = compare({name: a}, {name: b}, {name: allowed}, zero_sign_open=True)
                 outcome, says = seen.outcome, None
                 largest = float(np.abs(a[np.isfinite(a)]).max(initial=0.0))
                 if outcome == "rounding" and (seen.max_abs or 0.0) > _SWALLOWED * largest and a.dtype.itemsize > 2:
@@ -744,8 +788,8 @@ def _outputs(
                         f"{largest:.3g}: A's own roundings leave no digit to compare"
                     )
                 if outcome == "diverges":
-                    far = "and A rounds nothing there" if not math.isfinite(seen.ratio or 0) else ""
-                    far = far or f"{seen.ratio:.3g} times what roundings inside of A can do"
+                    far = "and nothing is rounded there" if not math.isfinite(seen.ratio or 0) else ""
+                    far = far or f"{seen.ratio:.3g} times what roundings inside of either can do"
                     says = f"{safe(name)} is apart by {seen.max_abs:.3g} in the graphs' own types, {far}"
         if outcome == "diverges" and says is None and seen.values is not None:
             says = f"{safe(name)} is {seen.values[0]:g} in A and {seen.values[1]:g} in B, in the graphs' own types"
@@ -756,17 +800,50 @@ def _outputs(
     return rows
 
 
-def _room(workers: _Asked, left: Path, right: Path, folder: Path, name: str) -> Array | None:
-    """How far an output of A may be off in float32, in A's order of axes; None where nobody can say."""
+_ORDER = ("equal", "rounding", "unbounded", "missing", "diverges")
+
+
+def _worse(one: ComparedOutput, other: ComparedOutput) -> ComparedOutput:
+    """What is said of an output holds on every feed: the worse of two."""
+    return max(one, other, key=lambda row: (_ORDER.index(row.outcome), row.max_abs or 0.0))
+
+
+def _room(
+    workers: _Asked,
+    left: Path,
+    right: Path,
+    folder: Path,
+    source: str,
+    name: str,
+    way: Orientation,
+    *,
+    fused: bool = False,
+) -> Array | None:
+    """How far an output may be off in float32, in B's order of axes; None where nobody can say.
+
+    The smaller of what roundings inside of either graph do to it: one that amplifies them is no licence for itself,
+    whichever side it stands on.  Not so a function of several steps in one kernel (``fused``), whose formula nobody
+    prescribes, and which is held against its own bound: there it is the larger.
+    """
     call: Callable[..., Any] = workers.call
-    try:
-        also = call(WORKER, tasks.count_roundings, right.absolute(), folder / "B.npz")
-        also = also if isinstance(also, int) else 0  # of a fused operator nobody knows: as many as A has
-        found = call(WORKER, tasks.float32_room, left.absolute(), folder / "A.npz", (name,), also, folder / "room")
-    except ValueError:  # a graph that cannot be taken apart
-        return None
-    file = found.get(name) if isinstance(found, dict) else None
-    return None if file is None else np.asarray(np.load(file, allow_pickle=False))
+    sides = ((left, "A", source), (right, "B", name))
+    found = []
+    for number, (file, side, output) in enumerate(sides):
+        other, its, _ = sides[1 - number]
+        try:
+            also = call(WORKER, tasks.count_roundings, other.absolute(), folder / f"{its}.npz")
+            also = also if isinstance(also, int) else 0  # of a fused operator nobody knows: as many as this side has
+            feeds, where = folder / f"{side}.npz", folder / f"room-{side}"
+            rooms = call(WORKER, tasks.float32_room, file.absolute(), feeds, (output,), also, where, fused)
+        except ValueError:  # a graph that cannot be taken apart
+            continue
+        made = rooms.get(output) if isinstance(rooms, dict) else None
+        if made is not None:
+            array = np.asarray(np.load(made, allow_pickle=False))
+            found.append(way.apply(array) if side == "A" else array)
+    if len(found) < 2:
+        return found[0] if found else None
+    return np.asarray(np.maximum(*found) if fused else np.minimum(*found))
 
 
 def _guilty(forced: Forced) -> list[GuiltyNode]:

@@ -6,6 +6,7 @@ What cannot be used raises :class:`~pipeline.data.UnusableInput` in the worker a
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline import archives
 from pipeline.data import Array, GuiltyNode, Unsupported, UnusableInput
 from pipeline.feeds import Landmarks, Port
 from pipeline.graph.align import Orientation
@@ -65,6 +67,7 @@ def read_border(file: Path) -> Border:
     from pipeline.graph.walk import printable
 
     model = _model(file)
+    _refuse(model, printable(str(file)))
     held = {t.name for t in model.graph.initializer}
     taken = [_port(v) for v in model.graph.input if v.name not in held]
     tables = _tables(model)
@@ -83,6 +86,29 @@ def read_border(file: Path) -> Border:
         node, op = unknown[0]
         raise UnusableInput(f"{who}: {printable(op)} ({printable(node)}) is no operator of ONNX at this opset")
     return border
+
+
+def _refuse(model: Any, who: str) -> None:
+    """Raise :class:`UnusableInput` where a graph cannot be named or followed at all."""
+    from pipeline.graph.shapes import endless
+    from pipeline.graph.walk import printable
+
+    graphs = [model.graph, *model.functions]
+    names = [n for g in graphs for node in g.node for n in (*node.input, *node.output, node.name, node.op_type)]
+    named = (model.graph.input, model.graph.output, model.graph.initializer, model.graph.value_info)
+    names += [value.name for values in named for value in values]
+    odd = next((name for name in names if isinstance(name, bytes)), None)
+    if odd is not None:
+        raise UnusableInput(f"{who}: the name {printable(odd)} is not UTF-8, which every engine refuses")
+    for what, values in (("inputs", model.graph.input), ("outputs", model.graph.output)):
+        twice = [name for name, times in Counter(value.name for value in values).items() if times > 1]
+        if twice:
+            raise UnusableInput(f"{who}: two {what} are named {printable(twice[0])}; no engine can tell them apart")
+    if refusal := endless(model):
+        raise UnusableInput(f"{who}: {refusal}")
+    keys = Counter((f.domain, f.name, f.overload) for f in model.functions)
+    if twice := [name for (_, name, _), times in keys.items() if times > 1]:
+        raise UnusableInput(f"{who}: two local functions are named {printable(twice[0])}")
 
 
 def _tables(model: Any) -> dict[str, int]:
@@ -180,13 +206,16 @@ def _inner(node: Any) -> Iterator[Any]:
             yield from _inner(each)
 
 
-def float32_room(file: Path, feeds: Path, outputs: Sequence[str], also: int, folder: Path) -> dict[str, Path]:
+def float32_room(
+    file: Path, feeds: Path, outputs: Sequence[str], also: int, folder: Path, fused: bool = False
+) -> dict[str, Path]:
     """How far a graph's float outputs may be off in float32, by output, in files.
 
     gamma_k times the response to roundings inside the graph (:mod:`pipeline.numerics.inner`), where sums are moved by
     their terms; k is the number of roundings on its longest path, or ``also`` if that is larger, and u that of the
-    coarsest type in the graph.  Empty where that cannot be had, or would mean nothing (an operator without a count in a
-    large model, more roundings than sixteen bits have digits for).
+    coarsest type in the graph; ``fused`` asks for functions of several steps in one kernel alone.  Empty where that
+    cannot be had, or would mean nothing (an operator without a count in a large model, more roundings than sixteen bits
+    have digits for).
     """
     from pipeline.graph.roundings import roundings
     from pipeline.numerics.bounds import gamma
@@ -199,7 +228,7 @@ def float32_room(file: Path, feeds: Path, outputs: Sequence[str], also: int, fol
     try:
         graph = taken(model).graph
         unit = coarsest_unit(graph, given)
-        inner = inner_scale(widened(graph), {n: _wide(v) for n, v in given.items()}, outputs, sums=True)
+        inner = inner_scale(widened(graph), {n: _wide(v) for n, v in given.items()}, outputs, sums=True, fused=fused)
     except Exception:  # whatever the evaluation raises
         return {}
     # Inference loses the shapes behind an operator outside of ONNX; here they were seen.
@@ -262,6 +291,7 @@ def taken(model: Any) -> Taken:
     from pipeline.graph.float64 import to_float64
     from pipeline.numerics.node64 import take_apart
 
+    _require_axes(model)
     double = to_float64(model)
     graph = take_apart(double, _names(model))
 
@@ -271,6 +301,22 @@ def taken(model: Any) -> Taken:
         return graph.run(step, values)
 
     return Taken(model, double, replace(graph, run=run))
+
+
+def _require_axes(model: Any) -> None:
+    """Raises :class:`~pipeline.data.Unsupported` for a layout that ONNX does not have: its axes are not those that the
+    shapes say, so that nothing could be aligned by them."""
+    from pipeline.graph.walk import node_name, printable
+
+    for index, node in enumerate(model.graph.node):
+        if node.domain == "com.microsoft.nchwc":
+            name = node_name(node, index)
+            says = (
+                f"{printable(name)} is {printable(node.op_type)} of com.microsoft.nchwc, the blocked layout of the "
+                "machine that saved the file; save it with graph_optimization_level = ORT_ENABLE_EXTENDED and compare "
+                "that"
+            )
+            raise Unsupported(says, op=node.op_type, node=name)
 
 
 def judged(
@@ -332,12 +378,15 @@ def replay_nodes(file: Path, side: str, feeds: Path, folder: Path) -> Replayed:
     names = list(dict.fromkeys(o.name for o in model.graph.output))
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        made = runtimes()[RUNTIME].open(file)(given, names)
+        made: Sequence[Any] = runtimes()[RUNTIME].open(file)(given, names)
     except Exception as error:  # a runtime's refusal, whatever its type
         says = " ".join(str(error).split())[:300]
         return Replayed(problem=f"{RUNTIME} does not run {side}: {says}")
     outputs = {}
     for number, (name, value) in enumerate(zip(names, made, strict=True)):
+        if not isinstance(value, np.ndarray):
+            return Replayed(problem=f"output {name} of {side} is a {type(value).__name__}, which is not compared")
+        value = value.astype(np.str_) if value.dtype.hasobject else value
         outputs[name] = folder / f"{side}-{number}.npy"
         bits = f"u{value.dtype.itemsize}"  # a type that numpy lacks (float8) has no file of its own
         np.save(outputs[name], value.view(bits) if value.dtype.isbuiltin == 2 else value, allow_pickle=False)
@@ -381,7 +430,6 @@ def whole(file: Path) -> Any:
     from pipeline.graph.inlining import inlined
 
     return inlined(_model(file))
-
 
 def _sized(model: Any, shapes: Mapping[str, tuple[int, ...]], seen: Mapping[str, tuple[int, ...]] | None = None) -> Any:
     """The model with the sizes that its inputs have in this run, and those of values that were ``seen`` in it."""
@@ -428,8 +476,7 @@ def _port(value: Any) -> Port:
 
 
 def arrays_of(file: Path) -> dict[str, Array]:
-    with np.load(file, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    return archives.load(file)
 
 
 __all__: Sequence[str] = ("Border", "Port", "Replayed", "compare_in_float64", "read_border", "replay_nodes")

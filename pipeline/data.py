@@ -695,14 +695,27 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Jitter:
-    """A perturbation: every float input and weight moved by ``step`` of itself, signs drawn from ``seed``.
+class Roundings:
+    """``count`` roundings on the longest path; ``unknown`` are the operators that nobody counted."""
 
-    What is not float64 is moved by its own type's eps, whatever the step.
+    count: int
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """A perturbation by ``step``, signs drawn from ``seed``.
+
+    ``what`` is moved: every float input and weight; the ``roundings`` of the program itself, which are its scalars that
+    float32 cannot hold and the result of every operator, by as many steps as the operator rounds; or, of these, only
+    what is a ``constants``' cone, which no input reaches.  ``turned`` moves those the other way whose number has that
+    bit: two that cancel in one draw add up in its twin.  What is not float64 is moved by its own type's eps.
     """
 
     seed: int
     step: float = 2.0**-24
+    what: Literal["inputs", "roundings", "constants"] = "inputs"
+    turned: int | None = None
 
 
 class Instance(Protocol):
@@ -740,7 +753,11 @@ class Framework(Protocol):
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter]
     ) -> Iterator[Mapping[str, Any]]:
         """What :meth:`native` gives under each of ``jitters``.  The model is built once, if it brings its own
-        weights."""
+        weights.  Raises ``NotImplementedError`` for roundings that cannot be reached."""
+
+    def roundings(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Roundings | None:
+        """How many roundings lie on the longest path through the framework's own operators; None where nobody sees
+        them."""
 
     def export(
         self, case: Case, values: Mapping[str, Any], exporters: Sequence[str], folder: Path, *, seed: int
@@ -914,13 +931,15 @@ class GraphComparison:
     that were held against their own bounds and ``unbounded`` those without a rule; ``held`` is the bytes of values
     that were there at most at one time, weights not counted.
 
+    ``guilty`` are nodes of B, and kernels of the runtime (``A>ort.off``), which say nothing of what the graphs mean:
+    "departs" is where the graphs mean the same and such a kernel makes their outputs differ.
     ``proved``: same by structure, whatever is fed.  ``swept`` counts the further feeds on which both graphs ran,
     ``sizes`` those at other sizes, and ``unexercised`` says what no feed showed although nothing speaks against it.
     """
 
     left: Path
     right: Path
-    outcome: Literal["same", "same but for NaN", "differs", "uncompared"]
+    outcome: Literal["same", "same but for NaN", "departs", "differs", "uncompared"]
     compared: int
     guilty: tuple[GuiltyNode, ...]
     unmapped: Mapping[str, tuple[str, ...]]

@@ -172,7 +172,8 @@ def _whole(feed: Feed, port: Port, shape: tuple[int, ...], random: np.random.Gen
     held = np.iinfo(port.dtype)
     lowest = int(held.min) + (1 if held.min else 0)  # of the very lowest there is no positive; its division kills
     if feed.kind == "counts":
-        near = [v for v in _near_whole([port], marks) if lowest <= v <= held.max] or [0]
+        most = held.max if port.below is None else port.below - 1
+        near = [v for v in _near_whole([port], marks) if lowest <= v <= most] or [0]
         return np.full(shape, near[feed.turn % len(near)], port.dtype)
     if feed.kind == "places" and port.below:
         count = int(np.prod(shape))

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from pipeline import archives
 from pipeline.data import Absent, Array, Case, Each, Tensor, UnusableInput
+
+MOST = 1 << 30  # bytes of a file of inputs, unpacked: every worker holds them several times over
 
 
 def draw(tensor: Tensor, *, seed: int, case: str, name: str) -> Array:
@@ -106,7 +107,7 @@ def fed_from(case: Case, file: Path) -> Case:
 
     Raises :class:`UnusableInput` in one line for a file that is none, and for arrays that do not fit.
     """
-    given = _arrays(file)
+    given = archives.load(file, memory=MOST)
     odd, lacking = sorted(set(given) - set(case.inputs)), sorted(set(case.inputs) - set(given))
     if odd or lacking:
         seen = f"holds {', '.join(map(repr, odd))}" if odd else f"lacks {', '.join(map(repr, lacking))}"
@@ -132,23 +133,6 @@ def fed_from(case: Case, file: Path) -> Case:
                 raise UnusableInput(f"{file}: {name} has {axis}={size}, another input {axis}={sizes[axis]}")
     changed = at(replace(case, inputs={}), sizes)
     return replace(changed, inputs=fed)
-
-
-def _arrays(file: Path) -> dict[str, Array]:
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise UnusableInput(f"{file}: one array, expected an .npz of arrays by name (np.savez)")
-            return {name: archive[name] for name in archive.files}
-    except UnusableInput:
-        raise
-    except FileNotFoundError:
-        raise UnusableInput(f"{file}: no such file, expected an .npz of arrays by name") from None
-    except AttributeError:  # a single array is no context manager
-        raise UnusableInput(f"{file}: one array, expected an .npz of arrays by name (np.savez)") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        says = " ".join(str(error).split())[:120]
-        raise UnusableInput(f"{file}: not an .npz of plain arrays ({says}); write it with np.savez") from None
 
 
 def inputs_of(case: Case, name: str, seed: int) -> dict[str, Array]:

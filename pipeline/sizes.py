@@ -17,7 +17,7 @@ from pipeline.feeds import Port
 _MOST = 28  # sets of sizes
 _ELEMENTS = 2**22  # of an input
 _LONGEST = 2048
-_GUESSES = (3, 4, 8, 16, 32, 64, 5, 7, 12, 128, 224, 1)
+_GUESSES = (3, 2, 4, 8, 16, 32, 64, 5, 7, 12, 128, 224, 1)
 
 
 def keys(port: Port) -> tuple[int | str, ...]:

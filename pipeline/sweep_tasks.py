@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 
+from pipeline import archives
 from pipeline.compare_tasks import RUNTIME, arrays_of, evaluated, whole
 from pipeline.data import Array
 from pipeline.feeds import JUDGED, Feed, Landmarks, Port, draw
@@ -182,7 +183,7 @@ def _turned(arrays: Mapping[str, Array], inputs: Ways) -> dict[str, Array]:
 
 def _kept(arrays: Mapping[str, Array], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "arrays.npz", **dict(arrays))  # type: ignore[arg-type]  # numpy's stub takes its options for arrays
+    archives.save(folder / "arrays.npz", arrays)
     return folder / "arrays.npz"
 
 

@@ -12,7 +12,7 @@ import importlib.metadata
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -64,10 +64,15 @@ def verify(
     options: Options | None = None,
     *,
     progress: Callable[[Verdict, int, int], None] | None = None,
+    begun: Callable[[Report, tuple[str, ...]], None] | None = None,
+    without: Collection[str] = (),
+    alone: bool = False,
 ) -> Report:
     """Run every case that ``targets`` name and say who parted from whom.
 
-    ``progress`` is called with each verdict as it comes, and how many there are of how many.  Artefacts go to
+    ``progress`` is called with each verdict as it comes, and how many there are of how many; ``begun`` with a report
+    without verdicts and the names of the cases, once their files are read.  Cases ``without`` which it is done are left
+    out; ``alone`` has one case under way at a time.  Artefacts go to
     ``options.out``; without one they live in a temporary folder until the end of the process that asked.
     Raises :class:`~pipeline.data.UnusableInput` and :class:`~pipeline.data.MissingEngine`.
     """
@@ -83,6 +88,11 @@ def verify(
     absent = absent_engines(options.require)
     folder = options.out or Path(tempfile.mkdtemp(prefix="triangulate-"))
     held = _held(folder)
+    notices = (*[f"{name} is not installed: its parties are left out" for name in absent], *catalogue.left_out(targets))
+    empty = Report(versions, options.seed, 1, (), notices, out=options.out, folder=folder)
+    if begun:
+        begun(empty, tuple(ref.name for ref in refs))
+    refs = [ref for ref in refs if ref.name not in without]
     verdicts: list[Verdict] = []
     try:
         with Workers(
@@ -94,7 +104,7 @@ def verify(
         ) as workers:
             work = Work(workers, options, absent)
             _warm(workers, refs, absent)
-            with _threads(workers, 3 * options.jobs) as threads:
+            with _threads(workers, 1 if alone else 3 * options.jobs) as threads:
                 ahead = [threads.submit(_investigate, work, ref, versions, folder / _place(ref)) for ref in refs]
                 for future in ahead:
                     verdicts.append(future.result())
@@ -104,19 +114,12 @@ def verify(
         held.close()
         if options.out is None:
             shutil.rmtree(folder, ignore_errors=True)
-    return Report(
-        versions,
-        options.seed,
-        exit_status(verdicts),
-        tuple(verdicts),
-        notices=(
-            *[f"{name} is not installed: its parties are left out" for name in absent],
-            *catalogue.left_out(targets),
-            *dict.fromkeys(workers.deaths),
-        ),
+    return replace(
+        empty,
+        exit_status=exit_status(verdicts),
+        verdicts=tuple(verdicts),
+        notices=(*notices, *dict.fromkeys(workers.deaths)),
         seconds=time.perf_counter() - started,
-        out=options.out,
-        folder=folder,
     )
 
 
@@ -137,7 +140,7 @@ def _fails(verdict: Verdict) -> bool:
         return verdict.status != "expected"
     evidence = verdict.evidence
     if not evidence.edges:
-        return False
+        return bool(verdict.deaths)
     return bool(expectations.undecided(evidence.edges, evidence.blames))
 
 
@@ -369,7 +372,7 @@ def _localize(work: Work, seen: Seen, blames: Sequence[Blamed]) -> list[Localiza
             models,
             blame,
             party,
-            sources=sources_of(models[graph], models) if graph in models else (),
+            sources=sources_of(work, seen, models[graph]) if graph in models else (),
             native=seen.runs.get(graph.partition(":")[0]),
             seed=work.options.seed,
             folder=seen.folder,

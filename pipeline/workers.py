@@ -31,12 +31,13 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import psutil
 
@@ -75,9 +76,9 @@ class Workers:
         self._logs = logs
         self._warm = warm
         self._free = threading.Condition()  # guards all that follows
-        self._idle: dict[str, list[_Worker]] = {}
+        self._idle: dict[str, list[Worker]] = {}
         self._started: dict[str, int] = {}
-        self._alive: set[_Worker] = set()
+        self._alive: set[Worker] = set()
         self._cold: set[str] = set()
         self._stopped = False
         self.deaths: list[str] = []
@@ -86,8 +87,6 @@ class Workers:
 
     def __enter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
-        with _environment(), _interrupts_blocked():
-            resource_tracker.ensure_running()  # a process as well, and it inherits what it is started with
         self._watcher.start()
         return self
 
@@ -167,11 +166,11 @@ class Workers:
                 self._free.notify_all()
         if stopped and not worker.usable:
             raise CancelledError(f"{kind}: the workers were stopped")
-        if isinstance(answer, _Raised):
-            raise answer.error from _Remote(answer.trace)
+        if isinstance(answer, Raised):
+            answer.again()
         return answer
 
-    def _taken(self, kind: str) -> _Worker:
+    def _taken(self, kind: str) -> Worker:
         """A process that nobody else has, started where there are fewer than there may be."""
         with self._free:
             while not self._stopped:
@@ -179,7 +178,7 @@ class Workers:
                     return idle.pop()
                 if self._started.setdefault(kind, 0) < self._jobs:
                     with _interrupts_blocked():
-                        worker = _Worker(self._logs / f"{kind}.log")
+                        worker = Worker(self._logs / f"{kind}.log")
                     self._started[kind] += 1
                     self._alive.add(worker)
                     return worker
@@ -197,7 +196,7 @@ class Workers:
                     worker.kill()
 
 
-class _Worker:
+class Worker:
     """One process, and the only end of the pipe to it."""
 
     def __init__(self, log: Path) -> None:
@@ -209,6 +208,7 @@ class _Worker:
             self._pipe, theirs = multiprocessing.get_context("spawn").Pipe()
             self._process = SpawnProcess(target=_serve, args=(theirs, log), name="worker")
             with _environment():
+                _track()
                 self._process.start()
             self._known = psutil.Process(self._process.pid)
         except BrokenPipeError:  # killed before it had read what it is
@@ -228,8 +228,19 @@ class _Worker:
     def usable(self) -> bool:
         return not self._dead
 
-    def call(self, function: Callable[..., Any], arguments: Sequence[Any], timeout: float, memory: int) -> Any:
-        """What the function gives, or a :class:`_Raised`, or what became of the process: then it is not usable."""
+    def call(
+        self,
+        function: Callable[..., Any],
+        arguments: Sequence[Any],
+        timeout: float | None,
+        memory: int,
+        told: Callable[[Any], float | None] | None = None,
+    ) -> Any:
+        """What the function gives, or a :class:`Raised`, or what became of the process: then it is not usable.
+
+        ``told`` is called with what the function tells (:func:`tell`) before it has its answer; what ``told`` gives is
+        how long the next word may take.
+        """
         task = pickle.dumps((function, arguments))  # what cannot be sent raises here, and harms nobody
         if self._dead:
             return Failure("crashed", "killed before it took up its work")
@@ -240,11 +251,14 @@ class _Worker:
                     return self._death(_START_SECONDS, memory)
             self._pipe.send_bytes(task)
             answer = self._received(timeout)
+            while isinstance(answer, _Told):
+                timeout = told(answer.value) if told is not None else timeout
+                answer = self._received(timeout)
         except (EOFError, OSError):
             answer = _GONE
         return self._death(timeout, memory) if answer is _GONE or answer is _LATE else answer
 
-    def _received(self, seconds: float) -> Any:
+    def _received(self, seconds: float | None) -> Any:
         if not wait([self._pipe], seconds):
             self._late = True
             return _LATE
@@ -252,7 +266,7 @@ class _Worker:
 
     _late = False
 
-    def _death(self, seconds: float, memory: int) -> Failure:
+    def _death(self, seconds: float | None, memory: int) -> Failure:
         self.kill()
         self.join()
         if self.outgrown:
@@ -260,7 +274,7 @@ class _Worker:
             says = f"{seen:.1f} GiB resident, over the limit of {limit:.1f} GiB, killed; --memory gives it more"
             return Failure("memory", says)
         if self._late:
-            return Failure("timeout", f"no answer within {seconds:g} s, killed; --timeout gives it longer")
+            return Failure("timeout", f"no answer within {seconds or 0:g} s, killed; --timeout gives it longer")
         code = self._process.exitcode
         if code is not None and code < 0:
             name = str(-code)
@@ -269,11 +283,11 @@ class _Worker:
             return Failure("crashed", f"killed by signal {name}{'' if self._ready else ' before it took up its work'}")
         return Failure("crashed", f"exited with status {code} in the middle of a call")
 
-    def resident(self) -> int:
-        """The most bytes that it, or a process that it started, holds in memory."""
+    def resident(self, alone: bool = False) -> int:
+        """The most bytes that it holds in memory, or a process that it started, unless it ``alone`` is asked about."""
         most = 0
         with contextlib.suppress(psutil.Error, AttributeError):
-            for process in (self._known, *self._known.children(recursive=True)):
+            for process in (self._known, *([] if alone else self._known.children(recursive=True))):
                 with contextlib.suppress(psutil.Error):
                     most = max(most, process.memory_info().rss)
         return most
@@ -298,12 +312,23 @@ class _Worker:
 _GONE, _LATE = object(), object()
 
 
-class _Raised:
+@dataclass(frozen=True)
+class _Told:
+    """What a function says before it has its answer."""
+
+    value: Any
+
+
+class Raised:
     """What the function raised, and where."""
 
     def __init__(self, error: Exception, trace: str) -> None:
         self.error = error
         self.trace = trace
+
+    def again(self) -> NoReturn:
+        """Raise it here."""
+        raise self.error from _Remote(self.trace)
 
 
 class _Remote(Exception):
@@ -313,9 +338,19 @@ class _Remote(Exception):
         return f"\n{self.args[0]}"
 
 
+_TELLING: list[Connection] = []
+
+
+def tell(value: Any) -> None:
+    """In the worker: a word to whoever waits for the answer."""
+    for pipe in _TELLING:
+        pipe.send_bytes(pickle.dumps(_Told(value)))
+
+
 def _serve(pipe: Connection, log: Path) -> None:
     """In the worker: answer until nobody asks any more."""
     _redirect(log)
+    _TELLING.append(pipe)
     pipe.send(True)
     with contextlib.suppress(EOFError, OSError):
         while True:
@@ -330,18 +365,34 @@ def _answer(task: bytes) -> bytes:
     except MemoryError:
         answer = Failure("memory", "out of memory")
     except Exception as error:
-        answer = _Raised(error, traceback.format_exc())
+        answer = Raised(error, traceback.format_exc())
     except BaseException as error:  # sys.exit() and its like, which would end the supervisor with their own status
         answer = Failure("crashed", f"left by {type(error).__name__}({error}) in the middle of a call")
     try:
         sent = pickle.dumps(answer)
-        if isinstance(answer, _Raised):
+        if isinstance(answer, Raised):
             pickle.loads(sent)  # noqa: S301  what cannot be put together again would raise in the supervisor
         return sent
     except Exception as error:
-        raised = answer.error if isinstance(answer, _Raised) else error
-        trace = answer.trace if isinstance(answer, _Raised) else traceback.format_exc()
-        return pickle.dumps(_Raised(RuntimeError(f"{type(raised).__name__}: {raised}"), trace))
+        raised = answer.error if isinstance(answer, Raised) else error
+        trace = answer.trace if isinstance(answer, Raised) else traceback.format_exc()
+        return pickle.dumps(Raised(RuntimeError(f"{type(raised).__name__}: {raised}"), trace))
+
+
+def _track() -> None:
+    """Start Python's tracker of shared memory, a process as well, where there is none yet.
+
+    It cleans up after processes that were killed, and would say so to the user.
+    """
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 @contextlib.contextmanager

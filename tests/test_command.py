@@ -16,7 +16,7 @@ import onnx.parser
 import pytest
 from click.testing import CliRunner
 
-import pipeline.verify
+import pipeline.supervise
 from pipeline import __version__
 from pipeline.__main__ import app
 from pipeline.data import Report
@@ -205,7 +205,7 @@ def finished(monkeypatch: pytest.MonkeyPatch) -> Callable[[Report], None]:
     """Let ``verify`` find the run already made."""
 
     def plant(report: Report) -> None:
-        monkeypatch.setattr(pipeline.verify, "verify", lambda *args, **kwargs: report)
+        monkeypatch.setattr(pipeline.supervise, "verify", lambda *args, **kwargs: report)
 
     return plant
 
@@ -256,7 +256,7 @@ def test_a_bug_of_the_tool_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) ->
     def broken(*args: Any, **kwargs: Any) -> Report:
         raise ZeroDivisionError("planted")
 
-    monkeypatch.setattr(pipeline.verify, "verify", broken)
+    monkeypatch.setattr(pipeline.supervise, "verify", broken)
     ran = CliRunner().invoke(app, ["verify"])
     assert ran.exit_code == 3
     assert ran.stderr.splitlines()[-1] == "triangulate: the tool itself failed: ZeroDivisionError: planted"

@@ -62,7 +62,8 @@ RULES = (
     Rule("pipeline/data.py", ("numpy", "ml_dtypes"), (), reason="records know nobody but numpy and its further types"),
     Rule("pipeline/inspection.py", (), ("data",), reason="records know nobody"),
     Rule("pipeline/layout.py", ("numpy",), ("data",), reason="layout is data"),
-    Rule("pipeline/inputs.py", ("numpy",), ("data", "layout"), reason="inputs come from the case alone"),
+    Rule("pipeline/archives.py", ("numpy",), ("data",), reason="arrays in files, whatever they are"),
+    Rule("pipeline/inputs.py", ("numpy",), ("archives", "data", "layout"), reason="inputs come from the case alone"),
     Rule("pipeline/catalogue.py", ("numpy",), ("data", "expectations", "inputs"), reason="`list` takes no time"),
     Rule("pipeline/numerics/definitions.py", ("numpy",), ("data",), reason="cases import it, so it is plain numpy"),
     Rule(
@@ -72,7 +73,7 @@ RULES = (
     Rule(
         "pipeline/graph/*",
         ("numpy", *ONNX),
-        ("aside", "data", "graph", "inspection", "numerics"),
+        ("aside", "counts", "data", "graph", "inspection", "numerics"),
         reason="reads, runs nothing",
     ),
     Rule(
@@ -82,7 +83,7 @@ RULES = (
     Rule(
         "pipeline/frameworks/*",
         ANYTHING,
-        ("catalogue", "data", "frameworks", "inputs", "layout"),
+        ("catalogue", "counts", "data", "frameworks", "inputs", "layout"),
         reason="an adapter knows neither another one nor the comparer",
     ),
     Rule(

@@ -108,7 +108,7 @@ def read_facts(file: Path, model: ModelProto | None = None, view: View | None = 
     narrows = []
     for place in view.places:
         ops[place.op] += 1
-        if place.op == "Cast" and place.attributes.get("to") in _NARROW:
+        if place.op == "Cast" and place.attribute("to", int, 0) in _NARROW:
             narrows.append(place.name)
         constant = constant_tensor(place.node)
         if constant is not None and elements(constant) > 1 and constant.data_type not in _NOT_WEIGHTS:

@@ -48,6 +48,7 @@ _INTO = {  # by kind of message, the fields that lead to further graphs
     "node": {5: "attribute"},
     "attribute": {6: "graph", 11: "graph"},
 }
+_MOST_VERSION = 2**31 - 1  # the ONNX library itself takes no larger one
 _DEEP = 30  # graphs within graphs: protobuf stops at a hundred messages, three of which make one
 _SOURCE = Callable[[int, int], bytes]
 
@@ -118,6 +119,12 @@ def _loaded(read: _SOURCE, size: int, who: str) -> ModelProto:
         raise UnusableInput(f"{who}: holds no graph, {_EXPECTED}")
     if not model.graph.node and not model.graph.output:
         raise UnusableInput(f"{who}: its graph has no nodes and no outputs, {_EXPECTED} that computes something")
+    for asked in (*model.opset_import, *(asked for function in model.functions for asked in function.opset_import)):
+        if not 0 <= asked.version <= _MOST_VERSION:
+            raise UnusableInput(
+                f"{who}: asks for version {asked.version} of the operator set {printable(asked.domain) or 'ai.onnx'}, "
+                f"which cannot be; {_EXPECTED}"
+            )
     return model
 
 

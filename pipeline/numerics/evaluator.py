@@ -352,6 +352,9 @@ def in_float64() -> tuple[Any, ...]:
         try:
             return by_rule(self, given, settings)
         except NotImplementedError:  # what no rule covers (antialiasing) the evaluator does
+            if settings.get("cubic_coeff_a") is not None:
+                # numpy computes in float32 what is made of a float32 scalar and Python's numbers: the taps
+                settings["cubic_coeff_a"] = float(settings["cubic_coeff_a"])
             return tuple(SlowResize._run(self, *given, **settings))
 
     def run_dequantize(self: Any, *given: Array | None, **settings: Any) -> tuple[Array, ...]:

@@ -79,4 +79,8 @@ def boxed(arrays: list[Array]) -> Array:
 
 
 def _each(array: Array, change: Callable[[Array], Array]) -> Array:
-    return boxed([change(inner) for inner in array]) if array.dtype == object else change(array)
+    if array.dtype != object:
+        return change(array)
+    if any(isinstance(inner, str | bytes) for inner in array.reshape(-1)[:1]):
+        return array  # text, not a sequence of arrays
+    return boxed([change(inner) for inner in array])

@@ -24,6 +24,7 @@ from pipeline.graph.view import View
 from pipeline.graph.walk import elements, text
 
 MOST = 1 << 30
+MOST_AXES = 64  # numpy's
 _BLOCK = 1 << 17
 _SAMPLE = 1 << 14
 _NUMPY: dict[int, np.dtype[Any]] = {
@@ -77,6 +78,8 @@ def stored_array(tensor: TensorProto) -> NDArray[Any] | None:
         return numbers(tensor)
     raw = tensor.raw_data
     if len(raw) != elements(tensor) * kind.itemsize:
+        return None
+    if len(tensor.dims) > MOST_AXES:
         return None
     values: NDArray[Any] = np.frombuffer(raw, kind).reshape(tuple(tensor.dims))
     return values
