@@ -363,11 +363,37 @@ def export(ref: CaseRef, framework: str, exporters: Sequence[str], seed: int, fo
         try:
             case, values = _values(ref, framework, seed, example=True)
             models = list(engine.export(case, values, exporters, folder, seed=seed))
+            refused = [Party.parse(model.graph).exporter for model in models if model.error is not None]
+            if refused and not _runs(case, framework, values, seed):
+                again = {model.graph: model for model in _traced_with_its_own(ref, framework, refused, seed, folder)}
+                models = [again.get(model.graph, model) for model in models]
             _freeze()
             return models
         except (BuilderError, UnusableInput) as error:
             failure = Failure("builder", str(error))
     return [Model(graph, error=failure) for graph in graphs]
+
+
+def _runs(case: Case, framework: str, values: Mapping[str, Any], seed: int) -> bool:
+    """Whether the model itself runs on inputs that nobody gave it."""
+    try:
+        adapter(framework).native(case, values, double=False, seed=seed)
+    except Exception:  # whatever the framework raises
+        return False
+    return True
+
+
+def _traced_with_its_own(
+    ref: CaseRef, framework: str, exporters: Sequence[str], seed: int, folder: Path
+) -> list[Model]:
+    """Exports traced with the case's own inputs, where the model refuses others of the same shapes and types.
+
+    A length that is larger than what it is the length of says nothing of an exporter.
+    """
+    case, values = _values(ref, framework, seed)
+    note = "traced with the case's own inputs, for the model refuses others of their shapes"
+    found = adapter(framework).export(case, values, exporters, folder, seed=seed)
+    return [replace(model, notes=(*model.notes, note)) for model in found]
 
 
 @cache
@@ -493,6 +519,13 @@ def with_slack(
         return slack(ref, model, run, sources, seed, folder, memory)
     except Exception as error:  # a runtime's refusal, whatever its type
         return replace(run, outputs=None, error=refusal(error, model.file))
+
+
+def staged(file: Path, place: Path) -> Path:
+    """A given file, or a copy of it where its numbers lie behind links; see :mod:`pipeline.graph.outside`."""
+    from pipeline.graph.outside import staged as as_it_may_be_read
+
+    return as_it_may_be_read(file, place)
 
 
 def adopt(ref: CaseRef, graph: str, file: Path, native: Run, weights: Path | None, seed: int) -> Model:

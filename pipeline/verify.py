@@ -22,6 +22,7 @@ from typing import IO
 
 from pipeline import (
     __version__,
+    archives,
     catalogue,
     expectations,
     guilty,
@@ -269,11 +270,19 @@ def _investigate(work: Work, ref: CaseRef, versions: Mapping[str, str | None], f
     try:
         case = catalogue.load(ref)
         ref = replace(ref, numbers=inputs.fingerprint(case, ref.name, work.options.seed))
-        given = _given(ref, work.options.onnx)
+        given = {
+            graph: work.call(RUNTIME_WORKER, tasks.staged, file, folder / "given" / str(number))
+            for number, (graph, file) in enumerate(_given(ref, work.options.onnx).items())
+        }
+        for graph, file in given.items():
+            if isinstance(file, Failure):
+                raise UnusableInput(f"{ref.name}: the file given for {graph}: {file.kind}: {file.says}")
     except UnusableInput as error:
         evidence = Evidence(ref.name, {}, {}, {}, (), (), ())
         note = catalogue.declared(ref).note
         return Verdict(ref.name, "undecided", (), evidence, problems=(str(error),), note=note)
+    if work.options.out is not None:  # so that it can be fed again elsewhere
+        archives.save(folder / "inputs.npz", inputs.inputs_of(case, ref.name, work.options.seed))
     seen = survey(work, ref, given, folder)
     others = [resized(work, seen, sizes) for sizes in inputs.variants(case)]
     if any(model.given and model.error is None for model in seen.models.values()):

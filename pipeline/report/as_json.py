@@ -36,6 +36,7 @@ from pipeline.data import (
 )
 from pipeline.report import Format
 from pipeline.report.files import check_writable, write_text
+from pipeline.report.words import exports
 
 __all__ = ["FORMAT", "as_json", "check_writable", "schema", "to_text", "write_json"]
 
@@ -225,6 +226,7 @@ def _case(verdict: Verdict, folder: Path | None) -> Json:
         },
         "edges": _each(_edge, evidence.edges),
         "graphs": _graphs(evidence, folder),
+        "exports": {what: list(graphs) for what, graphs in exports(verdict).items()},
         "findings": _each(_finding, verdict.findings),
         "expectations": _each(_expectation, verdict.expectations),
         "unexpected": _each(_blamed, verdict.unexpected),

@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 
 from pipeline.data import BLAMES, Apart, Blamed
-from pipeline.report.words import BLAME_WORDS, apart, compress, exports, figure, pair, sentences, tally
+from pipeline.report.words import (
+    BLAME_WORDS,
+    agreement,
+    apart,
+    compress,
+    exports,
+    figure,
+    pair,
+    sentences,
+    tally,
+)
 
 TORCH = ["torch>reference", "torch>ort.off", "torch>ort.all"]
 RAW = [name.replace("torch", "torch:raw") for name in TORCH]
@@ -85,6 +95,26 @@ def test_agreement_on_nothing_is_not_counted_silently(samples: Any) -> None:
     assert tally([]) == "nothing was compared on 0 edges"
     shapes = samples.edge("a", "b", "native", "diverges", compared=0, problem="shape (2, 3) against (3, 2)")
     assert tally([shapes]) == "1 edge compared: 1 diverges"
+
+
+def test_a_graph_that_agrees_within_a_float32_bound_alone_is_not_called_faithful(samples: Any) -> None:
+    """A LayerNorm with 1e-5 where the model has 1e-12 was 0.44 of its bound."""
+    verdict = samples.even_input()
+    runs = {n: dataclasses.replace(r, derived="torch itself") for n, r in verdict.evidence.runs.items()}
+    rounding = [samples.edge("torch", "torch>ort.off", "export+kernel", "rounding")]
+    blunt = dataclasses.replace(verdict.evidence, runs=runs, edges=tuple(rounding), models={}, blames=())
+    blunt = dataclasses.replace(blunt, graphs={n: f for n, f in blunt.graphs.items() if n == "torch"})
+    seen = dataclasses.replace(verdict, evidence=blunt, blame=("agree",))
+    assert exports(seen) == {"not judged in float64": ["torch"]}
+    assert "not judged in float64, where an exporter's small faults show: torch" in agreement(seen)[1]
+    edges = (*rounding, samples.edge("torch@64", "torch>reference@64", "export", "rounding"))
+    sharp = dataclasses.replace(seen, evidence=dataclasses.replace(blunt, edges=edges))
+    assert exports(sharp) == {"faithful": ["torch"]}
+    assert "float64" not in agreement(sharp)[1]
+    same = (samples.edge("torch", "torch>ort.off", "export+kernel", "equal"),)
+    assert exports(dataclasses.replace(seen, evidence=dataclasses.replace(blunt, edges=same))) == {
+        "faithful": ["torch"]
+    }
 
 
 def test_a_graph_is_faithful_only_if_compared_and_not_blamed(samples: Any) -> None:
