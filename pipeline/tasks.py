@@ -33,7 +33,6 @@ from pipeline.data import (
     Failure,
     Finding,
     GraphFacts,
-    Instance,
     InvalidGraph,
     Jitter,
     Model,
@@ -112,7 +111,7 @@ def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
         return run
     _, others = _values(ref, framework, seed, example=True)
     try:
-        instance = engine.instance(case, values, seed=seed)
+        instance: _state.Instance = engine.instance(case, values, seed=seed)
         before = instance.state()
         first = instance(values, seed=seed)
         moved = _state.changed(before, instance.state())
@@ -151,7 +150,7 @@ def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
     return run
 
 
-def _answer_or_none(instance: Instance, values: Mapping[str, Any], seed: int) -> Mapping[str, Any] | None:
+def _answer_or_none(instance: _state.Instance, values: Mapping[str, Any], seed: int) -> Mapping[str, Any] | None:
     """What a model answers to inputs that are not the case's own, and need not be its to answer."""
     try:
         return instance(values, seed=seed)
@@ -534,6 +533,13 @@ def with_slack(
         return replace(run, outputs=None, error=refusal(error, model.file))
 
 
+def staged(file: Path, place: Path) -> Path:
+    """A given file, or a copy of it where its numbers lie behind links; see :mod:`pipeline.graph.outside`."""
+    from pipeline.graph.outside import staged as as_it_may_be_read
+
+    return as_it_may_be_read(file, place)
+
+
 def adopt(ref: CaseRef, graph: str, file: Path, native: Run, weights: Path | None, seed: int) -> Model:
     """A given file in place of a fresh export."""
     from pipeline.adopt import adopt as taken
@@ -546,6 +552,13 @@ def reordered(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) 
     from pipeline.adopt import reordered as ordered
 
     return ordered(ref, model, native, runtime, seed)
+
+
+def exchanged(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) -> Model | None:
+    """A graph with two inputs exchanged, where it is nearer to the model so."""
+    from pipeline.adopt import exchanged as found
+
+    return found(ref, model, native, runtime, seed)
 
 
 def source_weights(ref: CaseRef, framework: str, seed: int, folder: Path) -> Path | None:
@@ -668,6 +681,8 @@ def _native_run(
 
 def _says_little(name: str, value: Array | None) -> str | None:
     """Why agreement on a result is worth little: many a wrong model gives the same."""
+    if value is not None and not value.size:
+        return f"{name} has no element, so nothing of it is compared here"
     if value is None or value.size < 2 or value.dtype.kind not in "biufc":
         return None
     if value.dtype.kind in "fc" and not np.isfinite(value).any():

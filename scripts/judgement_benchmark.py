@@ -82,7 +82,13 @@ def in_scripts(*command: str) -> None:
     """Runs one of the material's own programs, again where a case ended its process."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "scripts")))}
     for _ in range(20):
-        done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT / "scripts", env=environment, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=ROOT / "scripts",
+            env=environment,
+            stdout=sys.stderr,  # exporters print what they refuse
+            check=False,
+        )
         if not done.returncode:
             return
     raise SystemExit(f"{command[0]} ended with {done.returncode}")
@@ -190,10 +196,13 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=0, help="of each group, all if 0")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--opinfo", type=int, default=300, help="samples of torch's own operator tests")
+    parser.add_argument("--keras", action="store_true", help="the layers of Keras alone, all of them")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "triangulate-judgement")
     parser.add_argument("--json", type=Path, help="the totals and every wrong verdict")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
+    if given.keras:
+        given.only, given.frameworks, given.kinds = ["healthy"], ["tensorflow"], ["keras_*"]
     run: dict[str, Callable[[], Iterator[Judged]]] = {
         "healthy": lambda: healthy(given),
         "given": lambda: given_files(given),

@@ -174,6 +174,20 @@ def agreement(verdict: Verdict) -> tuple[str, str]:
     return "agree", f"{says}; {NOT_SHARP}, where an exporter's small faults show: {', '.join(blunt)}" if blunt else says
 
 
+def apart(verdict: Verdict) -> str:
+    """The largest difference beneath what agrees, and what it means, in a line; nothing where all bits are equal."""
+    found = verdict.apart
+    if found is None:
+        return ""
+    left = f"{found.digits} digits are left" if found.digits != 1 else "1 digit is left"
+    parts = [f"at most {figure(found.max_abs)} of {figure(found.top)}, {left if found.digits else 'no digit is left'}"]
+    if found.moved:
+        parts.append(f"the largest of a row is another one in {found.moved:,} of {count(found.rows, 'row')}")
+    size = f" at {safe(found.size)}" if found.size else ""
+    where = f"{safe(found.left)} | {safe(found.right)}, {safe(found.output, 40)}{size}"
+    return f"{'; '.join(parts)} ({where})"
+
+
 def exports(verdict: Verdict) -> Mapping[str, list[str]]:
     """The planned graphs by what became of them, as the blames and edges say it: ``failed``, ``departs``, ``faithful``
     (not blamed, and an edge from its framework's native run to it agrees), ``not compared`` (neither).

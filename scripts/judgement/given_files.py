@@ -89,11 +89,8 @@ def edited(model: onnx.ModelProto, row: given.Row) -> onnx.ModelProto:
     if row.edit == "swap":
         first, second = model.graph.input[0].name, model.graph.input[1].name
         names = {first: second, second: first}
-        for port in model.graph.input:
-            port.name = names[port.name]
-        order = list(reversed(model.graph.input))
-        del model.graph.input[:]
-        model.graph.input.extend(order)
+        for node in model.graph.node:
+            node.input[:] = [names.get(name, name) for name in node.input]
     elif row.edit:
         output = model.graph.output[0]
         code = getattr(onnx.TensorProto, row.edit)

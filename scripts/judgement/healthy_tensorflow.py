@@ -48,9 +48,13 @@ def layers_of(text: str, shape: tuple[int, ...]) -> Callable[[Any], Any]:
     code = compile(text, f"<{text}>", "eval")
 
     def build(tf: Any) -> Any:
-        made = eval(code, {"L": tf.keras.layers, "K": tf.keras, "tf": tf})  # noqa: S307  # lines of this file
-        made = made if isinstance(made, list) else [made]
-        model = tf.keras.Sequential([tf.keras.layers.Input(shape[1:], batch_size=shape[0]), *made])
+        x = tf.keras.layers.Input(shape[1:], batch_size=shape[0])
+        known = {"L": tf.keras.layers, "K": tf.keras, "tf": tf, "x": x}
+        made = eval(code, known)  # noqa: S307  # lines of this file
+        if "(x" in text or "([x" in text or "(K." in text:  # layers that are called already
+            model = tf.keras.Model(x, made)
+        else:
+            model = tf.keras.Sequential([x, *(made if isinstance(made, list) else [made])])
         draw = tf.random.Generator.from_seed(7)
         for variable in model.variables:
             kind = variable.path.rpartition("/")[2]
@@ -61,6 +65,16 @@ def layers_of(text: str, shape: tuple[int, ...]) -> Callable[[Any], Any]:
         return model
 
     return build
+
+
+def uncovered(tf: Any) -> list[str]:
+    """The layers of Keras that no line names."""
+    layers = tf.keras.layers
+    known = [
+        n for n in dir(layers) if isinstance(getattr(layers, n), type) and issubclass(getattr(layers, n), layers.Layer)
+    ]
+    lines = " ".join(case.note for case in CASES)
+    return [name for name in known if f"L.{name}(" not in lines]
 
 
 def group(name: str, inputs: Mapping[str, Tensor], lines: str) -> Iterator[Case]:
@@ -517,6 +531,70 @@ L.Permute((2, 1))
 L.EinsumDense("abc,cd->abd", output_shape=(None, 4), bias_axes="d")
 """
 
+VOLUMES = """
+L.Conv3D(4, 2)
+L.Conv3D(4, 3, padding="same")
+L.Conv3DTranspose(3, 2, strides=2)
+L.MaxPooling3D(2)
+L.AveragePooling3D(2)
+L.GlobalAveragePooling3D()
+L.GlobalMaxPooling3D()
+L.UpSampling3D(2)
+L.ZeroPadding3D(1)
+L.Cropping3D(((1, 0), (0, 1), (1, 1)))
+L.SpatialDropout3D(0.2)
+L.AdaptiveAveragePooling3D(2)
+L.AdaptiveMaxPooling3D(2)
+L.ConvLSTM2D(3, 2)
+L.BatchNormalization()
+L.TimeDistributed(L.Conv2D(3, 2))
+"""
+
+JOINED = """
+L.Add()([x, x * 0.3])
+L.Subtract()([x, x * 0.3])
+L.Multiply()([x, x * 0.3])
+L.Average()([x, x * 0.3])
+L.Maximum()([x, x * 0.3])
+L.Minimum()([x, x * 0.3])
+L.Concatenate()([x, x * 0.3])
+L.Concatenate(axis=1)([x, x])
+L.Dot(axes=(2, 2))([x, x])
+L.Dot(axes=(2, 2), normalize=True)([x, x * 0.3])
+L.Attention()([x, x])
+L.Attention(use_scale=True)([x, x])
+L.AdditiveAttention()([x, x])
+L.MultiHeadAttention(2, 4)(x, x)
+L.MultiHeadAttention(2, 4)(x, x, use_causal_mask=True)
+L.GroupQueryAttention(4, 4, 2)(x, x)
+L.Add()([x, L.LayerNormalization()(x)])
+L.LayerNormalization()(x + L.Dense(8)(L.Dense(16, activation="gelu")(x)))
+L.RNN(L.LSTMCell(4))(x)
+L.RNN(L.GRUCell(4))(x)
+L.RNN(L.SimpleRNNCell(4))(x)
+L.RNN(L.StackedRNNCells([L.GRUCell(4), L.GRUCell(3)]))(x)
+L.Bidirectional(L.GRU(3, return_sequences=True))(x)
+L.ConvLSTM1D(3, 2)(x[..., None])
+L.AdaptiveAveragePooling1D(3)(x)
+L.AdaptiveMaxPooling1D(3)(x)
+L.Lambda(lambda v: v * 0.1)(x)
+L.GaussianDropout(0.2)(x)
+L.Embedding(9, 4)(K.ops.cast(K.ops.abs(x) * 3, "int32"))
+L.CategoryEncoding(num_tokens=9, output_mode="one_hot")(K.ops.cast(K.ops.abs(x[..., 0]) * 3, "int32"))
+"""
+
+AUGMENTED = """
+L.RandomFlip()
+L.RandomRotation(0.2)
+L.RandomZoom(0.2)
+L.RandomTranslation(0.1, 0.1)
+L.RandomContrast(0.2)
+L.RandomBrightness(0.2, value_range=(0, 1))
+L.RandomCrop(6, 8)
+L.AdaptiveMaxPooling2D((2, 2))
+L.SeparableConv2D(4, 3, padding="same", depth_multiplier=2)
+"""
+
 CASES = (
     *group("scalars", X, SCALARS),
     *group("activations", X, ACTIVATIONS),
@@ -532,4 +610,7 @@ CASES = (
     *keras("dense", "n i", (5, 6), DENSE),
     *keras("pictures", "n c h w", (2, 3, 8, 10), PICTURES),
     *keras("sequences", "n t i", (2, 7, 8), SEQUENCES),
+    *keras("volumes", "n p q r i", (2, 4, 5, 6, 3), VOLUMES),
+    *keras("joined", "n t i", (2, 7, 8), JOINED),
+    *keras("augmented", "n c h w", (2, 3, 8, 10), AUGMENTED),
 )

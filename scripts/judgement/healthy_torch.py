@@ -538,7 +538,7 @@ LANGUAGE = """
 s.table(i)
 s.table(i) * 8 ** 0.5
 s.table(i) + s.places(t.arange(7))
-s.table(i) + s.places(m.cumsum(1) - 1)
+s.table(i) + s.places((m.cumsum(1) - 1).clamp(min=0))
 s.norm(s.table(i) + s.places(t.arange(7)))
 s.tied(s.norm(s.table(i)))
 s.table(i) * m[..., None]

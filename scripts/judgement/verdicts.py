@@ -135,7 +135,7 @@ def compared(left: Path, right: Path, **more: Any) -> Line:
     try:
         line = of_compare(compare_graphs.compare_files(left, right, options))
     except UnusableInput as error:
-        line = {"status": "unusable", "exit": 2, "problems": [str(error)], "guilty": [], "notes": []}
+        line = {"status": "unusable", "exit": 2, "problems": [str(error)], "guilty": [], "notes": [], "grade": ""}
     except Exception as error:  # a bug of the tool is a verdict too, and the worst sort but one
         line = {
             "status": "tool",

@@ -10,8 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.data import BLAMES, Blamed
-from pipeline.report.words import BLAME_WORDS, agreement, compress, exports, figure, pair, sentences, tally
+from pipeline.data import BLAMES, Apart, Blamed
+from pipeline.report.words import (
+    BLAME_WORDS,
+    agreement,
+    apart,
+    compress,
+    exports,
+    figure,
+    pair,
+    sentences,
+    tally,
+)
 
 TORCH = ["torch>reference", "torch>ort.off", "torch>ort.all"]
 RAW = [name.replace("torch", "torch:raw") for name in TORCH]
@@ -137,3 +147,15 @@ def test_two_values_are_shown_with_enough_digits_to_differ(left: float, right: f
 
 def test_numbers_for_reading() -> None:
     assert [figure(value) for value in (None, 18.0, math.inf, 1.23456e-7)] == ["-", "18", "inf", "1.235e-07"]
+
+
+def test_agreement_says_how_far_apart_it_is(samples: Any) -> None:
+    sound = samples.agreeing()
+    assert apart(sound) == ""
+    far = dataclasses.replace(sound, apart=Apart("torch", "torch>ort.all", "y", 0.03, 1.0, 1, 10, 2))
+    assert apart(far) == (
+        "at most 0.03 of 1, 1 digit is left; the largest of a row is another one in 2 of 10 rows "
+        "(torch | torch>ort.all, y)"
+    )
+    none = dataclasses.replace(sound, apart=Apart("torch", "torch>ort.all", "y", 3.0, 1.0, 0))
+    assert "no digit is left (" in apart(none)
