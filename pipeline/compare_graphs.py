@@ -51,6 +51,7 @@ DEATHS = 6  # of workers, before their feeds are left
 APART = 1e-3  # of the largest number: no rounding does that in float32, whatever the graph
 _SWALLOWED = 0.02  # of the largest number of an output: roundings that leave no digit of it
 _WHOLE_KINDS = ("counts", "places", "wide", "beyond", "alike", "flags")
+_CANCELLING = ("tiny", "tinier", "offset")  # small beside what they are added to: how a function is written counts
 _REACHING, _EACH = ("far above", "far below", "far", "around", "even", "flags", "counts"), 2
 _WORDS = {"nan": "NaN", "inf": "infinities", "huge": "numbers whose squares no float32 holds"}
 _LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3))
@@ -488,6 +489,8 @@ def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
                 found.parted.append(says if isinstance(sure, Failure) else f"on {name} inputs, {safe(sure)}")
             else:
                 found.notes.append(f"{says}; in float64 they are the same there")
+        elif part.outcome == "rounding" and part.problem and row.feed.kind in _CANCELLING and not found.guilty:
+            found.problems.append(f"on {name} inputs, {part.problem}")
         elif part.outcome == "unbounded" and row.score > APART:
             found.problems.append(f"{says}, with no known bound")
 
