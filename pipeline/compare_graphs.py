@@ -3,11 +3,11 @@
 Design note.  There is no native run here, so no side is the truth: ``B`` is judged by ``A``.  Meaning is compared in
 float64, where a fault stands out from 1e-13 of rounding (:mod:`pipeline.numerics.forced`), on random feeds, on small
 integers, because random numbers rarely tie, and on large numbers, because small ones reach no limit; feeds of the
-user's own replace them.  Arithmetic is compared in the
-graphs' own types: each node of each graph, as the runtime runs it with its optimizations off, is held against the bound
-of its operator, and the outputs against what roundings inside of A may do to them: a B that is further off rounds
-more than A does.  A graph that could not be run, an output without a counterpart, a size that only A takes, a constant,
-an attribute or an inner graph that differs where nothing shows it, random numbers, nothing compared: never "same".
+user's own replace them.  Arithmetic is compared in the graphs' own types: each node of each graph, as the runtime runs
+it with its optimizations off, is held against the bound of its operator, and the outputs against what roundings inside
+of the better of the two may do to them.  A kernel beyond its bound is named and says nothing of what the graphs mean.
+A graph that could not be run, an output without a counterpart, a size that only A takes, a constant, an attribute or an
+inner graph that differs where nothing shows it, random numbers, nothing compared: never "same".
 """
 
 from __future__ import annotations
@@ -45,11 +45,13 @@ from pipeline.workers import Workers
 
 WORKER = "graphs"
 SWEEP, SEARCH, CLOSER_TIME = 20.0, 10.0, 20.0  # seconds for further feeds, a search, those that are looked at closer
+FIRST = 4  # other sizes that come before other kinds of numbers
 CLOSER = 8  # further feeds that are looked at closer
 DEATHS = 6  # of workers, before their feeds are left
 APART = 1e-3  # of the largest number: no rounding does that in float32, whatever the graph
 _SWALLOWED = 0.02  # of the largest number of an output: roundings that leave no digit of it
-_WHOLE_KINDS = ("counts", "places", "wide", "beyond", "flags")
+_WHOLE_KINDS = ("counts", "places", "wide", "beyond", "alike", "flags")
+_REACHING, _EACH = ("far above", "far below", "far", "around", "even", "flags", "counts"), 2
 _WORDS = {"nan": "NaN", "inf": "infinities", "huge": "numbers whose squares no float32 holds"}
 _LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3))
 _PLAIN = Orientation()
@@ -116,12 +118,13 @@ class _Found:
     unbounded: int = 0
     held: int = 0
     parts: bool = False
+    unseen: list[set[str]] = field(default_factory=list)  # by feed, what might differ and that it did not show
     swept: dict[str, int] = field(default_factory=dict)
     sizes: list[str] = field(default_factory=list)
 
-    @property
     def differs(self) -> bool:
-        return bool(self.guilty or self.parted or self.parts)
+        meant = any(g.party == "B" for g in self.guilty)
+        return bool(meant or self.parted or (self.parts and not self.guilty))
 
 
 @dataclass(frozen=True)
@@ -208,10 +211,12 @@ def _compare(
     if proved:
         found.notes += found.problems  # about the runs, which nothing rests on
         found.problems, found.parts = [], False
-    elif not (found.differs or a.drawn or b.drawn) and options.inputs is None and a.inputs and isinstance(proof, Proof):
+    elif (
+        not (found.differs() or a.drawn or b.drawn) and options.inputs is None and a.inputs and isinstance(proof, Proof)
+    ):
         _further(pair, proof, feeds, found, turned=turned)
-    if any(g.party == "B" for g in found.guilty):
-        found.problems = [p for p in found.problems if not p.endswith(SILENT)]  # what was fed next does show it
+    if not any(g.party == "B" for g in found.guilty):
+        found.problems += sorted(set.intersection(*found.unseen)) if found.unseen else []
     found.guilty.sort(key=lambda g: g.party != "B")
     outcome = "same" if proved else _outcome(found)
     meant = found.meant
@@ -250,11 +255,13 @@ def _staged(workers: _Asked, file: Path, place: Path) -> Path:
     return file if answer == file.absolute() else answer
 
 
-def _outcome(found: _Found) -> Literal["same", "same but for NaN", "differs", "uncompared"]:
-    if found.differs:
+def _outcome(found: _Found) -> Literal["same", "same but for NaN", "departs", "differs", "uncompared"]:
+    if found.differs():
         return "differs"
     if found.problems or not found.compared:
         return "uncompared"
+    if found.parts:
+        return "departs"
     return "same but for NaN" if found.nans else "same"
 
 
@@ -269,7 +276,8 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
         found.compared += forced.compared
         found.held = max(found.held, forced.held)
         found.worst = max(found.worst, forced.worst)
-        found.problems += [f"{name}: not judged in float64: {text}" for text in forced.unjudged]
+        found.problems += [f"{name}: not judged in float64: {t}" for t in forced.unjudged if not t.endswith(SILENT)]
+        found.unseen.append({t for t in forced.unjudged if t.endswith(SILENT)})
         if not forced.compared:
             found.problems.append(f"{name}: nothing was compared in float64")
         if found.meant is None or (forced.guilty and not found.meant.guilty):
@@ -284,7 +292,7 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
         if run.problem:
             found.problems.append(f"{name}: {side}: {run.problem}")
     parted = _outputs(runs, outputs, outputs.how, functools.partial(_room, workers, left, right, folder), turned)
-    found.outputs = found.outputs or parted
+    found.outputs = [_worse(*both) for both in zip(found.outputs, parted, strict=True)] if found.outputs else parted
     found.problems += [
         f"{name}: {p.problem}" for p in parted if p.outcome == "diverges" and not found.guilty and p.problem
     ]
@@ -314,7 +322,7 @@ def _further(
     ports, base = pair.a.inputs, {n: tuple(v.shape) for n, v in next(iter(feeds.values())).items()}
     sized = _sized(pair, base)
     kinds = list(drawn_kinds(ports, base, pair.marks))
-    rows = _swept(pair, [*sized, *kinds], found)
+    rows = _swept(pair, [*sized[:FIRST], *kinds, *sized[FIRST:]], found)
     ran = [r for r in rows if r.state in ("equal", "close", "apart")]
     for row in ran:
         found.swept[row.feed.kind] = found.swept.get(row.feed.kind, 0) + 1
@@ -324,8 +332,11 @@ def _further(
     skipped = [r.feed.name for r in rows if r.state == "not run"]
     if skipped:
         found.unexercised.append(f"no time was left for {len(skipped)} feeds: {', '.join(dict.fromkeys(skipped))}")
-    _weighed(pair, rows, found, turned=turned)
-    if found.differs:
+    _weighed(pair, proof, rows, found, turned=turned)
+    if found.differs():
+        return
+    _shown(pair, [r.feed for r in ran], found)
+    if found.differs():
         return
     usual = [Feed(kind, base) for kind in KINDS] + [r.feed for r in ran if r.feed.kind not in JUDGED]
     if any(p.dtype == "bool" or p.whole for p in pair.a.outputs) and any(p.dtype.startswith("float") for p in ports):
@@ -337,11 +348,31 @@ def _further(
             found.unexercised.append(f"places where an answer changes: the search ended in {walked.kind}")
         else:
             seen, places = walked
-            _weighed(pair, places, found, turned=turned)
-            if not seen and not found.differs:
+            _weighed(pair, proof, places, found, turned=turned)
+            if not seen and not found.differs():
                 found.unexercised.append("no two feeds were found between which a whole output of A changes")
-    if not found.differs:
+    if not found.differs():
         _measured(pair, proof, [*usual, *(r.feed for r in ran if r.feed.kind == "nan")], found)
+
+
+def _shown(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> None:
+    """What the first feeds did not show, on further ones, which reach limits and thresholds: on one of them at least a
+    value has to be A's where the difference would be seen."""
+    started = time.monotonic()
+    for kind in _REACHING:
+        if not found.unseen or not set.intersection(*found.unseen) or time.monotonic() - started > CLOSER_TIME:
+            return
+        for feed in [f for f in feeds if f.kind == kind][:_EACH]:
+            arrays = draw(feed, pair.a.inputs, pair.marks, pair.options.seed)
+            forced = _in_float64(pair.workers, pair.left, pair.right, arrays, pair.inputs, pair.outputs, pair.folder)
+            if isinstance(forced, Failure):
+                continue
+            if forced.guilty:
+                found.meant = forced
+                _blamed(found, forced, feed.name)
+                return
+            if forced.compared and forced.alignment.pairs:
+                found.unseen.append({t for t in forced.unjudged if t.endswith(SILENT)})
 
 
 def _sized(pair: _Pair, base: Mapping[str, tuple[int, ...]]) -> list[Feed]:
@@ -386,6 +417,9 @@ def _swept(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> list[Row]:
         if not isinstance(answer, Failure):
             rows += answer
             continue
+        if answer.kind == "refused":  # a file that the runtime does not load: that was said before
+            found.unexercised.append(f"further feeds: {answer.says}")
+            break
         deaths += 1
         if len(some) == 1 or deaths > DEATHS:
             found.unexercised.append(
@@ -397,7 +431,7 @@ def _swept(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> list[Row]:
     return rows
 
 
-def _weighed(pair: _Pair, rows: Sequence[Row], found: _Found, *, turned: bool) -> None:
+def _weighed(pair: _Pair, proof: Proof, rows: Sequence[Row], found: _Found, *, turned: bool) -> None:
     """What parts on further feeds: at a special kind by its own rule, else as the first feeds are judged."""
     for row in rows:
         if row.state == "refused by B":
@@ -411,6 +445,8 @@ def _weighed(pair: _Pair, rows: Sequence[Row], found: _Found, *, turned: bool) -
         )  # fmt: skip
         if isinstance(says, Failure):
             found.unexercised.append(f"{row.feed.name}: apart in the graphs' own types, and no float64 value says why")
+        elif says and judged == "nan" and proof.nan_is_open:
+            found.notes.append(f"on NaN, {safe(says)}; ONNX does not say where NaN stands among numbers")
         elif says:
             (found.nans if judged == "nan" else found.parted).append(f"on {_WORDS[judged]}, {safe(says)}")
         else:
@@ -722,16 +758,16 @@ def _finite(run: Replayed) -> set[str]:
     return {n for n, v in arrays.items() if v.dtype.kind not in "fc" or not v.size or bool(np.isfinite(v).any())}
 
 
-Room = Callable[[str], "Array | None"]
+Room = Callable[..., "Array | None"]
 
 
 def _outputs(
     runs: Mapping[str, Replayed], outputs: Match, inputs_how: Mapping[str, str], room: Room, turned: bool
 ) -> list[ComparedOutput]:
-    """The outputs in the graphs' own types, floats within what both may be off by A's own arithmetic.
+    """The outputs in the graphs' own types, floats within what both may be off by the arithmetic of either.
 
-    ``room(NAME)`` is that of an output of A, asked where the bits are not the same; ``turned`` says that an input
-    stands in another order of axes in B, so that an output may as well.
+    ``room(A'S, B'S, WAY, fused=...)`` is that of an output, asked where the bits are not the same; ``turned`` says that
+    an input stands in another order of axes in B, so that an output may as well.
     """
     rows = []
     for name, (source, way) in outputs.found.items():
@@ -747,12 +783,16 @@ def _outputs(
         outcome: str = seen.outcome
         says = seen.problem
         if outcome == "missing" and seen.compared:  # no bound was given: both are floats, and apart
-            allowed = room(source)
+            allowed = room(source, name, way)
             if allowed is None:
                 outcome = "unbounded"
             else:
-                allowed = 2 * way.apply(allowed) * (2.0**-29 if a.dtype == np.float64 else 1)  # from u of float32
+                allowed = 2 * allowed * (2.0**-29 if a.dtype == np.float64 else 1)  # from u of float32
                 seen = compare({name: a}, {name: b}, {name: allowed}, zero_sign_open=True)
+                kernels = room(source, name, way, fused=True) if seen.outcome == "diverges" else None
+                if kernels is not None:
+                    allowed = np.maximum(allowed, 2 * kernels * (2.0**-29 if a.dtype == np.float64 else 1))
+                    seen = compare({name: a}, {name: b}, {name: allowed}, zero_sign_open=True)
                 outcome, says = seen.outcome, None
                 largest = float(np.abs(a[np.isfinite(a)]).max(initial=0.0))
                 if outcome == "rounding" and (seen.max_abs or 0.0) > _SWALLOWED * largest and a.dtype.itemsize > 2:
@@ -761,8 +801,8 @@ def _outputs(
                         f"{largest:.3g}: A's own roundings leave no digit to compare"
                     )
                 if outcome == "diverges":
-                    far = "and A rounds nothing there" if not math.isfinite(seen.ratio or 0) else ""
-                    far = far or f"{seen.ratio:.3g} times what roundings inside of A can do"
+                    far = "and nothing is rounded there" if not math.isfinite(seen.ratio or 0) else ""
+                    far = far or f"{seen.ratio:.3g} times what roundings inside of either can do"
                     says = f"{safe(name)} is apart by {seen.max_abs:.3g} in the graphs' own types, {far}"
         if outcome == "diverges" and says is None and seen.values is not None:
             says = f"{safe(name)} is {seen.values[0]:g} in A and {seen.values[1]:g} in B, in the graphs' own types"
@@ -773,17 +813,50 @@ def _outputs(
     return rows
 
 
-def _room(workers: _Asked, left: Path, right: Path, folder: Path, name: str) -> Array | None:
-    """How far an output of A may be off in float32, in A's order of axes; None where nobody can say."""
+_ORDER = ("equal", "rounding", "unbounded", "missing", "diverges")
+
+
+def _worse(one: ComparedOutput, other: ComparedOutput) -> ComparedOutput:
+    """What is said of an output holds on every feed: the worse of two."""
+    return max(one, other, key=lambda row: (_ORDER.index(row.outcome), row.max_abs or 0.0))
+
+
+def _room(
+    workers: _Asked,
+    left: Path,
+    right: Path,
+    folder: Path,
+    source: str,
+    name: str,
+    way: Orientation,
+    *,
+    fused: bool = False,
+) -> Array | None:
+    """How far an output may be off in float32, in B's order of axes; None where nobody can say.
+
+    The smaller of what roundings inside of either graph do to it: one that amplifies them is no licence for itself,
+    whichever side it stands on.  Not so a function of several steps in one kernel (``fused``), whose formula nobody
+    prescribes, and which is held against its own bound: there it is the larger.
+    """
     call: Callable[..., Any] = workers.call
-    try:
-        also = call(WORKER, tasks.count_roundings, right.absolute(), folder / "B.npz")
-        also = also if isinstance(also, int) else 0  # of a fused operator nobody knows: as many as A has
-        found = call(WORKER, tasks.float32_room, left.absolute(), folder / "A.npz", (name,), also, folder / "room")
-    except ValueError:  # a graph that cannot be taken apart
-        return None
-    file = found.get(name) if isinstance(found, dict) else None
-    return None if file is None else np.asarray(np.load(file, allow_pickle=False))
+    sides = ((left, "A", source), (right, "B", name))
+    found = []
+    for number, (file, side, output) in enumerate(sides):
+        other, its, _ = sides[1 - number]
+        try:
+            also = call(WORKER, tasks.count_roundings, other.absolute(), folder / f"{its}.npz")
+            also = also if isinstance(also, int) else 0  # of a fused operator nobody knows: as many as this side has
+            feeds, where = folder / f"{side}.npz", folder / f"room-{side}"
+            rooms = call(WORKER, tasks.float32_room, file.absolute(), feeds, (output,), also, where, fused)
+        except ValueError:  # a graph that cannot be taken apart
+            continue
+        made = rooms.get(output) if isinstance(rooms, dict) else None
+        if made is not None:
+            array = np.asarray(np.load(made, allow_pickle=False))
+            found.append(way.apply(array) if side == "A" else array)
+    if len(found) < 2:
+        return found[0] if found else None
+    return np.asarray(np.maximum(*found) if fused else np.minimum(*found))
 
 
 def _guilty(forced: Forced) -> list[GuiltyNode]:

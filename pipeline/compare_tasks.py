@@ -213,13 +213,16 @@ def _inner(node: Any) -> Iterator[Any]:
             yield from _inner(each)
 
 
-def float32_room(file: Path, feeds: Path, outputs: Sequence[str], also: int, folder: Path) -> dict[str, Path]:
+def float32_room(
+    file: Path, feeds: Path, outputs: Sequence[str], also: int, folder: Path, fused: bool = False
+) -> dict[str, Path]:
     """How far a graph's float outputs may be off in float32, by output, in files.
 
     gamma_k times the response to roundings inside the graph (:mod:`pipeline.numerics.inner`), where sums are moved by
     their terms; k is the number of roundings on its longest path, or ``also`` if that is larger, and u that of the
-    coarsest type in the graph.  Empty where that cannot be had, or would mean nothing (an operator without a count in a
-    large model, more roundings than sixteen bits have digits for).
+    coarsest type in the graph; ``fused`` asks for functions of several steps in one kernel alone.  Empty where that
+    cannot be had, or would mean nothing (an operator without a count in a large model, more roundings than sixteen bits
+    have digits for).
     """
     from pipeline.graph.roundings import roundings
     from pipeline.numerics.bounds import gamma
@@ -232,7 +235,7 @@ def float32_room(file: Path, feeds: Path, outputs: Sequence[str], also: int, fol
     try:
         graph = taken(model).graph
         unit = coarsest_unit(graph, given)
-        inner = inner_scale(widened(graph), {n: _wide(v) for n, v in given.items()}, outputs, sums=True)
+        inner = inner_scale(widened(graph), {n: _wide(v) for n, v in given.items()}, outputs, sums=True, fused=fused)
     except Exception:  # whatever the evaluation raises
         return {}
     # Inference loses the shapes behind an operator outside of ONNX; here they were seen.
@@ -295,6 +298,7 @@ def taken(model: Any) -> Taken:
     from pipeline.graph.float64 import to_float64
     from pipeline.numerics.node64 import take_apart
 
+    _require_axes(model)
     double = to_float64(model)
     graph = take_apart(double, _names(model))
 
@@ -303,7 +307,38 @@ def taken(model: Any) -> Taken:
             raise Unsupported(f"{step.op} draws random numbers", op=step.op, node=step.name)
         return graph.run(step, values)
 
-    return Taken(model, double, replace(graph, run=run))
+    return Taken(model, double, replace(graph, run=run, single=not _has_doubles(model)))
+
+
+def _has_doubles(model: Any) -> bool:
+    """Whether something in a model is of float64: a border, a constant, what it is cast to."""
+    from onnx import AttributeProto, TensorProto
+
+    double = TensorProto.DOUBLE
+    every = [n for node in model.graph.node for n in (node, *_inner(node))]
+    held = [a for n in every for a in n.attribute]
+    return (
+        any(v.type.tensor_type.elem_type == double for v in (*model.graph.input, *model.graph.output))
+        or any(t.data_type == double for t in model.graph.initializer)
+        or any(a.t.data_type == double for a in held if a.type == AttributeProto.TENSOR)
+        or any(n.op_type == "Cast" and a.name == "to" and a.i == double for n in every for a in n.attribute)
+    )
+
+
+def _require_axes(model: Any) -> None:
+    """Raises :class:`~pipeline.data.Unsupported` for a layout that ONNX does not have: its axes are not those that the
+    shapes say, so that nothing could be aligned by them."""
+    from pipeline.graph.walk import node_name, printable
+
+    for index, node in enumerate(model.graph.node):
+        if node.domain == "com.microsoft.nchwc":
+            name = node_name(node, index)
+            says = (
+                f"{printable(name)} is {printable(node.op_type)} of com.microsoft.nchwc, the blocked layout of the "
+                "machine that saved the file; save it with graph_optimization_level = ORT_ENABLE_EXTENDED and compare "
+                "that"
+            )
+            raise Unsupported(says, op=node.op_type, node=name)
 
 
 def judged(
@@ -440,11 +475,16 @@ def _sized(model: Any, shapes: Mapping[str, tuple[int, ...]], seen: Mapping[str,
     return sized
 
 
-def _names(model: Any) -> dict[str, str]:
-    """The file's name of the node that makes each value."""
-    from pipeline.graph.walk import node_name
+def _names(model: Any) -> dict[str, tuple[str, str]]:
+    """The file's name and operator of the node that makes each value."""
+    from pipeline.graph.walk import node_name, operator
 
-    return {output: node_name(node, i) for i, node in enumerate(model.graph.node) for output in node.output if output}
+    return {
+        output: (node_name(node, i), operator(node))
+        for i, node in enumerate(model.graph.node)
+        for output in node.output
+        if output
+    }
 
 
 def _port(value: Any) -> Port:

@@ -10,7 +10,6 @@ size and for no other reason, because it would be waited for again each time.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -18,8 +17,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from pipeline import catalogue, inputs, tasks, triangulate
-from pipeline.data import Case, CaseRef, Diff, Failure, GraphFacts, Model, Party, Run, Runtime, Tensor
+from pipeline.data import ArrayFile, Case, CaseRef, Diff, Failure, GraphFacts, Model, Party, Run, Runtime, Tensor
 from pipeline.frameworks import adapters
 from pipeline.localization import RUNTIME_WORKER
 from pipeline.runtimes import runtimes
@@ -187,21 +188,33 @@ def survey(work: Work, ref: CaseRef, given: Mapping[str, Path], folder: Path) ->
             models[graph] = _adopted(work, ref, graph, given[graph], runs, folder)
     models = {name: models[name] for name in sorted(models)}
     seen = Seen(ref, case, folder, runs, models, _facts(work, models))
-    return _finished(work, _through_runtimes(work, seen, models, check=True))
+    return _sharpened(work, _finished(work, _through_runtimes(work, seen, models, check=True)))
 
 
 def resized(work: Work, seen: Seen, sizes: tuple[tuple[str, int], ...]) -> Seen:
     """The same graphs, fed and judged at other sizes; a graph that has no other size is left out (:func:`frozen`)."""
-    ref = replace(seen.ref, sizes=sizes)
+    ran = [m for g, m in seen.models.items() if m.error is None and not frozen(seen, g)]
+    return _elsewhere(work, seen, replace(seen.ref, sizes=sizes), ran)
+
+
+def redrawn(work: Work, seen: Seen, drawn: str) -> Seen:
+    """The files that somebody else exported, fed with other inputs than the case's own (:data:`inputs.DRAWN`)."""
+    ran = [model for model in seen.models.values() if model.given and model.error is None]
+    return _elsewhere(work, seen, replace(seen.ref, drawn=(drawn, work.options.seed)), ran)
+
+
+def _elsewhere(work: Work, seen: Seen, ref: CaseRef, ran: Sequence[Model]) -> Seen:
     case = catalogue.load(ref)
     ref = replace(ref, numbers=inputs.fingerprint(case, ref.name, work.options.seed))
     folder = seen.folder / f"at {ref.size}".replace(", ", " ")
     folder.mkdir(parents=True, exist_ok=True)
-    ran = [m for g, m in seen.models.items() if m.error is None and not frozen(seen, g)]
+    given = {model.graph.partition(":")[0] for model in ran}
     frameworks = sorted(n for n, r in seen.runs.items() if r.party.native and not r.party.double and not r.error)
+    frameworks = [name for name in frameworks if not ref.drawn or name in given]
     runs, _ = _sources(work, ref, frameworks, [], _sharp(work, [model.graph for model in ran]), folder)
     other = Seen(ref, case, folder, runs, {model.graph: model for model in ran}, seen.graphs)
-    return _finished(work, _through_runtimes(work, other, seen.models, check=False))
+    ran_through = _through_runtimes(work, other, seen.models, check=False, declared=seen.runs)
+    return _sharpened(work, _finished(work, ran_through))
 
 
 def frozen(seen: Seen, graph: str) -> str | None:
@@ -225,59 +238,106 @@ def _finished(work: Work, seen: Seen) -> Seen:
     seen = replace(seen, runs={**_truths(work, seen), **seen.runs})
     present = {name: r for name, r in runtimes().items() if r.distribution not in work.absent}
     edges = triangulate.edges_of(seen.parties(seed), list(seen.models), present)
-    widened = _inner_roundings(work, seen, edges)
-    if widened:
-        seen = replace(seen, runs={**seen.runs, **widened})
+    aside = _another_program(work, seen, edges)
+    if aside is not None:
+        seen = aside
         edges = triangulate.edges_of(seen.parties(seed), list(seen.models), present)
     ends = {end for edge in edges if edge.outcome == "diverges" for end in (edge.left, edge.right)}
     wanted = [n for n in sorted(ends) if seen.runs[n].party.double and seen.runs[n].party.runtime]
     if wanted:
-        runs = dict(seen.runs)
+        runs, models = dict(seen.runs), dict(seen.models)
+        for framework in sorted({runs[name].party.framework for name in wanted}):
+            if f"{framework}@64" in runs:
+                source = runs[f"{framework}@64"]
+                answer = work.call(framework, tasks.constants_slack, seen.ref, framework, source, seed, seen.folder)
+                runs[f"{framework}@64"] = source if isinstance(answer, Failure) else answer
         for name in wanted:
-            model = seen.models[runs[name].party.graph]
-            arguments = (seen.ref, model, runs[name], sources_of(model, seen.models), seed, seen.folder, work.room)
+            graph = runs[name].party.graph
+            sources = sources_of(work, seen, models[graph])
+            models[graph] = replace(models[graph], weights=next(iter(sources), None))
+            arguments = (seen.ref, models[graph], runs[name], sources, seed, seen.folder, work.room)
             answer = work.call(RUNTIME_WORKER, tasks.with_slack, *arguments)
             runs[name] = replace(runs[name], outputs=None, error=answer) if isinstance(answer, Failure) else answer
-        seen = replace(seen, runs=runs)
+        seen = replace(seen, runs=runs, models=models)
         edges = triangulate.edges_of(seen.parties(seed), list(seen.models), present)
     return replace(seen, edges=tuple(replace(edge, size=seen.ref.size) for edge in edges))
 
 
-_DOUBTFUL = ("diverges", "missing")  # missing: both have a value, and there is no bound to hold them against
+def _sharpened(work: Work, seen: Seen) -> Seen:
+    """With every edge from a source to its own graph in float64 on the bound that is derived of the model.
 
-
-def _inner_roundings(work: Work, seen: Seen, edges: Sequence[Diff]) -> dict[str, Run]:
-    """The derived definitions of the frameworks on whose edges something parts, with what is rounded inside a graph.
-
-    It can only make a bound wider, and takes evaluations: so nobody asks where nothing parts without it.
+    What a case declares of its definition says how far float arithmetic may lie from that, generously or not; it is no
+    leave for a graph to mean something else.  Deriving takes perturbations, so it is done where the declared bound
+    passes a difference that is not of float64's own size.
     """
-    found: dict[str, Run] = {}
-    parted = [e for e in edges if e.max_abs is not None and math.isfinite(e.max_abs) and e.outcome in _DOUBTFUL]
-    for framework in sorted({Party.parse(end).framework for e in parted for end in (e.left, e.right)} - {"truth"}):
+    if seen.case.truth is None:
+        return seen
+    passed = [edge for edge in seen.edges if _in_double(edge) and edge.outcome in ("rounding", "missing")]
+    large = [edge for edge in passed if (edge.max_abs or 0.0) > _OWN_SIZE * _top(seen.runs[edge.left])]
+    if not large:
+        return seen
+    bare = {name: run for name, run in seen.runs.items() if run.party.framework != "truth"}
+    folder = seen.folder / "undeclared"
+    other = _finished(work, replace(seen, case=replace(seen.case, truth=None), runs=bare, folder=folder))
+    sharp = {(edge.left, edge.right): edge for edge in other.edges if _in_double(edge) and edge.outcome != "missing"}
+    return replace(seen, edges=tuple(sharp.get((edge.left, edge.right), edge) for edge in seen.edges))
+
+
+_OWN_SIZE = 2.0**-40  # of float64's 52 bits: no more than a question of whether to look
+
+
+def _in_double(edge: Diff) -> bool:
+    left, right = Party.parse(edge.left), Party.parse(edge.right)
+    return left.double and right.double and left.framework == right.framework
+
+
+def _top(run: Run) -> float:
+    """The largest number of a run's outputs, by size."""
+    outputs = [value.load() for value in (run.outputs or {}).values() if isinstance(value, ArrayFile)]
+    sizes = [np.abs(array.astype(np.float64)) for array in outputs if array.dtype.kind in "fiu"]
+    return max((float(size[np.isfinite(size)].max(initial=0.0)) for size in sizes), default=0.0)
+
+
+def _another_program(work: Work, seen: Seen, edges: Sequence[Diff]) -> Seen | None:
+    """Without the float64 runs of frameworks whose code is another program in float64, where that is so.
+
+    Code that asks the type for its limits (``finfo(x.dtype).min``, ``nan_to_num``) means other numbers there.  It shows
+    by this: the float64 run stands alone, and every other path, in float32 and in float64, agrees with every other.
+    """
+    parted = {(e.left, e.right) for e in edges if e.outcome in ("diverges", "missing")}
+    found = None
+    for framework in sorted({run.party.framework for run in seen.runs.values() if run.party.native}):
         name = str(Party("truth", meaning=framework))
-        truth = seen.runs.get(name)
-        if truth is None or not truth.derived or truth.outputs is None:
+        truth, double = seen.runs.get(name), seen.runs.get(f"{framework}@64")
+        if (name, framework) not in parted or truth is None or not truth.derived or double is None:
             continue
-        for model in seen.models.values():
-            if model.graph.partition(":")[0] != framework or model.file is None or model.error is not None:
-                continue
-            meant = _in_order(work, seen, model) if model.given else model
-            arguments = (seen.ref, meant, truth, work.options.seed, seen.folder, work.room)
-            answer = work.call(RUNTIME_WORKER, tasks.with_inner_roundings, *arguments)
-            if isinstance(answer, Run) and answer.bounds != truth.bounds:
-                found[name] = answer
-                break
+        if double.outputs is None or seen.runs[framework].outputs is None:
+            continue
+        graphs = [r for r in seen.runs.values() if r.party.framework == framework and r.party.runtime]
+        graphs = [run for run in graphs if run.outputs is not None]
+        chosen = next((run for run in graphs if run.party.double), None)
+        if chosen is None or all(run.party.double for run in graphs):
+            continue
+        model = seen.models[chosen.party.graph]
+        arguments = (seen.ref, model, chosen, work.options.seed, seen.folder, work.room)
+        answer = work.call(RUNTIME_WORKER, tasks.graph_definition, *arguments)
+        if not isinstance(answer, Run) or answer.outputs is None:
+            continue
+        runs = {n: run for n, run in seen.runs.items() if n != f"{framework}@64"} | {name: answer}
+        other = replace(seen, runs=runs)
+        parties = other.parties(work.options.seed)
+        if all(parties.diff(name, str(run.party), "native").agrees for run in [seen.runs[framework], *graphs]):
+            seen = found = other
     return found
 
 
-def _in_order(work: Work, seen: Seen, model: Model) -> Model:
-    """A given file with its outputs as they are nearest to the model's: what it rounds inside is then the model's."""
-    native = seen.runs.get(model.graph.partition(":")[0])
-    present = [r.name for r in runtimes().values() if r.distribution not in work.absent]
-    if native is None or native.outputs is None or not present:
-        return model
-    found = work.call(RUNTIME_WORKER, tasks.reordered, seen.ref, model, native, present[0], work.options.seed)
-    return found if isinstance(found, Model) else model
+def sources_of(work: Work, seen: Seen, model: Model) -> tuple[Path, ...]:
+    """Where the weights of a graph's source are; what is none of them, its exporter has computed."""
+    if model.weights is not None:
+        return (model.weights,)
+    framework = model.graph.partition(":")[0]
+    file = work.call(framework, tasks.source_weights, seen.ref, framework, work.options.seed, seen.folder)
+    return () if file is None or isinstance(file, Failure) else (file,)
 
 
 def _sources(
@@ -321,13 +381,15 @@ def _adopted(work: Work, ref: CaseRef, graph: str, file: Path, runs: Mapping[str
     return Model(graph, file=None, error=model) if isinstance(model, Failure) else model
 
 
-def _through_runtimes(work: Work, seen: Seen, models: Mapping[str, Model], *, check: bool) -> Seen:
-    """Every graph in every runtime and, at the declared shapes, past the checker."""
+def _through_runtimes(
+    work: Work, seen: Seen, models: Mapping[str, Model], *, check: bool, declared: Mapping[str, Run] | None = None
+) -> Seen:
+    """Every graph in every runtime and, at the declared shapes, past the checker; ``declared`` ran at these."""
     runs, checks = dict(seen.runs), dict(seen.checks)
     for graph, model in seen.models.items():
         if model.error is None:
             answered = _run_graph(work, seen.ref, model, check and "onnx" not in work.absent, seen.folder)
-            answered |= _beside(work, seen, model, answered)
+            answered |= _beside(work, seen, model, answered, declared)
             if tasks.CHECK in answered:
                 checks[graph] = answered.pop(tasks.CHECK).error
             runs |= {str(run.party): run for run in answered.values()}
@@ -353,13 +415,21 @@ def _answers(work: Work, ref: CaseRef, model: Model, asked: Sequence[str], folde
     return dict(zip(asked, answers, strict=True))
 
 
-def _beside(work: Work, seen: Seen, model: Model, answered: Mapping[str, Run]) -> dict[str, Run]:
-    """The graph in runtimes that stand beside another one, where that has no answer or is known to have it wrong."""
+def _beside(
+    work: Work, seen: Seen, model: Model, answered: Mapping[str, Run], declared: Mapping[str, Run] | None
+) -> dict[str, Run]:
+    """The graph in runtimes that stand beside another one, where that has no answer or is known to have it wrong.
+
+    At other sizes than the declared ones it is in those that it was in there.
+    """
     facts, globs = seen.graphs.get(model.graph), work.options.parties
     asked = []
     for runtime in runtimes().values():
         other = answered.get(besides(runtime))
         if other is None or runtime.distribution in work.absent:
+            continue
+        if declared is not None:
+            asked += [runtime.name] if f"{model.graph}>{runtime.name}" in declared else []
             continue
         lacks = other.error is not None and other.error.kind == "unsupported"
         if lacks or f"{model.graph}>{runtime.name}" in globs or (facts is not None and wanted(runtime, facts)):
@@ -399,14 +469,6 @@ def items(work: Work, graph: str) -> list[str]:
 def _sharp(work: Work, graphs: Sequence[str]) -> tuple[bool, ...]:
     """The precisions in which a source is run: float64 is wanted where a graph is run in it."""
     return (False, True) if any(i.endswith("@64") for graph in graphs for i in items(work, graph)) else (False,)
-
-
-def sources_of(model: Model, models: Mapping[str, Model]) -> list[Path]:
-    """Where the constants of a graph come from, if it is not the first to hold them."""
-    if model.weights is not None:
-        return [model.weights]
-    raw = models.get(f"{model.graph.partition(':')[0]}:raw")
-    return [raw.file] if raw is not None and raw.file is not None and raw.graph != model.graph else []
 
 
 def _facts(work: Work, models: Mapping[str, Model]) -> dict[str, GraphFacts]:

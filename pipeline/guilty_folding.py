@@ -107,7 +107,7 @@ def _question(
         runs = call(worker, tasks.run_graph, ref, made, [item], seed, place)
         run = Run(party, error=runs) if isinstance(runs, Failure) else runs[0]
         if party.double and run.outputs is not None:
-            allowed = call(worker, tasks.with_slack, ref, made, run, [raw], seed, place)
+            allowed = call(worker, tasks.with_slack, ref, made, run, [made.weights or raw], seed, place)
             run = Run(party, error=allowed) if isinstance(allowed, Failure) else allowed
         return not parties.replacing(right, run).diff(*blamed.edge, "export").agrees
 

@@ -39,7 +39,8 @@ def slack(
     """
     assert model.file is not None
     case = tasks.loaded(ref, seed)
-    double = in_float64(skeleton(model.file, memory=memory))
+    slim = skeleton(model.file, memory=memory)
+    double = in_float64(replace(slim, model=float64.with_bodies(slim.model)))
     answer = _answering(run, case, model, tasks.widened(tasks.feeds_of(ref, case, model, seed)), folder)
     slack: dict[str, Array] = {}
 

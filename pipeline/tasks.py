@@ -13,10 +13,10 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import numpy as np
@@ -33,12 +33,12 @@ from pipeline.data import (
     Failure,
     Finding,
     GraphFacts,
-    Instance,
     InvalidGraph,
     Jitter,
     Model,
     Party,
     Rounded,
+    Roundings,
     Run,
     Tensor,
     Unsupported,
@@ -49,14 +49,16 @@ from pipeline.frameworks._structure import BuilderError
 from pipeline.numerics.compare import same_bits
 from pipeline.runtimes import runtimes
 
-if TYPE_CHECKING:
-    from pipeline.graph.roundings import Roundings
-
 CHECK = "check"
 _NAMED = 3
 MOST_OUTSIDE = 2**30  # bytes of weights in other files with which a graph is read whole
 MOST_GUESSED = 2**14  # roundings; beyond, gamma_k leaves a float32 less than three digits, and a bound says nothing
+TWINS = 5  # pairs of draws: of any two of the first 32 things that round, some draw has both push the same way
+BEYOND = 3  # the true roundings are one more draw like those that were made
 JITTERS = 16  # sign patterns; the chance that all of 16 miss an element's sensitivity by a factor of 2 is under 1e-6
+
+_STEP, _TINY_STEP = 2.0**-24, 2.0**-50
+_SUBNORMAL = 2.0**-149  # what a number below the normal ones of float32 may be off by, whatever its size
 
 
 @cache
@@ -109,7 +111,7 @@ def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
         return run
     _, others = _values(ref, framework, seed, example=True)
     try:
-        instance = engine.instance(case, values, seed=seed)
+        instance: _state.Instance = engine.instance(case, values, seed=seed)
         before = instance.state()
         first = instance(values, seed=seed)
         moved = _state.changed(before, instance.state())
@@ -148,7 +150,7 @@ def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
     return run
 
 
-def _answer_or_none(instance: Instance, values: Mapping[str, Any], seed: int) -> Mapping[str, Any] | None:
+def _answer_or_none(instance: _state.Instance, values: Mapping[str, Any], seed: int) -> Mapping[str, Any] | None:
     """What a model answers to inputs that are not the case's own, and need not be its to answer."""
     try:
         return instance(values, seed=seed)
@@ -166,53 +168,42 @@ def derive_bounds(
     """A definition for a case without one: the framework itself, with a bound derived by perturbation.
 
     ``source`` is the native run to stand for it, in float64 or, where the framework has no float64 for this, in the
-    case's own precision.  Every float input and weight is moved by one unit roundoff of float32 with random signs,
-    :data:`JITTERS` times.  The largest response, over u, is the scale to which k roundings along the exported graph's
-    longest path are applied: a rounding in a node acts like a rounding of what the node consumed (mixed
-    forward-backward error, Higham 1.5), where the node responds to it; where an edge parts by this scale,
-    :func:`with_inner_roundings` moves the nodes' results too.  An element without any response is given the output's
-    mean: one that a Relu holds at zero has none, until rounding carries it over; and one that lies on a jump (a whole
-    number in front of a floor) has none that says anything, for the input that is moved off the jump here is none that
-    anybody is given.
+    case's own precision.  Two things are moved, and the larger response counts.  Every float input and weight, by one
+    unit roundoff of float32 with random signs, :data:`JITTERS` times: the largest response, over u, is a scale to which
+    the k roundings on the longest path through the framework's own operators are applied, for a rounding in an operator
+    acts like a rounding of what the operator consumed (mixed forward-backward error, Higham 1.5).  And, where it does
+    not act so (at the minimum of a GELU, for a Python scalar, for what is made of nothing that is fed), every such
+    rounding itself; the true ones are one more such draw, and :data:`BEYOND` times the largest response counts.
+
+    Where a result jumps, the side of the jump that exact inputs come to is part of what the model means: no input is
+    moved across, only what the framework itself rounds in front of the jump may be on either side.  An element without
+    any response is given the output's mean: one that a Relu holds at zero has none, until rounding carries it over.
+    ``roundings`` are those of a graph, for a framework whose own operators nobody sees.
     """
     party = Party("truth", meaning=framework)
     failure = warm(framework)
     if failure or source.outputs is None:
         return Run(party, error=failure or source.error, derived=f"{framework} itself, which has no answer")
-    engine, double = adapter(framework), source.party.double
-
-    def responses(jitters: Sequence[Jitter]) -> dict[str, Array]:
-        """By output, the largest distance of an element under any of them."""
-        found = {name: np.zeros(centre.shape) for name, centre in floats.items()}
-        for results in engine.perturbed(case, values, double=double, seed=seed, jitters=jitters):
-            moved = _in_case_axes(case, framework, engine.layouts, results)
-            for name, centre in floats.items():
-                with np.errstate(invalid="ignore"):
-                    distance = np.nan_to_num(np.abs(moved[name].astype(np.float64) - centre))
-                found[name] = np.asarray(np.maximum(found[name], distance))  # of two 0-d arrays numpy makes a scalar
-        return found
-
+    double = source.party.double
     case, values = _values(ref, framework, seed)
-    floats = {
-        name: value.load()
-        for name, value in source.outputs.items()
-        if isinstance(value, ArrayFile) and np.dtype(value.dtype).kind == "f"
-    }
+    floats = _float_outputs(source)
     precision = "in float64" if double else "in its own precision, for it has no float64 here"
     label = f"{framework} itself {precision}"
+    asked = _Moved(case, framework, values, floats, seed, double)
     try:
-        response = responses([Jitter(each) for each in range(JITTERS)])
-        if double and any(_jumps(response[name], centre, 2.0**-24).any() for name, centre in floats.items()):
-            # A response shrinks with the step, by 2^26 here or, in chaos, by less; that of a number that lies on a jump
-            # is what it was.
-            tiny = responses([Jitter(each, 2.0**-50) for each in range(JITTERS)])
+        response = asked.responses([Jitter(each) for each in range(JITTERS)])
+        own, inner = asked.own_roundings()
+        if double and any(_jumps(response[name], centre, _STEP).any() for name, centre in floats.items()):
+            tiny = asked.responses([Jitter(each, _TINY_STEP) for each in range(JITTERS)])
             for name, moves in response.items():
-                moves[tiny[name] > moves / 4] = 0
+                response[name] = _without_jumps(moves, tiny[name], floats[name])
         elif not double:  # there is no smaller step: what is so large for one is taken for a jump
             for name, moves in response.items():
                 moves[_jumps(moves, floats[name], float(np.finfo(floats[name].dtype).eps))] = 0
     except Exception as error:  # whatever the framework raises
         return Run(party, error=Failure("refused", f"perturbation: {_one_line(error)}"), derived=label)
+    if own is not None and not (own.unknown and roundings is not None and not roundings.unknown):
+        roundings = own
     if roundings is None:
         how = "no bound: there is no graph of known size to count roundings in"
         return Run(party, outputs=source.outputs, derived=f"{label}; {how}")
@@ -223,16 +214,97 @@ def derive_bounds(
     bounds: dict[str, Bound] = {}
     for name, moves in response.items():
         rounds = bool(roundings.count or roundings.unknown)
-        if rounds and not moves.any() and not _float_fed(case, values):
+        if rounds and not moves.any() and not inner and not _float_fed(case, values):
             continue  # nothing was moved: that there was no response says nothing
+        if name in inner:
+            moves = np.maximum(moves, inner[name] * BEYOND / max(roundings.count, 1))
         least = np.where(moves > 0, moves, moves.mean()) if moves.size else moves
-        unit = 2.0**-24 if double else float(np.finfo(floats[name].dtype).eps)
+        unit = _STEP if double else float(np.finfo(floats[name].dtype).eps)
         scale = save(folder, party, name, least / unit, None, kind="scale")
-        bounds[name] = Bound(scale=scale, roundings=roundings.count)
-    how = f"scale from {JITTERS} perturbations, k = {roundings.count} roundings on the graph's longest path"
+        bounds[name] = Bound(scale=scale, roundings=roundings.count, floor=roundings.count * _SUBNORMAL)
+    how = f"scale from {JITTERS} perturbations, k = {roundings.count} roundings on the longest path"
     if roundings.unknown:
-        how += f" ({', '.join(roundings.unknown)}: no rule, so one for each number the model holds or is fed)"
+        how += f" ({', '.join(roundings.unknown)}: no rule, so one for each number that it may take up)"
     return Run(party, outputs=source.outputs, bounds=bounds, derived=f"{label}; {how}")
+
+
+def constants_slack(ref: CaseRef, framework: str, source: Run, seed: int, folder: Path) -> Run:
+    """A framework's float64 run with how far a graph may be from it that keeps its constants in float32.
+
+    These are its Python scalars, and whatever no input reaches (tables, windows, what is computed of the parameters
+    alone): each is moved by the roundings of the operators that make it, and the true ones are one more such draw.
+    """
+    if warm(framework) is not None or source.outputs is None:
+        return source
+    case, values = _values(ref, framework, seed)
+    asked = _Moved(case, framework, values, _float_outputs(source), seed, double=True)
+    try:
+        responses = asked.responses(_twins("constants"))
+    except Exception:  # whatever the framework raises; its float64 run stands as it is
+        return source
+    bounds = {
+        name: Bound(slack=save(folder, source.party, name, BEYOND * moves, None, kind="slack"))
+        for name, moves in responses.items()
+    }
+    return replace(source, bounds=bounds)
+
+
+def _float_outputs(run: Run) -> dict[str, Array]:
+    return {
+        name: value.load()
+        for name, value in (run.outputs or {}).items()
+        if isinstance(value, ArrayFile) and np.dtype(value.dtype).kind == "f"
+    }
+
+
+def _twins(what: Literal["roundings", "constants"]) -> list[Jitter]:
+    """Draws in pairs: what cancels under the signs of one adds up under those of its twin (:class:`Jitter`)."""
+    return [Jitter(pair, what=what, turned=turned) for pair in range(TWINS) for turned in (None, pair)]
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """A case as one framework runs it, and the results that it is held against."""
+
+    case: Case
+    framework: str
+    values: Mapping[str, Any]
+    floats: Mapping[str, Array]
+    seed: int
+    double: bool
+
+    def responses(self, jitters: Sequence[Jitter]) -> dict[str, Array]:
+        """By output, the largest distance of an element under any of ``jitters``."""
+        engine = adapter(self.framework)
+        found = {name: np.zeros(centre.shape) for name, centre in self.floats.items()}
+        for results in engine.perturbed(self.case, self.values, double=self.double, seed=self.seed, jitters=jitters):
+            moved = _in_case_axes(self.case, self.framework, engine.layouts, results)
+            for name, centre in self.floats.items():
+                with np.errstate(invalid="ignore"):
+                    distance = np.nan_to_num(np.abs(moved[name].astype(np.float64) - centre))
+                found[name] = np.asarray(np.maximum(found[name], distance))  # of two 0-d arrays numpy makes a scalar
+        return found
+
+    def own_roundings(self) -> tuple[Roundings | None, dict[str, Array]]:
+        """The roundings of the framework's own operators, and the responses to them; nothing where nobody sees them."""
+        engine = adapter(self.framework)
+        try:
+            counted = engine.roundings(self.case, self.values, double=self.double, seed=self.seed)
+            return counted, self.responses(_twins("roundings")) if counted is not None else {}
+        except NotImplementedError:
+            return None, {}
+
+
+def _without_jumps(moves: Array, tiny: Array, centre: Array) -> Array:
+    """Responses to moved inputs, where nothing is moved across a jump.
+
+    A response shrinks with the step or, in chaos, by less.  That of a number that lies on a jump is what it was; that
+    of one beside a jump is gone at once, and what is left of it is the slope on its own side.
+    """
+    flagged = _jumps(moves, centre, _STEP)
+    slope = tiny * (_STEP / _TINY_STEP)
+    beside = flagged & (slope < moves / 64)
+    return np.where(flagged & (tiny > moves / 4), 0.0, np.where(beside, slope, moves))
 
 
 def _jumps(response: Array, centre: Array, unit: float) -> Array:
@@ -246,72 +318,40 @@ def _float_fed(case: Case, values: Mapping[str, Any]) -> bool:
     return any(isinstance(value, np.ndarray) and value.dtype.kind == "f" for value in values.values())
 
 
-def with_inner_roundings(
-    ref: CaseRef, model: Model, truth: Run, seed: int, folder: Path, memory: int | None = None
-) -> Run:
-    """A derived definition whose scale also covers what is rounded inside of ``model``, an export of it.
+def graph_definition(ref: CaseRef, model: Model, run: Run, seed: int, folder: Path, memory: int | None = None) -> Run:
+    """A definition from an export's own float64 ``run``, for a source that is another program in float64.
 
-    A graph says nothing of a definition that it does not compute: it must agree with it within float32's own rounding
-    under the scale that results.  Nor is it a licence for itself: one that adds 1e8 and takes it off again rounds as no
-    model does.  So a rounding inside counts no more than one of the largest number that the model is fed or gives, or
-    than what inputs and weights do where they do most; only behind a jump (a floor, a comparison), where the smallest
-    rounding may do anything, it counts as it is.  Where nothing can be said, the definition stays as it is.
+    Its bound is the response to roundings inside the graph, for as many as lie on its longest path.
     """
     from pipeline.graph.inlining import inlined
     from pipeline.graph.skeleton import in_float64, skeleton
-    from pipeline.numerics.bounds import gamma
     from pipeline.numerics.inner import inner_scale
     from pipeline.numerics.node64 import take_apart
 
     assert model.file is not None
-    floats = {
-        own
-        for own, value in (truth.outputs or {}).items()
-        if isinstance(value, ArrayFile) and np.dtype(value.dtype).kind == "f"
-    }
+    party = Party("truth", meaning=run.party.framework)
+    label = f"{run.party}, for {run.party.framework} itself is another program in float64"
     try:
-        case = loaded(ref, seed)
-        fed = feeds_of(ref, case, model, seed)
+        fed = feeds_of(ref, loaded(ref, seed), model, seed)
         counted = count_roundings(model.file, {name: value.shape for name, value in fed.items()})
         slim = skeleton(model.file, memory=memory)
         slim = replace(slim, model=inlined(slim.model))
         double = in_float64(slim)
-        names = {own: border for own, border in model.outputs.items() if own in floats}
-        found = inner_scale(take_apart(double.model, {}), {**double.weights, **widened(fed)}, list(names.values()))
-    except Exception:  # whatever an evaluation raises
-        return truth
-    bounds = dict(truth.bounds)
+        names = {own: model.outputs[own] for own in _float_outputs(run)}
+        graph = take_apart(double.model, {})
+        found = inner_scale(graph, {**double.weights, **widened(fed)}, list(names.values()))
+    except Exception as error:  # whatever an evaluation raises
+        return Run(party, error=Failure("refused", f"perturbation: {_one_line(error)}"), derived=label)
+    if counted is None or counted.unknown:
+        return Run(party, outputs=run.outputs, derived=f"{label}; no bound: there is no count of its roundings")
+    case = loaded(ref, seed)
+    bounds = {}
     for own, border in names.items():
-        value = (truth.outputs or {})[own]
-        bound = bounds.get(own)
-        if bound is None and counted is not None and not counted.unknown:  # nothing that is fed could be moved
-            bound = Bound(roundings=counted.count)
-        if border not in found.scale or bound is None or not isinstance(value, ArrayFile):
-            continue
-        inner, there = (in_case_axes(case, model, own, array) for array in (found.scale[border], found.centre[border]))
-        if inner.shape != value.shape:
-            continue
-        moved = np.zeros(()) if bound.scale is None else bound.scale.load()
-        most = max(largest(value.load()), largest(moved), *map(largest, fed.values()), 1.0)
-        whole = np.maximum(moved, np.minimum(inner, most))
-        with np.errstate(invalid="ignore"):
-            apart = np.abs(there - value.load())
-        if (apart > gamma(bound.roundings, 2.0**-24) * whole).any():
-            continue
-        whole = np.maximum(whole, inner) if found.jumps else whole
-        saved = save(folder, truth.party, own, whole, None, kind="scale with inner roundings")
-        bounds[own] = replace(bound, scale=saved)
-    if bounds == truth.bounds:
-        return truth
-    return replace(truth, bounds=bounds, derived=f"{truth.derived}; with roundings inside {model.graph}")
-
-
-def largest(array: Array) -> float:
-    """The largest finite number of an array, by size; 0 where there is none or it holds no numbers."""
-    if array.dtype.kind not in "fiu":
-        return 0.0
-    sizes = np.abs(array.astype(np.float64))
-    return float(sizes[np.isfinite(sizes)].max(initial=0.0))
+        scale = in_case_axes(case, model, own, found.scale[border])
+        kept = save(folder, party, own, scale, None, kind="scale")
+        bounds[own] = Bound(scale=kept, roundings=counted.count, floor=counted.count * _SUBNORMAL)
+    how = f"scale from the roundings inside {model.graph}, k = {counted.count}"
+    return Run(party, outputs=run.outputs, bounds=bounds, derived=f"{label}; {how}")
 
 
 def export(ref: CaseRef, framework: str, exporters: Sequence[str], seed: int, folder: Path) -> list[Model]:
@@ -323,11 +363,37 @@ def export(ref: CaseRef, framework: str, exporters: Sequence[str], seed: int, fo
         try:
             case, values = _values(ref, framework, seed, example=True)
             models = list(engine.export(case, values, exporters, folder, seed=seed))
+            refused = [Party.parse(model.graph).exporter for model in models if model.error is not None]
+            if refused and not _runs(case, framework, values, seed):
+                again = {model.graph: model for model in _traced_with_its_own(ref, framework, refused, seed, folder)}
+                models = [again.get(model.graph, model) for model in models]
             _freeze()
             return models
         except (BuilderError, UnusableInput) as error:
             failure = Failure("builder", str(error))
     return [Model(graph, error=failure) for graph in graphs]
+
+
+def _runs(case: Case, framework: str, values: Mapping[str, Any], seed: int) -> bool:
+    """Whether the model itself runs on inputs that nobody gave it."""
+    try:
+        adapter(framework).native(case, values, double=False, seed=seed)
+    except Exception:  # whatever the framework raises
+        return False
+    return True
+
+
+def _traced_with_its_own(
+    ref: CaseRef, framework: str, exporters: Sequence[str], seed: int, folder: Path
+) -> list[Model]:
+    """Exports traced with the case's own inputs, where the model refuses others of the same shapes and types.
+
+    A length that is larger than what it is the length of says nothing of an exporter.
+    """
+    case, values = _values(ref, framework, seed)
+    note = "traced with the case's own inputs, for the model refuses others of their shapes"
+    found = adapter(framework).export(case, values, exporters, folder, seed=seed)
+    return [replace(model, notes=(*model.notes, note)) for model in found]
 
 
 @cache
@@ -476,6 +542,13 @@ def reordered(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) 
     return ordered(ref, model, native, runtime, seed)
 
 
+def exchanged(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) -> Model | None:
+    """A graph with two inputs exchanged, where it is nearer to the model so."""
+    from pipeline.adopt import exchanged as found
+
+    return found(ref, model, native, runtime, seed)
+
+
 def source_weights(ref: CaseRef, framework: str, seed: int, folder: Path) -> Path | None:
     """The weights of the case's model in an ``.npz``; None where it cannot be built."""
     if warm(framework) is not None:
@@ -596,6 +669,8 @@ def _native_run(
 
 def _says_little(name: str, value: Array | None) -> str | None:
     """Why agreement on a result is worth little: many a wrong model gives the same."""
+    if value is not None and not value.size:
+        return f"{name} has no element, so nothing of it is compared here"
     if value is None or value.size < 2 or value.dtype.kind not in "biufc":
         return None
     if value.dtype.kind in "fc" and not np.isfinite(value).any():

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 
-from pipeline.data import Absent, Array, Blamed, Diff, Failure, GraphFacts, Model, Party, Run, Runtime
+from pipeline.data import Absent, Apart, Array, Blamed, Bound, Diff, Failure, GraphFacts, Model, Party, Run, Runtime
 from pipeline.numerics.bounds import allowance
 from pipeline.numerics.compare import Comparison, compare
 
@@ -26,6 +27,9 @@ ZERO_SIGN_OPEN = frozenset(
 )
 # ONNX does not say what these make of a NaN.
 NAN_OPEN = frozenset("Max Min ReduceMax ReduceMin ArgMax ArgMin MaxPool GlobalMaxPool Clip Relu TopK".split())
+_HALF_THE_DIGITS = 2.0**-12  # of float32's 24 bits
+_FLUSHED = 4 * float(np.finfo(np.float32).tiny)
+_ROWS = 3  # axes of an output whose last one may be a row of scores
 _GONE = ("crashed", "timeout", "memory")
 
 
@@ -90,14 +94,21 @@ class Parties:
                 continue
             dtype = "float32" if single and value.dtype == "float64" else value.dtype
             own = allowance(bound, dtype)
-            slack = run.bounds.get(key)
-            if slack is not None:
+            for slack in self._slack(run, key):
                 extra = allowance(slack, dtype)
                 own = (
                     own + extra if np.shape(extra) in ((), value.shape) and np.shape(own) in ((), value.shape) else own
                 )
             allowed[key] = own if np.shape(own) in ((), value.shape) else None
         return allowed
+
+    def _slack(self, run: Run, key: str) -> list[Bound]:
+        """What a graph in float64 may be off by: for constants that it keeps, and for those that its source has."""
+        if not run.party.double or not run.party.runtime:
+            return []
+        source = self.runs.get(f"{run.party.framework}@64")
+        bounds = [run.bounds.get(key), source.bounds.get(key) if source is not None else None]
+        return [bound for bound in bounds if bound is not None]
 
     def _roundings(self, name: str) -> dict[str, Array | None]:
         """By output, how far a definition, itself computed in float64, may be from what it means."""
@@ -118,6 +129,7 @@ class Parties:
             a, b = mine[key], theirs[key]
             summed = None if a is None or b is None or (a.shape and b.shape and a.shape != b.shape) else a + b
             allowed[key] = summed
+        idle = self._decides_nothing(left, right, allowed)
         definition = self.runs[left].party.framework == "truth" or self.runs[right].party.framework == "truth"
         swapped = self.runs[right].party.framework == "truth" and self.runs[left].party.framework != "truth"
         first, second = (right, left) if swapped else (left, right)
@@ -129,18 +141,44 @@ class Parties:
             types = [getattr(of[odd[0]], "dtype", "") for of in (own, seen)]
             says = f"{odd[0]} is {types[0]} in {judged.framework}, {types[1]} in {second}"
             return Comparison("diverges", output=odd[0], problem=says)
-        return compare(
+        found = compare(
             self._values(first),
             self._values(second),
-            allowed,
+            {**allowed, **idle},
             definition=definition,
             zero_sign_open=self._zero_sign_open,
         )
+        if found.outcome == "missing" and found.output in idle and found.compared:
+            return replace(found, problem=f"{found.problem}: the one that the case declares leaves no digit of it")
+        return found
+
+    def _decides_nothing(self, left: str, right: str, allowed: Mapping[str, Array | None]) -> dict[str, Array]:
+        """The bounds of outputs without what, as the case declares it, is larger than all that either side has.
+
+        One that only lets subnormal numbers be flushed to zero says what it means, however small the numbers are.
+        """
+        for party in (self.runs[left].party, self.runs[right].party):
+            truth = self.runs.get(str(party) if party.framework == "truth" else self.truth_of(party.framework))
+            if truth is None or truth.derived:
+                return {}
+        found: dict[str, Array] = {}
+        mine, theirs = self._values(left), self._values(right)
+        for key, limit in allowed.items():
+            sides = [side.get(key) for side in (mine, theirs)]
+            arrays = [side for side in sides if side is not None and not isinstance(side, Absent)]
+            if limit is None or len(arrays) < 2 or any(array.dtype.kind != "f" for array in arrays):
+                continue
+            top = max(float(np.abs(a[np.isfinite(a)]).max(initial=0.0)) for a in arrays)
+            if top > 0 and np.any(limit > max(top, _FLUSHED)):
+                found[key] = np.where(limit > max(top, _FLUSHED), np.inf, limit)
+        return found
 
     def without_digits(self, framework: str) -> str | None:
         """Why float arithmetic leaves nothing of a result, where that is so: a comparison would always pass.
 
         Asked of definitions that were derived from the model itself: their bound grows with what the model amplifies.
+        It is the bound that says so: all of the result lies below it, or a run that it allows has lost half of its
+        digits.  A run beyond its bound has left its definition, however far that is.
         """
         truth, name = self.runs.get(self.truth_of(framework)), framework
         if truth is None or not truth.derived or truth.outputs is None or self.runs[name].outputs is None:
@@ -157,8 +195,12 @@ class Parties:
                 continue
             top = float(np.abs(value[finite]).max())
             apart = float(np.abs(value[finite] - mine[finite]).max())
-            if 0 < top <= max(2 * apart, float(np.min(limit))):
-                return f"{key} is at most {top:.3g}, float64 is {apart:.3g} away and the bound is {np.min(limit):.3g}"
+            allowed = np.broadcast_to(limit, value.shape)
+            inside = bool((np.abs(value[finite] - mine[finite]) <= allowed[finite]).all())
+            if top > 0 and (top <= float(np.min(limit)) or (inside and apart > _HALF_THE_DIGITS * top)):
+                bound = float(np.max(allowed[finite]))
+                left = "no digit is left" if top <= float(np.min(limit)) else "half of the digits are gone"
+                return f"{left}: {key} is at most {top:.3g}, float64 is {apart:.3g} away, the bound is {bound:.3g}"
         return None
 
     def diff(self, left: str, right: str, isolates: str) -> Diff:
@@ -189,6 +231,7 @@ class Parties:
             found.nan_only,
             found.problem,
             found.explanation,
+            empty=found.empty,
         )
 
 
@@ -280,6 +323,33 @@ def groups_of(parties: Parties, *others: Parties) -> tuple[tuple[str, ...], ...]
     return tuple(sorted(ordered, key=lambda group: (-len(group), [place[n] for n in group])))
 
 
+def apart(parties: Parties, edges: Sequence[Diff]) -> Apart | None:
+    """The largest difference, for the size of its output, on the edges that agree in the case's own precision."""
+    found: list[Apart] = []
+    for edge in edges:
+        sides = [parties.runs[name].party for name in (edge.left, edge.right)]
+        if edge.outcome != "rounding" or any(side.double for side in sides):
+            continue
+        mine, theirs = parties._values(edge.left), parties._values(edge.right)
+        for name, left in mine.items():
+            right = theirs.get(name)
+            if right is None or isinstance(left, Absent) or isinstance(right, Absent) or left.shape != right.shape:
+                continue
+            if left.dtype.kind != "f" or right.dtype.kind != "f" or not left.size:
+                continue
+            one, other = left.astype(np.float64), right.astype(np.float64)
+            both = np.isfinite(one) & np.isfinite(other)
+            most = float(np.abs(one[both] - other[both]).max(initial=0.0))
+            top = float(max(np.abs(one[both]).max(initial=0.0), np.abs(other[both]).max(initial=0.0)))
+            if most <= 0:
+                continue
+            digits = max(0, int(np.floor(np.log10(top) - np.log10(most))))
+            rows = left.size // left.shape[-1] if 1 <= left.ndim <= _ROWS and left.shape[-1] > 1 else 0
+            moved = int(np.sum(one.argmax(-1) != other.argmax(-1))) if rows else 0
+            found.append(Apart(edge.left, edge.right, name, most, top, digits, rows, moved, edge.size))
+    return max(found, key=lambda each: (each.max_abs / each.top, each.moved), default=None)
+
+
 def _agree(parties: Parties, left: str, right: str) -> bool:
     """Whether two parties agree; so do two that both have no answer here, as a graph that lacks this size has none."""
     runs = [parties.runs[name] for name in (left, right) if name in parties.runs]
@@ -349,7 +419,7 @@ def _native_blame(parties: Parties, seen: Mapping[tuple[str, str], Diff], framew
             return [Blamed("unsupported", framework, (truth, framework), op=run.error.op, says=says)]
         return []
     if lost := parties.without_digits(framework):
-        says = f"{framework} amplifies rounding until no digit is left: {lost}"
+        says = f"{framework} amplifies rounding until {lost}"
         return [Blamed("conditioning", framework, (truth, framework), says=says)]
     for name in (framework, f"{framework}@64"):
         edge = seen.get((truth, name))
@@ -418,6 +488,9 @@ def _graph_blame(
     right = {n: verdict for n, verdict in judged.items() if verdict is not None}
     if right:
         found += _step_blame(parties, seen, graph, framework, right, runtimes, given=model.given)
+    elif sharp := _sharply_parted(parties, seen, graph, framework, runtimes):  # nobody bounds the runs in float32
+        says = f"{_written(seen, graph, framework, model.given)} means something else than the model{_where(sharp[0])}"
+        found.append(Blamed("export", graph, (sharp[0].left, sharp[0].right), says=says))
     return found + _chain_blame(parties, seen, graph, right, runtimes)
 
 
@@ -514,9 +587,7 @@ def _step_blame(
     *,
     given: bool = False,
 ) -> list[Blamed]:
-    doubles = [f"{graph}>{r.name}@64" for r in runtimes.values() if r.double]
-    sharp = [e for d in doubles if (e := seen.get((f"{framework}@64", d))) is not None]
-    parts = [e for e in sharp if e.outcome == "diverges" and not _means_the_definition(parties, seen, framework, e)]
+    parts = _sharply_parted(parties, seen, graph, framework, runtimes)
     wrong = [name for name, fine in right.items() if not fine]
     nan_open = _nan_open(parties, graph)
     first = next(iter(right))
@@ -527,10 +598,7 @@ def _step_blame(
     if (len(wrong) == len(right)) or (parts and not reference_only):
         read = [e for name in wrong if (e := seen.get((framework, name)))] if len(wrong) == len(right) else parts
         apart = next(iter(read), None) or parties.diff(parties.truth_of(framework), wrong[0], "export")
-        folded = seen.get((f"{framework}:raw>reference@64", f"{framework}>reference@64"))
-        where = "its optimizer" if graph == framework and folded is not None and folded.outcome == "diverges" else "it"
-        what = "the given graph" if given else f"the graph that {where} wrote"
-        says = f"{what} means something else than the model{_where(apart)}"
+        says = f"{_written(seen, graph, framework, given)} means something else than the model{_where(apart)}"
         kind = "unspecified" if nan_open and read and all(e.nan_only for e in read) else "export"
         blames = [Blamed(kind, graph, (apart.left, apart.right), says=says)]
         if len(wrong) == len(right):
@@ -554,6 +622,26 @@ def _step_blame(
         says = f"{name} parts from {pair[0]}{_where(edge) if edge else ''}"
         blames.append(Blamed(kind, name, pair, says=says))
     return blames
+
+
+def _sharply_parted(
+    parties: Parties,
+    seen: Mapping[tuple[str, str], Diff],
+    graph: str,
+    framework: str,
+    runtimes: Mapping[str, Runtime],
+) -> list[Diff]:
+    """The edges in float64 at which a graph leaves its source, which is not the one that is wrong."""
+    doubles = [f"{graph}>{r.name}@64" for r in runtimes.values() if r.double]
+    sharp = [e for d in doubles if (e := seen.get((f"{framework}@64", d))) is not None]
+    return [e for e in sharp if e.outcome == "diverges" and not _means_the_definition(parties, seen, framework, e)]
+
+
+def _written(seen: Mapping[tuple[str, str], Diff], graph: str, framework: str, given: bool) -> str:
+    """The graph, and who wrote it."""
+    folded = seen.get((f"{framework}:raw>reference@64", f"{framework}>reference@64"))
+    where = "its optimizer" if graph == framework and folded is not None and folded.outcome == "diverges" else "it"
+    return "the given graph" if given else f"the graph that {where} wrote"
 
 
 def _chain_blame(

@@ -59,8 +59,15 @@ def seeds() -> tuple[bytes, ...]:
 
 
 def broken(number: int) -> bytes:
-    """The model of this number."""
+    """The model of this number, which is none of the seeds."""
     choice = random.Random(number)
+    made = _broken(choice)
+    while made in seeds():
+        made = _broken(choice)
+    return made
+
+
+def _broken(choice: random.Random) -> bytes:
     content = choice.choice(seeds())
     if choice.random() < 0.4:
         return _bytes(choice, content)

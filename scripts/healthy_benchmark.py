@@ -23,7 +23,6 @@ from pathlib import Path
 from pipeline import catalogue, tasks
 from pipeline.data import CaseRef, Failure, Localization, Model
 from pipeline.frameworks import adapters
-from pipeline.gather import sources_of
 from pipeline.localization import localized
 from pipeline.workers import Workers
 
@@ -112,7 +111,9 @@ def judged(workers: Workers, ref: CaseRef, seed: int) -> Iterator[Line]:
                         models,
                         blame,
                         party,
-                        sources=sources_of(model, models),
+                        sources=[file for file in (model.weights, models["torch:raw"].file) if file is not None][:1]
+                        if graph.startswith("torch")
+                        else [],
                         seed=seed,
                         folder=folder,
                         attribute=False,

@@ -73,7 +73,7 @@ RULES = (
     Rule(
         "pipeline/graph/*",
         ("numpy", *ONNX),
-        ("aside", "data", "graph", "inspection", "numerics"),
+        ("aside", "counts", "data", "graph", "inspection", "numerics"),
         reason="reads, runs nothing",
     ),
     Rule(
@@ -83,7 +83,7 @@ RULES = (
     Rule(
         "pipeline/frameworks/*",
         ANYTHING,
-        ("catalogue", "data", "frameworks", "inputs", "layout"),
+        ("catalogue", "counts", "data", "frameworks", "inputs", "layout"),
         reason="an adapter knows neither another one nor the comparer",
     ),
     Rule(

@@ -70,9 +70,8 @@ def test_a_rounding_at_a_minimum_is_a_rounding(name: str, tmp_path: Path) -> Non
     assert raw.file is not None
     truth = tasks.derive_bounds(ref, "torch", tasks.count_roundings(raw.file), natives[1], 0, tmp_path)
     runs = {str(run.party): run for run in natives}
-    wide = tasks.with_inner_roundings(ref, raw, truth, 0, tmp_path)
+    wide = truth
     assert Parties({**runs, str(wide.party): wide}, {}).diff("truth@torch", "torch", "native").outcome == "rounding"
-    assert "roundings inside" in wide.derived
 
     at = int(np.argmin(natives[0].outputs["y"].load()))  # type: ignore[index, union-attr]
     off = natives[0].outputs["y"].load().copy()  # type: ignore[index, union-attr]
@@ -82,13 +81,6 @@ def test_a_rounding_at_a_minimum_is_a_rounding(name: str, tmp_path: Path) -> Non
     )
     edge = Parties({"torch": wrong, str(wide.party): wide}, {}).diff("truth@torch", "torch", "native")
     assert edge.outcome == "diverges"
-
-    proto = onnx.load(raw.file)  # another model says nothing of this one
-    for tensor in proto.graph.initializer:
-        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(1.01), tensor.name))
-    onnx.save(proto, tmp_path / "other.onnx")
-    other = dataclasses.replace(raw, file=tmp_path / "other.onnx")
-    assert tasks.with_inner_roundings(ref, other, truth, 0, tmp_path) is truth
 
 
 @pytest.mark.parametrize(("factor", "outcome"), [(1.0, "rounding"), (1.0001, "diverges"), (1.01, "diverges")])
@@ -176,9 +168,10 @@ def test_a_skeleton_means_the_whole_model(folded: Any, tmp_path: Path) -> None:
     assert all(np.allclose(a, 2.0**-24, rtol=1e-6) for a in apart)
 
 
-def test_a_bound_that_would_be_a_guess_is_none(folded: Any) -> None:
+def test_a_bound_that_would_be_a_guess_is_none(folded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ref, _, runs, folder = folded
     source = runs["torch@64"]
+    monkeypatch.setattr(type(tasks.adapter("torch")), "roundings", lambda *_, **__: None)
     few = tasks.derive_bounds(ref, "torch", Roundings(tasks.MOST_GUESSED, ("Odd",)), source, 0, folder)
     many = tasks.derive_bounds(ref, "torch", Roundings(tasks.MOST_GUESSED + 1, ("Odd",)), source, 0, folder)
     assert set(few.bounds) == {"y"}

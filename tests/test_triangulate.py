@@ -128,6 +128,29 @@ def make(
     return Seen(parties, edges, blames, exported)
 
 
+@pytest.mark.parametrize("scale", [1e30, 1e9, float("inf")])
+def test_a_declared_bound_that_leaves_no_digit_decides_nothing(scale: float) -> None:
+    """Not even where the definition is zero: what the framework gives has digits."""
+    for truth in (RIGHT, (0.0, 0.0, 0.0)):
+        seen = make(torch_alone(truth=truth) | graph_of("torch", usual=A), scale=scale, roundings=2**24 // 4)
+        assert seen["torch", "torch>ort.all"].outcome == "missing"
+        assert seen["torch@64", "torch>reference@64"].outcome != "equal"
+        assert not expectations.agreed(seen.edges, seen.blames, (), seen.groups)
+    sound = make(torch_alone(truth=RIGHT) | graph_of("torch", usual=(1.0, 2.0, 3.0 + 2.0**-22)), scale=3.0)
+    assert sound["torch", "torch>ort.all"].outcome == "rounding"
+
+
+def test_a_graph_that_parts_in_double_is_blamed_where_no_run_is_bounded() -> None:
+    answers = torch_alone() | graph_of("torch", usual=A)
+    seen = make(answers, scale=float("inf"), roundings=1)
+    edges = tuple(
+        replace(e, outcome="diverges") if (e.left, e.right) == ("torch@64", "torch>reference@64") else e
+        for e in seen.edges
+    )
+    blames = blame(seen.parties, seen.models, edges, runtimes(), {})
+    assert ("export", "torch") in {(b.blame, b.party) for b in blames}
+
+
 def graph_of(name: str, answers: Mapping[str, Any] | None = None, usual: Any = RIGHT) -> dict[str, Any]:
     """The parties of one graph, all with the ``usual`` answer but for those given."""
     parties = [f"{name}>{step}" for step in (*STEPS, "reference@64")]
@@ -316,7 +339,8 @@ def test_groups_are_all_the_largest_sets_that_agree_throughout() -> None:
     sizes = set()
     for _ in range(30):
         places = {
-            name: (float(place) * u,) for name, place in zip(names, generator.integers(-6, 7, len(names)), strict=True)
+            name: (float(place) * u, 1.0)
+            for name, place in zip(names, generator.integers(-6, 7, len(names)), strict=True)
         }
         seen = make(places, roundings=2)
         near = {

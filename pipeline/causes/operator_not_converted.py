@@ -1,10 +1,14 @@
 """An operation that the exporter did not know and left in the graph under its own name.
 
 tf2onnx logs a line and writes ``Log1p`` into ONNX's own domain, where there is none; every runtime then refuses the
-whole graph.  Whether ONNX has an operator is asked of ONNX at the graph's opset, not of a list.
+whole graph.  Whether ONNX has an operator is asked of ONNX at the graph's opset, not of a list.  Where there is no
+graph, the exporter's own words must say that it knows no conversion: it may refuse a model for other reasons, of which
+:mod:`pipeline.causes.exporter_refused` speaks, and a handler would not help there.
 """
 
 from __future__ import annotations
+
+import re
 
 import onnx
 
@@ -12,6 +16,11 @@ from pipeline.causes._registry import Cause, Example, Load, graph_of
 from pipeline.data import Blamed, Evidence, Failure, Finding, Party, UnusableInput
 from pipeline.graph.facts import unknown_operators
 from pipeline.graph.walk import opset, printable
+
+_NO_CONVERSION = re.compile(
+    r"No ONNX function found for (?!.*complex)|UnsupportedOperatorError|[Oo]perator \S+ to ONNX .*is not supported"
+    r"|No Op registered for|Tensorflow op .* is not supported|is not a registered function/op|[Cc]annot convert"
+)
 
 
 def _named(evidence: Evidence, blamed: Blamed, graph: str) -> str | None:
@@ -31,6 +40,15 @@ def _named(evidence: Evidence, blamed: Blamed, graph: str) -> str | None:
     return None
 
 
+def _words(evidence: Evidence, graph: str) -> list[str]:
+    """What the exporter and the graph's runtimes said in refusing."""
+    model = evidence.models.get(graph)
+    said = [model.error.says] if model is not None and model.error is not None else []
+    return said + [
+        run.error.says for run in evidence.runs.values() if run.error is not None and run.party.graph == graph
+    ]
+
+
 def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
     graph = graph_of(blamed)
     if blamed.blame != "export-failed" or graph is None:
@@ -45,7 +63,7 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
         nodes = tuple(name for name, _ in unknown)
         where = f"ONNX has no such operator at opset {opset(model)}"
     else:
-        if named is None or onnx.defs.has(named):
+        if named is None or onnx.defs.has(named) or not any(map(_NO_CONVERSION.search, _words(evidence, graph))):
             return None
         ops, nodes, where = [named], blamed.nodes, ""
     listed = ", ".join(printable(op) for op in ops[:6]) + (", …" if len(ops) > 6 else "")
@@ -91,6 +109,11 @@ CAUSE = Cause(
     ),
     quiet=(
         Example("refused for another reason", _UNNAMED, {"tensorflow": _FINE}),
+        Example(
+            "refused for the types of its operands",
+            Blamed("export-failed", "torch", ("torch", "torch>*"), op="aten::sub"),
+            errors={"torch": Failure("refused", "RuntimeError: Cannot find a compatible OpOverload", op="aten::sub")},
+        ),
         Example(
             "an operator that ONNX has",
             _UNNAMED,

@@ -27,10 +27,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data import Array, Case, Failure, Jitter, Model, Origin, SourceValues, Stored, Tensor
+from pipeline.data import Array, Case, Failure, Jitter, Model, Origin, Roundings, SourceValues, Stored, Tensor
 from pipeline.frameworks import _state
 from pipeline.frameworks._onnx_file import Values, border, write, write_arrays
 from pipeline.frameworks._structure import BuilderError, forward_outputs, named
+from pipeline.frameworks._tensorflow_roundings import Traced, moving
 from pipeline.inputs import forward_inputs
 from pipeline.layout import order
 
@@ -80,11 +81,77 @@ class TensorFlow:
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter]
     ) -> Iterator[Mapping[str, Any]]:
         """A model without parameters of the case is built once, and its variables are moved where they are."""
-        if case.parameters:
+        if any(jitter.what != "inputs" for jitter in jitters):
+            _, run = self._moving(case, values, double=double, seed=seed)
+            yield from map(run, jitters)
+        elif case.parameters:
             for jitter in jitters:
                 yield from self._runs(case, values, double=double, seed=seed, jitters=(jitter,))
         else:
             yield from self._runs(case, values, double=double, seed=seed, jitters=jitters)
+
+    def roundings(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Roundings | None:
+        """Counted while the case is traced."""
+        traced, _ = self._moving(case, values, double=double, seed=seed)
+        return Roundings(traced.longest, tuple(traced.unknown))
+
+    def _moving(
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int
+    ) -> tuple[Traced, Callable[[Jitter], dict[str, Any]]]:
+        """The case traced with what it rounds ready to be moved, and a function that runs it under a jitter.
+
+        The last one is kept: whoever counts roundings moves them next.  Raises ``NotImplementedError`` where that
+        cannot be had.
+        """
+        for asked, given, precise, drawn, kept, again in _traced:
+            if asked is case and given is values and (precise, drawn) == (double, seed):
+                return kept, again
+        from pipeline.frameworks._tensorflow_double import double as frozen_in_double
+
+        own = double and not _is_double(case)
+        traced = Traced()
+        try:
+            try:
+                tensors = _tensors(case, values, double, None)
+                model = _build(case, values, tensors, double=double, seed=seed)
+                if own:
+                    self._only_double(case, model, values, tensors)
+                wide = _wide(values) if _holds_double(tensors) else values
+                function, names = self._function(case, model, tensors, wide, moved=traced)
+                called: Callable[..., Any] = function.get_concrete_function()
+            except BuilderError:
+                raise
+            except Exception:
+                if not own:
+                    raise
+                traced = Traced(exact=False)  # all that float32 holds is what it is, and float64 holds more
+                tensors = _tensors(case, values, False, None)
+                model = _build(case, values, tensors, double=False, seed=seed)
+                function, names = self._function(case, model, tensors, values, moved=traced)
+                frozen = frozen_in_double(function.get_concrete_function())
+                tensors = _tensors(case, values, True, None)
+
+                def called(*fed: Any) -> Any:
+                    return frozen(fed, None)
+
+        except BuilderError:
+            raise
+        except Exception as error:
+            raise NotImplementedError(f"the roundings of this cannot be moved: {_one_line(error)}") from error
+        kind = np.float64 if double else np.float32
+
+        def run(jitter: Jitter) -> dict[str, Any]:
+            import tensorflow as tf
+
+            step = jitter.step if double else float(np.finfo(np.float32).eps)
+            ways = tf.constant(traced.ways(jitter, step).astype(kind))
+            made = called(ways, tf.constant(jitter.seed, tf.int32), *[tensors[name] for name in case.inputs])
+            results = dict(zip(names, made, strict=True))
+            absent = {name: None for name in case.outputs if name.startswith("grad_") and name not in results}
+            return {name: _array(value) for name, value in results.items()} | absent
+
+        _traced[:] = [(case, values, double, seed, traced, run)]
+        return traced, run
 
     def _runs(
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter | None]
@@ -259,10 +326,12 @@ class TensorFlow:
         values: Mapping[str, Any],
         *,
         open_axes: bool = False,
+        moved: Traced | None = None,
     ) -> tuple[Any, list[str]]:
         """The case as a ``tf.function`` of its inputs in order, and the names of its outputs once it was traced.
 
-        ``open_axes`` leaves the sizes of the case's dynamic axes open, as an export must.
+        ``open_axes`` leaves the sizes of the case's dynamic axes open, as an export must.  With ``moved`` the function
+        takes two arguments more, in front: how far each result is moved, and a seed.
         """
         import tensorflow as tf
 
@@ -278,6 +347,13 @@ class TensorFlow:
             names[:] = kept
             return [tf.identity(value, name=_scope(f"out_{name}")) for name, value in kept.items()]
 
+        def moving_first(ways: Any, seed: Any, *inputs: Any) -> list[Any]:
+            assert moved is not None
+            with moving(moved, ways, seed, inputs):
+                results = positional(*inputs)
+            moved.longest = moved.count(results)
+            return results
+
         shapes = {name: values[name].shape for name in case.inputs}
         if open_axes:
             for name, tensor in case.inputs.items():
@@ -285,6 +361,10 @@ class TensorFlow:
                 sizes = zip(axes, shapes[name], strict=True)
                 shapes[name] = tuple(None if axis in case.dynamic else size for axis, size in sizes)
         signature = [tf.TensorSpec(shapes[name], values[name].dtype, name=name) for name in case.inputs]
+        if moved is not None:
+            kind = tf.float64 if any(v.dtype == np.float64 for v in (values[n] for n in case.inputs)) else tf.float32
+            both = [tf.TensorSpec([None], kind, name="ways"), tf.TensorSpec([], tf.int32, name="seed")]
+            return tf.function(moving_first, input_signature=[*both, *signature]), names
         return tf.function(positional, input_signature=signature), names
 
     def _convert(self, case: Case, values: Mapping[str, Any], exporter: str, folder: Path, seed: int) -> Model:
@@ -394,6 +474,8 @@ def _digest(value: Any) -> bytes | None:
         return repr(value).encode()
 
 
+# The last case that was traced with what it rounds: what it was asked for, and the answer.
+_traced: list[tuple[Case, Mapping[str, Any], bool, int, Traced, Callable[[Jitter], dict[str, Any]]]] = []
 _kept: dict[tuple[Any, ...], Any] = {}  # the last case whose values were asked for, frozen
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 import io
 import logging
 import re
@@ -23,13 +24,14 @@ import traceback
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.data import Array, Case, Failure, Jitter, Model, SourceValues, Stored
+from pipeline.data import Array, Case, Failure, Jitter, Model, Roundings, SourceValues, Stored
 from pipeline.frameworks import _onnx_file, _state
 from pipeline.frameworks._onnx_file import write_arrays
 from pipeline.frameworks._structure import BuilderError, forward_outputs, named
@@ -88,45 +90,68 @@ class Torch:
             still = [_kept(tensor) for tensor in own]
             for jitter in jitters:
                 tensors = {name: _tensor(value, double) for name, value in values.items()}
-                _jitter_(tensors.values(), jitter, double=double)
                 for tensor, value in zip(own, still, strict=True):
                     tensor.data.copy_(value)
-                _jitter_(own, jitter, double=double)
-                with watch():
+                _jitter_([*tensors.values(), *own], jitter, double=double)
+                with _rounding(tensors, jitter), watch():
                     returned = _call(case, model, tensors)
                 yield {n: None if v is None else _array(v) for n, v in named(case, self.name, returned).items()}
+
+    def roundings(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Roundings | None:
+        """Counted while the case runs, forward and backward."""
+        from pipeline.frameworks._torch_roundings import Roundings as Counting
+        from pipeline.frameworks._torch_roundings import watching
+
+        tensors = {name: _tensor(value, double) for name, value in values.items()}
+        counting = Counting(tensors[name] for name in case.inputs if name in tensors)
+        results = self._results(case, tensors, double=double, seed=seed, jitter=None, counting=watching(counting))
+        return Roundings(counting.count(list(results.values())), tuple(counting.unknown))
 
     def _native(
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitter: Jitter | None
     ) -> Mapping[str, Any]:
-        import torch
-
-        watch = _in_double if double else contextlib.nullcontext
         tensors = {name: _tensor(value, double) for name, value in values.items()}
         if jitter is not None:
             _jitter_(tensors.values(), jitter, double=double)
+        results = self._results(case, tensors, double=double, seed=seed, jitter=jitter)
+        return {name: None if value is None else _array(value) for name, value in results.items()}
+
+    def _results(
+        self,
+        case: Case,
+        tensors: Mapping[str, Any],
+        *,
+        double: bool,
+        seed: int,
+        jitter: Jitter | None,
+        counting: Any = None,
+    ) -> dict[str, Any]:
+        """What the case gives for its inputs and parameters, as tensors."""
+        import torch
+
+        watch = _in_double if double else contextlib.nullcontext
+        rounding = counting if counting is not None else _rounding(tensors, jitter)
         if case.gradient is None:
             with torch.no_grad():
                 model = _build(case, tensors, double=double, seed=seed)
                 if jitter is not None and isinstance(model, torch.nn.Module):
                     _jitter_([*model.parameters(), *model.buffers()], jitter, double=double)
-                with watch():
+                with rounding, watch():
                     returned = _call(case, model, tensors)
-                results = named(case, self.name, returned)
-        else:
-            leaves = {n: tensors[n].requires_grad_() for n in case.gradient.wrt if n in tensors}
-            model = _build(case, tensors, double=double, seed=seed)
-            with watch():
-                returned = _call(case, model, tensors)
-            results = named(case, self.name, returned)
-            sources = {n: leaves[n] if n in leaves else results[n] for n in _gradient_sources(case)}
-            for name in case.gradient.wrt:
-                sources[name].retain_grad()
+                return dict(named(case, self.name, returned))
+        leaves = {n: tensors[n].requires_grad_() for n in case.gradient.wrt if n in tensors}
+        model = _build(case, tensors, double=double, seed=seed)
+        with rounding, watch():
+            returned = _call(case, model, tensors)
+        results = dict(named(case, self.name, returned))
+        sources = {n: leaves[n] if n in leaves else results[n] for n in _gradient_sources(case)}
+        for name in case.gradient.wrt:
+            sources[name].retain_grad()
+        with rounding:
             results[case.gradient.of].backward(tensors[case.gradient.cotangent])
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # reading .grad of a value that is not a leaf is what is meant here
-                results |= {f"grad_{name}": source.grad for name, source in sources.items()}
-        return {name: None if value is None else _array(value) for name, value in results.items()}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # reading .grad of a value that is not a leaf is what is meant here
+            return results | {f"grad_{name}": source.grad for name, source in sources.items()}
 
     def export(
         self, case: Case, values: Mapping[str, Any], exporters: Sequence[str], folder: Path, *, seed: int
@@ -143,7 +168,7 @@ class Torch:
 
         started = time.perf_counter()
         try:
-            module, arguments, names, notes = _exportable(case, values, seed)
+            found = _exportable(case, values, seed)
         except BuilderError:
             raise
         except Exception as error:  # whatever tracing the gradient raises is the exporter's refusal
@@ -151,15 +176,15 @@ class Torch:
             return [Model(graph, error=failure) for graph in ("torch", "torch:raw")]
         with _quiet() as log, _shared_registry():
             try:
-                program = _program(case, module, arguments, names)
+                program = _program(case, found)
             except Exception as error:  # the exporter's own refusal, whatever its type
                 failure = Failure("refused", _one_line(error), op=_refused_op(error))
                 return [Model(graph, error=failure, log=log.getvalue()) for graph in ("torch", "torch:raw")]
             _keep_program((case.name, seed, str(folder)), program.exported_program)
-            models = [_written("torch:raw", program, folder, case, names, notes, started, log)]
+            models = [_written("torch:raw", program, folder, case, found, started, log)]
             try:
                 program.optimize()
-                models.append(_written("torch", program, folder, case, names, notes, started, log))
+                models.append(_written("torch", program, folder, case, found, started, log))
             except Exception as error:  # the exporter's optimizer refuses: the raw graph stands
                 models.append(
                     Model("torch", error=Failure("refused", f"optimize: {_one_line(error)}"), log=log.getvalue())
@@ -217,10 +242,10 @@ class Torch:
         del proto
         key = (case.name, seed, str(folder))
         if key not in _programs:
-            module, arguments, names, _ = _exportable(case, values, seed)
             with _quiet(), _shared_registry():
-                _keep_program(key, _program(case, module, arguments, names).exported_program)
-        arguments = tuple(_tensor(values[name], double=False) for name in case.inputs)
+                found = _exportable(case, values, seed)
+                _keep_program(key, _program(case, found).exported_program)
+        arguments = tuple(_tensor(values[name], double=False) for name in _read_in_order(_programs[key], case))
         stored: dict[bool, Stored] = {}
         notes = []
         for double in doubles:
@@ -243,37 +268,52 @@ class Torch:
         return SourceValues(model.graph, stored.get(False), stored.get(True), traced, notes=tuple(notes))
 
     def _script(self, case: Case, values: Mapping[str, Any], folder: Path, seed: int) -> Model:
-        import onnx
         import torch
 
         started = time.perf_counter()
-        buffer: Any = io.BytesIO()
-        mode = torch.onnx.TrainingMode
         with _quiet() as log:
             try:
-                module, arguments, names, notes = _exportable(case, values, seed)
-                if _bytes(module) >= _onnx_file.MOST:  # it puts every weight into a file of its own, beside the graph
-                    buffer = folder / "torch.script" / "model.onnx"
-                    buffer.parent.mkdir(parents=True, exist_ok=True)
-                torch.onnx.export(
-                    module,
-                    arguments,
-                    buffer,
-                    dynamo=False,
-                    external_data=isinstance(buffer, Path),
-                    input_names=list(case.inputs),
-                    output_names=_output_names(case, names),
-                    dynamic_axes={name: axes for name, axes in _dynamic_axes(case).items() if axes},
-                    training=mode.TRAINING if case.training else mode.EVAL,
-                    do_constant_folding=not case.training,
-                )
+                found = _exportable(case, values, seed)
+                with torch.no_grad():
+                    made = _scripted(case, found, folder)
             except BuilderError:
                 raise
-            except Exception as error:  # the exporter's own refusal, whatever its type
-                failure = Failure("refused", _one_line(error), op=_refused_op(error))
-                return Model("torch:script", error=failure, log=log.getvalue())
-            made = buffer if isinstance(buffer, Path) else onnx.load_from_string(buffer.getvalue())
-            return _written("torch:script", made, folder, case, names, notes, started, log)
+            except Exception as refused:  # the exporter's own refusal, whatever its type
+                try:  # fused layers, which it does not know, are torch's own choice where there are no gradients
+                    found = _exportable(case, values, seed)
+                    made = _scripted(case, found, folder)
+                except Exception as error:  # then it is not for that
+                    failure = Failure("refused", _one_line(error), op=_refused_op(error))
+                    return Model("torch:script", error=failure, log=log.getvalue())
+                note = f"refused under torch.no_grad(), so exported without it: {_one_line(refused)}"
+                found = replace(found, notes=(*found.notes, note))
+            return _written("torch:script", made, folder, case, found, started, log)
+
+
+def _scripted(case: Case, found: _Exportable, folder: Path) -> Any:
+    """What TorchScript's exporter makes: a graph, or the file of one with its weights beside it."""
+    import onnx
+    import torch
+
+    buffer: Any = io.BytesIO()
+    mode = torch.onnx.TrainingMode
+    if _bytes(found.module) >= _onnx_file.MOST:  # it puts every weight into a file of its own, beside the graph
+        buffer = folder / "torch.script" / "model.onnx"
+        buffer.parent.mkdir(parents=True, exist_ok=True)
+    torch.onnx.export(
+        found.module,
+        found.args,
+        buffer,
+        kwargs=found.kwargs or None,
+        dynamo=False,
+        external_data=isinstance(buffer, Path),
+        input_names=list(found.inputs),
+        output_names=_output_names(case, found.outputs),
+        dynamic_axes={name: axes for name, axes in _dynamic_axes(case).items() if axes},
+        training=mode.TRAINING if case.training else mode.EVAL,
+        do_constant_folding=not case.training,
+    )
+    return buffer if isinstance(buffer, Path) else onnx.load_from_string(buffer.getvalue())
 
 
 class _Instance:
@@ -350,6 +390,12 @@ def _call(case: Case, model: Any, tensors: Mapping[str, Any]) -> Any:
     return model(**fed) if case.by_name else model(*fed.values())
 
 
+def _read_in_order(program: Any, case: Case) -> list[str]:
+    """The case's inputs in the order in which an exported program takes them."""
+    _args, kwargs = program.example_inputs or ((), {})
+    return list(kwargs) if kwargs else list(case.inputs)
+
+
 def _kept(tensor: Any) -> Any:
     """A copy of a tensor's values, in float32 where that loses nothing: half the memory of a large model's weights.
 
@@ -368,6 +414,8 @@ def _jitter_(tensors: Any, jitter: Jitter, *, double: bool) -> None:
     """Move every float tensor in place: by the jitter's step in float64, else by its type's eps."""
     import torch
 
+    if jitter.what != "inputs":
+        return
     generator = torch.Generator().manual_seed(jitter.seed)
     for tensor in tensors:
         if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
@@ -379,27 +427,40 @@ def _jitter_(tensors: Any, jitter: Jitter, *, double: bool) -> None:
             part.mul_(signs.to(part.dtype).mul_(2 * step).add_(1 - step))
 
 
+def _rounding(tensors: Mapping[str, Any], jitter: Jitter | None) -> Any:
+    """A context in which what the program rounds is moved, where the jitter says so.  It may be entered again.
+
+    It goes around the watch for float64: what it computes itself nobody watches.
+    """
+    if jitter is None or jitter.what == "inputs":
+        return contextlib.nullcontext()
+    from pipeline.frameworks._torch_roundings import Roundings as Moving
+    from pipeline.frameworks._torch_roundings import watching
+
+    return watching(Moving(tensors.values(), jitter))
+
+
 @contextlib.contextmanager
 def _in_double() -> Iterator[None]:
-    """Compute in float64 whatever names no type, and refuse a run in which a torch function gives a narrower float.
+    """Compute in float64 whatever names no type, and refuse a run in which an operator gives a narrower float.
 
     What a model makes without a type (``torch.full((2, 3), 0.5)``, ``1.0 - mask`` of integers) is of torch's default
     type.  A step that names a narrower one (``h.to(torch.float32)``, ``torch.arange(n, dtype=torch.float32)``) stays in
     float32 here, while the exported graph turned to float64 has it in float64: the two would differ by construction.
-    A model is built before this begins: a layer made in float64 draws other weights.
+    A model is built before this begins: a layer made in float64 draws other weights.  Operators are watched where they
+    are dispatched, for a mode above that makes torch's fused layers take another path: another program.
     """
     import torch
-    from torch.overrides import TorchFunctionMode
+    from torch.utils._python_dispatch import TorchDispatchMode
 
     narrow = (torch.float32, torch.float16, torch.bfloat16)
 
-    class Watch(TorchFunctionMode):
-        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             result = func(*args, **(kwargs or {}))
             if isinstance(result, torch.Tensor) and result.dtype in narrow and result.dim():
-                name = getattr(func, "__name__", str(func))
                 # No TypeError: an operator that raises one is taken by Python for one that there is not.
-                raise RuntimeError(f"{name} gives {result.dtype} in a float64 run: this model is not float64 inside")
+                raise RuntimeError(f"{func} gives {result.dtype} in a float64 run: this model is not float64 inside")
             return result
 
     usual = torch.get_default_dtype()
@@ -465,10 +526,25 @@ def _gradient_sources(case: Case) -> list[str]:
     return list(dict.fromkeys([*case.gradient.wrt, *declared]))
 
 
-def _exportable(
-    case: Case, values: Mapping[str, Any], seed: int
-) -> tuple[Any, tuple[Any, ...], list[str], tuple[str, ...]]:
-    """A module of the case's inputs in order, example arguments, the names of its outputs, and notes."""
+@dataclass(frozen=True)
+class _Exportable:
+    """What is handed to an exporter, and the names of its inputs and outputs in the order that the graph has them."""
+
+    module: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    wrapped: bool = True  # by a module of this project, whose forward takes whatever it is given
+
+
+def _exportable(case: Case, values: Mapping[str, Any], seed: int) -> _Exportable:
+    """The case's module itself, called as its user calls it.
+
+    A function is no module and is wrapped in one; so is a module whose results no exporter takes (a dataclass), or
+    which gives one of its inputs back, for then the exporter has two values of one name.
+    """
     import torch
 
     tensors = {name: _tensor(value, double=False) for name, value in values.items()}
@@ -478,19 +554,23 @@ def _exportable(
         with torch.no_grad():
             module = isinstance(model, torch.nn.Module)  # a large one is not built twice, if running leaves no trace
             again = not module or case.training or _bytes(model) < LARGE
-            probed = _call(
-                case,
-                _build(case, tensors, double=False, seed=seed) if again else model,
-                {n: _clone(t) for n, t in tensors.items()},
-            )
-            probe = named(case, "torch", probed)
-        names = [name for name, value in probe.items() if value is not None]
+            fed = {n: _clone(t) for n, t in tensors.items()}
+            probed = _call(case, _build(case, tensors, double=False, seed=seed) if again else model, fed)
+            probe = {name: value for name, value in named(case, "torch", probed).items() if value is not None}
+        names = list(probe)
+        ordered = _ordered(probe, probed) if module else None
+        if ordered is not None and not any(value is given for value in probe.values() for given in fed.values()):
+            if not case.by_name:
+                return _Exportable(model, arguments, {}, tuple(case.inputs), ordered, wrapped=False)
+            inputs = _by_signature(model, list(case.inputs))
+            return _Exportable(model, (), {n: tensors[n] for n in inputs}, inputs, ordered, wrapped=False)
 
         def forward(model: Any, *inputs: Any) -> tuple[Any, ...]:
             results = named(case, "torch", _call(case, model, dict(zip(case.inputs, inputs, strict=True))))
             return _copied([results[name] for name in names], inputs)
 
-        return _module(model, forward, case), arguments, names, ()
+        notes = ("wrapped in a module that returns a tuple of new tensors, which torch's exporters take",) * module
+        return _Exportable(_module(model, forward, case), arguments, {}, tuple(case.inputs), tuple(names), notes)
 
     from pipeline.frameworks._torch_gradients import trace
 
@@ -507,22 +587,49 @@ def _exportable(
 
     traced, ours = trace(both, arguments)
     notes = (f"gradient traced with make_fx; decomposed by this project: {', '.join(ours)}",) if ours else ()
-    return traced, arguments, names, notes
+    return _Exportable(traced, arguments, {}, tuple(case.inputs), tuple(names), notes)
 
 
-def _program(case: Case, module: Any, arguments: tuple[Any, ...], names: Sequence[str]) -> Any:
+def _ordered(probe: Mapping[str, Any], returned: Any) -> tuple[str, ...] | None:
+    """The names of a model's results in the order in which an exporter lays them out; None where it takes none."""
     import torch
 
-    program = torch.onnx.export(
-        module,
-        arguments,
-        dynamo=True,
-        optimize=False,
-        verbose=False,
-        input_names=list(case.inputs),
-        output_names=_output_names(case, names),
-        dynamic_shapes=_dynamic_shapes(case),
-    )
+    waiting, ordered = dict(probe), []
+    for leaf in torch.utils._pytree.tree_leaves(returned):
+        if leaf is None:
+            continue
+        name = next((name for name, value in waiting.items() if value is leaf), None)
+        if name is None:
+            return None
+        del waiting[name]
+        ordered.append(name)
+    return tuple(ordered) if not waiting else None
+
+
+def _by_signature(model: Any, names: Sequence[str]) -> tuple[str, ...]:
+    """The inputs that a module is called with by name, in the order in which its forward has them."""
+    try:
+        places = list(inspect.signature(model.forward).parameters)
+    except (TypeError, ValueError):  # a signature that Python cannot tell
+        return tuple(names)
+    return tuple(sorted(names, key=lambda name: places.index(name) if name in places else len(places)))
+
+
+def _program(case: Case, found: _Exportable) -> Any:
+    import torch
+
+    with torch.no_grad():
+        program = torch.onnx.export(
+            found.module,
+            found.args,
+            kwargs=found.kwargs or None,
+            dynamo=True,
+            optimize=False,
+            verbose=False,
+            input_names=list(found.inputs),
+            output_names=_output_names(case, found.outputs),
+            dynamic_shapes=_dynamic_shapes(case, found),
+        )
     assert program is not None
     return program
 
@@ -535,8 +642,8 @@ def _dynamic_axes(case: Case) -> dict[str, dict[int, str]]:
     }
 
 
-def _dynamic_shapes(case: Case) -> Any:
-    """The dynamic axes as torch.export takes them for a module of ``*inputs``; None without any.
+def _dynamic_shapes(case: Case, found: _Exportable) -> Any:
+    """The dynamic axes as torch.export takes them: by position, by name, or for a module of ``*inputs``.
 
     They are named, so that an export which needs one of them fixed is refused and says so.
     """
@@ -545,8 +652,11 @@ def _dynamic_shapes(case: Case) -> Any:
     if not case.dynamic:
         return None
     dims = {axis: torch.export.Dim(axis) for axis in case.dynamic}
-    axes = _dynamic_axes(case).values()
-    return (tuple({place: dims[axis] for place, axis in places.items()} or None for places in axes),)
+    axes = _dynamic_axes(case)
+    specs = {name: {place: dims[axis] for place, axis in axes[name].items()} or None for name in found.inputs}
+    if found.kwargs:
+        return specs
+    return (tuple(specs.values()),) if found.wrapped else tuple(specs.values())
 
 
 def _copied(results: Sequence[Any], inputs: Sequence[Any]) -> tuple[Any, ...]:
@@ -589,8 +699,7 @@ def _written(
     made: Any,
     folder: Path,
     case: Case,
-    names: Sequence[str],
-    notes: tuple[str, ...],
+    found: _Exportable,
     started: float,
     log: io.StringIO,
 ) -> Model:
@@ -616,7 +725,8 @@ def _written(
     else:
         _onnx_file.write_beside(partial(made.save, external_data=True), file)
         proto = onnx.load(file, load_external_data=False)
-    inputs, outputs, problem = _onnx_file.border(proto, list(case.inputs), names)
+    notes = found.notes
+    inputs, outputs, problem = _onnx_file.border(proto, list(case.inputs), found.outputs)
     if problem:
         return Model(graph, file=file, error=Failure("refused", f"{graph}: {problem}"), log=log.getvalue(), notes=notes)
     return Model(

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.inliner
 from numpy.typing import NDArray
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, numpy_helper
 
@@ -432,6 +433,24 @@ def float_constants(model: ModelProto) -> tuple[ConstantRef, ...]:
                 if value is not None and _rounded(value):
                     found.append(ConstantRef(way, node.output[0], "Constant", None, None, value, 1.0))
     return tuple(found)
+
+
+def with_bodies(model: ModelProto) -> ModelProto:
+    """The model with each operator written out that ONNX defines by a body with constants that float32 has rounded.
+
+    HardSwish has no attribute, and yet its sixth is a float32.
+    """
+    version = opset(model)
+    found = set()
+    for _, graph in _all_graphs(model):
+        for node in graph.node:
+            schema = _schema(node, version)
+            body = schema.function_body if schema is not None and schema.has_function else None
+            if body is not None and any(True for inner in body.node for _ in _attribute_constants((), inner, version)):
+                found.add((text(node.domain), text(node.op_type)))
+    if not found:
+        return model
+    return onnx.inliner.inline_selected_functions(model, sorted(found), False, True)
 
 
 def nudged(model: ModelProto, ref: ConstantRef, sign: int) -> ModelProto:

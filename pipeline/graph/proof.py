@@ -16,13 +16,15 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from pipeline.graph.align import Namer, digest
+from pipeline.graph.align import Namer, canonical, digest
 from pipeline.graph.walk import array, constant_tensor, in_onnx, opset, subgraphs, text
 
 _KNOWN = frozenset({"", "ai.onnx", "com.microsoft"})
 _ORDERED = frozenset({"Sum", "Mean"})
 # What a node does with an operand of which it takes the shape or the type, or nothing in inference: (operator, slot).
 _UNREAD = frozenset({("Shape", 0), ("Size", 0), ("CastLike", 1), ("Dropout", 1), ("Resize", 1), ("EyeLike", 0)})
+# They pick one of many numbers: where NaN stands in their order, ONNX does not say.
+_PICKS = frozenset("ArgMax ArgMin GlobalMaxPool Hardmax MaxPool ReduceMax ReduceMin TopK Unique".split())
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -31,11 +33,13 @@ class Unproved:
     """What of one graph is not the other's by structure.
 
     ``constants`` are names of float constants that such nodes read and whose numbers the other graph does not hold;
-    ``conditions`` the values by which such nodes choose a branch, with the node's name.
+    ``conditions`` the values by which such nodes choose a branch, with the node's name; ``picks`` such nodes as pick
+    among numbers, of which ONNX does not say what NaN does to them.
     """
 
     constants: tuple[str, ...] = ()
     conditions: tuple[tuple[str, str], ...] = ()
+    picks: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,11 @@ class Proof:
     same: bool
     left: Unproved
     right: Unproved
+
+    @property
+    def nan_is_open(self) -> bool:
+        """Whether the two pick among numbers in other ways, so that ONNX does not say what they make of NaN."""
+        return self.left.picks != self.right.picks
 
 
 def prove(
@@ -111,10 +120,13 @@ def _unproved(
     theirs = {_print(value) for _, value in _floats(other)}
     constants: dict[str, None] = {}
     conditions: list[tuple[str, str]] = []
+    picks: list[bytes] = []
     moving = _moving(model)
     for node in model.graph.node:
         if all(classes.get(name) in there for name in node.output if name):
             continue
+        if text(node.op_type) in _PICKS:
+            picks.append(digest("picks", text(node.op_type), *canonical(node, opset(model))))
         for slot, name in enumerate(node.input):
             if name in held and (text(node.op_type), slot) not in _UNREAD and _print(held[name]) not in theirs:
                 constants[name] = None
@@ -123,7 +135,7 @@ def _unproved(
                 constants[name] = None
         if node.op_type == "If" and node.input[0] in moving:
             conditions.append((node.input[0], text(node.name) or text(node.output[0])))
-    return Unproved(tuple(constants), tuple(conditions))
+    return Unproved(tuple(constants), tuple(conditions), tuple(sorted(picks)))
 
 
 def _captured(node: onnx.NodeProto, held: Mapping[str, object]) -> list[str]:

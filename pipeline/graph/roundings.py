@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from onnx import ModelProto, TensorProto
 
+from pipeline.counts import TRANSCENDENTAL, interpolated
+from pipeline.data import Roundings
 from pipeline.graph.inlining import inlined
 from pipeline.graph.walk import (
     Dims,
@@ -27,8 +28,6 @@ from pipeline.graph.walk import (
     places,
     with_inferred_shapes,
 )
-
-_TRANSCENDENTAL = 4
 
 _NONE = (
     "And ArgMax ArgMin BitShift CastLike Ceil Clip Compress Concat Constant ConstantOfShape DepthToSpace Equal Expand "
@@ -43,7 +42,7 @@ _FIXED: dict[str, int] = {
     **dict.fromkeys(_NONE.split(), 0),
     **dict.fromkeys("Add Sub Mul Div LeakyRelu PRelu Reciprocal Sqrt".split(), 1),
     **dict.fromkeys(
-        "Exp Log Tanh Sigmoid Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Pow".split(), _TRANSCENDENTAL
+        "Exp Log Tanh Sigmoid Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Pow".split(), TRANSCENDENTAL
     ),
     "HardSigmoid": 2,
     "Shrink": 1,
@@ -53,13 +52,13 @@ _FIXED: dict[str, int] = {
     "Range": 2,
     "HardSwish": 3,
     "Softsign": 2,
-    "Elu": _TRANSCENDENTAL + 2,
-    "Selu": _TRANSCENDENTAL + 3,
-    "Celu": _TRANSCENDENTAL + 3,
-    "Softplus": 2 * _TRANSCENDENTAL + 1,
-    "Swish": _TRANSCENDENTAL + 2,
-    "Gelu": _TRANSCENDENTAL + 8,
-    "Mish": 3 * _TRANSCENDENTAL + 2,
+    "Elu": TRANSCENDENTAL + 2,
+    "Selu": TRANSCENDENTAL + 3,
+    "Celu": TRANSCENDENTAL + 3,
+    "Softplus": 2 * TRANSCENDENTAL + 1,
+    "Swish": TRANSCENDENTAL + 2,
+    "Gelu": TRANSCENDENTAL + 8,
+    "Mish": 3 * TRANSCENDENTAL + 2,
 }
 
 
@@ -191,7 +190,7 @@ def _scatter(place: Place) -> int | None:
 
 
 def _resize(place: Place) -> int | None:
-    """Linear or cubic: per axis a sum over the taps, whose weights carry the rounding of a coordinate of size n."""
+    """Linear or cubic: per axis :func:`interpolated`."""
     mode = place.attributes.get("mode", "nearest")
     if mode == "nearest":
         return 0
@@ -199,7 +198,7 @@ def _resize(place: Place) -> int | None:
     dims = _shape(place, 0)
     if taps is None or dims is None or any(dim is None for dim in dims):
         return None
-    return sum(2 * taps + 1 + dim for dim in dims[2:] if dim is not None)
+    return sum(interpolated(taps, dim) for dim in dims[2:] if dim is not None)
 
 
 def _recurrent(place: Place) -> int | None:
@@ -207,7 +206,7 @@ def _recurrent(place: Place) -> int | None:
     x, r = _shape(place, 0), _shape(place, 2)
     if x is None or r is None or len(x) != 3 or len(r) != 3 or x[0] is None or x[2] is None or r[2] is None:
         return None
-    return x[0] * (x[2] + r[2] + 2 + 4 * _TRANSCENDENTAL)
+    return x[0] * (x[2] + r[2] + 2 + 4 * TRANSCENDENTAL)
 
 
 def _einsum(place: Place) -> int | None:
@@ -236,7 +235,7 @@ def _whole_shape(more: int) -> Callable[[Place], int | None]:
 def _channels(place: Place) -> int | None:
     """A running sum over neighbouring channels rounds as if it held them all; then a power and a division."""
     shape = _shape(place, 0)
-    return None if shape is None or len(shape) < 2 or shape[1] is None else 2 * shape[1] + _TRANSCENDENTAL + 6
+    return None if shape is None or len(shape) < 2 or shape[1] is None else 2 * shape[1] + TRANSCENDENTAL + 6
 
 
 def _grid_sample(place: Place) -> int | None:
@@ -256,14 +255,14 @@ def _attention(place: Place) -> int | None:
     query, keys = _shape(place, 0), _shape(place, 1)
     if not query or not keys or query[-1] is None or keys[-2] is None:
         return None
-    return query[-1] + 2 * keys[-2] + 8 + _TRANSCENDENTAL
+    return query[-1] + 2 * keys[-2] + 8 + TRANSCENDENTAL
 
 
 def _transformed(place: Place) -> int | None:
     """A discrete Fourier transform, summed directly; a fast one rounds less."""
     shape = _shape(place, 0)
     length = max((dim for dim in shape if dim is not None), default=1) if shape is not None else None
-    return None if shape is None or None in shape or length is None else 2 * length + 2 * _TRANSCENDENTAL
+    return None if shape is None or None in shape or length is None else 2 * length + 2 * TRANSCENDENTAL
 
 
 # Functions that one kernel computes where their formula has several steps, with their counts.
@@ -294,16 +293,16 @@ _COUNTED: dict[str, Callable[[Place], int | None]] = {
     "GRU": _recurrent,
     "Gemm": _contraction,
     "GlobalAveragePool": _global_pool,
-    "GlobalLpPool": lambda place: _plus(_global_pool(place), 2 * _TRANSCENDENTAL),
+    "GlobalLpPool": lambda place: _plus(_global_pool(place), 2 * TRANSCENDENTAL),
     "GridSample": _grid_sample,
     "GroupNormalization": _whole_shape(8),
     "InstanceNormalization": _instance,
     "LRN": _channels,
     "LSTM": _recurrent,
     "LayerNormalization": _from_axis(8),
-    "LogSoftmax": _along(6 + _TRANSCENDENTAL, -1),
+    "LogSoftmax": _along(6 + TRANSCENDENTAL, -1),
     "LpNormalization": _along(3, -1),
-    "LpPool": lambda place: _plus(_pool(place), 2 * _TRANSCENDENTAL),
+    "LpPool": lambda place: _plus(_pool(place), 2 * TRANSCENDENTAL),
     "MatMul": _contraction,
     "MeanVarianceNormalization": _whole_shape(8),
     "NegativeLogLikelihoodLoss": _whole_shape(3),
@@ -312,8 +311,8 @@ _COUNTED: dict[str, Callable[[Place], int | None]] = {
     "RNN": _recurrent,
     "ReduceL1": _reduction(1),
     "ReduceL2": _reduction(2),
-    "ReduceLogSum": _reduction(1 + _TRANSCENDENTAL),
-    "ReduceLogSumExp": _reduction(2 + 2 * _TRANSCENDENTAL),
+    "ReduceLogSum": _reduction(1 + TRANSCENDENTAL),
+    "ReduceLogSumExp": _reduction(2 + 2 * TRANSCENDENTAL),
     "ReduceMean": _reduction(1),
     "ReduceProd": _reduction(1),
     "ReduceSum": _reduction(1),
@@ -323,7 +322,7 @@ _COUNTED: dict[str, Callable[[Place], int | None]] = {
     "ScatterND": _scatter,
     "Scatter": _scatter,
     "Softmax": _along(6, -1),
-    "SoftmaxCrossEntropyLoss": _whole_shape(9 + _TRANSCENDENTAL),
+    "SoftmaxCrossEntropyLoss": _whole_shape(9 + TRANSCENDENTAL),
     "Sum": _sum,
     "Upsample": _resize,
 }
@@ -331,15 +330,15 @@ _COUNTED: dict[str, Callable[[Place], int | None]] = {
 _MICROSOFT: dict[str, Callable[[Place], int | None]] = {
     "BiasGelu": lambda place: _FIXED["Gelu"] + 1,
     "FastGelu": lambda place: _FIXED["Gelu"] + 1,
-    "FusedConv": lambda place: _plus(_conv(place), _TRANSCENDENTAL + 1),
-    "FusedGemm": lambda place: _plus(_contraction(place), _TRANSCENDENTAL),
+    "FusedConv": lambda place: _plus(_conv(place), TRANSCENDENTAL + 1),
+    "FusedGemm": lambda place: _plus(_contraction(place), TRANSCENDENTAL),
     "FusedMatMul": _contraction,
     "Gelu": lambda place: _FIXED["Gelu"],
-    "QuickGelu": lambda place: _TRANSCENDENTAL + 3,
+    "QuickGelu": lambda place: TRANSCENDENTAL + 3,
     "SkipLayerNormalization": _from_axis(10),
 }
 # Before opset 13 a softmax took everything from its axis on together.
-_BEFORE_13 = {"Softmax": _from_axis(6, 1), "LogSoftmax": _from_axis(6 + _TRANSCENDENTAL, 1)}
+_BEFORE_13 = {"Softmax": _from_axis(6, 1), "LogSoftmax": _from_axis(6 + TRANSCENDENTAL, 1)}
 
 
 def _count(place: Place, version: int) -> int | None:
@@ -354,14 +353,6 @@ def _count(place: Place, version: int) -> int | None:
         return None if counter is None else counter(place)
     except (TypeError, ValueError, IndexError):
         return None  # an attribute of another type, or an axis that is not there: nothing is known
-
-
-@dataclass(frozen=True)
-class Roundings:
-    """``count`` roundings on the longest path; ``unknown`` are the operators that nobody counted."""
-
-    count: int
-    unknown: tuple[str, ...] = ()
 
 
 def longest_roundings(model: ModelProto) -> int | None:

@@ -69,8 +69,11 @@ class Inner:
     jumps: bool
 
 
-def inner_scale(graph: Graph, feeds: Mapping[str, Array], outputs: Collection[str], *, sums: bool = False) -> Inner:
-    """What roundings inside the graph do to ``outputs``; with ``sums`` those of a sum are as large as its terms.
+def inner_scale(
+    graph: Graph, feeds: Mapping[str, Array], outputs: Collection[str], *, sums: bool = False, fused: bool = False
+) -> Inner:
+    """What roundings inside the graph do to ``outputs``; with ``sums`` those of a sum are as large as its terms, with
+    ``fused`` those alone of functions of several steps in one kernel.
 
     A graph that amplifies rounding has a large one: it is no licence for that graph itself.  Raises whatever the
     evaluation of a node raises.
@@ -79,6 +82,8 @@ def inner_scale(graph: Graph, feeds: Mapping[str, Array], outputs: Collection[st
     jumping: set[str] = set()
     shapes: dict[str, tuple[int, ...]] = {}
     centre = _evaluated(graph, feeds, outputs, sizes, None, jumping=jumping, shapes=shapes, sums=sums)
+    if fused:
+        sizes = {name: sizes[name] for step in graph.steps if step.op in _FUSED for name in step.makes if name in sizes}
     floats = [name for name in outputs if centre[name].dtype.kind == "f"]
     scale = {name: np.zeros(centre[name].shape) for name in floats}
     numbers = {step.index: place for place, step in enumerate(s for s in graph.steps if sizes.keys() & set(s.makes))}
@@ -120,7 +125,7 @@ def _evaluated(
             shapes |= {n: v.shape for n, v in made.items() if isinstance(v, np.ndarray)}
         rounds = step.index not in graph.folded and not moves_only(step.op)
         if random is None and rounds:
-            sizes |= _roundings(graph, step, values, made)
+            sizes |= _roundings(graph, step, values, made, strict=sums)
             if sums and step.op in _SUMS:
                 sizes |= {n: np.maximum(sizes.get(n, 0.0), size) for n, size in _terms(graph, step, values).items()}
         elif random is not None:
@@ -134,8 +139,13 @@ def _evaluated(
     return kept
 
 
-def _roundings(graph: Graph, step: Step, values: Mapping[str, Array], made: Mapping[str, Array]) -> dict[str, Array]:
-    """How far one rounding moves each float64 result of a node: of the result and, in a fused function, inside it."""
+def _roundings(
+    graph: Graph, step: Step, values: Mapping[str, Array], made: Mapping[str, Array], *, strict: bool
+) -> dict[str, Array]:
+    """How far one rounding moves each float64 result of a node: of the result and, in a fused function, inside it.
+
+    ``strict``: raises ``ValueError`` where nobody knows of such a function, which else counts for its result alone.
+    """
     exact = step.op in _EXACT or (step.op in _SUMS and _whole([values[n] for n in step.reads]))
     found = {}
     for name, value in made.items():
@@ -149,6 +159,8 @@ def _roundings(graph: Graph, step: Step, values: Mapping[str, Array], made: Mapp
         answers = expected(step.node, graph.version or 1, consumed, unit=UNIT, runtime=_COARSEST)
         for name, answer in zip(step.node.output, answers if not isinstance(answers, str) else (), strict=False):
             if name in found and answer is not None:
+                if strict and not np.isfinite(answer.limit()).all():
+                    raise ValueError(f"{step.op} has no bound for these numbers")
                 limit = np.broadcast_to(np.nan_to_num(answer.limit(), posinf=0.0), found[name].shape)
                 found[name] = np.maximum(found[name], limit / _FUSED[step.op])
         found = {name: size + _floor(step.op) / _FUSED[step.op] for name, size in found.items()}

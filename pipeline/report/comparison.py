@@ -20,11 +20,18 @@ from pipeline.report.text import clip, prose, safe
 from pipeline.report.words import count, figure, pair
 
 _SHOWN = 8
-_STYLES = {"same": "green", "same but for NaN": "yellow", "differs": "bold red", "uncompared": "yellow"}
+_STYLES = {
+    "same": "green",
+    "same but for NaN": "yellow",
+    "departs": "yellow",
+    "differs": "bold red",
+    "uncompared": "yellow",
+}
 _HEADLINES = {
     "proved the same": "every value that B gives is A's by structure, whatever is fed",
     "same on what was fed": "nothing that was fed tells the two graphs apart",
     "same but for NaN": "the two graphs part where NaN goes in, and nowhere else that was fed",
+    "departs": "the two graphs mean the same; a kernel of ONNX Runtime departs, so that they give other numbers",
     "differs": "the two graphs do not mean the same",
     "uncompared": "not everything could be compared, which is no agreement",
 }
@@ -66,7 +73,7 @@ def _output(output: ComparedOutput) -> str:
     if output.outcome == "missing":
         return f"{name}: {prose(output.problem)}"
     apart = f"{name}: apart by at most {figure(output.max_abs)} in the graphs' own types, {output.compared:,} elements"
-    said = {"rounding": ", inside the bound of A's own rounding", "unbounded": ", and no bound is known"}
+    said = {"rounding": ", inside the bound of their own rounding", "unbounded": ", and no bound is known"}
     return apart + said.get(output.outcome, "")
 
 
@@ -79,7 +86,9 @@ def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
     for label, file in (("A", found.left), ("B", found.right)):
         made += block(label, [Text(clip(safe(file, 400), room))])
     for place, node in enumerate(found.guilty):
-        made += block("guilty" if not place else "and", _guilty(node, room), "bold red")
+        again = place > 0 and (node.party == "B") == (found.guilty[place - 1].party == "B")
+        label = "and" if again else "guilty" if node.party == "B" else "kernel"
+        made += block(label, _guilty(node, room), "bold red")
     made += block("problem", [line for p in found.problems for line in wrapped(prose(p), room, hang=2)], "bold red")
     made += block("outputs", [line for o in found.outputs for line in wrapped(_output(o), room, hang=2)])
     nodes = f"{count(found.replayed, 'node run')} within their own bounds or named above"

@@ -78,9 +78,38 @@ def hidden(state: State) -> Found | None:
             for twin in twins(state, name):
                 held = state.have[twin]
                 alike = isinstance(held, np.ndarray) and held.shape == np.shape(state.own[name])
-                if alike and (reach(state, name, twin) or confirmed(state, name, twin, Orientation())):
+                if (
+                    alike
+                    and not _same_either_way(state, name, twin)
+                    and (reach(state, name, twin) or confirmed(state, name, twin, Orientation()))
+                ):
                     return name, twin, Orientation()
     return None
+
+
+def _same_either_way(state: State, name: str, twin: str) -> bool:
+    """Whether what is made of a value is A's because either value makes it (a square of a difference, whichever way
+    round), not because the feeds hold it where nothing answers: it answers wherever the two are not one."""
+    own, held = np.asarray(state.own[name]), np.asarray(state.have[twin])
+    readers = state.b.consumers.get(name, ())
+    if own.dtype.kind != "f" or not readers:
+        return False
+    odd = own != held
+    moved = {**state.env, name: np.where(odd, own * (1 + 1e-3), own)}
+    for step in readers:
+        if not all(n in state.pairs for n in step.makes):
+            return False
+        try:
+            made = state.b.run(step, moved)
+        except Exception:  # an operator's numpy raises whatever numpy raises
+            return False
+        for output, value in made.items():
+            before = state.env.get(output)
+            if not isinstance(before, np.ndarray) or before.shape != odd.shape or np.shape(value) != odd.shape:
+                return False
+            if not bool(((value != before) | ~odd).all()):
+                return False
+    return True
 
 
 def suspect(state: State, step: Step) -> Found | None:

@@ -127,7 +127,7 @@ def _resize(asked: Asked) -> Sequence[Near | Answer | Array]:
             scale[a], shape[a] = float(s), int(np.floor(np.float32(x.shape[a]) * np.float32(s)))
     elif asked.given(sizes_at) and policy == "stretch":
         for a, size in zip(axes, asked.integers(sizes_at) or (), strict=True):
-            shape[a], scale[a] = size, float(np.float32(size) / np.float32(x.shape[a]))
+            shape[a], scale[a] = size, size / x.shape[a]
     else:
         raise NoRule("a size that keeps the aspect ratio")
     if how == "tf_crop_and_resize" and len(roi) != 2 * len(axes):

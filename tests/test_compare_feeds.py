@@ -1,0 +1,157 @@
+"""What ordinary feeds do not tell apart: planted pairs with their twins, the feeds themselves, and what is proved."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import onnx
+import pytest
+
+from pipeline.compare_graphs import Options, _compare, dims_of, only_of
+from pipeline.data import GraphComparison
+from pipeline.feeds import KINDS, Feed, Landmarks, Port, draw, drawn_kinds
+from pipeline.graph.proof import prove
+from pipeline.report.comparison import comparison_lines
+from pipeline.sizes import guesses, other_sizes, shapes_at
+from pipeline.workers import Workers
+from tests.compared_pairs import Made, graph, pairs
+
+PAIRS = pairs()
+Compared = Callable[..., GraphComparison]
+LINE = "(float[6] x) => (float[6] y)"
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
+    """Two models compared in one worker for all."""
+    with Workers(jobs=1, timeout=60, memory=8 * 2**30, logs=tmp_path_factory.mktemp("logs")) as workers:
+
+        def run(a: onnx.ModelProto, b: onnx.ModelProto, **options: object) -> GraphComparison:
+            folder = tmp_path_factory.mktemp("pair")
+            for name, proto in (("a", a), ("b", b)):
+                onnx.save(proto, folder / f"{name}.onnx")
+            chosen = Options(**options)  # type: ignore[arg-type]
+            return _compare(workers, folder / "a.onnx", folder / "b.onnx", chosen, folder, time.perf_counter())
+
+        yield run
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=[f"{p.kind}: {p.name}" for p in PAIRS])
+def test_what_few_feeds_show_is_not_the_same_and_its_twin_is(compared: Compared, pair: Made) -> None:
+    other = compared(pair.a, pair.other, dims=pair.dims)
+    assert other.outcome != "same", comparison_lines(other)
+    assert other.exit_status == 1
+    twin = compared(pair.a, pair.twin, dims=pair.dims)
+    assert (twin.outcome, twin.guilty, twin.problems) == ("same", (), ()), comparison_lines(twin)
+
+
+def test_names_order_and_places_leave_nothing_to_feed(compared: Compared) -> None:
+    a = graph(LINE + " <float k = {2}>", "m = Mul (x, k) n = Neg (x) s = Add (m, n) y = Relu (s)")
+    b = graph(
+        LINE,
+        "p = Neg (x) c = Constant <value = float {2}> () i = Identity (x) q = Mul (c, i) r = Add (p, q) y = Relu (r)",
+    )
+    found = compared(a, b)
+    assert (found.grade, found.exit_status, found.compared) == ("proved the same", 0, 0)
+    assert comparison_lines(found)[0].plain.startswith("proved the same")
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        "m = Mul (x, k) n = Neg (x) s = Sub (m, n) y = Relu (s)",
+        "m = Mul (x, j) n = Neg (x) s = Add (m, n) y = Relu (s)",
+        "m = Mul (x, k) n = Neg (m) s = Add (m, n) y = Relu (s)",
+        "m = Mul (x, k) n = Neg (x) s = Add (m, n) y = Identity (s)",
+    ],
+)
+def test_another_operator_constant_or_operand_proves_nothing(nodes: str) -> None:
+    constants = " <float k = {2}, float j = {2.0000002}>"
+    a = graph(LINE + constants, "m = Mul (x, k) n = Neg (x) s = Add (m, n) y = Relu (s)")
+    assert prove(a, a, {"x": "x"}, {"y": "y"}).same
+    assert not prove(a, graph(LINE + constants, nodes), {"x": "x"}, {"y": "y"}).same
+
+
+def test_an_order_of_three_and_an_operator_of_nobodys_prove_nothing() -> None:
+    border = "(float[6] x, float[6] z) => (float[6] y)"
+    a, b = (graph(border + " <float c = {1e8}>", f"y = Sum ({names})") for names in ("x, c, z", "z, x, c"))
+    assert not prove(a, b, {"x": "x", "z": "z"}, {"y": "y"}).same
+    foreign = onnx.parser.parse_model(
+        f'<ir_version: 9, opset_import: ["" : 18, "nobody" : 1]> g {LINE} {{ y = nobody.What (x) }}'
+    )
+    assert not prove(foreign, foreign, {"x": "x"}, {"y": "y"}).same
+
+
+def test_what_no_feed_exercises_is_named(compared: Compared) -> None:
+    pair = next(p for p in PAIRS if p.name == "a dead Relu that nothing wakes")
+    found = compared(pair.a, pair.other)
+    assert found.outcome == "uncompared"
+    assert any(problem.startswith("h of B could be any number") for problem in found.problems)
+    assert any(problem.startswith("g of A could be any number") for problem in found.problems)
+
+
+def test_one_dead_row_among_live_ones_is_named(compared: Compared) -> None:
+    border = "(float[2,8] x) => (float[2,5] y)"
+    bias = " <float[5] k = {0,0,-1e30,0,0}>"
+    changed = graph(border + bias, "m = MatMul (x, w) a = Add (m, k) y = Relu (a)")
+    values = onnx.numpy_helper.to_array(next(t for t in changed.graph.initializer if t.name == "w")).copy()
+    values[:, 2] *= -3
+    next(t for t in changed.graph.initializer if t.name == "w").CopyFrom(onnx.numpy_helper.from_array(values, "w"))
+    found = compared(graph(border + bias, "m = MatMul (x, w) a = Add (k, m) y = Relu (a)"), changed)
+    assert found.outcome != "same"
+
+
+def test_a_size_that_was_asked_for_is_the_only_one(compared: Compared) -> None:
+    pair = next(p for p in PAIRS if p.name == "a Reshape")
+    asked = compared(pair.a, pair.other, dims=dims_of(["n==2"]), only=only_of(["n==2"]))
+    assert (asked.outcome, asked.sizes) == ("same", ())
+    begun = compared(pair.a, pair.other, dims=dims_of(["n=2"]), only=only_of(["n=2"]))
+    assert begun.outcome == "differs"
+
+
+def test_sizes_at_which_a_does_not_run_say_nothing(compared: Compared) -> None:
+    border = "(float[n,8] x) => (float[a,b] y) <int64[2] s = {4,4}, float k = {3}, float j = {2}>"
+    a = graph(border, "d = Mul (x, k) y = Reshape (d, s)")
+    b = graph(border, "e = Mul (x, j) d = Add (e, x) y = Reshape (d, s)")
+    found = compared(a, b)
+    assert (found.outcome, found.sizes) == ("same", ())
+    assert any("A itself runs at no other size" in said for said in found.unexercised)
+    assert any("n=2" in note for note in found.notes)
+
+
+def test_a_feed_is_drawn_of_its_recipe_alone() -> None:
+    ports = (Port("x", "float32", (2, 3)), Port("i", "int64", (4,), free=True), Port("f", "bool", ()))
+    shapes = {"x": (2, 3), "i": (4,), "f": ()}
+    marks = Landmarks((6.0,), (7,), (16,))
+    for feed in [*(Feed(kind, shapes) for kind in KINDS), *drawn_kinds(ports, shapes, marks)]:
+        one, two = draw(feed, ports, marks, 3), draw(feed, ports, marks, 3)
+        assert all(np.array_equal(one[n], two[n], equal_nan=n == "x") for n in one)
+        assert {n: (v.shape, v.dtype.name) for n, v in one.items()} == {
+            "x": ((2, 3), "float32"), "i": ((4,), "int64"), "f": ((), "bool")
+        }  # fmt: skip
+
+
+def test_every_place_of_a_table_every_flag_and_both_sides_of_a_constant_are_fed() -> None:
+    ports = (
+        Port("i", "int64", (3,), below=10),
+        Port("f", "bool", ()),
+        Port("g", "bool", ()),
+        Port("x", "float32", (2,)),
+    )
+    shapes = {"i": (3,), "f": (), "g": (), "x": (2,)}
+    marks = Landmarks((5.0,))
+    feeds = [draw(feed, ports, marks, 0) for feed in drawn_kinds(ports, shapes, marks)]
+    assert {int(v) for f in feeds for v in f["i"]} == set(range(10))
+    assert {(bool(f["f"]), bool(f["g"])) for f in feeds} == {(p, q) for p in (False, True) for q in (False, True)}
+    assert {4.0, 5.0, 6.0} <= {float(v) for f in feeds for v in f["x"]}
+
+
+def test_axes_of_one_name_move_together_and_large_ones_stay_small() -> None:
+    ports = (Port("x", "float32", ("n", 4)), Port("z", "float32", ("n", None)))
+    for sizes in other_sizes(ports, {"n": 2, "z[1]": 3}, ["n", "z[1]"], (16, 10**6)):
+        shapes = shapes_at(ports, sizes)
+        assert shapes["x"][0] == shapes["z"][0]
+        assert max(sizes.values()) <= 17
+    assert next(guesses(ports, {"z[1]": 5})) == {"n": 3, "z[1]": 5}
