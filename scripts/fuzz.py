@@ -204,6 +204,8 @@ def _compared(number: int, file: Path, compare: Callable[[Path, Path], Any]) -> 
     try:
         found = compare(file, file)
     except UnusableInput as error:
+        if "this tool fails" in str(error):
+            return str(error).partition("this tool fails")[2]
         return "" if str(error).isprintable() else f"a refusal that is no printable line: {error!r}"
     if found.outcome == "differs" and not all(g.party.endswith("ort.off") for g in found.guilty):
         return "differs from itself"
