@@ -165,7 +165,13 @@ def _compare(
     left, right = both
     borders = []
     for file in (left, right):
-        border = workers.call(WORKER, tasks.read_border, file.absolute())
+        try:
+            border = workers.call(WORKER, tasks.read_border, file.absolute())
+        except UnusableInput:
+            raise
+        except Exception as error:  # a graph that nobody has thought of
+            says = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise UnusableInput(f"{safe(file)}: this tool fails to read the graph: {safe(says)}") from error
         if isinstance(border, Failure):
             raise UnusableInput(f"{safe(file)}: reading it ended in {border.kind}: {safe(border.says)}")
         borders.append(border)
@@ -851,7 +857,7 @@ def _room(
             also = also if isinstance(also, int) else 0  # of a fused operator nobody knows: as many as this side has
             feeds, where = folder / f"{side}.npz", folder / f"room-{side}"
             rooms = call(WORKER, tasks.float32_room, file.absolute(), feeds, (output,), also, where, fused)
-        except ValueError:  # a graph that cannot be taken apart
+        except Exception:  # a graph that cannot be taken apart, or counted: nobody can say  # noqa: S112
             continue
         made = rooms.get(output) if isinstance(rooms, dict) else None
         if made is not None:

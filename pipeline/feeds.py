@@ -35,6 +35,7 @@ JUDGED: Mapping[str, Literal["nan", "inf", "huge"]] = {
 }
 _LARGEST = float(np.finfo(np.float32).max)
 _FLOATS = ("float16", "float32", "float64")
+_INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))  # of four bits numpy has none
 _SPREAD = (
     "halves",
     "zeros",
@@ -152,7 +153,7 @@ def draw(feed: Feed, ports: Sequence[Port], marks: Landmarks, seed: int) -> dict
         shape = feed.shapes[port.name]
         if port.dtype == "bool":
             arrays[port.name] = _flag(feed, shape, random, next(flags))
-        elif port.whole:
+        elif port.whole and port.dtype in _INTEGERS:
             drawn = _whole(feed, port, shape, random, marks)
             arrays[port.name] = (
                 _apart(drawn, port, number + feed.turn // 2 if number else 0) if feed.kind == "alike" else drawn
