@@ -18,6 +18,17 @@ if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
     if _here not in sys.path and os.path.dirname(os.path.dirname(os.path.abspath(__file__))) == _here:
         sys.path.append(_here)
 
+if sys.argv[:1] == ["-m"] or os.path.basename(sys.argv[0] if sys.argv else "") in ("triangulate", "triangulate.exe"):
+    import signal
+
+    def _interrupted(number: int, frame: object) -> None:
+        """An interrupt while modules are read, before the command can say anything itself."""
+        os.write(2, b"triangulate: interrupted\n")
+        os._exit(130)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupted)
+
 __version__ = "0.1.0"
 
 

@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -25,7 +26,17 @@ from pipeline.data import MissingEngine, UnusableInput, Verdict
 
 P = ParamSpec("P")
 
-json_option = click.option("--json", metavar="FILE", help="Write the report as JSON; - is standard output.")
+
+def _named(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """An option that names a file, and names one."""
+    if value is not None and not str(value).strip():
+        raise UnusableInput(f"--{option.name}: an empty name; name a file, or leave it out")
+    return value
+
+
+json_option = click.option(
+    "--json", metavar="FILE", callback=_named, help="Write the report as JSON; - is standard output."
+)
 timeout_option = click.option(
     "--timeout",
     type=click.FloatRange(min=0.1),
@@ -55,6 +66,8 @@ class _App(click.Group):
         except click.ClickException as error:
             says = error.format_message().rstrip(".")
             raise SystemExit(_complain(f"{says}; see `triangulate --help`")) from None
+        except UnusableInput as error:
+            raise SystemExit(_complain(str(error))) from None
         except click.Abort:
             raise SystemExit(_complain("interrupted", 130)) from None
 
@@ -159,6 +172,9 @@ def verify(
     from pipeline.supervise import Interrupted
     from pipeline.supervise import verify as run
 
+    if not targets and (onnx or inputs is not None):
+        which = "--onnx" if onnx else "--inputs"
+        raise UnusableInput(f"{which} is about one model: name its case, FILE.py::CASE; nothing named is the catalogue")
     if json:
         check_writable(json, reads=[*([inputs] if inputs is not None else []), *(file for _, file in _files(onnx))])
     if out is not None:
@@ -206,9 +222,11 @@ def verify(
     metavar="SEVERITY",
     help="Leave with status 1 where a remark is info, warning, error or worse; a difference is a warning.",
 )
-@click.option("--svg", metavar="FILE", help="Draw the graph.")
-@click.option("--html", metavar="FILE", help="Draw it on a page with what was found.")
-@click.option("--mermaid", metavar="FILE", help="Write it as a Mermaid flowchart; - is standard output.")
+@click.option("--svg", metavar="FILE", callback=_named, help="Draw the graph.")
+@click.option("--html", metavar="FILE", callback=_named, help="Draw it on a page with what was found.")
+@click.option(
+    "--mermaid", metavar="FILE", callback=_named, help="Write it as a Mermaid flowchart; - is standard output."
+)
 @click.option("--around", metavar="NODE", help="Draw only what is near this node or value.")
 @click.option(
     "--depth", type=click.IntRange(min=0), default=3, metavar="N", help="How near that is.", show_default=True
@@ -347,8 +365,15 @@ def rule(code: str | None) -> None:
 
 def main() -> None:
     """Run the command and leave with its status."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # numpy's are about numbers that are the user's, and not news
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this: what is said there is lost, and no failure
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         signal.signal(number, _leave)  # so that what is temporary is taken away
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         app(prog_name="triangulate")
     except KeyboardInterrupt:
@@ -467,14 +492,18 @@ def _console() -> Any:
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[Verdict, int, int], None] | None]:
-    """A bar on standard error while it works, if that is a terminal; nothing otherwise."""
+    """On standard error while it works: a bar, if that is a terminal; otherwise a line a case, where there are many."""
+    from pipeline.report.text import safe
+
+    def line(verdict: Verdict, done: int, total: int) -> None:
+        if total > 1:
+            print(f"triangulate: {done} of {total}: {safe(verdict.case)} {verdict.status}", file=sys.stderr, flush=True)
+
     if not sys.stderr.isatty():
-        yield None
+        yield line
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from pipeline.report.text import safe
 
     parts = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*parts, console=Console(stderr=True), transient=True) as bar:

@@ -5,12 +5,14 @@ said.  TensorFlow's arrays may stand at the border in its own order of axes or i
 which; where it fits both, nobody guesses (``tensorflow:nchw=FILE`` says NCHW, ``tensorflow=FILE`` TensorFlow's order).
 A file's outputs may come in another order than the model's, whatever they are called.  No border shows that, a run
 does: :func:`reordered` proposes the order in which they are nearest to the native run, for somebody else to judge.
+Two inputs may have each other's names as well (:func:`exchanged`).
 What cannot be a graph of this case at all (no ONNX, no outputs, other inputs) is a failure of the kind ``builder``, the
 command's input is unusable; whether a graph with the right border means the model is for the run to show.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +20,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from pipeline import layout, tasks
+from pipeline import inputs, layout, tasks
 from pipeline.data import Array, ArrayFile, Case, CaseRef, Failure, Model, Party, Run, Tensor, UnusableInput
 from pipeline.frameworks import adapter
 from pipeline.graph.facts import load
 from pipeline.runtimes import runtimes
 
+_MOST_PAIRS = 45  # of ten inputs; each is a run
 Dims = tuple[int | None, ...] | None
 
 
@@ -38,12 +41,12 @@ def adopt(ref: CaseRef, graph: str, file: Path, native: Run, weights: Path | Non
         if not proto.graph.output:
             raise UnusableInput(f"{file}: its graph has no outputs, expected an ONNX model that computes something")
         notes: list[str] = []
-        inputs, axes = _inputs(case, party, proto, file, notes)
+        borders, axes = _inputs(case, party, proto, file, notes)
         outputs, more = _outputs(case, party, proto, native, file, notes)
     except UnusableInput as error:
         return Model(graph, error=Failure("builder", str(error)), given=True)
     notes.insert(0, f"the given file {file.name}")
-    return Model(graph, file, None, inputs, outputs, axes | more, weights, notes=tuple(notes), given=True)
+    return Model(graph, file, None, borders, outputs, axes | more, weights, notes=tuple(notes), given=True)
 
 
 def _declared(value: onnx.ValueInfoProto) -> tuple[np.dtype | None, Dims]:
@@ -184,6 +187,41 @@ def reordered(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) 
         return None
     axes = {name: order for name in due if (order := far[name, chosen[name]][1]) is not None}
     return replace(model, outputs={name: chosen[name] for name in model.outputs}, axes={**model.axes, **axes})
+
+
+def exchanged(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) -> Model | None:
+    """The same graph with two of its inputs exchanged, where its outputs are then nearest to the framework's answer.
+
+    Only inputs of one type and one shape can stand for each other without a word from anybody.  None where the graph's
+    own order is the nearest.
+    """
+    case = tasks.loaded(ref, seed)
+    due = {n: v.load() for n, v in (native.outputs or {}).items() if isinstance(v, ArrayFile) and n in model.outputs}
+    if model.file is None or not due:
+        return None
+    try:
+        run = runtimes()[runtime].open(model.file)
+    except Exception:  # whatever a runtime raises; its own run has said so
+        return None
+
+    def far(tried: Model) -> float:
+        try:
+            made = run(tasks.feeds_of(ref, case, tried, seed), [tried.outputs[name] for name in due])
+        except Exception:  # what it refuses is not nearer
+            return np.inf
+        turned = (tasks.in_case_axes(case, tried, name, value) for name, value in zip(due, made, strict=False))
+        return max(_distance(due[name], value) for name, value in zip(due, turned, strict=False))
+
+    kinds = {n: (case.inputs[n].dtype, np.shape(inputs.inputs_of(case, ref.name, seed)[n])) for n in model.inputs}
+    pairs = [p for p in itertools.combinations(model.inputs, 2) if kinds[p[0]] == kinds[p[1]]][:_MOST_PAIRS]
+    ways = [replace(model, inputs=_swapped(model.inputs, *p), axes=_swapped(model.axes, *p)) for p in pairs]
+    nearest = min(ways, key=far, default=None)
+    return nearest if nearest is not None and far(nearest) < far(model) else None
+
+
+def _swapped(names: Mapping[str, str], one: str, other: str) -> dict[str, str]:
+    moved = {one: other, other: one}
+    return {name: names[moved.get(name, name)] for name in names}
 
 
 def _distance(want: Array, value: Array) -> float:

@@ -143,14 +143,15 @@ def declared(ref: CaseRef) -> Case:
 
 
 def load(ref: CaseRef) -> Case:
-    """The case a reference points to, fed from the file and at the sizes that the reference says.
+    """The case a reference points to, fed from the file and at the sizes, or with the other inputs, that it says.
 
     Raises :class:`UnusableInput` where the file of inputs does not fit the case.
     """
     case, given = declared(ref), ref.given
     if given is None and case.inputs_file is not None:
         given = ref.file.parent / case.inputs_file
-    return inputs.at(case if given is None else inputs.fed_from(case, given), dict(ref.sizes))
+    fed = inputs.at(case if given is None else inputs.fed_from(case, given), dict(ref.sizes))
+    return fed if ref.drawn is None else inputs.drawn(case, fed, ref.name, *ref.drawn)
 
 
 def find(targets: Iterable[str] = ()) -> tuple[CaseRef, ...]:

@@ -3,11 +3,11 @@
 Design note.  There is no native run here, so no side is the truth: ``B`` is judged by ``A``.  Meaning is compared in
 float64, where a fault stands out from 1e-13 of rounding (:mod:`pipeline.numerics.forced`), on random feeds, on small
 integers, because random numbers rarely tie, and on large numbers, because small ones reach no limit; feeds of the
-user's own replace them.  Arithmetic is compared in the
-graphs' own types: each node of each graph, as the runtime runs it with its optimizations off, is held against the bound
-of its operator, and the outputs against what roundings inside of A may do to them: a B that is further off rounds
-more than A does.  A graph that could not be run, an output without a counterpart, a size that only A takes, a constant,
-an attribute or an inner graph that differs where nothing shows it, random numbers, nothing compared: never "same".
+user's own replace them.  Arithmetic is compared in the graphs' own types: each node of each graph, as the runtime runs
+it with its optimizations off, is held against the bound of its operator, and the outputs against what roundings inside
+of the better of the two may do to them.  A kernel beyond its bound is named and says nothing of what the graphs mean.
+A graph that could not be run, an output without a counterpart, a size that only A takes, a constant, an attribute or an
+inner graph that differs where nothing shows it, random numbers, nothing compared: never "same".
 """
 
 from __future__ import annotations
@@ -45,11 +45,12 @@ from pipeline.workers import Workers
 
 WORKER = "graphs"
 SWEEP, SEARCH, CLOSER_TIME = 20.0, 10.0, 20.0  # seconds for further feeds, a search, those that are looked at closer
+FIRST = 4  # other sizes that come before other kinds of numbers
 CLOSER = 8  # further feeds that are looked at closer
 DEATHS = 6  # of workers, before their feeds are left
 APART = 1e-3  # of the largest number: no rounding does that in float32, whatever the graph
 _SWALLOWED = 0.02  # of the largest number of an output: roundings that leave no digit of it
-_WHOLE_KINDS = ("counts", "places", "wide", "beyond", "flags")
+_WHOLE_KINDS = ("counts", "places", "wide", "beyond", "alike", "flags")
 _REACHING, _EACH = ("far above", "far below", "far", "around", "even", "flags", "counts"), 2
 _WORDS = {"nan": "NaN", "inf": "infinities", "huge": "numbers whose squares no float32 holds"}
 _LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3))
@@ -158,6 +159,9 @@ class _Pair:
 def _compare(
     workers: _Asked, left: Path, right: Path, options: Options, folder: Path, started: float
 ) -> GraphComparison:
+    names = left, right
+    both = [_staged(workers, file, folder / side) for file, side in ((left, "left"), (right, "right"))]
+    left, right = both
     borders = []
     for file in (left, right):
         border = workers.call(WORKER, tasks.read_border, file.absolute())
@@ -217,8 +221,7 @@ def _compare(
     outcome = "same" if proved else _outcome(found)
     meant = found.meant
     return GraphComparison(
-        left,
-        right,
+        *names,
         outcome,
         found.compared,
         tuple(found.guilty),
@@ -241,6 +244,15 @@ def _compare(
         tuple(found.sizes),
         tuple(dict.fromkeys(found.unexercised)),
     )
+
+
+def _staged(workers: _Asked, file: Path, place: Path) -> Path:
+    """A file as it may be read: its numbers may lie behind links."""
+    answer = workers.call(WORKER, tasks.staged, file.absolute(), place)
+    if isinstance(answer, Failure):
+        raise UnusableInput(f"{safe(file)}: reading it ended in {answer.kind}: {safe(answer.says)}")
+    assert isinstance(answer, Path)
+    return file if answer == file.absolute() else answer
 
 
 def _outcome(found: _Found) -> Literal["same", "same but for NaN", "departs", "differs", "uncompared"]:
@@ -310,7 +322,7 @@ def _further(
     ports, base = pair.a.inputs, {n: tuple(v.shape) for n, v in next(iter(feeds.values())).items()}
     sized = _sized(pair, base)
     kinds = list(drawn_kinds(ports, base, pair.marks))
-    rows = _swept(pair, [*sized, *kinds], found)
+    rows = _swept(pair, [*sized[:FIRST], *kinds, *sized[FIRST:]], found)
     ran = [r for r in rows if r.state in ("equal", "close", "apart")]
     for row in ran:
         found.swept[row.feed.kind] = found.swept.get(row.feed.kind, 0) + 1
@@ -346,8 +358,9 @@ def _further(
 def _shown(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> None:
     """What the first feeds did not show, on further ones, which reach limits and thresholds: on one of them at least a
     value has to be A's where the difference would be seen."""
+    started = time.monotonic()
     for kind in _REACHING:
-        if not found.unseen or not set.intersection(*found.unseen):
+        if not found.unseen or not set.intersection(*found.unseen) or time.monotonic() - started > CLOSER_TIME:
             return
         for feed in [f for f in feeds if f.kind == kind][:_EACH]:
             arrays = draw(feed, pair.a.inputs, pair.marks, pair.options.seed)

@@ -61,6 +61,13 @@ class Replayed:
     held: int = 0
 
 
+def staged(file: Path, place: Path) -> Path:
+    """A file, or a copy of it where its numbers lie behind links; see :mod:`pipeline.graph.outside`."""
+    from pipeline.graph.outside import staged as as_it_may_be_read
+
+    return as_it_may_be_read(file, place)
+
+
 def read_border(file: Path) -> Border:
     """What a file takes and gives.  Raises :class:`UnusableInput` where it cannot be used."""
     from pipeline.graph.facts import unknown_operators
@@ -300,7 +307,22 @@ def taken(model: Any) -> Taken:
             raise Unsupported(f"{step.op} draws random numbers", op=step.op, node=step.name)
         return graph.run(step, values)
 
-    return Taken(model, double, replace(graph, run=run))
+    return Taken(model, double, replace(graph, run=run, single=not _has_doubles(model)))
+
+
+def _has_doubles(model: Any) -> bool:
+    """Whether something in a model is of float64: a border, a constant, what it is cast to."""
+    from onnx import AttributeProto, TensorProto
+
+    double = TensorProto.DOUBLE
+    every = [n for node in model.graph.node for n in (node, *_inner(node))]
+    held = [a for n in every for a in n.attribute]
+    return (
+        any(v.type.tensor_type.elem_type == double for v in (*model.graph.input, *model.graph.output))
+        or any(t.data_type == double for t in model.graph.initializer)
+        or any(a.t.data_type == double for a in held if a.type == AttributeProto.TENSOR)
+        or any(n.op_type == "Cast" and a.name == "to" and a.i == double for n in every for a in n.attribute)
+    )
 
 
 def _require_axes(model: Any) -> None:
@@ -431,6 +453,7 @@ def whole(file: Path) -> Any:
 
     return inlined(_model(file))
 
+
 def _sized(model: Any, shapes: Mapping[str, tuple[int, ...]], seen: Mapping[str, tuple[int, ...]] | None = None) -> Any:
     """The model with the sizes that its inputs have in this run, and those of values that were ``seen`` in it."""
     import onnx
@@ -452,11 +475,16 @@ def _sized(model: Any, shapes: Mapping[str, tuple[int, ...]], seen: Mapping[str,
     return sized
 
 
-def _names(model: Any) -> dict[str, str]:
-    """The file's name of the node that makes each value."""
-    from pipeline.graph.walk import node_name
+def _names(model: Any) -> dict[str, tuple[str, str]]:
+    """The file's name and operator of the node that makes each value."""
+    from pipeline.graph.walk import node_name, operator
 
-    return {output: node_name(node, i) for i, node in enumerate(model.graph.node) for output in node.output if output}
+    return {
+        output: (node_name(node, i), operator(node))
+        for i, node in enumerate(model.graph.node)
+        for output in node.output
+        if output
+    }
 
 
 def _port(value: Any) -> Port:

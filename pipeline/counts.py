@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 TRANSCENDENTAL = 4  # an allowance: implementations are within 2 ulp, one ulp is two roundings
+# A function that is written out ((1 + tanh(x / 2)) / 2 for a sigmoid) errs by units of 1 where its result is small.
+# It may, as long as the result keeps the 8 bits of bfloat16, for 2^-8 is COARSEST times 4 units of float32.  What is
+# coarser is no float32 function any more.
+COARSEST = 2.0**14
 
 
 def interpolated(taps: int, length: int) -> int:

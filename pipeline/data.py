@@ -129,12 +129,18 @@ class Gradient:
 
 @dataclass(frozen=True)
 class Expected:
-    """A divergence that a case declares in advance.  It expires loudly: where it no longer shows, the run fails."""
+    """A divergence that a case declares in advance.  It expires loudly: where it no longer shows, the run fails.
+
+    ``cause``, ``op`` (one, or several) and ``nodes`` (names or globs) say what is expected: what shows besides, another
+    operator or another node, is not.
+    """
 
     blame: str
     reason: str
     cause: str | None = None
     when: str | None = None  # a requirement such as "tf2onnx<1.18"; elsewhere the expectation does not apply
+    op: str | tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
 
 
 Builder = Callable[..., Callable[..., Any]]
@@ -184,13 +190,15 @@ class CaseRef:
     """Where a case is: its file and its full name ``GROUP/NAME``.  Workers load the case from it.
 
     ``numbers`` is a digest of the inputs and parameters it gave when the run began, ``sizes`` are those of its dynamic
-    axes where they are not the declared ones, ``given`` an ``.npz`` of inputs in place of the case's own."""
+    axes where they are not the declared ones, ``given`` an ``.npz`` of inputs in place of the case's own,
+    ``drawn`` says which other inputs are drawn in place of all of these, and from which seed."""
 
     file: Path
     name: str
     numbers: str = ""
     sizes: tuple[tuple[str, int], ...] = ()
     given: Path | None = None
+    drawn: tuple[str, int] | None = None
 
     @property
     def group(self) -> str:
@@ -198,8 +206,8 @@ class CaseRef:
 
     @property
     def size(self) -> str:
-        """The sizes in words, ``n=5, t=9``; nothing at the declared ones."""
-        return ", ".join(f"{axis}={length}" for axis, length in self.sizes)
+        """The sizes, ``n=5, t=9``, or the other inputs in words; nothing at what is declared."""
+        return self.drawn[0] if self.drawn else ", ".join(f"{axis}={length}" for axis, length in self.sizes)
 
 
 _PARTY = re.compile(r"^(?P<framework>[a-z]*)(?::(?P<exporter>[a-z]+))?(?:>(?P<runtime>[a-z.]+))?(?P<double>@64)?$")
@@ -349,7 +357,8 @@ class Diff:
     ``index`` and ``values`` are the worst element's (index in the case's axes; left's, right's value), ``ratio`` its
     distance over its bound, ``max_abs`` the largest absolute difference, ``compared`` how many elements were compared,
     ``problem`` why nothing (or not everything) could be compared, ``explanation`` a fact about the difference that is
-    never a pass ("equals the other side transposed by (0, 3, 1, 2)").  ``size`` says at which sizes of the case's
+    never a pass ("equals the other side transposed by (0, 3, 1, 2)"), ``empty`` the outputs that are equal because they
+    have no element.  ``size`` says at which sizes of the case's
     dynamic axes, nothing at the declared ones.
     """
 
@@ -368,6 +377,7 @@ class Diff:
     problem: str | None = None
     explanation: str | None = None
     size: str = ""
+    empty: tuple[str, ...] = ()
 
     @property
     def agrees(self) -> bool:
@@ -663,6 +673,25 @@ class ExpectationResult:
 
 
 @dataclass(frozen=True)
+class Apart:
+    """The largest difference that an agreement covers, beside the largest number of its output, and what it means.
+
+    ``digits`` is how many decimal digits of that number it leaves; ``moved`` in how many of ``rows`` (the last axis of
+    an output of up to three) the place of the largest element is another one.
+    """
+
+    left: str
+    right: str
+    output: str
+    max_abs: float
+    top: float
+    digits: int
+    rows: int = 0
+    moved: int = 0
+    size: str = ""
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The answer for one case: what was seen, who is blamed, why, and whether that was declared.
 
@@ -677,6 +706,7 @@ class Verdict:
     unexpected: tuple[Blamed, ...] = ()
     problems: tuple[str, ...] = ()
     note: str = ""
+    apart: Apart | None = None
     deaths: tuple[str, ...] = ()
 
 
@@ -718,16 +748,6 @@ class Jitter:
     turned: int | None = None
 
 
-class Instance(Protocol):
-    """A model that was built once, to be asked more than once."""
-
-    def __call__(self, values: Mapping[str, Any], *, seed: int) -> Mapping[str, Any]:
-        """What it gives for inputs in the framework's order of axes, with every generator of its framework seeded."""
-
-    def state(self) -> Mapping[str, str]:
-        """Digests of all that it holds and can be read, by name."""
-
-
 class Framework(Protocol):
     """A framework adapter: ``pipeline/frameworks/NAME.py`` holds one instance named ``FRAMEWORK``.
 
@@ -746,8 +766,9 @@ class Framework(Protocol):
         """Run the case natively.  ``values``: inputs and parameters in this framework's order of axes; so are the
         results, ``None`` for a gradient that does not exist."""
 
-    def instance(self, case: Case, values: Mapping[str, Any], *, seed: int) -> Instance:
-        """The model of a case without gradients, built in the case's own precision."""
+    def instance(self, case: Case, values: Mapping[str, Any], *, seed: int) -> Any:
+        """The model of a case without gradients, built in the case's own precision: an ``Instance`` of
+        :mod:`pipeline.frameworks._state`."""
 
     def perturbed(
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter]

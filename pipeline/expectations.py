@@ -49,14 +49,15 @@ def hold(
         if not _applies(expected, versions):
             results.append(ExpectationResult(edge, expected, "not applicable", f"holds for {expected.when} only"))
         elif matching:
-            covered.update(matching)
-            causes = {f.cause for f in findings or () if f.blame == expected.blame}
-            if findings is not None and expected.cause is not None and expected.cause not in causes:
-                seen = f"suspected is {', '.join(sorted(causes))}" if causes else "no cause is suspected"
-                says = f"{expected.blame!r} shows, but not by {expected.cause!r}: {seen}"
-                results.append(ExpectationResult(edge, expected, "stale", says))
+            meant = [blamed for blamed in matching if _other(expected, blamed, findings) is None]
+            if meant:
+                covered.update(meant)
+                results.append(ExpectationResult(edge, expected, "met", meant[0].says))
             else:
-                results.append(ExpectationResult(edge, expected, "met", matching[0].says))
+                # One whose cause alone is not the declared one is told as stale; what shows elsewhere is not declared.
+                covered.update(blamed for blamed in matching if _elsewhere(expected, blamed) is None)
+                says = f"{expected.blame!r} shows, but not {_other(expected, matching[0], findings)}"
+                results.append(ExpectationResult(edge, expected, "stale", says))
         elif any(_speaks_of_absent(side, absent) for side in edge):
             results.append(ExpectationResult(edge, expected, "undecided", "an engine it speaks of is not installed"))
         elif among is not None and not all(any(fnmatchcase(name, side) for name in among) for side in edge):
@@ -65,6 +66,29 @@ def hold(
             says = f"{edge[0]} | {edge[1]} no longer shows {expected.blame!r}: take the expectation out or mend it"
             results.append(ExpectationResult(edge, expected, "stale", says))
     return tuple(results), tuple(blamed for blamed in blames if blamed not in covered)
+
+
+def _elsewhere(expected: Expected, blamed: Blamed) -> str | None:
+    """What a blame is about that the expectation does not name, in words; None for nothing."""
+    ops = (expected.op,) if isinstance(expected.op, str) else expected.op
+    more = sorted(set((blamed.op or "").split(", ")) - set(ops)) if ops else []
+    if more:
+        return f"at {', '.join(ops)} alone: {', '.join(more).strip() or 'no operator is named'}"
+    nodes = [n for n in blamed.nodes if not any(n == glob or fnmatchcase(n, glob) for glob in expected.nodes)]
+    if expected.nodes and (nodes or not blamed.nodes):
+        return f"at {', '.join(expected.nodes)} alone: {', '.join(nodes) or 'no node is named'}"
+    return None
+
+
+def _other(expected: Expected, blamed: Blamed, findings: Sequence[Finding] | None) -> str | None:
+    """Why a blame is not the expected one, in words; None where it is."""
+    if (elsewhere := _elsewhere(expected, blamed)) is not None:
+        return elsewhere
+    causes = {f.cause for f in findings or () if f.blame == expected.blame}
+    if findings is not None and expected.cause is not None and expected.cause not in causes:
+        seen = f"suspected is {', '.join(sorted(causes))}" if causes else "no cause is suspected"
+        return f"by {expected.cause!r}: {seen}"
+    return None
 
 
 def status_of(
@@ -113,10 +137,12 @@ def undecided(edges: Sequence[Diff], blames: Sequence[Blamed]) -> tuple[Diff, ..
     if not any(edge.compared for edge in edges):
         return tuple(edges)
     lacking = {pattern for b in blames if (pattern := _who_lacks(b))}
+    unseen = never_compared(edges)
     return tuple(
         edge
         for edge in edges
-        if (edge.outcome == "diverges" and not any(explains(blamed, edge) for blamed in blames))
+        if (edge.agrees and not unseen.isdisjoint(edge.empty))
+        or (edge.outcome == "diverges" and not any(explains(blamed, edge) for blamed in blames))
         or (
             edge.outcome in ("missing", "nondeterministic")
             and not edge.left.endswith("@64")  # a float64 run is a sharper lens, and not every engine has one
@@ -124,6 +150,12 @@ def undecided(edges: Sequence[Diff], blames: Sequence[Blamed]) -> tuple[Diff, ..
             and (edge.compared or not any(fnmatchcase(side, p) for side in (edge.left, edge.right) for p in lacking))
         )
     )
+
+
+def never_compared(edges: Sequence[Diff]) -> frozenset[str]:
+    """The outputs of which no edge, at any size, has compared an element, because they never had one."""
+    looked = [edge for edge in edges if edge.agrees]
+    return frozenset.intersection(*(frozenset(edge.empty) for edge in looked)) if looked else frozenset()
 
 
 def explains(blamed: Blamed, edge: Diff) -> bool:

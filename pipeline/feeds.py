@@ -33,6 +33,7 @@ JUDGED: Mapping[str, Literal["nan", "inf", "huge"]] = {
     "huge": "huge",
     "huge, one sign": "huge",
 }
+_LARGEST = float(np.finfo(np.float32).max)
 _FLOATS = ("float16", "float32", "float64")
 _SPREAD = (
     "halves",
@@ -57,6 +58,8 @@ _COUNTS = (0, 1, 2, 3, 5, 8, 16)
 _FLAGS = 8
 _PLACES = 2**12  # of a table, each of which is taken
 _TURNS = 48
+_ALIKE = 4
+_PAIRED = 5  # numbers of the graphs of which sums and quotients are taken
 
 
 @dataclass(frozen=True)
@@ -123,8 +126,13 @@ def drawn_kinds(ports: Sequence[Port], shapes: Mapping[str, tuple[int, ...]], ma
         yield from (Feed("places", shapes, turn) for turn in range(min(longest, _PLACES)))
         if any(p.free for p in whole):
             yield from (Feed(kind, shapes, turn) for kind in ("wide", "beyond") for turn in range(2))
+        if len(whole) > 1:
+            yield from (Feed("alike", shapes, turn) for turn in range(_ALIKE))
     if any(p.dtype in _FLOATS for p in ports):
         yield from (Feed(kind, shapes) for kind in _SPREAD)
+        if not whole and sum(p.dtype in _FLOATS for p in ports) > 1:
+            yield from (Feed("alike", shapes, turn) for turn in range(_ALIKE))
+        yield from (Feed("halves of parts", shapes, turn) for turn in range(min(len(_parts(marks)), _AROUND)))
         near_floats = _near(marks)
         if near_floats:
             size = max(1, min(int(np.prod(shapes[p.name])) for p in ports if p.dtype in _FLOATS))
@@ -140,15 +148,17 @@ def draw(feed: Feed, ports: Sequence[Port], marks: Landmarks, seed: int) -> dict
     flags = itertools.count()
     arrays = {}
     for number, port in enumerate(ports):
-        random = np.random.default_rng([seed, number, place])
+        random = np.random.default_rng([seed, 0 if feed.kind == "alike" else number, place])
         shape = feed.shapes[port.name]
         if port.dtype == "bool":
             arrays[port.name] = _flag(feed, shape, random, next(flags))
         elif port.whole:
-            arrays[port.name] = _whole(feed, port, shape, random, marks)
+            drawn = _whole(feed, port, shape, random, marks)
+            arrays[port.name] = _apart(drawn, port, number) if feed.kind == "alike" else drawn
         elif port.dtype in _FLOATS:
             with np.errstate(all="ignore"):
-                arrays[port.name] = np.asarray(_float(feed, shape, random, marks)).astype(port.dtype)
+                values = np.asarray(_float(feed, shape, random, marks)).astype(port.dtype)
+            arrays[port.name] = _apart(values, port, number) if feed.kind == "alike" else values
         else:
             raise UnusableInput(f"input {said(port)}: numbers of this type are not drawn; give --inputs FILE.npz")
     return arrays
@@ -158,6 +168,19 @@ def said(port: Port) -> str:
     """A port in words, as its file declares it."""
     shape = "[...]" if port.shape is None else "[" + ",".join("?" if d is None else str(d) for d in port.shape) + "]"
     return f"{port.name} {port.dtype}{shape}"
+
+
+def _apart(values: Array, port: Port, number: int) -> Array:
+    """What several inputs have in common, of all but the first some of it one step off: equal, next, and the next."""
+    if not number:
+        return values
+    steps = np.resize(np.roll([0, 1, -1], number), values.shape).astype(np.int64)
+    if not port.whole:
+        return np.where(steps == 0, values, np.nextafter(values, (np.inf * steps).astype(values.dtype)))
+    held = np.iinfo(port.dtype)
+    low, high = (int(held.min), int(held.max)) if port.free else (0, (port.below or 2) - 1)
+    room = (values.astype(object) + steps >= low) & (values.astype(object) + steps <= high)
+    return np.where(room.astype(bool), values + steps.astype(port.dtype), values).astype(port.dtype)
 
 
 def _flag(feed: Feed, shape: tuple[int, ...], random: np.random.Generator, number: int) -> Array:
@@ -180,7 +203,7 @@ def _whole(feed: Feed, port: Port, shape: tuple[int, ...], random: np.random.Gen
         return ((np.arange(count) + feed.turn * count) % port.below).reshape(shape).astype(port.dtype)
     if feed.kind == "wide" and port.free:
         return random.integers(lowest, held.max, shape, dtype=port.dtype, endpoint=True)
-    if feed.kind == "beyond" and port.free:
+    if feed.kind in ("beyond", "alike") and port.free:
         marked = [m + o for p in (8, 16, 24, 31, 53) for m in (2**p, -(2**p)) for o in (-1, 0, 1, 3)]
         marked = [m for m in marked if lowest <= m <= held.max]
         return random.choice(np.array(marked, object), shape).astype(port.dtype)
@@ -199,9 +222,12 @@ def _float(feed: Feed, shape: tuple[int, ...], random: np.random.Generator, mark
         return np.resize(rolled, shape) if feed.turn % 2 else random.choice(near, shape)
     if feed.kind == "even":
         return np.full(shape, near[feed.turn % len(near)])
+    if feed.kind == "halves of parts":
+        return random.integers(-8, 9, shape) / 2 * _parts(marks)[feed.turn]
     several = max(0.2, 1.5 / max(1, unit.size))
     made: dict[str, Callable[[], Array]] = {
         "large": lambda: unit * LARGE,
+        "alike": lambda: random.integers(-8, 9, shape) * 0.5 if feed.turn % 2 else unit * 10.0**feed.turn,
         "halves": lambda: random.integers(-8, 9, shape) / 2,
         "zeros": lambda: np.zeros(shape),
         "ones": lambda: np.ones(shape),
@@ -240,10 +266,17 @@ def _rows(unit: Array, value: float) -> Array:
 
 
 def _near(marks: Landmarks) -> list[float]:
-    """The numbers that the graphs hold, and those on both sides of them."""
-    largest = float(np.finfo(np.float32).max)
+    """The numbers that the graphs hold, those on both sides of them, and what a few of them are together."""
     found = [v for n in marks.numbers for v in (n, n - 1, n + 1, n * 0.5, n * 2, -n, n * 4)]
-    return list(dict.fromkeys(v for v in found if abs(v) <= largest))
+    for one, other in itertools.permutations(marks.numbers[:_PAIRED], 2):
+        found += [one + other / 2, one - other / 2, one * other, *([one / other] if other else [])]
+    return list(dict.fromkeys(v for v in found if abs(v) <= _LARGEST))
+
+
+def _parts(marks: Landmarks) -> list[float]:
+    """The steps of which a graph makes whole ones by a factor that it holds."""
+    found = [v for n in marks.numbers if n for v in (1 / n, n)]
+    return [v for v in dict.fromkeys(found) if 1e-6 < abs(v) < 1e6 and abs(v) != 1]
 
 
 def _near_whole(ports: Sequence[Port], marks: Landmarks) -> list[int]:

@@ -80,8 +80,8 @@ class Work:
         if key in self.spent:
             return self.spent[key]
         answer = self.workers.ask(kind, function, arguments, deaths=self.deaths)
-        if isinstance(answer, Failure) and answer.kind in _LIMITS:
-            self.spent[key] = answer
+        if isinstance(answer, Failure):
+            self._remember(key, answer)
         return answer
 
     def each(
@@ -95,7 +95,7 @@ class Work:
         """A batch in one call; if its process dies, each item in a call of its own, so that only the guilty one is
         lost.  ``arguments(ITEMS)`` are those of the call."""
         keys = {place: _key(kind, function, arguments([item])) for place, item in enumerate(items)}
-        lost = {place: self.spent[key] for place, key in keys.items() if key in self.spent}
+        lost = {place: failure for place, key in keys.items() if (failure := self._reached(kind, function, key))}
         left = [place for place in keys if place not in lost]
         answer = self._batch(kind, function, arguments([items[place] for place in left]), len(left))
         if not isinstance(answer, Failure):
@@ -105,6 +105,9 @@ class Work:
         else:
             found = {}
             for place in left:
+                if failure := self._reached(kind, function, keys[place]):
+                    lost[place] = failure
+                    continue
                 reached = [failure for failure in lost.values() if failure.kind in _LIMITS]
                 if len(reached) >= _ENOUGH:
                     lost[place] = replace(reached[-1], says=f"not asked, for {len(reached)} others: {reached[-1].says}")
@@ -112,14 +115,23 @@ class Work:
                 one = self.workers.ask(kind, function, arguments([items[place]]), again=False)
                 if isinstance(one, Failure):
                     lost[place] = one
+                    self._remember(keys[place], one)
                 else:
                     found[place] = one[0]
             if answer.kind == "crashed" and not any(failure.kind == "crashed" for failure in lost.values()):
                 self.deaths.append(died(kind, function, answer))
         for place, failure in lost.items():
-            if failure.kind in _LIMITS:
-                self.spent[keys[place]] = failure
+            self._remember(keys[place], failure)
         return [found[place] if place in found else failed(items[place], lost[place]) for place in keys]
+
+    def _remember(self, key: _Key, failure: Failure) -> None:
+        if failure.kind in _LIMITS:
+            self.spent.setdefault(key, failure)
+
+    def _reached(self, kind: str, function: Callable[..., Any], key: _Key) -> Failure | None:
+        """The limit that this reached before; float64 takes no less time and memory than what reached one without."""
+        single = self.spent.get(_native_key(kind)) if function is tasks.run_native else None
+        return self.spent.get(key) or single
 
     def _batch(self, kind: str, function: Callable[..., Any], arguments: Sequence[Any], count: int) -> Any:
         if not count:
@@ -132,13 +144,12 @@ def _key(kind: str, function: Callable[..., Any], arguments: Sequence[Any]) -> _
     about = [
         a.graph if isinstance(a, Model) else repr(a) for a in arguments if isinstance(a, (Model, str, list, tuple))
     ]
-    if function is tasks.run_native:
-        about = []  # float64 takes no less time and memory than what hung without it
     return (kind, function.__name__, *about)
 
 
 def _native_key(kind: str) -> _Key:
-    return _key(kind, tasks.run_native, ())
+    """What is remembered of a framework that did not run the case in its own precision."""
+    return _key(kind, tasks.run_native, [kind, [False]])
 
 
 @dataclass(frozen=True)
@@ -182,13 +193,24 @@ def survey(work: Work, ref: CaseRef, given: Mapping[str, Path], folder: Path) ->
 
 def resized(work: Work, seen: Seen, sizes: tuple[tuple[str, int], ...]) -> Seen:
     """The same graphs, fed and judged at other sizes; a graph that has no other size is left out (:func:`frozen`)."""
-    ref = replace(seen.ref, sizes=sizes)
+    ran = [m for g, m in seen.models.items() if m.error is None and not frozen(seen, g)]
+    return _elsewhere(work, seen, replace(seen.ref, sizes=sizes), ran)
+
+
+def redrawn(work: Work, seen: Seen, drawn: str) -> Seen:
+    """The files that somebody else exported, fed with other inputs than the case's own (:data:`inputs.DRAWN`)."""
+    ran = [model for model in seen.models.values() if model.given and model.error is None]
+    return _elsewhere(work, seen, replace(seen.ref, drawn=(drawn, work.options.seed)), ran)
+
+
+def _elsewhere(work: Work, seen: Seen, ref: CaseRef, ran: Sequence[Model]) -> Seen:
     case = catalogue.load(ref)
     ref = replace(ref, numbers=inputs.fingerprint(case, ref.name, work.options.seed))
     folder = seen.folder / f"at {ref.size}".replace(", ", " ")
     folder.mkdir(parents=True, exist_ok=True)
-    ran = [m for g, m in seen.models.items() if m.error is None and not frozen(seen, g)]
+    given = {model.graph.partition(":")[0] for model in ran}
     frameworks = sorted(n for n, r in seen.runs.items() if r.party.native and not r.party.double and not r.error)
+    frameworks = [name for name in frameworks if not ref.drawn or name in given]
     runs, _ = _sources(work, ref, frameworks, [], _sharp(work, [model.graph for model in ran]), folder)
     other = Seen(ref, case, folder, runs, {model.graph: model for model in ran}, seen.graphs)
     ran_through = _through_runtimes(work, other, seen.models, check=False, declared=seen.runs)
@@ -250,16 +272,15 @@ def _sharpened(work: Work, seen: Seen) -> Seen:
     """
     if seen.case.truth is None:
         return seen
-    passed = [edge for edge in seen.edges if _in_double(edge) and edge.outcome == "rounding"]
+    passed = [edge for edge in seen.edges if _in_double(edge) and edge.outcome in ("rounding", "missing")]
     large = [edge for edge in passed if (edge.max_abs or 0.0) > _OWN_SIZE * _top(seen.runs[edge.left])]
     if not large:
         return seen
     bare = {name: run for name, run in seen.runs.items() if run.party.framework != "truth"}
     folder = seen.folder / "undeclared"
     other = _finished(work, replace(seen, case=replace(seen.case, truth=None), runs=bare, folder=folder))
-    sharp = {(edge.left, edge.right): edge for edge in other.edges if _in_double(edge)}
-    parted = {pair: edge for pair, edge in sharp.items() if edge.outcome == "diverges"}
-    return replace(seen, edges=tuple(parted.get((edge.left, edge.right), edge) for edge in seen.edges))
+    sharp = {(edge.left, edge.right): edge for edge in other.edges if _in_double(edge) and edge.outcome != "missing"}
+    return replace(seen, edges=tuple(sharp.get((edge.left, edge.right), edge) for edge in seen.edges))
 
 
 _OWN_SIZE = 2.0**-40  # of float64's 52 bits: no more than a question of whether to look

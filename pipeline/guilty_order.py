@@ -1,9 +1,9 @@
-"""An export whose outputs are the model's in another order: nobody's node is guilty of that.
+"""An export whose outputs or inputs are the model's in another order: nobody's node is guilty of that.
 
-Design note.  Compared one by one, swapped outputs look like wrong nodes, or like wrong shapes.  So before anybody looks
-for a node, the outputs of a blamed graph are put in the order in which they are nearest to the native run's, and the
-edge of the blame is asked again: if it agrees now, by its own bounds, and did not before, the order is what is wrong,
-and that is run and not guessed.
+Design note.  Compared one by one, swapped outputs look like wrong nodes, or like wrong shapes, and of swapped inputs
+whatever reads them first looks wrong.  So before anybody looks for a node, the outputs of a blamed graph, and then its
+inputs, are put in the order in which they are nearest to the native run's, and the edge of the blame is asked again: if
+it agrees now, by its own bounds, and did not before, the order is what is wrong, and that is run and not guessed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pipeline.numerics.compare import same_bits
 from pipeline.triangulate import Parties
 
 CAUSE = "outputs-reordered"
+INPUTS = "inputs-exchanged"
+CAUSES = (CAUSE, INPUTS)
 Call = Callable[..., Any]
 
 
@@ -39,29 +41,49 @@ def name_orders(
     findings: list[Finding] = []
     for blamed in blames:
         model = models.get(blamed.party)
-        found = None if model is None or blamed.blame != "export" else _asked(call, ref, model, parties, seed, folder)
-        if model is None or found is None:
+        asked = model is not None and blamed.blame == "export"
+        found = (
+            _asked(call, ref, model, parties, seed, folder, tasks.reordered) if model is not None and asked else None
+        )
+        if model is not None and found is not None:
+            cause, says = CAUSE, f"the outputs come in another order: {_order(model, found, parties)}"
+            edit = f"give the outputs of the graph in the model's order: {', '.join(found.outputs.values())}"
+        elif (
+            model is not None and asked and (found := _asked(call, ref, model, parties, seed, folder, tasks.exchanged))
+        ):
+            moved = {n: border for n, border in found.inputs.items() if border != model.inputs[n]}
+            listed = ", ".join(f"the graph's {border} is the model's {name}" for name, border in moved.items())
+            cause, says = INPUTS, f"two inputs have each other's names: {listed}"
+            edit = f"exchange the names of the graph's inputs {' and '.join(moved.values())}"
+        else:
             named.append(blamed)
             continue
-        says = f"the outputs come in another order: {_order(model, found, parties)}"
         named.append(replace(blamed, says=says, nodes=(), op=None))
-        edit = f"give the outputs of the graph in the model's order: {', '.join(found.outputs.values())}"
-        findings.append(Finding(CAUSE, blamed.blame, blamed.party, (), says, proved=True, edit=edit))
+        findings.append(Finding(cause, blamed.blame, blamed.party, (), says, proved=True, edit=edit))
     return tuple(named), tuple(findings)
 
 
-def _asked(call: Call, ref: CaseRef, model: Model, parties: Parties, seed: int, folder: Path) -> Model | None:
-    """The export with its outputs in an order in which it is faithful, where in its own it is not."""
+def _asked(
+    call: Call,
+    ref: CaseRef,
+    model: Model,
+    parties: Parties,
+    seed: int,
+    folder: Path,
+    ordered: Callable[..., Model | None],
+) -> Model | None:
+    """The export with its border as ``ordered`` proposes it, where it is faithful so, and as it stands it is not."""
     framework = Party.parse(model.graph).framework
     native = parties.runs.get(framework)
-    if native is None or native.outputs is None or len(model.outputs) < 2:
+    several = model.outputs if ordered is tasks.reordered else model.inputs
+    if native is None or native.outputs is None or len(several) < 2:
         return None
     ran = [n for n, r in parties.runs.items() if r.party.graph == model.graph and r.party.runtime and r.outputs]
     for name in ran:
         party = Party.parse(name)
         if party.double or parties.diff(framework, name, "export").agrees:
             continue
-        found = call(tasks.reordered, ref, model, native, party.runtime, seed)
+        found = call(ordered, ref, model, native, party.runtime, seed)
         if not isinstance(found, Model):
             return None
         runs = call(tasks.run_graph, ref, found, [party.runtime], seed, folder / "reordered")

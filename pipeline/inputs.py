@@ -157,6 +157,49 @@ def examples_of(case: Case, name: str, seed: int) -> dict[str, Array]:
     return others
 
 
+OTHERS, LOW, HIGH, LARGE = "other inputs", "low inputs", "high inputs", f"inputs times {2**6}"
+DRAWN = (OTHERS, LOW, HIGH, LARGE)
+
+
+def redrawn(case: Case, fed: Case) -> tuple[str, ...]:
+    """Which other inputs there are for a case that is ``fed`` so: what it does not fix, it gives a range for."""
+    ranged = [tensor for tensor in case.inputs.values() if tensor.values is None]
+    fixed = len(ranged) < len(case.inputs) or any(t.values is not None for t in fed.inputs.values())
+    floats = any(np.dtype(tensor.dtype).kind == "f" for tensor in case.inputs.values())
+    wanted = {OTHERS: fixed, LOW: bool(ranged), HIGH: bool(ranged), LARGE: floats}
+    return tuple(which for which in DRAWN if wanted[which])
+
+
+def drawn(case: Case, fed: Case, name: str, which: str, seed: int) -> Case:
+    """The case, which is ``fed`` so, with other inputs: from either half of their ranges, or floats 64 times as large.
+
+    An export that has frozen what it was traced with (a branch, a limit that nothing reaches) is right on the inputs
+    of the export, and a case may be fed with just those.  Values that the case fixes are moved on by one place: in
+    which range others would lie, nobody has said.
+    """
+    half = {LOW: (0.0, 0.5), HIGH: (0.5, 1.0)}.get(which, (0.0, 1.0))
+    inputs = {}
+    for key, tensor in case.inputs.items():
+        dtype, now = np.dtype(tensor.dtype), fed.inputs[key]
+        if tensor.values is None:
+            shape = now.shape if now.values is None else np.shape(now.values)
+            ranged = replace(tensor, shape=shape, low=_part(tensor, half[0]), high=_part(tensor, half[1]))
+            tensor = ranged if ranged.low < ranged.high else replace(tensor, shape=shape)
+        values = examples_of(replace(case, inputs={key: tensor}), f"{name}\0{which}", seed)[key]
+        if which == LARGE and dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                values = (values * 2.0**6).astype(dtype)
+        inputs[key] = replace(tensor, shape=values.shape, values=values)
+    return replace(fed, inputs=inputs)
+
+
+def _part(tensor: Tensor, part: float) -> float:
+    """A place in a tensor's range; of whole numbers, a whole one."""
+    place = tensor.low + (tensor.high - tensor.low) * part
+    whole = tensor.integers or np.dtype(tensor.dtype).kind in "iu"
+    return math.ceil(place) if whole and 0 < part < 1 else place
+
+
 def fingerprint(case: Case, name: str, seed: int) -> str:
     """A digest of every number the case gives: its inputs, and its parameters for each framework."""
     digest = hashlib.sha256()

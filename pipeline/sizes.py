@@ -15,7 +15,8 @@ import numpy as np
 from pipeline.feeds import Port
 
 _MOST = 28  # sets of sizes
-_ELEMENTS = 2**22  # of an input
+_ELEMENTS = 2**22  # of an input; and so many times those of the first sizes, where these are not small
+_SMALL, _TIMES = 2**15, 4
 _LONGEST = 2048
 _GUESSES = (3, 2, 4, 8, 16, 32, 64, 5, 7, 12, 128, 224, 1)
 
@@ -61,8 +62,9 @@ def other_sizes(
     found += [{k: base[k] - 1} for k in moving if base[k] > 2]
     found += [dict.fromkeys(moving, n + more) for n in longer for more in (0, 1)]
     whole = [{**base, **sizes} for sizes in found]
+    most = min(_ELEMENTS, max(_SMALL, _TIMES * _largest(ports, base)))
     kept = [dict(items) for items in dict.fromkeys(tuple(sizes.items()) for sizes in whole)]
-    return [sizes for sizes in kept if sizes != dict(base) and _largest(ports, sizes) <= _ELEMENTS][:_MOST]
+    return [sizes for sizes in kept if sizes != dict(base) and _largest(ports, sizes) <= most][:_MOST]
 
 
 def _largest(ports: Sequence[Port], sizes: Mapping[str, int]) -> int:

@@ -66,6 +66,8 @@ def verify(
 
     def told(word: Any) -> float | None:
         nonlocal report, names
+        if word is None:  # it has imported what it needs, and reads the cases now
+            return options.timeout
         if isinstance(word, Verdict):
             add(word)
         else:
@@ -85,7 +87,7 @@ def verify(
         while True:
             with _folder() as folder:
                 asked = (tuple(targets), options, tuple(done), bool(deaths), folder)
-                answer = _judged(_verify, asked, options.memory, folder, options.timeout, told)
+                answer = _judged(_verify, asked, options.memory, folder, _LOADING, told)
             if not isinstance(answer, Failure):
                 return finished(answer.notices)
             if report is None:
@@ -142,6 +144,7 @@ def _verify(targets: Sequence[str], options: Options, without: Sequence[str], al
     from pipeline.verify import verify as run
 
     tempfile.tempdir = str(folder)
+    tell(None)
     report = run(
         targets,
         options,

@@ -36,6 +36,7 @@ State = Literal["equal", "close", "apart", "refused by A", "refused by B", "not 
 _NOISE = 4e-6  # of the largest number of an output: what float32 usually does to it
 _KEPT = 40  # feeds whose arrays are handed back
 _SAMPLES = 24  # feeds on which a constant is moved
+_FEWEST = 3  # of them, however long one takes
 _SLICES = 32  # of a constant, each moved alone
 _MOST_WEIGHTS = 1.5 * 2**30  # bytes of a file that is written again
 _STEPS = 40
@@ -365,7 +366,7 @@ def silent(
             seen[name].update(bool(v) for v in np.unique(made[name]))
         if len(usual) < _SAMPLES:
             usual.append((arrays, made))
-        if time.monotonic() > until:
+        if len(usual) >= _FEWEST and time.monotonic() > until - 0.75 * seconds:
             break
     said = [
         f"{name} ({node}) of {side} was never {'false' if True in seen[name] else 'true'}, so one branch was not taken"

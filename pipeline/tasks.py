@@ -33,7 +33,6 @@ from pipeline.data import (
     Failure,
     Finding,
     GraphFacts,
-    Instance,
     InvalidGraph,
     Jitter,
     Model,
@@ -112,7 +111,7 @@ def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
         return run
     _, others = _values(ref, framework, seed, example=True)
     try:
-        instance = engine.instance(case, values, seed=seed)
+        instance: _state.Instance = engine.instance(case, values, seed=seed)
         before = instance.state()
         first = instance(values, seed=seed)
         moved = _state.changed(before, instance.state())
@@ -151,7 +150,7 @@ def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
     return run
 
 
-def _answer_or_none(instance: Instance, values: Mapping[str, Any], seed: int) -> Mapping[str, Any] | None:
+def _answer_or_none(instance: _state.Instance, values: Mapping[str, Any], seed: int) -> Mapping[str, Any] | None:
     """What a model answers to inputs that are not the case's own, and need not be its to answer."""
     try:
         return instance(values, seed=seed)
@@ -364,11 +363,37 @@ def export(ref: CaseRef, framework: str, exporters: Sequence[str], seed: int, fo
         try:
             case, values = _values(ref, framework, seed, example=True)
             models = list(engine.export(case, values, exporters, folder, seed=seed))
+            refused = [Party.parse(model.graph).exporter for model in models if model.error is not None]
+            if refused and not _runs(case, framework, values, seed):
+                again = {model.graph: model for model in _traced_with_its_own(ref, framework, refused, seed, folder)}
+                models = [again.get(model.graph, model) for model in models]
             _freeze()
             return models
         except (BuilderError, UnusableInput) as error:
             failure = Failure("builder", str(error))
     return [Model(graph, error=failure) for graph in graphs]
+
+
+def _runs(case: Case, framework: str, values: Mapping[str, Any], seed: int) -> bool:
+    """Whether the model itself runs on inputs that nobody gave it."""
+    try:
+        adapter(framework).native(case, values, double=False, seed=seed)
+    except Exception:  # whatever the framework raises
+        return False
+    return True
+
+
+def _traced_with_its_own(
+    ref: CaseRef, framework: str, exporters: Sequence[str], seed: int, folder: Path
+) -> list[Model]:
+    """Exports traced with the case's own inputs, where the model refuses others of the same shapes and types.
+
+    A length that is larger than what it is the length of says nothing of an exporter.
+    """
+    case, values = _values(ref, framework, seed)
+    note = "traced with the case's own inputs, for the model refuses others of their shapes"
+    found = adapter(framework).export(case, values, exporters, folder, seed=seed)
+    return [replace(model, notes=(*model.notes, note)) for model in found]
 
 
 @cache
@@ -496,6 +521,13 @@ def with_slack(
         return replace(run, outputs=None, error=refusal(error, model.file))
 
 
+def staged(file: Path, place: Path) -> Path:
+    """A given file, or a copy of it where its numbers lie behind links; see :mod:`pipeline.graph.outside`."""
+    from pipeline.graph.outside import staged as as_it_may_be_read
+
+    return as_it_may_be_read(file, place)
+
+
 def adopt(ref: CaseRef, graph: str, file: Path, native: Run, weights: Path | None, seed: int) -> Model:
     """A given file in place of a fresh export."""
     from pipeline.adopt import adopt as taken
@@ -508,6 +540,13 @@ def reordered(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) 
     from pipeline.adopt import reordered as ordered
 
     return ordered(ref, model, native, runtime, seed)
+
+
+def exchanged(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) -> Model | None:
+    """A graph with two inputs exchanged, where it is nearer to the model so."""
+    from pipeline.adopt import exchanged as found
+
+    return found(ref, model, native, runtime, seed)
 
 
 def source_weights(ref: CaseRef, framework: str, seed: int, folder: Path) -> Path | None:
@@ -630,6 +669,8 @@ def _native_run(
 
 def _says_little(name: str, value: Array | None) -> str | None:
     """Why agreement on a result is worth little: many a wrong model gives the same."""
+    if value is not None and not value.size:
+        return f"{name} has no element, so nothing of it is compared here"
     if value is None or value.size < 2 or value.dtype.kind not in "biufc":
         return None
     if value.dtype.kind in "fc" and not np.isfinite(value).any():

@@ -16,7 +16,7 @@ from functools import cache
 
 import numpy as np
 
-from pipeline.data import Absent, Array, Blamed, Bound, Diff, Failure, GraphFacts, Model, Party, Run, Runtime
+from pipeline.data import Absent, Apart, Array, Blamed, Bound, Diff, Failure, GraphFacts, Model, Party, Run, Runtime
 from pipeline.numerics.bounds import allowance
 from pipeline.numerics.compare import Comparison, compare
 
@@ -29,6 +29,7 @@ ZERO_SIGN_OPEN = frozenset(
 NAN_OPEN = frozenset("Max Min ReduceMax ReduceMin ArgMax ArgMin MaxPool GlobalMaxPool Clip Relu TopK".split())
 _HALF_THE_DIGITS = 2.0**-12  # of float32's 24 bits
 _FLUSHED = 4 * float(np.finfo(np.float32).tiny)
+_ROWS = 3  # axes of an output whose last one may be a row of scores
 _GONE = ("crashed", "timeout", "memory")
 
 
@@ -230,6 +231,7 @@ class Parties:
             found.nan_only,
             found.problem,
             found.explanation,
+            empty=found.empty,
         )
 
 
@@ -319,6 +321,33 @@ def groups_of(parties: Parties, *others: Parties) -> tuple[tuple[str, ...], ...]
     place = {name: i for i, name in enumerate(names)}
     ordered = [tuple(sorted(clique, key=place.__getitem__)) for clique in cliques]
     return tuple(sorted(ordered, key=lambda group: (-len(group), [place[n] for n in group])))
+
+
+def apart(parties: Parties, edges: Sequence[Diff]) -> Apart | None:
+    """The largest difference, for the size of its output, on the edges that agree in the case's own precision."""
+    found: list[Apart] = []
+    for edge in edges:
+        sides = [parties.runs[name].party for name in (edge.left, edge.right)]
+        if edge.outcome != "rounding" or any(side.double for side in sides):
+            continue
+        mine, theirs = parties._values(edge.left), parties._values(edge.right)
+        for name, left in mine.items():
+            right = theirs.get(name)
+            if right is None or isinstance(left, Absent) or isinstance(right, Absent) or left.shape != right.shape:
+                continue
+            if left.dtype.kind != "f" or right.dtype.kind != "f" or not left.size:
+                continue
+            one, other = left.astype(np.float64), right.astype(np.float64)
+            both = np.isfinite(one) & np.isfinite(other)
+            most = float(np.abs(one[both] - other[both]).max(initial=0.0))
+            top = float(max(np.abs(one[both]).max(initial=0.0), np.abs(other[both]).max(initial=0.0)))
+            if most <= 0:
+                continue
+            digits = max(0, int(np.floor(np.log10(top) - np.log10(most))))
+            rows = left.size // left.shape[-1] if 1 <= left.ndim <= _ROWS and left.shape[-1] > 1 else 0
+            moved = int(np.sum(one.argmax(-1) != other.argmax(-1))) if rows else 0
+            found.append(Apart(edge.left, edge.right, name, most, top, digits, rows, moved, edge.size))
+    return max(found, key=lambda each: (each.max_abs / each.top, each.moved), default=None)
 
 
 def _agree(parties: Parties, left: str, right: str) -> bool:

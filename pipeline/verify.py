@@ -22,6 +22,7 @@ from typing import IO
 
 from pipeline import (
     __version__,
+    archives,
     catalogue,
     expectations,
     guilty,
@@ -38,6 +39,7 @@ from pipeline.data import (
     Blamed,
     Case,
     CaseRef,
+    Diff,
     Evidence,
     Failure,
     Finding,
@@ -51,7 +53,7 @@ from pipeline.data import (
     Verdict,
 )
 from pipeline.frameworks import adapters
-from pipeline.gather import Options, Seen, Work, frozen, resized, sources_of, survey
+from pipeline.gather import Options, Seen, Work, frozen, redrawn, resized, sources_of, survey
 from pipeline.localization import RUNTIME_WORKER
 from pipeline.runtimes import runtimes
 from pipeline.workers import Workers
@@ -268,13 +270,23 @@ def _investigate(work: Work, ref: CaseRef, versions: Mapping[str, str | None], f
     try:
         case = catalogue.load(ref)
         ref = replace(ref, numbers=inputs.fingerprint(case, ref.name, work.options.seed))
-        given = _given(ref, work.options.onnx)
+        given = {
+            graph: work.call(RUNTIME_WORKER, tasks.staged, file, folder / "given" / str(number))
+            for number, (graph, file) in enumerate(_given(ref, work.options.onnx).items())
+        }
+        for graph, file in given.items():
+            if isinstance(file, Failure):
+                raise UnusableInput(f"{ref.name}: the file given for {graph}: {file.kind}: {file.says}")
     except UnusableInput as error:
         evidence = Evidence(ref.name, {}, {}, {}, (), (), ())
         note = catalogue.declared(ref).note
         return Verdict(ref.name, "undecided", (), evidence, problems=(str(error),), note=note)
+    if work.options.out is not None:  # so that it can be fed again elsewhere
+        archives.save(folder / "inputs.npz", inputs.inputs_of(case, ref.name, work.options.seed))
     seen = survey(work, ref, given, folder)
     others = [resized(work, seen, sizes) for sizes in inputs.variants(case)]
+    if any(model.given and model.error is None for model in seen.models.values()):
+        others += [redrawn(work, seen, which) for which in inputs.redrawn(catalogue.declared(ref), case)]
     verdict = _judge(work, seen, others, versions)
     return replace(verdict, deaths=tuple(dict.fromkeys(work.deaths)))
 
@@ -291,12 +303,14 @@ def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str
         more = [b for b in _blames(work, other, weights) if (b.blame, b.party) not in blamed]
         more, said = _named(work, other, more)
         blames, named = [*blames, *more], [*named, *said]
-    edges = tuple(edge for each in (seen, *others) for edge in each.edges)
-    every = [each.parties(work.options.seed) for each in (seen, *others)]
+    kept = [other for other in others if other.ref.drawn is None]
+    edges = tuple(edge for each in (seen, *kept) for edge in each.edges)
+    edges += tuple(edge for other in others if other.ref.drawn for edge in _telling(other, blames))
+    every = [each.parties(work.options.seed) for each in (seen, *kept)]
     sizes = {other.ref.size: other.runs for other in others}
     groups = triangulate.groups_of(*every)
     evidence = Evidence(seen.ref.name, runs, models, seen.graphs, edges, groups, tuple(blames), sizes)
-    moved = {(f.blame, f.party) for f in named if f.cause == guilty_order.CAUSE}  # nothing else is behind these
+    moved = {(f.blame, f.party) for f in named if f.cause in guilty_order.CAUSES}  # nothing else is behind these
     here = replace(
         evidence, edges=seen.edges, blames=tuple(b for b in blames if not b.size and (b.blame, b.party) not in moved)
     )
@@ -304,11 +318,13 @@ def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str
     findings = (*(() if isinstance(causes, Failure) else tuple(causes)), *named)
     asked = set(runs) | set(models) if work.options.parties else None
     results, unexpected = expectations.hold(case, tuple(blames), work.absent, versions, asked, findings)
-    problems = (*_problems(case, runs, models), *[p for other in others for p in _problems_at(other)])
+    problems = (*_problems(case, runs, models), *[p for other in kept for p in _problems_at(other)])
     status = expectations.status_of(edges, tuple(blames), unexpected, results, problems, groups)
     agreed = expectations.agreed(edges, blames, problems, groups)
     words = tuple(sorted({b.blame for b in blames})) or (("agree",) if agreed else ())
-    return Verdict(seen.ref.name, status, words, evidence, findings, results, unexpected, problems, case.note)
+    judged = [triangulate.apart(p, each.edges) for p, each in zip(every, (seen, *kept), strict=True)]
+    apart = max(filter(None, judged), key=lambda each: each.max_abs / each.top, default=None)
+    return Verdict(seen.ref.name, status, words, evidence, findings, results, unexpected, problems, case.note, apart)
 
 
 def _named(work: Work, seen: Seen, blames: Sequence[Blamed]) -> tuple[list[Blamed], list[Finding]]:
@@ -338,6 +354,8 @@ def _blames(work: Work, seen: Seen, weights: Sequence[str]) -> list[Blamed]:
     size = seen.ref.size
     if not size:
         return list(found)
+    if seen.ref.drawn is not None:
+        found = tuple(blamed for blamed in found if _of_a_file(seen, blamed))
     blames = []
     for blamed in found:
         says = f"at {size}: {blamed.says}"
@@ -345,6 +363,25 @@ def _blames(work: Work, seen: Seen, weights: Sequence[str]) -> list[Blamed]:
             blamed, says = replace(blamed, blame="export"), f"the graph does not run at {size}: {blamed.says}"
         blames.append(replace(blamed, says=says, size=size))
     return blames
+
+
+def _of_a_file(seen: Seen, blamed: Blamed) -> bool:
+    """Whether a blame on other inputs than the case's own is one of a given file, which must mean the model on them.
+
+    What a kernel or a framework makes of inputs that nobody asked about is nobody's question.  Those far beyond their
+    ranges are outside of what float32 was meant for, too: there float64 must say it.
+    """
+    if blamed.blame != "export":
+        return False
+    sharp = [edge for edge in seen.edges if edge.right.endswith("@64") and edge.right.startswith(f"{blamed.party}>")]
+    which = seen.ref.drawn[0] if seen.ref.drawn else ""
+    return which != inputs.LARGE or any(edge.outcome == "diverges" for edge in sharp)
+
+
+def _telling(other: Seen, blames: Sequence[Blamed]) -> list[Diff]:
+    """The edges on other inputs than the case's own that agree, or that a blame explains."""
+    here = [blamed for blamed in blames if blamed.size == other.ref.size]
+    return [edge for edge in other.edges if edge.agrees or any(expectations.explains(b, edge) for b in here)]
 
 
 def _frozen(seen: Seen) -> list[Blamed]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -66,8 +67,12 @@ def start(*words: str | Path, **variables: str) -> subprocess.Popen[str]:
     )
 
 
+PROGRESS = re.compile(r"triangulate: \d+ of \d+: \S+ \w+\n")
+
+
 def finish(process: subprocess.Popen[str], out: Path | None = None) -> Ran:
     stdout, stderr = process.communicate(timeout=600)
+    stderr = PROGRESS.sub("", stderr)
     if out is None:
         return Ran(process.returncode, stdout, stderr, {}, ROOT)
     file = out / "report.json"

@@ -275,7 +275,7 @@ def test_a_missing_engine_leaves_with_3(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("run", ["catalogue", "healthy"])
-def test_a_run_says_nothing_on_standard_error_when_that_is_no_terminal(
+def test_a_run_says_nothing_but_its_progress_on_standard_error_when_that_is_no_terminal(
     request: pytest.FixtureRequest, run: str
 ) -> None:
     assert request.getfixturevalue(run).stderr == ""
@@ -316,3 +316,20 @@ def test_rule_lists_the_rules_and_says_what_one_means() -> None:
     assert one.stdout.startswith("PAD001 asymmetric-padding")
     assert {line[:3] for line in family.stdout.splitlines()} == {"PAD"}
     assert "no rule of that code" in complaint(in_process("rule", "XYZ\x1b[31m"))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("verify", "--onnx", "torch=m.onnx"), "name its case"),
+        (("verify", "--inputs", "a.npz"), "name its case"),
+        (("verify", "--json", ""), "--json: an empty name"),
+        (("inspect", "a.onnx", "--json", " "), "--json: an empty name"),
+        (("verify", "--jobs", "0"), "0 is not in the range"),
+        (("verify", "--bogus"), "No such option"),
+        (("compare", "a.onnx"), "Missing argument"),
+        (("bogus",), "No such command"),
+    ],
+)
+def test_a_complaint_is_one_line(words: tuple[str, ...], says: str) -> None:
+    assert says in complaint(in_process(*words))

@@ -280,3 +280,35 @@ def test_a_cause_that_is_not_suspected_makes_an_expectation_stale() -> None:
     for findings, outcome in (((suspected,), "met"), ((other,), "stale"), ((), "stale"), (None, "met")):
         results, _ = hold(case, (EXPORT,), (), {}, None, findings)
         assert [result.outcome for result in results] == [outcome]
+
+
+@pytest.mark.parametrize(
+    ("named", "op", "nodes", "outcome", "left"),
+    [
+        ({"op": "Mul"}, "Mul", ("m",), "met", 0),
+        ({"op": ("Mul", "Add")}, "Mul, Add", ("m", "a"), "met", 0),
+        ({"op": "Mul"}, "Mul, Add", ("m", "a"), "stale", 1),
+        ({"op": "Mul"}, None, (), "stale", 1),
+        ({"nodes": ("m*",)}, "Mul", ("m", "m_1"), "met", 0),
+        ({"nodes": ("m",)}, "Mul", ("m", "m_1"), "stale", 1),
+        ({"nodes": ("m",)}, "Mul", (), "stale", 1),
+        ({}, "Mul, Add", ("m", "a"), "met", 0),
+    ],
+)
+def test_what_an_expectation_does_not_name_is_not_expected(
+    named: dict[str, Any], op: str | None, nodes: tuple[str, ...], outcome: str, left: int
+) -> None:
+    case = a_case({("torch", "torch>*"): declared(**named)})
+    blamed = Blamed("export", "torch", ("torch", "torch>reference"), op=op, nodes=nodes)
+    results, unexpected = hold(case, (blamed,), (), {})
+    assert [result.outcome for result in results] == [outcome]
+    assert len(unexpected) == left
+
+
+def test_a_second_fault_beside_the_declared_one_is_not_expected() -> None:
+    case = a_case({("torch", "torch>*"): declared(op="Mul")})
+    known = Blamed("export", "torch", ("torch", "torch>reference"), op="Mul", nodes=("m",))
+    new = Blamed("export", "torch", ("torch", "torch>ort.off"), op="Add", nodes=("a",), size="n=5")
+    results, unexpected = hold(case, (known, new), (), {})
+    assert [result.outcome for result in results] == ["met"]
+    assert unexpected == (new,)

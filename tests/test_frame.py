@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline import expectations
 from pipeline.data import Blamed, Diff, Failure, Run
 from pipeline.runtimes import runtimes
-from pipeline.triangulate import blame, edges_of
+from pipeline.triangulate import apart, blame, edges_of
 from tests.test_triangulate import RIGHT, Seen, Twice, graph_of, held, make
 
 KINDS = ("refused", "unsupported", "invalid", "crashed", "timeout", "memory")
@@ -174,3 +174,31 @@ def test_sets_of_parties_that_share_nobody_are_no_agreement() -> None:
     assert expectations.agreed(edges, (), (), [("a", "b"), ("b", "c"), ("c", "d")])  # not transitive, and one piece
     assert not expectations.agreed(edges, (), (), [("a", "b"), ("c", "d"), ("b", "e")])
     assert expectations.status_of(edges, (), (), (), (), [("a", "b"), ("c", "d")]) == "undecided"
+
+
+def test_an_output_that_never_has_an_element_is_not_agreed_on() -> None:
+    seen = make(TORCH | {name: {"y": RIGHT, "z": ()} for name in TORCH}, derived="itself", scale=None)
+    assert {edge.outcome for edge in seen.edges} == {"equal"}
+    assert not expectations.agreed(seen.edges, seen.blames, (), seen.groups)
+    assert expectations.never_compared(seen.edges) == {"z"}
+    other = replace(seen.edges[0], size="n=5", empty=())
+    assert expectations.never_compared((*seen.edges, other)) == frozenset()
+    assert expectations.agreed((*seen.edges, other), seen.blames, (), seen.groups)
+
+
+def test_how_far_apart_agreement_is_and_what_that_means() -> None:
+    """The largest difference for the size of its output; whether the largest of a row is another one."""
+    one, other = ((1.0, 2.0, 2.0 + 2.0**-21), (0.0, 0.0, 1e-4)), ((1.0, 2.0 + 2.0**-21, 2.0), (0.0, 0.0, 1e-4))
+    seen = make(dict.fromkeys(["truth", *TORCH], one) | {"torch>ort.all": other}, scale=8.0, roundings=8)
+    found = apart(seen.parties, seen.edges)
+    assert found is not None
+    assert (found.right, found.output, found.max_abs, found.digits) == ("torch>ort.all", "y", 2.0**-21, 6)
+    assert (found.rows, found.moved) == (2, 1)
+    far = make(TORCH | {"truth@torch": RIGHT, "torch>ort.all": (1.0, 2.0, 3.1)}, derived="x", scale=2.0**19)
+    found = apart(far.parties, far.edges)
+    assert found is not None
+    assert found.digits == 1  # three percent apart
+    equal = make(TORCH | {"truth@torch": RIGHT})
+    assert apart(equal.parties, equal.edges) is None
+    doubles = make(TORCH | {"truth@torch": RIGHT, "torch>reference@64": NEAR}, derived="x", scale=2.0**19)
+    assert apart(doubles.parties, doubles.edges) is None

@@ -13,9 +13,20 @@ import hashlib
 import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+
+
+class Instance(Protocol):
+    """A model that was built once, to be asked more than once."""
+
+    def __call__(self, values: Mapping[str, Any], *, seed: int) -> Mapping[str, Any]:
+        """What it gives for inputs in the framework's order of axes, with every generator of its framework seeded."""
+
+    def state(self) -> Mapping[str, str]:
+        """Digests of all that it holds and can be read, by name."""
+
 
 Digest = Callable[[Any], bytes | None]  # of a framework's own array; None for what is none
 _DEEP = 6

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.counts import TRANSCENDENTAL, interpolated
+from pipeline.counts import COARSEST, TRANSCENDENTAL, interpolated
 from pipeline.data import Array, Jitter
 
 SEEN_IN = "2.21.0"
@@ -256,11 +256,13 @@ def _moved(
     size = tf.abs(tensor)
     if kind in _CANCELS:
         size = tf.maximum(size, tf.cast(_CANCELS[kind], tensor.dtype))
-    if traced.exact and tensor.dtype == tf.float64 and (kind in _CORRECT or kind == "Const"):
+    if kind == "Sigmoid":
+        size = tf.minimum(size * COARSEST, tf.ones_like(size))
+    if traced.exact and tensor.dtype == tf.float64 and (kind in _CORRECT or kind in ("Const", *_SUMS)):
         held = tf.equal(tf.cast(tf.cast(tensor, tf.float32), tf.float64), tensor)
+        if kind in _SUMS:
+            held = held & _whole([t for t in inputs if t.dtype == tf.float64])
         size = tf.where(held, tf.zeros_like(size), size)
-    elif traced.exact and tensor.dtype == tf.float64 and kind in _SUMS:
-        size = tf.where(_whole([t for t in inputs if t.dtype == tf.float64]), tf.zeros_like(size), size)
     change = signs * size * way
     moved = tensor + tf.where(tf.math.is_finite(change), change, tf.zeros_like(change))
     moved.set_shape(tensor.shape)

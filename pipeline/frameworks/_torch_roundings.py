@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.counts import TRANSCENDENTAL, interpolated
+from pipeline.counts import COARSEST, TRANSCENDENTAL, interpolated
 from pipeline.data import Jitter
 
 _SUBNORMAL = 2.0**-149
@@ -51,6 +51,8 @@ _FACTORIES = frozenset(
     "arange bartlett_window blackman_window eye fill full full_like hamming_window hann_window kaiser_window "
     "lift_fresh linspace logspace new_full range scalar_tensor".split()
 )
+# Of these the factories whose numbers are written down, or counted: one that float32 holds is what it is.
+_WRITTEN = frozenset("arange eye fill full full_like lift_fresh new_full range scalar_tensor".split())
 # IEEE 754 rounds these correctly.
 _CORRECT = frozenset("add sub rsub mul div sqrt reciprocal square leaky_relu prelu_kernel prelu remainder frac".split())
 _SUMS = frozenset(
@@ -88,14 +90,29 @@ _FIXED: Mapping[str, int] = {
     "polar": TRANSCENDENTAL + 1,
     "nll_loss_forward": 2,
 }
-# What a formula of several steps loses where they cancel: x times (1 + erf ..), exp(x) - 1, log(1 + exp ..).
-_CANCELS: Mapping[str, Callable[[Any], Any]] = {
-    "gelu": lambda x: x.abs(),
-    "mish": lambda x: x.abs(),
-    "elu": lambda x: x.new_ones(x.shape),
-    "celu": lambda x: x.new_ones(x.shape),
-    "selu": lambda x: x.new_ones(x.shape),
-    "softplus": lambda x: x.new_ones(x.shape),
+# What a formula of several steps loses where they cancel, of its argument x and result y: x times (1 + erf ..),
+# exp(x) - 1, log(1 + exp ..), (1 + tanh ..) / 2.
+_CANCELS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "gelu": lambda x, _: x.abs() / 2,
+    "mish": lambda x, _: x.abs() / 2,
+    "elu": lambda x, _: x.new_full(x.shape, 0.5),
+    "celu": lambda x, _: x.new_full(x.shape, 0.5),
+    "selu": lambda x, _: x.new_full(x.shape, 0.5),
+    "softplus": lambda x, _: x.new_full(x.shape, 0.5),
+    "sigmoid": lambda _, y: (y.abs() * COARSEST).clamp(max=1.0),
+    "silu": lambda x, y: (y.abs() * COARSEST).minimum(x.abs()),
+    "log_sigmoid_forward": lambda x, y: ((1 + (-x).exp()) * (x < 0) + 1.0 * (x >= 0)).minimum(
+        ((x < 0) + y.abs()).clamp(max=1.0) * COARSEST
+    ),
+}
+# Taps of an interpolation: its weights are made of nothing that is fed, so an exporter may fold them.
+_COORDINATES: Mapping[str, int] = {
+    "upsample_linear1d": 2,
+    "upsample_bilinear2d": 2,
+    "upsample_trilinear3d": 2,
+    "upsample_bicubic2d": 4,
+    "upsample_bilinear2d_aa": 2,
+    "upsample_bicubic2d_aa": 4,
 }
 _NOT_NUMBERS = frozenset("p dropout_p momentum correction ord dim keepdim".split())
 
@@ -233,14 +250,17 @@ class Roundings:
         if name not in _FACTORIES:
             args, kwargs, scalars = self._scalars(func, args, kwargs, fed)
         read = sum(t.numel() for t in _floats((args, kwargs)))
+        given = args[0] if name in _CANCELS and args else None
+        if given is not None and func._schema.is_mutable:
+            given = given.clone()
         made = func(*args, **kwargs)
         results = _floats(made)
         own = self._own(name, args, made, read) if results else 0
         written = {id(t) for t in tree_leaves((args, kwargs)) if torch.is_tensor(t)}
         if name in _FACTORIES and any(not bool(_held(t).all()) for t in results):
-            own = max(own, 1)
+            own = max(own, 3 if name in ("arange", "range") else 1)  # a step, times a number, and a start
         fresh = results if not func.is_view or name == "lift_fresh" else []
-        self._move(name, fresh, own, args, fed)
+        self._move(name, fresh, own, args, given, fed)
         passed = max((count for count, _ in before), default=0) + own + bool(scalars)
         for tensor in fresh:
             inside, reached = self._passed.get(_key(tensor), (0, False)) if id(tensor) in written else (0, False)
@@ -323,10 +343,12 @@ class Roundings:
         self.unknown[name] = None
         return read + TRANSCENDENTAL
 
-    def _move(self, name: str, results: Sequence[Any], own: int, args: Any, fed: bool) -> None:
+    def _move(self, name: str, results: Sequence[Any], own: int, args: Any, given: Any, fed: bool) -> None:
         """Move the results in place by their own roundings."""
         import torch
 
+        if name in _COORDINATES and self._jitter is not None and self._jitter.what == "constants":
+            own, fed = 3 * (_COORDINATES[name] // 2) * max(int(d) for d in args[0].shape[2:]), False
         if not own or not self._moving(fed):
             return
         for tensor in results:
@@ -334,11 +356,15 @@ class Roundings:
             way, step = self._way(), self._step(tensor.dtype)
             signs = torch.randint(0, 2, tensor.shape, generator=self._generator, dtype=torch.int8)
             size = tensor.abs()
-            if name in _CANCELS and len(args) and args[0].shape == tensor.shape:
-                size = torch.maximum(size, _CANCELS[name](args[0]).to(size.dtype) / 2)
+            if name in _CANCELS and given is not None and given.shape == tensor.shape:
+                size = torch.maximum(size, _CANCELS[name](given, tensor).to(size.dtype))
+            if name.endswith("_window"):  # it is written out as a sum that cancels at its ends
+                size = size.clamp(min=0.5)
+            if not fed and name in _COORDINATES:
+                size = args[0].abs().amax(tuple(range(2, tensor.dim())), keepdim=True).expand(tensor.shape)
             change = (signs.to(size.dtype) * 2 - 1) * (size * (own * step * way) + _SUBNORMAL)
             change = change.where(tensor.isfinite(), torch.zeros((), dtype=change.dtype))
-            if tensor.dtype == torch.float64 and (name in _CORRECT or name in _FACTORIES or whole):
+            if tensor.dtype == torch.float64 and (name in _CORRECT or name in _WRITTEN or whole):
                 change = change.masked_fill(_held(tensor), 0.0)
             tensor.add_(change.to(tensor.dtype))
 

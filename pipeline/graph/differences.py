@@ -654,6 +654,8 @@ class _Comparison:
 
     def _output(self, one: Border, two: Border) -> None:
         left, right = one.operand, two.operand
+        if left is None and right is None:
+            return  # neither side makes it
         if isinstance(left, Const) and isinstance(right, Const):
             if left.exact != right.exact:
                 found = None

@@ -495,9 +495,11 @@ def _groups(
 
 
 def same_border(left: Sequence[Any], right: Sequence[Any]) -> list[tuple[int, int]]:
-    """Which input (or output) is which: by name, and those that are left by their order."""
-    names = {b.name: i for i, b in enumerate(right)}
-    pairs = [(i, names[b.name]) for i, b in enumerate(left) if b.name in names]
+    """Which input (or output) is which: by name (one that comes twice by its order), and those left by their order."""
+    names: dict[str, list[int]] = {}
+    for i, b in enumerate(right):
+        names.setdefault(b.name, []).append(i)
+    pairs = [(i, names[b.name].pop(0)) for i, b in enumerate(left) if names.get(b.name)]
     ours = [i for i in range(len(left)) if i not in {a for a, _ in pairs}]
     theirs = [i for i in range(len(right)) if i not in {b for _, b in pairs}]
     return sorted([*pairs, *zip(ours, theirs, strict=False)])

@@ -153,7 +153,10 @@ class Scope:
         held = attributes(node)
         if node.op_type == "Shape" and node.input:
             dims = self.shape(node.input[0])
-            asked = slice(held.get("start", 0), held.get("end")) if "start" in held or "end" in held else slice(None)
+            start, end = held.get("start", 0), held.get("end")
+            if not isinstance(start, int) or not isinstance(end, int | None):
+                return None
+            asked = slice(start, end)
             known = None if dims is None else [d for d in dims if d is not None]
             return None if dims is None or known is None or len(known) < len(dims) else np.array(known[asked], np.int64)
         given = [self.folded(n, depth - 1) if n else None for n in node.input]

@@ -34,6 +34,7 @@ class Comparison:
     nan_only: bool = False
     problem: str | None = None
     explanation: str | None = None
+    empty: tuple[str, ...] = ()
 
 
 def compare(
@@ -65,6 +66,7 @@ def compare(
     notes = [part.explanation for part in parts if part.explanation]
     return replace(
         worst,
+        empty=tuple(name for name, part in zip(sorted(left), parts, strict=True) if _has_nothing(left[name], part)),
         compared=compared,
         differing=sum(part.differing for part in parts),
         nan_only=any(part.nan_only for part in parts)
@@ -72,6 +74,11 @@ def compare(
         max_abs=max((part.max_abs for part in parts if part.max_abs is not None), default=None, key=_rank),
         explanation=worst.explanation or (notes[0] if notes else None),
     )
+
+
+def _has_nothing(value: Array | Absent, part: Comparison) -> bool:
+    """Whether an output is equal because it has no element; what is absent on purpose is equal by that."""
+    return not isinstance(value, Absent) and part.outcome == "equal" and not part.compared
 
 
 def same_bits(left: Array, right: Array) -> bool:

@@ -290,6 +290,10 @@ def in_float64() -> tuple[Any, ...]:
     def run_one_hot(self: Any, indices: Array, depth: Array, values: Array, axis: int | None = None) -> tuple[Array]:
         return (operators.one_hot(indices, depth, values, -1 if axis is None else axis),)
 
+    def run_unique(self: Any, x: Array, axis: int | None = None, sorted: int | None = None) -> tuple[Array, ...]:
+        found = operators.unique(x, axis, sorted is None or bool(sorted))
+        return found[: len(self.onnx_node.output)]
+
     def run_affine_grid(self: Any, theta: Array, size: Array, align_corners: int | None = None) -> tuple[Array]:
         return (operators.affine_grid(theta, [int(n) for n in size], bool(align_corners)),)
 
@@ -390,6 +394,7 @@ def in_float64() -> tuple[Any, ...]:
         made("DequantizeLinear", run_dequantize, ""),
         type("Resize", (SlowResize,), {"op_domain": "", "_run": run_resize}),
         made("Scatter", run_scatter, ""),
+        made("Unique", run_unique, ""),
         made("Erf", run_erf, ""),
         made("Gelu", run_gelu, ""),
         type("Gelu", (OpRun,), {"op_domain": "com.microsoft", "_run": run_microsoft_gelu}),

@@ -33,7 +33,11 @@ _PLAIN = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One node in the order of evaluation: ``reads`` names what it consumes, captured outer values included."""
+    """One node in the order of evaluation: ``reads`` names what it consumes, captured outer values included.
+
+    ``name`` and ``said`` are the node's name and operator in the file; a Cast that only the float64 graph has is part
+    of the node for whose sake it stands.
+    """
 
     index: int
     node: onnx.NodeProto
@@ -41,13 +45,16 @@ class Step:
     op: str
     reads: tuple[str, ...]
     makes: tuple[str, ...]
+    said: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
     """A float64 graph taken apart: its steps in topological order, its constants, its border.
 
-    ``folded`` says which steps no data reaches; ``version`` is the opset.
+    ``folded`` says which steps no data reaches; ``version`` is the opset.  ``single``: the file computes in float32,
+    and what it computes there may be another thing than in float64 (a number that is added and taken off to round).
+    ``aliases`` gives the file's value for one that only the float64 graph has.
     """
 
     steps: tuple[Step, ...]
@@ -59,17 +66,19 @@ class Graph:
     producer: Mapping[str, Step] = field(default_factory=dict)
     consumers: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
     version: int | None = None
+    single: bool = False
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     def is_constant(self, name: str) -> bool:
         """Whether no data reaches a value."""
         return name in self.constants or (name in self.producer and self.producer[name].index in self.folded)
 
 
-def take_apart(model: onnx.ModelProto, names: Mapping[str, str]) -> Graph:
+def take_apart(model: onnx.ModelProto, names: Mapping[str, tuple[str, str]]) -> Graph:
     """``model`` (local functions inlined) as a :class:`Graph`.
 
-    ``names`` are the nodes' names in the file, by the values that they make; the float64 graph has Casts of its own.
-    Raises ``ValueError`` where the graph is cyclic or a node reads what nothing makes.
+    ``names`` are the nodes' names and operators in the file, by the values that they make; the float64 graph has Casts
+    of its own.  Raises ``ValueError`` where the graph is cyclic or a node reads what nothing makes.
     """
     graph = model.graph
     constants: dict[str, Array] = {}
@@ -79,9 +88,11 @@ def take_apart(model: onnx.ModelProto, names: Mapping[str, str]) -> Graph:
             raise ValueError(f"the data of {text(tensor.name)!r} is not there")
         constants[tensor.name] = held
     inputs = tuple(i.name for i in graph.input if i.name not in constants)
+    nodes = _sorted(graph, {*constants, *inputs})
+    called = _called(nodes, names)
     steps = tuple(
-        Step(index, node, names.get(_first(node)) or node_name(node, index), operator(node), _reads(node), _makes(node))
-        for index, node in enumerate(_sorted(graph, {*constants, *inputs}))
+        Step(index, node, called[index][0], operator(node), _reads(node), _makes(node), called[index][1])
+        for index, node in enumerate(nodes)
     )
     folded = _folded(steps, inputs)
     consumers: dict[str, list[Step]] = {}
@@ -98,6 +109,7 @@ def take_apart(model: onnx.ModelProto, names: Mapping[str, str]) -> Graph:
         {name: step for step in steps for name in step.makes},
         {name: tuple(users) for name, users in consumers.items()},
         opset(model),
+        aliases=_aliases(steps, names),
     )
 
 
@@ -128,6 +140,25 @@ def coarsest_unit(graph: Graph, feeds: Mapping[str, Array]) -> float:
 
 def _narrows(step: Step) -> bool:
     return step.op == "Cast" and any(a.name == "to" and a.i in _SHORT for a in step.node.attribute)
+
+
+def _called(nodes: Sequence[onnx.NodeProto], names: Mapping[str, tuple[str, str]]) -> list[tuple[str, str]]:
+    """The file's name and operator of each node: its own, or those of the node that reads what it makes."""
+    readers: dict[str, tuple[str, str]] = {}
+    found: list[tuple[str, str]] = []
+    for index, node in reversed(list(enumerate(nodes))):
+        own = names.get(_first(node)) or next((readers[n] for n in node.output if names and n in readers), None)
+        found.append(own or (node_name(node, index), operator(node)))
+        readers |= dict.fromkeys(_reads(node), found[-1])
+    return found[::-1]
+
+
+def _aliases(steps: Sequence[Step], names: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """What is cast before or behind a node that takes one type only is the value of which it is a copy."""
+    casts = [s for s in steps if names and s.op == "Cast" and s.reads and s.makes]
+    found = {s.makes[0]: s.reads[0] for s in casts if s.makes[0] not in names}
+    made = {name for s in steps for name in s.makes if name not in names}
+    return {**found, **{s.reads[0]: s.makes[0] for s in casts if s.makes[0] in names and s.reads[0] in made}}
 
 
 def _first(node: onnx.NodeProto) -> str:

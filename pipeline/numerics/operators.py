@@ -47,6 +47,19 @@ def one_hot(indices: Array, depth: Array, values: Array, axis: int) -> Array:
     return np.asarray(np.where(hit == levels, values[1], values[0])).astype(values.dtype)
 
 
+def unique(x: Array, axis: int | None, ordered: bool) -> tuple[Array, Array, Array, Array]:
+    """Unique: the values in order, or in that of their first occurrences; where each occurs first, which each is, how
+    often."""
+    flat = x.reshape(-1) if axis is None else x
+    along = 0 if axis is None else axis % x.ndim
+    values, first, which, counts = np.unique(flat, True, True, True, axis=along)
+    order = np.arange(first.size) if ordered else np.argsort(first)
+    places = np.empty_like(order)
+    places[order] = np.arange(order.size)
+    whole = [a.astype(np.int64) for a in (first[order], places[which.reshape(-1)], counts[order])]
+    return np.take(values, order, axis=along), whole[0], whole[1], whole[2]
+
+
 def affine_grid(theta: Array, size: Sequence[int], aligned: bool) -> Array:
     """AffineGrid: where a sampler is to look, x first, in coordinates from -1 to 1."""
     lengths = list(size)[2:]

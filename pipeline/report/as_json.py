@@ -20,6 +20,7 @@ import numpy as np
 
 from pipeline.data import (
     Absent,
+    Apart,
     ArrayFile,
     Blamed,
     Diff,
@@ -35,6 +36,7 @@ from pipeline.data import (
 )
 from pipeline.report import Format
 from pipeline.report.files import check_writable, write_text
+from pipeline.report.words import exports
 
 __all__ = ["FORMAT", "as_json", "check_writable", "schema", "to_text", "write_json"]
 
@@ -178,6 +180,20 @@ def _finding(finding: Finding) -> Json:
     }
 
 
+def _apart(apart: Apart) -> Json:
+    return {
+        "left": apart.left,
+        "right": apart.right,
+        "output": apart.output,
+        "max_abs": number(apart.max_abs),
+        "top": number(apart.top),
+        "digits": int(apart.digits),
+        "rows": int(apart.rows),
+        "moved": int(apart.moved),
+        "size": apart.size,
+    }
+
+
 def _expectation(result: ExpectationResult) -> Json:
     return {
         "edge": list(result.edge),
@@ -185,6 +201,8 @@ def _expectation(result: ExpectationResult) -> Json:
         "cause": result.expected.cause,
         "reason": result.expected.reason,
         "when": result.expected.when,
+        "op": [result.expected.op] if isinstance(result.expected.op, str) else list(result.expected.op),
+        "nodes": list(result.expected.nodes),
         "outcome": result.outcome,
         "says": result.says,
     }
@@ -208,11 +226,13 @@ def _case(verdict: Verdict, folder: Path | None) -> Json:
         },
         "edges": _each(_edge, evidence.edges),
         "graphs": _graphs(evidence, folder),
+        "exports": {what: list(graphs) for what, graphs in exports(verdict).items()},
         "findings": _each(_finding, verdict.findings),
         "expectations": _each(_expectation, verdict.expectations),
         "unexpected": _each(_blamed, verdict.unexpected),
         "problems": list(verdict.problems),
         "note": verdict.note,
+        "apart": None if verdict.apart is None else _apart(verdict.apart),
         "deaths": list(verdict.deaths),
     }
 

@@ -73,7 +73,7 @@ def _output(output: ComparedOutput) -> str:
     if output.outcome == "missing":
         return f"{name}: {prose(output.problem)}"
     apart = f"{name}: apart by at most {figure(output.max_abs)} in the graphs' own types, {output.compared:,} elements"
-    said = {"rounding": ", inside the bound of A's own rounding", "unbounded": ", and no bound is known"}
+    said = {"rounding": ", inside the bound of their own rounding", "unbounded": ", and no bound is known"}
     return apart + said.get(output.outcome, "")
 
 

@@ -30,6 +30,7 @@ from pipeline.report.words import (
     NODE,
     Sentence,
     agreement,
+    apart,
     axes,
     blame_sentences,
     compress,
@@ -377,6 +378,7 @@ def case_lines(verdict: Verdict, width: int, verbose: bool = False) -> list[Text
     made += _block("died", [line for death in verdict.deaths for line in wrapped(prose(death), room, hang=2)])
     made += _expectations(verdict, width, ("stale", "undecided"))
     made += _agree(verdict, width)
+    made += _block("apart", wrapped(beneath, room)) if (beneath := apart(verdict)) else []
     made += _exports(verdict, width)
     made += _given(verdict, width)
     made += _block("definition", [line for text in _derived(verdict) for line in wrapped(text, room, hang=2)])

@@ -40,6 +40,7 @@ TOLD_APART = 4  # nodes; one that stands for more is not named as if it were kno
 NODE = 100  # characters of a node's name
 MOST_AXES = 16  # of a permutation or a padding, in a line
 PARTLY = "every path that answered gives the same answer"
+NOT_SHARP = "not judged in float64"
 
 # What the blame is about: the two ends of an edge, or the party whose step it is.
 _BETWEEN = frozenset(blame for blame, words in BLAME_WORDS.items() if "{left}" in words)
@@ -167,21 +168,41 @@ def agreement(verdict: Verdict) -> tuple[str, str]:
         return "", NOTHING_JUDGED
     if "agree" not in verdict.blame:
         return "", NOT_AGREED
-    if any(not edge.agrees for edge in edges) or any(run.error for run in verdict.evidence.runs.values()):
-        return "agree", PARTLY
-    return "agree", BLAME_WORDS["agree"]
+    partly = any(not edge.agrees for edge in edges) or any(run.error for run in verdict.evidence.runs.values())
+    says = PARTLY if partly else BLAME_WORDS["agree"]
+    blunt = exports(verdict).get(NOT_SHARP)
+    return "agree", f"{says}; {NOT_SHARP}, where an exporter's small faults show: {', '.join(blunt)}" if blunt else says
+
+
+def apart(verdict: Verdict) -> str:
+    """The largest difference beneath what agrees, and what it means, in a line; nothing where all bits are equal."""
+    found = verdict.apart
+    if found is None:
+        return ""
+    left = f"{found.digits} digits are left" if found.digits != 1 else "1 digit is left"
+    parts = [f"at most {figure(found.max_abs)} of {figure(found.top)}, {left if found.digits else 'no digit is left'}"]
+    if found.moved:
+        parts.append(f"the largest of a row is another one in {found.moved:,} of {count(found.rows, 'row')}")
+    size = f" at {safe(found.size)}" if found.size else ""
+    where = f"{safe(found.left)} | {safe(found.right)}, {safe(found.output, 40)}{size}"
+    return f"{'; '.join(parts)} ({where})"
 
 
 def exports(verdict: Verdict) -> Mapping[str, list[str]]:
     """The planned graphs by what became of them, as the blames and edges say it: ``failed``, ``departs``, ``faithful``
-    (not blamed, and an edge from its framework's native run to it agrees), ``not compared`` (neither)."""
+    (not blamed, and an edge from its framework's native run to it agrees), ``not compared`` (neither).
+
+    A bound in float32 hides what is small.  So "faithful" rests on the pair in float64, on equal bits, or on a
+    definition that the case gives; a graph that only agrees within a derived bound is :data:`NOT_SHARP`.
+    """
     evidence = verdict.evidence
     parted: dict[str, set[str]] = {"export": set(), "export-failed": set()}
     for blamed in evidence.blames:
         if blamed.blame in parted:
             graphs = {blamed.party.split(">", 1)[0], *(end.split(">", 1)[0] for end in blamed.edge if ">" in end)}
             parted[blamed.blame] |= graphs
-    agreed = set()
+    agreed, sharp, blunt = set(), set(), set()
+    defined = any(name.startswith("truth") and not run.derived for name, run in evidence.runs.items())
     unsteady = {name for name, run in evidence.runs.items() if not run.deterministic}
     for edge in evidence.edges:
         left, right = edge.left.removesuffix("@64"), _parsed(edge.right)
@@ -189,7 +210,11 @@ def exports(verdict: Verdict) -> Mapping[str, list[str]]:
             continue
         if edge.agrees and edge.compared and right is not None and right.framework == left:
             agreed.add(right.graph)
-    found: dict[str, list[str]] = {"failed": [], "departs": [], "faithful": [], "not compared": []}
+            if right.double or defined:
+                sharp.add(right.graph)
+            elif edge.outcome != "equal":
+                blunt.add(right.graph)
+    found: dict[str, list[str]] = {"failed": [], "departs": [], "faithful": [], NOT_SHARP: [], "not compared": []}
     for graph in dict.fromkeys([*evidence.models, *evidence.graphs]):
         model = evidence.models.get(graph)
         if (model is not None and model.error is not None) or graph in parted["export-failed"]:
@@ -197,7 +222,8 @@ def exports(verdict: Verdict) -> Mapping[str, list[str]]:
         elif graph in parted["export"]:
             found["departs"].append(graph)
         else:
-            found["faithful" if graph in agreed else "not compared"].append(graph)
+            seen = NOT_SHARP if graph in blunt - sharp else "faithful"
+            found[seen if graph in agreed else "not compared"].append(graph)
     return {what: graphs for what, graphs in found.items() if graphs}
 
 

@@ -71,6 +71,7 @@ def test_every_file_is_a_cause() -> None:
         "asymmetric-padding",
         "constant-folded-wrong",
         "different-parameters",
+        "exporter-refused",
         "log-of-sigmoid",
         "operator-not-converted",
         "training-mode-lost",

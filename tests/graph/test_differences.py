@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.graph.amounts import views_agree
+from pipeline.graph.amounts import numbers, says_numbers, views_agree
 from pipeline.graph.differences import differences
 from pipeline.graph.terms import Ref
 from pipeline.graph.view import View
@@ -530,6 +530,19 @@ def test_a_batch_normalization_that_is_folded_wrongly_is_not_called_folded() -> 
     (found,) = compare(graph(), graph(FOLDED, change=wrongly)).differences
     assert (found.kind, found.what) == ("operator", "folded")
     assert "not those of folding" in found.says
+
+
+def test_a_small_weight_that_doubles_beside_a_large_one_is_no_rounding() -> None:
+    weights = np.array([1000, 1, 0.004], np.float32)
+    doubled, rounded = weights * np.array([1, 1, 2], np.float32), np.nextafter(weights, np.float32(np.inf))
+    found = numbers(weights, doubled)
+    assert found is not None
+    assert not found.rounding
+    assert says_numbers(found) == "1 of 3 differ, by 0.004 at most"
+    found = numbers(weights, rounded)
+    assert found is not None
+    assert found.rounding
+    assert says_numbers(found).startswith("rounding: at most 1e-07 of each number")
 
 
 def test_rounding_of_a_weight_is_said_to_be_rounding() -> None:

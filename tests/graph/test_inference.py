@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from pipeline.graph.differences import differences
-from pipeline.graph.inference import contradicted, infer
+from pipeline.graph.inference import contradicted, infer, refusals
 from pipeline.graph.inspected import inspected
 from pipeline.graph.view import View
 from pipeline.graph.walk import with_inferred_shapes
@@ -88,3 +88,93 @@ def test_pads_go_by_the_size_that_is_made() -> None:
     (first, second) = View(parsed(text)).pads
     assert (first.begin, first.end) == ((0, 0), (0, 0))
     assert (second.begin, second.end) == ((1, 1), (1, 1))
+
+
+_HEAD = '<ir_version: 8, opset_import: ["" : 17]> g '
+# What ONNX refuses with the node it names, and a healthy twin of each.
+_REFUSED = {
+    "Floor": ("(int64[3] x) => (int64[3] y) { [bad] y = Floor (x) }", "(float[3] x) => (float[3] y) { y = Floor (x) }"),
+    "IsInf": ("(int64[3] x) => (bool[3] y) { [bad] y = IsInf (x) }", "(float[3] x) => (bool[3] y) { y = IsInf (x) }"),
+    "Softmax": (
+        "(int64[3] x) => (int64[3] y) { [bad] y = Softmax (x) }",
+        "(double[3] x) => (double[3] y) { y = Softmax (x) }",
+    ),
+    "Einsum": (
+        '(float[2,3,4] a, float[4,5] b) => (float[n,m,k] y) { [bad] y = Einsum <equation = "...ij,...jk"> (a, b) }',
+        '(float[2,3,4] a, float[2,4,5] b) => (float[n,m,k] y) { y = Einsum <equation = "...ij,...jk"> (a, b) }',
+    ),
+    "ConvTranspose": (
+        "(float[1,1,4,4] x, float[1,1,3,3] w) => (float[a,b,c,d] y) "
+        "{ [bad] y = ConvTranspose <pads = [-1, -1, -1, -1]> (x, w) }",
+        "(float[1,1,4,4] x, float[1,1,3,3] w) => (float[a,b,c,d] y) "
+        "{ y = ConvTranspose <strides = [2, 2], dilations = [4, 4], output_padding = [3, 3]> (x, w) }",
+    ),
+    "Cast": (
+        "(float[3] x) => (int64[3] y) { [bad] y = Cast <to = 6> (x) }",
+        "(float[3] x) => (int64[3] y) { y = Cast <to = 7> (x) }",
+    ),
+    "Squeeze": (
+        "(float[1,3] x) => (float[n] y) { a = Constant <value_ints = [1]> () [bad] y = Squeeze (x, a) }",
+        "(float[1,3] x) => (float[n] y) { a = Constant <value_ints = [0]> () y = Squeeze (x, a) }",
+    ),
+    "Transpose": (
+        "(float[2,3] x) => (float[n,m] y) { [bad] y = Transpose <perm = [0, 0]> (x) }",
+        "(float[2,3] x) => (float[n,m] y) { y = Transpose <perm = [1, 0]> (x) }",
+    ),
+    "Add": (
+        "(float[2] x, float[3] z) => (float[n] y) { [bad] y = Add (x, z) }",
+        "(float[n] x, float[m] z) => (float[k] y) { y = Add (x, z) }",
+    ),
+}
+
+
+@pytest.mark.parametrize(("op", "pair"), _REFUSED.items(), ids=_REFUSED.keys())
+def test_what_onnx_refuses_is_said_with_its_node(op: str, pair: tuple[str, str]) -> None:
+    bad, good = (onnx.parser.parse_model(_HEAD + text) for text in pair)
+    (found,) = refusals(bad)
+    assert (found.op, found.node) == (op, "bad")
+    assert f"({op}, node bad)" in found.says
+    assert refusals(good) == ()
+
+
+def test_a_node_inside_and_one_without_a_name_are_found() -> None:
+    inside = (
+        "(bool c, int64[2] x) => (int64[2] y) { y = If (c) <"
+        "then_branch = t () => (int64[2] a) { [deep] a = Floor (x) }, "
+        "else_branch = e () => (int64[2] b) { b = Identity (x) }> }"
+    )
+    (found,) = refusals(onnx.parser.parse_model(_HEAD + inside))
+    assert (found.op, found.node) == ("Floor", "deep")
+    (found,) = refusals(onnx.parser.parse_model(_HEAD + "(int64[2] x) => (int64[2] y) { z = Neg (x) y = Floor (z) }"))
+    assert (found.op, found.node) == ("Floor", "Floor_1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(float[1,3] x) => (float[1,4] y) { y = Relu (x) }",
+        "(float[1,3] x) => (float[1,3] y) <float[1,5] m> { m = Relu (x) y = Neg (m) }",
+        "(float[2,3,4,5] x) => (float[2,3,4,5] y) { y = MeanVarianceNormalization (x) }",
+    ],
+    ids=["a recorded shape", "one in between", "ONNX's own definition of an operator is broken"],
+)
+def test_what_no_runtime_minds_is_no_refusal(text: str) -> None:
+    model = onnx.parser.parse_model(_HEAD + text)
+    assert refusals(model) == ()
+    with pytest.raises(onnx.shape_inference.InferenceError):
+        onnx.checker.check_model(model, full_check=True)
+
+
+@pytest.mark.parametrize("auto", ["SAME_UPPER", "SAME_LOWER"])
+def test_a_transposed_convolution_with_same_pads_is_as_large_as_onnx_says(auto: str) -> None:
+    """onnx 1.23 adds ``output_padding`` to what is strides times the input already."""
+    text = (
+        "(float[1,2,3,3] x, float[2,1,3,3] w) => (float[1,1,6,6] y) "
+        f'{{ y = ConvTranspose <auto_pad = "{auto}", strides = [2, 2], output_padding = [1, 1]> (x, w) }}'
+    )
+    model = onnx.parser.parse_model(_HEAD + text)
+    made = infer(model)
+    assert list(contradicted(model, made)) == []
+    assert made.graph.node[0] == model.graph.node[0], "what the node says is left as it is"
+    wrong = onnx.parser.parse_model(_HEAD + text.replace("[1,1,6,6]", "[1,1,7,7]"))
+    assert [name for name, _, _ in contradicted(wrong, infer(wrong))] == ["y"]

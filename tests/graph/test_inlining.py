@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
+import pytest
 from onnx import TensorProto
 
 from pipeline.graph.differences import differences
+from pipeline.graph.inlining import inlined
 from pipeline.graph.view import View
 from tests.graph.test_differences import EMPTY, compare
 
@@ -61,3 +63,24 @@ def test_numbers_of_a_function_that_is_not_entered_are_not_those_of_another_fold
     one, two = (View(model, tmp_path / folder / "model.onnx") for folder in ("one", "two"))
     assert differences(one, two, EMPTY, EMPTY).differences != ()
     assert differences(one, one, EMPTY, EMPTY).differences == ()
+
+
+LEAK = """
+<ir_version: 9, opset_import: ["" : 17, "own" : 1]>
+g (float[2,3] x) => (float[2,3] y) { y = own.Leak%s (x) }
+<domain: "own", opset_import: ["" : 17]>
+Leak <alpha: float = 0.2> (a) => (b)
+{ b = LeakyRelu <alpha: float = @alpha> (a) }
+"""
+
+
+@pytest.mark.parametrize(("given", "alpha"), [("", 0.2), ("<alpha = 0.3>", 0.3)])
+def test_the_default_of_an_attribute_of_a_function_is_kept(given: str, alpha: float) -> None:
+    (node,) = inlined(onnx.parser.parse_model(LEAK % given)).graph.node
+    assert [round(a.f, 6) for a in node.attribute] == [alpha]
+
+
+def test_functions_in_a_circle_cannot_be_inlined() -> None:
+    circle = FUNCTION.replace('["" : 11]> g', '["" : 11, "my" : 1]> g').replace("%s b", "Relu (a) e = my.f (c) b")
+    with pytest.raises(ValueError, match="circle"):
+        inlined(onnx.parser.parse_model(circle))

@@ -10,8 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.data import BLAMES, Blamed
-from pipeline.report.words import BLAME_WORDS, compress, exports, figure, pair, sentences, tally
+from pipeline.data import BLAMES, Apart, Blamed
+from pipeline.report.words import (
+    BLAME_WORDS,
+    agreement,
+    apart,
+    compress,
+    exports,
+    figure,
+    pair,
+    sentences,
+    tally,
+)
 
 TORCH = ["torch>reference", "torch>ort.off", "torch>ort.all"]
 RAW = [name.replace("torch", "torch:raw") for name in TORCH]
@@ -87,6 +97,26 @@ def test_agreement_on_nothing_is_not_counted_silently(samples: Any) -> None:
     assert tally([shapes]) == "1 edge compared: 1 diverges"
 
 
+def test_a_graph_that_agrees_within_a_float32_bound_alone_is_not_called_faithful(samples: Any) -> None:
+    """A LayerNorm with 1e-5 where the model has 1e-12 was 0.44 of its bound."""
+    verdict = samples.even_input()
+    runs = {n: dataclasses.replace(r, derived="torch itself") for n, r in verdict.evidence.runs.items()}
+    rounding = [samples.edge("torch", "torch>ort.off", "export+kernel", "rounding")]
+    blunt = dataclasses.replace(verdict.evidence, runs=runs, edges=tuple(rounding), models={}, blames=())
+    blunt = dataclasses.replace(blunt, graphs={n: f for n, f in blunt.graphs.items() if n == "torch"})
+    seen = dataclasses.replace(verdict, evidence=blunt, blame=("agree",))
+    assert exports(seen) == {"not judged in float64": ["torch"]}
+    assert "not judged in float64, where an exporter's small faults show: torch" in agreement(seen)[1]
+    edges = (*rounding, samples.edge("torch@64", "torch>reference@64", "export", "rounding"))
+    sharp = dataclasses.replace(seen, evidence=dataclasses.replace(blunt, edges=edges))
+    assert exports(sharp) == {"faithful": ["torch"]}
+    assert "float64" not in agreement(sharp)[1]
+    same = (samples.edge("torch", "torch>ort.off", "export+kernel", "equal"),)
+    assert exports(dataclasses.replace(seen, evidence=dataclasses.replace(blunt, edges=same))) == {
+        "faithful": ["torch"]
+    }
+
+
 def test_a_graph_is_faithful_only_if_compared_and_not_blamed(samples: Any) -> None:
     verdict = samples.even_input()
     assert list(exports(verdict)) == ["faithful"]
@@ -117,3 +147,15 @@ def test_two_values_are_shown_with_enough_digits_to_differ(left: float, right: f
 
 def test_numbers_for_reading() -> None:
     assert [figure(value) for value in (None, 18.0, math.inf, 1.23456e-7)] == ["-", "18", "inf", "1.235e-07"]
+
+
+def test_agreement_says_how_far_apart_it_is(samples: Any) -> None:
+    sound = samples.agreeing()
+    assert apart(sound) == ""
+    far = dataclasses.replace(sound, apart=Apart("torch", "torch>ort.all", "y", 0.03, 1.0, 1, 10, 2))
+    assert apart(far) == (
+        "at most 0.03 of 1, 1 digit is left; the largest of a row is another one in 2 of 10 rows "
+        "(torch | torch>ort.all, y)"
+    )
+    none = dataclasses.replace(sound, apart=Apart("torch", "torch>ort.all", "y", 3.0, 1.0, 0))
+    assert "no digit is left (" in apart(none)

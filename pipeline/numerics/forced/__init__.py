@@ -21,6 +21,7 @@ has only the first: 1e-13, not 1e-7.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def compare_graphs(
         f"{name}: A's value could not be had in float64" for name, (left, _) in outputs.items() if left not in have
     ]
     unjudged += [f"{name} of A: {why}" for name, why in known.errors.items()]
-    unjudged += [f"{name} of B: {why}" for name, why in state.unjudged.items()]
+    unjudged += [f"{b.aliases.get(name, name)} of B: {why}" for name, why in state.unjudged.items()]
     unjudged += [] if guilty else unseen(state)
     judged = [name for name, (left, _) in outputs.items() if left in have and name in state.own]
     values_b = [n for s in b.steps for n in s.makes if not b.is_constant(n)]
@@ -84,7 +85,7 @@ def compare_graphs(
             tuple(n for n in known.data if n not in state.uses and not twice(state, n)),
             tuple(n for n in values_b if n not in state.pairs),
         ),
-        tuple(merged(guilty, b)),
+        tuple(replace(part, output=b.aliases.get(part.output, part.output)) for part in merged(guilty, b)),
         sum(np.size(state.own[name]) for name in judged),
         max((r for n, r in state.ratios.items() if state.pairs[n].how != "assumed" and r <= 1), default=0.0),
         tuple(unjudged),

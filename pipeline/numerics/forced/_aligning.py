@@ -26,7 +26,7 @@ def advance(state: State, start: int) -> Found | None:
             state.own.pop(name, None)
             state.part(name)
             state.ratios.pop(name, None)
-        state.errors.pop(step.name, None)
+        state.errors.pop(step.index, None)
         if step.index in state.b.folded and state.live.intersection(step.reads):
             state.live.update(step.makes)
         folded = state.is_folded(step)
@@ -41,7 +41,7 @@ def advance(state: State, start: int) -> Found | None:
             except Unsupported as error:
                 state.unsupported[step.name] = str(error)
             except Exception as error:  # an operator's numpy raises whatever numpy raises
-                state.errors[step.name] = one_line(error)
+                state.errors[step.index] = one_line(error)
         state.env |= made
         if folded:
             classes = classes_of(step, folded, state.namer, state.classes, state.env)
@@ -70,7 +70,7 @@ def fold(state: State) -> None:
             except Unsupported as error:
                 state.unsupported[step.name] = str(error)
             except Exception as error:  # an operator's numpy raises whatever numpy raises
-                state.errors[step.name] = one_line(error)
+                state.errors[step.index] = one_line(error)
             else:
                 state.fixed.add(step.index)
                 state.env |= made

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.data import Array
 from pipeline.graph.align import Orientation, Pair
-from pipeline.numerics.forced._judging import away, judge, region
+from pipeline.numerics.forced._judging import away, judge, one_in_float32, region
 from pipeline.numerics.forced._searching import NEAR, Found, follow, plainest, twins
 from pipeline.numerics.forced._state import Judged, Part, State, exact_digest, one_line
 from pipeline.numerics.node64 import Graph, Step
@@ -33,6 +33,9 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
         state.loosen(name)
         if not state.a.is_constant(left):
             state.live.add(name)
+    if one_in_float32(state, name, left, orientation):
+        state.forced[name] = (left, orientation)
+        return [], first
     odd = Counter(s.op for s in steps) - Counter(s.op for s in others)
     if len(steps) == len(others) > 1 and odd.total() <= 1:
         parts = one_by_one(state, steps, others, name, left, orientation)
@@ -58,7 +61,7 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
     last = departing(state, steps, left) or within(state, steps[-1], left)
     part = Part(
         last.name,
-        last.op,
+        last.said,
         name if last is steps[-1] else last.makes[0],
         left,
         judged.ratio,
@@ -162,7 +165,7 @@ def first_near(state: State, steps: Sequence[Step]) -> list[Part] | None:
                     return [
                         Part(
                             guilty.name,
-                            guilty.op,
+                            guilty.said,
                             made,
                             twin,
                             judged.ratio,
@@ -177,7 +180,10 @@ def first_near(state: State, steps: Sequence[Step]) -> list[Part] | None:
 
 def inside(state: State, step: Step) -> Step:
     """The guilty step behind a guilty step: where an operand of it is computed of constants (a shape, a turned weight),
-    the first step there that makes of A's constants what is no constant of A's.
+    the first step there of whose twin in A, which makes something of the same constants, it makes something else.
+
+    A may hold the operand folded, without anything on the way to it: then no step on the way is anybody's twin, and
+    what makes the one operand that is no constant of A's is guilty.
     """
     chain: dict[int, Step] = {}
     waiting = [n for n in step.reads if state.is_constant(n)]
@@ -196,17 +202,18 @@ def inside(state: State, step: Step) -> Step:
             due.setdefault(key, set()).update(exact_digest(state.have[n]) for n in other.makes)
     for index in sorted(chain):
         above = chain[index]
-        fed = all(
-            exact_digest(state.env[n]) in known if state.is_constant(n) else n in state.pairs
-            for n in above.reads
-            if n in state.env
-        )
-        if not fed or above.op == "Constant" or not all(n in state.env for n in (*above.reads, *above.makes)):
+        if above.op == "Constant" or not all(n in state.env for n in (*above.reads, *above.makes)):
             continue
-        made = {exact_digest(state.env[n]) for n in above.makes}
-        if not made <= due.get((above.op, *(exact_digest(state.env[n]).hex() for n in above.reads)), known):
+        twins_make = due.get((above.op, *(exact_digest(state.env[n]).hex() for n in above.reads)))
+        if twins_make is not None and not {exact_digest(state.env[n]) for n in above.makes} <= twins_make:
             return above
-    return step
+    odd = {
+        above.index: above
+        for n in step.reads
+        if state.is_constant(n) and n in state.env and exact_digest(state.env[n]) not in known
+        if (above := state.b.producer.get(n)) is not None and above.op != "Constant"
+    }
+    return next(iter(odd.values())) if len(odd) == 1 and not state.is_folded(step) else step
 
 
 def folded_values(graph: Graph) -> Iterator[str]:
@@ -216,7 +223,7 @@ def folded_values(graph: Graph) -> Iterator[str]:
 
 
 def error_in(state: State, steps: Sequence[Step]) -> str | None:
-    return next((state.errors[s.name] for s in steps if s.name in state.errors), None)
+    return next((state.errors[s.index] for s in steps if s.index in state.errors), None)
 
 
 def one_by_one(
@@ -258,7 +265,7 @@ def one_by_one(
                 parts.append(
                     Part(
                         guilty.name,
-                        guilty.op,
+                        guilty.said,
                         output if guilty is step else guilty.makes[0],
                         twin,
                         judged.ratio,

@@ -19,6 +19,7 @@ FOLDED = 6
 JITTERS = 4
 _JUMPS = frozenset("Floor Ceil Round Sign Mod Hardmax".split())
 _U32 = 2.0**-24
+_FAR, _NONE = 8, 2.0**-40  # roundings of float32; what float64's own may do
 
 
 def judge(state: State, name: str, left: str, orientation: Orientation) -> Judged:
@@ -60,6 +61,48 @@ def judge(state: State, name: str, left: str, orientation: Orientation) -> Judge
         tuple(int(i) for i in worst),
         (float(turned[worst]), float(value[worst])),
     )
+
+
+def one_in_float32(state: State, name: str, left: str, orientation: Orientation) -> bool:
+    """Whether the regions that end in these two values make the same bits where every step is rounded to float32,
+    though they are far apart in float64.
+
+    Then float64 evaluates other programs than the files hold: a number that is added and taken off again rounds, one
+    that underflows is gone.  What is apart by less than a few roundings of float32 shows nothing here: there a small
+    difference of meaning would be rounded away.
+    """
+    due: Any = state.have[left]
+    wide: Any = state.own.get(name)
+    floats = all(isinstance(v, np.ndarray) and v.dtype == np.float64 for v in (due, wide))
+    if not (state.a.single and state.b.single and floats):
+        return False
+    sides = (
+        (state.a, *region(state.a, left, state.uses, state.a.is_constant), state.have, left),
+        (state.b, *region(state.b, name, state.pairs, state.is_constant), state.env, name),
+    )
+    made: list[Any] = []
+    try:
+        for graph, steps, start, values, target in sides:
+            held = {n: _single(values[n]) for n in start if n in values}
+            for step in steps:
+                held |= {n: _single(value) for n, value in graph.run(step, held).items()}
+            made.append(held[target])
+        made[0], due = orientation.apply(made[0]), orientation.apply(due)
+    except Exception:  # an operator's numpy raises whatever numpy raises
+        return False
+    if due.shape != wide.shape or made[1].shape != due.shape or not np.array_equal(made[0], made[1], equal_nan=True):
+        return False
+    with np.errstate(all="ignore"):
+        apart = np.abs(wide - due)
+        return bool(np.all((apart <= _NONE * np.abs(due)) | (apart > _FAR * _U32 * np.abs(due))))
+
+
+def _single(value: Any) -> Any:
+    """A value as float32 holds it, in float64."""
+    if not isinstance(value, np.ndarray) or value.dtype != np.float64:
+        return value
+    with np.errstate(all="ignore"):
+        return value.astype(np.float32).astype(np.float64)
 
 
 def region(graph: Graph, name: str, cut: Collection[str], fixed: Callable[[str], bool]) -> tuple[list[Step], set[str]]:

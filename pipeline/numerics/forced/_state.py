@@ -167,7 +167,7 @@ class State:
     uses: Counter[str] = field(default_factory=Counter)
     forced: dict[str, tuple[str, Orientation]] = field(default_factory=dict)
     ratios: dict[str, float] = field(default_factory=dict)
-    errors: dict[str, str] = field(default_factory=dict)
+    errors: dict[int, str] = field(default_factory=dict)  # by step
     prints: dict[tuple[bool, str], bytes] = field(default_factory=dict)
     unsupported: dict[str, str] = field(default_factory=dict)
     unjudged: dict[str, str] = field(default_factory=dict)

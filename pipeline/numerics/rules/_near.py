@@ -47,6 +47,17 @@ class Format:
     def gamma(self, k: int) -> float:
         return gamma(k, self.unit)
 
+    def floor(self, name: str, value: Array) -> Array:
+        """The absolute error of an elementary function, as far as it leaves a result the 8 bits of bfloat16.
+
+        A kernel that is coarser has lost its definition, which is exact to a few units of the result.  Inside of
+        another operator (a gate of an LSTM) a result is one of several numbers, and what is small need not keep digits.
+        """
+        return np.minimum(self.elementary[name][1], _COARSEST * np.abs(value)) + self.tiny
+
+
+_COARSEST = 2.0**-8
+
 
 def _magnified(error: Array, by: Array) -> Array:
     """error * |by|, nothing where there is no error."""
@@ -81,7 +92,7 @@ class Near:
         exact = value.astype(np.float32) == value if self.format.dtype != "bfloat16" else np.zeros(value.shape, bool)
         return self.like(value, np.where(exact, 0.0, self.format.unit * np.abs(value)))
 
-    def rounded(self, value: Array, inherited: Array | float, roundings: float = 1, floor: float = 0.0) -> Near:
+    def rounded(self, value: Array, inherited: Array | float, roundings: float = 1, floor: Array | float = 0.0) -> Near:
         """A result that inherited an error and is rounded ``roundings`` times."""
         unit = self.format.unit
         error = np.asarray(inherited) * (1 + roundings * unit) + (roundings * unit * np.abs(value) + floor)
@@ -139,7 +150,7 @@ class Near:
         """Moved about by a function that holds for values and errors alike (transpose, reshape, concatenate)."""
         return Near(change(self.value), change(np.broadcast_to(self.error, self.shape)), self.format)
 
-    def rising(self, function: Callable[[Array], Array], c: float, floor: float = 0.0) -> Near:
+    def rising(self, function: Callable[[Array], Array], c: float, floor: Array | float = 0.0) -> Near:
         """A function that rises everywhere, correct to c units and a floor."""
         value = function(self.value)
         inherited = np.zeros(())

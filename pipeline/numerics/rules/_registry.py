@@ -154,7 +154,7 @@ def contracted(asked: Asked, value: Array, scale: Callable[[], Array], k: int) -
     )
 
 
-def rounded(asked: Asked, value: Array, roundings: float, floor: float = 0.0) -> Answer:
+def rounded(asked: Asked, value: Array, roundings: float, floor: Array | float = 0.0) -> Answer:
     """A value that is rounded so many times, as :meth:`Near.rounded`."""
     bare = Near(np.zeros(()), np.zeros(()), asked.format)
     return Answer(

@@ -41,8 +41,8 @@ FUNCTIONS: dict[str, Callable[[Array], Array]] = {
 
 def _elementary(asked: Asked) -> Sequence[Answer]:
     name = asked.node.op_type
-    c, floor = asked.format.elementary[name]
-    return [rounded(asked, FUNCTIONS[name](asked.x(0)), c, floor + asked.format.tiny)]
+    value = FUNCTIONS[name](asked.x(0))
+    return [rounded(asked, value, asked.format.elementary[name][0], asked.format.floor(name, value))]
 
 
 def _input(asked: Asked, index: int = 0) -> Near:
