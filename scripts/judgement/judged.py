@@ -10,6 +10,9 @@ from typing import Any
 from judgement.pairs import APART, NEAR
 
 Line = Mapping[str, Any]
+NEAR_IN_HALF = 5e-3  # ten steps of float16, of the largest value
+HALVES = ("half", "float16")  # words of the lines that compute in 16 bits
+OF_ITS_TYPE = ("finfo", "dtype.min", "nan_to_num")  # in float64 these are another program, which says nothing
 RIGHT, ALARM, ALL_WELL, UNDECIDED, LISTED = "right", "false alarm", "false all-well", "undecided", "listed"
 
 
@@ -36,7 +39,17 @@ def _number(value: Any) -> float:
     return float(value) if isinstance(value, (int, float)) else 0.0
 
 
-def excused(blame: Line, truth: Line) -> bool:
+def tolerance(name: str, note: str) -> float:
+    """How far a right answer may be off: steps of the type that a model computes in."""
+    return NEAR_IN_HALF if "halves" in name or any(word in note for word in HALVES) else NEAR
+
+
+def settled(truth: Line, note: str) -> Line:
+    """What is established, without a float64 run that is another program."""
+    return {**truth, "double": None} if any(word in note for word in OF_ITS_TYPE) else truth
+
+
+def excused(blame: Line, truth: Line, near: float = NEAR) -> bool:
     """Whether a blame is right by what was established without this project."""
     exports = truth["exports"]
     export = exports.get(_exporter(blame["party"], exports), {})
@@ -48,11 +61,11 @@ def excused(blame: Line, truth: Line) -> bool:
         refused = evaluator if ">reference" in blame["party"] else runtime
         return isinstance(refused, str)
     if word in ("export", "kernel", "optimizer", "unspecified"):
-        return _number(runtime) > NEAR
+        return _number(runtime) > near
     if word == "reference":
-        return isinstance(evaluator, str) or _number(evaluator) > NEAR
+        return isinstance(evaluator, str) or _number(evaluator) > near
     if word in ("native", "conditioning"):
-        return _number(truth.get("double")) > NEAR
+        return _number(truth.get("double")) > near
     return word == "nondeterministic" and _number(truth.get("itself")) > 0
 
 
@@ -64,7 +77,7 @@ BY_HAND = {
 }
 
 
-def unhealthy(truth: Line, note: str = "") -> str:
+def unhealthy(truth: Line, note: str = "", near: float = NEAR) -> str:
     """Why a model is no healthy one; nothing where it is."""
     if note in BY_HAND:
         return BY_HAND[note]
@@ -72,7 +85,7 @@ def unhealthy(truth: Line, note: str = "") -> str:
         return f"not established: {truth.get('failed', 'it ends the process')}"
     if _number(truth.get("itself")) > 0:
         return "the framework does not agree with itself"
-    if _number(truth.get("double")) > NEAR:
+    if _number(truth.get("double")) > near:
         return f"the framework in float32 and in float64 are {truth['double']:.2g} apart"
     first: Line = next(iter(truth["exports"].values()), {})
     if "refused" in first:
@@ -82,7 +95,7 @@ def unhealthy(truth: Line, note: str = "") -> str:
     if isinstance(first.get("runtime"), str):
         return f"ONNX Runtime refuses: {first['runtime']}"
     far = {name: _number(e.get("runtime")) for name, e in truth["exports"].items()}
-    parted = {name: value for name, value in far.items() if value > NEAR}
+    parted = {name: value for name, value in far.items() if value > near}
     return "; ".join(f"{name} is {value:.2g} apart in ONNX Runtime" for name, value in parted.items())
 
 
@@ -97,15 +110,16 @@ def said(line: Line) -> str:
 
 def of_healthy(key: str, group: str, kind: str, line: Line, truth: Line) -> Judged:
     """A model that is healthy, or of which it is established that it is not."""
-    says = said(line)
-    why = unhealthy(truth, line.get("note", ""))
+    says, note = said(line), line.get("note", "")
+    near, truth = tolerance(key, note), settled(truth, note)
+    why = unhealthy(truth, note, near)
     if why:
         clear = line["status"] == "expected" and not line["blames"]
         far = max((_number(e.get("runtime")) for e in truth["exports"].values()), default=0.0)
         broken = far > APART or any("refused" in e for e in truth["exports"].values())
         lost = clear and broken and not truth.get("failed") and not truth.get("died")
         return Judged(key, group, kind, ALL_WELL if lost else LISTED, why, says)
-    false = [b for b in line["blames"] if not excused(b, truth)]
+    false = [b for b in line["blames"] if not excused(b, truth, near)]
     if false:
         who = "; ".join(f"{b['blame']} {b['party']}: {b['says'][:120]}" for b in false[:3])
         return Judged(key, group, kind, ALARM, who, says)
