@@ -250,7 +250,8 @@ def _moved(
 
     place = len(traced.places)
     traced.places.append((own, fed))
-    way = tf.cast(ways[place], tensor.dtype)
+    coarser = {tf.float16: 2.0**14, tf.bfloat16: 2.0**17}.get(tensor.dtype, 1.0)  # its eps, in steps of 2^-24
+    way = tf.cast(ways[place] * coarser, tensor.dtype)
     drawn = tf.random.stateless_uniform(tf.shape(tensor), tf.stack([seed, place]), 0, 2, tf.int32)
     signs = tf.cast(2 * drawn - 1, tensor.dtype)
     size = tf.abs(tensor)
