@@ -740,12 +740,14 @@ class Jitter:
     float32 cannot hold and the result of every operator, by as many steps as the operator rounds; or, of these, only
     what is a ``constants``' cone, which no input reaches.  ``turned`` moves those the other way whose number has that
     bit: two that cancel in one draw add up in its twin.  What is not float64 is moved by its own type's eps.
+    ``inward`` moves inputs and weights towards zero or not at all: a target of 1 stays one that a loss allows.
     """
 
     seed: int
     step: float = 2.0**-24
     what: Literal["inputs", "roundings", "constants"] = "inputs"
     turned: int | None = None
+    inward: bool = False
 
 
 class Framework(Protocol):

@@ -35,6 +35,7 @@ JUDGED: Mapping[str, Literal["nan", "inf", "huge"]] = {
 }
 _LARGEST = float(np.finfo(np.float32).max)
 _FLOATS = ("float16", "float32", "float64")
+_INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))  # of four bits numpy has none
 _SPREAD = (
     "halves",
     "zeros",
@@ -58,7 +59,7 @@ _COUNTS = (0, 1, 2, 3, 5, 8, 16)
 _FLAGS = 8
 _PLACES = 2**12  # of a table, each of which is taken
 _TURNS = 48
-_ALIKE = 4
+_ALIKE = 6
 _PAIRED = 5  # numbers of the graphs of which sums and quotients are taken
 
 
@@ -139,7 +140,7 @@ def drawn_kinds(ports: Sequence[Port], shapes: Mapping[str, tuple[int, ...]], ma
             turns = min(_AROUND, -(-len(near_floats) // size))
             yield from (Feed("around", shapes, turn) for turn in range(turns + 1))
             yield from (Feed("even", shapes, turn) for turn in range(min(len(near_floats), 3 * _AROUND)))
-        yield from (Feed(kind, shapes) for kind in JUDGED)
+        yield from (Feed(kind, shapes, turn) for kind in JUDGED for turn in range(2))
 
 
 def draw(feed: Feed, ports: Sequence[Port], marks: Landmarks, seed: int) -> dict[str, Array]:
@@ -152,13 +153,17 @@ def draw(feed: Feed, ports: Sequence[Port], marks: Landmarks, seed: int) -> dict
         shape = feed.shapes[port.name]
         if port.dtype == "bool":
             arrays[port.name] = _flag(feed, shape, random, next(flags))
-        elif port.whole:
+        elif port.whole and port.dtype in _INTEGERS:
             drawn = _whole(feed, port, shape, random, marks)
-            arrays[port.name] = _apart(drawn, port, number) if feed.kind == "alike" else drawn
+            arrays[port.name] = (
+                _apart(drawn, port, number + feed.turn // 2 if number else 0) if feed.kind == "alike" else drawn
+            )
         elif port.dtype in _FLOATS:
             with np.errstate(all="ignore"):
                 values = np.asarray(_float(feed, shape, random, marks)).astype(port.dtype)
-            arrays[port.name] = _apart(values, port, number) if feed.kind == "alike" else values
+            arrays[port.name] = (
+                _apart(values, port, number + feed.turn // 2 if number else 0) if feed.kind == "alike" else values
+            )
         else:
             raise UnusableInput(f"input {said(port)}: numbers of this type are not drawn; give --inputs FILE.npz")
     return arrays
@@ -205,7 +210,8 @@ def _whole(feed: Feed, port: Port, shape: tuple[int, ...], random: np.random.Gen
         return random.integers(lowest, held.max, shape, dtype=port.dtype, endpoint=True)
     if feed.kind in ("beyond", "alike") and port.free:
         marked = [m + o for p in (8, 16, 24, 31, 53) for m in (2**p, -(2**p)) for o in (-1, 0, 1, 3)]
-        marked = [m for m in marked if lowest <= m <= held.max]
+        beyond = 2**24 if feed.kind == "alike" and feed.turn % 2 == 0 and held.max > 2**24 else 0
+        marked = [m for m in marked if lowest <= m <= held.max and abs(m) >= beyond]
         return random.choice(np.array(marked, object), shape).astype(port.dtype)
     reach = WHOLE.get(feed.kind, 9)
     low, end = (-reach, reach + 1) if port.free else (0, max(1, port.below or 2))
@@ -244,15 +250,22 @@ def _float(feed: Feed, shape: tuple[int, ...], random: np.random.Generator, mark
         "offset": lambda: 1000 + unit,
         "spikes": lambda: np.where(random.uniform(size=shape) < several, unit * 1e3, 0.0),
         "zero rows": lambda: _rows(unit, 0.0),
-        "nan": lambda: np.where(random.uniform(size=shape) < several, np.nan, unit),
+        "nan": lambda: _strewn(unit, (np.nan,), feed.turn, random),
         "rows of nan": lambda: _rows(unit, np.nan),
-        "infinities": lambda: np.where(
-            random.uniform(size=shape) < several, random.choice((-np.inf, np.inf), shape), unit
-        ),
+        "infinities": lambda: _strewn(unit, (np.inf, -np.inf), feed.turn, random),
         "huge": lambda: unit * HUGE,
         "huge, one sign": lambda: np.abs(unit) * HUGE,
     }
     return made[feed.kind]() if feed.kind in made else unit
+
+
+def _strewn(unit: Array, values: Sequence[float], turn: int, random: np.random.Generator) -> Array:
+    """Each of some values at a few places, however few there are: where there is but one, the values take turns."""
+    flat = unit.reshape(-1)
+    count = max(1, flat.size // 8) * len(values)
+    places = random.permutation(flat.size)[: min(count, max(1, flat.size - 1))]
+    flat[places] = np.resize(np.roll(values, turn), places.size)
+    return flat.reshape(unit.shape)
 
 
 def _rows(unit: Array, value: float) -> Array:

@@ -274,7 +274,19 @@ class _Moved:
     double: bool
 
     def responses(self, jitters: Sequence[Jitter]) -> dict[str, Array]:
-        """By output, the largest distance of an element under any of ``jitters``."""
+        """By output, the largest distance of an element under any of ``jitters``.
+
+        A model may refuse what lies a rounding outside of its domain (a target above 1): then it is moved inward only.
+        """
+        try:
+            return self._responses(jitters)
+        except Exception:  # whatever the framework raises
+            inward = [replace(jitter, inward=True) for jitter in jitters if jitter.what == "inputs"]
+            if len(inward) < len(jitters):
+                raise
+            return self._responses(inward)
+
+    def _responses(self, jitters: Sequence[Jitter]) -> dict[str, Array]:
         engine = adapter(self.framework)
         found = {name: np.zeros(centre.shape) for name, centre in self.floats.items()}
         for results in engine.perturbed(self.case, self.values, double=self.double, seed=self.seed, jitters=jitters):

@@ -16,7 +16,21 @@ from functools import cache
 
 import numpy as np
 
-from pipeline.data import Absent, Apart, Array, Blamed, Bound, Diff, Failure, GraphFacts, Model, Party, Run, Runtime
+from pipeline.data import (
+    Absent,
+    Apart,
+    Array,
+    ArrayFile,
+    Blamed,
+    Bound,
+    Diff,
+    Failure,
+    GraphFacts,
+    Model,
+    Party,
+    Run,
+    Runtime,
+)
 from pipeline.numerics.bounds import allowance
 from pipeline.numerics.compare import Comparison, compare
 
@@ -27,6 +41,7 @@ ZERO_SIGN_OPEN = frozenset(
 )
 # ONNX does not say what these make of a NaN.
 NAN_OPEN = frozenset("Max Min ReduceMax ReduceMin ArgMax ArgMin MaxPool GlobalMaxPool Clip Relu TopK".split())
+PLACES = frozenset(("ArgMax", "ArgMin", "TopK"))  # those of them that give a place
 _HALF_THE_DIGITS = 2.0**-12  # of float32's 24 bits
 _FLUSHED = 4 * float(np.finfo(np.float32).tiny)
 _ROWS = 3  # axes of an output whose last one may be a row of scores
@@ -599,7 +614,7 @@ def _step_blame(
         read = [e for name in wrong if (e := seen.get((framework, name)))] if len(wrong) == len(right) else parts
         apart = next(iter(read), None) or parties.diff(parties.truth_of(framework), wrong[0], "export")
         says = f"{_written(seen, graph, framework, given)} means something else than the model{_where(apart)}"
-        kind = "unspecified" if nan_open and read and all(e.nan_only for e in read) else "export"
+        kind = "unspecified" if nan_open and read and all(_by_nan(parties, graph, e) for e in read) else "export"
         blames = [Blamed(kind, graph, (apart.left, apart.right), says=says)]
         if len(wrong) == len(right):
             return blames
@@ -617,7 +632,7 @@ def _step_blame(
         kind = "reference" if not runtime.after else runtime.step
         pair = (before if before in right else framework, name)
         edge = seen.get(pair) or seen.get((framework, name))
-        if edge is not None and edge.nan_only and nan_open:
+        if edge is not None and nan_open and _by_nan(parties, graph, edge):
             kind = "unspecified"
         says = f"{name} parts from {pair[0]}{_where(edge) if edge else ''}"
         blames.append(Blamed(kind, name, pair, says=says))
@@ -664,7 +679,7 @@ def _chain_blame(
             continue
         if not (right.get(edge.left, True) and right.get(edge.right, True)):
             continue  # a wrong side was judged, or inherits from one that was
-        kind = "unspecified" if edge.nan_only and nan_open else runtime.step
+        kind = "unspecified" if nan_open and _by_nan(parties, graph, edge) else runtime.step
         says = f"{edge.right} parts from {edge.left}{_where(edge)}"
         blames.append(Blamed(kind, edge.right, (edge.left, edge.right), says=says))
     return blames
@@ -687,6 +702,19 @@ def _nan_open(parties: Parties, graph: str) -> bool:
     return parties._nan_fed or any(
         not isinstance(v, Absent) and v.dtype.kind == "f" and bool(np.isnan(v).any()) for v in natives
     )
+
+
+def _by_nan(parties: Parties, graph: str, edge: Diff) -> bool:
+    """Whether all that differs on an edge may be what an operator makes of a NaN: the NaN itself, or its place.
+
+    Where a NaN was fed, the place that an arg-reduction gives is as open as the value that the reduction gives.
+    """
+    if edge.nan_only:
+        return True
+    facts, outputs = parties._graphs.get(graph), parties.runs[edge.right].outputs or {}
+    output = outputs.get(edge.output or "")
+    places = isinstance(output, ArrayFile) and np.dtype(output.dtype).kind in "iu"
+    return parties._nan_fed and places and facts is not None and not PLACES.isdisjoint(facts.ops)
 
 
 def _meaning_blame(

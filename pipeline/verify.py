@@ -260,7 +260,7 @@ def _given(ref: CaseRef, chosen: Sequence[tuple[str, Path]]) -> dict[str, Path]:
             raise UnusableInput(f"{who}: {'a folder' if file.is_dir() else 'no such file'}, expected an ONNX model")
         if graph in given:
             raise UnusableInput(f"{who}: {graph} was given a file already, {given[graph]}")
-        given[graph] = file.resolve()
+        given[graph] = file.absolute()  # not where a link leads: what lies beside it is named from here
     return given
 
 

@@ -164,3 +164,15 @@ def test_unique_in_the_order_of_occurrence() -> None:
     assert unique(x, None, True)[0].tolist() == [1, 2, 3, 4]
     assert unique(np.array([[1, 0], [1, 0], [0, 1]]), 0, False)[0].tolist() == [[1, 0], [0, 1]]
     assert "Unique" in {op.__name__ for op in in_float64()}
+
+
+def test_a_normalization_that_the_runtime_wrote_before_ONNX_had_it_is_read(compared: Compare) -> None:
+    text = "(float[2,5] x) => (float[2,5] y) { %s }"
+    fused = graph(text % "y = LayerNormalization<epsilon=0.01>(x, w)", {"w": B[:5]})
+    other = graph(text % "y = LayerNormalization<epsilon=0.02>(x, w)", {"w": B[:5]})
+    parts = "m = ReduceMean<axes=[1]>(x) d = Sub(x, m) e = Mul(d, d) v = ReduceMean<axes=[1]>(e) k = Add(v, c)"
+    apart = graph(text % f"{parts} s = Sqrt(k) q = Div(d, s) y = Mul(q, w)", {"w": B[:5], "c": np.array(0.01)})
+    for each in (fused, other, apart):
+        each.opset_import[0].version = 11
+    assert compared(apart, fused).outcome == compared(fused, apart).outcome == "same"
+    assert compared(apart, other).outcome == "differs"

@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 from pipeline.data import UnusableInput
+from pipeline.feeds import Feed, Landmarks, Port, draw
 from pipeline.graph.differences import differences
 from pipeline.graph.inspected import inspected, viewed
 
@@ -67,6 +68,11 @@ def test_two_outputs_of_one_name(tmp_path: Path) -> None:
     model = parsed("(float[2] x) => (float[2] y) { y = Relu(x) }")
     model.graph.output.append(model.graph.output[0])
     looked(model, tmp_path / "m.onnx")
+
+
+def test_a_type_that_numpy_lacks_is_not_drawn() -> None:
+    with pytest.raises(UnusableInput, match="numbers of this type are not drawn"):
+        draw(Feed("random", {"x": (2,)}), [Port("x", "uint4", (2,))], Landmarks(), 0)
 
 
 @pytest.mark.parametrize("version", [-1, 1 << 31, 1 << 62])

@@ -816,3 +816,19 @@ def test_nothing_is_passed_over_however_it_is_missing(truth: str) -> None:
             "torch:raw>reference@64": full,
         }
         check(answers, make(answers))
+
+
+@pytest.mark.parametrize(
+    ("ops", "nan_fed", "blamed"),
+    [(("ArgMax",), True, "unspecified"), (("ArgMax",), False, "kernel"), (("Conv",), True, "kernel")],
+)
+def test_the_place_of_a_nan_is_as_open_as_its_value(ops: tuple[str, ...], nan_fed: bool, blamed: str) -> None:
+    """ONNX Runtime's ArgMax skips a NaN that torch and the reference evaluator take."""
+    seen = make({name: RIGHT for name in torch_alone() if name != "truth"}, ops=ops, nan_fed=nan_fed, scale=None)
+    parties = seen.parties
+    for name, run in dict(parties.runs).items():
+        place = 2 if name.startswith("torch>ort") else 1
+        parties = parties.replacing(name, replace(run, outputs={"y": held(place, "int64")}))
+    edges = edges_of(parties, list(seen.models), runtimes())
+    found = {(b.blame, b.party) for b in blame(parties, seen.models, edges, runtimes(), {})}
+    assert found == {(blamed, "torch>ort.off")}

@@ -105,7 +105,7 @@ _CANCELS: Mapping[str, Callable[[Any, Any], Any]] = {
         ((x < 0) + y.abs()).clamp(max=1.0) * COARSEST
     ),
 }
-# Taps of an interpolation: its weights are made of nothing that is fed, so an exporter may fold them.
+# Taps of an interpolation: its weights are made of coordinates, and of nothing that is fed; an exporter may fold them.
 _COORDINATES: Mapping[str, int] = {
     "upsample_linear1d": 2,
     "upsample_bilinear2d": 2,
@@ -347,7 +347,7 @@ class Roundings:
         """Move the results in place by their own roundings."""
         import torch
 
-        if name in _COORDINATES and self._jitter is not None and self._jitter.what == "constants":
+        if name in _COORDINATES:  # constants, whatever is interpolated
             own, fed = 3 * (_COORDINATES[name] // 2) * max(int(d) for d in args[0].shape[2:]), False
         if not own or not self._moving(fed):
             return
@@ -360,7 +360,7 @@ class Roundings:
                 size = torch.maximum(size, _CANCELS[name](given, tensor).to(size.dtype))
             if name.endswith("_window"):  # it is written out as a sum that cancels at its ends
                 size = size.clamp(min=0.5)
-            if not fed and name in _COORDINATES:
+            if name in _COORDINATES:  # a weight near 0 is as far off as its neighbour's, which is near 1
                 size = args[0].abs().amax(tuple(range(2, tensor.dim())), keepdim=True).expand(tensor.shape)
             change = (signs.to(size.dtype) * 2 - 1) * (size * (own * step * way) + _SUBNORMAL)
             change = change.where(tensor.isfinite(), torch.zeros((), dtype=change.dtype))

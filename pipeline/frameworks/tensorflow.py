@@ -506,10 +506,11 @@ def _mover(jitter: Jitter | None) -> Move | None:
     if jitter is None:
         return None
     random = np.random.default_rng(jitter.seed)
+    ways = [-1.0, 0.0] if jitter.inward else [-1.0, 1.0]
 
     def move(value: Array) -> Array:
         step = jitter.step if value.dtype == np.float64 else float(np.finfo(value.dtype).eps)
-        return np.asarray(value * (1 + random.choice([-1.0, 1.0], value.shape) * step), dtype=value.dtype)
+        return np.asarray(value * (1 + random.choice(ways, value.shape) * step), dtype=value.dtype)
 
     return move
 

@@ -424,7 +424,7 @@ def _jitter_(tensors: Any, jitter: Jitter, *, double: bool) -> None:
         whole = tensor.data.view(-1) if tensor.is_contiguous() else tensor.data
         for part in whole.split(_CHUNK) if whole.dim() else (whole,):
             signs = torch.randint(0, 2, part.shape, generator=generator, dtype=torch.int8)
-            part.mul_(signs.to(part.dtype).mul_(2 * step).add_(1 - step))
+            part.mul_(signs.to(part.dtype).mul_(step if jitter.inward else 2 * step).add_(1 - step))
 
 
 def _rounding(tensors: Mapping[str, Any], jitter: Jitter | None) -> Any:
