@@ -33,6 +33,7 @@ from pipeline.data import (
 )
 from pipeline.frameworks import adapter
 from pipeline.graph import cut
+from pipeline.graph.walk import node_name
 from pipeline.graph.weights import Weights, read_model, without_weights
 from pipeline.kernels import kernels
 from pipeline.numerics.forced import Forced
@@ -88,17 +89,31 @@ def localize_nodes(
     except Exception as error:  # whatever protobuf raises
         return Localization(model.graph, party, blame, problem=refusal(error, model.file).says)
     feeds = feeds_of(ref, catalogue.load(ref), model, seed)
+    only = only_node(proto, weights)
     if blame != "export":
-        return judged_kernels(proto, feeds, graph=model.graph, party=party, blame=blame, weights=weights)
+        found = judged_kernels(proto, feeds, graph=model.graph, party=party, blame=blame, weights=weights)
+        return replace(found, only=only)
     assert values is not None
     if values.error is not None or not values.names:
-        says = values.error.says if values.error is not None else "no values"
-        return Localization(model.graph, party, blame, problem=f"the source gives no intermediate values: {says}")
+        says = f"the source gives no intermediate values: {values.error.says if values.error else 'no values'}"
+        return Localization(model.graph, party, blame, only=only, problem=says)
     computed = computed_constants(proto, weights, sources)
     found = judged_export(
         proto, feeds, values, party=party, computed=computed, weights=weights, attribute=attribute, innocent=innocent
     )
-    return replace(found, captured=_captured(model, values, native))
+    return replace(found, captured=_captured(model, values, native), only=only)
+
+
+def only_node(proto: Any, weights: Collection[str]) -> NodeError | None:
+    """The only node that makes something of the inputs which an output needs, if there is only one."""
+    fixed, needed = localize.fixed_values(proto, weights), {output.name for output in proto.graph.output}
+    between = []
+    for index, node in reversed(list(enumerate(proto.graph.node))):
+        if needed.isdisjoint(node.output) or fixed.issuperset(name for name in node.output if name):
+            continue
+        needed.update(cut.reads(node))
+        between.append(NodeError(node_name(node, index), node.op_type, next(n for n in node.output if n)))
+    return between[0] if len(between) == 1 else None
 
 
 def localize_against(

@@ -24,7 +24,7 @@ from pipeline.graph.walk import node_name
 from pipeline.graph.weights import Weights
 from pipeline.guilty import name_nodes
 from pipeline.kernels import kernels
-from pipeline.localize_tasks import judged_export, judged_kernels
+from pipeline.localize_tasks import judged_export, judged_kernels, only_node
 from pipeline.numerics.rules import elementary
 from pipeline.runtimes import runtimes
 from tests.planting import copied, edits
@@ -513,3 +513,32 @@ def test_of_nodes_not_told_apart_the_one_with_other_numbers_is_named() -> None:
         found = localize.exported(proto, {"x": x}, source, values.get, party="torch", double=True, computed=computed)
         (error,) = found.guilty
         assert (error.node, error.together, error.output) == (named, (other,), "y")
+
+
+NAN = np.array([[1.0, np.nan, 2.0]], np.float32)
+OPEN = "g (float[1,3] x) => (float[1,1] y) <int64[1] a = {1}> { s = Abs(x)  t = ReduceMax(s, a)  y = Sqrt(t) }"
+
+
+@pytest.mark.parametrize("blame", ["unspecified", "kernel"])
+@pytest.mark.parametrize("keeps", [True, False])
+def test_what_onnx_leaves_open_is_one_nodes_doing_where_that_is_the_blame(blame: str, keeps: bool) -> None:
+    model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 20]> {OPEN}')
+    top = np.array([[np.nan if keeps else 2.0]], np.float32)
+    produced = {"s": NAN, "t": top, "y": np.sqrt(top)}
+    found = kernels(model, {"x": NAN}, produced, graph="torch", party="torch>ort.off", blame=blame)
+    assert [error.op for error in found.guilty] == (["ReduceMax"] if blame == "unspecified" and not keeps else [])
+
+
+@pytest.mark.parametrize(
+    ("graph", "op"),
+    [
+        ("g (float[3] x) => (float[3] y) <float[1] w = {2.0}> { v = Sqrt(w)  y = Mul(x, v) }", "Mul"),
+        ("g (float[3] x) => (float[3] y) { dead = Exp(x)  y = Sin(x) }", "Sin"),
+        ("g (float[3] x) => (float[3] y) { v = Exp(x)  y = Sin(v) }", None),
+        ("g (float[3] x) => (float[3] y) <float[3] w = {2.0, 3.0, 4.0}> { y = Sin(w) }", None),
+    ],
+)
+def test_the_only_node_between_the_inputs_and_the_outputs(graph: str, op: str | None) -> None:
+    model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 20]> {graph}')
+    found = only_node(model, ())
+    assert (found.op if found is not None else None) == op
