@@ -54,16 +54,32 @@ class _Side:
     makes: str
 
 
-def unseen(state: State) -> list[str]:
+def unseen(state: State) -> dict[str, tuple[str, str]]:
     """Where B holds other numbers, attributes or inner graphs than A does in the same place, and no value that was
-    compared shows it: rows of a table that no index picked, a limit that nothing reached, a branch not taken."""
-    said = []
+    compared shows it: rows of a table that no index picked, a limit that nothing reached, a branch not taken.
+
+    By what is said, the value of A and the value of B that are taken for one.
+    """
+    said: dict[str, tuple[str, str]] = {}
     for name, pair in state.pairs.items():
         if pair.how not in ("numbers", "border") or pair.orientation != Orientation():
             continue
         found = list(_constants(state, name, pair)) or list(_probed(state, name, pair))
-        said += [f"{text}; {SILENT}" for text in found]
-    return list(dict.fromkeys(said))
+        said |= {f"{text}; {SILENT}": (pair.left, name) for text in found}
+    return said
+
+
+def exercised(state: State, pair: tuple[str, str]) -> bool:
+    """Whether two values that were taken for one elsewhere say more here: they are not the same here, or what makes
+    them hides nothing from the numbers that are."""
+    left, name = pair
+    due, made = state.have.get(left), state.own.get(name, state.env.get(name))
+    if not isinstance(due, np.ndarray) or not isinstance(made, np.ndarray):
+        return False
+    if due.shape != made.shape or due.dtype != made.dtype or _parted(due, made):
+        return True
+    theirs, mine = _sides(state, name, Pair(left, name, Orientation(), "numbers"))
+    return theirs is not None and mine is not None and not _hides(state, theirs, mine)
 
 
 def _constants(state: State, name: str, pair: Pair) -> Iterator[str]:
