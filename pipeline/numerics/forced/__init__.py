@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data import Array
 from pipeline.graph.align import Alignment, Namer, Orientation, Pair
+from pipeline.numerics.compare import same_values
 from pipeline.numerics.forced._aligning import advance, fold
 from pipeline.numerics.forced._blaming import blame
 from pipeline.numerics.forced._searching import hidden, resume
@@ -111,13 +111,9 @@ def twice(state: State, name: str) -> bool:
     if not isinstance(value, np.ndarray):
         return False
     return any(
-        other in state.uses and np.array_equal(state.have[other].reshape(-1), value.reshape(-1), equal_nan=nans(value))
+        other in state.uses and same_values(state.have[other].reshape(-1), value.reshape(-1))
         for other, *_ in state.known.index.get(value.size, ())
     )
-
-
-def nans(value: Array) -> bool:
-    return value.dtype.kind in "fc"
 
 
 def merged(guilty: Sequence[Part], graph: Graph) -> Iterator[Part]:

@@ -24,6 +24,7 @@ from pipeline.data import Array
 from pipeline.graph.align import Orientation, Pair, settings
 from pipeline.graph.operators import FOLLOWS
 from pipeline.graph.walk import array, subgraphs, whole_slots
+from pipeline.numerics.compare import is_float, same_values
 from pipeline.numerics.forced._judging import region
 from pipeline.numerics.forced._state import State
 from pipeline.numerics.node64 import Graph, Step
@@ -109,8 +110,10 @@ def _constants(state: State, name: str, pair: Pair) -> Iterator[str]:
 
 
 def _alike(one: Array, other: Array) -> Array:
-    if one.dtype.kind != "f":
+    if not is_float(one):
         return np.asarray(one == other)
+    if one.dtype.kind != "f":  # a type that numpy lacks
+        one, other = one.astype(np.float64), other.astype(np.float64)
     with np.errstate(all="ignore"):
         close = np.abs(one - other) <= _CLOSE * np.abs(other)
         return np.asarray((one == other) | close | (np.isnan(one) & np.isnan(other)))
@@ -460,7 +463,7 @@ def _parted(one: Any, other: Any) -> bool:
     if one.shape != other.shape or one.dtype != other.dtype:
         return True
     if one.dtype.kind != "f":
-        return not np.array_equal(one, other)
+        return not same_values(one, other)
     with np.errstate(all="ignore"):
         same = (one == other) | (np.isnan(one) & np.isnan(other))
         finite = np.isfinite(one) & np.isfinite(other)
