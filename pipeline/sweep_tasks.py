@@ -24,7 +24,7 @@ import onnx
 
 from pipeline import archives
 from pipeline.compare_tasks import RUNTIME, arrays_of, evaluated, whole
-from pipeline.data import Array
+from pipeline.data import Array, Failure
 from pipeline.feeds import JUDGED, Feed, Landmarks, Port, draw
 from pipeline.graph.align import Orientation
 from pipeline.graph.proof import Proof, Unproved, prove
@@ -42,6 +42,7 @@ _MOST_WEIGHTS = 1.5 * 2**30  # bytes of a file that is written again
 _STEPS = 40
 _NEAR = 2e-4  # of the way between two feeds: on both sides of where an answer changes
 _WALKS = 6
+_DEATHS = 6  # of workers, before their feeds are left
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,34 @@ def sweep(
         kept += row.arrays is not None
         rows.append(row)
     return rows
+
+
+def in_parts(
+    ask: Callable[[Sequence[Feed], int, float], Any], feeds: Sequence[Feed], seconds: float
+) -> tuple[list[Row], list[str]]:
+    """A sweep whose feeds may kill the worker: then a part of them at a time.  Also what was not run, in words.
+
+    ``ask(FEEDS, PART, SECONDS)`` gives rows or a :class:`Failure`.
+    """
+    rows: list[Row] = []
+    lost: list[str] = []
+    waiting, deaths, started = [list(feeds)], 0, time.monotonic()
+    while waiting:
+        some = waiting.pop(0)
+        answer = ask(some, len(rows), max(0.0, seconds - (time.monotonic() - started)))
+        if not isinstance(answer, Failure):
+            rows += answer
+            continue
+        if answer.kind == "refused":  # a file that the runtime does not load: that was said before
+            lost.append(f"further feeds: {answer.says}")
+            break
+        deaths += 1
+        if len(some) == 1 or deaths > _DEATHS:
+            lost.append(f"{', '.join(dict.fromkeys(f.name for f in some))}: the run ended in {answer.kind}")
+            continue
+        half = len(some) // 2
+        waiting = [some[:half], some[half:], *waiting]
+    return rows, lost
 
 
 def _row(
@@ -382,7 +411,7 @@ def silent(
             continue
         held = values[name]
         if not any(_answers(run, usual, {name: moved}) for moved in _moves(held, None)):
-            said.append(f"{name} of {side} could be any number")
+            said.append(any_number(name, side))
             continue
         quiet = 0
         parts = list(_slices(held))
@@ -396,6 +425,11 @@ def silent(
         [f"{len(left)} constants of {side}, {', '.join(left[:3])} first: no time was left to move them"] if left else []
     )
     return said, late
+
+
+def any_number(name: str, side: str) -> str:
+    """What is said of a constant that no feed shows as a whole."""
+    return f"{name} of {side} could be any number"
 
 
 Loose = Callable[[Mapping[str, Array], Mapping[str, Array]], dict[str, Array]]
