@@ -20,7 +20,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,7 +31,7 @@ from pipeline import compare_tasks as tasks
 from pipeline import sweep_tasks as sweeps
 from pipeline.compare_tasks import Border, Replayed
 from pipeline.data import Array, ComparedOutput, Failure, GraphComparison, GuiltyNode, UnusableInput
-from pipeline.feeds import JUDGED, KINDS, Feed, Landmarks, Port, draw, drawn_kinds
+from pipeline.feeds import FROM_END, JUDGED, KINDS, Feed, Landmarks, Port, draw, drawn_kinds
 from pipeline.feeds import said as _said
 from pipeline.graph.align import Orientation
 from pipeline.graph.proof import Proof
@@ -49,9 +49,9 @@ FIRST = 4  # other sizes that come before other kinds of numbers
 CLOSER = 8  # further feeds that are looked at closer
 APART = 1e-3  # of the largest number: no rounding does that in float32, whatever the graph
 _SWALLOWED = 0.02  # of the largest number of an output: roundings that leave no digit of it
-_WHOLE_KINDS = ("counts", "places", "wide", "beyond", "alike", "flags")
+_WHOLE_KINDS = ("counts", "places", FROM_END, "wide", "beyond", "alike", "flags")
 _CANCELLING = ("tiny", "tinier", "offset")  # small beside what they are added to: how a function is written counts
-_REACHING, _EACH = ("far above", "far below", "far", "around", "even", "flags", "counts"), 2
+_REACHING, _EACH = (FROM_END, "far above", "far below", "far", "around", "even", "flags", "counts"), 2
 _WORDS = {"nan": "NaN", "inf": "infinities", "huge": "numbers whose squares no float32 holds"}
 _LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3))
 _PLAIN = Orientation()
@@ -118,9 +118,24 @@ class _Found:
     unbounded: int = 0
     held: int = 0
     parts: bool = False
-    unseen: list[set[str]] = field(default_factory=list)  # by feed, what might differ and that it did not show
+    silent: dict[str, tuple[str, str]] = field(default_factory=dict)  # what nothing shows, of which values of A and B
+    exercised: set[tuple[str, str]] = field(default_factory=set)  # such values that some feed tells apart
+    aligned: list[set[tuple[str, str]]] = field(default_factory=list)  # by feed
     swept: dict[str, int] = field(default_factory=dict)
     sizes: list[str] = field(default_factory=list)
+
+    def unseen(self) -> dict[str, tuple[str, str]]:
+        """What might differ and no feed shows."""
+        return {says: pair for says, pair in self.silent.items() if pair not in self.exercised}
+
+    def looked_at(self, forced: Forced) -> None:
+        """What one feed shows of what others do not, and what it does not show itself."""
+        self.exercised |= forced.exercised
+        new = {pair for says, pair in forced.silent.items() if says not in self.silent}
+        self.exercised |= {pair for pair in new if any(pair not in earlier for earlier in self.aligned)}
+        self.silent |= forced.silent
+        if forced.compared and not any(not t.endswith(SILENT) for t in forced.unjudged):
+            self.aligned.append({(p.left, p.right) for p in forced.alignment.pairs})
 
     def differs(self) -> bool:
         meant = any(g.party == "B" for g in self.guilty)
@@ -184,6 +199,7 @@ def _compare(
         raise UnusableInput("--dim and --inputs: the arrays have sizes of their own; give one of the two")
     inputs = match(a.inputs, b.inputs, "inputs", options.dims, strict=True)
     outputs = match(a.outputs, b.outputs, "outputs", options.dims, strict=False)
+    a = replace(a, inputs=tuple(_together(port, b, inputs) for port in a.inputs))
     pair = _Pair(workers, left, right, a, b, inputs, outputs, options, folder)
     found = _Found()
     found.notes += [
@@ -222,7 +238,7 @@ def _compare(
     ):
         _further(pair, proof, feeds, found, turned=turned)
     if not any(g.party == "B" for g in found.guilty):
-        found.problems += sorted(set.intersection(*found.unseen)) if found.unseen else []
+        found.problems += sorted(found.unseen())
     found.guilty.sort(key=lambda g: g.party != "B")
     outcome = "same" if proved else _outcome(found)
     meant = found.meant
@@ -252,6 +268,16 @@ def _compare(
     )
 
 
+def _together(port: Port, b: Border, inputs: Match) -> Port:
+    """An input of A with what B does with it: how long the tables are that only B is seen to pick from, and whether
+    both take places that are counted from the end."""
+    theirs = [p for p in b.inputs if inputs.found.get(p.name, ("", _PLAIN))[0] == port.name]
+    below = (
+        port.below if port.below is not None else min((p.below for p in theirs if p.below is not None), default=None)
+    )
+    return replace(port, below=below, ended=port.ended and all(p.ended for p in theirs))
+
+
 def _staged(workers: _Asked, file: Path, place: Path) -> Path:
     """A file as it may be read: its numbers may lie behind links."""
     answer = workers.call(WORKER, tasks.staged, file.absolute(), place)
@@ -275,7 +301,8 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
     """One of the first feeds: in float64 node by node, and in the graphs' own types; of what is proved only runs."""
     workers, left, right, folder = pair.workers, pair.left, pair.right, pair.folder
     outputs = pair.outputs
-    forced = None if proved else _in_float64(workers, left, right, arrays, pair.inputs, outputs, folder)
+    watched = tuple(found.unseen().values())
+    forced = None if proved else _in_float64(workers, left, right, arrays, pair.inputs, outputs, folder, watched)
     if isinstance(forced, Failure):
         found.problems.append(f"{name}: not compared in float64: {forced.kind}: {forced.says}")
     elif forced is not None:
@@ -283,7 +310,7 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
         found.held = max(found.held, forced.held)
         found.worst = max(found.worst, forced.worst)
         found.problems += [f"{name}: not judged in float64: {t}" for t in forced.unjudged if not t.endswith(SILENT)]
-        found.unseen.append({t for t in forced.unjudged if t.endswith(SILENT)})
+        found.looked_at(forced)
         if not forced.compared:
             found.problems.append(f"{name}: nothing was compared in float64")
         if found.meant is None or (forced.guilty and not found.meant.guilty):
@@ -366,11 +393,14 @@ def _shown(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> None:
     value has to be A's where the difference would be seen."""
     started = time.monotonic()
     for kind in _REACHING:
-        if not found.unseen or not set.intersection(*found.unseen) or time.monotonic() - started > CLOSER_TIME:
+        if not found.unseen() or time.monotonic() - started > CLOSER_TIME:
             return
         for feed in [f for f in feeds if f.kind == kind][:_EACH]:
             arrays = draw(feed, pair.a.inputs, pair.marks, pair.options.seed)
-            forced = _in_float64(pair.workers, pair.left, pair.right, arrays, pair.inputs, pair.outputs, pair.folder)
+            watched = tuple(found.unseen().values())
+            forced = _in_float64(
+                pair.workers, pair.left, pair.right, arrays, pair.inputs, pair.outputs, pair.folder, watched
+            )
             if isinstance(forced, Failure):
                 continue
             if forced.guilty:
@@ -378,7 +408,7 @@ def _shown(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> None:
                 _blamed(found, forced, feed.name)
                 return
             if forced.compared and forced.alignment.pairs:
-                found.unseen.append({t for t in forced.unjudged if t.endswith(SILENT)})
+                found.looked_at(forced)
 
 
 def _sized(pair: _Pair, base: Mapping[str, tuple[int, ...]]) -> list[Feed]:
@@ -426,7 +456,9 @@ def _swept(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> list[Row]:
 def _weighed(pair: _Pair, proof: Proof, rows: Sequence[Row], found: _Found, *, turned: bool) -> None:
     """What parts on further feeds: at a special kind by its own rule, else as the first feeds are judged."""
     for row in rows:
-        if row.state == "refused by B":
+        if row.state == "refused by B" and row.feed.kind == FROM_END:
+            found.notes.append(f"B does not run on {FROM_END}, as A does: {row.says}")
+        elif row.state == "refused by B":
             found.parted.append(f"B does not run on {safe(row.feed.name)}, where A does: {row.says}")
     special = [r for r in rows if r.state == "apart" and r.feed.kind in JUDGED and r.arrays is not None]
     for row in special:
@@ -707,6 +739,7 @@ def _in_float64(
     inputs: Match,
     outputs: Match,
     folder: Path,
+    watched: Sequence[tuple[str, str]] = (),
 ) -> Forced | Failure:
     feeds = _saved(arrays, folder / "left.npz")
     try:
@@ -718,6 +751,7 @@ def _in_float64(
             feeds,
             dict(inputs.found),
             dict(outputs.found),
+            watched,
         )
     except UnusableInput:
         raise

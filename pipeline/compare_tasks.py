@@ -29,6 +29,7 @@ _JUMPS = frozenset(
     "ArgMax ArgMin Ceil Equal Floor Greater GreaterOrEqual Hardmax Less LessOrEqual Mod NonMaxSuppression NonZero Not "
     "QuantizeLinear DynamicQuantizeLinear Round Sign ThresholdedRelu TopK Unique Where Shrink GridSample".split()
 )
+_PLACED = frozenset("Gather GatherElements GatherND ScatterElements ScatterND".split())  # -s to s - 1, in slot 1
 _FEW, _MOST_MARKS = 8, 48  # numbers of a constant, and of a file, that are worth a feed of their own
 _AT_ANY_OPSET = frozenset({"LayerNormalization"})  # ONNX Runtime's optimizer writes it before ONNX has it
 BUDGET = 2**28  # bytes of A's values that are held; the others are mapped from files
@@ -80,7 +81,7 @@ def read_border(file: Path) -> Border:
     taken = [_port(v) for v in model.graph.input if v.name not in held]
     tables = _tables(model)
     border = Border(
-        tuple(replace(port, below=tables.get(port.name), free=_is_free(model, port.name)) for port in taken),
+        tuple(replace(_taken_for(model, port), below=tables.get(port.name)) for port in taken),
         tuple(_port(v) for v in model.graph.output),
         _drawn(model),
         _marks(model),
@@ -165,8 +166,9 @@ def _marks(model: Any) -> Landmarks:
     return Landmarks(tuple(numbers)[:_MOST_MARKS], tuple(whole)[:_MOST_MARKS], tuple(kept))
 
 
-def _is_free(model: Any, name: str) -> bool:
-    """Whether nothing takes a value, or what is made of it, for a place or a size.
+def _taken_for(model: Any, port: Port) -> Port:
+    """An input with what it may hold: nothing takes it, or what is made of it, for a place or a size (``free``), or for
+    no more than a place that may be counted from the end (``ended``).
 
     ONNX takes those in whole numbers only, where numbers to compute with may be of any type; Range has its sizes in the
     type of what it gives.  What a subgraph or an operator outside of ONNX does with a value nobody knows.
@@ -174,16 +176,20 @@ def _is_free(model: Any, name: str) -> bool:
     from pipeline.graph.cut import reads
     from pipeline.graph.walk import in_onnx, opset, whole_slots
 
-    made = {name}
+    made = {port.name}
+    free = True
     for node in model.graph.node:
         if made.isdisjoint(reads(node)):
             continue
         if not in_onnx(node) or any(True for _ in _inner(node)) or node.op_type == "Range":
-            return False
-        if any(node.input[slot] in made for slot in whole_slots(node, opset(model))):
-            return False
-        made.update(node.output)
-    return True
+            return port
+        places = [slot for slot in whole_slots(node, opset(model)) if node.input[slot] in made]
+        if places and not (node.op_type in _PLACED and places == [1]):
+            return port
+        free = free and not places
+        if not places or node.input[0] in made:
+            made.update(node.output)
+    return replace(port, free=free, ended=True)
 
 
 def _drawn(model: Any) -> str | None:
@@ -268,6 +274,7 @@ def compare_in_float64(
     feeds: Path,
     inputs: Mapping[str, tuple[str, Orientation]],
     outputs: Mapping[str, tuple[str, Orientation]],
+    watched: Sequence[tuple[str, str]] = (),
 ) -> Forced:
     """Judge ``right`` by ``left`` in float64 on the arrays in ``feeds``, which are named as the left's inputs.
 
@@ -278,7 +285,7 @@ def compare_in_float64(
     a, given = taken(whole(left)), arrays_of(feeds)
     with tempfile.TemporaryDirectory(dir=feeds.parent) as folder:
         known = know(a.graph, in_double(given), Shelf(Path(folder), BUDGET))
-        return judged(a, taken(whole(right)), given, inputs, outputs, known=known)
+        return judged(a, taken(whole(right)), given, inputs, outputs, known=known, watched=watched)
 
 
 @dataclass(frozen=True, eq=False)
@@ -350,6 +357,7 @@ def judged(
     outputs: Mapping[str, tuple[str, Orientation]],
     *,
     known: Known | None = None,
+    watched: Sequence[tuple[str, str]] = (),
 ) -> Forced:
     """Judge ``b`` by ``a`` on arrays named as ``a``'s inputs; ``known`` is what ``know`` made of these, if it is there
     already."""
@@ -368,6 +376,7 @@ def judged(
         inputs,
         outputs,
         roundings=sum(unknown if found is None else found.count for found in counted),
+        watched=watched,
     )
 
 

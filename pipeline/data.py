@@ -609,7 +609,8 @@ class Localization:
     ``judged`` counts the nodes that were judged, alone or through a later one; ``uncompared`` are those about which
     nothing could be said; ``unmapped`` counts the values that the source does not have; ``peak`` is the bytes of
     arrays held at most, weights not counted; ``within`` are the judged outputs that are inside their bounds;
-    ``contributions`` say where a difference arises that no node is guilty of;
+    ``contributions`` say where a difference arises that no node is guilty of; ``only`` is the graph's node, where it is
+    the only one between the inputs and the outputs;
     ``captured`` is how far what the exporter captured is from the native run, where it is not the same: what no node of
     the graph did.
     """
@@ -630,6 +631,7 @@ class Localization:
     captured: str = ""
     within: tuple[NodeError, ...] = ()
     contributions: tuple[Contribution, ...] = ()
+    only: NodeError | None = None
     problem: str | None = None
 
 

@@ -33,6 +33,7 @@ JUDGED: Mapping[str, Literal["nan", "inf", "huge"]] = {
     "huge": "huge",
     "huge, one sign": "huge",
 }
+FROM_END = "places from the end"
 _LARGEST = float(np.finfo(np.float32).max)
 _FLOATS = ("float16", "float32", "float64")
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))  # of four bits numpy has none
@@ -68,7 +69,8 @@ class Port:
     """An input or output as a file declares it: numpy's name of its type, each axis a size, a name or nothing.
 
     ``below`` is what numbers of an input must stay below to be places in every table that it picks from; ``free`` says
-    that nothing takes them, or what is made of them, for places or sizes, so that they may be negative.
+    that nothing takes them, or what is made of them, for places or sizes, so that they may be negative; ``ended`` that
+    they are places at most, which ONNX counts from the end where they are negative.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Port:
     shape: tuple[int | str | None, ...] | None
     below: int | None = None
     free: bool = False
+    ended: bool = False
 
     @property
     def whole(self) -> bool:
@@ -125,6 +128,8 @@ def drawn_kinds(ports: Sequence[Port], shapes: Mapping[str, tuple[int, ...]], ma
         yield from (Feed("counts", shapes, turn) for turn in range(len(near)))
         longest = max((-(-min(p.below or 0, _PLACES) // n) for p, n in zip(whole, sizes, strict=True)), default=0)
         yield from (Feed("places", shapes, turn) for turn in range(min(longest, _PLACES)))
+        if any(p.ended and not p.free for p in whole):
+            yield from (Feed(FROM_END, shapes, turn) for turn in range(2 + min(longest, _TURNS)))
         if any(p.free for p in whole):
             yield from (Feed(kind, shapes, turn) for kind in ("wide", "beyond") for turn in range(2))
         if len(whole) > 1:
@@ -206,6 +211,11 @@ def _whole(feed: Feed, port: Port, shape: tuple[int, ...], random: np.random.Gen
     if feed.kind == "places" and port.below:
         count = int(np.prod(shape))
         return ((np.arange(count) + feed.turn * count) % port.below).reshape(shape).astype(port.dtype)
+    if feed.kind == FROM_END and port.ended and not port.free:
+        below, count = max(1, port.below or 2), int(np.prod(shape))
+        if feed.turn < 2:  # both signs together, then one
+            return random.integers(-below, 0 if feed.turn else below, shape).astype(port.dtype)
+        return ((np.arange(count) + (feed.turn - 2) * count) % below - below).reshape(shape).astype(port.dtype)
     if feed.kind == "wide" and port.free:
         return random.integers(lowest, held.max, shape, dtype=port.dtype, endpoint=True)
     if feed.kind in ("beyond", "alike") and port.free:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from pipeline.data import Blamed, Contribution, Finding, Localization, NodeError
 
-LOCALIZED = ("export", "kernel", "reference")
+LOCALIZED = ("export", "kernel", "reference", "unspecified")
 CAUSE = "guilty-node"
 NOBODY = "no-guilty-node"
 AMPLIFIED = "conditioning"
@@ -98,7 +98,8 @@ def _words(error: NodeError, each: Localization) -> str:
         due, seen = error.values if each.blame != "export" else error.values[::-1]
         if each.blame == "export" and error.problem and "not finite" in error.problem:
             due, seen = error.values
-        parts.append(f"{list(error.index)} is {seen:.6g} where {due:.6g} is due")
+        other = f"and {due:.6g} by this project's definition" if error.ratio is None else f"where {due:.6g} is due"
+        parts.append(f"{list(error.index)} is {seen:.6g} {other}")
     if error.problem:
         parts.append(error.problem)
     if error.precision:

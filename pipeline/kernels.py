@@ -1,7 +1,8 @@
 """The guilty kernels: every node of a run judged on what it consumed there.
 
 Design note.  A node's value is held against the node in float64 on the very inputs that it had in the run, over the
-bound of its operator (:mod:`pipeline.numerics.replay`).  Values are asked for in the order of the nodes and let go when
+bound of its operator (:mod:`pipeline.numerics.replay`).  Where ``unspecified`` is the blame, the guilty nodes are those
+that differ where ONNX says nothing.  Values are asked for in the order of the nodes and let go when
 their last consumer was judged, so a run may hand them over in parts.  A sequence is none of the arrays that a run
 returns: it is made here of what was returned, and what is taken out of it is judged.
 """
@@ -77,13 +78,17 @@ def kernels(
                     named = {n: a.value for n, a in zip(node.output, answers, strict=True) if n and a is not None}
                     made_here |= {n: value for n, value in named.items() if value.dtype == object}
                     checks = tuple(_by_floor(node, answers, results))
-            judged += any(c.outcome != "uncompared by bound" for c in checks) or (name in without_rule and not checks)
+            left_open = blame == "unspecified"
+            told = any(c.outcome != "uncompared by bound" or (c.unsaid and left_open) for c in checks)
+            judged += told or (name in without_rule and not checks)
             for check in checks:
                 error = error_of(name, node.op_type, check)
                 result = _found(check.output, produced)
                 if check.guilty:
                     shorter = reduced_precision(node, version, consumed, results, runtime=constants_of)
                     guilty.append(replace(error, precision=shorter))
+                elif check.unsaid and left_open:
+                    guilty.append(replace(error, introduced=None))
                 elif check.outcome == "uncompared by bound" and (result is None or result.size):
                     uncompared.append(error)
                 else:

@@ -1,5 +1,7 @@
 """The guilty nodes of one graph of a case, from the export to the answer: who does what in which worker.
 
+Where no bound tells, the rest does (:func:`by_exclusion`): outputs differ, so somebody is guilty.
+
 One function, for ``verify`` and for whoever asks outside of it: ``call`` runs a task in a worker of that name and gives
 its result, or a :class:`~pipeline.data.Failure`; a benchmark may call it in its own process.
 """
@@ -16,6 +18,30 @@ from pipeline.data import CaseRef, Failure, Localization, Model, Party, Run, Sou
 
 RUNTIME_WORKER = "runtimes"
 Call = Callable[..., Any]
+
+
+def by_exclusion(found: Localization) -> Localization:
+    """With the node that alone can be guilty, where no bound accuses anybody.
+
+    It is the only one between the inputs and the outputs, or the only one of which no bound tells while every other one
+    is inside its own.  Where what the exporter captured is not the model, it is no node.
+    """
+    if found.guilty or found.captured:
+        return found
+    unsure = {error.node: error for error in reversed(found.uncompared)}
+    if found.only is not None:
+        guilty = unsure.get(found.only.node, found.only)
+        says = "it is the only node between the inputs and the outputs"
+    elif len(unsure) == 1 and found.judged + 1 >= found.nodes and not found.contributions:
+        guilty, says = (
+            next(iter(unsure.values())),
+            "it is the only node that no bound tells of, and no other is above its",
+        )
+    else:
+        return found
+    notes = (*found.notes, *([found.problem] if found.problem else []))
+    guilty = replace(guilty, introduced=None, problem="; ".join(filter(None, (guilty.problem, says))))
+    return replace(found, guilty=(guilty,), problem=None, notes=notes)
 
 
 def localized(

@@ -211,6 +211,47 @@ class Exported:
         """The names of nodes of the graph by their places."""
         return tuple(node_name(self.model.graph.node[i], i) for i in indices)
 
+    def given_spread(self, name: str) -> tuple[Array, Array] | None:
+        """What the graph makes in float64 of the source's values before this one, and how far one rounding of these
+        moves it; None where that cannot be evaluated."""
+        index = self.maker[name]
+        centre = self._from_given(index, name, 0)
+        if centre is None or centre.dtype != np.float64:
+            return None
+        response = np.zeros(centre.shape)
+        for trial in range(1, TRIALS + 1):
+            moved = self._from_given(index, name, trial)
+            if moved is None or moved.shape != centre.shape:
+                return None
+            with np.errstate(all="ignore"):
+                response = np.fmax(response, np.abs(moved - centre))
+        return centre, response
+
+    def _from_given(self, index: int, name: str, trial: int) -> Array | None:
+        """A value by the nodes of its region, on the source's values moved by one rounding (0: as they are)."""
+        made: dict[str, Array] = {}
+
+        def look(read: str) -> Array | None:
+            if read in made:
+                return made[read]
+            array = self._moved(read, 0)
+            if array is None or not trial or array.dtype != np.float64 or read not in {*self.given, *self.feeds}:
+                return array
+            random = np.random.default_rng([trial, self.maker.get(read, len(self.nodes)), *read.encode()])
+            made[read] = np.asarray(array * (1 + UNIT * signs(random, array.shape)))
+            return made[read]
+
+        for i in self._region(index):
+            node = self.nodes[i]
+            if node.op_type == "Constant":
+                continue
+            answers = self._evaluated(i, [look(n) if n else None for n in node.input], look)
+            if isinstance(answers, str):
+                return None
+            named = zip(node.output, answers, strict=False)
+            made |= {output: np.asarray(answer.value) for output, answer in named if output and answer is not None}
+        return made.get(name)
+
     def condition(self, node: str) -> float | None:
         """The median of |w|.|x| / |w.x| of a node that sums products, on the source's values; None for any other."""
         index = next((i for i in range(len(self.nodes)) if self._own(i) == node), None)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import catalogue, hybrids, layout, localize
+from pipeline.counts import TRANSCENDENTAL
 from pipeline.data import (
     Array,
     ArrayFile,
@@ -33,6 +34,8 @@ from pipeline.data import (
 )
 from pipeline.frameworks import adapter
 from pipeline.graph import cut
+from pipeline.graph.roundings import roundings
+from pipeline.graph.walk import node_name
 from pipeline.graph.weights import Weights, read_model, without_weights
 from pipeline.kernels import kernels
 from pipeline.numerics.forced import Forced
@@ -88,17 +91,31 @@ def localize_nodes(
     except Exception as error:  # whatever protobuf raises
         return Localization(model.graph, party, blame, problem=refusal(error, model.file).says)
     feeds = feeds_of(ref, catalogue.load(ref), model, seed)
+    only = only_node(proto, weights)
     if blame != "export":
-        return judged_kernels(proto, feeds, graph=model.graph, party=party, blame=blame, weights=weights)
+        found = judged_kernels(proto, feeds, graph=model.graph, party=party, blame=blame, weights=weights)
+        return replace(found, only=only)
     assert values is not None
     if values.error is not None or not values.names:
-        says = values.error.says if values.error is not None else "no values"
-        return Localization(model.graph, party, blame, problem=f"the source gives no intermediate values: {says}")
+        says = f"the source gives no intermediate values: {values.error.says if values.error else 'no values'}"
+        return Localization(model.graph, party, blame, only=only, problem=says)
     computed = computed_constants(proto, weights, sources)
     found = judged_export(
         proto, feeds, values, party=party, computed=computed, weights=weights, attribute=attribute, innocent=innocent
     )
-    return replace(found, captured=_captured(model, values, native))
+    return replace(found, captured=_captured(model, values, native), only=only)
+
+
+def only_node(proto: Any, weights: Collection[str]) -> NodeError | None:
+    """The only node that makes something of the inputs which an output needs, if there is only one."""
+    fixed, needed = localize.fixed_values(proto, weights), {output.name for output in proto.graph.output}
+    between = []
+    for index, node in reversed(list(enumerate(proto.graph.node))):
+        if needed.isdisjoint(node.output) or fixed.issuperset(name for name in node.output if name):
+            continue
+        needed.update(cut.reads(node))
+        between.append(NodeError(node_name(node, index), node.op_type, next(n for n in node.output if n)))
+    return between[0] if len(between) == 1 else None
 
 
 def localize_against(
@@ -227,7 +244,9 @@ def judged_export(
     if found.guilty:
         return _with_propagated(found, judge, bare, weights, feeds, source, runtime)
     if attribute and source.single is not None:
-        return _with_contributions(found, judge, weights, feeds, source, runtime)
+        found = _with_contributions(found, judge, weights, feeds, source, runtime)
+        found = _with_unstable(found, judge, bare, weights, feeds, source, runtime)
+        return _with_propagated(found, judge, bare, weights, feeds, source, runtime) if found.guilty else found
     return found
 
 
@@ -394,6 +413,107 @@ def _with_contributions(
         except Exception as error:  # a runtime's refusal, whatever its type
             notes.append(f"{output} is not attributed: {_one_line(error)[:160]}")
     return replace(found, contributions=tuple(several), notes=tuple(notes))
+
+
+def _with_unstable(
+    found: Localization,
+    judge: localize.Exported,
+    bare: Any,
+    weights: Weights,
+    feeds: Mapping[str, Array],
+    source: SourceValues,
+    runtime: str,
+) -> Localization:
+    """The nodes that together stand for one operator of the source and lose in float32 what it keeps.
+
+    Each is inside its own bound, for none adds more than its rounding; but what log(x + 1) rounds away, log1p keeps.
+    What several nodes may lose is what their roundings may, each acting like one of what the first of them reads or of
+    the result (:func:`pipeline.tasks.derive_bounds` holds a whole model against the same).  Only where much of an
+    output's difference arises is anybody looked at.
+    """
+    total: dict[str, float] = {}
+    for part in found.contributions:
+        total[part.output] = total.get(part.output, 0.0) + abs(part.difference)
+    large = {n for c in found.contributions if abs(c.difference) > _MUCH * total[c.output] for n in c.nodes}
+    lost = []
+    for name in sorted(judge.fits & set(source.names), key=judge.maker.__getitem__):
+        nodes = judge.stretch(name)
+        due = judge.standing(name, source.narrow(name))
+        if len(nodes) < 2 or large.isdisjoint(nodes) or due is None or due.dtype != np.float32:
+            continue
+        made = _made_of_given(judge, bare, weights, feeds, source, name, runtime)
+        spread = judge.given_spread(name)
+        if made is None or spread is None or made[0].shape != due.shape or spread[0].shape != due.shape:
+            continue
+        (seen, count), (centre, response) = made, spread
+        with np.errstate(all="ignore"):
+            least = np.where(response > 0, response, response.mean() if response.size else 0.0)
+            bound = (count + TRANSCENDENTAL) * (least + localize.UNIT * np.abs(centre) + localize.TINY)
+            wide, own = seen.astype(np.float64), due.astype(np.float64)
+            far = np.nan_to_num(np.fmin(np.abs(wide - own), np.abs(wide - centre)))
+            ratio = np.nan_to_num(far / bound)
+        if not ratio.size or ratio.max() <= 1:
+            continue
+        index = tuple(int(i) for i in np.unravel_index(int(ratio.argmax()), ratio.shape))
+        error = NodeError(
+            nodes[-1],
+            judge.operator(name),
+            name,
+            float(ratio[index]),
+            float(far[index]),
+            index=index,
+            values=(float(wide[index]), float(own[index])),
+            together=nodes[:-1],
+            origin=source.origins.get(name),
+            problem="in float32 these nodes together lose what the source's one operator keeps",
+        )
+        lost.append(error)
+    return replace(found, guilty=(*found.guilty, *lost))
+
+
+_MUCH = 0.1  # of an output's difference: no more than a question of where to look
+
+
+def _made_of_given(
+    judge: localize.Exported,
+    bare: Any,
+    weights: Weights,
+    feeds: Mapping[str, Array],
+    source: SourceValues,
+    name: str,
+    runtime: str,
+) -> tuple[Array, int] | None:
+    """A value as a runtime makes it of the source's values before it, and how many roundings are on the way."""
+    wanted, inside, needed = {name}, set[str](), []
+    for index, node in reversed(list(enumerate(bare.graph.node))):
+        if wanted.isdisjoint(node.output) or (
+            name not in node.output and not judge.given.keys().isdisjoint(node.output)
+        ):
+            continue
+        needed.append(index)
+        inside.update(node.output)
+        wanted.update(cut.reads(node))
+    held = {tensor.name for tensor in bare.graph.initializer}
+    arrays = {}
+    for read in sorted(wanted - inside - held - set(weights)):
+        array = feeds[read] if read in feeds else judge.standing(read, source.narrow(read))
+        if array is None:
+            return None
+        arrays[read] = array
+    handed = tuple(n for n in wanted if n in weights and n not in held)
+    part = cut.Part(tuple(sorted(needed)), tuple(arrays), (name,), handed)
+    model = cut.part_model(bare, part, weights, {read: array.dtype for read, array in arrays.items()})
+    try:
+        (seen,) = _run_part(runtime, model.SerializeToString(), {n: weights[n] for n in handed}, arrays, [name])
+    except Exception:  # a runtime's refusal, whatever its type: then nobody is accused by it
+        return None
+    for value in model.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        for size in arrays[value.name].shape:
+            dims.add().dim_value = size
+        value.type.tensor_type.shape.SetInParent()
+    counted = roundings(model)
+    return None if counted is None or counted.unknown else (seen, counted.count)
 
 
 def computed_constants(proto: Any, weights: Weights, sources: Sequence[Path]) -> tuple[str, ...]:

@@ -625,8 +625,9 @@ def _step_blame(
         before = f"{graph}>{runtime.after}" if runtime.after else ""
         if blames and not runtime.after:
             continue  # inherited from the graph
-        if before in right and not right[before]:
-            edge = seen.get((before, name))
+        meant = _as_specified(graph, runtime, right, runtimes) or before
+        if meant in right and not right[meant]:
+            edge = seen.get((meant, name)) if meant == before else parties.diff(meant, name, runtime.step)
             if edge is None or edge.agrees:
                 continue  # inherited from the runtime before it
         kind = "reference" if not runtime.after else runtime.step
@@ -637,6 +638,12 @@ def _step_blame(
         says = f"{name} parts from {pair[0]}{_where(edge) if edge else ''}"
         blames.append(Blamed(kind, name, pair, says=says))
     return blames
+
+
+def _as_specified(graph: str, runtime: Runtime, right: Mapping[str, bool], runtimes: Mapping[str, Runtime]) -> str:
+    """What stands beside the runtime that this one comes after because that has an operator wrong; nothing for most."""
+    beside = [r.name for r in runtimes.values() if runtime.after and getattr(r, "beside", "") == runtime.after]
+    return next((f"{graph}>{name}" for name in beside if f"{graph}>{name}" in right), "")
 
 
 def _sharply_parted(

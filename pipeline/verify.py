@@ -434,16 +434,17 @@ def _frozen(seen: Seen) -> list[Blamed]:
 
 
 def _localize(work: Work, seen: Seen, blames: Sequence[Blamed]) -> list[Localization]:
-    """The guilty nodes of every graph whose export, kernels or evaluation in the reference is blamed."""
+    """The guilty nodes of every graph whose export, kernels or evaluation in the reference is blamed, or left open."""
     models, parties = seen.models, seen.parties(work.options.seed)
     localized = []
     # A blame whose edge is no run (a graph that is not dynamic) is about no numbers, and no node is to be found.
     parted = [
         b for b in blames if b.blame in guilty.LOCALIZED and b.edge[1] in seen.runs
     ]  # others are about no numbers
-    for blame, party in dict.fromkeys((b.blame, b.party) for b in parted):
+
+    def asked(blame: str, party: str) -> Localization | None:
         graph = Party.parse(party).graph
-        found = localization.localized(
+        return localization.localized(
             work.call,
             seen.ref,
             models,
@@ -455,7 +456,21 @@ def _localize(work: Work, seen: Seen, blames: Sequence[Blamed]) -> list[Localiza
             folder=seen.folder,
             trusted=_trusted(seen, blames, graph, parties),
         )
+
+    first: dict[tuple[str, str], Blamed] = {}
+    for blamed in parted:
+        first.setdefault((blamed.blame, blamed.party), blamed)
+    for (blame, party), blamed in first.items():
+        # Of what is left open neither side is wrong: the node is one of whichever run has it otherwise.
+        ends = [end for end in reversed(blamed.edge) if Party.parse(end).runtime] if blame == "unspecified" else [party]
+        found: Localization | None = None
+        for end in ends:
+            answer = asked(blame, end)
+            found = answer if found is None or (answer is not None and answer.guilty) else found
+            if found is not None and found.guilty:
+                break
         if found is not None:
+            found = localization.by_exclusion(replace(found, party=party))
             size = seen.ref.size
             localized.append(replace(found, notes=(f"at {size}", *found.notes)) if size else found)
     return localized

@@ -103,6 +103,34 @@ def test_one_dead_row_among_live_ones_is_named(compared: Compared) -> None:
     assert found.outcome != "same"
 
 
+COUNTED = "(int64[4] i) => (float[4,4] y) <int64 z = {0}, int64 n = {8}, int64 m = {7}, int64 e = {-8}>"
+PLACES = "y = Gather (few, i)"
+SHIFTED = "l = Less (i, z) p = Add (i, n) j = Where (l, p, i) y = Gather (few, j)"
+
+
+@pytest.mark.parametrize("border", [COUNTED, COUNTED.replace("[4] i", "[1] i").replace("[4,4]", "[1,4]")])
+@pytest.mark.parametrize(
+    ("nodes", "outcome"),
+    [
+        (SHIFTED, "same"),
+        ("l = GreaterOrEqual (i, z) p = Add (i, n) j = Where (l, i, p) y = Gather (few, j)", "same"),
+        ("j = Mod (i, n) y = Gather (few, j)", "same"),
+        (SHIFTED.replace("Less (i, z)", "Less (i, e)").replace("(i, n)", "(i, m)"), "uncompared"),  # no place is below
+        (SHIFTED.replace("(i, n)", "(i, m)"), "differs"),
+        ("l = Equal (i, e) j = Where (l, m, i) y = Gather (few, j)", "differs"),
+        ("j = Max (i, z) y = Gather (few, j)", "differs"),
+        ("j = Abs (i) y = Gather (few, j)", "differs"),
+    ],
+)
+def test_places_that_are_counted_from_the_end(compared: Compared, border: str, nodes: str, outcome: str) -> None:
+    """What makes them places from the start is shown by them alone; what no place reaches is not shown."""
+    plain, other = graph(border, PLACES), graph(border, nodes)
+    found = compared(plain, other)
+    assert found.outcome == outcome, comparison_lines(found)
+    turned = compared(other, plain)
+    assert outcome in (turned.outcome, "uncompared"), comparison_lines(turned)  # of A's own nothing is said
+
+
 def test_a_size_that_was_asked_for_is_the_only_one(compared: Compared) -> None:
     pair = next(p for p in PAIRS if p.name == "a Reshape")
     asked = compared(pair.a, pair.other, dims=dims_of(["n==2"]), only=only_of(["n==2"]))

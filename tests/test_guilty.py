@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.data import Blamed, Localization, NodeError, Origin
 from pipeline.guilty import CAUSE, NOBODY, name_nodes
+from pipeline.localization import by_exclusion
 
 BLAMED = Blamed("export", "torch", ("torch", "torch>reference"), says="it parts")
 ERROR = NodeError("n2", "Conv", "y", 31.0, 0.5, 0.75, (0, 1), (2.0, 3.0), ("n1",), Origin("conv2d", "head", "net.py:7"))
@@ -113,3 +114,38 @@ def test_nodes_that_are_not_told_apart_are_counted() -> None:
         (blamed,), (finding,) = name_nodes([BLAMED], [replace(FOUND, guilty=(stretch,))])
         assert words in finding.says
         assert blamed.among == {"n2": many + 1}
+
+
+UNSURE = NodeError("n4", "GridSample", "y", problem="no rule covers it")
+NO_BOUND = replace(FOUND, guilty=(), blame="reference", judged=4, nodes=5, uncompared=(UNSURE,))
+
+
+def test_the_node_that_no_bound_tells_of_is_named_where_every_other_one_is_inside_its_own() -> None:
+    (error,) = by_exclusion(NO_BOUND).guilty
+    assert (error.node, error.op) == ("n4", "GridSample")
+    assert "no rule covers it; it is the only node that no bound tells of" in str(error.problem)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        replace(NO_BOUND, judged=3),  # another one was not judged either
+        replace(NO_BOUND, uncompared=(UNSURE, replace(UNSURE, node="n3"))),
+        replace(NO_BOUND, captured="y differs by 1 from the native run there"),
+        replace(NO_BOUND, uncompared=()),
+        replace(NO_BOUND, only=UNSURE, captured="y differs by 1 from the native run there"),
+        FOUND,
+    ],
+)
+def test_nobody_else_is_named_by_exclusion(found: Localization) -> None:
+    assert by_exclusion(found) is found
+
+
+@pytest.mark.parametrize("blame", ["export", "kernel", "reference", "unspecified"])
+def test_a_graph_of_one_node_names_it_whatever_the_blame(blame: str) -> None:
+    lost = Localization("torch", "torch", blame, only=NodeError("n0", "Mul", "y"), problem="no intermediate values")
+    found = by_exclusion(lost)
+    (blamed,), (finding,) = name_nodes([replace(BLAMED, blame=blame)], [found])
+    assert (blamed.nodes, blamed.op, finding.cause) == (("n0",), "Mul", CAUSE)
+    assert "it is the only node between the inputs and the outputs" in finding.says
+    assert "no intermediate values" in finding.says

@@ -24,7 +24,7 @@ from pipeline.graph.walk import node_name
 from pipeline.graph.weights import Weights
 from pipeline.guilty import name_nodes
 from pipeline.kernels import kernels
-from pipeline.localize_tasks import judged_export, judged_kernels
+from pipeline.localize_tasks import judged_export, judged_kernels, only_node
 from pipeline.numerics.rules import elementary
 from pipeline.runtimes import runtimes
 from tests.planting import copied, edits
@@ -513,3 +513,80 @@ def test_of_nodes_not_told_apart_the_one_with_other_numbers_is_named() -> None:
         found = localize.exported(proto, {"x": x}, source, values.get, party="torch", double=True, computed=computed)
         (error,) = found.guilty
         assert (error.node, error.together, error.output) == (named, (other,), "y")
+
+
+NAN = np.array([[1.0, np.nan, 2.0]], np.float32)
+OPEN = "g (float[1,3] x) => (float[1,1] y) <int64[1] a = {1}> { s = Abs(x)  t = ReduceMax(s, a)  y = Sqrt(t) }"
+
+
+@pytest.mark.parametrize("blame", ["unspecified", "kernel"])
+@pytest.mark.parametrize("keeps", [True, False])
+def test_what_onnx_leaves_open_is_one_nodes_doing_where_that_is_the_blame(blame: str, keeps: bool) -> None:
+    model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 20]> {OPEN}')
+    top = np.array([[np.nan if keeps else 2.0]], np.float32)
+    produced = {"s": NAN, "t": top, "y": np.sqrt(top)}
+    found = kernels(model, {"x": NAN}, produced, graph="torch", party="torch>ort.off", blame=blame)
+    assert [error.op for error in found.guilty] == (["ReduceMax"] if blame == "unspecified" and not keeps else [])
+
+
+@pytest.mark.parametrize(
+    ("graph", "op"),
+    [
+        ("g (float[3] x) => (float[3] y) <float[1] w = {2.0}> { v = Sqrt(w)  y = Mul(x, v) }", "Mul"),
+        ("g (float[3] x) => (float[3] y) { dead = Exp(x)  y = Sin(x) }", "Sin"),
+        ("g (float[3] x) => (float[3] y) { v = Exp(x)  y = Sin(v) }", None),
+        ("g (float[3] x) => (float[3] y) <float[3] w = {2.0, 3.0, 4.0}> { y = Sin(w) }", None),
+    ],
+)
+def test_the_only_node_between_the_inputs_and_the_outputs(graph: str, op: str | None) -> None:
+    model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 20]> {graph}')
+    found = only_node(model, ())
+    assert (found.op if found is not None else None) == op
+
+
+SMALL, USUAL = [1e-5, -3e-6, 2e-4, 7e-8], [0.5, -0.3, 2.0, 1.25]
+LARGE = [10001.0, 9999.5, 10000.25, 10002.0]
+
+
+def _softmax(x: Array) -> Array:
+    return np.asarray(np.exp(x) / np.exp(x).sum())
+
+
+@pytest.mark.parametrize(
+    ("body", "function", "x", "op"),
+    [
+        ("a = Add (x, one) y = Log (a)", np.log1p, SMALL, "Log"),
+        ("a = Add (x, one) y = Log (a)", np.log1p, USUAL, None),
+        ("a = Exp (x) y = Sub (a, one)", np.expm1, SMALL, "Sub"),
+        ("a = Exp (x) y = Sub (a, one)", np.expm1, USUAL[2:] * 2, None),
+        ("a = Cos (x) y = Sub (one, a)", lambda x: 2 * np.sin(x / 2) ** 2, SMALL, "Sub"),
+        ("d = Add (x, x) e = Exp (d) a = Sub (e, one) b = Add (e, one) y = Div (a, b)", np.tanh, SMALL, "Div"),
+        ("d = Add (x, x) e = Exp (d) a = Sub (e, one) b = Add (e, one) y = Div (a, b)", np.tanh, USUAL[2:] * 2, None),
+        ("a = Neg (x) b = Exp (a) c = Add (b, one) y = Reciprocal (c)", lambda x: 1 / (1 + np.exp(-x)), USUAL, None),
+        ("e = Exp (x) s = ReduceSum (e) y = Div (e, s)", _softmax, USUAL, None),
+        ("m = ReduceMean (x) d = Sub (x, m) s = Mul (d, d) y = ReduceMean (s)", lambda x: x.var()[None], LARGE, None),
+        (
+            "m = ReduceMean (x) n = Mul (m, m) q = Mul (x, x) s = ReduceMean (q) y = Sub (s, n)",
+            lambda x: x.var()[None],
+            LARGE,
+            "Sub",
+        ),
+    ],
+)
+def test_nodes_that_lose_what_the_sources_one_operator_keeps(
+    tmp_path: Path, body: str, function: Any, x: list[float], op: str | None
+) -> None:
+    head = f'<ir_version: 8, opset_import: ["" : 18]> g (float[4] x) => (float[{1 if "ReduceMean" in body else 4}] y)'
+    proto = onnx.parser.parse_model(f"{head} <float one = {{1}}> {{ {body} }}")
+    fed = np.array(x, np.float32)
+    with Values(tmp_path / "single") as file:
+        file.write("y", np.asarray(function(fed.astype(np.float64)), np.float32))
+    source = SourceValues("torch", single=file.stored(), origins={"y": Origin("one_operator")})
+    found = judged_export(proto, {"x": fed}, source, party="torch", attribute=True)
+    assert [error.op for error in found.guilty] == ([op] if op is not None else [])
+    if op is not None:
+        (error,) = found.guilty
+        assert (error.ratio or 0) > 10
+        assert len(error.together) == len(proto.graph.node) - 1
+        _, (finding,) = name_nodes([], [found])
+        assert "these nodes together lose what the source's one operator keeps" in finding.says

@@ -9,7 +9,9 @@ not at all.  It counts the roundings on the longest path, and in a perturbed run
   and float32 can hold is not rounded by anybody, and is not moved.
 
 An operator that is not in the table is counted as if it took up every number that it reads, and is named.  Results are
-told apart by their storage, so that what is written into a part of a tensor counts for all of it.
+told apart by their storage, so that what is written into a part of a tensor counts for all of it.  What an operator
+writes into its arguments is a result too; a batch normalization does that to its running statistics and its schema does
+not say so.
 """
 
 from __future__ import annotations
@@ -114,6 +116,8 @@ _COORDINATES: Mapping[str, int] = {
     "upsample_bilinear2d_aa": 2,
     "upsample_bicubic2d_aa": 4,
 }
+# In training (their sixth argument) these write their running statistics, which are the fourth and the fifth.
+_STATISTICS = frozenset("native_batch_norm native_batch_norm_legit cudnn_batch_norm miopen_batch_norm".split())
 _NOT_NUMBERS = frozenset("p dropout_p momentum correction ord dim keepdim".split())
 
 
@@ -184,8 +188,7 @@ _COUNTED: Mapping[str, Callable[[Sequence[Any], Any], int]] = {
     "log_softmax": _along(6 + TRANSCENDENTAL),
     "native_layer_norm": lambda a, _: math.prod(a[1]) + 8,
     "native_group_norm": lambda a, _: a[0].numel() // max(1, int(a[3]) * int(a[6])) + 8,
-    "native_batch_norm": lambda a, _: (a[0].numel() // max(1, a[0].shape[1]) if a[5] else 0) + 8,
-    "cudnn_batch_norm": lambda a, _: (a[0].numel() // max(1, a[0].shape[1]) if a[5] else 0) + 8,
+    **dict.fromkeys(_STATISTICS, lambda a, _: (a[0].numel() // max(1, a[0].shape[1]) if a[5] else 0) + 8),
     "fused_rms_norm": lambda a, _: math.prod(a[1]) + 8,
     "upsample_linear1d": _interpolated(2),
     "upsample_bilinear2d": _interpolated(2),
@@ -255,6 +258,7 @@ class Roundings:
             given = given.clone()
         made = func(*args, **kwargs)
         results = _floats(made)
+        results += [t for t in _written(func, name, args, kwargs) if not any(t is other for other in results)]
         own = self._own(name, args, made, read) if results else 0
         written = {id(t) for t in tree_leaves((args, kwargs)) if torch.is_tensor(t)}
         if name in _FACTORIES and any(not bool(_held(t).all()) for t in results):
@@ -381,6 +385,17 @@ def _key(tensor: Any) -> int:
         return int(tensor.untyped_storage()._cdata)
     except (NotImplementedError, RuntimeError):  # a tensor without a storage of its own
         return id(tensor)
+
+
+def _written(func: Any, name: str, args: Any, kwargs: Mapping[str, Any]) -> list[Any]:
+    """The floats among the arguments that an operator writes into."""
+    if name in _STATISTICS:
+        return _floats(args[3:5]) if args[5] else []
+    if not func._schema.is_mutable:
+        return []
+    given = {parameter.name: value for parameter, value in zip(func._schema.arguments, args, strict=False)} | {**kwargs}
+    parameters = [each for each in func._schema.arguments if each.alias_info is not None and each.alias_info.is_write]
+    return _floats([given[each.name] for each in parameters if each.name in given])
 
 
 def _floats(values: Any) -> list[Any]:

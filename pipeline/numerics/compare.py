@@ -87,10 +87,22 @@ def same_bits(left: Array, right: Array) -> bool:
         return False
     if left.dtype.kind == "c":
         return same_bits(_parts(left), _parts(right))
-    if not _is_float(left):
+    if not is_float(left):
         return bool(np.array_equal(left, right))
     a, b = _wide(left), _wide(right)
     return bool(np.all(((a == b) & (np.signbit(a) == np.signbit(b))) | (np.isnan(a) & np.isnan(b))))
+
+
+def same_values(left: Array, right: Array) -> bool:
+    """Whether two arrays are of one shape and hold the same values: NaN is NaN in every type of floats, and the sign of
+    a zero counts for nothing."""
+    if left.shape != right.shape:
+        return False
+    if left.dtype.kind == right.dtype.kind == "c":
+        return bool(np.array_equal(left, right, equal_nan=True))
+    if not (is_float(left) and is_float(right)):
+        return bool(np.array_equal(left, right))
+    return bool(np.array_equal(_wide(left), _wide(right), equal_nan=True))
 
 
 def _rank(value: float | None) -> float:
@@ -122,7 +134,7 @@ def _one(
         return Comparison("diverges", output=name, problem=f"{name} is {left.dtype} against {right.dtype}")
     if left.size == 0:
         return Comparison("equal", output=name)
-    if _is_float(left):
+    if is_float(left):
         return _floats(name, left, right, allowed, definition, zero_sign_open)
     return _discrete(name, left, right)
 
@@ -227,10 +239,11 @@ def _floats(
 
 def _kind(array: Array) -> str:
     """What may stand for a definition's own type: a float for a float, an integer for an integer."""
-    return "float" if _is_float(array) else "integer" if array.dtype.kind in "iu" else array.dtype.name
+    return "float" if is_float(array) else "integer" if array.dtype.kind in "iu" else array.dtype.name
 
 
-def _is_float(array: Array) -> bool:
+def is_float(array: Array) -> bool:
+    """Whether an array is of floats, those that numpy lacks (bfloat16, float8) included."""
     return (
         bool(np.issubdtype(array.dtype, np.floating))
         or array.dtype.name in ("bfloat16",)
@@ -267,7 +280,7 @@ def _transposed(left: Array, right: Array, allowed: Array | None) -> str | None:
         turned = np.transpose(right, axes)
         if axes == tuple(range(left.ndim)) or turned.shape != left.shape:
             continue
-        if _is_float(left) and _is_float(turned):
+        if is_float(left) and is_float(turned):
             a, b = _wide(left), _wide(turned)
             with np.errstate(invalid="ignore"):
                 apart = np.abs(a - b) > limit

@@ -31,7 +31,8 @@ class NodeCheck:
     ``ratio`` is the largest distance over its bound (infinite where nothing is allowed), ``max_abs`` the largest
     distance, ``index`` and ``values`` the worst element's (float64's value, the run's value), ``compared`` how many
     elements were compared, ``bound`` the worst element's bound, ``rule`` the rule's name, ``problem`` why not
-    everything could be compared or what is wrong before any value is.
+    everything could be compared or what is wrong before any value is, ``unsaid`` that what differs is what ONNX leaves
+    open.
     """
 
     output: str
@@ -45,6 +46,7 @@ class NodeCheck:
     differing: int = 0
     rule: str | None = None
     problem: str | None = None
+    unsaid: bool = False
 
     @property
     def guilty(self) -> bool:
@@ -325,6 +327,7 @@ class _Tally:
             compared=int(self.seen.size - self.unknown),
             differing=self.differing,
             problem=problem,
+            unsaid=self.left_open and outcome == "uncompared by bound",
         )
 
 

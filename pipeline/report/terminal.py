@@ -243,13 +243,24 @@ def _edges(verdict: Verdict, width: int, verbose: bool) -> list[Text]:
         (edge for edge in edges if not edge.agrees and edge.outcome != "missing"),
         key=lambda edge: (edge.left, edge.right) not in blamed,
     )
-    made = _edge_block("parted", apart, width)
+    wavering = [] if verbose else [e for e in apart if e.outcome == "nondeterministic" and not e.compared]
+    made = _edge_block("parted", [edge for edge in apart if edge not in wavering], width)
+    made += _wavering(wavering, width)
     made += _block("edges", wrapped(tally(edges), width - LABEL))
     missing = [edge for edge in edges if edge.outcome == "missing"]
     if verbose:
         agreed = [edge for edge in edges if edge.agrees]
         return made + _agreed(agreed, width) + _edge_block("missing", missing, width)
     return made + _missing(verdict, missing, width)
+
+
+def _wavering(edges: Sequence[Diff], width: int) -> list[Text]:
+    """Edges on which nothing was compared because a side does not agree with itself, one line for each reason."""
+    together: dict[str, list[str]] = {}
+    for edge in edges:
+        together.setdefault(prose(edge.problem or ""), []).append(_ends(edge))
+    said = [f"{problem}: nothing compared on {', '.join(ends)}" for problem, ends in together.items()]
+    return _block("wavering", [line for text in said for line in wrapped(text, width - LABEL, hang=2)])
 
 
 def _missing(verdict: Verdict, missing: Sequence[Diff], width: int) -> list[Text]:

@@ -54,7 +54,7 @@ HEALTHY = (
 
 DIVERGENT = {
     "case/stateful_pycounter": right("nondeterministic export", "each call multiplies by another number"),
-    "case/stateful_kv_cache": right("nondeterministic export", "the graph has no state"),
+    "case/stateful_kv_cache": right("nondeterministic export", "the graph has no state", also="export-failed"),
     "case/dropout": right("nondeterministic export", "the graph holds one mask of many"),
     "case/given_sigmoid_other_weights": right("export", "the weights of the file are not the model's"),
     "case/given_frozen_branch": right("export", "the file holds the branch of its example only"),
@@ -74,7 +74,9 @@ DIVERGENT = {
     "fw_batchnorm_running_var/batchnorm_running_var": right(
         "semantics", "torch moves it by n/(n-1) of the variance", "BatchNormalization Identity Mul Add", "export"
     ),
-    "fw_keras_bce_clip/keras_bce_clip": right("semantics", "Keras clips what torch does not", "Clip Log Max"),
+    "fw_keras_bce_clip/keras_bce_clip": right(
+        "semantics", "Keras clips what torch does not; TorchScript's exporter lacks it", "Clip Log Max", "export-failed"
+    ),
     "fw_reduce_mean_int/reduce_mean_int": right("semantics", "the mean of integers is an integer in one", "ReduceMean"),
     "ort_global_max_pool_nan/global_max_pool_nan": right(
         "kernel unspecified", "ONNX does not say what a maximum does with NaN", "GlobalMaxPool"
@@ -160,14 +162,20 @@ def test_a_divergence_is_blamed_on_whose_doing_it_is(report: Report, name: str) 
 
 def test_a_bound_without_end_decides_nothing(report: Report) -> None:
     verdict = of(report, "case/infinite")
-    assert verdict.status == "undecided"
-    assert "agree" not in verdict.blame
+    assert verdict.status in ("undecided", "unexpected")  # float64 is held to a bound of its own, and shows the file
+    assert not {"agree", "native"} & set(verdict.blame)
     assert exit_status([verdict]) == 1
 
 
 def test_only_the_exporter_that_refuses_is_blamed(report: Report) -> None:
     blamed = {(b.blame, b.party) for b in of(report, "scripted_module/scripted").evidence.blames}
     assert blamed == {("export-failed", "torch"), ("export-failed", "torch:raw")}
+
+
+def test_a_model_that_refuses_the_inputs_of_a_trace_is_traced_with_its_own(report: Report) -> None:
+    """Targets of binary cross entropy lie between 0 and 1; only TorchScript's exporter, which lacks it, gives none."""
+    refused = [b for b in of(report, "fw_keras_bce_clip/keras_bce_clip").evidence.blames if b.blame == "export-failed"]
+    assert {(b.party, b.op) for b in refused} <= {("torch:script", "aten::binary_cross_entropy")}
 
 
 def test_a_failed_type_promotion_is_not_called_a_missing_handler(report: Report) -> None:

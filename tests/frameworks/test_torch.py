@@ -362,3 +362,38 @@ def test_without_the_private_list_of_rules_they_are_one_pass(tmp_path: Path, mon
     assert [n.op_type for n in onnx.load(made).graph.node] == ["Conv"]
     made = _torch_optimizer.optimized(raw, [_torch_optimizer.REWRITING], tmp_path / "made.onnx")
     assert [n.op_type for n in onnx.load(made).graph.node] == ["Conv", "BatchNormalization"]
+
+
+def _normalized(x: Any, mean: Any, variance: Any, training: bool) -> Any:
+    return torch.nn.functional.batch_norm(x, mean, variance, training=training)
+
+
+@pytest.mark.parametrize(
+    ("write", "rounds"),
+    [
+        (lambda x, held: _normalized(x, held, held + 1, training=True), True),
+        (lambda x, held: _normalized(x, held * 0, held, training=True), True),
+        (lambda x, held: torch.ops.aten._native_batch_norm_legit(x, None, None, held, held + 1, True, 0.1, 1e-5), True),
+        (lambda x, held: _normalized(x, held, held + 1, training=False), False),
+        (lambda x, held: torch.ops.aten._native_batch_norm_legit(x, None, None, held, held, False, 0.1, 1e-5), False),
+        (lambda x, held: torch._foreach_mul_([held], [x.sum(0)]), True),
+        (lambda x, held: torch.exp(x[0], out=held), True),
+        (lambda x, held: held.copy_(x[0]), False),
+    ],
+)
+def test_what_an_operator_writes_into_its_arguments_rounds_too(write: Any, rounds: bool) -> None:
+    from pipeline.frameworks import _torch_roundings as own
+
+    def made(jitter: Jitter | None) -> tuple[Any, int]:
+        x = torch.rand(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        held = torch.full((3,), 0.3, dtype=torch.float64)
+        counted = own.Roundings([x, held], jitter)
+        with torch.no_grad(), own.watching(counted):
+            write(x, held)
+        return held, counted.count(held)
+
+    still, count = made(None)
+    moved, _ = made(Jitter(0, what="roundings"))
+    assert (count > 0) == rounds
+    assert bool((still != moved).all()) == rounds
+    assert torch.allclose(still, moved, rtol=1e-5)

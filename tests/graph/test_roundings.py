@@ -32,7 +32,7 @@ def count(text: str, head: str = HEAD) -> int | None:
         ("g (float[2,7] x) => (float[2,7] y) { y = Softmax (x) }", 13),
         (
             'g (float[1,1,2] x) => (float[1,1,4] y) <float[3] s = {1,1,2}> { y = Resize <mode = "cubic"> (x, , s) }',
-            2 * 4 + 1 + 2,
+            2 * 4 + 1 + 3 * 2 * 2,  # the taps, and a coordinate of an axis of 2, which a cubic weight moves by twice
         ),
         ('g (float[2,3] x, float[3,4] w) => (float[2,4] y) { y = Einsum <equation = "bi,ij->bj"> (x, w) }', 3 + 2),
         (

@@ -82,6 +82,17 @@ def test_no_edge_that_parts_is_ever_left_out(samples: Any, width: int) -> None:
     assert not any("diverges" in line for line in shown(samples.report(sound), width))
 
 
+def test_edges_without_a_value_to_show_stand_together_and_all_of_them(samples: Any) -> None:
+    sound = samples.agreeing()
+    says = "torch gave two answers to one question"
+    wavering = {"outcome": "nondeterministic", "compared": 0, "problem": says}
+    edges = tuple(dataclasses.replace(edge, **wavering) for edge in sound.evidence.edges)
+    evidence = dataclasses.replace(sound.evidence, edges=edges)
+    text = " ".join(" ".join(shown(samples.report(dataclasses.replace(sound, evidence=evidence)), 100)).split())
+    assert text.count(says) == 1
+    assert all(f"{edge.left} | {edge.right}" in text for edge in edges)
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_all_edges_may_part_at_once(samples: Any, width: int) -> None:
     sound = samples.agreeing()

@@ -20,19 +20,19 @@ has only the first: 1e-13, not 1e-7.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from pipeline.data import Array
 from pipeline.graph.align import Alignment, Namer, Orientation, Pair
+from pipeline.numerics.compare import same_values
 from pipeline.numerics.forced._aligning import advance, fold
 from pipeline.numerics.forced._blaming import blame
 from pipeline.numerics.forced._searching import hidden, resume
 from pipeline.numerics.forced._state import Forced, Judged, Known, Part, Shelf, State, evaluate, know
-from pipeline.numerics.forced._unseen import SILENT, unseen
+from pipeline.numerics.forced._unseen import SILENT, exercised, unseen
 from pipeline.numerics.node64 import Graph
 
 
@@ -43,11 +43,12 @@ def compare_graphs(
     outputs: Mapping[str, tuple[str, Orientation]],
     *,
     roundings: int,
+    watched: Iterable[tuple[str, str]] = (),
 ) -> Forced:
     """Judge B by A, which :func:`know` evaluated.
 
     ``inputs`` and ``outputs`` give for each of B's border values A's and the way to turn it.  ``roundings`` is how many
-    lie on both graphs' longest paths together.
+    lie on both graphs' longest paths together.  ``watched`` are pairs of values that other feeds did not tell apart.
     """
     have = known.values
     state = State(known, b, outputs, roundings, Namer(b.version))
@@ -74,7 +75,9 @@ def compare_graphs(
     ]
     unjudged += [f"{name} of A: {why}" for name, why in known.errors.items()]
     unjudged += [f"{b.aliases.get(name, name)} of B: {why}" for name, why in state.unjudged.items()]
-    unjudged += [] if guilty else unseen(state)
+    silent = {} if guilty else unseen(state)
+    told = frozenset() if guilty or unjudged else frozenset(pair for pair in watched if exercised(state, pair))
+    unjudged += silent
     judged = [name for name, (left, _) in outputs.items() if left in have and name in state.own]
     values_b = [n for s in b.steps for n in s.makes if not b.is_constant(n)]
     order = {name: i for i, name in enumerate([*b.inputs, *values_b])}
@@ -90,6 +93,8 @@ def compare_graphs(
         max((r for n, r in state.ratios.items() if state.pairs[n].how != "assumed" and r <= 1), default=0.0),
         tuple(unjudged),
         known.held + _own_bytes(state),
+        silent,
+        told,
     )
 
 
@@ -106,13 +111,9 @@ def twice(state: State, name: str) -> bool:
     if not isinstance(value, np.ndarray):
         return False
     return any(
-        other in state.uses and np.array_equal(state.have[other].reshape(-1), value.reshape(-1), equal_nan=nans(value))
+        other in state.uses and same_values(state.have[other].reshape(-1), value.reshape(-1))
         for other, *_ in state.known.index.get(value.size, ())
     )
-
-
-def nans(value: Array) -> bool:
-    return value.dtype.kind in "fc"
 
 
 def merged(guilty: Sequence[Part], graph: Graph) -> Iterator[Part]:

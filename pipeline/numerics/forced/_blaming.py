@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.data import Array
 from pipeline.graph.align import Orientation, Pair
+from pipeline.numerics.compare import same_values
 from pipeline.numerics.forced._judging import away, judge, one_in_float32, region
 from pipeline.numerics.forced._searching import NEAR, Found, follow, plainest, twins
 from pipeline.numerics.forced._state import Judged, Part, State, exact_digest, one_line
@@ -137,7 +138,7 @@ def departing(state: State, steps: Sequence[Step], left: str) -> Step | None:
     due = np.asarray(state.have[left])
     for step in steps:
         made = state.own.get(step.makes[0])
-        if made is None or made.shape != due.shape or not np.array_equal(made, due, equal_nan=due.dtype.kind == "f"):
+        if made is None or not same_values(made, due):
             return step
     return None
 

@@ -12,6 +12,7 @@ import onnx
 from pipeline.data import Array
 from pipeline.graph.align import Orientation
 from pipeline.numerics.bounds import unit_roundoff
+from pipeline.numerics.compare import same_values
 from pipeline.numerics.forced._state import Judged, State, exact_digest, print_of
 from pipeline.numerics.node64 import Graph, Step
 
@@ -42,7 +43,7 @@ def judge(state: State, name: str, left: str, orientation: Orientation) -> Judge
     if turned.dtype != value.dtype:
         return Judged(np.inf, problem=f"is {value.dtype} where A has {turned.dtype}")
     if value.dtype.kind not in "fc":
-        if np.array_equal(turned, value):
+        if same_values(turned, value):
             return Judged(0.0, 0.0)
         where = tuple(int(i) for i in np.argwhere(turned != value)[0])
         return Judged(np.inf, None, where, problem=f"{int((turned != value).sum())} of {value.size} elements differ")
@@ -253,7 +254,7 @@ def away(held: Array, value: Array) -> float:
     if held.shape != value.shape:
         return np.inf
     if value.dtype.kind not in "f" or held.dtype.kind not in "f":
-        return 0.0 if np.array_equal(held, value) else np.inf
+        return 0.0 if same_values(held, value) else np.inf
     with np.errstate(all="ignore"):
         same = (held == value) | (np.isnan(held) & np.isnan(value))
         if same.all():

@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.data import Array
 from pipeline.graph.align import Orientation, orientations
+from pipeline.numerics.compare import same_values
 from pipeline.numerics.forced._judging import away, region
 from pipeline.numerics.forced._state import State, hole, marks, sorted_digest
 from pipeline.numerics.node64 import Graph, Step
@@ -227,9 +228,9 @@ def _is_nearly(state: State, output: str, value: Array, moved: Array, rounds: bo
     What does not move at all shows nothing: it hardly depends on what was moved.
     """
     due = state.outputs.get(output)
-    if due is not None and np.array_equal(due[1].apply(state.have[due[0]]), value):
+    if due is not None and same_values(due[1].apply(state.have[due[0]]), value):
         return True
-    if value.dtype.kind != "f" or value.shape != np.shape(moved) or np.array_equal(value, moved, equal_nan=True):
+    if value.dtype.kind != "f" or value.shape != np.shape(moved) or same_values(value, moved):
         return False
     with np.errstate(all="ignore"):
         largest = float(np.abs(value).max())

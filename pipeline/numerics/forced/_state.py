@@ -53,7 +53,9 @@ class Forced:
     """What was found: the alignment, the guilty parts in B's order, the worst healthy ratio.
 
     ``compared`` counts elements of B's outputs that were compared; ``unjudged`` says which could not be, and why.
-    ``held`` is how many bytes of values of the two graphs were there at most, constants left out.
+    ``held`` is how many bytes of values of the two graphs were there at most, constants left out.  ``silent`` are those
+    of ``unjudged`` that nothing shows here, each with the value of A and the value of B that it is about; ``exercised``
+    such pairs of other feeds that are told apart here.
     """
 
     alignment: Alignment
@@ -62,6 +64,8 @@ class Forced:
     worst: float
     unjudged: tuple[str, ...]
     held: int = 0
+    silent: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    exercised: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)

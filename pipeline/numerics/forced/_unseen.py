@@ -24,6 +24,7 @@ from pipeline.data import Array
 from pipeline.graph.align import Orientation, Pair, settings
 from pipeline.graph.operators import FOLLOWS
 from pipeline.graph.walk import array, subgraphs, whole_slots
+from pipeline.numerics.compare import is_float, same_values
 from pipeline.numerics.forced._judging import region
 from pipeline.numerics.forced._state import State
 from pipeline.numerics.node64 import Graph, Step
@@ -54,16 +55,32 @@ class _Side:
     makes: str
 
 
-def unseen(state: State) -> list[str]:
+def unseen(state: State) -> dict[str, tuple[str, str]]:
     """Where B holds other numbers, attributes or inner graphs than A does in the same place, and no value that was
-    compared shows it: rows of a table that no index picked, a limit that nothing reached, a branch not taken."""
-    said = []
+    compared shows it: rows of a table that no index picked, a limit that nothing reached, a branch not taken.
+
+    By what is said, the value of A and the value of B that are taken for one.
+    """
+    said: dict[str, tuple[str, str]] = {}
     for name, pair in state.pairs.items():
         if pair.how not in ("numbers", "border") or pair.orientation != Orientation():
             continue
         found = list(_constants(state, name, pair)) or list(_probed(state, name, pair))
-        said += [f"{text}; {SILENT}" for text in found]
-    return list(dict.fromkeys(said))
+        said |= {f"{text}; {SILENT}": (pair.left, name) for text in found}
+    return said
+
+
+def exercised(state: State, pair: tuple[str, str]) -> bool:
+    """Whether two values that were taken for one elsewhere say more here: they are not the same here, or what makes
+    them hides nothing from the numbers that are."""
+    left, name = pair
+    due, made = state.have.get(left), state.own.get(name, state.env.get(name))
+    if not isinstance(due, np.ndarray) or not isinstance(made, np.ndarray):
+        return False
+    if due.shape != made.shape or due.dtype != made.dtype or _parted(due, made):
+        return True
+    theirs, mine = _sides(state, name, Pair(left, name, Orientation(), "numbers"))
+    return theirs is not None and mine is not None and not _hides(state, theirs, mine)
 
 
 def _constants(state: State, name: str, pair: Pair) -> Iterator[str]:
@@ -93,8 +110,10 @@ def _constants(state: State, name: str, pair: Pair) -> Iterator[str]:
 
 
 def _alike(one: Array, other: Array) -> Array:
-    if one.dtype.kind != "f":
+    if not is_float(one):
         return np.asarray(one == other)
+    if one.dtype.kind != "f":  # a type that numpy lacks
+        one, other = one.astype(np.float64), other.astype(np.float64)
     with np.errstate(all="ignore"):
         close = np.abs(one - other) <= _CLOSE * np.abs(other)
         return np.asarray((one == other) | close | (np.isnan(one) & np.isnan(other)))
@@ -444,7 +463,7 @@ def _parted(one: Any, other: Any) -> bool:
     if one.shape != other.shape or one.dtype != other.dtype:
         return True
     if one.dtype.kind != "f":
-        return not np.array_equal(one, other)
+        return not same_values(one, other)
     with np.errstate(all="ignore"):
         same = (one == other) | (np.isnan(one) & np.isnan(other))
         finite = np.isfinite(one) & np.isfinite(other)
