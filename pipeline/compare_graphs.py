@@ -49,7 +49,6 @@ SWEEP, SEARCH = 20.0, 10.0  # seconds of a worker's processor for further feeds,
 LAST = 90.0  # seconds by the clock for what is looked at closer, of which there are so many at most
 FIRST = 4  # other sizes that come before other kinds of numbers
 CLOSER = 8  # further feeds that are looked at closer
-DEATHS = 6  # of workers, before their feeds are left
 APART = 1e-3  # of the largest number: no rounding does that in float32, whatever the graph
 _SWALLOWED = 0.02  # of the largest number of an output: roundings that leave no digit of it
 _WHOLE_KINDS = ("counts", "places", FROM_END, "wide", "beyond", "alike", "flags")
@@ -454,30 +453,16 @@ def _held_by_b(pair: _Pair) -> set[str]:
 
 def _swept(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> list[Row]:
     """Both graphs on all feeds; where that kills the worker, on a part of them at a time."""
-    rows: list[Row] = []
-    waiting, deaths = [list(feeds)], 0
-    while waiting:
-        some = waiting.pop(0)
-        left = min(SWEEP, pair.options.timeout / 6) * len(some) / max(1, len(feeds))
-        answer = pair.call(
+
+    def ask(some: Sequence[Feed], part: int, seconds: float) -> Any:
+        return pair.call(
             sweeps.sweep, pair.left.absolute(), pair.right.absolute(), pair.a.inputs, some, pair.marks,
             pair.options.seed, dict(pair.inputs.found), dict(pair.outputs.found),
-            pair.folder / f"sweep-{len(rows)}", left,
+            pair.folder / f"sweep-{part}", seconds,
         )  # fmt: skip
-        if not isinstance(answer, Failure):
-            rows += answer
-            continue
-        if answer.kind == "refused":  # a file that the runtime does not load: that was said before
-            found.unexercised.append(f"further feeds: {answer.says}")
-            break
-        deaths += 1
-        if len(some) == 1 or deaths > DEATHS:
-            found.unexercised.append(
-                f"{', '.join(dict.fromkeys(f.name for f in some))}: the run ended in {answer.kind}"
-            )
-            continue
-        half = len(some) // 2
-        waiting = [some[:half], some[half:], *waiting]
+
+    rows, lost = sweeps.in_parts(ask, feeds, min(SWEEP, pair.options.timeout / 6))
+    found.unexercised += lost
     return rows
 
 

@@ -203,6 +203,26 @@ def redrawn(work: Work, seen: Seen, drawn: str) -> Seen:
     return _elsewhere(work, seen, replace(seen.ref, drawn=(drawn, work.options.seed)), ran)
 
 
+def fed_with(work: Work, seen: Seen, given: Model, fresh: Model, says: str, file: Path) -> Seen | None:
+    """A given file on inputs that were sought; None where the fresh export ``fresh`` leaves the source there as well,
+    or where the source has no answer: such inputs say nothing of the file."""
+    globs = work.options.parties
+    asked = replace(work, options=replace(work.options, parties=(*globs, f"{fresh.graph}>*") if globs else ()))
+    ref = replace(seen.ref, drawn=(says, work.options.seed), given=file)
+    other = _elsewhere(asked, seen, ref, [given, fresh])
+    framework = given.graph.partition(":")[0]
+    present = {name: r for name, r in runtimes().items() if r.distribution not in work.absent}
+    blames = triangulate.blame(other.parties(work.options.seed), other.models, other.edges, present, other.checks)
+    native = other.runs.get(framework)
+    leaves = any(b.party == fresh.graph and b.blame in ("export", "export-failed") for b in blames)
+    if native is None or native.outputs is None or leaves:
+        return None
+    gone = {name for name, run in other.runs.items() if run.party.graph == fresh.graph}
+    runs = {name: run for name, run in other.runs.items() if name not in gone}
+    edges = tuple(edge for edge in other.edges if edge.left not in gone and edge.right not in gone)
+    return replace(other, runs=runs, edges=edges, models={given.graph: other.models[given.graph]})
+
+
 def _elsewhere(work: Work, seen: Seen, ref: CaseRef, ran: Sequence[Model]) -> Seen:
     case = catalogue.load(ref)
     ref = replace(ref, numbers=inputs.fingerprint(case, ref.name, work.options.seed))

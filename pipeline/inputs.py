@@ -175,8 +175,10 @@ def drawn(case: Case, fed: Case, name: str, which: str, seed: int) -> Case:
 
     An export that has frozen what it was traced with (a branch, a limit that nothing reaches) is right on the inputs
     of the export, and a case may be fed with just those.  Values that the case fixes are moved on by one place: in
-    which range others would lie, nobody has said.
+    which range others would lie, nobody has said.  Inputs that were sought are in the file that the case is fed from.
     """
+    if which not in DRAWN:
+        return fed
     half = {LOW: (0.0, 0.5), HIGH: (0.5, 1.0)}.get(which, (0.0, 1.0))
     inputs = {}
     for key, tensor in case.inputs.items():

@@ -24,7 +24,7 @@ import onnx
 
 from pipeline import archives
 from pipeline.compare_tasks import RUNTIME, arrays_of, evaluated, whole
-from pipeline.data import Array
+from pipeline.data import Array, Failure
 from pipeline.feeds import JUDGED, Feed, Landmarks, Port, draw
 from pipeline.graph.align import Orientation
 from pipeline.graph.proof import Proof, Unproved, prove
@@ -45,6 +45,7 @@ _LAST = 4.0  # times a budget of processor time, by the wall clock
 _STEPS = 40
 _NEAR = 2e-4  # of the way between two feeds: on both sides of where an answer changes
 _WALKS = 6
+_DEATHS = 6  # of workers, before their feeds are left
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,34 @@ def sweep(
         kept += row.arrays is not None
         rows.append(row)
     return rows
+
+
+def in_parts(
+    ask: Callable[[Sequence[Feed], int, float], Any], feeds: Sequence[Feed], seconds: float
+) -> tuple[list[Row], list[str]]:
+    """A sweep whose feeds may kill the worker: then a part of them at a time.  Also what was not run, in words.
+
+    ``ask(FEEDS, PART, SECONDS)`` gives rows or a :class:`Failure`; each part has its share of ``seconds``.
+    """
+    rows: list[Row] = []
+    lost: list[str] = []
+    waiting, deaths = [list(feeds)], 0
+    while waiting:
+        some = waiting.pop(0)
+        answer = ask(some, len(rows), seconds * len(some) / max(1, len(feeds)))
+        if not isinstance(answer, Failure):
+            rows += answer
+            continue
+        if answer.kind == "refused":  # a file that the runtime does not load: that was said before
+            lost.append(f"further feeds: {answer.says}")
+            break
+        deaths += 1
+        if len(some) == 1 or deaths > _DEATHS:
+            lost.append(f"{', '.join(dict.fromkeys(f.name for f in some))}: the run ended in {answer.kind}")
+            continue
+        half = len(some) // 2
+        waiting = [some[:half], some[half:], *waiting]
+    return rows, lost
 
 
 def _row(
@@ -395,7 +424,7 @@ def silent(
         elif any(_answers(run, usual, {name: other}) for other in _moves(values[name], None)):
             live.append(name)
         else:
-            said.append(f"{name} of {side} could be any number: no feed shows it")
+            said.append(any_number(name, side))
     coarse = []
     for name in live:
         quiet = 0
@@ -418,6 +447,11 @@ def silent(
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} others"
+
+
+def any_number(name: str, side: str) -> str:
+    """What is said of a constant that no feed shows as a whole."""
+    return f"{name} of {side} could be any number: no feed shows it"
 
 
 Loose = Callable[[Mapping[str, Array], Mapping[str, Array]], dict[str, Array]]

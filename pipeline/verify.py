@@ -20,11 +20,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO
 
+import numpy as np
+
 from pipeline import (
     __version__,
     archives,
     catalogue,
     expectations,
+    fresh,
     guilty,
     guilty_folding,
     guilty_meaning,
@@ -53,7 +56,7 @@ from pipeline.data import (
     Verdict,
 )
 from pipeline.frameworks import adapters
-from pipeline.gather import Options, Seen, Work, frozen, redrawn, resized, sources_of, survey
+from pipeline.gather import Options, Seen, Work, fed_with, frozen, redrawn, resized, sources_of, survey
 from pipeline.localization import RUNTIME_WORKER
 from pipeline.runtimes import runtimes
 from pipeline.workers import Workers
@@ -303,8 +306,21 @@ def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str
         more = [b for b in _blames(work, other, weights) if (b.blame, b.party) not in blamed]
         more, said = _named(work, other, more)
         blames, named = [*blames, *more], [*named, *said]
+    unshown: list[Diff] = []
+    for graph, model in seen.models.items():
+        accused = {b.party for b in blames if b.blame in ("export", "export-failed")}
+        pair = fresh.paired(work, seen, model) if model.given and model.file and graph not in accused else None
+        if pair is None:
+            continue
+        for other, more in _sought(work, seen, pair, weights):
+            more, said = _named(work, other, more)
+            blames, named, others = [*blames, *more], [*named, *said], [*others, other]
+            break
+        else:
+            unshown += _unshown(work, seen, pair)
     kept = [other for other in others if other.ref.drawn is None]
     edges = tuple(edge for each in (seen, *kept) for edge in each.edges)
+    edges += tuple(unshown)
     edges += tuple(edge for other in others if other.ref.drawn for edge in _telling(other, blames))
     every = [each.parties(work.options.seed) for each in (seen, *kept)]
     sizes = {other.ref.size: other.runs for other in others}
@@ -365,17 +381,41 @@ def _blames(work: Work, seen: Seen, weights: Sequence[str]) -> list[Blamed]:
     return blames
 
 
+def _sought(work: Work, seen: Seen, pair: fresh.Pair, weights: Sequence[str]) -> Iterator[tuple[Seen, list[Blamed]]]:
+    """Where a given file parts from the source's fresh export, and from the model as well."""
+    for found in fresh.sought(work, seen, pair):
+        other = fed_with(work, seen, pair.given, pair.fresh, found.says, found.file)
+        more = [b for b in _blames(work, other, weights) if b.party == pair.given.graph] if other is not None else []
+        if other is not None and more:
+            yield other, more
+
+
+def _unshown(work: Work, seen: Seen, pair: fresh.Pair) -> list[Diff]:
+    """An edge for what of a given file no input shows: it could not be compared."""
+    graph = pair.given.graph
+    says = fresh.unshown(work, seen, pair)
+    here = (edge for edge in seen.edges if edge.isolates.startswith("export") and edge.right.startswith(f"{graph}>"))
+    edge = next((edge for edge in here if not edge.right.endswith("@64")), None)
+    if not says or edge is None:
+        return []
+    return [Diff(edge.left, edge.right, edge.isolates, "missing", problem=says, size="further inputs")]
+
+
 def _of_a_file(seen: Seen, blamed: Blamed) -> bool:
     """Whether a blame on other inputs than the case's own is one of a given file, which must mean the model on them.
 
     What a kernel or a framework makes of inputs that nobody asked about is nobody's question.  Those far beyond their
-    ranges are outside of what float32 was meant for, too: there float64 must say it.
+    ranges are outside of what float32 was meant for, too: there float64 must say it.  Where inputs were sought, the
+    source's fresh export is right on them: there float64 must not deny it.  Whole numbers know no rounding.
     """
     if blamed.blame != "export":
         return False
     sharp = [edge for edge in seen.edges if edge.right.endswith("@64") and edge.right.startswith(f"{blamed.party}>")]
     which = seen.ref.drawn[0] if seen.ref.drawn else ""
-    return which != inputs.LARGE or any(edge.outcome == "diverges" for edge in sharp)
+    if which == inputs.LARGE:
+        return any(edge.outcome == "diverges" for edge in sharp)
+    whole = not any(np.dtype(tensor.dtype).kind == "f" for tensor in seen.case.inputs.values())
+    return which in inputs.DRAWN or whole or not any(edge.agrees for edge in sharp)
 
 
 def _telling(other: Seen, blames: Sequence[Blamed]) -> list[Diff]:

@@ -332,6 +332,81 @@ PLAIN = {
 }
 
 
+# Files that are the model's, or not, where none of the case's own inputs shows it: the model's inputs and what it gives
+# for one, what both graphs take and hold, the right one's nodes and the wrong one's.
+
+
+def numbers(changed: int | None = None) -> str:
+    """The numbers below 100 in ONNX text, one of them another."""
+    return "{" + ", ".join(str(v + (v == changed)) for v in range(100)) + "}"
+
+
+FLOATS = "(float[2,3] x) => (float[2,3] y)"
+HIDDEN = {
+    "limit": (
+        "x, lambda x: x.clamp(-1e4, 1e4) * 2",
+        f"{FLOATS} <float low = {{-10000}}, float high = {{10000}}, float two = {{2}}>",
+        "c = Clip (x, low, high) y = Mul (c, two)",
+        "y = Mul (x, two)",
+    ),
+    "threshold": (
+        "x, lambda x: (x > 0.5).float()",
+        f"{FLOATS} <float half = {{0.5}}>",
+        "g = Greater (x, half) y = Cast <to = 1> (g)",
+        "g = GreaterOrEqual (x, half) y = Cast <to = 1> (g)",
+    ),
+    "not_a_number": (
+        "x, lambda x: torch.where(torch.isnan(x), 0.0, x) * 2",
+        f"{FLOATS} <float none = {{0}}, float two = {{2}}>",
+        "n = IsNaN (x) w = Where (n, none, x) y = Mul (w, two)",
+        "y = Mul (x, two)",
+    ),
+    "special_id": (
+        "i, lambda i: torch.where(i == 49, -1, i)",
+        "(int64[2,3] i) => (int64[2,3] y) <int64 id = {49}, int64 none = {-1}>",
+        "e = Equal (i, id) y = Where (e, none, i)",
+        "y = Identity (i)",
+    ),
+    "row": (
+        "i, lambda i: table(torch, i)",
+        f"(int64[2,3] i) => (float[2,3,2] y) <float[50,2] right = {numbers()}, float[50,2] wrong = {numbers(74)}>",
+        "y = Gather (right, i)",
+        "y = Gather (wrong, i)",
+    ),
+    "unshown": (
+        "x, lambda x: torch.relu(torch.sigmoid(x) - 2) * torch.tensor([1.0, 2, 3]) + x",
+        f"{FLOATS} <float two = {{2}}, float[3] right = {{1, 2, 3}}, float[3] wrong = {{4, 5, 6}}>",
+        "s = Sigmoid (x) d = Sub (s, two) r = Relu (d) m = Mul (r, right) y = Add (m, x)",
+        "s = Sigmoid (x) d = Sub (s, two) r = Relu (d) m = Mul (r, wrong) y = Add (m, x)",
+    ),
+}
+TABLE = """
+def table(torch, i):
+    return torch.nn.functional.embedding(i, torch.arange(100, dtype=torch.float32).reshape(50, 2))
+TAKEN = {"x": Tensor("n c", (2, 3), low=-2, high=2, integers=False),
+         "i": Tensor("n c", (2, 3), "int64", low=0, high=30)}
+"""
+
+
+def hidden(folder: Path) -> str:
+    """Writes the files of HIDDEN; their cases as Python, each beside its healthy twin."""
+    cases = ""
+    for name, (model, border, right, wrong) in HIDDEN.items():
+        taken, _, builder = model.partition(", ")
+        for which, nodes in (("right", right), ("wrong", wrong)):
+            proto = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 18]> g {border} {{ {nodes} }}')
+            read = {n for node in proto.graph.node for n in node.input}
+            kept = [tensor for tensor in proto.graph.initializer if tensor.name in read]
+            del proto.graph.initializer[:]
+            proto.graph.initializer.extend(kept)
+            onnx.save(proto, folder / f"{name}_{which}.onnx")
+            cases += (
+                f"CASES += (Case({name + '_' + which!r}, inputs={{{taken!r}: TAKEN[{taken!r}]}},\n"
+                f"    builders={{'torch': lambda torch: {builder}}}, onnx={{'torch': '{name}_{which}.onnx'}}),)\n"
+            )
+    return TABLE + cases
+
+
 @pytest.fixture(scope="module")
 def judged(given: Path, triangulate: Callable[..., Any]) -> Any:
     """Every given file in one run: each is a case's own, ``onnx={…}``."""
@@ -345,6 +420,7 @@ def judged(given: Path, triangulate: Callable[..., Any]) -> Any:
         + f"\nimport dataclasses\nBY = {{case.name: case for case in CASES}}\nFILES = {files!r}\n"
         + "CASES = tuple(dataclasses.replace(BY[case], name=name, onnx={party: file})\n"
         + "              for name, (case, party, file) in FILES.items())\n"
+        + hidden(given)
     )
     return triangulate("verify", given / "judged.py", "--verbose", out=given / "judged")
 
@@ -367,6 +443,19 @@ def test_a_given_file_that_means_something_else_is_blamed(judged: Any) -> None:
     notes = judged.case("judged/another_model")["graphs"]["torch"]["exported"]
     assert "inputs matched by position: x is a" in notes
     assert judged.status == 2, "cases that cannot be used are among them"
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_a_given_file_that_no_input_of_the_case_shows_is_found(judged: Any, name: str) -> None:
+    right, wrong = (judged.case(f"judged/{name}_{which}") for which in ("right", "wrong"))
+    assert (right["status"], right["blame"]) == ("expected", ["agree"]), right["blames"]
+    if name == "unshown":
+        assert (wrong["status"], wrong["blames"]) == ("undecided", [])
+        assert any("not shown by any input: wrong of the file" in (e["problem"] or "") for e in wrong["edges"])
+        return
+    assert (wrong["status"], wrong["blame"]) == ("unexpected", ["export"])
+    assert {b["party"] for b in wrong["blames"]} == {"torch"}
+    assert all(b["size"].startswith("further inputs (") for b in wrong["blames"])
 
 
 def test_the_order_of_axes_is_read_from_the_shape_or_asked_for(judged: Any) -> None:
