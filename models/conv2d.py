@@ -39,13 +39,6 @@ REFUSES_GRADIENT = {
         "unsupported", reason="TensorFlow's CPU kernels refuse the gradients of grouped and of dilated convolutions"
     ),
 }
-REFERENCE_GROUPS = {
-    ("torch*", "torch*>reference*"): Expected(
-        "unsupported",
-        reason="onnx's reference evaluator cannot do a ConvTranspose with groups: it reshapes by the wrong channels",
-        when="onnx<1.24",
-    )
-}
 
 
 def torch_conv(**settings: Any) -> Builder:
@@ -240,7 +233,7 @@ CASES = (
         (1, 6, 3, 4),
         torch_conv(groups=2),
         tensorflow_conv(strides=1, padding="VALID"),
-        REFUSES_GRADIENT | REFERENCE_GROUPS,
+        REFUSES_GRADIENT,
         groups=2,
     ),
     gradient(

@@ -57,6 +57,7 @@ TWINS = 5  # pairs of draws: of any two of the first 32 things that round, some 
 BEYOND = 3  # the true roundings are one more draw like those that were made
 JITTERS = 16  # sign patterns; the chance that all of 16 miss an element's sensitivity by a factor of 2 is under 1e-6
 
+_OWN_SIZE = 2.0**-40  # of a number: what two orders of float64's operations may make of it
 _STEP, _TINY_STEP = 2.0**-24, 2.0**-50
 _SUBNORMAL = 2.0**-149  # what a number below the normal ones of float32 may be off by, whatever its size
 
@@ -287,15 +288,26 @@ class _Moved:
             return self._responses(inward)
 
     def _responses(self, jitters: Sequence[Jitter]) -> dict[str, Array]:
-        engine = adapter(self.framework)
-        found = {name: np.zeros(centre.shape) for name, centre in self.floats.items()}
-        for results in engine.perturbed(self.case, self.values, double=self.double, seed=self.seed, jitters=jitters):
-            moved = _in_case_axes(self.case, self.framework, engine.layouts, results)
-            for name, centre in self.floats.items():
-                with np.errstate(invalid="ignore"):
-                    distance = np.nan_to_num(np.abs(moved[name].astype(np.float64) - centre))
+        centres = dict(self.floats)
+        if any(jitter.what != "inputs" for jitter in jitters):  # the program is watched for that, or traced
+            (still,) = self._runs([replace(jitters[0], step=0.0)])
+            centres = {name: still[name].astype(np.float64) for name in self.floats}
+        found = {name: np.zeros(centre.shape) for name, centre in centres.items()}
+        for moved in self._runs(jitters):
+            for name, centre in centres.items():
+                distance = _distance(moved[name], centre)
                 found[name] = np.asarray(np.maximum(found[name], distance))  # of two 0-d arrays numpy makes a scalar
+        for name, centre in centres.items():
+            own_size = _OWN_SIZE * np.abs(centre[np.isfinite(centre)]).max(initial=0.0)
+            if (_distance(centre, self.floats[name]) > BEYOND * found[name] + own_size).any():
+                # What a program makes of it that behaves otherwise while it is looked at is no measure of the model.
+                raise NotImplementedError(f"{self.framework} makes another {name} while its operators are watched")
         return found
+
+    def _runs(self, jitters: Sequence[Jitter]) -> Iterator[dict[str, Array]]:
+        engine = adapter(self.framework)
+        for results in engine.perturbed(self.case, self.values, double=self.double, seed=self.seed, jitters=jitters):
+            yield _in_case_axes(self.case, self.framework, engine.layouts, results)
 
     def own_roundings(self) -> tuple[Roundings | None, dict[str, Array]]:
         """The roundings of the framework's own operators, and the responses to them; nothing where nobody sees them."""
@@ -305,6 +317,11 @@ class _Moved:
             return counted, self.responses(_twins("roundings")) if counted is not None else {}
         except NotImplementedError:
             return None, {}
+
+
+def _distance(one: Array, other: Array) -> Array:
+    with np.errstate(invalid="ignore"):
+        return np.nan_to_num(np.abs(one.astype(np.float64) - other))
 
 
 def _without_jumps(moves: Array, tiny: Array, centre: Array) -> Array:

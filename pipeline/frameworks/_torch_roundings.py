@@ -321,7 +321,8 @@ class Roundings:
         import torch
 
         assert self._jitter is not None
-        return self._jitter.step if dtype == torch.float64 else torch.finfo(dtype).eps
+        still = not self._jitter.step
+        return self._jitter.step if still or dtype == torch.float64 else torch.finfo(dtype).eps
 
     def _own(self, name: str, args: Any, made: Any, read: int) -> int:
         if name == "to_copy":

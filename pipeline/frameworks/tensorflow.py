@@ -143,7 +143,7 @@ class TensorFlow:
         def run(jitter: Jitter) -> dict[str, Any]:
             import tensorflow as tf
 
-            step = jitter.step if double else float(np.finfo(np.float32).eps)
+            step = jitter.step if double or not jitter.step else float(np.finfo(np.float32).eps)
             ways = tf.constant(traced.ways(jitter, step).astype(kind))
             made = called(ways, tf.constant(jitter.seed, tf.int32), *[tensors[name] for name in case.inputs])
             results = dict(zip(names, made, strict=True))
