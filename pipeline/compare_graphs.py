@@ -19,7 +19,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +35,7 @@ from pipeline.feeds import FROM_END, JUDGED, KINDS, Feed, Landmarks, Port, draw,
 from pipeline.feeds import said as _said
 from pipeline.graph.align import Orientation
 from pipeline.graph.proof import Proof
+from pipeline.graph.walk import message
 from pipeline.numerics.compare import compare
 from pipeline.numerics.forced import SILENT, Forced
 from pipeline.report.text import safe
@@ -44,7 +45,8 @@ from pipeline.verify import installed
 from pipeline.workers import Workers
 
 WORKER = "graphs"
-SWEEP, SEARCH, CLOSER_TIME = 20.0, 10.0, 20.0  # seconds for further feeds, a search, those that are looked at closer
+SWEEP, SEARCH = 20.0, 10.0  # seconds of a worker's processor for further feeds, and for a search
+LAST = 90.0  # seconds by the clock for what is looked at closer, of which there are so many at most
 FIRST = 4  # other sizes that come before other kinds of numbers
 CLOSER = 8  # further feeds that are looked at closer
 APART = 1e-3  # of the largest number: no rounding does that in float32, whatever the graph
@@ -107,6 +109,7 @@ class _Found:
     parted: list[str] = field(default_factory=list)  # differences that no node stands for
     nans: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    on_feeds: dict[str, list[str]] = field(default_factory=dict)  # problems, with the first feeds that have them
     notes: list[str] = field(default_factory=list)
     unexercised: list[str] = field(default_factory=list)
     outputs: list[ComparedOutput] = field(default_factory=list)
@@ -136,6 +139,14 @@ class _Found:
         self.silent |= forced.silent
         if forced.compared and not any(not t.endswith(SILENT) for t in forced.unjudged):
             self.aligned.append({(p.left, p.right) for p in forced.alignment.pairs})
+
+    def on(self, feed: str, *problems: str) -> None:
+        for problem in problems:
+            self.on_feeds.setdefault(problem, []).append(feed)
+
+    def kernels_are_finite(self) -> bool:
+        """Whether no kernel that departs makes NaN or an infinity of what means a number, so that none explains it."""
+        return all(math.isfinite(v) for g in self.guilty if g.party != "B" for v in g.values or ())
 
     def differs(self) -> bool:
         meant = any(g.party == "B" for g in self.guilty)
@@ -168,7 +179,7 @@ class _Pair:
         except UnusableInput:
             raise
         except Exception as error:  # a runtime's or an evaluator's refusal, whatever its type
-            return Failure("refused", " ".join(str(error).split())[:200])
+            return Failure("refused", message(error))
 
 
 def _compare(
@@ -225,6 +236,7 @@ def _compare(
     turned = any(way != _PLAIN for _, way in inputs.found.values()) or not any(len(p.shape or ()) > 2 for p in a.inputs)
     for name, arrays in feeds.items():
         _judge(pair, name, arrays, found, turned=turned, proved=proved)
+    found.problems += [f"on {', '.join(names)}: {says}" for says, names in found.on_feeds.items()]
     found.problems += [
         f"no element of {safe(name)} is finite on any of the inputs, so agreement on it says nothing"
         for name in outputs.found
@@ -304,15 +316,15 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
     watched = tuple(found.unseen().values())
     forced = None if proved else _in_float64(workers, left, right, arrays, pair.inputs, outputs, folder, watched)
     if isinstance(forced, Failure):
-        found.problems.append(f"{name}: not compared in float64: {forced.kind}: {forced.says}")
+        found.on(name, f"not compared in float64: {forced.kind}: {forced.says}")
     elif forced is not None:
         found.compared += forced.compared
         found.held = max(found.held, forced.held)
         found.worst = max(found.worst, forced.worst)
-        found.problems += [f"{name}: not judged in float64: {t}" for t in forced.unjudged if not t.endswith(SILENT)]
+        found.on(name, *(f"not judged in float64: {t}" for t in forced.unjudged if not t.endswith(SILENT)))
         found.looked_at(forced)
         if not forced.compared:
-            found.problems.append(f"{name}: nothing was compared in float64")
+            found.on(name, "nothing was compared in float64")
         if found.meant is None or (forced.guilty and not found.meant.guilty):
             found.meant = forced
         if not any(g.party == "B" for g in found.guilty):
@@ -323,19 +335,20 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
         found.held = max(found.held, run.held)
         found.guilty += [g for g in run.guilty if (g.node, g.party) not in {(h.node, h.party) for h in found.guilty}]
         if run.problem:
-            found.problems.append(f"{name}: {side}: {run.problem}")
+            found.on(name, f"{side}: {run.problem}")
     parted = _outputs(runs, outputs, outputs.how, functools.partial(_room, workers, left, right, folder), turned)
     found.outputs = [_worse(*both) for both in zip(found.outputs, parted, strict=True)] if found.outputs else parted
-    found.problems += [
-        f"{name}: {p.problem}" for p in parted if p.outcome == "diverges" and not found.guilty and p.problem
-    ]
-    found.problems += [
-        f"{name}: {safe(p.right)} is apart by {p.max_abs:.3g} in the graphs' own types, with no known bound"
-        for p in parted
-        if p.outcome == "unbounded" and not found.guilty
-    ]
+    if not found.guilty:
+        found.on(name, *(p.problem for p in parted if p.outcome == "diverges" and p.problem))
+        far = [f"{safe(p.right)} is apart by {p.max_abs:.3g}" for p in parted if p.outcome == "unbounded"]
+        found.on(name, *(f"{says} in the graphs' own types, with no known bound" for says in far))
     if not (pair.a.jumps or pair.b.jumps):  # there one rounding may move far
-        found.problems += [f"{name}: {p.problem}" for p in parted if p.outcome == "rounding" and p.problem]
+        found.on(name, *(p.problem for p in parted if p.outcome == "rounding" and p.problem))
+    if found.guilty and found.kernels_are_finite() and not (pair.a.drawn or pair.b.drawn):
+        whole = {p.name for p in pair.b.outputs if p.whole or p.dtype == "bool"}
+        found.parted += [
+            f"on {name}: {p.problem}" for p in parted if p.outcome == "diverges" and p.problem and _is_odd(p, whole)
+        ]
     # What draws random numbers gives others each time: that says nothing of what the graphs mean.
     found.parts |= not (pair.a.drawn or pair.b.drawn) and any(p.outcome == "diverges" for p in parted)
     found.finite |= _finite(runs["B"])
@@ -393,7 +406,7 @@ def _shown(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> None:
     value has to be A's where the difference would be seen."""
     started = time.monotonic()
     for kind in _REACHING:
-        if not found.unseen() or time.monotonic() - started > CLOSER_TIME:
+        if not found.unseen() or time.monotonic() - started > LAST:
             return
         for feed in [f for f in feeds if f.kind == kind][:_EACH]:
             arrays = draw(feed, pair.a.inputs, pair.marks, pair.options.seed)
@@ -448,7 +461,7 @@ def _swept(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> list[Row]:
             pair.folder / f"sweep-{part}", seconds,
         )  # fmt: skip
 
-    rows, lost = sweeps.in_parts(ask, feeds, SWEEP)
+    rows, lost = sweeps.in_parts(ask, feeds, min(SWEEP, pair.options.timeout / 6))
     found.unexercised += lost
     return rows
 
@@ -479,7 +492,7 @@ def _weighed(pair: _Pair, proof: Proof, rows: Sequence[Row], found: _Found, *, t
     usual.sort(key=lambda r: -r.score)
     started = time.monotonic()
     for number, row in enumerate(usual):
-        if found.guilty or number >= CLOSER or (number and time.monotonic() - started > CLOSER_TIME):
+        if found.differs() or number >= CLOSER or (number and time.monotonic() - started > LAST):
             break
         _weigh(pair, row, found, turned=turned)
 
@@ -502,11 +515,13 @@ def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
     files, ways = (pair.left.absolute(), pair.right.absolute()), (dict(pair.inputs.found), dict(pair.outputs.found))
     for part in _outputs(runs, pair.outputs, pair.outputs.how, room, turned):
         says = f"on {name} inputs, {part.problem or safe(row.says)}"
-        odd = part.max_abs is None or not math.isfinite(part.max_abs)
+        odd = _is_odd(part, whole)
+        if part.outcome == "diverges" and found.guilty and not (odd and found.kernels_are_finite()):
+            continue  # a kernel that departs does that
         if part.outcome == "diverges":
             exact = part.right in whole and row.feed.kind in _WHOLE_KINDS
             jumps = pair.a.jumps or pair.b.jumps or row.feed.kind == "where an answer changes"
-            if exact or not jumps or (odd and part.right not in whole):
+            if exact or not jumps or odd:
                 found.parted.append(says)
             elif sure := pair.call(sweeps.confirmed, *files, row, *ways, "exact"):
                 found.parted.append(says if isinstance(sure, Failure) else f"on {name} inputs, {safe(sure)}")
@@ -514,8 +529,13 @@ def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
                 found.notes.append(f"{says}; in float64 they are the same there")
         elif part.outcome == "rounding" and part.problem and row.feed.kind in _CANCELLING and not found.guilty:
             found.problems.append(f"on {name} inputs, {part.problem}")
-        elif part.outcome == "unbounded" and row.score > APART:
+        elif part.outcome == "unbounded" and row.score > APART and not found.guilty:
             found.problems.append(f"{says}, with no known bound")
+
+
+def _is_odd(part: ComparedOutput, whole: Collection[str]) -> bool:
+    """Whether floats part at more than a distance: NaN, or an infinity, against a number."""
+    return part.right not in whole and (part.max_abs is None or not math.isfinite(part.max_abs))
 
 
 def _measured(pair: _Pair, proof: Proof, feeds: Sequence[Feed], found: _Found) -> None:
@@ -526,10 +546,10 @@ def _measured(pair: _Pair, proof: Proof, feeds: Sequence[Feed], found: _Found) -
             pair.options.seed, dict(pair.inputs.found), pair.folder, SEARCH,
         )  # fmt: skip
         if isinstance(said, Failure):
-            found.unexercised.append(f"constants of {side}: moving them ended in {said.kind}")
+            found.problems.append(f"the constants of {side} that are not the other's: moving them ended in {said.kind}")
             continue
         quiet, late = said
-        found.problems += [f"{safe(text)}: no feed shows it" for text in quiet]
+        found.problems += map(safe, quiet)
         found.unexercised += map(safe, late)
 
 
@@ -756,7 +776,7 @@ def _in_float64(
     except UnusableInput:
         raise
     except Exception as error:  # float64 conversion refuses some graphs; what it says is the reason
-        return Failure("refused", " ".join(str(error).split())[:300])
+        return Failure("refused", message(error, 300))
     assert isinstance(answer, (Forced, Failure))
     return answer
 
@@ -775,7 +795,7 @@ def _replayed(
             raise
         except Exception as error:  # a graph that cannot be taken apart raises ValueError, anything else is our own
             kind = "invalid" if isinstance(error, ValueError) else "tool"
-            answer = Failure(kind, " ".join(f"{type(error).__name__}: {error}".split())[:300])
+            answer = Failure(kind, message(f"{type(error).__name__}: {error}", 300))
         runs[side] = Replayed(problem=f"{answer.kind}: {answer.says}") if isinstance(answer, Failure) else answer
     return runs
 

@@ -19,6 +19,7 @@ from pipeline import archives
 from pipeline.data import Array, GuiltyNode, Unsupported, UnusableInput
 from pipeline.feeds import Landmarks, Port
 from pipeline.graph.align import Orientation
+from pipeline.graph.walk import message
 from pipeline.numerics.forced import Forced, Known
 from pipeline.numerics.node64 import Graph, Step
 from pipeline.runtimes import runtimes
@@ -412,8 +413,7 @@ def replay_nodes(file: Path, side: str, feeds: Path, folder: Path) -> Replayed:
     try:
         made: Sequence[Any] = runtimes()[RUNTIME].open(file)(given, names)
     except Exception as error:  # a runtime's refusal, whatever its type
-        says = " ".join(str(error).split())[:300]
-        return Replayed(problem=f"{RUNTIME} does not run {side}: {says}")
+        return Replayed(problem=f"{RUNTIME} does not run {side}: {message(error, 300)}")
     outputs = {}
     for number, (name, value) in enumerate(zip(names, made, strict=True)):
         if not isinstance(value, np.ndarray):

@@ -28,6 +28,8 @@ from pipeline.data import Array, Failure
 from pipeline.feeds import JUDGED, Feed, Landmarks, Port, draw
 from pipeline.graph.align import Orientation
 from pipeline.graph.proof import Proof, Unproved, prove
+from pipeline.graph.walk import message
+from pipeline.numerics.compare import is_float, same_values
 from pipeline.runtimes import runtimes
 
 Ways = Mapping[str, tuple[str, Orientation]]
@@ -39,6 +41,7 @@ _SAMPLES = 24  # feeds on which a constant is moved
 _FEWEST = 3  # of them, however long one takes
 _SLICES = 32  # of a constant, each moved alone
 _MOST_WEIGHTS = 1.5 * 2**30  # bytes of a file that is written again
+_LAST = 4.0  # times a budget of processor time, by the wall clock
 _STEPS = 40
 _NEAR = 2e-4  # of the way between two feeds: on both sides of where an answer changes
 _WALKS = 6
@@ -55,6 +58,18 @@ class Row:
     says: str = ""
     arrays: Path | None = None
     outputs: tuple[Mapping[str, Path], Mapping[str, Path]] = field(default=({}, {}))
+
+
+class _Budget:
+    """Processor time of this thread, so that what is left out does not depend on what else the machine does; the wall
+    clock is a last stop only."""
+
+    def __init__(self, seconds: float) -> None:
+        self._start, self._wall, self._seconds = time.thread_time(), time.monotonic(), seconds
+
+    def spent(self, share: float = 1.0) -> bool:
+        limit = share * self._seconds
+        return time.thread_time() - self._start > limit or time.monotonic() - self._wall > _LAST * limit
 
 
 def proof(left: Path, right: Path, inputs: Ways, outputs: Ways) -> Proof:
@@ -94,12 +109,12 @@ def sweep(
     seconds: float,
 ) -> list[Row]:
     """Both graphs on every feed; those for which no time was left are ``not run``."""
-    until = time.monotonic() + seconds
+    budget = _Budget(seconds)
     runs = (_opened(left), _opened(right))
     rows: list[Row] = []
     kept = 0
     for number, feed in enumerate(feeds):
-        if time.monotonic() > until:
+        if budget.spent():
             rows.append(Row(feed, "not run"))
             continue
         arrays = draw(feed, ports, marks, seed)
@@ -118,10 +133,10 @@ def in_parts(
     """
     rows: list[Row] = []
     lost: list[str] = []
-    waiting, deaths, started = [list(feeds)], 0, time.monotonic()
+    waiting, deaths = [list(feeds)], 0
     while waiting:
         some = waiting.pop(0)
-        answer = ask(some, len(rows), max(0.0, seconds - (time.monotonic() - started)))
+        answer = ask(some, len(rows), seconds * len(some) / max(1, len(feeds)))
         if not isinstance(answer, Failure):
             rows += answer
             continue
@@ -148,12 +163,12 @@ def _row(
     try:
         one = runs[0](arrays)
     except Exception as error:  # a runtime's refusal, whatever its type
-        return Row(feed, "refused by A", says=_line(error))
+        return Row(feed, "refused by A", says=message(error))
     try:
         two = runs[1](_turned(arrays, inputs))
     except Exception as error:
         file = _kept(arrays, folder) if folder is not None else None
-        return Row(feed, "refused by B", np.inf, _line(error), file)
+        return Row(feed, "refused by B", np.inf, message(error), file)
     score, says = 0.0, ""
     for name, (source, way) in outputs.items():
         if source in one and name in two:
@@ -176,7 +191,7 @@ def apart(a: Array, b: Array, way: Orientation, judged: str | None) -> tuple[flo
         return np.inf, f"shape {list(b.shape)} where A has {list(a.shape)}"
     if a.shape != b.shape or a.dtype != b.dtype:
         return np.inf, f"{b.dtype}{list(b.shape)} where A has {a.dtype}{list(a.shape)}"
-    if a.dtype.kind not in "fV" or a.dtype.kind == "V":
+    if not is_float(a):
         same = np.asarray(a == b)
         if same.all():
             return 0.0, ""
@@ -194,7 +209,7 @@ def apart(a: Array, b: Array, way: Orientation, judged: str | None) -> tuple[flo
         worst = float(far.max(initial=0.0))
         if not worst or judged == "huge":
             return 0.0, ""
-        unit = {2: 2.0**14, 4: 1.0, 8: 1.0}[a.dtype.itemsize]
+        unit = {1: 2.0**14, 2: 2.0**14, 4: 1.0, 8: 1.0}[a.dtype.itemsize]
         return worst / (largest * unit) if largest else np.inf, _at(a, b, far == worst)
 
 
@@ -225,10 +240,6 @@ def _outputs(made: Mapping[str, Array], folder: Path, side: str) -> dict[str, Pa
         bits = f"u{value.dtype.itemsize}"  # a type that numpy lacks (float8) has no file of its own
         np.save(files[name], value.view(bits) if value.dtype.isbuiltin == 2 else value, allow_pickle=False)
     return files
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 @lru_cache(maxsize=2)
@@ -300,14 +311,14 @@ def boundaries(
 
     Float inputs are moved on the straight line between two feeds until the answer changes; everything else stays.
     """
-    until = time.monotonic() + seconds
+    budget = _Budget(seconds)
     runs = (_opened(left), _opened(right))
     floats = [p.name for p in ports if p.dtype.startswith("float")]
     drawn = [draw(feed, ports, marks, seed) for feed in feeds]
     found: list[Row] = []
     seen = 0
     for first, second in itertools.combinations(range(len(drawn)), 2):
-        if not floats or seen >= _WALKS or time.monotonic() > until:
+        if not floats or seen >= _WALKS or budget.spent():
             break
         one, two = drawn[first], {**drawn[first], **{n: drawn[second][n] for n in floats}}
         if any(one[n].shape != two[n].shape for n in floats):
@@ -375,13 +386,14 @@ def silent(
     folder: Path,
     seconds: float,
 ) -> tuple[list[str], list[str]]:
-    """What of a graph no feed exercised, in words; and what there was no time, or no way, to measure."""
+    """What of a graph no feed exercised or nobody measured, in words; and what was measured as a whole only."""
     if not unproved.constants and not unproved.conditions:
         return [], []
-    until = time.monotonic() + seconds
+    budget = _Budget(seconds)
     opened = _loose(file, unproved, folder / f"loose-{side}.onnx")
     if opened is None:
-        return [], [f"{len(unproved.constants)} constants of {side}: not moved, the file is too large"]
+        names = [*unproved.constants, *(name for name, _ in unproved.conditions)]
+        return [f"{_listed(names)} of {side}: not measured, the graph cannot be run with them open"], []
     run, values, watched = opened
     usual: list[tuple[Mapping[str, Array], Mapping[str, Array]]] = []
     seen: dict[str, set[bool]] = {name: set() for name in watched}
@@ -395,41 +407,51 @@ def silent(
             seen[name].update(bool(v) for v in np.unique(made[name]))
         if len(usual) < _SAMPLES:
             usual.append((arrays, made))
-        if len(usual) >= _FEWEST and time.monotonic() > until - 0.75 * seconds:
+        if len(usual) >= _FEWEST and budget.spent(0.25):
             break
     said = [
-        f"{name} ({node}) of {side} was never {'false' if True in seen[name] else 'true'}, so one branch was not taken"
+        f"{name} ({node}) of {side} is never {'false' if True in seen[name] else 'true'}: no feed shows a branch"
         for name, node in unproved.conditions
         if len(seen.get(name, {True, False})) < 2
     ]
-    left = []
-    for name in unproved.constants:
-        if name not in values:
-            continue
-        if time.monotonic() > until:
+    moved = _Budget(seconds)
+    there = [name for name in unproved.constants if name in values]
+    left = [name for name in unproved.constants if name not in values]
+    live = []
+    for name in there:  # each as a whole, before any by its parts
+        if moved.spent():
             left.append(name)
-            continue
-        held = values[name]
-        if not any(_answers(run, usual, {name: moved}) for moved in _moves(held, None)):
+        elif any(_answers(run, usual, {name: other}) for other in _moves(values[name], None)):
+            live.append(name)
+        else:
             said.append(any_number(name, side))
-            continue
+    coarse = []
+    for name in live:
         quiet = 0
-        parts = list(_slices(held))
+        parts = list(_slices(values[name]))
         for part in parts:
-            if time.monotonic() > until:
+            if budget.spent():
+                coarse.append(name)
                 break
-            quiet += not any(_answers(run, usual, {name: moved}) for moved in _moves(held, part))
+            quiet += not any(_answers(run, usual, {name: other}) for other in _moves(values[name], part))
         if quiet:
-            said.append(f"{name} of {side}: {quiet} of {len(parts)} of its rows or numbers could be any")
+            said.append(f"{name} of {side}: {quiet} of {len(parts)} of its numbers could be any: no feed shows it")
+    if left:
+        said.append(f"{_listed(left)} of {side} are not the other's, and no time was left to move them")
     late = (
-        [f"{len(left)} constants of {side}, {', '.join(left[:3])} first: no time was left to move them"] if left else []
+        [f"the rows of {_listed(coarse)} of {side} were not all moved, one by one: no time was left"] if coarse else []
     )
     return said, late
 
 
 def any_number(name: str, side: str) -> str:
     """What is said of a constant that no feed shows as a whole."""
-    return f"{name} of {side} could be any number"
+    return f"{name} of {side} could be any number: no feed shows it"
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} others"
 
 
 Loose = Callable[[Mapping[str, Array], Mapping[str, Array]], dict[str, Array]]
@@ -486,7 +508,7 @@ def _answers(
             return True
         for name, value in made.items():
             held = now[name]
-            if held.shape != value.shape or not np.array_equal(held, value, equal_nan=value.dtype.kind == "f"):
+            if not same_values(held, value):
                 return True
     return False
 

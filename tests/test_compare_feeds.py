@@ -9,12 +9,14 @@ import numpy as np
 import onnx
 import pytest
 
+from pipeline import compare_graphs
 from pipeline.compare_graphs import Options, _compare, dims_of, only_of
 from pipeline.data import GraphComparison
 from pipeline.feeds import KINDS, Feed, Landmarks, Port, draw, drawn_kinds
 from pipeline.graph.proof import prove
 from pipeline.report.comparison import comparison_lines
 from pipeline.sizes import guesses, other_sizes, shapes_at
+from pipeline.sweep_tasks import _Budget
 from pipeline.workers import Workers
 from tests.compared_pairs import Made, graph, pairs
 
@@ -44,7 +46,8 @@ def test_what_few_feeds_show_is_not_the_same_and_its_twin_is(compared: Compared,
     assert other.outcome != "same", comparison_lines(other)
     assert other.exit_status == 1
     twin = compared(pair.a, pair.twin, dims=pair.dims)
-    assert (twin.outcome, twin.guilty, twin.problems) == ("same", (), ()), comparison_lines(twin)
+    meant = [node for node in twin.guilty if node.party == "B"]  # a kernel far from 0 may depart from either
+    assert (twin.outcome, meant, twin.problems) == ("same", [], ()), comparison_lines(twin)
 
 
 def test_names_order_and_places_leave_nothing_to_feed(compared: Compared) -> None:
@@ -183,3 +186,34 @@ def test_axes_of_one_name_move_together_and_large_ones_stay_small() -> None:
         assert shapes["x"][0] == shapes["z"][0]
         assert max(sizes.values()) <= 17
     assert next(guesses(ports, {"z[1]": 5})) == {"n": 3, "z[1]": 5}
+
+
+def test_what_was_not_measured_is_no_agreement(compared: Compared, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two spellings of one function, with constants that are not each other's: without time they may be anything."""
+    border = "(float[6] x) => (float[6] y) <float two = {2}, float four = {4}>"
+    a, b = (
+        graph(border, "m = Mul (x, four) y = Relu (m)"),
+        graph(border, "n = Mul (x, two) m = Mul (n, two) y = Relu (m)"),
+    )
+    whole = compared(a, b)
+    assert (whole.grade, whole.unexercised) == ("same on what was fed", ())
+    assert "not tried" not in comparison_lines(whole)[0].plain
+    monkeypatch.setattr(compare_graphs, "SEARCH", 0.0)
+    found = compared(a, b)
+    assert found.outcome == "uncompared", comparison_lines(found)
+    assert any("no time was left to move" in problem for problem in found.problems)
+    monkeypatch.undo()
+    monkeypatch.setattr(compare_graphs, "SWEEP", 0.0)
+    found = compared(a, b)
+    assert found.grade == "same on what was fed"
+    assert "what was not tried is below" in comparison_lines(found)[0].plain
+    assert any(line.plain.lstrip().startswith("not tried") for line in comparison_lines(found))
+
+
+def test_a_budget_is_of_the_processor() -> None:
+    budget = _Budget(0.05)
+    time.sleep(0.1)  # another's work
+    assert not budget.spent()
+    while not budget.spent():
+        sum(range(1000))
+    assert _Budget(0.0).spent()

@@ -12,6 +12,7 @@ from onnx import numpy_helper
 
 from pipeline.compare_graphs import Options, compare_files
 from pipeline.data import UnusableInput
+from pipeline.graph.walk import message
 
 FLAT = "g (float[3,4] x) => (float[3,4] y)"
 CUBE = "g (float[2,3,4] x) => (float[2,3,4] y)"
@@ -264,3 +265,25 @@ def test_a_size_that_was_asked_for_is_a_size_that_was_compared(tmp_path: Path) -
     assert outcome(tmp_path, pair, Options(dims={"batch": 2})).outcome == "same"
     with pytest.raises(UnusableInput, match="rows: no input has an axis of that name; there is batch"):
         outcome(tmp_path, pair, Options(dims={"rows": 2}))
+
+
+def test_a_problem_of_every_feed_is_said_once_and_without_the_places_of_an_engines_sources(tmp_path: Path) -> None:
+    pair = (
+        model("g (float[3] x) => (float[1] y) <int64[1] i = {2}> { y = Gather (x, i) }"),
+        model("g (float[3] x) => (float[1] y) <int64[1] i = {5}> { j = Abs (i) y = Gather (x, j) }"),
+    )
+    found = outcome(tmp_path, pair)
+    (said,) = [problem for problem in found.problems if "does not run B" in problem]
+    assert said.startswith("on random, integers, large: B: ")
+    assert "onnxruntime_src" not in said
+
+
+@pytest.mark.parametrize(
+    "behind", ["", " virtual onnxruntime::common::Status onnxruntime::Gather::Compute(onnx::K*) const"]
+)
+def test_an_engines_message_is_cut_behind_a_word(behind: str) -> None:
+    place = "/onnxruntime_src/onnxruntime/core/providers/cpu/tensor/gather.cc:583"
+    assert message(f"Status Message: {place}{behind} out of bounds (idx=5)") == "Status Message: out of bounds (idx=5)"
+    assert message("one two three", 9) == "one two…"
+    assert message("one two three", 13) == "one two three"
+    assert message("x" * 30, 9) == "x" * 8 + "…"

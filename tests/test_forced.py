@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+import ml_dtypes
 import numpy as np
 import onnx
 import onnx.parser
@@ -14,7 +15,10 @@ from onnx import numpy_helper
 from pipeline import compare_tasks
 from pipeline.data import Array
 from pipeline.graph.align import Orientation
+from pipeline.numerics.compare import same_values
 from pipeline.numerics.forced import Forced, compare_graphs, know
+from pipeline.numerics.forced._judging import away
+from pipeline.sweep_tasks import apart
 
 HEAD = '<ir_version: 10, opset_import: ["" : 20]>'
 
@@ -366,3 +370,15 @@ def test_a_limit_that_nothing_reached_is_not_hidden_by_what_picks_one_of_many(on
     border = "(float[2,3] x) => (float[a,b] y)"
     found = judged(graph(one, SMALLEST, border), graph(other, SMALLEST, border))
     assert found.unjudged
+
+
+def test_nan_is_nan_in_types_that_numpy_lacks() -> None:
+    for kind in (ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2, np.float16, np.float32):
+        one = np.array([1.0, np.nan, 0.0]).astype(kind)
+        assert same_values(one, one.copy())
+        assert same_values(one, np.array([1.0, np.nan, -0.0]).astype(kind))
+        assert not same_values(one, np.array([1.0, 2.0, 0.0]).astype(kind))
+        assert not same_values(one, one[:2])
+        assert away(one, one.copy()) == 0
+        assert apart(one, one.copy(), Orientation(), None)[0] == 0
+        assert apart(one, np.array([1.0, 2.0, 0.0]).astype(kind), Orientation(), None)[0] == np.inf

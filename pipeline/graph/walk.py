@@ -8,6 +8,7 @@ that has shed its large initializers, for the few questions that need it.  Infer
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -214,10 +215,28 @@ def text(value: str | bytes) -> str:
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
 
 
+# /onnxruntime_src/onnxruntime/core/x.cc:583 and the C++ function that stands behind it
+_SOURCES = re.compile(
+    r"/onnxruntime_src/[^\s:]+:\d+"
+    r"(?: [\w:<>,&* ]*::[~\w]+\([^()]*(?:\([^()]*\)[^()]*)*\)(?: const)?)?"
+    r"(?: \[with [^\]]*\])?"
+)
+
+
 def printable(value: str | bytes, limit: int = 120) -> str:
     """A name out of a file, fit for a terminal: nothing but printable characters, and not endless."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text(value))
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def message(error: object, limit: int = 200) -> str:
+    """What an engine says, as one line: no places in its own sources, and cut, where it is too long, behind a word."""
+    said = " ".join(_SOURCES.sub("", " ".join(str(error).split())).split())
+    if len(said) <= limit:
+        return said
+    kept = said[: limit - 1]
+    kept = kept if said[limit - 1] == " " else kept.rpartition(" ")[0] or kept
+    return kept.rstrip(" ,;:") + "…"
 
 
 def in_onnx(node: NodeProto) -> bool:

@@ -81,7 +81,8 @@ def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
     """The report as finished lines."""
     width = max(width, 60)
     room = width - LABEL
-    head = Text(found.grade, _STYLES[found.outcome]) + Text(f"   {_HEADLINES[found.grade]}")
+    open_ = ", and what was not tried is below" if found.unexercised and found.grade == "same on what was fed" else ""
+    head = Text(found.grade, _STYLES[found.outcome]) + Text(f"   {_HEADLINES[found.grade]}{open_}")
     made = [head]
     for label, file in (("A", found.left), ("B", found.right)):
         made += block(label, [Text(clip(safe(file, 400), room))])
@@ -90,6 +91,7 @@ def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
         label = "and" if again else "guilty" if node.party == "B" else "kernel"
         made += block(label, _guilty(node, room), "bold red")
     made += block("problem", [line for p in found.problems for line in wrapped(prose(p), room, hang=2)], "bold red")
+    made += block("not tried", [line for u in found.unexercised for line in wrapped(prose(u), room, hang=2)], "yellow")
     made += block("outputs", [line for o in found.outputs for line in wrapped(_output(o), room, hang=2)])
     nodes = f"{count(found.replayed, 'node run')} within their own bounds or named above"
     if found.unbounded:
@@ -104,7 +106,6 @@ def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
         sizes = f"; {count(len(found.sizes), 'other size')}: {' · '.join(found.sizes[:_SHOWN])}{_more(found.sizes)}"
         further = f"{count(found.swept, 'further feed')} in the graphs' own types{sizes if found.sizes else ''}"
         made += block("and fed", wrapped(further, room, hang=2))
-    made += block("unshown", [line for u in found.unexercised for line in wrapped(prose(u), room, hang=2)])
     if found.held:
         made += block("held", [Text(f"{found.held / 2**20:.3g} MiB of values at most, weights not counted")])
     only_a, only_b = found.unmapped.get("A", ()), found.unmapped.get("B", ())
