@@ -741,8 +741,8 @@ class Jitter:
     ``what`` is moved: every float input and weight; the ``roundings`` of the program itself, which are its scalars that
     float32 cannot hold and the result of every operator, by as many steps as the operator rounds; or, of these, only
     what is a ``constants``' cone, which no input reaches.  ``turned`` moves those the other way whose number has that
-    bit: two that cancel in one draw add up in its twin.  What is not float64 is moved by its own type's eps; a step of 0
-    moves nothing.
+    bit: two that cancel in one draw add up in its twin.  What is not float64 is moved by its own type's eps.  A step of
+    0 moves nothing.
     ``inward`` moves inputs and weights towards zero or not at all: a target of 1 stays one that a loss allows.
     """
 
