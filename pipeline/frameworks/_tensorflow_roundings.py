@@ -40,6 +40,16 @@ _NONE = frozenset(
     "Transpose TruncateDiv Unique UniqueV2 Unpack UnravelIndex UnsortedSegmentMax Where ZerosLike VarHandleOp Merge "
     "Enter Exit NextIteration LoopCond".split()
 )
+# What calls another graph, and where that one's name is said: it rounds as often as that one does.  TensorFlow does not
+# call back for these, only for what they call, and for that only where it is traced for the first time.
+_CALLS: Mapping[str, tuple[str, ...]] = {
+    "PartitionedCall": ("f",),
+    "StatefulPartitionedCall": ("f",),
+    "If": ("then_branch", "else_branch"),
+    "StatelessIf": ("then_branch", "else_branch"),
+    "Case": ("branches",),
+    "StatelessCase": ("branches",),
+}
 _CORRECT = frozenset(
     "Add AddV2 Sub Mul RealDiv Div DivNoNan MulNoNan Sqrt Square Reciprocal Inv LeakyRelu FloorMod".split()
 )
@@ -168,12 +178,26 @@ class Traced:
     places: list[tuple[int, bool]] = field(default_factory=list)
     unknown: dict[str, None] = field(default_factory=dict)
     passed: dict[Any, tuple[int, bool]] = field(default_factory=dict)
+    inner: dict[str, int] = field(default_factory=dict)  # by the name of a graph that is called, its longest path
     graph: Any = None
     longest: int = 0
 
     def count(self, results: Sequence[Any]) -> int:
         """The roundings on the longest path to any of some results."""
-        return max((self.passed.get(t.ref(), (0, False))[0] for t in results), default=0)
+        return max((self.reached(t, inside=False)[0] for t in results), default=0)
+
+    def reached(self, tensor: Any, inside: bool) -> tuple[int, bool]:
+        """The roundings on the longest path to a tensor, and whether anything fed lies on a path to it."""
+        if tensor.ref() in self.passed:
+            return self.passed[tensor.ref()]
+        operation = getattr(tensor, "op", None)
+        if operation is None or operation.type not in _CALLS:
+            return 0, inside
+        before = [self.reached(each, inside) for each in operation.inputs]
+        rounds = _called(self, operation) if tensor.dtype.is_floating else 0
+        found = max((count for count, _ in before), default=0) + rounds, any(fed for _, fed in before)
+        self.passed[tensor.ref()] = found
+        return found
 
     def ways(self, jitter: Jitter | None, step: float) -> Array:
         """What to feed for a jitter: by place, how far and which way its result is moved."""
@@ -204,6 +228,7 @@ def moving(traced: Traced, ways: Any, seed: Any, fed: Sequence[Any]) -> Iterator
     traced.graph = ways.graph
     traced.places.clear()  # TensorFlow may trace a function again, to see whether it makes variables a second time
     traced.passed.clear()
+    traced.inner.clear()
     for tensor in fed:
         traced.passed[tensor.ref()] = (0, True)
     floats = (tf.float64, tf.float32, tf.float16, tf.bfloat16)
@@ -218,7 +243,7 @@ def moving(traced: Traced, ways: Any, seed: Any, fed: Sequence[Any]) -> Iterator
     ) -> Any:
         del op_name
         inside = graph is not traced.graph
-        before = [traced.passed.get(t.ref(), (0, inside)) for t in inputs]
+        before = [traced.reached(t, inside) for t in inputs]
         reached = any(each for _, each in before) or (inside and kind == "Placeholder")
         given = _attributes(attributes)
         own = _own(traced, kind, inputs, outputs, given) if any(t.dtype in floats for t in outputs) else 0
@@ -227,6 +252,8 @@ def moving(traced: Traced, ways: Any, seed: Any, fed: Sequence[Any]) -> Iterator
         if kind == "Cast" and inputs[0].dtype in floats and outputs[0].dtype.size >= inputs[0].dtype.size:
             own = 0
         total = max((count for count, _ in before), default=0) + own
+        if inside:
+            traced.inner[graph.name] = max(traced.inner.get(graph.name, 0), total)
         results = []
         for tensor in outputs:
             new = tensor
@@ -305,6 +332,19 @@ def _plain(value: Any) -> Any:
     if which == "list":
         return list(value.list.i) or list(value.list.f)
     return getattr(value, which)
+
+
+def _called(traced: Traced, operation: Any) -> int:
+    """How often what is called rounds.  A function that was traced before this is not seen again: nobody counts it."""
+    found: list[int] = []
+    for where in _CALLS[operation.type]:
+        called = operation.get_attr(where)
+        for each in called if isinstance(called, list) else [called]:  # a name as __inference_NAME_23
+            found += [longest for graph, longest in traced.inner.items() if f"_{graph}_" in each.name][:1] or [-1]
+    if min(found, default=-1) < 0:
+        traced.unknown[operation.type] = None
+        return 0
+    return max(found)
 
 
 def _own(
