@@ -171,8 +171,9 @@ class Seen:
         return triangulate.Parties(self.runs, self.graphs, one_meaning=one_meaning, nan_fed=nan_fed)
 
 
-def survey(work: Work, ref: CaseRef, given: Mapping[str, Path], folder: Path) -> Seen:
-    """The case at its declared shapes.  ``given`` are files to be judged in place of a framework's fresh exports."""
+def survey(work: Work, ref: CaseRef, given: Mapping[str, Path | Failure], folder: Path) -> Seen:
+    """The case at its declared shapes.  ``given`` are files to be judged in place of a framework's fresh exports, or
+    why one cannot be read."""
     case = catalogue.load(ref)
     folder.mkdir(parents=True, exist_ok=True)
     engines = {n: adapter for n, adapter in adapters().items() if n in case.builders and n not in work.absent}
@@ -185,7 +186,11 @@ def survey(work: Work, ref: CaseRef, given: Mapping[str, Path], folder: Path) ->
     )
     for graph in asked:
         if graph in given:
-            models[graph] = _adopted(work, ref, graph, given[graph], runs, folder)
+            file = given[graph]
+            if isinstance(file, Failure):
+                models[graph] = Model(graph, error=file)
+            else:
+                models[graph] = _adopted(work, ref, graph, file, runs, folder)
     models = {name: models[name] for name in sorted(models)}
     seen = Seen(ref, case, folder, runs, models, _facts(work, models))
     return _sharpened(work, _finished(work, _through_runtimes(work, seen, models, check=True)))

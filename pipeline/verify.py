@@ -267,6 +267,16 @@ def _given(ref: CaseRef, chosen: Sequence[tuple[str, Path]]) -> dict[str, Path]:
     return given
 
 
+def _staged(work: Work, file: Path, place: Path) -> Path | Failure:
+    """A given file as it may be read; a failure where nobody may, for what lies beside it."""
+    try:
+        answer = work.call(RUNTIME_WORKER, tasks.staged, file, place)
+    except UnusableInput as error:
+        return Failure("invalid", f"it cannot be loaded: {error}")
+    assert isinstance(answer, (Path, Failure))
+    return answer
+
+
 def _investigate(work: Work, ref: CaseRef, versions: Mapping[str, str | None], folder: Path) -> Verdict:
     """One case, from its reference to its verdict."""
     work = Work(work.workers, work.options, work.absent)
@@ -274,12 +284,9 @@ def _investigate(work: Work, ref: CaseRef, versions: Mapping[str, str | None], f
         case = catalogue.load(ref)
         ref = replace(ref, numbers=inputs.fingerprint(case, ref.name, work.options.seed))
         given = {
-            graph: work.call(RUNTIME_WORKER, tasks.staged, file, folder / "given" / str(number))
+            graph: _staged(work, file, folder / "given" / str(number))
             for number, (graph, file) in enumerate(_given(ref, work.options.onnx).items())
         }
-        for graph, file in given.items():
-            if isinstance(file, Failure):
-                raise UnusableInput(f"{ref.name}: the file given for {graph}: {file.kind}: {file.says}")
     except UnusableInput as error:
         evidence = Evidence(ref.name, {}, {}, {}, (), (), ())
         note = catalogue.declared(ref).note
