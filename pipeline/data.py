@@ -68,8 +68,7 @@ class Tensor:
     are drawn from the integers ``low <= v < high``, or, with ``integers=False``, uniformly from ``[low, high)``;
     ``values`` (nested sequences or an array) fixes them instead.  ``layouts`` gives the order of the axes for a
     framework where its usual one does not fit: ``{"tensorflow": "h w o i"}``.  For an output ``shape=None`` promises
-    no shape, and the numbers are not used.
-    """
+    no shape, and the numbers are not used."""
 
     axes: str
     shape: tuple[int, ...] | None = None
@@ -105,8 +104,7 @@ class Rounded:
     ``value`` is the float64 definition; ``scale`` (broadcastable to it) is the sum of absolute values that the
     arithmetic passes through; ``roundings`` is k.  The bound is gamma_k * scale with gamma_k = k u / (1 - k u)
     (Higham, Accuracy and Stability of Numerical Algorithms, 3.1), u the unit roundoff of the party's type.
-    ``floor`` is an absolute term for results below the smallest normal number.
-    """
+    ``floor`` is an absolute term for results below the smallest normal number."""
 
     value: Any
     scale: Any
@@ -119,8 +117,7 @@ class Gradient:
     """Ask for the gradients of the output ``of``, contracted with the input ``cotangent``.
 
     ``wrt`` names inputs, parameters, or other outputs of the model (values that are not leaves).  The results are
-    outputs of the case under the names ``grad_NAME``.  An output declared ``Absent`` is one nobody asks for.
-    """
+    outputs of the case under the names ``grad_NAME``.  An output declared ``Absent`` is one nobody asks for."""
 
     of: str
     wrt: tuple[str, ...]
@@ -132,8 +129,7 @@ class Expected:
     """A divergence that a case declares in advance.  It expires loudly: where it no longer shows, the run fails.
 
     ``cause``, ``op`` (one, or several) and ``nodes`` (names or globs) say what is expected: what shows besides, another
-    operator or another node, is not.
-    """
+    operator or another node, is not."""
 
     blame: str
     reason: str
@@ -166,8 +162,7 @@ class Case:
     ``inputs_file`` names an ``.npz`` of the inputs' values and ``onnx`` files to be judged in place of fresh exports,
     by party (``{"torch": "model.onnx"}``); both are relative to the case file.
     ``training`` runs and exports the model in training mode; otherwise it is in evaluation mode, whatever mode the
-    builder left it in.  ``note`` is printed with the verdict.
-    """
+    builder left it in.  ``note`` is printed with the verdict."""
 
     name: str
     inputs: Mapping[str, Tensor]
@@ -218,8 +213,7 @@ class Party:
     """One way to get the answer, ``FRAMEWORK[:EXPORTER][>RUNTIME][@64]``; without a runtime it is the native run.
 
     ``truth`` and ``truth@FRAMEWORK`` are parties too (``framework="truth"``, ``meaning`` the framework), and so is
-    ``truth@torch(tensorflow)``: what torch means, with TensorFlow's parameters.
-    """
+    ``truth@torch(tensorflow)``: what torch means, with TensorFlow's parameters."""
 
     framework: str
     exporter: str = ""
@@ -285,12 +279,20 @@ class Failure:
 
 @dataclass(frozen=True)
 class ArrayFile:
-    """An array by reference: a ``.npy`` file in the run's folder, in the case's own axes."""
+    """An array by reference: a ``.npy`` file in the run's folder, in the case's own axes.
+
+    ``meant``: the type in which the party gave it, where numpy has none and the numbers are kept in a wider one."""
 
     file: Path
     shape: tuple[int, ...]
     dtype: str
     axes: str | None = None
+    meant: str = ""
+
+    @property
+    def given(self) -> str:
+        """The type that the party gave the array in."""
+        return self.meant or self.dtype
 
     def load(self) -> Array:
         array = np.asarray(np.load(self.file, allow_pickle=False))
@@ -742,9 +744,7 @@ class Jitter:
     float32 cannot hold and the result of every operator, by as many steps as the operator rounds; or, of these, only
     what is a ``constants``' cone, which no input reaches.  ``turned`` moves those the other way whose number has that
     bit: two that cancel in one draw add up in its twin.  What is not float64 is moved by its own type's eps.  A step of
-    0 moves nothing.
-    ``inward`` moves inputs and weights towards zero or not at all: a target of 1 stays one that a loss allows.
-    """
+    0 moves nothing.  ``inward`` moves inputs and weights towards zero or not at all: a target of 1 stays one."""
 
     seed: int
     step: float = 2.0**-24

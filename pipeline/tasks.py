@@ -682,7 +682,9 @@ def _native_run(
         broken = _broken_promise(party, name, value, promised)
         if broken:
             return Run(party, error=Failure("builder", broken))
-        outputs[name] = save(folder, party, name, value, promised.axes if isinstance(promised, Tensor) else None)
+        axes, narrow = promised.axes if isinstance(promised, Tensor) else None, value.dtype.name == "bfloat16"
+        kept = save(folder, party, name, value.astype(np.float32) if narrow else value, axes)
+        outputs[name] = replace(kept, meant="bfloat16") if narrow else kept
     same = all(_same(first[name], second.get(name)) for name in first) and set(first) == set(second)
     notes = tuple(note for name, value in first.items() if (note := _says_little(name, value)))
     varies = "" if same else f"two models that {party.framework} built under one seed answer the same inputs otherwise"

@@ -151,14 +151,16 @@ class Parties:
         judged = self.runs[second].party
         # A definition in float64 may stand for any float type: which one is meant, the framework itself says.
         asked = definition and judged.framework in self.runs and not judged.double
-        if odd := _other_types(self, judged.framework, second) if asked else ():
-            own, seen = (self.runs[name].outputs or {} for name in (judged.framework, second))
-            types = [getattr(of[odd[0]], "dtype", "") for of in (own, seen)]
-            says = f"{odd[0]} is {types[0]} in {judged.framework}, {types[1]} in {second}"
+        against = judged.framework if asked else first
+        kept = any(getattr(value, "meant", "") for value in (self.runs[against].outputs or {}).values())
+        if odd := _other_types(self, against, second) if asked or (kept and not judged.double) else ():
+            own, seen = (self.runs[name].outputs or {} for name in (against, second))
+            types = [getattr(of[odd[0]], "given", "") for of in (own, seen)]
+            says = f"{odd[0]} is {types[0]} in {against}, {types[1]} in {second}"
             return Comparison("diverges", output=odd[0], problem=says)
         found = compare(
-            self._values(first),
-            self._values(second),
+            self._beside(first, second),
+            self._beside(second, first),
             {**allowed, **idle},
             definition=definition,
             zero_sign_open=self._zero_sign_open,
@@ -166,6 +168,18 @@ class Parties:
         if found.outcome == "missing" and found.output in idle and found.compared:
             return replace(found, problem=f"{found.problem}: the one that the case declares leaves no digit of it")
         return found
+
+    def _beside(self, name: str, other: str) -> dict[str, Array | Absent]:
+        """The values of a party as they stand beside another's: of the wider type in which the other's are kept."""
+        mine, theirs = (self.runs[each].outputs or {} for each in (name, other))
+        values = dict(self._values(name))
+        for key, held in mine.items():
+            against, value = theirs.get(key), values[key]
+            if isinstance(held, Absent) or isinstance(value, Absent) or not isinstance(against, ArrayFile):
+                continue
+            if held.given == against.given and held.dtype != against.dtype:
+                values[key] = value.astype(np.float32)
+        return values
 
     def _decides_nothing(self, left: str, right: str, allowed: Mapping[str, Array | None]) -> dict[str, Array]:
         """The bounds of outputs without what, as the case declares it, is larger than all that either side has.
@@ -580,7 +594,7 @@ def _right(parties: Parties, seen: Mapping[tuple[str, str], Diff], framework: st
 def _other_types(parties: Parties, left: str, right: str) -> tuple[str, ...]:
     """The outputs that are of another type on either side."""
     mine, theirs = (
-        {n: v.dtype for n, v in (parties.runs[name].outputs or {}).items() if not isinstance(v, Absent)}
+        {n: v.given for n, v in (parties.runs[name].outputs or {}).items() if not isinstance(v, Absent)}
         for name in (left, right)
     )
     return tuple(name for name in mine if name in theirs and mine[name] != theirs[name])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -832,3 +833,17 @@ def test_the_place_of_a_nan_is_as_open_as_its_value(ops: tuple[str, ...], nan_fe
     edges = edges_of(parties, list(seen.models), runtimes())
     found = {(b.blame, b.party) for b in blame(parties, seen.models, edges, runtimes(), {})}
     assert found == {(blamed, "torch>ort.off")}
+
+
+@pytest.mark.parametrize(("graphs", "agrees"), [("bfloat16", True), ("float32", False)])
+def test_numbers_that_numpy_has_no_type_for_are_held_against_their_own_type(graphs: str, agrees: bool) -> None:
+    numbers = np.array([1.0, -2.5, 3.0], np.float32)
+    kept = replace(held(numbers, "float32"), meant="bfloat16")
+    theirs = Held(Path("theirs.npy"), (3,), graphs, array=numbers.astype(getattr(ml_dtypes, graphs, graphs)))
+    runs = {
+        "torch": Run(Party("torch"), outputs={"y": kept}),
+        "torch>reference": Run(Party.parse("torch>reference"), outputs={"y": theirs}),
+    }
+    edge = Parties(runs, {}).diff("torch", "torch>reference", "export")
+    assert edge.agrees == agrees
+    assert agrees or "bfloat16" in (edge.problem or "")

@@ -199,7 +199,7 @@ class Torch:
         model = _build(case, tensors, double=False, seed=seed)
         held = [*model.parameters(), *model.buffers()] if isinstance(model, torch.nn.Module) else []
         held += [tensors[name] for name in case.parameters if isinstance(tensors[name], torch.Tensor)]
-        return write_arrays([_array(tensor) for tensor in held], folder / "torch.weights.npz")
+        return write_arrays([_array(_widened(tensor)) for tensor in held], folder / "torch.weights.npz")
 
     def passes(self) -> tuple[str, ...]:
         """The passes of the exporter's optimizer, which makes ``torch`` of ``torch:raw``."""
@@ -375,13 +375,23 @@ def _clone(value: Any) -> Any:
     return value.clone() if hasattr(value, "clone") else value
 
 
+def _widened(tensor: Any) -> Any:
+    import torch
+
+    return tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+
+
 def _array(value: Any) -> Array:
     import torch
 
     if not isinstance(value, torch.Tensor):
         raise BuilderError(f"torch: the model returned a {type(value).__name__}, expected a tensor")
     value = value.detach().cpu()
-    return np.array((value.float() if value.dtype == torch.bfloat16 else value).numpy())  # numpy has no bfloat16
+    if value.dtype == torch.bfloat16:  # numpy has none; onnx brings the package that has
+        import ml_dtypes
+
+        return np.array(value.contiguous().view(torch.int16).numpy()).view(ml_dtypes.bfloat16)
+    return np.array(value.numpy())
 
 
 def _call(case: Case, model: Any, tensors: Mapping[str, Any]) -> Any:
