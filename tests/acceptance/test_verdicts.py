@@ -146,8 +146,8 @@ def test_a_healthy_model_agrees(report: Report, name: str) -> None:
     assert exit_status([verdict]) == 0
 
 
-# Still said to be the reference evaluator's: 5 times the scale 1.4 of float32 is 7 in float32 and 6.9999999 exactly, and
-# ONNX does not say which of the two is rounded down to a size.
+# Still said to be the reference evaluator's: 5 times float32's 1.4 is 7 in float32 and 6.9999999 exactly, and ONNX does
+# not say which of the two is rounded down to a size.
 OPEN = {"case/resizing": "whose the size of a Resize with scales is, ONNX's own tools do not agree on"}
 
 
