@@ -142,7 +142,11 @@ def undecided(edges: Sequence[Diff], blames: Sequence[Blamed]) -> tuple[Diff, ..
         edge
         for edge in edges
         if (edge.agrees and not unseen.isdisjoint(edge.empty))
-        or (edge.outcome == "diverges" and not any(explains(blamed, edge) for blamed in blames))
+        or (
+            edge.outcome == "diverges"
+            and not any(explains(blamed, edge) for blamed in blames)
+            and not _of_the_absent(edge, edges)
+        )
         or (
             edge.outcome in ("missing", "nondeterministic")
             and not edge.left.endswith("@64")  # a float64 run is a sharper lens, and not every engine has one
@@ -150,6 +154,15 @@ def undecided(edges: Sequence[Diff], blames: Sequence[Blamed]) -> tuple[Diff, ..
             and (edge.compared or not any(fnmatchcase(side, p) for side in (edge.left, edge.right) for p in lacking))
         )
     )
+
+
+def _of_the_absent(edge: Diff, edges: Sequence[Diff]) -> bool:
+    """Whether an edge lies between two definitions, one of which is of a framework that did not run."""
+    ends = [Party.parse(end) for end in (edge.left, edge.right)]
+    if any(end.framework != "truth" for end in ends):
+        return False
+    ran = {Party.parse(end).framework for each in edges for end in (each.left, each.right)}
+    return not {end.meaning for end in ends if end.meaning} <= ran
 
 
 def never_compared(edges: Sequence[Diff]) -> frozenset[str]:
