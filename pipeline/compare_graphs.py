@@ -473,6 +473,11 @@ def _weighed(pair: _Pair, proof: Proof, rows: Sequence[Row], found: _Found, *, t
             found.notes.append(f"B does not run on {FROM_END}, as A does: {row.says}")
         elif row.state == "refused by B":
             found.parted.append(f"B does not run on {safe(row.feed.name)}, where A does: {row.says}")
+    found.unexercised += [
+        f"on {_WORDS['inf']}, {safe(row.says)}; a NaN that infinities make is not held against either"
+        for row in rows
+        if row.state == "close" and JUDGED.get(row.feed.kind) == "inf" and row.says
+    ][:1]
     special = [r for r in rows if r.state == "apart" and r.feed.kind in JUDGED and r.arrays is not None]
     for row in special:
         judged = JUDGED[row.feed.kind]

@@ -176,11 +176,20 @@ def _row(
             if found[0] > score:
                 score, says = found[0], f"{name}: {found[1]}"
     if score <= _NOISE:
-        return Row(feed, "close" if score else "equal", score)
+        open_ = _open(one, two, outputs) if JUDGED.get(feed.kind) == "inf" else ""
+        return Row(feed, "close" if score or open_ else "equal", score, open_)
     if folder is None:
         return Row(feed, "apart", score, says)
     files = tuple(_outputs(made, folder, side) for side, made in (("A", one), ("B", two)))
     return Row(feed, "apart", score, says, _kept(arrays, folder), (files[0], files[1]))
+
+
+def _open(one: Mapping[str, Array], two: Mapping[str, Array], outputs: Ways) -> str:
+    """Where one graph makes a NaN of infinities and the other does not, in words: left open, and said to be."""
+    for name, (source, way) in outputs.items():
+        if source in one and name in two and np.isinf((found := apart(one[source], two[name], way, None))[0]):
+            return f"{name}: {found[1]}"
+    return ""
 
 
 def apart(a: Array, b: Array, way: Orientation, judged: str | None) -> tuple[float, str]:

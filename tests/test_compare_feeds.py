@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 
 from pipeline import compare_graphs
-from pipeline.compare_graphs import Options, _compare, dims_of, only_of
+from pipeline.compare_graphs import Options, _compare, compare_files, dims_of, only_of
 from pipeline.data import GraphComparison
 from pipeline.feeds import KINDS, Feed, Landmarks, Port, draw, drawn_kinds
 from pipeline.graph.proof import prove
@@ -217,3 +218,12 @@ def test_a_budget_is_of_the_processor() -> None:
     while not budget.spent():
         sum(range(1000))
     assert _Budget(0.0).spent()
+
+
+@pytest.mark.parametrize(("nodes", "said"), [("d = Sub (x, x) y = Add (x, d)", True), ("y = Add (x, z)", False)])
+def test_a_nan_that_infinities_make_is_left_open_and_said_to_be(tmp_path: Path, nodes: str, said: bool) -> None:
+    head = '<ir_version: 8, opset_import: ["" : 17]> g (float[3,4] x) => (float[3,4] y)'
+    for name, text in (("a", f"<float z = {{0}}> {{ {nodes} }}"), ("b", "{ y = Identity (x) }")):
+        onnx.save(onnx.parser.parse_model(f"{head} {text}"), tmp_path / f"{name}.onnx")
+    found = compare_files(tmp_path / "a.onnx", tmp_path / "b.onnx")
+    assert any("a NaN that infinities make" in text for text in found.unexercised) == said
