@@ -744,8 +744,7 @@ class _Asked:
         if function not in _SAME_EACH_TIME:
             return self._workers.call(kind, function, *arguments)
         files = [str(a) for a in arguments if isinstance(a, Path) and a.suffix != ".npz" and a.is_file()]
-        # Further feeds are many: what hung on one of them is not waited for in another question about them.
-        key = ("further",) if function.__module__ == sweeps.__name__ else (function.__name__, *files)
+        key = (function.__name__, *files)
         if key not in self._spent:
             answer = self._workers.call(kind, function, *arguments)
             if not (isinstance(answer, Failure) and answer.kind in ("timeout", "memory")):

@@ -46,6 +46,7 @@ _STEPS = 40
 _NEAR = 2e-4  # of the way between two feeds: on both sides of where an answer changes
 _WALKS = 6
 _DEATHS = 6  # of workers, before their feeds are left
+_HANGS = 2  # of these deaths, those that were waited for as long as may be
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,12 @@ def in_parts(
     """
     rows: list[Row] = []
     lost: list[str] = []
-    waiting, deaths = [list(feeds)], 0
+    waiting, deaths, hangs = [list(feeds)], 0, 0
     while waiting:
         some = waiting.pop(0)
+        if hangs > _HANGS:
+            lost.append(f"{', '.join(dict.fromkeys(f.name for f in some))}: not run, for others before never ended")
+            continue
         answer = ask(some, len(rows), seconds * len(some) / max(1, len(feeds)))
         if not isinstance(answer, Failure):
             rows += answer
@@ -143,8 +147,8 @@ def in_parts(
         if answer.kind == "refused":  # a file that the runtime does not load: that was said before
             lost.append(f"further feeds: {answer.says}")
             break
-        deaths += 1
-        if len(some) == 1 or deaths > _DEATHS:
+        deaths, hangs = deaths + 1, hangs + (answer.kind == "timeout")
+        if len(some) == 1 or deaths > _DEATHS or hangs > _HANGS:
             lost.append(f"{', '.join(dict.fromkeys(f.name for f in some))}: the run ended in {answer.kind}")
             continue
         half = len(some) // 2

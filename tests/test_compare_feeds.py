@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,12 +13,12 @@ import pytest
 
 from pipeline import compare_graphs
 from pipeline.compare_graphs import Options, _compare, compare_files, dims_of, only_of
-from pipeline.data import GraphComparison
+from pipeline.data import Failure, GraphComparison
 from pipeline.feeds import KINDS, Feed, Landmarks, Port, draw, drawn_kinds
 from pipeline.graph.proof import prove
 from pipeline.report.comparison import comparison_lines
 from pipeline.sizes import guesses, other_sizes, shapes_at
-from pipeline.sweep_tasks import _Budget
+from pipeline.sweep_tasks import Row, _Budget, in_parts
 from pipeline.workers import Workers
 from tests.compared_pairs import Made, graph, pairs
 
@@ -227,3 +228,25 @@ def test_a_nan_that_infinities_make_is_left_open_and_said_to_be(tmp_path: Path, 
         onnx.save(onnx.parser.parse_model(f"{head} {text}"), tmp_path / f"{name}.onnx")
     found = compare_files(tmp_path / "a.onnx", tmp_path / "b.onnx")
     assert any("a NaN that infinities make" in text for text in found.unexercised) == said
+
+
+@pytest.mark.parametrize(("kind", "asked"), [("timeout", 3), ("crashed", 7)])
+def test_what_never_ends_is_waited_for_a_few_times_and_what_was_left_is_said(kind: str, asked: int) -> None:
+    feeds = [Feed("random", {"x": (2,)}, turn) for turn in range(32)]
+    asks: list[int] = []
+
+    def ask(some: Any, part: int, seconds: float) -> Failure:
+        asks.append(len(some))
+        return Failure(kind, "planted")
+
+    rows, lost = in_parts(ask, feeds, 1.0)
+    assert rows == []
+    assert len(asks) >= asked
+    assert lost
+    assert kind != "timeout" or (len(asks) == asked and any("never ended" in text for text in lost))
+
+
+def test_a_sweep_that_ends_is_asked_once() -> None:
+    feeds = [Feed("random", {"x": (2,)}, turn) for turn in range(4)]
+    rows, lost = in_parts(lambda some, part, seconds: [Row(feed, "equal") for feed in some], feeds, 1.0)
+    assert (len(rows), lost) == (4, [])
