@@ -10,7 +10,7 @@ judged like on any other (:func:`pipeline.gather.fed_with`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,24 +44,22 @@ class Sought:
     file: Path
 
 
-def _export(work: Work, seen: Seen, framework: str) -> Model | None:
-    """The source's own export as ``FRAMEWORK:fresh``; None where it cannot be had."""
+def exports(work: Work, seen: Seen, framework: str) -> Iterator[Model]:
+    """The source's own exports as ``FRAMEWORK:fresh``, those that the case has made before those made for this."""
     made = [g for g, m in seen.models.items() if Party.parse(g).framework == framework and m.file and not m.given]
-    if made:
-        return replace(seen.models[min(made)], graph=Party(framework, FRESH).graph)
-    exporters = adapters()[framework].exporters
-    exporter = next((e for e in _EXPORTERS if e in exporters), None)
-    if exporter is None:
-        return None
-    folder = seen.folder / FRESH
-    folder.mkdir(parents=True, exist_ok=True)
-    answer = work.call(framework, tasks.export, seen.ref, framework, [exporter], work.options.seed, folder)
-    if isinstance(answer, Failure):
-        return None
-    model: Model = answer[0]
-    if model.error is not None or model.file is None:
-        return None
-    return replace(model, graph=Party(framework, FRESH).graph)
+    for graph in sorted(made):
+        yield replace(seen.models[graph], graph=Party(framework, FRESH).graph)
+    for exporter in _EXPORTERS:
+        if exporter not in adapters()[framework].exporters or Party(framework, exporter).graph in made:
+            continue
+        folder = seen.folder / FRESH / (exporter or "plain")
+        folder.mkdir(parents=True, exist_ok=True)
+        answer = work.call(framework, tasks.export, seen.ref, framework, [exporter], work.options.seed, folder)
+        if isinstance(answer, Failure):
+            continue
+        model: Model = answer[0]
+        if model.error is None and model.file is not None:
+            yield replace(model, graph=Party(framework, FRESH).graph)
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ class Pair:
 
 def paired(work: Work, seen: Seen, given: Model) -> Pair | None:
     """A given file with the fresh export; None where they are proved the same, or nothing can be drawn for the two."""
-    fresh = _export(work, seen, Party.parse(given.graph).framework)
+    fresh = next(exports(work, seen, Party.parse(given.graph).framework), None)
     if fresh is None or fresh.file is None or given.file is None:
         return None
     left, right = fresh.file.absolute(), given.file.absolute()

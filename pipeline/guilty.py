@@ -48,9 +48,9 @@ def _findings(each: Localization) -> list[Finding]:
                 each.blame,
                 each.party,
                 (error.node, *error.together),
-                _words(error, each),
+                _words(error, each) + (f" ({_coverage(each)})" if place == 0 else ""),
             )
-            for error in each.guilty[:_NAMED]
+            for place, error in enumerate(each.guilty[:_NAMED])
         ]
         if len(each.guilty) > _NAMED:
             rest = each.guilty[_NAMED:]
@@ -109,7 +109,7 @@ def _words(error: NodeError, each: Localization) -> str:
         parts.append(f"not told apart from {others}, for the source has no value between them")
     if error.origin is not None:
         parts.append(f"the source's {error.origin}")
-    return "; ".join(parts) + f" ({_coverage(each)})"
+    return "; ".join(parts)
 
 
 def _coverage(each: Localization) -> str:

@@ -8,6 +8,7 @@ its result, or a :class:`~pipeline.data.Failure`; a benchmark may call it in its
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -63,7 +64,7 @@ def localized(
     ``sources`` are files whose constants the graph's may be copies of; ``native`` is the native run of the graph's
     framework; what is written goes to ``folder``.  ``attribute``: where nobody is guilty and outputs differ, say which
     nodes contribute most.  ``trusted`` is another export of the same model that nobody blames: where this one keeps no
-    names of the source's values, it is held against that one.
+    names of the source's values, or too few to tell its nodes apart, it is held against that one.
     """
     graph = Party.parse(party).graph
     model = models.get(graph)
@@ -100,14 +101,19 @@ def localized(
     if blame != "export":
         return judged(None)
     values = asked(True)
+    beside = functools.partial(
+        call, RUNTIME_WORKER, localize_tasks.localize_against, ref, model, trusted, party, seed, folder / "against"
+    )
     if values.error is not None and trusted is not None:
-        found = call(
-            RUNTIME_WORKER, localize_tasks.localize_against, ref, model, trusted, party, seed, folder / "against"
-        )
-        if isinstance(found, Localization):
-            return found
+        against = beside()
+        if isinstance(against, Localization):
+            return against
     if values.error is None and values.double is not None:
         found = judged(values)
+        if trusted is not None and any(error.together for error in found.guilty):
+            against = beside()
+            if isinstance(against, Localization) and 0 < _accused(against) < _accused(found):
+                return against
         if found.guilty and not any(error.problem for error in found.guilty):
             return found  # what float32 alone shows is told from what the source does itself by its own float32 values
         single = asked(False)
@@ -119,3 +125,8 @@ def localized(
         return replace(kept, peak=peak, seconds=seconds, captured=again.captured, contributions=again.contributions)
     single = asked(False)
     return judged(replace(single, notes=(*values.notes, *single.notes)))
+
+
+def _accused(found: Localization) -> int:
+    """How many nodes are named, those included that are not told apart from a guilty one."""
+    return len({node for error in found.guilty for node in (error.node, *error.together)})

@@ -17,6 +17,7 @@ import numpy as np
 
 from pipeline.compare_tasks import MOVERS
 from pipeline.data import Array, CaseRef, Failure, Model
+from pipeline.inspection import Difference
 
 _SAID = 4
 _LONG = 6
@@ -169,6 +170,21 @@ class _Side:
                 return None
             found |= behind
         return found if node.input else {}
+
+
+def structure(left: Path, right: Path) -> tuple[tuple[Difference, ...], Mapping[str, str]] | Failure:
+    """What one file has otherwise than another, without what changes no number, and the operators of both by node."""
+    from pipeline.graph.differences import differences
+    from pipeline.graph.inspected import inspected, viewed
+    from pipeline.graph.walk import places
+
+    try:
+        mine, other = viewed(left), viewed(right)
+        found = differences(mine, other, inspected(mine, ()), inspected(other, ()))
+    except Exception as error:  # whatever a hostile file does to a reader
+        return Failure("refused", " ".join(str(error).split())[:200])
+    ops = {place.name: place.op for side in (mine, other) for place in places(side.model)}
+    return tuple(difference for difference in found.differences if not difference.same), ops
 
 
 def _differences(mine: _Side, nodes: Sequence[str], theirs: _Side, against: Sequence[str]) -> Iterator[str]:

@@ -30,6 +30,7 @@ from pipeline import (
     fresh,
     guilty,
     guilty_folding,
+    guilty_given,
     guilty_meaning,
     guilty_order,
     guilty_passes,
@@ -359,14 +360,15 @@ def _named(work: Work, seen: Seen, blames: Sequence[Blamed]) -> tuple[list[Blame
     blames, ordered = guilty_order.name_orders(call, ref, models, parties, blames, seed, folder)
     moved = {(finding.blame, finding.party) for finding in ordered}
     settled = [b for b in blames if (b.blame, b.party) in moved]
-    blames = [b for b in blames if b not in settled]
-    named, nodes = guilty.name_nodes(blames, _localize(work, seen, blames))
+    given = guilty_given.name_given(work, seen, [b for b in blames if b not in settled])
+    settled += given.settled
+    named, nodes = guilty.name_nodes(given.open, _localize(work, seen, given.open, given.faithful))
     named, passes = guilty_passes.name_passes(call, ref, models, parties, named, present, seed, folder)
     named, folded = guilty_folding.name_folding(work.call, RUNTIME_WORKER, ref, models, parties, named, seed, folder)
     named, meant = guilty_meaning.name_meanings(
         call, ref, seen.case, models, parties, [*settled, *named], seed, folder, work.room
     )
-    return list(named), [*ordered, *nodes, *passes, *folded, *meant]
+    return list(named), [*ordered, *given.findings, *nodes, *passes, *folded, *meant]
 
 
 def _blames(work: Work, seen: Seen, weights: Sequence[str]) -> list[Blamed]:
@@ -440,8 +442,11 @@ def _frozen(seen: Seen) -> list[Blamed]:
     ]
 
 
-def _localize(work: Work, seen: Seen, blames: Sequence[Blamed]) -> list[Localization]:
-    """The guilty nodes of every graph whose export, kernels or evaluation in the reference is blamed, or left open."""
+def _localize(work: Work, seen: Seen, blames: Sequence[Blamed], faithful: Mapping[str, Model]) -> list[Localization]:
+    """The guilty nodes of every graph whose export, kernels or evaluation in the reference is blamed, or left open.
+
+    ``faithful`` are other exports of the same model, by the graph in whose place they agree.
+    """
     models, parties = seen.models, seen.parties(work.options.seed)
     localized = []
     # A blame whose edge is no run (a graph that is not dynamic) is about no numbers, and no node is to be found.
@@ -461,7 +466,7 @@ def _localize(work: Work, seen: Seen, blames: Sequence[Blamed]) -> list[Localiza
             native=seen.runs.get(graph.partition(":")[0]),
             seed=work.options.seed,
             folder=seen.folder,
-            trusted=_trusted(seen, blames, graph, parties),
+            trusted=faithful.get(graph) or _trusted(seen, blames, graph, parties),
         )
 
     first: dict[tuple[str, str], Blamed] = {}
