@@ -336,7 +336,8 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
         found.guilty += [g for g in run.guilty if (g.node, g.party) not in {(h.node, h.party) for h in found.guilty}]
         if run.problem:
             found.on(name, f"{side}: {run.problem}")
-    parted = _outputs(runs, outputs, outputs.how, functools.partial(_room, workers, left, right, folder), turned)
+    room = functools.partial(_room, workers, left, right, folder, exact=_is_judged(pair, forced))
+    parted = _outputs(runs, outputs, outputs.how, room, turned)
     found.outputs = [_worse(*both) for both in zip(found.outputs, parted, strict=True)] if found.outputs else parted
     if not found.guilty:
         found.on(name, *(p.problem for p in parted if p.outcome == "diverges" and p.problem))
@@ -352,6 +353,13 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
     # What draws random numbers gives others each time: that says nothing of what the graphs mean.
     found.parts |= not (pair.a.drawn or pair.b.drawn) and any(p.outcome == "diverges" for p in parted)
     found.finite |= _finite(runs["B"])
+
+
+def _is_judged(pair: _Pair, forced: Forced | Failure | None) -> bool:
+    """Whether all of B was judged in float64 and is what A means; at a jump that leaves either side of it open."""
+    if not isinstance(forced, Forced) or pair.a.jumps or pair.b.jumps:
+        return False
+    return bool(forced.compared) and not forced.guilty and not forced.unjudged
 
 
 def _blamed(found: _Found, forced: Forced, name: str) -> None:
@@ -515,7 +523,7 @@ def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
     _saved({n: way.apply(arrays[s]) for n, (s, way) in pair.inputs.found.items()}, pair.folder / "B.npz")
     _saved(arrays, pair.folder / "A.npz")
     runs = {side: Replayed(outputs=files) for side, files in zip("AB", row.outputs, strict=True)}
-    room = functools.partial(_room, pair.workers, pair.left, pair.right, pair.folder)
+    room = functools.partial(_room, pair.workers, pair.left, pair.right, pair.folder, exact=_is_judged(pair, forced))
     whole = {p.name for p in pair.b.outputs if p.whole or p.dtype == "bool"}
     files, ways = (pair.left.absolute(), pair.right.absolute()), (dict(pair.inputs.found), dict(pair.outputs.found))
     for part in _outputs(runs, pair.outputs, pair.outputs.how, room, turned):
@@ -840,11 +848,11 @@ def _outputs(
             if allowed is None:
                 outcome = "unbounded"
             else:
-                allowed = 2 * allowed * (2.0**-29 if a.dtype == np.float64 else 1)  # from u of float32
+                allowed = allowed * (2.0**-29 if a.dtype == np.float64 else 1)  # from u of float32
                 seen = compare({name: a}, {name: b}, {name: allowed}, zero_sign_open=True)
                 kernels = room(source, name, way, fused=True) if seen.outcome == "diverges" else None
                 if kernels is not None:
-                    allowed = np.maximum(allowed, 2 * kernels * (2.0**-29 if a.dtype == np.float64 else 1))
+                    allowed = np.maximum(allowed, kernels * (2.0**-29 if a.dtype == np.float64 else 1))
                     seen = compare({name: a}, {name: b}, {name: allowed}, zero_sign_open=True)
                 outcome, says = seen.outcome, None
                 largest = float(np.abs(a[np.isfinite(a)]).max(initial=0.0))
@@ -883,17 +891,20 @@ def _room(
     name: str,
     way: Orientation,
     *,
+    exact: bool = False,
     fused: bool = False,
 ) -> Array | None:
-    """How far an output may be off in float32, in B's order of axes; None where nobody can say.
+    """How far an output may be apart in float32, in B's order of axes; None where nobody can say.
 
-    The smaller of what roundings inside of either graph do to it: one that amplifies them is no licence for itself,
-    whichever side it stands on.  Not so a function of several steps in one kernel (``fused``), whose formula nobody
-    prescribes, and which is held against its own bound: there it is the larger.
+    The smaller of what roundings inside of either graph do to it, twice: one that amplifies them is no licence for
+    itself, whichever side it stands on.  Not so a function of several steps in one kernel (``fused``), whose formula
+    nobody prescribes, and which is held against its own bound: there it is the larger.  ``exact``: float64 has judged
+    how far apart the two are there (a constant that one side has rounded), so that is no news; nor is that each rounds
+    its result, and what it computes of constants.
     """
     call: Callable[..., Any] = workers.call
     sides = ((left, "A", source), (right, "B", name))
-    found = []
+    found, meant, own = [], [], []
     for number, (file, side, output) in enumerate(sides):
         other, its, _ = sides[1 - number]
         try:
@@ -905,11 +916,18 @@ def _room(
             continue
         made = rooms.get(output) if isinstance(rooms, dict) else None
         if made is not None:
-            array = np.asarray(np.load(made, allow_pickle=False))
-            found.append(way.apply(array) if side == "A" else array)
+            arrays = [np.load(each, allow_pickle=False) for each in made]
+            room, value, last = [way.apply(each) for each in arrays] if side == "A" else arrays
+            found.append(room)
+            meant.append(value)
+            own.append(last)
     if len(found) < 2:
-        return found[0] if found else None
-    return np.asarray(np.maximum(*found) if fused else np.minimum(*found))
+        return 2 * found[0] if found else None
+    amplified = 2 * (np.maximum(*found) if fused else np.minimum(*found))
+    if not exact:
+        return np.asarray(amplified)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(amplified + np.nan_to_num(np.abs(np.subtract(*meant)) + sum(own), nan=0.0, posinf=0.0))
 
 
 def _guilty(forced: Forced) -> list[GuiltyNode]:

@@ -223,8 +223,9 @@ def _inner(node: Any) -> Iterator[Any]:
 
 def float32_room(
     file: Path, feeds: Path, outputs: Sequence[str], also: int, folder: Path, fused: bool = False
-) -> dict[str, Path]:
-    """How far a graph's float outputs may be off in float32, by output, in files.
+) -> dict[str, tuple[Path, Path, Path]]:
+    """How far a graph's float outputs may be off in float32, what they are exactly, and how far they may be off by the
+    last rounding and those of constants alone, by output, in files.
 
     gamma_k times the response to roundings inside the graph (:mod:`pipeline.numerics.inner`), where sums are moved by
     their terms; k is the number of roundings on its longest path, or ``also`` if that is larger, and u that of the
@@ -243,7 +244,9 @@ def float32_room(
     try:
         graph = taken(model).graph
         unit = coarsest_unit(graph, given)
-        inner = inner_scale(widened(graph), {n: _wide(v) for n, v in given.items()}, outputs, sums=True, fused=fused)
+        wide, fed = widened(graph), {n: _wide(v) for n, v in given.items()}
+        inner = inner_scale(wide, fed, outputs, sums=True, fused=fused)
+        constant = inner_scale(wide, fed, outputs, folded=True)
     except Exception:  # whatever the evaluation raises
         return {}
     # Inference loses the shapes behind an operator outside of ONNX; here they were seen.
@@ -256,8 +259,11 @@ def float32_room(
     folder.mkdir(parents=True, exist_ok=True)
     found = {}
     for number, (name, size) in enumerate(inner.scale.items()):
-        found[name] = folder / f"room-{number}.npy"
-        np.save(found[name], allowed * size, allow_pickle=False)
+        last = unit * np.abs(inner.centre[name]) + allowed * constant.scale[name]
+        files = room, exact, own = [folder / f"{what}-{number}.npy" for what in ("room", "exact", "own")]
+        found[name] = room, exact, own
+        for place, values in zip(files, (allowed * size, inner.centre[name], last), strict=True):
+            np.save(place, values, allow_pickle=False)
     return found
 
 

@@ -4,7 +4,8 @@ Design note.  TensorFlow calls back for every operator that it puts into a graph
 operator's results (``op_callbacks``, private, seen in :data:`SEEN_IN`; without it nobody sees the roundings).  So the
 case is traced once, and behind every float result stands the same result times ``1 + way * sign``, where ``way`` is an
 element of a vector that is fed, a ``place`` for each result, zero for a plain run.  Constants that float32 cannot hold
-are results like any other.  The table of counts is of TensorFlow's operators; one that is not in it is counted as if it
+are results like any other.  A loop's body is traced once and moved in every pass, so it counts once for each pass of a
+plain run.  The table of counts is of TensorFlow's operators; one that is not in it is counted as if it
 took up every number that it reads, and is named.
 """
 
@@ -50,9 +51,8 @@ _CALLS: Mapping[str, tuple[str, ...]] = {
     "Case": ("branches",),
     "StatelessCase": ("branches",),
 }
-_CORRECT = frozenset(
-    "Add AddV2 Sub Mul RealDiv Div DivNoNan MulNoNan Sqrt Square Reciprocal Inv LeakyRelu FloorMod".split()
-)
+_LOOPS = frozenset("While StatelessWhile".split())
+_CORRECT = frozenset("Add AddV2 Sub Mul RealDiv Div DivNoNan MulNoNan Sqrt Square LeakyRelu FloorMod".split())
 _FIXED: Mapping[str, int] = {
     **dict.fromkeys(_NONE, 0),
     **dict.fromkeys(_CORRECT, 1),
@@ -63,6 +63,7 @@ _FIXED: Mapping[str, int] = {
     ),
     "BiasAdd": 1,
     "Const": 1,
+    **dict.fromkeys("Inv Reciprocal".split(), 3),  # Eigen does not divide: 1.47 ulp off at most, of all floats
     "SquaredDifference": 2,
     "Softsign": 2,
     "Elu": TRANSCENDENTAL + 2,
@@ -179,6 +180,7 @@ class Traced:
     unknown: dict[str, None] = field(default_factory=dict)
     passed: dict[Any, tuple[int, bool]] = field(default_factory=dict)
     inner: dict[str, int] = field(default_factory=dict)  # by the name of a graph that is called, its longest path
+    loops: list[tuple[Any, int]] = field(default_factory=list)  # what counts a loop's passes, and its body's roundings
     graph: Any = None
     longest: int = 0
 
@@ -198,6 +200,19 @@ class Traced:
         found = max((count for count, _ in before), default=0) + rounds, any(fed for _, fed in before)
         self.passed[tensor.ref()] = found
         return found
+
+    @property
+    def unseen(self) -> bool:
+        """Whether something is called that was traced before this, so that nobody saw its operators."""
+        return bool(self.unknown.keys() & _CALLS.keys())
+
+    def counters(self) -> list[Any]:
+        """What counts the passes of each loop, as results of the trace."""
+        return [counter for counter, _ in self.loops]
+
+    def passes(self, counted: Sequence[int]) -> None:
+        """Let every loop count as often as it was run: on the longest path lie all of them, one after the other."""
+        self.longest += sum((passes - 1) * body for passes, (_, body) in zip(counted, self.loops, strict=True))
 
     def ways(self, jitter: Jitter | None, step: float) -> Array:
         """What to feed for a jitter: by place, how far and which way its result is moved."""
@@ -229,6 +244,8 @@ def moving(traced: Traced, ways: Any, seed: Any, fed: Sequence[Any]) -> Iterator
     traced.places.clear()  # TensorFlow may trace a function again, to see whether it makes variables a second time
     traced.passed.clear()
     traced.inner.clear()
+    traced.loops.clear()
+    traced.unknown.clear()
     for tensor in fed:
         traced.passed[tensor.ref()] = (0, True)
     floats = (tf.float64, tf.float32, tf.float16, tf.bfloat16)
@@ -246,12 +263,16 @@ def moving(traced: Traced, ways: Any, seed: Any, fed: Sequence[Any]) -> Iterator
         before = [traced.reached(t, inside) for t in inputs]
         reached = any(each for _, each in before) or (inside and kind == "Placeholder")
         given = _attributes(attributes)
-        own = _own(traced, kind, inputs, outputs, given) if any(t.dtype in floats for t in outputs) else 0
+        holding = (*floats, tf.variant)  # a list of tensors holds what was put into it
+        body = _body(traced, kind, inputs, given, inside)
+        own = 0
+        if body is None and any(t.dtype in floats for t in outputs):
+            own = _own(traced, kind, inputs, outputs, given)
         if kind == "Const" and all(_held(given.get("value")) for _ in outputs):
             own = 0
         if kind == "Cast" and inputs[0].dtype in floats and outputs[0].dtype.size >= inputs[0].dtype.size:
             own = 0
-        total = max((count for count, _ in before), default=0) + own
+        total = max((count for count, _ in before), default=0) + own + (body or 0)
         if inside:
             traced.inner[graph.name] = max(traced.inner.get(graph.name, 0), total)
         results = []
@@ -259,8 +280,10 @@ def moving(traced: Traced, ways: Any, seed: Any, fed: Sequence[Any]) -> Iterator
             new = tensor
             if own and tensor.dtype in floats:
                 new = _moved(traced, kind, inputs, tensor, own, reached, ways, seed)
-            traced.passed[new.ref()] = (total if tensor.dtype in floats else 0, reached)
+            traced.passed[new.ref()] = (total if tensor.dtype in holding else 0, reached)
             results.append(new)
+        if body is not None:
+            traced.loops.append((results[0], body))
         return results
 
     add(seen)
@@ -332,6 +355,15 @@ def _plain(value: Any) -> Any:
     if which == "list":
         return list(value.list.i) or list(value.list.f)
     return getattr(value, which)
+
+
+def _body(traced: Traced, kind: str, inputs: Sequence[Any], attributes: Mapping[str, Any], inside: bool) -> int | None:
+    """The roundings of one pass of a loop; None for what is none, and for one whose passes nobody counts."""
+    if kind not in _LOOPS or inside or not inputs or "loop_counter" not in inputs[0].name:
+        return None
+    body = getattr(attributes.get("body"), "name", None)
+    found = [longest for graph, longest in traced.inner.items() if body is not None and graph in (body, f"{body}_")]
+    return found[0] if found else None
 
 
 def _called(traced: Traced, operation: Any) -> int:

@@ -118,7 +118,11 @@ class TensorFlow:
                     self._only_double(case, model, values, tensors)
                 wide = _wide(values) if _holds_double(tensors) else values
                 function, names = self._function(case, model, tensors, wide, moved=traced)
-                called: Callable[..., Any] = function.get_concrete_function()
+                called: Callable[..., Any] = _traced_through(function)
+                if traced.unseen:  # what the builder makes anew has not been traced yet
+                    model = _build(case, values, tensors, double=double, seed=seed)
+                    function, names = self._function(case, model, tensors, wide, moved=traced)
+                    called = _traced_through(function)
             except BuilderError:
                 raise
             except Exception:
@@ -128,7 +132,7 @@ class TensorFlow:
                 tensors = _tensors(case, values, False, None)
                 model = _build(case, values, tensors, double=False, seed=seed)
                 function, names = self._function(case, model, tensors, values, moved=traced)
-                frozen = frozen_in_double(function.get_concrete_function())
+                frozen = frozen_in_double(_traced_through(function))
                 tensors = _tensors(case, values, True, None)
 
                 def called(*fed: Any) -> Any:
@@ -140,16 +144,22 @@ class TensorFlow:
             raise NotImplementedError(f"the roundings of this cannot be moved: {_one_line(error)}") from error
         kind = np.float64 if double else np.float32
 
-        def run(jitter: Jitter) -> dict[str, Any]:
+        def run(jitter: Jitter | None) -> dict[str, Any]:
             import tensorflow as tf
 
-            step = jitter.step if double or not jitter.step else float(np.finfo(np.float32).eps)
+            step = 0.0 if jitter is None else jitter.step
+            step = step if double or not step else float(np.finfo(np.float32).eps)
             ways = tf.constant(traced.ways(jitter, step).astype(kind))
-            made = called(ways, tf.constant(jitter.seed, tf.int32), *[tensors[name] for name in case.inputs])
-            results = dict(zip(names, made, strict=True))
+            seed = 0 if jitter is None else jitter.seed
+            made = called(ways, tf.constant(seed, tf.int32), *[tensors[name] for name in case.inputs])
+            results = dict(zip(names, made, strict=False))
+            if jitter is None:
+                traced.passes([int(counter) for counter in made[len(names) :]])
             absent = {name: None for name in case.outputs if name.startswith("grad_") and name not in results}
             return {name: _array(value) for name, value in results.items()} | absent
 
+        if traced.loops:
+            run(None)
         _traced[:] = [(case, values, double, seed, traced, run)]
         return traced, run
 
@@ -223,10 +233,12 @@ class TensorFlow:
         import tensorflow as tf
 
         function, _names = self._function(case, model, tensors, _wide(values))
-        narrow = (tf.float32, tf.float16, tf.bfloat16)
-        for operation in function.get_concrete_function().graph.get_operations():
-            if any(tensor.dtype in narrow for tensor in operation.outputs):
-                raise TypeError(f"{operation.type} computes in a narrower type than float64")
+        narrow = [kind.as_datatype_enum for kind in (tf.float32, tf.float16, tf.bfloat16)]
+        definition = _traced_through(function).graph.as_graph_def()
+        inner = [node for called in definition.library.function for node in called.node_def]
+        for node in (*definition.node, *inner):
+            if any(attribute.type in narrow for attribute in node.attr.values()):
+                raise TypeError(f"{node.op} computes in a narrower type than float64")
 
     def weights(self, case: Case, values: Mapping[str, Any], folder: Path, *, seed: int) -> Path:
         """The variables of a model, or those that a plain function captures, and the case's own parameters."""
@@ -352,7 +364,7 @@ class TensorFlow:
             with moving(moved, ways, seed, inputs):
                 results = positional(*inputs)
             moved.longest = moved.count(results)
-            return results
+            return [*results, *moved.counters()]
 
         shapes = {name: values[name].shape for name in case.inputs}
         if open_axes:
@@ -599,6 +611,25 @@ def _with_gradients(tf: Any, case: Case, model: Any, tensors: Mapping[str, Any])
     asked = {f"grad_{name}": value for name, value in zip(case.gradient.wrt, gradients, strict=True)}
     declared = {name: None for name in case.outputs if name.startswith("grad_")}
     return {name: results[name] for name in forward_outputs(case)} | declared | asked
+
+
+def _traced_through(function: Any) -> Any:
+    """The concrete function of a ``tf.function``, traced with what it calls in it, so that all operators are seen.
+
+    A function that TensorFlow has traced before is called and not traced again.  Where it has to be, for the sake of
+    control flow that AutoGraph alone can put into a graph, it stays a call.
+    """
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        return function.get_concrete_function()
+    except Exception:  # whatever a program raises that is traced without AutoGraph
+        tf.config.run_functions_eagerly(before)
+        return function.get_concrete_function()
+    finally:
+        tf.config.run_functions_eagerly(before)
 
 
 def _array(value: Any) -> Array:

@@ -70,10 +70,17 @@ class Inner:
 
 
 def inner_scale(
-    graph: Graph, feeds: Mapping[str, Array], outputs: Collection[str], *, sums: bool = False, fused: bool = False
+    graph: Graph,
+    feeds: Mapping[str, Array],
+    outputs: Collection[str],
+    *,
+    sums: bool = False,
+    fused: bool = False,
+    folded: bool = False,
 ) -> Inner:
     """What roundings inside the graph do to ``outputs``; with ``sums`` those of a sum are as large as its terms, with
-    ``fused`` those alone of functions of several steps in one kernel.
+    ``fused`` those alone of functions of several steps in one kernel, with ``folded`` those alone of what is computed
+    of constants.
 
     A graph that amplifies rounding has a large one: it is no licence for that graph itself.  Raises whatever the
     evaluation of a node raises.
@@ -81,11 +88,13 @@ def inner_scale(
     sizes: dict[str, Array] = {}
     jumping: set[str] = set()
     shapes: dict[str, tuple[int, ...]] = {}
-    centre = _evaluated(graph, feeds, outputs, sizes, None, jumping=jumping, shapes=shapes, sums=sums)
+    centre = _evaluated(graph, feeds, outputs, sizes, None, jumping=jumping, shapes=shapes, sums=sums, folded=folded)
     if fused:
         sizes = {name: sizes[name] for step in graph.steps if step.op in _FUSED for name in step.makes if name in sizes}
     floats = [name for name in outputs if centre[name].dtype.kind == "f"]
     scale = {name: np.zeros(centre[name].shape) for name in floats}
+    if not sizes:
+        return Inner({name: centre[name] for name in floats}, scale, shapes, bool(jumping))
     numbers = {step.index: place for place, step in enumerate(s for s in graph.steps if sizes.keys() & set(s.makes))}
     pairs = min(max(len(numbers).bit_length(), FEWEST), PAIRS)
     for pair, turned in itertools.product(range(pairs), (False, True)):
@@ -110,6 +119,7 @@ def _evaluated(
     jumping: set[str] | None = None,
     shapes: dict[str, tuple[int, ...]] | None = None,
     sums: bool = False,
+    folded: bool = False,
 ) -> dict[str, Array]:
     """``outputs``; without ``random`` as they are, and ``sizes`` gets each value's rounding, which else moves it, the
     other way for the steps ``flipped``.  ``jumping`` gets the steps that jump,
@@ -123,7 +133,7 @@ def _evaluated(
             jumping.add(step.name)
         if shapes is not None:
             shapes |= {n: v.shape for n, v in made.items() if isinstance(v, np.ndarray)}
-        rounds = step.index not in graph.folded and not moves_only(step.op)
+        rounds = (step.index in graph.folded) is folded and not moves_only(step.op)
         if random is None and rounds:
             sizes |= _roundings(graph, step, values, made, strict=sums)
             if sums and step.op in _SUMS:

@@ -10,6 +10,7 @@ value, on numbers drawn here.  Beyond 1e-4 a model counts as a true divergence a
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import logging
@@ -157,11 +158,12 @@ def of_tensorflow(case: Any, seed: int) -> Record:
         given = {n: np.ascontiguousarray(v.transpose(0, 2, 3, 1)) for n, v in given.items()}
     tf.random.set_seed(0)
     tf.keras.utils.set_random_seed(0)
-    model = case.builders["tensorflow"](tf)
+    built = case.builders["tensorflow"](tf)
+    model = functools.partial(built, training=False) if isinstance(built, tf.keras.layers.Layer) else built
     native = flat(model(*[tf.constant(v) for v in given.values()]))
     record: Record = {"exports": {}, "double": None}
     record["itself"] = far(native, flat(model(*[tf.constant(v) for v in given.values()])))
-    call = tf.function(model.__call__)
+    call = tf.function(lambda *fed: model(*fed))
     signature = [tf.TensorSpec(v.shape, v.dtype, name=n) for n, v in given.items()]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"

@@ -260,3 +260,90 @@ def test_a_convolution_with_its_bias_is_the_sum_that_adds_it() -> None:
     assert matched(proto, [], [], definition)["Conv__7:0"] == "norm/add_1:0"
     definition.node.add(name="other/add", op="AddV2", input=["other/mul", "norm/sub"])
     assert matched(proto, [], [], definition)["Conv__7:0"] == "Conv__7:0", "two sums read it: nobody knows"
+
+
+def rounded(build: Any, tensor: Tensor, values: Any) -> tuple[Any, float]:
+    """What is counted of a program, and the largest response to its own roundings, over u."""
+    case = Case("c", inputs={"x": tensor}, builders={"tensorflow": build})
+    given = {"x": values}
+    counted = TENSORFLOW.roundings(case, given, double=True, seed=0)
+    centre = TENSORFLOW.native(case, given, double=True, seed=0)
+    moved = TENSORFLOW.perturbed(
+        case, given, double=True, seed=0, jitters=[Jitter(s, what="roundings") for s in (0, 1)]
+    )
+    (name,) = centre
+    return counted, max(float(np.abs(m[name] - centre[name]).max()) for m in moved) / 2.0**-24
+
+
+@pytest.mark.parametrize("passes", [2, 7])
+def test_a_loop_rounds_in_every_pass(passes: int) -> None:
+    def scaled(tf: Any) -> Any:
+        def call(x: Any) -> Any:
+            for _ in tf.range(passes):
+                x = x * 1.3
+            return x
+
+        return call
+
+    counted, response = rounded(scaled, FLAT["x"], X + np.float32(0.1))
+    assert not counted.unknown
+    assert passes <= counted.count <= 2 * passes + 2  # the product and its constant
+    assert response > passes / 2
+
+
+def test_what_a_list_of_tensors_holds_was_rounded() -> None:
+    def recurrent(tf: Any) -> Any:
+        return tf.keras.Sequential([tf.keras.Input((5, 3)), tf.keras.layers.SimpleRNN(4, return_sequences=True)])
+
+    sequence = Tensor("n t c", (2, 5, 3), low=-1, high=1, integers=False)
+    counted, response = rounded(recurrent, sequence, RNG.uniform(-1, 1, (2, 5, 3)).astype(np.float32))
+    assert not counted.unknown
+    assert counted.count >= 5 * (4 + 1 + 1 + 4)  # in each of five steps a product, a sum and a tangent
+    assert response > 1
+
+
+def test_a_function_that_was_traced_before_is_seen_all_the_same() -> None:
+    def called(tf: Any) -> Any:
+        inner = tf.function(lambda x: tf.exp(x) * 0.1)
+        inner(tf.constant(X, tf.float64))
+        return lambda x: inner(x) + 1.0
+
+    counted, response = rounded(called, FLAT["x"], X)
+    assert not counted.unknown
+    assert counted.count >= 6
+    assert response > 0
+
+
+def test_a_function_that_needs_autograph_is_seen_where_it_is_traced_anew() -> None:
+    def called(tf: Any) -> Any:
+        @tf.function
+        def inner(x: Any) -> Any:
+            if tf.reduce_sum(x) > 100.0:
+                x = x + 1.0
+            return x * 0.1
+
+        return inner
+
+    counted, response = rounded(called, FLAT["x"], X)
+    assert not counted.unknown
+    assert counted.count >= 2
+    assert response > 0
+
+
+def test_a_float32_step_inside_of_a_called_function_is_no_float64() -> None:
+    """The image function computes whatever is no float32 in float32: its float64 run would be another program."""
+
+    def brighter(tf: Any) -> Any:
+        return lambda x: tf.image.adjust_brightness(x, 0.1)
+
+    case = Case("c", inputs={"x": Tensor("n c", (2, 3))}, builders={"tensorflow": brighter})
+    (found,) = TENSORFLOW.native(case, {"x": X / np.float32(7)}, double=True, seed=0).values()
+    wide = X.astype(np.float32) / np.float32(7)
+    assert np.abs(found - (wide.astype(np.float64) + np.float64(np.float32(0.1)))).max() < 1e-12
+
+
+def test_a_reciprocal_is_no_division() -> None:
+    counted, _ = rounded(lambda tf: tf.math.reciprocal, FLAT["x"], X + np.float32(0.5))
+    assert counted.count == 3
+    counted, _ = rounded(lambda tf: lambda x: 1.0 / x, FLAT["x"], X + np.float32(0.5))
+    assert counted.count == 1

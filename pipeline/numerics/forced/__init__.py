@@ -8,6 +8,9 @@ comes out of it is A's.  Where an output of B is not A's, the values on the way 
 order: the first that, replaced by a value of A, lets its consumers make A's values again is where the graphs meet
 again, and what lies before it is guilty.  Then the search goes on from there, so every fault is found, not the first.
 
+A value may be A's by its numbers alone, and by chance: exp(x) - 1 of tiny numbers is x as well.  So where a region that
+reads such a value is guilty, B is walked again with its own value there, and if nothing is guilty then, nothing is.
+
 The bound.  In float64 two graphs of one meaning part by three things: float64's own roundings; constants that a
 rewriting computed in float32 (a folded weight); and Python scalars that either side holds in float32.  All are
 responses to moving something by one rounding: the region's inputs and constants for the first, for the others the
@@ -35,6 +38,8 @@ from pipeline.numerics.forced._state import Forced, Judged, Known, Part, Shelf, 
 from pipeline.numerics.forced._unseen import SILENT, exercised, unseen
 from pipeline.numerics.node64 import Graph
 
+_AGAIN = 3
+
 
 def compare_graphs(
     known: Known,
@@ -50,8 +55,35 @@ def compare_graphs(
     ``inputs`` and ``outputs`` give for each of B's border values A's and the way to turn it.  ``roundings`` is how many
     lie on both graphs' longest paths together.  ``watched`` are pairs of values that other feeds did not tell apart.
     """
+    found = first = _walked(known, b, inputs, outputs, roundings, tuple(watched), frozenset())
+    never: frozenset[str] = frozenset()
+    for _ in range(_AGAIN):
+        if not found.guilty or not (chance := _by_chance(found, b) - never):
+            break
+        never |= chance
+        found = _walked(known, b, inputs, outputs, roundings, tuple(watched), never)
+    return first if found.guilty else found
+
+
+def _by_chance(found: Forced, b: Graph) -> frozenset[str]:
+    """The values of B that a guilty region reads and that are A's by their numbers alone."""
+    guilty = {node for part in found.guilty for node in (part.node, *part.nodes)}
+    reads = {name for step in b.steps if step.name in guilty for name in step.reads}
+    return frozenset(pair.right for pair in found.alignment.pairs if pair.how == "numbers" and pair.right in reads)
+
+
+def _walked(
+    known: Known,
+    b: Graph,
+    inputs: Mapping[str, tuple[str, Orientation]],
+    outputs: Mapping[str, tuple[str, Orientation]],
+    roundings: int,
+    watched: Sequence[tuple[str, str]],
+    never: frozenset[str],
+) -> Forced:
+    """One walk of B; no number makes the values ``never`` A's."""
     have = known.values
-    state = State(known, b, outputs, roundings, Namer(b.version))
+    state = State(known, b, outputs, roundings, Namer(b.version), never=never)
     state.env |= b.constants
     state.classes |= {name: state.namer.of_constant(value) for name, value in b.constants.items()}
     for name, (left, orientation) in inputs.items():

@@ -98,7 +98,7 @@ def align(state: State, name: str, same: str | None) -> None:
     elif same is not None:
         candidates, how = [(same, Orientation())], "structure"
     else:
-        candidates, how = alike(state, name), "numbers"
+        candidates, how = () if name in state.never else alike(state, name), "numbers"
     for left, orientation in candidates:
         if designated is None and how != "structure" and moved_elsewhere(state, name, left, orientation):
             break

@@ -138,6 +138,8 @@ def allowed(state: State, name: str, left: str, orientation: Orientation) -> Arr
     total: Array = np.zeros(())
     unit = unit_roundoff(state.have[left].dtype)  # both sides are of one type here; float16 stays float16
     stored = max(unit, _U32) / _U32  # in what a constant was folded
+    # A node in sixteen bits is evaluated in float64 and rounds its result once, whatever it sums.
+    rounds = len(steps_a) + len(steps_b) if unit > _U32 else 2 * state.roundings
     for side, (graph, fixed, steps, start, values, target) in enumerate(
         (
             (state.a, state.a.is_constant, steps_a, start_a, state.have, left),
@@ -151,7 +153,7 @@ def allowed(state: State, name: str, left: str, orientation: Orientation) -> Arr
         if alone or odd:
             total = total + folded * stored * turn.apply(response(graph, steps, values, target, alone, odd))
         everything = response(graph, steps, values, target, start, set())
-        total = total + (2 * state.roundings + 2) * (unit / _U32) * turn.apply(everything)
+        total = total + (rounds + 2) * (unit / _U32) * turn.apply(everything)
     return total
 
 

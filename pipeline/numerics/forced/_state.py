@@ -178,6 +178,7 @@ class State:
     fixed: set[int] = field(default_factory=set)  # steps that were evaluated once and for all
     failed: int = 0  # the most nodes of a region that is not A's
     cleared: set[str] = field(default_factory=set)  # suspects behind which B is A's again all the same
+    never: frozenset[str] = frozenset()  # values that no number makes A's
     live: set[str] = field(default_factory=set)  # constants of B in whose place A has data, and what is made of them
 
     def is_constant(self, name: str) -> bool:
