@@ -163,7 +163,7 @@ def of_tensorflow(case: Any, seed: int) -> Record:
     native = flat(model(*[tf.constant(v) for v in given.values()]))
     record: Record = {"exports": {}, "double": None}
     record["itself"] = far(native, flat(model(*[tf.constant(v) for v in given.values()])))
-    call = tf.function(lambda *fed: model(*fed))
+    call = tf.function(model.__call__ if model is built else model)
     signature = [tf.TensorSpec(v.shape, v.dtype, name=n) for n, v in given.items()]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
