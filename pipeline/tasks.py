@@ -188,12 +188,13 @@ def derive_bounds(
     double = source.party.double
     case, values = _values(ref, framework, seed)
     floats = _float_outputs(source)
+    wholes = _whole_outputs(source)
     precision = "in float64" if double else "in its own precision, for it has no float64 here"
     label = f"{framework} itself {precision}"
     asked = _Moved(case, framework, values, floats, seed, double)
     try:
         response = asked.responses([Jitter(each) for each in range(JITTERS)])
-        own, inner = asked.own_roundings()
+        own, inner = replace(asked, floats={**floats, **wholes}).own_roundings()
         if double and any(_jumps(response[name], centre, _STEP).any() for name, centre in floats.items()):
             tiny = asked.responses([Jitter(each, _TINY_STEP) for each in range(JITTERS)])
             for name, moves in response.items():
@@ -223,6 +224,7 @@ def derive_bounds(
         unit = _STEP if double else float(np.finfo(floats[name].dtype).eps)
         scale = save(folder, party, name, least / unit, None, kind="scale")
         bounds[name] = Bound(scale=scale, roundings=roundings.count, floor=roundings.count * _SUBNORMAL)
+    bounds |= _on_jumps({name: inner[name] for name in wholes if name in inner}, party, folder)
     how = f"scale from {JITTERS} perturbations, k = {roundings.count} roundings on the longest path"
     if roundings.unknown:
         how += f" ({', '.join(roundings.unknown)}: no rule, so one for each number that it may take up)"
@@ -238,7 +240,8 @@ def constants_slack(ref: CaseRef, framework: str, source: Run, seed: int, folder
     if warm(framework) is not None or source.outputs is None:
         return source
     case, values = _values(ref, framework, seed)
-    asked = _Moved(case, framework, values, _float_outputs(source), seed, double=True)
+    held = {**_float_outputs(source), **_whole_outputs(source)}
+    asked = _Moved(case, framework, values, held, seed, double=True)
     try:
         responses = asked.responses(_twins("constants"))
     except Exception:  # whatever the framework raises; its float64 run stands as it is
@@ -256,6 +259,21 @@ def _float_outputs(run: Run) -> dict[str, Array]:
         for name, value in (run.outputs or {}).items()
         if isinstance(value, ArrayFile) and np.dtype(value.dtype).kind == "f"
     }
+
+
+def _whole_outputs(run: Run) -> dict[str, Array]:
+    """The integers and booleans, which are on one side of a jump or on the other."""
+    return {
+        name: value.load()
+        for name, value in (run.outputs or {}).items()
+        if isinstance(value, ArrayFile) and np.dtype(value.dtype).kind in "iub"
+    }
+
+
+def _on_jumps(responses: Mapping[str, Array], party: Party, folder: Path) -> dict[str, Bound]:
+    """How far whole numbers may be off that the program's own roundings, in front of a jump, put on either side."""
+    moved = {name: BEYOND * moves for name, moves in responses.items() if moves.any()}
+    return {n: Bound(slack=save(folder, party, n, moves, None, kind="slack")) for n, moves in moved.items()}
 
 
 def _twins(what: Literal["roundings", "constants"]) -> list[Jitter]:
@@ -321,7 +339,7 @@ class _Moved:
 
 def _distance(one: Array, other: Array) -> Array:
     with np.errstate(invalid="ignore"):
-        return np.nan_to_num(np.abs(one.astype(np.float64) - other))
+        return np.nan_to_num(np.abs(one.astype(np.float64) - other.astype(np.float64)))
 
 
 def _without_jumps(moves: Array, tiny: Array, centre: Array) -> Array:

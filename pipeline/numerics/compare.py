@@ -136,7 +136,7 @@ def _one(
         return Comparison("equal", output=name)
     if is_float(left):
         return _floats(name, left, right, allowed, definition, zero_sign_open)
-    return _discrete(name, left, right)
+    return _discrete(name, left, right, allowed)
 
 
 def _parts(array: Array) -> Array:
@@ -144,13 +144,21 @@ def _parts(array: Array) -> Array:
     return np.stack([array.real, array.imag], axis=-1)
 
 
-def _discrete(name: str, left: Array, right: Array) -> Comparison:
-    """Integers, booleans and text: equal or not; integer distances as unsigned, so that nothing wraps."""
+def _discrete(name: str, left: Array, right: Array, allowed: Array | None) -> Comparison:
+    """Integers, booleans and text: equal or not; integer distances as unsigned, so that nothing wraps.
+
+    Some may be on either side of a jump: for these ``allowed`` is not zero.
+    """
     apart = left != right
     if not apart.any():
         return Comparison("equal", left.size, max_abs=0.0, ratio=0.0, output=name)
     if left.dtype.kind in "iub" and right.dtype.kind in "iub":
         distance = _integer_distance(left, right)
+        open_ = np.zeros(left.shape) if allowed is None else _spread(allowed, left)
+        beyond = distance.astype(np.float64) > open_
+        if not beyond.any():
+            return _on_either_side(name, left, right, distance, open_)
+        distance = np.where(beyond, distance, 0)
         worst = np.unravel_index(int(np.argmax(distance)), left.shape)
         max_abs: float | None = float(distance[worst])
         values: tuple[float, float] | None = (float(left[worst]), float(right[worst]))
@@ -167,6 +175,25 @@ def _discrete(name: str, left: Array, right: Array) -> Comparison:
         values=values,
         differing=int(apart.sum()),
         explanation=_transposed(left, right, None),
+    )
+
+
+def _on_either_side(name: str, left: Array, right: Array, distance: Array, allowed: Array) -> Comparison:
+    """Whole numbers that differ only where rounding decides on which side of a jump they are."""
+    apart = distance > 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(apart, distance.astype(np.float64) / allowed, 0.0)
+    worst = np.unravel_index(int(np.argmax(ratio)), left.shape)
+    return Comparison(
+        "rounding",
+        left.size,
+        max_abs=float(distance.max()),
+        ratio=float(ratio[worst]),
+        output=name,
+        index=tuple(int(i) for i in worst),
+        values=(float(left[worst]), float(right[worst])),
+        differing=int(apart.sum()),
+        explanation=f"{int(apart.sum())} of {left.size} are on the other side of a jump, where rounding decides",
     )
 
 
