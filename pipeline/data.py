@@ -307,12 +307,14 @@ class ArrayFile:
 class Bound:
     """How far from its definition float arithmetic may land: gamma_k * scale + floor + slack, elementwise.
 
-    ``slack`` is an absolute term measured elsewhere (the response to a constant's own rounding)."""
+    ``slack`` is an absolute term measured elsewhere (the response to a constant's own rounding), ``sides`` that of
+    whole numbers, which rounding puts on either side of a jump."""
 
     scale: ArrayFile | None = None
     roundings: int = 0
     floor: float = 0.0
     slack: ArrayFile | None = None
+    sides: ArrayFile | None = None
 
 
 @dataclass(frozen=True)

@@ -240,8 +240,8 @@ def constants_slack(ref: CaseRef, framework: str, source: Run, seed: int, folder
     if warm(framework) is not None or source.outputs is None:
         return source
     case, values = _values(ref, framework, seed)
-    held = {**_float_outputs(source), **_whole_outputs(source)}
-    asked = _Moved(case, framework, values, held, seed, double=True)
+    wholes = _whole_outputs(source)
+    asked = _Moved(case, framework, values, {**_float_outputs(source), **wholes}, seed, double=True)
     try:
         responses = asked.responses(_twins("constants"))
     except Exception:  # whatever the framework raises; its float64 run stands as it is
@@ -249,7 +249,9 @@ def constants_slack(ref: CaseRef, framework: str, source: Run, seed: int, folder
     bounds = {
         name: Bound(slack=save(folder, source.party, name, BEYOND * moves, None, kind="slack"))
         for name, moves in responses.items()
+        if name not in wholes
     }
+    bounds |= _on_jumps({name: responses[name] for name in wholes}, source.party, folder)
     return replace(source, bounds=bounds)
 
 
@@ -273,7 +275,7 @@ def _whole_outputs(run: Run) -> dict[str, Array]:
 def _on_jumps(responses: Mapping[str, Array], party: Party, folder: Path) -> dict[str, Bound]:
     """How far whole numbers may be off that the program's own roundings, in front of a jump, put on either side."""
     moved = {name: BEYOND * moves for name, moves in responses.items() if moves.any()}
-    return {n: Bound(slack=save(folder, party, n, moves, None, kind="slack")) for n, moves in moved.items()}
+    return {n: Bound(sides=save(folder, party, n, moves, None, kind="sides")) for n, moves in moved.items()}
 
 
 def _twins(what: Literal["roundings", "constants"]) -> list[Jitter]:

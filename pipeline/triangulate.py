@@ -144,9 +144,6 @@ class Parties:
             a, b = mine[key], theirs[key]
             summed = None if a is None or b is None or (a.shape and b.shape and a.shape != b.shape) else a + b
             allowed[key] = summed
-        if not any(party.double or party.framework == "truth" for party in sides):
-            # On which side of a jump exact inputs come is part of what a model means: its own types decide.
-            allowed |= {key: np.zeros(()) for key in allowed if self._is_whole(left, key)}
         idle = self._decides_nothing(left, right, allowed)
         definition = self.runs[left].party.framework == "truth" or self.runs[right].party.framework == "truth"
         swapped = self.runs[right].party.framework == "truth" and self.runs[left].party.framework != "truth"
@@ -167,14 +164,29 @@ class Parties:
             {**allowed, **idle},
             definition=definition,
             zero_sign_open=self._zero_sign_open,
+            sides=self._sides(left, right),
         )
         if found.outcome == "missing" and found.output in idle and found.compared:
             return replace(found, problem=f"{found.problem}: the one that the case declares leaves no digit of it")
         return found
 
-    def _is_whole(self, name: str, key: str) -> bool:
-        value = (self.runs[name].outputs or {}).get(key)
-        return isinstance(value, ArrayFile) and np.dtype(value.dtype).kind in "iub"
+    def _sides(self, left: str, right: str) -> dict[str, Array]:
+        """By output, how far whole numbers may be apart that rounding puts on either side of a jump.
+
+        On which side exact inputs come is part of what a model means, so between two runs in the model's own types
+        nothing is open; a run in float64 rounds elsewhere.
+        """
+        parties = [self.runs[name].party for name in (left, right)]
+        if not any(party.double or party.framework == "truth" for party in parties):
+            return {}
+        found: dict[str, Array] = {}
+        for party in parties:
+            held = [self.runs.get(self.truth_of(party.framework)), self.runs.get(f"{party.framework}@64")]
+            for run in held if party.framework != "truth" else [self.runs[str(party)]]:
+                for key, bound in (run.bounds if run is not None else {}).items():
+                    if bound.sides is not None:
+                        found[key] = found.get(key, np.zeros(())) + bound.sides.load().astype(np.float64)
+        return found
 
     def _beside(self, name: str, other: str) -> dict[str, Array | Absent]:
         """The values of a party as they stand beside another's: of the wider type in which the other's are kept."""

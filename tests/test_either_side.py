@@ -67,8 +67,9 @@ def test_greater_for_greater_or_equal_is_seen_at_the_tie(report: Report, name: s
 
 def test_whole_numbers_are_open_only_where_it_is_said() -> None:
     left, right = {"y": np.array([1, 5, 9])}, {"y": np.array([2, 5, 9])}
-    assert compare(left, right, {"y": np.array([3.0, 0, 0])}).outcome == "rounding"
-    assert compare(left, right, {"y": np.array([0, 3.0, 3.0])}).outcome == "diverges"
-    assert compare(left, right, {}).outcome == "diverges"
-    far = compare({"y": np.array([1, 5, 9])}, {"y": np.array([2, 5, 8])}, {"y": np.array([3.0, 0, 0])})
+    near = {"y": np.array([3.0, 0, 0])}
+    assert compare(left, right, {}, sides=near).outcome == "rounding"
+    assert compare(left, right, {}, sides={"y": np.array([0, 3.0, 3.0])}).outcome == "diverges"
+    assert compare(left, right, near).outcome == "diverges"
+    far = compare({"y": np.array([1, 5, 9])}, {"y": np.array([2, 5, 8])}, {}, sides=near)
     assert (far.outcome, far.index, far.differing) == ("diverges", (2,), 2)

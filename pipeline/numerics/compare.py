@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -44,20 +45,23 @@ def compare(
     *,
     definition: bool = False,
     zero_sign_open: bool = False,
+    sides: Mapping[str, Array] = MappingProxyType({}),
 ) -> Comparison:
     """Compare outputs by name.
 
     ``allowed`` gives each output's permitted distance, broadcastable to its shape; ``None`` (or no entry) says that no
     bound is known, so that anything but equality stays undecided.  ``definition``: the left side is a definition in
-    float64 and is compared to a result of any float type.  ``zero_sign_open``: nothing specifies the sign of a zero
-    here, and -0 against +0 is equal with a note.
+    float64 and is compared to a result of any float type.  No bound excuses an integer; ``sides`` say, by output, how
+    far whole numbers may be apart that rounding puts on either side of a jump.  ``zero_sign_open``: nothing specifies
+    the sign of a zero here, and -0 against +0 is equal with a note.
     """
     if set(left) != set(right):
         lacking = {"left": sorted(set(right) - set(left)), "right": sorted(set(left) - set(right))}
         said = [f"the {side} side has no output {', '.join(names)}" for side, names in lacking.items() if names]
         return Comparison("missing", problem="; ".join(said), output=[*lacking["right"], *lacking["left"]][0])
     parts = [
-        _one(name, left[name], right[name], allowed.get(name), definition, zero_sign_open) for name in sorted(left)
+        _one(name, left[name], right[name], allowed.get(name), definition, zero_sign_open, sides.get(name))
+        for name in sorted(left)
     ]
     compared = sum(part.compared for part in parts)
     if not parts or (compared == 0 and all(part.outcome == "equal" for part in parts)):
@@ -118,12 +122,13 @@ def _one(
     allowed: Array | None,
     definition: bool,
     zero_sign_open: bool,
+    side: Array | None = None,
 ) -> Comparison:
     if isinstance(left, Absent) or isinstance(right, Absent):
         if isinstance(left, Absent) and isinstance(right, Absent):
             return Comparison("equal", output=name)
-        side = "left" if isinstance(left, Absent) else "right"
-        return Comparison("diverges", output=name, problem=f"{name} is absent on the {side} side only")
+        which = "left" if isinstance(left, Absent) else "right"
+        return Comparison("diverges", output=name, problem=f"{name} is absent on the {which} side only")
     if left.shape != right.shape:
         seen = f"{name} has shape {_shape(left)} against {_shape(right)}"
         return Comparison("diverges", output=name, problem=seen, explanation=_transposed(left, right, allowed))
@@ -136,7 +141,7 @@ def _one(
         return Comparison("equal", output=name)
     if is_float(left):
         return _floats(name, left, right, allowed, definition, zero_sign_open)
-    return _discrete(name, left, right, allowed)
+    return _discrete(name, left, right, side)
 
 
 def _parts(array: Array) -> Array:
@@ -144,20 +149,20 @@ def _parts(array: Array) -> Array:
     return np.stack([array.real, array.imag], axis=-1)
 
 
-def _discrete(name: str, left: Array, right: Array, allowed: Array | None) -> Comparison:
+def _discrete(name: str, left: Array, right: Array, side: Array | None) -> Comparison:
     """Integers, booleans and text: equal or not; integer distances as unsigned, so that nothing wraps.
 
-    Some may be on either side of a jump: for these ``allowed`` is not zero.
+    Some may be on either side of a jump: for these ``side`` is not zero.
     """
     apart = left != right
     if not apart.any():
         return Comparison("equal", left.size, max_abs=0.0, ratio=0.0, output=name)
     if left.dtype.kind in "iub" and right.dtype.kind in "iub":
         distance = _integer_distance(left, right)
-        open_ = np.zeros(left.shape) if allowed is None else _spread(allowed, left)
-        beyond = distance.astype(np.float64) > open_
+        near = np.zeros(left.shape) if side is None else _spread(side, left)
+        beyond = distance.astype(np.float64) > near
         if not beyond.any():
-            return _on_either_side(name, left, right, distance, open_)
+            return _on_either_side(name, left, right, distance, near)
         distance = np.where(beyond, distance, 0)
         worst = np.unravel_index(int(np.argmax(distance)), left.shape)
         max_abs: float | None = float(distance[worst])
