@@ -591,6 +591,26 @@ def reordered(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) 
     return ordered(ref, model, native, runtime, seed)
 
 
+def in_inference(model: Model, folder: Path) -> tuple[Model, dict[str, str]] | None:
+    """A graph with the nodes that train put into inference, and these; None where there are none, or too large."""
+    import onnx
+
+    from pipeline.graph.loading import load
+    from pipeline.graph.training import in_inference as inferring
+    from pipeline.graph.training import training_nodes
+
+    assert model.file is not None
+    try:
+        proto = load(model.file)
+        changed = inferring(proto)
+        if changed is None:
+            return None
+        onnx.load_external_data_for_model(changed, str(model.file.parent))
+        return replace(model, file=written(changed, folder / model.file.name)), training_nodes(proto)
+    except Exception:  # data that is not there, weights beyond what one file holds: then nodes are searched for
+        return None
+
+
 def exchanged(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) -> Model | None:
     """A graph with two inputs exchanged, where it is nearer to the model so."""
     from pipeline.adopt import exchanged as found

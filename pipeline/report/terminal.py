@@ -114,8 +114,13 @@ def _given(verdict: Verdict, width: int) -> list[Text]:
     models = verdict.evidence.models
     said = [f"{safe(n)}: {prose('; '.join(m.notes))}" for n, m in models.items() if m.given and m.notes]
     made = _block("given", [line for text in said for line in wrapped(text, width - LABEL, hang=2)])
-    sizes = "; ".join(safe(size) for size in verdict.evidence.sizes)
-    return made + (_block("sizes", wrapped(f"also judged at {sizes}", width - LABEL)) if sizes else [])
+    ran = {size: any(run.party.runtime for run in runs.values()) for size, runs in verdict.evidence.sizes.items()}
+    parts = [
+        f"{what} {'; '.join(safe(size) for size, graphs in ran.items() if graphs is some)}"
+        for what, some in (("also judged at", True), ("no graph has other sizes, so not at", False))
+        if some in ran.values()
+    ]
+    return made + (_block("sizes", wrapped(". ".join(parts), width - LABEL)) if parts else [])
 
 
 def _findings(verdict: Verdict, width: int) -> list[Text]:
