@@ -933,7 +933,9 @@ def refusal(error: Exception, file: Path) -> Failure:
         kind = "unsupported" if isinstance(error, Unsupported) else "invalid"
         return Failure(kind, str(error).replace(f"{file.parent}{os.sep}", ""), op=error.op, node=error.node)
     says = f"{type(error).__name__}: {_one_line(error)}"
-    return Failure("refused", says.replace(f"{file.parent}{os.sep}", ""))
+    at = re.search(r"running (\w+) node\. Name:'([^']*)'", says)  # ONNX Runtime's words
+    op, node = (at[1], at[2] or None) if at else (None, None)
+    return Failure("refused", says.replace(f"{file.parent}{os.sep}", ""), op=op, node=node)
 
 
 def _named_op(failure: Failure, file: Path) -> Failure:

@@ -312,7 +312,8 @@ def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str
     blames, named = _named(work, seen, found)
     for other in others:
         blamed = {(b.blame, b.party) for b in blames}
-        more = [b for b in _blames(work, other, weights) if (b.blame, b.party) not in blamed]
+        blamed |= {("export", party) for blame, party in blamed if blame == "export-failed"}  # it means nothing at all
+        more = [b for b in _blames(work, other, weights, _size(case)) if (b.blame, b.party) not in blamed]
         more, said = _named(work, other, more)
         blames, named = [*blames, *more], [*named, *said]
     unshown: list[Diff] = []
@@ -382,8 +383,14 @@ def _named(work: Work, seen: Seen, blames: Sequence[Blamed]) -> tuple[list[Blame
     return list(named), [*ordered, *trained, *given.findings, *nodes, *passes, *folded, *meant]
 
 
-def _blames(work: Work, seen: Seen, weights: Sequence[str]) -> list[Blamed]:
-    """Whose steps part at one size."""
+def _size(case: Case) -> str:
+    """The declared sizes of the open axes, in words."""
+    sizes = {axis: n for t in case.inputs.values() for axis, n in zip(t.axes.split(), t.shape or (), strict=False)}
+    return ", ".join(f"{axis}={sizes[axis]}" for axis in case.dynamic if axis in sizes)
+
+
+def _blames(work: Work, seen: Seen, weights: Sequence[str], declared: str = "") -> list[Blamed]:
+    """Whose steps part at one size; ``declared`` are the sizes that the case declares."""
     present = {name: r for name, r in runtimes().items() if r.distribution not in work.absent}
     parties = seen.parties(work.options.seed)
     found = triangulate.blame(parties, seen.models, seen.edges, present, seen.checks, different_weights=weights)
@@ -396,7 +403,11 @@ def _blames(work: Work, seen: Seen, weights: Sequence[str]) -> list[Blamed]:
     for blamed in found:
         says = f"at {size}: {blamed.says}"
         if blamed.blame == "export-failed":  # the graph runs at the declared sizes
-            blamed, says = replace(blamed, blame="export"), f"the graph does not run at {size}: {blamed.says}"
+            why = blamed.says.removeprefix(triangulate.NOBODY_ACCEPTS)
+            blamed, says = (
+                replace(blamed, blame="export"),
+                f"runs at {declared or 'its own sizes'}, not at {size}: {why}",
+            )
         blames.append(replace(blamed, says=says, size=size))
     return blames
 
