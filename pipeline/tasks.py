@@ -591,6 +591,23 @@ def reordered(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) 
     return ordered(ref, model, native, runtime, seed)
 
 
+def maker(model: Model, output: str) -> tuple[str, str] | None:
+    """The node that makes one of the case's outputs, and its operator; an Identity is asked for what it hands on."""
+    from pipeline.graph.loading import load
+    from pipeline.graph.walk import node_name, operator
+
+    assert model.file is not None
+    try:
+        nodes = load(model.file).graph.node
+    except UnusableInput:
+        return None
+    makers = {made: index for index, node in enumerate(nodes) for made in node.output}
+    index = makers.get(model.outputs.get(output, output))
+    while index is not None and nodes[index].op_type == "Identity":
+        index = makers.get(nodes[index].input[0])
+    return None if index is None else (node_name(nodes[index], index), operator(nodes[index]))
+
+
 def in_inference(model: Model, folder: Path) -> tuple[Model, dict[str, str]] | None:
     """A graph with the nodes that train put into inference, and these; None where there are none, or too large."""
     import onnx

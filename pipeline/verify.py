@@ -375,6 +375,7 @@ def _named(work: Work, seen: Seen, blames: Sequence[Blamed]) -> tuple[list[Blame
     given = guilty_given.name_given(work, seen, rest)
     settled += [*kept, *given.settled]
     named, nodes = guilty.name_nodes(given.open, _localize(work, seen, given.open, given.faithful))
+    named, nodes = guilty.name_types(call, models, seen.runs, seen.edges, named, nodes)
     named, passes = guilty_passes.name_passes(call, ref, models, parties, named, present, seed, folder)
     named, folded = guilty_folding.name_folding(work.call, RUNTIME_WORKER, ref, models, parties, named, seed, folder)
     named, meant = guilty_meaning.name_meanings(
