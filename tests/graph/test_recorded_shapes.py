@@ -1,4 +1,4 @@
-"""Strict inference and shapes that a file records: a stored tensor has its own, and a wrong node is seen all the same."""
+"""Strict inference beside recorded shapes: a stored tensor has its own, and a wrong node is seen all the same."""
 
 from __future__ import annotations
 
