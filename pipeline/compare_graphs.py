@@ -440,7 +440,7 @@ def _sized(pair: _Pair, base: Mapping[str, tuple[int, ...]]) -> list[Feed]:
     moving = [k for k in known if k not in fixed]
     return [
         Feed("random", shapes_at(ports, sizes), sized=", ".join(f"{safe(k)}={sizes[k]}" for k in moving))
-        for sizes in other_sizes(ports, known, moving, pair.marks.lengths)
+        for sizes in other_sizes(ports, known, moving, pair.marks.lengths, pair.marks.limits)
     ]
 
 
@@ -567,11 +567,18 @@ def _measured(pair: _Pair, proof: Proof, feeds: Sequence[Feed], found: _Found) -
 
 
 def _spread(feeds: Sequence[Feed]) -> list[Feed]:
-    """One feed of every kind first, then the others."""
+    """One feed of every kind first, and the one at which an axis is longest; then the others."""
     first: dict[str, Feed] = {}
     for feed in feeds:
         first.setdefault(f"{feed.kind} {bool(feed.sized)}", feed)
-    return [*first.values(), *(f for f in feeds if f not in first.values())]
+    axes = [(name, axis) for name, shape in (feeds[0].shapes.items() if feeds else ()) for axis in range(len(shape))]
+    for name, axis in axes:
+        longest = max((f.shapes[name][axis] for f in feeds), default=0)
+        found = next(f for f in feeds if f.shapes[name][axis] == longest)
+        if found.sized:
+            first[f"longest {found.sized}"] = found
+    leading = list({id(feed): feed for feed in first.values()}.values())
+    return [*leading, *(f for f in feeds if not any(f is other for other in leading))]
 
 
 def match(left: Sequence[Port], right: Sequence[Port], what: str, dims: Mapping[str, int], *, strict: bool) -> Match:

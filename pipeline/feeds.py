@@ -88,17 +88,20 @@ class Port:
 @dataclass(frozen=True)
 class Landmarks:
     """The numbers that a graph holds one by one or in short rows (``numbers``, ``whole``), and the lengths of what it
-    holds (``lengths``): values and sizes at which it may do something else."""
+    holds (``lengths``): values and sizes at which it may do something else; at its ``limits``, largest first, it does.
+    """
 
     numbers: tuple[float, ...] = ()
     whole: tuple[int, ...] = ()
     lengths: tuple[int, ...] = ()
+    limits: tuple[int, ...] = ()
 
     def joined(self, other: Landmarks) -> Landmarks:
         return Landmarks(
             tuple(dict.fromkeys(self.numbers + other.numbers)),
             tuple(dict.fromkeys(self.whole + other.whole)),
             tuple(sorted({*self.lengths, *other.lengths})),
+            tuple(sorted({*self.limits, *other.limits}, reverse=True)),
         )
 
 

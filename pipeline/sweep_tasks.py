@@ -431,11 +431,14 @@ def silent(
     there = [name for name in unproved.constants if name in values]
     left = [name for name in unproved.constants if name not in values]
     live = []
+    late: list[str] = []
     for name in there:  # each as a whole, before any by its parts
         if moved.spent():
             left.append(name)
         elif any(_answers(run, usual, {name: other}) for other in _moves(values[name], None)):
             live.append(name)
+            if name in unproved.limits:
+                late += _unreached(run, usual, name, values[name], side)
         else:
             said.append(any_number(name, side))
     coarse = []
@@ -451,10 +454,30 @@ def silent(
             said.append(f"{name} of {side}: {quiet} of {len(parts)} of its numbers could be any: no feed shows it")
     if left:
         said.append(f"{_listed(left)} of {side} are not the other's, and no time was left to move them")
-    late = (
-        [f"the rows of {_listed(coarse)} of {side} were not all moved, one by one: no time was left"] if coarse else []
-    )
+    if coarse:
+        late.append(f"the rows of {_listed(coarse)} of {side} were not all moved, one by one: no time was left")
     return said, late
+
+
+def _unreached(
+    run: Loose, usual: Sequence[tuple[Mapping[str, Array], Mapping[str, Array]]], name: str, held: Array, side: str
+) -> list[str]:
+    """A limit that nothing reached, in words: it may be moved away from the numbers that were fed, as far as one likes,
+    and no output answers."""
+    number = float(held.reshape(-1)[0])
+    for word, way in (("larger", 1.0), ("smaller", -1.0)):
+        moved = [number + way * step * max(1.0, abs(number)) for step in (1.0, 1e3)]
+        if not any(_answers(run, usual, {name: _filled(held, other)}) for other in moved):
+            return [f"{name} of {side} could be any number {word} than {number:g}: nothing that was fed reaches it"]
+    return []
+
+
+def _filled(held: Array, number: float) -> Array:
+    """A constant with another number, as far as its type holds that."""
+    if held.dtype.kind in "iu":
+        bounds = np.iinfo(held.dtype)
+        number = min(max(round(number), bounds.min), bounds.max)
+    return np.full(held.shape, number, held.dtype)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -532,6 +555,8 @@ def _moves(held: Array, part: tuple[int, int] | None) -> Iterator[Array]:
     for factor, step in ((1.25, 0.01 * size), (0.5, -0.02 * size), (2.0, 1.0), (0.75, -1.0)):
         with np.errstate(all="ignore"):
             moved = np.asarray(held * factor + step).astype(held.dtype)
+            if held.dtype.kind in "iu":  # a whole number moves by one at least
+                moved = np.where(moved == held, held + np.array(1 if step > 0 else -1, held.dtype), moved)
         if part is None:
             yield moved
             continue

@@ -11,12 +11,13 @@ where another does not; an operator that only its maker knows proves nothing, be
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
 
 from pipeline.graph.align import Namer, canonical, digest
+from pipeline.graph.limits import limiting
 from pipeline.graph.walk import array, constant_tensor, in_onnx, opset, subgraphs, text
 
 _KNOWN = frozenset({"", "ai.onnx", "com.microsoft"})
@@ -32,7 +33,8 @@ _LARGEST = float(np.finfo(np.float32).max)
 class Unproved:
     """What of one graph is not the other's by structure.
 
-    ``constants`` are names of float constants that such nodes read and whose numbers the other graph does not hold;
+    ``constants`` are names of float constants, and of whole ones that are limits, that such nodes read and whose numbers
+    the other graph does not hold; ``limits`` those of them that are limits, with their number;
     ``conditions`` the values by which such nodes choose a branch, with the node's name; ``picks`` such nodes as pick
     among numbers, of which ONNX does not say what NaN does to them.
     """
@@ -40,6 +42,7 @@ class Unproved:
     constants: tuple[str, ...] = ()
     conditions: tuple[tuple[str, str], ...] = ()
     picks: tuple[bytes, ...] = ()
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,9 @@ def _classes(model: onnx.ModelProto, inputs: Mapping[str, str], side: str) -> di
 def _unproved(
     model: onnx.ModelProto, classes: Mapping[str, bytes], there: set[bytes], other: onnx.ModelProto
 ) -> Unproved:
-    held = dict(_floats(model))
-    theirs = {_print(value) for _, value in _floats(other)}
+    limits = limiting(model)
+    held = {**{name: value for name, value in limits.items() if value.dtype.kind in "iu"}, **dict(_floats(model))}
+    theirs = {_print(value) for _, value in (*_floats(other), *limiting(other).items())}
     constants: dict[str, None] = {}
     conditions: list[tuple[str, str]] = []
     picks: list[bytes] = []
@@ -135,7 +139,8 @@ def _unproved(
                 constants[name] = None
         if node.op_type == "If" and node.input[0] in moving:
             conditions.append((node.input[0], text(node.name) or text(node.output[0])))
-    return Unproved(tuple(constants), tuple(conditions), tuple(sorted(picks)))
+    beyond = {name: float(limits[name].reshape(-1)[0]) for name in constants if name in limits}
+    return Unproved(tuple(constants), tuple(conditions), tuple(sorted(picks)), beyond)
 
 
 def _captured(node: onnx.NodeProto, held: Mapping[str, object]) -> list[str]:
