@@ -124,6 +124,7 @@ class _Found:
     silent: dict[str, tuple[str, str]] = field(default_factory=dict)  # what nothing shows, of which values of A and B
     exercised: set[tuple[str, str]] = field(default_factory=set)  # such values that some feed tells apart
     aligned: list[set[tuple[str, str]]] = field(default_factory=list)  # by feed
+    ends: dict[str, tuple[float, float]] = field(default_factory=dict)  # by node of B: infinities on one side alone
     swept: dict[str, int] = field(default_factory=dict)
     sizes: list[str] = field(default_factory=list)
 
@@ -137,6 +138,7 @@ class _Found:
         new = {pair for says, pair in forced.silent.items() if says not in self.silent}
         self.exercised |= {pair for pair in new if any(pair not in earlier for earlier in self.aligned)}
         self.silent |= forced.silent
+        self.ends |= forced.ends
         if forced.compared and not any(not t.endswith(SILENT) for t in forced.unjudged):
             self.aligned.append({(p.left, p.right) for p in forced.alignment.pairs})
 
@@ -251,6 +253,7 @@ def _compare(
         _further(pair, proof, feeds, found, turned=turned)
     if not any(g.party == "B" for g in found.guilty):
         found.problems += sorted(found.unseen())
+        found.unexercised += _ends(found)
     found.guilty.sort(key=lambda g: g.party != "B")
     outcome = "same" if proved else _outcome(found)
     meant = found.meant
@@ -278,6 +281,19 @@ def _compare(
         tuple(found.sizes),
         tuple(dict.fromkeys(found.unexercised)),
     )
+
+
+def _ends(found: _Found) -> list[str]:
+    """What stands for an infinity, the first of each kind, and when the two part that are the same otherwise."""
+    said = {}
+    for node, (due, made) in found.ends.items():
+        infinite, other = ("A", "B") if math.isinf(due) else ("B", "A")
+        said.setdefault(
+            (math.isinf(due), due < 0),
+            f"{safe(node)} of B has {made:g} where A has {due:g}: the two part only where nothing beside it is larger, "
+            f"as in a row that is masked whole (NaN in {infinite}, equal shares in {other})",
+        )
+    return list(said.values())
 
 
 def _together(port: Port, b: Border, inputs: Match) -> Port:

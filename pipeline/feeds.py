@@ -35,6 +35,7 @@ JUDGED: Mapping[str, Literal["nan", "inf", "huge"]] = {
 }
 FROM_END = "places from the end"
 _LARGEST = float(np.finfo(np.float32).max)
+ENDLESS = _LARGEST / 64  # a mask holds such numbers for infinities; two of them together have no sum
 _FLOATS = ("float16", "float32", "float64")
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))  # of four bits numpy has none
 _SPREAD = (

@@ -127,6 +127,7 @@ def _walked(
         known.held + _own_bytes(state),
         silent,
         told,
+        state.ends,
     )
 
 

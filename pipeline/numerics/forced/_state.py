@@ -55,7 +55,8 @@ class Forced:
     ``compared`` counts elements of B's outputs that were compared; ``unjudged`` says which could not be, and why.
     ``held`` is how many bytes of values of the two graphs were there at most, constants left out.  ``silent`` are those
     of ``unjudged`` that nothing shows here, each with the value of A and the value of B that it is about; ``exercised``
-    such pairs of other feeds that are told apart here.
+    such pairs of other feeds that are told apart here.  ``ends`` are B's nodes where one side holds infinities and the
+    other numbers at the end of its type, with such a pair of A's and B's: nothing that is made of them differs here.
     """
 
     alignment: Alignment
@@ -66,6 +67,7 @@ class Forced:
     held: int = 0
     silent: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     exercised: frozenset[tuple[str, str]] = frozenset()
+    ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +181,7 @@ class State:
     failed: int = 0  # the most nodes of a region that is not A's
     cleared: set[str] = field(default_factory=set)  # suspects behind which B is A's again all the same
     never: frozenset[str] = frozenset()  # values that no number makes A's
+    ends: dict[str, tuple[float, float]] = field(default_factory=dict)  # by node: infinities in A or B, numbers there
     live: set[str] = field(default_factory=set)  # constants of B in whose place A has data, and what is made of them
 
     def is_constant(self, name: str) -> bool:
