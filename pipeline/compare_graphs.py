@@ -226,7 +226,9 @@ def _compare(
         for side, said in (("A", a.drawn), ("B", b.drawn))
         if said
     ]
-    proof = pair.call(sweeps.proof, left.absolute(), right.absolute(), dict(inputs.found), dict(outputs.found))
+    proof = pair.call(
+        sweeps.proof, left.absolute(), right.absolute(), dict(inputs.found), dict(outputs.found), _only_sizes(pair)
+    )  # fmt: skip
     proved = isinstance(proof, Proof) and proof.same and not found.problems
     try:
         feeds = _feeds(pair, found)
@@ -253,7 +255,7 @@ def _compare(
         _further(pair, proof, feeds, found, turned=turned)
     if not any(g.party == "B" for g in found.guilty):
         found.problems += sorted(found.unseen())
-        found.unexercised += _ends(found)
+        found.unexercised += [] if found.differs() else _ends(found)
     found.guilty.sort(key=lambda g: g.party != "B")
     outcome = "same" if proved else _outcome(found)
     meant = found.meant
@@ -285,7 +287,7 @@ def _compare(
 
 def _ends(found: _Found) -> list[str]:
     """What stands for an infinity, the first of each kind, and when the two part that are the same otherwise."""
-    said = {}
+    said: dict[tuple[bool, bool], str] = {}
     for node, (due, made) in found.ends.items():
         infinite, other = ("A", "B") if math.isinf(due) else ("B", "A")
         said.setdefault(
@@ -460,6 +462,18 @@ def _sized(pair: _Pair, base: Mapping[str, tuple[int, ...]]) -> list[Feed]:
     ]
 
 
+def _only_sizes(pair: _Pair) -> tuple[dict[str, tuple[int, ...]], ...]:
+    """The shapes of A's inputs and of B's, where B takes one size of everything that A is fed; else nothing."""
+    theirs = {p.name: tuple(d for d in p.shape or () if isinstance(d, int)) for p in pair.b.inputs}
+    mine: dict[str, tuple[int, ...]] = {}
+    for port in pair.b.inputs:
+        source, way = pair.inputs.found[port.name]
+        if port.shape is None or len(theirs[port.name]) < len(port.shape) or way != _PLAIN:
+            return ()
+        mine[source] = theirs[port.name]
+    return (mine, theirs) if set(mine) == {p.name for p in pair.a.inputs} else ()
+
+
 def _held_by_b(pair: _Pair) -> set[str]:
     """The open axes of A of which B takes one size only."""
     held = set()
@@ -621,6 +635,13 @@ def match(left: Sequence[Port], right: Sequence[Port], what: str, dims: Mapping[
         ways = [(p, way) for p in rest if (way := _way(p, port, dims)) is not None]
         if not ways:
             if strict:
+                if port.name in names and (asked := _asked_elsewise(names[port.name], port, dims)):
+                    raise UnusableInput(f"{what}: {asked}")
+                if port.name in names:
+                    raise UnusableInput(
+                        f"{what}: {safe(_said(port))} of B is {safe(_said(names[port.name]))} in A: they must agree in "
+                        "type and, where both say it, in shape"
+                    )
                 raise UnusableInput(
                     f"{what}: B's {safe(_said(port))} has no counterpart in A, which has "
                     f"{', '.join(safe(_said(p)) for p in left) or 'none'}; they must agree in name or in type and shape"
@@ -635,6 +656,18 @@ def match(left: Sequence[Port], right: Sequence[Port], what: str, dims: Mapping[
         notes = ", ".join(safe(_said(p)) for p in rest)
         how["\0left"] = f"{notes} of A only: B does not take it"
     return Match(found, how)
+
+
+def _asked_elsewise(left: Port, right: Port, dims: Mapping[str, int]) -> str:
+    """Which of one side's sizes the user asked for as another than the other side takes, in words; else nothing."""
+    if left.shape is None or right.shape is None or len(left.shape) != len(right.shape):
+        return ""
+    for mine, theirs, side in [(a, b, "B") for a, b in zip(left.shape, right.shape, strict=True)] + [
+        (b, a, "A") for a, b in zip(left.shape, right.shape, strict=True)
+    ]:
+        if isinstance(mine, str) and isinstance(theirs, int) and dims.get(mine, theirs) != theirs:
+            return f"{side} takes {safe(mine)} of {safe(right.name)} as {theirs} only; {dims[mine]} was asked for"
+    return ""
 
 
 def _way(left: Port, right: Port, dims: Mapping[str, int]) -> Orientation | None:

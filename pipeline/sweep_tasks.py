@@ -12,6 +12,7 @@ answers, any number might stand there, and nothing was learned of it.
 from __future__ import annotations
 
 import itertools
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from pipeline.compare_tasks import RUNTIME, arrays_of, evaluated, whole
 from pipeline.data import Array, Failure
 from pipeline.feeds import JUDGED, Feed, Landmarks, Port, draw
 from pipeline.graph.align import Orientation
-from pipeline.graph.proof import Proof, Unproved, prove
+from pipeline.graph.proof import Proof, Unproved, prove, unmoved
 from pipeline.graph.walk import message
 from pipeline.numerics.compare import is_float, same_values
 from pipeline.runtimes import runtimes
@@ -73,11 +74,40 @@ class _Budget:
         return time.thread_time() - self._start > limit or time.monotonic() - self._wall > _LAST * limit
 
 
-def proof(left: Path, right: Path, inputs: Ways, outputs: Ways) -> Proof:
-    """What is one by structure; where an input or output is turned, nothing is proved as a whole."""
+def proof(
+    left: Path, right: Path, inputs: Ways, outputs: Ways, sizes: tuple[Mapping[str, tuple[int, ...]], ...] = ()
+) -> Proof:
+    """What is one by structure; where an input or output is turned, nothing is proved as a whole.
+
+    ``sizes`` are the shapes of A's inputs and of B's, where B takes these and no others.
+    """
     plain = {n: s for n, (s, way) in inputs.items() if way == Orientation()}
     ends = {n: s for n, (s, way) in outputs.items() if way == Orientation()}
-    return prove(whole(left), whole(right), plain, ends)
+    models = whole(left), whole(right)
+    one, other = [_at_sizes(m, s) for m, s in zip(models, sizes, strict=True)] if sizes else ({}, {})
+    return prove(*models, plain, ends, (one, other))
+
+
+def _at_sizes(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    """What a graph computes of sizes and constants alone, at the sizes of its inputs; nothing where it does not run."""
+    names = unmoved(model)
+    if not names or model.ByteSize() > _MOST_WEIGHTS:
+        return {}
+    shown = onnx.ModelProto()
+    shown.CopyFrom(model)
+    ends = {o.name for o in model.graph.output}
+    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in ends)
+
+    def run() -> dict[str, Array]:
+        kinds = {i.name: onnx.helper.tensor_dtype_to_np_dtype(i.type.tensor_type.elem_type) for i in model.graph.input}
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "shown.onnx"
+            onnx.save(shown, file)
+            fed = {name: np.zeros(shape, kinds[name]) for name, shape in shapes.items()}
+            made = runtimes()[RUNTIME].open(file)(fed, names)
+        return {n: v for n, v in zip(names, made, strict=True) if isinstance(v, np.ndarray) and v.dtype.isbuiltin == 1}
+
+    return _tried(run) or {}
 
 
 def first_that_runs(
