@@ -37,8 +37,9 @@ from pipeline.graph.align import Orientation
 from pipeline.graph.proof import Proof
 from pipeline.graph.walk import message
 from pipeline.numerics.compare import compare
-from pipeline.numerics.forced import SILENT, Forced
+from pipeline.numerics.forced import SILENT, Forced, Numbers
 from pipeline.report.text import safe
+from pipeline.report.words import pair as two
 from pipeline.sizes import guesses, keys, open_axes, other_sizes, shapes_at
 from pipeline.sweep_tasks import Row
 from pipeline.verify import installed
@@ -1000,10 +1001,16 @@ def _guilty(forced: Forced) -> list[GuiltyNode]:
             part.counterpart,
             part.nodes if len(part.nodes) > 1 else (),
             part.against,
-            part.problem,
+            "; ".join([*([part.problem] if part.problem else []), *map(_numbers, part.numbers)]) or None,
         )
         for part in forced.guilty
     ]
+
+
+def _numbers(odd: Numbers) -> str:
+    due, made = two(odd.due, odd.made)
+    count = f" ({odd.differing:,} of {odd.size:,} numbers differ)" if odd.size > 1 else ""
+    return f"constant {safe(odd.name)} is {due} in A and {made} in B{count}"
 
 
 def dims_of(words: Sequence[str]) -> dict[str, int]:

@@ -21,8 +21,20 @@ _SMALL = 4096  # bytes of an array that is not worth a file
 
 
 @dataclass(frozen=True)
+class Numbers:
+    """A constant of B that holds other numbers than A's in its place: the first of them of both, and how many."""
+
+    name: str
+    due: float
+    made: float
+    differing: int
+    size: int
+
+
+@dataclass(frozen=True)
 class Part:
-    """A region of B that does not make what A makes of the same values: its last node, all of its nodes, A's nodes."""
+    """A region of B that does not make what A makes of the same values: its last node, all of its nodes, A's nodes, and
+    the constants that it reads with other numbers."""
 
     node: str
     op: str
@@ -35,6 +47,7 @@ class Part:
     index: tuple[int, ...] | None = None
     values: tuple[float, float] | None = None
     problem: str | None = None
+    numbers: tuple[Numbers, ...] = ()
 
 
 @dataclass(frozen=True)
