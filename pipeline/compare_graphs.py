@@ -39,6 +39,7 @@ from pipeline.graph.walk import message
 from pipeline.numerics.compare import compare
 from pipeline.numerics.forced import SILENT, Forced, Numbers
 from pipeline.report.text import safe
+from pipeline.report.words import count, figure
 from pipeline.report.words import pair as two
 from pipeline.sizes import guesses, keys, open_axes, other_sizes, shapes_at
 from pipeline.sweep_tasks import Row
@@ -56,6 +57,7 @@ _WHOLE_KINDS = ("counts", "places", FROM_END, "wide", "beyond", "alike", "flags"
 _CANCELLING = ("tiny", "tinier", "offset")  # small beside what they are added to: how a function is written counts
 _REACHING, _EACH = (FROM_END, "far above", "far below", "far", "around", "even", "flags", "counts"), 2
 _WORDS = {"nan": "NaN", "inf": "infinities", "huge": "numbers whose squares no float32 holds"}
+_NAMED = 4  # constants
 _LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3))
 _PLAIN = Orientation()
 
@@ -126,6 +128,7 @@ class _Found:
     exercised: set[tuple[str, str]] = field(default_factory=set)  # such values that some feed tells apart
     aligned: list[set[tuple[str, str]]] = field(default_factory=list)  # by feed
     ends: dict[str, tuple[float, float]] = field(default_factory=dict)  # by node of B: infinities on one side alone
+    rounded: dict[str, tuple[int, int, float]] = field(default_factory=dict)  # constants of B, nearly A's
     swept: dict[str, int] = field(default_factory=dict)
     sizes: list[str] = field(default_factory=list)
 
@@ -140,6 +143,7 @@ class _Found:
         self.exercised |= {pair for pair in new if any(pair not in earlier for earlier in self.aligned)}
         self.silent |= forced.silent
         self.ends |= forced.ends
+        self.rounded |= forced.rounded
         if forced.compared and not any(not t.endswith(SILENT) for t in forced.unjudged):
             self.aligned.append({(p.left, p.right) for p in forced.alignment.pairs})
 
@@ -257,6 +261,7 @@ def _compare(
     if not any(g.party == "B" for g in found.guilty):
         found.problems += sorted(found.unseen())
         found.unexercised += [] if found.differs() else _ends(found)
+        found.notes += _rounded(found)
     found.guilty.sort(key=lambda g: g.party != "B")
     outcome = "same" if proved else _outcome(found)
     meant = found.meant
@@ -297,6 +302,23 @@ def _ends(found: _Found) -> list[str]:
             f"as in a row that is masked whole (NaN in {infinite}, equal shares in {other})",
         )
     return list(said.values())
+
+
+def _rounded(found: _Found) -> list[str]:
+    """Constants in the same place that are not the same to the bit, where nothing that was compared is beyond what
+    folding a constant in float32 does: said, and held against nobody."""
+    if not found.rounded or found.differs() or found.unseen():
+        return []
+    shown = ", ".join(
+        f"{safe(name)} ({odd:,} of {count(size, 'number')})"
+        for name, (odd, size, _) in list(found.rounded.items())[:_NAMED]
+    )
+    more = f" and {len(found.rounded) - _NAMED:,} more" if len(found.rounded) > _NAMED else ""
+    worst = max(far for _, _, far in found.rounded.values())
+    return [
+        f"{count(len(found.rounded), 'constant')} of B not A's to the bit, by at most {figure(worst)} of a number, which is "
+        f"no more than computing a constant in float32 may do: {shown}{more}"
+    ]
 
 
 def _together(port: Port, b: Border, inputs: Match) -> Port:

@@ -35,7 +35,7 @@ from pipeline.numerics.forced._aligning import advance, fold
 from pipeline.numerics.forced._blaming import blame
 from pipeline.numerics.forced._searching import hidden, resume
 from pipeline.numerics.forced._state import Forced, Judged, Known, Numbers, Part, Shelf, State, evaluate, know
-from pipeline.numerics.forced._unseen import SILENT, exercised, unseen
+from pipeline.numerics.forced._unseen import SILENT, exercised, rounded, unseen
 from pipeline.numerics.node64 import Graph
 
 _AGAIN = 3
@@ -128,6 +128,7 @@ def _walked(
         silent,
         told,
         state.ends,
+        {} if guilty else rounded(state),
     )
 
 
