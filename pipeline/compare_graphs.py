@@ -37,8 +37,10 @@ from pipeline.graph.align import Orientation
 from pipeline.graph.proof import Proof
 from pipeline.graph.walk import message
 from pipeline.numerics.compare import compare
-from pipeline.numerics.forced import SILENT, Forced
+from pipeline.numerics.forced import SILENT, Forced, Numbers
 from pipeline.report.text import safe
+from pipeline.report.words import count, figure
+from pipeline.report.words import pair as two
 from pipeline.sizes import guesses, keys, open_axes, other_sizes, shapes_at
 from pipeline.sweep_tasks import Row
 from pipeline.unseen import Unseen
@@ -56,6 +58,7 @@ _WHOLE_KINDS = ("counts", "places", FROM_END, "wide", "beyond", "alike", "flags"
 _CANCELLING = ("tiny", "tinier", "offset")  # small beside what they are added to: how a function is written counts
 _EACH = 2
 _WORDS = {"nan": "NaN", "inf": "infinities", "huge": "numbers whose squares no float32 holds"}
+_NAMED = 4  # constants
 _LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3))
 _PLAIN = Orientation()
 
@@ -122,8 +125,15 @@ class _Found(Unseen):
     unbounded: int = 0
     held: int = 0
     parts: bool = False
+    ends: dict[str, tuple[float, float]] = field(default_factory=dict)  # by node of B: infinities on one side alone
+    rounded: dict[str, tuple[int, int, float]] = field(default_factory=dict)  # constants of B, nearly A's
     swept: dict[str, int] = field(default_factory=dict)
     sizes: list[str] = field(default_factory=list)
+
+    def looked_at(self, forced: Forced) -> None:
+        super().looked_at(forced)
+        self.ends |= forced.ends
+        self.rounded |= forced.rounded
 
     def on(self, feed: str, *problems: str) -> None:
         for problem in problems:
@@ -209,7 +219,9 @@ def _compare(
         for side, said in (("A", a.drawn), ("B", b.drawn))
         if said
     ]
-    proof = pair.call(sweeps.proof, left.absolute(), right.absolute(), dict(inputs.found), dict(outputs.found))
+    proof = pair.call(
+        sweeps.proof, left.absolute(), right.absolute(), dict(inputs.found), dict(outputs.found), _only_sizes(pair)
+    )  # fmt: skip
     proved = isinstance(proof, Proof) and proof.same and not found.problems
     try:
         feeds = _feeds(pair, found)
@@ -236,6 +248,8 @@ def _compare(
         _further(pair, proof, feeds, found, turned=turned)
     if not any(g.party == "B" for g in found.guilty):
         found.problems += sorted(found.unseen())
+        found.unexercised += [] if found.differs() else _ends(found)
+        found.notes += _rounded(found)
     found.guilty.sort(key=lambda g: g.party != "B")
     outcome = "same" if proved else _outcome(found)
     meant = found.meant
@@ -263,6 +277,36 @@ def _compare(
         tuple(found.sizes),
         tuple(dict.fromkeys(found.unexercised)),
     )
+
+
+def _ends(found: _Found) -> list[str]:
+    """What stands for an infinity, the first of each kind, and when the two part that are the same otherwise."""
+    said: dict[tuple[bool, bool], str] = {}
+    for node, (due, made) in found.ends.items():
+        infinite, other = ("A", "B") if math.isinf(due) else ("B", "A")
+        said.setdefault(
+            (math.isinf(due), due < 0),
+            f"{safe(node)} of B has {made:g} where A has {due:g}: the two part only where nothing beside it is larger, "
+            f"as in a row that is masked whole (NaN in {infinite}, equal shares in {other})",
+        )
+    return list(said.values())
+
+
+def _rounded(found: _Found) -> list[str]:
+    """Constants in the same place that are not the same to the bit, where nothing that was compared is beyond what
+    folding a constant in float32 does: said, and held against nobody."""
+    if not found.rounded or found.differs() or found.unseen():
+        return []
+    shown = ", ".join(
+        f"{safe(name)} ({odd:,} of {count(size, 'number')})"
+        for name, (odd, size, _) in list(found.rounded.items())[:_NAMED]
+    )
+    more = f" and {len(found.rounded) - _NAMED:,} more" if len(found.rounded) > _NAMED else ""
+    worst = max(far for _, _, far in found.rounded.values())
+    return [
+        f"{count(len(found.rounded), 'constant')} of B not A's to the bit, by at most {figure(worst)} of a number, which is "
+        f"no more than computing a constant in float32 may do: {shown}{more}"
+    ]
 
 
 def _together(port: Port, b: Border, inputs: Match) -> Port:
@@ -425,8 +469,20 @@ def _sized(pair: _Pair, base: Mapping[str, tuple[int, ...]]) -> list[Feed]:
     moving = [k for k in known if k not in fixed]
     return [
         Feed("random", shapes_at(ports, sizes), sized=", ".join(f"{safe(k)}={sizes[k]}" for k in moving))
-        for sizes in other_sizes(ports, known, moving, pair.marks.lengths)
+        for sizes in other_sizes(ports, known, moving, pair.marks.lengths, pair.marks.limits)
     ]
+
+
+def _only_sizes(pair: _Pair) -> tuple[dict[str, tuple[int, ...]], ...]:
+    """The shapes of A's inputs and of B's, where B takes one size of everything that A is fed; else nothing."""
+    theirs = {p.name: tuple(d for d in p.shape or () if isinstance(d, int)) for p in pair.b.inputs}
+    mine: dict[str, tuple[int, ...]] = {}
+    for port in pair.b.inputs:
+        source, way = pair.inputs.found[port.name]
+        if port.shape is None or len(theirs[port.name]) < len(port.shape) or way != _PLAIN:
+            return ()
+        mine[source] = theirs[port.name]
+    return (mine, theirs) if set(mine) == {p.name for p in pair.a.inputs} else ()
 
 
 def _held_by_b(pair: _Pair) -> set[str]:
@@ -552,11 +608,18 @@ def _measured(pair: _Pair, proof: Proof, feeds: Sequence[Feed], found: _Found) -
 
 
 def _spread(feeds: Sequence[Feed]) -> list[Feed]:
-    """One feed of every kind first, then the others."""
+    """One feed of every kind first, and the one at which an axis is longest; then the others."""
     first: dict[str, Feed] = {}
     for feed in feeds:
         first.setdefault(f"{feed.kind} {bool(feed.sized)}", feed)
-    return [*first.values(), *(f for f in feeds if f not in first.values())]
+    axes = [(name, axis) for name, shape in (feeds[0].shapes.items() if feeds else ()) for axis in range(len(shape))]
+    for name, axis in axes:
+        longest = max((f.shapes[name][axis] for f in feeds), default=0)
+        found = next(f for f in feeds if f.shapes[name][axis] == longest)
+        if found.sized:
+            first[f"longest {found.sized}"] = found
+    leading = list({id(feed): feed for feed in first.values()}.values())
+    return [*leading, *(f for f in feeds if not any(f is other for other in leading))]
 
 
 def match(left: Sequence[Port], right: Sequence[Port], what: str, dims: Mapping[str, int], *, strict: bool) -> Match:
@@ -583,6 +646,13 @@ def match(left: Sequence[Port], right: Sequence[Port], what: str, dims: Mapping[
         ways = [(p, way) for p in rest if (way := _way(p, port, dims)) is not None]
         if not ways:
             if strict:
+                if port.name in names and (asked := _asked_elsewise(names[port.name], port, dims)):
+                    raise UnusableInput(f"{what}: {asked}")
+                if port.name in names:
+                    raise UnusableInput(
+                        f"{what}: {safe(_said(port))} of B is {safe(_said(names[port.name]))} in A: they must agree in "
+                        "type and, where both say it, in shape"
+                    )
                 raise UnusableInput(
                     f"{what}: B's {safe(_said(port))} has no counterpart in A, which has "
                     f"{', '.join(safe(_said(p)) for p in left) or 'none'}; they must agree in name or in type and shape"
@@ -597,6 +667,18 @@ def match(left: Sequence[Port], right: Sequence[Port], what: str, dims: Mapping[
         notes = ", ".join(safe(_said(p)) for p in rest)
         how["\0left"] = f"{notes} of A only: B does not take it"
     return Match(found, how)
+
+
+def _asked_elsewise(left: Port, right: Port, dims: Mapping[str, int]) -> str:
+    """Which of one side's sizes the user asked for as another than the other side takes, in words; else nothing."""
+    if left.shape is None or right.shape is None or len(left.shape) != len(right.shape):
+        return ""
+    for mine, theirs, side in [(a, b, "B") for a, b in zip(left.shape, right.shape, strict=True)] + [
+        (b, a, "A") for a, b in zip(left.shape, right.shape, strict=True)
+    ]:
+        if isinstance(mine, str) and isinstance(theirs, int) and dims.get(mine, theirs) != theirs:
+            return f"{side} takes {safe(mine)} of {safe(right.name)} as {theirs} only; {dims[mine]} was asked for"
+    return ""
 
 
 def _way(left: Port, right: Port, dims: Mapping[str, int]) -> Orientation | None:
@@ -929,10 +1011,16 @@ def _guilty(forced: Forced) -> list[GuiltyNode]:
             part.counterpart,
             part.nodes if len(part.nodes) > 1 else (),
             part.against,
-            part.problem,
+            "; ".join([*([part.problem] if part.problem else []), *map(_numbers, part.numbers)]) or None,
         )
         for part in forced.guilty
     ]
+
+
+def _numbers(odd: Numbers) -> str:
+    due, made = two(odd.due, odd.made)
+    count = f" ({odd.differing:,} of {odd.size:,} numbers differ)" if odd.size > 1 else ""
+    return f"constant {safe(odd.name)} is {due} in A and {made} in B{count}"
 
 
 def dims_of(words: Sequence[str]) -> dict[str, int]:

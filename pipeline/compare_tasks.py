@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline import archives
 from pipeline.data import Array, GuiltyNode, Unsupported, UnusableInput
-from pipeline.feeds import Landmarks, Port
+from pipeline.feeds import ENDLESS, Landmarks, Port
 from pipeline.graph.align import Orientation
 from pipeline.graph.walk import message
 from pipeline.numerics.forced import Forced, Known
@@ -142,6 +142,7 @@ def _tables(model: Any) -> dict[str, int]:
 
 def _marks(model: Any) -> Landmarks:
     """The numbers of short constants and of attributes, inner graphs included, and the lengths of tables."""
+    from pipeline.graph.limits import limits
     from pipeline.graph.walk import array, attributes, constant_tensor
 
     tensors = list(model.graph.initializer)
@@ -151,7 +152,7 @@ def _marks(model: Any) -> Landmarks:
         tensor = constant_tensor(node)
         tensors += [] if tensor is None else [tensor]
         held = attributes(node)
-        numbers |= dict.fromkeys(v for v in held.values() if isinstance(v, float))
+        numbers |= dict.fromkeys(v for v in held.values() if isinstance(v, float) and abs(v) < ENDLESS)
         for name, value in held.items():
             if isinstance(value, tuple) and name in ("starts", "ends", "shape", "kernel_shape"):
                 whole |= dict.fromkeys(int(v) for v in value)
@@ -159,12 +160,12 @@ def _marks(model: Any) -> Landmarks:
     for tensor in tensors:
         value = array(tensor) if 0 < int(np.prod(list(tensor.dims), dtype=object)) <= _FEW else None
         if value is not None and value.dtype.kind == "f":
-            numbers |= dict.fromkeys(float(v) for v in value.reshape(-1) if np.isfinite(v))
+            numbers |= dict.fromkeys(float(v) for v in value.reshape(-1) if abs(float(v)) < ENDLESS)
         elif value is not None and value.dtype.kind in "iu":
             whole |= dict.fromkeys(int(v) for v in value.reshape(-1))
     lengths |= {v for v in whole if v > 0}
     kept = sorted(n for n in lengths if n > 1)[:_MOST_MARKS]
-    return Landmarks(tuple(numbers)[:_MOST_MARKS], tuple(whole)[:_MOST_MARKS], tuple(kept))
+    return Landmarks(tuple(numbers)[:_MOST_MARKS], tuple(whole)[:_MOST_MARKS], tuple(kept), limits(model)[:_MOST_MARKS])
 
 
 def _taken_for(model: Any, port: Port) -> Port:

@@ -36,6 +36,7 @@ JUDGED: Mapping[str, Literal["nan", "inf", "huge"]] = {
 FROM_END = "places from the end"
 REACHING = (FROM_END, "far above", "far below", "far", "around", "even", "flags", "counts")  # limits and thresholds
 _LARGEST = float(np.finfo(np.float32).max)
+ENDLESS = _LARGEST / 64  # a mask holds such numbers for infinities; two of them together have no sum
 _FLOATS = ("float16", "float32", "float64")
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))  # of four bits numpy has none
 _SPREAD = (
@@ -89,17 +90,20 @@ class Port:
 @dataclass(frozen=True)
 class Landmarks:
     """The numbers that a graph holds one by one or in short rows (``numbers``, ``whole``), and the lengths of what it
-    holds (``lengths``): values and sizes at which it may do something else."""
+    holds (``lengths``): values and sizes at which it may do something else; at its ``limits``, largest first, it does.
+    """
 
     numbers: tuple[float, ...] = ()
     whole: tuple[int, ...] = ()
     lengths: tuple[int, ...] = ()
+    limits: tuple[int, ...] = ()
 
     def joined(self, other: Landmarks) -> Landmarks:
         return Landmarks(
             tuple(dict.fromkeys(self.numbers + other.numbers)),
             tuple(dict.fromkeys(self.whole + other.whole)),
             tuple(sorted({*self.lengths, *other.lengths})),
+            tuple(sorted({*self.limits, *other.limits}, reverse=True)),
         )
 
 

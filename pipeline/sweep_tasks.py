@@ -12,6 +12,7 @@ answers, any number might stand there, and nothing was learned of it.
 from __future__ import annotations
 
 import itertools
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from pipeline.compare_tasks import RUNTIME, arrays_of, evaluated, whole
 from pipeline.data import Array, Failure
 from pipeline.feeds import JUDGED, Feed, Landmarks, Port, draw
 from pipeline.graph.align import Orientation
-from pipeline.graph.proof import Proof, Unproved, prove
+from pipeline.graph.proof import Proof, Unproved, prove, unmoved
 from pipeline.graph.walk import message
 from pipeline.numerics.compare import is_float, same_values
 from pipeline.runtimes import runtimes
@@ -74,11 +75,40 @@ class _Budget:
         return time.thread_time() - self._start > limit or time.monotonic() - self._wall > _LAST * limit
 
 
-def proof(left: Path, right: Path, inputs: Ways, outputs: Ways) -> Proof:
-    """What is one by structure; where an input or output is turned, nothing is proved as a whole."""
+def proof(
+    left: Path, right: Path, inputs: Ways, outputs: Ways, sizes: tuple[Mapping[str, tuple[int, ...]], ...] = ()
+) -> Proof:
+    """What is one by structure; where an input or output is turned, nothing is proved as a whole.
+
+    ``sizes`` are the shapes of A's inputs and of B's, where B takes these and no others.
+    """
     plain = {n: s for n, (s, way) in inputs.items() if way == Orientation()}
     ends = {n: s for n, (s, way) in outputs.items() if way == Orientation()}
-    return prove(whole(left), whole(right), plain, ends)
+    models = whole(left), whole(right)
+    one, other = [_at_sizes(m, s) for m, s in zip(models, sizes, strict=True)] if sizes else ({}, {})
+    return prove(*models, plain, ends, (one, other))
+
+
+def _at_sizes(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    """What a graph computes of sizes and constants alone, at the sizes of its inputs; nothing where it does not run."""
+    names = unmoved(model)
+    if not names or model.ByteSize() > _MOST_WEIGHTS:
+        return {}
+    shown = onnx.ModelProto()
+    shown.CopyFrom(model)
+    ends = {o.name for o in model.graph.output}
+    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in ends)
+
+    def run() -> dict[str, Array]:
+        kinds = {i.name: onnx.helper.tensor_dtype_to_np_dtype(i.type.tensor_type.elem_type) for i in model.graph.input}
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "shown.onnx"
+            onnx.save(shown, file)
+            fed = {name: np.zeros(shape, kinds[name]) for name, shape in shapes.items()}
+            made = runtimes()[RUNTIME].open(file)(fed, names)
+        return {n: v for n, v in zip(names, made, strict=True) if isinstance(v, np.ndarray) and v.dtype.isbuiltin == 1}
+
+    return _tried(run) or {}
 
 
 def first_that_runs(
@@ -432,11 +462,14 @@ def silent(
     there = [name for name in unproved.constants if name in values]
     left = [name for name in unproved.constants if name not in values]
     live = []
+    late: list[str] = []
     for name in there:  # each as a whole, before any by its parts
         if moved.spent():
             left.append(name)
         elif any(_answers(run, usual, {name: other}) for other in _moves(values[name], None)):
             live.append(name)
+            if name in unproved.limits:
+                late += _unreached(run, usual, name, values[name], side)
         else:
             said.append(any_number(name, side))
     coarse = []
@@ -452,9 +485,8 @@ def silent(
             said.append(f"{name} of {side}: {quiet} of {len(parts)} of its numbers could be any: no feed shows it")
     if left:
         said.append(f"{_listed(left)} of {side} are not the other's, and no time was left to move them")
-    late = (
-        [f"the rows of {_listed(coarse)} of {side} were not all moved, one by one: no time was left"] if coarse else []
-    )
+    if coarse:
+        late.append(f"the rows of {_listed(coarse)} of {side} were not all moved, one by one: no time was left")
     return said, late
 
 
@@ -477,6 +509,27 @@ def few_others(left: Path, right: Path, proof: Proof) -> list[str]:
         if 0 < odd < mine.size:
             said.append(f"{odd:,} of {mine.size:,} numbers of {name} are not those of a fresh export")
     return said
+
+
+def _unreached(
+    run: Loose, usual: Sequence[tuple[Mapping[str, Array], Mapping[str, Array]]], name: str, held: Array, side: str
+) -> list[str]:
+    """A limit that nothing reached, in words: it may be moved away from the numbers that were fed, as far as one likes,
+    and no output answers."""
+    number = float(held.reshape(-1)[0])
+    for word, way in (("larger", 1.0), ("smaller", -1.0)):
+        moved = [number + way * step * max(1.0, abs(number)) for step in (1.0, 1e3)]
+        if not any(_answers(run, usual, {name: _filled(held, other)}) for other in moved):
+            return [f"{name} of {side} could be any number {word} than {number:g}: nothing that was fed reaches it"]
+    return []
+
+
+def _filled(held: Array, number: float) -> Array:
+    """A constant with another number, as far as its type holds that."""
+    if held.dtype.kind in "iu":
+        bounds = np.iinfo(held.dtype)
+        number = min(max(round(number), bounds.min), bounds.max)
+    return np.full(held.shape, number, held.dtype)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -554,6 +607,8 @@ def _moves(held: Array, part: tuple[int, int] | None) -> Iterator[Array]:
     for factor, step in ((1.25, 0.01 * size), (0.5, -0.02 * size), (2.0, 1.0), (0.75, -1.0)):
         with np.errstate(all="ignore"):
             moved = np.asarray(held * factor + step).astype(held.dtype)
+            if held.dtype.kind in "iu":  # a whole number moves by one at least
+                moved = np.where(moved == held, held + np.array(1 if step > 0 else -1, held.dtype), moved)
         if part is None:
             yield moved
             continue

@@ -34,8 +34,8 @@ from pipeline.numerics.compare import same_values
 from pipeline.numerics.forced._aligning import advance, fold
 from pipeline.numerics.forced._blaming import blame
 from pipeline.numerics.forced._searching import hidden, resume
-from pipeline.numerics.forced._state import Forced, Judged, Known, Part, Shelf, State, evaluate, know
-from pipeline.numerics.forced._unseen import SILENT, exercised, unseen
+from pipeline.numerics.forced._state import Forced, Judged, Known, Numbers, Part, Shelf, State, evaluate, know
+from pipeline.numerics.forced._unseen import SILENT, exercised, rounded, unseen
 from pipeline.numerics.node64 import Graph
 
 _AGAIN = 3
@@ -127,6 +127,8 @@ def _walked(
         known.held + _own_bytes(state),
         silent,
         told,
+        state.ends,
+        {} if guilty else rounded(state),
     )
 
 
@@ -158,4 +160,4 @@ def merged(guilty: Sequence[Part], graph: Graph) -> Iterator[Part]:
     yield from sorted(best.values(), key=lambda part: order.get(part.node, len(order)))
 
 
-__all__ = ["SILENT", "Forced", "Judged", "Known", "Part", "Shelf", "compare_graphs", "evaluate", "know"]
+__all__ = ["SILENT", "Forced", "Judged", "Known", "Numbers", "Part", "Shelf", "compare_graphs", "evaluate", "know"]

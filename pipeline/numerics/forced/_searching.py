@@ -28,6 +28,7 @@ _STRONG = 3
 _JUMP = 1e-4
 _ROOM = 400  # folded weights move by some roundings, not by one
 _CANDIDATES = 24
+_END = 2.0**-6  # of the largest number: a mask may be scaled; what is said of it rests on the outputs being the same
 
 
 def resume(state: State, bad: Sequence[str]) -> Found | None:
@@ -71,6 +72,9 @@ def resume(state: State, bad: Sequence[str]) -> Found | None:
 def hidden(state: State) -> Found | None:
     """A difference that these feeds let vanish again (a Relu holds it at zero): an operator that does not make what
     its twin makes of the same values, while its consumers would take the twin's value for their own.
+
+    What stands for an infinity is none: a mask of the lowest number that the type has says what one of infinities says,
+    until nothing else is left beside it.  That is kept to be said.
     """
     for step in state.b.steps:
         for name in step.makes if not state.is_folded(step) else ():
@@ -79,6 +83,9 @@ def hidden(state: State) -> Found | None:
             for twin in twins(state, name):
                 held = state.have[twin]
                 alike = isinstance(held, np.ndarray) and held.shape == np.shape(state.own[name])
+                if said := _endless(held, state.own[name]):
+                    state.ends.setdefault(step.name, said)
+                    continue
                 if (
                     alike
                     and not _same_either_way(state, name, twin)
@@ -86,6 +93,24 @@ def hidden(state: State) -> Found | None:
                 ):
                     return name, twin, Orientation()
     return None
+
+
+def _endless(due: Any, made: Any) -> tuple[float, float] | None:
+    """Where two arrays are one but for infinities in the one and numbers of their sign at the end of the type in the
+    other: a pair of these, A's and B's."""
+    if not isinstance(due, np.ndarray) or not isinstance(made, np.ndarray):
+        return None
+    if due.dtype != made.dtype or due.dtype.kind != "f" or due.shape != made.shape:
+        return None
+    end = _END * float(np.finfo(np.float32 if due.dtype == np.float64 else due.dtype).max)
+    with np.errstate(all="ignore"):
+        odd = ~((due == made) | (np.isnan(due) & np.isnan(made)))
+        far = (np.abs(due) >= end) & (np.abs(made) >= end) & (np.sign(due) == np.sign(made))
+        one = np.isinf(due) != np.isinf(made)
+        if not odd.any() or not (far & one)[odd].all():
+            return None
+    place = int(np.argmax(odd.reshape(-1)))
+    return float(due.reshape(-1)[place]), float(made.reshape(-1)[place])
 
 
 def _same_either_way(state: State, name: str, twin: str) -> bool:
@@ -135,6 +160,11 @@ def suspect(state: State, step: Step) -> Found | None:
         if left is None or (pair is not None and pair.left == left and pair.orientation == Orientation()):
             continue
         if reach(state, name, left) < _STRONG:
+            continue
+        made = state.b.producer.get(name)
+        if made is not None and (said := _endless(state.have.get(left), state.own.get(name, state.env.get(name)))):
+            state.ends.setdefault(made.name, said)
+            state.cleared.add(name)
             continue
         # Whole numbers that are no values (a shape, axes) count by what is made of them, and cannot be moved a little.
         whole = state.is_constant(name) and getattr(state.env.get(name), "dtype", np.dtype(float)).kind in "iub"
