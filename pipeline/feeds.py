@@ -189,8 +189,9 @@ def _apart(values: Array, port: Port, number: int) -> Array:
         return np.where(steps == 0, values, np.nextafter(values, (np.inf * steps).astype(values.dtype)))
     held = np.iinfo(port.dtype)
     low, high = (int(held.min), int(held.max)) if port.free else (0, (port.below or 2) - 1)
-    room = (values.astype(object) + steps >= low) & (values.astype(object) + steps <= high)
-    return np.where(room.astype(bool), values + steps.astype(port.dtype), values).astype(port.dtype)
+    wide = values.astype(object)  # of no axes, comparing gives a Python bool
+    room = np.asarray((wide + steps >= low) & (wide + steps <= high), bool)
+    return np.where(room, values + steps.astype(port.dtype), values).astype(port.dtype)
 
 
 def _flag(feed: Feed, shape: tuple[int, ...], random: np.random.Generator, number: int) -> Array:
