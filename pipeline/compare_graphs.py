@@ -52,10 +52,10 @@ FIRST = 4  # other sizes that come before other kinds of numbers
 CLOSER = 8  # further feeds that are looked at closer
 APART = 1e-3  # of the largest number: no rounding does that in float32, whatever the graph
 _SWALLOWED = 0.02  # of the largest number of an output: roundings that leave no digit of it
-_WHOLE_KINDS = ("counts", "places", FROM_END, "wide", "beyond", "alike", "flags")
+_WHOLE_KINDS = ("counts", "places", FROM_END, "wide", "beyond", "alike", "flags", "sizes")
 _CANCELLING = ("tiny", "tinier", "offset")  # small beside what they are added to: how a function is written counts
 _EACH = 2
-_WORDS = {"nan": "NaN", "inf": "infinities", "huge": "numbers whose squares no float32 holds"}
+_WORDS = {"nan": "NaN", "inf": "infinities", "huge": "numbers whose squares their type does not hold"}
 _LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3))
 _PLAIN = Orientation()
 
@@ -372,8 +372,10 @@ def _further(
     if skipped:
         found.unexercised.append(f"no time was left for {len(skipped)} feeds: {', '.join(dict.fromkeys(skipped))}")
     _weighed(pair, proof, rows, found, turned=turned)
+    _halves(pair, ran, found)
     if found.differs():
         return
+    found.problems += _unchanging(pair, proof, base, ran, found)
     _shown(pair, [r.feed for r in ran], found)
     if found.differs():
         return
@@ -392,6 +394,41 @@ def _further(
                 found.unexercised.append("no two feeds were found between which a whole output of A changes")
     if not found.differs():
         _measured(pair, proof, [*usual, *(r.feed for r in ran if r.feed.kind == "nan")], found)
+
+
+def _halves(pair: _Pair, ran: Sequence[Row], found: _Found) -> None:
+    """Sixteen bits on numbers whose squares they do not hold, evaluated: a runtime that has no kernel for them computes
+    in more, and neither overflows where the other side does."""
+    if not any(p.dtype == "float16" for p in pair.a.inputs):
+        return
+    for feed in [r.feed for r in ran if JUDGED.get(r.feed.kind) == "huge"]:
+        if found.differs():
+            return
+        says = pair.call(
+            sweeps.overflowed, pair.left.absolute(), pair.right.absolute(), feed, pair.a.inputs, pair.marks,
+            pair.options.seed, dict(pair.inputs.found), dict(pair.outputs.found),
+        )  # fmt: skip
+        if says and not isinstance(says, Failure):
+            found.parted.append(f"on {_WORDS['huge']}, {safe(says)}")
+
+
+def _unchanging(
+    pair: _Pair, proof: Proof, base: Mapping[str, tuple[int, ...]], ran: Sequence[Row], found: _Found
+) -> list[str]:
+    """The whole outputs that no structure proves and that are one number on everything that was fed, in words: there
+    any constant would agree with A."""
+    still = _one_answer(proof, ran)
+    if still and ran:
+        still = _one_answer(proof, [*ran, *_swept(pair, [Feed(kind, base) for kind in KINDS], found)])
+    return [
+        f"{safe(name)} of A is {answer} on everything that was fed: nothing shows what changes it"
+        for name, answer in still.items()
+    ]
+
+
+def _one_answer(proof: Proof, rows: Sequence[Row]) -> dict[str, str]:
+    seen = {name: {row.answers[name] for row in rows if name in row.answers} for name in proof.open}
+    return {name: next(iter(answers)) for name, answers in seen.items() if len(answers) == 1 and "" not in answers}
 
 
 def _shown(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> None:

@@ -53,7 +53,10 @@ _HANGS = 2  # of these deaths, those that were waited for as long as may be
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one feed: how far apart the outputs are (``score``), in words, and where its arrays lie."""
+    """What became of one feed: how far apart the outputs are (``score``), in words, and where its arrays lie.
+
+    ``answers`` are A's whole outputs, each the one number that it holds, or nothing where there are several.
+    """
 
     feed: Feed
     state: State
@@ -61,6 +64,7 @@ class Row:
     says: str = ""
     arrays: Path | None = None
     outputs: tuple[Mapping[str, Path], Mapping[str, Path]] = field(default=({}, {}))
+    answers: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Budget:
@@ -183,11 +187,17 @@ def _row(
                 score, says = found[0], f"{name}: {found[1]}"
     if score <= _NOISE:
         open_ = _open(one, two, outputs) if JUDGED.get(feed.kind) == "inf" else ""
-        return Row(feed, "close" if score or open_ else "equal", score, open_)
+        answers = {name: _one_number(value) for name, value in one.items() if value.dtype.kind in "biu"}
+        return Row(feed, "close" if score or open_ else "equal", score, open_, answers=answers)
     if folder is None:
         return Row(feed, "apart", score, says)
     files = tuple(_outputs(made, folder, side) for side, made in (("A", one), ("B", two)))
     return Row(feed, "apart", score, says, _kept(arrays, folder), (files[0], files[1]))
+
+
+def _one_number(value: Array) -> str:
+    flat = value.reshape(-1)
+    return str(flat[0]) if flat.size and bool((flat == flat[0]).all()) else ""
 
 
 def _open(one: Mapping[str, Array], two: Mapping[str, Array], outputs: Ways) -> str:
@@ -289,13 +299,37 @@ def confirmed(left: Path, right: Path, row: Row, inputs: Ways, outputs: Ways, ju
                 continue
             with np.errstate(all="ignore"):
                 held = [np.isfinite(v) == np.isfinite(w.astype(v.dtype)) for v, w in ((one, a), (two, b))]
-            where = (held[0] != held[1]) & (np.isfinite(one) != np.isfinite(two))
+            where = np.isfinite(one) != np.isfinite(two)
+            if one.dtype != np.float64:  # where nothing longer says whose doing it is, either's counts
+                where &= held[0] != held[1]
         elif judged == "exact":
             where &= ~_odd(one, a, judged) & ~_odd(two, b, judged)
         else:
             where &= _odd(a, b, judged)
         if where.any():
             return f"{name}: {_at(one, two, where)}"
+    return ""
+
+
+def overflowed(
+    left: Path,
+    right: Path,
+    feed: Feed,
+    ports: Sequence[Port],
+    marks: Landmarks,
+    seed: int,
+    inputs: Ways,
+    outputs: Ways,
+) -> str:
+    """Where one graph's values are finite and the other's are not if every node rounds to its own type, in words."""
+    given = draw(feed, ports, marks, seed)
+    one, two = evaluated(left, given), evaluated(right, _turned(given, inputs))
+    for name, (source, way) in outputs.items():
+        if source in one and name in two and one[source].dtype.kind == two[name].dtype.kind == "f":
+            a, b = way.apply(one[source]), two[name]
+            odd = np.isfinite(a) != np.isfinite(b) if a.shape == b.shape else np.zeros((), bool)
+            if odd.any():
+                return f"{name}: {_at(a, b, odd)}"
     return ""
 
 

@@ -61,11 +61,13 @@ class Unproved:
 
 @dataclass(frozen=True)
 class Proof:
-    """Whether all outputs are one by structure, and what is not on either side."""
+    """Whether all outputs are one by structure, and what is not on either side; ``open`` are A's outputs that are not
+    and that depend on what is fed."""
 
     same: bool
     left: Unproved
     right: Unproved
+    open: tuple[str, ...] = ()
 
     @property
     def nan_is_open(self) -> bool:
@@ -91,7 +93,11 @@ def prove(
     same = same and set(outputs) == {o.name for o in right.graph.output}
     if same:
         return Proof(True, Unproved(), Unproved())
-    return Proof(False, _unproved(left, one, other, right), _unproved(right, other, one, left))
+    moving = _moving(left)
+    left_open = [source for name, source in outputs.items() if source in moving and b.get(name) != a.get(source)]
+    return Proof(
+        False, _unproved(left, one, other, right), _unproved(right, other, one, left), tuple(dict.fromkeys(left_open))
+    )
 
 
 def _foreign(model: onnx.ModelProto) -> set[tuple[str, int]]:
