@@ -37,7 +37,7 @@ from pipeline.graph.align import Orientation
 from pipeline.graph.proof import Proof
 from pipeline.graph.walk import message
 from pipeline.numerics.compare import compare
-from pipeline.numerics.forced import SILENT, Forced
+from pipeline.numerics.forced import SILENT, Forced, Part
 from pipeline.report.text import safe
 from pipeline.sizes import guesses, keys, open_axes, other_sizes, shapes_at
 from pipeline.sweep_tasks import Row
@@ -124,6 +124,14 @@ class _Found(Unseen):
     parts: bool = False
     swept: dict[str, int] = field(default_factory=dict)
     sizes: list[str] = field(default_factory=list)
+    asleep: dict[str, Part] = field(default_factory=dict)  # what parts inside and no output shows, by node
+
+    def woken(self, forced: Forced) -> Forced:
+        """As it was found, or with nothing guilty where that is undone again before any output is made."""
+        if not forced.asleep:
+            return forced
+        self.asleep |= {part.node: part for part in forced.guilty if part.node not in self.asleep}
+        return replace(forced, guilty=())
 
     def on(self, feed: str, *problems: str) -> None:
         for problem in problems:
@@ -236,6 +244,12 @@ def _compare(
         _further(pair, proof, feeds, found, turned=turned)
     if not any(g.party == "B" for g in found.guilty):
         found.problems += sorted(found.unseen())
+    if not found.differs():
+        found.notes += [
+            f"inside, {safe(part.output)} of B ({safe(part.node)}) is not A's, at most {part.max_abs:.3g} apart; "
+            "no output shows it on anything that was fed"
+            for part in found.asleep.values()
+        ]
     found.guilty.sort(key=lambda g: g.party != "B")
     outcome = "same" if proved else _outcome(found)
     meant = found.meant
@@ -303,6 +317,7 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
     if isinstance(forced, Failure):
         found.on(name, f"not compared in float64: {forced.kind}: {forced.says}")
     elif forced is not None:
+        forced = found.woken(forced)
         found.compared += forced.compared
         found.held = max(found.held, forced.held)
         found.worst = max(found.worst, forced.worst)
@@ -446,6 +461,7 @@ def _shown(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> None:
             )
             if isinstance(forced, Failure):
                 continue
+            forced = found.woken(forced)
             if forced.guilty:
                 found.meant = forced
                 _blamed(found, forced, feed.name)
@@ -538,6 +554,7 @@ def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
     arrays = archives.load(row.arrays)
     name = safe(row.feed.name)
     forced = _in_float64(pair.workers, pair.left, pair.right, arrays, pair.inputs, pair.outputs, pair.folder)
+    forced = found.woken(forced) if isinstance(forced, Forced) else forced
     if isinstance(forced, Forced) and forced.guilty:
         found.meant = forced
         _blamed(found, forced, name)
@@ -565,7 +582,10 @@ def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
         elif part.outcome == "rounding" and part.problem and row.feed.kind in _CANCELLING and not found.guilty:
             found.problems.append(f"on {name} inputs, {part.problem}")
         elif part.outcome == "unbounded" and row.score > APART and not found.guilty:
-            found.problems.append(f"{says}, with no known bound")
+            if _is_judged(pair, forced) and not odd:  # as a normalization of numbers that are all one
+                found.notes.append(f"{says}; in float64 they are the same there")
+            else:
+                found.problems.append(f"{says}, with no known bound")
 
 
 def _is_odd(part: ComparedOutput, whole: Collection[str]) -> bool:

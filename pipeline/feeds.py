@@ -199,7 +199,8 @@ def _apart(values: Array, port: Port, number: int) -> Array:
         return values
     steps = np.resize(np.roll([0, 1, -1], number), values.shape).astype(np.int64)
     if not port.whole:
-        return np.where(steps == 0, values, np.nextafter(values, (np.inf * steps).astype(values.dtype)))
+        ends = np.where(steps > 0, np.inf, -np.inf).astype(values.dtype)
+        return np.where(steps == 0, values, np.nextafter(values, ends))
     held = np.iinfo(port.dtype)
     low, high = (int(held.min), int(held.max)) if port.free else (0, (port.below or 2) - 1)
     wide = values.astype(object)  # of no axes, comparing gives a Python bool

@@ -55,7 +55,8 @@ class Forced:
     ``compared`` counts elements of B's outputs that were compared; ``unjudged`` says which could not be, and why.
     ``held`` is how many bytes of values of the two graphs were there at most, constants left out.  ``silent`` are those
     of ``unjudged`` that nothing shows here, each with the value of A and the value of B that it is about; ``exercised``
-    such pairs of other feeds that are told apart here.
+    such pairs of other feeds that are told apart here.  ``asleep``: all that is guilty is undone again before an output
+    is made, so that here B's outputs, of its own values, are A's.
     """
 
     alignment: Alignment
@@ -66,6 +67,7 @@ class Forced:
     held: int = 0
     silent: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     exercised: frozenset[tuple[str, str]] = frozenset()
+    asleep: bool = False
 
 
 @dataclass(frozen=True, eq=False)
