@@ -37,7 +37,7 @@ from pipeline.graph.align import Orientation
 from pipeline.graph.proof import Proof
 from pipeline.graph.walk import message
 from pipeline.numerics.compare import compare
-from pipeline.numerics.forced import SILENT, Forced, Numbers
+from pipeline.numerics.forced import SILENT, Forced, Numbers, Part
 from pipeline.report.text import safe
 from pipeline.report.words import count, figure
 from pipeline.report.words import pair as two
@@ -54,10 +54,10 @@ FIRST = 4  # other sizes that come before other kinds of numbers
 CLOSER = 8  # further feeds that are looked at closer
 APART = 1e-3  # of the largest number: no rounding does that in float32, whatever the graph
 _SWALLOWED = 0.02  # of the largest number of an output: roundings that leave no digit of it
-_WHOLE_KINDS = ("counts", "places", FROM_END, "wide", "beyond", "alike", "flags")
+_WHOLE_KINDS = ("counts", "places", FROM_END, "wide", "beyond", "alike", "flags", "sizes")
 _CANCELLING = ("tiny", "tinier", "offset")  # small beside what they are added to: how a function is written counts
 _EACH = 2
-_WORDS = {"nan": "NaN", "inf": "infinities", "huge": "numbers whose squares no float32 holds"}
+_WORDS = {"nan": "NaN", "inf": "infinities", "huge": "numbers whose squares their type does not hold"}
 _NAMED = 4  # constants
 _LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3))
 _PLAIN = Orientation()
@@ -129,6 +129,14 @@ class _Found(Unseen):
     rounded: dict[str, tuple[int, int, float]] = field(default_factory=dict)  # constants of B, nearly A's
     swept: dict[str, int] = field(default_factory=dict)
     sizes: list[str] = field(default_factory=list)
+    asleep: dict[str, Part] = field(default_factory=dict)  # what parts inside and no output shows, by node
+
+    def woken(self, forced: Forced) -> Forced:
+        """As it was found, or with nothing guilty where that is undone again before any output is made."""
+        if not forced.asleep:
+            return forced
+        self.asleep |= {part.node: part for part in forced.guilty if part.node not in self.asleep}
+        return replace(forced, guilty=())
 
     def looked_at(self, forced: Forced) -> None:
         super().looked_at(forced)
@@ -250,6 +258,12 @@ def _compare(
         found.problems += sorted(found.unseen())
         found.unexercised += [] if found.differs() else _ends(found)
         found.notes += _rounded(found)
+    if not found.differs():
+        found.notes += [
+            f"inside, {safe(part.output)} of B ({safe(part.node)}) is not A's, at most {part.max_abs:.3g} apart; "
+            "no output shows it on anything that was fed"
+            for part in found.asleep.values()
+        ]
     found.guilty.sort(key=lambda g: g.party != "B")
     outcome = "same" if proved else _outcome(found)
     meant = found.meant
@@ -347,6 +361,7 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
     if isinstance(forced, Failure):
         found.on(name, f"not compared in float64: {forced.kind}: {forced.says}")
     elif forced is not None:
+        forced = found.woken(forced)
         found.compared += forced.compared
         found.held = max(found.held, forced.held)
         found.worst = max(found.worst, forced.worst)
@@ -416,8 +431,10 @@ def _further(
     if skipped:
         found.unexercised.append(f"no time was left for {len(skipped)} feeds: {', '.join(dict.fromkeys(skipped))}")
     _weighed(pair, proof, rows, found, turned=turned)
+    _halves(pair, ran, found)
     if found.differs():
         return
+    found.problems += _unchanging(pair, proof, base, ran, found)
     _shown(pair, [r.feed for r in ran], found)
     if found.differs():
         return
@@ -438,6 +455,41 @@ def _further(
         _measured(pair, proof, [*usual, *(r.feed for r in ran if r.feed.kind == "nan")], found)
 
 
+def _halves(pair: _Pair, ran: Sequence[Row], found: _Found) -> None:
+    """Sixteen bits on numbers whose squares they do not hold, evaluated: a runtime that has no kernel for them computes
+    in more, and neither overflows where the other side does."""
+    if not any(p.dtype == "float16" for p in pair.a.inputs):
+        return
+    for feed in [r.feed for r in ran if JUDGED.get(r.feed.kind) == "huge"]:
+        if found.differs():
+            return
+        says = pair.call(
+            sweeps.overflowed, pair.left.absolute(), pair.right.absolute(), feed, pair.a.inputs, pair.marks,
+            pair.options.seed, dict(pair.inputs.found), dict(pair.outputs.found),
+        )  # fmt: skip
+        if says and not isinstance(says, Failure):
+            found.parted.append(f"on {_WORDS['huge']}, {safe(says)}")
+
+
+def _unchanging(
+    pair: _Pair, proof: Proof, base: Mapping[str, tuple[int, ...]], ran: Sequence[Row], found: _Found
+) -> list[str]:
+    """The whole outputs that no structure proves and that are one number on everything that was fed, in words: there
+    any constant would agree with A."""
+    still = _one_answer(proof, ran)
+    if still and ran:
+        still = _one_answer(proof, [*ran, *_swept(pair, [Feed(kind, base) for kind in KINDS], found)])
+    return [
+        f"{safe(name)} of A is {answer} on everything that was fed: nothing shows what changes it"
+        for name, answer in still.items()
+    ]
+
+
+def _one_answer(proof: Proof, rows: Sequence[Row]) -> dict[str, str]:
+    seen = {name: {row.answers[name] for row in rows if name in row.answers} for name in proof.open}
+    return {name: next(iter(answers)) for name, answers in seen.items() if len(answers) == 1 and "" not in answers}
+
+
 def _shown(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> None:
     """What the first feeds did not show, on further ones, which reach limits and thresholds: on one of them at least a
     value has to be A's where the difference would be seen."""
@@ -453,6 +505,7 @@ def _shown(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> None:
             )
             if isinstance(forced, Failure):
                 continue
+            forced = found.woken(forced)
             if forced.guilty:
                 found.meant = forced
                 _blamed(found, forced, feed.name)
@@ -557,6 +610,7 @@ def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
     arrays = archives.load(row.arrays)
     name = safe(row.feed.name)
     forced = _in_float64(pair.workers, pair.left, pair.right, arrays, pair.inputs, pair.outputs, pair.folder)
+    forced = found.woken(forced) if isinstance(forced, Forced) else forced
     if isinstance(forced, Forced) and forced.guilty:
         found.meant = forced
         _blamed(found, forced, name)
@@ -584,7 +638,10 @@ def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
         elif part.outcome == "rounding" and part.problem and row.feed.kind in _CANCELLING and not found.guilty:
             found.problems.append(f"on {name} inputs, {part.problem}")
         elif part.outcome == "unbounded" and row.score > APART and not found.guilty:
-            found.problems.append(f"{says}, with no known bound")
+            if _is_judged(pair, forced) and not odd:  # as a normalization of numbers that are all one
+                found.notes.append(f"{says}; in float64 they are the same there")
+            else:
+                found.problems.append(f"{says}, with no known bound")
 
 
 def _is_odd(part: ComparedOutput, whole: Collection[str]) -> bool:

@@ -28,6 +28,7 @@ from pipeline.compare_tasks import RUNTIME, arrays_of, evaluated, whole
 from pipeline.data import Array, Failure
 from pipeline.feeds import JUDGED, Feed, Landmarks, Port, draw
 from pipeline.graph.align import Orientation
+from pipeline.graph.loosened import Loosened, loosened
 from pipeline.graph.proof import Proof, Unproved, prove, unmoved
 from pipeline.graph.walk import message
 from pipeline.numerics.compare import is_float, same_values
@@ -53,7 +54,10 @@ _HANGS = 2  # of these deaths, those that were waited for as long as may be
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one feed: how far apart the outputs are (``score``), in words, and where its arrays lie."""
+    """What became of one feed: how far apart the outputs are (``score``), in words, and where its arrays lie.
+
+    ``answers`` are A's whole outputs, each the one number that it holds, or nothing where there are several.
+    """
 
     feed: Feed
     state: State
@@ -61,6 +65,7 @@ class Row:
     says: str = ""
     arrays: Path | None = None
     outputs: tuple[Mapping[str, Path], Mapping[str, Path]] = field(default=({}, {}))
+    answers: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Budget:
@@ -212,11 +217,17 @@ def _row(
                 score, says = found[0], f"{name}: {found[1]}"
     if score <= _NOISE:
         open_ = _open(one, two, outputs) if JUDGED.get(feed.kind) == "inf" else ""
-        return Row(feed, "close" if score or open_ else "equal", score, open_)
+        answers = {name: _one_number(value) for name, value in one.items() if value.dtype.kind in "biu"}
+        return Row(feed, "close" if score or open_ else "equal", score, open_, answers=answers)
     if folder is None:
         return Row(feed, "apart", score, says)
     files = tuple(_outputs(made, folder, side) for side, made in (("A", one), ("B", two)))
     return Row(feed, "apart", score, says, _kept(arrays, folder), (files[0], files[1]))
+
+
+def _one_number(value: Array) -> str:
+    flat = value.reshape(-1)
+    return str(flat[0]) if flat.size and bool((flat == flat[0]).all()) else ""
 
 
 def _open(one: Mapping[str, Array], two: Mapping[str, Array], outputs: Ways) -> str:
@@ -318,13 +329,37 @@ def confirmed(left: Path, right: Path, row: Row, inputs: Ways, outputs: Ways, ju
                 continue
             with np.errstate(all="ignore"):
                 held = [np.isfinite(v) == np.isfinite(w.astype(v.dtype)) for v, w in ((one, a), (two, b))]
-            where = (held[0] != held[1]) & (np.isfinite(one) != np.isfinite(two))
+            where = np.isfinite(one) != np.isfinite(two)
+            if one.dtype != np.float64:  # where nothing longer says whose doing it is, either's counts
+                where &= held[0] != held[1]
         elif judged == "exact":
             where &= ~_odd(one, a, judged) & ~_odd(two, b, judged)
         else:
             where &= _odd(a, b, judged)
         if where.any():
             return f"{name}: {_at(one, two, where)}"
+    return ""
+
+
+def overflowed(
+    left: Path,
+    right: Path,
+    feed: Feed,
+    ports: Sequence[Port],
+    marks: Landmarks,
+    seed: int,
+    inputs: Ways,
+    outputs: Ways,
+) -> str:
+    """Where one graph's values are finite and the other's are not if every node rounds to its own type, in words."""
+    given = draw(feed, ports, marks, seed)
+    one, two = evaluated(left, given), evaluated(right, _turned(given, inputs))
+    for name, (source, way) in outputs.items():
+        if source in one and name in two and one[source].dtype.kind == two[name].dtype.kind == "f":
+            a, b = way.apply(one[source]), two[name]
+            odd = np.isfinite(a) != np.isfinite(b) if a.shape == b.shape else np.zeros((), bool)
+            if odd.any():
+                return f"{name}: {_at(a, b, odd)}"
     return ""
 
 
@@ -431,14 +466,15 @@ def silent(
     seconds: float,
 ) -> tuple[list[str], list[str]]:
     """What of a graph no feed exercised or nobody measured, in words; and what was measured as a whole only."""
-    if not unproved.constants and not unproved.conditions:
+    if not unproved.constants and not unproved.conditions and not unproved.inside:
         return [], []
     budget = _Budget(seconds)
     opened = _loose(file, unproved, folder / f"loose-{side}.onnx")
     if opened is None:
-        names = [*unproved.constants, *(name for name, _ in unproved.conditions)]
+        names = [*unproved.constants, *(name for name, _ in unproved.conditions), *(p.says for p in unproved.inside)]
         return [f"{_listed(names)} of {side}: not measured, the graph cannot be run with them open"], []
-    run, values, watched = opened
+    run, loose, watched = opened
+    values = loose.constants
     usual: list[tuple[Mapping[str, Array], Mapping[str, Array]]] = []
     seen: dict[str, set[bool]] = {name: set() for name in watched}
     for feed in feeds:
@@ -458,31 +494,41 @@ def silent(
         for name, node in unproved.conditions
         if len(seen.get(name, {True, False})) < 2
     ]
+    said += [f"{within} of {side}: not measured, its type is none that is moved" for within in loose.stiff]
     moved = _Budget(seconds)
-    there = [name for name in unproved.constants if name in values]
-    left = [name for name in unproved.constants if name not in values]
+    every = {**dict.fromkeys(unproved.constants, ""), **loose.lifted}
+    shown = {name: says or name for name, says in every.items()}
+    there = [name for name in every if name in values]
+    left = [shown[name] for name in every if name not in values]
     live = []
     late: list[str] = []
+    for within, others in loose.moves.items():
+        if moved.spent():
+            left.append(within)
+        elif not _answers(run, usual, others):
+            said.append(f"{within} of {side}: no feed shows it")
     for name in there:  # each as a whole, before any by its parts
         if moved.spent():
-            left.append(name)
+            left.append(shown[name])
         elif any(_answers(run, usual, {name: other}) for other in _moves(values[name], None)):
             live.append(name)
             if name in unproved.limits:
                 late += _unreached(run, usual, name, values[name], side)
         else:
-            said.append(any_number(name, side))
+            said.append(any_number(shown[name], side))
     coarse = []
     for name in live:
         quiet = 0
         parts = list(_slices(values[name]))
         for part in parts:
             if budget.spent():
-                coarse.append(name)
+                coarse.append(shown[name])
                 break
             quiet += not any(_answers(run, usual, {name: other}) for other in _moves(values[name], part))
         if quiet:
-            said.append(f"{name} of {side}: {quiet} of {len(parts)} of its numbers could be any: no feed shows it")
+            said.append(
+                f"{shown[name]} of {side}: {quiet} of {len(parts)} of its numbers could be any: no feed shows it"
+            )
     if left:
         said.append(f"{_listed(left)} of {side} are not the other's, and no time was left to move them")
     if coarse:
@@ -545,35 +591,15 @@ def any_number(name: str, side: str) -> str:
 Loose = Callable[[Mapping[str, Array], Mapping[str, Array]], dict[str, Array]]
 
 
-def _loose(file: Path, unproved: Unproved, saved: Path) -> tuple[Loose, dict[str, Array], list[str]] | None:
-    """The graph with its unproved constants to be fed, and its conditions shown."""
-    from pipeline.graph.walk import array, constant_tensor
-
-    model = onnx.ModelProto()
-    model.CopyFrom(whole(file))
+def _loose(file: Path, unproved: Unproved, saved: Path) -> tuple[Loose, Loosened, list[str]] | None:
+    """The graph with its unproved parts to be moved, and its conditions shown."""
+    model = whole(file)
     if model.ByteSize() > _MOST_WEIGHTS:
         return None
-    graph = model.graph
-    values: dict[str, Array] = {}
-    for node in list(graph.node):
-        tensor = constant_tensor(node)
-        if tensor is not None and node.output[0] in unproved.constants:
-            held = onnx.TensorProto()
-            held.CopyFrom(tensor)
-            held.name = node.output[0]
-            graph.initializer.append(held)
-            graph.node.remove(node)
-    taken = {i.name for i in graph.input}
-    for tensor in graph.initializer:
-        if tensor.name in unproved.constants and (value := array(tensor)) is not None:
-            values[tensor.name] = value
-            if tensor.name not in taken:
-                graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
-    ends = {o.name for o in graph.output}
+    ends = {o.name for o in model.graph.output}
     watched = [name for name, _ in unproved.conditions]
-    graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(watched) if name not in ends)
-    model.ir_version = max(model.ir_version, 4)
-    onnx.save(model, saved)
+    made = loosened(model, unproved)
+    onnx.save(made.model, saved)
     names = [*ends, *(n for n in dict.fromkeys(watched) if n not in ends)]
     opened = _tried(runtimes()[RUNTIME].open, saved)
     if opened is None:
@@ -582,7 +608,7 @@ def _loose(file: Path, unproved: Unproved, saved: Path) -> tuple[Loose, dict[str
     def run(arrays: Mapping[str, Array], moved: Mapping[str, Array]) -> dict[str, Array]:
         return dict(zip(names, map(np.asarray, opened({**arrays, **moved}, names)), strict=True))
 
-    return run, values, watched
+    return run, made, watched
 
 
 def _answers(

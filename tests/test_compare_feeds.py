@@ -250,3 +250,25 @@ def test_a_sweep_that_ends_is_asked_once() -> None:
     feeds = [Feed("random", {"x": (2,)}, turn) for turn in range(4)]
     rows, lost = in_parts(lambda some, part, seconds: [Row(feed, "equal") for feed in some], feeds, 1.0)
     assert (len(rows), lost) == (4, [])
+
+
+def test_numbers_of_no_axes_are_drawn() -> None:
+    """Comparing objects gives one Python bool there, which took all further feeds with it."""
+    ports = (Port("a", "int64", ()), Port("b", "int64", (2,)), Port("c", "float32", ()), Port("d", "bool", ()))
+    shapes = {"a": (), "b": (2,), "c": (), "d": ()}
+    marks = Landmarks((0.5,), (3,), (4,))
+    kinds = list(drawn_kinds(ports, shapes, marks))
+    assert {"alike", "sizes", "minus zero", "flags"} <= {feed.kind for feed in kinds}
+    for feed in kinds:
+        arrays = draw(feed, ports, marks, 0)
+        assert {name: value.shape for name, value in arrays.items()} == shapes, feed
+
+
+def test_sets_of_many_flags_hold_each_alone_and_all_but_each() -> None:
+    ports = tuple(Port(f"f{i}", "bool", ()) for i in range(12))
+    shapes: dict[str, tuple[int, ...]] = {p.name: () for p in ports}
+    drawn = [draw(f, ports, Landmarks(), 0) for f in drawn_kinds(ports, shapes, Landmarks()) if f.kind == "flags"]
+    counts = [sum(bool(v) for v in arrays.values()) for arrays in drawn]
+    assert counts.count(1) >= 12
+    assert counts.count(11) >= 12
+    assert {0, 12} <= set(counts)

@@ -70,8 +70,9 @@ class Forced:
     of ``unjudged`` that nothing shows here, each with the value of A and the value of B that it is about; ``exercised``
     such pairs of other feeds that are told apart here.  ``ends`` are B's nodes where one side holds infinities and the
     other numbers at the end of its type, with such a pair of A's and B's: nothing that is made of them differs here.
-    ``rounded`` are B's constants that are not A's to the bit, though what is made of them is A's: how many numbers of how
-    many, and the largest distance relative to a number.
+    ``rounded`` are B's constants that are not A's to the bit, though what is made of them is A's: how many numbers of
+    how many, and the largest distance relative to a number.  ``asleep``: all that is guilty is undone again before an
+    output is made, so that here B's outputs, of its own values, are A's.
     """
 
     alignment: Alignment
@@ -84,6 +85,7 @@ class Forced:
     exercised: frozenset[tuple[str, str]] = frozenset()
     ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     rounded: Mapping[str, tuple[int, int, float]] = field(default_factory=dict)
+    asleep: bool = False
 
 
 @dataclass(frozen=True, eq=False)
