@@ -165,9 +165,7 @@ def _marks(model: Any) -> Landmarks:
             whole |= dict.fromkeys(int(v) for v in value.reshape(-1))
     lengths |= {v for v in whole if v > 0}
     kept = sorted(n for n in lengths if n > 1)[:_MOST_MARKS]
-    return Landmarks(
-        tuple(numbers)[:_MOST_MARKS], tuple(whole)[:_MOST_MARKS], tuple(kept), limits(model)[:_MOST_MARKS]
-    )
+    return Landmarks(tuple(numbers)[:_MOST_MARKS], tuple(whole)[:_MOST_MARKS], tuple(kept), limits(model)[:_MOST_MARKS])
 
 
 def _taken_for(model: Any, port: Port) -> Port:

@@ -428,8 +428,10 @@ def silent(
     inputs: Ways,
     folder: Path,
     seconds: float,
+    against: bool = False,
 ) -> tuple[list[str], list[str]]:
-    """What of a graph no feed exercised or nobody measured, in words; and what was measured as a whole only."""
+    """What of a graph no feed exercised or nobody measured, in words; and what was measured as a whole only, or is a
+    limit that no size reaches, where the other graph has none (else, ``against``, two may be two)."""
     if not unproved.constants and not unproved.conditions:
         return [], []
     budget = _Budget(seconds)
@@ -469,6 +471,8 @@ def silent(
             live.append(name)
             if name in unproved.limits:
                 late += _unreached(run, usual, name, values[name], side)
+        elif values[name].dtype.kind in "iu":  # a size that cannot be had says nothing against a limit
+            (said if against else late).append(_limit(name, side, values[name]))
         else:
             said.append(any_number(name, side))
     coarse = []
@@ -495,11 +499,15 @@ def _unreached(
     """A limit that nothing reached, in words: it may be moved away from the numbers that were fed, as far as one likes,
     and no output answers."""
     number = float(held.reshape(-1)[0])
-    for word, way in (("larger", 1.0), ("smaller", -1.0)):
+    for way in (1.0, -1.0):
         moved = [number + way * step * max(1.0, abs(number)) for step in (1.0, 1e3)]
         if not any(_answers(run, usual, {name: _filled(held, other)}) for other in moved):
-            return [f"{name} of {side} could be any number {word} than {number:g}: nothing that was fed reaches it"]
+            return [_limit(name, side, held)]
     return []
+
+
+def _limit(name: str, side: str, held: Array) -> str:
+    return f"the limit {name} = {held.reshape(-1)[0]:g} of {side}: nothing that was fed reaches it"
 
 
 def _filled(held: Array, number: float) -> Array:

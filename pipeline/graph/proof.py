@@ -8,8 +8,8 @@ its branches.  Three or more numbers that are added in another order are not one
 where another does not; an operator that only its maker knows proves nothing, because it may draw numbers.
 
 Where B takes one size of every input, what A computes of sizes and constants alone is a constant as well, with the
-numbers that it has at those sizes: a mask that A makes and B holds is one.  A constant that is compared with 0, and does
-nothing else, means what any other number but 0 means.
+numbers that it has at those sizes: a mask that A makes and B holds is one.  A constant that is compared with 0, and
+does nothing else, means what any other number but 0 means.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _LARGEST = float(np.finfo(np.float32).max)
 class Unproved:
     """What of one graph is not the other's by structure.
 
-    ``constants`` are names of float constants, and of whole ones that are limits, that such nodes read and whose numbers
-    the other graph does not hold; ``limits`` those of them that are limits, with their number;
-    ``conditions`` the values by which such nodes choose a branch, with the node's name; ``picks`` such nodes as pick
+    ``constants`` are names of float constants, and of whole ones that are limits, that such nodes read and whose
+    numbers the other graph does not hold; ``limits`` those of them that are limits, with their number; ``conditions``
+    the values by which such nodes choose a branch, with the node's name; ``picks`` such nodes as pick
     among numbers, of which ONNX does not say what NaN does to them.
     """
 
@@ -118,9 +118,7 @@ def _every(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     return found
 
 
-def _classes(
-    model: onnx.ModelProto, inputs: Mapping[str, str], side: str, at_sizes: Values
-) -> dict[str, bytes]:
+def _classes(model: onnx.ModelProto, inputs: Mapping[str, str], side: str, at_sizes: Values) -> dict[str, bytes]:
     from pipeline.graph.cut import reads
 
     namer = Namer(opset(model))

@@ -70,8 +70,8 @@ class Forced:
     of ``unjudged`` that nothing shows here, each with the value of A and the value of B that it is about; ``exercised``
     such pairs of other feeds that are told apart here.  ``ends`` are B's nodes where one side holds infinities and the
     other numbers at the end of its type, with such a pair of A's and B's: nothing that is made of them differs here.
-    ``rounded`` are B's constants that are not A's to the bit, though what is made of them is A's: how many numbers of how
-    many, and the largest distance relative to a number.
+    ``rounded`` are B's constants that are not A's to the bit, though what is made of them is A's: how many numbers of
+    how many, and the largest distance relative to a number.
     """
 
     alignment: Alignment
