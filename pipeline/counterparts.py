@@ -1,8 +1,8 @@
 """Which input and output of one graph is which of another, and how its axes stand there.
 
 Design note.  A name is a meaning: what both graphs name alike is one, an output whatever its shape.  The rest is
-taken by position among what has one type and shape, or one order of axes that layouts have.  A size that one side leaves
-open is the other's, unless the user asked for another.
+taken by position among what has one type and shape, or one order of axes that layouts have.  A size that one side
+leaves open is the other's, unless the user asked for another.
 """
 
 from __future__ import annotations
