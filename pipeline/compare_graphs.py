@@ -52,8 +52,9 @@ SWEEP, SEARCH = 20.0, 10.0  # seconds of a worker's processor for further feeds,
 LAST = 90.0  # seconds by the clock for what is looked at closer, of which there are so many at most
 FIRST = 4  # other sizes that come before other kinds of numbers
 CLOSER = 8  # further feeds that are looked at closer
-APART = 1e-3  # of the largest number: no rounding does that in float32, whatever the graph
-_SWALLOWED = 0.02  # of the largest number of an output: roundings that leave no digit of it
+# Of the largest number of an output: roundings that leave less than two digits of it.  It turns a "same" that would
+# rest on such an output into "uncompared", and does nothing else.
+_SWALLOWED = 0.02
 _WHOLE_KINDS = ("counts", "places", FROM_END, "wide", "beyond", "alike", "flags")
 _CANCELLING = ("tiny", "tinier", "offset")  # small beside what they are added to: how a function is written counts
 _REACHING, _EACH = (FROM_END, "far above", "far below", "far", "around", "even", "flags", "counts"), 2
@@ -586,7 +587,7 @@ def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
                 found.notes.append(f"{says}; in float64 they are the same there")
         elif part.outcome == "rounding" and part.problem and row.feed.kind in _CANCELLING and not found.guilty:
             found.problems.append(f"on {name} inputs, {part.problem}")
-        elif part.outcome == "unbounded" and row.score > APART and not found.guilty:
+        elif part.outcome == "unbounded" and row.score > sweeps.APART and not found.guilty:
             found.problems.append(f"{says}, with no known bound")
 
 

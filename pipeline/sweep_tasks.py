@@ -36,7 +36,12 @@ from pipeline.runtimes import runtimes
 Ways = Mapping[str, tuple[str, Orientation]]
 Judged = Literal["nan", "inf", "huge", "exact"]
 State = Literal["equal", "close", "apart", "refused by A", "refused by B", "not run"]
-_NOISE = 4e-6  # of the largest number of an output: what float32 usually does to it
+# Of the largest number of an output, some 64 roundings of float32.  It chooses which further feeds are looked at
+# closer, and a bound judges these; what is less is not told from rounding, and the first feeds are judged in float64.
+_NOISE = 4e-6
+# Of the largest number: 2^14 roundings of float32, more than any that is no jump makes.  It says that two runs part by
+# no rounding, of runs that float64 sees part as well; where no bound is known, it leaves the pair uncompared.
+APART = 1e-3
 _KEPT = 40  # feeds whose arrays are handed back
 _SAMPLES = 24  # feeds on which a constant is moved
 _FEWEST = 3  # of them, however long one takes
@@ -334,7 +339,7 @@ def _odd(a: Array, b: Array, judged: str) -> Array:
     size = np.abs(a[np.isfinite(a)]).max(initial=0.0)
     nans = np.isnan(a) | np.isnan(b)
     with np.errstate(all="ignore"):
-        far = ~nans & (a != b) & ~(np.abs(a - b) <= 1e-3 * size)
+        far = ~nans & (a != b) & ~(np.abs(a - b) <= APART * size)
     return np.asarray(far | (np.isnan(a) != np.isnan(b)) if judged != "inf" else far)
 
 
