@@ -30,6 +30,7 @@ from pipeline import archives
 from pipeline import compare_tasks as tasks
 from pipeline import sweep_tasks as sweeps
 from pipeline.compare_tasks import Border, Replayed
+from pipeline.counterparts import PLAIN, Match, fits, fixed, lacking, match
 from pipeline.data import Array, ComparedOutput, Failure, GraphComparison, GuiltyNode, UnusableInput
 from pipeline.feeds import FROM_END, JUDGED, KINDS, REACHING, Feed, Landmarks, Port, draw, drawn_kinds
 from pipeline.feeds import said as _said
@@ -52,15 +53,14 @@ SWEEP, SEARCH = 20.0, 10.0  # seconds of a worker's processor for further feeds,
 LAST = 90.0  # seconds by the clock for what is looked at closer, of which there are so many at most
 FIRST = 4  # other sizes that come before other kinds of numbers
 CLOSER = 8  # further feeds that are looked at closer
-APART = 1e-3  # of the largest number: no rounding does that in float32, whatever the graph
-_SWALLOWED = 0.02  # of the largest number of an output: roundings that leave no digit of it
+# Of the largest number of an output: roundings that leave less than two digits of it.  It turns a "same" that would
+# rest on such an output into "uncompared", and does nothing else.
+_SWALLOWED = 0.02
 _WHOLE_KINDS = ("counts", "places", FROM_END, "wide", "beyond", "alike", "flags", "sizes")
 _CANCELLING = ("tiny", "tinier", "offset")  # small beside what they are added to: how a function is written counts
 _EACH = 2
 _WORDS = {"nan": "NaN", "inf": "infinities", "huge": "numbers whose squares their type does not hold"}
 _NAMED = 4  # constants
-_LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3))
-_PLAIN = Orientation()
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,6 @@ class Options:
     seed: int = 0
     timeout: float = 120
     memory: int = 8 * 2**30
-
-
-@dataclass(frozen=True)
-class Match:
-    """B's border values with A's: the name in A, how to turn A's value, and how the two were found."""
-
-    found: Mapping[str, tuple[str, Orientation]]
-    how: Mapping[str, str]
 
 
 def compare_files(left: Path, right: Path, options: Options | None = None) -> GraphComparison:
@@ -219,9 +211,9 @@ def _compare(
     found.notes += [
         f"{kind} {said}" for kind, m in (("input", inputs), ("output", outputs)) for said in m.how.values() if said
     ]
-    found.problems += _lacking(a, b, outputs)
+    found.problems += lacking(a, b, outputs)
     if options.inputs is None:
-        found.problems += _fixed(a, b, inputs, options.dims)
+        found.problems += fixed(a, b, inputs, options.dims)
     found.problems += [
         f"{side}: {said} draws random numbers, and an output depends on them"
         for side, said in (("A", a.drawn), ("B", b.drawn))
@@ -238,7 +230,7 @@ def _compare(
             raise
         feeds = {}
         found.notes.append(f"nothing was run: {error}")
-    turned = any(way != _PLAIN for _, way in inputs.found.values()) or not any(len(p.shape or ()) > 2 for p in a.inputs)
+    turned = any(way != PLAIN for _, way in inputs.found.values()) or not any(len(p.shape or ()) > 2 for p in a.inputs)
     for name, arrays in feeds.items():
         _judge(pair, name, arrays, found, turned=turned, proved=proved)
     found.problems += [f"on {', '.join(names)}: {says}" for says, names in found.on_feeds.items()]
@@ -318,15 +310,15 @@ def _rounded(found: _Found) -> list[str]:
     more = f" and {len(found.rounded) - _NAMED:,} more" if len(found.rounded) > _NAMED else ""
     worst = max(far for _, _, far in found.rounded.values())
     return [
-        f"{count(len(found.rounded), 'constant')} of B not A's to the bit, by at most {figure(worst)} of a number, which is "
-        f"no more than computing a constant in float32 may do: {shown}{more}"
+        f"{count(len(found.rounded), 'constant')} of B not A's to the bit, by at most {figure(worst)} of a number: no "
+        f"more than computing a constant in float32 may do: {shown}{more}"
     ]
 
 
 def _together(port: Port, b: Border, inputs: Match) -> Port:
     """An input of A with what B does with it: how long the tables are that only B is seen to pick from, and whether
     both take places that are counted from the end."""
-    theirs = [p for p in b.inputs if inputs.found.get(p.name, ("", _PLAIN))[0] == port.name]
+    theirs = [p for p in b.inputs if inputs.found.get(p.name, ("", PLAIN))[0] == port.name]
     below = (
         port.below if port.below is not None else min((p.below for p in theirs if p.below is not None), default=None)
     )
@@ -532,7 +524,7 @@ def _only_sizes(pair: _Pair) -> tuple[dict[str, tuple[int, ...]], ...]:
     mine: dict[str, tuple[int, ...]] = {}
     for port in pair.b.inputs:
         source, way = pair.inputs.found[port.name]
-        if port.shape is None or len(theirs[port.name]) < len(port.shape) or way != _PLAIN:
+        if port.shape is None or len(theirs[port.name]) < len(port.shape) or way != PLAIN:
             return ()
         mine[source] = theirs[port.name]
     return (mine, theirs) if set(mine) == {p.name for p in pair.a.inputs} else ()
@@ -637,7 +629,7 @@ def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
                 found.notes.append(f"{says}; in float64 they are the same there")
         elif part.outcome == "rounding" and part.problem and row.feed.kind in _CANCELLING and not found.guilty:
             found.problems.append(f"on {name} inputs, {part.problem}")
-        elif part.outcome == "unbounded" and row.score > APART and not found.guilty:
+        elif part.outcome == "unbounded" and row.score > sweeps.APART and not found.guilty:
             if _is_judged(pair, forced) and not odd:  # as a normalization of numbers that are all one
                 found.notes.append(f"{says}; in float64 they are the same there")
             else:
@@ -651,10 +643,11 @@ def _is_odd(part: ComparedOutput, whole: Collection[str]) -> bool:
 
 def _measured(pair: _Pair, proof: Proof, feeds: Sequence[Feed], found: _Found) -> None:
     """The constants and conditions that no structure proves and no feed exercised."""
+    both = bool(proof.left.limits and proof.right.limits)
     for side, file, unproved in (("A", pair.left, proof.left), ("B", pair.right, proof.right)):
         said = pair.call(
             sweeps.silent, file.absolute(), side, unproved, pair.a.inputs, _spread(feeds), pair.marks,
-            pair.options.seed, dict(pair.inputs.found), pair.folder, SEARCH,
+            pair.options.seed, dict(pair.inputs.found), pair.folder, SEARCH, both,
         )  # fmt: skip
         if isinstance(said, Failure):
             found.problems.append(f"the constants of {side} that are not the other's: moving them ended in {said.kind}")
@@ -677,110 +670,6 @@ def _spread(feeds: Sequence[Feed]) -> list[Feed]:
             first[f"longest {found.sized}"] = found
     leading = list({id(feed): feed for feed in first.values()}.values())
     return [*leading, *(f for f in feeds if not any(f is other for other in leading))]
-
-
-def match(left: Sequence[Port], right: Sequence[Port], what: str, dims: Mapping[str, int], *, strict: bool) -> Match:
-    """B's border by A's: by name (an output of that name is it, whatever its shape), else by position among those of
-    one type and shape.
-
-    Raises :class:`UnusableInput` (``strict``) where one has no counterpart.
-    """
-    names = {p.name: p for p in left}
-    found: dict[str, tuple[str, Orientation]] = {}
-    how: dict[str, str] = {}
-    for port in right:
-        other = names.get(port.name)
-        way = _way(other, port, dims) if other is not None else None
-        if other is not None and way is None and not strict:
-            way = _PLAIN  # an output's name is its meaning: what shape and type it has there is compared
-        if way is not None and other is not None:
-            found[port.name] = (other.name, way)
-            how[port.name] = f"{safe(port.name)}: {way.says} between A and B" if way != _PLAIN else ""
-    rest = [p for p in left if p.name not in {source for source, _ in found.values()}]
-    for port in right:
-        if port.name in found:
-            continue
-        ways = [(p, way) for p in rest if (way := _way(p, port, dims)) is not None]
-        if not ways:
-            if strict:
-                if port.name in names and (asked := _asked_elsewise(names[port.name], port, dims)):
-                    raise UnusableInput(f"{what}: {asked}")
-                if port.name in names:
-                    raise UnusableInput(
-                        f"{what}: {safe(_said(port))} of B is {safe(_said(names[port.name]))} in A: they must agree in "
-                        "type and, where both say it, in shape"
-                    )
-                raise UnusableInput(
-                    f"{what}: B's {safe(_said(port))} has no counterpart in A, which has "
-                    f"{', '.join(safe(_said(p)) for p in left) or 'none'}; they must agree in name or in type and shape"
-                )
-            continue
-        other, way = ways[0]
-        rest.remove(other)
-        found[port.name] = (other.name, way)
-        turned = f", {way.says}" if way != _PLAIN else ""
-        how[port.name] = f"{safe(port.name)} of B taken for {safe(other.name)} of A by position{turned}"
-    if strict and rest and len(left) != len(right):
-        notes = ", ".join(safe(_said(p)) for p in rest)
-        how["\0left"] = f"{notes} of A only: B does not take it"
-    return Match(found, how)
-
-
-def _asked_elsewise(left: Port, right: Port, dims: Mapping[str, int]) -> str:
-    """Which of one side's sizes the user asked for as another than the other side takes, in words; else nothing."""
-    if left.shape is None or right.shape is None or len(left.shape) != len(right.shape):
-        return ""
-    for mine, theirs, side in [(a, b, "B") for a, b in zip(left.shape, right.shape, strict=True)] + [
-        (b, a, "A") for a, b in zip(left.shape, right.shape, strict=True)
-    ]:
-        if isinstance(mine, str) and isinstance(theirs, int) and dims.get(mine, theirs) != theirs:
-            return f"{side} takes {safe(mine)} of {safe(right.name)} as {theirs} only; {dims[mine]} was asked for"
-    return ""
-
-
-def _way(left: Port, right: Port, dims: Mapping[str, int]) -> Orientation | None:
-    """How A's value becomes B's, if their declared types and shapes allow it at all."""
-    if left.dtype != right.dtype:
-        return None
-    if left.shape is None or right.shape is None:
-        return _PLAIN
-    if len(left.shape) != len(right.shape):
-        return None
-    a, b = (tuple(dims.get(d, d) if isinstance(d, str) else d for d in s) for s in (left.shape, right.shape))
-    if _fits(a, b):
-        return _PLAIN
-    for perm in _LAYOUTS:
-        if len(perm) == len(a) and _fits(tuple(a[axis] for axis in perm), b):
-            return Orientation(perm=perm)
-    return None
-
-
-def _fits(a: Sequence[int | str | None], b: Sequence[int | str | None]) -> bool:
-    return all(x == y or not isinstance(x, int) or not isinstance(y, int) for x, y in zip(a, b, strict=True))
-
-
-def _lacking(a: Border, b: Border, outputs: Match) -> list[str]:
-    taken = {source for source, _ in outputs.found.values()}
-    only = [("A", p) for p in a.outputs if p.name not in taken]
-    only += [("B", p) for p in b.outputs if p.name not in outputs.found]
-    return [f"output {safe(_said(port))} of {side} has no counterpart and was not compared" for side, port in only]
-
-
-def _fixed(a: Border, b: Border, inputs: Match, dims: Mapping[str, int]) -> list[str]:
-    """The sizes that A leaves open and B takes one of only, unless the user asked for that size."""
-    said = []
-    for name, (source, way) in inputs.found.items():
-        one, other = (next(p for p in side.inputs if p.name == n) for side, n in ((a, source), (b, name)))
-        if one.shape is None or other.shape is None or way != _PLAIN:
-            continue
-        for axis, (mine, theirs) in enumerate(zip(one.shape, other.shape, strict=True)):
-            if not isinstance(mine, int) and isinstance(theirs, int) and not (mine is not None and mine in dims):
-                what = f"{safe(mine)} of" if mine else f"axis {axis} of"
-                how = f"--dim {safe(mine)}={theirs}" if mine else "--inputs FILE.npz"
-                said.append(
-                    f"B takes {what} input {safe(name)} as {theirs} only, which A leaves open; {how} asks for just that"
-                )
-    return said
 
 
 def _feeds(pair: _Pair, found: _Found) -> dict[str, dict[str, Array]]:
@@ -813,7 +702,7 @@ def _settled(pair: _Pair, found: _Found) -> dict[str, tuple[int, ...]]:
     sizes = {k: dims[k] for k in open_axes(ports) if k in dims}
     for name, (source, way) in pair.inputs.found.items():
         mine, theirs = (next(p for p in side.inputs if p.name == n) for side, n in ((pair.a, source), (pair.b, name)))
-        if way == _PLAIN and theirs.shape is not None:
+        if way == PLAIN and theirs.shape is not None:
             for key, size in zip(keys(mine), theirs.shape, strict=True):
                 held = dims.get(size) if isinstance(size, str) else size
                 if isinstance(key, str) and held is not None:
@@ -850,7 +739,7 @@ def _given(file: Path, a: Border, memory: int) -> dict[str, Array]:
     for name, value in arrays.items():
         port = wanted[name]
         shape = port.shape if port.shape is not None else value.shape
-        if value.dtype.name != port.dtype or len(shape) != value.ndim or not _fits(shape, value.shape):
+        if value.dtype.name != port.dtype or len(shape) != value.ndim or not fits(shape, value.shape):
             raise UnusableInput(
                 f"{who}: {safe(name)} is {value.dtype}{list(value.shape)}, expected {safe(_said(port))}"
             )

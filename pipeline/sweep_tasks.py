@@ -37,7 +37,12 @@ from pipeline.runtimes import runtimes
 Ways = Mapping[str, tuple[str, Orientation]]
 Judged = Literal["nan", "inf", "huge", "exact"]
 State = Literal["equal", "close", "apart", "refused by A", "refused by B", "not run"]
-_NOISE = 4e-6  # of the largest number of an output: what float32 usually does to it
+# Of the largest number of an output, some 64 roundings of float32.  It chooses which further feeds are looked at
+# closer, and a bound judges these; what is less is not told from rounding, and the first feeds are judged in float64.
+_NOISE = 4e-6
+# Of the largest number: 2^14 roundings of float32, more than any that is no jump makes.  It says that two runs part by
+# no rounding, of runs that float64 sees part as well; where no bound is known, it leaves the pair uncompared.
+APART = 1e-3
 _KEPT = 40  # feeds whose arrays are handed back
 _ROUNDED = 2.0**-20  # of a number: as far as an exporter that computes it in float32 may be
 _SAMPLES = 24  # feeds on which a constant is moved
@@ -370,7 +375,7 @@ def _odd(a: Array, b: Array, judged: str) -> Array:
     size = np.abs(a[np.isfinite(a)]).max(initial=0.0)
     nans = np.isnan(a) | np.isnan(b)
     with np.errstate(all="ignore"):
-        far = ~nans & (a != b) & ~(np.abs(a - b) <= 1e-3 * size)
+        far = ~nans & (a != b) & ~(np.abs(a - b) <= APART * size)
     return np.asarray(far | (np.isnan(a) != np.isnan(b)) if judged != "inf" else far)
 
 
@@ -464,8 +469,10 @@ def silent(
     inputs: Ways,
     folder: Path,
     seconds: float,
+    against: bool = False,
 ) -> tuple[list[str], list[str]]:
-    """What of a graph no feed exercised or nobody measured, in words; and what was measured as a whole only."""
+    """What of a graph no feed exercised or nobody measured, in words; and what was measured as a whole only, or is a
+    limit that no size reaches, where the other graph has none (else, ``against``, two may be two)."""
     if not unproved.constants and not unproved.conditions and not unproved.inside:
         return [], []
     budget = _Budget(seconds)
@@ -514,6 +521,8 @@ def silent(
             live.append(name)
             if name in unproved.limits:
                 late += _unreached(run, usual, name, values[name], side)
+        elif values[name].dtype.kind in "iu":  # a size that cannot be had says nothing against a limit
+            (said if against else late).append(_limit(name, side, values[name]))
         else:
             said.append(any_number(shown[name], side))
     coarse = []
@@ -563,11 +572,15 @@ def _unreached(
     """A limit that nothing reached, in words: it may be moved away from the numbers that were fed, as far as one likes,
     and no output answers."""
     number = float(held.reshape(-1)[0])
-    for word, way in (("larger", 1.0), ("smaller", -1.0)):
+    for way in (1.0, -1.0):
         moved = [number + way * step * max(1.0, abs(number)) for step in (1.0, 1e3)]
         if not any(_answers(run, usual, {name: _filled(held, other)}) for other in moved):
-            return [f"{name} of {side} could be any number {word} than {number:g}: nothing that was fed reaches it"]
+            return [_limit(name, side, held)]
     return []
+
+
+def _limit(name: str, side: str, held: Array) -> str:
+    return f"the limit {name} = {held.reshape(-1)[0]:g} of {side}: nothing that was fed reaches it"
 
 
 def _filled(held: Array, number: float) -> Array:

@@ -113,7 +113,8 @@ def other_numbers(state: State, steps: Sequence[Step], others: Sequence[Step]) -
                 continue
             if one.shape != other.shape or one.dtype != other.dtype or one.dtype.kind not in "fiu":
                 continue
-            odd = ~((one == other) | ((one != one) & (other != other)))
+            with np.errstate(all="ignore"):
+                odd = ~((one == other) | (np.isnan(one.astype(np.float64)) & np.isnan(other.astype(np.float64))))
             if odd.any():
                 place = int(np.argmax(odd.reshape(-1)))
                 due, made = float(one.reshape(-1)[place]), float(other.reshape(-1)[place])

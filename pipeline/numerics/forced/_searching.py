@@ -20,14 +20,16 @@ from pipeline.numerics.forced._state import State, hole, marks, sorted_digest
 from pipeline.numerics.node64 import Graph, Step
 
 Found = tuple[str, str, Orientation]
-_LIKE = 1e-5  # only chooses which hypothesis is looked at; the verdict is the bound's
-NEAR = 0.05  # the same
-_DEPTH = 8
-_REACH = 64
-_STRONG = 3
-_JUMP = 1e-4
-_ROOM = 400  # folded weights move by some roundings, not by one
-_CANDIDATES = 24
+# None of these makes a verdict: they choose which value of A is tried in which place, and in what order; whether B's is
+# that value is for the bound.  A wrong choice names a node further down, or more nodes than need be.
+_LIKE = 1e-5  # of the largest number: alike enough in float64 that the same bits were meant
+NEAR = 0.05  # of the largest number: a value that was meant to be another, and is nearly
+_DEPTH = 8  # layers behind a value
+_REACH = 64  # values behind a value that are counted
+_STRONG = 3  # values of A's behind it that are no chance
+_JUMP = 1e-4  # of the largest number: what one rounding moves by so much answers by a step, not by rounding
+_ROOM = 400  # times what one rounding does: folded weights move by some roundings, not by one
+_CANDIDATES = 24  # values that are looked at in one place
 _END = 2.0**-6  # of the largest number: a mask may be scaled; what is said of it rests on the outputs being the same
 
 

@@ -84,8 +84,8 @@ def exercised(state: State, pair: tuple[str, str]) -> bool:
 
 
 def rounded(state: State) -> dict[str, tuple[int, int, float]]:
-    """B's constants that are not A's to the bit, though what is made of them is A's within the bound: how many numbers of
-    how many, and the largest distance relative to a number (to the largest one, where it is 0)."""
+    """B's constants that are not A's to the bit, though what is made of them is A's within the bound: how many numbers
+    of how many, and the largest distance relative to a number (to the largest one, where it is 0)."""
     found: dict[str, tuple[int, int, float]] = {}
     for name, pair in state.pairs.items():
         if pair.how not in ("numbers", "border") or pair.orientation != Orientation():
