@@ -38,7 +38,7 @@ from pipeline.graph.align import Orientation
 from pipeline.graph.proof import Proof
 from pipeline.graph.walk import message
 from pipeline.numerics.compare import compare
-from pipeline.numerics.forced import SILENT, Forced, Numbers, Part
+from pipeline.numerics.forced import SILENT, Forced, Numbers
 from pipeline.report.text import safe
 from pipeline.report.words import count, figure
 from pipeline.report.words import pair as two
@@ -52,6 +52,7 @@ WORKER = "graphs"
 SWEEP, SEARCH = 20.0, 10.0  # seconds of a worker's processor for further feeds, and for a search
 LAST = 90.0  # seconds by the clock for what is looked at closer, of which there are so many at most
 FIRST = 4  # other sizes that come before other kinds of numbers
+_KILLED = 3  # sizes at which the runtime may die
 CLOSER = 8  # further feeds that are looked at closer
 # Of the largest number of an output: roundings that leave less than two digits of it.  It turns a "same" that would
 # rest on such an output into "uncompared", and does nothing else.
@@ -121,19 +122,6 @@ class _Found(Unseen):
     rounded: dict[str, tuple[int, int, float]] = field(default_factory=dict)  # constants of B, nearly A's
     swept: dict[str, int] = field(default_factory=dict)
     sizes: list[str] = field(default_factory=list)
-    asleep: dict[str, Part] = field(default_factory=dict)  # what parts inside and no output shows, by node
-
-    def woken(self, forced: Forced) -> Forced:
-        """As it was found, or with nothing guilty where that is undone again before any output is made."""
-        if not forced.asleep:
-            return forced
-        self.asleep |= {part.node: part for part in forced.guilty if part.node not in self.asleep}
-        return replace(forced, guilty=())
-
-    def looked_at(self, forced: Forced) -> None:
-        super().looked_at(forced)
-        self.ends |= forced.ends
-        self.rounded |= forced.rounded
 
     def on(self, feed: str, *problems: str) -> None:
         for problem in problems:
@@ -250,12 +238,7 @@ def _compare(
         found.problems += sorted(found.unseen())
         found.unexercised += [] if found.differs() else _ends(found)
         found.notes += _rounded(found)
-    if not found.differs():
-        found.notes += [
-            f"inside, {safe(part.output)} of B ({safe(part.node)}) is not A's, at most {part.max_abs:.3g} apart; "
-            "no output shows it on anything that was fed"
-            for part in found.asleep.values()
-        ]
+    found.notes += [] if found.differs() else found.sleepers()
     found.guilty.sort(key=lambda g: g.party != "B")
     outcome = "same" if proved else _outcome(found)
     meant = found.meant
@@ -322,7 +305,12 @@ def _together(port: Port, b: Border, inputs: Match) -> Port:
     below = (
         port.below if port.below is not None else min((p.below for p in theirs if p.below is not None), default=None)
     )
-    return replace(port, below=below, ended=port.ended and all(p.ended for p in theirs))
+    return replace(
+        port,
+        below=below,
+        ended=port.ended and all(p.ended for p in theirs),
+        divides=port.divides or any(p.divides for p in theirs),
+    )
 
 
 def _staged(workers: _Asked, file: Path, place: Path) -> Path:
@@ -468,18 +456,13 @@ def _unchanging(
 ) -> list[str]:
     """The whole outputs that no structure proves and that are one number on everything that was fed, in words: there
     any constant would agree with A."""
-    still = _one_answer(proof, ran)
+    still = sweeps.one_answer(proof, ran)
     if still and ran:
-        still = _one_answer(proof, [*ran, *_swept(pair, [Feed(kind, base) for kind in KINDS], found)])
+        still = sweeps.one_answer(proof, [*ran, *_swept(pair, [Feed(kind, base) for kind in KINDS], found)])
     return [
         f"{safe(name)} of A is {answer} on everything that was fed: nothing shows what changes it"
         for name, answer in still.items()
     ]
-
-
-def _one_answer(proof: Proof, rows: Sequence[Row]) -> dict[str, str]:
-    seen = {name: {row.answers[name] for row in rows if name in row.answers} for name in proof.open}
-    return {name: next(iter(answers)) for name, answers in seen.items() if len(answers) == 1 and "" not in answers}
 
 
 def _shown(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> None:
@@ -712,18 +695,33 @@ def _settled(pair: _Pair, found: _Found) -> dict[str, tuple[int, ...]]:
         return shapes_at(ports, sizes)
     tried = list(guesses(ports, sizes))
     feeds = [Feed("random", shapes_at(ports, each)) for each in tried]
-    answer = pair.call(sweeps.first_that_runs, pair.left.absolute(), ports, feeds, pair.marks, pair.options.seed)
-    if not isinstance(answer, int):
+    answer = _first_that_runs(pair, feeds)
+    if isinstance(answer, str):
         port = next(p for p in ports if any(k in lacking for k in keys(p)))
         named = [k for k in lacking if any(k in (p.shape or ()) for p in ports)]
         remedy = "".join(f"--dim {safe(k)}=N " for k in named) + "or " if named else ""
         raise UnusableInput(
-            f"input {safe(_said(port))}: its shape is not settled by the file, and A runs at no size that was tried; "
-            f"give {remedy}--inputs FILE.npz"
+            f"input {safe(_said(port))}: its shape is not settled by the file, and A runs at no size that was tried "
+            f"({safe(answer)}); give {remedy}--inputs FILE.npz"
         )
     chosen = tried[answer]
     found.notes.append(f"sizes that nobody gave: {', '.join(f'{safe(k)}={chosen[k]}' for k in lacking)}")
     return feeds[answer].shapes  # type: ignore[return-value]  # as they were made one line above
+
+
+def _first_that_runs(pair: _Pair, feeds: Sequence[Feed]) -> int | str:
+    """The number of the first feed that A runs on, or why it runs on none; what kills the runtime is left out."""
+    says: list[str] = []
+    for start in range(_KILLED):
+        answer = pair.call(
+            sweeps.first_that_runs, pair.left.absolute(), pair.a.inputs, feeds[start:], pair.marks, pair.options.seed
+        )
+        if isinstance(answer, int):
+            return start + answer
+        if not isinstance(answer, Failure):
+            return says[0] if says else str(answer)
+        says.append(f"the run ended in {answer.kind}: {answer.says}")
+    return says[0]
 
 
 def _given(file: Path, a: Border, memory: int) -> dict[str, Array]:

@@ -80,9 +80,12 @@ def read_border(file: Path) -> Border:
     _refuse(model, printable(str(file)))
     held = {t.name for t in model.graph.initializer}
     taken = [_port(v) for v in model.graph.input if v.name not in held]
-    tables = _tables(model)
+    tables, divisors = _tables(model), _divisors(model)
     border = Border(
-        tuple(replace(_taken_for(model, port), below=tables.get(port.name)) for port in taken),
+        tuple(
+            replace(_taken_for(model, port), below=tables.get(port.name), divides=port.whole and port.name in divisors)
+            for port in taken
+        ),
         tuple(_port(v) for v in model.graph.output),
         _drawn(model),
         _marks(model),
@@ -137,6 +140,17 @@ def _tables(model: Any) -> dict[str, int]:
                 found[node.input[1]] = min(found.get(node.input[1], shape[axis]), shape[axis])
         elif node.op_type in MOVERS and node.output and node.output[0] in found:
             found[node.input[0]] = min(found.get(node.input[0], 2**31), found[node.output[0]])
+    return found
+
+
+def _divisors(model: Any) -> set[str]:
+    """What something is divided by, moved about on its way or not."""
+    found: set[str] = set()
+    for node in reversed([inner for outer in model.graph.node for inner in (outer, *_inner(outer))]):
+        if node.op_type in ("Div", "Mod") and len(node.input) == 2:
+            found.add(node.input[1])
+        elif node.op_type in (*MOVERS, "Expand", "Abs", "Neg") and node.output and node.output[0] in found:
+            found.add(node.input[0])
     return found
 
 

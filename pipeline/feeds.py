@@ -77,7 +77,8 @@ class Port:
 
     ``below`` is what numbers of an input must stay below to be places in every table that it picks from; ``free`` says
     that nothing takes them, or what is made of them, for places or sizes, so that they may be negative; ``ended`` that
-    they are places at most, which ONNX counts from the end where they are negative.
+    they are places at most, which ONNX counts from the end where they are negative; ``divides`` that whole numbers are
+    divided by them, so that none is 0: ONNX does not say what that is, and a runtime may die of it.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Port:
     below: int | None = None
     free: bool = False
     ended: bool = False
+    divides: bool = False
 
     @property
     def whole(self) -> bool:
@@ -186,7 +188,9 @@ def draw(feed: Feed, ports: Sequence[Port], marks: Landmarks, seed: int) -> dict
             arrays[port.name] = (
                 _apart(values, port, number + feed.turn // 2 if number else 0) if feed.kind == "alike" else values
             )
-        else:
+        if port.divides and port.name in arrays:
+            arrays[port.name] = np.where(arrays[port.name] == 0, np.array(1, port.dtype), arrays[port.name])
+        if port.name not in arrays:
             raise UnusableInput(f"input {said(port)}: numbers of this type are not drawn; give --inputs FILE.npz")
     return arrays
 

@@ -121,13 +121,18 @@ def _at_sizes(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> 
     return _tried(run) or {}
 
 
-def first_that_runs(
-    file: Path, ports: Sequence[Port], feeds: Sequence[Feed], marks: Landmarks, seed: int
-) -> int | None:
-    """The first of the feeds that a graph runs on."""
+def first_that_runs(file: Path, ports: Sequence[Port], feeds: Sequence[Feed], marks: Landmarks, seed: int) -> int | str:
+    """The first of the feeds that a graph runs on, or what the runtime says of the first."""
     run = _opened(file)
-    ran = (number for number, feed in enumerate(feeds) if _tried(run, draw(feed, ports, marks, seed)) is not None)
-    return next(ran, None)
+    says = "nothing was tried"
+    for number, feed in enumerate(feeds):
+        try:
+            run(draw(feed, ports, marks, seed))
+        except Exception as error:  # a runtime's refusal, whatever its type
+            says = message(error) if number == 0 else says
+        else:
+            return number
+    return says
 
 
 def _tried(run: Callable[..., Any], *arguments: Any) -> Any:
@@ -228,6 +233,12 @@ def _row(
         return Row(feed, "apart", score, says)
     files = tuple(_outputs(made, folder, side) for side, made in (("A", one), ("B", two)))
     return Row(feed, "apart", score, says, _kept(arrays, folder), (files[0], files[1]))
+
+
+def one_answer(proof: Proof, rows: Sequence[Row]) -> dict[str, str]:
+    """By name, the outputs of A that no structure proves and that are the same one number on all feeds."""
+    seen = {name: {row.answers[name] for row in rows if name in row.answers} for name in proof.open}
+    return {name: next(iter(answers)) for name, answers in seen.items() if len(answers) == 1 and "" not in answers}
 
 
 def _one_number(value: Array) -> str:
