@@ -269,13 +269,15 @@ def _finished(work: Work, seen: Seen) -> Seen:
         edges = triangulate.edges_of(seen.parties(seed), list(seen.models), present)
     ends = {end for edge in edges if edge.outcome == "diverges" for end in (edge.left, edge.right)}
     wanted = [n for n in sorted(ends) if seen.runs[n].party.double and seen.runs[n].party.runtime]
-    if wanted:
+    frameworks = {seen.runs[name].party.framework for name in (*wanted, *triangulate.constants_asked(edges))}
+    if frameworks:
         runs, models = dict(seen.runs), dict(seen.models)
-        for framework in sorted({runs[name].party.framework for name in wanted}):
+        for framework in sorted(frameworks):
             if f"{framework}@64" in runs:
                 source = runs[f"{framework}@64"]
                 answer = work.call(framework, tasks.constants_slack, seen.ref, framework, source, seed, seen.folder)
-                runs[f"{framework}@64"] = source if isinstance(answer, Failure) else answer
+                measured = not isinstance(answer, Failure)
+                runs[f"{framework}@64"] = answer if measured else tasks.unmeasured(source, answer.says)
         for name in wanted:
             graph = runs[name].party.graph
             sources = sources_of(work, seen, models[graph])
