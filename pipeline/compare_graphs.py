@@ -31,7 +31,7 @@ from pipeline import compare_tasks as tasks
 from pipeline import sweep_tasks as sweeps
 from pipeline.compare_tasks import Border, Replayed
 from pipeline.data import Array, ComparedOutput, Failure, GraphComparison, GuiltyNode, UnusableInput
-from pipeline.feeds import FROM_END, JUDGED, KINDS, Feed, Landmarks, Port, draw, drawn_kinds
+from pipeline.feeds import FROM_END, JUDGED, KINDS, REACHING, Feed, Landmarks, Port, draw, drawn_kinds
 from pipeline.feeds import said as _said
 from pipeline.graph.align import Orientation
 from pipeline.graph.proof import Proof
@@ -41,6 +41,7 @@ from pipeline.numerics.forced import SILENT, Forced
 from pipeline.report.text import safe
 from pipeline.sizes import guesses, keys, open_axes, other_sizes, shapes_at
 from pipeline.sweep_tasks import Row
+from pipeline.unseen import Unseen
 from pipeline.verify import installed
 from pipeline.workers import Workers
 
@@ -53,7 +54,7 @@ APART = 1e-3  # of the largest number: no rounding does that in float32, whateve
 _SWALLOWED = 0.02  # of the largest number of an output: roundings that leave no digit of it
 _WHOLE_KINDS = ("counts", "places", FROM_END, "wide", "beyond", "alike", "flags")
 _CANCELLING = ("tiny", "tinier", "offset")  # small beside what they are added to: how a function is written counts
-_REACHING, _EACH = (FROM_END, "far above", "far below", "far", "around", "even", "flags", "counts"), 2
+_EACH = 2
 _WORDS = {"nan": "NaN", "inf": "infinities", "huge": "numbers whose squares no float32 holds"}
 _LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3))
 _PLAIN = Orientation()
@@ -102,7 +103,7 @@ def compare_with(workers: Workers, left: Path, right: Path, options: Options, fo
 
 
 @dataclass
-class _Found:
+class _Found(Unseen):
     """What is known so far: what speaks against B, what stands open, and on how much it rests."""
 
     guilty: list[GuiltyNode] = field(default_factory=list)
@@ -121,24 +122,8 @@ class _Found:
     unbounded: int = 0
     held: int = 0
     parts: bool = False
-    silent: dict[str, tuple[str, str]] = field(default_factory=dict)  # what nothing shows, of which values of A and B
-    exercised: set[tuple[str, str]] = field(default_factory=set)  # such values that some feed tells apart
-    aligned: list[set[tuple[str, str]]] = field(default_factory=list)  # by feed
     swept: dict[str, int] = field(default_factory=dict)
     sizes: list[str] = field(default_factory=list)
-
-    def unseen(self) -> dict[str, tuple[str, str]]:
-        """What might differ and no feed shows."""
-        return {says: pair for says, pair in self.silent.items() if pair not in self.exercised}
-
-    def looked_at(self, forced: Forced) -> None:
-        """What one feed shows of what others do not, and what it does not show itself."""
-        self.exercised |= forced.exercised
-        new = {pair for says, pair in forced.silent.items() if says not in self.silent}
-        self.exercised |= {pair for pair in new if any(pair not in earlier for earlier in self.aligned)}
-        self.silent |= forced.silent
-        if forced.compared and not any(not t.endswith(SILENT) for t in forced.unjudged):
-            self.aligned.append({(p.left, p.right) for p in forced.alignment.pairs})
 
     def on(self, feed: str, *problems: str) -> None:
         for problem in problems:
@@ -413,7 +398,7 @@ def _shown(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> None:
     """What the first feeds did not show, on further ones, which reach limits and thresholds: on one of them at least a
     value has to be A's where the difference would be seen."""
     started = time.monotonic()
-    for kind in _REACHING:
+    for kind in REACHING:
         if not found.unseen() or time.monotonic() - started > LAST:
             return
         for feed in [f for f in feeds if f.kind == kind][:_EACH]:

@@ -34,6 +34,7 @@ JUDGED: Mapping[str, Literal["nan", "inf", "huge"]] = {
     "huge, one sign": "huge",
 }
 FROM_END = "places from the end"
+REACHING = (FROM_END, "far above", "far below", "far", "around", "even", "flags", "counts")  # limits and thresholds
 _LARGEST = float(np.finfo(np.float32).max)
 _FLOATS = ("float16", "float32", "float64")
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))  # of four bits numpy has none

@@ -37,6 +37,7 @@ Judged = Literal["nan", "inf", "huge", "exact"]
 State = Literal["equal", "close", "apart", "refused by A", "refused by B", "not run"]
 _NOISE = 4e-6  # of the largest number of an output: what float32 usually does to it
 _KEPT = 40  # feeds whose arrays are handed back
+_ROUNDED = 2.0**-20  # of a number: as far as an exporter that computes it in float32 may be
 _SAMPLES = 24  # feeds on which a constant is moved
 _FEWEST = 3  # of them, however long one takes
 _SLICES = 32  # of a constant, each moved alone
@@ -455,6 +456,27 @@ def silent(
         [f"the rows of {_listed(coarse)} of {side} were not all moved, one by one: no time was left"] if coarse else []
     )
     return said, late
+
+
+def few_others(left: Path, right: Path, proof: Proof) -> list[str]:
+    """The stored constants of B of which some numbers are not those of A's one constant of that shape, in words.
+
+    Where all are others the two may hold them in other places; what rounding makes of a number is none.
+    """
+    held = []
+    for file, unproved in ((left, proof.left), (right, proof.right)):
+        stored = {t.name: t for t in whole(file).graph.initializer}
+        held.append({n: np.asarray(onnx.numpy_helper.to_array(stored[n])) for n in unproved.constants if n in stored})
+    said = []
+    for name, mine in held[1].items():
+        alike = [v for v in held[0].values() if (v.shape, v.dtype) == (mine.shape, mine.dtype)]
+        if len(alike) != 1 or mine.dtype.kind not in "fiu":
+            continue
+        wide, due = mine.astype(np.float64), alike[0].astype(np.float64)
+        odd = int((np.abs(wide - due) > _ROUNDED * np.abs(due)).sum())
+        if 0 < odd < mine.size:
+            said.append(f"{odd:,} of {mine.size:,} numbers of {name} are not those of a fresh export")
+    return said
 
 
 def _listed(names: Sequence[str]) -> str:

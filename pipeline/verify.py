@@ -402,7 +402,7 @@ def _sought(work: Work, seen: Seen, pair: fresh.Pair, weights: Sequence[str]) ->
 def _unshown(work: Work, seen: Seen, pair: fresh.Pair) -> list[Diff]:
     """An edge for what of a given file no input shows: it could not be compared."""
     graph = pair.given.graph
-    says = fresh.unshown(work, seen, pair)
+    says = guilty_given.unshown(work, seen, pair)
     here = (edge for edge in seen.edges if edge.isolates.startswith("export") and edge.right.startswith(f"{graph}>"))
     edge = next((edge for edge in here if not edge.right.endswith("@64")), None)
     if not says or edge is None:
