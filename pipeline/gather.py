@@ -202,10 +202,19 @@ def resized(work: Work, seen: Seen, sizes: tuple[tuple[str, int], ...]) -> Seen:
     return _elsewhere(work, seen, replace(seen.ref, sizes=sizes), ran)
 
 
+def asked_otherwise(seen: Seen) -> tuple[str, ...]:
+    """The other inputs than the case's own on which a graph is to be judged (:data:`inputs.DRAWN`)."""
+    return inputs.redrawn(catalogue.declared(seen.ref), seen.case) if _conditional(seen) else ()
+
+
 def redrawn(work: Work, seen: Seen, drawn: str) -> Seen:
-    """The files that somebody else exported, fed with other inputs than the case's own (:data:`inputs.DRAWN`)."""
-    ran = [model for model in seen.models.values() if model.given and model.error is None]
-    return _elsewhere(work, seen, replace(seen.ref, drawn=(drawn, work.options.seed)), ran)
+    """The graphs that may be right for some inputs only, fed with others than the case's own."""
+    return _elsewhere(work, seen, replace(seen.ref, drawn=(drawn, work.options.seed)), _conditional(seen))
+
+
+def _conditional(seen: Seen) -> list[Model]:
+    """Files that somebody else exported, and exports whose tracer says that it took a value for a constant."""
+    return [model for model in seen.models.values() if model.error is None and (model.given or model.frozen)]
 
 
 def fed_with(work: Work, seen: Seen, given: Model, fresh: Model, says: str, file: Path) -> Seen | None:

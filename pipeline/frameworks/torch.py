@@ -287,7 +287,10 @@ class Torch:
                     return Model("torch:script", error=failure, log=log.getvalue())
                 note = f"refused under torch.no_grad(), so exported without it: {_one_line(refused)}"
                 found = replace(found, notes=(*found.notes, note))
-            return _written("torch:script", made, folder, case, found, started, log)
+            written = _written("torch:script", made, folder, case, found, started, log)
+        frozen = _taken_for_constants(log.getvalue())
+        notes = (f"its tracer took for constants: {'; '.join(frozen[:3])}",) if frozen else ()
+        return replace(written, frozen=frozen, notes=(*written.notes, *notes))
 
 
 def _scripted(case: Case, found: _Exportable, folder: Path) -> Any:
@@ -735,9 +738,26 @@ def _quiet() -> Iterator[io.StringIO]:
             yield log
         for warning in caught:
             if not issubclass(warning.category, (DeprecationWarning, FutureWarning)):
-                log.write(f"{warning.category.__name__}: {warning.message}\n")
+                place = f" ({warning.filename}:{warning.lineno})" if warning.category.__name__ == _TRACER else ""
+                log.write(f"{warning.category.__name__}: {warning.message}{place}\n")
     finally:
         logger.removeHandler(handler)
+
+
+_TRACER = "TracerWarning"
+
+
+def _taken_for_constants(log: str) -> tuple[str, ...]:
+    """Where TorchScript's tracer warned that what a tensor held has become a constant of the trace.
+
+    torch itself ignores these of its own modules, which ask such things of sizes.
+    """
+    import torch
+
+    own = str(Path(torch.__file__).parent)
+    found = re.findall(rf"^{_TRACER}: (.*?)(?: might cause|[.\n]).* \((.*):(\d+)\)$", log, re.MULTILINE)
+    said = [f"{what}, {Path(file).name}:{line}" for what, file, line in found if not file.startswith(own)]
+    return tuple(dict.fromkeys(said))
 
 
 # The programs of the last exports, for whoever asks for their values next: an export takes longer than all of them.
