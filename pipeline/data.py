@@ -352,6 +352,7 @@ class Model:
     log: str = ""
     notes: tuple[str, ...] = ()
     given: bool = False  # a file that somebody else exported
+    frozen: tuple[str, ...] = ()  # what its tracer took for a constant, in the tracer's own words
 
 
 @dataclass(frozen=True)

@@ -202,10 +202,19 @@ def resized(work: Work, seen: Seen, sizes: tuple[tuple[str, int], ...]) -> Seen:
     return _elsewhere(work, seen, replace(seen.ref, sizes=sizes), ran)
 
 
+def asked_otherwise(seen: Seen) -> tuple[str, ...]:
+    """The other inputs than the case's own on which a graph is to be judged (:data:`inputs.DRAWN`)."""
+    return inputs.redrawn(catalogue.declared(seen.ref), seen.case) if _conditional(seen) else ()
+
+
 def redrawn(work: Work, seen: Seen, drawn: str) -> Seen:
-    """The files that somebody else exported, fed with other inputs than the case's own (:data:`inputs.DRAWN`)."""
-    ran = [model for model in seen.models.values() if model.given and model.error is None]
-    return _elsewhere(work, seen, replace(seen.ref, drawn=(drawn, work.options.seed)), ran)
+    """The graphs that may be right for some inputs only, fed with others than the case's own."""
+    return _elsewhere(work, seen, replace(seen.ref, drawn=(drawn, work.options.seed)), _conditional(seen))
+
+
+def _conditional(seen: Seen) -> list[Model]:
+    """Files that somebody else exported, and exports whose tracer says that it took a value for a constant."""
+    return [model for model in seen.models.values() if model.error is None and (model.given or model.frozen)]
 
 
 def fed_with(work: Work, seen: Seen, given: Model, fresh: Model, says: str, file: Path) -> Seen | None:
@@ -269,13 +278,15 @@ def _finished(work: Work, seen: Seen) -> Seen:
         edges = triangulate.edges_of(seen.parties(seed), list(seen.models), present)
     ends = {end for edge in edges if edge.outcome == "diverges" for end in (edge.left, edge.right)}
     wanted = [n for n in sorted(ends) if seen.runs[n].party.double and seen.runs[n].party.runtime]
-    if wanted:
+    frameworks = {seen.runs[name].party.framework for name in (*wanted, *triangulate.constants_asked(edges))}
+    if frameworks:
         runs, models = dict(seen.runs), dict(seen.models)
-        for framework in sorted({runs[name].party.framework for name in wanted}):
+        for framework in sorted(frameworks):
             if f"{framework}@64" in runs:
                 source = runs[f"{framework}@64"]
                 answer = work.call(framework, tasks.constants_slack, seen.ref, framework, source, seed, seen.folder)
-                runs[f"{framework}@64"] = source if isinstance(answer, Failure) else answer
+                measured = not isinstance(answer, Failure)
+                runs[f"{framework}@64"] = answer if measured else tasks.unmeasured(source, answer.says)
         for name in wanted:
             graph = runs[name].party.graph
             sources = sources_of(work, seen, models[graph])

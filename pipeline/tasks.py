@@ -244,8 +244,8 @@ def constants_slack(ref: CaseRef, framework: str, source: Run, seed: int, folder
     asked = _Moved(case, framework, values, {**_float_outputs(source), **wholes}, seed, double=True)
     try:
         responses = asked.responses(_twins("constants"))
-    except Exception:  # whatever the framework raises; its float64 run stands as it is
-        return source
+    except Exception as error:  # whatever the framework raises; its float64 run stands as it is
+        return unmeasured(source, _one_line(error))
     bounds = {
         name: Bound(slack=save(folder, source.party, name, BEYOND * moves, None, kind="slack"))
         for name, moves in responses.items()
@@ -253,6 +253,12 @@ def constants_slack(ref: CaseRef, framework: str, source: Run, seed: int, folder
     }
     bounds |= _on_jumps({name: responses[name] for name in wholes}, source.party, folder)
     return replace(source, bounds=bounds)
+
+
+def unmeasured(source: Run, why: str) -> Run:
+    """A float64 run of which nobody knows what its constants in float32 make: it has a bound that says nothing."""
+    note = f"what its constants in float32 make is not known, so float32 bounds it beside another framework: {why}"
+    return replace(source, bounds={name: Bound() for name in _float_outputs(source)}, notes=(*source.notes, note))
 
 
 def _float_outputs(run: Run) -> dict[str, Array]:

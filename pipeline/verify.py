@@ -57,7 +57,7 @@ from pipeline.data import (
     Verdict,
 )
 from pipeline.frameworks import adapters
-from pipeline.gather import Options, Seen, Work, fed_with, frozen, redrawn, resized, sources_of, survey
+from pipeline.gather import Options, Seen, Work, asked_otherwise, fed_with, frozen, redrawn, resized, sources_of, survey
 from pipeline.localization import RUNTIME_WORKER
 from pipeline.runtimes import runtimes
 from pipeline.workers import Workers
@@ -296,8 +296,7 @@ def _investigate(work: Work, ref: CaseRef, versions: Mapping[str, str | None], f
         archives.save(folder / "inputs.npz", inputs.inputs_of(case, ref.name, work.options.seed))
     seen = survey(work, ref, given, folder)
     others = [resized(work, seen, sizes) for sizes in inputs.variants(case)]
-    if any(model.given and model.error is None for model in seen.models.values()):
-        others += [redrawn(work, seen, which) for which in inputs.redrawn(catalogue.declared(ref), case)]
+    others += [redrawn(work, seen, which) for which in asked_otherwise(seen)]
     verdict = _judge(work, seen, others, versions)
     return replace(verdict, deaths=tuple(dict.fromkeys(work.deaths)))
 
@@ -386,6 +385,9 @@ def _blames(work: Work, seen: Seen, weights: Sequence[str]) -> list[Blamed]:
         says = f"at {size}: {blamed.says}"
         if blamed.blame == "export-failed":  # the graph runs at the declared sizes
             blamed, says = replace(blamed, blame="export"), f"the graph does not run at {size}: {blamed.says}"
+        model = seen.models.get(blamed.party)
+        if seen.ref.drawn is not None and model is not None and model.frozen:
+            says = f"what the exporter was traced with is frozen into the graph ({model.frozen[0]}): {says}"
         blames.append(replace(blamed, says=says, size=size))
     return blames
 
