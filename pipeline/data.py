@@ -882,12 +882,13 @@ class Optimizing(Runtime, Protocol):
     def passes(self, file: Path) -> Passes:
         """The passes that this version runs over the graph of ``file``, also where it then refuses what they made."""
 
+    def recorded(self) -> Passes:
+        """The passes as written down here, for where the runtime cannot be asked; no engine is imported for it."""
+
     def open_without(
         self, file: Path, off: Sequence[str] = (), level: str | None = None, *, saved: Path | None = None
     ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
-        """As :meth:`Runtime.open`, with the passes ``off`` switched off or at another ``level``.
-
-        ``saved`` is where the graph is written as it will be run."""
+        """As :meth:`Runtime.open`, without the passes ``off``, or at another ``level``; ``saved`` gets what is run."""
 
     def switch(self, off: Sequence[str], level: str | None) -> str:
         """What a user writes to switch these passes off, or to run at that level."""
