@@ -24,6 +24,7 @@ import numpy as np
 
 from pipeline.counts import COARSEST, TRANSCENDENTAL, interpolated
 from pipeline.data import Jitter
+from pipeline.frameworks._torch_inside import sizes
 from pipeline.frameworks._torch_watch import takes_functions
 
 _SUBNORMAL = 2.0**-149
@@ -369,13 +370,16 @@ class Roundings:
             own, fed = 3 * (_COORDINATES[name] // 2) * max(int(d) for d in args[0].shape[2:]), False
         if not own or not self._moving(fed):
             return
-        for tensor in results:
+        inside = sizes(name, args, results, own * self._step(results[0].dtype)) if results else []
+        for tensor, rounded in zip(results, inside, strict=True):
             whole = name in _SUMS and bool((tensor == tensor.round()).all()) and _whole(args)
             way, step = self._way(), self._step(tensor.dtype)
             signs = torch.randint(0, 2, tensor.shape, generator=self._generator, dtype=torch.int8)
             size = tensor.abs()
             if name in _CANCELS and given is not None and given.shape == tensor.shape:
                 size = torch.maximum(size, _CANCELS[name](given, tensor).to(size.dtype))
+            if rounded is not None:
+                size = torch.maximum(size, rounded.to(size.dtype).where(rounded.isfinite(), 0.0))
             if name.endswith("_window"):  # it is written out as a sum that cancels at its ends
                 size = size.clamp(min=0.5)
             if name in _COORDINATES:  # a weight near 0 is as far off as its neighbour's, which is near 1
