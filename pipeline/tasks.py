@@ -236,6 +236,7 @@ def constants_slack(ref: CaseRef, framework: str, source: Run, seed: int, folder
 
     These are its Python scalars, and whatever no input reaches (tables, windows, what is computed of the parameters
     alone): each is moved by the roundings of the operators that make it, and the true ones are one more such draw.
+    Where float64's own roundings answer out of proportion to float32's, they are measured as well.
     """
     if warm(framework) is not None or source.outputs is None:
         return source
@@ -244,15 +245,26 @@ def constants_slack(ref: CaseRef, framework: str, source: Run, seed: int, folder
     asked = _Moved(case, framework, values, {**_float_outputs(source), **wholes}, seed, double=True)
     try:
         responses = asked.responses(_twins("constants"))
+        steep = _out_of_proportion(replace(asked, floats=_float_outputs(source)))
     except Exception:  # whatever the framework raises; its float64 run stands as it is
         return source
     bounds = {
-        name: Bound(slack=save(folder, source.party, name, BEYOND * moves, None, kind="slack"))
+        name: Bound(slack=save(folder, source.party, name, BEYOND * (moves + steep[name]), None, kind="slack"))
         for name, moves in responses.items()
         if name not in wholes
     }
     bounds |= _on_jumps({name: responses[name] for name in wholes}, source.party, folder)
     return replace(source, bounds=bounds)
+
+
+def _out_of_proportion(asked: _Moved) -> dict[str, Array]:
+    """By output, the response to float64's own roundings.  A bound in proportion to float32's lacks it at a root of 0.
+
+    That one shrinks with the root of the step.  What does not shrink is a jump, which no rounding excuses.
+    """
+    twins = _twins("roundings")
+    single, double = (asked.responses([replace(each, step=step) for each in twins]) for step in (_STEP, 2.0**-52))
+    return {name: np.where(moves < single[name] / 64, moves, 0.0) for name, moves in double.items()}
 
 
 def _float_outputs(run: Run) -> dict[str, Array]:
