@@ -466,8 +466,8 @@ class Transpose:
 class GraphFacts:
     """What an exported graph holds, read without running it.
 
-    ``narrows`` names the Casts to floats narrower than float32: runtimes are known to leave such a step out.
-    """
+    ``narrows`` names the Casts to floats narrower than float32: runtimes are known to leave such a step out;
+    ``unordered`` the nodes whose results may come in any order."""
 
     file: Path
     opset: int | None
@@ -481,6 +481,7 @@ class GraphFacts:
     parameters: int = 0
     notes: tuple[str, ...] = ()
     narrows: tuple[str, ...] = ()
+    unordered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -780,12 +781,11 @@ class Framework(Protocol):
     def perturbed(
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter]
     ) -> Iterator[Mapping[str, Any]]:
-        """What :meth:`native` gives under each of ``jitters``.  The model is built once, if it brings its own
-        weights.  Raises ``NotImplementedError`` for roundings that cannot be reached."""
+        """What :meth:`native` gives under each of ``jitters``; a model with its own weights is built once.
+        Raises ``NotImplementedError`` for roundings that cannot be reached."""
 
     def roundings(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Roundings | None:
-        """How many roundings lie on the longest path through the framework's own operators; None where nobody sees
-        them."""
+        """The roundings on the longest path through the framework's own operators; None where nobody sees them."""
 
     def export(
         self, case: Case, values: Mapping[str, Any], exporters: Sequence[str], folder: Path, *, seed: int

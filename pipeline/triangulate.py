@@ -649,6 +649,8 @@ def _step_blame(
         says = f"{_written(seen, graph, framework, given)} means something else than the model{_where(apart)}"
         kind = "unspecified" if nan_open and read and all(_by_nan(parties, graph, e) for e in read) else "export"
         blames = [Blamed(kind, graph, (apart.left, apart.right), says=says)]
+        if read and all(_by_order(parties, graph, e) for e in read):
+            blames = [_order_open(parties, graph, blames[0])]
         if len(wrong) == len(right):
             return blames
     else:
@@ -669,7 +671,9 @@ def _step_blame(
         if edge is not None and nan_open and _by_nan(parties, graph, edge):
             kind = "unspecified"
         says = f"{name} parts from {pair[0]}{_where(edge) if edge else ''}"
-        blames.append(Blamed(kind, name, pair, says=says))
+        blamed = Blamed(kind, name, pair, says=says)
+        ordered = edge is None or not _by_order(parties, graph, edge)
+        blames.append(blamed if ordered else _order_open(parties, graph, blamed))
     return blames
 
 
@@ -721,7 +725,8 @@ def _chain_blame(
             continue  # a wrong side was judged, or inherits from one that was
         kind = "unspecified" if nan_open and _by_nan(parties, graph, edge) else runtime.step
         says = f"{edge.right} parts from {edge.left}{_where(edge)}"
-        blames.append(Blamed(kind, edge.right, (edge.left, edge.right), says=says))
+        blamed = Blamed(kind, edge.right, (edge.left, edge.right), says=says)
+        blames.append(_order_open(parties, graph, blamed) if _by_order(parties, graph, edge) else blamed)
     return blames
 
 
@@ -755,6 +760,41 @@ def _by_nan(parties: Parties, graph: str, edge: Diff) -> bool:
     output = outputs.get(edge.output or "")
     places = isinstance(output, ArrayFile) and np.dtype(output.dtype).kind in "iu"
     return parties._nan_fed and places and facts is not None and not PLACES.isdisjoint(facts.ops)
+
+
+def _by_order(parties: Parties, graph: str, edge: Diff) -> bool:
+    """Whether a node may give its results in any order, and nothing but their order along one axis differs."""
+    facts = parties._graphs.get(graph)
+    if facts is None or not facts.unordered or edge.outcome != "diverges":
+        return False
+    mine, theirs = parties._values(edge.left), parties._values(edge.right)
+    near = [parties._allowed(name, False) for name in (edge.left, edge.right)]
+    return set(mine) == set(theirs) and all(
+        _reordered(value, theirs[name], [each.get(name) for each in near]) for name, value in mine.items()
+    )
+
+
+def _reordered(one: Array | Absent, other: Array | Absent, allowed: Sequence[Array | None]) -> bool:
+    """Whether two arrays hold the same along some axis, in any order, within the largest of what each is allowed."""
+    if isinstance(one, Absent) or isinstance(other, Absent):
+        return isinstance(one, Absent) and isinstance(other, Absent)
+    if one.shape != other.shape or one.dtype.kind != other.dtype.kind or one.dtype.kind not in "biuf":
+        return False
+    if one.dtype.kind != "f":
+        return any(np.array_equal(np.sort(one, axis), np.sort(other, axis)) for axis in range(one.ndim))
+    near = sum(float(np.max(each, initial=0.0)) for each in allowed if each is not None)
+    with np.errstate(invalid="ignore"):
+        return any(
+            bool(np.all(np.abs(np.sort(one, axis).astype(np.float64) - np.sort(other, axis)) <= near))
+            for axis in range(one.ndim)
+        )
+
+
+def _order_open(parties: Parties, graph: str, blamed: Blamed) -> Blamed:
+    """The blame where only an order differs that ONNX leaves open."""
+    nodes = parties._graphs[graph].unordered
+    says = f"{blamed.says}; the same in another order, which ONNX leaves open where TopK is not sorted (sorted=0)"
+    return replace(blamed, blame="unspecified", op="TopK", nodes=nodes, says=says)
 
 
 def _meaning_blame(

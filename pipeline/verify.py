@@ -449,10 +449,10 @@ def _localize(work: Work, seen: Seen, blames: Sequence[Blamed], faithful: Mappin
     """
     models, parties = seen.models, seen.parties(work.options.seed)
     localized = []
-    # A blame whose edge is no run (a graph that is not dynamic) is about no numbers, and no node is to be found.
-    parted = [
-        b for b in blames if b.blame in guilty.LOCALIZED and b.edge[1] in seen.runs
-    ]  # others are about no numbers
+    # A blame whose edge is no run (a graph that is not dynamic) is about no numbers, and no node is to be found; what
+    # leaves an order open is known, and its value is right in any.
+    wanted = [b for b in blames if not (b.blame == "unspecified" and b.nodes)]
+    parted = [b for b in wanted if b.blame in guilty.LOCALIZED and b.edge[1] in seen.runs]
 
     def asked(blame: str, party: str) -> Localization | None:
         graph = Party.parse(party).graph

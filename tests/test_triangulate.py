@@ -90,6 +90,7 @@ def make(
     nan_fed: bool = True,
     one_meaning: bool = True,
     weights: Sequence[str] = (),
+    unordered: Sequence[str] = (),
 ) -> Seen:
     """``answers`` by party: values of ``y``, a mapping of outputs, a Failure, or Twice.
 
@@ -122,7 +123,8 @@ def make(
         )
     graphs = dict.fromkeys(run.party.graph for run in runs.values() if run.party.runtime)
     exported = {graph: Model(graph, Path(f"{graph}.onnx")) for graph in graphs} | dict(models or {})
-    facts = {graph: GraphFacts(Path("x"), 20, "", dict.fromkeys(ops, 1), (), ()) for graph in graphs}
+    counted = dict.fromkeys(ops, 1)
+    facts = {g: GraphFacts(Path("x"), 20, "", counted, (), (), unordered=tuple(unordered)) for g in graphs}
     parties = Parties(runs, facts, one_meaning=one_meaning, nan_fed=nan_fed)
     edges = edges_of(parties, list(exported), runtimes())
     blames = blame(parties, exported, edges, runtimes(), checks or {}, different_weights=weights)
@@ -564,6 +566,28 @@ def test_a_nan_that_nobody_fed_is_not_left_open() -> None:
     given = torch_alone() | graph_of("torch", {"ort.off": (1.0, NAN, 3.0), "ort.all": (1.0, NAN, 3.0)})
     assert make(given, ops=("Max",), nan_fed=False).named == {("kernel", "torch>ort.off")}
     assert make(given, ops=("Max",), nan_fed=True).named == {("unspecified", "torch>ort.off")}
+
+
+@pytest.mark.parametrize(
+    ("unordered", "off", "kind"),
+    [
+        (("top",), (3.0, 1.0, 2.0), "unspecified"),
+        ((), (3.0, 1.0, 2.0), "kernel"),
+        (("top",), (3.0, 1.0, 2.5), "kernel"),
+        (("top",), (3.0, 1.0, 1.0), "kernel"),
+    ],
+)
+def test_an_order_that_onnx_leaves_open(unordered: tuple[str, ...], off: tuple[float, ...], kind: str) -> None:
+    answers = torch_alone() | graph_of("torch", {"ort.off": off, "ort.all": off}, (1.0, 2.0, 3.0))
+    seen = make(answers, ops=("TopK",), unordered=unordered)
+    assert seen.named == {(kind, "torch>ort.off")}
+    assert seen.blames[0].nodes == (unordered if kind == "unspecified" else ())
+
+
+def test_an_order_that_no_runtime_keeps_is_open_as_well() -> None:
+    answers = torch_alone() | graph_of("torch", usual=(3.0, 1.0, 2.0))
+    assert make(answers, ops=("TopK",), unordered=("top",)).named == {("unspecified", "torch")}
+    assert make(answers, ops=("TopK",)).named == {("export", "torch")}
 
 
 @pytest.mark.parametrize(("ops", "kind"), [(("Max",), "unspecified"), (("Conv",), "export")])
