@@ -10,12 +10,13 @@ allowed against its own definition.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
 
+from pipeline import layout
 from pipeline.data import (
     Absent,
     Apart,
@@ -830,6 +831,54 @@ def _meaning_blame(
                 says += "; whether they mean the same cannot be seen from the outputs alone"
             blames.append(Blamed(step, f"{left}|{right}", (left, right), says=says))
     return blames
+
+
+def undeclared(
+    parties: Parties, edge: Diff, declared: Collection[str], layouts: Mapping[str, Mapping[str, str]]
+) -> tuple[str, ...]:
+    """Of an edge between two frameworks that diverges: the outputs of no declared axes, if they are all that parts.
+
+    Each framework gives such an output in its own order, and ``layouts`` are the usual orders by framework: turned from
+    one into the other the two must agree.  Each is told with the axes to declare; nothing where anything else parts.
+    """
+    frameworks = [parties.runs[name].party.framework for name in (edge.left, edge.right)]
+    mine, theirs = parties._values(edge.left), parties._values(edge.right)
+    near, far = parties._allowed(edge.left, False), parties._allowed(edge.right, False)
+    told = []
+    for name in sorted(mine.keys() | theirs.keys()):
+        one, other = mine.get(name), theirs.get(name)
+        if not isinstance(one, np.ndarray) or not isinstance(other, np.ndarray):
+            return ()
+        if _within(one, other, near.get(name), far.get(name), None):
+            continue
+        found = None
+        for axes in (
+            () if name in declared else sorted({a for o in layouts.values() for a in o if a.startswith("n c ")})
+        ):
+            left, right = (layouts.get(framework, {}).get(axes, axes) for framework in frameworks)
+            turned = layout.permutation(right, left)
+            if len(turned) == one.ndim and _within(one, other, near.get(name), far.get(name), turned):
+                found = axes
+                break
+        if found is None:
+            return ()
+        shapes = " and ".join(f"{f} gives {v.shape}" for f, v in zip(frameworks, (one, other), strict=True))
+        says = f"{name} has no declared axes, and is the same in each framework's own order of them ({shapes})"
+        told.append(f'{says}: declare outputs={{"{name}": Tensor("{found}")}}')
+    return tuple(told)
+
+
+def _within(one: Array, other: Array, near: Array | None, far: Array | None, turned: tuple[int, ...] | None) -> bool:
+    """Whether two arrays agree within what both are allowed, the second and its allowance turned."""
+    if turned is not None:
+        other = np.transpose(other, turned)
+        far = np.transpose(far, turned) if far is not None and far.ndim == len(turned) else far
+    if one.shape != other.shape:
+        return False
+    limit = np.zeros(()) if near is None or far is None else near + far
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(one.astype(np.float64) - other.astype(np.float64))
+    return bool(np.all((one == other) | (apart <= limit)))
 
 
 def _defined(parties: Parties) -> bool:

@@ -15,7 +15,7 @@ import pytest
 from pipeline import expectations
 from pipeline.data import Absent, Array, ArrayFile, Blamed, Bound, Diff, Failure, GraphFacts, Model, Party, Run
 from pipeline.runtimes import runtimes
-from pipeline.triangulate import Parties, blame, edges_of, groups_of
+from pipeline.triangulate import Parties, blame, edges_of, groups_of, undeclared
 
 RIGHT = (1.0, 2.0, 3.0)
 A, B = (1.0, 2.0, 4.0), (1.0, 9.0, 3.0)
@@ -871,3 +871,38 @@ def test_numbers_that_numpy_has_no_type_for_are_held_against_their_own_type(grap
     edge = Parties(runs, {}).diff("torch", "torch>reference", "export")
     assert edge.agrees == agrees
     assert agrees or "bfloat16" in (edge.problem or "")
+
+
+CHANNELS_LAST = {"torch": {}, "tensorflow": {"n c h w": "n h w c"}}
+
+
+@pytest.mark.parametrize(
+    ("declared", "shift", "perm", "told"),
+    [
+        ((), 0.0, (0, 2, 3, 1), True),
+        (("y",), 0.0, (0, 2, 3, 1), False),
+        ((), 1.0, (0, 2, 3, 1), False),
+        ((), 0.0, (0, 1, 3, 2), False),
+    ],
+)
+def test_an_output_that_each_framework_gives_in_its_own_order(
+    declared: tuple[str, ...], shift: float, perm: tuple[int, ...], told: bool
+) -> None:
+    y = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
+    theirs = (np.transpose(y, perm) + np.float32(shift)).copy()
+    seen = make({"torch": y, "tensorflow": theirs, "truth@torch": y, "truth@tensorflow": theirs}, one_meaning=False)
+    edge = seen["tensorflow", "torch"]
+    assert edge.outcome == "diverges"
+    says = undeclared(seen.parties, edge, declared, CHANNELS_LAST)
+    assert bool(says) == told
+    assert not told or 'declare outputs={"y": Tensor("n c h w")}' in says[0]
+
+
+def test_an_output_without_declared_axes_excuses_no_other() -> None:
+    y = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
+    mine, theirs = {"y": y, "z": RIGHT}, {"y": np.transpose(y, (0, 2, 3, 1)).copy(), "z": (1.0, 2.0, 4.0)}
+    answers = {"torch": mine, "truth@torch": mine, "tensorflow": theirs, "truth@tensorflow": theirs}
+    seen = make(answers, one_meaning=False)
+    assert undeclared(seen.parties, seen["tensorflow", "torch"], (), CHANNELS_LAST) == ()
+    seen = make(answers | {name: {**theirs, "z": RIGHT} for name in answers if "tensorflow" in name}, one_meaning=False)
+    assert len(undeclared(seen.parties, seen["tensorflow", "torch"], (), CHANNELS_LAST)) == 1
