@@ -236,6 +236,7 @@ def constants_slack(ref: CaseRef, framework: str, source: Run, seed: int, folder
 
     These are its Python scalars, and whatever no input reaches (tables, windows, what is computed of the parameters
     alone): each is moved by the roundings of the operators that make it, and the true ones are one more such draw.
+    Where float64's own roundings answer out of proportion to float32's, they are measured as well.
     """
     if warm(framework) is not None or source.outputs is None:
         return source
@@ -244,10 +245,11 @@ def constants_slack(ref: CaseRef, framework: str, source: Run, seed: int, folder
     asked = _Moved(case, framework, values, {**_float_outputs(source), **wholes}, seed, double=True)
     try:
         responses = asked.responses(_twins("constants"))
+        steep = _out_of_proportion(replace(asked, floats=_float_outputs(source)))
     except Exception as error:  # whatever the framework raises; its float64 run stands as it is
         return unmeasured(source, _one_line(error))
     bounds = {
-        name: Bound(slack=save(folder, source.party, name, BEYOND * moves, None, kind="slack"))
+        name: Bound(slack=save(folder, source.party, name, BEYOND * (moves + steep[name]), None, kind="slack"))
         for name, moves in responses.items()
         if name not in wholes
     }
@@ -259,6 +261,16 @@ def unmeasured(source: Run, why: str) -> Run:
     """A float64 run of which nobody knows what its constants in float32 make: it has a bound that says nothing."""
     note = f"what its constants in float32 make is not known, so float32 bounds it beside another framework: {why}"
     return replace(source, bounds={name: Bound() for name in _float_outputs(source)}, notes=(*source.notes, note))
+
+
+def _out_of_proportion(asked: _Moved) -> dict[str, Array]:
+    """By output, the response to float64's own roundings.  A bound in proportion to float32's lacks it at a root of 0.
+
+    That one shrinks with the root of the step.  What does not shrink is a jump, which no rounding excuses.
+    """
+    twins = _twins("roundings")
+    single, double = (asked.responses([replace(each, step=step) for each in twins]) for step in (_STEP, 2.0**-52))
+    return {name: np.where(moves < single[name] / 64, moves, 0.0) for name, moves in double.items()}
 
 
 def _float_outputs(run: Run) -> dict[str, Array]:
