@@ -609,6 +609,43 @@ def reordered(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) 
     return ordered(ref, model, native, runtime, seed)
 
 
+def maker(model: Model, output: str) -> tuple[str, str] | None:
+    """The node that makes one of the case's outputs, and its operator; an Identity is asked for what it hands on."""
+    from pipeline.graph.loading import load
+    from pipeline.graph.walk import node_name, operator
+
+    assert model.file is not None
+    try:
+        nodes = load(model.file).graph.node
+    except UnusableInput:
+        return None
+    makers = {made: index for index, node in enumerate(nodes) for made in node.output}
+    index = makers.get(model.outputs.get(output, output))
+    while index is not None and nodes[index].op_type == "Identity":
+        index = makers.get(nodes[index].input[0])
+    return None if index is None else (node_name(nodes[index], index), operator(nodes[index]))
+
+
+def in_inference(model: Model, folder: Path) -> tuple[Model, dict[str, str]] | None:
+    """A graph with the nodes that train put into inference, and these; None where there are none, or too large."""
+    import onnx
+
+    from pipeline.graph.loading import load
+    from pipeline.graph.training import in_inference as inferring
+    from pipeline.graph.training import training_nodes
+
+    assert model.file is not None
+    try:
+        proto = load(model.file)
+        changed = inferring(proto)
+        if changed is None:
+            return None
+        onnx.load_external_data_for_model(changed, str(model.file.parent))
+        return replace(model, file=written(changed, folder / model.file.name)), training_nodes(proto)
+    except Exception:  # data that is not there, weights beyond what one file holds: then nodes are searched for
+        return None
+
+
 def exchanged(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) -> Model | None:
     """A graph with two inputs exchanged, where it is nearer to the model so."""
     from pipeline.adopt import exchanged as found
@@ -931,7 +968,9 @@ def refusal(error: Exception, file: Path) -> Failure:
         kind = "unsupported" if isinstance(error, Unsupported) else "invalid"
         return Failure(kind, str(error).replace(f"{file.parent}{os.sep}", ""), op=error.op, node=error.node)
     says = f"{type(error).__name__}: {_one_line(error)}"
-    return Failure("refused", says.replace(f"{file.parent}{os.sep}", ""))
+    at = re.search(r"running (\w+) node\. Name:'([^']*)'", says)  # ONNX Runtime's words
+    op, node = (at[1], at[2] or None) if at else (None, None)
+    return Failure("refused", says.replace(f"{file.parent}{os.sep}", ""), op=op, node=node)
 
 
 def _named_op(failure: Failure, file: Path) -> Failure:

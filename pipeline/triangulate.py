@@ -505,6 +505,9 @@ def _where(edge: Diff) -> str:
     return f" at {edge.output}{list(edge.index)}: {edge.values[0]:.6g} against {edge.values[1]:.6g}"
 
 
+NOBODY_ACCEPTS = "not a model that anything accepts: "
+
+
 def _graph_blame(
     parties: Parties,
     seen: Mapping[tuple[str, str], Diff],
@@ -537,7 +540,7 @@ def _graph_blame(
     if check is not None or (names and len(refused) == len(names) and not _valid(parties, graph, runtimes, refused)):
         error = next((e for e in [check, *refused.values()] if e is not None and e.op), None)
         error = error or check or next(iter(refused.values()))
-        says = f"{graph} is not a model that anything accepts: {error.says}"
+        says = f"{NOBODY_ACCEPTS}{error.says}"
         nodes = (error.node,) if error.node else ()
         return [Blamed("export-failed", graph, (framework, f"{graph}>*"), op=error.op, nodes=nodes, says=says)]
     found = []

@@ -281,7 +281,8 @@ class Roundings:
         import torch
         from torch.utils._pytree import tree_leaves
 
-        before = [self._passed.get(storage_of(t), (0, False)) for t in tree_leaves((args, kwargs)) if torch.is_tensor(t)]
+        given = [tensor for tensor in tree_leaves((args, kwargs)) if torch.is_tensor(tensor)]
+        before = [self._passed.get(storage_of(tensor), (0, False)) for tensor in given]
         outside, self._most = self._most, max((count for count, _ in before), default=0)
         made = func(*args, **kwargs)
         for tensor in tree_leaves(made):

@@ -183,6 +183,7 @@ class Torch:
                 failure = Failure("refused", _one_line(error), op=_refused_op(error))
                 return [Model(graph, error=failure, log=log.getvalue()) for graph in ("torch", "torch:raw")]
             _keep_program((case.name, seed, str(folder)), program.exported_program)
+            log.write(_why_fixed(case, found, program))
             models = [_written("torch:raw", program, folder, case, found, started, log)]
             try:
                 program.optimize()
@@ -618,6 +619,25 @@ def _program(case: Case, found: _Exportable) -> Any:
         )
     assert program is not None
     return program
+
+
+def _why_fixed(case: Case, found: _Exportable, program: Any) -> str:
+    """Why torch.export needs an axis fixed that is declared dynamic, in its own words; nothing where none is.
+
+    torch.onnx falls back to fixed sizes without a word (seen in torch 2.13).
+    """
+    import torch
+
+    axes = _dynamic_axes(case)
+    shapes = dict(zip(found.inputs, (tuple(value.shape or ()) for value in program.model.graph.inputs), strict=False))
+    if not any(isinstance(shapes[n][i], int) for n in shapes for i in axes.get(n, ()) if i < len(shapes[n])):
+        return ""
+    try:
+        with torch.no_grad():
+            torch.export.export(found.module, found.args, found.kwargs, dynamic_shapes=_dynamic_shapes(case, found))
+    except Exception as error:  # the constraints that are violated
+        return str(error)
+    return ""
 
 
 def _dynamic_axes(case: Case) -> dict[str, dict[int, str]]:

@@ -45,11 +45,11 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
     near = first_near(state, steps)
     if near is not None:
         return near, first
-    if orientation == Orientation() and _shape(state.own.get(name)) != _shape(state.have[left]):
-        # The same numbers may be written in another shape, though in no other order; then they, and not the shape, are
-        # what is told.  Where nothing but the shape is wrong, the shape is.
+    if orientation == Orientation():
+        # Numbers may be written in another shape or layout; then they, and not the shape, are what is told.  Where
+        # nothing but the shape or the order is wrong, that is.
         other = plainest(state, name, left)
-        if other.perm is None and judge(state, name, left, other).ratio > 1:
+        if other != orientation and judge(state, name, left, other).ratio > 1:
             orientation = other
     state.forced[name] = (left, orientation)
     judged = judge(state, name, left, orientation)
