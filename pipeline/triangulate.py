@@ -141,7 +141,7 @@ class Parties:
         sides = [self.runs[name].party for name in (left, right)]
         both = all(party.framework == "truth" for party in sides)
         # Frameworks keep some of their own constants in float32 whatever they compute in (TensorFlow's attributes):
-        # what these may make is measured (:func:`pipeline.tasks.constants_slack`), and all else rounds in float64.
+        # what these may make is measured (:func:`pipeline.perturbing.constants_slack`), and all else rounds in float64.
         across = _across(*sides)
         mine, theirs = (self._roundings(n) if both else self._allowed(n, across) for n in (left, right))
         allowed: dict[str, Array | None] = {}
