@@ -58,7 +58,7 @@ from pipeline.data import (
     Verdict,
 )
 from pipeline.frameworks import adapters
-from pipeline.gather import Options, Seen, Work, fed_with, frozen, redrawn, resized, sources_of, survey
+from pipeline.gather import Options, Seen, Work, asked_otherwise, fed_with, frozen, redrawn, resized, sources_of, survey
 from pipeline.localization import RUNTIME_WORKER
 from pipeline.runtimes import runtimes
 from pipeline.workers import Workers
@@ -297,8 +297,7 @@ def _investigate(work: Work, ref: CaseRef, versions: Mapping[str, str | None], f
         archives.save(folder / "inputs.npz", inputs.inputs_of(case, ref.name, work.options.seed))
     seen = survey(work, ref, given, folder)
     others = [resized(work, seen, sizes) for sizes in inputs.variants(case)]
-    if any(model.given and model.error is None for model in seen.models.values()):
-        others += [redrawn(work, seen, which) for which in inputs.redrawn(catalogue.declared(ref), case)]
+    others += [redrawn(work, seen, which) for which in asked_otherwise(seen)]
     verdict = _judge(work, seen, others, versions)
     return replace(verdict, deaths=tuple(dict.fromkeys(work.deaths)))
 
@@ -346,7 +345,8 @@ def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str
     findings = _plain_first(() if isinstance(causes, Failure) else causes, named)
     asked = set(runs) | set(models) if work.options.parties else None
     results, unexpected = expectations.hold(case, tuple(blames), work.absent, versions, asked, findings)
-    problems = (*_problems(case, runs, models), *[p for other in kept for p in _problems_at(other)])
+    turned = dict.fromkeys(says for told in _undeclared(seen, work.options.seed).values() for says in told)
+    problems = (*turned, *_problems(case, runs, models), *[p for other in kept for p in _problems_at(other)])
     status = expectations.status_of(edges, tuple(blames), unexpected, results, problems, groups)
     agreed = expectations.agreed(edges, blames, problems, groups)
     words = tuple(sorted({b.blame for b in blames})) or (("agree",) if agreed else ())
@@ -401,6 +401,8 @@ def _blames(work: Work, seen: Seen, weights: Sequence[str], declared: str = "") 
     present = {name: r for name, r in runtimes().items() if r.distribution not in work.absent}
     parties = seen.parties(work.options.seed)
     found = triangulate.blame(parties, seen.models, seen.edges, present, seen.checks, different_weights=weights)
+    turned = _undeclared(seen, work.options.seed)
+    found = tuple(blamed for blamed in found if blamed.edge not in turned)
     size = seen.ref.size
     if not size:
         return list(found)
@@ -415,8 +417,22 @@ def _blames(work: Work, seen: Seen, weights: Sequence[str], declared: str = "") 
                 replace(blamed, blame="export"),
                 f"runs at {declared or 'its own sizes'}, not at {size}: {why}",
             )
+        model = seen.models.get(blamed.party)
+        if seen.ref.drawn is not None and model is not None and model.frozen:
+            says = f"what the exporter was traced with is frozen into the graph ({model.frozen[0]}): {says}"
         blames.append(replace(blamed, says=says, size=size))
     return blames
+
+
+def _undeclared(seen: Seen, seed: int) -> dict[tuple[str, str], tuple[str, ...]]:
+    """By edge between two frameworks: the outputs that part only because nobody said what their axes are."""
+    natives = [e for e in seen.edges if e.outcome == "diverges" and Party.parse(e.left).native]
+    natives = [e for e in natives if Party.parse(e.right).native and not e.left.startswith("truth")]
+    if not natives:
+        return {}
+    parties, layouts = seen.parties(seed), {name: each.layouts for name, each in adapters().items()}
+    told = {(e.left, e.right): triangulate.undeclared(parties, e, seen.case.outputs, layouts) for e in natives}
+    return {edge: says for edge, says in told.items() if says}
 
 
 def _sought(work: Work, seen: Seen, pair: fresh.Pair, weights: Sequence[str]) -> Iterator[tuple[Seen, list[Blamed]]]:
@@ -431,7 +447,7 @@ def _sought(work: Work, seen: Seen, pair: fresh.Pair, weights: Sequence[str]) ->
 def _unshown(work: Work, seen: Seen, pair: fresh.Pair) -> list[Diff]:
     """An edge for what of a given file no input shows: it could not be compared."""
     graph = pair.given.graph
-    says = fresh.unshown(work, seen, pair)
+    says = guilty_given.unshown(work, seen, pair)
     here = (edge for edge in seen.edges if edge.isolates.startswith("export") and edge.right.startswith(f"{graph}>"))
     edge = next((edge for edge in here if not edge.right.endswith("@64")), None)
     if not says or edge is None:
@@ -478,10 +494,10 @@ def _localize(work: Work, seen: Seen, blames: Sequence[Blamed], faithful: Mappin
     """
     models, parties = seen.models, seen.parties(work.options.seed)
     localized = []
-    # A blame whose edge is no run (a graph that is not dynamic) is about no numbers, and no node is to be found.
-    parted = [
-        b for b in blames if b.blame in guilty.LOCALIZED and b.edge[1] in seen.runs
-    ]  # others are about no numbers
+    # A blame whose edge is no run (a graph that is not dynamic) is about no numbers, and no node is to be found; what
+    # leaves an order open is known, and its value is right in any.
+    wanted = [b for b in blames if not (b.blame == "unspecified" and b.nodes)]
+    parted = [b for b in wanted if b.blame in guilty.LOCALIZED and b.edge[1] in seen.runs]
 
     def asked(blame: str, party: str) -> Localization | None:
         graph = Party.parse(party).graph

@@ -68,6 +68,15 @@ def test_differences_inside_decomposed_operators_are_each_listed(verdicts: dict[
     assert "0.044715" in gelu.says
 
 
+def test_a_setting_that_float32_hides_shows_in_float64(verdicts: dict[str, Any]) -> None:
+    """Two frameworks in float64 round in float64: what they keep in float32 is measured, and is no leave for more."""
+    (norm,) = named(verdicts["small_epsilon"])
+    assert verdicts["small_epsilon"].blame == ("semantics",)
+    assert "LayerNormalization of torch" in norm.says
+    assert "tensorflow alone has 1e-06" in norm.says
+    assert verdicts["same_epsilon"].blame == ("agree",)
+
+
 EDGE = ("tensorflow", "torch")
 BLAMED = Blamed("semantics", "tensorflow|torch", EDGE, says="they part")
 CASE = Case("pair", {"x": Tensor("n c", (1, 2))}, {}, {"y": Tensor("n c")})

@@ -15,6 +15,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,12 @@ _FIXED: Mapping[str, int] = {
     "ReluGrad": 0,
     "LeakyReluGrad": 1,
 }
-_CANCELS: Mapping[str, float] = {"Elu": 0.5, "Selu": 0.5, "Softplus": 0.5}  # exp(x) - 1, log(1 + exp x)
+# exp(x) - 1, log(1 + exp x), x - max - log sum exp(x - max)
+_CANCELS: Mapping[str, float] = {"Elu": 0.5, "Selu": 0.5, "Softplus": 0.5, "LogSoftmax": 1.0}
+
+
+_CROSS_ENTROPIES = frozenset("SoftmaxCrossEntropyWithLogits SparseSoftmaxCrossEntropyWithLogits".split())
+_BATCH_NORMS = frozenset("FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3".split())
 
 
 class _Unknown(Exception):
@@ -268,18 +274,25 @@ def moving(traced: Traced, ways: Any, seed: Any, fed: Sequence[Any]) -> Iterator
         own = 0
         if body is None and any(t.dtype in floats for t in outputs):
             own = _own(traced, kind, inputs, outputs, given)
-        if kind == "Const" and all(_held(given.get("value")) for _ in outputs):
+        if kind == "Const" and all(_held(given.get("value"), traced.exact) for _ in outputs):
             own = 0
         if kind == "Cast" and inputs[0].dtype in floats and outputs[0].dtype.size >= inputs[0].dtype.size:
             own = 0
+        # A float attribute is kept in float32 whatever is computed: a constant, unless it is as short as 0.25.
+        narrow = any(
+            isinstance(value, float) and not _short(np.asarray(value, np.float32)).all() for value in given.values()
+        )
+        if kind == "RealDiv" and not traced.exact:  # by a constant: when it freezes, a product with 1 / constant
+            narrow = not before[1][1]
         total = max((count for count, _ in before), default=0) + own + (body or 0)
         if inside:
             traced.inner[graph.name] = max(traced.inner.get(graph.name, 0), total)
         results = []
-        for tensor in outputs:
+        for index, tensor in enumerate(outputs):
             new = tensor
             if own and tensor.dtype in floats:
-                new = _moved(traced, kind, inputs, tensor, own, reached, ways, seed)
+                inside_of = partial(_rounded_inside, kind, inputs, outputs, given, index)
+                new = _moved(traced, kind, inputs, tensor, own, reached and not narrow, ways, seed, inside_of)
             traced.passed[new.ref()] = (total if tensor.dtype in holding else 0, reached)
             results.append(new)
         if body is not None:
@@ -294,7 +307,15 @@ def moving(traced: Traced, ways: Any, seed: Any, fed: Sequence[Any]) -> Iterator
 
 
 def _moved(
-    traced: Traced, kind: str, inputs: Sequence[Any], tensor: Any, own: int, fed: bool, ways: Any, seed: Any
+    traced: Traced,
+    kind: str,
+    inputs: Sequence[Any],
+    tensor: Any,
+    own: int,
+    fed: bool,
+    ways: Any,
+    seed: Any,
+    inside: Callable[[Any], Any],
 ) -> Any:
     import tensorflow as tf
 
@@ -305,8 +326,10 @@ def _moved(
     drawn = tf.random.stateless_uniform(tf.shape(tensor), tf.stack([seed, place]), 0, 2, tf.int32)
     signs = tf.cast(2 * drawn - 1, tensor.dtype)
     size = tf.abs(tensor)
-    if kind in _CANCELS:
-        size = tf.maximum(size, tf.cast(_CANCELS[kind], tensor.dtype))
+    rounded = inside(tf.abs(way))
+    if rounded is not None:
+        rounded = tf.cast(rounded, tensor.dtype)
+        size = tf.maximum(size, tf.where(tf.math.is_finite(rounded), rounded, tf.zeros_like(rounded)))
     if kind == "Sigmoid":
         size = tf.minimum(size * COARSEST, tf.ones_like(size))
     if traced.exact and tensor.dtype == tf.float64 and (kind in _CORRECT or kind in ("Const", *_SUMS)):
@@ -320,6 +343,38 @@ def _moved(
     return moved
 
 
+def _rounded_inside(
+    kind: str, inputs: Sequence[Any], outputs: Sequence[Any], attributes: Mapping[str, Any], index: int, reach: Any
+) -> Any:
+    """The size of the numbers that an operator of several steps rounds for a result; None where it is the result's own.
+
+    The logarithm of a sum of powers is off by units of 1, and a cross entropy's derivative by units of its labels
+    (Blanchard, Higham and Higham, IMA J. Numer. Anal. 41, 2021).  Moments over a batch, in two passes: what rounding
+    leaves of the mean stays in ``x - m``, and its square in the variance (Chan, Golub and LeVeque, The American
+    Statistician 37, 1983, table 1; Higham, Accuracy and Stability, 2nd ed., 1.9).
+    """
+    import tensorflow as tf
+
+    if kind in _CANCELS:
+        return tf.constant(_CANCELS[kind], outputs[index].dtype)
+    if kind in _CROSS_ENTROPIES:
+        if index == 0:
+            return tf.constant(1.0, outputs[0].dtype)
+        sparse = kind.startswith("Sparse")
+        return tf.one_hot(inputs[1], tf.shape(outputs[1])[-1]) if sparse else tf.abs(inputs[1])
+    if kind in _BATCH_NORMS and attributes.get("is_training", True) and index < 3:
+        x, scale = inputs[0], inputs[1]
+        channels_first = attributes.get("data_format") in (b"NCHW", "NCHW")
+        axes, shape = ([0, 2, 3], [1, -1, 1, 1]) if channels_first else ([0, 1, 2], [1, 1, 1, -1])
+        away = tf.reduce_mean(tf.abs(x), axes)
+        if index:
+            return tf.cast(away, outputs[index].dtype) ** index * (1.0 if index == 1 else tf.cast(reach, away.dtype))
+        variance = tf.reduce_mean((x - tf.reduce_mean(x, axes, keepdims=True)) ** 2, axes)
+        lost = away * tf.abs(scale) * tf.math.rsqrt(variance + tf.cast(attributes.get("epsilon", 1e-4), x.dtype))
+        return tf.broadcast_to(tf.reshape(lost, shape), tf.shape(x))
+    return None
+
+
 def _whole(floats: Sequence[Any]) -> Any:
     """Whether all are whole numbers so small that sums of their products are exact."""
     import tensorflow as tf
@@ -327,17 +382,27 @@ def _whole(floats: Sequence[Any]) -> Any:
     return tf.reduce_all([tf.reduce_all((t == tf.round(t)) & (tf.abs(t) <= 256.0)) for t in floats])
 
 
-def _held(value: Any) -> bool:
-    """Whether float32 holds all numbers of a constant."""
+def _held(value: Any, exact: bool) -> bool:
+    """Whether float32 holds all numbers of a constant.
+
+    One in float32 is what is left of a number; where the trace is not ``exact``, it may have been any longer one.
+    """
     import tensorflow as tf
 
     if value is None:
         return False
     array = np.asarray(tf.make_ndarray(value))
+    if array.dtype == np.float32 and not exact:
+        return bool(_short(array).all())
     if array.dtype != np.float64:
         return True
     with np.errstate(over="ignore"):
         return bool(np.all((array.astype(np.float32) == array) | ~np.isfinite(array)))
+
+
+def _short(array: Array) -> Array:
+    """Where a float32 has so few digits that it has been written down as it is, as 0.25 has."""
+    return np.asarray((array.view(np.uint32) & 0x3FF) == 0)
 
 
 def _attributes(attributes: Any) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Torch:
     def native(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Mapping[str, Any]:
         """Run eagerly; gradients by ``backward()``.  A gradient that torch does not give is ``None``.
 
-        A float64 run in which anything is computed in a narrower type is refused: it is not the model in float64.
+        In float64 the model's float32 means float64; what is another program then is refused.
         """
         return self._native(case, values, double=double, seed=seed, jitter=None)
 
@@ -83,7 +83,7 @@ class Torch:
             for jitter in jitters:
                 yield self._native(case, values, double=double, seed=seed, jitter=jitter)
             return
-        watch = _in_double if double else contextlib.nullcontext
+        watch = _watch(case, double)
         with torch.no_grad():
             model = _build(case, {}, double=double, seed=seed)
             own = [*model.parameters(), *model.buffers()] if isinstance(model, torch.nn.Module) else []
@@ -93,18 +93,20 @@ class Torch:
                 for tensor, value in zip(own, still, strict=True):
                     tensor.data.copy_(value)
                 _jitter_([*tensors.values(), *own], jitter, double=double)
-                with _rounding(tensors, jitter), watch():
+                with _rounding(tensors, jitter)(), watch():
                     returned = _call(case, model, tensors)
                 yield {n: None if v is None else _array(v) for n, v in named(case, self.name, returned).items()}
 
     def roundings(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Roundings | None:
         """Counted while the case runs, forward and backward."""
         from pipeline.frameworks._torch_roundings import Roundings as Counting
-        from pipeline.frameworks._torch_roundings import watching
+        from pipeline.frameworks._torch_watch import watching
 
         tensors = {name: _tensor(value, double) for name, value in values.items()}
         counting = Counting(tensors[name] for name in case.inputs if name in tensors)
-        results = self._results(case, tensors, double=double, seed=seed, jitter=None, counting=watching(counting))
+        results = self._results(
+            case, tensors, double=double, seed=seed, jitter=None, counting=partial(watching, counting.run)
+        )
         return Roundings(counting.count(list(results.values())), tuple(counting.unknown))
 
     def _native(
@@ -129,25 +131,25 @@ class Torch:
         """What the case gives for its inputs and parameters, as tensors."""
         import torch
 
-        watch = _in_double if double else contextlib.nullcontext
+        watch = _watch(case, double)
         rounding = counting if counting is not None else _rounding(tensors, jitter)
         if case.gradient is None:
             with torch.no_grad():
                 model = _build(case, tensors, double=double, seed=seed)
                 if jitter is not None and isinstance(model, torch.nn.Module):
                     _jitter_([*model.parameters(), *model.buffers()], jitter, double=double)
-                with rounding, watch():
+                with rounding(), watch():
                     returned = _call(case, model, tensors)
                 return dict(named(case, self.name, returned))
         leaves = {n: tensors[n].requires_grad_() for n in case.gradient.wrt if n in tensors}
         model = _build(case, tensors, double=double, seed=seed)
-        with rounding, watch():
+        with rounding(), watch():
             returned = _call(case, model, tensors)
         results = dict(named(case, self.name, returned))
         sources = {n: leaves[n] if n in leaves else results[n] for n in _gradient_sources(case)}
         for name in case.gradient.wrt:
             sources[name].retain_grad()
-        with rounding:
+        with rounding():
             results[case.gradient.of].backward(tensors[case.gradient.cotangent])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # reading .grad of a value that is not a leaf is what is meant here
@@ -288,7 +290,10 @@ class Torch:
                     return Model("torch:script", error=failure, log=log.getvalue())
                 note = f"refused under torch.no_grad(), so exported without it: {_one_line(refused)}"
                 found = replace(found, notes=(*found.notes, note))
-            return _written("torch:script", made, folder, case, found, started, log)
+            written = _written("torch:script", made, folder, case, found, started, log)
+        frozen = _taken_for_constants(log.getvalue())
+        notes = (f"its tracer took for constants: {'; '.join(frozen[:3])}",) if frozen else ()
+        return replace(written, frozen=frozen, notes=(*written.notes, *notes))
 
 
 def _scripted(case: Case, found: _Exportable, folder: Path) -> Any:
@@ -438,49 +443,23 @@ def _jitter_(tensors: Any, jitter: Jitter, *, double: bool) -> None:
             part.mul_(signs.to(part.dtype).mul_(step if jitter.inward else 2 * step).add_(1 - step))
 
 
-def _rounding(tensors: Mapping[str, Any], jitter: Jitter | None) -> Any:
-    """A context in which what the program rounds is moved, where the jitter says so.  It may be entered again.
+def _rounding(tensors: Mapping[str, Any], jitter: Jitter | None) -> Callable[[], Any]:
+    """Makes contexts in which what the program rounds is moved, where the jitter says so.
 
-    It goes around the watch for float64: what it computes itself nobody watches.
+    They go around the watch for float64: what they compute themselves nobody watches.
     """
     if jitter is None or jitter.what == "inputs":
-        return contextlib.nullcontext()
+        return contextlib.nullcontext
     from pipeline.frameworks._torch_roundings import Roundings as Moving
-    from pipeline.frameworks._torch_roundings import watching
+    from pipeline.frameworks._torch_watch import watching
 
-    return watching(Moving(tensors.values(), jitter))
+    return partial(watching, Moving(tensors.values(), jitter).run)
 
 
-@contextlib.contextmanager
-def _in_double() -> Iterator[None]:
-    """Compute in float64 whatever names no type, and refuse a run in which an operator gives a narrower float.
+def _watch(case: Case, double: bool) -> Callable[[], Any]:
+    from pipeline.frameworks._torch_double import in_double
 
-    What a model makes without a type (``torch.full((2, 3), 0.5)``, ``1.0 - mask`` of integers) is of torch's default
-    type.  A step that names a narrower one (``h.to(torch.float32)``, ``torch.arange(n, dtype=torch.float32)``) stays in
-    float32 here, while the exported graph turned to float64 has it in float64: the two would differ by construction.
-    A model is built before this begins: a layer made in float64 draws other weights.  Operators are watched where they
-    are dispatched, for a mode above that makes torch's fused layers take another path: another program.
-    """
-    import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    narrow = (torch.float32, torch.float16, torch.bfloat16)
-
-    class Watch(TorchDispatchMode):
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            result = func(*args, **(kwargs or {}))
-            if isinstance(result, torch.Tensor) and result.dtype in narrow and result.dim():
-                # No TypeError: an operator that raises one is taken by Python for one that there is not.
-                raise RuntimeError(f"{func} gives {result.dtype} in a float64 run: this model is not float64 inside")
-            return result
-
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        with Watch():
-            yield
-    finally:
-        torch.set_default_dtype(usual)
+    return partial(in_double, single=not _is_double(case)) if double else contextlib.nullcontext
 
 
 def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -> Any:
@@ -496,9 +475,6 @@ def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -
     if isinstance(model, torch.nn.Module):
         model = _own(model)
         if double or _is_double(case):
-            for module in model.modules():
-                if isinstance(module, torch.nn.RMSNorm) and module.eps is None:  # means the eps of the input's type
-                    module.eps = torch.finfo(torch.float32).eps
             for tensor in (*model.parameters(), *model.buffers()):
                 tensor.data = tensor.data.double() if tensor.dtype == torch.float32 else tensor.data
         model.train(case.training)
@@ -784,9 +760,26 @@ def _quiet() -> Iterator[io.StringIO]:
             yield log
         for warning in caught:
             if not issubclass(warning.category, (DeprecationWarning, FutureWarning)):
-                log.write(f"{warning.category.__name__}: {warning.message}\n")
+                place = f" ({warning.filename}:{warning.lineno})" if warning.category.__name__ == _TRACER else ""
+                log.write(f"{warning.category.__name__}: {warning.message}{place}\n")
     finally:
         logger.removeHandler(handler)
+
+
+_TRACER = "TracerWarning"
+
+
+def _taken_for_constants(log: str) -> tuple[str, ...]:
+    """Where TorchScript's tracer warned that what a tensor held has become a constant of the trace.
+
+    torch itself ignores these of its own modules, which ask such things of sizes.
+    """
+    import torch
+
+    own = str(Path(torch.__file__).parent)
+    found = re.findall(rf"^{_TRACER}: (.*?)(?: might cause|[.\n]).* \((.*):(\d+)\)$", log, re.MULTILINE)
+    said = [f"{what}, {Path(file).name}:{line}" for what, file, line in found if not file.startswith(own)]
+    return tuple(dict.fromkeys(said))
 
 
 # The programs of the last exports, for whoever asks for their values next: an export takes longer than all of them.

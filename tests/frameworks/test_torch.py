@@ -383,12 +383,13 @@ def _normalized(x: Any, mean: Any, variance: Any, training: bool) -> Any:
 )
 def test_what_an_operator_writes_into_its_arguments_rounds_too(write: Any, rounds: bool) -> None:
     from pipeline.frameworks import _torch_roundings as own
+    from pipeline.frameworks._torch_watch import watching
 
     def made(jitter: Jitter | None) -> tuple[Any, int]:
         x = torch.rand(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
         held = torch.full((3,), 0.3, dtype=torch.float64)
         counted = own.Roundings([x, held], jitter)
-        with torch.no_grad(), own.watching(counted):
+        with torch.no_grad(), watching(counted.run):
             write(x, held)
         return held, counted.count(held)
 
@@ -414,3 +415,171 @@ def test_why_a_dynamic_axis_came_out_fixed_is_kept(tmp_path: Path, number: bool,
     assert model.error is None
     assert why in model.log
     assert bool(why) == ("generated guard" in model.log)
+
+
+def module_of(forward: Any) -> Case:
+    """A module with a buffer, and with a table in float32 that torch does not know of."""
+
+    def build(torch: Any) -> Any:
+        class Module(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.register_buffer("buffer", torch.linspace(0, 1, 3))
+                self.table = torch.arange(3).float() / 7
+
+            def forward(self, x: Any) -> Any:
+                return forward(self, x)
+
+        return Module()
+
+    return Case("c", inputs={"x": Tensor("n c", (2, 3))}, builders={"torch": build})
+
+
+def written_into(own: Any, x: Any) -> Any:
+    made = torch.zeros(2, 3, dtype=torch.float32)
+    made[:, 1:] = x[:, 1:].cumsum(-1, dtype=torch.float32)
+    made += own.buffer.float() * 2  # a new tensor: nobody else has it
+    return made.masked_fill_(made > 2, 0.3)
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        pytest.param(lambda own, x: x.float().type_as(x).to(x.dtype) / 3, id="casts"),
+        pytest.param(lambda own, x: x * torch.tensor([0.1] * 3, dtype=torch.float32) / 3, id="a tensor of float32"),
+        pytest.param(lambda own, x: x * torch.full((3,), 0.3, dtype=torch.float32) / 3, id="a factory of float32"),
+        pytest.param(lambda own, x: torch.outer(torch.arange(2).float(), own.buffer).cos() + x / 3, id="positions"),
+        pytest.param(
+            lambda own, x: torch.matmul(x, torch.outer(own.table[None][0], own.buffer)) / 3, id="an attribute"
+        ),
+        pytest.param(lambda own, x: torch.softmax(x / 3, -1, dtype=torch.float32), id="a type of a result"),
+        pytest.param(lambda own, x: x / 3 + torch.from_numpy(np.full(3, 0.7, np.float32)), id="of numpy"),
+        pytest.param(lambda own, x: (x * torch.polar(torch.ones(3).float(), own.buffer)).real / 3, id="complex"),
+        pytest.param(written_into, id="written into"),
+    ],
+)
+def test_in_float64_what_is_named_float32_is_float64(forward: Any) -> None:
+    case = module_of(forward)
+    (single,) = TORCH.native(case, {"x": X}, double=False, seed=0).values()
+    (double,) = TORCH.native(case, {"x": X}, double=True, seed=0).values()
+    assert (single.dtype, double.dtype) == (np.float32, np.float64)
+    assert np.abs(double - single).max() < 1e-5
+    assert (double != double.astype(np.float32)).any(), "computed in float64, and not widened at the end"
+
+
+def table_written(own: Any, x: Any) -> Any:
+    own.table[:2].add_(1.0)
+    return x * own.table
+
+
+def cast_written(own: Any, x: Any) -> Any:
+    h = x * 2
+    h.float().add_(1.0)  # in float32 this is h itself
+    return h
+
+
+@pytest.mark.parametrize(
+    ("forward", "says"),
+    [
+        pytest.param(cast_written, "add_.*writes", id="a cast that is none"),
+        pytest.param(table_written, "add_.*writes", id="a part of a table"),
+        pytest.param(lambda own, x: x.half().float(), "float16", id="half"),
+        pytest.param(lambda own, x: x.view(torch.int32).float(), "bits", id="bits"),
+    ],
+)
+def test_another_program_in_float64_is_refused(forward: Any, says: str) -> None:
+    case = module_of(forward)
+    assert TORCH.native(case, {"x": X}, double=False, seed=0)
+    with pytest.raises(RuntimeError, match=says):
+        TORCH.native(case, {"x": X}, double=True, seed=0)
+
+
+def test_a_model_of_float64_means_its_float32() -> None:
+    case = Case(
+        "c", inputs={"x": Tensor("n c", (2, 3), "float64")}, builders={"torch": lambda torch: lambda x: x.float()}
+    )
+    assert TORCH.native(case, {"x": X.astype(np.float64)}, double=False, seed=0)
+    with pytest.raises(RuntimeError, match="float32"):
+        TORCH.native(case, {"x": X.astype(np.float64)}, double=True, seed=0)
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        pytest.param(lambda own, x: torch.nn.functional.rms_norm(x * 1e-3, (3,)), id="rms_norm"),
+        pytest.param(lambda own, x: torch.nn.RMSNorm(3)(x * 1e-3), id="RMSNorm"),
+        pytest.param(lambda own, x: x / torch.finfo(x.dtype).eps, id="eps"),
+        pytest.param(lambda own, x: x.masked_fill(x > 1, torch.finfo().max), id="of the default type"),
+        pytest.param(lambda own, x: torch.nan_to_num(x / x.relu()), id="nan_to_num"),
+        pytest.param(lambda own, x: torch.nan_to_num(x / x.relu(), 3.0, neginf=-2.0), id="nan_to_num, given"),
+    ],
+)
+def test_in_float64_a_type_says_of_itself_what_float32_says(forward: Any) -> None:
+    case = module_of(forward)
+    (single,) = TORCH.native(case, {"x": X}, double=False, seed=0).values()
+    (double,) = TORCH.native(case, {"x": X}, double=True, seed=0).values()
+    assert double.dtype == np.float64
+    np.testing.assert_allclose(double, single, rtol=1e-5)
+    assert torch.finfo(torch.float64).eps == np.finfo(np.float64).eps, "for the run alone"
+
+
+def _branching(made: Any) -> Any:
+    class Branching(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return made(x)
+
+    return lambda _: Branching()
+
+
+_CONTROL_FLOW = {
+    "cond": lambda x: torch.cond(x.sum() > -100, lambda v: (v * 0.3).exp(), lambda v: v - 1, (x,)),
+    "nested": lambda x: torch.cond(
+        x.sum() > -100,
+        lambda v: torch.cond(v.sum() > -100, lambda w: (w * 0.3).exp(), lambda w: w - 1, (v,)),
+        lambda v: v - 1,
+        (x,),
+    ),
+    "while_loop": lambda x: torch.while_loop(
+        lambda i, v: i < 3, lambda i, v: (i + 1, (v * 0.3).exp()), (torch.tensor(0), x)
+    )[1],
+}
+
+
+@pytest.mark.parametrize("name", _CONTROL_FLOW)
+def test_control_flow_is_seen_inside_and_exported_as_if_nobody_had_looked(name: str, tmp_path: Path) -> None:
+    case = Case(
+        name,
+        inputs={"x": Tensor("n c", (2, 3))},
+        outputs={"y": Tensor("n c", (2, 3))},
+        builders={"torch": _branching(_CONTROL_FLOW[name])},
+    )
+    values = {"x": np.arange(6, dtype=np.float32).reshape(2, 3)}
+    counted = TORCH.roundings(case, values, double=True, seed=0)
+    assert counted is not None
+    assert counted.count >= 2
+    assert not counted.unknown
+    still, moved = TORCH.perturbed(
+        case, values, double=True, seed=0, jitters=[Jitter(0, 0.0, "roundings"), Jitter(0, 1e-5, "roundings")]
+    )
+    native = TORCH.native(case, values, double=True, seed=0)
+    assert (still["y"] == native["y"]).all()
+    assert (moved["y"] != native["y"]).all()
+    assert np.allclose(moved["y"], native["y"], rtol=1e-3)
+    models = TORCH.export(case, values, ("", "raw"), tmp_path, seed=0)
+    assert [model.error for model in models] == [None, None]
+
+
+def test_a_narrow_step_in_a_branch_is_no_float64_run() -> None:
+    def narrow(x: Any) -> Any:
+        return torch.cond(x.sum() > -100, lambda v: v.float() + 1, lambda v: v.float() - 1, (x,))
+
+    case = Case(
+        "narrow",
+        inputs={"x": Tensor("n c", (2, 3))},
+        outputs={"y": Tensor("n c", (2, 3))},
+        builders={"torch": _branching(narrow)},
+    )
+    values = {"x": np.ones((2, 3), np.float32)}
+    with pytest.raises(RuntimeError, match="not float64 inside"):
+        TORCH.native(case, values, double=True, seed=0)
+    TORCH.native(case, values, double=False, seed=0)  # and nothing of it is remembered

@@ -21,15 +21,18 @@ from pipeline.numerics.forced._state import State, hole, marks, sorted_digest
 from pipeline.numerics.node64 import Graph, Step
 
 Found = tuple[str, str, Orientation]
-_LIKE = 1e-5  # only chooses which hypothesis is looked at; the verdict is the bound's
-NEAR = 0.05  # the same
-_UNLIKE = 0.5  # the same
-_DEPTH = 8
-_REACH = 64
-_STRONG = 3
-_JUMP = 1e-4
-_ROOM = 400  # folded weights move by some roundings, not by one
-_CANDIDATES = 24
+# None of these makes a verdict: they choose which value of A is tried in which place, and in what order; whether B's is
+# that value is for the bound.  A wrong choice names a node further down, or more nodes than need be.
+_LIKE = 1e-5  # of the largest number: alike enough in float64 that the same bits were meant
+_UNLIKE = 0.5  # of the largest number: no value that was meant to be another
+NEAR = 0.05  # of the largest number: a value that was meant to be another, and is nearly
+_DEPTH = 8  # layers behind a value
+_REACH = 64  # values behind a value that are counted
+_STRONG = 3  # values of A's behind it that are no chance
+_JUMP = 1e-4  # of the largest number: what one rounding moves by so much answers by a step, not by rounding
+_ROOM = 400  # times what one rounding does: folded weights move by some roundings, not by one
+_CANDIDATES = 24  # values that are looked at in one place
+_END = 2.0**-6  # of the largest number: a mask may be scaled; what is said of it rests on the outputs being the same
 
 
 def resume(state: State, bad: Sequence[str]) -> Found | None:
@@ -87,6 +90,9 @@ def by_shape_alone(state: State, name: str, left: str) -> bool:
 def hidden(state: State) -> Found | None:
     """A difference that these feeds let vanish again (a Relu holds it at zero): an operator that does not make what
     its twin makes of the same values, while its consumers would take the twin's value for their own.
+
+    What stands for an infinity is none: a mask of the lowest number that the type has says what one of infinities says,
+    until nothing else is left beside it.  That is kept to be said.
     """
     for step in state.b.steps:
         for name in step.makes if not state.is_folded(step) else ():
@@ -95,6 +101,9 @@ def hidden(state: State) -> Found | None:
             for twin in twins(state, name):
                 held = state.have[twin]
                 alike = isinstance(held, np.ndarray) and held.shape == np.shape(state.own[name])
+                if said := _endless(held, state.own[name]):
+                    state.ends.setdefault(step.name, said)
+                    continue
                 if (
                     alike
                     and not _same_either_way(state, name, twin)
@@ -102,6 +111,24 @@ def hidden(state: State) -> Found | None:
                 ):
                     return name, twin, Orientation()
     return None
+
+
+def _endless(due: Any, made: Any) -> tuple[float, float] | None:
+    """Where two arrays are one but for infinities in the one and numbers of their sign at the end of the type in the
+    other: a pair of these, A's and B's."""
+    if not isinstance(due, np.ndarray) or not isinstance(made, np.ndarray):
+        return None
+    if due.dtype != made.dtype or due.dtype.kind != "f" or due.shape != made.shape:
+        return None
+    end = _END * float(np.finfo(np.float32 if due.dtype == np.float64 else due.dtype).max)
+    with np.errstate(all="ignore"):
+        odd = ~((due == made) | (np.isnan(due) & np.isnan(made)))
+        far = (np.abs(due) >= end) & (np.abs(made) >= end) & (np.sign(due) == np.sign(made))
+        one = np.isinf(due) != np.isinf(made)
+        if not odd.any() or not (far & one)[odd].all():
+            return None
+    place = int(np.argmax(odd.reshape(-1)))
+    return float(due.reshape(-1)[place]), float(made.reshape(-1)[place])
 
 
 def _same_either_way(state: State, name: str, twin: str) -> bool:
@@ -151,6 +178,11 @@ def suspect(state: State, step: Step) -> Found | None:
         if left is None or (pair is not None and pair.left == left and pair.orientation == Orientation()):
             continue
         if reach(state, name, left) < _STRONG:
+            continue
+        made = state.b.producer.get(name)
+        if made is not None and (said := _endless(state.have.get(left), state.own.get(name, state.env.get(name)))):
+            state.ends.setdefault(made.name, said)
+            state.cleared.add(name)
             continue
         # Whole numbers that are no values (a shape, axes) count by what is made of them, and cannot be moved a little.
         whole = state.is_constant(name) and getattr(state.env.get(name), "dtype", np.dtype(float)).kind in "iub"
