@@ -9,6 +9,12 @@ from typing import Any
 from pipeline.data import Absent, Case
 
 
+def kind_of(value: object) -> str:
+    """The type of what somebody gave, with its article."""
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
 def raised(framework: str, error: Exception, says: str) -> BuilderError:
     """What a builder raised; of a package that is not there also how to get it."""
     missing = error.name if isinstance(error, ModuleNotFoundError) else None

@@ -27,10 +27,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data import Array, Case, Failure, Jitter, Model, Origin, Roundings, SourceValues, Stored, Tensor, kind_of
+from pipeline.data import Array, Case, Failure, Jitter, Model, Origin, Roundings, SourceValues, Stored, Tensor
 from pipeline.frameworks import _state
 from pipeline.frameworks._onnx_file import Values, border, write, write_arrays
-from pipeline.frameworks._structure import BuilderError, forward_outputs, named, raised
+from pipeline.frameworks._structure import BuilderError, forward_outputs, kind_of, named, raised
 from pipeline.frameworks._tensorflow_roundings import Traced, moving
 from pipeline.inputs import forward_inputs
 from pipeline.layout import order

@@ -31,10 +31,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data import Array, Case, Failure, Jitter, Model, Roundings, SourceValues, Stored, kind_of
+from pipeline.data import Array, Case, Failure, Jitter, Model, Roundings, SourceValues, Stored
 from pipeline.frameworks import _onnx_file, _state
 from pipeline.frameworks._onnx_file import write_arrays
-from pipeline.frameworks._structure import BuilderError, forward_outputs, named, raised
+from pipeline.frameworks._structure import BuilderError, forward_outputs, kind_of, named, raised
 from pipeline.inputs import forward_inputs
 from pipeline.layout import order
 
