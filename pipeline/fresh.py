@@ -10,6 +10,7 @@ judged like on any other (:func:`pipeline.gather.fed_with`).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,17 +23,19 @@ from pipeline import compare_tasks as borders
 from pipeline import sweep_tasks as sweeps
 from pipeline.compare_tasks import Border
 from pipeline.data import Array, Failure, Model, Party, UnusableInput
-from pipeline.feeds import JUDGED, KINDS, Feed, Landmarks, Port, drawn_kinds
+from pipeline.feeds import JUDGED, KINDS, REACHING, Feed, Landmarks, Port, draw, drawn_kinds
 from pipeline.frameworks import adapters
 from pipeline.gather import Seen, Work
 from pipeline.graph.align import Orientation
 from pipeline.graph.proof import Proof
 from pipeline.localization import RUNTIME_WORKER
 from pipeline.sweep_tasks import Row, Ways
+from pipeline.unseen import Unseen
 
 FRESH = "fresh"  # in place of an exporter's name: it is no party of the case
 _EXPORTERS = ("raw", "")  # by preference: nothing was folded in a raw export
 _SECONDS = 8.0
+_EACH = 2  # feeds of a kind on which the file is judged in float64
 _MOST = 4  # sets of inputs of one file: the model runs on each
 
 
@@ -148,7 +151,7 @@ def sought(work: Work, seen: Seen, pair: Pair) -> list[Sought]:
                 continue
         assert row.arrays is not None
         fed = own | {
-            pair.names[border]: np.ascontiguousarray(_back(_turn(seen, pair.fresh, pair.names[border])).apply(value))
+            pair.names[border]: np.asarray(_back(_turn(seen, pair.fresh, pair.names[border])).apply(value), order="C")
             for border, value in archives.load(row.arrays).items()
         }
         found.append(Sought(_said(row, fed), archives.save(folder / f"{who}-{len(found)}.npz", fed)))
@@ -158,10 +161,61 @@ def sought(work: Work, seen: Seen, pair: Pair) -> list[Sought]:
 
 
 def unshown(work: Work, seen: Seen, pair: Pair) -> str:
-    """The constants of a given file that are none of the fresh export's, where no input shows them, in words.
+    """What a given file holds otherwise than a fresh export, where nothing that was asked of the model decides it.
 
-    Whatever stands there, the two would agree; so that they do says nothing of it.
+    Whatever stands there, the model would seem to agree; so that it does says nothing of it.
     """
+    parted, silent = _in_float64(work, seen, pair)
+    if parted:
+        return f"{parted}; nothing that the model was asked says which of the two is right"
+    constants = _any_number(work, seen, pair)
+    if constants or not silent:
+        return constants or _few_others(work, pair)
+    more = f" (and {len(silent) - 1} more)" if len(silent) > 1 else ""
+    says = silent[0].replace(" of B ", " of the file ").replace("not A's", "not those of a fresh export")
+    return f"{says}{more}"
+
+
+def _in_float64(work: Work, seen: Seen, pair: Pair) -> tuple[str, list[str]]:
+    """Where the file parts from a fresh export in float64, on the case's own inputs and a few others, and what it
+    holds otherwise that none of these shows.
+
+    Where the model agrees in float64 on its own inputs, that counts for more than what a node inside makes there.
+    """
+    folder, found = seen.folder / FRESH, Unseen()
+    own = inputs.inputs_of(seen.case, seen.ref.name, work.options.seed)
+    ports, started = pair.a.inputs, time.monotonic()
+    fed = {p.name: _turn(seen, pair.fresh, pair.names[p.name]).apply(own[pair.names[p.name]]) for p in ports}
+    drawn = [feed for kind in (*KINDS, *REACHING) for feed in [f for f in pair.feeds if f.kind == kind][:_EACH]]
+    sharp = is_sharp(seen, pair.given.graph)
+    for place, feed in enumerate((None, *drawn)):
+        asked = not found.unseen() and (sharp or place > len(KINDS))
+        if feed is not None and (asked or time.monotonic() - started > _SECONDS):
+            break
+        arrays = fed if feed is None else draw(feed, ports, pair.marks, work.options.seed)
+        file = archives.save(folder / f"judged-{place}.npz", arrays)
+        watched = tuple(found.unseen().values())
+        forced = _asked(
+            work, borders.compare_in_float64, pair.left, pair.right, file, pair.inputs, pair.outputs, watched
+        )
+        if isinstance(forced, Failure) or (feed is None and forced.guilty and sharp):
+            continue
+        if forced.guilty:
+            part = forced.guilty[0]
+            where = "" if feed is None else f" on further inputs ({feed.kind})"
+            return f"in float64 the file parts from a fresh export at {part.node} ({part.op}){where}", []
+        found.looked_at(forced)
+    return "", sorted(found.unseen())
+
+
+def is_sharp(seen: Seen, graph: str) -> bool:
+    """Whether the source in float64 agrees with the graph in float64."""
+    here = (e for e in seen.edges if e.isolates.startswith("export") and e.right.startswith(f"{graph}>"))
+    return any(edge.agrees for edge in here if edge.left.endswith("@64") and edge.right.endswith("@64"))
+
+
+def _any_number(work: Work, seen: Seen, pair: Pair) -> str:
+    """The constants of a given file that are none of the fresh export's, where no input shows them, in words."""
     feeds = [feed for feed in pair.feeds if feed.kind not in JUDGED or feed.kind == "nan"]
     quiet = []
     for side, file, unproved in (("B", pair.right, pair.proof.right), ("A", pair.left, pair.proof.left)):
@@ -174,6 +228,12 @@ def unshown(work: Work, seen: Seen, pair: Pair) -> str:
             return ""
     theirs, own = (", ".join(names[:3]) + (" …" if len(names) > 3 else "") for names in quiet)
     return f"not shown by any input: {theirs} of the file could be any number; a fresh export has others there ({own})"
+
+
+def _few_others(work: Work, pair: Pair) -> str:
+    """Some numbers of a table or a weight that are not the fresh export's, and that nothing asked has shown."""
+    found = _asked(work, sweeps.few_others, pair.left, pair.right, pair.proof)
+    return "" if isinstance(found, Failure) or not found else f"{'; '.join(found[:2])}, and no input shows it"
 
 
 def _telling(rows: Sequence[Row]) -> list[Row]:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pipeline import catalogue, inputs, tasks, triangulate
+from pipeline import catalogue, inputs, perturbing, tasks, triangulate
 from pipeline.data import ArrayFile, Case, CaseRef, Diff, Failure, GraphFacts, Model, Party, Run, Runtime, Tensor
 from pipeline.frameworks import adapters
 from pipeline.localization import RUNTIME_WORKER
@@ -202,10 +202,19 @@ def resized(work: Work, seen: Seen, sizes: tuple[tuple[str, int], ...]) -> Seen:
     return _elsewhere(work, seen, replace(seen.ref, sizes=sizes), ran)
 
 
+def asked_otherwise(seen: Seen) -> tuple[str, ...]:
+    """The other inputs than the case's own on which a graph is to be judged (:data:`inputs.DRAWN`)."""
+    return inputs.redrawn(catalogue.declared(seen.ref), seen.case) if _conditional(seen) else ()
+
+
 def redrawn(work: Work, seen: Seen, drawn: str) -> Seen:
-    """The files that somebody else exported, fed with other inputs than the case's own (:data:`inputs.DRAWN`)."""
-    ran = [model for model in seen.models.values() if model.given and model.error is None]
-    return _elsewhere(work, seen, replace(seen.ref, drawn=(drawn, work.options.seed)), ran)
+    """The graphs that may be right for some inputs only, fed with others than the case's own."""
+    return _elsewhere(work, seen, replace(seen.ref, drawn=(drawn, work.options.seed)), _conditional(seen))
+
+
+def _conditional(seen: Seen) -> list[Model]:
+    """Files that somebody else exported, and exports whose tracer says that it took a value for a constant."""
+    return [model for model in seen.models.values() if model.error is None and (model.given or model.frozen)]
 
 
 def fed_with(work: Work, seen: Seen, given: Model, fresh: Model, says: str, file: Path) -> Seen | None:
@@ -269,13 +278,17 @@ def _finished(work: Work, seen: Seen) -> Seen:
         edges = triangulate.edges_of(seen.parties(seed), list(seen.models), present)
     ends = {end for edge in edges if edge.outcome == "diverges" for end in (edge.left, edge.right)}
     wanted = [n for n in sorted(ends) if seen.runs[n].party.double and seen.runs[n].party.runtime]
-    if wanted:
+    frameworks = {seen.runs[name].party.framework for name in (*wanted, *triangulate.constants_asked(edges))}
+    if frameworks:
         runs, models = dict(seen.runs), dict(seen.models)
-        for framework in sorted({runs[name].party.framework for name in wanted}):
+        for framework in sorted(frameworks):
             if f"{framework}@64" in runs:
                 source = runs[f"{framework}@64"]
-                answer = work.call(framework, tasks.constants_slack, seen.ref, framework, source, seed, seen.folder)
-                runs[f"{framework}@64"] = source if isinstance(answer, Failure) else answer
+                answer = work.call(
+                    framework, perturbing.constants_slack, seen.ref, framework, source, seed, seen.folder
+                )
+                measured = not isinstance(answer, Failure)
+                runs[f"{framework}@64"] = answer if measured else perturbing.unmeasured(source, answer.says)
         for name in wanted:
             graph = runs[name].party.graph
             sources = sources_of(work, seen, models[graph])
@@ -528,7 +541,7 @@ def _truths(work: Work, seen: Seen) -> dict[str, Run]:
         )
         roundings = work.call(RUNTIME_WORKER, tasks.count_roundings, counted[0].file, shapes) if counted else None
         roundings = None if isinstance(roundings, Failure) else roundings
-        answer = work.call(framework, tasks.derive_bounds, ref, framework, roundings, source, seed, folder)
+        answer = work.call(framework, perturbing.derive_bounds, ref, framework, roundings, source, seed, folder)
         party = Party("truth", meaning=framework)
         truths[str(party)] = Run(party, error=answer, derived=framework) if isinstance(answer, Failure) else answer
     return truths

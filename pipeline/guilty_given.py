@@ -96,13 +96,32 @@ def name_given(work: Work, seen: Seen, blames: Sequence[Blamed]) -> Given:
     return Given(tuple(settled), tuple(left), tuple(findings), faithful)
 
 
+def unshown(work: Work, seen: Seen, pair: fresh.Pair) -> str:
+    """What a given file holds otherwise than a fresh export, in words, and nothing that was asked of the model shows.
+
+    Where the model has no float64 to tell of it, weights that are not the model's are enough; anything else that the
+    two have differently may come to the same, and only says why they part.
+    """
+    says = fresh.unshown(work, seen, pair)
+    if fresh.is_sharp(seen, pair.given.graph):
+        return says
+    answer = work.call(RUNTIME_WORKER, meaning_tasks.structure, pair.left, pair.right)
+    found = [] if isinstance(answer, Failure) else [d for d in answer[0] if not d.says.startswith("rounding")]
+    found = found if says else [d for d in found if d.kind == "weights"]
+    if not found:
+        return says
+    more = f"; {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    listed = f"the file differs from a fresh export: {'; '.join(_words(d) for d in found[:_SHOWN])}{more}"
+    return "; ".join(filter(None, (says, listed)))
+
+
 def _beside(work: Work, seen: Seen, model: Model, blamed: Blamed, parties: Parties) -> _Beside | None:
     """The fresh export that the file is nearest to, where it agrees on the edge of the blame."""
     found: list[_Beside] = []
     for export in fresh.exports(work, seen, Party.parse(model.graph).framework):
         assert export.file is not None
         assert model.file is not None
-        if not _agrees(work, seen, export, blamed, parties):
+        if not agrees(work, seen, export, blamed, parties):
             continue
         answer = work.call(RUNTIME_WORKER, meaning_tasks.structure, export.file, model.file)
         found.append(_Beside(export, *(((), {}) if isinstance(answer, Failure) else answer)))
@@ -111,8 +130,8 @@ def _beside(work: Work, seen: Seen, model: Model, blamed: Blamed, parties: Parti
     return min(found, key=lambda each: (each.cause == OTHERWISE, len(each.differences)), default=None)
 
 
-def _agrees(work: Work, seen: Seen, export: Model, blamed: Blamed, parties: Parties) -> bool:
-    """Whether the edge of a blame agrees with a fresh export in the file's place."""
+def agrees(work: Work, seen: Seen, export: Model, blamed: Blamed, parties: Parties) -> bool:
+    """Whether the edge of a blame agrees with another graph in the blamed one's place."""
     left, right = blamed.edge
     if right not in parties.runs or parties.diff(left, right, "export").agrees:
         return False

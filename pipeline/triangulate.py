@@ -86,16 +86,16 @@ class Parties:
         outputs = self.runs[name].outputs or {}
         return {key: value if isinstance(value, Absent) else value.load() for key, value in outputs.items()}
 
-    def _allowances(self, name: str, single: bool) -> dict[str, Array | None]:
+    def _allowances(self, name: str, across: bool) -> dict[str, Array | None]:
         """By output, what the party may differ by from its definition; None where nothing is known.
 
-        ``single``: a float64 run that may hold constants in float32 all the same.
+        ``across``: a run in float64 that is held against another framework, or a definition that is held against one.
         """
         run = self.runs[name]
         truth = self.runs.get(self.truth_of(run.party.framework))
         outputs = run.outputs or {}
         if run.party.framework == "truth":
-            return {key: np.zeros(()) for key in outputs}
+            return self._roundings(name) if across else {key: np.zeros(()) for key in outputs}
         allowed: dict[str, Array | None] = {}
         for key, value in outputs.items():
             if isinstance(value, Absent):
@@ -108,22 +108,27 @@ class Parties:
             if bound is None and truth.derived:
                 allowed[key] = None if np.dtype(value.dtype).kind == "f" else np.zeros(())
                 continue
-            dtype = "float32" if single and value.dtype == "float64" else value.dtype
-            own = allowance(bound, dtype)
-            for slack in self._slack(run, key):
-                extra = allowance(slack, dtype)
+            # What nobody could measure may be anything that float32 is allowed.
+            known = not (across and run.party.double and run.bounds.get(key) == Bound())
+            own = allowance(bound, value.dtype if known else "float32")
+            for slack in self._slack(run, key, across):
+                extra = allowance(slack, value.dtype)
                 own = (
                     own + extra if np.shape(extra) in ((), value.shape) and np.shape(own) in ((), value.shape) else own
                 )
             allowed[key] = own if np.shape(own) in ((), value.shape) else None
         return allowed
 
-    def _slack(self, run: Run, key: str) -> list[Bound]:
-        """What a graph in float64 may be off by: for constants that it keeps, and for those that its source has."""
-        if not run.party.double or not run.party.runtime:
+    def _slack(self, run: Run, key: str, across: bool) -> list[Bound]:
+        """What a run in float64 may be off by for constants in float32: a graph's own, and those that its source has.
+
+        A source held against its own graph is exact; ``across`` frameworks its constants are the other's affair too.
+        """
+        if not run.party.double or not (run.party.runtime or across):
             return []
         source = self.runs.get(f"{run.party.framework}@64")
-        bounds = [run.bounds.get(key), source.bounds.get(key) if source is not None else None]
+        bounds = [source.bounds.get(key) if source is not None else None]
+        bounds += [run.bounds.get(key)] if run.party.runtime else []
         return [bound for bound in bounds if bound is not None]
 
     def _roundings(self, name: str) -> dict[str, Array | None]:
@@ -135,11 +140,10 @@ class Parties:
         """The comparison of two parties that both have an answer."""
         sides = [self.runs[name].party for name in (left, right)]
         both = all(party.framework == "truth" for party in sides)
-        # Frameworks keep some of their own constants in float32 whatever they compute in (TensorFlow's attributes), so
-        # in float64 only a framework and its own export can be held against each other sharply.
-        single = len({party.framework for party in sides}) == 2 and any(party.double for party in sides)
-        single = single and all(party.native or party.framework == "truth" for party in sides)
-        mine, theirs = (self._roundings(n) if both else self._allowed(n, single) for n in (left, right))
+        # Frameworks keep some of their own constants in float32 whatever they compute in (TensorFlow's attributes):
+        # what these may make is measured (:func:`pipeline.perturbing.constants_slack`), and all else rounds in float64.
+        across = _across(*sides)
+        mine, theirs = (self._roundings(n) if both else self._allowed(n, across) for n in (left, right))
         allowed: dict[str, Array | None] = {}
         for key in set(mine) & set(theirs):
             a, b = mine[key], theirs[key]
@@ -318,6 +322,18 @@ def pairs(parties: Parties, graphs: Sequence[str], runtimes: Mapping[str, Runtim
                 yield before, after, "folding"
 
 
+def _across(left: Party, right: Party) -> bool:
+    """Whether a float64 run is held against another framework's, or against a definition that the case gives."""
+    natives = all(party.native or party.framework == "truth" for party in (left, right))
+    return natives and left.framework != right.framework and (left.double or right.double)
+
+
+def constants_asked(edges: Sequence[Diff]) -> tuple[str, ...]:
+    """The frameworks' float64 runs that part from another's: whether constants in float32 are why is to be measured."""
+    parted = [(Party.parse(e.left), Party.parse(e.right)) for e in edges if e.outcome == "diverges"]
+    return tuple(sorted({str(p) for pair in parted if _across(*pair) for p in pair if p.double}))
+
+
 def _itself(runs: Mapping[str, Run], truth: str, name: str) -> bool:
     """Whether a derived definition is this very run, so that agreement between the two would say nothing."""
     return bool(runs[truth].derived) and runs[truth].outputs is not None and runs[truth].outputs == runs[name].outputs
@@ -489,6 +505,9 @@ def _where(edge: Diff) -> str:
     return f" at {edge.output}{list(edge.index)}: {edge.values[0]:.6g} against {edge.values[1]:.6g}"
 
 
+NOBODY_ACCEPTS = "not a model that anything accepts: "
+
+
 def _graph_blame(
     parties: Parties,
     seen: Mapping[tuple[str, str], Diff],
@@ -521,7 +540,7 @@ def _graph_blame(
     if check is not None or (names and len(refused) == len(names) and not _valid(parties, graph, runtimes, refused)):
         error = next((e for e in [check, *refused.values()] if e is not None and e.op), None)
         error = error or check or next(iter(refused.values()))
-        says = f"{graph} is not a model that anything accepts: {error.says}"
+        says = f"{NOBODY_ACCEPTS}{error.says}"
         nodes = (error.node,) if error.node else ()
         return [Blamed("export-failed", graph, (framework, f"{graph}>*"), op=error.op, nodes=nodes, says=says)]
     found = []

@@ -34,6 +34,7 @@ from pipeline import (
     guilty_meaning,
     guilty_order,
     guilty_passes,
+    guilty_training,
     inputs,
     localization,
     tasks,
@@ -57,7 +58,7 @@ from pipeline.data import (
     Verdict,
 )
 from pipeline.frameworks import adapters
-from pipeline.gather import Options, Seen, Work, fed_with, frozen, redrawn, resized, sources_of, survey
+from pipeline.gather import Options, Seen, Work, asked_otherwise, fed_with, frozen, redrawn, resized, sources_of, survey
 from pipeline.localization import RUNTIME_WORKER
 from pipeline.runtimes import runtimes
 from pipeline.workers import Workers
@@ -296,8 +297,7 @@ def _investigate(work: Work, ref: CaseRef, versions: Mapping[str, str | None], f
         archives.save(folder / "inputs.npz", inputs.inputs_of(case, ref.name, work.options.seed))
     seen = survey(work, ref, given, folder)
     others = [resized(work, seen, sizes) for sizes in inputs.variants(case)]
-    if any(model.given and model.error is None for model in seen.models.values()):
-        others += [redrawn(work, seen, which) for which in inputs.redrawn(catalogue.declared(ref), case)]
+    others += [redrawn(work, seen, which) for which in asked_otherwise(seen)]
     verdict = _judge(work, seen, others, versions)
     return replace(verdict, deaths=tuple(dict.fromkeys(work.deaths)))
 
@@ -311,7 +311,8 @@ def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str
     blames, named = _named(work, seen, found)
     for other in others:
         blamed = {(b.blame, b.party) for b in blames}
-        more = [b for b in _blames(work, other, weights) if (b.blame, b.party) not in blamed]
+        blamed |= {("export", party) for blame, party in blamed if blame == "export-failed"}  # it means nothing at all
+        more = [b for b in _blames(work, other, weights, _size(case)) if (b.blame, b.party) not in blamed]
         more, said = _named(work, other, more)
         blames, named = [*blames, *more], [*named, *said]
     unshown: list[Diff] = []
@@ -333,13 +334,15 @@ def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str
     every = [each.parties(work.options.seed) for each in (seen, *kept)]
     sizes = {other.ref.size: other.runs for other in others}
     groups = triangulate.groups_of(*every)
-    evidence = Evidence(seen.ref.name, runs, models, seen.graphs, edges, groups, tuple(blames), sizes)
-    moved = {(f.blame, f.party) for f in named if f.cause in guilty_order.CAUSES}  # nothing else is behind these
+    noted = {g: replace(m, notes=(*m.notes, says)) if (says := frozen(seen, g)) else m for g, m in models.items()}
+    evidence = Evidence(seen.ref.name, runs, noted, seen.graphs, edges, groups, tuple(blames), sizes)
+    alone = (*guilty_order.CAUSES, guilty_training.CAUSE)
+    moved = {(f.blame, f.party) for f in named if f.cause in alone}  # nothing else is behind these
     here = replace(
         evidence, edges=seen.edges, blames=tuple(b for b in blames if not b.size and (b.blame, b.party) not in moved)
     )
     causes = work.call(RUNTIME_WORKER, tasks.explain, here) if here.blames else ()
-    findings = (*(() if isinstance(causes, Failure) else tuple(causes)), *named)
+    findings = _plain_first(() if isinstance(causes, Failure) else causes, named)
     asked = set(runs) | set(models) if work.options.parties else None
     results, unexpected = expectations.hold(case, tuple(blames), work.absent, versions, asked, findings)
     turned = dict.fromkeys(says for told in _undeclared(seen, work.options.seed).values() for says in told)
@@ -352,6 +355,13 @@ def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str
     return Verdict(seen.ref.name, status, words, evidence, findings, results, unexpected, problems, case.note, apart)
 
 
+def _plain_first(causes: Sequence[Finding], named: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Causes, then what a search found; the nodes of a mode that was kept are not told one by one as well."""
+    kept = {(f.blame, f.party) for f in causes if f.cause == guilty_training.CAUSE}
+    searched = (guilty.CAUSE, guilty_given.OTHERWISE)
+    return (*causes, *(f for f in named if f.cause not in searched or (f.blame, f.party) not in kept))
+
+
 def _named(work: Work, seen: Seen, blames: Sequence[Blamed]) -> tuple[list[Blamed], list[Finding]]:
     """The blames at one size with their guilty nodes, and findings that say so in words."""
     ref, models, seed, folder = seen.ref, seen.models, work.options.seed, seen.folder
@@ -361,19 +371,27 @@ def _named(work: Work, seen: Seen, blames: Sequence[Blamed]) -> tuple[list[Blame
     blames, ordered = guilty_order.name_orders(call, ref, models, parties, blames, seed, folder)
     moved = {(finding.blame, finding.party) for finding in ordered}
     settled = [b for b in blames if (b.blame, b.party) in moved]
-    given = guilty_given.name_given(work, seen, [b for b in blames if b not in settled])
-    settled += given.settled
+    kept, rest, trained = guilty_training.name_training(work, seen, [b for b in blames if b not in settled])
+    given = guilty_given.name_given(work, seen, rest)
+    settled += [*kept, *given.settled]
     named, nodes = guilty.name_nodes(given.open, _localize(work, seen, given.open, given.faithful))
+    named, nodes = guilty.name_types(call, models, seen.runs, seen.edges, named, nodes)
     named, passes = guilty_passes.name_passes(call, ref, models, parties, named, present, seed, folder)
     named, folded = guilty_folding.name_folding(work.call, RUNTIME_WORKER, ref, models, parties, named, seed, folder)
     named, meant = guilty_meaning.name_meanings(
         call, ref, seen.case, models, parties, [*settled, *named], seed, folder, work.room
     )
-    return list(named), [*ordered, *given.findings, *nodes, *passes, *folded, *meant]
+    return list(named), [*ordered, *trained, *given.findings, *nodes, *passes, *folded, *meant]
 
 
-def _blames(work: Work, seen: Seen, weights: Sequence[str]) -> list[Blamed]:
-    """Whose steps part at one size."""
+def _size(case: Case) -> str:
+    """The declared sizes of the open axes, in words."""
+    sizes = {axis: n for t in case.inputs.values() for axis, n in zip(t.axes.split(), t.shape or (), strict=False)}
+    return ", ".join(f"{axis}={sizes[axis]}" for axis in case.dynamic if axis in sizes)
+
+
+def _blames(work: Work, seen: Seen, weights: Sequence[str], declared: str = "") -> list[Blamed]:
+    """Whose steps part at one size; ``declared`` are the sizes that the case declares."""
     present = {name: r for name, r in runtimes().items() if r.distribution not in work.absent}
     parties = seen.parties(work.options.seed)
     found = triangulate.blame(parties, seen.models, seen.edges, present, seen.checks, different_weights=weights)
@@ -388,7 +406,14 @@ def _blames(work: Work, seen: Seen, weights: Sequence[str]) -> list[Blamed]:
     for blamed in found:
         says = f"at {size}: {blamed.says}"
         if blamed.blame == "export-failed":  # the graph runs at the declared sizes
-            blamed, says = replace(blamed, blame="export"), f"the graph does not run at {size}: {blamed.says}"
+            why = blamed.says.removeprefix(triangulate.NOBODY_ACCEPTS)
+            blamed, says = (
+                replace(blamed, blame="export"),
+                f"runs at {declared or 'its own sizes'}, not at {size}: {why}",
+            )
+        model = seen.models.get(blamed.party)
+        if seen.ref.drawn is not None and model is not None and model.frozen:
+            says = f"what the exporter was traced with is frozen into the graph ({model.frozen[0]}): {says}"
         blames.append(replace(blamed, says=says, size=size))
     return blames
 
@@ -416,7 +441,7 @@ def _sought(work: Work, seen: Seen, pair: fresh.Pair, weights: Sequence[str]) ->
 def _unshown(work: Work, seen: Seen, pair: fresh.Pair) -> list[Diff]:
     """An edge for what of a given file no input shows: it could not be compared."""
     graph = pair.given.graph
-    says = fresh.unshown(work, seen, pair)
+    says = guilty_given.unshown(work, seen, pair)
     here = (edge for edge in seen.edges if edge.isolates.startswith("export") and edge.right.startswith(f"{graph}>"))
     edge = next((edge for edge in here if not edge.right.endswith("@64")), None)
     if not says or edge is None:

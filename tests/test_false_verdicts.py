@@ -158,6 +158,19 @@ def test_f7_a_transposed_output_of_equal_dimensions(planted: Any) -> None:
     assert fails(planted["faults/transposed"])
 
 
+def test_f7_a_branch_that_a_tracer_took_once(planted: Any) -> None:
+    """Right on the inputs of the case, and wrong on others of its kind."""
+    verdict = planted["faults/frozen_branch"]
+    (frozen,) = [each for each in verdict.evidence.blames if each.blame == "export"]
+    assert frozen.party == "torch:script"
+    assert "frozen into the graph (Converting a tensor to a Python boolean, faults.py:" in frozen.says
+    assert all(
+        edge.agrees for edge in verdict.evidence.edges if edge.right.startswith("torch:script>") and not edge.size
+    )
+    assert planted["faults/traced_branch"].blame == ("agree",)
+    assert not any(run.notes for name, run in planted["faults/traced_branch"].evidence.models.items())
+
+
 def test_f8_a_nan_in_an_output_of_one_dimension(planted: Any) -> None:
     edge = planted.edge("faults/one_dimensional_nan", "torch", "torch>ort.all")
     assert (edge.outcome, edge.compared, edge.differing, edge.index) == ("diverges", 7, 1, (3,))
@@ -347,10 +360,11 @@ def test_f11_small_results_beside_large_ones_have_a_bound_of_their_own(planted: 
     assert edge.outcome == "diverges"
 
 
-def test_what_stays_float32_in_a_float64_run_blames_nobody(planted: Any) -> None:
+def test_what_names_float32_is_judged_in_float64(planted: Any) -> None:
     verdict = planted["faults/float32_inside"]
     assert (verdict.status, verdict.blame) == ("expected", ("agree",))
-    assert "float64 run" in verdict.evidence.runs["torch@64"].error.says
+    for graph in GRAPHS:
+        assert planted.edge("faults/float32_inside", "torch@64", f"{graph}>reference@64").agrees
 
 
 def test_half_precision_has_a_bound_in_its_own_unit(planted: Any) -> None:

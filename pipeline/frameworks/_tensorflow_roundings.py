@@ -274,10 +274,16 @@ def moving(traced: Traced, ways: Any, seed: Any, fed: Sequence[Any]) -> Iterator
         own = 0
         if body is None and any(t.dtype in floats for t in outputs):
             own = _own(traced, kind, inputs, outputs, given)
-        if kind == "Const" and all(_held(given.get("value")) for _ in outputs):
+        if kind == "Const" and all(_held(given.get("value"), traced.exact) for _ in outputs):
             own = 0
         if kind == "Cast" and inputs[0].dtype in floats and outputs[0].dtype.size >= inputs[0].dtype.size:
             own = 0
+        # A float attribute is kept in float32 whatever is computed: a constant, unless it is as short as 0.25.
+        narrow = any(
+            isinstance(value, float) and not _short(np.asarray(value, np.float32)).all() for value in given.values()
+        )
+        if kind == "RealDiv" and not traced.exact:  # by a constant: when it freezes, a product with 1 / constant
+            narrow = not before[1][1]
         total = max((count for count, _ in before), default=0) + own + (body or 0)
         if inside:
             traced.inner[graph.name] = max(traced.inner.get(graph.name, 0), total)
@@ -286,7 +292,7 @@ def moving(traced: Traced, ways: Any, seed: Any, fed: Sequence[Any]) -> Iterator
             new = tensor
             if own and tensor.dtype in floats:
                 inside_of = partial(_rounded_inside, kind, inputs, outputs, given, index)
-                new = _moved(traced, kind, inputs, tensor, own, reached, ways, seed, inside_of)
+                new = _moved(traced, kind, inputs, tensor, own, reached and not narrow, ways, seed, inside_of)
             traced.passed[new.ref()] = (total if tensor.dtype in holding else 0, reached)
             results.append(new)
         if body is not None:
@@ -376,17 +382,27 @@ def _whole(floats: Sequence[Any]) -> Any:
     return tf.reduce_all([tf.reduce_all((t == tf.round(t)) & (tf.abs(t) <= 256.0)) for t in floats])
 
 
-def _held(value: Any) -> bool:
-    """Whether float32 holds all numbers of a constant."""
+def _held(value: Any, exact: bool) -> bool:
+    """Whether float32 holds all numbers of a constant.
+
+    One in float32 is what is left of a number; where the trace is not ``exact``, it may have been any longer one.
+    """
     import tensorflow as tf
 
     if value is None:
         return False
     array = np.asarray(tf.make_ndarray(value))
+    if array.dtype == np.float32 and not exact:
+        return bool(_short(array).all())
     if array.dtype != np.float64:
         return True
     with np.errstate(over="ignore"):
         return bool(np.all((array.astype(np.float32) == array) | ~np.isfinite(array)))
+
+
+def _short(array: Array) -> Array:
+    """Where a float32 has so few digits that it has been written down as it is, as 0.25 has."""
+    return np.asarray((array.view(np.uint32) & 0x3FF) == 0)
 
 
 def _attributes(attributes: Any) -> dict[str, Any]:

@@ -221,7 +221,7 @@ class Roundings:
     def __init__(self, fed: Iterable[Any], jitter: Jitter | None = None) -> None:
         import torch
 
-        self._passed = {_key(tensor): (0, True) for tensor in fed if torch.is_tensor(tensor)}
+        self._passed = {storage_of(tensor): (0, True) for tensor in fed if torch.is_tensor(tensor)}
         self._jitter = jitter
         self._generator = torch.Generator().manual_seed(jitter.seed if jitter is not None else 0)
         self._places = 0
@@ -230,7 +230,7 @@ class Roundings:
 
     def count(self, results: Any) -> int:
         """The roundings on the longest path to any of some results."""
-        return max((self._passed.get(_key(t), (0, False))[0] for t in _floats(results)), default=0)
+        return max((self._passed.get(storage_of(t), (0, False))[0] for t in _floats(results)), default=0)
 
     def run(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Run an operator: count it and, with a jitter, move what it makes."""
@@ -241,7 +241,9 @@ class Roundings:
             return self._run_inside(func, args, kwargs)
         kwargs = dict(kwargs)
         name = func._schema.name.rpartition("::")[2].strip("_")
-        before = [self._passed.get(_key(t), (0, False)) for t in tree_leaves((args, kwargs)) if torch.is_tensor(t)]
+        before = [
+            self._passed.get(storage_of(t), (0, False)) for t in tree_leaves((args, kwargs)) if torch.is_tensor(t)
+        ]
         fed = any(reached for _, reached in before)
         scalars = 0
         if name not in _FACTORIES:
@@ -252,9 +254,9 @@ class Roundings:
             given = given.clone()
         made = func(*args, **kwargs)
         results = _floats(made)
-        results += [t for t in _written(func, name, args, kwargs) if not any(t is other for other in results)]
+        results += [t for t in written(func, args, kwargs) if not any(t is other for other in results)]
         own = self._own(name, args, made, read) if results else 0
-        written = {id(t) for t in tree_leaves((args, kwargs)) if torch.is_tensor(t)}
+        arguments = {id(t) for t in tree_leaves((args, kwargs)) if torch.is_tensor(t)}
         if name in _FACTORIES and any(not bool(_held(t).all()) for t in results):
             own = max(own, 3 if name in ("arange", "range") else 1)  # a step, times a number, and a start
         fresh = results if not func.is_view or name == "lift_fresh" else []
@@ -262,11 +264,13 @@ class Roundings:
         passed = max((count for count, _ in before), default=0) + own + bool(scalars)
         self._most = max(self._most, passed)
         for tensor in fresh:
-            inside, reached = self._passed.get(_key(tensor), (0, False)) if id(tensor) in written else (0, False)
-            self._passed[_key(tensor)] = (max(inside, passed), fed or reached)
+            inside, reached = (
+                self._passed.get(storage_of(tensor), (0, False)) if id(tensor) in arguments else (0, False)
+            )
+            self._passed[storage_of(tensor)] = (max(inside, passed), fed or reached)
         for tensor in tree_leaves(made):
             if torch.is_tensor(tensor) and not tensor.is_floating_point():
-                self._passed[_key(tensor)] = (0, fed)
+                self._passed[storage_of(tensor)] = (0, fed)
         return made
 
     def _run_inside(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -277,14 +281,15 @@ class Roundings:
         import torch
         from torch.utils._pytree import tree_leaves
 
-        before = [self._passed.get(_key(t), (0, False)) for t in tree_leaves((args, kwargs)) if torch.is_tensor(t)]
+        given = [tensor for tensor in tree_leaves((args, kwargs)) if torch.is_tensor(tensor)]
+        before = [self._passed.get(storage_of(tensor), (0, False)) for tensor in given]
         outside, self._most = self._most, max((count for count, _ in before), default=0)
         made = func(*args, **kwargs)
         for tensor in tree_leaves(made):
             if torch.is_tensor(tensor):
-                count, reached = self._passed.get(_key(tensor), (0, False))
+                count, reached = self._passed.get(storage_of(tensor), (0, False))
                 count = max(count, self._most) if tensor.is_floating_point() else 0
-                self._passed[_key(tensor)] = (count, reached or any(fed for _, fed in before))
+                self._passed[storage_of(tensor)] = (count, reached or any(fed for _, fed in before))
         self._most = max(outside, self._most)
         return made
 
@@ -398,16 +403,17 @@ _ELEMENTARY = frozenset(
 )
 
 
-def _key(tensor: Any) -> int:
+def storage_of(tensor: Any) -> int:
+    """What tells apart tensors that do not share their numbers."""
     try:
         return int(tensor.untyped_storage()._cdata)
     except (NotImplementedError, RuntimeError):  # a tensor without a storage of its own
         return id(tensor)
 
 
-def _written(func: Any, name: str, args: Any, kwargs: Mapping[str, Any]) -> list[Any]:
+def written(func: Any, args: Any, kwargs: Mapping[str, Any]) -> list[Any]:
     """The floats among the arguments that an operator writes into."""
-    if name in _STATISTICS:
+    if func._schema.name.rpartition("::")[2].strip("_") in _STATISTICS:
         return _floats(args[3:5]) if args[5] else []
     if not func._schema.is_mutable:
         return []

@@ -62,7 +62,7 @@ class Torch:
     def native(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Mapping[str, Any]:
         """Run eagerly; gradients by ``backward()``.  A gradient that torch does not give is ``None``.
 
-        A float64 run in which anything is computed in a narrower type is refused: it is not the model in float64.
+        In float64 the model's float32 means float64; what is another program then is refused.
         """
         return self._native(case, values, double=double, seed=seed, jitter=None)
 
@@ -83,7 +83,7 @@ class Torch:
             for jitter in jitters:
                 yield self._native(case, values, double=double, seed=seed, jitter=jitter)
             return
-        watch = _in_double if double else contextlib.nullcontext
+        watch = _watch(case, double)
         with torch.no_grad():
             model = _build(case, {}, double=double, seed=seed)
             own = [*model.parameters(), *model.buffers()] if isinstance(model, torch.nn.Module) else []
@@ -131,7 +131,7 @@ class Torch:
         """What the case gives for its inputs and parameters, as tensors."""
         import torch
 
-        watch = _in_double if double else contextlib.nullcontext
+        watch = _watch(case, double)
         rounding = counting if counting is not None else _rounding(tensors, jitter)
         if case.gradient is None:
             with torch.no_grad():
@@ -183,6 +183,7 @@ class Torch:
                 failure = Failure("refused", _one_line(error), op=_refused_op(error))
                 return [Model(graph, error=failure, log=log.getvalue()) for graph in ("torch", "torch:raw")]
             _keep_program((case.name, seed, str(folder)), program.exported_program)
+            log.write(_why_fixed(case, found, program))
             models = [_written("torch:raw", program, folder, case, found, started, log)]
             try:
                 program.optimize()
@@ -289,7 +290,10 @@ class Torch:
                     return Model("torch:script", error=failure, log=log.getvalue())
                 note = f"refused under torch.no_grad(), so exported without it: {_one_line(refused)}"
                 found = replace(found, notes=(*found.notes, note))
-            return _written("torch:script", made, folder, case, found, started, log)
+            written = _written("torch:script", made, folder, case, found, started, log)
+        frozen = _taken_for_constants(log.getvalue())
+        notes = (f"its tracer took for constants: {'; '.join(frozen[:3])}",) if frozen else ()
+        return replace(written, frozen=frozen, notes=(*written.notes, *notes))
 
 
 def _scripted(case: Case, found: _Exportable, folder: Path) -> Any:
@@ -452,36 +456,10 @@ def _rounding(tensors: Mapping[str, Any], jitter: Jitter | None) -> Callable[[],
     return partial(watching, Moving(tensors.values(), jitter).run)
 
 
-@contextlib.contextmanager
-def _in_double() -> Iterator[None]:
-    """Compute in float64 whatever names no type, and refuse a run in which an operator gives a narrower float.
+def _watch(case: Case, double: bool) -> Callable[[], Any]:
+    from pipeline.frameworks._torch_double import in_double
 
-    What a model makes without a type (``torch.full((2, 3), 0.5)``, ``1.0 - mask`` of integers) is of torch's default
-    type.  A step that names a narrower one (``h.to(torch.float32)``, ``torch.arange(n, dtype=torch.float32)``) stays in
-    float32 here, while the exported graph turned to float64 has it in float64: the two would differ by construction.
-    A model is built before this begins: a layer made in float64 draws other weights.  Operators are watched where they
-    are dispatched, for a mode above that makes torch's fused layers take another path: another program.
-    """
-    import torch
-
-    from pipeline.frameworks._torch_watch import watching
-
-    narrow = (torch.float32, torch.float16, torch.bfloat16)
-
-    def checked(func: Any, args: Any, kwargs: Any) -> Any:
-        result = func(*args, **kwargs)
-        if isinstance(result, torch.Tensor) and result.dtype in narrow and result.dim():
-            # No TypeError: an operator that raises one is taken by Python for one that there is not.
-            raise RuntimeError(f"{func} gives {result.dtype} in a float64 run: this model is not float64 inside")
-        return result
-
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        with watching(checked):
-            yield
-    finally:
-        torch.set_default_dtype(usual)
+    return partial(in_double, single=not _is_double(case)) if double else contextlib.nullcontext
 
 
 def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -> Any:
@@ -497,9 +475,6 @@ def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -
     if isinstance(model, torch.nn.Module):
         model = _own(model)
         if double or _is_double(case):
-            for module in model.modules():
-                if isinstance(module, torch.nn.RMSNorm) and module.eps is None:  # means the eps of the input's type
-                    module.eps = torch.finfo(torch.float32).eps
             for tensor in (*model.parameters(), *model.buffers()):
                 tensor.data = tensor.data.double() if tensor.dtype == torch.float32 else tensor.data
         model.train(case.training)
@@ -650,6 +625,25 @@ def _program(case: Case, found: _Exportable) -> Any:
     return program
 
 
+def _why_fixed(case: Case, found: _Exportable, program: Any) -> str:
+    """Why torch.export needs an axis fixed that is declared dynamic, in its own words; nothing where none is.
+
+    torch.onnx falls back to fixed sizes without a word (seen in torch 2.13).
+    """
+    import torch
+
+    axes = _dynamic_axes(case)
+    shapes = dict(zip(found.inputs, (tuple(value.shape or ()) for value in program.model.graph.inputs), strict=False))
+    if not any(isinstance(shapes[n][i], int) for n in shapes for i in axes.get(n, ()) if i < len(shapes[n])):
+        return ""
+    try:
+        with torch.no_grad():
+            torch.export.export(found.module, found.args, found.kwargs, dynamic_shapes=_dynamic_shapes(case, found))
+    except Exception as error:  # the constraints that are violated
+        return str(error)
+    return ""
+
+
 def _dynamic_axes(case: Case) -> dict[str, dict[int, str]]:
     """By input, the places of its dynamic axes in torch's order, with their names."""
     return {
@@ -777,9 +771,26 @@ def _quiet() -> Iterator[io.StringIO]:
             yield log
         for warning in caught:
             if not issubclass(warning.category, (DeprecationWarning, FutureWarning)):
-                log.write(f"{warning.category.__name__}: {warning.message}\n")
+                place = f" ({warning.filename}:{warning.lineno})" if warning.category.__name__ == _TRACER else ""
+                log.write(f"{warning.category.__name__}: {warning.message}{place}\n")
     finally:
         logger.removeHandler(handler)
+
+
+_TRACER = "TracerWarning"
+
+
+def _taken_for_constants(log: str) -> tuple[str, ...]:
+    """Where TorchScript's tracer warned that what a tensor held has become a constant of the trace.
+
+    torch itself ignores these of its own modules, which ask such things of sizes.
+    """
+    import torch
+
+    own = str(Path(torch.__file__).parent)
+    found = re.findall(rf"^{_TRACER}: (.*?)(?: might cause|[.\n]).* \((.*):(\d+)\)$", log, re.MULTILINE)
+    said = [f"{what}, {Path(file).name}:{line}" for what, file, line in found if not file.startswith(own)]
+    return tuple(dict.fromkeys(said))
 
 
 # The programs of the last exports, for whoever asks for their values next: an export takes longer than all of them.

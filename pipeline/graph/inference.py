@@ -57,6 +57,10 @@ def refusals(model: ModelProto) -> tuple[Refusal, ...]:
     """
     bare = _as_specified(_copied(model))
     for graph in _graphs(bare):
+        held = {tensor.name for tensor in graph.initializer}
+        recorded = [value for value in graph.value_info if value.name not in held]  # what is stored has a shape
+        del graph.value_info[:]
+        graph.value_info.extend(recorded)
         for value in (*graph.value_info, *graph.output):
             _forget_shape(value)
     try:

@@ -168,7 +168,7 @@ def _fed(array: Array) -> Any:
     if "float8" not in array.dtype.name:
         return array
     kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
-    return _imported().OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(array).view(np.uint8), kind)
+    return _imported().OrtValue.ortvalue_from_numpy_with_onnx_type(np.asarray(array, order="C").view(np.uint8), kind)
 
 
 def _typed(array: Array, kind: str) -> Array:

@@ -92,6 +92,19 @@ def small_beside_large(torch: Any) -> Any:
     return model
 
 
+def branching(torch: Any, *, traced: bool) -> Any:
+    """The sum of the inputs decides: in Python, where a tracer sees one side only, or in an operator."""
+
+    class Branching(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            if traced:
+                return torch.where(x.sum() > 0, x * 2, x - 1)
+            return x * 2 if x.sum() > 0 else x - 1
+
+    return Branching()
+
+
+REALS = Tensor("n c", (3, 4), low=-2, high=2, integers=False)
 MODULES: dict[str, Any] = {}
 
 
@@ -101,6 +114,8 @@ def shared(torch: Any) -> Any:
 
 
 CASES = (
+    Case("frozen_branch", inputs={"x": REALS}, builders={"torch": lambda torch: branching(torch, traced=False)}),
+    Case("traced_branch", inputs={"x": REALS}, builders={"torch": lambda torch: branching(torch, traced=True)}),
     planted("nan_everywhere", MATRIX, double, not_a_number, doubled, outputs={"y": MATRIX}),
     planted(
         "nan_everywhere_declared",

@@ -61,6 +61,14 @@ def words_keras(tf: Any) -> Any:
     return model
 
 
+def normalized(eps: float) -> Any:
+    return lambda torch: torch.nn.LayerNorm(6, eps=eps)
+
+
+def normalized_keras(tf: Any) -> Any:
+    return tf.keras.Sequential([tf.keras.Input((5, 6)), tf.keras.layers.LayerNormalization(epsilon=1e-6)])
+
+
 def pair(name: str, x: Tensor, torch: Any, tensorflow: Any) -> Case:
     builders = {"torch": torch, "tensorflow": tensorflow}
     return Case(name, inputs={"x": x}, outputs={"y": Tensor(x.axes)}, builders=builders)
@@ -71,4 +79,6 @@ CASES = (
     pair("activation", IMAGE, images, lambda tf: images_keras(tf, 0.1)),
     pair("weights_and_activation", IMAGE, lambda torch: images(torch, seed=9), lambda tf: images_keras(tf, 0.1)),
     pair("epsilon_and_gelu", WORDS, words, words_keras),
+    pair("small_epsilon", WORDS, normalized(1.1e-6), normalized_keras),
+    pair("same_epsilon", WORDS, normalized(1e-6), normalized_keras),
 )

@@ -347,3 +347,26 @@ def test_a_reciprocal_is_no_division() -> None:
     assert counted.count == 3
     counted, _ = rounded(lambda tf: lambda x: 1.0 / x, FLAT["x"], X + np.float32(0.5))
     assert counted.count == 1
+
+
+@pytest.mark.parametrize(
+    ("build", "constant"),
+    [
+        (lambda tf: lambda x: tf.nn.leaky_relu(x, alpha=0.2), True),  # an attribute, in float32 whatever is computed
+        (lambda tf: lambda x: tf.nn.leaky_relu(x, alpha=0.25), False),
+        (lambda tf: lambda x: x * tf.cast(0.7, x.dtype), True),  # float32 on the way, so frozen and then widened
+        (lambda tf: lambda x: x * tf.cast(0.75, x.dtype), False),
+        (lambda tf: lambda x: x / tf.constant(6.0, x.dtype) + tf.cast(0.5, x.dtype), True),  # times a sixth, frozen
+        (lambda tf: lambda x: x / tf.abs(x) + tf.cast(0.5, x.dtype), False),
+    ],
+)
+def test_what_is_kept_in_float32_is_a_constant_that_may_be_off(build: Any, constant: bool) -> None:
+    case = Case("c", inputs=FLAT, builders={"tensorflow": build})
+    given = {"x": X + np.float32(0.1)}
+    centre = TENSORFLOW.native(case, given, double=True, seed=0)
+    (name,) = centre
+    moved = TENSORFLOW.perturbed(
+        case, given, double=True, seed=0, jitters=[Jitter(s, what="constants") for s in (0, 1)]
+    )
+    response = max(float(np.abs(m[name] - centre[name]).max()) for m in moved) / 2.0**-24
+    assert (response > 0.05) is constant

@@ -400,6 +400,112 @@ def test_what_an_operator_writes_into_its_arguments_rounds_too(write: Any, round
     assert torch.allclose(still, moved, rtol=1e-5)
 
 
+def module_of(forward: Any) -> Case:
+    """A module with a buffer, and with a table in float32 that torch does not know of."""
+
+    def build(torch: Any) -> Any:
+        class Module(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.register_buffer("buffer", torch.linspace(0, 1, 3))
+                self.table = torch.arange(3).float() / 7
+
+            def forward(self, x: Any) -> Any:
+                return forward(self, x)
+
+        return Module()
+
+    return Case("c", inputs={"x": Tensor("n c", (2, 3))}, builders={"torch": build})
+
+
+def written_into(own: Any, x: Any) -> Any:
+    made = torch.zeros(2, 3, dtype=torch.float32)
+    made[:, 1:] = x[:, 1:].cumsum(-1, dtype=torch.float32)
+    made += own.buffer.float() * 2  # a new tensor: nobody else has it
+    return made.masked_fill_(made > 2, 0.3)
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        pytest.param(lambda own, x: x.float().type_as(x).to(x.dtype) / 3, id="casts"),
+        pytest.param(lambda own, x: x * torch.tensor([0.1] * 3, dtype=torch.float32) / 3, id="a tensor of float32"),
+        pytest.param(lambda own, x: x * torch.full((3,), 0.3, dtype=torch.float32) / 3, id="a factory of float32"),
+        pytest.param(lambda own, x: torch.outer(torch.arange(2).float(), own.buffer).cos() + x / 3, id="positions"),
+        pytest.param(
+            lambda own, x: torch.matmul(x, torch.outer(own.table[None][0], own.buffer)) / 3, id="an attribute"
+        ),
+        pytest.param(lambda own, x: torch.softmax(x / 3, -1, dtype=torch.float32), id="a type of a result"),
+        pytest.param(lambda own, x: x / 3 + torch.from_numpy(np.full(3, 0.7, np.float32)), id="of numpy"),
+        pytest.param(lambda own, x: (x * torch.polar(torch.ones(3).float(), own.buffer)).real / 3, id="complex"),
+        pytest.param(written_into, id="written into"),
+    ],
+)
+def test_in_float64_what_is_named_float32_is_float64(forward: Any) -> None:
+    case = module_of(forward)
+    (single,) = TORCH.native(case, {"x": X}, double=False, seed=0).values()
+    (double,) = TORCH.native(case, {"x": X}, double=True, seed=0).values()
+    assert (single.dtype, double.dtype) == (np.float32, np.float64)
+    assert np.abs(double - single).max() < 1e-5
+    assert (double != double.astype(np.float32)).any(), "computed in float64, and not widened at the end"
+
+
+def table_written(own: Any, x: Any) -> Any:
+    own.table[:2].add_(1.0)
+    return x * own.table
+
+
+def cast_written(own: Any, x: Any) -> Any:
+    h = x * 2
+    h.float().add_(1.0)  # in float32 this is h itself
+    return h
+
+
+@pytest.mark.parametrize(
+    ("forward", "says"),
+    [
+        pytest.param(cast_written, "add_.*writes", id="a cast that is none"),
+        pytest.param(table_written, "add_.*writes", id="a part of a table"),
+        pytest.param(lambda own, x: x.half().float(), "float16", id="half"),
+        pytest.param(lambda own, x: x.view(torch.int32).float(), "bits", id="bits"),
+    ],
+)
+def test_another_program_in_float64_is_refused(forward: Any, says: str) -> None:
+    case = module_of(forward)
+    assert TORCH.native(case, {"x": X}, double=False, seed=0)
+    with pytest.raises(RuntimeError, match=says):
+        TORCH.native(case, {"x": X}, double=True, seed=0)
+
+
+def test_a_model_of_float64_means_its_float32() -> None:
+    case = Case(
+        "c", inputs={"x": Tensor("n c", (2, 3), "float64")}, builders={"torch": lambda torch: lambda x: x.float()}
+    )
+    assert TORCH.native(case, {"x": X.astype(np.float64)}, double=False, seed=0)
+    with pytest.raises(RuntimeError, match="float32"):
+        TORCH.native(case, {"x": X.astype(np.float64)}, double=True, seed=0)
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        pytest.param(lambda own, x: torch.nn.functional.rms_norm(x * 1e-3, (3,)), id="rms_norm"),
+        pytest.param(lambda own, x: torch.nn.RMSNorm(3)(x * 1e-3), id="RMSNorm"),
+        pytest.param(lambda own, x: x / torch.finfo(x.dtype).eps, id="eps"),
+        pytest.param(lambda own, x: x.masked_fill(x > 1, torch.finfo().max), id="of the default type"),
+        pytest.param(lambda own, x: torch.nan_to_num(x / x.relu()), id="nan_to_num"),
+        pytest.param(lambda own, x: torch.nan_to_num(x / x.relu(), 3.0, neginf=-2.0), id="nan_to_num, given"),
+    ],
+)
+def test_in_float64_a_type_says_of_itself_what_float32_says(forward: Any) -> None:
+    case = module_of(forward)
+    (single,) = TORCH.native(case, {"x": X}, double=False, seed=0).values()
+    (double,) = TORCH.native(case, {"x": X}, double=True, seed=0).values()
+    assert double.dtype == np.float64
+    np.testing.assert_allclose(double, single, rtol=1e-5)
+    assert torch.finfo(torch.float64).eps == np.finfo(np.float64).eps, "for the run alone"
+
+
 def _branching(made: Any) -> Any:
     class Branching(torch.nn.Module):
         def forward(self, x: Any) -> Any:
