@@ -895,22 +895,21 @@ class Optimizing(Runtime, Protocol):
         """What a user writes to switch these passes off, or to run at that level."""
 
 
-class Unsupported(Exception):
+class RefusedGraph(Exception):
+    """A graph is not taken, for an operator or a node if that is known."""
+
+    def __init__(self, says: str, op: str | None = None, node: str | None = None) -> None:
+        super().__init__(says)
+        self.op = op
+        self.node = node
+
+
+class Unsupported(RefusedGraph):
     """A runtime does not implement an operator of a graph that is valid."""
 
-    def __init__(self, says: str, op: str | None = None, node: str | None = None) -> None:
-        super().__init__(says)
-        self.op = op
-        self.node = node
 
-
-class InvalidGraph(Exception):
+class InvalidGraph(RefusedGraph):
     """A graph is not a valid model, as the checker or a runtime sees it when loading it."""
-
-    def __init__(self, says: str, op: str | None = None, node: str | None = None) -> None:
-        super().__init__(says)
-        self.op = op
-        self.node = node
 
 
 @dataclass(frozen=True)
