@@ -468,6 +468,7 @@ class GraphFacts:
     """What an exported graph holds, read without running it.
 
     ``narrows`` names the Casts to floats narrower than float32: runtimes are known to leave such a step out.
+    ``draws`` names the nodes that draw random numbers.
     """
 
     file: Path
@@ -482,6 +483,7 @@ class GraphFacts:
     parameters: int = 0
     notes: tuple[str, ...] = ()
     narrows: tuple[str, ...] = ()
+    draws: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
