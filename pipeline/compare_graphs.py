@@ -30,6 +30,7 @@ from pipeline import archives
 from pipeline import compare_tasks as tasks
 from pipeline import sweep_tasks as sweeps
 from pipeline.compare_tasks import Border, Replayed
+from pipeline.counterparts import PLAIN, Match, fits, fixed, lacking, match
 from pipeline.data import Array, ComparedOutput, Failure, GraphComparison, GuiltyNode, UnusableInput
 from pipeline.feeds import FROM_END, JUDGED, KINDS, REACHING, Feed, Landmarks, Port, draw, drawn_kinds
 from pipeline.feeds import said as _said
@@ -37,8 +38,10 @@ from pipeline.graph.align import Orientation
 from pipeline.graph.proof import Proof
 from pipeline.graph.walk import message
 from pipeline.numerics.compare import compare
-from pipeline.numerics.forced import SILENT, Forced
+from pipeline.numerics.forced import SILENT, Forced, Numbers
 from pipeline.report.text import safe
+from pipeline.report.words import count, figure
+from pipeline.report.words import pair as two
 from pipeline.sizes import guesses, keys, open_axes, other_sizes, shapes_at
 from pipeline.sweep_tasks import Row
 from pipeline.unseen import Unseen
@@ -49,15 +52,16 @@ WORKER = "graphs"
 SWEEP, SEARCH = 20.0, 10.0  # seconds of a worker's processor for further feeds, and for a search
 LAST = 90.0  # seconds by the clock for what is looked at closer, of which there are so many at most
 FIRST = 4  # other sizes that come before other kinds of numbers
+_KILLED = 3  # sizes at which the runtime may die
 CLOSER = 8  # further feeds that are looked at closer
-APART = 1e-3  # of the largest number: no rounding does that in float32, whatever the graph
-_SWALLOWED = 0.02  # of the largest number of an output: roundings that leave no digit of it
-_WHOLE_KINDS = ("counts", "places", FROM_END, "wide", "beyond", "alike", "flags")
+# Of the largest number of an output: roundings that leave less than two digits of it.  It turns a "same" that would
+# rest on such an output into "uncompared", and does nothing else.
+_SWALLOWED = 0.02
+_WHOLE_KINDS = ("counts", "places", FROM_END, "wide", "beyond", "alike", "flags", "sizes")
 _CANCELLING = ("tiny", "tinier", "offset")  # small beside what they are added to: how a function is written counts
 _EACH = 2
-_WORDS = {"nan": "NaN", "inf": "infinities", "huge": "numbers whose squares no float32 holds"}
-_LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3))
-_PLAIN = Orientation()
+_WORDS = {"nan": "NaN", "inf": "infinities", "huge": "numbers whose squares their type does not hold"}
+_NAMED = 4  # constants
 
 
 @dataclass(frozen=True)
@@ -73,14 +77,6 @@ class Options:
     seed: int = 0
     timeout: float = 120
     memory: int = 8 * 2**30
-
-
-@dataclass(frozen=True)
-class Match:
-    """B's border values with A's: the name in A, how to turn A's value, and how the two were found."""
-
-    found: Mapping[str, tuple[str, Orientation]]
-    how: Mapping[str, str]
 
 
 def compare_files(left: Path, right: Path, options: Options | None = None) -> GraphComparison:
@@ -122,6 +118,8 @@ class _Found(Unseen):
     unbounded: int = 0
     held: int = 0
     parts: bool = False
+    ends: dict[str, tuple[float, float]] = field(default_factory=dict)  # by node of B: infinities on one side alone
+    rounded: dict[str, tuple[int, int, float]] = field(default_factory=dict)  # constants of B, nearly A's
     swept: dict[str, int] = field(default_factory=dict)
     sizes: list[str] = field(default_factory=list)
 
@@ -201,15 +199,17 @@ def _compare(
     found.notes += [
         f"{kind} {said}" for kind, m in (("input", inputs), ("output", outputs)) for said in m.how.values() if said
     ]
-    found.problems += _lacking(a, b, outputs)
+    found.problems += lacking(a, b, outputs)
     if options.inputs is None:
-        found.problems += _fixed(a, b, inputs, options.dims)
+        found.problems += fixed(a, b, inputs, options.dims)
     found.problems += [
         f"{side}: {said} draws random numbers, and an output depends on them"
         for side, said in (("A", a.drawn), ("B", b.drawn))
         if said
     ]
-    proof = pair.call(sweeps.proof, left.absolute(), right.absolute(), dict(inputs.found), dict(outputs.found))
+    proof = pair.call(
+        sweeps.proof, left.absolute(), right.absolute(), dict(inputs.found), dict(outputs.found), _only_sizes(pair)
+    )  # fmt: skip
     proved = isinstance(proof, Proof) and proof.same and not found.problems
     try:
         feeds = _feeds(pair, found)
@@ -218,7 +218,7 @@ def _compare(
             raise
         feeds = {}
         found.notes.append(f"nothing was run: {error}")
-    turned = any(way != _PLAIN for _, way in inputs.found.values()) or not any(len(p.shape or ()) > 2 for p in a.inputs)
+    turned = any(way != PLAIN for _, way in inputs.found.values()) or not any(len(p.shape or ()) > 2 for p in a.inputs)
     for name, arrays in feeds.items():
         _judge(pair, name, arrays, found, turned=turned, proved=proved)
     found.problems += [f"on {', '.join(names)}: {says}" for says, names in found.on_feeds.items()]
@@ -236,6 +236,9 @@ def _compare(
         _further(pair, proof, feeds, found, turned=turned)
     if not any(g.party == "B" for g in found.guilty):
         found.problems += sorted(found.unseen())
+        found.unexercised += [] if found.differs() else _ends(found)
+        found.notes += _rounded(found)
+    found.notes += [] if found.differs() else found.sleepers()
     found.guilty.sort(key=lambda g: g.party != "B")
     outcome = "same" if proved else _outcome(found)
     meant = found.meant
@@ -265,14 +268,49 @@ def _compare(
     )
 
 
+def _ends(found: _Found) -> list[str]:
+    """What stands for an infinity, the first of each kind, and when the two part that are the same otherwise."""
+    said: dict[tuple[bool, bool], str] = {}
+    for node, (due, made) in found.ends.items():
+        infinite, other = ("A", "B") if math.isinf(due) else ("B", "A")
+        said.setdefault(
+            (math.isinf(due), due < 0),
+            f"{safe(node)} of B has {made:g} where A has {due:g}: the two part only where nothing beside it is larger, "
+            f"as in a row that is masked whole (NaN in {infinite}, equal shares in {other})",
+        )
+    return list(said.values())
+
+
+def _rounded(found: _Found) -> list[str]:
+    """Constants in the same place that are not the same to the bit, where nothing that was compared is beyond what
+    folding a constant in float32 does: said, and held against nobody."""
+    if not found.rounded or found.differs() or found.unseen():
+        return []
+    shown = ", ".join(
+        f"{safe(name)} ({odd:,} of {count(size, 'number')})"
+        for name, (odd, size, _) in list(found.rounded.items())[:_NAMED]
+    )
+    more = f" and {len(found.rounded) - _NAMED:,} more" if len(found.rounded) > _NAMED else ""
+    worst = max(far for _, _, far in found.rounded.values())
+    return [
+        f"{count(len(found.rounded), 'constant')} of B not A's to the bit, by at most {figure(worst)} of a number: no "
+        f"more than computing a constant in float32 may do: {shown}{more}"
+    ]
+
+
 def _together(port: Port, b: Border, inputs: Match) -> Port:
     """An input of A with what B does with it: how long the tables are that only B is seen to pick from, and whether
     both take places that are counted from the end."""
-    theirs = [p for p in b.inputs if inputs.found.get(p.name, ("", _PLAIN))[0] == port.name]
+    theirs = [p for p in b.inputs if inputs.found.get(p.name, ("", PLAIN))[0] == port.name]
     below = (
         port.below if port.below is not None else min((p.below for p in theirs if p.below is not None), default=None)
     )
-    return replace(port, below=below, ended=port.ended and all(p.ended for p in theirs))
+    return replace(
+        port,
+        below=below,
+        ended=port.ended and all(p.ended for p in theirs),
+        divides=port.divides or any(p.divides for p in theirs),
+    )
 
 
 def _staged(workers: _Asked, file: Path, place: Path) -> Path:
@@ -303,6 +341,7 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
     if isinstance(forced, Failure):
         found.on(name, f"not compared in float64: {forced.kind}: {forced.says}")
     elif forced is not None:
+        forced = found.woken(forced)
         found.compared += forced.compared
         found.held = max(found.held, forced.held)
         found.worst = max(found.worst, forced.worst)
@@ -372,8 +411,10 @@ def _further(
     if skipped:
         found.unexercised.append(f"no time was left for {len(skipped)} feeds: {', '.join(dict.fromkeys(skipped))}")
     _weighed(pair, proof, rows, found, turned=turned)
+    _halves(pair, ran, found)
     if found.differs():
         return
+    found.problems += _unchanging(pair, proof, base, ran, found)
     _shown(pair, [r.feed for r in ran], found)
     if found.differs():
         return
@@ -394,6 +435,36 @@ def _further(
         _measured(pair, proof, [*usual, *(r.feed for r in ran if r.feed.kind == "nan")], found)
 
 
+def _halves(pair: _Pair, ran: Sequence[Row], found: _Found) -> None:
+    """Sixteen bits on numbers whose squares they do not hold, evaluated: a runtime that has no kernel for them computes
+    in more, and neither overflows where the other side does."""
+    if not any(p.dtype == "float16" for p in pair.a.inputs):
+        return
+    for feed in [r.feed for r in ran if JUDGED.get(r.feed.kind) == "huge"]:
+        if found.differs():
+            return
+        says = pair.call(
+            sweeps.overflowed, pair.left.absolute(), pair.right.absolute(), feed, pair.a.inputs, pair.marks,
+            pair.options.seed, dict(pair.inputs.found), dict(pair.outputs.found),
+        )  # fmt: skip
+        if says and not isinstance(says, Failure):
+            found.parted.append(f"on {_WORDS['huge']}, {safe(says)}")
+
+
+def _unchanging(
+    pair: _Pair, proof: Proof, base: Mapping[str, tuple[int, ...]], ran: Sequence[Row], found: _Found
+) -> list[str]:
+    """The whole outputs that no structure proves and that are one number on everything that was fed, in words: there
+    any constant would agree with A."""
+    still = sweeps.one_answer(proof, ran)
+    if still and ran:
+        still = sweeps.one_answer(proof, [*ran, *_swept(pair, [Feed(kind, base) for kind in KINDS], found)])
+    return [
+        f"{safe(name)} of A is {answer} on everything that was fed: nothing shows what changes it"
+        for name, answer in still.items()
+    ]
+
+
 def _shown(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> None:
     """What the first feeds did not show, on further ones, which reach limits and thresholds: on one of them at least a
     value has to be A's where the difference would be seen."""
@@ -409,6 +480,7 @@ def _shown(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> None:
             )
             if isinstance(forced, Failure):
                 continue
+            forced = found.woken(forced)
             if forced.guilty:
                 found.meant = forced
                 _blamed(found, forced, feed.name)
@@ -425,8 +497,20 @@ def _sized(pair: _Pair, base: Mapping[str, tuple[int, ...]]) -> list[Feed]:
     moving = [k for k in known if k not in fixed]
     return [
         Feed("random", shapes_at(ports, sizes), sized=", ".join(f"{safe(k)}={sizes[k]}" for k in moving))
-        for sizes in other_sizes(ports, known, moving, pair.marks.lengths)
+        for sizes in other_sizes(ports, known, moving, pair.marks.lengths, pair.marks.limits)
     ]
+
+
+def _only_sizes(pair: _Pair) -> tuple[dict[str, tuple[int, ...]], ...]:
+    """The shapes of A's inputs and of B's, where B takes one size of everything that A is fed; else nothing."""
+    theirs = {p.name: tuple(d for d in p.shape or () if isinstance(d, int)) for p in pair.b.inputs}
+    mine: dict[str, tuple[int, ...]] = {}
+    for port in pair.b.inputs:
+        source, way = pair.inputs.found[port.name]
+        if port.shape is None or len(theirs[port.name]) < len(port.shape) or way != PLAIN:
+            return ()
+        mine[source] = theirs[port.name]
+    return (mine, theirs) if set(mine) == {p.name for p in pair.a.inputs} else ()
 
 
 def _held_by_b(pair: _Pair) -> set[str]:
@@ -501,6 +585,7 @@ def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
     arrays = archives.load(row.arrays)
     name = safe(row.feed.name)
     forced = _in_float64(pair.workers, pair.left, pair.right, arrays, pair.inputs, pair.outputs, pair.folder)
+    forced = found.woken(forced) if isinstance(forced, Forced) else forced
     if isinstance(forced, Forced) and forced.guilty:
         found.meant = forced
         _blamed(found, forced, name)
@@ -527,8 +612,11 @@ def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
                 found.notes.append(f"{says}; in float64 they are the same there")
         elif part.outcome == "rounding" and part.problem and row.feed.kind in _CANCELLING and not found.guilty:
             found.problems.append(f"on {name} inputs, {part.problem}")
-        elif part.outcome == "unbounded" and row.score > APART and not found.guilty:
-            found.problems.append(f"{says}, with no known bound")
+        elif part.outcome == "unbounded" and row.score > sweeps.APART and not found.guilty:
+            if _is_judged(pair, forced) and not odd:  # as a normalization of numbers that are all one
+                found.notes.append(f"{says}; in float64 they are the same there")
+            else:
+                found.problems.append(f"{says}, with no known bound")
 
 
 def _is_odd(part: ComparedOutput, whole: Collection[str]) -> bool:
@@ -538,10 +626,11 @@ def _is_odd(part: ComparedOutput, whole: Collection[str]) -> bool:
 
 def _measured(pair: _Pair, proof: Proof, feeds: Sequence[Feed], found: _Found) -> None:
     """The constants and conditions that no structure proves and no feed exercised."""
+    both = bool(proof.left.limits and proof.right.limits)
     for side, file, unproved in (("A", pair.left, proof.left), ("B", pair.right, proof.right)):
         said = pair.call(
             sweeps.silent, file.absolute(), side, unproved, pair.a.inputs, _spread(feeds), pair.marks,
-            pair.options.seed, dict(pair.inputs.found), pair.folder, SEARCH,
+            pair.options.seed, dict(pair.inputs.found), pair.folder, SEARCH, both,
         )  # fmt: skip
         if isinstance(said, Failure):
             found.problems.append(f"the constants of {side} that are not the other's: moving them ended in {said.kind}")
@@ -552,96 +641,18 @@ def _measured(pair: _Pair, proof: Proof, feeds: Sequence[Feed], found: _Found) -
 
 
 def _spread(feeds: Sequence[Feed]) -> list[Feed]:
-    """One feed of every kind first, then the others."""
+    """One feed of every kind first, and the one at which an axis is longest; then the others."""
     first: dict[str, Feed] = {}
     for feed in feeds:
         first.setdefault(f"{feed.kind} {bool(feed.sized)}", feed)
-    return [*first.values(), *(f for f in feeds if f not in first.values())]
-
-
-def match(left: Sequence[Port], right: Sequence[Port], what: str, dims: Mapping[str, int], *, strict: bool) -> Match:
-    """B's border by A's: by name (an output of that name is it, whatever its shape), else by position among those of
-    one type and shape.
-
-    Raises :class:`UnusableInput` (``strict``) where one has no counterpart.
-    """
-    names = {p.name: p for p in left}
-    found: dict[str, tuple[str, Orientation]] = {}
-    how: dict[str, str] = {}
-    for port in right:
-        other = names.get(port.name)
-        way = _way(other, port, dims) if other is not None else None
-        if other is not None and way is None and not strict:
-            way = _PLAIN  # an output's name is its meaning: what shape and type it has there is compared
-        if way is not None and other is not None:
-            found[port.name] = (other.name, way)
-            how[port.name] = f"{safe(port.name)}: {way.says} between A and B" if way != _PLAIN else ""
-    rest = [p for p in left if p.name not in {source for source, _ in found.values()}]
-    for port in right:
-        if port.name in found:
-            continue
-        ways = [(p, way) for p in rest if (way := _way(p, port, dims)) is not None]
-        if not ways:
-            if strict:
-                raise UnusableInput(
-                    f"{what}: B's {safe(_said(port))} has no counterpart in A, which has "
-                    f"{', '.join(safe(_said(p)) for p in left) or 'none'}; they must agree in name or in type and shape"
-                )
-            continue
-        other, way = ways[0]
-        rest.remove(other)
-        found[port.name] = (other.name, way)
-        turned = f", {way.says}" if way != _PLAIN else ""
-        how[port.name] = f"{safe(port.name)} of B taken for {safe(other.name)} of A by position{turned}"
-    if strict and rest and len(left) != len(right):
-        notes = ", ".join(safe(_said(p)) for p in rest)
-        how["\0left"] = f"{notes} of A only: B does not take it"
-    return Match(found, how)
-
-
-def _way(left: Port, right: Port, dims: Mapping[str, int]) -> Orientation | None:
-    """How A's value becomes B's, if their declared types and shapes allow it at all."""
-    if left.dtype != right.dtype:
-        return None
-    if left.shape is None or right.shape is None:
-        return _PLAIN
-    if len(left.shape) != len(right.shape):
-        return None
-    a, b = (tuple(dims.get(d, d) if isinstance(d, str) else d for d in s) for s in (left.shape, right.shape))
-    if _fits(a, b):
-        return _PLAIN
-    for perm in _LAYOUTS:
-        if len(perm) == len(a) and _fits(tuple(a[axis] for axis in perm), b):
-            return Orientation(perm=perm)
-    return None
-
-
-def _fits(a: Sequence[int | str | None], b: Sequence[int | str | None]) -> bool:
-    return all(x == y or not isinstance(x, int) or not isinstance(y, int) for x, y in zip(a, b, strict=True))
-
-
-def _lacking(a: Border, b: Border, outputs: Match) -> list[str]:
-    taken = {source for source, _ in outputs.found.values()}
-    only = [("A", p) for p in a.outputs if p.name not in taken]
-    only += [("B", p) for p in b.outputs if p.name not in outputs.found]
-    return [f"output {safe(_said(port))} of {side} has no counterpart and was not compared" for side, port in only]
-
-
-def _fixed(a: Border, b: Border, inputs: Match, dims: Mapping[str, int]) -> list[str]:
-    """The sizes that A leaves open and B takes one of only, unless the user asked for that size."""
-    said = []
-    for name, (source, way) in inputs.found.items():
-        one, other = (next(p for p in side.inputs if p.name == n) for side, n in ((a, source), (b, name)))
-        if one.shape is None or other.shape is None or way != _PLAIN:
-            continue
-        for axis, (mine, theirs) in enumerate(zip(one.shape, other.shape, strict=True)):
-            if not isinstance(mine, int) and isinstance(theirs, int) and not (mine is not None and mine in dims):
-                what = f"{safe(mine)} of" if mine else f"axis {axis} of"
-                how = f"--dim {safe(mine)}={theirs}" if mine else "--inputs FILE.npz"
-                said.append(
-                    f"B takes {what} input {safe(name)} as {theirs} only, which A leaves open; {how} asks for just that"
-                )
-    return said
+    axes = [(name, axis) for name, shape in (feeds[0].shapes.items() if feeds else ()) for axis in range(len(shape))]
+    for name, axis in axes:
+        longest = max((f.shapes[name][axis] for f in feeds), default=0)
+        found = next(f for f in feeds if f.shapes[name][axis] == longest)
+        if found.sized:
+            first[f"longest {found.sized}"] = found
+    leading = list({id(feed): feed for feed in first.values()}.values())
+    return [*leading, *(f for f in feeds if not any(f is other for other in leading))]
 
 
 def _feeds(pair: _Pair, found: _Found) -> dict[str, dict[str, Array]]:
@@ -674,7 +685,7 @@ def _settled(pair: _Pair, found: _Found) -> dict[str, tuple[int, ...]]:
     sizes = {k: dims[k] for k in open_axes(ports) if k in dims}
     for name, (source, way) in pair.inputs.found.items():
         mine, theirs = (next(p for p in side.inputs if p.name == n) for side, n in ((pair.a, source), (pair.b, name)))
-        if way == _PLAIN and theirs.shape is not None:
+        if way == PLAIN and theirs.shape is not None:
             for key, size in zip(keys(mine), theirs.shape, strict=True):
                 held = dims.get(size) if isinstance(size, str) else size
                 if isinstance(key, str) and held is not None:
@@ -684,18 +695,33 @@ def _settled(pair: _Pair, found: _Found) -> dict[str, tuple[int, ...]]:
         return shapes_at(ports, sizes)
     tried = list(guesses(ports, sizes))
     feeds = [Feed("random", shapes_at(ports, each)) for each in tried]
-    answer = pair.call(sweeps.first_that_runs, pair.left.absolute(), ports, feeds, pair.marks, pair.options.seed)
-    if not isinstance(answer, int):
+    answer = _first_that_runs(pair, feeds)
+    if isinstance(answer, str):
         port = next(p for p in ports if any(k in lacking for k in keys(p)))
         named = [k for k in lacking if any(k in (p.shape or ()) for p in ports)]
         remedy = "".join(f"--dim {safe(k)}=N " for k in named) + "or " if named else ""
         raise UnusableInput(
-            f"input {safe(_said(port))}: its shape is not settled by the file, and A runs at no size that was tried; "
-            f"give {remedy}--inputs FILE.npz"
+            f"input {safe(_said(port))}: its shape is not settled by the file, and A runs at no size that was tried "
+            f"({safe(answer)}); give {remedy}--inputs FILE.npz"
         )
     chosen = tried[answer]
     found.notes.append(f"sizes that nobody gave: {', '.join(f'{safe(k)}={chosen[k]}' for k in lacking)}")
     return feeds[answer].shapes  # type: ignore[return-value]  # as they were made one line above
+
+
+def _first_that_runs(pair: _Pair, feeds: Sequence[Feed]) -> int | str:
+    """The number of the first feed that A runs on, or why it runs on none; what kills the runtime is left out."""
+    says: list[str] = []
+    for start in range(_KILLED):
+        answer = pair.call(
+            sweeps.first_that_runs, pair.left.absolute(), pair.a.inputs, feeds[start:], pair.marks, pair.options.seed
+        )
+        if isinstance(answer, int):
+            return start + answer
+        if not isinstance(answer, Failure):
+            return says[0] if says else str(answer)
+        says.append(f"the run ended in {answer.kind}: {answer.says}")
+    return says[0]
 
 
 def _given(file: Path, a: Border, memory: int) -> dict[str, Array]:
@@ -711,7 +737,7 @@ def _given(file: Path, a: Border, memory: int) -> dict[str, Array]:
     for name, value in arrays.items():
         port = wanted[name]
         shape = port.shape if port.shape is not None else value.shape
-        if value.dtype.name != port.dtype or len(shape) != value.ndim or not _fits(shape, value.shape):
+        if value.dtype.name != port.dtype or len(shape) != value.ndim or not fits(shape, value.shape):
             raise UnusableInput(
                 f"{who}: {safe(name)} is {value.dtype}{list(value.shape)}, expected {safe(_said(port))}"
             )
@@ -929,10 +955,16 @@ def _guilty(forced: Forced) -> list[GuiltyNode]:
             part.counterpart,
             part.nodes if len(part.nodes) > 1 else (),
             part.against,
-            part.problem,
+            "; ".join([*([part.problem] if part.problem else []), *map(_numbers, part.numbers)]) or None,
         )
         for part in forced.guilty
     ]
+
+
+def _numbers(odd: Numbers) -> str:
+    due, made = two(odd.due, odd.made)
+    count = f" ({odd.differing:,} of {odd.size:,} numbers differ)" if odd.size > 1 else ""
+    return f"constant {safe(odd.name)} is {due} in A and {made} in B{count}"
 
 
 def dims_of(words: Sequence[str]) -> dict[str, int]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline import archives
 from pipeline.data import Array, GuiltyNode, Unsupported, UnusableInput
-from pipeline.feeds import Landmarks, Port
+from pipeline.feeds import ENDLESS, Landmarks, Port
 from pipeline.graph.align import Orientation
 from pipeline.graph.walk import message
 from pipeline.numerics.forced import Forced, Known
@@ -80,9 +80,12 @@ def read_border(file: Path) -> Border:
     _refuse(model, printable(str(file)))
     held = {t.name for t in model.graph.initializer}
     taken = [_port(v) for v in model.graph.input if v.name not in held]
-    tables = _tables(model)
+    tables, divisors = _tables(model), _divisors(model)
     border = Border(
-        tuple(replace(_taken_for(model, port), below=tables.get(port.name)) for port in taken),
+        tuple(
+            replace(_taken_for(model, port), below=tables.get(port.name), divides=port.whole and port.name in divisors)
+            for port in taken
+        ),
         tuple(_port(v) for v in model.graph.output),
         _drawn(model),
         _marks(model),
@@ -140,8 +143,20 @@ def _tables(model: Any) -> dict[str, int]:
     return found
 
 
+def _divisors(model: Any) -> set[str]:
+    """What something is divided by, moved about on its way or not."""
+    found: set[str] = set()
+    for node in reversed([inner for outer in model.graph.node for inner in (outer, *_inner(outer))]):
+        if node.op_type in ("Div", "Mod") and len(node.input) == 2:
+            found.add(node.input[1])
+        elif node.op_type in (*MOVERS, "Expand", "Abs", "Neg") and node.output and node.output[0] in found:
+            found.add(node.input[0])
+    return found
+
+
 def _marks(model: Any) -> Landmarks:
     """The numbers of short constants and of attributes, inner graphs included, and the lengths of tables."""
+    from pipeline.graph.limits import limits
     from pipeline.graph.walk import array, attributes, constant_tensor
 
     tensors = list(model.graph.initializer)
@@ -151,7 +166,7 @@ def _marks(model: Any) -> Landmarks:
         tensor = constant_tensor(node)
         tensors += [] if tensor is None else [tensor]
         held = attributes(node)
-        numbers |= dict.fromkeys(v for v in held.values() if isinstance(v, float))
+        numbers |= dict.fromkeys(v for v in held.values() if isinstance(v, float) and abs(v) < ENDLESS)
         for name, value in held.items():
             if isinstance(value, tuple) and name in ("starts", "ends", "shape", "kernel_shape"):
                 whole |= dict.fromkeys(int(v) for v in value)
@@ -159,12 +174,12 @@ def _marks(model: Any) -> Landmarks:
     for tensor in tensors:
         value = array(tensor) if 0 < int(np.prod(list(tensor.dims), dtype=object)) <= _FEW else None
         if value is not None and value.dtype.kind == "f":
-            numbers |= dict.fromkeys(float(v) for v in value.reshape(-1) if np.isfinite(v))
+            numbers |= dict.fromkeys(float(v) for v in value.reshape(-1) if abs(float(v)) < ENDLESS)
         elif value is not None and value.dtype.kind in "iu":
             whole |= dict.fromkeys(int(v) for v in value.reshape(-1))
     lengths |= {v for v in whole if v > 0}
     kept = sorted(n for n in lengths if n > 1)[:_MOST_MARKS]
-    return Landmarks(tuple(numbers)[:_MOST_MARKS], tuple(whole)[:_MOST_MARKS], tuple(kept))
+    return Landmarks(tuple(numbers)[:_MOST_MARKS], tuple(whole)[:_MOST_MARKS], tuple(kept), limits(model)[:_MOST_MARKS])
 
 
 def _taken_for(model: Any, port: Port) -> Port:

@@ -268,8 +268,7 @@ class Failure:
     ``invalid``      the graph is not a valid model (checker, or a runtime on loading it);
     ``builder``      the case's own builder raised, or returned what the case did not promise;
     ``crashed``      killed by a signal;  ``timeout``  over the time limit;  ``memory``  over the memory limit;
-    ``tool``         a bug of this project.
-    """
+    ``tool``         a bug of this project."""
 
     kind: str
     says: str
@@ -364,8 +363,7 @@ class Diff:
     ``problem`` why nothing (or not everything) could be compared, ``explanation`` a fact about the difference that is
     never a pass ("equals the other side transposed by (0, 3, 1, 2)"), ``empty`` the outputs that are equal because they
     have no element.  ``size`` says at which sizes of the case's
-    dynamic axes, nothing at the declared ones.
-    """
+    dynamic axes, nothing at the declared ones."""
 
     left: str
     right: str
@@ -448,8 +446,7 @@ class Transpose:
     out, once axes and constants of the nodes ``through`` which they meet are rewritten, and nothing else notices.
     ``through`` are the nodes in between, or those through which it could be moved to
     ``border``, inputs or outputs of the graph.  ``bytes`` are those that it moves, ``None`` where dims are not known.
-    ``on_constant``: what it transposes could be stored transposed.
-    """
+    ``on_constant``: what it transposes could be stored transposed."""
 
     node: str
     perm: tuple[int, ...]
@@ -467,9 +464,8 @@ class Transpose:
 class GraphFacts:
     """What an exported graph holds, read without running it.
 
-    ``narrows`` names the Casts to floats narrower than float32: runtimes are known to leave such a step out.
-    ``draws`` names the nodes that draw random numbers.
-    """
+    ``narrows`` names the Casts to floats narrower than float32: runtimes are known to leave such a step out;
+    ``unordered`` the nodes whose results may come in any order, ``draws`` those that draw random numbers."""
 
     file: Path
     opset: int | None
@@ -484,6 +480,7 @@ class GraphFacts:
     notes: tuple[str, ...] = ()
     narrows: tuple[str, ...] = ()
     draws: tuple[str, ...] = ()
+    unordered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -783,12 +780,11 @@ class Framework(Protocol):
     def perturbed(
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter]
     ) -> Iterator[Mapping[str, Any]]:
-        """What :meth:`native` gives under each of ``jitters``.  The model is built once, if it brings its own
-        weights.  Raises ``NotImplementedError`` for roundings that cannot be reached."""
+        """What :meth:`native` gives under each of ``jitters``; a model with its own weights is built once.
+        Raises ``NotImplementedError`` for roundings that cannot be reached."""
 
     def roundings(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Roundings | None:
-        """How many roundings lie on the longest path through the framework's own operators; None where nobody sees
-        them."""
+        """The roundings on the longest path through the framework's own operators; None where nobody sees them."""
 
     def export(
         self, case: Case, values: Mapping[str, Any], exporters: Sequence[str], folder: Path, *, seed: int
@@ -885,12 +881,13 @@ class Optimizing(Runtime, Protocol):
     def passes(self, file: Path) -> Passes:
         """The passes that this version runs over the graph of ``file``, also where it then refuses what they made."""
 
+    def recorded(self) -> Passes:
+        """The passes as written down here, for where the runtime cannot be asked; no engine is imported for it."""
+
     def open_without(
         self, file: Path, off: Sequence[str] = (), level: str | None = None, *, saved: Path | None = None
     ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
-        """As :meth:`Runtime.open`, with the passes ``off`` switched off or at another ``level``.
-
-        ``saved`` is where the graph is written as it will be run."""
+        """As :meth:`Runtime.open`, without the passes ``off``, or at another ``level``; ``saved`` gets what is run."""
 
     def switch(self, off: Sequence[str], level: str | None) -> str:
         """What a user writes to switch these passes off, or to run at that level."""

@@ -5,10 +5,10 @@ whatever process needs them (:func:`draw`), so a feed can be named, sent and dra
 numbers, small integers (ties) and large ones (limits), are judged in float64 node by node.  The others are many and
 cheap: both graphs run on them in their own types, and only what parts there is judged further.  Their kinds: halves and
 constant rows (ties), numbers of one sign, tiny and far ones (limits, saturation, dead activations, sums of squares that
-cancel), those around the constants that either graph holds (thresholds), whole numbers over their whole type, every
-place of a table, small counts, every flag.  Three kinds are judged by rules of their own (:data:`JUDGED`), because two
-right spellings part there: NaN; infinities, where an infinity less another makes NaN; and numbers whose squares no
-float32 holds.
+cancel), 0 of either sign, those around the constants that either graph holds (thresholds), the sizes of the inputs,
+whole numbers over their whole type, every place of a table, small counts, every flag.  Three kinds are judged by rules
+of their own (:data:`JUDGED`), because two right spellings part there: NaN; infinities, where an infinity less another
+makes NaN; and numbers whose squares their type does not hold.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from pipeline.data import Array, UnusableInput
 KINDS = ("random", "integers", "large")
 WHOLE = {"random": 9, "integers": 3, "large": 100}  # how far whole numbers are from 0 that are no places and no sizes
 LARGE = 100  # times a number below 1: beyond the limits of activations, as pixels are
-HUGE = 1e22  # float32 does not hold its square, by far more than any scale in front of it
+# A type does not hold their squares: by far more than any scale in front of them, but for float16, which has no room.
+HUGE = {"float16": 1500.0, "float32": 1e22, "float64": 1e160}
 JUDGED: Mapping[str, Literal["nan", "inf", "huge"]] = {
     "nan": "nan",
     "rows of nan": "nan",
@@ -36,6 +37,7 @@ JUDGED: Mapping[str, Literal["nan", "inf", "huge"]] = {
 FROM_END = "places from the end"
 REACHING = (FROM_END, "far above", "far below", "far", "around", "even", "flags", "counts")  # limits and thresholds
 _LARGEST = float(np.finfo(np.float32).max)
+ENDLESS = _LARGEST / 64  # a mask holds such numbers for infinities; two of them together have no sum
 _FLOATS = ("float16", "float32", "float64")
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))  # of four bits numpy has none
 _SPREAD = (
@@ -55,10 +57,14 @@ _SPREAD = (
     "offset",
     "spikes",
     "zero rows",
+    "minus zero",
 )
 _AROUND = 12  # constants around which numbers are drawn, one by one
 _COUNTS = (0, 1, 2, 3, 5, 8, 16)
-_FLAGS = 8
+_FLAGS = 64  # sets of flags: all where there are few, else each flag alone, all but each, and any
+_FEW = 8  # numbers of an input that may be one size
+_SIZED = 6  # sizes of inputs that are fed as numbers
+_LONGEST = 2**16
 _PLACES = 2**12  # of a table, each of which is taken
 _TURNS = 48
 _ALIKE = 6
@@ -71,7 +77,8 @@ class Port:
 
     ``below`` is what numbers of an input must stay below to be places in every table that it picks from; ``free`` says
     that nothing takes them, or what is made of them, for places or sizes, so that they may be negative; ``ended`` that
-    they are places at most, which ONNX counts from the end where they are negative.
+    they are places at most, which ONNX counts from the end where they are negative; ``divides`` that whole numbers are
+    divided by them, so that none is 0: ONNX does not say what that is, and a runtime may die of it.
     """
 
     name: str
@@ -80,6 +87,7 @@ class Port:
     below: int | None = None
     free: bool = False
     ended: bool = False
+    divides: bool = False
 
     @property
     def whole(self) -> bool:
@@ -89,17 +97,20 @@ class Port:
 @dataclass(frozen=True)
 class Landmarks:
     """The numbers that a graph holds one by one or in short rows (``numbers``, ``whole``), and the lengths of what it
-    holds (``lengths``): values and sizes at which it may do something else."""
+    holds (``lengths``): values and sizes at which it may do something else; at its ``limits``, largest first, it does.
+    """
 
     numbers: tuple[float, ...] = ()
     whole: tuple[int, ...] = ()
     lengths: tuple[int, ...] = ()
+    limits: tuple[int, ...] = ()
 
     def joined(self, other: Landmarks) -> Landmarks:
         return Landmarks(
             tuple(dict.fromkeys(self.numbers + other.numbers)),
             tuple(dict.fromkeys(self.whole + other.whole)),
             tuple(sorted({*self.lengths, *other.lengths})),
+            tuple(sorted({*self.limits, *other.limits}, reverse=True)),
         )
 
 
@@ -122,9 +133,11 @@ def drawn_kinds(ports: Sequence[Port], shapes: Mapping[str, tuple[int, ...]], ma
     if any(p.dtype == "bool" for p in ports):
         flags = sum(p.dtype == "bool" for p in ports)
         yield from (Feed("flags", shapes, turn) for turn in range(min(2**flags, _FLAGS)))
+    if any(_may_be_size(p, shapes[p.name]) for p in ports):
+        yield from (Feed("sizes", shapes, turn) for turn in range(len(_sizes(shapes))))
     whole = [p for p in ports if p.whole]
     if whole:
-        sizes = [max(1, int(np.prod(shapes[p.name]))) for p in whole]
+        sizes = [_size(shapes[p.name]) for p in whole]
         near = _near_whole(whole, marks)
         yield from (Feed("counts", shapes, turn) for turn in range(len(near)))
         longest = max((-(-min(p.below or 0, _PLACES) // n) for p, n in zip(whole, sizes, strict=True)), default=0)
@@ -158,7 +171,12 @@ def draw(feed: Feed, ports: Sequence[Port], marks: Landmarks, seed: int) -> dict
         random = np.random.default_rng([seed, 0 if feed.kind == "alike" else number, place])
         shape = feed.shapes[port.name]
         if port.dtype == "bool":
-            arrays[port.name] = _flag(feed, shape, random, next(flags))
+            among = sum(p.dtype == "bool" for p in ports)
+            arrays[port.name] = _flag(feed, shape, random, next(flags), among)
+        elif feed.kind == "sizes" and _may_be_size(port, shape):
+            size = _sizes(feed.shapes)[feed.turn]
+            most = port.below - 1 if port.below is not None else np.iinfo(port.dtype).max if port.whole else size
+            arrays[port.name] = np.full(shape, min(size, most), port.dtype)
         elif port.whole and port.dtype in _INTEGERS:
             drawn = _whole(feed, port, shape, random, marks)
             arrays[port.name] = (
@@ -166,11 +184,13 @@ def draw(feed: Feed, ports: Sequence[Port], marks: Landmarks, seed: int) -> dict
             )
         elif port.dtype in _FLOATS:
             with np.errstate(all="ignore"):
-                values = np.asarray(_float(feed, shape, random, marks)).astype(port.dtype)
+                values = np.asarray(_float(feed, shape, random, marks, HUGE[port.dtype])).astype(port.dtype)
             arrays[port.name] = (
                 _apart(values, port, number + feed.turn // 2 if number else 0) if feed.kind == "alike" else values
             )
-        else:
+        if port.divides and port.name in arrays:
+            arrays[port.name] = np.where(arrays[port.name] == 0, np.array(1, port.dtype), arrays[port.name])
+        if port.name not in arrays:
             raise UnusableInput(f"input {said(port)}: numbers of this type are not drawn; give --inputs FILE.npz")
     return arrays
 
@@ -187,16 +207,40 @@ def _apart(values: Array, port: Port, number: int) -> Array:
         return values
     steps = np.resize(np.roll([0, 1, -1], number), values.shape).astype(np.int64)
     if not port.whole:
-        return np.where(steps == 0, values, np.nextafter(values, (np.inf * steps).astype(values.dtype)))
+        ends = np.where(steps > 0, np.inf, -np.inf).astype(values.dtype)
+        return np.where(steps == 0, values, np.nextafter(values, ends))
     held = np.iinfo(port.dtype)
     low, high = (int(held.min), int(held.max)) if port.free else (0, (port.below or 2) - 1)
-    room = (values.astype(object) + steps >= low) & (values.astype(object) + steps <= high)
-    return np.where(room.astype(bool), values + steps.astype(port.dtype), values).astype(port.dtype)
+    wide = values.astype(object)  # of no axes, comparing gives a Python bool
+    room = np.asarray((wide + steps >= low) & (wide + steps <= high), bool)
+    return np.where(room, values + steps.astype(port.dtype), values).astype(port.dtype)
 
 
-def _flag(feed: Feed, shape: tuple[int, ...], random: np.random.Generator, number: int) -> Array:
+def _size(shape: tuple[int, ...]) -> int:
+    return max(1, int(np.prod(shape)))
+
+
+def _may_be_size(port: Port, shape: tuple[int, ...]) -> bool:
+    """Whether an input is drawn as one size or another: whole numbers, or so few that they may be anything."""
+    return port.whole or (port.dtype in _FLOATS and _size(shape) <= _FEW)
+
+
+def _sizes(shapes: Mapping[str, tuple[int, ...]]) -> list[int]:
+    """What graphs may compute of sizes and compare with a number: how many elements an input has, and along its axes,
+    with what stands beside."""
+    found = [_size(shape) for shape in shapes.values()] + [n for shape in shapes.values() for n in shape]
+    found = [n for n in dict.fromkeys(found) if 1 < n <= _LONGEST][:_SIZED]
+    return list(dict.fromkeys(v for n in found for v in (n, n + 1, n - 1)))
+
+
+def _flag(feed: Feed, shape: tuple[int, ...], random: np.random.Generator, number: int, among: int) -> Array:
+    if feed.kind == "flags" and 2**among > _FLAGS and feed.turn > 1:
+        which, but = divmod(feed.turn - 2, 2)
+        if which < among:
+            return np.full(shape, (which == number) != bool(but))
+        return np.full(shape, bool(random.integers(0, 2)))
     if feed.kind == "flags":
-        return np.full(shape, bool(feed.turn >> number & 1))
+        return np.full(shape, bool(feed.turn >> number & 1) if 2**among <= _FLAGS else bool(feed.turn))
     if feed.kind in ("zeros", "nan"):
         return np.zeros(shape, bool)
     return random.integers(0, 2, shape).astype(bool)
@@ -229,7 +273,7 @@ def _whole(feed: Feed, port: Port, shape: tuple[int, ...], random: np.random.Gen
     return random.integers(max(low, held.min), min(end, int(held.max) + 1), shape).astype(port.dtype)
 
 
-def _float(feed: Feed, shape: tuple[int, ...], random: np.random.Generator, marks: Landmarks) -> Array:
+def _float(feed: Feed, shape: tuple[int, ...], random: np.random.Generator, marks: Landmarks, huge: float) -> Array:
     if feed.kind == "integers":
         return random.integers(-3, 4, shape)
     unit = random.uniform(-1, 1, shape)
@@ -261,11 +305,12 @@ def _float(feed: Feed, shape: tuple[int, ...], random: np.random.Generator, mark
         "offset": lambda: 1000 + unit,
         "spikes": lambda: np.where(random.uniform(size=shape) < several, unit * 1e3, 0.0),
         "zero rows": lambda: _rows(unit, 0.0),
+        "minus zero": lambda: np.copysign(0.0, unit),
         "nan": lambda: _strewn(unit, (np.nan,), feed.turn, random),
         "rows of nan": lambda: _rows(unit, np.nan),
         "infinities": lambda: _strewn(unit, (np.inf, -np.inf), feed.turn, random),
-        "huge": lambda: unit * HUGE,
-        "huge, one sign": lambda: np.abs(unit) * HUGE,
+        "huge": lambda: unit * huge,
+        "huge, one sign": lambda: np.abs(unit) * huge,
     }
     return made[feed.kind]() if feed.kind in made else unit
 

@@ -2,8 +2,10 @@
 
 Design note.  A size that a rewriting baked into a Reshape, a Slice, a table or a scale is right at that size alone, so
 what both files leave open is fed at several sizes: one more, one, twice as many, and those of the numbers and tables
-that either graph holds, each axis alone and all together.  Axes that share a name move together.  At which sizes A
-runs is A's to say: what it refuses says nothing against B.
+that either graph holds, each axis alone and all together.  A limit (a table's rows, what caps a range or ends a slice)
+is tried at one and at two more, because places are counted from 0; what else is open is 1 there if need be, so that the
+arrays stay small.  Axes that share a name move together.  At which sizes A runs is A's to say: what it refuses says
+nothing against B.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import numpy as np
 from pipeline.feeds import Port
 
 _MOST = 28  # sets of sizes
+_AT_LIMITS = 24  # further ones
+_LONG = 2**20  # elements of an input at a limit
 _ELEMENTS = 2**22  # of an input; and so many times those of the first sizes, where these are not small
 _SMALL, _TIMES = 2**15, 4
 _LONGEST = 2048
@@ -45,9 +49,14 @@ def guesses(ports: Sequence[Port], known: Mapping[str, int]) -> Iterator[dict[st
 
 
 def other_sizes(
-    ports: Sequence[Port], base: Mapping[str, int], moving: Sequence[str], lengths: Sequence[int]
+    ports: Sequence[Port],
+    base: Mapping[str, int],
+    moving: Sequence[str],
+    lengths: Sequence[int],
+    limits: Sequence[int] = (),
 ) -> list[dict[str, int]]:
-    """Sizes other than ``base`` of the axes in ``moving``; ``lengths`` are those that the graphs hold."""
+    """Sizes other than ``base`` of the axes in ``moving``; ``lengths`` are those that the graphs hold, ``limits`` what
+    these may reach, which come right after the first."""
     if not moving:
         return []
     found: list[dict[str, int]] = []
@@ -63,8 +72,23 @@ def other_sizes(
     found += [dict.fromkeys(moving, n + more) for n in longer for more in (0, 1)]
     whole = [{**base, **sizes} for sizes in found]
     most = min(_ELEMENTS, max(_SMALL, _TIMES * _largest(ports, base)))
-    kept = [dict(items) for items in dict.fromkeys(tuple(sizes.items()) for sizes in whole)]
-    return [sizes for sizes in kept if sizes != dict(base) and _largest(ports, sizes) <= most][:_MOST]
+    fitting = [sizes for sizes in whole if _largest(ports, sizes) <= most]
+    beyond = list(_beyond(ports, base, moving, limits))[:_AT_LIMITS]
+    first, rest = fitting[: len(moving) + 1], fitting[len(moving) + 1 :]
+    kept = [dict(items) for items in dict.fromkeys(tuple(sizes.items()) for sizes in (*first, *beyond, *rest))]
+    return [sizes for sizes in kept if sizes != dict(base)][: _MOST + len(beyond)]
+
+
+def _beyond(
+    ports: Sequence[Port], base: Mapping[str, int], moving: Sequence[str], limits: Sequence[int]
+) -> Iterator[dict[str, int]]:
+    """Sizes at which a limit is reached, the largest limits first; the other axes at 1 where that were too much."""
+    for limit in limits:
+        for key in moving:
+            for size in (limit + 2, limit + 1, limit):
+                if base[key] < size and limit <= _LONGEST:
+                    several = [{**base, **others, key: size} for others in ({}, {k: 1 for k in moving if k != key})]
+                    yield from [sizes for sizes in several if _largest(ports, sizes) <= _LONG][:1]
 
 
 def _largest(ports: Sequence[Port], sizes: Mapping[str, int]) -> int:

@@ -12,6 +12,7 @@ answers, any number might stand there, and nothing was learned of it.
 from __future__ import annotations
 
 import itertools
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,8 @@ from pipeline.compare_tasks import RUNTIME, arrays_of, evaluated, whole
 from pipeline.data import Array, Failure
 from pipeline.feeds import JUDGED, Feed, Landmarks, Port, draw
 from pipeline.graph.align import Orientation
-from pipeline.graph.proof import Proof, Unproved, prove
+from pipeline.graph.loosened import Loosened, loosened
+from pipeline.graph.proof import Proof, Unproved, prove, unmoved
 from pipeline.graph.walk import message
 from pipeline.numerics.compare import is_float, same_values
 from pipeline.runtimes import runtimes
@@ -35,7 +37,12 @@ from pipeline.runtimes import runtimes
 Ways = Mapping[str, tuple[str, Orientation]]
 Judged = Literal["nan", "inf", "huge", "exact"]
 State = Literal["equal", "close", "apart", "refused by A", "refused by B", "not run"]
-_NOISE = 4e-6  # of the largest number of an output: what float32 usually does to it
+# Of the largest number of an output, some 64 roundings of float32.  It chooses which further feeds are looked at
+# closer, and a bound judges these; what is less is not told from rounding, and the first feeds are judged in float64.
+_NOISE = 4e-6
+# Of the largest number: 2^14 roundings of float32, more than any that is no jump makes.  It says that two runs part by
+# no rounding, of runs that float64 sees part as well; where no bound is known, it leaves the pair uncompared.
+APART = 1e-3
 _KEPT = 40  # feeds whose arrays are handed back
 _ROUNDED = 2.0**-20  # of a number: as far as an exporter that computes it in float32 may be
 _SAMPLES = 24  # feeds on which a constant is moved
@@ -52,7 +59,10 @@ _HANGS = 2  # of these deaths, those that were waited for as long as may be
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one feed: how far apart the outputs are (``score``), in words, and where its arrays lie."""
+    """What became of one feed: how far apart the outputs are (``score``), in words, and where its arrays lie.
+
+    ``answers`` are A's whole outputs, each the one number that it holds, or nothing where there are several.
+    """
 
     feed: Feed
     state: State
@@ -60,6 +70,7 @@ class Row:
     says: str = ""
     arrays: Path | None = None
     outputs: tuple[Mapping[str, Path], Mapping[str, Path]] = field(default=({}, {}))
+    answers: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Budget:
@@ -74,20 +85,54 @@ class _Budget:
         return time.thread_time() - self._start > limit or time.monotonic() - self._wall > _LAST * limit
 
 
-def proof(left: Path, right: Path, inputs: Ways, outputs: Ways) -> Proof:
-    """What is one by structure; where an input or output is turned, nothing is proved as a whole."""
+def proof(
+    left: Path, right: Path, inputs: Ways, outputs: Ways, sizes: tuple[Mapping[str, tuple[int, ...]], ...] = ()
+) -> Proof:
+    """What is one by structure; where an input or output is turned, nothing is proved as a whole.
+
+    ``sizes`` are the shapes of A's inputs and of B's, where B takes these and no others.
+    """
     plain = {n: s for n, (s, way) in inputs.items() if way == Orientation()}
     ends = {n: s for n, (s, way) in outputs.items() if way == Orientation()}
-    return prove(whole(left), whole(right), plain, ends)
+    models = whole(left), whole(right)
+    one, other = [_at_sizes(m, s) for m, s in zip(models, sizes, strict=True)] if sizes else ({}, {})
+    return prove(*models, plain, ends, (one, other))
 
 
-def first_that_runs(
-    file: Path, ports: Sequence[Port], feeds: Sequence[Feed], marks: Landmarks, seed: int
-) -> int | None:
-    """The first of the feeds that a graph runs on."""
+def _at_sizes(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    """What a graph computes of sizes and constants alone, at the sizes of its inputs; nothing where it does not run."""
+    names = unmoved(model)
+    if not names or model.ByteSize() > _MOST_WEIGHTS:
+        return {}
+    shown = onnx.ModelProto()
+    shown.CopyFrom(model)
+    ends = {o.name for o in model.graph.output}
+    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in ends)
+
+    def run() -> dict[str, Array]:
+        kinds = {i.name: onnx.helper.tensor_dtype_to_np_dtype(i.type.tensor_type.elem_type) for i in model.graph.input}
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "shown.onnx"
+            onnx.save(shown, file)
+            fed = {name: np.zeros(shape, kinds[name]) for name, shape in shapes.items()}
+            made = runtimes()[RUNTIME].open(file)(fed, names)
+        return {n: v for n, v in zip(names, made, strict=True) if isinstance(v, np.ndarray) and v.dtype.isbuiltin == 1}
+
+    return _tried(run) or {}
+
+
+def first_that_runs(file: Path, ports: Sequence[Port], feeds: Sequence[Feed], marks: Landmarks, seed: int) -> int | str:
+    """The first of the feeds that a graph runs on, or what the runtime says of the first."""
     run = _opened(file)
-    ran = (number for number, feed in enumerate(feeds) if _tried(run, draw(feed, ports, marks, seed)) is not None)
-    return next(ran, None)
+    says = "nothing was tried"
+    for number, feed in enumerate(feeds):
+        try:
+            run(draw(feed, ports, marks, seed))
+        except Exception as error:  # a runtime's refusal, whatever its type
+            says = message(error) if number == 0 else says
+        else:
+            return number
+    return says
 
 
 def _tried(run: Callable[..., Any], *arguments: Any) -> Any:
@@ -182,11 +227,23 @@ def _row(
                 score, says = found[0], f"{name}: {found[1]}"
     if score <= _NOISE:
         open_ = _open(one, two, outputs) if JUDGED.get(feed.kind) == "inf" else ""
-        return Row(feed, "close" if score or open_ else "equal", score, open_)
+        answers = {name: _one_number(value) for name, value in one.items() if value.dtype.kind in "biu"}
+        return Row(feed, "close" if score or open_ else "equal", score, open_, answers=answers)
     if folder is None:
         return Row(feed, "apart", score, says)
     files = tuple(_outputs(made, folder, side) for side, made in (("A", one), ("B", two)))
     return Row(feed, "apart", score, says, _kept(arrays, folder), (files[0], files[1]))
+
+
+def one_answer(proof: Proof, rows: Sequence[Row]) -> dict[str, str]:
+    """By name, the outputs of A that no structure proves and that are the same one number on all feeds."""
+    seen = {name: {row.answers[name] for row in rows if name in row.answers} for name in proof.open}
+    return {name: next(iter(answers)) for name, answers in seen.items() if len(answers) == 1 and "" not in answers}
+
+
+def _one_number(value: Array) -> str:
+    flat = value.reshape(-1)
+    return str(flat[0]) if flat.size and bool((flat == flat[0]).all()) else ""
 
 
 def _open(one: Mapping[str, Array], two: Mapping[str, Array], outputs: Ways) -> str:
@@ -288,13 +345,37 @@ def confirmed(left: Path, right: Path, row: Row, inputs: Ways, outputs: Ways, ju
                 continue
             with np.errstate(all="ignore"):
                 held = [np.isfinite(v) == np.isfinite(w.astype(v.dtype)) for v, w in ((one, a), (two, b))]
-            where = (held[0] != held[1]) & (np.isfinite(one) != np.isfinite(two))
+            where = np.isfinite(one) != np.isfinite(two)
+            if one.dtype != np.float64:  # where nothing longer says whose doing it is, either's counts
+                where &= held[0] != held[1]
         elif judged == "exact":
             where &= ~_odd(one, a, judged) & ~_odd(two, b, judged)
         else:
             where &= _odd(a, b, judged)
         if where.any():
             return f"{name}: {_at(one, two, where)}"
+    return ""
+
+
+def overflowed(
+    left: Path,
+    right: Path,
+    feed: Feed,
+    ports: Sequence[Port],
+    marks: Landmarks,
+    seed: int,
+    inputs: Ways,
+    outputs: Ways,
+) -> str:
+    """Where one graph's values are finite and the other's are not if every node rounds to its own type, in words."""
+    given = draw(feed, ports, marks, seed)
+    one, two = evaluated(left, given), evaluated(right, _turned(given, inputs))
+    for name, (source, way) in outputs.items():
+        if source in one and name in two and one[source].dtype.kind == two[name].dtype.kind == "f":
+            a, b = way.apply(one[source]), two[name]
+            odd = np.isfinite(a) != np.isfinite(b) if a.shape == b.shape else np.zeros((), bool)
+            if odd.any():
+                return f"{name}: {_at(a, b, odd)}"
     return ""
 
 
@@ -305,7 +386,7 @@ def _odd(a: Array, b: Array, judged: str) -> Array:
     size = np.abs(a[np.isfinite(a)]).max(initial=0.0)
     nans = np.isnan(a) | np.isnan(b)
     with np.errstate(all="ignore"):
-        far = ~nans & (a != b) & ~(np.abs(a - b) <= 1e-3 * size)
+        far = ~nans & (a != b) & ~(np.abs(a - b) <= APART * size)
     return np.asarray(far | (np.isnan(a) != np.isnan(b)) if judged != "inf" else far)
 
 
@@ -399,16 +480,19 @@ def silent(
     inputs: Ways,
     folder: Path,
     seconds: float,
+    against: bool = False,
 ) -> tuple[list[str], list[str]]:
-    """What of a graph no feed exercised or nobody measured, in words; and what was measured as a whole only."""
-    if not unproved.constants and not unproved.conditions:
+    """What of a graph no feed exercised or nobody measured, in words; and what was measured as a whole only, or is a
+    limit that no size reaches, where the other graph has none (else, ``against``, two may be two)."""
+    if not unproved.constants and not unproved.conditions and not unproved.inside:
         return [], []
     budget = _Budget(seconds)
     opened = _loose(file, unproved, folder / f"loose-{side}.onnx")
     if opened is None:
-        names = [*unproved.constants, *(name for name, _ in unproved.conditions)]
+        names = [*unproved.constants, *(name for name, _ in unproved.conditions), *(p.says for p in unproved.inside)]
         return [f"{_listed(names)} of {side}: not measured, the graph cannot be run with them open"], []
-    run, values, watched = opened
+    run, loose, watched = opened
+    values = loose.constants
     usual: list[tuple[Mapping[str, Array], Mapping[str, Array]]] = []
     seen: dict[str, set[bool]] = {name: set() for name in watched}
     for feed in feeds:
@@ -428,33 +512,47 @@ def silent(
         for name, node in unproved.conditions
         if len(seen.get(name, {True, False})) < 2
     ]
+    said += [f"{within} of {side}: not measured, its type is none that is moved" for within in loose.stiff]
     moved = _Budget(seconds)
-    there = [name for name in unproved.constants if name in values]
-    left = [name for name in unproved.constants if name not in values]
+    every = {**dict.fromkeys(unproved.constants, ""), **loose.lifted}
+    shown = {name: says or name for name, says in every.items()}
+    there = [name for name in every if name in values]
+    left = [shown[name] for name in every if name not in values]
     live = []
+    late: list[str] = []
+    for within, others in loose.moves.items():
+        if moved.spent():
+            left.append(within)
+        elif not _answers(run, usual, others):
+            said.append(f"{within} of {side}: no feed shows it")
     for name in there:  # each as a whole, before any by its parts
         if moved.spent():
-            left.append(name)
+            left.append(shown[name])
         elif any(_answers(run, usual, {name: other}) for other in _moves(values[name], None)):
             live.append(name)
+            if name in unproved.limits:
+                late += _unreached(run, usual, name, values[name], side)
+        elif values[name].dtype.kind in "iu":  # a size that cannot be had says nothing against a limit
+            (said if against else late).append(_limit(name, side, values[name]))
         else:
-            said.append(any_number(name, side))
+            said.append(any_number(shown[name], side))
     coarse = []
     for name in live:
         quiet = 0
         parts = list(_slices(values[name]))
         for part in parts:
             if budget.spent():
-                coarse.append(name)
+                coarse.append(shown[name])
                 break
             quiet += not any(_answers(run, usual, {name: other}) for other in _moves(values[name], part))
         if quiet:
-            said.append(f"{name} of {side}: {quiet} of {len(parts)} of its numbers could be any: no feed shows it")
+            said.append(
+                f"{shown[name]} of {side}: {quiet} of {len(parts)} of its numbers could be any: no feed shows it"
+            )
     if left:
         said.append(f"{_listed(left)} of {side} are not the other's, and no time was left to move them")
-    late = (
-        [f"the rows of {_listed(coarse)} of {side} were not all moved, one by one: no time was left"] if coarse else []
-    )
+    if coarse:
+        late.append(f"the rows of {_listed(coarse)} of {side} were not all moved, one by one: no time was left")
     return said, late
 
 
@@ -479,6 +577,31 @@ def few_others(left: Path, right: Path, proof: Proof) -> list[str]:
     return said
 
 
+def _unreached(
+    run: Loose, usual: Sequence[tuple[Mapping[str, Array], Mapping[str, Array]]], name: str, held: Array, side: str
+) -> list[str]:
+    """A limit that nothing reached, in words: it may be moved away from the numbers that were fed, as far as one likes,
+    and no output answers."""
+    number = float(held.reshape(-1)[0])
+    for way in (1.0, -1.0):
+        moved = [number + way * step * max(1.0, abs(number)) for step in (1.0, 1e3)]
+        if not any(_answers(run, usual, {name: _filled(held, other)}) for other in moved):
+            return [_limit(name, side, held)]
+    return []
+
+
+def _limit(name: str, side: str, held: Array) -> str:
+    return f"the limit {name} = {held.reshape(-1)[0]:g} of {side}: nothing that was fed reaches it"
+
+
+def _filled(held: Array, number: float) -> Array:
+    """A constant with another number, as far as its type holds that."""
+    if held.dtype.kind in "iu":
+        bounds = np.iinfo(held.dtype)
+        number = min(max(round(number), bounds.min), bounds.max)
+    return np.full(held.shape, number, held.dtype)
+
+
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} others"
@@ -492,35 +615,15 @@ def any_number(name: str, side: str) -> str:
 Loose = Callable[[Mapping[str, Array], Mapping[str, Array]], dict[str, Array]]
 
 
-def _loose(file: Path, unproved: Unproved, saved: Path) -> tuple[Loose, dict[str, Array], list[str]] | None:
-    """The graph with its unproved constants to be fed, and its conditions shown."""
-    from pipeline.graph.walk import array, constant_tensor
-
-    model = onnx.ModelProto()
-    model.CopyFrom(whole(file))
+def _loose(file: Path, unproved: Unproved, saved: Path) -> tuple[Loose, Loosened, list[str]] | None:
+    """The graph with its unproved parts to be moved, and its conditions shown."""
+    model = whole(file)
     if model.ByteSize() > _MOST_WEIGHTS:
         return None
-    graph = model.graph
-    values: dict[str, Array] = {}
-    for node in list(graph.node):
-        tensor = constant_tensor(node)
-        if tensor is not None and node.output[0] in unproved.constants:
-            held = onnx.TensorProto()
-            held.CopyFrom(tensor)
-            held.name = node.output[0]
-            graph.initializer.append(held)
-            graph.node.remove(node)
-    taken = {i.name for i in graph.input}
-    for tensor in graph.initializer:
-        if tensor.name in unproved.constants and (value := array(tensor)) is not None:
-            values[tensor.name] = value
-            if tensor.name not in taken:
-                graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
-    ends = {o.name for o in graph.output}
+    ends = {o.name for o in model.graph.output}
     watched = [name for name, _ in unproved.conditions]
-    graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(watched) if name not in ends)
-    model.ir_version = max(model.ir_version, 4)
-    onnx.save(model, saved)
+    made = loosened(model, unproved)
+    onnx.save(made.model, saved)
     names = [*ends, *(n for n in dict.fromkeys(watched) if n not in ends)]
     opened = _tried(runtimes()[RUNTIME].open, saved)
     if opened is None:
@@ -529,7 +632,7 @@ def _loose(file: Path, unproved: Unproved, saved: Path) -> tuple[Loose, dict[str
     def run(arrays: Mapping[str, Array], moved: Mapping[str, Array]) -> dict[str, Array]:
         return dict(zip(names, map(np.asarray, opened({**arrays, **moved}, names)), strict=True))
 
-    return run, values, watched
+    return run, made, watched
 
 
 def _answers(
@@ -554,6 +657,8 @@ def _moves(held: Array, part: tuple[int, int] | None) -> Iterator[Array]:
     for factor, step in ((1.25, 0.01 * size), (0.5, -0.02 * size), (2.0, 1.0), (0.75, -1.0)):
         with np.errstate(all="ignore"):
             moved = np.asarray(held * factor + step).astype(held.dtype)
+            if held.dtype.kind in "iu":  # a whole number moves by one at least
+                moved = np.where(moved == held, held + np.array(1 if step > 0 else -1, held.dtype), moved)
         if part is None:
             yield moved
             continue

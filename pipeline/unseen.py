@@ -6,19 +6,38 @@ comparison in float64 leaves unseen is kept until another one shows that it make
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from pipeline.numerics.forced import SILENT, Forced
+from pipeline.numerics.forced import SILENT, Forced, Part
+from pipeline.report.text import safe
 
 
 @dataclass
 class Unseen:
     """``silent`` is what nothing shows, each with the values of A and B that it is about; ``exercised`` are such values
-    that some feed tells apart; ``aligned`` are all values that were taken for one, by feed."""
+    that some feed tells apart; ``aligned`` are all values that were taken for one, by feed; ``asleep`` is what parts
+    inside and no output shows, by node of B."""
 
     silent: dict[str, tuple[str, str]] = field(default_factory=dict)
     exercised: set[tuple[str, str]] = field(default_factory=set)
     aligned: list[set[tuple[str, str]]] = field(default_factory=list)
+
+    asleep: dict[str, Part] = field(default_factory=dict)
+
+    def woken(self, forced: Forced) -> Forced:
+        """As it was found, or with nothing guilty where that is undone again before any output is made."""
+        if not forced.asleep:
+            return forced
+        self.asleep |= {part.node: part for part in forced.guilty if part.node not in self.asleep}
+        return replace(forced, guilty=())
+
+    def sleepers(self) -> list[str]:
+        """What parts inside alone, in words."""
+        return [
+            f"inside, {safe(part.output)} of B ({safe(part.node)}) is not A's, at most {part.max_abs:.3g} apart; "
+            "no output shows it on anything that was fed"
+            for part in self.asleep.values()
+        ]
 
     def unseen(self) -> dict[str, tuple[str, str]]:
         """What might differ and no feed shows."""

@@ -85,6 +85,16 @@ T8 = {"b": 1, "t": 8}
 N2 = {"n": 2}
 HW8 = {"h": 8, "w": 8}
 
+FLAGS = "({}) => (bool y)".format(", ".join(f"bool x{i}" for i in range(12)))
+ASKED = "".join(f"n{i} = {'Not' if i % 3 else 'Identity'} (x{i}) " for i in range(12))
+CHAIN = "c1 = And (n0, n1) " + "".join(f"c{i} = And (c{i - 1}, n{i}) " for i in range(2, 12))
+ALONE = "".join(f"n{i} = {'Not' if i != 4 else 'Identity'} (x{i}) " for i in range(12))
+NONE = "o1 = Or (x0, x1) o2 = Or (o1, x2) o3 = Or (o2, x3) o5 = Or (o3, x5) " + "".join(
+    f"o{i} = Or (o{i - 1}, x{i}) " for i in range(6, 12)
+)
+HALF, DOUBLE = "(float16[n,4] x) => (float16[n,4] y)", "(double[n,4] x) => (double[n,4] y)"
+COUNTED = "(float[7,11] x, int64 k) => (float[7,11] y)"
+
 PAIRS: dict[str, dict[str, tuple]] = {  # type: ignore[type-arg]  # entries of four or five, as said at the top
     "sizes": {
         "a Reshape": (
@@ -355,6 +365,29 @@ PAIRS: dict[str, dict[str, tuple]] = {  # type: ignore[type-arg]  # entries of f
             "m = MatMul (x, w) a = Add (m, b) s = Mul (a, k) y = Softmax <axis = 1> (s)",
             "m = MatMul (x, v) a = Add (m, b) s = Mul (a, k) y = Softmax <axis = 1> (s)",
             "m = Gemm (x, w, b) s = Mul (k, m) y = Softmax <axis = -1> (s)"),
+        "a pattern of flags that is never met": (
+            FLAGS, ASKED + CHAIN + "y = Identity (c11)", ASKED + CHAIN + "f = Not (c11) y = And (c11, f)",
+            ASKED + CHAIN.replace("c1 = And (n0, n1)", "c1 = And (n1, n0)") + "y = Identity (c11)"),
+        "one flag alone": (
+            FLAGS, ALONE + CHAIN + "y = Identity (c11)", ALONE + CHAIN + "f = Not (c11) y = And (c11, f)",
+            NONE + "f = Not (o11) y = And (x4, f)"),
+        "a number that is the size of an input": (
+            COUNTED, "s = Size (x) e = Equal (k, s) n = Neg (x) y = Where (e, n, x)",
+            "s = Size (x) e = Equal (k, s) n = Neg (x) m = Neg (n) y = Where (e, m, x)",
+            "s = Size (x) e = Equal (k, s) f = Not (e) n = Neg (x) y = Where (f, x, n)"),
+        "a number that is one more than an axis": (
+            COUNTED + " <int64[1] a = {1}, int64[1] z = {0}, int64[1] o = {1}>",
+            "s = Shape (x) t = Slice (s, a, two, z) e = Greater (k, t) n = Neg (x) y = Where (e, n, x)",
+            "s = Shape (x) t = Slice (s, a, two, z) p = Add (t, o) e = Greater (k, p) n = Neg (x) y = Where (e, n, x)",
+            "s = Shape (x) t = Slice (s, a, two, z) p = Add (t, o) e = GreaterOrEqual (k, p) n = Neg (x) "
+            "y = Where (e, n, x)"),
+        "squares in sixteen bits": (
+            HALF, "y = Abs (x)", "s = Mul (x, x) y = Sqrt (s)", "m = Neg (x) y = Max (m, x)", N2),
+        "squares of doubles": (
+            DOUBLE, "y = Abs (x)", "s = Mul (x, x) y = Sqrt (s)", "m = Neg (x) y = Max (m, x)", N2),
+        "the sign of 0": (
+            LINE + " <float z = {0}, float o = {1}>", "y = Reciprocal (x)", "s = Add (x, z) y = Reciprocal (s)",
+            "y = Div (o, x)"),
         "exchanged outputs": (
             "(float[6] x) => (float[6] y, float[6] z)", "y = Relu (x) z = Neg (x)", "z = Relu (x) y = Neg (x)",
             "n = Neg (x) z = Identity (n) y = Relu (x)"),
@@ -364,7 +397,7 @@ WEIGHTS["rw"] = RANDOM.normal(size=(1, 5, 8)) / 3
 WEIGHTS["rr"] = RANDOM.normal(size=(1, 5, 5)) / 3
 WEIGHTS["t"] = np.array(2.0)
 WEIGHTS["kh"] = np.array(np.float32(0.0001) / 2)
-WHOLE = {"ax": np.array([2, 3]), "z0": np.array([0])}
+WHOLE = {"ax": np.array([2, 3]), "z0": np.array([0]), "two": np.array([2])}
 
 
 def pairs() -> list[Made]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 
 from pipeline import compare_graphs
 from pipeline.compare_graphs import Options, _compare, compare_files, dims_of, only_of
-from pipeline.data import Failure, GraphComparison
+from pipeline.data import Failure, GraphComparison, UnusableInput
 from pipeline.feeds import KINDS, Feed, Landmarks, Port, draw, drawn_kinds
 from pipeline.graph.proof import prove
 from pipeline.report.comparison import comparison_lines
@@ -250,3 +251,82 @@ def test_a_sweep_that_ends_is_asked_once() -> None:
     feeds = [Feed("random", {"x": (2,)}, turn) for turn in range(4)]
     rows, lost = in_parts(lambda some, part, seconds: [Row(feed, "equal") for feed in some], feeds, 1.0)
     assert (len(rows), lost) == (4, [])
+
+
+def test_numbers_of_no_axes_are_drawn() -> None:
+    """Comparing objects gives one Python bool there, which took all further feeds with it."""
+    ports = (Port("a", "int64", ()), Port("b", "int64", (2,)), Port("c", "float32", ()), Port("d", "bool", ()))
+    shapes = {"a": (), "b": (2,), "c": (), "d": ()}
+    marks = Landmarks((0.5,), (3,), (4,))
+    kinds = list(drawn_kinds(ports, shapes, marks))
+    assert {"alike", "sizes", "minus zero", "flags"} <= {feed.kind for feed in kinds}
+    for feed in kinds:
+        arrays = draw(feed, ports, marks, 0)
+        assert {name: value.shape for name, value in arrays.items()} == shapes, feed
+
+
+def test_sets_of_many_flags_hold_each_alone_and_all_but_each() -> None:
+    ports = tuple(Port(f"f{i}", "bool", ()) for i in range(12))
+    shapes: dict[str, tuple[int, ...]] = {p.name: () for p in ports}
+    drawn = [draw(f, ports, Landmarks(), 0) for f in drawn_kinds(ports, shapes, Landmarks()) if f.kind == "flags"]
+    counts = [sum(bool(v) for v in arrays.values()) for arrays in drawn]
+    assert counts.count(1) >= 12
+    assert counts.count(11) >= 12
+    assert {0, 12} <= set(counts)
+
+
+DIVIDED = "(int64[n] x, int64[n] y) => (int64[n] z) <int64[1] one = {1}>"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "outcome"),
+    [
+        ("d = Div (x, y) m = Mul (d, y) z = Sub (x, m)", "differs"),  # of the sign of x, where Mod is of that of y
+        ("a = Add (x, one) b = Sub (a, one) z = Mod (b, y)", "same"),
+        ("i = Identity (y) j = Neg (i) k = Neg (j) z = Mod (x, k)", "same"),
+    ],
+)
+def test_nothing_is_divided_by_a_0_that_was_drawn(compared: Compared, nodes: str, outcome: str) -> None:
+    found = compared(graph(DIVIDED, "z = Mod (x, y)"), graph(DIVIDED, nodes))
+    assert found.outcome == outcome, comparison_lines(found)
+    assert not any("run ended" in text for text in found.unexercised)
+
+
+def test_a_drawn_divisor_is_never_0_and_other_numbers_are() -> None:
+    ports = (Port("a", "int64", (4,), free=True, divides=True), Port("b", "int64", (4,), free=True))
+    shapes = {"a": (4,), "b": (4,)}
+    marks = Landmarks((), (0, 1), (4,))
+    drawn = [draw(feed, ports, marks, 0) for feed in drawn_kinds(ports, shapes, marks)]
+    assert all((arrays["a"] != 0).all() for arrays in drawn)
+    assert any((arrays["b"] == 0).any() for arrays in drawn)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "why"),
+    [
+        ("s = Sub (y, y) d = Div (x, s) z = Add (d, y)", "Integer division by zero"),
+        ("s = Shape (x) t = Add (s, one) z = Reshape (x, t)", "Reshape"),
+    ],
+)
+def test_why_a_runs_at_no_size_is_said(compared: Compared, nodes: str, why: str) -> None:
+    a = graph(DIVIDED, nodes)
+    with pytest.raises(UnusableInput, match=f"A runs at no size that was tried .*{why}"):
+        compared(a, graph(DIVIDED, "z = Mod (x, y)"))
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ([1], 1),
+        (["refused"], "refused"),
+        ([Failure("crashed", "killed"), 3], 4),
+        ([Failure("crashed", "killed"), "refused"], "the run ended in crashed: killed"),
+        ([Failure("crashed", "killed")] * 3, "the run ended in crashed: killed"),
+    ],
+)
+def test_a_size_that_kills_the_runtime_is_not_all_sizes(answers: list[Any], expected: int | str) -> None:
+    left = iter(answers)
+    pair: Any = SimpleNamespace(
+        call=lambda *_: next(left), left=Path("a"), a=SimpleNamespace(inputs=()), marks=None, options=Options()
+    )
+    assert compare_graphs._first_that_runs(pair, [Feed("random", {})] * 9) == expected

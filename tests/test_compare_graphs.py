@@ -17,8 +17,9 @@ import pytest
 from onnx import numpy_helper
 
 from pipeline import compare_tasks
-from pipeline.compare_graphs import Options, compare_files, dims_of, match
+from pipeline.compare_graphs import Options, compare_files, dims_of
 from pipeline.compare_tasks import Port
+from pipeline.counterparts import match
 from pipeline.data import GraphComparison, UnusableInput
 from pipeline.graph.align import Orientation, classes, orientations
 from pipeline.numerics.forced import Forced

@@ -93,18 +93,20 @@ class Torch:
                 for tensor, value in zip(own, still, strict=True):
                     tensor.data.copy_(value)
                 _jitter_([*tensors.values(), *own], jitter, double=double)
-                with _rounding(tensors, jitter), watch():
+                with _rounding(tensors, jitter)(), watch():
                     returned = _call(case, model, tensors)
                 yield {n: None if v is None else _array(v) for n, v in named(case, self.name, returned).items()}
 
     def roundings(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Roundings | None:
         """Counted while the case runs, forward and backward."""
         from pipeline.frameworks._torch_roundings import Roundings as Counting
-        from pipeline.frameworks._torch_roundings import watching
+        from pipeline.frameworks._torch_watch import watching
 
         tensors = {name: _tensor(value, double) for name, value in values.items()}
         counting = Counting(tensors[name] for name in case.inputs if name in tensors)
-        results = self._results(case, tensors, double=double, seed=seed, jitter=None, counting=watching(counting))
+        results = self._results(
+            case, tensors, double=double, seed=seed, jitter=None, counting=partial(watching, counting.run)
+        )
         return Roundings(counting.count(list(results.values())), tuple(counting.unknown))
 
     def _native(
@@ -136,18 +138,18 @@ class Torch:
                 model = _build(case, tensors, double=double, seed=seed)
                 if jitter is not None and isinstance(model, torch.nn.Module):
                     _jitter_([*model.parameters(), *model.buffers()], jitter, double=double)
-                with rounding, watch():
+                with rounding(), watch():
                     returned = _call(case, model, tensors)
                 return dict(named(case, self.name, returned))
         leaves = {n: tensors[n].requires_grad_() for n in case.gradient.wrt if n in tensors}
         model = _build(case, tensors, double=double, seed=seed)
-        with rounding, watch():
+        with rounding(), watch():
             returned = _call(case, model, tensors)
         results = dict(named(case, self.name, returned))
         sources = {n: leaves[n] if n in leaves else results[n] for n in _gradient_sources(case)}
         for name in case.gradient.wrt:
             sources[name].retain_grad()
-        with rounding:
+        with rounding():
             results[case.gradient.of].backward(tensors[case.gradient.cotangent])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # reading .grad of a value that is not a leaf is what is meant here
@@ -181,6 +183,7 @@ class Torch:
                 failure = Failure("refused", _one_line(error), op=_refused_op(error))
                 return [Model(graph, error=failure, log=log.getvalue()) for graph in ("torch", "torch:raw")]
             _keep_program((case.name, seed, str(folder)), program.exported_program)
+            log.write(_why_fixed(case, found, program))
             models = [_written("torch:raw", program, folder, case, found, started, log)]
             try:
                 program.optimize()
@@ -440,17 +443,17 @@ def _jitter_(tensors: Any, jitter: Jitter, *, double: bool) -> None:
             part.mul_(signs.to(part.dtype).mul_(step if jitter.inward else 2 * step).add_(1 - step))
 
 
-def _rounding(tensors: Mapping[str, Any], jitter: Jitter | None) -> Any:
-    """A context in which what the program rounds is moved, where the jitter says so.  It may be entered again.
+def _rounding(tensors: Mapping[str, Any], jitter: Jitter | None) -> Callable[[], Any]:
+    """Makes contexts in which what the program rounds is moved, where the jitter says so.
 
-    It goes around the watch for float64: what it computes itself nobody watches.
+    They go around the watch for float64: what they compute themselves nobody watches.
     """
     if jitter is None or jitter.what == "inputs":
-        return contextlib.nullcontext()
+        return contextlib.nullcontext
     from pipeline.frameworks._torch_roundings import Roundings as Moving
-    from pipeline.frameworks._torch_roundings import watching
+    from pipeline.frameworks._torch_watch import watching
 
-    return watching(Moving(tensors.values(), jitter))
+    return partial(watching, Moving(tensors.values(), jitter).run)
 
 
 def _watch(case: Case, double: bool) -> Callable[[], Any]:
@@ -616,6 +619,25 @@ def _program(case: Case, found: _Exportable) -> Any:
         )
     assert program is not None
     return program
+
+
+def _why_fixed(case: Case, found: _Exportable, program: Any) -> str:
+    """Why torch.export needs an axis fixed that is declared dynamic, in its own words; nothing where none is.
+
+    torch.onnx falls back to fixed sizes without a word (seen in torch 2.13).
+    """
+    import torch
+
+    axes = _dynamic_axes(case)
+    shapes = dict(zip(found.inputs, (tuple(value.shape or ()) for value in program.model.graph.inputs), strict=False))
+    if not any(isinstance(shapes[n][i], int) for n in shapes for i in axes.get(n, ()) if i < len(shapes[n])):
+        return ""
+    try:
+        with torch.no_grad():
+            torch.export.export(found.module, found.args, found.kwargs, dynamic_shapes=_dynamic_shapes(case, found))
+    except Exception as error:  # the constraints that are violated
+        return str(error)
+    return ""
 
 
 def _dynamic_axes(case: Case) -> dict[str, dict[int, str]]:

@@ -106,7 +106,7 @@ def read_facts(file: Path, model: ModelProto | None = None, view: View | None = 
     model = view.model
     ops: Counter[str] = Counter()
     parameters = 0
-    narrows, drawing = [], []
+    narrows, unordered, drawing = [], [], []
     value = stored(model)
     for place in view.places:
         ops[place.op] += 1
@@ -114,6 +114,8 @@ def read_facts(file: Path, model: ModelProto | None = None, view: View | None = 
             narrows.append(place.name)
         if draws(place.node, value, opset(model)):
             drawing.append(place.name)
+        if place.op == "TopK" and not place.attribute("sorted", int, 1):
+            unordered.append(place.name)
         constant = constant_tensor(place.node)
         if constant is not None and elements(constant) > 1 and constant.data_type not in _NOT_WEIGHTS:
             parameters += elements(constant)
@@ -151,6 +153,7 @@ def read_facts(file: Path, model: ModelProto | None = None, view: View | None = 
         notes=tuple(notes),
         narrows=tuple(narrows),
         draws=tuple(drawing),
+        unordered=tuple(unordered),
     )
 
 

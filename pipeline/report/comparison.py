@@ -64,7 +64,7 @@ def _more(items: Sequence[str]) -> str:
     return f" and {len(items) - _SHOWN:,} more" if len(items) > _SHOWN else ""
 
 
-def _output(output: ComparedOutput) -> str:
+def _output(output: ComparedOutput, differs: bool) -> str:
     name = safe(output.right, 60)
     if output.left != output.right:
         name += f" (A's {safe(output.left, 60)}, {output.matched})"
@@ -73,7 +73,12 @@ def _output(output: ComparedOutput) -> str:
     if output.outcome == "missing":
         return f"{name}: {prose(output.problem)}"
     apart = f"{name}: apart by at most {figure(output.max_abs)} in the graphs' own types, {output.compared:,} elements"
-    said = {"rounding": ", inside the bound of their own rounding", "unbounded": ", and no bound is known"}
+    rounding = (
+        ": rounding alone may do that, so it is not here that the difference shows"
+        if differs
+        else (": no more than rounding may do")
+    )
+    said = {"rounding": rounding, "unbounded": ": how much rounding may do is not known"}
     return apart + said.get(output.outcome, "")
 
 
@@ -92,13 +97,19 @@ def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
         made += block(label, _guilty(node, room), "bold red")
     made += block("problem", [line for p in found.problems for line in wrapped(prose(p), room, hang=2)], "bold red")
     made += block("not tried", [line for u in found.unexercised for line in wrapped(prose(u), room, hang=2)], "yellow")
-    made += block("outputs", [line for o in found.outputs for line in wrapped(_output(o), room, hang=2)])
-    nodes = f"{count(found.replayed, 'node run')} within their own bounds or named above"
+    made += block(
+        "outputs",
+        [line for o in found.outputs for line in wrapped(_output(o, found.outcome == "differs"), room, hang=2)],
+    )
+    kernels = sum(node.party != "B" for node in found.guilty)
+    named = f" except at {count(kernels, 'node')} named above" if kernels else ""
+    nodes = f"{count(found.replayed, 'node run')} in the graphs' own types, as exact as each operator must be{named}"
     if found.unbounded:
-        nodes += f", {found.unbounded:,} not bounded (no rule)"
+        nodes += f"; {found.unbounded:,} more of operators for which that is not known"
+    worst = f"apart by at most {figure(found.worst)} times what rounding may do" if found.worst else "equal"
     compared = (
         f"{count(found.compared, 'element')} of outputs in float64 on {count(len(found.feeds), 'feed')} "
-        f"({', '.join(map(safe, found.feeds))}); worst healthy region {figure(found.worst)} of its bound; {nodes}"
+        f"({', '.join(map(safe, found.feeds))}); what agrees there is {worst}; {nodes}"
     )
     if found.compared:
         made += block("compared", wrapped(compared, room, hang=2))
@@ -107,12 +118,14 @@ def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
         further = f"{count(found.swept, 'further feed')} in the graphs' own types{sizes if found.sizes else ''}"
         made += block("and fed", wrapped(further, room, hang=2))
     if found.held:
-        made += block("held", [Text(f"{found.held / 2**20:.3g} MiB of values at most, weights not counted")])
+        made += block("memory", [Text(f"at most {found.held / 2**20:.3g} MiB at a time, besides the weights")])
     only_a, only_b = found.unmapped.get("A", ()), found.unmapped.get("B", ())
-    mapped = f"{found.aligned:,} values of B are values of A; unmapped: {len(only_a):,} of A, {len(only_b):,} of B"
+    alone = f"on one side alone: {len(only_a):,} of A, {len(only_b):,} of B"
+    mapped = f"{count(found.aligned, 'value')} of B found in A; {alone}"
     if only_b:
         mapped += f" ({', '.join(safe(n, 30) for n in only_b[:_SHOWN])}{_more(only_b)})"
-    made += block("mapped", wrapped(mapped, room, hang=2))
+    if found.aligned or only_a or only_b:  # where structure proves all, no value was looked for
+        made += block("mapped", wrapped(mapped, room, hang=2))
     made += block("inputs", wrapped(", ".join(safe(i, 80) for i in found.inputs) or "none", room, hang=2))
     return made + block("notes", [line for n in found.notes for line in wrapped(prose(n), room, hang=2)])
 

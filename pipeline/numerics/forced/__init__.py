@@ -11,6 +11,11 @@ again, and what lies before it is guilty.  Then the search goes on from there, s
 A value may be A's by its numbers alone, and by chance: exp(x) - 1 of tiny numbers is x as well.  So where a region that
 reads such a value is guilty, B is walked again with its own value there, and if nothing is guilty then, nothing is.
 
+What parts inside may be undone before any output is made: a filler that is cropped away, a bias that a normalization
+takes off again.  So where something is guilty, B is evaluated once more on its own values; if its outputs are A's
+there, not within a bound but as good as exactly, the guilty are ``asleep``: they are named, and whether they ever wake
+is for other feeds to say.
+
 The bound.  In float64 two graphs of one meaning part by three things: float64's own roundings; constants that a
 rewriting computed in float32 (a folded weight); and Python scalars that either side holds in float32.  All are
 responses to moving something by one rounding: the region's inputs and constants for the first, for the others the
@@ -33,12 +38,14 @@ from pipeline.graph.align import Alignment, Namer, Orientation, Pair
 from pipeline.numerics.compare import same_values
 from pipeline.numerics.forced._aligning import advance, fold
 from pipeline.numerics.forced._blaming import blame
+from pipeline.numerics.forced._judging import jumps
 from pipeline.numerics.forced._searching import hidden, resume
-from pipeline.numerics.forced._state import Forced, Judged, Known, Part, Shelf, State, evaluate, know
-from pipeline.numerics.forced._unseen import SILENT, exercised, unseen
+from pipeline.numerics.forced._state import Forced, Judged, Known, Numbers, Part, Shelf, State, evaluate, know
+from pipeline.numerics.forced._unseen import SILENT, exercised, rounded, unseen
 from pipeline.numerics.node64 import Graph
 
 _AGAIN = 3
+_UNDONE = 1e-10  # of what a guilty value is off by, each of its own size: float64's roundings leave less
 
 
 def compare_graphs(
@@ -107,7 +114,8 @@ def _walked(
     ]
     unjudged += [f"{name} of A: {why}" for name, why in known.errors.items()]
     unjudged += [f"{b.aliases.get(name, name)} of B: {why}" for name, why in state.unjudged.items()]
-    silent = {} if guilty else unseen(state)
+    asleep = bool(guilty) and not unjudged and _undone(known, b, inputs, outputs, guilty)
+    silent = {} if guilty and not asleep else unseen(state)
     told = frozenset() if guilty or unjudged else frozenset(pair for pair in watched if exercised(state, pair))
     unjudged += silent
     judged = [name for name, (left, _) in outputs.items() if left in have and name in state.own]
@@ -127,7 +135,67 @@ def _walked(
         known.held + _own_bytes(state),
         silent,
         told,
+        state.ends,
+        {} if guilty else rounded(state),
+        asleep,
     )
+
+
+def _undone(
+    known: Known,
+    b: Graph,
+    inputs: Mapping[str, tuple[str, Orientation]],
+    outputs: Mapping[str, tuple[str, Orientation]],
+    guilty: Sequence[Part],
+) -> bool:
+    """Whether nothing of what each guilty part adds is left in any output that B makes of its own values.
+
+    What jumps behind it (a class, a comparison) hides small things from nearly all feeds, and undoes nothing.
+    """
+    sizes = [_apart_by(part) for part in guilty]
+    if not all(sizes) or any(left not in known.values for left, _ in (*inputs.values(), *outputs.values())):
+        return False
+    values, errors = evaluate(b, {name: way.apply(known.values[left]) for name, (left, way) in inputs.items()})
+    if errors or any(name not in values for name in outputs):
+        return False
+    behind = {part.output for part in guilty}
+    for step in b.steps:
+        if behind.intersection(step.reads):
+            behind.update(step.makes)
+            if jumps(step, values):
+                return False
+    left_over = [_left_over(known.values[left], way, values[name]) for name, (left, way) in outputs.items()]
+    return max(left_over) <= _UNDONE * min(sizes)
+
+
+def _apart_by(part: Part) -> float:
+    """How far a guilty value is from A's, of what it is; 0 where that is no number."""
+    if part.problem is not None or part.values is None or part.max_abs is None or not np.isfinite(part.max_abs):
+        return 0.0
+    largest = max(abs(v) for v in part.values)
+    return part.max_abs / largest if largest else 0.0
+
+
+def _left_over(due: Any, way: Orientation, made: Any) -> float:
+    """How far an output is from A's, of its largest number; infinite where that is no question of how far."""
+    if not isinstance(due, np.ndarray) or not isinstance(made, np.ndarray):
+        return np.inf
+    try:
+        due = way.apply(due)
+    except ValueError:
+        return np.inf
+    if due.shape != made.shape or due.dtype != made.dtype:
+        return np.inf
+    if due.dtype.kind != "f":
+        return 0.0 if same_values(due, made) else np.inf
+    with np.errstate(all="ignore"):
+        same = (due == made) | (np.isnan(due) & np.isnan(made))
+        if same.all():
+            return 0.0
+        if not np.isfinite(due[~same]).all() or not np.isfinite(made[~same]).all():
+            return np.inf
+        largest = float(np.abs(due[np.isfinite(due)]).max(initial=0.0))
+        return float(np.abs(due[~same] - made[~same]).max() / largest) if largest else np.inf
 
 
 def _own_bytes(state: State) -> int:
@@ -158,4 +226,4 @@ def merged(guilty: Sequence[Part], graph: Graph) -> Iterator[Part]:
     yield from sorted(best.values(), key=lambda part: order.get(part.node, len(order)))
 
 
-__all__ = ["SILENT", "Forced", "Judged", "Known", "Part", "Shelf", "compare_graphs", "evaluate", "know"]
+__all__ = ["SILENT", "Forced", "Judged", "Known", "Numbers", "Part", "Shelf", "compare_graphs", "evaluate", "know"]

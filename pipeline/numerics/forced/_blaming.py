@@ -12,7 +12,7 @@ from pipeline.graph.align import Orientation, Pair
 from pipeline.numerics.compare import same_values
 from pipeline.numerics.forced._judging import away, judge, one_in_float32, region
 from pipeline.numerics.forced._searching import NEAR, Found, follow, plainest, twins
-from pipeline.numerics.forced._state import Judged, Part, State, exact_digest, one_line
+from pipeline.numerics.forced._state import Judged, Numbers, Part, State, exact_digest, one_line
 from pipeline.numerics.node64 import Graph, Step
 
 
@@ -45,11 +45,11 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
     near = first_near(state, steps)
     if near is not None:
         return near, first
-    if orientation == Orientation() and _shape(state.own.get(name)) != _shape(state.have[left]):
-        # The same numbers may be written in another shape, though in no other order; then they, and not the shape, are
-        # what is told.  Where nothing but the shape is wrong, the shape is.
+    if orientation == Orientation():
+        # Numbers may be written in another shape or layout; then they, and not the shape, are what is told.  Where
+        # nothing but the shape or the order is wrong, that is.
         other = plainest(state, name, left)
-        if other.perm is None and judge(state, name, left, other).ratio > 1:
+        if other != orientation and judge(state, name, left, other).ratio > 1:
             orientation = other
     state.forced[name] = (left, orientation)
     judged = judge(state, name, left, orientation)
@@ -59,11 +59,15 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
     if unknown is not None and judged.max_abs is None:
         state.unjudged[name] = unknown
         return [], first
-    last = departing(state, steps, left) or within(state, steps[-1], left)
+    last, twin = departing(state, steps, left), None
+    if last is None:
+        last, twin = within(state, steps[-1], left)
+    if twin is not None and last is not steps[-1]:
+        return [constant_part(state, last, twin, judged)], first
     part = Part(
         last.name,
         last.said,
-        name if last is steps[-1] else last.makes[0],
+        name,
         left,
         judged.ratio,
         judged.max_abs,
@@ -72,8 +76,49 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
         judged.index,
         judged.values,
         judged.problem or error_in(state, steps),
+        tuple(other_numbers(state, steps, others)),
     )
     return [part], first
+
+
+def constant_part(state: State, step: Step, twin: Step, judged: Judged) -> Part:
+    """A guilty step that computes a constant, and what its twin makes; how far beyond its bound is what that does."""
+    made, due = step.makes[0], twin.makes[0]
+    one, other = state.have.get(due), state.env.get(made)
+    max_abs, index, values = None, None, None
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and one.shape == other.shape and one.size:
+        with np.errstate(all="ignore"):
+            far = np.where(one == other, 0.0, np.abs(one.astype(np.float64) - other.astype(np.float64)))
+            far = np.nan_to_num(far, nan=np.inf)
+        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(far)), far.shape))
+        max_abs, values = float(far[index]), (float(one[index]), float(other[index]))
+    return Part(
+        step.name, step.said, made, due, judged.ratio, max_abs, (step.name,), (twin.name,), index, values,
+        None, tuple(other_numbers(state, [step], [twin])),
+    )  # fmt: skip
+
+
+def other_numbers(state: State, steps: Sequence[Step], others: Sequence[Step]) -> Iterator[Numbers]:
+    """The constants that a region reads in A's place with other numbers."""
+    mine, theirs = ([s for s in side if s.op not in ("Constant", "Identity")] for side in (steps, others))
+    if [s.op for s in mine] != [s.op for s in theirs]:
+        return
+    for step, twin in zip(mine, theirs, strict=True):
+        if len(step.node.input) != len(twin.node.input):
+            continue
+        for b, a in zip(step.node.input, twin.node.input, strict=True):
+            one, other = state.have.get(a), state.env.get(b)
+            fixed = bool(a and b) and state.b.is_constant(b) and state.a.is_constant(a)
+            if not fixed or not isinstance(one, np.ndarray) or not isinstance(other, np.ndarray):
+                continue
+            if one.shape != other.shape or one.dtype != other.dtype or one.dtype.kind not in "fiu":
+                continue
+            with np.errstate(all="ignore"):
+                odd = ~((one == other) | (np.isnan(one.astype(np.float64)) & np.isnan(other.astype(np.float64))))
+            if odd.any():
+                place = int(np.argmax(odd.reshape(-1)))
+                due, made = float(one.reshape(-1)[place]), float(other.reshape(-1)[place])
+                yield Numbers(state.b.aliases.get(b, b), due, made, int(odd.sum()), odd.size)
 
 
 def _shape(value: object) -> object:
@@ -114,8 +159,9 @@ def followed(state: State, name: str) -> bool:
     return False
 
 
-def within(state: State, step: Step, left: str) -> Step:
-    """The step behind a guilty step that computes a constant for it which is not A's, of constants that are."""
+def within(state: State, step: Step, left: str) -> tuple[Step, Step | None]:
+    """The step behind a guilty step that computes a constant for it which is not A's, of constants that are, with its
+    twin in A, if it has one."""
     due = state.a.producer.get(left)
     while due is not None and due.op == step.op and len(due.node.input) == len(step.node.input):
         for mine, theirs in zip(step.node.input, due.node.input, strict=True):
@@ -126,8 +172,8 @@ def within(state: State, step: Step, left: str) -> Step:
                 step, due = made, twin
                 break
         else:
-            return step
-    return inside(state, step)
+            return step, due
+    return inside(state, step), None
 
 
 def departing(state: State, steps: Sequence[Step], left: str) -> Step | None:
@@ -159,15 +205,17 @@ def first_near(state: State, steps: Sequence[Step]) -> list[Part] | None:
                 judged = judge(state, output, twin, Orientation())
                 if judged.ratio > 1:
                     state.forced[output] = (twin, Orientation())
-                    guilty = within(state, step, twin)
-                    made = output if guilty is step else guilty.makes[0]
+                    guilty, due_step = within(state, step, twin)
+                    if due_step is not None and guilty is not step:
+                        return [constant_part(state, guilty, due_step, judged)]
                     against = (state.a.producer[twin].name,)
-                    where = judged.index, judged.values, judged.problem
+                    numbers = tuple(other_numbers(state, [step], [state.a.producer[twin]]))
+                    where = judged.index, judged.values, judged.problem, numbers
                     return [
                         Part(
                             guilty.name,
                             guilty.said,
-                            made,
+                            output,
                             twin,
                             judged.ratio,
                             judged.max_abs,
@@ -262,12 +310,16 @@ def one_by_one(
             state.join(Pair(twin, output, way, "assumed"))
             if judged.ratio > 1:
                 against = (state.a.producer[twin].name,) if twin in state.a.producer else ()
-                guilty = within(state, step, twin)
+                guilty, due = within(state, step, twin)
+                if due is not None and guilty is not step:
+                    parts.append(constant_part(state, guilty, due, judged))
+                    continue
+                numbers = tuple(other_numbers(state, [step], [partner]))
                 parts.append(
                     Part(
                         guilty.name,
                         guilty.said,
-                        output if guilty is step else guilty.makes[0],
+                        output,
                         twin,
                         judged.ratio,
                         judged.max_abs,
@@ -276,6 +328,7 @@ def one_by_one(
                         judged.index,
                         judged.values,
                         judged.problem or problem,
+                        numbers,
                     )
                 )
     return parts

@@ -7,6 +7,7 @@ Structure: what B's consumers read besides a value that is nobody's says which v
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -20,14 +21,18 @@ from pipeline.numerics.forced._state import State, hole, marks, sorted_digest
 from pipeline.numerics.node64 import Graph, Step
 
 Found = tuple[str, str, Orientation]
-_LIKE = 1e-5  # only chooses which hypothesis is looked at; the verdict is the bound's
-NEAR = 0.05  # the same
-_DEPTH = 8
-_REACH = 64
-_STRONG = 3
-_JUMP = 1e-4
-_ROOM = 400  # folded weights move by some roundings, not by one
-_CANDIDATES = 24
+# None of these makes a verdict: they choose which value of A is tried in which place, and in what order; whether B's is
+# that value is for the bound.  A wrong choice names a node further down, or more nodes than need be.
+_LIKE = 1e-5  # of the largest number: alike enough in float64 that the same bits were meant
+_UNLIKE = 0.5  # of the largest number: no value that was meant to be another
+NEAR = 0.05  # of the largest number: a value that was meant to be another, and is nearly
+_DEPTH = 8  # layers behind a value
+_REACH = 64  # values behind a value that are counted
+_STRONG = 3  # values of A's behind it that are no chance
+_JUMP = 1e-4  # of the largest number: what one rounding moves by so much answers by a step, not by rounding
+_ROOM = 400  # times what one rounding does: folded weights move by some roundings, not by one
+_CANDIDATES = 24  # values that are looked at in one place
+_END = 2.0**-6  # of the largest number: a mask may be scaled; what is said of it rests on the outputs being the same
 
 
 def resume(state: State, bad: Sequence[str]) -> Found | None:
@@ -39,7 +44,7 @@ def resume(state: State, bad: Sequence[str]) -> Found | None:
     for name in open_values:
         if name not in state.outputs:
             due = by_structure(state, name)
-            if due is not None:
+            if due is not None and not by_shape_alone(state, name, due):
                 return name, due, Orientation()
         elif all(n in state.pairs or state.is_constant(n) for n in state.b.producer[name].reads):
             return (name, *state.outputs[name])
@@ -68,9 +73,26 @@ def resume(state: State, bad: Sequence[str]) -> Found | None:
     return (remaining[0], *state.outputs[remaining[0]]) if remaining else None
 
 
+def by_shape_alone(state: State, name: str, left: str) -> bool:
+    """Whether nothing but a shape that both are written in says that a value of B stands where one of A does, while
+    their numbers have nothing in common: two layouts have that in common where axes are of one length."""
+    readers = state.b.consumers.get(name, ())
+    if any([n for n in step.reads if not state.is_constant(n)] != [name] for step in readers):
+        return False
+    if any(step.op not in ("Reshape", "Flatten", "Squeeze", "Unsqueeze") for step in readers):
+        return False
+    value, held = state.own.get(name), state.have[left]
+    if not isinstance(value, np.ndarray) or not isinstance(held, np.ndarray) or value.dtype.kind != "f":
+        return False
+    return value.size == held.size and _unlike(plainest(state, name, left).apply(held), value) > _UNLIKE
+
+
 def hidden(state: State) -> Found | None:
     """A difference that these feeds let vanish again (a Relu holds it at zero): an operator that does not make what
     its twin makes of the same values, while its consumers would take the twin's value for their own.
+
+    What stands for an infinity is none: a mask of the lowest number that the type has says what one of infinities says,
+    until nothing else is left beside it.  That is kept to be said.
     """
     for step in state.b.steps:
         for name in step.makes if not state.is_folded(step) else ():
@@ -79,6 +101,9 @@ def hidden(state: State) -> Found | None:
             for twin in twins(state, name):
                 held = state.have[twin]
                 alike = isinstance(held, np.ndarray) and held.shape == np.shape(state.own[name])
+                if said := _endless(held, state.own[name]):
+                    state.ends.setdefault(step.name, said)
+                    continue
                 if (
                     alike
                     and not _same_either_way(state, name, twin)
@@ -86,6 +111,24 @@ def hidden(state: State) -> Found | None:
                 ):
                     return name, twin, Orientation()
     return None
+
+
+def _endless(due: Any, made: Any) -> tuple[float, float] | None:
+    """Where two arrays are one but for infinities in the one and numbers of their sign at the end of the type in the
+    other: a pair of these, A's and B's."""
+    if not isinstance(due, np.ndarray) or not isinstance(made, np.ndarray):
+        return None
+    if due.dtype != made.dtype or due.dtype.kind != "f" or due.shape != made.shape:
+        return None
+    end = _END * float(np.finfo(np.float32 if due.dtype == np.float64 else due.dtype).max)
+    with np.errstate(all="ignore"):
+        odd = ~((due == made) | (np.isnan(due) & np.isnan(made)))
+        far = (np.abs(due) >= end) & (np.abs(made) >= end) & (np.sign(due) == np.sign(made))
+        one = np.isinf(due) != np.isinf(made)
+        if not odd.any() or not (far & one)[odd].all():
+            return None
+    place = int(np.argmax(odd.reshape(-1)))
+    return float(due.reshape(-1)[place]), float(made.reshape(-1)[place])
 
 
 def _same_either_way(state: State, name: str, twin: str) -> bool:
@@ -135,6 +178,11 @@ def suspect(state: State, step: Step) -> Found | None:
         if left is None or (pair is not None and pair.left == left and pair.orientation == Orientation()):
             continue
         if reach(state, name, left) < _STRONG:
+            continue
+        made = state.b.producer.get(name)
+        if made is not None and (said := _endless(state.have.get(left), state.own.get(name, state.env.get(name)))):
+            state.ends.setdefault(made.name, said)
+            state.cleared.add(name)
             continue
         # Whole numbers that are no values (a shape, axes) count by what is made of them, and cannot be moved a little.
         whole = state.is_constant(name) and getattr(state.env.get(name), "dtype", np.dtype(float)).kind in "iub"
@@ -380,10 +428,30 @@ def open_above(state: State, bad: Sequence[str]) -> list[str]:
 
 
 def plainest(state: State, name: str, left: str) -> Orientation:
-    value = state.own.get(name)
-    if not isinstance(value, np.ndarray) or not isinstance(state.have[left], np.ndarray):
+    """The way in which a value of A is one of B: the plainest, unless they are far apart in it and near in another.
+
+    Two frameworks have two layouts, and a value that is not quite A's stands in its own: judged in A's order of axes,
+    nearly all of it would be wrong, and everything behind it.
+    """
+    value, held = state.own.get(name), state.have[left]
+    if not isinstance(value, np.ndarray) or not isinstance(held, np.ndarray):
         return Orientation()
-    return next(iter(orientations(state.have[left].shape, value.shape)), Orientation())
+    ways = list(itertools.islice(orientations(held.shape, value.shape), _CANDIDATES))
+    if len(ways) < 2 or value.dtype.kind != "f" or held.dtype.kind != "f":
+        return ways[0] if ways else Orientation()
+    apart = [_unlike(way.apply(held), value) for way in ways]
+    best = min(range(len(ways)), key=apart.__getitem__)
+    return ways[best] if 2 * apart[best] < apart[0] else ways[0]
+
+
+def _unlike(one: Array, other: Array) -> float:
+    """0 for arrays that are one up to a factor and a summand, about 1 for unrelated ones."""
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(one) & np.isfinite(other)
+        mine, theirs = (side[finite].astype(np.float64) for side in (one, other))
+        if not mine.size or not mine.std() or not theirs.std():
+            return 1.0
+        return float(1 - np.corrcoef(mine, theirs)[0, 1])
 
 
 def twins(state: State, name: str) -> Iterator[str]:
@@ -408,8 +476,8 @@ def hypotheses(state: State, name: str) -> Iterator[tuple[str, Orientation]]:
 
     def proposals() -> Iterator[tuple[str, Orientation]]:
         for left in twins(state, name):
-            yield left, Orientation()
             yield left, plainest(state, name, left)
+            yield left, Orientation()
         taken = state.uses
         if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
             yield from (
@@ -425,6 +493,7 @@ def hypotheses(state: State, name: str) -> Iterator[tuple[str, Orientation]]:
             if left not in taken or away < 0.1:
                 ranked.append((left in taken, made is None or made.op != step.op, away, left))
         for _, _, _, left in sorted(ranked)[:_CANDIDATES]:
+            yield left, plainest(state, name, left)
             for orientation in list(orientations(state.have[left].shape, value.shape))[:8]:
                 yield left, orientation
         for pair in reads:

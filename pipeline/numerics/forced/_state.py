@@ -21,8 +21,20 @@ _SMALL = 4096  # bytes of an array that is not worth a file
 
 
 @dataclass(frozen=True)
+class Numbers:
+    """A constant of B that holds other numbers than A's in its place: the first of them of both, and how many."""
+
+    name: str
+    due: float
+    made: float
+    differing: int
+    size: int
+
+
+@dataclass(frozen=True)
 class Part:
-    """A region of B that does not make what A makes of the same values: its last node, all of its nodes, A's nodes."""
+    """A region of B that does not make what A makes of the same values: its last node, all of its nodes, A's nodes, and
+    the constants that it reads with other numbers."""
 
     node: str
     op: str
@@ -35,6 +47,7 @@ class Part:
     index: tuple[int, ...] | None = None
     values: tuple[float, float] | None = None
     problem: str | None = None
+    numbers: tuple[Numbers, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,7 +68,11 @@ class Forced:
     ``compared`` counts elements of B's outputs that were compared; ``unjudged`` says which could not be, and why.
     ``held`` is how many bytes of values of the two graphs were there at most, constants left out.  ``silent`` are those
     of ``unjudged`` that nothing shows here, each with the value of A and the value of B that it is about; ``exercised``
-    such pairs of other feeds that are told apart here.
+    such pairs of other feeds that are told apart here.  ``ends`` are B's nodes where one side holds infinities and the
+    other numbers at the end of its type, with such a pair of A's and B's: nothing that is made of them differs here.
+    ``rounded`` are B's constants that are not A's to the bit, though what is made of them is A's: how many numbers of
+    how many, and the largest distance relative to a number.  ``asleep``: all that is guilty is undone again before an
+    output is made, so that here B's outputs, of its own values, are A's.
     """
 
     alignment: Alignment
@@ -66,6 +83,9 @@ class Forced:
     held: int = 0
     silent: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     exercised: frozenset[tuple[str, str]] = frozenset()
+    ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    rounded: Mapping[str, tuple[int, int, float]] = field(default_factory=dict)
+    asleep: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +199,7 @@ class State:
     failed: int = 0  # the most nodes of a region that is not A's
     cleared: set[str] = field(default_factory=set)  # suspects behind which B is A's again all the same
     never: frozenset[str] = frozenset()  # values that no number makes A's
+    ends: dict[str, tuple[float, float]] = field(default_factory=dict)  # by node: infinities in A or B, numbers there
     live: set[str] = field(default_factory=set)  # constants of B in whose place A has data, and what is made of them
 
     def is_constant(self, name: str) -> bool:

@@ -83,9 +83,38 @@ def exercised(state: State, pair: tuple[str, str]) -> bool:
     return theirs is not None and mine is not None and not _hides(state, theirs, mine)
 
 
+def rounded(state: State) -> dict[str, tuple[int, int, float]]:
+    """B's constants that are not A's to the bit, though what is made of them is A's within the bound: how many numbers
+    of how many, and the largest distance relative to a number (to the largest one, where it is 0)."""
+    found: dict[str, tuple[int, int, float]] = {}
+    for name, pair in state.pairs.items():
+        if pair.how not in ("numbers", "border") or pair.orientation != Orientation():
+            continue
+        for _, b, one, other in _placed(state, name, pair):
+            if not is_float(one):
+                continue
+            wide, due = one.astype(np.float64), other.astype(np.float64)
+            odd = ~((wide == due) | (np.isnan(wide) & np.isnan(due)))
+            if not odd.any():
+                continue
+            with np.errstate(all="ignore"):
+                size = np.where(due == 0, np.abs(due).max(initial=0.0), np.abs(due))
+                far = float(np.max((np.abs(wide - due) / size)[odd]))
+            found[state.b.aliases.get(b, b)] = int(odd.sum()), odd.size, far
+    return found
+
+
 def _constants(state: State, name: str, pair: Pair) -> Iterator[str]:
-    """Numbers of one shape in the same place, of nodes of one operator that read the same data; but not places and
-    sizes, which are written in several ways."""
+    """Other numbers in the same place."""
+    for node, b, one, other in _placed(state, name, pair):
+        same = _alike(one, other)
+        if not same.all():
+            yield f"{node} of B reads {b}, {int((~same).sum())} of {one.size} numbers of which are not A's"
+
+
+def _placed(state: State, name: str, pair: Pair) -> Iterator[tuple[str, str, Array, Array]]:
+    """Constants of one shape in the same place, of nodes of one operator that read the same data; but not places and
+    sizes, which are written in several ways.  The node, the constant's name in B, its numbers and A's."""
     mine, theirs = state.b.producer.get(name), state.a.producer.get(pair.left)
     if mine is None or theirs is None or mine.op != theirs.op or len(mine.node.input) != len(theirs.node.input):
         return
@@ -104,9 +133,7 @@ def _constants(state: State, name: str, pair: Pair) -> Iterator[str]:
             continue
         if one.dtype != other.dtype or (one.dtype.kind != "f" and slot in places):
             continue
-        same = _alike(one, other)
-        if not same.all():
-            yield f"{mine.name} of B reads {b}, {int((~same).sum())} of {one.size} numbers of which are not A's"
+        yield mine.name, b, one, other
 
 
 def _alike(one: Array, other: Array) -> Array:
