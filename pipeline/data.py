@@ -268,8 +268,7 @@ class Failure:
     ``invalid``      the graph is not a valid model (checker, or a runtime on loading it);
     ``builder``      the case's own builder raised, or returned what the case did not promise;
     ``crashed``      killed by a signal;  ``timeout``  over the time limit;  ``memory``  over the memory limit;
-    ``tool``         a bug of this project.
-    """
+    ``tool``         a bug of this project."""
 
     kind: str
     says: str
@@ -364,8 +363,7 @@ class Diff:
     ``problem`` why nothing (or not everything) could be compared, ``explanation`` a fact about the difference that is
     never a pass ("equals the other side transposed by (0, 3, 1, 2)"), ``empty`` the outputs that are equal because they
     have no element.  ``size`` says at which sizes of the case's
-    dynamic axes, nothing at the declared ones.
-    """
+    dynamic axes, nothing at the declared ones."""
 
     left: str
     right: str
@@ -448,8 +446,7 @@ class Transpose:
     out, once axes and constants of the nodes ``through`` which they meet are rewritten, and nothing else notices.
     ``through`` are the nodes in between, or those through which it could be moved to
     ``border``, inputs or outputs of the graph.  ``bytes`` are those that it moves, ``None`` where dims are not known.
-    ``on_constant``: what it transposes could be stored transposed.
-    """
+    ``on_constant``: what it transposes could be stored transposed."""
 
     node: str
     perm: tuple[int, ...]
@@ -468,7 +465,7 @@ class GraphFacts:
     """What an exported graph holds, read without running it.
 
     ``narrows`` names the Casts to floats narrower than float32: runtimes are known to leave such a step out;
-    ``unordered`` the nodes whose results may come in any order."""
+    ``unordered`` the nodes whose results may come in any order, ``draws`` those that draw random numbers."""
 
     file: Path
     opset: int | None
@@ -482,6 +479,7 @@ class GraphFacts:
     parameters: int = 0
     notes: tuple[str, ...] = ()
     narrows: tuple[str, ...] = ()
+    draws: tuple[str, ...] = ()
     unordered: tuple[str, ...] = ()
 
 

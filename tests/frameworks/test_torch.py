@@ -553,19 +553,22 @@ def test_control_flow_is_seen_inside_and_exported_as_if_nobody_had_looked(name: 
 
 
 def test_a_narrow_step_in_a_branch_is_no_float64_run() -> None:
-    def narrow(x: Any) -> Any:
-        return torch.cond(x.sum() > -100, lambda v: v.half() + 1, lambda v: v.half() - 1, (x,))
+    def branching(to: Any) -> Case:
+        def narrow(x: Any) -> Any:
+            return torch.cond(x.sum() > -100, lambda v: v.to(to) + 1, lambda v: v.to(to) - 1, (x,)).float()
 
-    case = Case(
-        "narrow",
-        inputs={"x": Tensor("n c", (2, 3))},
-        outputs={"y": Tensor("n c", (2, 3))},
-        builders={"torch": _branching(narrow)},
-    )
+        return Case(
+            "narrow",
+            inputs={"x": Tensor("n c", (2, 3))},
+            outputs={"y": Tensor("n c", (2, 3))},
+            builders={"torch": _branching(narrow)},
+        )
+
     values = {"x": np.ones((2, 3), np.float32)}
     with pytest.raises(RuntimeError, match="not float64 inside"):
-        TORCH.native(case, values, double=True, seed=0)
-    TORCH.native(case, values, double=False, seed=0)  # and nothing of it is remembered
+        TORCH.native(branching(torch.float16), values, double=True, seed=0)
+    TORCH.native(branching(torch.float16), values, double=False, seed=0)  # and nothing of it is remembered
+    assert TORCH.native(branching(torch.float32), values, double=True, seed=0)["y"].dtype == np.float64
 
 
 class _All(torch.nn.Module):
