@@ -63,9 +63,15 @@ class _App(click.Group):
             return super().main(*arguments, **{**more, "standalone_mode": False})
         except click.exceptions.Exit as left:  # --help
             raise SystemExit(left.exit_code) from None
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message())
+            raise SystemExit(0) from None
         except click.ClickException as error:
             says = error.format_message().rstrip(".")
-            raise SystemExit(_complain(f"{says}; see `triangulate --help`")) from None
+            context = getattr(error, "ctx", None)
+            given = next((word for word in sys.argv[1:] if word in self.commands), "")
+            who = context.command_path if context is not None else f"triangulate {given}".rstrip()
+            raise SystemExit(_complain(f"{says}; see `{who} --help`")) from None
         except UnusableInput as error:
             raise SystemExit(_complain(str(error))) from None
         except click.Abort:

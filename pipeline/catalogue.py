@@ -26,7 +26,7 @@ from types import ModuleType
 from typing import Any
 
 from pipeline import inputs
-from pipeline.data import BLAMES, Absent, Case, CaseRef, Each, Expected, Party, Tensor, UnusableInput
+from pipeline.data import BLAMES, Absent, Case, CaseRef, Each, Expected, Party, Tensor, UnusableInput, kind_of
 
 FRAMEWORKS = tuple(
     sorted(p.stem for p in (Path(__file__).parent / "frameworks").glob("*.py") if not p.stem.startswith("_"))
@@ -126,7 +126,7 @@ def _loaded(file: Path) -> tuple[Case, ...]:
     seen: set[str] = set()
     for case in cases:
         if not isinstance(case, Case):
-            raise UnusableInput(f"{file}: CASES holds a {type(case).__name__}; expected Case(…)")
+            raise UnusableInput(f"{file}: CASES holds {kind_of(case)}; expected Case(…)")
         _check(case, file)
         if case.name in seen:
             raise UnusableInput(f"{file}: two cases are named {case.name!r}; give each a name of its own")
@@ -266,7 +266,7 @@ def _check(case: Case, file: Path) -> None:
         if framework not in FRAMEWORKS:
             raise UnusableInput(f"{where}: builder for {framework!r}; known frameworks: {', '.join(FRAMEWORKS)}")
         if not callable(builder):
-            raise UnusableInput(f"{where}: the builder for {framework} is a {type(builder).__name__}, not a function")
+            raise UnusableInput(f"{where}: the builder for {framework} is {kind_of(builder)}, not a function")
     if isinstance(case.truth, Mapping) and set(case.truth) != set(case.builders):
         odd = ", ".join(sorted(set(case.truth) ^ set(case.builders)))
         raise UnusableInput(f"{where}: builders and truths by framework differ in {odd}; give a truth for each builder")
@@ -275,9 +275,7 @@ def _check(case: Case, file: Path) -> None:
     for kind, named in (("input", case.inputs), ("output", case.outputs)):
         for name, tensor in named.items():
             if not isinstance(tensor, Tensor) and not (kind == "output" and isinstance(tensor, Absent)):
-                raise UnusableInput(
-                    f"{where}: {kind} {name!r} is a {type(tensor).__name__}; expected Tensor(axes, shape)"
-                )
+                raise UnusableInput(f"{where}: {kind} {name!r} is {kind_of(tensor)}; expected Tensor(axes, shape)")
     _check_dynamic(case, where)
     _check_onnx(case, where)
     overlap = set(case.inputs) & set(case.parameters)

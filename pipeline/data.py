@@ -52,6 +52,12 @@ class UnusableInput(Exception):
     """The command's words or its input cannot be used: one line saying who, what was seen, expected, what to do."""
 
 
+def kind_of(value: object) -> str:
+    """The type of what somebody gave, with its article."""
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
 class MissingEngine(Exception):
     """A required engine is not installed."""
 

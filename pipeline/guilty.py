@@ -157,7 +157,8 @@ def _words(error: NodeError, each: Localization) -> str:
 
 
 def _coverage(each: Localization) -> str:
-    said = [f"{each.judged} of {each.nodes} nodes judged, in {each.precision}"]
+    precision = f", in {each.precision}" if each.precision else ""
+    said = [f"{each.judged} of {each.nodes} nodes judged{precision}"] if each.nodes else ["no node was judged"]
     if each.unmapped:
         said.append(f"{each.unmapped} values have none of the source beside them")
     if each.uncompared:

@@ -314,7 +314,7 @@ def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str
         blamed |= {("export", party) for blame, party in blamed if blame == "export-failed"}  # it means nothing at all
         more = [b for b in _blames(work, other, weights, _size(case)) if (b.blame, b.party) not in blamed]
         more, said = _named(work, other, more)
-        blames, named = [*blames, *more], [*named, *said]
+        blames, named = [*blames, *more], [*named, *(_at(other.ref.size, finding) for finding in said)]
     unshown: list[Diff] = []
     for graph, model in seen.models.items():
         accused = {b.party for b in blames if b.blame in ("export", "export-failed")}
@@ -353,6 +353,12 @@ def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str
     judged = [triangulate.apart(p, each.edges) for p, each in zip(every, (seen, *kept), strict=True)]
     apart = max(filter(None, judged), key=lambda each: each.max_abs / each.top, default=None)
     return Verdict(seen.ref.name, status, words, evidence, findings, results, unexpected, problems, case.note, apart)
+
+
+def _at(size: str, finding: Finding) -> Finding:
+    """A finding of another size, which says so."""
+    known = not size or finding.says.startswith(f"at {size}: ")
+    return finding if known else replace(finding, says=f"at {size}: {finding.says}")
 
 
 def _plain_first(causes: Sequence[Finding], named: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -333,3 +333,17 @@ def test_rule_lists_the_rules_and_says_what_one_means() -> None:
 )
 def test_a_complaint_is_one_line(words: tuple[str, ...], says: str) -> None:
     assert says in complaint(in_process(*words))
+
+
+def test_nothing_asked_for_is_answered_by_the_help() -> None:
+    ran = in_process()
+    assert (ran.status, ran.stderr) == (0, "")
+    assert ran.stdout.startswith("Usage: ")
+    assert "verify" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "command"), [(["verify", "--nope"], " verify"), (["compare"], " compare"), (["x"], "")]
+)
+def test_words_that_are_none_point_to_the_help_of_their_command(words: list[str], command: str) -> None:
+    assert complaint(in_process(*words)).endswith(f"{command} --help`")

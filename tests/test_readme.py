@@ -70,8 +70,9 @@ def resnet18(weights):
 
 
 def test_the_case_files_are_ones_and_say_what_is_shown(tmp_path: Path, triangulate: Callable[..., Ran]) -> None:
-    assert written(tmp_path) == ["image.py", "reader.py"]
-    ran = triangulate("verify", tmp_path / "image.py", tmp_path / "reader.py", out=tmp_path / "out")
+    assert written(tmp_path) == ["net.py", "image.py", "reader.py"]
+    ran = triangulate("verify", *(tmp_path / f"{name}.py" for name in ("net", "image", "reader")), out=tmp_path / "out")
+    assert ran.case("net/net")["status"] == "expected"
     assert ran.case("image/resnet18")["blame"] == ["agree"]
     assert list(ran.case("image/resnet18")["sizes"]) == ["n=1", "n=5"]
     assert {b["party"] for b in ran.case("reader/reader")["blames"]} == {"torch:script"}

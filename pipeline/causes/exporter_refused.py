@@ -71,7 +71,11 @@ REASONS = (
 def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
     graph = graph_of(blamed)
     model = evidence.models.get(graph) if graph is not None else None
-    if blamed.blame != "export-failed" or model is None or model.error is None or model.file is not None:
+    if blamed.blame != "export-failed":
+        return None
+    if _TWICE.search(blamed.says):
+        return _two_of_one_name(blamed)
+    if model is None or model.error is None or model.file is not None:
         return None
     says = model.error.says
     reason = next((each for each in REASONS if each.words.search(says)), None)
@@ -88,7 +92,25 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
     )
 
 
+def _two_of_one_name(blamed: Blamed) -> Finding | None:
+    """A graph whose output got the name that the exporter gives another value (``var`` of aten.var)."""
+    found = _TWICE.search(blamed.says)
+    if found is None:
+        return None
+    name = printable(next(filter(None, found.groups())))
+    return Finding(
+        cause=CAUSE.name,
+        blame=blamed.blame,
+        party=blamed.party,
+        nodes=blamed.nodes,
+        says=f"two values of the graph are named {name}: the exporter calls one so after its operator",
+        edit=f"rename the output {name}, if the case or output_names calls one so",
+    )
+
+
+_TWICE = re.compile(r"'([^']+)' has been used as output names multiple times|Duplicate definition of name \(([^)]+)\)")
 _BLAMED = Blamed("export-failed", "torch", ("torch", "torch>*"), op="aten::sub")
+_SSA = "onnx.checker: Graph must be in single static assignment (SSA) form, however 'var' has been used as output names"
 _PROMOTION = "RuntimeError: Cannot find a compatible OpOverload for aten.sub with the provided arguments."
 _NO_FUNCTION = (
     "DispatchError: No ONNX function found for <OpOverload(op='aten.foo')>. Failure message: No decompositions"
@@ -116,6 +138,11 @@ CAUSE = Cause(
             _BLAMED,
             errors={"torch": Failure("refused", "GuardOnDataDependentSymNode: Could not guard on Eq(u0, 1)")},
             says="depends on the values",
+        ),
+        Example(
+            "an output called like an operator",
+            Blamed("export-failed", "torch", ("torch", "torch>*"), says=f"{_SSA} multiple times."),
+            says="two values of the graph are named var",
         ),
     ),
     quiet=(

@@ -9,6 +9,13 @@ from typing import Any
 from pipeline.data import Absent, Case
 
 
+def raised(framework: str, error: Exception, says: str) -> BuilderError:
+    """What a builder raised; of a package that is not there also how to get it."""
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    remedy = f": .venv/bin/pip install -c constraints.txt {missing.partition('.')[0]}" if missing else ""
+    return BuilderError(f"{framework}: the builder raised {says}{remedy}")
+
+
 class BuilderError(Exception):
     """The case's builder raised, or its model returned something else than the case promises."""
 

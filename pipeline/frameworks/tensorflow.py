@@ -27,10 +27,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data import Array, Case, Failure, Jitter, Model, Origin, Roundings, SourceValues, Stored, Tensor
+from pipeline.data import Array, Case, Failure, Jitter, Model, Origin, Roundings, SourceValues, Stored, Tensor, kind_of
 from pipeline.frameworks import _state
 from pipeline.frameworks._onnx_file import Values, border, write, write_arrays
-from pipeline.frameworks._structure import BuilderError, forward_outputs, named
+from pipeline.frameworks._structure import BuilderError, forward_outputs, named, raised
 from pipeline.frameworks._tensorflow_roundings import Traced, moving
 from pipeline.inputs import forward_inputs
 from pipeline.layout import order
@@ -562,9 +562,9 @@ def _built(case: Case, tensors: Mapping[str, Any], seed: int, floatx: str) -> An
         try:
             model = case.builders["tensorflow"](tf, **{name: tensors[name] for name in case.parameters})
         except Exception as error:
-            raise BuilderError(f"tensorflow: the builder raised {_one_line(error)}") from error
+            raise raised("tensorflow", error, _one_line(error)) from error
         if not callable(model):
-            raise BuilderError(f"tensorflow: the builder returned a {type(model).__name__}, expected a model to call")
+            raise BuilderError(f"tensorflow: the builder returned {kind_of(model)}, expected a model to call")
         if isinstance(model, tf.keras.layers.Layer):
             if not model.built:
                 _call(case, model, tensors)
@@ -638,7 +638,7 @@ def _array(value: Any) -> Array:
     if isinstance(value, tf.IndexedSlices):
         value = tf.convert_to_tensor(value)
     if not isinstance(value, (tf.Tensor, tf.Variable)) and not hasattr(value, "numpy"):
-        raise BuilderError(f"tensorflow: the model returned a {type(value).__name__}, expected a tensor")
+        raise BuilderError(f"tensorflow: the model returned {kind_of(value)}, expected a tensor")
     return np.array(value.numpy())
 
 

@@ -31,10 +31,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data import Array, Case, Failure, Jitter, Model, Roundings, SourceValues, Stored
+from pipeline.data import Array, Case, Failure, Jitter, Model, Roundings, SourceValues, Stored, kind_of
 from pipeline.frameworks import _onnx_file, _state
 from pipeline.frameworks._onnx_file import write_arrays
-from pipeline.frameworks._structure import BuilderError, forward_outputs, named
+from pipeline.frameworks._structure import BuilderError, forward_outputs, named, raised
 from pipeline.inputs import forward_inputs
 from pipeline.layout import order
 
@@ -391,7 +391,7 @@ def _array(value: Any) -> Array:
     import torch
 
     if not isinstance(value, torch.Tensor):
-        raise BuilderError(f"torch: the model returned a {type(value).__name__}, expected a tensor")
+        raise BuilderError(f"torch: the model returned {kind_of(value)}, expected a tensor")
     value = value.detach().cpu()
     if value.dtype == torch.bfloat16:  # numpy has none; onnx brings the package that has
         import ml_dtypes
@@ -469,9 +469,9 @@ def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -
     try:
         model = case.builders["torch"](torch, **{name: tensors[name] for name in case.parameters})
     except Exception as error:
-        raise BuilderError(f"torch: the builder raised {_one_line(error)}") from error
+        raise raised("torch", error, _one_line(error)) from error
     if not callable(model):
-        raise BuilderError(f"torch: the builder returned a {type(model).__name__}, expected a model to call")
+        raise BuilderError(f"torch: the builder returned {kind_of(model)}, expected a model to call")
     if isinstance(model, torch.nn.Module):
         model = _own(model)
         if double or _is_double(case):

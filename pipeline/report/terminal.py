@@ -25,9 +25,11 @@ from pipeline.data import STATUSES, Diff, ExpectationResult, Failure, Finding, G
 from pipeline.report import Format
 from pipeline.report.files import write_text
 from pipeline.report.lines import LABEL, Cell, block, columns, emit, fits, more, padded, wrapped
-from pipeline.report.text import clip, prose, safe
+from pipeline.report.text import WHOLE, clip, prose, safe
 from pipeline.report.words import (
+    BLUNTLY,
     NODE,
+    NOT_SHARP,
     Sentence,
     agreement,
     apart,
@@ -48,6 +50,7 @@ from pipeline.report.words import (
 DETAILED = 3  # up to so many cases are shown in full
 PADS_SHOWN = 8
 NAMED = 4
+NO_ROOM = 1e30  # times a bound: one that holds nothing but what underflow may do
 
 STYLES = {
     "expected": "green",
@@ -139,7 +142,7 @@ def _findings(verdict: Verdict, width: int) -> list[Text]:
         # A name cut in the middle finds no node: what does not fit beside the cause goes on below.
         first, *rest = wrapped(f"{line.plain}   {about}", width - LABEL, "dim", hang=2)
         shown += [line + Text(first.plain[len(line.plain) :], "dim"), *rest]
-        shown += wrapped(prose(finding.says), width - LABEL)
+        shown += wrapped(prose(finding.says, WHOLE), width - LABEL)
         shown += wrapped(f"change: {prose(finding.edit)}", width - LABEL, hang=8) if finding.edit else []
     return _block("cause", shown)
 
@@ -172,7 +175,7 @@ def _observed(edge: Diff) -> list[str]:
     left, right = pair(*edge.values) if edge.values is not None else ("", "")
     differ = f"{edge.differing:,} of {edge.compared:,}" if edge.compared else "none compared"
     finite = edge.max_abs is not None and math.isfinite(edge.max_abs)
-    ratio = "exact" if finite and edge.ratio is not None and math.isinf(edge.ratio) else figure(edge.ratio)
+    ratio = "exact" if finite and edge.ratio is not None and edge.ratio > NO_ROOM else figure(edge.ratio)
     return [place(edge), left, right, figure(edge.max_abs), ratio, differ]
 
 
@@ -308,6 +311,8 @@ def _failures(verdict: Verdict, width: int, verbose: bool) -> list[Text]:
     limit = 4000 if verbose else 300
     shown: list[Text] = []
     for failure in dict.fromkeys([*exports, *together]):
+        if failure.kind == "builder" and failure.says in verdict.problems:
+            continue
         who = [f"export of {safe(graph)}" for graph in exports.get(failure, ())]
         if failure in together:
             who.append(names(together[failure], everybody))
@@ -457,7 +462,10 @@ def _short(verdict: Verdict) -> list[str]:
     if not any(sentence.who for sentence in (*undeclared, *rest)):
         word, says = agreement(verdict)
         said = prose(verdict.problems[0]) if verdict.problems else ""
-        return [": ".join(filter(None, (word, said or (says if word == "undecided" else ""))))]
+        if word:
+            blunt = exports(verdict).get(NOT_SHARP)
+            return [": ".join(filter(None, (f"{word}, {BLUNTLY}" if blunt else word, said)))]
+        return [said or says.partition(" (")[0]]
     together: dict[str, list[str]] = {}
     for sentence in (*undeclared, *rest):
         together.setdefault(sentence.blame, []).extend([sentence.who] if sentence.who else [])
@@ -537,9 +545,9 @@ def lines(report: Report, width: int = 100, verbose: bool = False) -> list[Text]
         made += [*case_lines(verdict, width, verbose), Text()]
     if rows[len(detailed) :]:
         made += [*(line for row in rows[len(detailed) :] for line in row), Text()]
-        made += wrapped(
-            "why, for one of them: triangulate verify CASE; what is expected was declared there", width, "dim"
-        )
+        declared = any(verdict.expectations for verdict in verdicts if verdict not in detailed)
+        where = "; what is expected was declared there" if declared else ""
+        made += wrapped(f"why, for one of them: triangulate verify CASE{where}", width, "dim")
     return made + _footer(report, width)
 
 

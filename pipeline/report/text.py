@@ -22,6 +22,7 @@ _BLANKS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 # An opening at the start of a word: C++'s ``ns::name`` stays readable, ``::error::`` does not begin a line.
 _COLONS = re.compile(r"(?<![\w:]):(?=:)")
 _COLONS_FIRST = re.compile(r"^( *):(?=:)")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # torch colours its messages
 _HASHES = re.compile(r"##(?=\w*\[)")
 
 
@@ -69,8 +70,8 @@ def safe(value: object, limit: int = 200) -> str:
 
 
 def prose(value: object, limit: int = 600) -> str:
-    """A message of several lines as one: white space collapsed, then :func:`safe`."""
-    return safe(" ".join(str(value).split()), limit)
+    """A message of several lines as one: colours left out, white space collapsed, then :func:`safe`."""
+    return safe(" ".join(_COLOURS.sub("", str(value)).split()), limit)
 
 
 def whole(value: object, limit: int = 200, verbose: bool = False) -> str:

@@ -41,6 +41,7 @@ NODE = 100  # characters of a node's name
 MOST_AXES = 16  # of a permutation or a padding, in a line
 PARTLY = "every path that answered gives the same answer"
 NOT_SHARP = "not judged in float64"
+BLUNTLY = "not in float64"
 
 # What the blame is about: the two ends of an edge, or the party whose step it is.
 _BETWEEN = frozenset(blame for blame, words in BLAME_WORDS.items() if "{left}" in words)
@@ -119,10 +120,26 @@ def sentences(blames: Sequence[Blamed], of: Iterable[str]) -> list[Sentence]:
             left=left, right=right, who=who
         )
         where = _where(str(op) if op else "", members)
-        details = tuple(dict.fromkeys(prose(blamed.says) for blamed in members if blamed.says))
+        details = _details(members, universe)
         subject = f"{left} | {right}" if blame in _BETWEEN else who
         found.append(Sentence(safe(blame), words, subject, where, details))
     return found
+
+
+def _details(members: Sequence[Blamed], universe: Iterable[str]) -> tuple[str, ...]:
+    """What is said of blames, each once: where only the party is another, with all of them."""
+    together: dict[tuple[bool, str], list[str]] = {}
+    for blamed in members:
+        own = f"{blamed.party} "
+        about = blamed.says.startswith(own)
+        together.setdefault((about, blamed.says.removeprefix(own)), []).append(blamed.party)
+    said = [
+        f"{names(who, universe)}: {says}" if len(who) > 1 else f"{who[0]} {says}"
+        for (about, says), who in together.items()
+        if about and says
+    ]
+    said += [says for about, says in together if not about and says]
+    return tuple(dict.fromkeys(map(prose, said)))
 
 
 def _refuses_itself(blamed: Blamed) -> bool:

@@ -400,6 +400,23 @@ def test_what_an_operator_writes_into_its_arguments_rounds_too(write: Any, round
     assert torch.allclose(still, moved, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("number", "why"), [(True, "generated guard"), (False, "")])
+def test_why_a_dynamic_axis_came_out_fixed_is_kept(tmp_path: Path, number: bool, why: str) -> None:
+    def half(torch: Any) -> Any:
+        class Half(torch.nn.Module):
+            def forward(self, x: Any) -> Any:
+                return x[:, : int(x.shape[1] / 2) if number else x.shape[1] // 2] * 2
+
+        return Half()
+
+    x = Tensor("n t", (2, 9), integers=False)
+    case = Case("half", inputs={"x": x}, builders={"torch": half}, dynamic={"t": (4, 12)})
+    (model,) = TORCH.export(case, {"x": np.ones((2, 9), np.float32)}, ("raw",), tmp_path, seed=0)
+    assert model.error is None
+    assert why in model.log
+    assert bool(why) == ("generated guard" in model.log)
+
+
 def module_of(forward: Any) -> Case:
     """A module with a buffer, and with a table in float32 that torch does not know of."""
 

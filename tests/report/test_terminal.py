@@ -355,3 +355,45 @@ def test_the_name_of_a_node_is_not_cut_in_the_middle(samples: Any, width: int) -
     text = "".join("".join(shown(samples.report(dataclasses.replace(verdict, findings=(finding,))), width)).split())
     assert len(name) == 60
     assert f"{name},second" in text
+
+
+def _sized(samples: Any, outputs: bool) -> Any:
+    """A verdict whose graph was run at two other sizes, with an answer or without."""
+    verdict = samples.agreeing()
+    name, run = next((n, r) for n, r in verdict.evidence.runs.items() if r.party.runtime)
+    refused = Failure("refused", "cannot reshape", op="Reshape", node="flat")
+    there = run if outputs else dataclasses.replace(run, outputs=None, error=refused)
+    sizes = {"n=1": {name: there}, "n=5": {name: there}}
+    return dataclasses.replace(verdict, evidence=dataclasses.replace(verdict.evidence, sizes=sizes))
+
+
+def test_only_sizes_at_which_a_graph_ran_are_called_judged(samples: Any) -> None:
+    judged = "\n".join(line.plain for line in terminal.case_lines(_sized(samples, True), 120))
+    assert "also judged at n=1; n=5" in judged
+    assert "no graph runs at" not in judged
+    refused = "\n".join(line.plain for line in terminal.case_lines(_sized(samples, False), 120))
+    assert "no graph runs at n=1; n=5" in refused
+    assert "also judged at" not in refused
+    assert refused.count("cannot reshape") == 1
+    assert "none at n=1; n=5, at Reshape flat" in refused
+
+
+def test_the_row_of_a_case_says_what_agreement_rests_on_and_is_never_blank(samples: Any) -> None:
+    verdict = samples.agreeing()
+    edges = [dataclasses.replace(e, outcome="rounding") for e in verdict.evidence.edges if "@64" not in e.right]
+    runs = {n: dataclasses.replace(r, derived="itself") for n, r in verdict.evidence.runs.items()}
+    evidence = dataclasses.replace(verdict.evidence, edges=tuple(edges), runs=runs)
+    rows = shown(samples.report(verdict, dataclasses.replace(verdict, case="conv2d/blunt", evidence=evidence)))
+    said = {line.split()[0]: line for line in reversed(rows) if line.startswith("conv2d/")}
+    assert said["conv2d/odd_input"].endswith("expected  agree")
+    assert said["conv2d/blunt"].endswith("agree, not in float64")
+    unsaid = dataclasses.replace(samples.nothing_compared(), problems=())
+    lines = shown(samples.report(unsaid, verdict))
+    assert any(line.startswith(unsaid.case) and line.endswith("nothing was compared") for line in lines)
+
+
+def test_a_bound_that_holds_nothing_allows_no_difference(samples: Any) -> None:
+    seen = {"max_abs": 1.0, "ratio": 1.9e43, "index": (0, 0, 0, 0), "values": (-3.0, -2.0), "differing": 3}
+    edge = samples.edge("torch", "torch>reference", "export", "diverges", **seen)
+    assert terminal._observed(edge)[4] == "exact"
+    assert terminal._observed(dataclasses.replace(edge, ratio=7.0))[4] == "7"
