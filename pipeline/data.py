@@ -467,8 +467,8 @@ class Transpose:
 class GraphFacts:
     """What an exported graph holds, read without running it.
 
-    ``narrows`` names the Casts to floats narrower than float32: runtimes are known to leave such a step out.
-    """
+    ``narrows`` names the Casts to floats narrower than float32: runtimes are known to leave such a step out;
+    ``unordered`` the nodes whose results may come in any order."""
 
     file: Path
     opset: int | None
@@ -482,6 +482,7 @@ class GraphFacts:
     parameters: int = 0
     notes: tuple[str, ...] = ()
     narrows: tuple[str, ...] = ()
+    unordered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -781,12 +782,11 @@ class Framework(Protocol):
     def perturbed(
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter]
     ) -> Iterator[Mapping[str, Any]]:
-        """What :meth:`native` gives under each of ``jitters``.  The model is built once, if it brings its own
-        weights.  Raises ``NotImplementedError`` for roundings that cannot be reached."""
+        """What :meth:`native` gives under each of ``jitters``; a model with its own weights is built once.
+        Raises ``NotImplementedError`` for roundings that cannot be reached."""
 
     def roundings(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Roundings | None:
-        """How many roundings lie on the longest path through the framework's own operators; None where nobody sees
-        them."""
+        """The roundings on the longest path through the framework's own operators; None where nobody sees them."""
 
     def export(
         self, case: Case, values: Mapping[str, Any], exporters: Sequence[str], folder: Path, *, seed: int
@@ -883,33 +883,33 @@ class Optimizing(Runtime, Protocol):
     def passes(self, file: Path) -> Passes:
         """The passes that this version runs over the graph of ``file``, also where it then refuses what they made."""
 
+    def recorded(self) -> Passes:
+        """The passes as written down here, for where the runtime cannot be asked; no engine is imported for it."""
+
     def open_without(
         self, file: Path, off: Sequence[str] = (), level: str | None = None, *, saved: Path | None = None
     ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
-        """As :meth:`Runtime.open`, with the passes ``off`` switched off or at another ``level``.
-
-        ``saved`` is where the graph is written as it will be run."""
+        """As :meth:`Runtime.open`, without the passes ``off``, or at another ``level``; ``saved`` gets what is run."""
 
     def switch(self, off: Sequence[str], level: str | None) -> str:
         """What a user writes to switch these passes off, or to run at that level."""
 
 
-class Unsupported(Exception):
+class RefusedGraph(Exception):
+    """A graph is not taken, for an operator or a node if that is known."""
+
+    def __init__(self, says: str, op: str | None = None, node: str | None = None) -> None:
+        super().__init__(says)
+        self.op = op
+        self.node = node
+
+
+class Unsupported(RefusedGraph):
     """A runtime does not implement an operator of a graph that is valid."""
 
-    def __init__(self, says: str, op: str | None = None, node: str | None = None) -> None:
-        super().__init__(says)
-        self.op = op
-        self.node = node
 
-
-class InvalidGraph(Exception):
+class InvalidGraph(RefusedGraph):
     """A graph is not a valid model, as the checker or a runtime sees it when loading it."""
-
-    def __init__(self, says: str, op: str | None = None, node: str | None = None) -> None:
-        super().__init__(says)
-        self.op = op
-        self.node = node
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pipeline import catalogue, inputs, tasks, triangulate
+from pipeline import catalogue, inputs, perturbing, tasks, triangulate
 from pipeline.data import ArrayFile, Case, CaseRef, Diff, Failure, GraphFacts, Model, Party, Run, Runtime, Tensor
 from pipeline.frameworks import adapters
 from pipeline.localization import RUNTIME_WORKER
@@ -284,9 +284,11 @@ def _finished(work: Work, seen: Seen) -> Seen:
         for framework in sorted(frameworks):
             if f"{framework}@64" in runs:
                 source = runs[f"{framework}@64"]
-                answer = work.call(framework, tasks.constants_slack, seen.ref, framework, source, seed, seen.folder)
+                answer = work.call(
+                    framework, perturbing.constants_slack, seen.ref, framework, source, seed, seen.folder
+                )
                 measured = not isinstance(answer, Failure)
-                runs[f"{framework}@64"] = answer if measured else tasks.unmeasured(source, answer.says)
+                runs[f"{framework}@64"] = answer if measured else perturbing.unmeasured(source, answer.says)
         for name in wanted:
             graph = runs[name].party.graph
             sources = sources_of(work, seen, models[graph])
@@ -539,7 +541,7 @@ def _truths(work: Work, seen: Seen) -> dict[str, Run]:
         )
         roundings = work.call(RUNTIME_WORKER, tasks.count_roundings, counted[0].file, shapes) if counted else None
         roundings = None if isinstance(roundings, Failure) else roundings
-        answer = work.call(framework, tasks.derive_bounds, ref, framework, roundings, source, seed, folder)
+        answer = work.call(framework, perturbing.derive_bounds, ref, framework, roundings, source, seed, folder)
         party = Party("truth", meaning=framework)
         truths[str(party)] = Run(party, error=answer, derived=framework) if isinstance(answer, Failure) else answer
     return truths

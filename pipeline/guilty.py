@@ -1,16 +1,17 @@
 """What the localization of a case comes to: the nodes and the operator of a blame, and findings that say so in words.
 
-Nothing is computed here.  A localization that found nobody is said as well, with what it could not see: that the
-outputs differ and no node does is an answer of its own (what the exporter captured is not the model, or the model
-amplifies).
+Nothing is computed here; of an output of another number type the worker says which node makes it.  A localization that
+found nobody is said as well, with what it could not see: that the outputs differ and no node does is an answer of its
+own (what the exporter captured is not the model, or the model amplifies).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pipeline.data import Blamed, Contribution, Finding, Localization, NodeError
+from pipeline import tasks
+from pipeline.data import ArrayFile, Blamed, Contribution, Diff, Finding, Localization, Model, NodeError, Run
 
 LOCALIZED = ("export", "kernel", "reference", "unspecified")
 CAUSE = "guilty-node"
@@ -35,6 +36,49 @@ def name_nodes(
             blamed = replace(blamed, nodes=nodes, op=blamed.op or ", ".join(ops), among=among)
         named.append(blamed)
     return tuple(named), tuple(finding for each in found.values() for finding in _findings(each))
+
+
+def name_types(
+    call: Callable[..., object],
+    models: Mapping[str, Model],
+    runs: Mapping[str, Run],
+    edges: Sequence[Diff],
+    blames: Sequence[Blamed],
+    found: Sequence[Finding],
+) -> tuple[tuple[Blamed, ...], tuple[Finding, ...]]:
+    """The blames of graphs that give an output in another number type, with the node that makes it where no other was
+    found, and the findings with those that say so.  ``call`` runs a function in the runtimes' worker."""
+    named: list[Blamed] = []
+    said: list[Finding] = []
+    for blamed in blames:
+        model, sides = models.get(blamed.party), [runs.get(end) for end in blamed.edge]
+        made: dict[str, str] = {}
+        others = list(_other_types(*sides)) if model is not None and blamed.blame == "export" else []
+        for name, due, seen in others:
+            maker = call(tasks.maker, model, name)
+            if isinstance(maker, tuple):
+                node, op = maker
+                made[node] = op
+                says = f"{op} makes {name} {seen} where it is {due} in {blamed.edge[0]}"
+                said.append(Finding(CAUSE, blamed.blame, blamed.party, (node,), says))
+        typed = {name for name, _, _ in others} if made else set()
+        if any((e.left, e.right) == blamed.edge and e.output in typed for e in edges):  # then values were not compared
+            mine = (blamed.blame, blamed.party)
+            found = [f for f in found if f.cause != NOBODY or (f.blame, f.party) != mine]
+        if made and not blamed.nodes:
+            blamed = replace(blamed, nodes=tuple(made), op=", ".join(dict.fromkeys(made.values())))
+        named.append(blamed)
+    return tuple(named), (*said, *found)
+
+
+def _other_types(due: Run | None, seen: Run | None) -> Iterator[tuple[str, str, str]]:
+    """Outputs whose number type is another one, with both types."""
+    if due is None or seen is None or due.party.double or seen.party.double:
+        return
+    for name, value in (due.outputs or {}).items():
+        other = (seen.outputs or {}).get(name)
+        if isinstance(value, ArrayFile) and isinstance(other, ArrayFile) and value.dtype != other.dtype:
+            yield name, value.dtype, other.dtype
 
 
 def _findings(each: Localization) -> list[Finding]:

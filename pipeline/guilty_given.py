@@ -121,7 +121,7 @@ def _beside(work: Work, seen: Seen, model: Model, blamed: Blamed, parties: Parti
     for export in fresh.exports(work, seen, Party.parse(model.graph).framework):
         assert export.file is not None
         assert model.file is not None
-        if not _agrees(work, seen, export, blamed, parties):
+        if not agrees(work, seen, export, blamed, parties):
             continue
         answer = work.call(RUNTIME_WORKER, meaning_tasks.structure, export.file, model.file)
         found.append(_Beside(export, *(((), {}) if isinstance(answer, Failure) else answer)))
@@ -130,8 +130,8 @@ def _beside(work: Work, seen: Seen, model: Model, blamed: Blamed, parties: Parti
     return min(found, key=lambda each: (each.cause == OTHERWISE, len(each.differences)), default=None)
 
 
-def _agrees(work: Work, seen: Seen, export: Model, blamed: Blamed, parties: Parties) -> bool:
-    """Whether the edge of a blame agrees with a fresh export in the file's place."""
+def agrees(work: Work, seen: Seen, export: Model, blamed: Blamed, parties: Parties) -> bool:
+    """Whether the edge of a blame agrees with another graph in the blamed one's place."""
     left, right = blamed.edge
     if right not in parties.runs or parties.diff(left, right, "export").agrees:
         return False

@@ -113,6 +113,7 @@ def _findings(blamed: Blamed, found: Meanings | Failure, judge: Model, other: Mo
             blamed.party,
             (*part.nodes[:1], *part.against, *part.nodes[1:]),
             f"{_words(part, *names)} {coverage}",
+            edit=_edit(part, *names),
         )
         for part in found.parted[:_NAMED]
     ]
@@ -133,7 +134,23 @@ def _words(part: Parted, judge: str, other: str) -> str:
         parts.append(f"{part.output}{list(part.index)} is {ours:.6g} in {judge} and {seen:.6g} in {other}")
     if part.problem:
         parts.append(part.problem.replace("A has", f"{judge} has").replace("A's values", f"{judge}'s values"))
+    if part.setting is not None:
+        name, due, seen = part.setting
+        parts.insert(0, f"{name} {_digits(seen)} in {other}, {_digits(due)} in {judge}")
     return "; ".join([*parts, *part.differs])
+
+
+def _edit(part: Parted, judge: str, other: str) -> str | None:
+    """Neither framework is right, so either may be told what the other was."""
+    if part.setting is None:
+        return None
+    name, due, seen = part.setting
+    return f"give both one {name}: {_digits(due)} in {other} too, or {_digits(seen)} in {judge}"
+
+
+def _digits(value: float) -> str:
+    """A number that float32 holds, as it was written."""
+    return f"{value:.7g}"
 
 
 def _listed(names: Sequence[str]) -> str:

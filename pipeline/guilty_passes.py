@@ -129,8 +129,11 @@ class _There:
 def _investigate(there: _There) -> tuple[Blamed, list[Finding]]:
     blamed, model = there.blamed, there.model
     assert model.file is not None
-    run = there.call(tasks.list_passes, model.file, there.runtime.name)
-    known = run if isinstance(run, Passes) else Passes((), source=f"no names of passes: {getattr(run, 'says', run)}")
+    known = there.call(tasks.list_passes, model.file, there.runtime.name)
+    if not isinstance(known, Passes):  # the session that would list them dies of this graph: each is tried all the same
+        recorded = there.runtime.recorded()
+        why = "no answer" if known is None else known.says
+        known = replace(recorded, source=f"{recorded.source}, for the session that lists them gave none: {why}")
     found = search(
         known.names,
         lambda off, level: there.parts(Setting(tuple(n for n in known.names if n in off), level)),
@@ -143,7 +146,7 @@ def _investigate(there: _There) -> tuple[Blamed, list[Finding]]:
     guilty, alone = _narrowed(there, names, found, seen.regions)
     effect = _observed(there, seen)
     if found.problem is not None:
-        says = f"{blamed.party}: {found.problem} ({found.sessions} sessions; {known.source})"
+        says = f"{blamed.party}: {found.problem} ({_sessions(found.sessions)}; {known.source})"
         edit = there.runtime.switch((), found.level) if found.level else None
         if edit:
             says += f"; at the level {found.level} it is gone"
@@ -225,7 +228,11 @@ def _words(
             parts.append("which of these places is guilty could not be told apart")
     elif seen.problem:
         parts.append(f"what it rewrote could not be seen: {seen.problem}")
-    return "; ".join(parts) + f" ({there.sessions} sessions; {known.source})"
+    return "; ".join(parts) + f" ({_sessions(there.sessions)}; {known.source})"
+
+
+def _sessions(count: int) -> str:
+    return f"{count} session{'s' * (count != 1)}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -41,7 +41,7 @@ from pipeline.kernels import kernels
 from pipeline.numerics.forced import Forced
 from pipeline.numerics.rules import measured
 from pipeline.runtimes import runtimes
-from pipeline.tasks import _one_line, _values, feeds_of, refusal, warm
+from pipeline.tasks import feeds_of, one_line, refusal, values_of, warm
 
 BUDGET = 2**25  # bytes of arrays into and out of one part of a run
 FOLLOWED = 64  # guilty values for which a whole run says how far off they are there
@@ -55,12 +55,12 @@ def source_values(
     if failure is not None:
         return SourceValues(model.graph, error=failure)
     try:
-        case, values = _values(ref, framework, seed)
+        case, values = values_of(ref, framework, seed)
         assert model.file is not None
         proto, _ = read_model(model.file)
         return adapter(framework).values(case, values, model, folder, seed=seed, doubles=doubles, proto=proto)
     except Exception as error:  # whatever a framework raises: localization does without the source
-        return SourceValues(model.graph, error=Failure("refused", f"{type(error).__name__}: {_one_line(error)}"))
+        return SourceValues(model.graph, error=Failure("refused", f"{type(error).__name__}: {one_line(error)}"))
 
 
 def localize_nodes(
@@ -385,7 +385,7 @@ def _with_propagated(
             far[name] = localize.distance(due, seen) if due is not None else None
             peak = max(peak, 3 * seen.nbytes)
     except Exception as error:  # a runtime's refusal, whatever its type
-        notes.append(f"no whole run: {_one_line(error)[:160]}")
+        notes.append(f"no whole run: {one_line(error)[:160]}")
     guilty = tuple(replace(error, propagated=far.get(error.output)) for error in found.guilty)
     return replace(found, guilty=guilty, notes=tuple(notes), peak=peak)
 
@@ -411,7 +411,7 @@ def _with_contributions(
             run = functools.partial(_run_part, runtime)
             several += hybrids.contributions(judge, weights, feeds, value, known, output, run)
         except Exception as error:  # a runtime's refusal, whatever its type
-            notes.append(f"{output} is not attributed: {_one_line(error)[:160]}")
+            notes.append(f"{output} is not attributed: {one_line(error)[:160]}")
     return replace(found, contributions=tuple(several), notes=tuple(notes))
 
 
@@ -428,7 +428,7 @@ def _with_unstable(
 
     Each is inside its own bound, for none adds more than its rounding; but what log(x + 1) rounds away, log1p keeps.
     What several nodes may lose is what their roundings may, each acting like one of what the first of them reads or of
-    the result (:func:`pipeline.tasks.derive_bounds` holds a whole model against the same).  Only where much of an
+    the result (:func:`pipeline.perturbing.derive_bounds` holds a whole model against the same).  Only where much of an
     output's difference arises is anybody looked at.
     """
     total: dict[str, float] = {}

@@ -20,6 +20,8 @@ from pipeline.data import Array, CaseRef, Failure, Model
 from pipeline.inspection import Difference
 
 _SAID = 4
+_NEUTRAL = (0.0, 1.0)
+_ROOTS = {"Sqrt", "Pow", "Reciprocal"}
 _LONG = 6
 
 
@@ -28,7 +30,8 @@ class Parted:
     """Where one graph does not make what the other makes of the same values.
 
     ``nodes`` of the graph that is judged stand where the judge has ``against``, the likeliest first; ``values`` are the
-    judge's and the other's; ``differs`` is what only one side's nodes hold, in words.
+    judge's and the other's; ``differs`` is what only one side's nodes hold, in words; ``setting`` is the one number
+    that the two were told differently: what it is called, the judge's, the other's.
     """
 
     nodes: tuple[str, ...]
@@ -42,6 +45,7 @@ class Parted:
     values: tuple[float, float] | None = None
     problem: str | None = None
     differs: tuple[str, ...] = ()
+    setting: tuple[str, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,10 @@ def parted_meanings(
     for part in found.guilty:
         nodes = mine.likeliest_first(part.node, mine.fed(part.nodes))
         against = theirs.fed(part.against)
+        setting = _setting(mine.numbers(nodes), theirs.numbers(against), mine.ops(nodes) == theirs.ops(against))
+        if setting is not None:
+            nodes = mine.holders_first(nodes, setting[2])
+            against = theirs.holders_first(against, setting[1])
         made = Parted(
             nodes,
             mine.ops(nodes),
@@ -96,7 +104,8 @@ def parted_meanings(
             part.index,
             part.values,
             part.problem,
-            tuple(_differences(mine, nodes, theirs, against)),
+            tuple(_differences(mine, nodes, theirs, against, setting)),
+            setting,
         )
         parted.append(made)
     return Meanings(tuple(parted), len(found.alignment.pairs), found.compared, found.unjudged)
@@ -138,6 +147,36 @@ class _Side:
             for key, value in settings(self.nodes[name], self.version).items()
             if isinstance(value, (int, float, str, tuple))
         }
+
+    def has(self, name: str, key: str) -> bool:
+        """Whether a node's operator has an attribute of that name at the graph's opset, where it may be an input."""
+        from pipeline.graph.align import declares
+
+        return declares(self.nodes[name], self.version, key)
+
+    def numbers(self, names: Sequence[str], attributes: bool = True) -> dict[float, str]:
+        """The numbers that nodes hold, each with what it is called: float attributes and constants of one element.
+
+        A constant is called nothing, but for the one that is added to what a root is taken of.
+        """
+        found = {float(v.reshape(-1)[0]): self._role(n) for n, v in self.constants(names).items() if _is_number(v)}
+        for name in names:
+            for key, value in self.settings(name).items() if attributes and name in self.nodes else ():
+                if isinstance(value, float):
+                    found[float(np.float32(value))] = key
+        return {float(np.float32(value)): role for value, role in found.items()}
+
+    def holders_first(self, names: Sequence[str], number: float) -> tuple[str, ...]:
+        """The nodes that hold a number, then the others."""
+        return tuple(sorted(names, key=lambda name: number not in self.numbers([name])))
+
+    def _role(self, constant: str) -> str:
+        for node in self.nodes.values():
+            if node.op_type in ("Add", "Max") and constant in node.input:
+                readers = [n.op_type for n in self.nodes.values() if node.output[0] in n.input]
+                if readers and set(readers) <= _ROOTS:
+                    return "epsilon"
+        return ""
 
     def constants(self, names: Sequence[str]) -> dict[str, Array]:
         """The constants that nodes read, also those that other nodes compute of constants alone, by name."""
@@ -187,31 +226,41 @@ def structure(left: Path, right: Path) -> tuple[tuple[Difference, ...], Mapping[
     return tuple(difference for difference in found.differences if not difference.same), ops
 
 
-def _differences(mine: _Side, nodes: Sequence[str], theirs: _Side, against: Sequence[str]) -> Iterator[str]:
-    """What the nodes of either side hold alone: settings of one operator, numbers, weights."""
+def _differences(
+    mine: _Side, nodes: Sequence[str], theirs: _Side, against: Sequence[str], setting: tuple[str, float, float] | None
+) -> Iterator[str]:
+    """What the nodes of either side hold alone: settings of one operator, numbers, weights.  ``setting`` is said
+    already."""
     one, other = ([n for n in names if n in side.nodes] for side, names in ((mine, nodes), (theirs, against)))
     single = len(one) == len(other) == 1 and mine.ops(one) == theirs.ops(other)
     if single:
         ours, due = mine.settings(one[0]), theirs.settings(other[0])
         for key in sorted(ours.keys() | due.keys()):
-            if not _alike(ours.get(key), due.get(key)):
+            known = setting is not None and setting[0] == key
+            if (
+                not known
+                and not _alike(ours.get(key), due.get(key))
+                and mine.has(one[0], key)
+                and theirs.has(other[0], key)
+            ):
                 here, there = _shown(ours.get(key)), _shown(due.get(key))
                 yield f"{key} is {here} in {mine.framework}, {there} in {theirs.framework}"
-    held = [side.constants(names) for side, names in ((mine, one), (theirs, other))]
-    numbers = [
-        {**({} if single else _numbers(side, names)), **_scalars(arrays)}
-        for side, names, arrays in ((mine, one, held[0]), (theirs, other, held[1]))
-    ]
-    alone = [sorted(numbers[i].keys() - numbers[1 - i].keys()) for i in (0, 1)]
-    if any(alone):
-        yield "; ".join(
-            f"{side.framework} alone has {', '.join(f'{numbers[i][v]}{v:g}' for v in alone[i][:_SAID])}"
-            for i, side in enumerate((mine, theirs))
-            if alone[i]
-        )
+    if setting is None:
+        numbers = mine.numbers(one, attributes=not single), theirs.numbers(other, attributes=not single)
+        alone = [_alone(numbers[i], numbers[1 - i]) for i in (0, 1)]
+        if any(alone):
+            yield "; ".join(
+                f"{side.framework} alone has {', '.join(f'{numbers[i][v]} {v:g}'.strip() for v in alone[i][:_SAID])}"
+                for i, side in enumerate((mine, theirs))
+                if alone[i]
+            )
     prints = [
-        {name: _print(array) for name, array in arrays.items() if array.size > 1 and array.dtype.kind == "f"}
-        for arrays in held
+        {
+            name: _print(array)
+            for name, array in side.constants(names).items()
+            if array.size > 1 and array.dtype.kind == "f"
+        }
+        for side, names in ((mine, one), (theirs, other))
     ]
     odd = [[n for n, p in prints[i].items() if not any(_alike(p, q) for q in prints[1 - i].values())] for i in (0, 1)]
     if any(odd):
@@ -221,18 +270,26 @@ def _differences(mine: _Side, nodes: Sequence[str], theirs: _Side, against: Sequ
         yield f"weights that the other has not: {' and '.join(said)}"
 
 
-def _numbers(side: _Side, names: Sequence[str]) -> dict[float, str]:
-    """The float attributes of nodes, each with its name."""
-    return {
-        float(np.float32(value)): f"{key} "
-        for name in names
-        for key, value in side.settings(name).items()
-        if isinstance(value, float)
-    }
+def _setting(mine: Mapping[float, str], theirs: Mapping[float, str], same_ops: bool) -> tuple[str, float, float] | None:
+    """The one number that two regions were told differently: its name, theirs, mine; None where there are more, or
+    where nothing says that it is one."""
+    ours, due = _alone(mine, theirs), _alone(theirs, mine)
+    if len(ours) != 1 or len(due) != 1:
+        return None
+    names = {mine[ours[0]], theirs[due[0]]} - {""}
+    if len(names) > 1 or not (names or same_ops):
+        return None
+    return (names.pop() if names else "constant"), due[0], ours[0]
 
 
-def _scalars(arrays: Mapping[str, Array]) -> dict[float, str]:
-    return {float(np.float32(v.reshape(-1)[0])): "" for v in arrays.values() if v.size == 1 and v.dtype.kind == "f"}
+def _alone(numbers: Mapping[float, str], others: Mapping[float, str]) -> list[float]:
+    """The numbers that only one side has.  A factor of 1 and a summand of 0 are how an operator is spelled."""
+    alone = sorted(numbers.keys() - others.keys())
+    return [v for v in alone if numbers[v] or v not in _NEUTRAL]
+
+
+def _is_number(array: Array) -> bool:
+    return bool(array.size == 1 and array.dtype.kind == "f")
 
 
 def _print(array: Array) -> Array:

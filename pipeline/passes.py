@@ -23,6 +23,7 @@ Diverges = Callable[[frozenset[str], str | None], bool]
 NOT_AGAIN = "the divergence did not come back when the optimized run was repeated"
 UNSTEADY = "asked again, the same passes gave another answer: nobody can be named"
 NO_SWITCH = "no off-switch of this optimizer removes it: it is there with every known pass switched off"
+NO_NAMES = "no pass of this optimizer is known by name, so none was switched off"
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def search(
     single = [name for name in dict.fromkeys(names) if name not in groups]
     pool = next((p for p in (single, [*single, *groups]) if p and not ask(p)), None)
     if pool is None:
-        return PassSearch(level=level, sessions=ask.sessions, problem=NO_SWITCH)
+        return PassSearch(level=level, sessions=ask.sessions, problem=NO_SWITCH if names else NO_NAMES)
     off = minimal(pool, lambda some: not ask(some))
     everything = frozenset(pool)
     on: tuple[str, ...] = ()

@@ -13,10 +13,10 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -34,7 +34,6 @@ from pipeline.data import (
     Finding,
     GraphFacts,
     InvalidGraph,
-    Jitter,
     Model,
     Party,
     Rounded,
@@ -51,15 +50,9 @@ from pipeline.runtimes import runtimes
 
 CHECK = "check"
 _NAMED = 3
-MOST_OUTSIDE = 2**30  # bytes of weights in other files with which a graph is read whole
+SUBNORMAL = 2.0**-149  # what a number below the normal ones of float32 may be off by, whatever its size
 MOST_GUESSED = 2**14  # roundings; beyond, gamma_k leaves a float32 less than three digits, and a bound says nothing
-TWINS = 5  # pairs of draws: of any two of the first 32 things that round, some draw has both push the same way
-BEYOND = 3  # the true roundings are one more draw like those that were made
-JITTERS = 16  # sign patterns; the chance that all of 16 miss an element's sensitivity by a factor of 2 is under 1e-6
-
-_OWN_SIZE = 2.0**-40  # of a number: what two orders of float64's operations may make of it
-_STEP, _TINY_STEP = 2.0**-24, 2.0**-50
-_SUBNORMAL = 2.0**-149  # what a number below the normal ones of float32 may be off by, whatever its size
+MOST_OUTSIDE = 2**30  # bytes of weights in other files with which a graph is read whole
 
 
 @cache
@@ -73,7 +66,7 @@ def warm(framework: str) -> Failure | None:
     try:
         adapter(framework).warm()
     except Exception as error:  # a broken installation raises anything
-        return Failure("refused", f"importing {framework} raised {type(error).__name__}: {_one_line(error)}")
+        return Failure("refused", f"importing {framework} raised {type(error).__name__}: {one_line(error)}")
     return None
 
 
@@ -89,7 +82,7 @@ def run_native(ref: CaseRef, framework: str, doubles: Sequence[bool], seed: int,
             continue
 
         def once(double: bool = double) -> Mapping[str, Any]:
-            case, values = _values(ref, framework, seed)
+            case, values = values_of(ref, framework, seed)
             return engine.native(case, values, double=double, seed=seed)
 
         runs.append(_native_run(party, catalogue.load(ref), engine.layouts, once, folder))
@@ -107,10 +100,10 @@ def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
     moved, a fresh instance must give the others' answer too, or what it remembers is in its answers.
     """
     engine = adapter(framework)
-    case, values = _values(ref, framework, seed)
+    case, values = values_of(ref, framework, seed)
     if case.gradient is not None:  # traced as a function of what it is given
         return run
-    _, others = _values(ref, framework, seed, example=True)
+    _, others = values_of(ref, framework, seed, example=True)
     try:
         instance: _state.Instance = engine.instance(case, values, seed=seed)
         before = instance.state()
@@ -123,7 +116,7 @@ def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
         fresh = engine.instance(case, values, seed=seed) if steady and moved and between is not None else None
         remembers = fresh is not None and not _alike(between or {}, _answer_or_none(fresh, others, seed))
     except Exception as error:  # what answers once and not again has been changed by its first call
-        says = f"{framework} answers these inputs once and then raises {type(error).__name__}: {_one_line(error)}"
+        says = f"{framework} answers these inputs once and then raises {type(error).__name__}: {one_line(error)}"
         return replace(run, deterministic=False, varies=says)
     named = f" ({', '.join(moved[:_NAMED])}{', …' if len(moved) > _NAMED else ''})" if moved else ""
     if not steady:
@@ -163,214 +156,13 @@ def _alike(first: Mapping[str, Any], second: Mapping[str, Any] | None) -> bool:
     return second is not None and set(first) == set(second) and all(_same(first[name], second[name]) for name in first)
 
 
-def derive_bounds(
-    ref: CaseRef, framework: str, roundings: Roundings | None, source: Run, seed: int, folder: Path
-) -> Run:
-    """A definition for a case without one: the framework itself, with a bound derived by perturbation.
-
-    ``source`` is the native run to stand for it, in float64 or, where the framework has no float64 for this, in the
-    case's own precision.  Two things are moved, and the larger response counts.  Every float input and weight, by one
-    unit roundoff of float32 with random signs, :data:`JITTERS` times: the largest response, over u, is a scale to which
-    the k roundings on the longest path through the framework's own operators are applied, for a rounding in an operator
-    acts like a rounding of what the operator consumed (mixed forward-backward error, Higham 1.5).  And, where it does
-    not act so (at the minimum of a GELU, for a Python scalar, for what is made of nothing that is fed), every such
-    rounding itself; the true ones are one more such draw, and :data:`BEYOND` times the largest response counts.
-
-    Where a result jumps, the side of the jump that exact inputs come to is part of what the model means: no input is
-    moved across, only what the framework itself rounds in front of the jump may be on either side.  An element without
-    any response is given the output's mean: one that a Relu holds at zero has none, until rounding carries it over.
-    ``roundings`` are those of a graph, for a framework whose own operators nobody sees.
-    """
-    party = Party("truth", meaning=framework)
-    failure = warm(framework)
-    if failure or source.outputs is None:
-        return Run(party, error=failure or source.error, derived=f"{framework} itself, which has no answer")
-    double = source.party.double
-    case, values = _values(ref, framework, seed)
-    floats = _float_outputs(source)
-    wholes = _whole_outputs(source)
-    precision = "in float64" if double else "in its own precision, for it has no float64 here"
-    label = f"{framework} itself {precision}"
-    asked = _Moved(case, framework, values, floats, seed, double)
-    try:
-        response = asked.responses([Jitter(each) for each in range(JITTERS)])
-        own, inner = replace(asked, floats={**floats, **wholes}).own_roundings()
-        if double and any(_jumps(response[name], centre, _STEP).any() for name, centre in floats.items()):
-            tiny = asked.responses([Jitter(each, _TINY_STEP) for each in range(JITTERS)])
-            for name, moves in response.items():
-                response[name] = _without_jumps(moves, tiny[name], floats[name])
-        elif not double:  # there is no smaller step: what is so large for one is taken for a jump
-            for name, moves in response.items():
-                moves[_jumps(moves, floats[name], float(np.finfo(floats[name].dtype).eps))] = 0
-    except Exception as error:  # whatever the framework raises
-        return Run(party, error=Failure("refused", f"perturbation: {_one_line(error)}"), derived=label)
-    if own is not None and not (own.unknown and roundings is not None and not roundings.unknown):
-        roundings = own
-    if roundings is None:
-        how = "no bound: there is no graph of known size to count roundings in"
-        return Run(party, outputs=source.outputs, derived=f"{label}; {how}")
-    if roundings.unknown and roundings.count > MOST_GUESSED:
-        listed = ", ".join(roundings.unknown)
-        how = f"no bound: {listed} without a rule in a model of {roundings.count} numbers would make it meaningless"
-        return Run(party, outputs=source.outputs, derived=f"{label}; {how}")
-    bounds: dict[str, Bound] = {}
-    for name, moves in response.items():
-        rounds = bool(roundings.count or roundings.unknown)
-        if rounds and not moves.any() and not inner and not _float_fed(case, values):
-            continue  # nothing was moved: that there was no response says nothing
-        if name in inner:
-            moves = np.maximum(moves, inner[name] * BEYOND / max(roundings.count, 1))
-        least = np.where(moves > 0, moves, moves.mean()) if moves.size else moves
-        unit = _STEP if double else float(np.finfo(floats[name].dtype).eps)
-        scale = save(folder, party, name, least / unit, None, kind="scale")
-        bounds[name] = Bound(scale=scale, roundings=roundings.count, floor=roundings.count * _SUBNORMAL)
-    bounds |= _on_jumps({name: inner[name] for name in wholes if name in inner}, party, folder)
-    how = f"scale from {JITTERS} perturbations, k = {roundings.count} roundings on the longest path"
-    if roundings.unknown:
-        how += f" ({', '.join(roundings.unknown)}: no rule, so one for each number that it may take up)"
-    return Run(party, outputs=source.outputs, bounds=bounds, derived=f"{label}; {how}")
-
-
-def constants_slack(ref: CaseRef, framework: str, source: Run, seed: int, folder: Path) -> Run:
-    """A framework's float64 run with how far a graph may be from it that keeps its constants in float32.
-
-    These are its Python scalars, and whatever no input reaches (tables, windows, what is computed of the parameters
-    alone): each is moved by the roundings of the operators that make it, and the true ones are one more such draw.
-    """
-    if warm(framework) is not None or source.outputs is None:
-        return source
-    case, values = _values(ref, framework, seed)
-    wholes = _whole_outputs(source)
-    asked = _Moved(case, framework, values, {**_float_outputs(source), **wholes}, seed, double=True)
-    try:
-        responses = asked.responses(_twins("constants"))
-    except Exception as error:  # whatever the framework raises; its float64 run stands as it is
-        return unmeasured(source, _one_line(error))
-    bounds = {
-        name: Bound(slack=save(folder, source.party, name, BEYOND * moves, None, kind="slack"))
-        for name, moves in responses.items()
-        if name not in wholes
-    }
-    bounds |= _on_jumps({name: responses[name] for name in wholes}, source.party, folder)
-    return replace(source, bounds=bounds)
-
-
-def unmeasured(source: Run, why: str) -> Run:
-    """A float64 run of which nobody knows what its constants in float32 make: it has a bound that says nothing."""
-    note = f"what its constants in float32 make is not known, so float32 bounds it beside another framework: {why}"
-    return replace(source, bounds={name: Bound() for name in _float_outputs(source)}, notes=(*source.notes, note))
-
-
-def _float_outputs(run: Run) -> dict[str, Array]:
+def float_outputs(run: Run) -> dict[str, Array]:
+    """The float outputs of a run by name."""
     return {
         name: value.load()
         for name, value in (run.outputs or {}).items()
         if isinstance(value, ArrayFile) and np.dtype(value.dtype).kind == "f"
     }
-
-
-def _whole_outputs(run: Run) -> dict[str, Array]:
-    """The integers and booleans, which are on one side of a jump or on the other."""
-    return {
-        name: value.load()
-        for name, value in (run.outputs or {}).items()
-        if isinstance(value, ArrayFile) and np.dtype(value.dtype).kind in "iub"
-    }
-
-
-def _on_jumps(responses: Mapping[str, Array], party: Party, folder: Path) -> dict[str, Bound]:
-    """How far whole numbers may be off that the program's own roundings, in front of a jump, put on either side."""
-    moved = {name: BEYOND * moves for name, moves in responses.items() if moves.any()}
-    return {n: Bound(sides=save(folder, party, n, moves, None, kind="sides")) for n, moves in moved.items()}
-
-
-def _twins(what: Literal["roundings", "constants"]) -> list[Jitter]:
-    """Draws in pairs: what cancels under the signs of one adds up under those of its twin (:class:`Jitter`)."""
-    return [Jitter(pair, what=what, turned=turned) for pair in range(TWINS) for turned in (None, pair)]
-
-
-@dataclass(frozen=True)
-class _Moved:
-    """A case as one framework runs it, and the results that it is held against."""
-
-    case: Case
-    framework: str
-    values: Mapping[str, Any]
-    floats: Mapping[str, Array]
-    seed: int
-    double: bool
-
-    def responses(self, jitters: Sequence[Jitter]) -> dict[str, Array]:
-        """By output, the largest distance of an element under any of ``jitters``.
-
-        A model may refuse what lies a rounding outside of its domain (a target above 1): then it is moved inward only.
-        """
-        try:
-            return self._responses(jitters)
-        except Exception:  # whatever the framework raises
-            inward = [replace(jitter, inward=True) for jitter in jitters if jitter.what == "inputs"]
-            if len(inward) < len(jitters):
-                raise
-            return self._responses(inward)
-
-    def _responses(self, jitters: Sequence[Jitter]) -> dict[str, Array]:
-        centres = dict(self.floats)
-        if any(jitter.what != "inputs" for jitter in jitters):  # the program is watched for that, or traced
-            (still,) = self._runs([replace(jitters[0], step=0.0)])
-            centres = {name: still[name].astype(np.float64) for name in self.floats}
-        found = {name: np.zeros(centre.shape) for name, centre in centres.items()}
-        for moved in self._runs(jitters):
-            for name, centre in centres.items():
-                distance = _distance(moved[name], centre)
-                found[name] = np.asarray(np.maximum(found[name], distance))  # of two 0-d arrays numpy makes a scalar
-        for name, centre in centres.items():
-            own_size = _OWN_SIZE * np.abs(centre[np.isfinite(centre)]).max(initial=0.0)
-            if (_distance(centre, self.floats[name]) > BEYOND * found[name] + own_size).any():
-                # What a program makes of it that behaves otherwise while it is looked at is no measure of the model.
-                raise NotImplementedError(f"{self.framework} makes another {name} while its operators are watched")
-        return found
-
-    def _runs(self, jitters: Sequence[Jitter]) -> Iterator[dict[str, Array]]:
-        engine = adapter(self.framework)
-        for results in engine.perturbed(self.case, self.values, double=self.double, seed=self.seed, jitters=jitters):
-            yield _in_case_axes(self.case, self.framework, engine.layouts, results)
-
-    def own_roundings(self) -> tuple[Roundings | None, dict[str, Array]]:
-        """The roundings of the framework's own operators, and the responses to them; nothing where nobody sees them."""
-        engine = adapter(self.framework)
-        try:
-            counted = engine.roundings(self.case, self.values, double=self.double, seed=self.seed)
-            return counted, self.responses(_twins("roundings")) if counted is not None else {}
-        except NotImplementedError:
-            return None, {}
-
-
-def _distance(one: Array, other: Array) -> Array:
-    with np.errstate(invalid="ignore"):
-        return np.nan_to_num(np.abs(one.astype(np.float64) - other.astype(np.float64)))
-
-
-def _without_jumps(moves: Array, tiny: Array, centre: Array) -> Array:
-    """Responses to moved inputs, where nothing is moved across a jump.
-
-    A response shrinks with the step or, in chaos, by less.  That of a number that lies on a jump is what it was; that
-    of one beside a jump is gone at once, and what is left of it is the slope on its own side.
-    """
-    flagged = _jumps(moves, centre, _STEP)
-    slope = tiny * (_STEP / _TINY_STEP)
-    beside = flagged & (slope < moves / 64)
-    return np.where(flagged & (tiny > moves / 4), 0.0, np.where(beside, slope, moves))
-
-
-def _jumps(response: Array, centre: Array, unit: float) -> Array:
-    """Where the response to one rounding is so large, for the output, that a jump may be why."""
-    top = np.abs(centre[np.isfinite(centre)]).max(initial=0.0)
-    return np.asarray(response > 2.0**12 * unit * top)
-
-
-def _float_fed(case: Case, values: Mapping[str, Any]) -> bool:
-    """Whether there is a float array among the inputs and parameters for a perturbation to move."""
-    return any(isinstance(value, np.ndarray) and value.dtype.kind == "f" for value in values.values())
 
 
 def graph_definition(ref: CaseRef, model: Model, run: Run, seed: int, folder: Path, memory: int | None = None) -> Run:
@@ -392,11 +184,11 @@ def graph_definition(ref: CaseRef, model: Model, run: Run, seed: int, folder: Pa
         slim = skeleton(model.file, memory=memory)
         slim = replace(slim, model=inlined(slim.model))
         double = in_float64(slim)
-        names = {own: model.outputs[own] for own in _float_outputs(run)}
+        names = {own: model.outputs[own] for own in float_outputs(run)}
         graph = take_apart(double.model, {})
         found = inner_scale(graph, {**double.weights, **widened(fed)}, list(names.values()))
     except Exception as error:  # whatever an evaluation raises
-        return Run(party, error=Failure("refused", f"perturbation: {_one_line(error)}"), derived=label)
+        return Run(party, error=Failure("refused", f"perturbation: {one_line(error)}"), derived=label)
     if counted is None or counted.unknown:
         return Run(party, outputs=run.outputs, derived=f"{label}; no bound: there is no count of its roundings")
     case = loaded(ref, seed)
@@ -404,7 +196,7 @@ def graph_definition(ref: CaseRef, model: Model, run: Run, seed: int, folder: Pa
     for own, border in names.items():
         scale = in_case_axes(case, model, own, found.scale[border])
         kept = save(folder, party, own, scale, None, kind="scale")
-        bounds[own] = Bound(scale=kept, roundings=counted.count, floor=counted.count * _SUBNORMAL)
+        bounds[own] = Bound(scale=kept, roundings=counted.count, floor=counted.count * SUBNORMAL)
     how = f"scale from the roundings inside {model.graph}, k = {counted.count}"
     return Run(party, outputs=run.outputs, bounds=bounds, derived=f"{label}; {how}")
 
@@ -416,7 +208,7 @@ def export(ref: CaseRef, framework: str, exporters: Sequence[str], seed: int, fo
     failure = warm(framework)
     if failure is None:
         try:
-            case, values = _values(ref, framework, seed, example=True)
+            case, values = values_of(ref, framework, seed, example=True)
             models = list(engine.export(case, values, exporters, folder, seed=seed))
             refused = [Party.parse(model.graph).exporter for model in models if model.error is not None]
             if refused and not _runs(case, framework, values, seed):
@@ -445,7 +237,7 @@ def _traced_with_its_own(
 
     A length that is larger than what it is the length of says nothing of an exporter.
     """
-    case, values = _values(ref, framework, seed)
+    case, values = values_of(ref, framework, seed)
     note = "traced with the case's own inputs, for the model refuses others of their shapes"
     found = adapter(framework).export(case, values, exporters, folder, seed=seed)
     return [replace(model, notes=(*model.notes, note)) for model in found]
@@ -484,7 +276,7 @@ def run_truth(ref: CaseRef, seed: int, folder: Path) -> list[Run]:
         try:
             runs.append(_truth_run(case, ref, party, meaning, given, seed, folder))
         except Exception as error:  # what the case's own code returned cannot be made an array with a bound
-            says = f"the truth of {ref.name} returned nothing usable: {type(error).__name__}: {_one_line(error)}"
+            says = f"the truth of {ref.name} returned nothing usable: {type(error).__name__}: {one_line(error)}"
             runs.append(Run(party, error=Failure("builder", says)))
     return runs
 
@@ -597,6 +389,43 @@ def reordered(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) 
     return ordered(ref, model, native, runtime, seed)
 
 
+def maker(model: Model, output: str) -> tuple[str, str] | None:
+    """The node that makes one of the case's outputs, and its operator; an Identity is asked for what it hands on."""
+    from pipeline.graph.loading import load
+    from pipeline.graph.walk import node_name, operator
+
+    assert model.file is not None
+    try:
+        nodes = load(model.file).graph.node
+    except UnusableInput:
+        return None
+    makers = {made: index for index, node in enumerate(nodes) for made in node.output}
+    index = makers.get(model.outputs.get(output, output))
+    while index is not None and nodes[index].op_type == "Identity":
+        index = makers.get(nodes[index].input[0])
+    return None if index is None else (node_name(nodes[index], index), operator(nodes[index]))
+
+
+def in_inference(model: Model, folder: Path) -> tuple[Model, dict[str, str]] | None:
+    """A graph with the nodes that train put into inference, and these; None where there are none, or too large."""
+    import onnx
+
+    from pipeline.graph.loading import load
+    from pipeline.graph.training import in_inference as inferring
+    from pipeline.graph.training import training_nodes
+
+    assert model.file is not None
+    try:
+        proto = load(model.file)
+        changed = inferring(proto)
+        if changed is None:
+            return None
+        onnx.load_external_data_for_model(changed, str(model.file.parent))
+        return replace(model, file=written(changed, folder / model.file.name)), training_nodes(proto)
+    except Exception:  # data that is not there, weights beyond what one file holds: then nodes are searched for
+        return None
+
+
 def exchanged(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) -> Model | None:
     """A graph with two inputs exchanged, where it is nearer to the model so."""
     from pipeline.adopt import exchanged as found
@@ -609,7 +438,7 @@ def source_weights(ref: CaseRef, framework: str, seed: int, folder: Path) -> Pat
     if warm(framework) is not None:
         return None
     try:
-        case, values = _values(ref, framework, seed)
+        case, values = values_of(ref, framework, seed)
         return adapter(framework).weights(case, values, folder, seed=seed)
     except Exception:  # whatever the framework raises; its native run says so
         return None
@@ -669,7 +498,7 @@ def loaded(ref: CaseRef, seed: int) -> Case:
     return case
 
 
-def _values(ref: CaseRef, framework: str, seed: int, *, example: bool = False) -> tuple[Case, dict[str, Any]]:
+def values_of(ref: CaseRef, framework: str, seed: int, *, example: bool = False) -> tuple[Case, dict[str, Any]]:
     """The case and its inputs and parameters in the framework's order of axes.
 
     ``example``: other inputs of the same shapes and types, for an exporter to trace with: what it freezes of them into
@@ -690,11 +519,11 @@ def _native_run(
 ) -> Run:
     started = time.perf_counter()
     try:
-        first, second = (_in_case_axes(case, party.framework, layouts, once()) for _ in range(2))
+        first, second = (results_in_case_axes(case, party.framework, layouts, once()) for _ in range(2))
     except (BuilderError, UnusableInput) as error:
         return Run(party, error=Failure("builder", str(error)))
     except Exception as error:  # whatever the framework raises: it refuses to run this
-        return Run(party, error=Failure("refused", f"{type(error).__name__}: {_one_line(error)}", op=_native_op(error)))
+        return Run(party, error=Failure("refused", f"{type(error).__name__}: {one_line(error)}", op=_native_op(error)))
     outputs: dict[str, Any] = {}
     for name, value in first.items():
         promised = case.outputs.get(name)
@@ -750,7 +579,9 @@ def _broken_promise(party: Party, name: str, value: Array, promised: Tensor | Ab
     return None
 
 
-def _in_case_axes(case: Case, framework: str, layouts: Mapping[str, str], results: Mapping[str, Any]) -> dict[str, Any]:
+def results_in_case_axes(
+    case: Case, framework: str, layouts: Mapping[str, str], results: Mapping[str, Any]
+) -> dict[str, Any]:
     turned: dict[str, Any] = {}
     for name, value in results.items():
         promised = case.outputs.get(name)
@@ -773,7 +604,7 @@ def _truth_run(case: Case, ref: CaseRef, party: Party, meaning: str, given: str,
         with np.errstate(all="ignore"):
             returned = truth(**arguments)
     except Exception as error:  # the case's own code
-        says = f"the truth of {ref.name} raised {type(error).__name__}: {_one_line(error)}"
+        says = f"the truth of {ref.name} raised {type(error).__name__}: {one_line(error)}"
         return Run(party, error=Failure("builder", says))
     if not isinstance(returned, Mapping):
         present = [n for n, t in case.outputs.items() if isinstance(t, Tensor)]
@@ -904,7 +735,7 @@ def _check(file: Path) -> tuple[str, ...]:
         onnx.checker.check_model(str(file), full_check=False)
     except Exception as error:  # ValidationError, or whatever protobuf raises
         op, node = named_by_checker(str(error))
-        raise InvalidGraph(f"onnx.checker: {_one_line(error)}", op=op, node=node) from error
+        raise InvalidGraph(f"onnx.checker: {one_line(error)}", op=op, node=node) from error
     found = full_check(load(file))
     if isinstance(found, Failure):
         return (f"ONNX's full check gives no answer: {found.says}",)
@@ -918,8 +749,10 @@ def refusal(error: Exception, file: Path) -> Failure:
     if isinstance(error, (Unsupported, InvalidGraph)):
         kind = "unsupported" if isinstance(error, Unsupported) else "invalid"
         return Failure(kind, str(error).replace(f"{file.parent}{os.sep}", ""), op=error.op, node=error.node)
-    says = f"{type(error).__name__}: {_one_line(error)}"
-    return Failure("refused", says.replace(f"{file.parent}{os.sep}", ""))
+    says = f"{type(error).__name__}: {one_line(error)}"
+    at = re.search(r"running (\w+) node\. Name:'([^']*)'", says)  # ONNX Runtime's words
+    op, node = (at[1], at[2] or None) if at else (None, None)
+    return Failure("refused", says.replace(f"{file.parent}{os.sep}", ""), op=op, node=node)
 
 
 def _named_op(failure: Failure, file: Path) -> Failure:
@@ -971,6 +804,6 @@ def _same(first: Any, second: Any) -> bool:
     return same_bits(np.asarray(first), np.asarray(second))
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= 300 else text[:300] + " …"

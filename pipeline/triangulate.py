@@ -10,12 +10,13 @@ allowed against its own definition.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
 
+from pipeline import layout
 from pipeline.data import (
     Absent,
     Apart,
@@ -140,7 +141,7 @@ class Parties:
         sides = [self.runs[name].party for name in (left, right)]
         both = all(party.framework == "truth" for party in sides)
         # Frameworks keep some of their own constants in float32 whatever they compute in (TensorFlow's attributes):
-        # what these may make is measured (:func:`pipeline.tasks.constants_slack`), and all else rounds in float64.
+        # what these may make is measured (:func:`pipeline.perturbing.constants_slack`), and all else rounds in float64.
         across = _across(*sides)
         mine, theirs = (self._roundings(n) if both else self._allowed(n, across) for n in (left, right))
         allowed: dict[str, Array | None] = {}
@@ -504,6 +505,9 @@ def _where(edge: Diff) -> str:
     return f" at {edge.output}{list(edge.index)}: {edge.values[0]:.6g} against {edge.values[1]:.6g}"
 
 
+NOBODY_ACCEPTS = "not a model that anything accepts: "
+
+
 def _graph_blame(
     parties: Parties,
     seen: Mapping[tuple[str, str], Diff],
@@ -536,7 +540,7 @@ def _graph_blame(
     if check is not None or (names and len(refused) == len(names) and not _valid(parties, graph, runtimes, refused)):
         error = next((e for e in [check, *refused.values()] if e is not None and e.op), None)
         error = error or check or next(iter(refused.values()))
-        says = f"{graph} is not a model that anything accepts: {error.says}"
+        says = f"{NOBODY_ACCEPTS}{error.says}"
         nodes = (error.node,) if error.node else ()
         return [Blamed("export-failed", graph, (framework, f"{graph}>*"), op=error.op, nodes=nodes, says=says)]
     found = []
@@ -665,6 +669,8 @@ def _step_blame(
         says = f"{_written(seen, graph, framework, given)} means something else than the model{_where(apart)}"
         kind = "unspecified" if nan_open and read and all(_by_nan(parties, graph, e) for e in read) else "export"
         blames = [Blamed(kind, graph, (apart.left, apart.right), says=says)]
+        if read and all(_by_order(parties, graph, e) for e in read):
+            blames = [_order_open(parties, graph, blames[0])]
         if len(wrong) == len(right):
             return blames
     else:
@@ -685,7 +691,9 @@ def _step_blame(
         if edge is not None and nan_open and _by_nan(parties, graph, edge):
             kind = "unspecified"
         says = f"{name} parts from {pair[0]}{_where(edge) if edge else ''}"
-        blames.append(Blamed(kind, name, pair, says=says))
+        blamed = Blamed(kind, name, pair, says=says)
+        ordered = edge is None or not _by_order(parties, graph, edge)
+        blames.append(blamed if ordered else _order_open(parties, graph, blamed))
     return blames
 
 
@@ -737,7 +745,8 @@ def _chain_blame(
             continue  # a wrong side was judged, or inherits from one that was
         kind = "unspecified" if nan_open and _by_nan(parties, graph, edge) else runtime.step
         says = f"{edge.right} parts from {edge.left}{_where(edge)}"
-        blames.append(Blamed(kind, edge.right, (edge.left, edge.right), says=says))
+        blamed = Blamed(kind, edge.right, (edge.left, edge.right), says=says)
+        blames.append(_order_open(parties, graph, blamed) if _by_order(parties, graph, edge) else blamed)
     return blames
 
 
@@ -773,6 +782,41 @@ def _by_nan(parties: Parties, graph: str, edge: Diff) -> bool:
     return parties._nan_fed and places and facts is not None and not PLACES.isdisjoint(facts.ops)
 
 
+def _by_order(parties: Parties, graph: str, edge: Diff) -> bool:
+    """Whether a node may give its results in any order, and nothing but their order along one axis differs."""
+    facts = parties._graphs.get(graph)
+    if facts is None or not facts.unordered or edge.outcome != "diverges":
+        return False
+    mine, theirs = parties._values(edge.left), parties._values(edge.right)
+    near = [parties._allowed(name, False) for name in (edge.left, edge.right)]
+    return set(mine) == set(theirs) and all(
+        _reordered(value, theirs[name], [each.get(name) for each in near]) for name, value in mine.items()
+    )
+
+
+def _reordered(one: Array | Absent, other: Array | Absent, allowed: Sequence[Array | None]) -> bool:
+    """Whether two arrays hold the same along some axis, in any order, within the largest of what each is allowed."""
+    if isinstance(one, Absent) or isinstance(other, Absent):
+        return isinstance(one, Absent) and isinstance(other, Absent)
+    if one.shape != other.shape or one.dtype.kind != other.dtype.kind or one.dtype.kind not in "biuf":
+        return False
+    if one.dtype.kind != "f":
+        return any(np.array_equal(np.sort(one, axis), np.sort(other, axis)) for axis in range(one.ndim))
+    near = sum(float(np.max(each, initial=0.0)) for each in allowed if each is not None)
+    with np.errstate(invalid="ignore"):
+        return any(
+            bool(np.all(np.abs(np.sort(one, axis).astype(np.float64) - np.sort(other, axis)) <= near))
+            for axis in range(one.ndim)
+        )
+
+
+def _order_open(parties: Parties, graph: str, blamed: Blamed) -> Blamed:
+    """The blame where only an order differs that ONNX leaves open."""
+    nodes = parties._graphs[graph].unordered
+    says = f"{blamed.says}; the same in another order, which ONNX leaves open where TopK is not sorted (sorted=0)"
+    return replace(blamed, blame="unspecified", op="TopK", nodes=nodes, says=says)
+
+
 def _meaning_blame(
     parties: Parties,
     seen: Mapping[tuple[str, str], Diff],
@@ -806,6 +850,54 @@ def _meaning_blame(
                 says += "; whether they mean the same cannot be seen from the outputs alone"
             blames.append(Blamed(step, f"{left}|{right}", (left, right), says=says))
     return blames
+
+
+def undeclared(
+    parties: Parties, edge: Diff, declared: Collection[str], layouts: Mapping[str, Mapping[str, str]]
+) -> tuple[str, ...]:
+    """Of an edge between two frameworks that diverges: the outputs of no declared axes, if they are all that parts.
+
+    Each framework gives such an output in its own order, and ``layouts`` are the usual orders by framework: turned from
+    one into the other the two must agree.  Each is told with the axes to declare; nothing where anything else parts.
+    """
+    frameworks = [parties.runs[name].party.framework for name in (edge.left, edge.right)]
+    mine, theirs = parties._values(edge.left), parties._values(edge.right)
+    near, far = parties._allowed(edge.left, False), parties._allowed(edge.right, False)
+    told = []
+    for name in sorted(mine.keys() | theirs.keys()):
+        one, other = mine.get(name), theirs.get(name)
+        if not isinstance(one, np.ndarray) or not isinstance(other, np.ndarray):
+            return ()
+        if _within(one, other, near.get(name), far.get(name), None):
+            continue
+        found = None
+        for axes in (
+            () if name in declared else sorted({a for o in layouts.values() for a in o if a.startswith("n c ")})
+        ):
+            left, right = (layouts.get(framework, {}).get(axes, axes) for framework in frameworks)
+            turned = layout.permutation(right, left)
+            if len(turned) == one.ndim and _within(one, other, near.get(name), far.get(name), turned):
+                found = axes
+                break
+        if found is None:
+            return ()
+        shapes = " and ".join(f"{f} gives {v.shape}" for f, v in zip(frameworks, (one, other), strict=True))
+        says = f"{name} has no declared axes, and is the same in each framework's own order of them ({shapes})"
+        told.append(f'{says}: declare outputs={{"{name}": Tensor("{found}")}}')
+    return tuple(told)
+
+
+def _within(one: Array, other: Array, near: Array | None, far: Array | None, turned: tuple[int, ...] | None) -> bool:
+    """Whether two arrays agree within what both are allowed, the second and its allowance turned."""
+    if turned is not None:
+        other = np.transpose(other, turned)
+        far = np.transpose(far, turned) if far is not None and far.ndim == len(turned) else far
+    if one.shape != other.shape:
+        return False
+    limit = np.zeros(()) if near is None or far is None else near + far
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(one.astype(np.float64) - other.astype(np.float64))
+    return bool(np.all((one == other) | (apart <= limit)))
 
 
 def _defined(parties: Parties) -> bool:

@@ -34,6 +34,7 @@ from pipeline import (
     guilty_meaning,
     guilty_order,
     guilty_passes,
+    guilty_training,
     inputs,
     localization,
     tasks,
@@ -310,7 +311,8 @@ def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str
     blames, named = _named(work, seen, found)
     for other in others:
         blamed = {(b.blame, b.party) for b in blames}
-        more = [b for b in _blames(work, other, weights) if (b.blame, b.party) not in blamed]
+        blamed |= {("export", party) for blame, party in blamed if blame == "export-failed"}  # it means nothing at all
+        more = [b for b in _blames(work, other, weights, _size(case)) if (b.blame, b.party) not in blamed]
         more, said = _named(work, other, more)
         blames, named = [*blames, *more], [*named, *said]
     unshown: list[Diff] = []
@@ -332,22 +334,32 @@ def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str
     every = [each.parties(work.options.seed) for each in (seen, *kept)]
     sizes = {other.ref.size: other.runs for other in others}
     groups = triangulate.groups_of(*every)
-    evidence = Evidence(seen.ref.name, runs, models, seen.graphs, edges, groups, tuple(blames), sizes)
-    moved = {(f.blame, f.party) for f in named if f.cause in guilty_order.CAUSES}  # nothing else is behind these
+    noted = {g: replace(m, notes=(*m.notes, says)) if (says := frozen(seen, g)) else m for g, m in models.items()}
+    evidence = Evidence(seen.ref.name, runs, noted, seen.graphs, edges, groups, tuple(blames), sizes)
+    alone = (*guilty_order.CAUSES, guilty_training.CAUSE)
+    moved = {(f.blame, f.party) for f in named if f.cause in alone}  # nothing else is behind these
     here = replace(
         evidence, edges=seen.edges, blames=tuple(b for b in blames if not b.size and (b.blame, b.party) not in moved)
     )
     causes = work.call(RUNTIME_WORKER, tasks.explain, here) if here.blames else ()
-    findings = (*(() if isinstance(causes, Failure) else tuple(causes)), *named)
+    findings = _plain_first(() if isinstance(causes, Failure) else causes, named)
     asked = set(runs) | set(models) if work.options.parties else None
     results, unexpected = expectations.hold(case, tuple(blames), work.absent, versions, asked, findings)
-    problems = (*_problems(case, runs, models), *[p for other in kept for p in _problems_at(other)])
+    turned = dict.fromkeys(says for told in _undeclared(seen, work.options.seed).values() for says in told)
+    problems = (*turned, *_problems(case, runs, models), *[p for other in kept for p in _problems_at(other)])
     status = expectations.status_of(edges, tuple(blames), unexpected, results, problems, groups)
     agreed = expectations.agreed(edges, blames, problems, groups)
     words = tuple(sorted({b.blame for b in blames})) or (("agree",) if agreed else ())
     judged = [triangulate.apart(p, each.edges) for p, each in zip(every, (seen, *kept), strict=True)]
     apart = max(filter(None, judged), key=lambda each: each.max_abs / each.top, default=None)
     return Verdict(seen.ref.name, status, words, evidence, findings, results, unexpected, problems, case.note, apart)
+
+
+def _plain_first(causes: Sequence[Finding], named: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Causes, then what a search found; the nodes of a mode that was kept are not told one by one as well."""
+    kept = {(f.blame, f.party) for f in causes if f.cause == guilty_training.CAUSE}
+    searched = (guilty.CAUSE, guilty_given.OTHERWISE)
+    return (*causes, *(f for f in named if f.cause not in searched or (f.blame, f.party) not in kept))
 
 
 def _named(work: Work, seen: Seen, blames: Sequence[Blamed]) -> tuple[list[Blamed], list[Finding]]:
@@ -359,22 +371,32 @@ def _named(work: Work, seen: Seen, blames: Sequence[Blamed]) -> tuple[list[Blame
     blames, ordered = guilty_order.name_orders(call, ref, models, parties, blames, seed, folder)
     moved = {(finding.blame, finding.party) for finding in ordered}
     settled = [b for b in blames if (b.blame, b.party) in moved]
-    given = guilty_given.name_given(work, seen, [b for b in blames if b not in settled])
-    settled += given.settled
+    kept, rest, trained = guilty_training.name_training(work, seen, [b for b in blames if b not in settled])
+    given = guilty_given.name_given(work, seen, rest)
+    settled += [*kept, *given.settled]
     named, nodes = guilty.name_nodes(given.open, _localize(work, seen, given.open, given.faithful))
+    named, nodes = guilty.name_types(call, models, seen.runs, seen.edges, named, nodes)
     named, passes = guilty_passes.name_passes(call, ref, models, parties, named, present, seed, folder)
     named, folded = guilty_folding.name_folding(work.call, RUNTIME_WORKER, ref, models, parties, named, seed, folder)
     named, meant = guilty_meaning.name_meanings(
         call, ref, seen.case, models, parties, [*settled, *named], seed, folder, work.room
     )
-    return list(named), [*ordered, *given.findings, *nodes, *passes, *folded, *meant]
+    return list(named), [*ordered, *trained, *given.findings, *nodes, *passes, *folded, *meant]
 
 
-def _blames(work: Work, seen: Seen, weights: Sequence[str]) -> list[Blamed]:
-    """Whose steps part at one size."""
+def _size(case: Case) -> str:
+    """The declared sizes of the open axes, in words."""
+    sizes = {axis: n for t in case.inputs.values() for axis, n in zip(t.axes.split(), t.shape or (), strict=False)}
+    return ", ".join(f"{axis}={sizes[axis]}" for axis in case.dynamic if axis in sizes)
+
+
+def _blames(work: Work, seen: Seen, weights: Sequence[str], declared: str = "") -> list[Blamed]:
+    """Whose steps part at one size; ``declared`` are the sizes that the case declares."""
     present = {name: r for name, r in runtimes().items() if r.distribution not in work.absent}
     parties = seen.parties(work.options.seed)
     found = triangulate.blame(parties, seen.models, seen.edges, present, seen.checks, different_weights=weights)
+    turned = _undeclared(seen, work.options.seed)
+    found = tuple(blamed for blamed in found if blamed.edge not in turned)
     size = seen.ref.size
     if not size:
         return list(found)
@@ -384,12 +406,27 @@ def _blames(work: Work, seen: Seen, weights: Sequence[str]) -> list[Blamed]:
     for blamed in found:
         says = f"at {size}: {blamed.says}"
         if blamed.blame == "export-failed":  # the graph runs at the declared sizes
-            blamed, says = replace(blamed, blame="export"), f"the graph does not run at {size}: {blamed.says}"
+            why = blamed.says.removeprefix(triangulate.NOBODY_ACCEPTS)
+            blamed, says = (
+                replace(blamed, blame="export"),
+                f"runs at {declared or 'its own sizes'}, not at {size}: {why}",
+            )
         model = seen.models.get(blamed.party)
         if seen.ref.drawn is not None and model is not None and model.frozen:
             says = f"what the exporter was traced with is frozen into the graph ({model.frozen[0]}): {says}"
         blames.append(replace(blamed, says=says, size=size))
     return blames
+
+
+def _undeclared(seen: Seen, seed: int) -> dict[tuple[str, str], tuple[str, ...]]:
+    """By edge between two frameworks: the outputs that part only because nobody said what their axes are."""
+    natives = [e for e in seen.edges if e.outcome == "diverges" and Party.parse(e.left).native]
+    natives = [e for e in natives if Party.parse(e.right).native and not e.left.startswith("truth")]
+    if not natives:
+        return {}
+    parties, layouts = seen.parties(seed), {name: each.layouts for name, each in adapters().items()}
+    told = {(e.left, e.right): triangulate.undeclared(parties, e, seen.case.outputs, layouts) for e in natives}
+    return {edge: says for edge, says in told.items() if says}
 
 
 def _sought(work: Work, seen: Seen, pair: fresh.Pair, weights: Sequence[str]) -> Iterator[tuple[Seen, list[Blamed]]]:
@@ -451,10 +488,10 @@ def _localize(work: Work, seen: Seen, blames: Sequence[Blamed], faithful: Mappin
     """
     models, parties = seen.models, seen.parties(work.options.seed)
     localized = []
-    # A blame whose edge is no run (a graph that is not dynamic) is about no numbers, and no node is to be found.
-    parted = [
-        b for b in blames if b.blame in guilty.LOCALIZED and b.edge[1] in seen.runs
-    ]  # others are about no numbers
+    # A blame whose edge is no run (a graph that is not dynamic) is about no numbers, and no node is to be found; what
+    # leaves an order open is known, and its value is right in any.
+    wanted = [b for b in blames if not (b.blame == "unspecified" and b.nodes)]
+    parted = [b for b in wanted if b.blame in guilty.LOCALIZED and b.edge[1] in seen.runs]
 
     def asked(blame: str, party: str) -> Localization | None:
         graph = Party.parse(party).graph

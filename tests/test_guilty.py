@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
-from pipeline.data import Blamed, Localization, NodeError, Origin
-from pipeline.guilty import CAUSE, NOBODY, name_nodes
+from pipeline.data import ArrayFile, Blamed, Diff, Finding, Localization, Model, NodeError, Origin, Party, Run
+from pipeline.guilty import CAUSE, NOBODY, name_nodes, name_types
 from pipeline.localization import by_exclusion
 
 BLAMED = Blamed("export", "torch", ("torch", "torch>reference"), says="it parts")
@@ -149,3 +150,26 @@ def test_a_graph_of_one_node_names_it_whatever_the_blame(blame: str) -> None:
     assert (blamed.nodes, blamed.op, finding.cause) == (("n0",), "Mul", CAUSE)
     assert "it is the only node between the inputs and the outputs" in finding.says
     assert "no intermediate values" in finding.says
+
+
+@pytest.mark.parametrize(("dtype", "values"), [("int32", [1, 2]), ("int64", [1, 3])])
+def test_an_output_of_another_type_names_the_node_that_makes_it(tmp_path: Path, dtype: str, values: list[int]) -> None:
+    runs = {}
+    for name, held in (("torch", np.array([1, 2], np.int64)), ("torch>reference", np.array(values, dtype))):
+        file = tmp_path / f"{len(runs)}.npy"
+        np.save(file, held)
+        runs[name] = Run(Party.parse(name), {"y": ArrayFile(file, held.shape, held.dtype.name)})
+    text = """<ir_version: 8, opset_import: ["" : 18]> g (int64[2] x) => (int32[2] y) {
+        [narrow] t = Cast <to = 6> (x) [same] y = Identity (t) }"""
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "g.onnx")
+    models = {"torch": Model("torch", tmp_path / "g.onnx", None, {"x": "x"}, {"y": "y"})}
+    blamed = Blamed("export", "torch", ("torch", "torch>reference"))
+    nobody = Finding(NOBODY, "export", "torch", (), "no node is above its bound")
+    edges = [Diff(*blamed.edge, "export", "diverges", output="y")]
+    (named,), found = name_types(lambda f, *words: f(*words), models, runs, edges, [blamed], [nobody])
+    if dtype == "int64":
+        assert (named, found) == (blamed, (nobody,))
+        return
+    (finding,) = found
+    assert (named.nodes, named.op, finding.nodes) == (("narrow",), "Cast", ("narrow",))
+    assert finding.says == "Cast makes y int32 where it is int64 in torch"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,8 @@ def test_weights_and_a_meaning_are_two_differences(verdicts: dict[str, Any]) -> 
 def test_differences_inside_decomposed_operators_are_each_listed(verdicts: dict[str, Any]) -> None:
     norm, gelu = named(verdicts["epsilon_and_gelu"])
     assert "LayerNormalization of torch" in norm.says
-    assert "tensorflow alone has 0.001" in norm.says
-    assert "epsilon 1e-05" in norm.says
+    assert norm.says.startswith("epsilon 0.001 in tensorflow, 1e-05 in torch; LayerNormalization")
+    assert norm.edit == "give both one epsilon: 1e-05 in tensorflow too, or 0.001 in torch"
     assert "Gelu of torch" in gelu.says
     assert "0.044715" in gelu.says
 
@@ -190,3 +191,50 @@ def test_borders_in_other_orders_and_inputs_of_one_side_only(tmp_path: Path) -> 
     small = parted_meanings(ref, torch, other, 0, tmp_path / "out", memory=-1)
     assert isinstance(small, Failure)
     assert small.kind == "memory"
+
+
+LAYOUTS = """
+from pipeline.data import Case, Tensor
+CASES = (Case("pair", inputs={"x": Tensor("n c h w", (SHAPE), low=-2, high=2, integers=False)},
+              outputs={"y": Tensor("n c")}, builders={"torch": lambda torch: torch.relu}),)
+"""
+GROUPS = """g (float[N,C,H,W] x) => (float[N,C] y)
+    <float[1] one = {1}, float[1] zero = {0}, int64[3] flat = {0, 1, -1}, float[C,1,1] s = {SCALE},
+     int64[4] full = {N, C, H, W}, int64[2] hw = {2, 3}> {
+    [to] r = Reshape(x, flat) [norm] i = InstanceNormalization <epsilon = 0.00001> (r, one, zero)
+    [from] f = Reshape(i, full) [scale] m = Mul(f, s) [act] a = Relu(m)
+    [pool] y = ReduceMean <keepdims = 0> (a, hw) }"""
+GROUPS_LAST = """g (float[N,H,W,C] x) => (float[N,C] y)
+    <float e = {EPSILON}, int64[5] five = {N, H, W, 1, C}, float[1,1,1,1,C] s = {SCALE}, int64[4] full = {N, H, W, C},
+     int64[3] axes = {1, 2, 4}, int64[2] hw = {1, 2}> {
+    [to5] r = Reshape(x, five) [mean] u = ReduceMean(r, axes) [off] d = Sub(r, u) [sq] q = Mul(d, d)
+    [var] v = ReduceMean(q, axes) [eps] ve = Add(v, e) [root] t = Sqrt(ve) [inv] k = Reciprocal(t) [by] b = Mul(k, s)
+    [own] o = Mul(r, b) [neg] g = Neg(u) [shift] h = Mul(g, b) [sum] z = Add(o, h) [back] w = Reshape(z, full)
+    [act] a = Relu(w) [pool] y = ReduceMean <keepdims = 0> (a, hw) }"""
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 5, 4), (4, 4, 4, 4), (3, 3, 7, 3)])
+def test_an_epsilon_in_another_layout_is_the_one_difference(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    (tmp_path / "pair.py").write_text(LAYOUTS.replace("SHAPE", ", ".join(map(str, shape))))
+    ref = CaseRef(tmp_path / "pair.py", "pair/pair")
+
+    def made(name: str, text: str, axes: dict[str, str], epsilon: str) -> Model:
+        scale = ", ".join(f"{0.5 + 0.25 * i}" for i in range(shape[1]))
+        for word, value in (("EPSILON", epsilon), ("SCALE", scale), *zip("NCHW", map(str, shape), strict=True)):
+            text = re.sub(rf"\b{word}\b", value, text)
+        return graph(tmp_path, name, text, axes, "x")
+
+    torch = made("torch", GROUPS, {}, "")
+    other = made("tensorflow", GROUPS_LAST, {"x": "n h w c"}, "0.001")
+    found = parted_meanings(ref, torch, other, 0, tmp_path / "out")
+    assert isinstance(found, Meanings)
+    (parted,) = found.parted
+    assert (parted.nodes[0], parted.against[0]) == ("eps", "norm")
+    assert "pool" not in (*parted.nodes, *parted.against)
+    assert parted.setting == ("epsilon", pytest.approx(1e-5), pytest.approx(1e-3))
+    assert parted.max_abs is not None
+    assert parted.max_abs < 0.01
+    same = made("tensorflow", GROUPS_LAST, {"x": "n h w c"}, "0.00001")
+    healthy = parted_meanings(ref, torch, same, 0, tmp_path / "out")
+    assert isinstance(healthy, Meanings)
+    assert healthy.parted == ()

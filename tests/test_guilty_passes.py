@@ -219,12 +219,26 @@ def test_a_process_that_dies(tmp_path: Path) -> None:
     assert 'disabled_optimizers=["D"]' in guilty.edit
 
 
-def test_a_worker_that_dies_while_it_lists_passes_names_nobody(tmp_path: Path) -> None:
+@pytest.mark.parametrize("blame", ["optimizer", "crashed"])
+def test_where_the_listing_of_passes_dies_those_that_are_recorded_are_tried(tmp_path: Path, blame: str) -> None:
+    engine = Engine(tmp_path, lambda on, held: "ConstantFolding" in on)
+    engine.names = runtimes()["ort.all"].recorded().names
+    engine.listed = engine.seen = engine.error = Failure("crashed", "killed")
+    _, (guilty,) = asked(engine, blame)
+    assert guilty.cause == CAUSE
+    assert guilty.edit is not None
+    assert 'disabled_optimizers=["ConstantFolding"]' in guilty.edit
+    assert "as recorded, for the session that lists them gave none: killed" in guilty.says
+
+
+def test_where_none_of_the_recorded_passes_is_guilty_that_is_what_was_tried(tmp_path: Path) -> None:
     engine = Engine(tmp_path, lambda on, held: True)
+    engine.names = runtimes()["ort.all"].recorded().names
     engine.listed = engine.seen = Failure("crashed", "killed")
     _, (nobody,) = asked(engine)
     assert nobody.cause == NOBODY
-    assert "no names of passes: killed" in nobody.says
+    assert "with every known pass switched off" in nobody.says
+    assert "as recorded" in nobody.says
 
 
 @pytest.mark.parametrize("kind", ["timeout", "memory"])

@@ -12,6 +12,10 @@ from pipeline.verify import Options, verify
 CASES = Path(__file__).parent / "cases"
 CUBE = "g (float[2,3,4] x) => (float[2,3,4] y)"
 LINE = "g (float[8] x) => (float[8] y)"
+ROWS = """g (float[2,6] x) => (float[4,6] y)
+    <int64[1] zero = {0}, int64[2] n = {2, 6}, float[6] one = {1, 1, 1, 1, 1, 1}, float more = {0.0001}>
+    { f = Gather <axis = 1> (x, zero) w = Expand (f, n) c = Concat <axis = 0> (w, x)"""
+SURE = "g (float[2,3] x) => (float[2,3] y)"
 SOFTMAX = f"{CUBE} <float two = {{2}}> {{ s = Softmax <axis = 1> (x) y = Mul (s, two) }}"
 HALF = "Cast <to = 10>"
 
@@ -45,6 +49,25 @@ GIVEN = {
         {"export"},
     ),
     "a function that is right where it is flat": ("gelu", f"{CUBE} {{ y = Gelu (x) }}", 20, set()),
+    "a ten-thousandth more where rows of equal numbers are normalized": (
+        "equal_rows",
+        f"{ROWS} l = LayerNormalization (c, one) y = Add (l, more) }}",
+        17,
+        {"export"},
+    ),
+    "rows of equal numbers normalized": (
+        "equal_rows",
+        f"{ROWS} y = LayerNormalization (c, one) }}",
+        17,
+        set(),
+    ),
+    "a ten-thousandth more where a class is certain": (
+        "confident",
+        f"{SURE} <float more = {{0.0001}}> {{ l = LogSoftmax (x) y = Add (l, more) }}",
+        17,
+        {"export"},
+    ),
+    "a class that is certain": ("confident", f"{SURE} {{ y = LogSoftmax (x) }}", 17, set()),
     "whole numbers less one for a floor": (
         "floor",
         f"{LINE} <float one = {{1}}> {{ y = Sub (x, one) }}",

@@ -116,6 +116,12 @@ RULES = (
     Rule(
         "pipeline/tasks.py", ("numpy", *ONNX), ANYTHING, ("report", "triangulate"), "computes evidence, judges nothing"
     ),
+    Rule(
+        "pipeline/perturbing.py",
+        ("numpy",),
+        ("data", "frameworks", "tasks"),
+        reason="runs a framework in its worker, judges nothing",
+    ),
     Rule("pipeline/adopt.py", ("numpy", *ONNX), ANYTHING, ("report", "triangulate"), "reads a border in a worker"),
     Rule(
         "pipeline/compare_tasks.py",

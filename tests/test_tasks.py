@@ -13,7 +13,7 @@ import pytest
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from pipeline import catalogue, inputs, tasks
+from pipeline import catalogue, inputs, perturbing, tasks
 from pipeline.data import Array, CaseRef, Model, UnusableInput
 from pipeline.graph.roundings import Roundings
 from pipeline.graph.skeleton import in_float64, shaken, skeleton
@@ -45,7 +45,7 @@ def folded(tmp_path_factory: pytest.TempPathFactory) -> tuple[CaseRef, dict[str,
     models = {model.graph: model for model in tasks.export(ref, "torch", ("", "raw"), 0, folder)}
     raw = models["torch:raw"].file
     assert raw is not None
-    truth = tasks.derive_bounds(ref, "torch", tasks.count_roundings(raw), natives[1], 0, folder)
+    truth = perturbing.derive_bounds(ref, "torch", tasks.count_roundings(raw), natives[1], 0, folder)
     return ref, models, {str(run.party): run for run in (*natives, truth)}, folder
 
 
@@ -68,7 +68,7 @@ def test_a_rounding_at_a_minimum_is_a_rounding(name: str, tmp_path: Path) -> Non
     natives = tasks.run_native(ref, "torch", (False, True), 0, tmp_path)
     (raw,) = tasks.export(ref, "torch", ("raw",), 0, tmp_path)
     assert raw.file is not None
-    truth = tasks.derive_bounds(ref, "torch", tasks.count_roundings(raw.file), natives[1], 0, tmp_path)
+    truth = perturbing.derive_bounds(ref, "torch", tasks.count_roundings(raw.file), natives[1], 0, tmp_path)
     runs = {str(run.party): run for run in natives}
     wide = truth
     assert Parties({**runs, str(wide.party): wide}, {}).diff("truth@torch", "torch", "native").outcome == "rounding"
@@ -172,8 +172,8 @@ def test_a_bound_that_would_be_a_guess_is_none(folded: Any, monkeypatch: pytest.
     ref, _, runs, folder = folded
     source = runs["torch@64"]
     monkeypatch.setattr(type(tasks.adapter("torch")), "roundings", lambda *_, **__: None)
-    few = tasks.derive_bounds(ref, "torch", Roundings(tasks.MOST_GUESSED, ("Odd",)), source, 0, folder)
-    many = tasks.derive_bounds(ref, "torch", Roundings(tasks.MOST_GUESSED + 1, ("Odd",)), source, 0, folder)
+    few = perturbing.derive_bounds(ref, "torch", Roundings(tasks.MOST_GUESSED, ("Odd",)), source, 0, folder)
+    many = perturbing.derive_bounds(ref, "torch", Roundings(tasks.MOST_GUESSED + 1, ("Odd",)), source, 0, folder)
     assert set(few.bounds) == {"y"}
     assert not many.bounds
     edge = Parties({**runs, "truth@torch": many}, {}).diff("truth@torch", "torch", "native")

@@ -15,7 +15,7 @@ import pytest
 from pipeline import expectations
 from pipeline.data import Absent, Array, ArrayFile, Blamed, Bound, Diff, Failure, GraphFacts, Model, Party, Run
 from pipeline.runtimes import runtimes
-from pipeline.triangulate import Parties, blame, edges_of, groups_of
+from pipeline.triangulate import Parties, blame, edges_of, groups_of, undeclared
 
 RIGHT = (1.0, 2.0, 3.0)
 A, B = (1.0, 2.0, 4.0), (1.0, 9.0, 3.0)
@@ -90,6 +90,7 @@ def make(
     nan_fed: bool = True,
     one_meaning: bool = True,
     weights: Sequence[str] = (),
+    unordered: Sequence[str] = (),
 ) -> Seen:
     """``answers`` by party: values of ``y``, a mapping of outputs, a Failure, or Twice.
 
@@ -122,7 +123,8 @@ def make(
         )
     graphs = dict.fromkeys(run.party.graph for run in runs.values() if run.party.runtime)
     exported = {graph: Model(graph, Path(f"{graph}.onnx")) for graph in graphs} | dict(models or {})
-    facts = {graph: GraphFacts(Path("x"), 20, "", dict.fromkeys(ops, 1), (), ()) for graph in graphs}
+    counted = dict.fromkeys(ops, 1)
+    facts = {g: GraphFacts(Path("x"), 20, "", counted, (), (), unordered=tuple(unordered)) for g in graphs}
     parties = Parties(runs, facts, one_meaning=one_meaning, nan_fed=nan_fed)
     edges = edges_of(parties, list(exported), runtimes())
     blames = blame(parties, exported, edges, runtimes(), checks or {}, different_weights=weights)
@@ -566,6 +568,28 @@ def test_a_nan_that_nobody_fed_is_not_left_open() -> None:
     assert make(given, ops=("Max",), nan_fed=True).named == {("unspecified", "torch>ort.off")}
 
 
+@pytest.mark.parametrize(
+    ("unordered", "off", "kind"),
+    [
+        (("top",), (3.0, 1.0, 2.0), "unspecified"),
+        ((), (3.0, 1.0, 2.0), "kernel"),
+        (("top",), (3.0, 1.0, 2.5), "kernel"),
+        (("top",), (3.0, 1.0, 1.0), "kernel"),
+    ],
+)
+def test_an_order_that_onnx_leaves_open(unordered: tuple[str, ...], off: tuple[float, ...], kind: str) -> None:
+    answers = torch_alone() | graph_of("torch", {"ort.off": off, "ort.all": off}, (1.0, 2.0, 3.0))
+    seen = make(answers, ops=("TopK",), unordered=unordered)
+    assert seen.named == {(kind, "torch>ort.off")}
+    assert seen.blames[0].nodes == (unordered if kind == "unspecified" else ())
+
+
+def test_an_order_that_no_runtime_keeps_is_open_as_well() -> None:
+    answers = torch_alone() | graph_of("torch", usual=(3.0, 1.0, 2.0))
+    assert make(answers, ops=("TopK",), unordered=("top",)).named == {("unspecified", "torch")}
+    assert make(answers, ops=("TopK",)).named == {("export", "torch")}
+
+
 @pytest.mark.parametrize(("ops", "kind"), [(("Max",), "unspecified"), (("Conv",), "export")])
 def test_nan_in_every_runtime_where_onnx_says_nothing_of_it(ops: tuple[str, ...], kind: str) -> None:
     answers = torch_alone() | graph_of("torch", usual=(1.0, NAN, 3.0))
@@ -847,3 +871,38 @@ def test_numbers_that_numpy_has_no_type_for_are_held_against_their_own_type(grap
     edge = Parties(runs, {}).diff("torch", "torch>reference", "export")
     assert edge.agrees == agrees
     assert agrees or "bfloat16" in (edge.problem or "")
+
+
+CHANNELS_LAST = {"torch": {}, "tensorflow": {"n c h w": "n h w c"}}
+
+
+@pytest.mark.parametrize(
+    ("declared", "shift", "perm", "told"),
+    [
+        ((), 0.0, (0, 2, 3, 1), True),
+        (("y",), 0.0, (0, 2, 3, 1), False),
+        ((), 1.0, (0, 2, 3, 1), False),
+        ((), 0.0, (0, 1, 3, 2), False),
+    ],
+)
+def test_an_output_that_each_framework_gives_in_its_own_order(
+    declared: tuple[str, ...], shift: float, perm: tuple[int, ...], told: bool
+) -> None:
+    y = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
+    theirs = (np.transpose(y, perm) + np.float32(shift)).copy()
+    seen = make({"torch": y, "tensorflow": theirs, "truth@torch": y, "truth@tensorflow": theirs}, one_meaning=False)
+    edge = seen["tensorflow", "torch"]
+    assert edge.outcome == "diverges"
+    says = undeclared(seen.parties, edge, declared, CHANNELS_LAST)
+    assert bool(says) == told
+    assert not told or 'declare outputs={"y": Tensor("n c h w")}' in says[0]
+
+
+def test_an_output_without_declared_axes_excuses_no_other() -> None:
+    y = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
+    mine, theirs = {"y": y, "z": RIGHT}, {"y": np.transpose(y, (0, 2, 3, 1)).copy(), "z": (1.0, 2.0, 4.0)}
+    answers = {"torch": mine, "truth@torch": mine, "tensorflow": theirs, "truth@tensorflow": theirs}
+    seen = make(answers, one_meaning=False)
+    assert undeclared(seen.parties, seen["tensorflow", "torch"], (), CHANNELS_LAST) == ()
+    seen = make(answers | {name: {**theirs, "z": RIGHT} for name in answers if "tensorflow" in name}, one_meaning=False)
+    assert len(undeclared(seen.parties, seen["tensorflow", "torch"], (), CHANNELS_LAST)) == 1

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipeline.frameworks._torch_roundings import storage_of, written
+from pipeline.frameworks._torch_watch import takes_functions, watching
 
 
 @contextlib.contextmanager
@@ -32,7 +33,6 @@ def in_double(*, single: bool) -> Iterator[None]:
     a layer made in float64 draws other weights.
     """
     import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils._pytree import tree_leaves, tree_map
 
     wide = {torch.float32: torch.float64, torch.complex64: torch.complex128} if single else {}
@@ -44,40 +44,42 @@ def in_double(*, single: bool) -> Iterator[None]:
             return value.to(wide[value.dtype]) if value.dtype in wide else value
         return wide.get(value, value) if isinstance(value, torch.dtype) else value
 
-    class Watch(TorchDispatchMode):
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            kwargs = dict(kwargs or {})
-            name = func._schema.name
-            if wide:
-                if any(t.dtype in wide or storage_of(t) in shared for t in written(func, args, kwargs)):
-                    raise _refused(func, "writes into a float32 tensor, of which there is a copy")
-                if name == "aten::view" and "dtype" in func._overloadname:
-                    raise _refused(func, "reads numbers as bits")
-                if name.removesuffix("_") == "aten::nan_to_num":
-                    args, kwargs = _with_limits(args, kwargs)
-            given = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
+    def run(func: Any, args: Any, kwargs: Any) -> Any:
+        kwargs = dict(kwargs)
+        if takes_functions(func):  # what runs inside is looked at itself
             called = tree_map(widened, (args, kwargs))
-            made = func(*called[0], **called[1])
-            result = tree_map(widened, made)
-            results = [t for t in tree_leaves(result) if isinstance(t, torch.Tensor)]
-            for tensor in results:
-                # No TypeError: an operator that raises one is taken by Python for one that there is not.
-                if tensor.dtype in narrow and tensor.dim():
-                    raise _refused(func, f"gives {tensor.dtype}")
-            if not wide:
-                return result
-            # What is none of the arguments' is new, and may lie where something lay that is gone.
-            shared.difference_update({storage_of(t) for t in results} - {storage_of(t) for t in given})
-            if name == "aten::_to_copy" and kwargs.get("dtype") in wide and given[0].dtype == wide[kwargs["dtype"]]:
-                shared.update((storage_of(given[0]), storage_of(result)))
-            elif func.is_view and name != "aten::lift_fresh" and any(t.dtype in wide for t in given):
-                shared.update(storage_of(t) for t in results)
+            return tree_map(widened, func(*called[0], **called[1]))
+        name = func._schema.name
+        if wide:
+            if any(t.dtype in wide or storage_of(t) in shared for t in written(func, args, kwargs)):
+                raise _refused(func, "writes into a float32 tensor, of which there is a copy")
+            if name == "aten::view" and "dtype" in func._overloadname:
+                raise _refused(func, "reads numbers as bits")
+            if name.removesuffix("_") == "aten::nan_to_num":
+                args, kwargs = _with_limits(args, kwargs)
+        given = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
+        called = tree_map(widened, (args, kwargs))
+        made = func(*called[0], **called[1])
+        result = tree_map(widened, made)
+        results = [t for t in tree_leaves(result) if isinstance(t, torch.Tensor)]
+        for tensor in results:
+            # No TypeError: an operator that raises one is taken by Python for one that there is not.
+            if tensor.dtype in narrow and tensor.dim():
+                raise _refused(func, f"gives {tensor.dtype}")
+        if not wide:
             return result
+        # What is none of the arguments' is new, and may lie where something lay that is gone.
+        shared.difference_update({storage_of(t) for t in results} - {storage_of(t) for t in given})
+        if name == "aten::_to_copy" and kwargs.get("dtype") in wide and given[0].dtype == wide[kwargs["dtype"]]:
+            shared.update((storage_of(given[0]), storage_of(result)))
+        elif func.is_view and name != "aten::lift_fresh" and any(t.dtype in wide for t in given):
+            shared.update(storage_of(t) for t in results)
+        return result
 
     usual = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        with Watch(), _limits_of_single() if single else contextlib.nullcontext():
+        with watching(run), _limits_of_single() if single else contextlib.nullcontext():
             yield
     finally:
         torch.set_default_dtype(usual)

@@ -24,6 +24,8 @@ import numpy as np
 
 from pipeline.counts import COARSEST, TRANSCENDENTAL, interpolated
 from pipeline.data import Jitter
+from pipeline.frameworks._torch_inside import sizes
+from pipeline.frameworks._torch_watch import takes_functions
 
 _SUBNORMAL = 2.0**-149
 
@@ -210,17 +212,6 @@ _COUNTED: Mapping[str, Callable[[Sequence[Any], Any], int]] = {
 }
 
 
-def watching(roundings: Roundings) -> Any:
-    """A context in which ``roundings`` sees every operator; it may be entered again."""
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    class Watch(TorchDispatchMode):
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            return roundings.run(func, args, kwargs or {})
-
-    return Watch()
-
-
 class Roundings:
     """Counts the roundings of what runs under it and, with a jitter, moves what rounds.
 
@@ -234,6 +225,7 @@ class Roundings:
         self._jitter = jitter
         self._generator = torch.Generator().manual_seed(jitter.seed if jitter is not None else 0)
         self._places = 0
+        self._most = 0
         self.unknown: dict[str, None] = {}
 
     def count(self, results: Any) -> int:
@@ -245,6 +237,8 @@ class Roundings:
         import torch
         from torch.utils._pytree import tree_leaves
 
+        if takes_functions(func):
+            return self._run_inside(func, args, kwargs)
         kwargs = dict(kwargs)
         name = func._schema.name.rpartition("::")[2].strip("_")
         before = [
@@ -268,6 +262,7 @@ class Roundings:
         fresh = results if not func.is_view or name == "lift_fresh" else []
         self._move(name, fresh, own, args, given, fed)
         passed = max((count for count, _ in before), default=0) + own + bool(scalars)
+        self._most = max(self._most, passed)
         for tensor in fresh:
             inside, reached = (
                 self._passed.get(storage_of(tensor), (0, False)) if id(tensor) in arguments else (0, False)
@@ -276,6 +271,26 @@ class Roundings:
         for tensor in tree_leaves(made):
             if torch.is_tensor(tensor) and not tensor.is_floating_point():
                 self._passed[storage_of(tensor)] = (0, fed)
+        return made
+
+    def _run_inside(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Run an operator of control flow, whose functions are seen as they run.
+
+        What it makes of their results (scan and map stack them) nobody sees: it counts as the longest path inside.
+        """
+        import torch
+        from torch.utils._pytree import tree_leaves
+
+        given = [tensor for tensor in tree_leaves((args, kwargs)) if torch.is_tensor(tensor)]
+        before = [self._passed.get(storage_of(tensor), (0, False)) for tensor in given]
+        outside, self._most = self._most, max((count for count, _ in before), default=0)
+        made = func(*args, **kwargs)
+        for tensor in tree_leaves(made):
+            if torch.is_tensor(tensor):
+                count, reached = self._passed.get(storage_of(tensor), (0, False))
+                count = max(count, self._most) if tensor.is_floating_point() else 0
+                self._passed[storage_of(tensor)] = (count, reached or any(fed for _, fed in before))
+        self._most = max(outside, self._most)
         return made
 
     def _moving(self, fed: bool) -> bool:
@@ -360,13 +375,16 @@ class Roundings:
             own, fed = 3 * (_COORDINATES[name] // 2) * max(int(d) for d in args[0].shape[2:]), False
         if not own or not self._moving(fed):
             return
-        for tensor in results:
+        inside = sizes(name, args, results, own * self._step(results[0].dtype)) if results else []
+        for tensor, rounded in zip(results, inside, strict=True):
             whole = name in _SUMS and bool((tensor == tensor.round()).all()) and _whole(args)
             way, step = self._way(), self._step(tensor.dtype)
             signs = torch.randint(0, 2, tensor.shape, generator=self._generator, dtype=torch.int8)
             size = tensor.abs()
             if name in _CANCELS and given is not None and given.shape == tensor.shape:
                 size = torch.maximum(size, _CANCELS[name](given, tensor).to(size.dtype))
+            if rounded is not None:
+                size = torch.maximum(size, rounded.to(size.dtype).where(rounded.isfinite(), 0.0))
             if name.endswith("_window"):  # it is written out as a sum that cancels at its ends
                 size = size.clamp(min=0.5)
             if name in _COORDINATES:  # a weight near 0 is as far off as its neighbour's, which is near 1

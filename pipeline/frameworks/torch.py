@@ -93,18 +93,20 @@ class Torch:
                 for tensor, value in zip(own, still, strict=True):
                     tensor.data.copy_(value)
                 _jitter_([*tensors.values(), *own], jitter, double=double)
-                with _rounding(tensors, jitter), watch():
+                with _rounding(tensors, jitter)(), watch():
                     returned = _call(case, model, tensors)
                 yield {n: None if v is None else _array(v) for n, v in named(case, self.name, returned).items()}
 
     def roundings(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Roundings | None:
         """Counted while the case runs, forward and backward."""
         from pipeline.frameworks._torch_roundings import Roundings as Counting
-        from pipeline.frameworks._torch_roundings import watching
+        from pipeline.frameworks._torch_watch import watching
 
         tensors = {name: _tensor(value, double) for name, value in values.items()}
         counting = Counting(tensors[name] for name in case.inputs if name in tensors)
-        results = self._results(case, tensors, double=double, seed=seed, jitter=None, counting=watching(counting))
+        results = self._results(
+            case, tensors, double=double, seed=seed, jitter=None, counting=partial(watching, counting.run)
+        )
         return Roundings(counting.count(list(results.values())), tuple(counting.unknown))
 
     def _native(
@@ -136,18 +138,18 @@ class Torch:
                 model = _build(case, tensors, double=double, seed=seed)
                 if jitter is not None and isinstance(model, torch.nn.Module):
                     _jitter_([*model.parameters(), *model.buffers()], jitter, double=double)
-                with rounding, watch():
+                with rounding(), watch():
                     returned = _call(case, model, tensors)
                 return dict(named(case, self.name, returned))
         leaves = {n: tensors[n].requires_grad_() for n in case.gradient.wrt if n in tensors}
         model = _build(case, tensors, double=double, seed=seed)
-        with rounding, watch():
+        with rounding(), watch():
             returned = _call(case, model, tensors)
         results = dict(named(case, self.name, returned))
         sources = {n: leaves[n] if n in leaves else results[n] for n in _gradient_sources(case)}
         for name in case.gradient.wrt:
             sources[name].retain_grad()
-        with rounding:
+        with rounding():
             results[case.gradient.of].backward(tensors[case.gradient.cotangent])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # reading .grad of a value that is not a leaf is what is meant here
@@ -181,6 +183,7 @@ class Torch:
                 failure = Failure("refused", _one_line(error), op=_refused_op(error))
                 return [Model(graph, error=failure, log=log.getvalue()) for graph in ("torch", "torch:raw")]
             _keep_program((case.name, seed, str(folder)), program.exported_program)
+            log.write(_why_fixed(case, found, program))
             models = [_written("torch:raw", program, folder, case, found, started, log)]
             try:
                 program.optimize()
@@ -440,17 +443,17 @@ def _jitter_(tensors: Any, jitter: Jitter, *, double: bool) -> None:
             part.mul_(signs.to(part.dtype).mul_(step if jitter.inward else 2 * step).add_(1 - step))
 
 
-def _rounding(tensors: Mapping[str, Any], jitter: Jitter | None) -> Any:
-    """A context in which what the program rounds is moved, where the jitter says so.  It may be entered again.
+def _rounding(tensors: Mapping[str, Any], jitter: Jitter | None) -> Callable[[], Any]:
+    """Makes contexts in which what the program rounds is moved, where the jitter says so.
 
-    It goes around the watch for float64: what it computes itself nobody watches.
+    They go around the watch for float64: what they compute themselves nobody watches.
     """
     if jitter is None or jitter.what == "inputs":
-        return contextlib.nullcontext()
+        return contextlib.nullcontext
     from pipeline.frameworks._torch_roundings import Roundings as Moving
-    from pipeline.frameworks._torch_roundings import watching
+    from pipeline.frameworks._torch_watch import watching
 
-    return watching(Moving(tensors.values(), jitter))
+    return partial(watching, Moving(tensors.values(), jitter).run)
 
 
 def _watch(case: Case, double: bool) -> Callable[[], Any]:
@@ -520,7 +523,6 @@ class _Exportable:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     notes: tuple[str, ...] = ()
-    wrapped: bool = True  # by a module of this project, whose forward takes whatever it is given
 
 
 def _exportable(case: Case, values: Mapping[str, Any], seed: int) -> _Exportable:
@@ -545,9 +547,9 @@ def _exportable(case: Case, values: Mapping[str, Any], seed: int) -> _Exportable
         ordered = _ordered(probe, probed) if module else None
         if ordered is not None and not any(value is given for value in probe.values() for given in fed.values()):
             if not case.by_name:
-                return _Exportable(model, arguments, {}, tuple(case.inputs), ordered, wrapped=False)
+                return _Exportable(model, arguments, {}, tuple(case.inputs), ordered)
             inputs = _by_signature(model, list(case.inputs))
-            return _Exportable(model, (), {n: tensors[n] for n in inputs}, inputs, ordered, wrapped=False)
+            return _Exportable(model, (), {n: tensors[n] for n in inputs}, inputs, ordered)
 
         def forward(model: Any, *inputs: Any) -> tuple[Any, ...]:
             results = named(case, "torch", _call(case, model, dict(zip(case.inputs, inputs, strict=True))))
@@ -592,11 +594,16 @@ def _ordered(probe: Mapping[str, Any], returned: Any) -> tuple[str, ...] | None:
 
 def _by_signature(model: Any, names: Sequence[str]) -> tuple[str, ...]:
     """The inputs that a module is called with by name, in the order in which its forward has them."""
-    try:
-        places = list(inspect.signature(model.forward).parameters)
-    except (TypeError, ValueError):  # a signature that Python cannot tell
-        return tuple(names)
+    places = list(_parameters(model))
     return tuple(sorted(names, key=lambda name: places.index(name) if name in places else len(places)))
+
+
+def _parameters(model: Any) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a module's forward by name; none where Python cannot tell them."""
+    try:
+        return inspect.signature(model.forward).parameters
+    except (TypeError, ValueError):
+        return {}
 
 
 def _program(case: Case, found: _Exportable) -> Any:
@@ -618,6 +625,25 @@ def _program(case: Case, found: _Exportable) -> Any:
     return program
 
 
+def _why_fixed(case: Case, found: _Exportable, program: Any) -> str:
+    """Why torch.export needs an axis fixed that is declared dynamic, in its own words; nothing where none is.
+
+    torch.onnx falls back to fixed sizes without a word (seen in torch 2.13).
+    """
+    import torch
+
+    axes = _dynamic_axes(case)
+    shapes = dict(zip(found.inputs, (tuple(value.shape or ()) for value in program.model.graph.inputs), strict=False))
+    if not any(isinstance(shapes[n][i], int) for n in shapes for i in axes.get(n, ()) if i < len(shapes[n])):
+        return ""
+    try:
+        with torch.no_grad():
+            torch.export.export(found.module, found.args, found.kwargs, dynamic_shapes=_dynamic_shapes(case, found))
+    except Exception as error:  # the constraints that are violated
+        return str(error)
+    return ""
+
+
 def _dynamic_axes(case: Case) -> dict[str, dict[int, str]]:
     """By input, the places of its dynamic axes in torch's order, with their names."""
     return {
@@ -627,9 +653,10 @@ def _dynamic_axes(case: Case) -> dict[str, dict[int, str]]:
 
 
 def _dynamic_shapes(case: Case, found: _Exportable) -> Any:
-    """The dynamic axes as torch.export takes them: by position, by name, or for a module of ``*inputs``.
+    """The dynamic axes as torch.export takes them: laid out as the parameters of the module's forward.
 
-    They are named, so that an export which needs one of them fixed is refused and says so.
+    What its ``*args`` takes up is one tuple, what its ``**kwargs`` takes up one mapping.  The axes are named, so that
+    an export which needs one of them fixed is refused and says so.
     """
     import torch
 
@@ -638,9 +665,15 @@ def _dynamic_shapes(case: Case, found: _Exportable) -> Any:
     dims = {axis: torch.export.Dim(axis) for axis in case.dynamic}
     axes = _dynamic_axes(case)
     specs = {name: {place: dims[axis] for place, axis in axes[name].items()} or None for name in found.inputs}
+    kinds = {name: parameter.kind for name, parameter in _parameters(found.module).items()}
     if found.kwargs:
-        return specs
-    return (tuple(specs.values()),) if found.wrapped else tuple(specs.values())
+        own = {name: spec for name, spec in specs.items() if name in kinds}
+        rest = {name: spec for name, spec in specs.items() if name not in kinds}
+        taking = next((name for name, kind in kinds.items() if kind is inspect.Parameter.VAR_KEYWORD), None)
+        return {**own, taking: rest} if taking is not None and rest else specs
+    laid = tuple(specs.values())
+    before = next((i for i, kind in enumerate(kinds.values()) if kind is inspect.Parameter.VAR_POSITIONAL), None)
+    return laid if before is None or before >= len(laid) else (*laid[:before], laid[before:])
 
 
 def _copied(results: Sequence[Any], inputs: Sequence[Any]) -> tuple[Any, ...]:

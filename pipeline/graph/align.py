@@ -44,9 +44,8 @@ class Orientation:
 
     @property
     def says(self) -> str:
-        if self.perm is not None:
-            return f"axes {self.perm}"
-        return "" if self.shape is None else f"reshaped to {self.shape}"
+        said = [] if self.perm is None else [f"axes {self.perm}"]
+        return ", ".join(said if self.shape is None else [*said, f"reshaped to {self.shape}"])
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,15 @@ def orientations(have: tuple[int, ...], want: tuple[int, ...]) -> Iterator[Orien
                 yield Orientation(perm=perm)
     if have != want and int(np.prod(have)) == int(np.prod(want)):
         yield Orientation(shape=want)
+        if rank != len(want) and 3 <= rank <= _MOST_AXES:  # split or merged axes, of the other layout
+            last, first = (0, *range(2, rank), 1), (0, rank - 1, *range(1, rank - 1))
+            yield from (Orientation(perm, want) for perm in dict.fromkeys((last, first)) if _turns(perm, have))
+
+
+def _turns(perm: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether a permutation moves numbers: axes of length 1 it may exchange as it likes."""
+    moved = [axis for axis in perm if shape[axis] != 1]
+    return moved != sorted(moved)
 
 
 def classes(model: ModelProto, inputs: Mapping[str, str], side: str) -> dict[str, bytes]:
@@ -223,6 +231,14 @@ def settings(node: NodeProto, version: int | None) -> dict[str, Any]:
     """A node's attributes as :func:`pipeline.graph.walk.attributes` reads them, defaults written out."""
     _, said = _written_out(node, version)
     return attributes(NodeProto(attribute=list(said.values())))
+
+
+def declares(node: NodeProto, version: int | None, name: str) -> bool:
+    """Whether a node's operator has an attribute of that name; one that nobody declares may have any."""
+    op = text(node.op_type)
+    if version is None or not in_onnx(node) or not onnx.defs.has(op, version, ""):
+        return True
+    return name in onnx.defs.get_schema(op, version, "").attributes
 
 
 def canonical(node: NodeProto, version: int | None) -> list[bytes]:

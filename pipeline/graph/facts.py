@@ -105,11 +105,13 @@ def read_facts(file: Path, model: ModelProto | None = None, view: View | None = 
     model = view.model
     ops: Counter[str] = Counter()
     parameters = 0
-    narrows = []
+    narrows, unordered = [], []
     for place in view.places:
         ops[place.op] += 1
         if place.op == "Cast" and place.attribute("to", int, 0) in _NARROW:
             narrows.append(place.name)
+        if place.op == "TopK" and not place.attribute("sorted", int, 1):
+            unordered.append(place.name)
         constant = constant_tensor(place.node)
         if constant is not None and elements(constant) > 1 and constant.data_type not in _NOT_WEIGHTS:
             parameters += elements(constant)
@@ -146,6 +148,7 @@ def read_facts(file: Path, model: ModelProto | None = None, view: View | None = 
         parameters=parameters,
         notes=tuple(notes),
         narrows=tuple(narrows),
+        unordered=tuple(unordered),
     )
 
 

@@ -4,8 +4,8 @@ Design note.  That a rounding in a node acts like a rounding of what the node co
 what it consumes.  At the minimum of a GELU it does not: nothing that is moved in front of it moves its result, and it
 is rounded all the same.  So the graph is evaluated in float64 once as it is and several times with the result of every
 node that rounds moved by one unit roundoff of float32, signs at random; the largest response over u joins the scale of
-:func:`pipeline.tasks.derive_bounds`.  Two nodes of one size may cancel under every sign that is drawn (a quotient and
-the sum that it goes into, once in 2^n for each of thousands of elements), so draws come in pairs: in the second the
+:func:`pipeline.perturbing.derive_bounds`.  Two nodes of one size may cancel under every sign that is drawn (a quotient
+and the sum that it goes into, once in 2^n for each of thousands of elements), so draws come in pairs: in the second the
 signs of those nodes are turned whose number has a certain bit, another bit for each pair, so that of any two of up to
 2^:data:`PAIRS` nodes some draw has both push the same way.
 

@@ -114,8 +114,16 @@ def _given(verdict: Verdict, width: int) -> list[Text]:
     models = verdict.evidence.models
     said = [f"{safe(n)}: {prose('; '.join(m.notes))}" for n, m in models.items() if m.given and m.notes]
     made = _block("given", [line for text in said for line in wrapped(text, width - LABEL, hang=2)])
-    sizes = "; ".join(safe(size) for size in verdict.evidence.sizes)
-    return made + (_block("sizes", wrapped(f"also judged at {sizes}", width - LABEL)) if sizes else [])
+    ran = {
+        size: any(run.party.runtime and run.outputs is not None for run in runs.values())
+        for size, runs in verdict.evidence.sizes.items()
+    }
+    parts = [
+        f"{what} {'; '.join(safe(size) for size, graphs in ran.items() if graphs is some)}"
+        for what, some in (("also judged at", True), ("no graph runs at", False))
+        if some in ran.values()
+    ]
+    return made + (_block("sizes", wrapped(" · ".join(parts), width - LABEL)) if parts else [])
 
 
 def _findings(verdict: Verdict, width: int) -> list[Text]:
@@ -265,17 +273,20 @@ def _wavering(edges: Sequence[Diff], width: int) -> list[Text]:
 
 def _missing(verdict: Verdict, missing: Sequence[Diff], width: int) -> list[Text]:
     """Missing edges that no failed party below explains; the others are its consequence."""
-    failed = {name for name, run in verdict.evidence.runs.items() if run.error is not None}
-    graphs = {name for name, model in verdict.evidence.models.items() if model.error is not None}
+    evidence = verdict.evidence
+    failed = {(name, "") for name, run in evidence.runs.items() if run.error is not None}
+    failed |= {(n, size) for size, runs in evidence.sizes.items() for n, run in runs.items() if run.error is not None}
+    graphs = {name for name, model in evidence.models.items() if model.error is not None}
 
-    def explained(end: str) -> bool:
+    def explained(end: str, size: str) -> bool:
         graph, runs, _ = end.partition(">")
-        return end in failed or (bool(runs) and graph in graphs)
+        return (end, size) in failed or (end, "") in failed or (bool(runs) and graph in graphs)
 
-    unexplained = [edge for edge in missing if not explained(edge.left) and not explained(edge.right)]
-    texts = [
-        f"{_ends(edge)}: {prose(edge.problem) if edge.problem else 'no value on one side'}" for edge in unexplained
-    ]
+    together: dict[str, list[str]] = {}
+    for edge in missing:
+        if not explained(edge.left, edge.size) and not explained(edge.right, edge.size):
+            together.setdefault(prose(edge.problem or "no value on one side"), []).append(_ends(edge))
+    texts = [f"{more(ends, NAMED)}: {problem}" for problem, ends in together.items()]
     return _block("missing", [line for text in texts for line in wrapped(text, width - LABEL, hang=2)])
 
 
@@ -287,9 +298,12 @@ def _failures(verdict: Verdict, width: int, verbose: bool) -> list[Text]:
     for graph, model in evidence.models.items():
         if model.error is not None:
             exports.setdefault(model.error, []).append(graph)
+    first: dict[tuple[str | None, str | None], Failure] = {}
     for name, run in evidence.runs.items():
         if run.error is not None:
-            together.setdefault(run.error, []).append(name)
+            at = run.error.op, run.error.node
+            told = first.setdefault(at, run.error) if all(at) and not verbose else run.error  # one node, once
+            together.setdefault(told, []).append(name)
     everybody = everyone(verdict)
     limit = 4000 if verbose else 300
     shown: list[Text] = []
@@ -297,11 +311,32 @@ def _failures(verdict: Verdict, width: int, verbose: bool) -> list[Text]:
         who = [f"export of {safe(graph)}" for graph in exports.get(failure, ())]
         if failure in together:
             who.append(names(together[failure], everybody))
-        at = " ".join(safe(part, 60) for part in (failure.op, failure.node) if part)
-        head = f"{', '.join(who)}: {safe(failure.kind)}{f' at {at}' if at else ''}"
+        where = " ".join(safe(part, 60) for part in (failure.op, failure.node) if part)
+        head = f"{', '.join(who)}: {safe(failure.kind)}{f' at {where}' if where else ''}"
         shown += wrapped(head, width - LABEL, hang=2)
         shown += [Text("  ") + line for line in wrapped(prose(failure.says, limit), width - LABEL - 2, "dim")]
+    for (node, graph), (parties, sizes, says) in _failed_elsewhere(verdict).items():
+        whom = names(parties, everybody) if len(parties) <= NAMED else f"{safe(graph)}>*"
+        head = f"{whom}: none at {'; '.join(map(safe, sizes))}{f', at {node}' if node else ''}"
+        shown += wrapped(head, width - LABEL, hang=2)
+        shown += [Text("  ") + line for line in wrapped(prose(says, limit), width - LABEL - 2, "dim")]
     return _block("no answer", shown)
+
+
+def _failed_elsewhere(verdict: Verdict) -> Mapping[tuple[str, str], tuple[Sequence[str], Sequence[str], str]]:
+    """The parties that have an answer at the declared sizes and none at others, with these sizes and why: those of one
+    graph and one node together, in the words of the first."""
+    found: dict[tuple[str, str], tuple[list[str], list[str], str]] = {}
+    runs = verdict.evidence.runs
+    for size, others in verdict.evidence.sizes.items():
+        for name, run in others.items():
+            if run.error is None or (name in runs and runs[name].error is not None):
+                continue
+            at = " ".join(safe(part, 60) for part in (run.error.op, run.error.node) if part)
+            parties, sizes, _ = found.setdefault((at, name.partition(">")[0]), ([], [], run.error.says))
+            parties += [name] if name not in parties else []
+            sizes += [size] if size not in sizes else []
+    return found
 
 
 def _pad_rows(facts: GraphFacts, name: int = 20) -> list[tuple[str, ...]]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +84,7 @@ class OnnxRuntime:
         at = _LEVELS.index(self.level)
         levels = tuple(level for level in _LEVELS[at + 1 :] if hasattr(ort.GraphOptimizationLevel, level))
         if not hasattr(ort, "set_default_logger_callback"):  # an older version, which keeps its log to itself
-            groups = tuple(name for name in TRANSFORMERS if name.endswith("_RuleBasedTransformer"))
-            return Passes((*RULES, *TRANSFORMERS), groups, (), levels, f"names of onnxruntime {RECORDED}, as recorded")
+            return replace(self.recorded(), levels=levels)
         lines: list[str] = []
         ort.set_default_logger_callback(lambda *said: lines.append(str(said[-1])), 1)
         refused = False
@@ -102,6 +101,11 @@ class OnnxRuntime:
         applied = tuple(dict.fromkeys(name for name, changed in heard if changed))
         source = f"names from the log of onnxruntime {ort.__version__}, rewrite rules as recorded of {RECORDED}"
         return Passes((*RULES, *names), groups, applied, levels, source)
+
+    def recorded(self) -> Passes:
+        groups = tuple(name for name in TRANSFORMERS if name.endswith("_RuleBasedTransformer"))
+        levels = _LEVELS[_LEVELS.index(self.level) + 1 :]
+        return Passes((*RULES, *TRANSFORMERS), groups, (), levels, f"names of onnxruntime {RECORDED}, as recorded")
 
     def switch(self, off: Sequence[str], level: str | None) -> str:
         """The argument of ``InferenceSession``, or the option of a session, that does the same."""

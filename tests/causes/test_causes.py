@@ -74,6 +74,8 @@ def test_every_file_is_a_cause() -> None:
         "exporter-refused",
         "log-of-sigmoid",
         "operator-not-converted",
+        "size-made-a-number",
+        "training-mode-kept",
         "training-mode-lost",
         "transposed-output",
     }

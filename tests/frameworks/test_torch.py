@@ -383,12 +383,13 @@ def _normalized(x: Any, mean: Any, variance: Any, training: bool) -> Any:
 )
 def test_what_an_operator_writes_into_its_arguments_rounds_too(write: Any, rounds: bool) -> None:
     from pipeline.frameworks import _torch_roundings as own
+    from pipeline.frameworks._torch_watch import watching
 
     def made(jitter: Jitter | None) -> tuple[Any, int]:
         x = torch.rand(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
         held = torch.full((3,), 0.3, dtype=torch.float64)
         counted = own.Roundings([x, held], jitter)
-        with torch.no_grad(), own.watching(counted):
+        with torch.no_grad(), watching(counted.run):
             write(x, held)
         return held, counted.count(held)
 
@@ -503,3 +504,106 @@ def test_in_float64_a_type_says_of_itself_what_float32_says(forward: Any) -> Non
     assert double.dtype == np.float64
     np.testing.assert_allclose(double, single, rtol=1e-5)
     assert torch.finfo(torch.float64).eps == np.finfo(np.float64).eps, "for the run alone"
+
+
+def _branching(made: Any) -> Any:
+    class Branching(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return made(x)
+
+    return lambda _: Branching()
+
+
+_CONTROL_FLOW = {
+    "cond": lambda x: torch.cond(x.sum() > -100, lambda v: (v * 0.3).exp(), lambda v: v - 1, (x,)),
+    "nested": lambda x: torch.cond(
+        x.sum() > -100,
+        lambda v: torch.cond(v.sum() > -100, lambda w: (w * 0.3).exp(), lambda w: w - 1, (v,)),
+        lambda v: v - 1,
+        (x,),
+    ),
+    "while_loop": lambda x: torch.while_loop(
+        lambda i, v: i < 3, lambda i, v: (i + 1, (v * 0.3).exp()), (torch.tensor(0), x)
+    )[1],
+}
+
+
+@pytest.mark.parametrize("name", _CONTROL_FLOW)
+def test_control_flow_is_seen_inside_and_exported_as_if_nobody_had_looked(name: str, tmp_path: Path) -> None:
+    case = Case(
+        name,
+        inputs={"x": Tensor("n c", (2, 3))},
+        outputs={"y": Tensor("n c", (2, 3))},
+        builders={"torch": _branching(_CONTROL_FLOW[name])},
+    )
+    values = {"x": np.arange(6, dtype=np.float32).reshape(2, 3)}
+    counted = TORCH.roundings(case, values, double=True, seed=0)
+    assert counted is not None
+    assert counted.count >= 2
+    assert not counted.unknown
+    still, moved = TORCH.perturbed(
+        case, values, double=True, seed=0, jitters=[Jitter(0, 0.0, "roundings"), Jitter(0, 1e-5, "roundings")]
+    )
+    native = TORCH.native(case, values, double=True, seed=0)
+    assert (still["y"] == native["y"]).all()
+    assert (moved["y"] != native["y"]).all()
+    assert np.allclose(moved["y"], native["y"], rtol=1e-3)
+    models = TORCH.export(case, values, ("", "raw"), tmp_path, seed=0)
+    assert [model.error for model in models] == [None, None]
+
+
+def test_a_narrow_step_in_a_branch_is_no_float64_run() -> None:
+    def narrow(x: Any) -> Any:
+        return torch.cond(x.sum() > -100, lambda v: v.half() + 1, lambda v: v.half() - 1, (x,))
+
+    case = Case(
+        "narrow",
+        inputs={"x": Tensor("n c", (2, 3))},
+        outputs={"y": Tensor("n c", (2, 3))},
+        builders={"torch": _branching(narrow)},
+    )
+    values = {"x": np.ones((2, 3), np.float32)}
+    with pytest.raises(RuntimeError, match="not float64 inside"):
+        TORCH.native(case, values, double=True, seed=0)
+    TORCH.native(case, values, double=False, seed=0)  # and nothing of it is remembered
+
+
+class _All(torch.nn.Module):
+    def forward(self, *xs: Any) -> Any:
+        return xs[0] * 2 + xs[1] - xs[2]
+
+
+class _Rest(torch.nn.Module):
+    def forward(self, first: Any, *rest: Any) -> Any:
+        return first * 2 + rest[0] - rest[1]
+
+
+class _Each(torch.nn.Module):
+    def forward(self, first: Any, second: Any, third: Any, *none: Any) -> Any:
+        return first * 2 + second - third
+
+
+@pytest.mark.parametrize("kind", [_All, _Rest, _Each])
+def test_dynamic_axes_are_laid_out_as_a_modules_own_signature(kind: Any, tmp_path: Path) -> None:
+    given = {name: Tensor("n c", (2, 3)) for name in "abc"}
+    case = Case("star", inputs=given, builders={"torch": lambda _: kind()}, dynamic={"n": (1, 4)})
+    values = {name: X + place for place, name in enumerate("abc")}
+    (model,) = TORCH.export(case, values, ("raw",), tmp_path, seed=0)
+    assert model.error is None
+    taller = {name: np.concatenate([value, value]) for name, value in values.items()}
+    assert (answer(model, taller)["y"] == taller["a"] * 2 + taller["b"] - taller["c"]).all()
+
+
+def test_what_a_mapping_of_keywords_takes_up_is_one_mapping() -> None:
+    """Torch 2.13 itself refuses dynamic axes in one, an assertion of its own; the layout is the one it asks for."""
+
+    class Keywords(torch.nn.Module):
+        def forward(self, a: Any, **others: Any) -> Any:
+            return a + others["b"]
+
+    case = Case("keywords", inputs={n: Tensor("n", (2,)) for n in "ab"}, builders={}, dynamic={"n": (1, 4)})
+    fed = dict.fromkeys("ab", torch.ones(2))
+    found = module._Exportable(Keywords(), (), fed, ("a", "b"), ("y",))
+    shapes = module._dynamic_shapes(case, found)
+    assert list(shapes) == ["a", "others"]
+    assert list(shapes["others"]) == ["b"]

@@ -101,3 +101,13 @@ def test_reading_facts_imports_no_framework_and_no_runtime(tmp_path: Path) -> No
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
+
+
+def test_the_nodes_whose_results_come_in_any_order(tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    text = """<ir_version: 8, opset_import: ["" : 18]> g (float[4] x) => (float[2] y, float[2] z) <int64[1] k = {2}> {
+        [any] y, i = TopK <sorted = 0> (x, k)
+        [falling] z, j = TopK (x, k)
+    }"""
+    onnx.save(model_of(text), file)
+    assert read_facts(file).unordered == ("any",)

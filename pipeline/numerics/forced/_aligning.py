@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.data import Array, Unsupported
 from pipeline.graph.align import How, Orientation, Pair, orientations
+from pipeline.numerics.compare import same_values
 from pipeline.numerics.forced._judging import away, judge, region
 from pipeline.numerics.forced._searching import Found, suspect, twins
 from pipeline.numerics.forced._state import Judged, State, classes_of, exact_digest, marks, one_line, sorted_digest
@@ -118,15 +119,25 @@ def align(state: State, name: str, same: str | None) -> None:
 def moved_elsewhere(state: State, name: str, left: str, orientation: Orientation) -> bool:
     """Whether a step that only moves numbers puts them where its twin in A does not: perhaps it is wrong.
 
-    Every order of a value's axes is an alignment, so a wrong ``perm`` would pass and its consumer be blamed.
+    Every order of a value's axes is an alignment, so a wrong ``perm`` would pass and its consumer be blamed.  What
+    writes a value in another shape that has another layout than A's cannot do as its twin does.
     """
     step = state.b.producer[name]
+    if any(_rewritten(state, name, read) for read in step.reads):
+        return False
     mine = sorted_digest(state.own[name])
     if not any(n in state.env and not state.is_constant(n) and sorted_digest(state.env[n]) == mine for n in step.reads):
         return False
     others = list(twins(state, name))
     due = orientation.apply(state.have[left])
     return bool(others) and not any(exact_digest(state.have[twin]) == exact_digest(due) for twin in others)
+
+
+def _rewritten(state: State, name: str, read: str) -> bool:
+    pair, value, held = state.pairs.get(read), state.own[name], state.env.get(read)
+    if pair is None or pair.orientation.perm is None or not isinstance(held, np.ndarray):
+        return False
+    return bool(held.shape != value.shape and held.size == value.size and same_values(held.reshape(value.shape), value))
 
 
 def alike(state: State, name: str, tolerance: float = 1e-3) -> Iterator[tuple[str, Orientation]]:

@@ -7,6 +7,7 @@ Structure: what B's consumers read besides a value that is nobody's says which v
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ Found = tuple[str, str, Orientation]
 # None of these makes a verdict: they choose which value of A is tried in which place, and in what order; whether B's is
 # that value is for the bound.  A wrong choice names a node further down, or more nodes than need be.
 _LIKE = 1e-5  # of the largest number: alike enough in float64 that the same bits were meant
+_UNLIKE = 0.5  # of the largest number: no value that was meant to be another
 NEAR = 0.05  # of the largest number: a value that was meant to be another, and is nearly
 _DEPTH = 8  # layers behind a value
 _REACH = 64  # values behind a value that are counted
@@ -42,7 +44,7 @@ def resume(state: State, bad: Sequence[str]) -> Found | None:
     for name in open_values:
         if name not in state.outputs:
             due = by_structure(state, name)
-            if due is not None:
+            if due is not None and not by_shape_alone(state, name, due):
                 return name, due, Orientation()
         elif all(n in state.pairs or state.is_constant(n) for n in state.b.producer[name].reads):
             return (name, *state.outputs[name])
@@ -69,6 +71,20 @@ def resume(state: State, bad: Sequence[str]) -> Found | None:
             return name, twin, plainest(state, name, twin)
     remaining = [name for name in bad if name not in open_values]  # made by nothing: an input or a constant of B
     return (remaining[0], *state.outputs[remaining[0]]) if remaining else None
+
+
+def by_shape_alone(state: State, name: str, left: str) -> bool:
+    """Whether nothing but a shape that both are written in says that a value of B stands where one of A does, while
+    their numbers have nothing in common: two layouts have that in common where axes are of one length."""
+    readers = state.b.consumers.get(name, ())
+    if any([n for n in step.reads if not state.is_constant(n)] != [name] for step in readers):
+        return False
+    if any(step.op not in ("Reshape", "Flatten", "Squeeze", "Unsqueeze") for step in readers):
+        return False
+    value, held = state.own.get(name), state.have[left]
+    if not isinstance(value, np.ndarray) or not isinstance(held, np.ndarray) or value.dtype.kind != "f":
+        return False
+    return value.size == held.size and _unlike(plainest(state, name, left).apply(held), value) > _UNLIKE
 
 
 def hidden(state: State) -> Found | None:
@@ -302,10 +318,14 @@ def by_structure(state: State, name: str, also: Collection[str] = ()) -> str | N
         far = away(value, own) if arrays else np.inf  # type: ignore[arg-type]  # both are arrays then
         return -reach(state, name, left), left not in others, left not in above, made is None or made.op != step.op, far
 
+    def broadcast(left: str) -> bool:
+        """A number that its reader spreads is no array that data reaches, of another shape, whoever reads that in A."""
+        one = state.is_constant(name) and np.size(own) == 1  # type: ignore[arg-type]
+        return one and not state.a.is_constant(left) and np.size(state.have[left]) != 1
+
     mine = {state.pairs[name].left} if name in state.pairs else set()
-    free = [
-        left for left in held if left in state.have and (left not in state.uses or left in above | mine or left in also)
-    ]
+    known = [left for left in held if left in state.have and not broadcast(left)]
+    free = [left for left in known if left not in state.uses or left in above | mine or left in also]
     ranked = sorted((rank(left), left) for left in free[: 4 * _CANDIDATES])
     return ranked[0][1] if ranked and ranked[0][0][0] < 0 else None
 
@@ -412,10 +432,30 @@ def open_above(state: State, bad: Sequence[str]) -> list[str]:
 
 
 def plainest(state: State, name: str, left: str) -> Orientation:
-    value = state.own.get(name)
-    if not isinstance(value, np.ndarray) or not isinstance(state.have[left], np.ndarray):
+    """The way in which a value of A is one of B: the plainest, unless they are far apart in it and near in another.
+
+    Two frameworks have two layouts, and a value that is not quite A's stands in its own: judged in A's order of axes,
+    nearly all of it would be wrong, and everything behind it.
+    """
+    value, held = state.own.get(name), state.have[left]
+    if not isinstance(value, np.ndarray) or not isinstance(held, np.ndarray):
         return Orientation()
-    return next(iter(orientations(state.have[left].shape, value.shape)), Orientation())
+    ways = list(itertools.islice(orientations(held.shape, value.shape), _CANDIDATES))
+    if len(ways) < 2 or value.dtype.kind != "f" or held.dtype.kind != "f":
+        return ways[0] if ways else Orientation()
+    apart = [_unlike(way.apply(held), value) for way in ways]
+    best = min(range(len(ways)), key=apart.__getitem__)
+    return ways[best] if 2 * apart[best] < apart[0] else ways[0]
+
+
+def _unlike(one: Array, other: Array) -> float:
+    """0 for arrays that are one up to a factor and a summand, about 1 for unrelated ones."""
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(one) & np.isfinite(other)
+        mine, theirs = (side[finite].astype(np.float64) for side in (one, other))
+        if not mine.size or not mine.std() or not theirs.std():
+            return 1.0
+        return float(1 - np.corrcoef(mine, theirs)[0, 1])
 
 
 def twins(state: State, name: str) -> Iterator[str]:
@@ -440,8 +480,8 @@ def hypotheses(state: State, name: str) -> Iterator[tuple[str, Orientation]]:
 
     def proposals() -> Iterator[tuple[str, Orientation]]:
         for left in twins(state, name):
-            yield left, Orientation()
             yield left, plainest(state, name, left)
+            yield left, Orientation()
         taken = state.uses
         if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
             yield from (
@@ -457,6 +497,7 @@ def hypotheses(state: State, name: str) -> Iterator[tuple[str, Orientation]]:
             if left not in taken or away < 0.1:
                 ranked.append((left in taken, made is None or made.op != step.op, away, left))
         for _, _, _, left in sorted(ranked)[:_CANDIDATES]:
+            yield left, plainest(state, name, left)
             for orientation in list(orientations(state.have[left].shape, value.shape))[:8]:
                 yield left, orientation
         for pair in reads:
