@@ -118,8 +118,6 @@ class _Found(Unseen):
     unbounded: int = 0
     held: int = 0
     parts: bool = False
-    ends: dict[str, tuple[float, float]] = field(default_factory=dict)  # by node of B: infinities on one side alone
-    rounded: dict[str, tuple[int, int, float]] = field(default_factory=dict)  # constants of B, nearly A's
     swept: dict[str, int] = field(default_factory=dict)
     sizes: list[str] = field(default_factory=list)
 

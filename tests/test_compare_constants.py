@@ -138,7 +138,7 @@ def test_limits_are_what_something_open_may_reach() -> None:
 
 
 def test_sizes_at_a_limit_come_early_and_stay_small() -> None:
-    ports = [Port("x", "float32", ("n", "t", 1024))]
+    ports = [Port("x", "float32", ("n", "t", 1200))]
     sizes = other_sizes(ports, {"n": 2, "t": 3}, ["n", "t"], (), (512,))
     assert {"n": 2, "t": 514} not in sizes  # a million numbers
     assert {"n": 1, "t": 514} in sizes[:12]
