@@ -30,8 +30,9 @@ from pipeline import archives
 from pipeline import compare_tasks as tasks
 from pipeline import sweep_tasks as sweeps
 from pipeline.compare_tasks import Border, Replayed
+from pipeline.comparison import ComparedOutput, GraphComparison, GuiltyNode
 from pipeline.counterparts import PLAIN, Match, fits, fixed, lacking, match
-from pipeline.data import Array, ComparedOutput, Failure, GraphComparison, GuiltyNode, UnusableInput
+from pipeline.data import Array, Failure, UnusableInput
 from pipeline.feeds import FROM_END, JUDGED, KINDS, REACHING, Feed, Landmarks, Port, draw, drawn_kinds
 from pipeline.feeds import said as _said
 from pipeline.graph.align import Orientation

@@ -12,7 +12,8 @@ import pytest
 from onnx import numpy_helper
 
 from pipeline.compare_graphs import Options, _compare
-from pipeline.data import GraphComparison, UnusableInput
+from pipeline.comparison import GraphComparison
+from pipeline.data import UnusableInput
 from pipeline.feeds import Port
 from pipeline.graph.limits import limiting, limits
 from pipeline.graph.proof import prove
