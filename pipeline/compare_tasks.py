@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from pipeline import archives
-from pipeline.data import Array, GuiltyNode, Unsupported, UnusableInput
+from pipeline.comparison import GuiltyNode
+from pipeline.data import Array, Unsupported, UnusableInput
 from pipeline.feeds import ENDLESS, Landmarks, Port
 from pipeline.graph.align import Orientation
 from pipeline.graph.walk import message

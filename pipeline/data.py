@@ -268,8 +268,7 @@ class Failure:
     ``invalid``      the graph is not a valid model (checker, or a runtime on loading it);
     ``builder``      the case's own builder raised, or returned what the case did not promise;
     ``crashed``      killed by a signal;  ``timeout``  over the time limit;  ``memory``  over the memory limit;
-    ``tool``         a bug of this project.
-    """
+    ``tool``         a bug of this project."""
 
     kind: str
     says: str
@@ -364,8 +363,7 @@ class Diff:
     ``problem`` why nothing (or not everything) could be compared, ``explanation`` a fact about the difference that is
     never a pass ("equals the other side transposed by (0, 3, 1, 2)"), ``empty`` the outputs that are equal because they
     have no element.  ``size`` says at which sizes of the case's
-    dynamic axes, nothing at the declared ones.
-    """
+    dynamic axes, nothing at the declared ones."""
 
     left: str
     right: str
@@ -448,8 +446,7 @@ class Transpose:
     out, once axes and constants of the nodes ``through`` which they meet are rewritten, and nothing else notices.
     ``through`` are the nodes in between, or those through which it could be moved to
     ``border``, inputs or outputs of the graph.  ``bytes`` are those that it moves, ``None`` where dims are not known.
-    ``on_constant``: what it transposes could be stored transposed.
-    """
+    ``on_constant``: what it transposes could be stored transposed."""
 
     node: str
     perm: tuple[int, ...]
@@ -468,7 +465,7 @@ class GraphFacts:
     """What an exported graph holds, read without running it.
 
     ``narrows`` names the Casts to floats narrower than float32: runtimes are known to leave such a step out;
-    ``unordered`` the nodes whose results may come in any order."""
+    ``unordered`` the nodes whose results may come in any order, ``draws`` those that draw random numbers."""
 
     file: Path
     opset: int | None
@@ -482,6 +479,7 @@ class GraphFacts:
     parameters: int = 0
     notes: tuple[str, ...] = ()
     narrows: tuple[str, ...] = ()
+    draws: tuple[str, ...] = ()
     unordered: tuple[str, ...] = ()
 
 
@@ -895,107 +893,18 @@ class Optimizing(Runtime, Protocol):
         """What a user writes to switch these passes off, or to run at that level."""
 
 
-class Unsupported(Exception):
+class RefusedGraph(Exception):
+    """A graph is not taken, for an operator or a node if that is known."""
+
+    def __init__(self, says: str, op: str | None = None, node: str | None = None) -> None:
+        super().__init__(says)
+        self.op = op
+        self.node = node
+
+
+class Unsupported(RefusedGraph):
     """A runtime does not implement an operator of a graph that is valid."""
 
-    def __init__(self, says: str, op: str | None = None, node: str | None = None) -> None:
-        super().__init__(says)
-        self.op = op
-        self.node = node
 
-
-class InvalidGraph(Exception):
+class InvalidGraph(RefusedGraph):
     """A graph is not a valid model, as the checker or a runtime sees it when loading it."""
-
-    def __init__(self, says: str, op: str | None = None, node: str | None = None) -> None:
-        super().__init__(says)
-        self.op = op
-        self.node = node
-
-
-@dataclass(frozen=True)
-class GuiltyNode:
-    """A node of one graph that does not make what the other graph makes of the same values.
-
-    ``party`` is ``B`` where the two graphs part in float64 (which of them is right, two graphs alone cannot say), and
-    ``A>ort.off`` or ``B>ort.off`` where a runtime's kernel does not make what its own node means.  ``nodes`` are all
-    nodes of the region where it could not be narrowed to one, ``against`` those that the other graph has in its place.
-    """
-
-    node: str
-    op: str
-    output: str
-    ratio: float
-    party: str
-    max_abs: float | None = None
-    index: tuple[int, ...] | None = None
-    values: tuple[float, float] | None = None
-    counterpart: str | None = None
-    nodes: tuple[str, ...] = ()
-    against: tuple[str, ...] = ()
-    problem: str | None = None
-
-
-@dataclass(frozen=True)
-class ComparedOutput:
-    """An output of A and the one of B that stands for it; ``max_abs`` is between the runs in the graphs' own types.
-
-    ``unbounded``: they are apart, and nobody can say how far rounding may go (an operator without a count).
-    """
-
-    left: str
-    right: str
-    matched: str
-    outcome: Outcome | Literal["unbounded"]
-    compared: int
-    max_abs: float | None = None
-    problem: str | None = None
-
-
-@dataclass(frozen=True)
-class GraphComparison:
-    """Two graphs that should mean the same: whether they do, and every node at which they do not.
-
-    ``compared`` counts elements of outputs judged in float64, ``aligned`` values of B found in A, ``unmapped`` those
-    found on one side only, ``worst`` the largest ratio of a healthy region to its bound, ``replayed`` the node runs
-    that were held against their own bounds and ``unbounded`` those without a rule; ``held`` is the bytes of values
-    that were there at most at one time, weights not counted.
-
-    ``guilty`` are nodes of B, and kernels of the runtime (``A>ort.off``), which say nothing of what the graphs mean:
-    "departs" is where the graphs mean the same and such a kernel makes their outputs differ.
-    ``proved``: same by structure, whatever is fed.  ``swept`` counts the further feeds on which both graphs ran,
-    ``sizes`` those at other sizes, and ``unexercised`` says what no feed showed although nothing speaks against it.
-    """
-
-    left: Path
-    right: Path
-    outcome: Literal["same", "same but for NaN", "departs", "differs", "uncompared"]
-    compared: int
-    guilty: tuple[GuiltyNode, ...]
-    unmapped: Mapping[str, tuple[str, ...]]
-    aligned: int
-    outputs: tuple[ComparedOutput, ...]
-    feeds: tuple[str, ...]
-    inputs: tuple[str, ...]
-    worst: float
-    replayed: int
-    unbounded: int
-    problems: tuple[str, ...]
-    notes: tuple[str, ...]
-    versions: Mapping[str, str | None]
-    seed: int
-    seconds: float = 0.0
-    held: int = 0
-    proved: bool = False
-    swept: int = 0
-    sizes: tuple[str, ...] = ()
-    unexercised: tuple[str, ...] = ()
-
-    @property
-    def grade(self) -> str:
-        """The outcome, and of "same" on what it rests."""
-        return {"same": "proved the same" if self.proved else "same on what was fed"}.get(self.outcome, self.outcome)
-
-    @property
-    def exit_status(self) -> int:
-        return 0 if self.outcome == "same" else 1

@@ -67,12 +67,14 @@ def _rewriter(
     """The graph and the runtime whose optimizer a blame is about, if it is about one.
 
     A process that died is, where the same graph was run before the optimizer; one that hung or grew would take its
-    limit again at every question.
+    limit again at every question.  What answers by chance cannot be compared.
     """
     if blamed.blame not in (STEP, "crashed") or ">" not in blamed.party:
         return None, None
     party = Party.parse(blamed.party)
     runtime, model = runtimes.get(party.runtime), models.get(party.graph)
+    if not all(parties.runs[end].deterministic for end in blamed.edge if end in parties.runs):
+        return None, None
     if runtime is None or runtime.step != STEP or not isinstance(runtime, Optimizing):
         return None, None
     if blamed.blame == "crashed":

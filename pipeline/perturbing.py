@@ -21,7 +21,6 @@ from pipeline.data import (
     Bound,
     Case,
     CaseRef,
-    Failure,
     Jitter,
     Party,
     Roundings,
@@ -78,7 +77,8 @@ def derive_bounds(
             for name, moves in response.items():
                 moves[_jumps(moves, floats[name], float(np.finfo(floats[name].dtype).eps))] = 0
     except Exception as error:  # whatever the framework raises
-        return Run(party, error=Failure("refused", f"perturbation: {one_line(error)}"), derived=label)
+        how = f"no bound: its roundings could not be moved ({one_line(error)})"
+        return Run(party, outputs=source.outputs, derived=f"{label}; {how}")
     if own is not None and not (own.unknown and roundings is not None and not roundings.unknown):
         roundings = own
     if roundings is None:

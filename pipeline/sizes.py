@@ -18,7 +18,7 @@ from pipeline.feeds import Port
 
 _MOST = 28  # sets of sizes
 _AT_LIMITS = 24  # further ones
-_LONG = 2**20  # elements of an input at a limit
+_LONG = 1025**2  # elements of an input at a limit: one more than a table of 1024 by 1024 has
 _ELEMENTS = 2**22  # of an input; and so many times those of the first sizes, where these are not small
 _SMALL, _TIMES = 2**15, 4
 _LONGEST = 2048

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import catalogue
-from pipeline.data import Evidence, Failure, GraphComparison, Report, UnusableInput, Verdict
+from pipeline.comparison import GraphComparison
+from pipeline.data import Evidence, Failure, Report, UnusableInput, Verdict
 from pipeline.workers import Raised, Worker, tell
 
 if TYPE_CHECKING:  # what judges is imported where it works: `list` takes no time

@@ -466,6 +466,7 @@ def blame(
         found += _native_blame(parties, seen, framework)
     for graph, model in models.items():
         found += _graph_blame(parties, seen, graph, model, runtimes, checks.get(graph))
+        found += _chance_blame(parties, graph, runtimes)
     found += _meaning_blame(parties, seen, natives, found, different_weights)
     return tuple(dict.fromkeys(found))
 
@@ -747,6 +748,29 @@ def _chain_blame(
         says = f"{edge.right} parts from {edge.left}{_where(edge)}"
         blamed = Blamed(kind, edge.right, (edge.left, edge.right), says=says)
         blames.append(_order_open(parties, graph, blamed) if _by_order(parties, graph, edge) else blamed)
+    return blames
+
+
+def _chance_blame(parties: Parties, graph: str, runtimes: Mapping[str, Runtime]) -> list[Blamed]:
+    """The optimizers that take out of a graph what draws random numbers: no numbers can be compared to show that.
+
+    A runtime that answers otherwise each time although nothing in the graph draws is at fault itself.
+    """
+    facts = parties._graphs.get(graph)
+    if facts is None or not facts.draws:
+        return []
+    blames = []
+    for runtime in runtimes.values():
+        pair = f"{graph}>{runtime.after}", f"{graph}>{runtime.name}"
+        runs = [parties.runs.get(name) for name in pair]
+        before = runtimes.get(runtime.after)
+        if before is None or before.distribution != runtime.distribution:
+            continue
+        answered = [run for run in runs if run is not None and run.outputs is not None]
+        if [run.deterministic for run in answered] != [False, True]:
+            continue
+        says = f"{pair[0]} draws anew each time, as the graph says, and {pair[1]} does not: what draws was taken out"
+        blames.append(Blamed(runtime.step, pair[1], pair, nodes=facts.draws, says=says))
     return blames
 
 

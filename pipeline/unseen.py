@@ -23,6 +23,8 @@ class Unseen:
     aligned: list[set[tuple[str, str]]] = field(default_factory=list)
 
     asleep: dict[str, Part] = field(default_factory=dict)
+    ends: dict[str, tuple[float, float]] = field(default_factory=dict)  # by node of B: infinities on one side alone
+    rounded: dict[str, tuple[int, int, float]] = field(default_factory=dict)  # constants of B, nearly A's
 
     def woken(self, forced: Forced) -> Forced:
         """As it was found, or with nothing guilty where that is undone again before any output is made."""
@@ -49,5 +51,7 @@ class Unseen:
         new = {pair for says, pair in forced.silent.items() if says not in self.silent}
         self.exercised |= {pair for pair in new if any(pair not in earlier for earlier in self.aligned)}
         self.silent |= forced.silent
+        self.ends |= forced.ends
+        self.rounded |= forced.rounded
         if forced.compared and not any(not t.endswith(SILENT) for t in forced.unjudged):
             self.aligned.append({(p.left, p.right) for p in forced.alignment.pairs})

@@ -29,7 +29,8 @@ import onnx.version_converter
 from onnx import ModelProto
 
 from pipeline import compare_graphs, compare_tasks
-from pipeline.data import GraphComparison, UnusableInput
+from pipeline.comparison import GraphComparison
+from pipeline.data import UnusableInput
 
 FIRST = 9
 Arrays = Mapping[str, np.ndarray[Any, Any]]

@@ -34,6 +34,7 @@ WEIGHTS["wt"] = WEIGHTS["w"].T
 WEIGHTS["w2t"] = WEIGHTS["w2"].T
 WEIGHTS["two_w"] = WEIGHTS["w"] * 2
 WEIGHTS["eye"] = np.eye(4)
+WEIGHTS["square"] = np.tril(np.ones((1024, 1024)))
 
 
 @dataclass(frozen=True)
@@ -365,6 +366,11 @@ PAIRS: dict[str, dict[str, tuple]] = {  # type: ignore[type-arg]  # entries of f
             "m = MatMul (x, w) a = Add (m, b) s = Mul (a, k) y = Softmax <axis = 1> (s)",
             "m = MatMul (x, v) a = Add (m, b) s = Mul (a, k) y = Softmax <axis = 1> (s)",
             "m = Gemm (x, w, b) s = Mul (k, m) y = Softmax <axis = -1> (s)"),
+        "a mask of 1024 by 1024, cut to size": (
+            "(float[n,n] x) => (float[n,n] y) <int64[2] a = {0,1}, int64[2] b = {0,0}, float z = {0}>",
+            "y = Trilu <upper = 0> (x)", "s = Shape (x) m = Slice (square, b, s, a) k = Cast <to = 9> (m) y = Where (k, x, z)",
+            "s = Shape (x) o = ConstantOfShape <value = float[1] {1}> (s) m = Trilu <upper = 0> (o) k = Cast <to = 9> (m) "
+            "y = Where (k, x, z)", N2),
         "a pattern of flags that is never met": (
             FLAGS, ASKED + CHAIN + "y = Identity (c11)", ASKED + CHAIN + "f = Not (c11) y = And (c11, f)",
             ASKED + CHAIN.replace("c1 = And (n0, n1)", "c1 = And (n1, n0)") + "y = Identity (c11)"),

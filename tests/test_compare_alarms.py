@@ -15,7 +15,8 @@ from onnx import ModelProto, numpy_helper
 
 from pipeline import compare_graphs, compare_tasks
 from pipeline.compare_graphs import Options, _Found, _outcome
-from pipeline.data import ComparedOutput, GraphComparison, GuiltyNode, Unsupported
+from pipeline.comparison import ComparedOutput, GraphComparison, GuiltyNode
+from pipeline.data import Unsupported
 from pipeline.numerics.evaluator import in_float64
 from pipeline.numerics.operators import unique
 

@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from pipeline.compare_graphs import Options, _compare
-from pipeline.data import GraphComparison
+from pipeline.comparison import GraphComparison
 from pipeline.report.comparison import comparison_lines
 from pipeline.workers import Workers
 

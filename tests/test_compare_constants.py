@@ -12,7 +12,8 @@ import pytest
 from onnx import numpy_helper
 
 from pipeline.compare_graphs import Options, _compare
-from pipeline.data import GraphComparison, UnusableInput
+from pipeline.comparison import GraphComparison
+from pipeline.data import UnusableInput
 from pipeline.feeds import Port
 from pipeline.graph.limits import limiting, limits
 from pipeline.graph.proof import prove
@@ -46,6 +47,7 @@ def model(border: str, nodes: str, **constants: Any) -> onnx.ModelProto:
     return made
 
 
+CAUSAL = "(float[n,n] x) => (float[n,n] y)"
 TIMES = "(float[t] x) => (float[t] y)"
 RANGE = "s = Shape <start = 0, end = 1> (x) t = Squeeze (s) r = Range (zero, t, one)"
 COUNTED = {"zero": np.int64(0), "one": np.int64(1)}
@@ -85,6 +87,12 @@ def less(limit: int) -> onnx.ModelProto:
     )  # fmt: skip
 
 
+def band(below: int | None = None) -> onnx.ModelProto:
+    upper = "y = Identity (l)" if below is None else "y = Trilu <upper = 1> (l, k)"
+    held = {} if below is None else {"k": np.int64(-below)}
+    return model(CAUSAL, "l = Trilu <upper = 0> (x, zero) " + upper, zero=np.int64(0), **held)
+
+
 RELU = model("(float[n,t,4] x) => (float[n,t,4] y)", "y = Relu (x)")
 LIMITED = {
     "a range that is capped": (positions(), positions(511)),
@@ -92,6 +100,7 @@ LIMITED = {
     "caps that are one apart": (positions(700), positions(701)),
     "a table whose last row is not reached": (table(), table(598)),
     "an end of a slice": (RELU, cut(900)),
+    "a band of a triangle": (band(), band(300)),
     "a comparison with a position": (less(700), less(701)),
 }
 
@@ -130,7 +139,7 @@ def test_limits_are_what_something_open_may_reach() -> None:
 
 
 def test_sizes_at_a_limit_come_early_and_stay_small() -> None:
-    ports = [Port("x", "float32", ("n", "t", 1024))]
+    ports = [Port("x", "float32", ("n", "t", 1200))]
     sizes = other_sizes(ports, {"n": 2, "t": 3}, ["n", "t"], (), (512,))
     assert {"n": 2, "t": 514} not in sizes  # a million numbers
     assert {"n": 1, "t": 514} in sizes[:12]
@@ -187,7 +196,6 @@ def test_a_mask_that_shows_is_another(compared: Compared, name: str) -> None:
     assert [node.node for node in found.guilty if node.party == "B"] == ["Where_0"]
 
 
-CAUSAL = "(float[n,n] x) => (float[n,n] y)"
 ASKED = "s = Shape (x) e = Expand (c, s) u = Trilu <upper = 1> (e, k) z = Equal (u, zero) y = Where (z, x, fill)"
 
 

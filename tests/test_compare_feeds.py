@@ -14,7 +14,8 @@ import pytest
 
 from pipeline import compare_graphs
 from pipeline.compare_graphs import Options, _compare, compare_files, dims_of, only_of
-from pipeline.data import Failure, GraphComparison, UnusableInput
+from pipeline.comparison import GraphComparison
+from pipeline.data import Failure, UnusableInput
 from pipeline.feeds import KINDS, Feed, Landmarks, Port, draw, drawn_kinds
 from pipeline.graph.proof import prove
 from pipeline.report.comparison import comparison_lines

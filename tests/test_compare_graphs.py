@@ -19,8 +19,9 @@ from onnx import numpy_helper
 from pipeline import compare_tasks
 from pipeline.compare_graphs import Options, compare_files, dims_of
 from pipeline.compare_tasks import Port
+from pipeline.comparison import GraphComparison
 from pipeline.counterparts import match
-from pipeline.data import GraphComparison, UnusableInput
+from pipeline.data import UnusableInput
 from pipeline.graph.align import Orientation, classes, orientations
 from pipeline.numerics.forced import Forced
 from pipeline.report.as_json import schema, to_text

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from pipeline.compare_graphs import Options, _compare
-from pipeline.data import GraphComparison
+from pipeline.comparison import GraphComparison
 from pipeline.graph.proof import prove
 from pipeline.report.comparison import comparison_lines
 from pipeline.workers import Workers
@@ -134,6 +134,25 @@ def test_what_feeds_show_inside_is_the_same(compared: Compared, pair: tuple[onnx
 def test_what_feeds_reach_inside_differs(compared: Compared, made: Callable[[str], onnx.ModelProto]) -> None:
     found = compared(made(branch(NEG, asked=OFTEN)), made(branch(MUL, asked=OFTEN)))
     assert found.outcome == "differs", comparison_lines(found)
+
+
+def untyped(made: onnx.ModelProto) -> onnx.ModelProto:
+    """The same, without types of what the graphs within make."""
+    copy = onnx.ModelProto.FromString(made.SerializeToString())
+    waiting = list(copy.graph.node)
+    while waiting:
+        for attribute in waiting.pop().attribute:
+            for output in attribute.g.output:
+                output.ClearField("type")
+            waiting += attribute.g.node
+    return copy
+
+
+def test_types_that_a_file_does_not_say_are_inferred(compared: Compared) -> None:
+    assert compared(*map(untyped, MET["a branch in a Loop"])).outcome == "same"
+    found = compared(*map(untyped, UNMET["a branch in a Loop"]))
+    assert found.outcome == "uncompared"
+    assert any("then_branch of If_4 in Loop_1 of B: no feed shows it" in problem for problem in found.problems)
 
 
 def test_names_order_and_places_inside_leave_nothing_to_show() -> None:

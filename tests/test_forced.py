@@ -142,6 +142,42 @@ def test_what_means_the_same_accuses_nobody(one: str, other: str) -> None:
         assert found.compared > 0
 
 
+WHOLE = "(int64[3,6] x, int64[3,6] y) => (int64[3,6] z)"
+FLOORED = """k = Constant<value = int64 {0}>() l = Less(x, k) g = Greater(y, k) e = Equal(l, g) m = Mod(x, y)
+    c = Cast<to = 9>(m) b = And(e, c) i = Cast<to = 7>(b) d = Div(x, y) z = Sub(d, i)"""
+SHIFTED = """o = Constant<value = int64 {1}>() n = Constant<value = int64 {0}>() l = Less(x, n) u = Cast<to = 13>(x)
+    v = Cast<to = 13>(o) w = Constant<value = uint64 {18446744073709551615}>()
+    s = BitShift<direction = "RIGHT">(w, v) t = BitwiseNot(s) a = BitShift<direction = "RIGHT">(u, v)
+    r = BitwiseOr(a, t) c = Cast<to = 7>(r) d = Cast<to = 7>(a) z = Where(l, c, d)"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "named"),
+    [
+        (FLOORED, "[div] d = Div(x, y) [one] e = Cast<to = 7>(d) [two] z = Cast<to = 7>(e)", ["div"]),
+        (FLOORED, "[div] d = Div(x, y) [one] e = Identity(d) [two] z = Cast<to = 7>(e)", ["div"]),
+        (FLOORED, FLOORED.replace("z = Sub", "q = Sub") + " [one] z = Cast<to = 7>(q)", []),
+        (
+            SHIFTED,
+            "o = Constant<value = float {1}>() t = Constant<value = float {2}>() [pow] p = Pow(t, o) "
+            "[cast] c = Cast<to = 7>(p) [div] z = Div(x, c)",
+            ["div"],
+        ),
+        (SHIFTED, "[two] t = Constant<value = int64 {2}>() [div] z = Div(x, t)", ["div"]),
+        ("[a] a = Mul(x, y) [b] z = Add(a, x)", "[a] a = Add(x, y) [c] c = Cast<to = 7>(a) [b] z = Add(c, x)", ["a"]),
+    ],
+)
+def test_what_hands_on_what_it_reads_and_what_is_spread_are_not_guilty(
+    right: str, wrong: str, named: list[str]
+) -> None:
+    a, b = graph(right, border=WHOLE), graph(wrong, border=WHOLE)
+    random = np.random.default_rng(0)
+    feeds = {"x": random.integers(-9, 9, (3, 6)), "y": random.integers(1, 9, (3, 6))}
+    borders = {n: (n, Orientation()) for n in feeds}, {"z": ("z", Orientation())}
+    found = compare_tasks.judged(compare_tasks.taken(a), compare_tasks.taken(b), feeds, *borders)
+    assert [part.node for part in found.guilty] == named
+
+
 def test_two_faults_next_to_each_other_are_both_named() -> None:
     a = graph("[n] e = Relu(x) [o] i = Tanh(e) [u] h = Add(i, k)" + TAIL, W)
     b = graph("[n] e = Relu(x) [o] i = Erf(e) [u] h = Add(i, m)" + TAIL, W)

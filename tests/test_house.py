@@ -79,7 +79,13 @@ RULES = (
     Rule(
         "pipeline/causes/*", ("numpy", *ONNX), ("causes", "data", "graph", "numerics"), reason="proposes, runs nothing"
     ),
-    Rule("pipeline/report/*", ("igraph", "numpy", "rich"), ("data", "inspection", "report"), reason="decides nothing"),
+    Rule("pipeline/comparison.py", (), ("data",), reason="records know nobody"),
+    Rule(
+        "pipeline/report/*",
+        ("igraph", "numpy", "rich"),
+        ("comparison", "data", "inspection", "report"),
+        reason="decides nothing",
+    ),
     Rule(
         "pipeline/frameworks/*",
         ANYTHING,

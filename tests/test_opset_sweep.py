@@ -10,7 +10,7 @@ from types import ModuleType
 import onnx
 import pytest
 
-from pipeline.data import GraphComparison
+from pipeline.comparison import GraphComparison
 
 ROOT = Path(__file__).parent.parent
 NEWEST = min(onnx.defs.onnx_opset_version(), 26)

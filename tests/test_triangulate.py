@@ -90,6 +90,7 @@ def make(
     nan_fed: bool = True,
     one_meaning: bool = True,
     weights: Sequence[str] = (),
+    draws: tuple[str, ...] = (),
     unordered: Sequence[str] = (),
 ) -> Seen:
     """``answers`` by party: values of ``y``, a mapping of outputs, a Failure, or Twice.
@@ -124,7 +125,8 @@ def make(
     graphs = dict.fromkeys(run.party.graph for run in runs.values() if run.party.runtime)
     exported = {graph: Model(graph, Path(f"{graph}.onnx")) for graph in graphs} | dict(models or {})
     counted = dict.fromkeys(ops, 1)
-    facts = {g: GraphFacts(Path("x"), 20, "", counted, (), (), unordered=tuple(unordered)) for g in graphs}
+    more: dict[str, Any] = {"unordered": tuple(unordered), "draws": draws}
+    facts = {g: GraphFacts(Path("x"), 20, "", counted, (), (), **more) for g in graphs}
     parties = Parties(runs, facts, one_meaning=one_meaning, nan_fed=nan_fed)
     edges = edges_of(parties, list(exported), runtimes())
     blames = blame(parties, exported, edges, runtimes(), checks or {}, different_weights=weights)
@@ -871,6 +873,19 @@ def test_numbers_that_numpy_has_no_type_for_are_held_against_their_own_type(grap
     edge = Parties(runs, {}).diff("torch", "torch>reference", "export")
     assert edge.agrees == agrees
     assert agrees or "bfloat16" in (edge.problem or "")
+
+
+def test_an_optimizer_that_takes_chance_out_of_a_graph_is_named() -> None:
+    """Where nothing draws, the level that does not agree with itself is at fault; where both levels draw, nobody is."""
+    once = {"truth": RIGHT, **graph_of("torch"), "torch": Twice(RIGHT), "torch>ort.off": Twice(RIGHT)}
+    seen = make(once, draws=("dropout",))
+    (blamed,) = [each for each in seen.blames if each.blame == "optimizer"]
+    assert (blamed.party, blamed.edge) == ("torch>ort.all", ("torch>ort.off", "torch>ort.all"))
+    assert blamed.nodes == ("dropout",)
+    assert "taken out" in blamed.says
+    both = make(once | {"torch>ort.all": Twice(RIGHT)}, draws=("dropout",))
+    for healthy in (make(once), both):
+        assert not [each for each in healthy.blames if each.blame == "optimizer"]
 
 
 CHANNELS_LAST = {"torch": {}, "tensorflow": {"n c h w": "n h w c"}}

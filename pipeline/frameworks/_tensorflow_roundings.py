@@ -179,9 +179,12 @@ _SUMS = frozenset("MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Einsum Conv2D 
 
 @dataclass
 class Traced:
-    """What is known of a trace: by place, how often its operator rounds and whether anything fed reaches it."""
+    """What is known of a trace: by place, how often its operator rounds and whether anything fed reaches it.
+
+    ``double``: traced in float64, whatever is fed; ``exact``: what float32 holds there is what it is."""
 
     exact: bool = True
+    double: bool = False
     places: list[tuple[int, bool]] = field(default_factory=list)
     unknown: dict[str, None] = field(default_factory=dict)
     passed: dict[Any, tuple[int, bool]] = field(default_factory=dict)

@@ -109,7 +109,7 @@ class TensorFlow:
         from pipeline.frameworks._tensorflow_double import double as frozen_in_double
 
         own = double and not _is_double(case)
-        traced = Traced()
+        traced = Traced(double=double)
         try:
             try:
                 tensors = _tensors(case, values, double, None)
@@ -374,7 +374,7 @@ class TensorFlow:
                 shapes[name] = tuple(None if axis in case.dynamic else size for axis, size in sizes)
         signature = [tf.TensorSpec(shapes[name], values[name].dtype, name=name) for name in case.inputs]
         if moved is not None:
-            kind = tf.float64 if any(v.dtype == np.float64 for v in (values[n] for n in case.inputs)) else tf.float32
+            kind = tf.float64 if moved.double else tf.float32
             both = [tf.TensorSpec([None], kind, name="ways"), tf.TensorSpec([], tf.int32, name="seed")]
             return tf.function(moving_first, input_signature=[*both, *signature]), names
         return tf.function(positional, input_signature=signature), names

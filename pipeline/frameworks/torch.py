@@ -523,7 +523,6 @@ class _Exportable:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     notes: tuple[str, ...] = ()
-    wrapped: bool = True  # by a module of this project, whose forward takes whatever it is given
 
 
 def _exportable(case: Case, values: Mapping[str, Any], seed: int) -> _Exportable:
@@ -548,9 +547,9 @@ def _exportable(case: Case, values: Mapping[str, Any], seed: int) -> _Exportable
         ordered = _ordered(probe, probed) if module else None
         if ordered is not None and not any(value is given for value in probe.values() for given in fed.values()):
             if not case.by_name:
-                return _Exportable(model, arguments, {}, tuple(case.inputs), ordered, wrapped=False)
+                return _Exportable(model, arguments, {}, tuple(case.inputs), ordered)
             inputs = _by_signature(model, list(case.inputs))
-            return _Exportable(model, (), {n: tensors[n] for n in inputs}, inputs, ordered, wrapped=False)
+            return _Exportable(model, (), {n: tensors[n] for n in inputs}, inputs, ordered)
 
         def forward(model: Any, *inputs: Any) -> tuple[Any, ...]:
             results = named(case, "torch", _call(case, model, dict(zip(case.inputs, inputs, strict=True))))
@@ -595,11 +594,16 @@ def _ordered(probe: Mapping[str, Any], returned: Any) -> tuple[str, ...] | None:
 
 def _by_signature(model: Any, names: Sequence[str]) -> tuple[str, ...]:
     """The inputs that a module is called with by name, in the order in which its forward has them."""
-    try:
-        places = list(inspect.signature(model.forward).parameters)
-    except (TypeError, ValueError):  # a signature that Python cannot tell
-        return tuple(names)
+    places = list(_parameters(model))
     return tuple(sorted(names, key=lambda name: places.index(name) if name in places else len(places)))
+
+
+def _parameters(model: Any) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a module's forward by name; none where Python cannot tell them."""
+    try:
+        return inspect.signature(model.forward).parameters
+    except (TypeError, ValueError):
+        return {}
 
 
 def _program(case: Case, found: _Exportable) -> Any:
@@ -649,9 +653,10 @@ def _dynamic_axes(case: Case) -> dict[str, dict[int, str]]:
 
 
 def _dynamic_shapes(case: Case, found: _Exportable) -> Any:
-    """The dynamic axes as torch.export takes them: by position, by name, or for a module of ``*inputs``.
+    """The dynamic axes as torch.export takes them: laid out as the parameters of the module's forward.
 
-    They are named, so that an export which needs one of them fixed is refused and says so.
+    What its ``*args`` takes up is one tuple, what its ``**kwargs`` takes up one mapping.  The axes are named, so that
+    an export which needs one of them fixed is refused and says so.
     """
     import torch
 
@@ -660,9 +665,15 @@ def _dynamic_shapes(case: Case, found: _Exportable) -> Any:
     dims = {axis: torch.export.Dim(axis) for axis in case.dynamic}
     axes = _dynamic_axes(case)
     specs = {name: {place: dims[axis] for place, axis in axes[name].items()} or None for name in found.inputs}
+    kinds = {name: parameter.kind for name, parameter in _parameters(found.module).items()}
     if found.kwargs:
-        return specs
-    return (tuple(specs.values()),) if found.wrapped else tuple(specs.values())
+        own = {name: spec for name, spec in specs.items() if name in kinds}
+        rest = {name: spec for name, spec in specs.items() if name not in kinds}
+        taking = next((name for name, kind in kinds.items() if kind is inspect.Parameter.VAR_KEYWORD), None)
+        return {**own, taking: rest} if taking is not None and rest else specs
+    laid = tuple(specs.values())
+    before = next((i for i, kind in enumerate(kinds.values()) if kind is inspect.Parameter.VAR_POSITIONAL), None)
+    return laid if before is None or before >= len(laid) else (*laid[:before], laid[before:])
 
 
 def _copied(results: Sequence[Any], inputs: Sequence[Any]) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ import onnx
 from onnx import ModelProto, TensorProto, TypeProto, ValueInfoProto
 
 from pipeline.data import GraphFacts
+from pipeline.graph.draws import draws, stored
 from pipeline.graph.loading import load
 from pipeline.graph.view import View
 from pipeline.graph.walk import (
@@ -105,11 +106,14 @@ def read_facts(file: Path, model: ModelProto | None = None, view: View | None = 
     model = view.model
     ops: Counter[str] = Counter()
     parameters = 0
-    narrows, unordered = [], []
+    narrows, unordered, drawing = [], [], []
+    value = stored(model)
     for place in view.places:
         ops[place.op] += 1
         if place.op == "Cast" and place.attribute("to", int, 0) in _NARROW:
             narrows.append(place.name)
+        if draws(place.node, value, opset(model)):
+            drawing.append(place.name)
         if place.op == "TopK" and not place.attribute("sorted", int, 1):
             unordered.append(place.name)
         constant = constant_tensor(place.node)
@@ -148,6 +152,7 @@ def read_facts(file: Path, model: ModelProto | None = None, view: View | None = 
         parameters=parameters,
         notes=tuple(notes),
         narrows=tuple(narrows),
+        draws=tuple(drawing),
         unordered=tuple(unordered),
     )
 

@@ -57,7 +57,7 @@ def limiting(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
 def limits(model: onnx.ModelProto) -> tuple[int, ...]:
     """The numbers and lengths of tables that something of an open size may reach, the largest first."""
     tables = {name: tensor.dims for name, tensor in _tensors(model)}
-    found = {int(value.reshape(-1)[0]) for value in limiting(model).values()}
+    found = {abs(int(value.reshape(-1)[0])) for value in limiting(model).values()}  # a band below is a limit, too
     for node in _nodes(model.graph):
         if node.op_type in _PICKS and node.input:
             found |= set(tables.get(node.input[0], ()))

@@ -9,7 +9,7 @@ for a graph may read what is around it.  A loop that is moved may never end, so 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +17,7 @@ import onnx
 
 from pipeline.data import Array
 from pipeline.graph.proof import Inside, Place, Unproved
-from pipeline.graph.walk import array, constant_tensor, opset, subgraphs
+from pipeline.graph.walk import array, constant_tensor, opset, subgraphs, with_inferred_shapes
 
 LONGEST = 256  # turns of a loop
 _COUNTED = 12  # the opset from which Min takes whole numbers
@@ -50,6 +50,7 @@ def loosened(model: onnx.ModelProto, unproved: Unproved) -> Loosened:
     copy.CopyFrom(model)
     made = Loosened(copy)
     graph = copy.graph
+    kinds = _kinds(model, unproved)
     for part in sorted(unproved.inside, key=lambda part: -len(part.place)):
         held = _at(graph, part.place)
         if part.constant:
@@ -59,7 +60,7 @@ def loosened(model: onnx.ModelProto, unproved: Unproved) -> Loosened:
         elif part.ends:
             _put_off(made, held, part.says)
         else:
-            _turn(made, held, part)
+            _turn(made, held, part, kinds.get(part.place, []))
     _counted(made, graph)
     wanted = {*unproved.constants, *made.lifted}
     for node in list(graph.node):
@@ -132,12 +133,20 @@ def _renamed(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
             output.name = fresh
 
 
-def _turn(made: Loosened, held: onnx.GraphProto, part: Inside) -> None:
+def _kinds(model: onnx.ModelProto, unproved: Unproved) -> dict[Place, list[int]]:
+    """The types of what graphs within make; where a file does not say one, inference may."""
+    places = [part.place for part in unproved.inside if not (part.ends or part.constant)]
+    said = {place: [o.type.tensor_type.elem_type for o in _at(model.graph, place).output] for place in places}
+    if not all(kind for kinds in said.values() for kind in kinds) and (shaped := with_inferred_shapes(model)):
+        said = {place: [o.type.tensor_type.elem_type for o in _at(shaped.graph, place).output] for place in places}
+    return said
+
+
+def _turn(made: Loosened, held: onnx.GraphProto, part: Inside, kinds: Sequence[int]) -> None:
     """Let a graph within make other numbers; a loop's own condition apart."""
     moves: dict[str, Array] = {}
     first = 1 if len(held.input) > 1 and _is_loop(made.model.graph, part.place) else 0
-    for number, output in enumerate(held.output):
-        kind = output.type.tensor_type.elem_type
+    for number, (output, kind) in enumerate(zip(held.output, kinds, strict=True)):
         if number < first or kind not in (*_FLOATS, *_WHOLE, onnx.TensorProto.BOOL):
             continue
         fresh = f"{output.name} moved {len(made.model.graph.input)}"

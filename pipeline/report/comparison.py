@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from pipeline.data import ComparedOutput, GraphComparison, GuiltyNode
+from pipeline.comparison import ComparedOutput, GraphComparison, GuiltyNode
 from pipeline.report.as_json import number, to_text
 from pipeline.report.files import write_text
 from pipeline.report.lines import LABEL, block, emit, wrapped

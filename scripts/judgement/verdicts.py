@@ -16,7 +16,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from pipeline import compare_graphs, verify
-from pipeline.data import GraphComparison, UnusableInput, Verdict
+from pipeline.comparison import GraphComparison
+from pipeline.data import UnusableInput, Verdict
 
 Line = dict[str, Any]
 TIMEOUT = 300.0

@@ -14,7 +14,8 @@ import onnxruntime
 import pytest
 
 from pipeline.compare_graphs import Options, compare_files
-from pipeline.data import Array, GraphComparison
+from pipeline.comparison import GraphComparison
+from pipeline.data import Array
 
 INPUTS = Path(__file__).parent / "inputs"
 ATTACKS = INPUTS / "attacks"

@@ -370,3 +370,16 @@ def test_what_is_kept_in_float32_is_a_constant_that_may_be_off(build: Any, const
     )
     response = max(float(np.abs(m[name] - centre[name]).max()) for m in moved) / 2.0**-24
     assert (response > 0.05) is constant
+
+
+def test_a_model_that_is_fed_integers_rounds_in_float64() -> None:
+    def embedded(tf: Any) -> Any:
+        layers = tf.keras.layers
+        words = layers.Embedding(9, 4, mask_zero=True)
+        return tf.keras.Sequential([tf.keras.Input((None,), dtype="int32"), words, layers.GRU(5), layers.Dense(3)])
+
+    ids = np.array([[1, 4, 2], [3, 0, 0]], np.int32)
+    counted, response = rounded(embedded, Tensor("n t", (2, 3), "int32", high=9), ids)
+    assert not counted.unknown
+    assert counted.count > 3 * 8
+    assert response > 0

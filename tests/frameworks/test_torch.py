@@ -570,16 +570,60 @@ def test_control_flow_is_seen_inside_and_exported_as_if_nobody_had_looked(name: 
 
 
 def test_a_narrow_step_in_a_branch_is_no_float64_run() -> None:
-    def narrow(x: Any) -> Any:
-        return torch.cond(x.sum() > -100, lambda v: v.float() + 1, lambda v: v.float() - 1, (x,))
+    def branching(to: Any) -> Case:
+        def narrow(x: Any) -> Any:
+            return torch.cond(x.sum() > -100, lambda v: v.to(to) + 1, lambda v: v.to(to) - 1, (x,)).float()
 
-    case = Case(
-        "narrow",
-        inputs={"x": Tensor("n c", (2, 3))},
-        outputs={"y": Tensor("n c", (2, 3))},
-        builders={"torch": _branching(narrow)},
-    )
+        return Case(
+            "narrow",
+            inputs={"x": Tensor("n c", (2, 3))},
+            outputs={"y": Tensor("n c", (2, 3))},
+            builders={"torch": _branching(narrow)},
+        )
+
     values = {"x": np.ones((2, 3), np.float32)}
     with pytest.raises(RuntimeError, match="not float64 inside"):
-        TORCH.native(case, values, double=True, seed=0)
-    TORCH.native(case, values, double=False, seed=0)  # and nothing of it is remembered
+        TORCH.native(branching(torch.float16), values, double=True, seed=0)
+    TORCH.native(branching(torch.float16), values, double=False, seed=0)  # and nothing of it is remembered
+    assert TORCH.native(branching(torch.float32), values, double=True, seed=0)["y"].dtype == np.float64
+
+
+class _All(torch.nn.Module):
+    def forward(self, *xs: Any) -> Any:
+        return xs[0] * 2 + xs[1] - xs[2]
+
+
+class _Rest(torch.nn.Module):
+    def forward(self, first: Any, *rest: Any) -> Any:
+        return first * 2 + rest[0] - rest[1]
+
+
+class _Each(torch.nn.Module):
+    def forward(self, first: Any, second: Any, third: Any, *none: Any) -> Any:
+        return first * 2 + second - third
+
+
+@pytest.mark.parametrize("kind", [_All, _Rest, _Each])
+def test_dynamic_axes_are_laid_out_as_a_modules_own_signature(kind: Any, tmp_path: Path) -> None:
+    given = {name: Tensor("n c", (2, 3)) for name in "abc"}
+    case = Case("star", inputs=given, builders={"torch": lambda _: kind()}, dynamic={"n": (1, 4)})
+    values = {name: X + place for place, name in enumerate("abc")}
+    (model,) = TORCH.export(case, values, ("raw",), tmp_path, seed=0)
+    assert model.error is None
+    taller = {name: np.concatenate([value, value]) for name, value in values.items()}
+    assert (answer(model, taller)["y"] == taller["a"] * 2 + taller["b"] - taller["c"]).all()
+
+
+def test_what_a_mapping_of_keywords_takes_up_is_one_mapping() -> None:
+    """Torch 2.13 itself refuses dynamic axes in one, an assertion of its own; the layout is the one it asks for."""
+
+    class Keywords(torch.nn.Module):
+        def forward(self, a: Any, **others: Any) -> Any:
+            return a + others["b"]
+
+    case = Case("keywords", inputs={n: Tensor("n", (2,)) for n in "ab"}, builders={}, dynamic={"n": (1, 4)})
+    fed = dict.fromkeys("ab", torch.ones(2))
+    found = module._Exportable(Keywords(), (), fed, ("a", "b"), ("y",))
+    shapes = module._dynamic_shapes(case, found)
+    assert list(shapes) == ["a", "others"]
+    assert list(shapes["others"]) == ["b"]

@@ -64,6 +64,7 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
         last, twin = within(state, steps[-1], left)
     if twin is not None and last is not steps[-1]:
         return [constant_part(state, last, twin, judged)], first
+    last = behind_identities(state, last)
     part = Part(
         last.name,
         last.said,
@@ -71,7 +72,7 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
         left,
         judged.ratio,
         judged.max_abs,
-        tuple(s.name for s in steps),
+        tuple(s.name for s in steps) if last in steps else (last.name,),
         tuple(s.name for s in others),
         judged.index,
         judged.values,
@@ -176,6 +177,25 @@ def within(state: State, step: Step, left: str) -> tuple[Step, Step | None]:
     return inside(state, step), None
 
 
+def behind_identities(state: State, step: Step) -> Step:
+    """The step behind those that by definition hand on what they read; the step itself where nothing is behind them.
+
+    A Cast of floats is no such step: to fewer digits and back it rounds, whatever float64 makes of it.
+    """
+    found = step
+    while found.op in ("Identity", "Cast") and len(found.reads) == 1:
+        read, made = state.env.get(found.reads[0]), state.own.get(found.makes[0], state.env.get(found.makes[0]))
+        held = isinstance(read, np.ndarray) and isinstance(made, np.ndarray)
+        whole = held and read.dtype == made.dtype and read.dtype.kind in "biu"  # type: ignore[union-attr]
+        above = state.b.producer.get(found.reads[0])
+        if not (whole or found.op == "Identity"):
+            return found
+        if above is None:
+            return step
+        found = above
+    return found
+
+
 def departing(state: State, steps: Sequence[Step], left: str) -> Step | None:
     """Of steps that A does without, the first that does not hand on what it was given."""
     _, start = region(state.b, steps[-1].makes[0], state.pairs, state.is_constant)
@@ -232,7 +252,8 @@ def inside(state: State, step: Step) -> Step:
     the first step there of whose twin in A, which makes something of the same constants, it makes something else.
 
     A may hold the operand folded, without anything on the way to it: then no step on the way is anybody's twin, and
-    what makes the one operand that is no constant of A's is guilty.
+    what makes the one operand that is no constant of A's is guilty.  Where A has no such operator at all, its constants
+    say nothing of the operand.
     """
     chain: dict[int, Step] = {}
     waiting = [n for n in step.reads if state.is_constant(n)]
@@ -262,7 +283,8 @@ def inside(state: State, step: Step) -> Step:
         if state.is_constant(n) and n in state.env and exact_digest(state.env[n]) not in known
         if (above := state.b.producer.get(n)) is not None and above.op != "Constant"
     }
-    return next(iter(odd.values())) if len(odd) == 1 and not state.is_folded(step) else step
+    told = len(odd) == 1 and not state.is_folded(step) and any(other.op == step.op for other in state.a.steps)
+    return next(iter(odd.values())) if told else step
 
 
 def folded_values(graph: Graph) -> Iterator[str]:

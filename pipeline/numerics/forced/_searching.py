@@ -318,10 +318,14 @@ def by_structure(state: State, name: str, also: Collection[str] = ()) -> str | N
         far = away(value, own) if arrays else np.inf  # type: ignore[arg-type]  # both are arrays then
         return -reach(state, name, left), left not in others, left not in above, made is None or made.op != step.op, far
 
+    def broadcast(left: str) -> bool:
+        """A number that its reader spreads is no array that data reaches, of another shape, whoever reads that in A."""
+        one = state.is_constant(name) and np.size(own) == 1  # type: ignore[arg-type]
+        return one and not state.a.is_constant(left) and np.size(state.have[left]) != 1
+
     mine = {state.pairs[name].left} if name in state.pairs else set()
-    free = [
-        left for left in held if left in state.have and (left not in state.uses or left in above | mine or left in also)
-    ]
+    known = [left for left in held if left in state.have and not broadcast(left)]
+    free = [left for left in known if left not in state.uses or left in above | mine or left in also]
     ranked = sorted((rank(left), left) for left in free[: 4 * _CANDIDATES])
     return ranked[0][1] if ranked and ranked[0][0][0] < 0 else None
 
