@@ -85,7 +85,7 @@ def test_words_that_cannot_be_used(tmp_path: Path, words: list[str], says: str) 
         ("CASES = (\n", "case.py:1: syntax error"),
         ("", "holds no cases"),
         ("CASES = ()", "holds no cases"),
-        ("CASES = (7,)", "CASES holds a int"),
+        ("CASES = (7,)", "CASES holds a value of type int"),
         ("raise SystemExit('leaving')", "raises SystemExit on loading: leaving"),
         ("raise RuntimeError('one\\ntwo\\x1b[31m')", "raises RuntimeError on loading: one two"),
         ("import no_such_module", "raises ModuleNotFoundError"),
