@@ -198,7 +198,10 @@ def _in_float64(work: Work, seen: Seen, pair: Pair) -> tuple[str, list[str]]:
         forced = _asked(
             work, borders.compare_in_float64, pair.left, pair.right, file, pair.inputs, pair.outputs, watched
         )
-        if isinstance(forced, Failure) or (feed is None and forced.guilty and sharp):
+        if isinstance(forced, Failure):
+            continue
+        forced = found.woken(forced)
+        if feed is None and forced.guilty and sharp:
             continue
         if forced.guilty:
             part = forced.guilty[0]
