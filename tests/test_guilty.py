@@ -39,7 +39,7 @@ def test_a_wrong_translation_is_blamed_on_its_node(planted: Any) -> None:
 def test_an_export_without_names_is_held_against_one_that_is_right(planted: Any) -> None:
     verdict = planted["guilty/floor_of_negatives"]
     (blame,) = verdict.evidence.blames
-    assert (blame.blame, blame.party, blame.op) == ("export", "torch:script", "Cast")  # of the quotient, to integers
+    assert (blame.blame, blame.party, blame.op) == ("export", "torch:script", "Div")  # of integers: it truncates
     (found,) = [finding for finding in verdict.findings if finding.cause == CAUSE]
     assert found.nodes[: len(blame.nodes)] == blame.nodes
     assert "held against torch:raw, for it keeps no names of the source's values" in found.says

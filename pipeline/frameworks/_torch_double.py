@@ -12,7 +12,8 @@ Where that is no longer the same program the run is refused:
 - an operator gives float16 or bfloat16: these are the model's own roundings;
 - a cast to float32 that was none in the model gives the tensor itself there, and a copy here: so does a part of a
   float32 tensor that is widened.  As long as nobody writes into either that is the same;
-- a tensor is read as bits.
+- a tensor is read as bits;
+- ``torch.autocast`` is switched on, which narrows what is float32 and leaves what is float64.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def in_double(*, single: bool) -> Iterator[None]:
     usual = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        with watching(run), _limits_of_single() if single else contextlib.nullcontext():
+        with watching(run), _as_single() if single else contextlib.nullcontext():
             yield
     finally:
         torch.set_default_dtype(usual)
@@ -101,8 +102,9 @@ def _with_limits(args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]
 
 
 @contextlib.contextmanager
-def _limits_of_single() -> Iterator[None]:
-    """Let the public names by which a program learns of its type's limits speak of float32 where it is float64."""
+def _as_single() -> Iterator[None]:
+    """Let the public names by which a program learns of its type's limits speak of float32 where it is float64, and
+    refuse what asks whether a type is float32 (autocast; its flag is private, seen in torch 2.13.0)."""
     import torch
 
     limits: Callable[..., Any] = torch.finfo
@@ -115,8 +117,15 @@ def _limits_of_single() -> Iterator[None]:
         single = input.dtype == torch.float64 and eps is None
         return rms_norm(input, normalized_shape, weight, limits(torch.float32).eps if single else eps)
 
-    torch.finfo, torch.rms_norm = finfo, with_eps
+    enter = torch.autocast.__enter__
+
+    def entered(own: Any) -> Any:
+        if getattr(own, "_enabled", True):
+            raise _refused("torch.autocast", "leaves float64 as it is")
+        return enter(own)
+
+    torch.finfo, torch.rms_norm, torch.autocast.__enter__ = finfo, with_eps, entered
     try:
         yield
     finally:
-        torch.finfo, torch.rms_norm = limits, rms_norm
+        torch.finfo, torch.rms_norm, torch.autocast.__enter__ = limits, rms_norm, enter

@@ -205,7 +205,7 @@ def test_names_that_tensorflow_does_not_take_are_brought_back(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        (lambda x: 7, "returned a int"),
+        (lambda x: 7, "returned an int"),
         (lambda x: (x, x), "returned 2 values"),
         (lambda x: {"z": x}, r"returned \['z'\]"),
         (3, "expected a model to call"),

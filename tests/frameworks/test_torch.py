@@ -111,7 +111,7 @@ def test_jitter_moves_every_weight_and_little() -> None:
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        (lambda x: 7, "returned a int"),
+        (lambda x: 7, "returned an int"),
         (lambda x: (x, x), "returned 2 values"),
         (lambda x: {"z": x}, r"returned \['z'\]"),
         (3, "expected a model to call"),
@@ -586,6 +586,25 @@ def test_a_narrow_step_in_a_branch_is_no_float64_run() -> None:
         TORCH.native(branching(torch.float16), values, double=True, seed=0)
     TORCH.native(branching(torch.float16), values, double=False, seed=0)  # and nothing of it is remembered
     assert TORCH.native(branching(torch.float32), values, double=True, seed=0)["y"].dtype == np.float64
+
+
+def test_autocast_leaves_float64_as_it_is() -> None:
+    def mixed(torch: Any) -> Any:
+        def forward(x: Any, enabled: bool) -> Any:
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+                return (x @ torch.ones(3, 2)).float() / 3
+
+        return forward
+
+    def case(enabled: bool) -> Case:
+        build = {"torch": lambda torch: lambda x: mixed(torch)(x, enabled)}
+        return Case("mixed", inputs={"x": Tensor("n c", (2, 3))}, builders=build)
+
+    with pytest.raises(RuntimeError, match="not float64 inside"):
+        TORCH.native(case(True), {"x": X}, double=True, seed=0)
+    TORCH.native(case(True), {"x": X}, double=False, seed=0)
+    (wide,) = TORCH.native(case(False), {"x": X}, double=True, seed=0).values()
+    assert wide.dtype == np.float64
 
 
 class _All(torch.nn.Module):
