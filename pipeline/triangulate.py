@@ -226,6 +226,28 @@ class Parties:
                 found[key] = np.where(limit > max(top, _FLUSHED), np.inf, limit)
         return found
 
+    def other_in_double(self, framework: str) -> bool:
+        """Whether a framework's float64 run is further from a definition of the case than float32 may be, where its
+        float32 run is not: then it is another program (numbers that overflow in float32 alone)."""
+        truth, double = self.runs.get(self.truth_of(framework)), self.runs.get(f"{framework}@64")
+        if truth is None or truth.derived or truth.outputs is None or double is None or double.outputs is None:
+            return False
+        if self.runs[framework].outputs is None or not self.diff(str(truth.party), framework, "native").agrees:
+            return False
+        due, wide = self._values(str(truth.party)), self._values(str(double.party))
+        for key, limit in self._allowed(framework, False).items():
+            one, other = due.get(key), wide.get(key)
+            if limit is None or not isinstance(one, np.ndarray) or not isinstance(other, np.ndarray):
+                continue
+            if one.shape != other.shape or one.dtype.kind != "f" or other.dtype.kind != "f":
+                continue
+            with np.errstate(all="ignore"):
+                room = np.maximum(limit, 2.0**-23 * np.abs(one.astype(np.float64)))
+                apart = np.abs(one.astype(np.float64) - other) > room
+            if bool(np.any(apart | (np.isfinite(one) != np.isfinite(other)))):
+                return True
+        return False
+
     def without_digits(self, framework: str) -> str | None:
         """Why float arithmetic leaves nothing of a result, where that is so: a comparison would always pass.
 
