@@ -64,6 +64,7 @@ _SUMS = frozenset(
     "nansum sum trace adaptive_avg_pool2d adaptive_avg_pool3d mkldnn_convolution convolution_overrideable".split()
 )
 _FIXED: Mapping[str, int] = {
+    "round_decimals": 2,
     **dict.fromkeys(_NONE, 0),
     **dict.fromkeys(_CORRECT, 1),
     "addcdiv": 3,
@@ -241,6 +242,8 @@ class Roundings:
             return self._run_inside(func, args, kwargs)
         kwargs = dict(kwargs)
         name = func._schema.name.rpartition("::")[2].strip("_")
+        if name == "round" and kwargs and kwargs.get("decimals"):
+            name = "round_decimals"  # times a power of ten and back
         before = [
             self._passed.get(storage_of(t), (0, False)) for t in tree_leaves((args, kwargs)) if torch.is_tensor(t)
         ]

@@ -15,7 +15,7 @@ COUNTED = ("counted", "float32")
 
 def observable(record: Record, side: str) -> bool:
     """Whether a fault shows on the feeds that this side is given."""
-    feeds = {"graph": ("random", "integers"), "native": ("native",)}[side]
+    feeds = ("random", "integers") if side == "graph" else ("native",)
     return record["status"] == "float32" or any(feed in record["seen"] for feed in feeds)
 
 
@@ -111,6 +111,15 @@ def tables(
             f"two faults, {side}: exact set {right} of {len(seen)} ({_share(right, len(seen))}); "
             f"with region {near} ({_share(near, len(seen))})"
         )
+    files = [r for r in alone.values() if r["status"] in COUNTED and r.get("given")]
+    found = Counter(verdict(r, "given") for r in files)
+    two = [r for r in kept if r.get("given") and "native" in r["seen"]]
+    right, seen_alone = sum(exact(r, "given") for r in two), len(files) - found["not observable"]
+    summary["given"] = {**found, "seen": seen_alone, "two": len(two), "two_exact": right}
+    lines.append(
+        f"as a given file, beside a fresh export: top-1 {found['top']} of {seen_alone} "
+        f"({_share(found['top'], seen_alone)}); two faults, exact set {right} of {len(two)} ({_share(right, len(two))})"
+    )
     quiet = [r for r in healthy.values() if r["status"] in COUNTED]
     alarms = [r for r in quiet if accused(r)]
     troubled = [r for r in quiet if any(r[side]["problem"] for side in SIDES)]

@@ -83,6 +83,7 @@ class Record:
     far: float = 0.0
     graph: Named = Named()
     native: Named = Named()
+    given: Named = Named()
     says: str = ""
     seconds: float = 0.0
 
@@ -160,6 +161,7 @@ def run(trial: Trial, folder: Path) -> Record:
         found["graph"] = _by_graph(original, model)
         if trial.feeds == 0 and all(KINDS[f.kind].keeps_names for f in trial.faults):
             found["native"] = _by_native(original, model)
+            found["given"] = _as_given(original, model, found["native"])
     seconds = round(time.perf_counter() - started, 3)
     return Record(trial.key, trial.stratum, status, accepted, seen, far, **found, says=says, seconds=seconds)
 
@@ -280,6 +282,25 @@ def _by_native(original: _Original, model: onnx.ModelProto) -> Named:
         tuple(float(e.ratio or 0) for e in found.guilty),
         problem or found.problem or None,
     )
+
+
+def _as_given(original: _Original, model: onnx.ModelProto, native: Named) -> Named:
+    """As ``verify`` does with a given file: where the source has no values between its nodes, a fresh export of it has
+    (:func:`pipeline.localization.localized`), which is the graph that the mutant was made of."""
+    if not any(native.regions):
+        return native
+    try:
+        mutant, given = compare_tasks.taken(model), original.feeds["native"]
+        found = compare_tasks.judged(
+            original.taken, mutant, given, *original.border, known=original.evaluated["native"]
+        )
+    except Exception as error:  # as above
+        return Named(problem=_one_line(error))
+    nodes, regions = tuple(p.node for p in found.guilty), tuple(p.nodes for p in found.guilty)
+    fewer = len({*nodes, *(n for r in regions for n in r)}) < len(
+        {*native.nodes, *(n for r in native.regions for n in r)}
+    )
+    return Named(nodes, regions, tuple(float(p.ratio) for p in found.guilty)) if nodes and fewer else native
 
 
 def _one_line(error: BaseException) -> str:

@@ -607,6 +607,15 @@ def test_autocast_leaves_float64_as_it_is() -> None:
     assert wide.dtype == np.float64
 
 
+@pytest.mark.parametrize(("decimals", "count"), [(0, 0), (3, 2), (-2, 2)])
+def test_rounding_to_decimals_multiplies_and_divides(decimals: int, count: int) -> None:
+    build = {"torch": lambda torch: lambda x: torch.round(x, decimals=decimals)}
+    case = Case("round", inputs={"x": Tensor("n c", (2, 3))}, builders=build)
+    counted = TORCH.roundings(case, {"x": X}, double=True, seed=0)
+    assert counted is not None
+    assert counted.count == count
+
+
 class _All(torch.nn.Module):
     def forward(self, *xs: Any) -> Any:
         return xs[0] * 2 + xs[1] - xs[2]
