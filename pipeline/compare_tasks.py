@@ -139,7 +139,7 @@ def _tables(model: Any) -> dict[str, int]:
             shape, axis = shapes[node.input[0]], attributes(node).get("axis", 0)
             if -len(shape) <= axis < len(shape):
                 found[node.input[1]] = min(found.get(node.input[1], shape[axis]), shape[axis])
-        elif node.op_type in MOVERS and node.output and node.output[0] in found:
+        elif node.op_type in MOVERS and node.input and node.output and node.output[0] in found:
             found[node.input[0]] = min(found.get(node.input[0], 2**31), found[node.output[0]])
     return found
 
@@ -150,7 +150,9 @@ def _divisors(model: Any) -> set[str]:
     for node in reversed([inner for outer in model.graph.node for inner in (outer, *_inner(outer))]):
         if node.op_type in ("Div", "Mod") and len(node.input) == 2:
             found.add(node.input[1])
-        elif node.op_type in (*MOVERS, "Expand", "Abs", "Neg") and node.output and node.output[0] in found:
+        elif node.op_type not in (*MOVERS, "Expand", "Abs", "Neg"):
+            continue
+        elif node.input and node.output and node.output[0] in found:
             found.add(node.input[0])
     return found
 

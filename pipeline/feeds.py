@@ -21,6 +21,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.data import Array, UnusableInput
+from pipeline.graph.walk import printable
 
 KINDS = ("random", "integers", "large")
 WHOLE = {"random": 9, "integers": 3, "large": 100}  # how far whole numbers are from 0 that are no places and no sizes
@@ -191,7 +192,9 @@ def draw(feed: Feed, ports: Sequence[Port], marks: Landmarks, seed: int) -> dict
         if port.divides and port.name in arrays:
             arrays[port.name] = np.where(arrays[port.name] == 0, np.array(1, port.dtype), arrays[port.name])
         if port.name not in arrays:
-            raise UnusableInput(f"input {said(port)}: numbers of this type are not drawn; give --inputs FILE.npz")
+            raise UnusableInput(
+                f"input {printable(said(port))}: numbers of this type are not drawn; give --inputs FILE.npz"
+            )
     return arrays
 
 

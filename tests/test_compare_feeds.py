@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
-from pipeline import compare_graphs
+from pipeline import compare_graphs, compare_tasks
 from pipeline.compare_graphs import Options, _compare, compare_files, dims_of, only_of
 from pipeline.comparison import GraphComparison
 from pipeline.data import Failure, UnusableInput
@@ -331,3 +331,19 @@ def test_a_size_that_kills_the_runtime_is_not_all_sizes(answers: list[Any], expe
         call=lambda *_: next(left), left=Path("a"), a=SimpleNamespace(inputs=()), marks=None, options=Options()
     )
     assert compare_graphs._first_that_runs(pair, [Feed("random", {})] * 9) == expected
+
+
+def test_a_node_without_inputs_divides_nothing() -> None:
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 18]> g (float[2] x) => (float[2] y) {
+        d = Identity (x) y = Div (x, d)
+    }""")
+    assert compare_tasks._divisors(model) == {"x", "d"}
+    del model.graph.node[0].input[:]
+    assert compare_tasks._divisors(model) == {"d"}
+
+
+def test_a_name_in_a_refusal_is_one_printable_line() -> None:
+    port = Port("in\x1b[31m\n", "float8e8m0", (2,))
+    with pytest.raises(UnusableInput) as refused:
+        draw(Feed("random", {port.name: (2,)}), [port], Landmarks(), 0)
+    assert str(refused.value).isprintable()
