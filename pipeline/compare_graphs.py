@@ -676,7 +676,8 @@ def _settled(pair: _Pair, found: _Found) -> dict[str, tuple[int, ...]]:
             raise UnusableInput(f"input {safe(_said(port))}: its rank is not declared; give --inputs FILE.npz")
         if any(isinstance(d, int) and d < 0 for d in port.shape):
             raise UnusableInput(f"input {safe(_said(port))}: an axis has a negative size, which no array has")
-        least = 8 * math.prod(d for d in port.shape if isinstance(d, int))  # float64 holds each feed, too
+        # float64 holds each feed, too; and of an array without numbers the other axes still have to fit
+        least = 8 * math.prod(max(d, 1) for d in port.shape if isinstance(d, int))
         if least > pair.options.memory:
             raise UnusableInput(
                 f"input {safe(_said(port))}: {least / 2**30:.3g} GiB in float64, over the limit of "

@@ -347,3 +347,15 @@ def test_a_name_in_a_refusal_is_one_printable_line() -> None:
     with pytest.raises(UnusableInput) as refused:
         draw(Feed("random", {port.name: (2,)}), [port], Landmarks(), 0)
     assert str(refused.value).isprintable()
+
+
+def test_an_axis_that_no_array_has_beside_an_empty_one(tmp_path: Path) -> None:
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 18]>
+        g (float[0, 9223372036854775807, 5] x) => (float[a, b, c] y) { y = Relu (x) }""")
+    same = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 18]>
+        g (float[0, 9223372036854775807, 5] x) => (float[a, b, c] y) { y = LeakyRelu <alpha = 0.0> (x) }""")
+    files = tmp_path / "a.onnx", tmp_path / "b.onnx"
+    for proto, file in zip((model, same), files, strict=True):
+        onnx.save(proto, file)
+    with pytest.raises(UnusableInput, match="over the limit"):
+        compare_files(*files)
