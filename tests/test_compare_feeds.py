@@ -17,6 +17,7 @@ from pipeline.compare_graphs import Options, _compare, compare_files, dims_of, o
 from pipeline.comparison import GraphComparison
 from pipeline.data import Failure, UnusableInput
 from pipeline.feeds import KINDS, Feed, Landmarks, Port, draw, drawn_kinds
+from pipeline.graph.limits import limits
 from pipeline.graph.proof import prove
 from pipeline.report.comparison import comparison_lines
 from pipeline.sizes import guesses, other_sizes, shapes_at
@@ -340,6 +341,8 @@ def test_a_node_without_inputs_divides_nothing() -> None:
     assert compare_tasks._divisors(model) == {"x", "d"}
     del model.graph.node[0].input[:]
     assert compare_tasks._divisors(model) == {"d"}
+    model.graph.node[0].op_type = "Slice"
+    assert limits(model) == ()
 
 
 def test_a_name_in_a_refusal_is_one_printable_line() -> None:

@@ -73,9 +73,11 @@ def _fixed(
     node: onnx.NodeProto, sizes: Mapping[str, tuple[object, ...] | None], held: Mapping[str, NDArray[np.generic]]
 ) -> bool:
     """Whether all axes that a Slice cuts have one size."""
-    shape = sizes.get(node.input[0])
+    shape = sizes.get(node.input[0]) if node.input else None
     axes = held.get(node.input[3]) if len(node.input) > 3 else None
     if shape is None or (axes is None and len(node.input) > 3 and node.input[3]):
+        return False
+    if axes is not None and axes.dtype.kind not in "iu":
         return False
     chosen = range(len(shape)) if axes is None else [int(axis) for axis in axes.reshape(-1)]
     return all(-len(shape) <= axis < len(shape) and isinstance(shape[axis], int) for axis in chosen)
