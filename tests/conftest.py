@@ -11,15 +11,21 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
+from pipeline.compare_graphs import Options as PairOptions
+from pipeline.compare_graphs import _compare
+from pipeline.comparison import GraphComparison
 from pipeline.data import Diff, Report, Verdict
 from pipeline.verify import Options, verify
+from pipeline.workers import Workers
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT / "tests" / "cases"
@@ -134,3 +140,19 @@ def broken(tmp_path_factory: pytest.TempPathFactory, triangulate: Callable[..., 
     """Cases that cannot be used, and a bundled one with another seed than usual."""
     out = tmp_path_factory.mktemp("broken")
     return triangulate("verify", CASES / "broken.py", "leaky_relu/slope_0_2", "--seed", "1", out=out)
+
+
+@pytest.fixture(scope="module")
+def compared(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[onnx.ModelProto, onnx.ModelProto], GraphComparison]]:
+    """Two models compared in one worker for all."""
+    with Workers(jobs=1, timeout=60, memory=8 * 2**30, logs=tmp_path_factory.mktemp("logs")) as workers:
+
+        def run(a: onnx.ModelProto, b: onnx.ModelProto) -> GraphComparison:
+            folder = tmp_path_factory.mktemp("pair")
+            for name, proto in (("a", a), ("b", b)):
+                onnx.save(proto, folder / f"{name}.onnx")
+            return _compare(workers, folder / "a.onnx", folder / "b.onnx", PairOptions(), folder, time.perf_counter())
+
+        yield run

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import onnx
 import pytest
 
-from pipeline.compare_graphs import Options, _compare
 from pipeline.comparison import GraphComparison
 from pipeline.report.comparison import comparison_lines
-from pipeline.workers import Workers
 
 Compared = Callable[[onnx.ModelProto, onnx.ModelProto], GraphComparison]
 RANDOM = np.random.default_rng(3)
-
-
-@pytest.fixture(scope="module")
-def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
-    """Two models compared in one worker for all."""
-    with Workers(jobs=1, timeout=60, memory=8 * 2**30, logs=tmp_path_factory.mktemp("logs")) as workers:
-
-        def run(a: onnx.ModelProto, b: onnx.ModelProto) -> GraphComparison:
-            folder = tmp_path_factory.mktemp("pair")
-            for name, proto in (("a", a), ("b", b)):
-                onnx.save(proto, folder / f"{name}.onnx")
-            return _compare(workers, folder / "a.onnx", folder / "b.onnx", Options(), folder, time.perf_counter())
-
-        yield run
 
 
 def model(border: str, nodes: str) -> onnx.ModelProto:

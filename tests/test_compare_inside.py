@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import onnx
 import pytest
 
-from pipeline.compare_graphs import Options, _compare
 from pipeline.comparison import GraphComparison
 from pipeline.graph.proof import prove
 from pipeline.report.comparison import comparison_lines
-from pipeline.workers import Workers
 
 Compared = Callable[[onnx.ModelProto, onnx.ModelProto], GraphComparison]
 HELD = "<float big = {3e7}, float half = {0.5}, float zero = {0}, float minus = {-1}, int64 m = {3}, bool on = {1}>"
 NEVER = "q = Equal (p, big)"
 OFTEN = "q = Less (p, zero)"
 SUM = "n = ReduceSum <keepdims: int = 0> (v) a = Abs (n) p = Mul (n, a)"
-
-
-@pytest.fixture(scope="module")
-def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
-    """Two models compared in one worker for all."""
-    with Workers(jobs=1, timeout=60, memory=8 * 2**30, logs=tmp_path_factory.mktemp("logs")) as workers:
-
-        def run(a: onnx.ModelProto, b: onnx.ModelProto) -> GraphComparison:
-            folder = tmp_path_factory.mktemp("pair")
-            for name, proto in (("a", a), ("b", b)):
-                onnx.save(proto, folder / f"{name}.onnx")
-            return _compare(workers, folder / "a.onnx", folder / "b.onnx", Options(), folder, time.perf_counter())
-
-        yield run
 
 
 def model(text: str) -> onnx.ModelProto:
