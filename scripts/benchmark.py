@@ -43,7 +43,7 @@ def run(arguments: list[str]) -> tuple[float, float, str]:
 
 def plain_cases() -> list[str]:
     """The catalogue's cases that the straightforward script can do: both frameworks, no gradient."""
-    from pipeline import catalogue
+    from onnx_triangulate.cases import catalogue
 
     refs = [(ref, catalogue.load(ref)) for ref in catalogue.find()]
     return [ref.name for ref, case in refs if case.gradient is None and {"torch", "tensorflow"} <= set(case.builders)]
@@ -56,15 +56,15 @@ def main() -> None:
     sys.path.insert(0, str(ROOT))
     cases = plain_cases()
     commands = {
-        "triangulate --help": ["-m", "pipeline", "--help"],
-        "triangulate list": ["-m", "pipeline", "list"],
+        "triangulate --help": ["-m", "onnx_triangulate", "--help"],
+        "triangulate list": ["-m", "onnx_triangulate", "list"],
         "straightforward, all": ["scripts/straightforward.py", *cases],
         "straightforward, one": ["scripts/straightforward.py", cases[0]],
-        "same parties, all": ["-m", "pipeline", "verify", *SAME_PARTIES, *cases],
-        "same parties, one": ["-m", "pipeline", "verify", *SAME_PARTIES, cases[0]],
-        "every party, all": ["-m", "pipeline", "verify", *cases],
-        "every party, one": ["-m", "pipeline", "verify", cases[0]],
-        "whole catalogue": ["-m", "pipeline", "verify"],
+        "same parties, all": ["-m", "onnx_triangulate", "verify", *SAME_PARTIES, *cases],
+        "same parties, one": ["-m", "onnx_triangulate", "verify", *SAME_PARTIES, cases[0]],
+        "every party, all": ["-m", "onnx_triangulate", "verify", *cases],
+        "every party, one": ["-m", "onnx_triangulate", "verify", cases[0]],
+        "whole catalogue": ["-m", "onnx_triangulate", "verify"],
     }
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     memory: dict[str, list[float]] = {name: [] for name in commands}

@@ -1,4 +1,4 @@
-"""Writes the documentation of the rules of ``inspect`` from the rules themselves: ``pipeline/graph/rules/README.md``.
+"""Writes the documentation of the rules of ``inspect`` from the rules themselves: ``inspection/rules/README.md``.
 
 Run it after adding or changing a rule; a test fails where the file is not what this would write.
 """
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FILE = ROOT / "pipeline" / "graph" / "rules" / "README.md"
+FILE = ROOT / "pipeline" / "onnx_triangulate" / "inspection" / "rules" / "README.md"
 FAMILIES = {
     "PAD": "padding of convolutions and pools",
     "LAY": "order of axes, Transposes",
@@ -33,8 +33,8 @@ is worth knowing. `--select` and `--ignore` take a code, the beginning of one (`
 
 def documentation() -> str:
     """The whole page."""
-    from pipeline.graph.rules import rules
-    from pipeline.report.rules import example
+    from onnx_triangulate.inspection.rules import rules
+    from onnx_triangulate.report.rules import example
 
     known = list(rules().values())
     text = HEAD + "| code | severity | name |\n|---|---|---|\n"

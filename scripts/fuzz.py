@@ -9,7 +9,7 @@ bytes (what is then no protobuf shows the loader's part) or in its structure: a 
 to another's or to one that nobody would choose, an element left out, doubled or exchanged, an operator or an
 attribute's type replaced.  Both commands run as a user would run them but for the start of the process: `inspect` in
 batches in a process of their own, which may die; `compare` through one set of workers.  What counts as found: an
-exception other than :class:`~pipeline.data.UnusableInput`, a rule that fails, a message of more than one line, a
+exception other than ``records.errors.UnusableInput``, a rule that fails, a message of more than one line, a
 process that dies or hangs, `differs`, and a supervisor that grows.  Each is printed in one line with the seed that
 makes the model again, and kept in ``--keep DIR``.  Exit status: 0 nothing found, 1 something.
 """
@@ -172,13 +172,13 @@ def _scalar(choice: random.Random, value: Any, model: Any) -> Any:
 
 def _looked_into(number: int, file: Path) -> str:
     """What goes wrong when a model is looked into; nothing where nothing does."""
-    from pipeline.data import UnusableInput
-    from pipeline.graph.differences import differences
-    from pipeline.graph.inspected import inspected, viewed
-    from pipeline.report.as_json import to_text
-    from pipeline.report.differences import differences_json
-    from pipeline.report.inspection import inspection_lines
-    from pipeline.report.inspection_json import inspection_json
+    from onnx_triangulate.diff.differences import differences
+    from onnx_triangulate.inspection.run import inspected, viewed
+    from onnx_triangulate.records.errors import UnusableInput
+    from onnx_triangulate.report.as_json import to_text
+    from onnx_triangulate.report.differences import differences_json
+    from onnx_triangulate.report.inspection import inspection_lines
+    from onnx_triangulate.report.inspection_json import inspection_json
 
     file.write_bytes(broken(number))
     try:
@@ -198,7 +198,7 @@ def _looked_into(number: int, file: Path) -> str:
 
 
 def _compared(number: int, file: Path, compare: Callable[[Path, Path], Any]) -> str:
-    from pipeline.data import UnusableInput
+    from onnx_triangulate.records.errors import UnusableInput
 
     file.write_bytes(broken(number))
     try:
@@ -234,7 +234,7 @@ def _safely(what: Callable[[], str]) -> str:
     except Exception as error:
         import traceback
 
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if "pipeline" in f.filename]
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if "onnx_triangulate" in f.filename]
         where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
         return f"{type(error).__name__}: {' '.join(str(error).split())[:150]}{where}"
 
@@ -259,8 +259,8 @@ def _inspect(args: argparse.Namespace, tell: Callable[[int, str], None]) -> tupl
 
 
 def _compare(args: argparse.Namespace, tell: Callable[[int, str], None]) -> tuple[int, int]:
-    from pipeline.compare_graphs import Options, compare_with
-    from pipeline.workers import Workers
+    from onnx_triangulate.comparison.run import Options, compare_with
+    from onnx_triangulate.engines.workers import Workers
 
     done, started = 0, time.monotonic()
     with tempfile.TemporaryDirectory(prefix="triangulate-fuzz-") as name:

@@ -20,11 +20,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipeline import catalogue, tasks
-from pipeline.data import CaseRef, Failure, Localization, Model
-from pipeline.frameworks import adapters
-from pipeline.localization import localized
-from pipeline.workers import Workers
+from onnx_triangulate import CaseRef
+from onnx_triangulate.cases import catalogue
+from onnx_triangulate.engines import tasks
+from onnx_triangulate.engines.frameworks import adapters
+from onnx_triangulate.engines.workers import Workers
+from onnx_triangulate.records.faults import Localization
+from onnx_triangulate.records.runs import Failure, Model
+from onnx_triangulate.verification.localization import localized
 
 ZOO = Path(__file__).parent / "zoo"
 COLUMNS = "graph                                              view    nodes judged uncomp unmap  worst  guilty   sec"

@@ -69,7 +69,7 @@ def written(name: str, folder: Path) -> Path:
 
 def taken(file: Path, environment: dict[str, str]) -> Taken:
     """One cold run; memory is that of the largest of its processes."""
-    command = [sys.executable, "-m", "pipeline", "inspect", str(file)]
+    command = [sys.executable, "-m", "onnx_triangulate", "inspect", str(file)]
     start = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)

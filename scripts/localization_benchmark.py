@@ -24,11 +24,15 @@ from typing import Any
 import numpy as np
 import onnx
 
-from pipeline import catalogue, inputs, tasks
-from pipeline.data import Array, CaseRef, Localization, Model, SourceValues
-from pipeline.frameworks._onnx_file import Values
-from pipeline.localization import localized
-from pipeline.localize_tasks import judged_export
+from onnx_triangulate import CaseRef
+from onnx_triangulate.cases import catalogue, inputs
+from onnx_triangulate.engines import tasks
+from onnx_triangulate.engines.frameworks._onnx_file import Values
+from onnx_triangulate.locate.node_tasks import judged_export
+from onnx_triangulate.records.arrays import Array
+from onnx_triangulate.records.faults import Localization, SourceValues
+from onnx_triangulate.records.runs import Model
+from onnx_triangulate.verification.localization import localized
 
 SIZES = (100, 500, 1000, 5000)
 
@@ -133,7 +137,7 @@ def timed(
 
 def activations(found: Localization, models: Mapping[str, Model], ref: CaseRef) -> int:
     """The bytes of every value of the graph in one run."""
-    from pipeline.graph.cut import array_sizes
+    from onnx_triangulate.transform.cut import array_sizes
 
     file = models[found.graph].file
     assert file is not None

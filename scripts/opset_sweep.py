@@ -28,9 +28,10 @@ import onnx.parser
 import onnx.version_converter
 from onnx import ModelProto
 
-from pipeline import compare_graphs, compare_tasks
-from pipeline.comparison import GraphComparison
-from pipeline.data import UnusableInput
+from onnx_triangulate.comparison import run
+from onnx_triangulate.locate import graph_pairs
+from onnx_triangulate.records.errors import UnusableInput
+from onnx_triangulate.records.graph_comparison import GraphComparison
 
 FIRST = 9
 Arrays = Mapping[str, np.ndarray[Any, Any]]
@@ -208,16 +209,16 @@ def drawn(model: ModelProto) -> dict[str, np.ndarray[Any, Any]]:
 
 def verdict(pair: Pair, folder: Path) -> GraphComparison | str:
     """What ``compare`` says of a pair, or why it does not take it."""
-    compare_tasks._model.cache_clear()
+    graph_pairs._model.cache_clear()
     files = folder / "old.onnx", folder / "new.onnx"
     onnx.save(pair.old, files[0])
     onnx.save(pair.new, files[1])
-    options = compare_graphs.Options()
+    options = run.Options()
     if pair.inputs:
         np.savez(folder / "in.npz", **dict(pair.inputs))  # type: ignore[arg-type]  # numpy's stub
-        options = compare_graphs.Options(inputs=folder / "in.npz")
+        options = run.Options(inputs=folder / "in.npz")
     try:
-        return compare_graphs._compare(_Here(), *files, options, folder, time.perf_counter())  # type: ignore[arg-type]
+        return run._compare(_Here(), *files, options, folder, time.perf_counter())  # type: ignore[arg-type]
     except UnusableInput as error:
         return str(error)
 

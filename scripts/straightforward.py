@@ -29,9 +29,9 @@ def main(targets: list[str]) -> None:
 
     imported = time.perf_counter() - started
 
-    from pipeline import catalogue, inputs, layout
-    from pipeline.data import Tensor
-    from pipeline.frameworks import adapter
+    from onnx_triangulate import Tensor
+    from onnx_triangulate.cases import catalogue, inputs, layout
+    from onnx_triangulate.engines.frameworks import adapter
 
     orders = adapter("tensorflow").layouts
     refs = catalogue.find(targets)

@@ -1,7 +1,7 @@
 """Runs through the real engines, made once per session and looked at by many tests.
 
-Starting the engines costs seconds, so the planted cases of ``tests/cases`` run in few batches; the batch that mostly
-waits for a time limit runs beside the others.
+Starting the engines costs seconds, so the planted cases of ``tests/case_files`` run in few batches; the batch that
+mostly waits for a time limit runs beside the others.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from typing import Any
 import onnx
 import pytest
 
-from pipeline.compare_graphs import Options as PairOptions
-from pipeline.compare_graphs import _compare
-from pipeline.comparison import GraphComparison
-from pipeline.data import Diff, Report, Verdict
-from pipeline.verify import Options, verify
-from pipeline.workers import Workers
+from onnx_triangulate.comparison.run import Options as PairOptions
+from onnx_triangulate.comparison.run import _compare
+from onnx_triangulate.engines.workers import Workers
+from onnx_triangulate.records.graph_comparison import GraphComparison
+from onnx_triangulate.records.runs import Diff
+from onnx_triangulate.records.verdict import Report, Verdict
+from onnx_triangulate.verification.run import Options, verify
 
 ROOT = Path(__file__).resolve().parent.parent
-CASES = ROOT / "tests" / "cases"
+CASES = ROOT / "tests" / "case_files"
 Json = dict[str, Any]
 
 
@@ -63,7 +64,7 @@ class Planted:
 def start(*words: str | Path, **variables: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", **variables}
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *map(str, words)],
+        [sys.executable, "-m", "onnx_triangulate", *map(str, words)],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -60,16 +60,33 @@ ENGINES = ("frameworks", "runtimes", "tasks", "workers")
 RULES = (
     Rule("models/*", ("numpy",), ("data", "numerics.definitions"), reason="a case knows its definition, no engine"),
     Rule("pipeline/data.py", ("numpy", "ml_dtypes"), (), reason="records know nobody but numpy and its further types"),
-    Rule("pipeline/inspection.py", (), ("data",), reason="records know nobody"),
-    Rule("pipeline/layout.py", ("numpy",), ("data",), reason="layout is data"),
-    Rule("pipeline/archives.py", ("numpy",), ("data",), reason="arrays in files, whatever they are"),
-    Rule("pipeline/inputs.py", ("numpy",), ("archives", "data", "layout"), reason="inputs come from the case alone"),
-    Rule("pipeline/catalogue.py", ("numpy",), ("data", "expectations", "inputs"), reason="`list` takes no time"),
-    Rule("pipeline/numerics/definitions.py", ("numpy",), ("data",), reason="cases import it, so it is plain numpy"),
+    Rule("pipeline/onnx_triangulate/records/inspection.py", (), ("data",), reason="records know nobody"),
+    Rule("pipeline/onnx_triangulate/cases/layout.py", ("numpy",), ("data",), reason="layout is data"),
+    Rule(
+        "pipeline/onnx_triangulate/records/npz.py", ("numpy",), ("data",), reason="arrays in files, whatever they are"
+    ),
+    Rule(
+        "pipeline/onnx_triangulate/cases/inputs.py",
+        ("numpy",),
+        ("archives", "data", "layout"),
+        reason="inputs come from the case alone",
+    ),
+    Rule(
+        "pipeline/onnx_triangulate/cases/catalogue.py",
+        ("numpy",),
+        ("data", "expectations", "inputs"),
+        reason="`list` takes no time",
+    ),
+    Rule(
+        "pipeline/onnx_triangulate/cases/definitions.py",
+        ("numpy",),
+        ("data",),
+        reason="cases import it, so it is plain numpy",
+    ),
     Rule(
         "pipeline/numerics/*", ("numpy", *ONNX), ("data", "graph", "layout", "numerics"), reason="judges, runs nothing"
     ),
-    Rule("pipeline/aside.py", (), ("data",), reason="a forked child, whatever it does"),
+    Rule("pipeline/onnx_triangulate/onnxgraph/sandbox.py", (), ("data",), reason="a forked child, whatever it does"),
     Rule(
         "pipeline/graph/*",
         ("numpy", *ONNX),
@@ -77,81 +94,110 @@ RULES = (
         reason="reads, runs nothing",
     ),
     Rule(
-        "pipeline/causes/*", ("numpy", *ONNX), ("causes", "data", "graph", "numerics"), reason="proposes, runs nothing"
+        "pipeline/onnx_triangulate/causes/*",
+        ("numpy", *ONNX),
+        ("causes", "data", "graph", "numerics"),
+        reason="proposes, runs nothing",
     ),
-    Rule("pipeline/comparison.py", (), ("data",), reason="records know nobody"),
+    Rule("pipeline/onnx_triangulate/records/graph_comparison.py", (), ("data",), reason="records know nobody"),
     Rule(
-        "pipeline/report/*",
+        "pipeline/onnx_triangulate/report/*",
         ("igraph", "numpy", "rich"),
         ("comparison", "data", "inspection", "report"),
         reason="decides nothing",
     ),
     Rule(
-        "pipeline/frameworks/*",
+        "pipeline/onnx_triangulate/engines/frameworks/*",
         ANYTHING,
         ("catalogue", "counts", "data", "frameworks", "inputs", "layout"),
         reason="an adapter knows neither another one nor the comparer",
     ),
     Rule(
-        "pipeline/runtimes/*",
+        "pipeline/onnx_triangulate/engines/runtimes/*",
         ANYTHING,
         ("data", "numerics.evaluator", "runtimes"),
         reason="an adapter knows neither another one nor the comparer",
     ),
-    Rule("pipeline/localize.py", ("numpy", *ONNX), ("data", "graph", "numerics"), reason="judges nodes, runs nothing"),
     Rule(
-        "pipeline/localize_check.py",
+        "pipeline/onnx_triangulate/locate/export_nodes.py",
+        ("numpy", *ONNX),
+        ("data", "graph", "numerics"),
+        reason="judges nodes, runs nothing",
+    ),
+    Rule(
+        "pipeline/onnx_triangulate/locate/self_check.py",
         ("numpy", *ONNX),
         ("data", "kernels", "localize"),
         reason="checks the localization, runs nothing",
     ),
     Rule(
-        "pipeline/kernels.py",
+        "pipeline/onnx_triangulate/locate/kernels.py",
         ("numpy", *ONNX),
         ("data", "graph", "localize", "numerics"),
         reason="judges nodes, runs nothing",
     ),
     Rule(
-        "pipeline/localize_tasks.py",
+        "pipeline/onnx_triangulate/locate/node_tasks.py",
         ("numpy", *ONNX),
         ANYTHING,
         ("report", "triangulate"),
         "reads, runs and judges in a worker, reports nothing",
     ),
-    Rule("pipeline/workers.py", ("numpy", "psutil"), ("data",), reason="processes, whatever runs in them"),
     Rule(
-        "pipeline/tasks.py", ("numpy", *ONNX), ANYTHING, ("report", "triangulate"), "computes evidence, judges nothing"
+        "pipeline/onnx_triangulate/engines/workers.py",
+        ("numpy", "psutil"),
+        ("data",),
+        reason="processes, whatever runs in them",
     ),
     Rule(
-        "pipeline/perturbing.py",
+        "pipeline/onnx_triangulate/engines/tasks.py",
+        ("numpy", *ONNX),
+        ANYTHING,
+        ("report", "triangulate"),
+        "computes evidence, judges nothing",
+    ),
+    Rule(
+        "pipeline/onnx_triangulate/verification/perturbed_runs.py",
         ("numpy",),
         ("data", "frameworks", "tasks"),
         reason="runs a framework in its worker, judges nothing",
     ),
-    Rule("pipeline/adopt.py", ("numpy", *ONNX), ANYTHING, ("report", "triangulate"), "reads a border in a worker"),
     Rule(
-        "pipeline/compare_tasks.py",
+        "pipeline/onnx_triangulate/verification/external_models.py",
+        ("numpy", *ONNX),
+        ANYTHING,
+        ("report", "triangulate"),
+        "reads a border in a worker",
+    ),
+    Rule(
+        "pipeline/onnx_triangulate/locate/graph_pairs.py",
         ("numpy", *ONNX),
         ANYTHING,
         ("report", "triangulate"),
         "reads, runs and judges in a worker, reports nothing",
     ),
     Rule(
-        "pipeline/sweep_tasks.py",
+        "pipeline/onnx_triangulate/locate/sweep.py",
         ("numpy", *ONNX),
         ANYTHING,
         ("report", "triangulate"),
         "runs and looks in a worker, reports nothing",
     ),
     Rule(
-        "pipeline/passes_tasks.py",
+        "pipeline/onnx_triangulate/locate/pass_tasks.py",
         ("numpy", *ONNX),
         ANYTHING,
         ("report", "triangulate"),
         "runs and looks in a worker, judges nothing",
     ),
-    Rule("pipeline/passes.py", (), (), reason="a search, whatever is searched"),
-    Rule("pipeline/triangulate.py", ("numpy", "packaging"), ANYTHING, (*ENGINES, "report"), "judges what others ran"),
+    Rule("pipeline/onnx_triangulate/locate/passes.py", (), (), reason="a search, whatever is searched"),
+    Rule(
+        "pipeline/onnx_triangulate/verification/triangulate.py",
+        ("numpy", "packaging"),
+        ANYTHING,
+        (*ENGINES, "report"),
+        "judges what others ran",
+    ),
     Rule(
         "pipeline/*",
         ("click", "numpy", "packaging", "psutil", "rich"),
@@ -236,52 +282,76 @@ PLANTED = [
     ("models/conv2d.py", "import onnx"),
     ("pipeline/data.py", "from pipeline import layout"),
     ("pipeline/data.py", "from . import layout"),
-    ("pipeline/graph/pads.py", "def f():\n    import onnxruntime"),
-    ("pipeline/graph/pads.py", "from ..runtimes import reference"),
-    ("pipeline/graph/pads.py", "import importlib\nimportlib.import_module('torch')"),
-    ("pipeline/numerics/bounds.py", "from pipeline.workers import Pool"),
-    ("pipeline/numerics/definitions.py", "import onnx"),
-    ("pipeline/causes/padding.py", "from pipeline.runtimes.onnxruntime import RUNTIMES"),
-    ("pipeline/causes/padding.py", "__import__('onnxruntime')"),
-    ("pipeline/report/terminal.py", "from pipeline.triangulate import blame"),
-    ("pipeline/report/terminal.py", "import pipeline.graph.pads"),
-    ("pipeline/frameworks/torch.py", "import tensorflow as tf"),
-    ("pipeline/frameworks/torch.py", "import onnxruntime"),
-    ("pipeline/frameworks/torch.py", "from pipeline.frameworks.tensorflow import FRAMEWORK"),
-    ("pipeline/frameworks/torch.py", "from pipeline.frameworks import tensorflow"),
-    ("pipeline/frameworks/_onnx_file.py", "import torch"),
-    ("pipeline/frameworks/jax.py", "import torch"),
-    ("pipeline/frameworks/torch.py", "from pipeline.numerics import compare"),
-    ("pipeline/runtimes/reference.py", "import torch"),
-    ("pipeline/runtimes/reference.py", "import onnxruntime"),
-    ("pipeline/runtimes/reference.py", "from pipeline.runtimes import onnxruntime"),
-    ("pipeline/runtimes/reference.py", "from pipeline.frameworks import adapter"),
-    ("pipeline/localize.py", "import onnxruntime"),
-    ("pipeline/localize.py", "from pipeline.runtimes import runtimes"),
-    ("pipeline/workers.py", "import torch"),
-    ("pipeline/workers.py", "from pipeline.frameworks import adapter"),
-    ("pipeline/tasks.py", "from pipeline.report import terminal"),
-    ("pipeline/tasks.py", "import torch"),
-    ("pipeline/triangulate.py", "from pipeline.workers import Pool"),
-    ("pipeline/__main__.py", "import onnx"),
-    ("pipeline/verify.py", "if True:\n    from torch.onnx import export"),
+    ("pipeline/onnx_triangulate/facts/pads.py", "def f():\n    import onnxruntime"),
+    ("pipeline/onnx_triangulate/facts/pads.py", "from ..runtimes import reference"),
+    ("pipeline/onnx_triangulate/facts/pads.py", "import importlib\nimportlib.import_module('torch')"),
+    ("pipeline/onnx_triangulate/ops/bounds.py", "from onnx_triangulate.engines.workers import Pool"),
+    ("pipeline/onnx_triangulate/cases/definitions.py", "import onnx"),
+    (
+        "pipeline/onnx_triangulate/causes/padding.py",
+        "from onnx_triangulate.engines.runtimes.onnxruntime import RUNTIMES",
+    ),
+    ("pipeline/onnx_triangulate/causes/padding.py", "__import__('onnxruntime')"),
+    ("pipeline/onnx_triangulate/report/terminal.py", "from onnx_triangulate.verification.triangulate import blame"),
+    ("pipeline/onnx_triangulate/report/terminal.py", "import onnx_triangulate.facts.pads"),
+    ("pipeline/onnx_triangulate/engines/frameworks/torch.py", "import tensorflow as tf"),
+    ("pipeline/onnx_triangulate/engines/frameworks/torch.py", "import onnxruntime"),
+    (
+        "pipeline/onnx_triangulate/engines/frameworks/torch.py",
+        "from onnx_triangulate.engines.frameworks.tensorflow import FRAMEWORK",
+    ),
+    (
+        "pipeline/onnx_triangulate/engines/frameworks/torch.py",
+        "from onnx_triangulate.engines.frameworks import tensorflow",
+    ),
+    ("pipeline/onnx_triangulate/engines/frameworks/_onnx_file.py", "import torch"),
+    ("pipeline/onnx_triangulate/engines/frameworks/jax.py", "import torch"),
+    ("pipeline/onnx_triangulate/engines/frameworks/torch.py", "from pipeline.numerics import compare"),
+    ("pipeline/onnx_triangulate/engines/runtimes/reference.py", "import torch"),
+    ("pipeline/onnx_triangulate/engines/runtimes/reference.py", "import onnxruntime"),
+    (
+        "pipeline/onnx_triangulate/engines/runtimes/reference.py",
+        "from onnx_triangulate.engines.runtimes import onnxruntime",
+    ),
+    (
+        "pipeline/onnx_triangulate/engines/runtimes/reference.py",
+        "from onnx_triangulate.engines.frameworks import adapter",
+    ),
+    ("pipeline/onnx_triangulate/locate/export_nodes.py", "import onnxruntime"),
+    ("pipeline/onnx_triangulate/locate/export_nodes.py", "from onnx_triangulate.engines.runtimes import runtimes"),
+    ("pipeline/onnx_triangulate/engines/workers.py", "import torch"),
+    ("pipeline/onnx_triangulate/engines/workers.py", "from onnx_triangulate.engines.frameworks import adapter"),
+    ("pipeline/onnx_triangulate/engines/tasks.py", "from onnx_triangulate.report import terminal"),
+    ("pipeline/onnx_triangulate/engines/tasks.py", "import torch"),
+    ("pipeline/onnx_triangulate/verification/triangulate.py", "from onnx_triangulate.engines.workers import Pool"),
+    ("pipeline/onnx_triangulate/cli/main.py", "import onnx"),
+    ("pipeline/onnx_triangulate/verification/run.py", "if True:\n    from torch.onnx import export"),
 ]
 HARMLESS = [
     (
         "models/conv2d.py",
-        "import numpy as np\nfrom pipeline.data import Case\nfrom pipeline.numerics.definitions import x",
+        "import numpy as np\nfrom onnx_triangulate import Case\nfrom onnx_triangulate.cases.definitions import x",
     ),
-    ("pipeline/graph/pads.py", "from onnx import ModelProto\nfrom pipeline.graph.walk import places\nimport math"),
-    ("pipeline/graph/pads.py", "from .walk import places"),
     (
-        "pipeline/frameworks/torch.py",
-        "import torch\nimport onnxscript\nfrom pipeline.frameworks._structure import named",
+        "pipeline/onnx_triangulate/facts/pads.py",
+        "from onnx import ModelProto\nfrom onnx_triangulate.onnxgraph.nodes import places\nimport math",
     ),
-    ("pipeline/frameworks/_torch_gradients.py", "from torch.fx import symbolic_trace"),
-    ("pipeline/frameworks/jax.py", "import jax"),
-    ("pipeline/runtimes/onnxruntime.py", "import onnxruntime as ort\nfrom pipeline.runtimes import runtimes"),
-    ("pipeline/runtimes/openvino.py", "import openvino"),
-    ("pipeline/__main__.py", "import click\nfrom pipeline import __version__\nfrom pipeline.report import formats"),
+    ("pipeline/onnx_triangulate/facts/pads.py", "from .walk import places"),
+    (
+        "pipeline/onnx_triangulate/engines/frameworks/torch.py",
+        "import torch\nimport onnxscript\nfrom onnx_triangulate.engines.frameworks._structure import named",
+    ),
+    ("pipeline/onnx_triangulate/engines/frameworks/_torch_gradients.py", "from torch.fx import symbolic_trace"),
+    ("pipeline/onnx_triangulate/engines/frameworks/jax.py", "import jax"),
+    (
+        "pipeline/onnx_triangulate/engines/runtimes/onnxruntime.py",
+        "import onnxruntime as ort\nfrom onnx_triangulate.engines.runtimes import runtimes",
+    ),
+    ("pipeline/onnx_triangulate/engines/runtimes/openvino.py", "import openvino"),
+    (
+        "pipeline/onnx_triangulate/cli/main.py",
+        "import click\nfrom pipeline import __version__\nfrom onnx_triangulate.report import formats",
+    ),
 ]
 
 
@@ -365,7 +435,11 @@ IMPORT_ALL = (
 
 def test_every_module_can_be_imported_without_any_engine(bare: Bare) -> None:
     names = modules()
-    assert {"pipeline.frameworks.torch", "pipeline.runtimes.onnxruntime", "pipeline.__main__"} <= set(names)
+    assert {
+        "onnx_triangulate.engines.frameworks.torch",
+        "onnx_triangulate.engines.runtimes.onnxruntime",
+        "onnx_triangulate.cli.main",
+    } <= set(names)
     result = bare.run(IMPORT_ALL, *names, without=OWNER, program="-c")
     assert (result.stdout, bare.imported) == (f"{len(names)}\n", []), result.stderr
 
@@ -509,7 +583,7 @@ def test_the_wheel_is_the_package_with_the_catalogue_in_it(wheel: Path) -> None:
     assert wheel_faults(names, ROOT) == []
     assert "pipeline/_models/conv2d.py" in names
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"pipeline"}
-    assert entry_points.split("\n")[:2] == ["[console_scripts]", "triangulate = pipeline.__main__:main"]
+    assert entry_points.split("\n")[:2] == ["[console_scripts]", "triangulate = onnx_triangulate.cli.main:main"]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ import onnx
 from numpy.typing import NDArray
 
 from faults.site import Base, reads
-from pipeline.data import Origin, SourceValues, Stored
+from onnx_triangulate.records.arrays import Stored
+from onnx_triangulate.records.faults import Origin, SourceValues
 
 Array = NDArray[Any]
 ZOO = Path(__file__).resolve().parents[1] / "zoo"
@@ -112,7 +113,7 @@ def drawn(like: Array, random: np.random.Generator, name: str, about: dict[str, 
 
 def run_all(model: onnx.ModelProto, feeds: dict[str, Array]) -> dict[str, Array]:
     """Every array that ONNX Runtime, optimizations off, makes of the feeds."""
-    from pipeline.graph.cut import all_outputs
+    from onnx_triangulate.transform.cut import all_outputs
 
     whole, names = all_outputs(model)
     return dict(zip(names, session(whole).run(list(names), feeds), strict=True))
@@ -146,10 +147,12 @@ def ready(names: Sequence[str], folder: Path) -> dict[str, Kept]:
 
 def export(framework: str, names: Sequence[str], folder: Path) -> None:
     """Export some graphs of one framework and write what is kept of each."""
-    from pipeline import inputs, layout, localize_tasks, tasks
-    from pipeline.catalogue import find, load
-    from pipeline.frameworks import adapter
-    from pipeline.graph.weights import Weights
+    from onnx_triangulate.cases import inputs, layout
+    from onnx_triangulate.cases.catalogue import find, load
+    from onnx_triangulate.engines import tasks
+    from onnx_triangulate.engines.frameworks import adapter
+    from onnx_triangulate.locate import node_tasks
+    from onnx_triangulate.onnxgraph.weights import Weights
 
     engine = adapter(framework)
     for name in names:
@@ -164,7 +167,7 @@ def export(framework: str, names: Sequence[str], folder: Path) -> None:
         model = models[exporter]
         if model.error is not None or model.file is None:
             raise SystemExit(f"{name}: {model.error} {model.log[-2000:]}")
-        source = localize_tasks.source_values(ref, framework, model, (False, True), 0, place)
+        source = node_tasks.source_values(ref, framework, model, (False, True), 0, place)
         if source.error is not None or source.single is None:
             raise SystemExit(f"{name}: {source.error}")
         known = [f for f in (models["torch:raw"].file if exporter == "torch" else model.weights,) if f is not None]
@@ -177,7 +180,7 @@ def export(framework: str, names: Sequence[str], folder: Path) -> None:
             "graph": exporter,
             "permuted": source.permuted,
             "origins": {name: (origin.value, origin.op) for name, origin in source.origins.items()},
-            "computed": list(localize_tasks.computed_constants(proto, Weights(proto, place), known)),
+            "computed": list(node_tasks.computed_constants(proto, Weights(proto, place), known)),
             "below": {graph: int(case.inputs[own].high) for own, graph in model.inputs.items()},
         }
         _name_nodes(proto)

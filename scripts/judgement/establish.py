@@ -106,7 +106,7 @@ def of_graph(file: Path, feeds: Sequence[Any], native: Sequence[Any]) -> Record:
 def of_torch(case: Any, seed: int) -> Record:
     import torch
 
-    from pipeline.frameworks import torch as adapter
+    from onnx_triangulate.engines.frameworks import torch as adapter
 
     shared = getattr(adapter, "_shared_registry", contextlib.nullcontext)  # for speed alone
     given = drawn(case, seed)
@@ -179,7 +179,7 @@ def of_tensorflow(case: Any, seed: int) -> Record:
 def establish(framework: str, file: Path, out: Path, names: Sequence[str], seed: int = 7) -> Iterator[Record]:
     """The records of cases that have none yet; a case that killed an earlier process is said to."""
     from judgement.verdicts import Lines
-    from pipeline.catalogue import load_file
+    from onnx_triangulate.cases.catalogue import load_file
 
     lines = Lines(out)
     wanted = {c.name: c for c in load_file(file)}

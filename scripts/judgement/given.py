@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from judgement.healthy_torch import builder
-from pipeline.data import Case, Tensor
+from onnx_triangulate import Case, Tensor
 
 FLOATS = {"x": ("n c", (4, 6), "float32", -2.0, 2.0)}
 SMALL = {"x": ("n c", (4, 6), "float32", -1.0, 1.0)}

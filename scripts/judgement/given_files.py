@@ -72,7 +72,7 @@ def witnesses(row: given.Row) -> list[Feeds]:
 def exported(text: str, row: given.Row, example: Feeds, file: Path) -> onnx.ModelProto:
     import torch
 
-    from pipeline.frameworks import torch as adapter
+    from onnx_triangulate.engines.frameworks import torch as adapter
 
     shared = getattr(adapter, "_shared_registry", contextlib.nullcontext)  # for speed alone
     model = builder(text, given.start, tuple(row.inputs))(torch).eval()

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from pipeline.data import Case, Tensor
+from onnx_triangulate import Case, Tensor
 
 
 def real(axes: str, *shape: int, low: float = -2, high: float = 2, dtype: str = "float32") -> Tensor:

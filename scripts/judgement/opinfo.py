@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data import Case, Tensor
+from onnx_triangulate import Case, Tensor
 
 Tree = Any
 AXES = "a b c d e f g"

@@ -62,7 +62,7 @@ def exports(about: dict[str, Any], tensors: dict[str, Any]) -> bool:
     import torch
 
     from judgement.opinfo import builder
-    from pipeline.frameworks import torch as adapter
+    from onnx_triangulate.engines.frameworks import torch as adapter
 
     shared = getattr(adapter, "_shared_registry", contextlib.nullcontext)  # for speed alone
     model = builder(about, tuple(tensors))(torch).eval()

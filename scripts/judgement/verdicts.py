@@ -15,9 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pipeline import compare_graphs, verify
-from pipeline.comparison import GraphComparison
-from pipeline.data import UnusableInput, Verdict
+from onnx_triangulate.comparison import run as compare_graphs
+from onnx_triangulate.records.errors import UnusableInput
+from onnx_triangulate.records.graph_comparison import GraphComparison
+from onnx_triangulate.records.verdict import Verdict
+from onnx_triangulate.verification import run as verify
 
 Line = dict[str, Any]
 TIMEOUT = 300.0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pipeline.data import Case, Tensor
+from onnx_triangulate import Case, Tensor
 
 
 def transformer(torch: Any, *, layers: int, width: int, heads: int, words: int, causal: bool, longest: int = 64) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.data import Case, Tensor
+from onnx_triangulate import Case, Tensor
 
 
 def unet(torch: Any) -> Any:

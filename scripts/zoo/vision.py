@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.data import Case, Tensor
+from onnx_triangulate import Case, Tensor
 
 
 def shuffled(torch: Any, model: Any) -> Any:

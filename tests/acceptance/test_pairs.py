@@ -13,9 +13,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from pipeline.compare_graphs import Options, compare_files
-from pipeline.comparison import GraphComparison
-from pipeline.data import Array
+from onnx_triangulate.comparison.run import Options, compare_files
+from onnx_triangulate.records.arrays import Array
+from onnx_triangulate.records.graph_comparison import GraphComparison
 
 INPUTS = Path(__file__).parent / "inputs"
 ATTACKS = INPUTS / "attacks"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data import Report, Verdict
-from pipeline.verify import Options, exit_status, verify
+from onnx_triangulate.records.verdict import Report, Verdict
+from onnx_triangulate.verification.run import Options, exit_status, verify
 
 INPUTS = Path(__file__).parent / "inputs"
 

@@ -8,8 +8,9 @@ from types import ModuleType
 import onnx
 import pytest
 
-from pipeline.causes import Cause, Example, causes, collect, find_causes
-from pipeline.data import Blamed, Diff, Evidence, Finding
+from onnx_triangulate.causes import Cause, Example, causes, collect, find_causes
+from onnx_triangulate.records.runs import Diff
+from onnx_triangulate.records.verdict import Blamed, Evidence, Finding
 
 FIRES = [pytest.param(c, e, id=f"{c.name}: {e.about}") for c in causes().values() for e in c.fires]
 QUIET = [pytest.param(c, e, id=f"{c.name}: {e.about}") for c in causes().values() for e in c.quiet]

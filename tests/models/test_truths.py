@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import catalogue
-from pipeline.data import Absent, Array, Case, CaseRef, Each, Rounded, Tensor
-from pipeline.inputs import inputs_of, parameters_of
-from pipeline.numerics import definitions as d
-from pipeline.numerics.bounds import gamma, unit_roundoff
-from pipeline.numerics.compare import compare
+from onnx_triangulate.cases import catalogue
+from onnx_triangulate.cases import definitions as d
+from onnx_triangulate.cases.inputs import inputs_of, parameters_of
+from onnx_triangulate.numerics.compare import compare
+from onnx_triangulate.ops.bounds import gamma, unit_roundoff
+from onnx_triangulate.records.arrays import Array
+from onnx_triangulate.records.case import Absent, Case, CaseRef, Each, Rounded, Tensor
 
 REFS = catalogue.find()
 CASES = {ref.name: catalogue.load(ref) for ref in REFS}

@@ -13,8 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pipeline.data import Absent, Array
-from pipeline.numerics.compare import Comparison, compare, same_bits
+from onnx_triangulate.numerics.compare import Comparison, compare, same_bits
+from onnx_triangulate.records.arrays import Array
+from onnx_triangulate.records.case import Absent
 
 NAN, INF = math.nan, math.inf
 PASSES = ("equal", "rounding")

@@ -12,10 +12,11 @@ import onnx.parser
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from pipeline.data import Array, Unsupported
-from pipeline.numerics.evaluator import convolved, in_float64
-from pipeline.numerics.node64 import take_apart
-from pipeline.runtimes import runtimes
+from onnx_triangulate.engines.runtimes import runtimes
+from onnx_triangulate.numerics.evaluate import take_apart
+from onnx_triangulate.numerics.evaluator import convolved, in_float64
+from onnx_triangulate.records.arrays import Array
+from onnx_triangulate.records.errors import Unsupported
 
 # Two carried states of different shapes, a captured outer value, one scan output per iteration.
 LOOP = """<ir_version: 8, opset_import: ["" : 17]>

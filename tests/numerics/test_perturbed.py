@@ -8,10 +8,11 @@ import numpy as np
 import onnx
 import pytest
 
-from pipeline.data import Array, SourceValues
-from pipeline.kernels import kernels
-from pipeline.localize import exported
-from pipeline.runtimes import runtimes
+from onnx_triangulate.engines.runtimes import runtimes
+from onnx_triangulate.locate.export_nodes import exported
+from onnx_triangulate.locate.kernels import kernels
+from onnx_triangulate.records.arrays import Array
+from onnx_triangulate.records.faults import SourceValues
 
 LOOP = """<ir_version: 8, opset_import: ["" : 18]> g (float[4] x) => (float[4] z)
 <int64 n = {6}, bool yes = {1}, float[4] start = {1, 2, 3, 4}>

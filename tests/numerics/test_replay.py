@@ -8,10 +8,10 @@ import numpy as np
 import onnx
 import pytest
 
-from pipeline.data import Array
-from pipeline.numerics.replay import NodeCheck, replay
-from pipeline.numerics.rules import rules
-from pipeline.numerics.rules._reference import evaluate
+from onnx_triangulate.numerics.replay import NodeCheck, replay
+from onnx_triangulate.ops.families import rules
+from onnx_triangulate.ops.reference import evaluate
+from onnx_triangulate.records.arrays import Array
 
 
 def node(text: str, inputs: str = "x, z", outputs: str = "y") -> onnx.NodeProto:

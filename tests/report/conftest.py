@@ -11,26 +11,23 @@ from typing import Any
 
 import pytest
 
-from pipeline.data import (
-    Absent,
-    ArrayFile,
-    Blamed,
-    Diff,
-    Evidence,
-    ExpectationResult,
-    Expected,
-    Failure,
-    Finding,
-    GraphFacts,
-    Model,
-    Pads,
-    Party,
-    Report,
-    Run,
-    Transpose,
-    Verdict,
+from onnx_triangulate.records.arrays import ArrayFile
+from onnx_triangulate.records.case import Absent, Expected
+from onnx_triangulate.records.graphs import GraphFacts, Pads, Transpose
+from onnx_triangulate.records.inspection import (
+    Arrow,
+    Box,
+    Drawing,
+    Inner,
+    Inspection,
+    Remark,
+    Reshaped,
+    Stored,
+    StoredWeight,
 )
-from pipeline.inspection import Arrow, Box, Drawing, Inner, Inspection, Remark, Reshaped, Stored, StoredWeight
+from onnx_triangulate.records.party import Party
+from onnx_triangulate.records.runs import Diff, Failure, Model, Run
+from onnx_triangulate.records.verdict import Blamed, Evidence, ExpectationResult, Finding, Report, Verdict
 
 GRAPHS = ("torch", "torch:raw", "torch:script", "tensorflow", "tensorflow:nchw")
 RUNTIMES = ("reference", "ort.off", "ort.all")

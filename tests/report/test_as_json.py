@@ -13,8 +13,9 @@ import jsonschema
 import numpy as np
 import pytest
 
-from pipeline.data import BLAMES, OUTCOMES, STATUSES, Failure, Model
-from pipeline.report.as_json import as_json, number, schema, to_text, write_json
+from onnx_triangulate.records.runs import OUTCOMES, Failure, Model
+from onnx_triangulate.records.verdict import BLAMES, STATUSES
+from onnx_triangulate.report.as_json import as_json, number, schema, to_text, write_json
 
 Json = dict[str, Any]
 NAMES = ("triangulate-1", "triangulate-inspect-1")

@@ -9,9 +9,9 @@ from pathlib import Path
 import jsonschema
 from rich.console import Console
 
-from pipeline.inspection import Difference, Differences, Inspection
-from pipeline.report.as_json import schema
-from pipeline.report.differences import differences_json, differences_lines, render_differences
+from onnx_triangulate.records.inspection import Difference, Differences, Inspection
+from onnx_triangulate.report.as_json import schema
+from onnx_triangulate.report.differences import differences_json, differences_lines, render_differences
 
 LEFT = Inspection(Path("torch.onnx"), "pytorch 2.13.0", 10, {"": 20}, {"x": "float32[2,2,6,6]"}, {}, {"Conv": 1})
 RIGHT = Inspection(Path("tensorflow.onnx"), "tf2onnx 1.17.0", 8, {"": 15}, {"x": "float32[2,6,6,2]"}, {}, {"Conv": 1})

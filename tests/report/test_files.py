@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.data import UnusableInput
-from pipeline.report import Format, files, formats, modules
-from pipeline.report.files import check_writable, write_text
+from onnx_triangulate.records.errors import UnusableInput
+from onnx_triangulate.report import Format, files, formats, modules
+from onnx_triangulate.report.files import check_writable, write_text
 
 
 def one_line(error: pytest.ExceptionInfo[UnusableInput]) -> str:

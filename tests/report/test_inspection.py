@@ -12,11 +12,11 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from pipeline.data import Pads, Transpose
-from pipeline.inspection import Inspection, Remark, Reshaped, Stored, StoredWeight
-from pipeline.report.as_json import schema, to_text
-from pipeline.report.inspection import render_inspection
-from pipeline.report.inspection_json import LONGEST, inspection_json, name
+from onnx_triangulate.records.graphs import Pads, Transpose
+from onnx_triangulate.records.inspection import Inspection, Remark, Reshaped, Stored, StoredWeight
+from onnx_triangulate.report.as_json import schema, to_text
+from onnx_triangulate.report.inspection import render_inspection
+from onnx_triangulate.report.inspection_json import LONGEST, inspection_json, name
 
 WIDTHS = (80, 100, 140)
 

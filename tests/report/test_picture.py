@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.data import MissingEngine
-from pipeline.inspection import Arrow, Box, Drawing
-from pipeline.report import html as page
-from pipeline.report import picture
+from onnx_triangulate.records.errors import MissingEngine
+from onnx_triangulate.records.inspection import Arrow, Box, Drawing
+from onnx_triangulate.report import html as page
+from onnx_triangulate.report import picture
 
 SVG = "{http://www.w3.org/2000/svg}"
 

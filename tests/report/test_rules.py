@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from pipeline.report.rules import example, render_rule, render_rules
+from onnx_triangulate.report.rules import example, render_rule, render_rules
 
 
 @dataclass(frozen=True)

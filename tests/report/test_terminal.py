@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline.data import BLAMES, Blamed, Failure, Pads, Report
-from pipeline.report import terminal
+from onnx_triangulate.records.graphs import Pads
+from onnx_triangulate.records.runs import Failure
+from onnx_triangulate.records.verdict import BLAMES, Blamed, Report
+from onnx_triangulate.report import terminal
 
 WIDTHS = (80, 100, 140)
 KERNEL = ("torch>reference", "torch>ort.off")

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.data import BLAMES, Apart, Blamed
-from pipeline.report.words import (
+from onnx_triangulate.records.verdict import BLAMES, Apart, Blamed
+from onnx_triangulate.report.words import (
     BLAME_WORDS,
     agreement,
     apart,

@@ -1,1 +1,0 @@
-"""Bounds, the comparer, and the definitions that truths are written with."""

@@ -1,0 +1,349 @@
+"""Finds case files and refuses what would make a run lie: duplicates, emptiness, cases that contradict themselves.
+
+A case file is loaded by its path under a private module name, so the bundled catalogue and a user's own ``models``
+package never meet.  It says ``CASES = (Case(...), ...)``; its stem is the group of its cases.  The bundled catalogue
+is ``models/`` of the checkout, carried inside the package in a wheel.
+
+Modules beside a case file can be imported from it (:class:`_Beside`).  They are looked for last of all, so that they
+shadow nothing, and those of one folder at a time: two folders may both hold a ``net.py``.  A user's module that has the
+name of this very package is reached through the package, where that has nothing of the name that is asked for.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import hashlib
+import importlib.util
+import re
+import sys
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+
+from onnx_triangulate.cases import inputs
+from onnx_triangulate.records.case import Absent, Case, CaseRef, Each, Expected, Tensor
+from onnx_triangulate.records.errors import UnusableInput
+from onnx_triangulate.records.party import Party
+from onnx_triangulate.records.verdict import BLAMES
+
+FRAMEWORKS = tuple(
+    sorted(
+        p.stem
+        for p in (Path(__file__).parents[1] / "engines" / "frameworks").glob("*.py")
+        if not p.stem.startswith("_")
+    )
+)
+
+
+def bundled() -> Path:
+    """The folder of the bundled catalogue."""
+    carried = Path(__file__).parents[1] / "_models"
+    return carried if carried.is_dir() else Path(__file__).parents[3] / "models"
+
+
+class _Beside:
+    """Finds the modules beside a case file, where nobody else finds any: the last finder of ``sys.meta_path``."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._found: set[str] = set()
+        self._lock = threading.RLock()
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
+        if path is not None or self._folder is None:  # a module of a package, which knows its own folder
+            return None
+        spec = PathFinder.find_spec(name, [str(self._folder)])
+        if spec is not None:
+            self._found.add(name)
+        return spec
+
+    def enter(self, folder: Path) -> None:
+        """Look in ``folder`` from now on; what was imported from another one is imported anew when it is asked for."""
+        with self._lock:
+            if self not in sys.meta_path:
+                sys.meta_path.append(self)
+            if folder == self._folder:
+                return
+            for name in [name for name in sys.modules if name.partition(".")[0] in self._found]:
+                del sys.modules[name]
+            self._found.clear()
+            self._folder = folder
+
+
+_BESIDE = _Beside()
+
+
+def load_file(file: Path) -> tuple[Case, ...]:
+    """The cases of one file.  Raises :class:`UnusableInput` with one line for whatever is wrong with it."""
+    _BESIDE.enter(file.parent)
+    return _loaded(file)
+
+
+@cache
+def _loaded(file: Path) -> tuple[Case, ...]:
+    name = f"_triangulate_cases_{hashlib.sha256(str(file).encode()).hexdigest()[:16]}_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise UnusableInput(f"{file}: not a Python file; a case file is FILE.py with CASES = (Case(…), …)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise UnusableInput(f"{file}:{error.lineno}: syntax error: {error.msg}") from error
+    except UnusableInput as error:
+        raise UnusableInput(f"{file}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise UnusableInput(f"{file}: raises {type(error).__name__} on loading: {_one_line(error)}") from error
+    cases = getattr(module, "CASES", None)
+    if isinstance(cases, Case):
+        cases = (cases,)
+    if not isinstance(cases, Sequence) or not cases:
+        raise UnusableInput(f"{file}: holds no cases; expected CASES = (Case(…), …)")
+    seen: set[str] = set()
+    for case in cases:
+        if not isinstance(case, Case):
+            raise UnusableInput(f"{file}: CASES holds a value of type {type(case).__name__}; expected Case(…)")
+        _check(case, file)
+        if case.name in seen:
+            raise UnusableInput(f"{file}: two cases are named {case.name!r}; give each a name of its own")
+        seen.add(case.name)
+    return tuple(cases)
+
+
+def declared(ref: CaseRef) -> Case:
+    """The case a reference points to, as its file declares it."""
+    for case in load_file(ref.file):
+        if f"{ref.file.stem}/{case.name}" == ref.name:
+            return case
+    raise UnusableInput(f"{ref.file}: no case {ref.name!r}")
+
+
+def load(ref: CaseRef) -> Case:
+    """The case a reference points to, fed from the file and at the sizes, or with the other inputs, that it says.
+
+    Raises :class:`UnusableInput` where the file of inputs does not fit the case.
+    """
+    case, given = declared(ref), ref.given
+    if given is None and case.inputs_file is not None:
+        given = ref.file.parent / case.inputs_file
+    fed = inputs.at(case if given is None else inputs.fed_from(case, given), dict(ref.sizes))
+    return fed if ref.drawn is None else inputs.drawn(case, fed, ref.name, *ref.drawn)
+
+
+def find(targets: Iterable[str] = ()) -> tuple[CaseRef, ...]:
+    """The cases that ``targets`` name: groups or cases of the bundled catalogue, case files, folders of case files.
+
+    Nothing named means the whole bundled catalogue.  Order is that of the targets; a case named twice comes once.
+    Raises :class:`UnusableInput` for an unknown name, an empty folder, and two files that give one name to two cases.
+    """
+    targets = tuple(targets)
+    found: dict[str, CaseRef] = {}
+    for target in targets or (str(bundled()),):
+        for ref in _resolve(target):
+            other = found.setdefault(ref.name, ref)
+            if other.file != ref.file:
+                raise UnusableInput(
+                    f"two cases are named {ref.name!r}: in {other.file} and in {ref.file}; rename one file"
+                )
+    return tuple(found.values())
+
+
+def left_out(targets: Iterable[str]) -> tuple[str, ...]:
+    """A notice for each folder among ``targets`` of which something was left out: the Python files in its sub-folders,
+    which are not looked into, and modules without cases."""
+    notices = []
+    for target in targets:
+        path = Path(target)
+        if path.is_dir() and not (bundled() / f"{target}.py").is_file():
+            helpers = [file.name for file in _python_files(path) if _is_helper(file)]
+            if helpers:
+                notices.append(f"{target}: {', '.join(helpers)}: no CASES in it, taken for a helper of the others")
+        below = [p for p in path.glob("*/**/*.py") if "__pycache__" not in p.parts] if path.is_dir() else []
+        if below and not (bundled() / f"{target}.py").is_file():
+            notices.append(f"{target}: {len(below)} Python files in its sub-folders were left out; name these folders")
+    return tuple(notices)
+
+
+def _resolve(target: str) -> tuple[CaseRef, ...]:
+    if not target.strip():
+        raise UnusableInput("an empty target; name a group, a case, a case file or a folder, or nothing for all")
+    path = Path(target)
+    file, _, wanted = target.partition("::")
+    if wanted and Path(file).is_file():
+        return (_one(_refs(Path(file)), f"{Path(file).stem}/{wanted}", target),)
+    if path.is_dir() and (path == bundled() or not (bundled() / f"{target}.py").is_file()):
+        files = [file for file in _python_files(path) if not _is_helper(file)]
+        if not files:
+            raise UnusableInput(f"{target}: a folder without case files; expected FILE.py with CASES = (Case(…), …)")
+        return tuple(ref for f in files for ref in _refs(f))
+    if path.is_file():
+        return _refs(path)
+    group, _, name = target.partition("/")
+    file_of_group = bundled() / f"{group}.py"
+    if target.endswith(".py") or not file_of_group.is_file() or file_of_group.name.startswith("_"):
+        raise UnusableInput(
+            f"{target!r}: no such case, group, case file or folder{_near(target)}; "
+            "see `triangulate list`; a case of a file is FILE.py::CASE"
+        )
+    refs = _refs(file_of_group)
+    return (_one(refs, target, target),) if name else refs
+
+
+def _python_files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob("*.py") if not p.name.startswith("_"))
+
+
+@cache
+def _is_helper(file: Path) -> bool:
+    """Whether a file does not so much as name ``CASES``: a module that the case files beside it import."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return False  # loading it says what is wrong with it
+    named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    named |= {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    return not named & {"CASES", "*"}
+
+
+def _refs(file: Path) -> tuple[CaseRef, ...]:
+    file = file.resolve()
+    return tuple(CaseRef(file, f"{file.stem}/{case.name}") for case in load_file(file))
+
+
+def _one(refs: Sequence[CaseRef], name: str, target: str) -> CaseRef:
+    for ref in refs:
+        if ref.name == name:
+            return ref
+    raise UnusableInput(f"{target!r}: no such case{_near(name)}; see `triangulate list`")
+
+
+def _near(name: str) -> str:
+    try:
+        known = [ref.name for ref in find()]
+    except UnusableInput:
+        return ""
+    close = difflib.get_close_matches(name, [*known, *{n.split("/")[0] for n in known}], n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def _check(case: Case, file: Path) -> None:
+    """Raise where a case contradicts itself."""
+    where = f"{file}: case {case.name!r}"
+    if not isinstance(case.name, str) or not re.fullmatch(r"[^\s./][^\s/]*", case.name) or not case.name.isprintable():
+        raise UnusableInput(f"{where}: a case's name is one printable word without '/' that begins with no dot")
+    if not isinstance(case.builders, Mapping) or not case.builders:
+        raise UnusableInput(f"{where}: has no builders; expected {{'torch': lambda torch: …}}")
+    for framework, builder in case.builders.items():
+        if framework not in FRAMEWORKS:
+            raise UnusableInput(f"{where}: builder for {framework!r}; known frameworks: {', '.join(FRAMEWORKS)}")
+        if not callable(builder):
+            raise UnusableInput(
+                f"{where}: the builder for {framework} is of type {type(builder).__name__}, not a function"
+            )
+    if isinstance(case.truth, Mapping) and set(case.truth) != set(case.builders):
+        odd = ", ".join(sorted(set(case.truth) ^ set(case.builders)))
+        raise UnusableInput(f"{where}: builders and truths by framework differ in {odd}; give a truth for each builder")
+    if not case.inputs:
+        raise UnusableInput(f"{where}: has no inputs; expected inputs={{'x': Tensor('n c h w', (1, 3, 8, 8))}}")
+    for kind, named in (("input", case.inputs), ("output", case.outputs)):
+        for name, tensor in named.items():
+            if not isinstance(tensor, Tensor) and not (kind == "output" and isinstance(tensor, Absent)):
+                raise UnusableInput(
+                    f"{where}: {kind} {name!r} is of type {type(tensor).__name__}; expected Tensor(axes, shape)"
+                )
+    _check_dynamic(case, where)
+    _check_onnx(case, where)
+    overlap = set(case.inputs) & set(case.parameters)
+    if overlap:
+        raise UnusableInput(f"{where}: {', '.join(sorted(overlap))} is both an input and a parameter")
+    for name, value in case.parameters.items():
+        if isinstance(value, Each) and set(case.builders) - set(value.values):
+            missing = ", ".join(sorted(set(case.builders) - set(value.values)))
+            raise UnusableInput(f"{where}: parameter {name!r} says nothing of {missing}")
+    _check_gradient(case, where)
+    for edge, expected in case.expect.items():
+        if not (isinstance(edge, tuple) and len(edge) == 2 and all(isinstance(p, str) for p in edge)):
+            raise UnusableInput(f"{where}: expectation {edge!r}: expected a pair of parties, ('torch', 'torch>*')")
+        for one in expected if isinstance(expected, tuple) else (expected,):
+            if not isinstance(one, Expected) or one.blame not in BLAMES or one.blame == "agree":
+                raise UnusableInput(
+                    f"{where}: expectation on {edge}: expected Expected(blame=one of {', '.join(BLAMES)})"
+                )
+            if not one.reason.strip():
+                raise UnusableInput(f"{where}: expectation on {edge} gives no reason")
+            if one.when is not None:
+                from onnx_triangulate.verification.expectations import parsed
+
+                parsed(one.when, f"{where}: expectation on {edge}")
+
+
+def _check_dynamic(case: Case, where: str) -> None:
+    """Raise where the dynamic axes are none of the inputs', or are not given two more sizes each."""
+    declared: dict[str, set[int]] = {}
+    for tensor in case.inputs.values():
+        if tensor.shape is not None:
+            for axis, size in zip(tensor.axes.split(), tensor.shape, strict=False):
+                declared.setdefault(axis, set()).add(size)
+    counts = set()
+    for axis, sizes in case.dynamic.items():
+        if axis not in {a for tensor in case.inputs.values() for a in tensor.axes.split()}:
+            raise UnusableInput(f"{where}: dynamic axis {axis!r} is no axis of its inputs")
+        if axis in {a for t in case.parameters.values() if isinstance(t, Tensor) for a in t.axes.split()}:
+            raise UnusableInput(f"{where}: dynamic axis {axis!r} is also an axis of a parameter, whose size is fixed")
+        if len(declared.get(axis, ())) > 1:
+            raise UnusableInput(f"{where}: dynamic axis {axis!r} has several sizes: {sorted(declared[axis])}")
+        if not isinstance(sizes, (tuple, list)) or len(sizes) < 2:
+            raise UnusableInput(
+                f"{where}: dynamic axis {axis!r}: expected at least two more sizes, {{{axis!r}: (1, 5)}}"
+            )
+        odd = [s for s in sizes if not isinstance(s, int) or s < 1 or {s} == declared.get(axis)]
+        if odd or len(set(sizes)) < len(sizes):
+            raise UnusableInput(f"{where}: dynamic axis {axis!r}: expected other sizes than the declared, each once")
+        counts.add(len(sizes))
+    if len(counts) > 1:
+        raise UnusableInput(f"{where}: its dynamic axes are given different numbers of sizes; they change together")
+
+
+def _check_onnx(case: Case, where: str) -> None:
+    for name in case.onnx:
+        given_graph(name, case, f"{where}: onnx={{{name!r}: …}}")
+
+
+def given_graph(name: str, case: Case, who: str) -> str:
+    """The graph that ``PARTY=FILE`` replaces: ``torch``, ``torch:raw``, ``torch:file``; ``:file`` where one framework
+    is the case's only one.  Raises :class:`UnusableInput` where it is none of the case's."""
+    party = Party.parse(name)
+    framework = party.framework or (next(iter(case.builders)) if len(case.builders) == 1 else "")
+    if framework not in case.builders or party.runtime or party.double or party.meaning:
+        known = ", ".join(f"{f}, {f}:file" for f in sorted(case.builders))
+        raise UnusableInput(f"{who}: {name!r} is no export of this case; expected one of {known}")
+    return Party(framework, party.exporter).graph
+
+
+def _check_gradient(case: Case, where: str) -> None:
+    if case.gradient is None:
+        return
+    grad = case.gradient
+    if grad.cotangent not in case.inputs:
+        raise UnusableInput(f"{where}: the cotangent {grad.cotangent!r} is not an input")
+    if grad.of not in case.outputs:
+        raise UnusableInput(f"{where}: the gradient is of {grad.of!r}, which is not an output")
+    for name in grad.wrt:
+        if name not in {*case.inputs, *case.parameters, *case.outputs}:
+            raise UnusableInput(f"{where}: gradient with respect to {name!r}: neither input, parameter nor output")
+        if f"grad_{name}" not in case.outputs:
+            raise UnusableInput(f"{where}: the gradient with respect to {name!r} needs an output grad_{name}")
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else text[:300] + " …"

@@ -1,0 +1,104 @@
+"""A value that the exporter's optimizer computed while exporting, and got wrong.
+
+torch's exporter folds constants with ONNX's reference evaluator, so a fault of the evaluator is baked into the file,
+and all runtimes agree on the wrong value.  The unoptimized export of the same program still computes it: where that one
+agrees with the framework and the optimized one does not, what folding put into the file is suspected.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from onnx_triangulate.causes.registry import Cause, Example, Load, graph_of
+from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, places, printable
+from onnx_triangulate.records.errors import UnusableInput
+from onnx_triangulate.records.party import Party
+from onnx_triangulate.records.runs import Diff
+from onnx_triangulate.records.verdict import Blamed, Evidence, Finding
+from onnx_triangulate.transform.float64 import computed_initializers
+
+
+def _constants(model: ModelProto) -> list[NDArray[Any]]:
+    tensors = list(model.graph.initializer)
+    tensors += [t for p in places(model) if (t := constant_tensor(p.node)) is not None]
+    return [values for t in tensors if (values := array(t)) is not None and values.dtype.kind == "f"]
+
+
+def _agrees(evidence: Evidence, raw: str) -> bool:
+    """Whether a run of the unoptimized graph agrees with the framework, and none parts from it."""
+    framework = raw.split(":", 1)[0]
+    outcomes = []
+    for edge in evidence.edges:
+        try:
+            left, right = Party.parse(edge.left), Party.parse(edge.right)
+        except UnusableInput:
+            continue
+        if {left.framework, right.framework} != {framework}:
+            continue
+        if (left.native and right.graph == raw) or (right.native and left.graph == raw):
+            outcomes.append(edge.agrees)
+    return bool(outcomes) and all(outcomes)
+
+
+def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
+    graph = graph_of(blamed)
+    if blamed.blame != "export" or graph is None or ":" in graph:
+        return None
+    raw = f"{graph}:raw"
+    if any(b.blame == "export" and graph_of(b) == raw for b in evidence.blames) or not _agrees(evidence, raw):
+        return None
+    optimized, plain = load(graph), load(raw)
+    if optimized is None or plain is None:
+        return None
+    names = computed_initializers(optimized, _constants(plain))
+    if not names:
+        return None
+    users = tuple(p.name for p in places(optimized) if any(n in names for n in p.node.input))
+    listed = ", ".join(printable(n) for n in names[:4]) + (", …" if len(names) > 4 else "")
+    return Finding(
+        cause=CAUSE.name,
+        blame=blamed.blame,
+        party=blamed.party,
+        nodes=users,
+        says=f"{raw} agrees with {raw.split(':', 1)[0]} and {graph} does not: constants that only folding put into the "
+        f"file are {listed}",
+        edit=f"export {graph} without its optimizer, or compute {listed} in the graph",
+    )
+
+
+_HEAD = '<ir_version: 8, opset_import: ["" : 18]>'
+_RAW = f"""{_HEAD} g (float[2] x) => (float[2] y) <float[2] a = {{0.1, 0.7}}, float[2] b = {{0.3, 0.9}}> {{
+    c = Mul (a, b)
+    [scale] y = Mul (x, c)
+}}"""
+_WRONG = f"""{_HEAD} g (float[2] x) => (float[2] y) <float[2] c = {{0.4, 1.6}}> {{ [scale] y = Mul (x, c) }}"""
+_UNFOLDED = f"""{_HEAD} g (float[2] x) => (float[2] y) <float[2] a = {{0.7, 0.1}}> {{ [scale] y = Mul (x, a) }}"""
+_BLAMED = Blamed("export", "torch>reference", ("torch", "torch>reference"))
+_PARTS = Diff("torch", "torch>reference", "export", "diverges")
+_FAITHFUL = Diff("torch", "torch:raw>reference", "export", "rounding")
+_GUILTY_TOO = Diff("torch", "torch:raw>reference", "export", "diverges")
+
+CAUSE = Cause(
+    name="constant-folded-wrong",
+    about="The exporter's optimizer computed a constant while exporting, and got it wrong.",
+    suspect=_suspect,
+    fires=(
+        Example(
+            "the optimized graph multiplies by another number",
+            _BLAMED,
+            {"torch": _WRONG, "torch:raw": _RAW},
+            (_PARTS, _FAITHFUL),
+            says="torch:raw agrees with torch and torch does not: constants that only folding put into the file are c",
+        ),
+    ),
+    quiet=(
+        Example(
+            "the translation is wrong already", _BLAMED, {"torch": _WRONG, "torch:raw": _RAW}, (_PARTS, _GUILTY_TOO)
+        ),
+        Example("nothing was folded", _BLAMED, {"torch": _UNFOLDED, "torch:raw": _RAW}, (_PARTS, _FAITHFUL)),
+        Example("nobody ran the unoptimized graph", _BLAMED, {"torch": _WRONG, "torch:raw": _RAW}, (_PARTS,)),
+    ),
+)

@@ -1,0 +1,162 @@
+"""An exporter that refuses a model for a reason of its own, in a few plain words and with what to do about it.
+
+A handler for an operator is no remedy where the exporter has one: it failed in type promotion, met complex numbers, a
+branch on data, or an assertion of its own.  Its words say which; words that are not known here are left to the report,
+which prints them as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from onnx_triangulate.causes.registry import Cause, Example, Load, graph_of
+from onnx_triangulate.onnxgraph.nodes import printable
+from onnx_triangulate.records.runs import Failure
+from onnx_triangulate.records.verdict import Blamed, Evidence, Finding
+
+
+@dataclass(frozen=True)
+class Reason:
+    """What an exporter's words look like, what they mean, and what to change in the model."""
+
+    words: re.Pattern[str]
+    says: str
+    edit: str
+
+
+def _reason(words: str, says: str, edit: str) -> Reason:
+    return Reason(re.compile(words), says, edit)
+
+
+REASONS = (
+    _reason(
+        r"compatible OpOverload|type promotion",
+        "its type promotion finds no form of {op} for operands of these types",
+        "cast the operands to one type in the model, x.to(y.dtype), before {op}",
+    ),
+    _reason(
+        r"(?i)complex",
+        "complex numbers, which ONNX has none of",
+        "compute with the real and the imaginary part apart (torch.view_as_real)",
+    ),
+    _reason(
+        r"(?i)data-dependent|GuardOnDataDependent|unbacked|untracked symbolic",
+        "what the model does depends on the values that it is given",
+        "choose by torch.where or torch.cond, or state what holds with torch._check",
+    ),
+    _reason(
+        r"Exporting a ScriptModule",
+        "this exporter takes no ScriptModule",
+        "export the module that was scripted, or a ScriptModule with dynamo=False",
+    ),
+    _reason(
+        r"not a known type|supported as JIT inputs/outputs",
+        "it takes no structure like the one that the model is given or returns",
+        "return tuples, lists or dictionaries of tensors",
+    ),
+    _reason(
+        r"positional argument|unexpected keyword|missing \d+ required",
+        "it calls the model otherwise than its signature allows",
+        "give forward plain positional parameters",
+    ),
+    _reason(r"(?i)repeated", "repeated indices", "write the operation without them"),
+    _reason(
+        r"INTERNAL ASSERT|^AssertionError|Required attribute",
+        "a fault of the exporter's own: its code fails where it should convert {op}",
+        "write the model with other operations, and report it to the exporter's authors",
+    ),
+)
+
+
+def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
+    graph = graph_of(blamed)
+    model = evidence.models.get(graph) if graph is not None else None
+    if blamed.blame != "export-failed":
+        return None
+    if _TWICE.search(blamed.says):
+        return _two_of_one_name(blamed)
+    if model is None or model.error is None or model.file is not None:
+        return None
+    says = model.error.says
+    reason = next((each for each in REASONS if each.words.search(says)), None)
+    if reason is None:
+        return None
+    op = printable(model.error.op) if model.error.op else "an operation"
+    return Finding(
+        cause=CAUSE.name,
+        blame=blamed.blame,
+        party=blamed.party,
+        nodes=(),
+        says=f"the exporter refuses the model: {reason.says.format(op=op)}",
+        edit=reason.edit.format(op=op),
+    )
+
+
+def _two_of_one_name(blamed: Blamed) -> Finding | None:
+    """A graph whose output got the name that the exporter gives another value (``var`` of aten.var)."""
+    found = _TWICE.search(blamed.says)
+    if found is None:
+        return None
+    name = printable(next(filter(None, found.groups())))
+    return Finding(
+        cause=CAUSE.name,
+        blame=blamed.blame,
+        party=blamed.party,
+        nodes=blamed.nodes,
+        says=f"two values of the graph are named {name}: the exporter calls one so after its operator",
+        edit=f"rename the output {name}, if the case or output_names calls one so",
+    )
+
+
+_TWICE = re.compile(r"'([^']+)' has been used as output names multiple times|Duplicate definition of name \(([^)]+)\)")
+_BLAMED = Blamed("export-failed", "torch", ("torch", "torch>*"), op="aten::sub")
+_SSA = "onnx.checker: Graph must be in single static assignment (SSA) form, however 'var' has been used as output names"
+_PROMOTION = "RuntimeError: Cannot find a compatible OpOverload for aten.sub with the provided arguments."
+_NO_FUNCTION = (
+    "DispatchError: No ONNX function found for <OpOverload(op='aten.foo')>. Failure message: No decompositions"
+)
+
+CAUSE = Cause(
+    name="exporter-refused",
+    about="The exporter refuses the model for a reason that is not a missing handler.",
+    suspect=_suspect,
+    fires=(
+        Example(
+            "one minus integers",
+            _BLAMED,
+            errors={"torch": Failure("refused", _PROMOTION, op="aten::sub")},
+            says="its type promotion finds no form of aten::sub",
+        ),
+        Example(
+            "complex numbers",
+            _BLAMED,
+            errors={"torch": Failure("refused", f"{_NO_FUNCTION} registered for the complex-valued input")},
+            says="complex numbers",
+        ),
+        Example(
+            "a branch on data",
+            _BLAMED,
+            errors={"torch": Failure("refused", "GuardOnDataDependentSymNode: Could not guard on Eq(u0, 1)")},
+            says="depends on the values",
+        ),
+        Example(
+            "an output called like an operator",
+            Blamed("export-failed", "torch", ("torch", "torch>*"), says=f"{_SSA} multiple times."),
+            says="two values of the graph are named var",
+        ),
+    ),
+    quiet=(
+        Example(
+            "no handler",
+            _BLAMED,
+            errors={"torch": Failure("refused", f"{_NO_FUNCTION} registered for the real-valued input")},
+        ),
+        Example("words that nobody knows", _BLAMED, errors={"torch": Failure("refused", "no")}),
+        Example(
+            "not a failed export",
+            Blamed("export", "torch", ("torch", "torch>reference")),
+            errors={"torch": Failure("refused", _PROMOTION)},
+        ),
+    ),
+)

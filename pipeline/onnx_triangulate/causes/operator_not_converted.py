@@ -1,0 +1,131 @@
+"""An operation that the exporter did not know and left in the graph under its own name.
+
+tf2onnx logs a line and writes ``Log1p`` into ONNX's own domain, where there is none; every runtime then refuses the
+whole graph.  Whether ONNX has an operator is asked of ONNX at the graph's opset, not of a list.  Where there is no
+graph, the exporter's own words must say that it knows no conversion: it may refuse a model for other reasons, of which
+``causes.exporter_refused`` speaks, and a handler would not help there.
+"""
+
+from __future__ import annotations
+
+import re
+
+import onnx
+
+from onnx_triangulate.causes.registry import Cause, Example, Load, graph_of
+from onnx_triangulate.facts.file import unknown_operators
+from onnx_triangulate.onnxgraph.nodes import opset, printable
+from onnx_triangulate.records.errors import UnusableInput
+from onnx_triangulate.records.party import Party
+from onnx_triangulate.records.runs import Failure
+from onnx_triangulate.records.verdict import Blamed, Evidence, Finding
+
+_NO_CONVERSION = re.compile(
+    r"No ONNX function found for (?!.*complex)|UnsupportedOperatorError|[Oo]perator \S+ to ONNX .*is not supported"
+    r"|No Op registered for|Tensorflow op .* is not supported|is not a registered function/op|[Cc]annot convert"
+)
+
+
+def _named(evidence: Evidence, blamed: Blamed, graph: str) -> str | None:
+    """The operator that the blame, the exporter or one of the graph's runtimes named."""
+    if blamed.op:
+        return blamed.op
+    model = evidence.models.get(graph)
+    if model is not None and model.error is not None and model.error.op:
+        return model.error.op
+    for name, run in evidence.runs.items():
+        try:
+            mine = Party.parse(name).graph == graph
+        except UnusableInput:
+            continue
+        if mine and run.error is not None and run.error.op:
+            return run.error.op
+    return None
+
+
+def _words(evidence: Evidence, graph: str) -> list[str]:
+    """What the exporter and the graph's runtimes said in refusing."""
+    model = evidence.models.get(graph)
+    said = [model.error.says] if model is not None and model.error is not None else []
+    return said + [
+        run.error.says for run in evidence.runs.values() if run.error is not None and run.party.graph == graph
+    ]
+
+
+def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
+    graph = graph_of(blamed)
+    if blamed.blame != "export-failed" or graph is None:
+        return None
+    model = load(graph)
+    named = _named(evidence, blamed, graph)
+    if model is not None:
+        unknown = unknown_operators(model)
+        if not unknown:
+            return None
+        ops = sorted({op for _, op in unknown}, key=lambda op: (op != named, op))
+        nodes = tuple(name for name, _ in unknown)
+        where = f"ONNX has no such operator at opset {opset(model)}"
+    else:
+        if named is None or onnx.defs.has(named) or not any(map(_NO_CONVERSION.search, _words(evidence, graph))):
+            return None
+        ops, nodes, where = [named], blamed.nodes, ""
+    listed = ", ".join(printable(op) for op in ops[:6]) + (", …" if len(ops) > 6 else "")
+    return Finding(
+        cause=CAUSE.name,
+        blame=blamed.blame,
+        party=blamed.party,
+        nodes=nodes,
+        says=f"the exporter left {listed} unconverted: {where}"
+        if where
+        else f"the exporter could not convert {listed}",
+        edit=f"give the exporter a handler for {listed}, or write the model with other operations",
+    )
+
+
+_HEAD = '<ir_version: 8, opset_import: ["" : 18]>'
+_LEFT = f"""{_HEAD} g (float[4] x) => (float[4] y) {{
+    e = Exp (x)
+    [loss] y = Log1p (e)
+}}"""
+_FINE = f"{_HEAD} g (float[4] x) => (float[4] y) {{ y = Exp (x) }}"
+_BLAMED = Blamed("export-failed", "tensorflow", ("tensorflow", "tensorflow>reference"), op="Log1p")
+_UNNAMED = Blamed("export-failed", "tensorflow>reference", ("tensorflow", "tensorflow>reference"))
+
+CAUSE = Cause(
+    name="operator-not-converted",
+    about="The exporter left an operation of the framework in the graph, under a name that ONNX does not have.",
+    suspect=_suspect,
+    fires=(
+        Example(
+            "tf2onnx and Log1p",
+            _BLAMED,
+            {"tensorflow": _LEFT},
+            says="the exporter left Log1p unconverted: ONNX has no such operator at opset 18",
+        ),
+        Example("nobody named it", _UNNAMED, {"tensorflow": _LEFT}, says="left Log1p unconverted"),
+        Example(
+            "there is no file, but a runtime named it",
+            _UNNAMED,
+            errors={"tensorflow": Failure("invalid", "No Op registered for Log1p", op="Log1p")},
+            says="could not convert Log1p",
+        ),
+    ),
+    quiet=(
+        Example("refused for another reason", _UNNAMED, {"tensorflow": _FINE}),
+        Example(
+            "refused for the types of its operands",
+            Blamed("export-failed", "torch", ("torch", "torch>*"), op="aten::sub"),
+            errors={"torch": Failure("refused", "RuntimeError: Cannot find a compatible OpOverload", op="aten::sub")},
+        ),
+        Example(
+            "an operator that ONNX has",
+            _UNNAMED,
+            errors={"tensorflow": Failure("refused", "cannot convert Conv", op="Conv")},
+        ),
+        Example(
+            "not a failed export",
+            Blamed("export", "tensorflow>reference", ("tensorflow", "tensorflow>reference")),
+            {"tensorflow": _LEFT},
+        ),
+    ),
+)

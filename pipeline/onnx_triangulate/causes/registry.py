@@ -1,0 +1,103 @@
+"""What a cause is made of; see ``causes``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx.parser
+from onnx import ModelProto
+
+from onnx_triangulate.records.errors import UnusableInput
+from onnx_triangulate.records.party import Party
+from onnx_triangulate.records.runs import Diff, Failure, Model, Run
+from onnx_triangulate.records.verdict import Blamed, Evidence, Finding
+
+Load = Callable[[str], ModelProto | None]
+Suspect = Callable[[Evidence, Blamed, Load], Finding | None]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A situation in which a cause is suspected, or must not be: what is blamed, and the graphs as ONNX text."""
+
+    about: str
+    blamed: Blamed
+    graphs: Mapping[str, str] = field(default_factory=dict)
+    edges: tuple[Diff, ...] = ()
+    blames: tuple[Blamed, ...] = ()
+    errors: Mapping[str, Failure] = field(default_factory=dict)
+    says: str = ""
+
+    def evidence(self) -> Evidence:
+        """The situation as the records a run would have left."""
+        graphs = sorted({*self.graphs, *self.errors})
+        return Evidence(
+            case="example/example",
+            runs={
+                f"{g}>reference": Run(
+                    Party.parse(f"{g}>reference"), None if g in self.errors else {}, self.errors.get(g)
+                )
+                for g in graphs
+            },
+            models={g: Model(g, Path(f"{g}.onnx") if g in self.graphs else None, self.errors.get(g)) for g in graphs},
+            graphs={},
+            edges=self.edges,
+            groups=(),
+            blames=(*self.blames, self.blamed),
+        )
+
+    def _run(self, graph: str) -> Run:
+        party = Party.parse(f"{graph}>reference")
+        error = self.errors.get(graph)
+        return Run(party, {}) if error is None else Run(party, error=error)
+
+    def load(self, graph: str) -> ModelProto | None:
+        """The example's graph of that name."""
+        return onnx.parser.parse_model(self.graphs[graph]) if graph in self.graphs else None
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A mechanism with a name, and when to suspect it.
+
+    ``suspect(evidence, blamed, load)`` looks at one blame; ``load(GRAPH)`` gives an exported graph (``"torch:raw"``) or
+    ``None``.  ``fires`` and ``quiet`` are its proofs: tests are generated from them, here and for users' own causes.
+    """
+
+    name: str
+    about: str
+    suspect: Suspect
+    fires: tuple[Example, ...]
+    quiet: tuple[Example, ...]
+
+
+def graph_of(blamed: Blamed) -> str | None:
+    """The exported graph that a blame is about: its party's, or the one on its edge."""
+    for name in (blamed.party, *reversed(blamed.edge)):
+        try:
+            party = Party.parse(name)
+        except UnusableInput:
+            continue
+        if party.runtime or party.exporter:
+            return party.graph
+    try:
+        return Party.parse(blamed.party).graph
+    except UnusableInput:
+        return None
+
+
+def edge_of(evidence: Evidence, blamed: Blamed) -> Diff | None:
+    """The edge that a blame was read from."""
+    wanted = set(blamed.edge)
+    return next((d for d in evidence.edges if {d.left, d.right} == wanted), None)
+
+
+def first_graph(load: Load, names: tuple[str, ...]) -> tuple[str, ModelProto] | None:
+    """The first of several graphs that there is."""
+    for name in names:
+        model = load(name)
+        if model is not None:
+            return name, model
+    return None

@@ -1,0 +1,99 @@
+"""A graph that trains, exported from a model in inference.
+
+BatchNormalization with ``training_mode=1`` takes its statistics from the batch, Dropout with a true ``training_mode``
+drops.  A graph may hold them because its source trains as well, so they alone are no fault: the nodes that were found
+guilty have to be them, or be lost in a stretch of nodes that nobody tells apart; a Dropout is one where the graph
+gives two answers and the framework one.
+"""
+
+from __future__ import annotations
+
+from onnx_triangulate.causes.registry import Cause, Example, Load, graph_of
+from onnx_triangulate.facts.training import training_nodes
+from onnx_triangulate.onnxgraph.nodes import printable
+from onnx_triangulate.records.party import Party
+from onnx_triangulate.records.verdict import Blamed, Evidence, Finding
+
+_SHOWN = 3
+_STRETCH = 4
+
+
+def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
+    graph = graph_of(blamed)
+    if blamed.blame not in ("export", "nondeterministic") or graph is None:
+        return None
+    model = load(graph)
+    trained = training_nodes(model) if model is not None else {}
+    if blamed.blame == "nondeterministic":
+        framework = Party.parse(graph).framework
+        steady = all(b.blame != "nondeterministic" or b.party != framework for b in evidence.blames)
+        trained = {name: op for name, op in trained.items() if op == "Dropout"} if steady else {}
+    elif not blamed.nodes or not (
+        trained.keys() >= set(blamed.nodes) or any(count > _STRETCH for count in blamed.among.values())
+    ):
+        return None
+    if not trained:
+        return None
+    names = [printable(name) for name in trained]
+    listed = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    ops = " and ".join(dict.fromkeys(trained.values()))
+    return Finding(
+        cause=CAUSE.name,
+        blame=blamed.blame,
+        party=blamed.party,
+        nodes=tuple(trained),
+        says=f"the graph has {ops} with training_mode=1 where the model is in inference: {listed}",
+        edit="call model.eval() before exporting, or set training_mode=0 there and give it the model's own statistics"
+        if "BatchNormalization" in trained.values()
+        else "call model.eval() before exporting, or set training_mode to false there",
+    )
+
+
+_HEAD = '<ir_version: 8, opset_import: ["" : 18]>'
+_STATISTICS = "<float[2] s = {1, 1}, float[2] b = {0, 0}, float[2] m = {0, 0}, float[2] v = {1, 1}>"
+_TRAINS = f"""{_HEAD} g (float[2,2,3,3] x) => (float[2,2,3,3] y) {_STATISTICS} {{
+    [norm] t, rm, rv = BatchNormalization <training_mode = 1> (x, s, b, m, v) [act] y = Relu (t)
+}}"""
+_INFERS = f"""{_HEAD} g (float[2,2,3,3] x) => (float[2,2,3,3] y) {_STATISTICS} {{
+    [norm] t = BatchNormalization (x, s, b, m, v) [act] y = Relu (t)
+}}"""
+_DROPS = (
+    f"""{_HEAD} g (float[4] x) => (float[4] y) <float r = {{0.5}}, bool t = {{1}}> {{ [drop] y = Dropout (x, r, t) }}"""
+)
+_KEEPS = (
+    f"""{_HEAD} g (float[4] x) => (float[4] y) <float r = {{0.5}}, bool t = {{0}}> {{ [drop] y = Dropout (x, r, t) }}"""
+)
+_EDGE = ("torch", "torch>reference")
+_WAVERS = Blamed("nondeterministic", "torch>reference", _EDGE)
+
+CAUSE = Cause(
+    name="training-mode-kept",
+    about="A model in inference was exported in training mode.",
+    suspect=_suspect,
+    fires=(
+        Example(
+            "the guilty node trains",
+            Blamed("export", "torch", _EDGE, nodes=("norm",)),
+            {"torch": _TRAINS},
+            says="BatchNormalization with training_mode=1 where the model is in inference: norm",
+        ),
+        Example(
+            "somewhere in a stretch of nodes",
+            Blamed("export", "torch", _EDGE, nodes=("act",), among={"act": 20}),
+            {"torch": _TRAINS},
+            says="training_mode=1",
+        ),
+        Example("a Dropout that drops", _WAVERS, {"torch": _DROPS}, says="Dropout with training_mode=1"),
+    ),
+    quiet=(
+        Example("it infers", Blamed("export", "torch", _EDGE, nodes=("norm",)), {"torch": _INFERS}),
+        Example("another node is guilty", Blamed("export", "torch", _EDGE, nodes=("act",)), {"torch": _TRAINS}),
+        Example("a Dropout that keeps", _WAVERS, {"torch": _KEEPS}),
+        Example(
+            "the model itself drops",
+            _WAVERS,
+            {"torch": _DROPS},
+            blames=(Blamed("nondeterministic", "torch", ("torch", "torch")),),
+        ),
+    ),
+)

@@ -1,0 +1,522 @@
+"""The command line: arguments in, reports out, an exit status; computes nothing.
+
+Exit status: 0 everything as expected, 1 a divergence, an expectation that no longer holds or anything uncompared,
+2 the command's words or its input are unusable, 3 a required engine is missing or the tool itself failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import gc
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import click
+
+from onnx_triangulate import __version__
+from onnx_triangulate.records.errors import MissingEngine, UnusableInput
+from onnx_triangulate.records.verdict import Verdict
+
+P = ParamSpec("P")
+
+
+def _named(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """An option that names a file, and names one."""
+    if value is not None and not str(value).strip():
+        raise UnusableInput(f"--{option.name}: an empty name; name a file, or leave it out")
+    return value
+
+
+json_option = click.option(
+    "--json", metavar="FILE", callback=_named, help="Write the report as JSON; - is standard output."
+)
+timeout_option = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    default=120,
+    metavar="SECONDS",
+    help="Limit of each call into an engine.",
+    show_default=True,
+)
+memory_option = click.option(
+    "--memory",
+    type=click.FloatRange(min=0.1, max=1e6),
+    default=8,
+    metavar="GIB",
+    help="Resident size at which a worker is killed.",
+    show_default=True,
+)
+
+
+class _App(click.Group):
+    """A group of commands whose complaints are one line, without the usage in front of it."""
+
+    def main(self, *arguments: Any, **more: Any) -> Any:
+        try:
+            return super().main(*arguments, **{**more, "standalone_mode": False})
+        except click.exceptions.Exit as left:  # --help
+            raise SystemExit(left.exit_code) from None
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message())
+            raise SystemExit(0) from None
+        except click.ClickException as error:
+            says = error.format_message().rstrip(".")
+            context = getattr(error, "ctx", None)
+            given = next((word for word in sys.argv[1:] if word in self.commands), "")
+            who = context.command_path if context is not None else f"triangulate {given}".rstrip()
+            raise SystemExit(_complain(f"{says}; see `{who} --help`")) from None
+        except UnusableInput as error:
+            raise SystemExit(_complain(str(error))) from None
+        except click.Abort:
+            raise SystemExit(_complain("interrupted", 130)) from None
+
+
+@click.group(cls=_App, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, prog_name="onnx-triangulate", message="%(prog)s %(version)s")
+def app() -> None:
+    """Who parted from whom, at which node, and why: PyTorch, TensorFlow, their ONNX exports and ONNX Runtime."""
+
+
+def _reported(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn what a command raises into one line and the exit status that the module's docstring gives it."""
+
+    @functools.wraps(command)
+    def reported(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except UnusableInput as error:
+            raise SystemExit(_complain(str(error), 2)) from None
+        except MissingEngine as error:
+            raise SystemExit(_complain(str(error), 3)) from None
+        except KeyboardInterrupt:
+            raise SystemExit(_complain("interrupted", 130)) from None
+        except BrokenPipeError:
+            sys.stderr.close()  # whoever read the report has left; nothing more can be said
+            raise SystemExit(141) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+                traceback.print_exc()
+                raise SystemExit(_complain(f"the tool itself failed: {type(error).__name__}: {error}", 3)) from error
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # what is left in its buffer would fail again on leaving
+            raise SystemExit(_complain(f"cannot write: {error.strerror}; free some space", 2)) from None
+        except Exception as error:  # a bug of this tool, and said to be one
+            traceback.print_exc()
+            raise SystemExit(_complain(f"the tool itself failed: {type(error).__name__}: {error}", 3)) from error
+
+    return reported
+
+
+@app.command()
+@click.argument("targets", metavar="[TARGET]...", nargs=-1)
+@json_option
+@click.option(
+    "--require",
+    multiple=True,
+    metavar="ENGINE[,ENGINE]",
+    help="Fail with status 3 where one of these is not installed.",
+)
+@click.option(
+    "--parties",
+    multiple=True,
+    metavar="GLOB[,GLOB]",
+    help="Run only these of the ONNX parties, such as 'torch>ort.*'; natives always run.",
+)
+@click.option(
+    "--inputs",
+    type=click.Path(path_type=Path),
+    metavar="FILE.npz",
+    help="Arrays by input name, in place of the cases' own.",
+)
+@click.option(
+    "--onnx",
+    multiple=True,
+    metavar="PARTY=FILE",
+    help="Judge this file in place of a fresh export: torch=model.onnx. May be repeated.",
+)
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, metavar="N", help="Worker processes per engine.", show_default=True
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0, max=2**32 - 1),
+    default=0,
+    metavar="N",
+    help="Seed of every input and parameter.",
+    show_default=True,
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Keep graphs and arrays there.")
+@timeout_option
+@memory_option
+@click.option("--verbose", "-v", is_flag=True, help="List every edge, not only those that part.")
+@_reported
+def verify(
+    targets: tuple[str, ...],
+    json: str | None,
+    require: tuple[str, ...],
+    parties: tuple[str, ...],
+    inputs: Path | None,
+    onnx: tuple[str, ...],
+    jobs: int,
+    seed: int,
+    out: Path | None,
+    timeout: float,
+    memory: float,
+    verbose: bool,
+) -> None:
+    """Export, inspect, run everywhere, triangulate, explain."""
+    from onnx_triangulate.cli.supervisor import Interrupted
+    from onnx_triangulate.cli.supervisor import verify as run
+    from onnx_triangulate.report.as_json import write_json
+    from onnx_triangulate.report.files import check_writable
+    from onnx_triangulate.report.terminal import render
+    from onnx_triangulate.verification.session import Options
+
+    if not targets and (onnx or inputs is not None):
+        which = "--onnx" if onnx else "--inputs"
+        raise UnusableInput(f"{which} is about one model: name its case, FILE.py::CASE; nothing named is the catalogue")
+    if json:
+        check_writable(json, reads=[*([inputs] if inputs is not None else []), *(file for _, file in _files(onnx))])
+    if out is not None:
+        _folder(out)
+    chosen = Options(
+        seed=seed,
+        jobs=jobs,
+        require=_words(require),
+        parties=_words(parties),
+        out=out,
+        timeout=timeout,
+        memory=int(memory * 2**30),
+        inputs=None if inputs is None else inputs.resolve(),
+        onnx=_files(onnx),
+    )
+    status = None
+    try:
+        with _progress() as progress:
+            report = run(targets, chosen, progress=progress)
+    except Interrupted as interrupted:
+        report, status = interrupted.report, 130
+    if json != "-":  # first: a full disk loses no verdict
+        render(report, _console(), verbose=verbose)
+        sys.stdout.flush()
+    if json:
+        write_json(report, json)
+    for verdict in report.verdicts:
+        for problem in verdict.problems:
+            _complain(problem if problem.startswith(verdict.case) else f"{verdict.case}: {problem}")
+    if status is not None:
+        _complain("interrupted; what is above was finished before")
+    raise SystemExit(report.exit_status if status is None else status)
+
+
+@app.command(short_help="Say what an ONNX graph holds, or what two have differently.")
+@click.argument("model", metavar="MODEL.onnx", type=click.Path(path_type=Path))
+@click.argument("other", metavar="[OTHER.onnx]", type=click.Path(path_type=Path), required=False)
+@json_option
+@click.option(
+    "--select", multiple=True, metavar="CODE[,CODE]", help="Ask these rules only: PAD001, PAD or a rule's name."
+)
+@click.option("--ignore", multiple=True, metavar="CODE[,CODE]", help="Leave these rules out.")
+@click.option(
+    "--fail-on",
+    metavar="SEVERITY",
+    help="Leave with status 1 where a remark is info, warning, error or worse; a difference is a warning.",
+)
+@click.option("--svg", metavar="FILE", callback=_named, help="Draw the graph.")
+@click.option("--html", metavar="FILE", callback=_named, help="Draw it on a page with what was found.")
+@click.option(
+    "--mermaid", metavar="FILE", callback=_named, help="Write it as a Mermaid flowchart; - is standard output."
+)
+@click.option("--around", metavar="NODE", help="Draw only what is near this node or value.")
+@click.option(
+    "--depth", type=click.IntRange(min=0), default=3, metavar="N", help="How near that is.", show_default=True
+)
+@click.option("--verbose", "-v", is_flag=True, help="List everything.")
+@_reported
+def inspect(
+    model: Path,
+    other: Path | None,
+    json: str | None,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    fail_on: str | None,
+    svg: str | None,
+    html: str | None,
+    mermaid: str | None,
+    around: str | None,
+    depth: int,
+    verbose: bool,
+) -> None:
+    """Say what an ONNX graph holds: pads, layouts, remarks, a picture; or what two graphs have differently."""
+    gc.disable()  # a short command that makes hundreds of thousands of records and no circles
+    from onnx_triangulate.inspection.rules import chosen
+    from onnx_triangulate.inspection.run import inspected, viewed
+    from onnx_triangulate.report.files import STDOUT, check_writable
+
+    pictures = {"svg": svg, "html": html, "mermaid": mermaid}
+    places = [place for place in (json, *pictures.values()) if place]
+    if places.count(STDOUT) > 1:
+        raise UnusableInput(
+            "standard output can be one of --json, --svg, --html and --mermaid; name files for the others"
+        )
+    if other is not None and any(pictures.values()):
+        raise UnusableInput("--svg, --html and --mermaid draw one graph; leave out the other file")
+    if around is not None and not any(pictures.values()):
+        raise UnusableInput("--around says what to draw; give --svg, --html or --mermaid, too")
+    limit = None if fail_on is None else _rank(fail_on)
+    if svg or html:
+        from onnx_triangulate.report.picture import require_engine
+
+        require_engine()
+    check_writable(*places, reads=[file for file in (model, other) if file is not None])
+    rules = chosen(_words(select), _words(ignore))
+    view = viewed(model)
+    found = inspected(view, rules)
+    severities: list[str] = [remark.severity for remark in found.remarks]
+    failed = found.failed
+    if other is None:
+        _draw(view, found, pictures, around, depth)
+        _tell_inspection(found, json, STDOUT in places, verbose)
+    else:
+        second = viewed(other)
+        beside = inspected(second, rules)
+        severities += [remark.severity for remark in beside.remarks]
+        failed += beside.failed
+        if _tell_differences((view, found), (second, beside), json, verbose):
+            severities.append("warning")
+    for rule_that in failed:
+        _complain(f"the tool itself failed: {rule_that}")
+    if failed:
+        raise SystemExit(3)
+    if limit is not None and any(_rank(severity) >= limit for severity in severities):
+        raise SystemExit(1)
+
+
+@app.command(short_help="Say whether two graphs mean the same, or where not.")
+@click.argument("left", metavar="A.onnx", type=click.Path(path_type=Path))
+@click.argument("right", metavar="B.onnx", type=click.Path(path_type=Path))
+@click.option(
+    "--inputs",
+    type=click.Path(path_type=Path),
+    metavar="FILE.npz",
+    help="Arrays by A's input names, in place of drawn ones.",
+)
+@click.option("--dim", multiple=True, metavar="NAME=N", help="The size of a named axis to begin at; NAME==N: no other.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Seed of drawn inputs.", show_default=True
+)
+@json_option
+@timeout_option
+@memory_option
+@_reported
+def compare(
+    left: Path,
+    right: Path,
+    inputs: Path | None,
+    dim: tuple[str, ...],
+    seed: int,
+    json: str | None,
+    timeout: float,
+    memory: float,
+) -> None:
+    """Say whether two graphs mean the same, and at which nodes they do not."""
+    from onnx_triangulate.cli.supervisor import compare as run
+    from onnx_triangulate.comparison.run import Options, dims_of, only_of
+    from onnx_triangulate.report.comparison import render_comparison, write_comparison
+    from onnx_triangulate.report.files import check_writable
+
+    if json:
+        check_writable(json, reads=[left, right, *([inputs] if inputs is not None else [])])
+    chosen = Options(inputs, dims_of(dim), only_of(dim), seed, timeout, int(memory * 2**30))
+    found = run(left, right, chosen)
+    if json != "-":
+        render_comparison(found, _console())
+        sys.stdout.flush()
+    if json:
+        write_comparison(found, json)
+    raise SystemExit(found.exit_status)
+
+
+@app.command(name="list")
+@click.argument("targets", metavar="[TARGET]...", nargs=-1)
+@_reported
+def list_cases(targets: tuple[str, ...]) -> None:
+    """List the catalogue, or what a target holds."""
+    from onnx_triangulate.cli.supervisor import listed
+    from onnx_triangulate.report.terminal import render_list
+
+    render_list(listed(targets), _console())
+
+
+@app.command(short_help="List inspect's rules, or say what one means.")
+@click.argument("code", metavar="[CODE]", required=False)
+@_reported
+def rule(code: str | None) -> None:
+    """List the rules by which inspect remarks on a graph, or say what one of them means."""
+    from onnx_triangulate.inspection.rules import chosen
+    from onnx_triangulate.report.rules import render_rule, render_rules
+
+    rules = chosen([code]) if code is not None else chosen()
+    if code is not None and len(rules) == 1:
+        render_rule(rules[0], _console())
+    else:
+        render_rules(rules, _console())
+
+
+def main() -> None:
+    """Run the command and leave with its status."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # numpy's are about numbers that are the user's, and not news
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this: what is said there is lost, and no failure
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        signal.signal(number, _leave)  # so that what is temporary is taken away
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        app(prog_name="triangulate")
+    except KeyboardInterrupt:
+        raise SystemExit(_complain("interrupted", 130)) from None
+    finally:
+        gc.freeze()  # a last collection of what the system takes back anyway is a tenth of a short command's time
+
+
+def _leave(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def _complain(text: str, status: int = 2) -> int:
+    from onnx_triangulate.records.text import safe
+
+    print(f"triangulate: {safe(text, limit=1000)}", file=sys.stderr)
+    return status
+
+
+def _rank(severity: str) -> int:
+    """The place of a severity among all of them, the mildest first."""
+    from onnx_triangulate.records.inspection import SEVERITIES
+
+    if severity not in SEVERITIES:
+        raise UnusableInput(f"--fail-on {severity}: expected {', '.join(SEVERITIES[:-1])} or {SEVERITIES[-1]}")
+    return SEVERITIES.index(severity)
+
+
+def _draw(view: Any, found: Any, pictures: Mapping[str, str | None], around: str | None, depth: int) -> None:
+    """Draw a graph in every format that somebody asked for."""
+    if not any(pictures.values()):
+        return
+    import importlib
+
+    from onnx_triangulate.inspection.drawing import draw
+    from onnx_triangulate.report.files import write_text
+
+    for name, place in pictures.items():
+        if place:
+            module = importlib.import_module(f"onnx_triangulate.report.{'picture' if name == 'svg' else name}")
+            drawing = draw(view, found, around=around, depth=depth, most=module.MOST)
+            write_text(module.page(drawing, found), place)
+
+
+def _tell_inspection(found: Any, json: str | None, silent: bool, verbose: bool) -> None:
+    if json:
+        from onnx_triangulate.report.as_json import write_json
+        from onnx_triangulate.report.inspection_json import inspection_json
+
+        write_json(inspection_json(found), json)
+    if not silent:
+        from onnx_triangulate.report.inspection import render_inspection
+
+        render_inspection(found, _console(), verbose)
+
+
+def _tell_differences(left: tuple[Any, Any], right: tuple[Any, Any], json: str | None, verbose: bool) -> bool:
+    """What two graphs have differently; each is a view and what was found in it.  Whether numbers may change."""
+    from onnx_triangulate.diff.differences import differences
+    from onnx_triangulate.report.as_json import write_json
+    from onnx_triangulate.report.differences import differences_json, render_differences
+    from onnx_triangulate.report.files import STDOUT
+
+    found = differences(left[0], right[0], left[1], right[1])
+    if json:
+        write_json(differences_json(found), json)
+    if json != STDOUT:
+        render_differences(found, _console(), verbose)
+    return bool(found.only_left or found.only_right) or any(not difference.same for difference in found.differences)
+
+
+def _words(given: Iterable[str]) -> tuple[str, ...]:
+    """The words of an option that may be repeated and takes several at once, separated by commas."""
+    words = tuple(word.strip() for text in given for word in text.split(","))
+    if not all(words):
+        raise UnusableInput("an option that takes names was given an empty one; leave it out or name something")
+    return words
+
+
+def _files(given: Iterable[str]) -> tuple[tuple[str, Path], ...]:
+    """The parties and files of ``--onnx PARTY=FILE``."""
+    files = []
+    for word in given:
+        party, equals, file = word.partition("=")
+        if not (party and equals and file):
+            raise UnusableInput(f"--onnx {word}: expected PARTY=FILE, such as torch=model.onnx")
+        files.append((party, Path(file)))
+    return tuple(files)
+
+
+def _folder(out: Path) -> None:
+    """Make the folder for artefacts, or say why it cannot be one."""
+    from onnx_triangulate.report.files import check_writable
+
+    if out.exists() and not out.is_dir():
+        raise UnusableInput(f"--out {out}: is a file, expected a folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnusableInput(f"--out {out}: cannot be made: {error.strerror}") from error
+    check_writable(out / "triangulate.txt")
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:  # rich leaves with 1, which means something else here
+            raise BrokenPipeError
+
+    console = Screen(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 120  # a file or a log has no width of its own
+    return console
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[Verdict, int, int], None] | None]:
+    """On standard error while it works: a bar, if that is a terminal; otherwise a line a case, where there are many."""
+    from onnx_triangulate.records.text import safe
+
+    def line(verdict: Verdict, done: int, total: int) -> None:
+        if total > 1:
+            print(f"triangulate: {done} of {total}: {safe(verdict.case)} {verdict.status}", file=sys.stderr, flush=True)
+
+    if not sys.stderr.isatty():
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    parts = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*parts, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting the engines", total=None)
+
+        def advance(verdict: Verdict, done: int, total: int) -> None:
+            bar.update(task, description=safe(verdict.case), completed=done, total=total)
+
+        yield advance

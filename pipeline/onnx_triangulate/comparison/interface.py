@@ -1,0 +1,133 @@
+"""Which input and output of one graph is which of another, and how its axes stand there.
+
+Design note.  A name is a meaning: what both graphs name alike is one, an output whatever its shape.  The rest is
+taken by position among what has one type and shape, or one order of axes that layouts have.  A size that one side
+leaves open is the other's, unless the user asked for another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from onnx_triangulate.locate.feeds import Port
+from onnx_triangulate.locate.feeds import said as _said
+from onnx_triangulate.locate.graph_pairs import Border
+from onnx_triangulate.onnxgraph.dataflow import Orientation
+from onnx_triangulate.records.errors import UnusableInput
+from onnx_triangulate.records.text import safe
+
+PLAIN = Orientation()
+_LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3))
+
+
+@dataclass(frozen=True)
+class Match:
+    """B's border values with A's: the name in A, how to turn A's value, and how the two were found."""
+
+    found: Mapping[str, tuple[str, Orientation]]
+    how: Mapping[str, str]
+
+
+def match(left: Sequence[Port], right: Sequence[Port], what: str, dims: Mapping[str, int], *, strict: bool) -> Match:
+    """B's border by A's: by name (an output of that name is it, whatever its shape), else by position among those of
+    one type and shape.
+
+    Raises :class:`UnusableInput` (``strict``) where one has no counterpart.
+    """
+    names = {p.name: p for p in left}
+    found: dict[str, tuple[str, Orientation]] = {}
+    how: dict[str, str] = {}
+    for port in right:
+        other = names.get(port.name)
+        way = _way(other, port, dims) if other is not None else None
+        if other is not None and way is None and not strict:
+            way = PLAIN  # an output's name is its meaning: what shape and type it has there is compared
+        if way is not None and other is not None:
+            found[port.name] = (other.name, way)
+            how[port.name] = f"{safe(port.name)}: {way.says} between A and B" if way != PLAIN else ""
+    rest = [p for p in left if p.name not in {source for source, _ in found.values()}]
+    for port in right:
+        if port.name in found:
+            continue
+        ways = [(p, way) for p in rest if (way := _way(p, port, dims)) is not None]
+        if not ways:
+            if strict:
+                if port.name in names and (asked := _asked_elsewise(names[port.name], port, dims)):
+                    raise UnusableInput(f"{what}: {asked}")
+                if port.name in names:
+                    raise UnusableInput(
+                        f"{what}: {safe(_said(port))} of B is {safe(_said(names[port.name]))} in A: they must agree in "
+                        "type and, where both say it, in shape"
+                    )
+                raise UnusableInput(
+                    f"{what}: B's {safe(_said(port))} has no counterpart in A, which has "
+                    f"{', '.join(safe(_said(p)) for p in left) or 'none'}; they must agree in name or in type and shape"
+                )
+            continue
+        other, way = ways[0]
+        rest.remove(other)
+        found[port.name] = (other.name, way)
+        turned = f", {way.says}" if way != PLAIN else ""
+        how[port.name] = f"{safe(port.name)} of B taken for {safe(other.name)} of A by position{turned}"
+    if strict and rest and len(left) != len(right):
+        notes = ", ".join(safe(_said(p)) for p in rest)
+        how["\0left"] = f"{notes} of A only: B does not take it"
+    return Match(found, how)
+
+
+def _asked_elsewise(left: Port, right: Port, dims: Mapping[str, int]) -> str:
+    """Which of one side's sizes the user asked for as another than the other side takes, in words; else nothing."""
+    if left.shape is None or right.shape is None or len(left.shape) != len(right.shape):
+        return ""
+    for mine, theirs, side in [(a, b, "B") for a, b in zip(left.shape, right.shape, strict=True)] + [
+        (b, a, "A") for a, b in zip(left.shape, right.shape, strict=True)
+    ]:
+        if isinstance(mine, str) and isinstance(theirs, int) and dims.get(mine, theirs) != theirs:
+            return f"{side} takes {safe(mine)} of {safe(right.name)} as {theirs} only; {dims[mine]} was asked for"
+    return ""
+
+
+def _way(left: Port, right: Port, dims: Mapping[str, int]) -> Orientation | None:
+    """How A's value becomes B's, if their declared types and shapes allow it at all."""
+    if left.dtype != right.dtype:
+        return None
+    if left.shape is None or right.shape is None:
+        return PLAIN
+    if len(left.shape) != len(right.shape):
+        return None
+    a, b = (tuple(dims.get(d, d) if isinstance(d, str) else d for d in s) for s in (left.shape, right.shape))
+    if fits(a, b):
+        return PLAIN
+    for perm in _LAYOUTS:
+        if len(perm) == len(a) and fits(tuple(a[axis] for axis in perm), b):
+            return Orientation(perm=perm)
+    return None
+
+
+def fits(a: Sequence[int | str | None], b: Sequence[int | str | None]) -> bool:
+    return all(x == y or not isinstance(x, int) or not isinstance(y, int) for x, y in zip(a, b, strict=True))
+
+
+def lacking(a: Border, b: Border, outputs: Match) -> list[str]:
+    taken = {source for source, _ in outputs.found.values()}
+    only = [("A", p) for p in a.outputs if p.name not in taken]
+    only += [("B", p) for p in b.outputs if p.name not in outputs.found]
+    return [f"output {safe(_said(port))} of {side} has no counterpart and was not compared" for side, port in only]
+
+
+def fixed(a: Border, b: Border, inputs: Match, dims: Mapping[str, int]) -> list[str]:
+    """The sizes that A leaves open and B takes one of only, unless the user asked for that size."""
+    said = []
+    for name, (source, way) in inputs.found.items():
+        one, other = (next(p for p in side.inputs if p.name == n) for side, n in ((a, source), (b, name)))
+        if one.shape is None or other.shape is None or way != PLAIN:
+            continue
+        for axis, (mine, theirs) in enumerate(zip(one.shape, other.shape, strict=True)):
+            if not isinstance(mine, int) and isinstance(theirs, int) and not (mine is not None and mine in dims):
+                what = f"{safe(mine)} of" if mine else f"axis {axis} of"
+                how = f"--dim {safe(mine)}={theirs}" if mine else "--inputs FILE.npz"
+                said.append(
+                    f"B takes {what} input {safe(name)} as {theirs} only, which A leaves open; {how} asks for just that"
+                )
+    return said

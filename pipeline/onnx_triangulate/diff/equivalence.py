@@ -1,0 +1,386 @@
+"""What two graphs share by structure alone: values of one class are one function, whatever is fed.
+
+Design note.  Classes are hashed forward from the inputs (``onnxgraph.dataflow``): names, the order of nodes and of
+commutative operands, Identities, Transposes that cancel and the place of a constant leave no trace.  Where every output
+of B is of its counterpart's class, the two graphs are proved the same and nothing need be drawn.  Where that fails,
+what is not proved on either side is what numbers have to show: the constants that its nodes read, the conditions of
+its branches, and within Loop, Scan and If, at every depth, each graph and each end of a loop that is not the other
+side's.  A graph that a node holds is followed as the whole is, from what it is given: its scope is the node with all
+that it reads, so that two loops over other data share nothing inside.  Three or more numbers that are added in another
+order are not one class here, because an order may cancel where another does not; an operator that only its maker knows
+proves nothing, because it may draw numbers.
+
+Where B takes one size of every input, what A computes of sizes and constants alone is a constant as well, with the
+numbers that it has at those sizes: a mask that A makes and B holds is one.  A constant that is compared with 0, and
+does nothing else, means what any other number but 0 means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+
+from onnx_triangulate.facts.limits import limiting
+from onnx_triangulate.onnxgraph.dataflow import Namer, canonical, digest
+from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, in_onnx, node_name, opset, subgraphs, text
+
+Place = tuple[tuple[int, str], ...]  # where a graph stands: by node and attribute, from the outermost on
+
+_KNOWN = frozenset({"", "ai.onnx", "com.microsoft"})
+_ORDERED = frozenset({"Sum", "Mean"})
+# What a node does with an operand of which it takes the shape or the type, or nothing in inference: (operator, slot).
+_UNREAD = frozenset({("Shape", 0), ("Size", 0), ("CastLike", 1), ("Dropout", 1), ("Resize", 1), ("EyeLike", 0)})
+# They pick one of many numbers: where NaN stands in their order, ONNX does not say.
+_PICKS = frozenset("ArgMax ArgMin GlobalMaxPool Hardmax MaxPool ReduceMax ReduceMin TopK Unique".split())
+_LARGEST = float(np.finfo(np.float32).max)
+_KEEPS_ZEROS = frozenset("Abs Expand Flatten Identity Neg Reshape Squeeze Tile Transpose Trilu Unsqueeze".split())
+
+
+@dataclass(frozen=True)
+class Inside:
+    """A part within a node that numbers have to show: what the graph at ``place`` makes; where ``ends``, that its loop
+    ends before its count; where ``constant`` is a name, that constant of the graph.  ``says`` is its name."""
+
+    place: Place
+    says: str
+    ends: bool = False
+    constant: str = ""
+
+
+@dataclass(frozen=True)
+class Unproved:
+    """What of one graph is not the other's by structure.
+
+    ``constants`` are names of float constants, and of whole ones that are limits, that such nodes read and whose
+    numbers the other graph does not hold; ``limits`` those of them that are limits, with their number;
+    ``conditions`` the values by which such nodes choose a branch, with the node's name; ``picks`` such nodes as pick
+    among numbers, of which ONNX does not say what NaN does to them; ``inside`` what of it lies within nodes.
+    """
+
+    constants: tuple[str, ...] = ()
+    conditions: tuple[tuple[str, str], ...] = ()
+    picks: tuple[bytes, ...] = ()
+    inside: tuple[Inside, ...] = ()
+    limits: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether all outputs are one by structure, and what is not on either side; ``open`` are A's outputs that are not
+    and that depend on what is fed."""
+
+    same: bool
+    left: Unproved
+    right: Unproved
+    open: tuple[str, ...] = ()
+
+    @property
+    def nan_is_open(self) -> bool:
+        """Whether the two pick among numbers in other ways, so that ONNX does not say what they make of NaN."""
+        return self.left.picks != self.right.picks
+
+
+Values = Mapping[str, np.ndarray]
+
+
+def prove(
+    left: onnx.ModelProto,
+    right: onnx.ModelProto,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    at_sizes: tuple[Values, Values] = ({}, {}),
+) -> Proof:
+    """Compare by structure; ``inputs`` and ``outputs`` give A's name for each of B's that is taken as it is.
+
+    Local functions are inlined.  ``at_sizes`` are the values of each side that :func:`unmoved` names, at the only sizes
+    that B takes; nothing where it takes several.
+    """
+    one = _structure(left, {i.name: i.name for i in left.graph.input}, "A", at_sizes[0])
+    other = _structure(right, dict(inputs), "B", at_sizes[1])
+    a, b = one.values, other.values
+    known = all((node.domain or "") in _KNOWN for model in (left, right) for node in _every(model.graph)) and _foreign(
+        left
+    ) == _foreign(right)
+    same = known and bool(outputs) and all(name in b and b[name] == a.get(source) for name, source in outputs.items())
+    same = same and set(outputs.values()) == {o.name for o in left.graph.output}
+    same = same and set(outputs) == {o.name for o in right.graph.output}
+    if same:
+        return Proof(True, Unproved(), Unproved())
+    moving = _moving(left)
+    left_open = [source for name, source in outputs.items() if source in moving and b.get(name) != a.get(source)]
+    return Proof(
+        False, _unproved(left, one, other, right), _unproved(right, other, one, left), tuple(dict.fromkeys(left_open))
+    )
+
+
+def unmoved(model: onnx.ModelProto) -> list[str]:
+    """What a graph computes of sizes and constants alone."""
+    moving = _moving(model)
+    computed = [node for node in model.graph.node if constant_tensor(node) is None]
+    return [name for node in computed for name in node.output if name and name not in moving]
+
+
+def _foreign(model: onnx.ModelProto) -> set[tuple[str, int]]:
+    used = {node.domain for node in _every(model.graph) if not in_onnx(node)}
+    return {(o.domain, o.version) for o in model.opset_import if o.domain in used}
+
+
+def _every(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    found = []
+    for node in graph.node:
+        found.append(node)
+        for _, inner in subgraphs(node):
+            found += _every(inner)
+    return found
+
+
+@dataclass
+class _Structure:
+    """The classes of a graph's values, and of each graph within it by its place: of its values, and of the whole."""
+
+    namer: Namer
+    version: int | None
+    side: str
+    at_sizes: Values
+    values: dict[str, bytes] = field(default_factory=dict)
+    inside: dict[Place, dict[str, bytes]] = field(default_factory=dict)
+    wholes: dict[Place, bytes] = field(default_factory=dict)
+
+    def classes(self) -> set[bytes]:
+        """Of all values at every depth."""
+        return {*self.values.values(), *(c for held in self.inside.values() for c in held.values())}
+
+    def follow(self, graph: onnx.GraphProto, outer: Mapping[str, bytes], place: Place) -> dict[str, bytes]:
+        found = dict(outer)
+
+        def of(name: str) -> bytes:
+            return found.get(name, digest("unknown", self.side, name)) if name else b""
+
+        for tensor in graph.initializer:
+            held = array(tensor)
+            found[tensor.name] = (
+                digest("absent", self.side, tensor.name) if held is None else self.namer.of_constant(held)
+            )
+        for index, node in enumerate(graph.node):
+            tensor = constant_tensor(node)
+            held = array(tensor) if tensor is not None else None
+            operands = [of(name) for name in node.input]
+            if held is not None and node.output:
+                found[node.output[0]] = self.namer.of_constant(held)
+            elif not place and node.output and all(name in self.at_sizes for name in node.output if name):
+                found |= {name: self.namer.of_constant(self.at_sizes[name]) for name in node.output if name}
+            elif any(True for _ in subgraphs(node)):
+                found |= self._holding(node, operands, found, (*place, (index, "")))
+            elif text(node.op_type) in _ORDERED and len(operands) > 2:
+                found[node.output[0]] = digest("in order", text(node.op_type), *operands)
+            else:
+                found |= self.namer.of_node(node, operands, {})
+        return found
+
+    def _holding(
+        self, node: onnx.NodeProto, operands: list[bytes], found: Mapping[str, bytes], place: Place
+    ) -> dict[str, bytes]:
+        """The classes of what a node makes that holds graphs: by all that it reads, and by what these make of it."""
+        plain = [a for a in node.attribute if a.type not in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)]
+        bare = onnx.NodeProto(op_type=node.op_type, domain=node.domain, attribute=plain)
+        scope = digest("holding", text(node.domain), text(node.op_type), *canonical(bare, self.version), *operands)
+        wholes = []
+        for name, graph in sorted(subgraphs(node), key=lambda held: held[0]):
+            here = (*place[:-1], (place[-1][0], name))
+            given = {v.name: digest("given", scope, name, str(slot)) for slot, v in enumerate(graph.input)}
+            held = self.follow(graph, {**found, **given}, here)
+            own = [*given, *(t.name for t in graph.initializer), *(n for each in graph.node for n in each.output)]
+            self.inside[here] = {n: held[n] for n in own if n in held}
+            ends = [held.get(o.name, digest("unknown", self.side, o.name)) for o in graph.output]
+            self.wholes[here] = digest("whole", scope, name, str(len(graph.input)), *ends)
+            wholes.append(self.wholes[here])
+        return {n: digest("made", str(slot), scope, *wholes) for slot, n in enumerate(node.output) if n}
+
+
+def _structure(model: onnx.ModelProto, inputs: Mapping[str, str], side: str, at_sizes: Values) -> _Structure:
+    made = _Structure(Namer(opset(model)), opset(model), side, at_sizes)
+    made.values = made.follow(model.graph, {name: made.namer.of_input(shared) for name, shared in inputs.items()}, ())
+    return made
+
+
+def _unproved(model: onnx.ModelProto, mine: _Structure, theirs: _Structure, other: onnx.ModelProto) -> Unproved:
+    classes, there, at_sizes = mine.values, set(theirs.values.values()), mine.at_sizes
+    limits = limiting(model)
+    held = {**{name: value for name, value in limits.items() if value.dtype.kind in "iu"}, **dict(_floats(model.graph))}
+    known = {_print(v) for _, v in (*_floats_within(other.graph), *limiting(other).items(), *theirs.at_sizes.items())}
+    held = {name: value for name, value in held.items() if _print(value) not in known}
+    signs = _signs(model)
+    above = _Above(model, at_sizes, held)
+    constants: dict[str, None] = {}
+    conditions: list[tuple[str, str]] = []
+    picks: list[bytes] = []
+    inside: list[Inside] = []
+    moving = _moving(model)
+    whole = _Other(theirs.classes(), frozenset(theirs.wholes.values()), known)
+    settled = {mine.namer.of_constant(np.full(shape, said)) for shape in ((), (1,)) for said in (True, False)}
+    for index, node in enumerate(model.graph.node):
+        if all(classes.get(name) in there or name in at_sizes for name in node.output if name):
+            continue
+        if text(node.op_type) in _PICKS:
+            picks.append(digest("picks", text(node.op_type), *canonical(node, opset(model))))
+        for slot, name in enumerate(node.input):
+            if (text(node.op_type), slot) in _UNREAD:
+                continue
+            if name in held:
+                constants[name] = None
+            elif name in at_sizes and at_sizes[name].dtype.kind == "f" and _print(at_sizes[name]) not in known:
+                constants |= dict.fromkeys(above.of(name))
+        constants |= dict.fromkeys(_captured(node, held))
+        if node.op_type == "If" and node.input[0] in moving:
+            conditions.append((node.input[0], text(node.name) or text(node.output[0])))
+        if not (node.op_type == "If" and classes.get(node.input[0]) in settled):
+            inside += _within(node, index, (), "", mine, whole, moving)
+    constants = {name: None for name in constants if name not in signs or not _says_one_thing(held[name])}
+    beyond = {name: float(limits[name].reshape(-1)[0]) for name in constants if name in limits}
+    return Unproved(tuple(constants), tuple(conditions), tuple(sorted(picks)), tuple(inside), beyond)
+
+
+class _Above:
+    """The constants of which values are computed that no data reaches."""
+
+    def __init__(self, model: onnx.ModelProto, at_sizes: Values, held: Mapping[str, object]) -> None:
+        from onnx_triangulate.transform.cut import reads
+
+        self._held = held
+        self._reads = {
+            name: reads(node) for node in model.graph.node for name in node.output if at_sizes and name in at_sizes
+        }
+
+    def of(self, name: str) -> list[str]:
+        found: dict[str, None] = {}
+        waiting = [name]
+        while waiting:
+            for read in self._reads.pop(waiting.pop(), ()):
+                waiting.append(read)
+                if read in self._held:
+                    found[read] = None
+        return list(found)
+
+
+def _signs(model: onnx.ModelProto) -> set[str]:
+    """The values of which nothing counts but where they are 0."""
+    zeros = {name for name, value in _floats(model.graph) if not np.any(value)}
+    taken = {o.name for o in model.graph.output}
+    signs = {name for node in model.graph.node for name in node.input} - taken
+    for node in reversed(model.graph.node):  # a value is read by later nodes only
+        for slot, name in enumerate(node.input):
+            if name not in signs:
+                continue
+            op = text(node.op_type)
+            asked = (op == "Equal" and node.input[1 - slot] in zeros) or (op == "Cast" and _to_bool(node))
+            handed = slot == 0 and op in _KEEPS_ZEROS and all(made in signs for made in node.output)
+            if not in_onnx(node) or not (asked or handed):
+                signs.discard(name)
+        for _, graph in subgraphs(node):
+            signs -= {name for inner in _every(graph) for name in inner.input}
+            signs -= {output.name for output in graph.output}
+    return signs
+
+
+def _to_bool(node: onnx.NodeProto) -> bool:
+    return any(a.name == "to" and a.i == onnx.TensorProto.BOOL for a in node.attribute)
+
+
+def _says_one_thing(value: np.ndarray) -> bool:
+    """Whether a constant is nowhere 0, so that any number but 0 says the same in its place."""
+    return bool(np.all(value != 0))
+
+
+@dataclass(frozen=True)
+class _Other:
+    """What the other graph has: the classes of all its values, those of the graphs within it, prints of constants."""
+
+    values: Collection[bytes]
+    wholes: Collection[bytes]
+    known: Collection[bytes]
+
+
+def _within(
+    node: onnx.NodeProto, index: int, place: Place, where: str, mine: _Structure, other: _Other, moving: set[str]
+) -> Iterator[Inside]:
+    """What numbers have to show within a node that is not the other side's."""
+    name = f"{node_name(node, index)}{where}"
+    for attribute, graph in subgraphs(node):
+        here = (*place, (index, attribute))
+        if mine.wholes[here] in other.wholes:
+            continue
+        classes = mine.inside[here]
+        looped = node.op_type != "If"
+        if looped or (place and node.input[0] in moving):  # what an outermost If takes is watched as it runs
+            yield Inside(here, f"{attribute} of {name}")
+        moves = moving - {t.name for t in graph.initializer} | {v.name for v in graph.input}
+        moves = _moved(graph, moves)
+        if node.op_type == "Loop" and graph.output and len(graph.input) > 1:
+            end, given = graph.output[0].name, graph.input[1].name
+            if end in moves and classes.get(end) != classes.get(given) and classes.get(end) not in other.values:
+                yield Inside(here, f"the end of {name} before its count", ends=True)
+        held = dict(_floats(graph))
+        read = {
+            name
+            for inner in graph.node
+            if not all(classes.get(n) in other.values for n in inner.output if n)
+            for name in [*inner.input, *_captured(inner, held)]
+        }
+        for constant, value in held.items():
+            if constant in read and _print(value) not in other.known:
+                yield Inside(here, f"{constant} in {name}", constant=constant)
+        for number, inner in enumerate(graph.node):
+            if not all(classes.get(n) in other.values for n in inner.output if n):
+                yield from _within(inner, number, here, f" in {name}", mine, other, moves)
+
+
+def _captured(node: onnx.NodeProto, held: Mapping[str, object]) -> list[str]:
+    inside = [inner for _, graph in subgraphs(node) for inner in _every(graph)]
+    return [name for inner in inside for name in inner.input if name in held]
+
+
+def _floats(graph: onnx.GraphProto) -> list[tuple[str, np.ndarray]]:
+    """Float constants that a number beside may replace: not empty, not all at the ends of what float32 holds."""
+    made = [(t.name, t) for t in graph.initializer]
+    made += [(n.output[0], t) for n in graph.node if n.output and (t := constant_tensor(n)) is not None]
+    found = [(name, array(tensor)) for name, tensor in made]
+    return [
+        (name, value)
+        for name, value in found
+        if value is not None
+        and value.dtype.kind == "f"
+        and value.size
+        and not bool(np.all(np.abs(value.astype(np.float64)) >= _LARGEST))
+    ]
+
+
+def _floats_within(graph: onnx.GraphProto) -> Iterator[tuple[str, np.ndarray]]:
+    """Those of a graph and of all graphs within it."""
+    yield from _floats(graph)
+    for node in graph.node:
+        for _, inner in subgraphs(node):
+            yield from _floats_within(inner)
+
+
+def _print(value: np.ndarray) -> bytes:
+    """Equal for constants that hold the same numbers in any order."""
+    return digest("numbers", np.sort(value.astype(np.float64).reshape(-1)).tobytes())
+
+
+def _moving(model: onnx.ModelProto) -> set[str]:
+    """The values that depend on the numbers of the inputs, not on their shapes alone."""
+    held = {t.name for t in model.graph.initializer}
+    return _moved(model.graph, {i.name for i in model.graph.input if i.name not in held})
+
+
+def _moved(graph: onnx.GraphProto, moving: set[str]) -> set[str]:
+    from onnx_triangulate.transform.cut import reads
+
+    moving = set(moving)
+    for node in graph.node:
+        if node.op_type not in ("Shape", "Size") and not moving.isdisjoint(reads(node)):
+            moving.update(node.output)
+    return moving

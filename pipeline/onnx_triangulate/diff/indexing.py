@@ -1,0 +1,116 @@
+"""Slice, Gather, Expand in normal form: places counted from the front and from the end, as far as sizes are known.
+
+Design note.  An end of INT64_MAX, one of INT32_MAX and the size itself are one place, and so are an index of -1 and the
+last one.  Where the size is not known only one of the two ways to count is there; so a place keeps both and what is
+written (``diff.ir.Counted``), and two are one if they agree in any of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from onnx_triangulate.diff.ir import Const, Counted, Ints, Operand, as_attribute, small_integers
+from onnx_triangulate.diff.operators import rule
+from onnx_triangulate.diff.windows import RULES
+
+if TYPE_CHECKING:
+    from onnx_triangulate.diff.normal_form import Builder
+
+__all__ = ["RULES"]
+
+_FAR = (1 << 31) - 1  # what exporters write for "to the end"
+
+
+@rule("Slice")
+def slice_(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    if not operands:
+        return None
+    starts, ends, axes, steps = (
+        b.integers(slot, name) for slot, name in enumerate(("starts", "ends", "axes", "steps"), start=1)
+    )
+    given = [*operands, None, None, None, None]
+    rank = b.rank(operands[0])
+    if axes is not None and rank is not None and any(not -rank <= axis < rank for axis in axes):
+        return None
+    if axes is not None and rank is not None:
+        axes = tuple(axis % rank for axis in axes)
+    if starts is None or ends is None or _hidden(given[3], axes) or _hidden(given[4], steps):
+        count = b.dims(given[1])
+        if given[3] is None and count is not None and len(count) == 1 and count[0] is not None:
+            b.held["axes"] = tuple(range(count[0]))
+        kept = list(operands)
+        if steps is not None and len(kept) > 4 and set(steps) <= {1}:
+            kept[4] = None
+        return b.generic(kept)
+    axes = tuple(range(len(starts))) if axes is None else axes
+    steps = (1,) * len(starts) if steps is None else steps
+    if not len(starts) == len(ends) == len(axes) == len(steps) == len(set(axes)) or 0 in steps:
+        return None
+    dims = list(b.dims(operands[0]) or ())
+    cuts = []
+    for axis, start, end, step in sorted(zip(axes, starts, ends, steps, strict=True)):
+        size = dims[axis] if 0 <= axis < len(dims) else None
+        first, last = _edge(start, step, size, True), _edge(end, step, size, False)
+        if step == 1 and first.front == 0 and last.back == 0:
+            continue
+        cuts.append((axis, first, last, step))
+        if 0 <= axis < len(dims):
+            known = first.front is not None and last.front is not None and size is not None
+            dims[axis] = len(range(first.front or 0, last.front or 0, step)) if known else None
+    if not cuts:
+        return operands[:1]
+    held = dict(zip(("axes", "starts", "ends", "steps"), map(tuple, zip(*cuts, strict=True)), strict=True))
+    if set(held["steps"]) == {1}:
+        del held["steps"]  # the default
+    return list(b.emit("Slice", held, operands[:1], [b.known(tuple(dims) if rank is not None else None)]))
+
+
+def _hidden(operand: Operand, value: Ints | None) -> bool:
+    return operand is not None and value is None
+
+
+def _edge(written: int, step: int, size: int | None, first: bool) -> Counted:
+    """Where a Slice starts or ends; backwards it ends at -1, in front of the first."""
+    low, past = (0, 0) if step > 0 else (0 if first else -1, 1)
+    if size is not None:
+        front = min(max(written + size if written < 0 else written, low), size - past)
+        return Counted(written, front, front - size)
+    if written >= _FAR:
+        return Counted(written, None, -past)
+    if written < -_FAR:
+        return Counted(written, low, None)
+    return Counted(written, written, None) if written >= 0 else Counted(written, None, written)
+
+
+@rule("Gather", "GatherElements", "ScatterElements", "Scatter")
+def indexed(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    axis, dims = b.held.get("axis", 0), b.dims(operands[0]) if operands else None
+    indices = as_attribute(operands[1]) if len(operands) > 1 else None
+    if indices is None or not isinstance(axis, int):
+        return None
+    size = dims[axis] if dims is not None and -len(dims) <= axis < len(dims) else None
+    places = tuple(_place(i, size) for i in (indices if isinstance(indices, tuple) else (indices,)))
+    b.held["indices"] = places if isinstance(indices, tuple) else places[0]
+    return b.generic([operands[0], None, *operands[2:]])
+
+
+def _place(written: int, size: int | None) -> Counted:
+    if size is None or not -size <= written < size:
+        return Counted(written, written, None) if written >= 0 else Counted(written, None, written)
+    return Counted(written, written % size, written % size - size)
+
+
+@rule("Expand")
+def expand(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    wanted = small_integers(operands[1]) if len(operands) == 2 else None
+    dims = b.dims(operands[0]) if operands else None
+    if wanted is None or dims is None or isinstance(operands[0], Const):
+        return None
+    rank = max(len(dims), len(wanted))
+    target, before = (1,) * (rank - len(wanted)) + wanted, (1,) * (rank - len(dims)) + dims
+    made = tuple(d if t == 1 else t if d in (1, t) else None for t, d in zip(target, before, strict=True))
+    if len(dims) == rank and all(t in (1, d) for t, d in zip(target, before, strict=True)):
+        return operands[:1]
+    shape = tuple(Counted(t, d, None) for t, d in zip(target, made, strict=True))
+    return list(b.emit("Expand", {"shape": shape}, operands[:1], [b.known(made)]))

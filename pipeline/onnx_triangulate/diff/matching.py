@@ -1,0 +1,505 @@
+"""Which step of one graph stands beside which of another: by dataflow and by what they compute, never by name.
+
+Design note.  Steps are first gathered to *units*: a convolution or a product with weights, and the scales and shifts
+per channel behind it (bias, BatchNormalization, Mul, Add), because optimizers fold these into one another.  Units are
+then paired, the surest means first, each linear in the size of the graphs:
+
+1. the same function of the same inputs (a hash forwards; copies of one computation share a counterpart);
+2. the same use until the outputs (a hash backwards);
+3. the same structure in both directions without looking at numbers, parallel twins told apart by their numbers;
+4. equal weights that nothing else has;
+5. from what is paired to its neighbours, where these do the same, more and more loosely;
+6. what holds weights and is still alone, in order, by the shapes of the weights.
+
+A unit without a counterpart stays alone: a wrong pair would be reported as a false difference.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from typing import Any
+
+from onnx_triangulate.diff.ir import Const, Form, Ref, Step
+from onnx_triangulate.diff.operators import COMMUTATIVE
+from onnx_triangulate.ops.random_draws import DRAWS
+
+_LINEAR = ("Conv", "ConvTranspose", "MatMul")
+_AFFINE = ("Add", "Sub", "Mul", "Div", "BatchNormalization")
+_SEQUENCE = 600
+LEVELS = (0, 1, 2, 3)  # exactly; numbers roughly; shapes only; the operator only
+
+
+@dataclass(eq=False)
+class Unit:
+    """A step and the affine steps behind it."""
+
+    head: Step
+    tail: list[Step] = field(default_factory=list)
+
+    @property
+    def steps(self) -> list[Step]:
+        return [self.head, *self.tail]
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        return self.tail[-1].outputs if self.tail else self.head.outputs
+
+    @property
+    def weighted(self) -> bool:
+        return any(isinstance(o, Const) and o.large for o in self.head.operands)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it may give another value each time it is asked: it draws numbers, or nobody knows what it does."""
+        waiting = [self.head]
+        while waiting:
+            step = waiting.pop()
+            if step.op in DRAWS or "." in step.op:
+                return True
+            waiting += [inner for form in step.bodies.values() for inner in form.steps]
+        return False
+
+
+class Side:
+    """A form as units, and who reads whom."""
+
+    def __init__(self, form: Form) -> None:
+        self.form = form
+        self.readers: dict[int, list[tuple[int, int, Ref]]] = defaultdict(list)
+        self.given: dict[int, list[tuple[int, Ref]]] = defaultdict(list)
+        self.of_step: dict[int, int] = {}
+        self.units: list[Unit] = []
+        self.maker: dict[int, tuple[int, int]] = {}
+        uses: dict[int, list[int]] = defaultdict(list)
+        for index, step in enumerate(form.steps):
+            for _, ref in step.refs():
+                uses[ref.value].append(index)
+        for place, border in enumerate(form.outputs):
+            if isinstance(border.operand, Ref):
+                self.given[border.operand.value].append((place, border.operand))
+        taken: set[int] = set()
+        for index, step in enumerate(form.steps):
+            if index in taken:
+                continue
+            unit = Unit(step)
+            last = index
+            while linear(step):
+                value = form.steps[last].outputs[0]
+                if len(uses[value]) != 1 or self.given.get(value):
+                    break
+                following = uses[value][0]
+                if not _affine(form.steps[following], value, step):
+                    break
+                unit.tail.append(form.steps[following])
+                taken.add(following)
+                last = following
+            number = len(self.units)
+            self.units.append(unit)
+            for slot, value in enumerate(unit.outputs):
+                self.maker[value] = (number, slot)
+        for number, unit in enumerate(self.units):
+            for slot, ref in unit.head.refs():
+                self.readers[ref.value].append((number, slot, ref))
+        self.inputs = {b.operand.value: i for i, b in enumerate(form.inputs) if isinstance(b.operand, Ref)}
+
+
+def linear(step: Step) -> bool:
+    return step.op in _LINEAR and len(step.operands) > 1 and isinstance(step.operands[1], Const)
+
+
+def channels(step: Step) -> tuple[int | None, int]:
+    """How many results a linear step has per place, and how many axes follow that of the channels."""
+    weight = step.operands[1]
+    dims = weight.dims if isinstance(weight, Const) else None
+    if dims is None:
+        return None, 0
+    if step.op == "MatMul":
+        return (dims[-1] if len(dims) == 2 else None), 0
+    count = dims[0]
+    if step.op == "ConvTranspose":
+        group = step.attributes.get("group", 1)
+        count = dims[1] * group if isinstance(group, int) and dims[1] is not None else None
+    return count, len(dims) - 2
+
+
+def _affine(step: Step, value: int, head: Step) -> bool:
+    """Whether a step scales or shifts the channels of ``value`` by constants, and does nothing else."""
+    if step.op not in _AFFINE or len(step.outputs) != 1:
+        return False
+    places = [slot for slot, ref in step.refs()]
+    if len(places) != 1 or (places[0] and step.op not in ("Add", "Mul")):
+        return False
+    ref = step.operands[places[0]]
+    if not isinstance(ref, Ref) or ref.value != value or not ref.plain:
+        return False
+    count, behind = channels(head)
+    rest = [o for o in step.operands if not isinstance(o, Ref)]
+    if count is None or not rest or not all(isinstance(o, Const) for o in rest):
+        return False
+    if step.op == "BatchNormalization":
+        return head.op != "MatMul" and all(isinstance(o, Const) and o.dims == (count,) for o in rest)
+    allowed = ((), (count, *(1,) * behind))
+    return all(isinstance(o, Const) and o.dims in allowed for o in rest)
+
+
+class Names(dict[tuple[Any, ...], int]):
+    """A number for everything that is told apart: the same for the same, on both sides."""
+
+    def of(self, *parts: Any) -> int:
+        return self.setdefault(parts, len(self))
+
+
+def signature(unit: Unit, level: int, names: Names) -> int:
+    """What a unit does by itself."""
+    if level == 0 and unit.tail:
+        return names.of("unit", *(_said(step, 0, names) for step in unit.steps))
+    return _said(unit.head, level, names)
+
+
+def _said(step: Step, level: int, names: Names) -> int:
+    if level == LEVELS[-1]:
+        return names.of("op", step.op)
+    commutes = step.op in COMMUTATIVE
+    parts = []
+    for slot, operand in enumerate(step.operands):
+        where = -1 if commutes else slot
+        if isinstance(operand, Const):
+            parts.append(names.of("const", where, _number(operand, level)))
+        elif isinstance(operand, Ref):
+            parts.append(names.of("ref", where, operand.seen if level == 0 else None))
+    if commutes:
+        parts.sort()
+    bodies = [_body(form, names) for _, form in sorted(step.bodies.items())] if level < 2 else []
+    return names.of("step", step.op, step.said if level < 2 else "", len(step.outputs), tuple(parts), tuple(bodies))
+
+
+def _number(operand: Const, level: int) -> bytes:
+    if level == 0:
+        return operand.exact
+    # Whether axes of size one in front may be left out, one side may know and the other not.
+    return operand.bare.roughly if level == 1 else operand.bare.shape
+
+
+def _body(form: Form, names: Names) -> int:
+    """A subgraph by what its outputs are functions of."""
+    side = Side(form)
+    said = [signature(u, 0, names) for u in side.units]
+    values = forwards(side, said, True, {i: i for i in range(len(form.inputs))}, names)
+    made: list[Any] = []
+    for border in form.outputs:
+        operand = border.operand
+        if isinstance(operand, Ref):
+            made.append((values.get(operand.value), operand.seen))
+        else:
+            made.append(operand.exact if isinstance(operand, Const) else None)
+    return names.of("body", len(form.inputs), tuple(made))
+
+
+def forwards(side: Side, said: Sequence[int], exactly: bool, inputs: Mapping[int, int], names: Names) -> dict[int, int]:
+    """The class of every value: what function of the inputs it is, as far as ``said`` tells units apart."""
+    found: dict[int, int] = {}
+    seen_before: dict[int, int] = {}
+    for value, place in side.inputs.items():
+        found[value] = names.of("input", inputs[place]) if place in inputs else names.of("alone", id(side), place)
+    for number, unit in enumerate(side.units):
+        commutes = unit.head.op in COMMUTATIVE
+        parts: list[Any] = []
+        for slot, ref in unit.head.refs():
+            if ref.value not in found:
+                found[ref.value] = names.of("unknown", id(side), ref.value)
+            seen = ref.seen if exactly and not ref.plain else None
+            parts.append(names.of("reads", found[ref.value], seen) if commutes else (slot, found[ref.value], seen))
+        if commutes:
+            parts.sort()
+        whole = names.of("forwards", said[number], tuple(parts))
+        if unit.drawn:  # the second of two is another value; it stands beside the second of the other side
+            seen_before[whole] = seen_before.get(whole, 0) + 1
+            whole = names.of("drawn", whole, seen_before[whole])
+        for slot, value in enumerate(unit.outputs):
+            found[value] = names.of("result", whole, slot)
+    return found
+
+
+def backwards(side: Side, said: Sequence[int], exactly: bool, outputs: Mapping[int, int], names: Names) -> list[int]:
+    """The class of every unit: what it does and what becomes of it."""
+    found = [-1] * len(side.units)
+    for number in range(len(side.units) - 1, -1, -1):
+        parts = []
+        for value in side.units[number].outputs:
+            uses = []
+            for reader, place, ref in side.readers.get(value, ()):
+                where = -1 if side.units[reader].head.op in COMMUTATIVE else place
+                uses.append(names.of("read", found[reader], where, ref.seen if exactly and not ref.plain else None))
+            for place, ref in side.given.get(value, ()):
+                label = outputs[place] if place in outputs else ("alone", id(side), place)
+                uses.append(names.of("output", label, ref.seen if exactly and not ref.plain else None))
+            parts.append(tuple(sorted(uses)))
+        found[number] = names.of("backwards", said[number], tuple(parts))
+    return found
+
+
+class Matching:
+    """Pairs of units; ``copies`` are further units that do what a paired one does."""
+
+    def __init__(
+        self, left: Side, right: Side, inputs: Sequence[tuple[int, int]], outputs: Sequence[tuple[int, int]]
+    ) -> None:
+        self.left, self.right = left, right
+        self.inputs, self.outputs = inputs, outputs
+        self._input = dict(inputs), {right: right for _, right in inputs}
+        self.there: dict[int, int] = {}
+        self.back: dict[int, int] = {}
+        self.copies: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        self.names = Names()
+        self._signatures: dict[int, tuple[list[int], list[int]]] = {}
+        self._new: deque[tuple[int, int]] = deque()
+        self._exact()
+        self._structure()
+        self._anchors()
+        self._neighbours()
+        self._sequence()
+        self._neighbours()
+
+    def pair(self, left: int, right: int) -> None:
+        self.there[left], self.back[right] = right, left
+        self._new.append((left, right))
+
+    def _free(self) -> tuple[list[int], list[int]]:
+        lefts = [i for i in range(len(self.left.units)) if i not in self.there and i not in self.copies[0]]
+        rights = [i for i in range(len(self.right.units)) if i not in self.back and i not in self.copies[1]]
+        return lefts, rights
+
+    def _said(self, level: int) -> tuple[list[int], list[int]]:
+        """What every unit of either side does by itself; made when it is first asked for."""
+        if level not in self._signatures:
+            left, right = ([signature(u, level, self.names) for u in s.units] for s in (self.left, self.right))
+            self._signatures[level] = left, right
+        return self._signatures[level]
+
+    @property
+    def _done(self) -> bool:
+        return not all(self._free())
+
+    def _tokens(self, pairs: Sequence[tuple[int, int]]) -> tuple[dict[int, int], dict[int, int]]:
+        return {left: i for i, (left, _) in enumerate(pairs)}, {right: i for i, (_, right) in enumerate(pairs)}
+
+    def _forward_keys(self, level: int) -> tuple[list[int], list[int]]:
+        made = []
+        sides = zip((self.left, self.right), self._said(level), self._tokens(self.inputs), strict=True)
+        for side, said, token in sides:
+            values = forwards(side, said, level == 0, token, self.names)
+            made.append([values[u.outputs[0]] if u.outputs else self.names.of("nothing", id(u)) for u in side.units])
+        return made[0], made[1]
+
+    def _backward_keys(self, level: int) -> tuple[list[int], list[int]]:
+        sides = zip((self.left, self.right), self._said(level), self._tokens(self.outputs), strict=True)
+        made = [backwards(side, said, level == 0, token, self.names) for side, said, token in sides]
+        return made[0], made[1]
+
+    def _exact(self) -> None:
+        lefts, rights = self._forward_keys(0)
+        groups = _groups(range(len(lefts)), range(len(rights)), lefts.__getitem__, rights.__getitem__)
+        for ours, theirs in groups:
+            for left, right in zip(ours, theirs, strict=False):
+                self.pair(left, right)
+            self.copies[0].update(dict.fromkeys(ours[len(theirs) :], theirs[-1]))
+            self.copies[1].update(dict.fromkeys(theirs[len(ours) :], ours[-1]))
+        if not self._done:
+            self._by(*self._backward_keys(0))
+
+    def _structure(self) -> None:
+        for level in (1, 2, 3):
+            if self._done:
+                return
+            forward, backward = self._forward_keys(level), self._backward_keys(level)
+            both = [list(zip(f, b, strict=True)) for f, b in zip(forward, backward, strict=True)]
+            self._by(both[0], both[1])
+            if level < LEVELS[-1]:
+                self._by(*forward)
+                self._by(*backward)
+
+    def _by(self, lefts: Sequence[Hashable], rights: Sequence[Hashable]) -> None:
+        """Pair what has one key; among several those whose operands are paired, then those of equal numbers, then (if
+        there are equally many) in order."""
+        for ours, theirs in _groups(*self._free(), lefts.__getitem__, rights.__getitem__):
+            if len(ours) == len(theirs) == 1:
+                self.pair(ours[0], theirs[0])
+                continue
+            self._tell_apart(ours, theirs)
+
+    def _tell_apart(self, ours: Sequence[int], theirs: Sequence[int]) -> None:
+        for level in (0, 1, 2):
+            for known in (True, False):
+                free = [[u for u in ours if u not in self.there], [u for u in theirs if u not in self.back]]
+
+                def of_left(unit: int, level: int = level, known: bool = known) -> Hashable:
+                    return self._said(level)[0][unit], self._operands(unit, 0) if known else None
+
+                def of_right(unit: int, level: int = level, known: bool = known) -> Hashable:
+                    return self._said(level)[1][unit], self._operands(unit, 1) if known else None
+
+                for some, others in _groups(free[0], free[1], of_left, of_right):
+                    if len(some) == len(others):
+                        for left, right in zip(some, others, strict=True):
+                            self.pair(left, right)
+
+    def _operands(self, unit: int, which: int) -> Hashable:
+        """What a unit reads, in the terms of the right graph, unpaired operands left open."""
+        side = (self.left, self.right)[which]
+        step = side.units[unit].head
+        made: list[Any] = [(self.value(ref.value, which)) for _, ref in step.refs()]
+        return tuple(sorted(made, key=repr)) if step.op in COMMUTATIVE else tuple(made)
+
+    def value(self, value: int, which: int) -> tuple[str, int, int] | None:
+        """A value of either side as the right graph knows it; None where it has no counterpart."""
+        side = (self.left, self.right)[which]
+        if value in side.inputs:
+            place = self._input[which].get(side.inputs[value])
+            return None if place is None else ("input", place, 0)
+        if value not in side.maker:
+            return None
+        unit, slot = side.maker[value]
+        if which == 0:
+            other = self.there.get(unit, self.copies[0].get(unit))
+            return None if other is None else ("unit", other, slot)
+        if unit in self.copies[1]:
+            return ("unit", self.there[self.copies[1][unit]], slot)
+        return ("unit", unit, slot) if unit in self.back else None
+
+    def _anchors(self) -> None:
+        for level in (0, 1):
+            lefts, rights = self._free()
+            if not lefts or not rights:
+                return
+            counts = [
+                _groups(
+                    [u for u in free if side.units[u].weighted],
+                    [],
+                    lambda u, side=side, level=level: _weights(side.units[u], level),  # type: ignore[misc]
+                    lambda u: u,
+                    alone=True,
+                )
+                for side, free in ((self.left, lefts), (self.right, rights))
+            ]
+            keys = {_weights(self.right.units[g[0]], level): g for g, _ in counts[1]}
+            for ours, _ in counts[0]:
+                theirs = keys.get(_weights(self.left.units[ours[0]], level), [])
+                if len(ours) == len(theirs) == 1:
+                    self.pair(ours[0], theirs[0])
+
+    def _neighbours(self) -> None:
+        for _ in range(3):
+            before = len(self.there)
+            for level in LEVELS:
+                if self._done:
+                    return
+                queue = deque(self.there.items())
+                self._new.clear()
+                while queue:
+                    left, right = queue.popleft()
+                    self._above(left, right, level)
+                    self._below(left, right, level)
+                    queue.extend(self._new)
+                    self._new.clear()
+            if len(self.there) == before:
+                return
+
+    def _alike(self, left: int, right: int, level: int) -> bool:
+        return (
+            left not in self.there
+            and right not in self.back
+            and left not in self.copies[0]
+            and right not in self.copies[1]
+            and self._said(level)[0][left] == self._said(level)[1][right]
+        )
+
+    def _above(self, left: int, right: int, level: int) -> None:
+        ours = [r.value for _, r in self.left.units[left].head.refs()]
+        theirs = [r.value for _, r in self.right.units[right].head.refs()]
+        commutes = self.left.units[left].head.op in COMMUTATIVE
+        if not commutes and len(ours) != len(theirs):
+            return
+        for place, value in enumerate(ours):
+            if value not in self.left.maker:
+                continue
+            maker, slot = self.left.maker[value]
+            for other in theirs if commutes else [theirs[place]]:
+                made = self.right.maker.get(other)
+                if made is not None and made[1] == slot and self._alike(maker, made[0], level):
+                    self.pair(maker, made[0])
+                    break
+
+    def _below(self, left: int, right: int, level: int) -> None:
+        for ours, theirs in zip(self.left.units[left].outputs, self.right.units[right].outputs, strict=False):
+            free = (
+                [(u, s) for u, s, _ in self.left.readers.get(ours, ()) if u not in self.there],
+                [(u, s) for u, s, _ in self.right.readers.get(theirs, ()) if u not in self.back],
+            )
+
+            def key(which: int, entry: tuple[int, int], level: int = level) -> Hashable:
+                unit, slot = entry
+                side = (self.left, self.right)[which]
+                where = 0 if side.units[unit].head.op in COMMUTATIVE else slot
+                return self._said(level)[which][unit], where
+
+            for some, others in _groups(
+                free[0], free[1], lambda e, key=key: key(0, e), lambda e, key=key: key(1, e)  # type: ignore[misc]
+            ):  # fmt: skip
+                if len(some) == len(others) or level == 0:
+                    for (one, _), (another, _) in zip(some, others, strict=False):
+                        if self._alike(one, another, level):
+                            self.pair(one, another)
+
+    def _sequence(self) -> None:
+        for level in (2, 3):
+            lefts, rights = self._free()
+            ours = [u for u in lefts if self.left.units[u].weighted]
+            theirs = [u for u in rights if self.right.units[u].weighted]
+            one, two = [self._said(level)[0][u] for u in ours], [self._said(level)[1][u] for u in theirs]
+            if level == LEVELS[-1] and len(ours) != len(theirs):
+                return
+            if len(ours) > _SEQUENCE or len(theirs) > _SEQUENCE:
+                for some, others in _groups(
+                    ours, theirs, self._said(level)[0].__getitem__, self._said(level)[1].__getitem__
+                ):
+                    if len(some) == len(others):
+                        for left, right in zip(some, others, strict=True):
+                            self.pair(left, right)
+                continue
+            for block in SequenceMatcher(None, one, two, autojunk=False).get_matching_blocks():
+                for step in range(block.size):
+                    self.pair(ours[block.a + step], theirs[block.b + step])
+
+
+def _weights(unit: Unit, level: int) -> Hashable:
+    return (unit.head.op, *(_number(o, level) for o in unit.head.operands if isinstance(o, Const) and o.large))
+
+
+def _groups(
+    lefts: Iterable[Any],
+    rights: Iterable[Any],
+    of_left: Callable[[Any], Hashable],
+    of_right: Callable[[Any], Hashable],
+    alone: bool = False,
+) -> list[tuple[list[Any], list[Any]]]:
+    """What has one key on both sides (with ``alone`` also what has it on one)."""
+    found: dict[Hashable, tuple[list[Any], list[Any]]] = {}
+    for item in lefts:
+        found.setdefault(of_left(item), ([], []))[0].append(item)
+    for item in rights:
+        found.setdefault(of_right(item), ([], []))[1].append(item)
+    return [group for group in found.values() if alone or (group[0] and group[1])]
+
+
+def same_border(left: Sequence[Any], right: Sequence[Any]) -> list[tuple[int, int]]:
+    """Which input (or output) is which: by name (one that comes twice by its order), and those left by their order."""
+    names: dict[str, list[int]] = {}
+    for i, b in enumerate(right):
+        names.setdefault(b.name, []).append(i)
+    pairs = [(i, names[b.name].pop(0)) for i, b in enumerate(left) if names.get(b.name)]
+    ours = [i for i in range(len(left)) if i not in {a for a, _ in pairs}]
+    theirs = [i for i in range(len(right)) if i not in {b for _, b in pairs}]
+    return sorted([*pairs, *zip(ours, theirs, strict=False)])

@@ -1,0 +1,91 @@
+"""Two graphs of one model at one size: where one leaves a size open that the other fixes, it is taken at that size.
+
+Design note.  An export with dynamic axes computes its shapes while it runs, one without has them as constants; node by
+node they have little in common, and at the size that both can take they may be the same.  Static sizes of inputs are
+therefore written into the other graph, wherever its sizes have the same names, and inference and folding do the rest.
+Nothing is written where that may be no question of sizes alone: ranks or static sizes that differ, three axes and more
+of which no size is the same on both sides (an input in another layout, say), one name that would have to be two
+numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from onnx import ModelProto, TensorShapeProto, ValueInfoProto
+
+from onnx_triangulate.diff.matching import same_border
+from onnx_triangulate.facts.view import View
+from onnx_triangulate.onnxgraph.nodes import named_dims, printable, text
+
+Dim = int | str | None
+
+
+def at_one_size(left: View, right: View) -> tuple[View, View, tuple[str, ...]]:
+    """Both graphs at one size, and what there is to say about that."""
+    inputs = [_inputs(view.model) for view in (left, right)]
+    pairs = [(inputs[0][a], inputs[1][b]) for a, b in same_border(*inputs)]
+    taken: tuple[dict[str, int], dict[str, int]] = ({}, {})  # sizes by name
+    fixed: tuple[dict[str, list[int]], dict[str, list[int]]] = ({}, {})  # all sizes of an input, by its name
+    notes = []
+    for pair in pairs:
+        one, two = (_dims(value) for value in pair)
+        if one is None or two is None or len(one) != len(two) or one == two:
+            continue
+        both = [(a, b) for a, b in zip(one, two, strict=True) if isinstance(a, int) and isinstance(b, int)]
+        if any(a != b for a, b in both):
+            return left, right, ()
+        whole = [all(isinstance(d, int) for d in dims) for dims in (one, two)]
+        if not any(whole) or (len(one) > 2 and not both):
+            continue
+        which, own, sizes = (1, two, one) if whole[0] else (0, one, two)
+        fixed[which][pair[which].name] = [d for d in sizes if isinstance(d, int)]
+        for dim, size in zip(own, sizes, strict=True):
+            if isinstance(dim, str) and isinstance(size, int) and taken[which].setdefault(dim, size) != size:
+                return left, right, ()
+        name = printable(pair[0].name, 60)
+        notes.append(f"input {name}: {_said(one)} on the left, {_said(two)} on the right: compared at that size")
+    if not fixed[0] and not fixed[1]:
+        return left, right, ()
+    views = [
+        View(_sized(view.model, taken[which], fixed[which]), view.file) if fixed[which] else view
+        for which, view in enumerate((left, right))
+    ]
+    return views[0], views[1], tuple(notes)
+
+
+def _inputs(model: ModelProto) -> list[ValueInfoProto]:
+    stored = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in stored]
+
+
+def _shape(value: ValueInfoProto) -> TensorShapeProto | None:
+    kind = value.type.tensor_type
+    return kind.shape if value.type.HasField("tensor_type") and kind.HasField("shape") else None
+
+
+def _dims(value: ValueInfoProto) -> list[Dim] | None:
+    dims = named_dims(value)
+    return None if dims is None else [None if isinstance(d, int) and d < 0 else d for d in dims]
+
+
+def _said(dims: Sequence[Dim]) -> str:
+    return "[" + ",".join("?" if d is None else printable(str(d), 20) for d in dims) + "]"
+
+
+def _sized(model: ModelProto, taken: dict[str, int], fixed: dict[str, list[int]]) -> ModelProto:
+    """A copy of a model with sizes in place of their names; what is said of values between is left to inference."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    graph = copy.graph
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        shape = _shape(value)
+        sizes = fixed.get(value.name)
+        for axis, dim in enumerate(shape.dim if shape is not None else ()):
+            name = text(dim.dim_param)
+            size = taken.get(name) if sizes is None else sizes[axis]
+            if size is not None:
+                dim.dim_value = size
+            elif name:
+                dim.ClearField("dim_param")
+    return copy

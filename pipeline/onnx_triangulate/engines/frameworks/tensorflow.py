@@ -1,0 +1,697 @@
+"""TensorFlow: native runs, and tf2onnx with the framework's own order of axes at the border or with NCHW.
+
+Native runs are eager.  For export the same callable becomes a ``tf.function`` and goes through
+``tf2onnx.convert.from_function`` with its defaults, which is what people run.  tf2onnx reports an operator that it
+cannot convert by a logged line and leaves it in the graph; whether the file is a model at all is for the checker and
+the runtimes to say.  Tensors that a function merely captures become extra inputs of the graph; their values are known
+here and are written into the file as what they are, initializers.
+
+oneDNN's kernels, which TensorFlow switches on by the type of the CPU, are off unless ``TF_ENABLE_ONEDNN_OPTS=1`` is
+set: what an operation gives, and whether it is there at all, should not depend on the machine.
+
+In float64 a Keras model is built a second time under ``floatx`` float64 and given the first one's weights.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnx_triangulate.cases.inputs import forward_inputs
+from onnx_triangulate.cases.layout import order
+from onnx_triangulate.engines.frameworks import _state
+from onnx_triangulate.engines.frameworks._onnx_file import Values, border, write, write_arrays
+from onnx_triangulate.engines.frameworks._structure import BuilderError, forward_outputs, kind_of, named, raised
+from onnx_triangulate.engines.frameworks._tensorflow_roundings import Traced, moving
+from onnx_triangulate.records.arrays import Array, Stored
+from onnx_triangulate.records.case import Case, Tensor
+from onnx_triangulate.records.faults import Origin, SourceValues
+from onnx_triangulate.records.runs import Failure, Jitter, Model, Roundings
+
+_NCHW = {"n h w c": "n c h w"}
+
+
+class TensorFlow:
+    name = "tensorflow"
+    distributions = (("tensorflow", "tensorflow-cpu"), "tf2onnx", "onnx")
+    exporters = ("", "nchw")
+    layouts: Mapping[str, str] = {
+        "n c h w": "n h w c",
+        "o i h w": "h w i o",
+        "n c l": "n l c",
+        "o i l": "l i o",
+        "n c d h w": "n d h w c",
+        "o i d h w": "d h w i o",
+    }
+
+    def warm(self) -> None:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.get_logger().setLevel(logging.ERROR)
+        import tf2onnx
+
+        logging.getLogger("tf2onnx").setLevel(logging.WARNING)
+        assert tf2onnx.convert
+
+    def native(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Mapping[str, Any]:
+        """Run eagerly; gradients by a ``GradientTape``.  A gradient that TensorFlow does not give is ``None``.
+
+        A model that cannot be built in float64, or computes in a narrower type all the same, is frozen, as tf2onnx
+        freezes it, and its graph turned to float64.
+        """
+        return next(self._runs(case, values, double=double, seed=seed, jitters=(None,)))
+
+    def instance(self, case: Case, values: Mapping[str, Any], *, seed: int) -> _Instance:
+        tensors = _tensors(case, values, double=False, move=None)
+        return _Instance(case, _build(case, values, tensors, double=False, seed=seed), tensors)
+
+    def perturbed(
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter]
+    ) -> Iterator[Mapping[str, Any]]:
+        """A model without parameters of the case is built once, and its variables are moved where they are."""
+        if any(jitter.what != "inputs" for jitter in jitters):
+            _, run = self._moving(case, values, double=double, seed=seed)
+            yield from map(run, jitters)
+        elif case.parameters:
+            for jitter in jitters:
+                yield from self._runs(case, values, double=double, seed=seed, jitters=(jitter,))
+        else:
+            yield from self._runs(case, values, double=double, seed=seed, jitters=jitters)
+
+    def roundings(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Roundings | None:
+        """Counted while the case is traced."""
+        traced, _ = self._moving(case, values, double=double, seed=seed)
+        return Roundings(traced.longest, tuple(traced.unknown))
+
+    def _moving(
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int
+    ) -> tuple[Traced, Callable[[Jitter], dict[str, Any]]]:
+        """The case traced with what it rounds ready to be moved, and a function that runs it under a jitter.
+
+        The last one is kept: whoever counts roundings moves them next.  Raises ``NotImplementedError`` where that
+        cannot be had.
+        """
+        for asked, given, precise, drawn, kept, again in _traced:
+            if asked is case and given is values and (precise, drawn) == (double, seed):
+                return kept, again
+        from onnx_triangulate.engines.frameworks._tensorflow_double import double as frozen_in_double
+
+        own = double and not _is_double(case)
+        traced = Traced(double=double)
+        try:
+            try:
+                tensors = _tensors(case, values, double, None)
+                model = _build(case, values, tensors, double=double, seed=seed)
+                if own:
+                    self._only_double(case, model, values, tensors)
+                wide = _wide(values) if _holds_double(tensors) else values
+                function, names = self._function(case, model, tensors, wide, moved=traced)
+                called: Callable[..., Any] = _traced_through(function)
+                if traced.unseen:  # what the builder makes anew has not been traced yet
+                    model = _build(case, values, tensors, double=double, seed=seed)
+                    function, names = self._function(case, model, tensors, wide, moved=traced)
+                    called = _traced_through(function)
+            except BuilderError:
+                raise
+            except Exception:
+                if not own:
+                    raise
+                traced = Traced(exact=False)  # all that float32 holds is what it is, and float64 holds more
+                tensors = _tensors(case, values, False, None)
+                model = _build(case, values, tensors, double=False, seed=seed)
+                function, names = self._function(case, model, tensors, values, moved=traced)
+                frozen = frozen_in_double(_traced_through(function))
+                tensors = _tensors(case, values, True, None)
+
+                def called(*fed: Any) -> Any:
+                    return frozen(fed, None)
+
+        except BuilderError:
+            raise
+        except Exception as error:
+            raise NotImplementedError(f"the roundings of this cannot be moved: {_one_line(error)}") from error
+        kind = np.float64 if double else np.float32
+
+        def run(jitter: Jitter | None) -> dict[str, Any]:
+            import tensorflow as tf
+
+            step = 0.0 if jitter is None else jitter.step
+            step = step if double or not step else float(np.finfo(np.float32).eps)
+            ways = tf.constant(traced.ways(jitter, step).astype(kind))
+            seed = 0 if jitter is None else jitter.seed
+            made = called(ways, tf.constant(seed, tf.int32), *[tensors[name] for name in case.inputs])
+            results = dict(zip(names, made, strict=False))
+            if jitter is None:
+                traced.passes([int(counter) for counter in made[len(names) :]])
+            absent = {name: None for name in case.outputs if name.startswith("grad_") and name not in results}
+            return {name: _array(value) for name, value in results.items()} | absent
+
+        if traced.loops:
+            run(None)
+        _traced[:] = [(case, values, double, seed, traced, run)]
+        return traced, run
+
+    def _runs(
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter | None]
+    ) -> Iterator[Mapping[str, Any]]:
+        """One answer for each of ``jitters``; None is without one."""
+        if not double or _is_double(case):
+            yield from self._eager(case, values, double=double, seed=seed, jitters=jitters)
+            return
+        try:
+            runs = self._eager(case, values, double=True, seed=seed, jitters=jitters)
+            first = next(runs)
+        except BuilderError:
+            raise
+        except Exception as refusal:  # variables of its own in float32, most often
+            yield from self._frozen_in_double(case, values, seed, jitters, refusal)
+            return
+        yield first
+        yield from runs
+
+    def _eager(
+        self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter | None]
+    ) -> Iterator[Mapping[str, Any]]:
+        import tensorflow as tf
+
+        model = None
+        for jitter in jitters:
+            move = _mover(jitter)
+            tensors = _tensors(case, values, double, move)
+            if model is None:
+                model = _build(case, values, tensors, double=double, seed=seed)
+                own = self._variables(case, model, values, tensors) if move is not None else ()
+                still = [np.asarray(variable) for variable in own]
+                if double and not _is_double(case):
+                    self._only_double(case, model, values, tensors)
+            try:
+                if move is not None:
+                    for variable, value in zip(own, still, strict=True):
+                        variable.assign(move(value) if value.dtype in (np.float32, np.float64) else value)
+                if case.gradient is None:
+                    results = named(case, self.name, _call(case, model, tensors))
+                else:
+                    results = _with_gradients(tf, case, model, tensors)
+                answer = {name: None if value is None else _array(value) for name, value in results.items()}
+            finally:
+                if move is not None:  # the builder may give the same model again
+                    for variable, value in zip(own, still, strict=True):
+                        variable.assign(value)
+            yield answer
+
+    def _variables(
+        self, case: Case, model: Any, values: Mapping[str, Any], tensors: Mapping[str, Any]
+    ) -> Sequence[Any]:
+        """The variables of a model, or those that a plain function captures."""
+        own = tuple(getattr(model, "variables", ()))
+        if own:
+            return own
+        function, _ = self._function(case, model, tensors, _wide(values) if _holds_double(tensors) else values)
+        given = {id(value) for value in tensors.values()}
+        return [variable for variable in function.get_concrete_function().variables if id(variable) not in given]
+
+    def export(
+        self, case: Case, values: Mapping[str, Any], exporters: Sequence[str], folder: Path, *, seed: int
+    ) -> Sequence[Model]:
+        """Convert with each of ``exporters``."""
+        return [self._convert(case, values, exporter, folder, seed) for exporter in exporters]
+
+    def _only_double(self, case: Case, model: Any, values: Mapping[str, Any], tensors: Mapping[str, Any]) -> None:
+        """Raise where the model, built in float64, has a step in a narrower float type."""
+        import tensorflow as tf
+
+        function, _names = self._function(case, model, tensors, _wide(values))
+        narrow = [kind.as_datatype_enum for kind in (tf.float32, tf.float16, tf.bfloat16)]
+        definition = _traced_through(function).graph.as_graph_def()
+        inner = [node for called in definition.library.function for node in called.node_def]
+        for node in (*definition.node, *inner):
+            if any(attribute.type in narrow for attribute in node.attr.values()):
+                raise TypeError(f"{node.op} computes in a narrower type than float64")
+
+    def weights(self, case: Case, values: Mapping[str, Any], folder: Path, *, seed: int) -> Path:
+        """The variables of a model, or those that a plain function captures, and the case's own parameters."""
+        tensors = _tensors(case, values, double=False, move=None)
+        model = _build(case, values, tensors, double=False, seed=seed)
+        held = [*self._variables(case, model, values, tensors), *[tensors[name] for name in case.parameters]]
+        file = folder / "tensorflow.weights.npz"
+        return write_arrays([np.asarray(v) for v in held if hasattr(v, "numpy")], file)
+
+    def values(
+        self,
+        case: Case,
+        values: Mapping[str, Any],
+        model: Model,
+        folder: Path,
+        *,
+        seed: int,
+        doubles: Sequence[bool] = (False, True),
+        proto: Any = None,
+    ) -> SourceValues:
+        """Every tensor of the frozen graph that was converted, by the ONNX graph's names, in both precisions."""
+        import onnx
+
+        from onnx_triangulate.engines.frameworks._tensorflow_values import freeze, intermediates, matched
+
+        assert model.file is not None
+        proto = onnx.load(model.file, load_external_data=False) if proto is None else proto
+        key = (case.name, seed, str(folder), *(np.shape(values[name]) for name in case.inputs))
+        if key not in _kept:  # traced and frozen once for both precisions and every graph
+            tensors = _tensors(case, values, double=False, move=None)
+            built = _build(case, values, tensors, double=False, seed=seed)
+            function, _ = self._function(case, built, tensors, values, open_axes=True)
+            _kept.clear()
+            try:
+                _kept[key] = freeze(function.get_concrete_function())
+            except Exception as error:  # whatever freezing raises
+                return SourceValues(model.graph, error=Failure("refused", _one_line(error)))
+        frozen = _kept[key]
+        wanted = matched(proto, frozen.outputs, list(model.outputs.values()), frozen.definition)
+        stored: dict[bool, Stored] = {}
+        notes = []
+        for double in doubles:
+            wide = _tensors(case, values, double=double, move=None)
+            try:
+                fed = [wide[name] for name in case.inputs]
+                with Values(folder / f"{model.graph.replace(':', '.')}.values{'64' if double else ''}") as file:
+                    intermediates(frozen, fed, wanted, file.write, double=double)
+                stored[double] = file.stored()
+            except Exception as error:  # operators that TensorFlow has in float32 only
+                if not double:
+                    return SourceValues(model.graph, error=Failure("refused", _one_line(error)))
+                notes.append(f"tensorflow has no float64 for this: {_one_line(error)[:120]}")
+        ops = {node.name: node.op for node in frozen.definition.node}
+        makers = {name: wanted[name].rpartition(":")[0] for kept in stored.values() for name in kept.slots}
+        origins = {name: Origin(maker, op=ops.get(maker, "")) for name, maker in makers.items()}
+        return SourceValues(
+            model.graph, stored.get(False), stored.get(True), origins, permuted=True, notes=tuple(notes)
+        )
+
+    def _frozen_in_double(
+        self,
+        case: Case,
+        values: Mapping[str, Any],
+        seed: int,
+        jitters: Sequence[Jitter | None],
+        refusal: Exception,
+    ) -> Iterator[Mapping[str, Any]]:
+        """The frozen graph in float64; what the builder's own float64 run raised, where that cannot be had either."""
+        from onnx_triangulate.engines.frameworks._tensorflow_double import double
+
+        tensors = _tensors(case, values, double=False, move=None)
+        try:
+            model = _build(case, values, tensors, double=False, seed=seed)
+            function, names = self._function(case, model, tensors, values)
+            run = double(function.get_concrete_function())
+        except BuilderError:
+            raise
+        except Exception:
+            raise refusal from None
+        for jitter in jitters:
+            move = _mover(jitter)
+            try:
+                wide = _tensors(case, values, double=True, move=move)
+                arguments = [wide[name] for name in case.inputs]
+                moved = run(arguments, move)
+            except Exception:
+                raise refusal from None
+            results = dict(zip(names, moved, strict=True))
+            absent = {name: None for name in case.outputs if name.startswith("grad_") and name not in results}
+            yield {name: _array(value) for name, value in results.items()} | absent
+
+    def _function(
+        self,
+        case: Case,
+        model: Any,
+        tensors: Mapping[str, Any],
+        values: Mapping[str, Any],
+        *,
+        open_axes: bool = False,
+        moved: Traced | None = None,
+    ) -> tuple[Any, list[str]]:
+        """The case as a ``tf.function`` of its inputs in order, and the names of its outputs once it was traced.
+
+        ``open_axes`` leaves the sizes of the case's dynamic axes open, as an export must.  With ``moved`` the function
+        takes two arguments more, in front: how far each result is moved, and a seed.
+        """
+        import tensorflow as tf
+
+        names: list[str] = []
+
+        def positional(*inputs: Any) -> list[Any]:
+            given = {**tensors, **dict(zip(case.inputs, inputs, strict=True))}
+            if case.gradient is None:
+                results = named(case, self.name, _call(case, model, given))
+            else:
+                results = _with_gradients(tf, case, model, given)
+            kept = {name: value for name, value in results.items() if value is not None}
+            names[:] = kept
+            return [tf.identity(value, name=_scope(f"out_{name}")) for name, value in kept.items()]
+
+        def moving_first(ways: Any, seed: Any, *inputs: Any) -> list[Any]:
+            assert moved is not None
+            with moving(moved, ways, seed, inputs):
+                results = positional(*inputs)
+            moved.longest = moved.count(results)
+            return [*results, *moved.counters()]
+
+        shapes = {name: values[name].shape for name in case.inputs}
+        if open_axes:
+            for name, tensor in case.inputs.items():
+                axes = order(tensor, self.name, self.layouts).split()
+                sizes = zip(axes, shapes[name], strict=True)
+                shapes[name] = tuple(None if axis in case.dynamic else size for axis, size in sizes)
+        signature = [tf.TensorSpec(shapes[name], values[name].dtype, name=name) for name in case.inputs]
+        if moved is not None:
+            kind = tf.float64 if moved.double else tf.float32
+            both = [tf.TensorSpec([None], kind, name="ways"), tf.TensorSpec([], tf.int32, name="seed")]
+            return tf.function(moving_first, input_signature=[*both, *signature]), names
+        return tf.function(positional, input_signature=signature), names
+
+    def _convert(self, case: Case, values: Mapping[str, Any], exporter: str, folder: Path, seed: int) -> Model:
+        import tf2onnx
+
+        graph = f"tensorflow:{exporter}" if exporter else "tensorflow"
+        started = time.perf_counter()
+        tensors = _tensors(case, values, double=False, move=None)
+        with _quiet() as log:
+            try:
+                model = _build(case, values, tensors, double=False, seed=seed)
+                function, names = self._function(case, model, tensors, values, open_axes=True)
+                concrete = function.get_concrete_function()
+                axes, as_nchw_in, as_nchw_out = self._border(case, exporter, names, concrete)
+                tf2onnx.utils.INTERNAL_NAME = 1  # it numbers its nodes on and on; a case is named the same in any run
+                proto, _ = tf2onnx.convert.from_function(
+                    function,
+                    input_signature=list(function.input_signature),
+                    inputs_as_nchw=as_nchw_in or None,
+                    outputs_as_nchw=as_nchw_out or None,
+                )
+                _captures_inside(proto, concrete)
+            except BuilderError:
+                raise
+            except Exception as error:  # the exporter's own refusal, whatever its type
+                return Model(
+                    graph, error=Failure("refused", _one_line(error), op=_refused_op(error)), log=log.getvalue()
+                )
+        held = [*(getattr(model, "variables", ()) or concrete.variables), *[tensors[n] for n in case.parameters]]
+        write_arrays([np.asarray(v) for v in held if hasattr(v, "numpy")], folder / "tensorflow.weights.npz")
+        file = write(proto, folder / f"{graph.replace(':', '.')}.onnx")
+        inputs, outputs, problem = border(proto, list(case.inputs), names)
+        return Model(
+            graph,
+            file=file,
+            error=Failure("refused", f"{graph}: {problem}") if problem else None,
+            inputs=inputs,
+            outputs=outputs,
+            axes=axes,
+            weights=folder / "tensorflow.weights.npz",
+            seconds=time.perf_counter() - started,
+            log=log.getvalue(),
+        )
+
+    def _border(
+        self, case: Case, exporter: str, names: Sequence[str], concrete: Any
+    ) -> tuple[dict[str, str], list[str], list[str]]:
+        """The order of axes at the graph's border, and which inputs and outputs tf2onnx is asked to turn to NCHW."""
+        axes = {
+            name: order(tensor, self.name, self.layouts)
+            for name, tensor in {**case.inputs, **case.outputs}.items()
+            if isinstance(tensor, Tensor)
+        }
+        if exporter != "nchw":
+            return axes, [], []
+        turned = {name for name in axes if axes[name] in _NCHW}
+        outputs = [tensor.name for tensor in concrete.outputs]
+        as_nchw_out = [outputs[i] for i, name in enumerate(names) if name in turned]
+        axes |= {name: _NCHW[axes[name]] for name in turned}
+        return axes, [f"{name}:0" for name in case.inputs if name in turned], as_nchw_out
+
+
+class _Instance:
+    """A model that is built once and asked more than once."""
+
+    def __init__(self, case: Case, model: Any, tensors: Mapping[str, Any]) -> None:
+        self._case, self._model, self._tensors = case, model, tensors
+
+    def __call__(self, values: Mapping[str, Any], *, seed: int) -> Mapping[str, Any]:
+        import tensorflow as tf
+
+        tf.keras.utils.set_random_seed(seed)
+        fed = _tensors(self._case, {name: values[name] for name in self._case.inputs}, double=False, move=None)
+        results = named(self._case, "tensorflow", _call(self._case, self._model, {**self._tensors, **fed}))
+        return {name: None if value is None else _array(value) for name, value in results.items()}
+
+    def state(self) -> Mapping[str, str]:
+        """Variables by their path, those of what a function has closed over too, and plain Python values."""
+        import tensorflow as tf
+
+        found: dict[str, str] = {}
+        closed = _state.closed_over(self._model)
+        for path, holder in [("", self._model), *closed.items()]:
+            for variable in getattr(holder, "variables", ()):
+                name = getattr(variable, "path", "") or variable.name
+                found |= _state.plain(f"{path}.{name}" if path else name, variable, _digest)
+            if isinstance(holder, (tf.Module, tf.keras.layers.Layer)):
+                own = {key: value for key, value in vars(holder).items() if not key.startswith("_")}
+                for key, value in own.items():
+                    if isinstance(value, (int, float, str, list, tuple, dict, np.ndarray, tf.Tensor)):
+                        found |= _state.plain(f"{path}.{key}" if path else key, value, _digest)
+            elif path:
+                found |= _state.plain(path, holder, _digest)
+        return found
+
+
+def _digest(value: Any) -> bytes | None:
+    import tensorflow as tf
+
+    if isinstance(value, (tf.Module, tf.keras.layers.Layer, tf.types.experimental.PolymorphicFunction)):
+        return b""  # its variables are looked at by name
+    if not hasattr(value, "numpy"):
+        return None
+    try:
+        return _state.array_digest(np.asarray(value.numpy()))
+    except Exception:  # a value without numbers of its own
+        return repr(value).encode()
+
+
+# The last case that was traced with what it rounds: what it was asked for, and the answer.
+_traced: list[tuple[Case, Mapping[str, Any], bool, int, Traced, Callable[[Jitter], dict[str, Any]]]] = []
+_kept: dict[tuple[Any, ...], Any] = {}  # the last case whose values were asked for, frozen
+
+
+def _tensors(case: Case, values: Mapping[str, Any], double: bool, move: Move | None) -> dict[str, Any]:
+    """Inputs as constants, parameters as variables that the exporter freezes, other values as they are."""
+    import tensorflow as tf
+
+    tensors: dict[str, Any] = {}
+    for name, value in values.items():
+        if not isinstance(value, np.ndarray):
+            tensors[name] = value
+            continue
+        if double and value.dtype == np.float32:
+            value = value.astype(np.float64)
+        if move is not None and np.issubdtype(value.dtype, np.floating):
+            value = move(value)
+        tensors[name] = (
+            tf.Variable(value, trainable=False, name=name) if name in case.parameters else tf.constant(value)
+        )
+    return tensors
+
+
+Move = Callable[[Array], Array]
+
+
+def _mover(jitter: Jitter | None) -> Move | None:
+    """Moves an array by the jitter's step if it is float64, else by its own type's eps."""
+    if jitter is None:
+        return None
+    random = np.random.default_rng(jitter.seed)
+    ways = [-1.0, 0.0] if jitter.inward else [-1.0, 1.0]
+
+    def move(value: Array) -> Array:
+        step = jitter.step if value.dtype == np.float64 else float(np.finfo(value.dtype).eps)
+        return np.asarray(value * (1 + random.choice(ways, value.shape) * step), dtype=value.dtype)
+
+    return move
+
+
+def _build(case: Case, values: Mapping[str, Any], tensors: Mapping[str, Any], *, double: bool, seed: int) -> Any:
+    """The case's model; in float64 it is built a second time and given the first one's weights."""
+    if not double or _is_double(case):
+        return _built(case, tensors, seed, "float64" if _is_double(case) else "float32")
+    model = _built(case, _tensors(case, values, double=False, move=None), seed, "float32")
+    if not getattr(model, "variables", ()):
+        return _built(case, tensors, seed, "float32")
+    twice = _built(case, tensors, seed, "float64")
+    for there, here in zip(twice.variables, model.variables, strict=True):
+        there.assign(
+            np.asarray(here).astype(there.dtype if isinstance(there.dtype, str) else there.dtype.as_numpy_dtype)
+        )
+    return twice
+
+
+def _wide(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {n: v.astype(np.float64) if getattr(v, "dtype", None) == np.float32 else v for n, v in values.items()}
+
+
+def _holds_double(tensors: Mapping[str, Any]) -> bool:
+    return any(getattr(tensor, "dtype", None) == "float64" for tensor in tensors.values())
+
+
+def _built(case: Case, tensors: Mapping[str, Any], seed: int, floatx: str) -> Any:
+    """The builder's model, called once where it makes its variables at the first call."""
+    import tensorflow as tf
+
+    before = tf.keras.config.dtype_policy()
+    tf.keras.backend.clear_session(free_memory=False)  # Keras numbers its layers on and on, too
+    tf.keras.config.set_dtype_policy(floatx)  # floatx alone does not reach a policy that has been asked for once
+    tf.keras.utils.set_random_seed(seed)
+    try:
+        try:
+            model = case.builders["tensorflow"](tf, **{name: tensors[name] for name in case.parameters})
+        except Exception as error:
+            raise raised("tensorflow", error, _one_line(error)) from error
+        if not callable(model):
+            raise BuilderError(f"tensorflow: the builder returned {kind_of(model)}, expected a model to call")
+        if isinstance(model, tf.keras.layers.Layer):
+            if not model.built:
+                _call(case, model, tensors)
+        elif isinstance(model, tf.Module) and not model.variables and not case.parameters:
+            _call(case, model, tensors)
+    finally:
+        tf.keras.config.set_dtype_policy(before)
+    return model
+
+
+def _is_double(case: Case) -> bool:
+    dtypes = {np.dtype(tensor.dtype) for tensor in case.inputs.values()}
+    return np.dtype("float64") in dtypes and np.dtype("float32") not in dtypes
+
+
+def _call(case: Case, model: Any, tensors: Mapping[str, Any]) -> Any:
+    """The forward model on its inputs: in their order, by name, or as the one structure that a Keras model takes."""
+    import tensorflow as tf
+
+    fed = {name: tensors[name] for name in forward_inputs(case)}
+    if not isinstance(model, tf.keras.layers.Layer):
+        return model(**fed) if case.by_name else model(*fed.values())
+    mode = {"training": case.training}
+    takes = inspect.signature(model.call).parameters
+    required = [p for p in takes.values() if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    if case.by_name:
+        apart = all(name in takes for name in fed) or not required
+        return model(**fed, **mode) if apart else model(fed, **mode)
+    together = isinstance(model, tf.keras.Model) and len(fed) > 1 and len(required) == 1
+    together = together and required[0].kind is not inspect.Parameter.VAR_POSITIONAL
+    return model(list(fed.values()), **mode) if together else model(*fed.values(), **mode)
+
+
+def _with_gradients(tf: Any, case: Case, model: Any, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Forward results and the gradients that are asked for; what the case declares absent nobody asks."""
+    assert case.gradient is not None
+    given = [name for name in case.gradient.wrt if name in tensors]
+    with tf.GradientTape() as tape:
+        for name in given:
+            tape.watch(tensors[name])
+        results = named(case, "tensorflow", _call(case, model, tensors))
+    sources = [tensors[name] if name in given else results[name] for name in case.gradient.wrt]
+    gradients = tape.gradient(results[case.gradient.of], sources, output_gradients=tensors[case.gradient.cotangent])
+    asked = {f"grad_{name}": value for name, value in zip(case.gradient.wrt, gradients, strict=True)}
+    declared = {name: None for name in case.outputs if name.startswith("grad_")}
+    return {name: results[name] for name in forward_outputs(case)} | declared | asked
+
+
+def _traced_through(function: Any) -> Any:
+    """The concrete function of a ``tf.function``, traced with what it calls in it, so that all operators are seen.
+
+    A function that TensorFlow has traced before is called and not traced again.  Where it has to be, for the sake of
+    control flow that AutoGraph alone can put into a graph, it stays a call.
+    """
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        return function.get_concrete_function()
+    except Exception:  # whatever a program raises that is traced without AutoGraph
+        tf.config.run_functions_eagerly(before)
+        return function.get_concrete_function()
+    finally:
+        tf.config.run_functions_eagerly(before)
+
+
+def _array(value: Any) -> Array:
+    import tensorflow as tf
+
+    if isinstance(value, tf.IndexedSlices):
+        value = tf.convert_to_tensor(value)
+    if not isinstance(value, (tf.Tensor, tf.Variable)) and not hasattr(value, "numpy"):
+        raise BuilderError(f"tensorflow: the model returned {kind_of(value)}, expected a tensor")
+    return np.array(value.numpy())
+
+
+def _captures_inside(proto: Any, concrete: Any) -> None:
+    """Turn inputs that stand for captured tensors into initializers with the captured values, in place."""
+    import onnx.numpy_helper
+
+    inside = {inner.name: outer for outer, inner in concrete.graph.captures if outer.dtype.name != "resource"}
+    for value in [v for v in proto.graph.input if v.name in inside]:
+        proto.graph.input.remove(value)
+        array = np.asarray(inside[value.name].numpy())
+        if value.name not in {tensor.name for tensor in proto.graph.initializer}:
+            proto.graph.initializer.append(onnx.numpy_helper.from_array(array, value.name))
+
+
+@contextmanager
+def _quiet() -> Iterator[io.StringIO]:
+    """Collect what tf2onnx logs: its only word about an operator it could not convert."""
+    log = io.StringIO()
+    handler = logging.StreamHandler(log)
+    handler.setLevel(logging.WARNING)
+    loggers = [logging.getLogger("tf2onnx"), logging.getLogger("tensorflow")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield log
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+
+
+def _scope(name: str) -> str:
+    """``name`` as TensorFlow accepts it for an operation."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+
+
+def _refused_op(error: BaseException) -> str | None:
+    """The operator that a refusal names; a node's name is its operator's, in a scope and with a number."""
+    text = str(error)
+    match = re.search(r"No gradient defined for operation '[^']*' \(op type: (\w+)\)", text)
+    match = match or re.search(r"node with output '(?:[^'/]*/)*([A-Za-z]\w*?)(?:_\d+)?(?::\d+)?'", text)
+    match = match or re.search(r"(?:Unsupported op|[Oo]p type)\W+'?(\w+)", text)
+    return match[1] if match else None
+
+
+def _one_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if lines and lines[0].endswith("in user code:"):  # TensorFlow's trace of a traced function; the reason comes last
+        return lines[-1][:400]
+    return (f"{type(error).__name__}: " + (lines[0] if lines else ""))[:400]
+
+
+FRAMEWORK = TensorFlow()

@@ -1,0 +1,795 @@
+"""What worker processes do: the functions that the supervisor sends them, and nothing else.
+
+Each takes and returns records.  A task is a batch of items of one engine (native in both precisions, the exporters, the
+runtimes of one graph); an engine's refusal of an item is that item's value.  If the process dies in the middle, the
+supervisor sends the items again one by one, so a death costs the item that caused it and no other.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from onnx_triangulate.cases import catalogue, inputs, layout
+from onnx_triangulate.engines.frameworks import _state, adapter
+from onnx_triangulate.engines.frameworks._structure import BuilderError
+from onnx_triangulate.engines.runtimes import runtimes
+from onnx_triangulate.numerics.compare import same_bits
+from onnx_triangulate.records.arrays import Array, ArrayFile
+from onnx_triangulate.records.case import Absent, Case, CaseRef, Rounded, Tensor
+from onnx_triangulate.records.errors import InvalidGraph, Unsupported, UnusableInput
+from onnx_triangulate.records.graphs import GraphFacts
+from onnx_triangulate.records.party import Party
+from onnx_triangulate.records.runs import Bound, Failure, Model, Roundings, Run
+from onnx_triangulate.records.verdict import Evidence, Finding
+
+CHECK = "check"
+_NAMED = 3
+SUBNORMAL = 2.0**-149  # what a number below the normal ones of float32 may be off by, whatever its size
+MOST_GUESSED = 2**14  # roundings; beyond, gamma_k leaves a float32 less than three digits, and a bound says nothing
+MOST_OUTSIDE = 2**30  # bytes of weights in other files with which a graph is read whole
+
+
+@cache
+def warm(framework: str) -> Failure | None:
+    """Import a framework once per process; an import that fails is a value of everything asked of it.
+
+    The worker of the runtimes has nothing to import beforehand.
+    """
+    if framework not in catalogue.FRAMEWORKS:
+        return None
+    try:
+        adapter(framework).warm()
+    except Exception as error:  # a broken installation raises anything
+        return Failure("refused", f"importing {framework} raised {type(error).__name__}: {one_line(error)}")
+    return None
+
+
+def run_native(ref: CaseRef, framework: str, doubles: Sequence[bool], seed: int, folder: Path) -> list[Run]:
+    """The case natively, in the case's own precision and (``True`` in ``doubles``) in float64, twice each."""
+    engine = adapter(framework)
+    failure = warm(framework)
+    runs = []
+    for double in doubles:
+        party = Party(framework, double=double)
+        if failure:
+            runs.append(Run(party, error=failure))
+            continue
+
+        def once(double: bool = double) -> Mapping[str, Any]:
+            case, values = values_of(ref, framework, seed)
+            return engine.native(case, values, double=double, seed=seed)
+
+        runs.append(_native_run(party, catalogue.load(ref), engine.layouts, once, folder))
+        if not double and runs[-1].outputs is not None:
+            runs[-1] = _asked_again(runs[-1], ref, framework, seed)
+    return runs
+
+
+def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
+    """A native run with what is known of the model's memory and of its chance.
+
+    The run itself builds the model anew and seeds it for each of its calls, so that both are out of its sight.  So one
+    instance is asked three times: the case's inputs, others, and the case's again under another seed.  A model that
+    fills a table at its first call answers as before; so does one whose batch statistics move.  Where its state has
+    moved, a fresh instance must give the others' answer too, or what it remembers is in its answers.
+    """
+    engine = adapter(framework)
+    case, values = values_of(ref, framework, seed)
+    if case.gradient is not None:  # traced as a function of what it is given
+        return run
+    _, others = values_of(ref, framework, seed, example=True)
+    try:
+        instance: _state.Instance = engine.instance(case, values, seed=seed)
+        before = instance.state()
+        first = instance(values, seed=seed)
+        moved = _state.changed(before, instance.state())
+        between = _answer_or_none(instance, others, seed)
+        last = instance(values, seed=seed + 1)
+        steady = _alike(first, last)
+        drawn = not steady and _alike(first, instance(values, seed=seed))
+        fresh = engine.instance(case, values, seed=seed) if steady and moved and between is not None else None
+        remembers = fresh is not None and not _alike(between or {}, _answer_or_none(fresh, others, seed))
+    except Exception as error:  # what answers once and not again has been changed by its first call
+        says = f"{framework} answers these inputs once and then raises {type(error).__name__}: {one_line(error)}"
+        return replace(run, deterministic=False, varies=says)
+    named = f" ({', '.join(moved[:_NAMED])}{', …' if len(moved) > _NAMED else ''})" if moved else ""
+    if not steady:
+        seeds = drawn or any("seed_generator" in name for name in moved)  # Keras keeps the state of its chance so
+        says = (
+            f"{framework} draws random numbers: under another seed it answers the same inputs otherwise{named}; "
+            "what a graph holds of them is one draw"
+            if seeds
+            else f"{framework} remembers its calls{named}: asked again it answers the same inputs otherwise; "
+            "a graph has no memory, and holds what one call left"
+        )
+        return replace(run, deterministic=False, varies=says)
+    if remembers:
+        says = (
+            f"{framework} remembers its calls{named}: what it answers depends on the inputs that it was asked before; "
+            "a graph has no memory, and holds what one call left"
+        )
+        return replace(run, deterministic=False, varies=says)
+    kept = tuple(name for name in moved if name in before)
+    if kept:
+        says = (
+            f"each call changes {', '.join(kept[:_NAMED])}, on which no output here depends; a graph keeps none of it"
+        )
+        return replace(run, notes=(*run.notes, says))
+    return run
+
+
+def _answer_or_none(instance: _state.Instance, values: Mapping[str, Any], seed: int) -> Mapping[str, Any] | None:
+    """What a model answers to inputs that are not the case's own, and need not be its to answer."""
+    try:
+        return instance(values, seed=seed)
+    except Exception:
+        return None
+
+
+def _alike(first: Mapping[str, Any], second: Mapping[str, Any] | None) -> bool:
+    return second is not None and set(first) == set(second) and all(_same(first[name], second[name]) for name in first)
+
+
+def float_outputs(run: Run) -> dict[str, Array]:
+    """The float outputs of a run by name."""
+    return {
+        name: value.load()
+        for name, value in (run.outputs or {}).items()
+        if isinstance(value, ArrayFile) and np.dtype(value.dtype).kind == "f"
+    }
+
+
+def graph_definition(ref: CaseRef, model: Model, run: Run, seed: int, folder: Path, memory: int | None = None) -> Run:
+    """A definition from an export's own float64 ``run``, for a source that is another program in float64.
+
+    Its bound is the response to roundings inside the graph, for as many as lie on its longest path.
+    """
+    from onnx_triangulate.numerics.evaluate import take_apart
+    from onnx_triangulate.numerics.response import inner_scale
+    from onnx_triangulate.onnxgraph.inlining import inlined
+    from onnx_triangulate.transform.skeleton import in_float64, skeleton
+
+    assert model.file is not None
+    party = Party("truth", meaning=run.party.framework)
+    label = f"{run.party}, for {run.party.framework} itself is another program in float64"
+    try:
+        fed = feeds_of(ref, loaded(ref, seed), model, seed)
+        counted = count_roundings(model.file, {name: value.shape for name, value in fed.items()})
+        slim = skeleton(model.file, memory=memory)
+        slim = replace(slim, model=inlined(slim.model))
+        double = in_float64(slim)
+        names = {own: model.outputs[own] for own in float_outputs(run)}
+        graph = take_apart(double.model, {})
+        found = inner_scale(graph, {**double.weights, **widened(fed)}, list(names.values()))
+    except Exception as error:  # whatever an evaluation raises
+        return Run(party, error=Failure("refused", f"perturbation: {one_line(error)}"), derived=label)
+    if counted is None or counted.unknown:
+        return Run(party, outputs=run.outputs, derived=f"{label}; no bound: there is no count of its roundings")
+    case = loaded(ref, seed)
+    bounds = {}
+    for own, border in names.items():
+        scale = in_case_axes(case, model, own, found.scale[border])
+        kept = save(folder, party, own, scale, None, kind="scale")
+        bounds[own] = Bound(scale=kept, roundings=counted.count, floor=counted.count * SUBNORMAL)
+    how = f"scale from the roundings inside {model.graph}, k = {counted.count}"
+    return Run(party, outputs=run.outputs, bounds=bounds, derived=f"{label}; {how}")
+
+
+def export(ref: CaseRef, framework: str, exporters: Sequence[str], seed: int, folder: Path) -> list[Model]:
+    """The case through each of the framework's ``exporters``."""
+    engine = adapter(framework)
+    graphs = [Party(framework, exporter).graph for exporter in exporters]
+    failure = warm(framework)
+    if failure is None:
+        try:
+            case, values = values_of(ref, framework, seed, example=True)
+            models = list(engine.export(case, values, exporters, folder, seed=seed))
+            refused = [Party.parse(model.graph).exporter for model in models if model.error is not None]
+            if refused and not _runs(case, framework, values, seed):
+                again = {model.graph: model for model in _traced_with_its_own(ref, framework, refused, seed, folder)}
+                models = [again.get(model.graph, model) for model in models]
+            _freeze()
+            return models
+        except (BuilderError, UnusableInput) as error:
+            failure = Failure("builder", str(error))
+    return [Model(graph, error=failure) for graph in graphs]
+
+
+def _runs(case: Case, framework: str, values: Mapping[str, Any], seed: int) -> bool:
+    """Whether the model itself runs on inputs that nobody gave it."""
+    try:
+        adapter(framework).native(case, values, double=False, seed=seed)
+    except Exception:  # whatever the framework raises
+        return False
+    return True
+
+
+def _traced_with_its_own(
+    ref: CaseRef, framework: str, exporters: Sequence[str], seed: int, folder: Path
+) -> list[Model]:
+    """Exports traced with the case's own inputs, where the model refuses others of the same shapes and types.
+
+    A length that is larger than what it is the length of says nothing of an exporter.
+    """
+    case, values = values_of(ref, framework, seed)
+    note = "traced with the case's own inputs, for the model refuses others of their shapes"
+    found = adapter(framework).export(case, values, exporters, folder, seed=seed)
+    return [replace(model, notes=(*model.notes, note)) for model in found]
+
+
+@cache
+def _freeze() -> None:
+    """Once, when everything an exporter keeps is there: take it out of the garbage collector's sight.
+
+    Half a million objects that never die are looked at again and again otherwise, a quarter of an export's time.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def run_truth(ref: CaseRef, seed: int, folder: Path) -> list[Run]:
+    """The case's definition, per meaning and per set of parameters where these differ.
+
+    The parties walk from one framework to the other one change at a time: what torch means with torch's parameters,
+    what torch means with TensorFlow's parameters, what TensorFlow means with its own.
+    """
+    case = catalogue.load(ref)
+    if case.truth is None:
+        return []
+    frameworks = sorted(case.builders)
+    several = isinstance(case.truth, Mapping)
+    if not several and not inputs.differing(case):
+        plan = [(Party("truth"), frameworks[0], frameworks[0])]
+    else:
+        plan = [(Party("truth", meaning=f), f, f) for f in frameworks]
+        if several and inputs.differing(case):
+            first, *others = reversed(frameworks)
+            plan += [(Party("truth", meaning=first, parameters=other), first, other) for other in others]
+    runs = []
+    for party, meaning, given in plan:
+        try:
+            runs.append(_truth_run(case, ref, party, meaning, given, seed, folder))
+        except Exception as error:  # what the case's own code returned cannot be made an array with a bound
+            says = f"the truth of {ref.name} returned nothing usable: {type(error).__name__}: {one_line(error)}"
+            runs.append(Run(party, error=Failure("builder", says)))
+    return runs
+
+
+def run_graph(
+    ref: CaseRef, model: Model, items: Sequence[str], seed: int, folder: Path, memory: int | None = None
+) -> list[Run]:
+    """One graph in each of ``items``: names of runtimes, ``reference@64``, or :data:`CHECK`, the onnx checker.
+
+    ``memory`` is the most bytes that a float64 run may need.
+    """
+    case = loaded(ref, seed)
+    framework, _, exporter = model.graph.partition(":")
+    assert model.file is not None
+    feeds = feeds_of(ref, case, model, seed)
+    runs = []
+    for item in items:
+        name, double = item.removesuffix("@64"), item.endswith("@64")
+        party = Party(framework, exporter, name, double)
+        started = time.perf_counter()
+        try:
+            if item == CHECK:
+                runs.append(Run(party, outputs={}, notes=_check(model.file)))
+                continue
+            runs.append(
+                _double_run(party, case, model, feeds, memory, folder)
+                if double
+                else graph_run(party, case, model, model.file, feeds, folder)
+            )
+        except Exception as error:  # a runtime's refusal, whatever its type
+            runs.append(Run(party, error=_named_op(refusal(error, model.file), model.file)))
+        runs[-1] = replace(runs[-1], seconds=time.perf_counter() - started)
+        if model.file.with_name(f"{model.file.name}.data").is_file():
+            gc.collect()  # an evaluator is a ring of references, and a large model's weights hang on it
+    return runs
+
+
+def feeds_of(ref: CaseRef, case: Case, model: Model, seed: int) -> dict[str, Array]:
+    """The case's inputs by the graph's names, in the order of axes at its border."""
+    drawn = inputs.inputs_of(case, ref.name, seed)
+    return {
+        graph_name: layout.permute(drawn[name], case.inputs[name].axes, model.axes.get(name, case.inputs[name].axes))
+        for name, graph_name in model.inputs.items()
+    }
+
+
+def read_facts(model: Model) -> GraphFacts | None:
+    """What the exported graph holds; None where it cannot be read."""
+    from onnx_triangulate.facts.file import read_facts as read
+
+    assert model.file is not None
+    try:
+        return read(model.file)
+    except UnusableInput:
+        return None
+
+
+def count_roundings(file: Path, shapes: Mapping[str, Sequence[int] | None] | None = None) -> Roundings | None:
+    """How many float roundings lie on the longest path of a graph, fed with ``shapes`` by input."""
+    import onnx
+
+    from onnx_triangulate.ops.roundings import roundings
+    from onnx_triangulate.transform.static import settle
+
+    proto = onnx.load(file, load_external_data=False)
+    open_ = False
+    for value in proto.graph.input:
+        sizes = (shapes or {}).get(value.name)
+        dims = value.type.tensor_type.shape.dim
+        if sizes is not None and len(dims) == len(sizes):
+            open_ |= not all(dim.HasField("dim_value") for dim in dims)
+            for dim, size in zip(dims, sizes, strict=True):
+                dim.dim_value = size
+    if open_:
+        del proto.graph.value_info[:]  # what an exporter wrote of a dynamic graph names its axes only
+    return roundings(settle(proto))
+
+
+def with_slack(
+    ref: CaseRef, model: Model, run: Run, sources: Sequence[Path], seed: int, folder: Path, memory: int | None = None
+) -> Run:
+    """A graph's float64 run with what it may be off by; a refusal, where that cannot be had."""
+    from onnx_triangulate.verification.constant_rounding import slack
+
+    assert model.file is not None
+    try:
+        return slack(ref, model, run, sources, seed, folder, memory)
+    except Exception as error:  # a runtime's refusal, whatever its type
+        return replace(run, outputs=None, error=refusal(error, model.file))
+
+
+def staged(file: Path, place: Path) -> Path:
+    """A given file, or a copy of it where its numbers lie behind links; see ``onnxgraph.external_data``."""
+    from onnx_triangulate.onnxgraph.external_data import staged as as_it_may_be_read
+
+    return as_it_may_be_read(file, place)
+
+
+def adopt(ref: CaseRef, graph: str, file: Path, native: Run, weights: Path | None, seed: int) -> Model:
+    """A given file in place of a fresh export."""
+    from onnx_triangulate.verification.external_models import adopt as taken
+
+    return taken(ref, graph, file, native, weights, seed)
+
+
+def reordered(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) -> Model | None:
+    """An export with its outputs in the order in which they may be the model's, where that is another."""
+    from onnx_triangulate.verification.external_models import reordered as ordered
+
+    return ordered(ref, model, native, runtime, seed)
+
+
+def maker(model: Model, output: str) -> tuple[str, str] | None:
+    """The node that makes one of the case's outputs, and its operator; an Identity is asked for what it hands on."""
+    from onnx_triangulate.onnxgraph.loading import load
+    from onnx_triangulate.onnxgraph.nodes import node_name, operator
+
+    assert model.file is not None
+    try:
+        nodes = load(model.file).graph.node
+    except UnusableInput:
+        return None
+    makers = {made: index for index, node in enumerate(nodes) for made in node.output}
+    index = makers.get(model.outputs.get(output, output))
+    while index is not None and nodes[index].op_type == "Identity":
+        index = makers.get(nodes[index].input[0])
+    return None if index is None else (node_name(nodes[index], index), operator(nodes[index]))
+
+
+def in_inference(model: Model, folder: Path) -> tuple[Model, dict[str, str]] | None:
+    """A graph with the nodes that train put into inference, and these; None where there are none, or too large."""
+    import onnx
+
+    from onnx_triangulate.facts.training import in_inference as inferring
+    from onnx_triangulate.facts.training import training_nodes
+    from onnx_triangulate.onnxgraph.loading import load
+
+    assert model.file is not None
+    try:
+        proto = load(model.file)
+        changed = inferring(proto)
+        if changed is None:
+            return None
+        onnx.load_external_data_for_model(changed, str(model.file.parent))
+        return replace(model, file=written(changed, folder / model.file.name)), training_nodes(proto)
+    except Exception:  # data that is not there, weights beyond what one file holds: then nodes are searched for
+        return None
+
+
+def exchanged(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) -> Model | None:
+    """A graph with two inputs exchanged, where it is nearer to the model so."""
+    from onnx_triangulate.verification.external_models import exchanged as found
+
+    return found(ref, model, native, runtime, seed)
+
+
+def source_weights(ref: CaseRef, framework: str, seed: int, folder: Path) -> Path | None:
+    """The weights of the case's model in an ``.npz``; None where it cannot be built."""
+    if warm(framework) is not None:
+        return None
+    try:
+        case, values = values_of(ref, framework, seed)
+        return adapter(framework).weights(case, values, folder, seed=seed)
+    except Exception:  # whatever the framework raises; its native run says so
+        return None
+
+
+def different_weights(left: Model, right: Model) -> tuple[str, ...]:
+    """The constants of ``left`` that are none of ``right``'s, up to the order of their axes."""
+    from onnx_triangulate.transform.float64 import computed_initializers
+    from onnx_triangulate.transform.skeleton import skeleton
+
+    assert left.file is not None
+    assert right.file is not None
+    try:
+        slim = skeleton(left.file)
+        return tuple(computed_initializers(slim.model, arrays_of(right.weights or right.file), slim.weights))
+    except Exception:  # data in another file that is not there: such a graph is blamed for that
+        return ()
+
+
+def _model(file: Path) -> Any:
+    """A graph with its weights; without those in another file that is missing or too large to be held here."""
+    import onnx
+
+    proto = onnx.load(file, load_external_data=False)
+    outside = [e for t in proto.graph.initializer for e in t.external_data if e.key == "length" and e.value.isdigit()]
+    if sum(int(entry.value) for entry in outside) <= MOST_OUTSIDE:
+        try:
+            onnx.load_external_data_for_model(proto, str(file.parent))
+        except Exception:  # onnx has an error of its own for every reason
+            return onnx.load(file, load_external_data=False)
+    return proto
+
+
+def explain(evidence: Evidence) -> tuple[Finding, ...]:
+    """Look for causes in what was seen."""
+    from onnx_triangulate.causes import find_causes
+
+    @cache
+    def load(graph: str) -> Any:
+        model = evidence.models.get(graph)
+        return _model(model.file) if model is not None and model.file is not None else None
+
+    return find_causes(evidence, load)
+
+
+def loaded(ref: CaseRef, seed: int) -> Case:
+    """The case of a reference.
+
+    Raises :class:`UnusableInput` where its numbers are not those that the supervisor saw: each worker loads the file
+    for itself, and a file that draws numbers without a seed means something else every time.
+    """
+    case = catalogue.load(ref)
+    if ref.numbers and inputs.fingerprint(case, ref.name, seed) != ref.numbers:
+        raise UnusableInput(
+            f"{ref.name}: its values change each time {ref.file.name} is loaded; seed its random numbers"
+        )
+    return case
+
+
+def values_of(ref: CaseRef, framework: str, seed: int, *, example: bool = False) -> tuple[Case, dict[str, Any]]:
+    """The case and its inputs and parameters in the framework's order of axes.
+
+    ``example``: other inputs of the same shapes and types, for an exporter to trace with: what it freezes of them into
+    the graph then shows when the graph is run on the case's own.
+    """
+    case = loaded(ref, seed)
+    layouts = adapter(framework).layouts
+    fed = inputs.examples_of(case, ref.name, seed) if example else inputs.inputs_of(case, ref.name, seed)
+    values = {**fed, **inputs.parameters_of(case, ref.name, framework, seed)}
+    for name, spec in {**case.inputs, **inputs.specs_of(case, framework)}.items():
+        if isinstance(spec, Tensor):
+            values[name] = layout.permute(values[name], spec.axes, layout.order(spec, framework, layouts))
+    return case, values
+
+
+def _native_run(
+    party: Party, case: Case, layouts: Mapping[str, str], once: Callable[[], Mapping[str, Any]], folder: Path
+) -> Run:
+    started = time.perf_counter()
+    try:
+        first, second = (results_in_case_axes(case, party.framework, layouts, once()) for _ in range(2))
+    except (BuilderError, UnusableInput) as error:
+        return Run(party, error=Failure("builder", str(error)))
+    except Exception as error:  # whatever the framework raises: it refuses to run this
+        return Run(party, error=Failure("refused", f"{type(error).__name__}: {one_line(error)}", op=_native_op(error)))
+    outputs: dict[str, Any] = {}
+    for name, value in first.items():
+        promised = case.outputs.get(name)
+        if value is None:
+            if not isinstance(promised, Absent):
+                return Run(party, error=Failure("refused", f"{party.framework} gives no {name}"))
+            outputs[name] = promised
+            continue
+        if party.double and value.dtype in (np.float32, np.float16):
+            return Run(party, error=Failure("refused", f"{party.framework} gives {name} in {value.dtype} all the same"))
+        broken = _broken_promise(party, name, value, promised)
+        if broken:
+            return Run(party, error=Failure("builder", broken))
+        axes, narrow = promised.axes if isinstance(promised, Tensor) else None, value.dtype.name == "bfloat16"
+        kept = save(folder, party, name, value.astype(np.float32) if narrow else value, axes)
+        outputs[name] = replace(kept, meant="bfloat16") if narrow else kept
+    same = all(_same(first[name], second.get(name)) for name in first) and set(first) == set(second)
+    notes = tuple(note for name, value in first.items() if (note := _says_little(name, value)))
+    varies = "" if same else f"two models that {party.framework} built under one seed answer the same inputs otherwise"
+    return Run(
+        party,
+        outputs=outputs,
+        deterministic=same,
+        seconds=time.perf_counter() - started,
+        notes=notes,
+        varies=varies,
+    )
+
+
+def _says_little(name: str, value: Array | None) -> str | None:
+    """Why agreement on a result is worth little: many a wrong model gives the same."""
+    if value is not None and not value.size:
+        return f"{name} has no element, so nothing of it is compared here"
+    if value is None or value.size < 2 or value.dtype.kind not in "biufc":
+        return None
+    if value.dtype.kind in "fc" and not np.isfinite(value).any():
+        return f"no element of {name} is finite, so agreement on it says little"
+    if (value == value.reshape(-1)[0]).all():
+        return f"{name} is {value.reshape(-1)[0]} everywhere, so agreement on it says little"
+    return None
+
+
+def _broken_promise(party: Party, name: str, value: Array, promised: Tensor | Absent | None) -> str | None:
+    if not isinstance(promised, Tensor):
+        return None
+    if value.ndim != len(promised.axes.split()) or (
+        promised.shape is not None and value.shape != tuple(promised.shape)
+    ):
+        wanted = tuple(promised.shape) if promised.shape is not None else f"axes {promised.axes!r}"
+        return f"{party}: output {name} has shape {value.shape}, the case promises {wanted}"
+    if not party.double and value.dtype != np.dtype(promised.dtype):
+        return f"{party}: output {name} is {value.dtype}, the case promises {promised.dtype}"
+    return None
+
+
+def results_in_case_axes(
+    case: Case, framework: str, layouts: Mapping[str, str], results: Mapping[str, Any]
+) -> dict[str, Any]:
+    turned: dict[str, Any] = {}
+    for name, value in results.items():
+        promised = case.outputs.get(name)
+        if value is None or not isinstance(promised, Tensor) or value.ndim != len(promised.axes.split()):
+            turned[name] = value
+        else:
+            turned[name] = layout.permute(value, layout.order(promised, framework, layouts), promised.axes)
+    return turned
+
+
+def _truth_run(case: Case, ref: CaseRef, party: Party, meaning: str, given: str, seed: int, folder: Path) -> Run:
+    truth = case.truth[meaning] if isinstance(case.truth, Mapping) else case.truth
+    assert truth is not None
+    arguments: dict[str, Any] = {
+        **inputs.inputs_of(case, ref.name, seed),
+        **inputs.parameters_of(case, ref.name, given, seed),
+    }
+    arguments = {name: _definition(value) for name, value in arguments.items()}
+    try:
+        with np.errstate(all="ignore"):
+            returned = truth(**arguments)
+    except Exception as error:  # the case's own code
+        says = f"the truth of {ref.name} raised {type(error).__name__}: {one_line(error)}"
+        return Run(party, error=Failure("builder", says))
+    if not isinstance(returned, Mapping):
+        present = [n for n, t in case.outputs.items() if isinstance(t, Tensor)]
+        if len(present) > 1:
+            return Run(party, error=Failure("builder", f"the truth of {ref.name} returned one array for {present}"))
+        returned = {(present or ["y"])[0]: returned}
+    outputs: dict[str, Any] = {n: t for n, t in case.outputs.items() if isinstance(t, Absent)}
+    bounds: dict[str, Bound] = {}
+    for name, value in returned.items():
+        promised = case.outputs.get(name)
+        axes = promised.axes if isinstance(promised, Tensor) else None
+        array = np.asarray(value.value if isinstance(value, Rounded) else value)
+        if array.dtype.kind not in "biufc":
+            raise TypeError(f"{name} is {array.dtype}, expected numbers")
+        meant = promised.dtype if isinstance(promised, Tensor) else array.dtype
+        array = array.astype(np.float64) if "f" in (array.dtype.kind, np.dtype(meant).kind) else array
+        if isinstance(value, Rounded):
+            scale = np.broadcast_to(np.asarray(value.scale, dtype=np.float64), array.shape)
+            bounds[name] = Bound(save(folder, party, name, scale, axes, kind="scale"), value.roundings, value.floor)
+        outputs[name] = save(folder, party, name, array, axes)
+    lacking = set(case.outputs) ^ set(outputs) if case.outputs else set()
+    if lacking:
+        return Run(
+            party, error=Failure("builder", f"the truth of {ref.name} and its outputs differ in {sorted(lacking)}")
+        )
+    return Run(party, outputs=outputs, bounds=bounds)
+
+
+def _definition(value: Any) -> Any:
+    return value.astype(np.float64) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
+
+
+def graph_run(
+    party: Party,
+    case: Case,
+    model: Model,
+    file: Path,
+    feeds: Mapping[str, Array],
+    folder: Path,
+    weights: Mapping[str, Array] | None = None,
+    run: Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]] | None = None,
+) -> Run:
+    """Run a file twice in one runtime (or as ``run`` does) and bring its outputs to the case's axes."""
+    run = run or runtimes()[party.runtime].open(file, double=party.double)
+    names = list(model.outputs.values())
+    fed = {**(weights or {}), **feeds}
+    first, second = run(fed, names), run(fed, names)
+    outputs: dict[str, Any] = {
+        n: t for n, t in case.outputs.items() if isinstance(t, Absent) and n not in model.outputs
+    }
+    if len(first) > len(names):
+        raise RuntimeError(f"{len(first)} values for the {len(names)} outputs that were asked for")
+    for name, value in zip(model.outputs, first, strict=False):  # one too few is a missing output, and compared as such
+        promised = case.outputs.get(name)
+        axes = promised.axes if isinstance(promised, Tensor) else None
+        outputs[name] = save(folder, party, name, in_case_axes(case, model, name, value), axes)
+    return Run(party, outputs=outputs, deterministic=len(first) == len(second) and all(map(same_bits, first, second)))
+
+
+def in_case_axes(case: Case, model: Model, name: str, value: Array) -> Array:
+    """An output of a graph, turned from the order of axes at the graph's border to the case's."""
+    promised, border = case.outputs.get(name), model.axes.get(name)
+    if border is None or not isinstance(promised, Tensor) or value.ndim != len(promised.axes.split()):
+        return value
+    return layout.permute(value, border, promised.axes)
+
+
+def _double_run(
+    party: Party, case: Case, model: Model, feeds: Mapping[str, Array], memory: int | None, folder: Path
+) -> Run:
+    """Run the graph in float64, its weights beside it.  ``constant_rounding`` says what it may be off by."""
+    from onnx_triangulate.transform.skeleton import in_float64, skeleton
+
+    assert model.file is not None
+    from onnx_triangulate.numerics.evaluator import in_float64 as ours
+    from onnx_triangulate.onnxgraph.nodes import places
+
+    double = in_float64(skeleton(model.file, memory=memory))
+    file = written(double.model, folder / f"{party.slug}.onnx")
+    run = graph_run(party, case, model, file, widened(feeds), folder, double.weights)
+    known = {op.__name__ if not op.op_domain else f"{op.op_domain}.{op.__name__}" for op in ours()}
+    taken = sorted({place.op for place in places(double.model)} & known)
+    note = f"by ONNX's definitions, not by the evaluator's own operators: {', '.join(taken)}"
+    return replace(run, notes=(*run.notes, note) if taken else run.notes)
+
+
+def widened(feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """The feeds of a graph in float64."""
+    return {name: value.astype(np.float64) if value.dtype == np.float32 else value for name, value in feeds.items()}
+
+
+def arrays_of(file: Path) -> Iterator[Array]:
+    """The arrays of an ``.npz`` file, or the constants of an ONNX file, one at a time."""
+    if file.suffix == ".npz":
+        with np.load(file, allow_pickle=False) as archive:
+            for name in archive.files:
+                yield archive[name]
+        return
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load(file, load_external_data=False).graph
+    held = [tensor for node in graph.node for a in node.attribute if (tensor := a.t).ByteSize()]
+    for tensor in (*graph.initializer, *held):
+        yield numpy_helper.to_array(tensor, str(file.parent))
+
+
+def written(proto: Any, file: Path) -> Path:
+    import onnx
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(proto, file)
+    return file
+
+
+def _check(file: Path) -> tuple[str, ...]:
+    """ONNX's full check; what it finds is an :class:`InvalidGraph`, what it cannot find out is said.
+
+    The plain check is of the file, with its data outside; the inference that belongs to the full one may die or never
+    end on a graph that is valid, and that is nobody's fault.
+    """
+    import onnx
+
+    from onnx_triangulate.onnxgraph.loading import load
+    from onnx_triangulate.onnxgraph.shapes import full_check, named_by_checker
+
+    try:
+        onnx.checker.check_model(str(file), full_check=False)
+    except Exception as error:  # ValidationError, or whatever protobuf raises
+        op, node = named_by_checker(str(error))
+        raise InvalidGraph(f"onnx.checker: {one_line(error)}", op=op, node=node) from error
+    found = full_check(load(file))
+    if isinstance(found, Failure):
+        return (f"ONNX's full check gives no answer: {found.says}",)
+    if found is not None:
+        raise InvalidGraph(found.says, op=found.op, node=found.node)
+    return ()
+
+
+def refusal(error: Exception, file: Path) -> Failure:
+    """What a runtime raised, as a failure that does not say where this run keeps its files."""
+    if isinstance(error, (Unsupported, InvalidGraph)):
+        kind = "unsupported" if isinstance(error, Unsupported) else "invalid"
+        return Failure(kind, str(error).replace(f"{file.parent}{os.sep}", ""), op=error.op, node=error.node)
+    says = f"{type(error).__name__}: {one_line(error)}"
+    at = re.search(r"running (\w+) node\. Name:'([^']*)'", says)  # ONNX Runtime's words
+    op, node = (at[1], at[2] or None) if at else (None, None)
+    return Failure("refused", says.replace(f"{file.parent}{os.sep}", ""), op=op, node=node)
+
+
+def _named_op(failure: Failure, file: Path) -> Failure:
+    """The failure with the operator that ONNX does not know, if the graph holds one: messages rarely name it well."""
+    from onnx_triangulate.facts.file import load, unknown_operators
+
+    try:
+        unknown = unknown_operators(load(file))
+    except UnusableInput:
+        return failure
+    return replace(failure, op=unknown[0][1], node=unknown[0][0]) if unknown else failure
+
+
+def _native_op(error: BaseException) -> str | None:
+    """The operator a framework's own refusal names: TensorFlow writes ``{{function_node …}}`` and ``[Op:Conv2D…]``."""
+    found = re.search(r"\[Op:(\w+)\]", str(error)) or re.search(r"aten(?:\.|::)(\w+)", str(error))
+    return found[1] if found else None
+
+
+def save(folder: Path, party: Party, name: str, value: Any, axes: str | None, *, kind: str = "") -> ArrayFile:
+    """Write one array through a temporary name.
+
+    Output names may hold anything: they are quoted, and what is long or would be told apart by its case only gets a
+    name of its own. ``kind`` keeps what belongs to an output (its bound's scale) out of the outputs' way.
+    """
+    array = np.asarray(value)
+    dtype = array.dtype.name
+    if array.dtype.kind not in "biufcSU":
+        array = array.view(np.dtype(f"uint{array.dtype.itemsize * 8}"))
+    place = folder / party.slug / kind
+    place.mkdir(parents=True, exist_ok=True)
+    quoted = quote(name, safe="")
+    if len(quoted) > 100 or quoted != quoted.lower():
+        quoted = f"{quoted[:100]}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+    file = place / f"{quoted}.npy"
+    temporary = file.with_name(f".{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            np.save(stream, array, allow_pickle=False)
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return ArrayFile(file, tuple(array.shape), dtype, axes)
+
+
+def _same(first: Any, second: Any) -> bool:
+    if first is None or second is None:
+        return first is None and second is None
+    return same_bits(np.asarray(first), np.asarray(second))
+
+
+def one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else text[:300] + " …"

@@ -1,0 +1,157 @@
+"""What a file holds: the facts that ``inspect`` and every report show.
+
+Design note.  Tensors kept in other files are counted from their dims and never opened.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+import onnx
+from onnx import ModelProto, TensorProto, TypeProto, ValueInfoProto
+
+from onnx_triangulate.facts.view import View
+from onnx_triangulate.onnxgraph.loading import load
+from onnx_triangulate.onnxgraph.nodes import Place, constant_tensor, elements, in_onnx, opset, places, printable, text
+from onnx_triangulate.ops.random_draws import draws, stored
+from onnx_triangulate.records.graphs import GraphFacts
+
+__all__ = ["load", "read_facts", "unknown_operators"]
+
+_MOST_NOTES = 20
+_NARROW = frozenset(
+    number
+    for name, number in TensorProto.DataType.items()
+    if name.startswith(("FLOAT16", "BFLOAT16", "FLOAT8", "FLOAT4"))
+)
+_NOT_WEIGHTS = (
+    TensorProto.INT64,
+    TensorProto.INT32,
+    TensorProto.BOOL,
+    TensorProto.STRING,
+    TensorProto.UINT32,
+    TensorProto.UINT64,
+)
+
+
+def _type(kind: TypeProto) -> str:
+    which = kind.WhichOneof("value")
+    if which in ("tensor_type", "sparse_tensor_type"):
+        tensor = getattr(kind, which)
+        try:
+            name = TensorProto.DataType.Name(tensor.elem_type).lower()
+        except ValueError:
+            name = f"type {tensor.elem_type}"
+        name = {"float": "float32", "double": "float64"}.get(name, name)
+        prefix = "sparse " if which == "sparse_tensor_type" else ""
+        if not tensor.HasField("shape"):
+            return f"{prefix}{name}[...]"
+        dims = (str(d.dim_value) if d.HasField("dim_value") else (text(d.dim_param) or "?") for d in tensor.shape.dim)
+        return f"{prefix}{name}[{','.join(dims)}]"
+    if which == "sequence_type":
+        return f"sequence({_type(kind.sequence_type.elem_type)})"
+    if which == "optional_type":
+        return f"optional({_type(kind.optional_type.elem_type)})"
+    return "map" if which == "map_type" else "?"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _border(values: Sequence[ValueInfoProto], without: frozenset[str] = frozenset()) -> dict[str, str]:
+    return {text(v.name): _type(v.type) for v in values if v.name not in without}
+
+
+def unknown_operators(model: ModelProto) -> tuple[tuple[str, str], ...]:
+    """(node, operator) of every node in ONNX's own domain whose operator this ONNX does not define at its opset.
+
+    An exporter leaves such a node behind where it does not know how to convert an operation.
+    """
+    return _unknown(model, places(model))
+
+
+def _unknown(model: ModelProto, found: Iterable[Place]) -> tuple[tuple[str, str], ...]:
+    version = opset(model)
+    local = {text(f.name) for f in model.functions if text(f.domain) in ("", "ai.onnx")}
+
+    @cache
+    def known(op: str) -> bool:
+        return op in local or bool(onnx.defs.has(op) if version is None else onnx.defs.has(op, version, ""))
+
+    return tuple((place.name, place.op) for place in found if in_onnx(place.node) and not known(place.op))
+
+
+def read_facts(file: Path, model: ModelProto | None = None, view: View | None = None) -> GraphFacts:
+    """What the graph in ``file`` holds.  ``model`` is its content, or ``view`` the view of it, where the caller has it
+    already.
+
+    ``initializers`` counts those of every graph of the file; ``parameters`` sums the elements of those that can be
+    weights (not 32- and 64-bit integers, bools or strings), Constant nodes with more than one element included.
+    Raises ``UnusableInput`` where the file is not an ONNX model.
+    """
+    view = view or View(load(file) if model is None else model, file).begin()
+    model = view.model
+    ops: Counter[str] = Counter()
+    parameters = 0
+    narrows, unordered, drawing = [], [], []
+    value = stored(model)
+    for place in view.places:
+        ops[place.op] += 1
+        if place.op == "Cast" and place.attribute("to", int, 0) in _NARROW:
+            narrows.append(place.name)
+        if draws(place.node, value, opset(model)):
+            drawing.append(place.name)
+        if place.op == "TopK" and not place.attribute("sorted", int, 1):
+            unordered.append(place.name)
+        constant = constant_tensor(place.node)
+        if constant is not None and elements(constant) > 1 and constant.data_type not in _NOT_WEIGHTS:
+            parameters += elements(constant)
+    held = _initializers(view)
+    parameters += sum(elements(t) for t in held if t.data_type not in _NOT_WEIGHTS)
+    notes = []
+    outside = sum(t.data_location == TensorProto.EXTERNAL for t in held)
+    if outside:
+        notes.append(f"{outside} initializers are kept in other files")
+    if model.functions:
+        notes.append(f"{_count(len(model.functions), 'local function')}, each read once")
+    if model.graph.sparse_initializer:
+        notes.append(_count(len(model.graph.sparse_initializer), "sparse initializer"))
+    unknown = _unknown(model, view.places)
+    notes += [
+        f"{printable(op)} ({printable(node)}) is no operator of ONNX: the exporter left it unconverted"
+        for node, op in unknown[:_MOST_NOTES]
+    ]
+    if len(unknown) > _MOST_NOTES:
+        rest = len(unknown) - _MOST_NOTES
+        notes.append(
+            "1 more node is no operator of ONNX" if rest == 1 else f"{rest} more nodes are no operators of ONNX"
+        )
+    return GraphFacts(
+        file=file,
+        opset=opset(model),
+        producer=" ".join(p for p in (text(model.producer_name), text(model.producer_version)) if p),
+        ops=dict(sorted(ops.items(), key=lambda item: (-item[1], item[0]))),
+        pads=view.pads,
+        transposes=view.transposes,
+        inputs=_border(model.graph.input, frozenset(t.name for t in model.graph.initializer)),
+        outputs=_border(model.graph.output),
+        initializers=len(held),
+        parameters=parameters,
+        notes=tuple(notes),
+        narrows=tuple(narrows),
+        draws=tuple(drawing),
+        unordered=tuple(unordered),
+    )
+
+
+def _initializers(view: View) -> list[TensorProto]:
+    held = list(view.model.graph.initializer)
+    for place in view.places:
+        for attribute in place.node.attribute:
+            for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                held += graph.initializer
+    return held

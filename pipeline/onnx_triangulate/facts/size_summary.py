@@ -1,0 +1,98 @@
+"""How much a file holds: numbers by type, files of external data, graphs inside of graphs, functions.
+
+Design note.  Everything is counted from dims, so that nothing is read: not the weights, and no other file.  Dims are a
+stranger's word; they are multiplied as Python's integers, and a negative one counts as zero.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from onnx import TensorProto
+
+from onnx_triangulate.facts.view import View
+from onnx_triangulate.onnxgraph.nodes import constant_tensor, elements, text
+from onnx_triangulate.records.inspection import Inner, Stored
+
+_NAMES = {"float": "float32", "double": "float64"}
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What ``records.inspection.Inspection`` says of it."""
+
+    stored: tuple[Stored, ...]
+    external: tuple[str, ...]
+    inner: tuple[Inner, ...]
+
+
+@cache
+def dtype_name(data_type: int) -> str:
+    """A type as people write it (``float32``, ``int64``); ``type 99`` where ONNX has no such type."""
+    try:
+        name = str(TensorProto.DataType.Name(data_type)).lower()
+    except ValueError:
+        return f"type {data_type}"
+    return _NAMES.get(name, name)
+
+
+@cache
+def bits(data_type: int) -> int:
+    """How many bits an element takes; 0 for strings and for what is not known."""
+    name = dtype_name(data_type)
+    digits = re.match(r"[a-z]+(\d+)", name)  # the first number of a name is its width: bfloat16, float8e4m3fn, uint4
+    return int(digits[1]) if digits else 8 * (name == "bool")
+
+
+def size(tensor: TensorProto) -> int:
+    """How many bytes a tensor's numbers take, by its dims."""
+    return (elements(tensor) * bits(tensor.data_type) + 7) // 8
+
+
+def location(tensor: TensorProto) -> str | None:
+    """The file that a tensor's numbers lie in, as written, where they lie in another one."""
+    if tensor.data_location != TensorProto.EXTERNAL:
+        return None
+    return next((text(e.value) for e in tensor.external_data if e.key == "location"), "")
+
+
+def tensors(view: View) -> Iterator[tuple[str, TensorProto]]:
+    """Every stored tensor with the full name of its value: initializers, dense and sparse, and Constant nodes."""
+    for body in view.bodies:
+        for name, tensor in body.initializers.items():
+            yield body.path + text(name), tensor
+        for sparse in getattr(body.proto, "sparse_initializer", ()):
+            yield body.path + text(sparse.values.name), sparse.values
+    for place in view.of("Constant"):
+        constant = constant_tensor(place.node)
+        if isinstance(constant, TensorProto) and place.outputs:
+            yield place.scope.path + text(place.outputs[0]), constant
+
+
+def holdings(view: View) -> Holdings:
+    """Numbers by type, largest first; the files of external data; subgraphs and functions."""
+    counts: dict[int, list[int]] = {}
+    files: dict[str, None] = {}
+    for _, tensor in tensors(view):
+        row = counts.setdefault(tensor.data_type, [0, 0, 0, 0])
+        row[0] += 1
+        row[1] += elements(tensor)
+        row[2] += size(tensor)
+        file = location(tensor)
+        if file is not None:
+            row[3] += size(tensor)
+            files.setdefault(file)
+    stored = [Stored(dtype_name(kind), *row) for kind, row in counts.items()]
+    calls = Counter((text(p.node.domain), text(p.node.op_type)) for p in view.places) if view.model.functions else {}
+    inner = []
+    for body in view.bodies:
+        if body.kind == "subgraph":
+            inner.append(Inner(body.path, "subgraph", len(body.places)))
+        elif body.kind == "function":
+            called = calls.get((text(getattr(body.proto, "domain", "")), text(body.proto.name)), 0)
+            inner.append(Inner(body.path, "function", len(body.places), called))
+    return Holdings(tuple(sorted(stored, key=lambda s: (-s.bytes, -s.elements, s.dtype))), tuple(files), tuple(inner))

@@ -1,0 +1,300 @@
+"""How PyTorch and Keras spell a padding: the layer's arguments, what to do before it, what after.
+
+Design note.  A spelling is Python: ``BEFORE, ARGUMENTS; AFTER``.  ``F.pad(x, (0, 1, 0, 1)), padding=0`` pads the input
+``x`` and hands ``padding=0`` to the layer; ``padding=1; y[..., :-1, :-1]`` cuts the layer's output ``y``.  Axes are in
+each framework's own order (channels last in Keras).  ``None`` says that there is no spelling, or none that is exact:
+
+* PyTorch's pools pad half a window at most, and average pools do not leave asymmetric padding out of the average.
+* Keras's ``padding='same'`` is SAME_UPPER at *this* size, unless the stride is 1; it strides or dilates, not both.
+* Transposed: PyTorch cuts ``padding`` at the beginning and ``padding - output_padding`` at the end; Keras's ``'same'``
+  cuts what the convolution of the output's size would have padded.  What either cannot reach is cut afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from onnx_triangulate.facts.reach import Ints, Sides, Window, same, split
+from onnx_triangulate.onnxgraph.nodes import Dims
+
+_CONVS = ("Conv", "ConvInteger", "QLinearConv", "DeformConv")
+_TORCH_MODES = {"reflect": "reflect", "edge": "replicate", "wrap": "circular"}
+_MOST_AXES = 3
+_INFINITE = "float('-inf')"
+_SHOWN_AXES = 16
+
+
+def _tuple(values: Sequence[int]) -> str:
+    return str(values[0]) if len(set(values)) == 1 else f"({', '.join(str(v) for v in values)})"
+
+
+def _f_pad(begin: Sequence[int], end: Sequence[int], more: str = "") -> str:
+    amounts = [n for both in zip(reversed(begin), reversed(end), strict=True) for n in both]
+    return f"F.pad(x, ({', '.join(str(n) for n in amounts)}){more})"
+
+
+def _pairs(begin: Sequence[int], end: Sequence[int]) -> str:
+    both = [f"({b}, {e})" for b, e in zip(begin, end, strict=True)]
+    return both[0] if len(both) == 1 else f"({', '.join(both)})"
+
+
+def _cut(begin: Sequence[int], end: Sequence[int]) -> str:
+    """The slices that cut the last axes of ``y``."""
+    said = [f"{b or ''}:{-e if e else ''}" for b, e in zip(begin, end, strict=True)]
+    return f"y[..., {', '.join(said)}]"
+
+
+def torch(window: Window) -> str | None:
+    """PyTorch's spelling of the whole padding of a window, a folded Pad included."""
+    both, spans, strides = window.total, window.spans, window.strides
+    if both is None or strides is None or not window.agreed:
+        return None
+    if not 0 < len(both[0]) <= _MOST_AXES or min(*both[0], *both[1]) < 0:
+        return None
+    begin, end = both
+    if window.like == "ConvTranspose":
+        return _torch_transposed(window, begin, end)
+    if window.like == "MaxUnpool":
+        return f"padding={_tuple(begin)}" if begin == end else None
+    if window.like in _CONVS:
+        if begin == end:
+            return f"padding={_tuple(begin)}"
+        slow = spans is not None and max(strides) == 1 and window.like != "DeformConv"
+        if slow and all((b, e) == split(span - 1, True) for b, e, span in zip(begin, end, spans or (), strict=True)):
+            return "padding='same'"
+        return f"{_f_pad(begin, end)}, padding=0"
+    return None if spans is None else _torch_pool(window, begin, end)
+
+
+def _torch_pool(window: Window, begin: Ints, end: Ints) -> str | None:
+    if window.like != "MaxPool" and window.dilations is not None and max(window.dilations) > 1:
+        return None
+    if _misfits(window):
+        return None
+    ceil, sized = _rounds_up(window), _counts_alike(window, end)
+    if ceil is None:
+        return None
+    more = ", ceil_mode=True" if ceil else ""
+    none = not any(begin) and not any(end)
+    if window.like == "LpPool":
+        # Its ceil_mode divides by a whole window and multiplies by it, whatever of it lies inside.
+        return None if ceil else _f_pad(begin, end)
+    if window.like == "AveragePool" and not none:
+        more += f", count_include_pad={window.counted}"
+    # Half of the kernel: only some of PyTorch's pools count its dilation.
+    if begin == end and all(2 * b <= k for b, k in zip(begin, window.kernel or (), strict=True)):
+        return f"padding={_tuple(begin)}{more}"
+    if not sized:
+        return None
+    if window.like == "MaxPool":
+        return f"{_f_pad(begin, end, f', value={window.filler or _INFINITE}')}, padding=0{more}"
+    return f"{_f_pad(begin, end)}, padding=0{more.split(', count')[0]}" if window.counted else None
+
+
+def _misfits(window: Window) -> bool:
+    """Whether no window fits, or how many do is not agreed on, although the size is known."""
+    sizes, counts = window.size, window.output
+    if sizes is None or counts is None:
+        return False
+    return any(n is not None and (c is None or c < 1) for n, c in zip(sizes, counts, strict=True))
+
+
+def _rounds_up(window: Window) -> bool | None:
+    """Whether the pool's output is rounded up; ``None`` where that is not agreed on."""
+    if not window.ceil or window.auto_pad.startswith("SAME"):
+        return False
+    if window.auto_pad != "VALID":
+        return True
+    return False if window.size is not None and None not in window.size else None
+
+
+def _counts_alike(window: Window, end: Ints) -> bool:
+    """Whether as many windows fit if the padding is part of the input, which matters to ``ceil_mode``."""
+    if not window.ceil or window.auto_pad != "NOTSET":
+        return True
+    both = window.total
+    for axis, last in enumerate(end):
+        size = window.size[axis] if window.size is not None else None
+        if not last:
+            continue
+        if size is None or both is None or window.output is None:
+            return False
+        if window.windows_in(axis, size + both[0][axis], last, last) != window.output[axis]:
+            return False
+    return True
+
+
+def _torch_transposed(window: Window, begin: Ints, end: Ints) -> str | None:
+    extra = window.extra or (0,) * len(begin)
+    adds, cuts = [], []
+    for axis, (first, last) in enumerate(zip(begin, end, strict=True)):
+        more = first - last + extra[axis]
+        most = max((window.strides or ())[axis], (window.dilations or ())[axis])
+        if more >= most:
+            return None
+        adds.append(max(0, more))
+        cuts.append(max(0, -more))
+    said = f"padding={_tuple(begin)}"
+    if any(adds):
+        said += f", output_padding={_tuple(adds)}"
+    return f"{said}; {_cut((0,) * len(cuts), cuts)}" if any(cuts) else said
+
+
+def keras(window: Window) -> str | None:
+    """Keras's spelling of the whole padding of a window, a folded Pad included."""
+    both, spans, strides, dilations = window.total, window.spans, window.strides, window.dilations
+    if strides is None or dilations is None or not 0 < len(strides) <= _MOST_AXES or not window.agreed:
+        return None
+    if max(dilations) > 1 and (max(strides) > 1 or window.like not in _CONVS):
+        return None
+    if window.like in ("MaxUnpool", "DeformConv", "LpPool"):
+        return None
+    if both is None:
+        return _same_at_any_size(window, spans, strides)
+    begin, end = both
+    if min(*begin, *end) < 0:
+        return None
+    if window.like == "ConvTranspose":  # Keras's has no groups
+        return None if spans is None or window.group > 1 else _keras_transposed(window, begin, end, spans)
+    averages = window.like == "AveragePool"
+    if window.like not in _CONVS:
+        if _misfits(window) or _rounds_up(window) is None or spans is None:
+            return None
+        overhang = window.overhang or (None,) * len(end)
+        if window.ceil and None in overhang:
+            return None
+        reached = tuple(over or 0 for over in overhang)
+        counted = window.counted and (any(begin) or any(end))
+        if any(reached) and counted:
+            return None
+        end = tuple(e + more for e, more in zip(end, reached, strict=True))
+    else:
+        counted = True
+    if not any(begin) and not any(end):
+        return "padding='valid'"
+    counts = averages and counted
+    if spans is not None and not counts and _is_same(window.size, strides, spans, begin, end):
+        return "padding='same'"
+    if window.like == "MaxPool":
+        return _ops_pad((0, *begin, 0), (0, *end, 0), f", constant_values={window.filler or _INFINITE}") + (
+            ", padding='valid'"
+        )
+    if not counted:
+        return None
+    return f"ZeroPadding{len(begin)}D({_pairs(begin, end)}), padding='valid'"
+
+
+def _ops_pad(begin: Sequence[int], end: Sequence[int], more: str = "") -> str:
+    return f"keras.ops.pad(x, {_pairs(begin, end)}{more})"
+
+
+def _same_at_any_size(window: Window, spans: Ints | None, strides: Ints) -> str | None:
+    """``'same'`` where SAME_UPPER is what the node says, although what that is depends on the size."""
+    if window.auto_pad != "SAME_UPPER" or window.before is not None or window.like == "ConvTranspose":
+        return None
+    if _reads_inside(strides, spans):
+        return None
+    if window.like not in _CONVS:
+        smaller = spans is None or any(span < s for span, s in zip(spans, strides, strict=True))
+        if smaller or (window.like == "AveragePool" and window.counted):
+            return None
+    return "padding='same'"
+
+
+def _reads_inside(strides: Ints, spans: Ints | None) -> bool:
+    """Whether TensorFlow's SAME may begin inside the input: its 3D operators do, where a window is smaller than the
+    stride."""
+    return len(strides) == 3 and (spans is None or any(a < b for a, b in zip(spans, strides, strict=True)))
+
+
+def _is_same(size: Dims | None, strides: Ints, spans: Ints, begin: Ints, end: Ints) -> bool:
+    if _reads_inside(strides, spans):
+        return False
+    for axis, (stride, span) in enumerate(zip(strides, spans, strict=True)):
+        length = size[axis] if size is not None else None
+        if stride > 1 and length is None:
+            return False
+        if same(length, stride, span, True) != (begin[axis], end[axis]):
+            return False
+    return True
+
+
+def _keras_transposed(window: Window, begin: Ints, end: Ints, spans: Ints) -> str | None:
+    strides, extra = window.strides or (), window.extra or (0,) * len(begin)
+    lasts = tuple(e - more for e, more in zip(end, extra, strict=True))
+    axes = range(len(begin))
+    if all((begin[a], lasts[a]) == (0, -max(0, strides[a] - spans[a])) for a in axes):
+        return "padding='valid'"
+    if all((begin[a], lasts[a]) == _cut_by_same(spans[a], strides[a], strides[a]) for a in axes):
+        return "padding='same'"
+    if not any(begin) and all(0 <= -lasts[a] < strides[a] for a in axes):
+        return f"padding='valid', output_padding={_tuple([-last for last in lasts])}"
+    # The last window's output is `reached` rows, of which output_padding is what is not spans % 2.
+    reached = [spans[a] - begin[a] - lasts[a] for a in axes]
+    adds = [reached[a] - spans[a] % 2 for a in axes]
+    if all(
+        0 <= adds[a] < strides[a]
+        and 1 <= reached[a] <= strides[a]
+        and (begin[a], lasts[a]) == _cut_by_same(spans[a], strides[a], reached[a])
+        for a in axes
+    ):
+        return f"padding='same', output_padding={_tuple(adds)}"
+    if min(lasts) < 0:
+        return None
+    plain = all(spans[a] >= strides[a] for a in axes)
+    before = "padding='valid'" if plain else "padding='valid', output_padding=0"
+    return f"{before}; Cropping{len(begin)}D({_pairs(begin, lasts)})"
+
+
+def _cut_by_same(span: int, stride: int, reached: int) -> Sides:
+    """What ``'same'`` cuts where the last window adds ``reached`` rows to the output."""
+    first = max(0, span - reached) // 2
+    return first, span - reached - first
+
+
+def torch_pad(begin: Ints, end: Ints, mode: str, value: str, shape: Dims | None) -> str | None:
+    """PyTorch's spelling of a Pad node; ``value`` is the constant as Python writes it, empty where it is not known."""
+    rank = len(begin)
+    if not 0 < rank <= _SHOWN_AXES:
+        return None
+    first = next((a for a in range(rank) if begin[a] or end[a]), rank - 1)
+    if mode == "constant":
+        if not value:
+            return None
+        more = "" if value == "0" else f", value={value}"
+        return _f_pad(begin[first:], end[first:], more)
+    if mode not in _TORCH_MODES or min(*begin, *end) < 0:
+        return None
+    # Other modes pad one, two or three last axes of a value with one or two axes more.
+    count = next((n for n in (rank - 2, rank - 1) if rank - first <= n and 1 <= n <= _MOST_AXES), None)
+    if count is None or not _fits(begin, end, mode, shape):
+        return None
+    return _f_pad(begin[rank - count :], end[rank - count :], f", mode='{_TORCH_MODES[mode]}'")
+
+
+def _fits(begin: Ints, end: Ints, mode: str, shape: Dims | None) -> bool:
+    """Whether the amounts are known not to be more than the input can give."""
+    if mode == "edge":
+        return True
+    room = 1 if mode == "reflect" else 0
+    for axis, most in enumerate(max(b, e) for b, e in zip(begin, end, strict=True)):
+        size = shape[axis] if shape is not None and len(shape) == len(begin) else None
+        if most and (size is None or most > size - room):
+            return False
+    return True
+
+
+def keras_pad(begin: Ints, end: Ints, mode: str, value: str, shape: Dims | None) -> str | None:
+    """Keras's spelling of a Pad node, in the node's own order of axes."""
+    if not 0 < len(begin) <= _SHOWN_AXES or min(*begin, *end) < 0:
+        return None
+    pairs = f"({', '.join(f'({b}, {e})' for b, e in zip(begin, end, strict=True))},)"
+    if len(begin) > 1:
+        pairs = pairs[:-2] + ")"
+    if mode == "constant" and value:
+        more = "" if value == "0" else f", constant_values={value}"
+    elif mode == "reflect" and _fits(begin, end, mode, shape):
+        more = ", mode='reflect'"
+    else:
+        return None
+    return f"keras.ops.pad(x, {pairs}{more})"

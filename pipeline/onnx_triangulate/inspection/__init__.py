@@ -1,0 +1,1 @@
+"""`inspect`: one graph looked into, its diagnostics, its picture."""

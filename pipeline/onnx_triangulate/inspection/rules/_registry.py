@@ -1,0 +1,43 @@
+"""What a rule is made of; see ``inspection.rules``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from onnx_triangulate.facts.view import View
+from onnx_triangulate.onnxgraph.nodes import text
+from onnx_triangulate.records.inspection import Remark, Severity
+
+
+@dataclass(frozen=True)
+class Found:
+    """One finding of a rule: whom it is about, and the sentence; ``severity`` where it is not the rule's own."""
+
+    nodes: tuple[str, ...]
+    says: str
+    severity: Severity | None = None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One thing that is worth a remark.
+
+    ``code`` is three letters and three digits (``PAD001``), ``name`` its reading (``asymmetric-padding``); ``about``,
+    one paragraph for the documentation, says what is meant, why it matters, what to do.  ``find(view)`` finds.
+    ``fires`` and ``quiet`` are its proofs, graphs in ONNX's text syntax: tests and documentation are made of them.
+    """
+
+    code: str
+    name: str
+    severity: Severity
+    about: str
+    find: Callable[[View], Iterable[Found]]
+    fires: tuple[str, ...]
+    quiet: tuple[str, ...]
+
+    def remarks(self, view: View) -> tuple[Remark, ...]:
+        found = list(self.find(view))
+        return tuple(
+            Remark(self.code, f.severity or self.severity, tuple(text(n) for n in f.nodes), text(f.says)) for f in found
+        )

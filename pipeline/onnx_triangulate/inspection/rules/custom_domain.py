@@ -1,0 +1,48 @@
+"""STR013: operators that are not ONNX's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from onnx_triangulate.facts.view import View
+from onnx_triangulate.inspection.rules._helpers import count, shown, some
+from onnx_triangulate.inspection.rules._operators import domain, domains, functions
+from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.onnxgraph.nodes import text
+
+_HEAD = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]> g (float[2,3] x) => (y)'
+_LOCAL = '<ir_version: 8, opset_import: ["" : 17, "mine" : 1]> g (float[2,3] x) => (y)'
+
+
+def _find(view: View) -> Iterator[Found]:
+    own = functions(view)
+    by_domain: dict[str, tuple[list[str], dict[str, None]]] = {}
+    for place in view.places:
+        where, op = domain(place.node.domain), text(place.node.op_type)
+        if where not in domains() and (where, op) not in own:
+            nodes, ops = by_domain.setdefault(where, ([], {}))
+            nodes.append(place.name)
+            ops.setdefault(op)
+    for where, (nodes, ops) in by_domain.items():
+        who = (
+            "ONNX Runtime has them, no other runtime has to"
+            if where == "com.microsoft"
+            else "a runtime has to bring them"
+        )
+        yield Found(tuple(nodes), f"{count(len(nodes), 'node')} of domain {shown(where)} ({some(ops)}): {who}")
+
+
+RULE = Rule(
+    code="STR013",
+    name="custom-domain",
+    severity="info",
+    about="Operators outside of ONNX's own domains that the model does not define as functions. Only a runtime that "
+    "knows them can run the model; their shapes and meaning are not checked by anybody else.",
+    find=_find,
+    fires=(f"{_HEAD} {{ y = com.microsoft.FusedGelu (x) }}",),
+    quiet=(
+        f"{_HEAD} {{ y = Relu (x) }}",
+        f'{_LOCAL} {{ y = mine.twice (x) }} <domain: "mine", opset_import: ["" : 17]> '
+        "twice (a) => (b) { b = Add (a, a) }",
+    ),
+)

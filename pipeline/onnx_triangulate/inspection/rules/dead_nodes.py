@@ -1,0 +1,62 @@
+"""STR006: nodes that nothing depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from onnx_triangulate.facts.view import View
+from onnx_triangulate.inspection.rules._helpers import count, some
+from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.onnxgraph.bodies import Body
+
+_HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
+
+
+def _live(body: Body) -> set[int]:
+    live: set[int] = set()
+    waiting = list(body.outputs)
+    while waiting:
+        index = body.made.get(waiting.pop())
+        if index is not None and index not in live:
+            live.add(index)
+            waiting += body.reads(index)
+    return live
+
+
+def _find(view: View) -> Iterator[Found]:
+    dead: list[str] = []
+    inside_dead: set[int] = set()  # graphs of dead nodes: naming those nodes is enough
+    for body in view.bodies:
+        if body.parent is not None and id(body.parent) in inside_dead:
+            inside_dead.add(id(body))
+        if id(body) in inside_dead or not body.outputs:
+            continue
+        live = _live(body)
+        useless = {index for index in range(len(body.places)) if index not in live}
+        dead += [body.places[index].name for index in sorted(useless)]
+        if useless:
+            names = {id(body.places[index]) for index in useless}
+            inside_dead |= {id(b) for b in view.bodies if b.parent is body and id(b.holder) in names}
+    if dead:
+        yield Found(
+            tuple(dead),
+            f"{count(len(dead), 'node')} of {len(view.places):,} {'leads' if len(dead) == 1 else 'lead'} to no output "
+            f"({some(dead)}): whatever {'it computes' if len(dead) == 1 else 'they compute'} is thrown away",
+        )
+
+
+RULE = Rule(
+    code="STR006",
+    name="dead-nodes",
+    severity="warning",
+    about="From these nodes no path leads to an output of the graph. Left over from an output that was taken away, or "
+    "a sign that something which should be an output is none.",
+    find=_find,
+    fires=(f"{_HEAD} {{ y = Relu (x) a = Neg (x) b = Abs (a) }}",),
+    quiet=(
+        f"{_HEAD} {{ a = Neg (x) y = Relu (a) }}",
+        '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x, bool c) => (y) '
+        "{ a = Abs (x) y = If (c) <then_branch = t () => (d) { d = Relu (a) }, else_branch = e () => (b) { b = Neg (x) "
+        "}> }",
+    ),
+)

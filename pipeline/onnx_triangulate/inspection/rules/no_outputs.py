@@ -1,0 +1,38 @@
+"""STR012: a graph that gives nothing out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from onnx_triangulate.facts.view import View
+from onnx_triangulate.inspection.rules._helpers import count, shown
+from onnx_triangulate.inspection.rules._registry import Found, Rule
+
+_HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x)'
+
+
+def _find(view: View) -> Iterator[Found]:
+    for body in view.bodies:
+        if not body.outputs:
+            where = (body.holder.name,) if body.holder is not None else ()
+            what = {
+                "graph": "the graph",
+                "subgraph": "a graph inside of it",
+                "function": f"function {shown(body.proto.name)}",
+            }
+            does = f"has {count(len(body.places), 'node')} and no output: nobody sees what it computes"
+            yield Found(
+                where, f"{what[body.kind]} {does if body.places else 'has no nodes and no outputs: it is empty'}"
+            )
+
+
+RULE = Rule(
+    code="STR012",
+    name="no-outputs",
+    severity="error",
+    about="A graph without outputs computes nothing that anybody could see, and runtimes refuse it. Left behind by "
+    "tools that cut graphs apart.",
+    find=_find,
+    fires=(f"{_HEAD} => () {{ y = Relu (x) }}",),
+    quiet=(f"{_HEAD} => (y) {{ y = Relu (x) }}",),
+)

@@ -1,0 +1,39 @@
+"""STR016: a version of ONNX's operators that few runtimes read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from onnx_triangulate.facts.view import View
+from onnx_triangulate.inspection.rules._operators import NEWEST
+from onnx_triangulate.inspection.rules._registry import Found, Rule
+
+_GRAPH = "g (float[2,3] x) => (y) { y = Relu (x) }"
+
+
+def _find(view: View) -> Iterator[Found]:
+    opset = view.opset
+    if opset is None:
+        return
+    if opset < 1:
+        yield Found((), f"opset {opset}: there is no such version", "error")
+    elif opset < 7:
+        yield Found((), f"opset {opset}: ONNX Runtime promises to read models from opset 7 on")
+    elif opset > NEWEST:
+        yield Found((), f"opset {opset}: the newest that is known here is {NEWEST}, newer operators are not judged")
+
+
+RULE = Rule(
+    code="STR016",
+    name="unusual-opset",
+    severity="warning",
+    about="The model asks for a version of ONNX's operator set that is older than 7 (from which on ONNX Runtime "
+    "promises to read models) or newer than the installed ONNX knows. `onnx.version_converter` moves a model to "
+    "another version.",
+    find=_find,
+    fires=(
+        f'<ir_version: 3, opset_import: ["" : 5]> {_GRAPH}',
+        f'<ir_version: 8, opset_import: ["" : 9999]> {_GRAPH}',
+    ),
+    quiet=(f'<ir_version: 8, opset_import: ["" : 17]> {_GRAPH}',),
+)

@@ -1,0 +1,74 @@
+"""The whole look into one graph: facts, pads, layouts, remarks, as one ``records.inspection.Inspection``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from onnx import ModelProto
+
+from onnx_triangulate.facts.file import read_facts
+from onnx_triangulate.facts.size_summary import holdings
+from onnx_triangulate.facts.view import View
+from onnx_triangulate.inspection.rules import Rule, chosen
+from onnx_triangulate.onnxgraph.nodes import printable, text
+from onnx_triangulate.records.inspection import Inspection, Remark
+
+
+def inspect(model: ModelProto | str | Path) -> Inspection:
+    """What an ONNX graph holds, and what is remarkable in it: the API of ``triangulate inspect``.
+
+    ``model`` is a file's path or a model.  Nothing is run and no framework is imported.  Raises
+    ``UnusableInput`` where the file is not an ONNX model.
+    """
+    return inspected(viewed(model))
+
+
+def inspected(view: View, rules: Sequence[Rule] | None = None) -> Inspection:
+    """What a graph holds; ``rules`` are those asked, all of them unless said otherwise."""
+    facts = read_facts(view.file or Path(), view=view)
+    held = holdings(view)
+    remarks, failed = remarked(view, chosen() if rules is None else rules)
+    return Inspection(
+        file=view.file,
+        producer=facts.producer,
+        ir_version=view.model.ir_version,
+        opsets={("" if text(o.domain) == "ai.onnx" else text(o.domain)): o.version for o in view.model.opset_import},
+        inputs=facts.inputs,
+        outputs=facts.outputs,
+        ops=facts.ops,
+        initializers=facts.initializers,
+        parameters=facts.parameters,
+        stored=held.stored,
+        external=held.external,
+        inner=held.inner,
+        pads=view.pads,
+        layouts=view.layouts,
+        transposes=view.transposes,
+        reshapes=view.reshapes,
+        weights=view.weights,
+        remarks=remarks,
+        notes=(*facts.notes, *view.problems, *failed),
+        failed=failed,
+    )
+
+
+def remarked(view: View, rules: Sequence[Rule]) -> tuple[tuple[Remark, ...], tuple[str, ...]]:
+    """What rules have to say, and which of them failed: one that does must not silence the others."""
+    remarks: list[Remark] = []
+    failed = []
+    for rule in rules:
+        try:
+            remarks += rule.remarks(view)
+        except Exception as error:  # a bug of the rule, said to be one
+            failed.append(f"rule {rule.code} failed: {type(error).__name__}: {printable(str(error))}")
+    return tuple(remarks), tuple(failed)
+
+
+def viewed(model: ModelProto | str | Path) -> View:
+    """A model, or the file of one, ready to be looked into.  Raises ``UnusableInput`` for a file
+    that is no ONNX model."""
+    from onnx_triangulate.onnxgraph.loading import load
+
+    view = View(model) if isinstance(model, ModelProto) else View(load(Path(model)), Path(model))
+    return view.begin()

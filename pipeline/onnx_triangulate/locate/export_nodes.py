@@ -1,0 +1,687 @@
+"""The guilty nodes of an export: every node judged on its own, in one pass, all of them and not only the first.
+
+Design note.  The cut view: a node is given the source's values, and what it should make of them, in float64, is held
+against the source's value of its output, over the bound of its operator.  So an error that was inherited never counts,
+and two faults are told apart.  Where the source has its values in float64 these are used: nothing is rounded then, and
+a bound of float32 arithmetic is only ever reached by a node that means something else.  (A runtime's kernels are judged
+on what they consumed in a run: ``locate.kernels``.)
+
+A node whose value the source does not have is judged through the next one it has.  What rounding and rounded constants
+on the way may do to that one is measured by moving them (:data:`TRIALS` times by random signs) and added to the bound;
+as most nodes are right without that, the stretch is evaluated again for it only where it is not.  An operator without a
+rule (a loop, a branch) is evaluated in float64 all the same, and held against what it does when its inputs are moved by
+one rounding; that is a noise floor and no bound, so in float32 nobody is accused by it.
+
+Nothing is run here: the arrays are handed in one by one, each is let go when its last consumer was judged, and weights
+are read where they are used.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx
+
+from onnx_triangulate.numerics.evaluate import runner
+from onnx_triangulate.numerics.perturbed import FLOOR, perturbed, signs
+from onnx_triangulate.numerics.replay import NodeCheck, expected, judge
+from onnx_triangulate.onnxgraph.nodes import node_name, opset
+from onnx_triangulate.onnxgraph.weights import Weights, without_weights
+from onnx_triangulate.ops.families import Answer, elementary
+from onnx_triangulate.ops.random_draws import draws, stored
+from onnx_triangulate.records.arrays import Array
+from onnx_triangulate.records.faults import Localization, NodeError, SourceValues
+from onnx_triangulate.transform.cut import array_values, constants, reads
+from onnx_triangulate.transform.float64 import to_float64
+
+TRIALS = 4
+UNIT = 2.0**-24
+TINY = 2.0**-126
+# Channels last to channels first, by rank: how tf2onnx turns what it moves.
+_PERMUTED = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
+# Sums of products: four roundings of a weight move the sum of k by at most 4 u |x| |w|, which is 4 / (k + 1) of the
+# bound gamma_(k+1) |x| |w|, so thrice the bound holds for every k and no version needs to be evaluated.
+_SUMS = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul"))
+_SPATIAL = frozenset(
+    "Conv ConvTranspose MaxPool AveragePool GlobalAveragePool GlobalMaxPool BatchNormalization LRN "
+    "InstanceNormalization DepthToSpace SpaceToDepth".split()
+)
+_COMPARED = 4096  # elements, when two orders of axes are told apart
+Answers = tuple[Answer | None, ...] | str
+
+
+def exported(
+    model: onnx.ModelProto,
+    feeds: Mapping[str, Array],
+    source: SourceValues,
+    arrays: Callable[[str], Array | None],
+    *,
+    party: str,
+    double: bool,
+    computed: Collection[str] = (),
+    weights: Mapping[str, Array] | None = None,
+    constants_of: str = "onnxruntime",
+) -> Localization:
+    """Judge every node of an exported graph on the source's values; see :class:`Exported`."""
+    judge_all = Exported(
+        model,
+        feeds,
+        source,
+        arrays,
+        party=party,
+        double=double,
+        computed=computed,
+        weights=weights,
+        constants_of=constants_of,
+    )
+    return judge_all.localization()
+
+
+@dataclass(frozen=True, eq=False)
+class _Carried:
+    """A value on its way, in float64: whether rounding before it may have led elsewhere (``uncertain``), whether it
+    does not depend on the inputs (``fixed``) and is a constant as it stands, and why it is unknown, if it is."""
+
+    value: Array | None
+    uncertain: bool = False
+    fixed: bool = False
+    constant: bool = False
+    problem: str | None = None
+    channels_first: bool | None = None  # how the source's axes stand, where the two may have different orders
+
+
+class Held:
+    """The bytes of what is alive, and how many there were at most."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[str, int] = {}
+        self.now = self.peak = 0
+
+    def add(self, name: str, size: int) -> None:
+        self.now += size - self._sizes.get(name, 0)
+        self._sizes[name] = size
+        self.peak = max(self.peak, self.now)
+
+    def also(self, size: int) -> None:
+        """What is there besides for the moment."""
+        self.peak = max(self.peak, self.now + size)
+
+    def drop(self, name: str) -> None:
+        self.now -= self._sizes.pop(name, 0)
+
+
+class Exported:
+    """Every node of an exported graph, judged on the source's values.
+
+    ``arrays(NAME)`` gives the source's value of one of the graph's values, or None; ``double`` says that they are in
+    float64.  ``computed`` are constants that the exporter computed itself, in float32.  ``weights`` are the
+    initializers, the model's own unless it comes without.  ``constants_of`` names the engine that made the source's
+    values, whose measured constants bound its elementary functions.
+    """
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        feeds: Mapping[str, Array],
+        source: SourceValues,
+        arrays: Callable[[str], Array | None],
+        *,
+        party: str,
+        double: bool,
+        computed: Collection[str] = (),
+        weights: Mapping[str, Array] | None = None,
+        constants_of: str = "onnxruntime",
+    ) -> None:
+        self.started = time.perf_counter()
+        self.weights = Weights(model) if weights is None else weights
+        bare = without_weights(model)
+        wide = to_float64(bare)
+        self.model, self.feeds, self.source, self.arrays = bare, feeds, source, arrays
+        self.party, self.double, self.computed, self.engine = party, double, set(computed), constants_of
+        self.version = opset(wide) or 1
+        self.nodes = list(wide.graph.node)
+        self.names = {out: node_name(n, i) for i, n in enumerate(bare.graph.node) for out in n.output if out}
+        self.small = constants(wide)
+        self.order = {name: i for i, name in enumerate([*self.small, *self.weights])}
+        self.reads = [tuple(dict.fromkeys(reads(node))) for node in self.nodes]
+        self.maker = {name: i for i, node in enumerate(self.nodes) for name in node.output if name}
+        self.last = last_uses(wide)
+        self.values: dict[str, _Carried] = {name: _Carried(_wide(array)) for name, array in feeds.items()}
+        self.given: dict[str, tuple[int, ...] | None] = {}  # the source's values that were used, and how they stand
+        self.fits: set[str] = set()  # those of them that the graph has in the same shape and type
+        self.sizes: dict[str, int] = {}
+        self.fixed: set[str] = set()
+        self.outputs = {output.name for output in model.graph.output}
+        self.held = Held()
+        for name, carried in self.values.items():
+            self._keep(name, carried)
+        self.guilty: list[NodeError] = []
+        self.uncompared: list[NodeError] = []
+        self.within: list[NodeError] = []
+        self.judged: set[str] = set()
+        self.perturbed: set[str] = set()
+        self._run = runner(wide)
+        self._done = False
+
+    def localization(self) -> Localization:
+        """All nodes, in order.  Asked again, the same."""
+        if not self._done:
+            for index in range(len(self.nodes)):
+                self._step(index)
+                for gone in self.last.get(index, ()):
+                    self.values.pop(gone, None)
+                    self.held.drop(gone)
+            self._done = True
+        without = fixed_values(self.model, self.weights)
+        made_by_nodes = [n for n in array_values(self.model) if n not in without]
+        notes = list(self.source.notes)
+        if self.perturbed:
+            listed = ", ".join(sorted(self.perturbed)[:4])
+            notes.append(f"{len(self.perturbed)} nodes without a rule judged by perturbation ({listed})")
+        return Localization(
+            self.source.graph,
+            self.party,
+            "export",
+            tuple(self.guilty),
+            len(self.judged),
+            sum(node.op_type != "Constant" for node in self.model.graph.node),  # they are judged where they are used
+            tuple(self.uncompared),
+            unmapped=sum(n not in self.source.names for n in made_by_nodes),
+            mapped=len(self.given),
+            peak=self.held.peak,
+            precision="float64" if self.double else "float32",
+            seconds=time.perf_counter() - self.started,
+            notes=tuple(notes),
+            within=tuple(self.within),
+        )
+
+    def stretch(self, name: str) -> tuple[str, ...]:
+        """The graph's nodes that make a value from the last values of the source, and from constants."""
+        return self._named(self._region(self.maker[name])) if name in self.maker else ()
+
+    def operator(self, name: str) -> str:
+        """The operator that makes a value."""
+        op: str = self.nodes[self.maker[name]].op_type
+        return op
+
+    def owners(self, indices: Sequence[int]) -> tuple[str, ...]:
+        """The names of nodes of the graph by their places."""
+        return tuple(node_name(self.model.graph.node[i], i) for i in indices)
+
+    def given_spread(self, name: str) -> tuple[Array, Array] | None:
+        """What the graph makes in float64 of the source's values before this one, and how far one rounding of these
+        moves it; None where that cannot be evaluated."""
+        index = self.maker[name]
+        centre = self._from_given(index, name, 0)
+        if centre is None or centre.dtype != np.float64:
+            return None
+        response = np.zeros(centre.shape)
+        for trial in range(1, TRIALS + 1):
+            moved = self._from_given(index, name, trial)
+            if moved is None or moved.shape != centre.shape:
+                return None
+            with np.errstate(all="ignore"):
+                response = np.fmax(response, np.abs(moved - centre))
+        return centre, response
+
+    def _from_given(self, index: int, name: str, trial: int) -> Array | None:
+        """A value by the nodes of its region, on the source's values moved by one rounding (0: as they are)."""
+        made: dict[str, Array] = {}
+
+        def look(read: str) -> Array | None:
+            if read in made:
+                return made[read]
+            array = self._moved(read, 0)
+            if array is None or not trial or array.dtype != np.float64 or read not in {*self.given, *self.feeds}:
+                return array
+            random = np.random.default_rng([trial, self.maker.get(read, len(self.nodes)), *read.encode()])
+            made[read] = np.asarray(array * (1 + UNIT * signs(random, array.shape)))
+            return made[read]
+
+        for i in self._region(index):
+            node = self.nodes[i]
+            if node.op_type == "Constant":
+                continue
+            answers = self._evaluated(i, [look(n) if n else None for n in node.input], look)
+            if isinstance(answers, str):
+                return None
+            named = zip(node.output, answers, strict=False)
+            made |= {output: np.asarray(answer.value) for output, answer in named if output and answer is not None}
+        return made.get(name)
+
+    def condition(self, node: str) -> float | None:
+        """The median of |w|.|x| / |w.x| of a node that sums products, on the source's values; None for any other."""
+        index = next((i for i in range(len(self.nodes)) if self._own(i) == node), None)
+        if index is None or self.nodes[index].op_type not in _SUMS:
+            return None
+        given = [self._moved(n, 0) if n else None for n in self.nodes[index].input]
+        answers = self._evaluated(index, given, lambda n: self._moved(n, 0))
+        answer = None if isinstance(answers, str) else answers[0]
+        if answer is None or not answer.relative:
+            return None
+        with np.errstate(all="ignore"):
+            return float(np.nanmedian(answer.limit() / (answer.relative * np.abs(answer.value))))
+
+    def standing(self, name: str, array: Array | None) -> Array | None:
+        """The source's array of a value in the graph's order of axes."""
+        return None if array is None else _turn(array, self.given.get(name))
+
+    def _step(self, index: int) -> None:
+        node = self.nodes[index]
+        own = self._own(index)
+        inputs = [self._look(n) if n else None for n in node.input]
+        answers = self._answers(index, inputs)
+        fixed = not draws(node, self._constant, self.version) and all(
+            n in self.fixed for n in self.reads[index] if n in self.maker or n in self.feeds
+        )
+        if not isinstance(answers, str) and not fixed:
+            self.held.also(sum(_bytes(answer) for answer in answers if answer is not None))
+        for position, name in enumerate(node.output):
+            if not name:
+                continue
+            made = _carried(answers, position, inputs, fixed)
+            if fixed:
+                self.fixed.add(name)
+            if node.op_type == "Constant" and made.value is not None:
+                self.small[name] = made.value
+                self.order.setdefault(name, len(self.order))
+                continue
+            given = None if fixed and name not in self.outputs else self.arrays(name)
+            if given is not None:
+                order, first = None, None
+                if self.source.permuted:
+                    order, first = _turned(given, made.value, _channels_first(node, given.ndim, inputs))
+                if order == () and name in self.outputs:  # what is returned in another form is wrong
+                    order = None
+                if order != ():  # otherwise the graph has it in a form of its own: judged through the next one
+                    turned = _turn(given, order)
+                    self.sizes[name] = turned.nbytes
+                    self.held.add(name, turned.nbytes)
+                    self._record(self._judge(index, position, answers, inputs, made, turned, own), index)
+                    self.given[name] = order
+                    if made.value is not None and made.value.shape == turned.shape:
+                        alike = made.value.dtype == (np.float64 if turned.dtype == np.float32 else turned.dtype)
+                        self.fits.update([name] if alike else ())
+                    made = _Carried(turned, channels_first=first)
+            self._keep(name, made)
+
+    def _keep(self, name: str, carried: _Carried) -> None:
+        self.values[name] = carried
+        self.held.add(name, 0 if carried.fixed or carried.value is None else carried.value.nbytes)
+
+    def _own(self, index: int) -> str:
+        """The name that the graph's own node has, of which this one is the float64 form (or a part of it)."""
+        return next((self.names[out] for out in self.nodes[index].output if out in self.names), "")
+
+    def _record(self, error: NodeError, index: int) -> None:
+        if error.problem is not None and error.ratio is None:
+            self.uncompared.append(error)
+            return
+        region = self._region(index)
+        stretch = self._named(region)
+        self.judged.update(stretch)
+        if (error.ratio or 0) > 1:
+            likely = self._likeliest(region, index)
+            if likely != index:
+                error = replace(error, node=self._own(likely), op=self.nodes[likely].op_type)
+            others = tuple(n for n in stretch if n != error.node)
+            self.guilty.append(replace(error, together=others, origin=self.source.origins.get(error.output)))
+        else:
+            self.within.append(replace(error, origin=self.source.origins.get(error.output)))
+
+    def _judge(
+        self,
+        index: int,
+        position: int,
+        answers: Answers,
+        inputs: Sequence[_Carried | None],
+        made: _Carried,
+        given: Array,
+        own: str,
+    ) -> NodeError:
+        """The source's value of an output against what the graph makes of the source's values before it."""
+        node = self.nodes[index]
+        name, op = node.output[position], node.op_type
+        if isinstance(answers, str) or made.problem is not None:
+            return NodeError(own, op, name, problem=answers if isinstance(answers, str) else made.problem)
+        answer = _sure(answers[position])
+        doubtful = [c for c in inputs if c is not None and c.uncertain]
+        if doubtful and op in _SUMS and all(c.constant for c in doubtful):
+            answer, doubtful = _changed(answer, lambda bound: 3 * bound, relative=3 * answer.relative), []
+        check = _compared(name, answer, given)
+        if check.guilty and not self.double and (whole := self._in_one_piece(name, op, answer)) is not None:
+            answer = whole
+            check = _compared(name, answer, given)
+        if check.guilty and doubtful:
+            widened = self._widened(index, position, answer)
+            if isinstance(widened, str):
+                return NodeError(own, op, name, problem=widened)
+            check = _compared(name, widened, given)
+        error = error_of(own, op, check)
+        if check.guilty and not self.double and self.perturbed.intersection(self._named(self._region(index))):
+            says = f"beyond {FLOOR}, {error.ratio or 0:.3g} times, which is no bound"
+            return replace(error, ratio=None, problem=says)
+        return error
+
+    def _in_one_piece(self, name: str, op: str, answer: Answer) -> Answer | None:
+        """The answer with the error of the source's own kernel, where the source has one elementary function for what
+        the graph writes with several nodes (a sigmoid as 1 / (1 + exp(-x)))."""
+        made = self.source.origins[name].op if name in self.source.origins else ""
+        constants = elementary(self.engine).get(made) if made != op else None
+        if constants is None or not answer.rounds:
+            return None
+        c, floor = constants
+        with np.errstate(all="ignore"):
+            own = c * UNIT * np.abs(np.asarray(answer.value, np.float64)) + floor
+        return replace(answer, error=answer.limit() + own, at=None)
+
+    def _look(self, name: str) -> _Carried:
+        """A value as it stands at this node."""
+        if name in self.values:
+            return self.values[name]
+        array = self._constant(name)
+        if array is None:
+            return _Carried(None, problem=f"{name} is unknown")
+        return _Carried(array, uncertain=self._noisy(name, array), fixed=True, constant=True)
+
+    def _constant(self, name: str) -> Array | None:
+        if name in self.small:
+            return self.small[name]
+        try:
+            return _wide(self.weights[name]) if name in self.weights else None
+        except ValueError:  # its data is not there
+            return None
+
+    def _noisy(self, name: str, array: Array) -> bool:
+        """Whether float32 has rounded a constant: a scalar, or one that the exporter computed."""
+        if array.dtype != np.float64 or not array.size or (name not in self.computed and array.size > 1):
+            return False
+        return name in self.computed or not bool(np.all(array == np.round(array)))
+
+    def _answers(self, index: int, inputs: Sequence[_Carried | None]) -> Answers:
+        """What a node makes of its inputs, or why that is unknown."""
+        for carried in inputs:
+            if carried is not None and carried.problem is not None:
+                return carried.problem
+        given = [None if c is None or c.value is None else _wide(c.value) for c in inputs]
+        return self._evaluated(index, given, lambda n: self._look(n).value)
+
+    def _evaluated(self, index: int, given: Sequence[Array | None], captured: Callable[[str], Array | None]) -> Answers:
+        node = self.nodes[index]
+        produced = [_wide(a) if n and (a := self.arrays(n)) is not None else None for n in node.output]
+        boxes = any(array is not None and array.dtype == object for array in given)
+        answers: Answers = "it reads a sequence"
+        if not boxes:
+            answers = expected(node, self.version, given, produced, runtime=self.engine, unit=UNIT)
+        if not isinstance(answers, str) or draws(node, self._constant, self.version):
+            return answers
+        values = {n: v for n, v in zip(node.input, given, strict=True) if n and v is not None}
+        for name in self.reads[index]:
+            if name not in values and (name in self.maker or name in self.feeds or name in self.order):
+                outer = captured(name)
+                if outer is None:
+                    return answers
+                values[name] = _wide(outer)
+        found = perturbed(self._run, node, index, self._own(index), values)
+        if isinstance(found, str):
+            return f"{answers}, and {found}"
+        self.perturbed.add(self._own(index))
+        return found
+
+    def _widened(self, index: int, position: int, answer: Answer) -> Answer | str:
+        """The answer with what rounding since the last values of the source may do to it."""
+        value = np.asarray(answer.value)
+        response = np.zeros(value.shape)
+        flips = np.zeros(value.shape, bool) if answer.flips is None else np.array(answer.flips)
+        for answers in self._versions(index):
+            if isinstance(answers, str):
+                return answers
+            moved = np.asarray(_sure(answers[position]).value)
+            if moved.shape != value.shape:
+                return "its shape depends on what rounding decides"
+            if value.dtype.kind == "f":
+                with np.errstate(all="ignore"):
+                    response = np.maximum(response, np.nan_to_num(np.abs(moved - value), nan=0.0, posinf=np.inf))
+            else:
+                flips |= np.asarray(moved != value)
+        self.held.also(4 * value.nbytes)
+        if value.dtype.kind != "f":
+            return replace(answer, flips=flips)
+        finite = response[np.isfinite(response)]
+        response = np.maximum(response, finite.mean() if finite.size else 0.0)
+        return replace(answer, error=answer.limit() + response, at=None)
+
+    def _versions(self, index: int) -> Iterator[Answers]:
+        """What a node makes when everything that was rounded since the source's values is moved, by random signs."""
+        stretch = self._region(index)
+        last = {name: i for i in stretch for name in self.reads[i]}
+        for trial in range(1, TRIALS + 1):
+            moved: dict[str, Array] = {}
+
+            def version(name: str, trial: int = trial, moved: dict[str, Array] = moved) -> Array | None:
+                return moved[name] if name in moved else self._moved(name, trial)
+
+            for i in stretch:
+                node = self.nodes[i]
+                if node.op_type == "Constant":  # moved as every constant is
+                    continue
+                answers = self._evaluated(i, [version(n) if n else None for n in node.input], version)
+                if isinstance(answers, str) or i == index:
+                    yield answers
+                    break
+                for place, name in enumerate(node.output):
+                    answer = answers[place] if place < len(answers) else None
+                    if name and answer is not None:
+                        random = np.random.default_rng([trial, i, place])
+                        moved[name] = _moved_answer(answer, random, still=name in self.fixed)
+                for name in [*node.input, *node.output]:
+                    if last.get(name, -1) <= i:
+                        moved.pop(name, None)
+
+    def _moved(self, name: str, trial: int) -> Array | None:
+        """A value from outside a stretch, in one of its versions (0: as it is): of the source, fed, or constant."""
+        if name in self.given:
+            array = self.arrays(name)
+            return None if array is None else _wide(_turn(array, self.given[name]))
+        if name in self.feeds:
+            return _wide(self.feeds[name])
+        array = self._constant(name)
+        if array is None or not trial or not self._noisy(name, array):
+            return array
+        roundings = 4.0 if name in self.computed else 1.0
+        random = np.random.default_rng([trial, self.order.get(name, 0)])
+        return np.asarray(array * (1 + roundings * UNIT * signs(random, array.shape)))
+
+    def _region(self, index: int) -> list[int]:
+        """The nodes through which one is judged: itself and those before it up to the source's values."""
+        found, waiting = {index}, [index]
+        while waiting:
+            for name in self.reads[waiting.pop()]:
+                maker = self.maker.get(name)
+                if maker is not None and name not in self.given and maker not in found:
+                    found.add(maker)
+                    waiting.append(maker)
+        return sorted(found)
+
+    def _likeliest(self, region: Sequence[int], index: int) -> int:
+        """Which of nodes that are not told apart to name: the one that alone reads numbers that the source has not."""
+        reading = [i for i in region if not self.computed.isdisjoint(self.nodes[i].input)]
+        return reading[0] if len(reading) == 1 and self._own(reading[0]) else index
+
+    def _named(self, indices: Sequence[int]) -> tuple[str, ...]:
+        named = (self._own(i) for i in indices if self.nodes[i].op_type != "Constant")
+        return tuple(dict.fromkeys(name for name in named if name))
+
+
+def _wide(array: Array) -> Array:
+    return array.astype(np.float64) if array.dtype == np.float32 else array
+
+
+def _sure(answer: Answer | None) -> Answer:
+    assert answer is not None
+    return answer
+
+
+def _bytes(answer: Answer) -> int:
+    error = answer.error
+    return int(answer.value.nbytes) + (error.nbytes if isinstance(error, np.ndarray) else 0)
+
+
+def last_uses(model: onnx.ModelProto) -> dict[int, list[str]]:
+    """By the index of a node, the values that nobody needs after it."""
+    last: dict[str, int] = {}
+    for index, node in enumerate(model.graph.node):
+        for name in [*node.output, *reads(node)]:
+            if name:
+                last[name] = index
+    ends: dict[int, list[str]] = {}
+    for name, index in last.items():
+        ends.setdefault(index, []).append(name)
+    return ends
+
+
+def fixed_values(model: onnx.ModelProto, weights: Collection[str]) -> set[str]:
+    """The values that do not depend on the inputs."""
+    known = {tensor.name for tensor in model.graph.initializer} | set(weights)
+    value, version = stored(model), opset(model)
+    for node in model.graph.node:
+        if not draws(node, value, version) and all(name in known for name in reads(node)):
+            known.update(node.output)
+    return known
+
+
+def _carried(answers: Answers, position: int, inputs: Sequence[_Carried | None], fixed: bool) -> _Carried:
+    if isinstance(answers, str):
+        return _Carried(None, fixed=fixed, problem=answers)
+    answer = answers[position] if position < len(answers) else None
+    if answer is None:
+        return _Carried(None, fixed=fixed, problem="no rule covers this output")
+    uncertain = any(c is not None and c.uncertain for c in inputs) or (answer.rounds and not fixed)
+    return _Carried(np.asarray(answer.value), uncertain, fixed)
+
+
+def _moved_answer(answer: Answer, random: np.random.Generator, *, still: bool) -> Array:
+    """A version of a value that rounding may have led to instead."""
+    value = np.asarray(answer.value)
+    if value.dtype.kind != "f" or still or not answer.rounds:
+        return value
+    with np.errstate(all="ignore"):
+        error = answer.limit()
+        limit = np.where(np.isfinite(error), error, 0.0) + TINY
+        return np.asarray(value + limit * signs(random, value.shape))
+
+
+def _compared(name: str, answer: Answer, seen: Array) -> NodeCheck:
+    """An output's value in the source against what it should be, in float64 or in whole numbers of any size."""
+    value = np.asarray(answer.value)
+    if value.dtype != seen.dtype and {value.dtype.kind, seen.dtype.kind} <= set("f"):
+        seen = seen.astype(value.dtype)
+    elif value.dtype != seen.dtype and {value.dtype.kind, seen.dtype.kind} <= set("iub"):
+        seen, value = seen.astype(np.int64), value.astype(np.int64)
+    if answer.rounds:  # runtimes flush what is below the smallest normal number
+        answer = _changed(answer, lambda bound: bound + TINY)
+    return judge(name, replace(answer, value=value, dtype=value.dtype.name, signed_zeros=False), seen)
+
+
+def _changed(answer: Answer, change: Callable[[Array], Array], **more: Any) -> Answer:
+    """The answer with another bound, made when it is asked for if the first one is."""
+    at = answer.at
+    there = None if at is None else lambda places: change(at(places))
+    if callable(answer.error):
+        return replace(answer, error=lambda: change(answer.limit()), at=there, **more)
+    return replace(answer, error=change(answer.limit()), at=there, **more)
+
+
+def error_of(node: str, op: str, check: NodeCheck) -> NodeError:
+    ratio = check.ratio if check.outcome != "uncompared by bound" else None
+    if check.outcome in ("equal", "rounding", "flip within rounding") and ratio is None:
+        ratio = 0.0
+    return NodeError(
+        node, op, check.output, ratio, check.max_abs, index=check.index, values=check.values, problem=check.problem
+    )
+
+
+def not_finite(error: NodeError, given: Array, seen: Array) -> NodeError:
+    """The error of a node that is right in float64 and not finite in float32 where the source's value is."""
+    if seen.shape != given.shape or seen.dtype.kind != "f" or given.dtype.kind != "f":
+        return error
+    lost = np.isfinite(given) & ~np.isfinite(seen)
+    if not lost.any():
+        return error
+    index = tuple(int(i) for i in np.argwhere(lost)[0])
+    says = "in float32 it is not finite where the source's value is"
+    due = float(given[index])
+    return replace(error, ratio=np.inf, introduced=np.inf, index=index, values=(due, float(seen[index])), problem=says)
+
+
+def distance(given: Array, seen: Array | None) -> float | None:
+    """The largest distance of two arrays of numbers; infinite where one is no number."""
+    if seen is None or seen.shape != given.shape or given.dtype.kind not in "biuf" or not given.size:
+        return None
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(given.astype(np.float64) - seen.astype(np.float64))
+    return float(np.nan_to_num(apart, nan=np.inf).max())
+
+
+def _turn(array: Array, order: tuple[int, ...] | None) -> Array:
+    return np.ascontiguousarray(array.transpose(order)) if order else array
+
+
+def _turned(given: Array, made: Array | None, first: bool | None) -> tuple[tuple[int, ...] | None, bool | None]:
+    """The order of axes that the source's value has in the graph, and whether that is channels first.
+
+    It stands as in the source (None) or with its channels first: whichever fits what the graph makes of it; where both
+    do and neither is near, because a fault is, ``first`` decides.  () where the graph has it in a form of its own.
+    """
+    turn = _PERMUTED.get(given.ndim)
+    choices: dict[bool, tuple[int, ...] | None] = {False: None} | ({True: turn} if turn is not None else {})
+    if made is None:
+        known = bool(first) and True in choices
+        return (choices[known], first) if len(choices) == 1 or first is not None else ((), None)
+    shapes = {k: given.shape if o is None else tuple(given.shape[i] for i in o) for k, o in choices.items()}
+    fitting = [key for key, shape in shapes.items() if shape == made.shape]
+    if not fitting:
+        return ((), None) if given.size == made.size else (choices.get(bool(first)), first)
+    if len(choices) == 1:
+        return None, None
+    if len(fitting) == 1 or made.dtype.kind not in "biuf":
+        key = bool(first) if first in fitting else fitting[0]
+        return choices[key], key
+    far = {key: _far(given if choices[key] is None else given.transpose(choices[key]), made) for key in fitting}
+    near = min(far, key=far.__getitem__)
+    key = near if first is None or far[near] <= 1e-3 * max(far.values()) else first
+    return choices[key], key
+
+
+def _far(choice: Array, made: Array) -> float:
+    """The mean distance of some of their elements."""
+    spots = np.unravel_index(np.unique(np.linspace(0, made.size - 1, _COMPARED).astype(np.int64)), made.shape)
+    with np.errstate(all="ignore"):
+        apart = np.abs(choice[spots].astype(np.float64) - made[spots].astype(np.float64))
+    return float(np.nan_to_num(apart, nan=0.0).mean())
+
+
+def _channels_first(node: onnx.NodeProto, rank: int, inputs: Sequence[_Carried | None]) -> bool | None:
+    """How the axes of what a node makes stand beside the source's, as far as its operator and its inputs say."""
+    if node.op_type in _SPATIAL:
+        return True
+    if node.op_type == "Transpose":
+        return None
+    return next((c.channels_first for c in inputs if c and c.value is not None and c.value.ndim == rank), None)
+
+
+__all__ = [
+    "TRIALS",
+    "Exported",
+    "Held",
+    "distance",
+    "error_of",
+    "exported",
+    "fixed_values",
+    "last_uses",
+    "not_finite",
+]

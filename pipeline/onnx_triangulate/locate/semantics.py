@@ -1,0 +1,316 @@
+"""What a worker does to say where two frameworks part: one's graph judged by the other's, and what each node holds.
+
+Design note.  Both graphs are faithful, so what parts them is what the frameworks were told, node by node.  The search
+is that of ``compare`` (``locate.teacher_forced``), on the case's own inputs, with the borders matched by the
+case's own names.  What the nodes of a region hold (settings, numbers, weights) is then read side by side: a node whose
+operator is the same differs by these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnx_triangulate.locate.graph_pairs import MOVERS
+from onnx_triangulate.records.arrays import Array
+from onnx_triangulate.records.case import CaseRef
+from onnx_triangulate.records.inspection import Difference
+from onnx_triangulate.records.runs import Failure, Model
+
+_SAID = 4
+_NEUTRAL = (0.0, 1.0)
+_ROOTS = {"Sqrt", "Pow", "Reciprocal"}
+_LONG = 6
+
+
+@dataclass(frozen=True)
+class Parted:
+    """Where one graph does not make what the other makes of the same values.
+
+    ``nodes`` of the graph that is judged stand where the judge has ``against``, the likeliest first; ``values`` are the
+    judge's and the other's; ``differs`` is what only one side's nodes hold, in words; ``setting`` is the one number
+    that the two were told differently: what it is called, the judge's, the other's.
+    """
+
+    nodes: tuple[str, ...]
+    ops: tuple[str, ...]
+    against: tuple[str, ...]
+    against_ops: tuple[str, ...]
+    output: str
+    ratio: float
+    max_abs: float | None = None
+    index: tuple[int, ...] | None = None
+    values: tuple[float, float] | None = None
+    problem: str | None = None
+    differs: tuple[str, ...] = ()
+    setting: tuple[str, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Meanings:
+    """Everything at which two graphs part; ``aligned`` values of one are values of the other, ``compared`` elements of
+    outputs were, and ``unjudged`` says what could not be judged."""
+
+    parted: tuple[Parted, ...]
+    aligned: int
+    compared: int
+    unjudged: tuple[str, ...] = ()
+
+
+def parted_meanings(
+    ref: CaseRef, judge: Model, other: Model, seed: int, folder: Path, memory: int | None = None
+) -> Meanings | Failure:
+    """Where ``other`` parts from ``judge``, exports of one case by two frameworks, in float64.
+
+    ``memory`` is the most bytes that both graphs' weights may need.
+    """
+    from onnx_triangulate.engines.tasks import refusal
+    from onnx_triangulate.locate.node_tasks import held_against
+    from onnx_triangulate.onnxgraph.weights import read_model
+
+    assert judge.file is not None
+    assert other.file is not None
+    files = {judge.graph: judge.file, other.graph: other.file}
+    try:
+        sides = [_Side(graph.partition(":")[0], *read_model(file)) for graph, file in files.items()]
+    except Exception as error:  # whatever protobuf raises
+        return refusal(error, other.file)
+    need = sum(side.bytes for side in sides)
+    if memory is not None and need > memory:
+        says = f"both graphs in float64 need {need / 2**30:.1f} GiB, the limit is {memory / 2**30:.1f} GiB"
+        return Failure("memory", f"{says}: raise --memory")
+    found = held_against(ref, judge, other, seed, folder)
+    if isinstance(found, Failure):
+        return found
+    theirs, mine = sides
+    parted = []
+    for part in found.guilty:
+        nodes = mine.likeliest_first(part.node, mine.fed(part.nodes))
+        against = theirs.fed(part.against)
+        setting = _setting(mine.numbers(nodes), theirs.numbers(against), mine.ops(nodes) == theirs.ops(against))
+        if setting is not None:
+            nodes = mine.holders_first(nodes, setting[2])
+            against = theirs.holders_first(against, setting[1])
+        made = Parted(
+            nodes,
+            mine.ops(nodes),
+            against,
+            theirs.ops(against),
+            part.output,
+            part.ratio,
+            part.max_abs,
+            part.index,
+            part.values,
+            part.problem,
+            tuple(_differences(mine, nodes, theirs, against, setting)),
+            setting,
+        )
+        parted.append(made)
+    return Meanings(tuple(parted), len(found.alignment.pairs), found.compared, found.unjudged)
+
+
+class _Side:
+    """One framework's graph: its nodes by name, and the constants that a node reads, however far behind."""
+
+    def __init__(self, framework: str, model: Any, weights: Mapping[str, Array]) -> None:
+        from onnx_triangulate.onnxgraph.nodes import elements, node_name, opset
+
+        self.framework, self.version, self._weights = framework, opset(model), weights
+        self.nodes = {node_name(node, i): node for i, node in enumerate(model.graph.node)}
+        self._makers = {output: node for node in model.graph.node for output in node.output if output}
+        self.bytes = 3 * 8 * sum(elements(tensor) for tensor in model.graph.initializer)
+
+    def ops(self, names: Sequence[str]) -> tuple[str, ...]:
+        from onnx_triangulate.onnxgraph.nodes import operator
+
+        return tuple(dict.fromkeys(operator(self.nodes[name]) for name in names if name in self.nodes))
+
+    def fed(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The nodes that data reaches: what others compute of constants alone is something that these hold."""
+        reached = [n for n in names if n in self.nodes and any(self._behind(o) is None for o in self.nodes[n].output)]
+        return tuple(reached or names)
+
+    def likeliest_first(self, named: str, nodes: Sequence[str]) -> tuple[str, ...]:
+        """The nodes of a region, the named one first; what only moves data stands behind the last that computes."""
+        computing = [name for name in nodes if self.ops([name]) and self.ops([name])[0] not in MOVERS]
+        lead = named if named in computing or not computing else computing[-1]
+        return tuple(dict.fromkeys([lead, named, *nodes]))
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """The attributes of a node that are numbers or text, defaults written out."""
+        from onnx_triangulate.onnxgraph.dataflow import settings
+
+        return {
+            key: value
+            for key, value in settings(self.nodes[name], self.version).items()
+            if isinstance(value, (int, float, str, tuple))
+        }
+
+    def has(self, name: str, key: str) -> bool:
+        """Whether a node's operator has an attribute of that name at the graph's opset, where it may be an input."""
+        from onnx_triangulate.onnxgraph.dataflow import declares
+
+        return declares(self.nodes[name], self.version, key)
+
+    def numbers(self, names: Sequence[str], attributes: bool = True) -> dict[float, str]:
+        """The numbers that nodes hold, each with what it is called: float attributes and constants of one element.
+
+        A constant is called nothing, but for the one that is added to what a root is taken of.
+        """
+        found = {float(v.reshape(-1)[0]): self._role(n) for n, v in self.constants(names).items() if _is_number(v)}
+        for name in names:
+            for key, value in self.settings(name).items() if attributes and name in self.nodes else ():
+                if isinstance(value, float):
+                    found[float(np.float32(value))] = key
+        return {float(np.float32(value)): role for value, role in found.items()}
+
+    def holders_first(self, names: Sequence[str], number: float) -> tuple[str, ...]:
+        """The nodes that hold a number, then the others."""
+        return tuple(sorted(names, key=lambda name: number not in self.numbers([name])))
+
+    def _role(self, constant: str) -> str:
+        for node in self.nodes.values():
+            if node.op_type in ("Add", "Max") and constant in node.input:
+                readers = [n.op_type for n in self.nodes.values() if node.output[0] in n.input]
+                if readers and set(readers) <= _ROOTS:
+                    return "epsilon"
+        return ""
+
+    def constants(self, names: Sequence[str]) -> dict[str, Array]:
+        """The constants that nodes read, also those that other nodes compute of constants alone, by name."""
+        found: dict[str, Array] = {}
+        for name in names:
+            for read in self.nodes[name].input if name in self.nodes else ():
+                found |= self._behind(read) or {}
+        return found
+
+    def _behind(self, value: str) -> dict[str, Array] | None:
+        """The constants that a value is computed of; None where data reaches it."""
+        from onnx_triangulate.onnxgraph.nodes import array, constant_tensor
+
+        if value in self._weights:
+            try:
+                return {value: np.asarray(self._weights[value])}
+            except ValueError:  # data that is not there
+                return {}
+        node = self._makers.get(value)
+        if node is None:
+            return {} if not value else None
+        tensor = constant_tensor(node)
+        if tensor is not None:
+            held = array(tensor)
+            return {} if held is None else {value: held}
+        found: dict[str, Array] = {}
+        for read in node.input[:1] if node.op_type == "CastLike" else node.input:  # of its second it reads the type
+            behind = self._behind(read)
+            if behind is None:
+                return None
+            found |= behind
+        return found if node.input else {}
+
+
+def structure(left: Path, right: Path) -> tuple[tuple[Difference, ...], Mapping[str, str]] | Failure:
+    """What one file has otherwise than another, without what changes no number, and the operators of both by node."""
+    from onnx_triangulate.diff.differences import differences
+    from onnx_triangulate.inspection.run import inspected, viewed
+    from onnx_triangulate.onnxgraph.nodes import places
+
+    try:
+        mine, other = viewed(left), viewed(right)
+        found = differences(mine, other, inspected(mine, ()), inspected(other, ()))
+    except Exception as error:  # whatever a hostile file does to a reader
+        return Failure("refused", " ".join(str(error).split())[:200])
+    ops = {place.name: place.op for side in (mine, other) for place in places(side.model)}
+    return tuple(difference for difference in found.differences if not difference.same), ops
+
+
+def _differences(
+    mine: _Side, nodes: Sequence[str], theirs: _Side, against: Sequence[str], setting: tuple[str, float, float] | None
+) -> Iterator[str]:
+    """What the nodes of either side hold alone: settings of one operator, numbers, weights.  ``setting`` is said
+    already."""
+    one, other = ([n for n in names if n in side.nodes] for side, names in ((mine, nodes), (theirs, against)))
+    single = len(one) == len(other) == 1 and mine.ops(one) == theirs.ops(other)
+    if single:
+        ours, due = mine.settings(one[0]), theirs.settings(other[0])
+        for key in sorted(ours.keys() | due.keys()):
+            known = setting is not None and setting[0] == key
+            if (
+                not known
+                and not _alike(ours.get(key), due.get(key))
+                and mine.has(one[0], key)
+                and theirs.has(other[0], key)
+            ):
+                here, there = _shown(ours.get(key)), _shown(due.get(key))
+                yield f"{key} is {here} in {mine.framework}, {there} in {theirs.framework}"
+    if setting is None:
+        numbers = mine.numbers(one, attributes=not single), theirs.numbers(other, attributes=not single)
+        alone = [_alone(numbers[i], numbers[1 - i]) for i in (0, 1)]
+        if any(alone):
+            yield "; ".join(
+                f"{side.framework} alone has {', '.join(f'{numbers[i][v]} {v:g}'.strip() for v in alone[i][:_SAID])}"
+                for i, side in enumerate((mine, theirs))
+                if alone[i]
+            )
+    prints = [
+        {
+            name: _print(array)
+            for name, array in side.constants(names).items()
+            if array.size > 1 and array.dtype.kind == "f"
+        }
+        for side, names in ((mine, one), (theirs, other))
+    ]
+    odd = [[n for n, p in prints[i].items() if not any(_alike(p, q) for q in prints[1 - i].values())] for i in (0, 1)]
+    if any(odd):
+        said = [
+            f"{', '.join(odd[i][: _SAID - 1])} of {side.framework}" for i, side in enumerate((mine, theirs)) if odd[i]
+        ]
+        yield f"weights that the other has not: {' and '.join(said)}"
+
+
+def _setting(mine: Mapping[float, str], theirs: Mapping[float, str], same_ops: bool) -> tuple[str, float, float] | None:
+    """The one number that two regions were told differently: its name, theirs, mine; None where there are more, or
+    where nothing says that it is one."""
+    ours, due = _alone(mine, theirs), _alone(theirs, mine)
+    if len(ours) != 1 or len(due) != 1:
+        return None
+    names = {mine[ours[0]], theirs[due[0]]} - {""}
+    if len(names) > 1 or not (names or same_ops):
+        return None
+    return (names.pop() if names else "constant"), due[0], ours[0]
+
+
+def _alone(numbers: Mapping[float, str], others: Mapping[float, str]) -> list[float]:
+    """The numbers that only one side has.  A factor of 1 and a summand of 0 are how an operator is spelled."""
+    alone = sorted(numbers.keys() - others.keys())
+    return [v for v in alone if numbers[v] or v not in _NEUTRAL]
+
+
+def _is_number(array: Array) -> bool:
+    return bool(array.size == 1 and array.dtype.kind == "f")
+
+
+def _print(array: Array) -> Array:
+    """The numbers in an order that no transposition changes."""
+    return np.sort(array.reshape(-1).astype(np.float64))
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two settings, or two sets of numbers, are the same up to one float32 rounding each."""
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return one.shape == other.shape and bool(np.allclose(one, other, rtol=2.0**-20, atol=0, equal_nan=True))
+    if isinstance(one, float) and isinstance(other, float):
+        return bool(np.float32(one) == np.float32(other))
+    return bool(one == other)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, tuple):
+        return f"[{', '.join(_shown(v) for v in value[:_LONG])}{', …' if len(value) > _LONG else ''}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)

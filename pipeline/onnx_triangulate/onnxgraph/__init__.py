@@ -1,0 +1,1 @@
+"""An ONNX graph: loaded without trust, its nodes, names, shapes, constants and functions."""

@@ -1,0 +1,196 @@
+"""A model with its local functions in place of their calls.
+
+Design note.  Functions may call one another so that few lines stand for more nodes than fit anywhere: the size is
+counted first, without building anything.  What is not entered (the inliner leaves a function alone that imports another
+opset than the model) is still told apart by its body: :func:`written_bodies` is what that says, names left aside.
+Everybody inlines here: onnx's own inliner (1.23) forgets the defaults of a function's attributes, and whoever called
+it bare would judge another model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import onnx
+import onnx.inliner
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
+
+from onnx_triangulate.onnxgraph.dataflow import digest
+from onnx_triangulate.onnxgraph.nodes import subgraphs, text
+
+_MOST_INLINED = 50_000
+Key = tuple[str, str, str]  # domain, name and overload of a function
+
+
+def _inlined_size(model: ModelProto) -> int | None:
+    """How many nodes the model would have with its functions in place; None where they call one another in a circle.
+
+    Nodes in subgraphs count as well, and what they call.
+    """
+    bodies = {_key(f.domain, f.name)[:2]: f for f in model.functions}
+    calls = {key: [call[:2] for call in called_in(function.node)] for key, function in bodies.items()}
+    sizes: dict[tuple[str, str], int] = {}
+    for first in bodies:
+        stack, open_ = [first], set()
+        while stack:
+            key = stack[-1]
+            missing = [c for c in calls[key] if c in bodies and c not in sizes]
+            if not missing:
+                sizes[key] = sum(sizes.get(c, 1) for c in calls[key])
+                stack.pop()
+                open_.discard(key)
+                continue
+            open_.add(key)
+            if missing[0] in open_:
+                return None
+            stack.append(missing[0])
+    return sum(sizes.get(c[:2], 1) for c in called_in(model.graph.node))
+
+
+def inlined_model(model: ModelProto) -> ModelProto | None:
+    """The model with its functions in place of their calls; None where that is too much or does not go."""
+    try:
+        return inlined(model)
+    except ValueError:
+        return None
+
+
+def inlined(model: ModelProto) -> ModelProto:
+    """The model with its functions in place of their calls; itself where it has none.
+
+    Raises ``ValueError`` where that is too much or does not go.
+    """
+    if not model.functions:
+        return model
+    size = _inlined_size(model)
+    if size is None:
+        raise ValueError("its functions call one another in a circle")
+    if size > _MOST_INLINED:
+        raise ValueError(f"its functions stand for {size:,} nodes, more than {_MOST_INLINED:,}")
+    try:
+        made: ModelProto = onnx.inliner.inline_local_functions(_with_defaults(model))
+    except Exception as error:  # it fails in many ways on files that somebody else wrote
+        says = " ".join(str(error).split())[:200]
+        raise ValueError(f"its functions cannot be put in place of their calls: {says}") from None
+    return made
+
+
+def _with_defaults(model: ModelProto) -> ModelProto:
+    """The calls of functions with the defaults of their attributes written out: the inliner forgets them."""
+    defaults = {_key(f.domain, f.name, f.overload): f.attribute_proto for f in model.functions if f.attribute_proto}
+    if not defaults:
+        return model
+    made = ModelProto()
+    made.CopyFrom(model)
+    waiting = [made.graph.node, *(f.node for f in made.functions)]
+    while waiting:
+        for node in waiting.pop():
+            given = {a.name for a in node.attribute}
+            declared = defaults.get(key_of(node), ())
+            node.attribute.extend(a for a in declared if a.name not in given)
+            waiting += [graph.node for _, graph in subgraphs(node)]
+    return made
+
+
+def key_of(node: NodeProto) -> Key:
+    """Which function a node would call."""
+    return _key(node.domain, node.op_type, node.overload)
+
+
+def _key(domain: str, name: str, overload: str = "") -> Key:
+    return "" if text(domain) == "ai.onnx" else text(domain), text(name), text(overload)
+
+
+def written_bodies(model: ModelProto, folder: str) -> Mapping[Key, str]:
+    """Of every function a digest of what it and those that it calls say; names of values and nodes are not part of it.
+    ``folder`` is where numbers lie that the file does not hold."""
+    bodies: dict[Key, list[bytes]] = {}
+    calls: dict[Key, list[Key]] = {}
+    for function in model.functions:
+        key = _key(function.domain, function.name, function.overload)
+        said = bodies.setdefault(key, [])
+        said.append(_nameless(function).SerializeToString(deterministic=True))
+        if _outside(function):
+            said.append(folder.encode("utf-8", "surrogateescape"))
+        calls.setdefault(key, []).extend(called_in(function.node))
+    made: dict[Key, str] = {}
+    for first in bodies:
+        stack, open_ = [(first, iter(calls[first]))], {first}
+        while stack:
+            key, rest = stack[-1]
+            missing = next((c for c in rest if c in bodies and c not in made), None)
+            if missing is None:
+                made[key] = digest(*bodies[key], *(made[c] for c in calls[key] if c in made)).hex()
+                open_.discard(stack.pop()[0])
+            elif missing in open_:  # a circle: all that there is says together what each does
+                whole = digest(*(part for parts in bodies.values() for part in parts)).hex()
+                return dict.fromkeys(bodies, whole)
+            else:
+                open_.add(missing)
+                stack.append((missing, iter(calls[missing])))
+    return made
+
+
+def _outside(function: FunctionProto) -> bool:
+    """Whether numbers of its body lie in other files."""
+    waiting: list[FunctionProto | GraphProto] = [function]
+    while waiting:
+        body = waiting.pop()
+        held = [attribute.t for node in body.node for attribute in node.attribute]
+        held += body.initializer if isinstance(body, GraphProto) else []
+        if any(tensor.data_location == TensorProto.EXTERNAL for tensor in held):
+            return True
+        waiting += [graph for node in body.node for _, graph in subgraphs(node)]
+    return False
+
+
+def called_in(nodes: Iterable[NodeProto]) -> list[Key]:
+    """What nodes, and those of their subgraphs, would call."""
+    found = []
+    waiting = [nodes]
+    while waiting:
+        for node in waiting.pop():
+            found.append(key_of(node))
+            waiting += [graph.node for _, graph in subgraphs(node)]
+    return found
+
+
+def _nameless(function: FunctionProto) -> FunctionProto:
+    """A copy without anything that only names: values are numbered as they come."""
+    made = FunctionProto()
+    made.CopyFrom(function)
+    for field in ("name", "domain", "overload", "doc_string", "value_info", "metadata_props"):
+        made.ClearField(field)
+    imports = sorted(made.opset_import, key=lambda entry: (text(entry.domain), entry.version))
+    made.ClearField("opset_import")
+    made.opset_import.extend(imports)
+    numbers: dict[str, str] = {"": ""}
+
+    def renamed(names: Iterable[str]) -> list[str]:
+        return [numbers.setdefault(name, str(len(numbers))) for name in names]
+
+    made.input[:] = renamed(made.input)
+    waiting: list[FunctionProto | GraphProto] = [made]
+    while waiting:
+        body = waiting.pop()
+        for node in body.node:
+            node.input[:], node.output[:] = renamed(node.input), renamed(node.output)
+            for field in ("name", "doc_string", "metadata_props"):
+                node.ClearField(field)
+            for _, graph in subgraphs(node):
+                for field in ("name", "doc_string", "value_info", "metadata_props"):
+                    graph.ClearField(field)
+                stored = [*graph.initializer, *(sparse.values for sparse in graph.sparse_initializer)]
+                for value in (*graph.input, *stored):
+                    (value.name,) = renamed([value.name])
+                waiting.append(graph)
+        if isinstance(body, GraphProto):
+            for value in body.output:
+                (value.name,) = renamed([value.name])
+    made.output[:] = renamed(made.output)
+    return made
+
+
+def with_bodies_of(model: ModelProto, operators: Iterable[tuple[str, str]]) -> ModelProto:
+    """The model with ONNX's own function bodies in place of its calls of ``operators`` (domain, name)."""
+    return onnx.inliner.inline_selected_functions(model, sorted(operators), False, True)

@@ -1,0 +1,187 @@
+"""The records of ``inspect``: what one graph holds, what is remarkable in it, what differs between two, what is drawn.
+
+Design note.  As everywhere, frozen and free of frameworks and of ONNX; :mod:`pipeline.graph` makes them and
+``report`` shows them.  Names are those of the file, unescaped: whoever shows them makes them harmless.
+A node's name is its full one (``outer/inner`` in a subgraph, ``FUNCTION/inner`` in a function).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from onnx_triangulate.records.graphs import Pads, Transpose
+
+Severity = Literal["info", "warning", "error"]
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error")
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something that a rule has to say: ``code`` is the rule's, ``nodes`` whom it is about (nodes, or values where no
+    node is concerned), ``says`` a sentence with what was seen and why it matters."""
+
+    code: str
+    severity: Severity
+    nodes: tuple[str, ...]
+    says: str
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The numbers that a file holds of one type: tensors, elements, bytes; ``external`` bytes lie in other files."""
+
+    dtype: str
+    tensors: int
+    elements: int
+    bytes: int
+    external: int = 0
+
+
+@dataclass(frozen=True)
+class Inner:
+    """A subgraph or a local function: where it is, what it is, how many nodes it has and how often it is called."""
+
+    path: str
+    kind: Literal["subgraph", "function"]
+    nodes: int
+    calls: int = 1
+
+
+@dataclass(frozen=True)
+class Reshaped:
+    """A Reshape (or Flatten, Squeeze with Unsqueeze) that concerns the layout.
+
+    ``kind``: ``"transposes"`` (it moves axes of size one, as a Transpose by ``perm`` would), ``"scrambles"`` (it merges
+    or splits axes of a value that an operator's layout, and no Transpose of the model, put into another order than the
+    border has: the classic wrong order of weights, unless the weights were reordered too), ``"permuted"`` (the order is
+    another than the border's, but it is a Transpose of the graph that asks for it), ``"keeps"`` (it merges axes in the
+    order that the border has).
+    """
+
+    node: str
+    kind: Literal["transposes", "scrambles", "permuted", "keeps"]
+    perm: tuple[int, ...] | None = None
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class StoredWeight:
+    """How a weight lies in the file: ``layout`` names its axes (``"OIHW"``), ``says`` how that is known."""
+
+    name: str
+    node: str
+    layout: str
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What one graph holds, read without running it.
+
+    ``layouts`` gives a layout (``"NCHW"``, ``"NHWC"`` …) to each value of the main graph that has one.  ``stored`` is
+    by type of the numbers, largest first.  ``external`` are the files that external data lie in, as the graph names
+    them; they are not opened.  ``notes`` say what could not be looked into; ``failed`` are rules that broke down, a bug
+    of this tool: what they would have said nobody knows.
+    """
+
+    file: Path | None
+    producer: str
+    ir_version: int
+    opsets: Mapping[str, int]
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    ops: Mapping[str, int]
+    initializers: int = 0
+    parameters: int = 0
+    stored: tuple[Stored, ...] = ()
+    external: tuple[str, ...] = ()
+    inner: tuple[Inner, ...] = ()
+    pads: tuple[Pads, ...] = ()
+    layouts: Mapping[str, str] = field(default_factory=dict)
+    transposes: tuple[Transpose, ...] = ()
+    reshapes: tuple[Reshaped, ...] = ()
+    weights: tuple[StoredWeight, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+    notes: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+
+    @property
+    def opset(self) -> int | None:
+        """The version of ONNX's own operator set."""
+        return self.opsets.get("")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that two graphs of one model have differently.
+
+    ``kind`` is ``"pads"``, ``"layout"``, ``"attribute"``, ``"operator"``, ``"weights"``, ``"type"``, ``"border"`` or
+    ``"only"`` (nothing on the other side does this); ``what`` names the attribute; ``left`` and ``right`` are what
+    either has, as text; ``same`` says that it makes no difference to the numbers (an axis written as -1).
+    """
+
+    kind: str
+    what: str
+    nodes: tuple[str, ...]
+    others: tuple[str, ...]
+    left: str
+    right: str
+    says: str = ""
+    same: bool = False
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Two graphs side by side: how many nodes of either stand beside one of the other, and what differs, pads and
+    layout first.  ``only_left`` and ``only_right`` are the nodes without a counterpart; ``at_one_size``: one leaves
+    sizes of inputs open, and was compared at those of the other."""
+
+    left: Inspection
+    right: Inspection
+    matched: int
+    differences: tuple[Difference, ...] = ()
+    only_left: tuple[str, ...] = ()
+    only_right: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    at_one_size: bool = False
+
+
+@dataclass(frozen=True)
+class Box:
+    """A node, an input or an output of a drawing; ``lines`` are its small print (pads, kernel); ``layout`` colours it;
+    ``severity`` is that of the worst remark about it; ``asked``: it is what was to be drawn with what is near."""
+
+    key: str
+    kind: Literal["node", "input", "output", "more"]
+    title: str
+    name: str = ""
+    lines: tuple[str, ...] = ()
+    layout: str = ""
+    severity: Severity | None = None
+    remarks: tuple[str, ...] = ()  # code and sentence
+    asked: bool = False
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """A value that flows from one box to another, with its type (``label``), its layout and its name."""
+
+    source: str
+    target: str
+    label: str = ""
+    layout: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What is drawn of a graph: boxes in an order in which every arrow points forward (but for those of a circle), and
+    how many were left out."""
+
+    title: str
+    boxes: tuple[Box, ...]
+    arrows: tuple[Arrow, ...]
+    left_out: int = 0

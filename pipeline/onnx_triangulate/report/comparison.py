@@ -1,0 +1,196 @@
+"""The report of ``compare``, for people and for programs.
+
+The first lines answer: same or not, the first guilty node, all others, what was compared, what was not mapped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from onnx_triangulate.records.graph_comparison import ComparedOutput, GraphComparison, GuiltyNode
+from onnx_triangulate.records.text import clip, prose, safe
+from onnx_triangulate.report.as_json import number, to_text
+from onnx_triangulate.report.files import write_text
+from onnx_triangulate.report.lines import LABEL, block, emit, wrapped
+from onnx_triangulate.report.words import count, figure, pair
+
+_SHOWN = 8
+_STYLES = {
+    "same": "green",
+    "same but for NaN": "yellow",
+    "departs": "yellow",
+    "differs": "bold red",
+    "uncompared": "yellow",
+}
+_HEADLINES = {
+    "proved the same": "every value that B gives is A's by structure, whatever is fed",
+    "same on what was fed": "nothing that was fed tells the two graphs apart",
+    "same but for NaN": "the two graphs part where NaN goes in, and nowhere else that was fed",
+    "departs": "the two graphs mean the same; a kernel of ONNX Runtime departs, so that they give other numbers",
+    "differs": "the two graphs do not mean the same",
+    "uncompared": "not everything could be compared, which is no agreement",
+}
+
+
+def _ratio(value: float) -> str:
+    return f"{figure(value)} times its bound" if math.isfinite(value) else "no difference allowed"
+
+
+def _guilty(node: GuiltyNode, width: int) -> list[Text]:
+    made = wrapped(f"{safe(node.node, 80)}   {safe(node.op, 40)}   {safe(node.party)}   {_ratio(node.ratio)}", width)
+    says = []
+    if node.values is not None and node.index is not None:
+        ours, theirs = pair(*node.values)
+        where = f"{safe(node.output, 60)}[{','.join(str(i) for i in node.index)}]"
+        what = "A has {}, B" if node.party == "B" else "it means {}, the run"
+        says.append(f"{where}: {what.format(ours)} has {theirs}; max_abs {figure(node.max_abs)}")
+    if node.problem:
+        says.append(prose(node.problem))
+    if node.nodes:
+        says.append(
+            f"not narrowed further than {', '.join(safe(n, 40) for n in node.nodes[:_SHOWN])}{_more(node.nodes)}"
+        )
+    if node.against:
+        says.append(f"in its place A has {', '.join(safe(n, 40) for n in node.against[:_SHOWN])}{_more(node.against)}")
+    return made + [line for sentence in says for line in wrapped(f"  {sentence}", width, hang=4)]
+
+
+def _more(items: Sequence[str]) -> str:
+    return f" and {len(items) - _SHOWN:,} more" if len(items) > _SHOWN else ""
+
+
+def _output(output: ComparedOutput, differs: bool) -> str:
+    name = safe(output.right, 60)
+    if output.left != output.right:
+        name += f" (A's {safe(output.left, 60)}, {output.matched})"
+    if output.outcome == "equal":
+        return f"{name}: equal bits in float32, {count(output.compared, 'element')}"
+    if output.outcome == "missing":
+        return f"{name}: {prose(output.problem)}"
+    apart = f"{name}: apart by at most {figure(output.max_abs)} in the graphs' own types, {output.compared:,} elements"
+    rounding = (
+        ": rounding alone may do that, so it is not here that the difference shows"
+        if differs
+        else (": no more than rounding may do")
+    )
+    said = {"rounding": rounding, "unbounded": ": how much rounding may do is not known"}
+    return apart + said.get(output.outcome, "")
+
+
+def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
+    """The report as finished lines."""
+    width = max(width, 60)
+    room = width - LABEL
+    open_ = ", and what was not tried is below" if found.unexercised and found.grade == "same on what was fed" else ""
+    head = Text(found.grade, _STYLES[found.outcome]) + Text(f"   {_HEADLINES[found.grade]}{open_}")
+    made = [head]
+    for label, file in (("A", found.left), ("B", found.right)):
+        made += block(label, [Text(clip(safe(file, 400), room))])
+    for place, node in enumerate(found.guilty):
+        again = place > 0 and (node.party == "B") == (found.guilty[place - 1].party == "B")
+        label = "and" if again else "guilty" if node.party == "B" else "kernel"
+        made += block(label, _guilty(node, room), "bold red")
+    made += block("problem", [line for p in found.problems for line in wrapped(prose(p), room, hang=2)], "bold red")
+    made += block("not tried", [line for u in found.unexercised for line in wrapped(prose(u), room, hang=2)], "yellow")
+    made += block(
+        "outputs",
+        [line for o in found.outputs for line in wrapped(_output(o, found.outcome == "differs"), room, hang=2)],
+    )
+    kernels = sum(node.party != "B" for node in found.guilty)
+    named = f" except at {count(kernels, 'node')} named above" if kernels else ""
+    nodes = f"{count(found.replayed, 'node run')} in the graphs' own types, as exact as each operator must be{named}"
+    if found.unbounded:
+        nodes += f"; {found.unbounded:,} more of operators for which that is not known"
+    worst = f"apart by at most {figure(found.worst)} times what rounding may do" if found.worst else "equal"
+    compared = (
+        f"{count(found.compared, 'element')} of outputs in float64 on {count(len(found.feeds), 'feed')} "
+        f"({', '.join(map(safe, found.feeds))}); what agrees there is {worst}; {nodes}"
+    )
+    if found.compared:
+        made += block("compared", wrapped(compared, room, hang=2))
+    if found.swept:
+        sizes = f"; {count(len(found.sizes), 'other size')}: {' · '.join(found.sizes[:_SHOWN])}{_more(found.sizes)}"
+        further = f"{count(found.swept, 'further feed')} in the graphs' own types{sizes if found.sizes else ''}"
+        made += block("and fed", wrapped(further, room, hang=2))
+    if found.held:
+        made += block("memory", [Text(f"at most {found.held / 2**20:.3g} MiB at a time, besides the weights")])
+    only_a, only_b = found.unmapped.get("A", ()), found.unmapped.get("B", ())
+    alone = f"on one side alone: {len(only_a):,} of A, {len(only_b):,} of B"
+    mapped = f"{count(found.aligned, 'value')} of B found in A; {alone}"
+    if only_b:
+        mapped += f" ({', '.join(safe(n, 30) for n in only_b[:_SHOWN])}{_more(only_b)})"
+    if found.aligned or only_a or only_b:  # where structure proves all, no value was looked for
+        made += block("mapped", wrapped(mapped, room, hang=2))
+    made += block("inputs", wrapped(", ".join(safe(i, 80) for i in found.inputs) or "none", room, hang=2))
+    return made + block("notes", [line for n in found.notes for line in wrapped(prose(n), room, hang=2)])
+
+
+def render_comparison(found: GraphComparison, console: Console) -> None:
+    """Print what was found."""
+    emit(comparison_lines(found, console.width), console)
+
+
+def comparison_json(found: GraphComparison) -> Mapping[str, Any]:
+    """The comparison as the document ``triangulate-compare/1`` (``schema("triangulate-compare-1")``)."""
+    return {
+        "schema": "triangulate-compare/1",
+        "versions": dict(found.versions),
+        "seed": found.seed,
+        "exit_status": found.exit_status,
+        "left": str(found.left),
+        "right": str(found.right),
+        "outcome": found.outcome,
+        "grade": found.grade,
+        "proved": found.proved,
+        "swept": found.swept,
+        "sizes": list(found.sizes),
+        "unexercised": list(found.unexercised),
+        "compared": found.compared,
+        "feeds": list(found.feeds),
+        "guilty": [
+            {
+                "node": node.node,
+                "op": node.op,
+                "output": node.output,
+                "ratio": number(node.ratio),
+                "party": node.party,
+                "max_abs": number(node.max_abs),
+                "index": None if node.index is None else list(node.index),
+                "values": None if node.values is None else [number(v) for v in node.values],
+                "counterpart": node.counterpart,
+                "nodes": list(node.nodes),
+                "against": list(node.against),
+                "problem": node.problem,
+            }
+            for node in found.guilty
+        ],
+        "aligned": found.aligned,
+        "unmapped": {side: list(names) for side, names in found.unmapped.items()},
+        "outputs": [
+            {
+                "left": o.left,
+                "right": o.right,
+                "matched": o.matched,
+                "outcome": o.outcome,
+                "compared": o.compared,
+                "max_abs": number(o.max_abs),
+                "problem": o.problem,
+            }
+            for o in found.outputs
+        ],
+        "worst": number(found.worst),
+        "held": found.held,
+        "nodes": {"judged": found.replayed, "unbounded": found.unbounded},
+        "problems": list(found.problems),
+        "notes": list(found.notes),
+    }
+
+
+def write_comparison(found: GraphComparison, path: str) -> None:
+    """Write the document to ``path``; ``-`` is standard output."""
+    write_text(to_text(comparison_json(found)), path)

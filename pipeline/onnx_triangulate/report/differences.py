@@ -1,0 +1,210 @@
+"""Two graphs side by side, for people and for programs.
+
+Design note.  One difference is one line where it fits: what kind, at which node, what either side has.  Differences
+that say the same thing of many nodes (a BatchNormalization folded into each of fifty convolutions) are one line with
+their number; nothing is left out of the count, and ``verbose`` lists each of them with all of its nodes.  The header
+tells the two files apart, producers and opsets included; how a border is laid out and what else is no difference of the
+model is in the notes.  Names are foreign text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from onnx_triangulate.records.inspection import Difference, Differences, Inspection
+from onnx_triangulate.records.text import clip, prose, safe, whole, wrap
+from onnx_triangulate.report.inspection_json import name
+from onnx_triangulate.report.lines import LABEL, emit
+from onnx_triangulate.report.words import count
+
+SHOWN = 60
+_NAMED = 3
+_ALONE = 8
+_TEXT = 160
+_SHORT = 60
+_TOGETHER = ("rounding", "the numbers are not there")  # of weights; other numbers are no two the same
+_WORDS = {
+    "pads": "pads",
+    "layout": "layout",
+    "attribute": "attribute",
+    "operator": "operator",
+    "weights": "weights",
+    "type": "type",
+    "border": "border",
+    "only": "only",
+}
+
+
+def differences_lines(found: Differences, width: int = 100, verbose: bool = False) -> list[Text]:
+    """The comparison as finished lines for a terminal ``width`` columns wide; ``verbose`` lists everything."""
+    width = max(width, 60)
+    room = width - LABEL
+    made = [*_header("left", found.left, width, verbose), *_header("right", found.right, width, verbose)]
+    made += _block("result", [Text(_result(found), "bold" if found.differences else "green")])
+    groups = [[d] for d in found.differences] if verbose else _grouped(found.differences)
+    kinds = list(dict.fromkeys(group[0].kind for group in groups))
+    shown = groups if verbose else groups[:SHOWN]
+    for kind in kinds:
+        lines = [line for g in shown if g[0].kind == kind for line in _lines(g, room, verbose)]
+        made += _block(_WORDS.get(kind, safe(kind, 10)), lines)
+    left_out = groups[len(shown) :]
+    if left_out:
+        made += _block("and", [Text(f"{sum(map(len, left_out)):,} differences more: --json lists them all, and -v")])
+    for label, names in (("only left", found.only_left), ("only right", found.only_right)):
+        if names:
+            listed = _some(names, len(names) if verbose else _ALONE, verbose)
+            made += _block(label, _wrapped(f"{count(len(names), 'node')}: {listed}", room))
+    return made + _block("notes", [line for note in found.notes for line in _wrapped(prose(note), room)])
+
+
+def render_differences(found: Differences, console: Console, verbose: bool = False) -> None:
+    """Print what two graphs have differently."""
+    emit(differences_lines(found, console.width, verbose), console)
+
+
+def differences_json(found: Differences) -> dict[str, Any]:
+    """The comparison as the document ``triangulate-differences/1``, every difference of it."""
+    return {
+        "schema": "triangulate-differences/1",
+        "left": _side(found.left),
+        "right": _side(found.right),
+        "matched": found.matched,
+        "differences": [
+            {
+                "kind": d.kind,
+                "what": name(d.what),
+                "left": {"nodes": [name(n) for n in d.nodes], "has": name(d.left)},
+                "right": {"nodes": [name(n) for n in d.others], "has": name(d.right)},
+                "says": name(d.says),
+                "same": d.same,
+            }
+            for d in found.differences
+        ],
+        "only_left": [name(n) for n in found.only_left],
+        "only_right": [name(n) for n in found.only_right],
+        "notes": [name(n) for n in found.notes],
+        "at_one_size": found.at_one_size,
+    }
+
+
+def _side(inspected: Inspection) -> dict[str, Any]:
+    """One of the two; what else there is of it is in its own document."""
+    return {
+        "file": None if inspected.file is None else name(inspected.file),
+        "producer": name(inspected.producer),
+        "opsets": {name(domain): version for domain, version in inspected.opsets.items()},
+        "remarks": [
+            {"code": r.code, "severity": r.severity, "nodes": [name(n) for n in r.nodes], "says": name(r.says)}
+            for r in inspected.remarks
+        ],
+    }
+
+
+def _result(found: Differences) -> str:
+    matched = (
+        f"{count(found.matched, 'node')} of the left {'stand' if found.matched != 1 else 'stands'} beside the right's"
+    )
+    at = " at the size that both take" if found.at_one_size else ""
+    if not found.differences:
+        alone = len(found.only_left) + len(found.only_right)
+        return f"no difference found{at}; {matched}" if not alone else f"{count(alone, 'node')} alone{at}; {matched}"
+    harmless = sum(d.same for d in found.differences)
+    same = f" ({harmless:,} of no effect on the numbers)" if harmless else ""
+    return f"{count(len(found.differences), 'difference')}{at}{same}; {matched}"
+
+
+def _header(label: str, inspected: Inspection, width: int, verbose: bool) -> list[Text]:
+    opset = "" if inspected.opset is None else f"   opset {inspected.opset}"
+    producer = f"   {whole(inspected.producer, 40, verbose)}" if inspected.producer else ""
+    about = f"{opset}{producer}"
+    file = "a model" if inspected.file is None else whole(inspected.file, 200, verbose)
+    file = file if verbose else clip(file, max(width - LABEL - len(about), 24))
+    return _block(label, [Text(file, "bold") + Text(about)])
+
+
+def _grouped(found: Sequence[Difference]) -> list[list[Difference]]:
+    """Differences that say one thing of several nodes, together; numbers of weights are no two the same."""
+    groups: dict[tuple[Any, ...], list[Difference]] = {}
+    for d in found:
+        told = (
+            (d.says.partition(":")[0], "", "") if d.kind == "weights" else (d.says.partition("(")[0], d.left, d.right)
+        )
+        apart = len(groups) if d.kind == "weights" and not d.says.startswith(_TOGETHER) else -1
+        groups.setdefault((d.kind, d.what, d.same, apart, *told), []).append(d)
+    return list(groups.values())
+
+
+def _lines(group: Sequence[Difference], room: int, verbose: bool) -> list[Text]:
+    first = group[0]
+    times = f"{len(group):,} × " if len(group) > 1 else ""
+    left, right = whole(first.left, _TEXT, verbose), whole(first.right, _TEXT, verbose)
+    what = whole(first.what, 40, verbose)
+    if len(group) > 1 and first.kind == "weights":
+        head = f"{times}{what}{' in rounding' if first.says.startswith('rounding') else ''}"
+    elif first.kind == "only":
+        head = f"{times}{left} on the left only" if first.nodes else f"{times}{right} on the right only"
+    elif first.kind == "operator" and first.what in ("op", "folded", "fused"):
+        head = f"{times}{left} against {right}"
+    else:
+        head = f"{times}{what} {left} against {right}"
+    says = prose(first.says, 600 if verbose else 200) if len(group) == 1 else prose(_worst(group), 200)
+    where = _where(group, verbose)
+    made = _wrapped(f"{head}   {where}".rstrip(), room)
+    return made + [Text("  ") + line for line in (_wrapped(says, room - 2, "dim") if says else [])]
+
+
+def _worst(group: Sequence[Difference]) -> str:
+    """What is said of several at once: the sentence of the first, without its numbers."""
+    said = group[0].says
+    return said.partition(" (")[0].partition(": at most")[0] if len({d.says for d in group}) > 1 else said
+
+
+def _where(group: Sequence[Difference], verbose: bool) -> str:
+    if len(group) == 1:
+        return _pair(group[0], verbose)
+    ends = [[_named(names[0], verbose) for names in (d.nodes, d.others) if names] for d in group[:_NAMED]]
+    rest = len(group) - _NAMED
+    return f"at {', '.join(' | '.join(dict.fromkeys(each)) for each in ends)}" + (
+        f" and {rest:,} more" if rest > 0 else ""
+    )
+
+
+def _pair(difference: Difference, verbose: bool) -> str:
+    """The nodes of both sides; of many the first and the last, which say from where to where they reach."""
+    made = []
+    for names in (difference.nodes, difference.others):
+        if verbose or len(names) <= _NAMED:
+            made.append(_some(names, len(names), verbose))
+        else:
+            made.append(f"{_named(names[0], verbose)} to {_named(names[-1], verbose)} ({len(names):,} in all)")
+    left, right = made
+    return left if left == right else " | ".join(text for text in made if text)
+
+
+def _some(names: Sequence[str], limit: int, verbose: bool) -> str:
+    rest = len(names) - limit
+    return ", ".join(_named(name, verbose) for name in names[:limit]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def _named(name: str, verbose: bool) -> str:
+    """A name; of a long one both ends, which tell it from others."""
+    return whole(name, 200, verbose) if verbose else clip(safe(clip(name, 200)), _SHORT)
+
+
+def _wrapped(text: str, width: int, style: str = "") -> list[Text]:
+    return [Text(line, style) for line in wrap(text, width, 2)]
+
+
+def _block(label: str, content: Sequence[Text]) -> list[Text]:
+    """Lines beside a label, as the other reports have them."""
+    if not content:
+        return []
+    head = Text("  ") + Text(f"{label:<{LABEL - 4}}", "dim") + Text("  ")
+    made = [head + content[0], *(Text(" " * LABEL) + line for line in content[1:])]
+    for line in made:
+        line.rstrip()
+    return made

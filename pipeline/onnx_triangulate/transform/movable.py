@@ -1,0 +1,201 @@
+"""A graph some parts of which may be moved as it runs: the constants and the graphs within it that are to be measured.
+
+Design note.  A part that no structure proves is shown by numbers only if some output answers when that part gives other
+numbers.  So each becomes an input with a default under which the graph is what it was: a constant its own numbers;
+what a graph within a node makes (a branch, a loop's body) is multiplied by one and zero is added, a flag is turned by
+an exclusive or; the end of a loop before its count is put off.  Constants inside are lifted out of where they stand,
+for a graph may read what is around it.  A loop that is moved may never end, so every loop has a count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+
+from onnx_triangulate.diff.equivalence import Inside, Place, Unproved
+from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, opset, subgraphs, with_inferred_shapes
+from onnx_triangulate.records.arrays import Array
+
+LONGEST = 256  # turns of a loop
+_COUNTED = 12  # the opset from which Min takes whole numbers
+_FACTOR, _STEP = 1.25, 0.37
+_FLOATS = {
+    onnx.TensorProto.FLOAT: np.float32,
+    onnx.TensorProto.DOUBLE: np.float64,
+    onnx.TensorProto.FLOAT16: np.float16,
+}
+_WHOLE = {onnx.TensorProto.INT32: np.int32, onnx.TensorProto.INT64: np.int64}
+
+
+@dataclass
+class Loosened:
+    """The graph, its constants that may be moved, and by its name what moves each part inside.
+
+    ``lifted`` are constants from inside, by their name here; ``stiff`` are parts that nothing moves.
+    """
+
+    model: onnx.ModelProto
+    constants: dict[str, Array] = field(default_factory=dict)
+    moves: dict[str, dict[str, Array]] = field(default_factory=dict)
+    lifted: dict[str, str] = field(default_factory=dict)
+    stiff: list[str] = field(default_factory=list)
+
+
+def loosened(model: onnx.ModelProto, unproved: Unproved) -> Loosened:
+    """A copy of a model in which all that is unproved may be moved, and its conditions are outputs."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    made = Loosened(copy)
+    graph = copy.graph
+    kinds = _kinds(model, unproved)
+    for part in sorted(unproved.inside, key=lambda part: -len(part.place)):
+        held = _at(graph, part.place)
+        if part.constant:
+            name = f"{part.constant} {len(made.lifted)}"
+            made.lifted[name] = part.says
+            _lift(graph, held, part.constant, name)
+        elif part.ends:
+            _put_off(made, held, part.says)
+        else:
+            _turn(made, held, part, kinds.get(part.place, []))
+    _counted(made, graph)
+    wanted = {*unproved.constants, *made.lifted}
+    for node in list(graph.node):
+        tensor = constant_tensor(node)
+        if tensor is not None and node.output[0] in unproved.constants:
+            kept = onnx.TensorProto()
+            kept.CopyFrom(tensor)
+            kept.name = node.output[0]
+            graph.initializer.append(kept)
+            graph.node.remove(node)
+    taken = {i.name for i in graph.input}
+    for tensor in graph.initializer:
+        if tensor.name in wanted and (value := array(tensor)) is not None:
+            made.constants[tensor.name] = value
+            if tensor.name not in taken:
+                graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
+    ends = {o.name for o in graph.output}
+    watched = dict.fromkeys(name for name, _ in unproved.conditions)
+    graph.output.extend(onnx.ValueInfoProto(name=name) for name in watched if name not in ends)
+    copy.ir_version = max(copy.ir_version, 4)
+    return made
+
+
+def _at(graph: onnx.GraphProto, place: Place) -> onnx.GraphProto:
+    for index, attribute in place:
+        graph = dict(subgraphs(graph.node[index]))[attribute]
+    return graph
+
+
+def _open(made: Loosened, name: str, usual: Array) -> str:
+    """An input of the whole graph with a default."""
+    graph = made.model.graph
+    name = f"moved {name} {len(graph.input)}"
+    tensor = onnx.numpy_helper.from_array(usual, name)
+    graph.initializer.append(tensor)
+    graph.input.append(onnx.helper.make_tensor_value_info(name, tensor.data_type, list(tensor.dims)))
+    return name
+
+
+def _lift(graph: onnx.GraphProto, held: onnx.GraphProto, name: str, other: str) -> None:
+    """Move a constant of a graph within to the outermost, under another name."""
+    kept = onnx.TensorProto()
+    for tensor in list(held.initializer):
+        if tensor.name == name:
+            kept.CopyFrom(tensor)
+            held.initializer.remove(tensor)
+    for node in list(held.node):
+        tensor = constant_tensor(node)
+        if tensor is not None and node.output[0] == name:
+            kept.CopyFrom(tensor)
+            node.CopyFrom(onnx.helper.make_node("Identity", [other], [f"{other} unread"]))  # places stay
+    kept.name = other
+    graph.initializer.append(kept)
+    _renamed(held, {name: other})
+
+
+def _renamed(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
+    own = {v.name for v in (*graph.input, *graph.initializer)} | {n for node in graph.node for n in node.output}
+    names = {name: other for name, other in names.items() if name not in own}
+    if not names:
+        return
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        for _, inner in subgraphs(node):
+            _renamed(inner, names)
+    for number, output in enumerate(graph.output):
+        if output.name in names:
+            fresh = f"{names[output.name]} out {number}"
+            graph.node.append(onnx.helper.make_node("Identity", [names[output.name]], [fresh]))
+            output.name = fresh
+
+
+def _kinds(model: onnx.ModelProto, unproved: Unproved) -> dict[Place, list[int]]:
+    """The types of what graphs within make; where a file does not say one, inference may."""
+    places = [part.place for part in unproved.inside if not (part.ends or part.constant)]
+    said = {place: [o.type.tensor_type.elem_type for o in _at(model.graph, place).output] for place in places}
+    if not all(kind for kinds in said.values() for kind in kinds) and (shaped := with_inferred_shapes(model)):
+        said = {place: [o.type.tensor_type.elem_type for o in _at(shaped.graph, place).output] for place in places}
+    return said
+
+
+def _turn(made: Loosened, held: onnx.GraphProto, part: Inside, kinds: Sequence[int]) -> None:
+    """Let a graph within make other numbers; a loop's own condition apart."""
+    moves: dict[str, Array] = {}
+    first = 1 if len(held.input) > 1 and _is_loop(made.model.graph, part.place) else 0
+    for number, (output, kind) in enumerate(zip(held.output, kinds, strict=True)):
+        if number < first or kind not in (*_FLOATS, *_WHOLE, onnx.TensorProto.BOOL):
+            continue
+        fresh = f"{output.name} moved {len(made.model.graph.input)}"
+        if kind in _FLOATS:
+            factor = _open(made, "factor", np.ones((), _FLOATS[kind]))
+            step = _open(made, "step", np.zeros((), _FLOATS[kind]))
+            moves |= {factor: np.array(_FACTOR, _FLOATS[kind]), step: np.array(_STEP, _FLOATS[kind])}
+            held.node.append(onnx.helper.make_node("Mul", [output.name, factor], [f"{fresh} scaled"]))
+            held.node.append(onnx.helper.make_node("Add", [f"{fresh} scaled", step], [fresh]))
+        elif kind in _WHOLE:
+            step = _open(made, "step", np.zeros((), _WHOLE[kind]))
+            moves[step] = np.ones((), _WHOLE[kind])
+            held.node.append(onnx.helper.make_node("Add", [output.name, step], [fresh]))
+        else:
+            flag = _open(made, "flag", np.array(False))
+            moves[flag] = np.array(True)
+            held.node.append(onnx.helper.make_node("Xor", [output.name, flag], [fresh]))
+        output.name = fresh
+    if moves:
+        made.moves[part.says] = moves
+    else:
+        made.stiff.append(part.says)
+
+
+def _is_loop(graph: onnx.GraphProto, place: Place) -> bool:
+    return str(_at(graph, place[:-1]).node[place[-1][0]].op_type) == "Loop"
+
+
+def _put_off(made: Loosened, held: onnx.GraphProto, says: str) -> None:
+    flag = _open(made, "flag", np.array(False))
+    end = held.output[0]
+    fresh = f"{end.name} put off {len(made.model.graph.input)}"
+    held.node.append(onnx.helper.make_node("Or", [end.name, flag], [fresh]))
+    end.name = fresh
+    made.moves[says] = {flag: np.array(True)}
+
+
+def _counted(made: Loosened, graph: onnx.GraphProto) -> None:
+    """Give each loop of a graph and of those within it a count; last, for the nodes change their places."""
+    nodes = []
+    for node in graph.node:
+        for _, inner in subgraphs(node):
+            _counted(made, inner)
+        if node.op_type == "Loop" and (opset(made.model) or 0) >= _COUNTED:
+            most = _open(made, "count", np.array(LONGEST, np.int64))
+            if node.input[0]:
+                nodes.append(onnx.helper.make_node("Min", [node.input[0], most], [f"{most} at most"]))
+            node.input[0] = f"{most} at most" if node.input[0] else most
+        nodes.append(node)
+    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(kept)

@@ -1,0 +1,104 @@
+"""What an optimizer made of a graph: the nodes of one version that the other has not, in regions that hang together.
+
+Two versions of one graph hold the same node where its operator, its attributes and the names of what it reads and makes
+are the same.  What is in one only was rewritten.  A value that both versions make ends a region; nodes that make the
+same value, or pass on one that the other version lacks, are in one: a fused node and those that it stands for.  Nodes
+are named as in the exported graph, by the values that they make, because a runtime gives names of its own when it saves
+what it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from onnx import ModelProto, NodeProto
+
+from onnx_triangulate.onnxgraph.nodes import node_name, operator
+
+
+@dataclass(frozen=True)
+class Region:
+    """Nodes that were replaced, by name and operator, what stands in their place, and the values that are gone."""
+
+    nodes: tuple[str, ...]
+    ops: tuple[str, ...]
+    into: tuple[str, ...]
+    inner: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How many nodes a graph has, and how many of them are of the runtime's own making, by operator."""
+
+    nodes: int
+    own: Mapping[str, int]
+
+
+def regions(exported: ModelProto, before: ModelProto, after: ModelProto) -> tuple[Region, ...]:
+    """The regions of ``before`` that are otherwise in ``after``, in the order of the exported graph."""
+    made_by = {o: (i, node_name(n, i)) for i, n in enumerate(exported.graph.node) for o in n.output if o}
+    kept = {_content(node) for node in before.graph.node} & {_content(node) for node in after.graph.node}
+    gone = [node for node in before.graph.node if _content(node) not in kept]
+    new = [node for node in after.graph.node if _content(node) not in kept]
+    still = {name for node in after.graph.node for name in node.output}
+    still |= {tensor.name for tensor in after.graph.initializer}
+    outputs = {value.name for value in after.graph.output}
+    found = []
+    both = {o for node in gone for o in node.output if o} & {o for node in new for o in node.output}
+    for members in _together([*gone, *new], both):
+        old = [node for i, node in enumerate(gone) if i in members]
+        fresh = [node for i, node in enumerate(new, len(gone)) if i in members]
+        if not old:
+            continue
+        names = {_named(node, made_by): operator(node) for node in old}
+        place = min(made_by.get(o, (len(made_by), ""))[0] for node in old for o in node.output)
+        inner = [o for node in old for o in node.output if o and o not in still | outputs and o in made_by]
+        region = Region(tuple(names), tuple(names.values()), tuple(operator(n) for n in fresh), tuple(inner))
+        found.append((place, region))
+    return tuple(region for _, region in sorted(found, key=lambda each: each[0]))
+
+
+def counted(model: ModelProto) -> Counted:
+    """The nodes of a graph, and those of operators that are not ONNX's."""
+    own: dict[str, int] = {}
+    for node in model.graph.node:
+        if node.domain not in ("", "ai.onnx"):
+            own[operator(node)] = own.get(operator(node), 0) + 1
+    return Counted(len(model.graph.node), own)
+
+
+def _content(node: NodeProto) -> tuple[object, ...]:
+    attributes = tuple(sorted(a.SerializeToString(deterministic=True) for a in node.attribute))
+    return node.domain, node.op_type, tuple(node.input), tuple(node.output), attributes
+
+
+def _named(node: NodeProto, made_by: Mapping[str, tuple[int, str]]) -> str:
+    return next((made_by[o][1] for o in node.output if o in made_by), node.name or node.op_type)
+
+
+def _together(nodes: Iterable[NodeProto], both: Collection[str]) -> list[set[int]]:
+    """The nodes, by place, that make the same value, or pass on one that is not in ``both`` versions."""
+    nodes = list(nodes)
+    parent = list(range(len(nodes)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            i = parent[i]
+        return i
+
+    makers: dict[str, list[int]] = {}
+    for i, node in enumerate(nodes):
+        for name in filter(None, node.output):
+            makers.setdefault(name, []).append(i)
+    for several in makers.values():
+        for other in several[1:]:
+            parent[root(other)] = root(several[0])
+    for i, node in enumerate(nodes):
+        for name in node.input:
+            for maker in makers.get(name, ())[: name not in both]:
+                parent[root(i)] = root(maker)
+    sets: dict[int, set[int]] = {}
+    for i in range(len(nodes)):
+        sets.setdefault(root(i), set()).add(i)
+    return list(sets.values())

@@ -1,0 +1,106 @@
+"""How far a graph in float64 may be from its source, because ONNX and its exporters keep some numbers in float32.
+
+Design note.  ONNX keeps float attributes and scalars in float32: each is moved by one float32 rounding and the
+responses are added up.  Constants that the exporter computed (folded) in float32 carry the roundings of that: all are
+moved at once by one rounding with random signs, and the largest response counts for each of them.  That takes dozens
+of evaluations, so it is asked only where a float64 pair parts without it: slack can only make a bound wider, so a pair
+that agrees without it agrees with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from onnx_triangulate.engines import tasks
+from onnx_triangulate.engines.runtimes import runtimes
+from onnx_triangulate.records.arrays import Array, ArrayFile
+from onnx_triangulate.records.case import Case, CaseRef
+from onnx_triangulate.records.runs import Bound, Model, Run
+from onnx_triangulate.transform import float64
+from onnx_triangulate.transform.skeleton import Skeleton, in_float64, shaken, skeleton
+
+FOLD_ROUNDINGS = 7  # of a folded batch normalization: v + eps, sqrt, 1 /, times scale, times mean, minus, times weight
+SHAKES = 8
+ONE_BY_ONE = 8  # constants; with more, all are moved at once, SHAKES times
+BEYOND_SHAKES = 3  # the true roundings are one more such draw, of at most half the size for attributes (nudged)
+
+Answer = Callable[[Skeleton], dict[str, Array]]
+
+
+def slack(
+    ref: CaseRef, model: Model, run: Run, sources: Sequence[Path], seed: int, folder: Path, memory: int | None = None
+) -> Run:
+    """A graph's float64 ``run`` with the slack of its outputs.  What cannot be had leaves the run as it is.
+
+    ``sources`` are files of arrays or models whose constants this graph's may be copies of; a constant that is none of
+    them was computed by the exporter in its own precision.  Without sources the graph is a source itself.
+    """
+    assert model.file is not None
+    case = tasks.loaded(ref, seed)
+    slim = skeleton(model.file, memory=memory)
+    double = in_float64(replace(slim, model=float64.with_bodies(slim.model)))
+    answer = _answering(run, case, model, tasks.widened(tasks.feeds_of(ref, case, model, seed)), folder)
+    slack: dict[str, Array] = {}
+
+    def add(responses: Mapping[str, Array], times: float) -> None:
+        for name, response in responses.items():
+            slack[name] = slack.get(name, np.zeros(())) + response * times
+
+    constants = float64.float_constants(double.model)
+    if len(constants) <= ONE_BY_ONE:
+        for constant in constants:
+            moved = (replace(double, model=float64.nudged(double.model, constant, sign)) for sign in (-1, 1))
+            add(_responses(run, moved, answer), constant.weight)
+    else:
+        add(_responses(run, (_all_nudged(double, constants, shake) for shake in range(SHAKES)), answer), BEYOND_SHAKES)
+    known = (array for file in sources for array in tasks.arrays_of(file))
+    computed = frozenset(float64.computed_initializers(double.model, known, double.weights) if sources else ())
+    if computed:
+        add(_responses(run, (shaken(double, computed, shake) for shake in range(SHAKES)), answer), FOLD_ROUNDINGS)
+    bounds = {n: Bound(slack=tasks.save(folder, run.party, n, v, None, kind="slack")) for n, v in slack.items()}
+    return replace(run, bounds=bounds)
+
+
+def _answering(run: Run, case: Case, model: Model, feeds: Mapping[str, Array], folder: Path) -> Answer:
+    """What a graph answers to the case's inputs; one that was asked last is opened once."""
+    names = list(model.outputs.values())
+    opened: list[tuple[object, Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]]] = []
+
+    def answer(moved: Skeleton) -> dict[str, Array]:
+        if not opened or opened[0][0] is not moved.model:
+            file = tasks.written(moved.model, folder / f"{run.party.slug}.moved.onnx")
+            opened[:] = [(moved.model, runtimes()[run.party.runtime].open(file, double=True))]
+        values = opened[0][1]({**moved.weights, **feeds}, names)
+        return {n: tasks.in_case_axes(case, model, n, v) for n, v in zip(model.outputs, values, strict=True)}
+
+    return answer
+
+
+def _all_nudged(double: Skeleton, constants: Sequence[float64.ConstantRef], seed: int) -> Skeleton:
+    """Every constant moved by one rounding, up or down at random."""
+    model = double.model
+    for constant, sign in zip(constants, np.random.default_rng(seed).choice([-1, 1], len(constants)), strict=True):
+        model = float64.nudged(model, constant, int(sign))
+    return replace(double, model=model)
+
+
+def _responses(run: Run, moved: Iterable[Skeleton], answer: Answer) -> dict[str, Array]:
+    """By output, the largest distance of any of the ``moved`` models' answers from the ``run``'s."""
+    assert run.outputs is not None
+    floats = {
+        name: value.load()
+        for name, value in run.outputs.items()
+        if isinstance(value, ArrayFile) and np.dtype(value.dtype).kind == "f"
+    }
+    responses: dict[str, Array] = {}
+    for each in moved:
+        outputs = answer(each)
+        for name, value in floats.items():
+            with np.errstate(invalid="ignore"):
+                response = np.nan_to_num(np.abs(outputs[name] - value))
+            responses[name] = np.maximum(responses[name], response) if name in responses else response
+    return responses

@@ -1,0 +1,175 @@
+"""What the localization of a case comes to: the nodes and the operator of a blame, and findings that say so in words.
+
+Nothing is computed here; of an output of another number type the worker says which node makes it.  A localization that
+found nobody is said as well, with what it could not see: that the outputs differ and no node does is an answer of its
+own (what the exporter captured is not the model, or the model amplifies).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from onnx_triangulate.engines import tasks
+from onnx_triangulate.records.arrays import ArrayFile
+from onnx_triangulate.records.faults import Contribution, Localization, NodeError
+from onnx_triangulate.records.runs import Diff, Model, Run
+from onnx_triangulate.records.verdict import Blamed, Finding
+
+LOCALIZED = ("export", "kernel", "reference", "unspecified")
+CAUSE = "guilty-node"
+NOBODY = "no-guilty-node"
+AMPLIFIED = "conditioning"
+REDUCED = "reduced-precision"
+_NAMED = 8
+
+
+def name_nodes(
+    blames: Sequence[Blamed], localized: Iterable[Localization]
+) -> tuple[tuple[Blamed, ...], tuple[Finding, ...]]:
+    """The blames with their nodes, and a finding for each guilty node, or for why there is none."""
+    found = {(each.blame, each.party): each for each in localized}
+    named = []
+    for blamed in blames:
+        each = found.get((blamed.blame, blamed.party))
+        if each is not None and each.guilty and not blamed.nodes:
+            nodes = tuple(dict.fromkeys(error.node for error in each.guilty))
+            ops = sorted({error.op for error in each.guilty})
+            among = {error.node: 1 + len(error.together) for error in each.guilty if error.together}
+            blamed = replace(blamed, nodes=nodes, op=blamed.op or ", ".join(ops), among=among)
+        named.append(blamed)
+    return tuple(named), tuple(finding for each in found.values() for finding in _findings(each))
+
+
+def name_types(
+    call: Callable[..., object],
+    models: Mapping[str, Model],
+    runs: Mapping[str, Run],
+    edges: Sequence[Diff],
+    blames: Sequence[Blamed],
+    found: Sequence[Finding],
+) -> tuple[tuple[Blamed, ...], tuple[Finding, ...]]:
+    """The blames of graphs that give an output in another number type, with the node that makes it where no other was
+    found, and the findings with those that say so.  ``call`` runs a function in the runtimes' worker."""
+    named: list[Blamed] = []
+    said: list[Finding] = []
+    for blamed in blames:
+        model, sides = models.get(blamed.party), [runs.get(end) for end in blamed.edge]
+        made: dict[str, str] = {}
+        others = list(_other_types(*sides)) if model is not None and blamed.blame == "export" else []
+        for name, due, seen in others:
+            maker = call(tasks.maker, model, name)
+            if isinstance(maker, tuple):
+                node, op = maker
+                made[node] = op
+                says = f"{op} makes {name} {seen} where it is {due} in {blamed.edge[0]}"
+                said.append(Finding(CAUSE, blamed.blame, blamed.party, (node,), says))
+        typed = {name for name, _, _ in others} if made else set()
+        if any((e.left, e.right) == blamed.edge and e.output in typed for e in edges):  # then values were not compared
+            mine = (blamed.blame, blamed.party)
+            found = [f for f in found if f.cause != NOBODY or (f.blame, f.party) != mine]
+        if made and not blamed.nodes:
+            blamed = replace(blamed, nodes=tuple(made), op=", ".join(dict.fromkeys(made.values())))
+        named.append(blamed)
+    return tuple(named), (*said, *found)
+
+
+def _other_types(due: Run | None, seen: Run | None) -> Iterator[tuple[str, str, str]]:
+    """Outputs whose number type is another one, with both types."""
+    if due is None or seen is None or due.party.double or seen.party.double:
+        return
+    for name, value in (due.outputs or {}).items():
+        other = (seen.outputs or {}).get(name)
+        if isinstance(value, ArrayFile) and isinstance(other, ArrayFile) and value.dtype != other.dtype:
+            yield name, value.dtype, other.dtype
+
+
+def _findings(each: Localization) -> list[Finding]:
+    if each.problem is not None:
+        says = f"{each.party}: its nodes could not be judged: {each.problem}"
+        return [Finding(NOBODY, each.blame, each.party, (), says)]
+    if each.guilty:
+        findings = [
+            Finding(
+                REDUCED if error.precision else CAUSE,
+                each.blame,
+                each.party,
+                (error.node, *error.together),
+                _words(error, each) + (f" ({_coverage(each)})" if place == 0 else ""),
+            )
+            for place, error in enumerate(each.guilty[:_NAMED])
+        ]
+        if len(each.guilty) > _NAMED:
+            rest = each.guilty[_NAMED:]
+            says = f"{len(rest)} more {'nodes are above their' if len(rest) > 1 else 'node is above its'} bound"
+            findings.append(Finding(CAUSE, each.blame, each.party, tuple(e.node for e in rest), says))
+        return findings
+    if each.contributions and not each.captured:
+        return [Finding(AMPLIFIED, each.blame, each.party, *_amplified(each))]
+    why = "the outputs differ and no node is above its bound"
+    if each.captured:
+        why += f"; the program that the exporter captured is not the model: {each.captured}"
+    return [Finding(NOBODY, each.blame, each.party, (), f"{why} ({_coverage(each)})")]
+
+
+def _amplified(each: Localization) -> tuple[tuple[str, ...], str]:
+    """The nodes that contribute most, and how much, in words."""
+    parts, nodes = [], []
+    for output in dict.fromkeys(c.output for c in each.contributions):
+        mine = [c for c in each.contributions if c.output == output]
+        top = [c for c in mine if c.nodes][:3]
+        nodes += [c.nodes[0] for c in top]
+        total = sum(c.difference for c in mine)
+        shares = "; ".join(f"{_span(c)} {c.difference:.3g}{_condition(c)}" for c in top)
+        rest = total - sum(c.difference for c in top)
+        parts.append(f"{output}{list(mine[0].index)} is {total:.3g} off, of it {shares}; the others {rest:.3g}")
+    says = "conditioning: no node is above its bound, and what all round adds up; " + "; ".join(parts)
+    return tuple(dict.fromkeys(nodes)), f"{says} ({_coverage(each)})"
+
+
+def _span(part: Contribution) -> str:
+    return part.nodes[0] if len(part.nodes) == 1 else f"{part.nodes[0]} to {part.nodes[-1]}"
+
+
+def _condition(part: Contribution) -> str:
+    return "" if part.condition is None else f" (condition {part.condition:.3g})"
+
+
+def _words(error: NodeError, each: Localization) -> str:
+    parts = [f"{error.op} introduces {_number(error.introduced)}" if error.introduced is not None else error.op]
+    if error.ratio is not None:
+        parts[0] += f", {_number(error.ratio)} times its bound" if error.ratio < 1e9 else ", far above its bound"
+    if error.propagated is not None:
+        parts.append(f"{error.output} is {_number(error.propagated)} off in a whole run")
+    if error.values is not None and error.index is not None:
+        due, seen = error.values if each.blame != "export" else error.values[::-1]
+        if each.blame == "export" and error.problem and "not finite" in error.problem:
+            due, seen = error.values
+        other = f"and {due:.6g} by this project's definition" if error.ratio is None else f"where {due:.6g} is due"
+        parts.append(f"{list(error.index)} is {seen:.6g} {other}")
+    if error.problem:
+        parts.append(error.problem)
+    if error.precision:
+        parts.append(f"it is what float32 sums make of factors in {error.precision}: a setting, no other meaning")
+    if error.together:
+        others = f"{len(error.together)} other{'s' * (len(error.together) > 1)}"
+        parts.append(f"not told apart from {others}, for the source has no value between them")
+    if error.origin is not None:
+        parts.append(f"the source's {error.origin}")
+    return "; ".join(parts)
+
+
+def _coverage(each: Localization) -> str:
+    precision = f", in {each.precision}" if each.precision else ""
+    said = [f"{each.judged} of {each.nodes} nodes judged{precision}"] if each.nodes else ["no node was judged"]
+    if each.unmapped:
+        said.append(f"{each.unmapped} values have none of the source beside them")
+    if each.uncompared:
+        said.append(f"{len(each.uncompared)} outputs uncompared by bound")
+    if each.peak:
+        said.append(f"{each.peak / 2**20:.3g} MiB held at most")
+    return "; ".join([*said, *each.notes[:2]])
+
+
+def _number(value: float | None) -> str:
+    return "nothing" if value is None else f"{value:.3g}"
