@@ -22,11 +22,12 @@ from pathlib import Path
 
 from onnx_triangulate import CaseRef
 from onnx_triangulate.cases import catalogue
-from onnx_triangulate.engines import tasks
+from onnx_triangulate.engines import running
 from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.engines.workers import Workers
 from onnx_triangulate.records.faults import Localization
 from onnx_triangulate.records.runs import Failure, Model
+from onnx_triangulate.verification import tasks
 from onnx_triangulate.verification.localization import localized
 
 ZOO = Path(__file__).parent / "zoo"
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lines = []
     print(COLUMNS)
     logs = Path(tempfile.mkdtemp(prefix="healthy-logs-"))
-    with Workers(jobs=1, timeout=options.timeout, memory=20 * 2**30, logs=logs, warm=tasks.warm) as workers:
+    with Workers(jobs=1, timeout=options.timeout, memory=20 * 2**30, logs=logs, warm=running.warm) as workers:
         for ref in refs:
             for line in judged(workers, ref, options.seed):
                 lines.append(line)

@@ -26,12 +26,13 @@ import onnx
 
 from onnx_triangulate import CaseRef
 from onnx_triangulate.cases import catalogue, inputs
-from onnx_triangulate.engines import tasks
+from onnx_triangulate.engines import running
 from onnx_triangulate.engines.frameworks._onnx_file import Values
 from onnx_triangulate.locate.node_tasks import judged_export
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Localization, SourceValues
 from onnx_triangulate.records.runs import Model
+from onnx_triangulate.verification import tasks
 from onnx_triangulate.verification.localization import localized
 
 SIZES = (100, 500, 1000, 5000)
@@ -46,7 +47,7 @@ def main() -> int:
     options = parser.parse_args()
     (ref,) = catalogue.find([options.case])
     (framework,) = catalogue.load(ref).builders
-    assert tasks.warm(framework) is None
+    assert running.warm(framework) is None
     with tempfile.TemporaryDirectory() as folder:
         models = _exports(ref, framework, Path(folder))
         for graph in models:
@@ -105,7 +106,7 @@ def plain_run(ref: CaseRef, model: Model) -> Callable[[], float]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(model.file), options, providers=["CPUExecutionProvider"])
-    feeds = tasks.feeds_of(ref, catalogue.load(ref), model, 0)
+    feeds = running.feeds_of(ref, catalogue.load(ref), model, 0)
     session.run(None, feeds)
 
     def once() -> float:

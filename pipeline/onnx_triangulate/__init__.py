@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import sys
 
+from onnx_triangulate.version import __version__
+
 TYPE_CHECKING = False  # `typing` is a module that could lie in the current folder
 if TYPE_CHECKING:
     from typing import Any
@@ -32,6 +34,7 @@ __all__ = [
     "Tensor",
     "Truth",
     "UnusableInput",
+    "__version__",
     "compare",
     "inspect",
     "verify",
@@ -66,8 +69,6 @@ if sys.argv[:1] == ["-m"] or os.path.basename(sys.argv[0] if sys.argv else "") i
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupted)
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -149,10 +149,10 @@ def export(framework: str, names: Sequence[str], folder: Path) -> None:
     """Export some graphs of one framework and write what is kept of each."""
     from onnx_triangulate.cases import inputs, layout
     from onnx_triangulate.cases.catalogue import find, load
-    from onnx_triangulate.engines import tasks
     from onnx_triangulate.engines.frameworks import adapter
     from onnx_triangulate.locate import node_tasks
     from onnx_triangulate.onnxgraph.weights import Weights
+    from onnx_triangulate.verification import tasks
 
     engine = adapter(framework)
     for name in names:

@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 import pytest
 
+from onnx_triangulate.numerics.evaluator import evaluate
 from onnx_triangulate.numerics.replay import NodeCheck, replay
 from onnx_triangulate.ops.families import rules
-from onnx_triangulate.ops.reference import evaluate
 from onnx_triangulate.records.arrays import Array
 
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from onnx_triangulate.cases.requirements import parsed
 from onnx_triangulate.records.case import Case, Expected, Tensor
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.runs import Diff
 from onnx_triangulate.records.verdict import Blamed, ExpectationResult, Finding
-from onnx_triangulate.verification.expectations import hold, parsed, status_of, undecided
+from onnx_triangulate.verification.expectations import hold, status_of, undecided
 
 VERSIONS: Mapping[str, str | None] = {
     "torch": "2.13.0+cpu",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onnx_triangulate.engines import tasks
+from onnx_triangulate.engines import running
 from onnx_triangulate.locate import pass_tasks
 from onnx_triangulate.locate.passes import NOT_AGAIN
 from onnx_triangulate.records.arrays import ArrayFile
@@ -73,7 +73,7 @@ class Exporter:
             assert kind == "torch"
             self.off = frozenset(arguments[2])
             return Failure("refused", "no") if self.off == self.refused else arguments[3]
-        assert function is tasks.run_graph
+        assert function is running.run_graph
         assert kind == "runtimes"
         assert arguments[1].file.name == "trial.onnx"
         assert arguments[2] == ["reference"]

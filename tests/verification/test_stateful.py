@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from onnx_triangulate.cases import catalogue
-from onnx_triangulate.engines import tasks
+from onnx_triangulate.engines import running
 from onnx_triangulate.engines.frameworks import _state
 from onnx_triangulate.verification.run import Options, verify
 
@@ -28,7 +28,7 @@ SAID = {
 @pytest.mark.parametrize("name", sorted(REFS))
 def test_memory_and_chance(name: str, tmp_path: Path) -> None:
     (framework,) = catalogue.load(REFS[name]).builders
-    (run,) = tasks.run_native(REFS[name], framework, [False], 0, tmp_path)
+    (run,) = running.run_native(REFS[name], framework, [False], 0, tmp_path)
     assert run.error is None
     assert run.deterministic is not name.startswith(("remembers", "draws"))
     if name.startswith("draws"):
@@ -37,7 +37,7 @@ def test_memory_and_chance(name: str, tmp_path: Path) -> None:
 
 
 def test_statistics_that_move_are_told_and_are_no_alarm(tmp_path: Path) -> None:
-    (run,) = tasks.run_native(REFS["batch_norm_trains"], "torch", [False], 0, tmp_path)
+    (run,) = running.run_native(REFS["batch_norm_trains"], "torch", [False], 0, tmp_path)
     assert any("each call changes running_mean" in note for note in run.notes)
 
 

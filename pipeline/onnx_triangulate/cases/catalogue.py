@@ -281,7 +281,7 @@ def _check(case: Case, file: Path) -> None:
             if not one.reason.strip():
                 raise UnusableInput(f"{where}: expectation on {edge} gives no reason")
             if one.when is not None:
-                from onnx_triangulate.verification.expectations import parsed
+                from onnx_triangulate.cases.requirements import parsed
 
                 parsed(one.when, f"{where}: expectation on {edge}")
 

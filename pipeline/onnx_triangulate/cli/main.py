@@ -256,8 +256,9 @@ def inspect(
 ) -> None:
     """Say what an ONNX graph holds: pads, layouts, remarks, a picture; or what two graphs have differently."""
     gc.disable()  # a short command that makes hundreds of thousands of records and no circles
+    from onnx_triangulate.facts.view import viewed
     from onnx_triangulate.inspection.rules import chosen
-    from onnx_triangulate.inspection.run import inspected, viewed
+    from onnx_triangulate.inspection.run import inspected
     from onnx_triangulate.report.files import STDOUT, check_writable
 
     pictures = {"svg": svg, "html": html, "mermaid": mermaid}

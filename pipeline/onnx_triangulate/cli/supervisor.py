@@ -53,7 +53,8 @@ def verify(
 
     Raises :class:`Interrupted` where an interrupt comes when cases are finished already.
     """
-    from onnx_triangulate.verification.run import absent_engines, exit_status
+    from onnx_triangulate.engines.installed import absent_engines
+    from onnx_triangulate.verification.run import exit_status
 
     absent_engines(options.require)
     started = time.perf_counter()

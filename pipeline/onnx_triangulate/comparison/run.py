@@ -28,6 +28,7 @@ import numpy as np
 
 from onnx_triangulate.comparison.interface import PLAIN, Match, fits, fixed, lacking, match
 from onnx_triangulate.diff.equivalence import Proof
+from onnx_triangulate.engines.installed import installed
 from onnx_triangulate.engines.workers import Workers
 from onnx_triangulate.locate import graph_pairs as tasks
 from onnx_triangulate.locate import sweep as sweeps
@@ -49,7 +50,6 @@ from onnx_triangulate.records.runs import Failure
 from onnx_triangulate.records.text import safe
 from onnx_triangulate.report.words import count, figure
 from onnx_triangulate.report.words import pair as two
-from onnx_triangulate.verification.run import installed
 
 WORKER = "graphs"
 SWEEP, SEARCH = 20.0, 10.0  # seconds of a worker's processor for further feeds, and for a search

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from onnx_triangulate.diff import interface
+from onnx_triangulate.diff.builder import LAYOUTS
 from onnx_triangulate.diff.formatting import (
     SHOWN,
     affine,
@@ -51,12 +52,12 @@ from onnx_triangulate.diff.formatting import (
 from onnx_triangulate.diff.harmless import of_no_effect
 from onnx_triangulate.diff.ir import Border, Const, Form, Ints, Operand, Ref, Step, positive, turned
 from onnx_triangulate.diff.matching import Matching, Side, Unit, same_border
-from onnx_triangulate.diff.normal_form import LAYOUTS, normal_forms
+from onnx_triangulate.diff.normal_form import normal_forms
 from onnx_triangulate.diff.one_size import at_one_size
 from onnx_triangulate.diff.operators import COMMUTATIVE
+from onnx_triangulate.diff.schemas import BY_RESULT, is_default
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.onnxgraph.nodes import Dims
-from onnx_triangulate.onnxgraph.schemas import BY_RESULT, is_default
 from onnx_triangulate.records.inspection import Difference, Differences, Inspection
 
 ORDER = ("pads", "layout", "attribute", "operator", "weights", "type", "border", "only")
@@ -65,9 +66,7 @@ _PADDED = ("pads", "output_padding")
 
 def differences(left: View, right: View, left_inspection: Inspection, right_inspection: Inspection) -> Differences:
     """Two graphs of one model side by side."""
-    left, right, sizes = at_one_size(left, right)
-    first, second = normal_forms(left, right)
-    found = compared(first, second)
+    sizes, first, second, found = _compared_at_one_size(left, right)
     notes = [*sizes, *found.notes]
     for side, form in (("left", first), ("right", second)):
         notes += [f"{side}: {note}" for note in form.notes]
@@ -88,6 +87,18 @@ def differences(left: View, right: View, left_inspection: Inspection, right_insp
         notes=tuple(notes),
         at_one_size=bool(sizes),
     )
+
+
+def of_effect(left: View, right: View) -> tuple[Difference, ...]:
+    """The differences that change a number, in order."""
+    *_, found = _compared_at_one_size(left, right)
+    return tuple(difference for difference in ordered(found.differences) if not difference.same)
+
+
+def _compared_at_one_size(left: View, right: View) -> tuple[Sequence[str], Form, Form, Compared]:
+    left, right, sizes = at_one_size(left, right)
+    first, second = normal_forms(left, right)
+    return sizes, first, second, compared(first, second)
 
 
 @dataclass(frozen=True)

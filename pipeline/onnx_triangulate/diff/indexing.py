@@ -8,16 +8,9 @@ written (``diff.ir.Counted``), and two are one if they agree in any of these.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from onnx_triangulate.diff.builder import Builder, rule
 from onnx_triangulate.diff.ir import Const, Counted, Ints, Operand, as_attribute, small_integers
-from onnx_triangulate.diff.operators import rule
-from onnx_triangulate.diff.windows import RULES
-
-if TYPE_CHECKING:
-    from onnx_triangulate.diff.normal_form import Builder
-
-__all__ = ["RULES"]
 
 _FAR = (1 << 31) - 1  # what exporters write for "to the end"
 

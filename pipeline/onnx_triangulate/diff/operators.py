@@ -8,12 +8,13 @@ it, which is true, and not in what they do, which might not be.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto
 
+from onnx_triangulate.diff.builder import Builder, rule
 from onnx_triangulate.diff.ir import (
     Const,
     Ints,
@@ -30,13 +31,6 @@ from onnx_triangulate.diff.ir import (
 )
 from onnx_triangulate.onnxgraph.nodes import Dims
 
-if TYPE_CHECKING:
-    from onnx_triangulate.diff.normal_form import Builder
-
-Rule = Callable[["Builder", Sequence[Operand]], "Sequence[Operand] | None"]
-
-RULES: dict[str, Rule] = {}
-
 UNARY = (
     "Abs Acos Acosh Asin Asinh Atan Atanh Ceil Celu Cos Cosh Elu Erf Exp Floor Gelu HardSigmoid HardSwish IsInf IsNaN "
     "LeakyRelu Log Mish Neg Not Reciprocal Round Selu Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh "
@@ -52,17 +46,6 @@ FOLLOWS = frozenset([*UNARY, *NARY, "Clip", "Cast", "Concat"])
 LARGEST = 3.0e38
 _ZEROS = 1 << 16
 _FLOAT8 = frozenset(kind for name, kind in TensorProto.DataType.items() if name.startswith("FLOAT8"))
-
-
-def rule(*ops: str) -> Callable[[Rule], Rule]:
-    def register(function: Rule) -> Rule:
-        for op in ops:
-            if op in RULES:
-                raise ValueError(f"two rules for {op}")
-            RULES[op] = function
-        return function
-
-    return register
 
 
 @rule("Identity")

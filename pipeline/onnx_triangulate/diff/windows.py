@@ -8,16 +8,12 @@ be the largest of a window.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from onnx_triangulate.diff.builder import Builder, rule
 from onnx_triangulate.diff.ir import Const, Ints, Operand, Ref, Step, compose, plain
-from onnx_triangulate.diff.operators import LARGEST, RULES, is_nothing, push, rule
+from onnx_triangulate.diff.operators import LARGEST, is_nothing, push
 from onnx_triangulate.onnxgraph.nodes import Dims
-
-if TYPE_CHECKING:
-    from onnx_triangulate.diff.normal_form import Builder
-
-__all__ = ["RULES"]
 
 
 def _padded(b: Builder, operand: Operand) -> tuple[Step, Ref, Ints, Ints, Any] | None:

@@ -15,7 +15,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, dims_of, elements, subgraphs, with_inferred_shapes
+from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, dims_of, elements, subgraphs
+from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 
 _SLOTS: Mapping[str, tuple[int, ...]] = {
     "Clip": (1, 2),

@@ -50,8 +50,8 @@ from onnx_triangulate.onnxgraph.nodes import (
     places,
     printable,
     text,
-    with_inferred_shapes,
 )
+from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.ops.window_ops import Form, form_of, is_pad
 from onnx_triangulate.records.graphs import Pads
 

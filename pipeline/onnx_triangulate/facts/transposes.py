@@ -19,7 +19,8 @@ from onnx import ModelProto, TensorProto
 from onnx.helper import tensor_dtype_to_np_dtype
 
 from onnx_triangulate.facts.layouts import Flow, Names, flow_of, word
-from onnx_triangulate.onnxgraph.nodes import places, with_inferred_shapes
+from onnx_triangulate.onnxgraph.nodes import places
+from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.ops.axis_propagation import permutation
 from onnx_triangulate.records.graphs import Transpose
 

@@ -133,3 +133,12 @@ class View:
         for place in self.places:
             for _, graph in place.graphs:
                 yield from graph.initializer
+
+
+def viewed(model: ModelProto | str | Path) -> View:
+    """A model, or the file of one, ready to be looked into.  Raises ``UnusableInput`` for a file
+    that is no ONNX model."""
+    from onnx_triangulate.onnxgraph.loading import load
+
+    view = View(model) if isinstance(model, ModelProto) else View(load(Path(model)), Path(model))
+    return view.begin()

@@ -9,7 +9,7 @@ from onnx import ModelProto
 
 from onnx_triangulate.facts.file import read_facts
 from onnx_triangulate.facts.size_summary import holdings
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.view import View, viewed
 from onnx_triangulate.inspection.rules import Rule, chosen
 from onnx_triangulate.onnxgraph.nodes import printable, text
 from onnx_triangulate.records.inspection import Inspection, Remark
@@ -63,12 +63,3 @@ def remarked(view: View, rules: Sequence[Rule]) -> tuple[tuple[Remark, ...], tup
         except Exception as error:  # a bug of the rule, said to be one
             failed.append(f"rule {rule.code} failed: {type(error).__name__}: {printable(str(error))}")
     return tuple(remarks), tuple(failed)
-
-
-def viewed(model: ModelProto | str | Path) -> View:
-    """A model, or the file of one, ready to be looked into.  Raises ``UnusableInput`` for a file
-    that is no ONNX model."""
-    from onnx_triangulate.onnxgraph.loading import load
-
-    view = View(model) if isinstance(model, ModelProto) else View(load(Path(model)), Path(model))
-    return view.begin()

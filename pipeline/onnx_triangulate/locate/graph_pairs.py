@@ -252,7 +252,7 @@ def float32_room(
     cannot be had, or would mean nothing (an operator without a count in a large model, more roundings than sixteen bits
     have digits for).
     """
-    from onnx_triangulate.engines.tasks import MOST_GUESSED
+    from onnx_triangulate.engines.running import MOST_GUESSED
     from onnx_triangulate.numerics.evaluate import coarsest_unit, widened
     from onnx_triangulate.numerics.response import inner_scale
     from onnx_triangulate.ops.bounds import gamma
@@ -429,7 +429,7 @@ def replay_nodes(file: Path, side: str, feeds: Path, folder: Path) -> Replayed:
 
     ``feeds`` holds arrays named as this graph's own inputs.
     """
-    from onnx_triangulate.locate.node_tasks import judged_kernels
+    from onnx_triangulate.locate.kernel_tasks import judged_kernels
 
     model = whole(file)
     given = arrays_of(feeds)

@@ -9,7 +9,7 @@ values, bounds, and what goes into and comes out of the runtime; weights are not
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ import numpy as np
 
 from onnx_triangulate.cases import catalogue, layout
 from onnx_triangulate.engines.frameworks import adapter
+from onnx_triangulate.engines.running import feeds_of, one_line, refusal, values_of, warm
 from onnx_triangulate.engines.runtimes import runtimes
-from onnx_triangulate.engines.tasks import feeds_of, one_line, refusal, values_of, warm
 from onnx_triangulate.locate import export_nodes, output_attribution
-from onnx_triangulate.locate.kernels import kernels
+from onnx_triangulate.locate.kernel_tasks import budget, judged_kernels, run_part
 from onnx_triangulate.locate.teacher_forced import Forced
 from onnx_triangulate.onnxgraph.nodes import node_name
 from onnx_triangulate.onnxgraph.weights import Weights, read_model, without_weights
@@ -35,7 +35,6 @@ from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
 from onnx_triangulate.transform import cut
 
-BUDGET = 2**25  # bytes of arrays into and out of one part of a run
 FOLLOWED = 64  # guilty values for which a whole run says how far off they are there
 
 
@@ -70,7 +69,7 @@ def localize_nodes(
     """The guilty nodes of one graph: of the export in the cut view, of a runtime on what its nodes consumed.
 
     ``party`` is whose step is blamed (``torch`` or ``torch>ort.off``), ``sources`` as in
-    ``engines.tasks.run_graph``, ``native`` the native run that the captured program should repeat.  ``attribute``:
+    ``engines.running.run_graph``, ``native`` the native run that the captured program should repeat.  ``attribute``:
     where nobody is guilty, say which nodes contribute most to the difference.  ``innocent`` as for
     :func:`judged_export`.
     """
@@ -242,81 +241,6 @@ def judged_export(
     return found
 
 
-def judged_kernels(
-    proto: Any, feeds: Mapping[str, Array], *, graph: str, party: str, blame: str, weights: Weights | None = None
-) -> Localization:
-    """Every node of one run on what it consumed there.
-
-    ONNX Runtime computes in float32 what it has no kernel of sixteen bits for, and leaves the rounding between two such
-    nodes out: what a node consumed is then not the value that is returned.  So where a graph has sixteen bits, every
-    node is run once more, alone, on the values of that run.
-    """
-    weights, bare = Weights(proto) if weights is None else weights, without_weights(proto)
-    sizes = cut.array_sizes(bare)
-    planned = cut.parts(bare, weights, sizes, _budget(sizes))
-    run = functools.partial(_run_part, Party.parse(party).runtime)
-    produced = _Produced(cut.run_parts(bare, weights, planned, feeds.get, run), sizes)
-    if cut.has_short_floats(proto):
-        first = {**feeds, **{name: produced[name] for name in sizes if name in produced}}
-        alone = cut.parts(bare, weights, sizes, _budget(sizes), first)
-        held, errors = produced.peak, produced.errors
-        produced = _Produced(cut.run_parts(bare, weights, alone, first.get, run, first), sizes)
-        produced.peak, produced.errors, feeds = held, errors, first
-    found = kernels(bare, feeds, produced, graph=graph, party=party, blame=blame, weights=weights)
-    if produced.errors and not found.judged:
-        return replace(found, problem=produced.errors[0])
-    return replace(found, peak=found.peak + produced.peak, notes=(*found.notes, *produced.errors[:1]))
-
-
-class _Produced(MutableMapping[str, Array]):
-    """The values of a run in parts: the next part is run when something of it is asked for."""
-
-    def __init__(self, parts: Iterator[cut.PartRun], names: Iterable[str]) -> None:
-        self._parts, self._arrays = parts, dict[str, Array]()
-        self._to_come = set(names)
-        self.peak = 0
-        self.errors: list[str] = []
-
-    def _until(self, name: object) -> None:
-        while name in self._to_come and (part := next(self._parts, None)) is not None:
-            self._arrays |= part.arrays
-            self._to_come.difference_update(part.part.outputs)
-            self.peak = max(self.peak, part.held)
-            if part.error:
-                self.errors.append(part.error)
-
-    def __contains__(self, name: object) -> bool:
-        self._until(name)
-        return name in self._arrays
-
-    def __getitem__(self, name: str) -> Array:
-        self._until(name)
-        return self._arrays[name]
-
-    def __setitem__(self, name: str, value: Array) -> None:
-        self._arrays[name] = value
-
-    def __delitem__(self, name: str) -> None:
-        del self._arrays[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._arrays)
-
-    def __len__(self) -> int:
-        return len(self._arrays)
-
-
-def _budget(sizes: Mapping[str, int | None]) -> int:
-    """No more than half of all values at once, be they few."""
-    return min(BUDGET, max(2**16, sum(size or 0 for size in sizes.values()) // 2))
-
-
-def _run_part(
-    runtime: str, model: bytes, weights: Mapping[str, Array], feeds: Mapping[str, Array], outputs: list[str]
-) -> list[Array]:
-    return list(runtimes()[runtime].part(model, weights)(feeds, outputs))
-
-
 def _with_float32(
     found: Localization,
     judge: export_nodes.Exported,
@@ -330,14 +254,14 @@ def _with_float32(
     given = {name for name in judge.fits if name in source.names}
     sizes = cut.array_sizes(bare)
     sizes |= {name: judge.sizes[name] // (2 if judge.double else 1) for name in given}
-    planned = cut.parts(bare, weights, sizes, _budget(sizes), given) if given else []
+    planned = cut.parts(bare, weights, sizes, budget(sizes), given) if given else []
 
     def fetch(name: str) -> Array | None:
         return feeds[name] if name in feeds else judge.standing(name, source.narrow(name))
 
     known = {error.output for error in found.guilty}
     lost, notes, peak = [], list(found.notes), found.peak
-    for part in cut.run_parts(bare, weights, planned, fetch, functools.partial(_run_part, runtime), given):
+    for part in cut.run_parts(bare, weights, planned, fetch, functools.partial(run_part, runtime), given):
         peak = max(peak, part.held)
         if part.error and not any(note.startswith("not all of the cut model") for note in notes):
             notes.append(f"not all of the cut model could be run: {part.error}")
@@ -400,7 +324,7 @@ def _with_contributions(
     notes = list(found.notes)
     for output in dict.fromkeys(o.name for o in judge.model.graph.output if o.name in known):
         try:
-            run = functools.partial(_run_part, runtime)
+            run = functools.partial(run_part, runtime)
             several += output_attribution.contributions(judge, weights, feeds, value, known, output, run)
         except Exception as error:  # a runtime's refusal, whatever its type
             notes.append(f"{output} is not attributed: {one_line(error)[:160]}")
@@ -496,7 +420,7 @@ def _made_of_given(
     part = cut.Part(tuple(sorted(needed)), tuple(arrays), (name,), handed)
     model = cut.part_model(bare, part, weights, {read: array.dtype for read, array in arrays.items()})
     try:
-        (seen,) = _run_part(runtime, model.SerializeToString(), {n: weights[n] for n in handed}, arrays, [name])
+        (seen,) = run_part(runtime, model.SerializeToString(), {n: weights[n] for n in handed}, arrays, [name])
     except Exception:  # a runtime's refusal, whatever its type: then nobody is accused by it
         return None
     for value in model.graph.input:

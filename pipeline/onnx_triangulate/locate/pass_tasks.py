@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from onnx_triangulate.cases import catalogue
-from onnx_triangulate.engines import tasks
+from onnx_triangulate.engines import running
 from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.engines.protocols import Optimizing, OptimizingFramework, Passes
 from onnx_triangulate.engines.runtimes import runtimes
@@ -58,7 +58,7 @@ def list_passes(file: Path, runtime: str) -> Passes | None:
 
 
 def run_with(ref: CaseRef, model: Model, party: str, setting: Setting, seed: int, folder: Path) -> Run:
-    """One graph in one runtime at a setting, twice, as ``engines.tasks.run_graph`` runs it."""
+    """One graph in one runtime at a setting, twice, as ``engines.running.run_graph`` runs it."""
     who = Party.parse(party)
     engine = runtimes()[who.runtime]
     assert isinstance(engine, Optimizing)
@@ -70,10 +70,10 @@ def run_with(ref: CaseRef, model: Model, party: str, setting: Setting, seed: int
         if setting.held:
             file = _holding(model.file, setting.held, folder / "held.onnx")
         run = engine.open_without(file, setting.off, setting.level)
-        feeds = tasks.feeds_of(ref, case, model, seed)
-        answer = tasks.graph_run(who, case, model, file, feeds, folder, run=run)
+        feeds = running.feeds_of(ref, case, model, seed)
+        answer = running.graph_run(who, case, model, file, feeds, folder, run=run)
     except Exception as error:  # a runtime's refusal, whatever its type
-        answer = Run(who, error=tasks.refusal(error, file))
+        answer = Run(who, error=running.refusal(error, file))
     return replace(answer, seconds=time.perf_counter() - started)
 
 
@@ -95,10 +95,10 @@ def look(model: Model, runtime: str, names: Sequence[str], on: Sequence[str], fo
             found = replace(found, regions=regions(exported, plain, changed))
         found = replace(found, usual=counted(_saved(model.file, runtime, (), folder)))
         whole, values = all_outputs(onnx.load(model.file))
-        file = tasks.written(whole, folder / "watched.onnx")
+        file = running.written(whole, folder / "watched.onnx")
         return replace(found, watched=counted(_saved(file, runtime, (), folder)), values=values)
     except Exception as error:  # a runtime's refusal, or protobuf's two gigabytes
-        return replace(found, problem=tasks.refusal(error, model.file).says)
+        return replace(found, problem=running.refusal(error, model.file).says)
 
 
 @cache
@@ -115,7 +115,7 @@ def self_check(runtime: str) -> str | None:
     engine = runtimes()[runtime]
     assert isinstance(engine, Optimizing)
     with tempfile.TemporaryDirectory() as folder:
-        file = tasks.written(onnx.parser.parse_model(_KNOWN), Path(folder) / "known.onnx")
+        file = running.written(onnx.parser.parse_model(_KNOWN), Path(folder) / "known.onnx")
         known = engine.passes(file)
         x = np.array([1.5, -2.0, 0.0], np.float32)
 
@@ -162,13 +162,13 @@ def _holding(file: Path, values: Sequence[str], place: Path) -> Path:
     model = onnx.load(file)
     already = {output.name for output in model.graph.output}
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in values if name not in already)
-    return tasks.written(model, place)
+    return running.written(model, place)
 
 
 def exporter_passes(framework: str) -> tuple[str, ...] | None:
     """The passes of an exporter's optimizer; None where it has none that can be run one by one."""
     engine = adapter(framework)
-    if tasks.warm(framework) is not None or not isinstance(engine, OptimizingFramework):
+    if running.warm(framework) is not None or not isinstance(engine, OptimizingFramework):
         return None
     return tuple(engine.passes())
 
@@ -180,7 +180,7 @@ def optimize_without(framework: str, raw: Path, off: Sequence[str], place: Path)
     try:
         return engine.optimized(raw, off, place)
     except Exception as error:  # whatever a pass raises
-        return tasks.refusal(error, raw)
+        return running.refusal(error, raw)
 
 
 def parted_nodes(ref: CaseRef, raw: Model, optimized: Model, seed: int, folder: Path) -> tuple[Region, ...] | Failure:

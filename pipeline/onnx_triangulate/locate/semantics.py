@@ -68,7 +68,7 @@ def parted_meanings(
 
     ``memory`` is the most bytes that both graphs' weights may need.
     """
-    from onnx_triangulate.engines.tasks import refusal
+    from onnx_triangulate.engines.running import refusal
     from onnx_triangulate.locate.node_tasks import held_against
     from onnx_triangulate.onnxgraph.weights import read_model
 
@@ -215,17 +215,17 @@ class _Side:
 
 def structure(left: Path, right: Path) -> tuple[tuple[Difference, ...], Mapping[str, str]] | Failure:
     """What one file has otherwise than another, without what changes no number, and the operators of both by node."""
-    from onnx_triangulate.diff.differences import differences
-    from onnx_triangulate.inspection.run import inspected, viewed
+    from onnx_triangulate.diff.differences import of_effect
+    from onnx_triangulate.facts.view import viewed
     from onnx_triangulate.onnxgraph.nodes import places
 
     try:
         mine, other = viewed(left), viewed(right)
-        found = differences(mine, other, inspected(mine, ()), inspected(other, ()))
+        found = of_effect(mine, other)
     except Exception as error:  # whatever a hostile file does to a reader
         return Failure("refused", " ".join(str(error).split())[:200])
     ops = {place.name: place.op for side in (mine, other) for place in places(side.model)}
-    return tuple(difference for difference in found.differences if not difference.same), ops
+    return found, ops
 
 
 def _differences(

@@ -27,13 +27,13 @@ from onnx_triangulate.diff.equivalence import Proof, Unproved, prove, unmoved
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate.feeds import JUDGED, Feed, Landmarks, Port, draw
 from onnx_triangulate.locate.graph_pairs import RUNTIME, arrays_of, evaluated, whole
+from onnx_triangulate.locate.movable import Loosened, loosened
 from onnx_triangulate.numerics.compare import is_float, same_values
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.onnxgraph.nodes import message
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.runs import Failure
-from onnx_triangulate.transform.movable import Loosened, loosened
 
 Ways = Mapping[str, tuple[str, Orientation]]
 Judged = Literal["nan", "inf", "huge", "exact"]

@@ -17,14 +17,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
+import onnx
+from onnx import NodeProto
 
 from onnx_triangulate.ops import replacements
+from onnx_triangulate.ops.families import Asked, Format, Near, NoRule, elementary, measured, rules
 from onnx_triangulate.ops.near import erf as _erf
 from onnx_triangulate.ops.recurrence import GATES, recurrent
+from onnx_triangulate.ops.windows import pooled_axes, windows
 from onnx_triangulate.records.arrays import Array
 
 # Operators that the evaluator of onnx 1.23 lacks or has wrong, whose definition a rule holds in full.
@@ -339,8 +343,6 @@ def in_float64() -> tuple[Any, ...]:
         return (np.asarray(np.flip(summed, along) if reverse else summed),)
 
     def run_max_pool(self: Any, x: Array, **settings: Any) -> tuple[Array, ...]:
-        from onnx_triangulate.ops.windows import pooled_axes, windows
-
         axes = pooled_axes(asked(self, (x,), settings), x.shape[2:])
         least = np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf
         begins = [lambda out, tap, a=a: out * a.stride + tap * a.dilation - a.begin for a in axes]
@@ -426,17 +428,13 @@ def opset_of(node: Any) -> int:
 
 def asked(node: Any, given: Sequence[Array | None], settings: Mapping[str, Any]) -> Any:
     """What a rule is asked of a node of the evaluator, its attributes those that are written or come from a call."""
-    import onnx
-
-    from onnx_triangulate.ops.families import Asked, Format, elementary, measured
-
-    proto = onnx.NodeProto()
+    proto = NodeProto()
     proto.CopyFrom(node.onnx_node)
     for position, attribute in enumerate(proto.attribute):
         if attribute.ref_attr_name:
             proto.attribute[position].CopyFrom(onnx.helper.make_attribute(attribute.name, settings[attribute.name]))
     form = Format.of("float64", elementary(min(measured()["runtimes"])))  # of bounds, which nobody asks for here
-    return Asked(proto, opset_of(node), tuple(given), (None,) * len(proto.output), (), form)
+    return Asked(proto, opset_of(node), tuple(given), (None,) * len(proto.output), (), form, evaluate)
 
 
 def by_rule(node: Any, given: Sequence[Array | None], settings: Mapping[str, Any]) -> tuple[Array, ...]:
@@ -444,8 +442,6 @@ def by_rule(node: Any, given: Sequence[Array | None], settings: Mapping[str, Any
 
     Raises ``NotImplementedError`` where the rule does not cover the node.
     """
-    from onnx_triangulate.ops.families import Near, NoRule, rules
-
     op = node.onnx_node.op_type
     if op == "BatchNormalization" and opset_of(node) < 14 and len(node.onnx_node.output) > 1:
         raise NotImplementedError("the training statistics of an old BatchNormalization")
@@ -463,3 +459,27 @@ def by_rule(node: Any, given: Sequence[Array | None], settings: Mapping[str, Any
         wide = isinstance(answer, Near) or getattr(answer, "dtype", "") == "float64"
         found.append(value.astype(kind) if wide and kind is not None and value.dtype.kind == "f" else value)
     return tuple(found)
+
+
+@lru_cache(maxsize=1024)
+def _of_one_node(node: bytes, opset: int) -> Any:
+    from onnx.reference import ReferenceEvaluator
+
+    proto = NodeProto.FromString(node)
+    inputs = [onnx.ValueInfoProto(name=name) for name in dict.fromkeys(n for n in proto.input if n)]
+    outputs = [onnx.ValueInfoProto(name=name) for name in proto.output if name]
+    graph = onnx.helper.make_graph([proto], "node", inputs, outputs)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
+    return ReferenceEvaluator(model, new_ops=list(as_specified()))
+
+
+def evaluate(node: NodeProto, opset: int, consumed: Sequence[Array | None]) -> list[Array]:
+    """The outputs of a node, in order, absent ones left out; raises whatever the operator's numpy raises."""
+    short = NodeProto()
+    short.CopyFrom(node)
+    short.ClearField("doc_string")
+    short.ClearField("metadata_props")
+    evaluator = _of_one_node(short.SerializeToString(), opset)
+    feeds = {name: value for name, value in zip(node.input, consumed, strict=False) if name}
+    with np.errstate(all="ignore"):
+        return [np.asarray(value) for value in evaluator.run(None, feeds)]

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 
+from onnx_triangulate.numerics.evaluator import evaluate
 from onnx_triangulate.ops.families import FLOATS, Answer, Asked, Format, Near, NoRule, Rule, elementary, rules
 from onnx_triangulate.records.arrays import Array
 
@@ -115,7 +116,13 @@ def expected(
     if rule is None:
         return f"there is no rule for {node.op_type}"
     asked = Asked(
-        node, opset, tuple(consumed), tuple(produced), tuple(slack), Format.of(_float_type(consumed), table, unit)
+        node,
+        opset,
+        tuple(consumed),
+        tuple(produced),
+        tuple(slack),
+        Format.of(_float_type(consumed), table, unit),
+        evaluate,
     )
     try:
         with np.errstate(all="ignore"):

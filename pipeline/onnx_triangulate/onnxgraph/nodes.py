@@ -486,21 +486,3 @@ def without_large_initializers(model: ModelProto) -> ModelProto:
                 onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
             )
     return copy
-
-
-def with_inferred_shapes(model: ModelProto) -> ModelProto | None:
-    """A copy of the model, without its large initializers, in which ONNX's inference has filled in what it could.
-
-    ``None`` where inference fails.  The copy is for asking about shapes and types; it is not a model to run.  It
-    happens in this very process: for files of others there is ``onnxgraph.shapes``.
-    """
-    from onnx_triangulate.onnxgraph.inference import infer
-    from onnx_triangulate.onnxgraph.shapes import endless
-
-    if endless(model):
-        return None
-    try:
-        return infer(without_large_initializers(model))
-    except Exception:
-        # It fails in many ways (its own errors, names that are no UTF-8, protobuf's size limit): all mean "unknown".
-        return None

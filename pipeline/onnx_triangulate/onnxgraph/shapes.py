@@ -25,7 +25,7 @@ from google.protobuf.message import Message
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
 
 from onnx_triangulate.onnxgraph.inference import Refusal, infer, refusals
-from onnx_triangulate.onnxgraph.nodes import elements, printable, text
+from onnx_triangulate.onnxgraph.nodes import elements, printable, text, without_large_initializers
 from onnx_triangulate.onnxgraph.sandbox import Aside
 from onnx_triangulate.records.runs import Failure
 
@@ -311,3 +311,21 @@ def _copy_tensor(tensor: TensorProto, copy: TensorProto, empty: bool) -> None:
         return
     copy.name, copy.data_type = tensor.name, tensor.data_type
     copy.dims.extend([0] if empty and 0 < elements(tensor) < 1 << 63 else list(tensor.dims))
+
+
+def with_inferred_shapes(model: ModelProto) -> ModelProto | None:
+    """A copy of the model, without its large initializers, in which ONNX's inference has filled in what it could.
+
+    ``None`` where inference fails.  The copy is for asking about shapes and types; it is not a model to run.  It
+    happens in this very process: for files of others there is ``onnxgraph.shapes``.
+    """
+    from onnx_triangulate.onnxgraph.inference import infer
+    from onnx_triangulate.onnxgraph.shapes import endless
+
+    if endless(model):
+        return None
+    try:
+        return infer(without_large_initializers(model))
+    except Exception:
+        # It fails in many ways (its own errors, names that are no UTF-8, protobuf's size limit): all mean "unknown".
+        return None

@@ -12,7 +12,6 @@ import onnx
 import onnx.parser
 
 from onnx_triangulate.ops.near import Format, Near
-from onnx_triangulate.ops.reference import evaluate
 from onnx_triangulate.records.arrays import Array
 
 
@@ -54,6 +53,7 @@ class Asked:
     """One node of one run: what it consumed and produced (``None`` for an absent optional one), in their own types.
 
     ``slack`` is each input's own bound, for discontinuous operators; nothing where the inputs are taken as they are.
+    ``evaluate`` is the reference evaluator: a node, its opset, what it consumes; what it makes.
     """
 
     node: onnx.NodeProto
@@ -62,6 +62,7 @@ class Asked:
     produced: tuple[Array | None, ...]
     slack: tuple[Array | None, ...]
     format: Format
+    evaluate: Callable[[onnx.NodeProto, int, Sequence[Array | None]], list[Array]]
 
     @cached_property
     def attributes(self) -> Mapping[str, Any]:
@@ -111,7 +112,7 @@ class Asked:
         given = self.consumed if consumed is None else tuple(consumed)
         if double:
             given = tuple(wide(v) if v is not None else None for v in given)
-        return evaluate(self.node, self.opset, given)
+        return self.evaluate(self.node, self.opset, given)
 
     def as_is(self, index: int = 0) -> Array:
         """An output of the reference evaluator on the inputs in their own types."""

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from onnx import ModelProto, TensorProto
 
 from onnx_triangulate.onnxgraph.inlining import inlined
-from onnx_triangulate.onnxgraph.nodes import Dims, Place, constant_tensor, elements, opset, places, with_inferred_shapes
+from onnx_triangulate.onnxgraph.nodes import Dims, Place, constant_tensor, elements, opset, places
+from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.ops.rounding_counts import TRANSCENDENTAL, interpolated
 from onnx_triangulate.records.runs import Roundings
 

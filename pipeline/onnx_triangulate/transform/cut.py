@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, helper, numpy_helper
 
-from onnx_triangulate.onnxgraph.nodes import with_inferred_shapes
+from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.onnxgraph.weights import Weights
 
 _NO_ARRAYS = frozenset(

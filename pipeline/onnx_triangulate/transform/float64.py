@@ -37,8 +37,8 @@ from onnx_triangulate.onnxgraph.nodes import (
     printable,
     subgraphs,
     text,
-    with_inferred_shapes,
 )
+from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.ops.random_draws import DRAWS
 from onnx_triangulate.records.errors import Unsupported
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from onnx_triangulate.engines import tasks
+from onnx_triangulate.engines import running
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.records.arrays import Array, ArrayFile
 from onnx_triangulate.records.case import Case, CaseRef
@@ -40,10 +40,10 @@ def slack(
     them was computed by the exporter in its own precision.  Without sources the graph is a source itself.
     """
     assert model.file is not None
-    case = tasks.loaded(ref, seed)
+    case = running.loaded(ref, seed)
     slim = skeleton(model.file, memory=memory)
     double = in_float64(replace(slim, model=float64.with_bodies(slim.model)))
-    answer = _answering(run, case, model, tasks.widened(tasks.feeds_of(ref, case, model, seed)), folder)
+    answer = _answering(run, case, model, running.widened(running.feeds_of(ref, case, model, seed)), folder)
     slack: dict[str, Array] = {}
 
     def add(responses: Mapping[str, Array], times: float) -> None:
@@ -57,11 +57,11 @@ def slack(
             add(_responses(run, moved, answer), constant.weight)
     else:
         add(_responses(run, (_all_nudged(double, constants, shake) for shake in range(SHAKES)), answer), BEYOND_SHAKES)
-    known = (array for file in sources for array in tasks.arrays_of(file))
+    known = (array for file in sources for array in running.arrays_of(file))
     computed = frozenset(float64.computed_initializers(double.model, known, double.weights) if sources else ())
     if computed:
         add(_responses(run, (shaken(double, computed, shake) for shake in range(SHAKES)), answer), FOLD_ROUNDINGS)
-    bounds = {n: Bound(slack=tasks.save(folder, run.party, n, v, None, kind="slack")) for n, v in slack.items()}
+    bounds = {n: Bound(slack=running.save(folder, run.party, n, v, None, kind="slack")) for n, v in slack.items()}
     return replace(run, bounds=bounds)
 
 
@@ -72,10 +72,10 @@ def _answering(run: Run, case: Case, model: Model, feeds: Mapping[str, Array], f
 
     def answer(moved: Skeleton) -> dict[str, Array]:
         if not opened or opened[0][0] is not moved.model:
-            file = tasks.written(moved.model, folder / f"{run.party.slug}.moved.onnx")
+            file = running.written(moved.model, folder / f"{run.party.slug}.moved.onnx")
             opened[:] = [(moved.model, runtimes()[run.party.runtime].open(file, double=True))]
         values = opened[0][1]({**moved.weights, **feeds}, names)
-        return {n: tasks.in_case_axes(case, model, n, v) for n, v in zip(model.outputs, values, strict=True)}
+        return {n: running.in_case_axes(case, model, n, v) for n, v in zip(model.outputs, values, strict=True)}
 
     return answer
 

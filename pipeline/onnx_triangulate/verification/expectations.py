@@ -11,18 +11,16 @@ import importlib.metadata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from onnx_triangulate.cases.requirements import _installed, parsed
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.records.case import Case, Expected
-from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff
 from onnx_triangulate.records.verdict import Blamed, ExpectationResult, Finding, Status
 
 # What an expectation may depend on a release of, whether it is installed here or not.
-DATED = ("torch", "tensorflow", "keras", "tf2onnx", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
 def expectations(case: Case) -> Iterator[tuple[tuple[str, str], Expected]]:
@@ -229,28 +227,6 @@ def _who_lacks(blamed: Blamed) -> str | None:
     if blamed.blame in ("export", "export-failed") or blamed.edge[1] == f"{blamed.party}>*":
         return f"{blamed.party}>*"
     return blamed.party
-
-
-def parsed(requirement: str, where: str) -> Requirement:
-    """A ``when`` as a requirement: a name and versions.  Raises :class:`UnusableInput` where it is none."""
-    says = f"{where}: when={requirement!r} is no requirement; expected such as 'tf2onnx<1.18'"
-    try:
-        read = Requirement(requirement)
-    except (InvalidRequirement, TypeError) as error:
-        raise UnusableInput(says) from error
-    if canonicalize_name(read.name) not in {canonicalize_name(name) for name in DATED} and not _installed(read.name):
-        raise UnusableInput(f"{where}: when={requirement!r} names nothing that takes part; expected {', '.join(DATED)}")
-    if not read.specifier or read.marker or read.url or read.extras:
-        raise UnusableInput(says)
-    return read
-
-
-def _installed(name: str) -> bool:
-    try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def _applies(expected: Expected, versions: Mapping[str, str | None]) -> bool:

@@ -21,7 +21,7 @@ import numpy as np
 import onnx
 
 from onnx_triangulate.cases import inputs, layout
-from onnx_triangulate.engines import tasks
+from onnx_triangulate.engines import running
 from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.facts.file import load
@@ -40,7 +40,7 @@ def adopt(ref: CaseRef, graph: str, file: Path, native: Run, weights: Path | Non
 
     ``weights`` is an ``.npz`` of the source's own constants.
     """
-    case, party = tasks.loaded(ref, seed), Party.parse(graph)
+    case, party = running.loaded(ref, seed), Party.parse(graph)
     try:
         proto = load(file)
         if not proto.graph.output:
@@ -164,13 +164,13 @@ def _outputs(
 def reordered(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) -> Model | None:
     """The same export with its outputs in the order in which, as ``runtime`` computes them, they are nearest to what
     the framework answered; None where they are in it already, or where one of them can be none of the others."""
-    case, party = tasks.loaded(ref, seed), Party.parse(model.graph)
+    case, party = running.loaded(ref, seed), Party.parse(model.graph)
     due = {n: v.load() for n, v in (native.outputs or {}).items() if isinstance(v, ArrayFile) and n in model.outputs}
     borders = list(model.outputs.values())
     if len(due) < 2 or len(due) != len(borders) or model.file is None:
         return None
     try:
-        made = runtimes()[runtime].open(model.file)(tasks.feeds_of(ref, case, model, seed), borders)
+        made = runtimes()[runtime].open(model.file)(running.feeds_of(ref, case, model, seed), borders)
     except Exception:  # whatever a runtime raises; its own run has said so
         return None
     values = dict(zip(borders, made, strict=False))
@@ -200,7 +200,7 @@ def exchanged(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) 
     Only inputs of one type and one shape can stand for each other without a word from anybody.  None where the graph's
     own order is the nearest.
     """
-    case = tasks.loaded(ref, seed)
+    case = running.loaded(ref, seed)
     due = {n: v.load() for n, v in (native.outputs or {}).items() if isinstance(v, ArrayFile) and n in model.outputs}
     if model.file is None or not due:
         return None
@@ -211,10 +211,10 @@ def exchanged(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) 
 
     def far(tried: Model) -> float:
         try:
-            made = run(tasks.feeds_of(ref, case, tried, seed), [tried.outputs[name] for name in due])
+            made = run(running.feeds_of(ref, case, tried, seed), [tried.outputs[name] for name in due])
         except Exception:  # what it refuses is not nearer
             return np.inf
-        turned = (tasks.in_case_axes(case, tried, name, value) for name, value in zip(due, made, strict=False))
+        turned = (running.in_case_axes(case, tried, name, value) for name, value in zip(due, made, strict=False))
         return max(_distance(due[name], value) for name, value in zip(due, turned, strict=False))
 
     kinds = {n: (case.inputs[n].dtype, np.shape(inputs.inputs_of(case, ref.name, seed)[n])) for n in model.inputs}

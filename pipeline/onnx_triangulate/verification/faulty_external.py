@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from onnx_triangulate.engines import tasks
+from onnx_triangulate.engines import running
 from onnx_triangulate.locate import semantics
 from onnx_triangulate.records.inspection import Difference
 from onnx_triangulate.records.party import Party
@@ -142,7 +142,7 @@ def agrees(work: Work, seen: Seen, export: Model, blamed: Blamed, parties: Parti
     party = Party.parse(right)
     item = f"{party.runtime}{'@64' if party.double else ''}"
     folder = seen.folder / fresh_exports.FRESH / "beside"
-    runs = work.call(RUNTIME_WORKER, tasks.run_graph, seen.ref, export, [item], work.options.seed, folder)
+    runs = work.call(RUNTIME_WORKER, running.run_graph, seen.ref, export, [item], work.options.seed, folder)
     run = Run(party, error=runs) if isinstance(runs, Failure) else replace(runs[0], party=party)
     return parties.replacing(right, run).diff(left, right, "export").agrees
 

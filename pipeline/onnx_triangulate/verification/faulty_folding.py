@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from onnx_triangulate.engines import tasks
+from onnx_triangulate.engines import running
 from onnx_triangulate.locate import pass_tasks
 from onnx_triangulate.locate.passes import Diverges, PassSearch, search
 from onnx_triangulate.records.case import CaseRef
@@ -21,6 +21,7 @@ from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
 from onnx_triangulate.records.verdict import Blamed, Finding
 from onnx_triangulate.transform.rewritten import Region
+from onnx_triangulate.verification import tasks
 from onnx_triangulate.verification.faulty_passes import CAUSE, NOBODY
 from onnx_triangulate.verification.triangulate import Parties
 
@@ -108,7 +109,7 @@ def _question(
         if isinstance(file, Failure):
             return True
         made = replace(model, file=file)
-        runs = call(worker, tasks.run_graph, ref, made, [item], seed, place)
+        runs = call(worker, running.run_graph, ref, made, [item], seed, place)
         run = Run(party, error=runs) if isinstance(runs, Failure) else runs[0]
         if party.double and run.outputs is not None:
             allowed = call(worker, tasks.with_slack, ref, made, run, [made.weights or raw], seed, place)

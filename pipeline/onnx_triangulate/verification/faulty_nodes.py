@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from onnx_triangulate.engines import tasks
 from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.faults import Contribution, Localization, NodeError
 from onnx_triangulate.records.runs import Diff, Model, Run
 from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.verification import tasks
 
 LOCALIZED = ("export", "kernel", "reference", "unspecified")
 CAUSE = "guilty-node"

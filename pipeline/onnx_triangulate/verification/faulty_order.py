@@ -13,13 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from onnx_triangulate.engines import tasks
+from onnx_triangulate.engines import running
 from onnx_triangulate.numerics.compare import same_bits
 from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
 from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.verification import external_models
 from onnx_triangulate.verification.triangulate import Parties
 
 CAUSE = "outputs-reordered"
@@ -47,13 +48,17 @@ def name_orders(
         model = models.get(blamed.party)
         asked = model is not None and blamed.blame == "export"
         found = (
-            _asked(call, ref, model, parties, seed, folder, tasks.reordered) if model is not None and asked else None
+            _asked(call, ref, model, parties, seed, folder, external_models.reordered)
+            if model is not None and asked
+            else None
         )
         if model is not None and found is not None:
             cause, says = CAUSE, f"the outputs come in another order: {_order(model, found, parties)}"
             edit = f"give the outputs of the graph in the model's order: {', '.join(found.outputs.values())}"
         elif (
-            model is not None and asked and (found := _asked(call, ref, model, parties, seed, folder, tasks.exchanged))
+            model is not None
+            and asked
+            and (found := _asked(call, ref, model, parties, seed, folder, external_models.exchanged))
         ):
             moved = {n: border for n, border in found.inputs.items() if border != model.inputs[n]}
             listed = ", ".join(f"the graph's {border} is the model's {name}" for name, border in moved.items())
@@ -79,7 +84,7 @@ def _asked(
     """The export with its border as ``ordered`` proposes it, where it is faithful so, and as it stands it is not."""
     framework = Party.parse(model.graph).framework
     native = parties.runs.get(framework)
-    several = model.outputs if ordered is tasks.reordered else model.inputs
+    several = model.outputs if ordered is external_models.reordered else model.inputs
     if native is None or native.outputs is None or len(several) < 2:
         return None
     ran = [n for n, r in parties.runs.items() if r.party.graph == model.graph and r.party.runtime and r.outputs]
@@ -90,7 +95,7 @@ def _asked(
         found = call(ordered, ref, model, native, party.runtime, seed)
         if not isinstance(found, Model):
             return None
-        runs = call(tasks.run_graph, ref, found, [party.runtime], seed, folder / "reordered")
+        runs = call(running.run_graph, ref, found, [party.runtime], seed, folder / "reordered")
         run = Run(party, error=runs) if isinstance(runs, Failure) else runs[0]
         return found if parties.replacing(name, run).diff(framework, name, "export").agrees else None
     return None

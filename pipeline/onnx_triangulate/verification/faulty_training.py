@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from onnx_triangulate.engines import tasks
 from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.verification import tasks
 from onnx_triangulate.verification.faulty_external import agrees
 from onnx_triangulate.verification.localization import RUNTIME_WORKER
 from onnx_triangulate.verification.session import Seen, Work

@@ -20,7 +20,6 @@ import numpy as np
 
 from onnx_triangulate.cases import inputs
 from onnx_triangulate.diff.equivalence import Proof
-from onnx_triangulate.engines import tasks
 from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.locate import graph_pairs as borders
 from onnx_triangulate.locate import sweep as sweeps
@@ -34,6 +33,7 @@ from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model
+from onnx_triangulate.verification import tasks
 from onnx_triangulate.verification.localization import RUNTIME_WORKER
 from onnx_triangulate.verification.session import Seen, Work
 

@@ -16,20 +16,12 @@ from typing import Any, Literal
 import numpy as np
 
 from onnx_triangulate.engines.frameworks import adapter
-from onnx_triangulate.engines.tasks import (
-    MOST_GUESSED,
-    SUBNORMAL,
-    float_outputs,
-    one_line,
-    results_in_case_axes,
-    save,
-    values_of,
-    warm,
-)
+from onnx_triangulate.engines.running import MOST_GUESSED, one_line, results_in_case_axes, save, values_of, warm
 from onnx_triangulate.records.arrays import Array, ArrayFile
 from onnx_triangulate.records.case import Case, CaseRef
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Bound, Jitter, Roundings, Run
+from onnx_triangulate.verification.tasks import SUBNORMAL, float_outputs
 
 TWINS = 5  # pairs of draws: of any two of the first 32 things that round, some draw has both push the same way
 BEYOND = 3  # the true roundings are one more draw like those that were made

@@ -8,7 +8,6 @@ that torch, TensorFlow and the runtimes work side by side.
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import shutil
 import tempfile
 import time
@@ -22,15 +21,15 @@ from typing import IO
 
 import numpy as np
 
-from onnx_triangulate import __version__
 from onnx_triangulate.cases import catalogue, inputs
-from onnx_triangulate.engines import tasks
+from onnx_triangulate.engines import running
 from onnx_triangulate.engines.frameworks import adapters
+from onnx_triangulate.engines.installed import absent_engines, installed
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.engines.workers import Workers
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.case import Case, CaseRef
-from onnx_triangulate.records.errors import MissingEngine, UnusableInput
+from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.faults import Localization
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Failure, Model, Run
@@ -46,6 +45,7 @@ from onnx_triangulate.verification import (
     faulty_training,
     fresh_exports,
     localization,
+    tasks,
     triangulate,
 )
 from onnx_triangulate.verification.localization import RUNTIME_WORKER
@@ -61,8 +61,6 @@ from onnx_triangulate.verification.session import (
     sources_of,
     survey,
 )
-
-REPORTED = ("numpy", "torch", "tensorflow", "keras", "tf2onnx", "onnx", "onnxscript", "onnxruntime")
 
 
 def verify(
@@ -106,7 +104,7 @@ def verify(
             timeout=options.timeout,
             memory=options.memory,
             logs=folder / "logs",
-            warm=tasks.warm,
+            warm=running.warm,
         ) as workers:
             work = Work(workers, options, absent)
             _warm(workers, refs, absent)
@@ -148,50 +146,6 @@ def _fails(verdict: Verdict) -> bool:
     if not evidence.edges:
         return bool(verdict.deaths)
     return bool(expectations.undecided(evidence.edges, evidence.blames))
-
-
-def installed() -> dict[str, str | None]:
-    """The versions of what takes part, without importing any of it."""
-    versions: dict[str, str | None] = {"onnx-triangulate": __version__}
-    for name in REPORTED:
-        version = _version(name)
-        if version is None and name == "tensorflow":
-            version = _version("tensorflow-cpu")
-        versions[name] = version
-    return versions
-
-
-def absent_engines(require: Sequence[str] = ()) -> tuple[str, ...]:
-    """The engines that are not installed.
-
-    Raises ``MissingEngine`` where a required one is not, ``UnusableInput``
-    where a required name is no engine.
-    """
-    needs: dict[str, Sequence[str | tuple[str, ...]]] = {name: f.distributions for name, f in adapters().items()}
-    needs |= {runtime.distribution: (runtime.distribution,) for runtime in runtimes().values()}
-    for name in require:
-        if name not in needs:
-            raise UnusableInput(f"--require {name}: no such engine; known are {', '.join(sorted(needs))}")
-    missing = {name: lacking for name, wanted in needs.items() if (lacking := _lacking(wanted))}
-    for name in require:
-        if name in missing:
-            raise MissingEngine(f"{name} is required and {missing[name]} is not installed: pip install {missing[name]}")
-    return tuple(sorted(missing))
-
-
-def _lacking(wanted: Sequence[str | tuple[str, ...]]) -> str | None:
-    for choice in wanted:
-        names = (choice,) if isinstance(choice, str) else choice
-        if not any(_version(name) for name in names):
-            return names[-1]
-    return None
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _check_globs(globs: Sequence[str]) -> None:
@@ -246,7 +200,7 @@ def _warm(workers: Workers, refs: Sequence[CaseRef], absent: Sequence[str]) -> N
     """Let every framework that will be needed be imported at once, side by side, while the first cases are read."""
     wanted = {name for ref in refs for name in catalogue.declared(ref).builders if name not in absent}
     with _threads(workers, max(1, len(wanted))) as threads:
-        list(threads.map(lambda name: workers.call(name, tasks.warm, name), sorted(wanted)))
+        list(threads.map(lambda name: workers.call(name, running.warm, name), sorted(wanted)))
 
 
 def _given(ref: CaseRef, chosen: Sequence[tuple[str, Path]]) -> dict[str, Path]:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from onnx_triangulate.cases import catalogue, inputs
-from onnx_triangulate.engines import tasks
+from onnx_triangulate.engines import running
 from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.engines.protocols import Runtime
 from onnx_triangulate.engines.runtimes import runtimes
@@ -30,7 +30,7 @@ from onnx_triangulate.records.case import Case, CaseRef, Tensor
 from onnx_triangulate.records.graphs import GraphFacts
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Failure, Model, Run
-from onnx_triangulate.verification import perturbed_runs, triangulate
+from onnx_triangulate.verification import external_models, perturbed_runs, tasks, triangulate
 from onnx_triangulate.verification.localization import RUNTIME_WORKER
 
 Item = TypeVar("Item")
@@ -137,7 +137,7 @@ class Work:
 
     def _reached(self, kind: str, function: Callable[..., Any], key: _Key) -> Failure | None:
         """The limit that this reached before; float64 takes no less time and memory than what reached one without."""
-        single = self.spent.get(_native_key(kind)) if function is tasks.run_native else None
+        single = self.spent.get(_native_key(kind)) if function is running.run_native else None
         return self.spent.get(key) or single
 
     def _batch(self, kind: str, function: Callable[..., Any], arguments: Sequence[Any], count: int) -> Any:
@@ -156,7 +156,7 @@ def _key(kind: str, function: Callable[..., Any], arguments: Sequence[Any]) -> _
 
 def _native_key(kind: str) -> _Key:
     """What is remembered of a framework that did not run the case in its own precision."""
-    return _key(kind, tasks.run_native, [kind, [False]])
+    return _key(kind, running.run_native, [kind, [False]])
 
 
 @dataclass(frozen=True)
@@ -401,7 +401,7 @@ def _sources(
     def source(name: str) -> tuple[list[Run], list[Model]]:
         native = work.each(
             name,
-            tasks.run_native,
+            running.run_native,
             lambda chosen: (ref, name, chosen, seed, folder),
             doubles,
             lambda double, failure: Run(Party(name, double=double), error=failure),
@@ -429,7 +429,7 @@ def _adopted(work: Work, ref: CaseRef, graph: str, file: Path, runs: Mapping[str
     framework, seed = Party.parse(graph).framework, work.options.seed
     weights = work.call(framework, tasks.source_weights, ref, framework, seed, folder)
     weights = None if isinstance(weights, Failure) else weights
-    model = work.call(RUNTIME_WORKER, tasks.adopt, ref, graph, file, runs[framework], weights, seed)
+    model = work.call(RUNTIME_WORKER, external_models.adopt, ref, graph, file, runs[framework], weights, seed)
     return Model(graph, file=None, error=model) if isinstance(model, Failure) else model
 
 
@@ -442,22 +442,22 @@ def _through_runtimes(
         if model.error is None:
             answered = _run_graph(work, seen.ref, model, check and "onnx" not in work.absent, seen.folder)
             answered |= _beside(work, seen, model, answered, declared)
-            if tasks.CHECK in answered:
-                checks[graph] = answered.pop(tasks.CHECK).error
+            if running.CHECK in answered:
+                checks[graph] = answered.pop(running.CHECK).error
             runs |= {str(run.party): run for run in answered.values()}
     return replace(seen, runs=runs, checks=checks)
 
 
 def _run_graph(work: Work, ref: CaseRef, model: Model, check: bool, folder: Path) -> dict[str, Run]:
     """One graph in every runtime and past the checker, by item."""
-    return _answers(work, ref, model, [*([tasks.CHECK] if check else []), *items(work, model.graph)], folder)
+    return _answers(work, ref, model, [*([running.CHECK] if check else []), *items(work, model.graph)], folder)
 
 
 def _answers(work: Work, ref: CaseRef, model: Model, asked: Sequence[str], folder: Path) -> dict[str, Run]:
     framework, _, exporter = model.graph.partition(":")
     answers = work.each(
         RUNTIME_WORKER,
-        tasks.run_graph,
+        running.run_graph,
         lambda chosen: (ref, model, chosen, work.options.seed, folder, work.room),
         asked,
         lambda item, failure: Run(

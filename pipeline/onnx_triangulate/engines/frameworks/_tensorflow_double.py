@@ -87,20 +87,3 @@ def _weight(attribute: Any) -> Array | None:
         return None
     value = np.asarray(tf.make_ndarray(attribute.tensor))
     return value if value.size > 1 else None
-
-
-def widen(attribute: Any) -> None:
-    """Turn float32 into float64 in one attribute of a node, in place."""
-    import tensorflow as tf
-
-    single, wide = tf.float32.as_datatype_enum, tf.float64.as_datatype_enum
-    kind = attribute.WhichOneof("value")
-    if kind == "type" and attribute.type == single:
-        attribute.type = wide
-    elif kind == "list":
-        for index, value in enumerate(attribute.list.type):
-            if value == single:
-                attribute.list.type[index] = wide
-    elif kind == "tensor" and attribute.tensor.dtype == single:
-        value = np.asarray(tf.make_ndarray(attribute.tensor)).astype(np.float64)
-        attribute.tensor.CopyFrom(tf.make_tensor_proto(value, dtype=tf.float64, shape=value.shape))

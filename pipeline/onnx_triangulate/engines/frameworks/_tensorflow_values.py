@@ -74,8 +74,6 @@ def in_precision(definition: Any, *, double: bool) -> Any:
     """A copy of a graph definition, in float64 if asked, whose functions have names that nobody has."""
     import tensorflow as tf
 
-    from onnx_triangulate.engines.frameworks._tensorflow_double import widen
-
     copy = type(definition)()
     copy.CopyFrom(definition)
     if double:
@@ -234,3 +232,20 @@ def matched(
             if len(adding) == 1:
                 found[node.output[0]] = f"{adding[0]}:0"
     return found | dict(zip(outputs, returned, strict=True))
+
+
+def widen(attribute: Any) -> None:
+    """Turn float32 into float64 in one attribute of a node, in place."""
+    import tensorflow as tf
+
+    single, wide = tf.float32.as_datatype_enum, tf.float64.as_datatype_enum
+    kind = attribute.WhichOneof("value")
+    if kind == "type" and attribute.type == single:
+        attribute.type = wide
+    elif kind == "list":
+        for index, value in enumerate(attribute.list.type):
+            if value == single:
+                attribute.list.type[index] = wide
+    elif kind == "tensor" and attribute.tensor.dtype == single:
+        value = np.asarray(tf.make_ndarray(attribute.tensor)).astype(np.float64)
+        attribute.tensor.CopyFrom(tf.make_tensor_proto(value, dtype=tf.float64, shape=value.shape))

@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from onnx_triangulate.cases import catalogue, inputs
-from onnx_triangulate.engines import tasks
+from onnx_triangulate.engines import running
 from onnx_triangulate.engines.runtimes.reference import Reference
 from onnx_triangulate.ops.roundings import Roundings
 from onnx_triangulate.records.arrays import Array
@@ -22,7 +22,7 @@ from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.runs import Model
 from onnx_triangulate.transform.skeleton import in_float64, shaken, skeleton
-from onnx_triangulate.verification import perturbed_runs
+from onnx_triangulate.verification import perturbed_runs, tasks
 from onnx_triangulate.verification.run import _held
 from onnx_triangulate.verification.triangulate import Parties
 
@@ -46,7 +46,7 @@ def folded(tmp_path_factory: pytest.TempPathFactory) -> tuple[CaseRef, dict[str,
     folder = tmp_path_factory.mktemp("folded")
     (folder / "folded.py").write_text(FOLDED)
     (ref,) = catalogue.find([str(folder / "folded.py")])
-    natives = tasks.run_native(ref, "torch", (False, True), 0, folder)
+    natives = running.run_native(ref, "torch", (False, True), 0, folder)
     models = {model.graph: model for model in tasks.export(ref, "torch", ("", "raw"), 0, folder)}
     raw = models["torch:raw"].file
     assert raw is not None
@@ -70,7 +70,7 @@ def test_a_rounding_at_a_minimum_is_a_rounding(name: str, tmp_path: Path) -> Non
     pytest.importorskip("torch")
     (tmp_path / "activated.py").write_text(ACTIVATED)
     (ref,) = catalogue.find([f"{tmp_path / 'activated.py'}::{name}"])
-    natives = tasks.run_native(ref, "torch", (False, True), 0, tmp_path)
+    natives = running.run_native(ref, "torch", (False, True), 0, tmp_path)
     (raw,) = tasks.export(ref, "torch", ("raw",), 0, tmp_path)
     assert raw.file is not None
     truth = perturbed_runs.derive_bounds(ref, "torch", tasks.count_roundings(raw.file), natives[1], 0, tmp_path)
@@ -82,7 +82,7 @@ def test_a_rounding_at_a_minimum_is_a_rounding(name: str, tmp_path: Path) -> Non
     off = natives[0].outputs["y"].load().copy()  # type: ignore[index, union-attr]
     off.reshape(-1)[at] *= np.float32(1.0001)
     wrong = dataclasses.replace(
-        natives[0], outputs={"y": tasks.save(tmp_path, natives[0].party, "y", off, None, kind="wrong")}
+        natives[0], outputs={"y": running.save(tmp_path, natives[0].party, "y", off, None, kind="wrong")}
     )
     edge = Parties({"torch": wrong, str(wide.party): wide}, {}).diff("truth@torch", "torch", "native")
     assert edge.outcome == "diverges"
@@ -101,7 +101,7 @@ def test_a_folded_weight_gives_no_licence(folded: Any, factor: float, outcome: s
     file = folder / f"planted_{factor}.onnx"
     onnx.save(proto, file)
     model = dataclasses.replace(models["torch"], file=file)
-    (run,) = tasks.run_graph(ref, model, ["reference@64"], 0, folder)
+    (run,) = running.run_graph(ref, model, ["reference@64"], 0, folder)
     assert (
         Parties({**runs, str(run.party): run}, {}).diff("torch@64", "torch>reference@64", "export").outcome
         == "diverges"
@@ -122,8 +122,8 @@ def test_weights_in_another_file_are_read_from_there_one_at_a_time(
     onnx.save_model(onnx.load(ordinary.file), file, save_as_external_data=True, location="w.data", size_threshold=0)
     model = dataclasses.replace(ordinary, file=file)
     items = ["check", "reference", "ort.off", "ort.all", "reference@64"]
-    here = tasks.run_graph(ref, ordinary, items, 0, folder)
-    there = tasks.run_graph(ref, model, items, 0, tmp_path)
+    here = running.run_graph(ref, ordinary, items, 0, folder)
+    there = running.run_graph(ref, model, items, 0, tmp_path)
     for mine, other in zip(here[1:], there[1:], strict=True):
         assert other.error is None
         assert np.array_equal(mine.outputs["y"].load(), other.outputs["y"].load())
@@ -140,7 +140,7 @@ def test_weights_in_another_file_are_read_from_there_one_at_a_time(
 
 def test_a_float64_run_that_memory_does_not_hold_is_missing_with_its_reason(folded: Any, tmp_path: Path) -> None:
     ref, models, _, _ = folded
-    (run,) = tasks.run_graph(ref, models["torch"], ["reference@64"], 0, tmp_path, 100)
+    (run,) = running.run_graph(ref, models["torch"], ["reference@64"], 0, tmp_path, 100)
     assert run.error is not None
     assert (run.error.kind, run.outputs) == ("unsupported", None)
     assert "float64" in run.error.says
@@ -165,7 +165,7 @@ def test_a_skeleton_means_the_whole_model(folded: Any, tmp_path: Path) -> None:
     assert not slim.weights, "they would be held twice"
     assert set(double.weights) == set(mean.weights)
     assert all(w.dtype == np.float64 for w in double.weights.values() if w.dtype.kind == "f")
-    sharp = ReferenceEvaluator(double.model).run(None, {**tasks.widened(x), **double.weights})[0]
+    sharp = ReferenceEvaluator(double.model).run(None, {**running.widened(x), **double.weights})[0]
     assert 0 < np.abs(sharp - whole).max() < 1e-5
     names = frozenset(n for n, w in double.weights.items() if w.dtype == np.float64)
     moved = shaken(double, names, 0)
@@ -177,8 +177,8 @@ def test_a_bound_that_would_be_a_guess_is_none(folded: Any, monkeypatch: pytest.
     ref, _, runs, folder = folded
     source = runs["torch@64"]
     monkeypatch.setattr(type(tasks.adapter("torch")), "roundings", lambda *_, **__: None)
-    few = perturbed_runs.derive_bounds(ref, "torch", Roundings(tasks.MOST_GUESSED, ("Odd",)), source, 0, folder)
-    many = perturbed_runs.derive_bounds(ref, "torch", Roundings(tasks.MOST_GUESSED + 1, ("Odd",)), source, 0, folder)
+    few = perturbed_runs.derive_bounds(ref, "torch", Roundings(running.MOST_GUESSED, ("Odd",)), source, 0, folder)
+    many = perturbed_runs.derive_bounds(ref, "torch", Roundings(running.MOST_GUESSED + 1, ("Odd",)), source, 0, folder)
     assert set(few.bounds) == {"y"}
     assert not many.bounds
     edge = Parties({**runs, "truth@torch": many}, {}).diff("truth@torch", "torch", "native")
@@ -195,7 +195,7 @@ def test_a_runtime_that_drops_an_output_is_seen(folded: Any, monkeypatch: pytest
         return run
 
     monkeypatch.setattr(Reference, "open", drops)
-    (run,) = tasks.run_graph(ref, models["torch"], ["reference"], 0, folder)
+    (run,) = running.run_graph(ref, models["torch"], ["reference"], 0, folder)
     edge = Parties({**runs, str(run.party): run}, {}).diff("torch", "torch>reference", "export")
     assert edge.outcome == "missing"
     assert "no output y" in (edge.problem or "")

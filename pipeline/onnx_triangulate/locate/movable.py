@@ -16,7 +16,8 @@ import numpy as np
 import onnx
 
 from onnx_triangulate.diff.equivalence import Inside, Place, Unproved
-from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, opset, subgraphs, with_inferred_shapes
+from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, opset, subgraphs
+from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.records.arrays import Array
 
 LONGEST = 256  # turns of a loop

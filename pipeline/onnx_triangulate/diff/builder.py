@@ -1,0 +1,520 @@
+"""The builder of normal form: makes the steps of one graph, with the rules of its operators."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
+from onnx.numpy_helper import from_array
+
+from onnx_triangulate.diff.ir import (
+    Border,
+    Const,
+    Form,
+    Ints,
+    Operand,
+    Ref,
+    Shape,
+    Step,
+    Value,
+    as_attribute,
+    compose,
+    constant_of,
+    determined,
+    inverse,
+    plain,
+    positive,
+    small_integers,
+    sparse_constant,
+    turned,
+)
+from onnx_triangulate.diff.schemas import BY_RESULT, defaults, described, mistyped
+from onnx_triangulate.facts import pads as _pads
+from onnx_triangulate.facts.value_types import is_tensor, kind_of_type
+from onnx_triangulate.onnxgraph.dataflow import digest
+from onnx_triangulate.onnxgraph.folding import fold
+from onnx_triangulate.onnxgraph.inlining import Key, key_of
+from onnx_triangulate.onnxgraph.nodes import (
+    Dims,
+    Scope,
+    attributes,
+    constant_tensor,
+    in_onnx,
+    node_name,
+    operator,
+    scope_of,
+    sparse_tensor,
+    subgraphs,
+    text,
+)
+from onnx_triangulate.onnxgraph.weights import Weights
+
+# Permutations between layouts; others that only move axes of size one are left as Reshapes.
+LAYOUTS = frozenset({(0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2, 3)})
+_DEEPEST = 40
+
+_WRONG = (TypeError, ValueError, IndexError, KeyError, OverflowError, ZeroDivisionError, AttributeError)
+
+
+Rule = Callable[["Builder", Sequence[Operand]], "Sequence[Operand] | None"]
+
+RULES: dict[str, Rule] = {}
+
+
+def rule(*ops: str) -> Callable[[Rule], Rule]:
+    def register(function: Rule) -> Rule:
+        for op in ops:
+            if op in RULES:
+                raise ValueError(f"two rules for {op}")
+            RULES[op] = function
+        return function
+
+    return register
+
+
+class Builder:
+    """Makes the steps of one graph.  Rules of operators (``diff.operators``) are written in its terms."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        version: int | None,
+        windows: Callable[[str], _pads.Window | None],
+        path: str = "",
+        depth: int = 0,
+        functions: Mapping[Key, str] | None = None,
+    ) -> None:
+        """``functions`` are those that are not entered, each with a digest of its body."""
+        self.functions = functions or {}
+        self.scope = scope
+        self.version = version
+        self.path = path
+        self.windows = windows
+        self.depth = depth
+        self.values: list[Value] = []
+        self.steps: list[Step] = []
+        self.env: dict[str, Operand] = {}
+        self.traceless: Counter[str] = Counter()
+        self.notes: list[str] = []
+        self.absorbed: set[int] = set()
+        self._made: dict[tuple[Any, ...], Ref] = {}
+        self.node = NodeProto()
+        self.name = ""
+        self.held: dict[str, Any] = {}
+        self.weights: Weights | None = None
+
+    # -- values as they are seen
+
+    def fresh(self, step: int, slot: int, dims: Dims | None, kind: int | None, name: str) -> int:
+        self.values.append(Value(step, slot, dims, kind, name))
+        return len(self.values) - 1
+
+    def dims(self, operand: Operand) -> Dims | None:
+        if operand is None:
+            return None
+        if isinstance(operand, Const):
+            return operand.dims
+        if operand.shape is not None:
+            return tuple(None if d < 0 else d for d in operand.shape)
+        base = self.values[operand.value].dims
+        if base is None and operand.perm is not None:
+            return (None,) * len(operand.perm)
+        return turned(base, operand.perm)
+
+    def rank(self, operand: Operand) -> int | None:
+        dims = self.dims(operand)
+        return None if dims is None else len(dims)
+
+    def type(self, operand: Operand) -> int | None:
+        return self.values[operand.value].type if isinstance(operand, Ref) else None
+
+    def producer(self, operand: Operand) -> Step | None:
+        if not isinstance(operand, Ref) or self.values[operand.value].step < 0:
+            return None
+        return self.steps[self.values[operand.value].step]
+
+    def turn(self, operand: Operand, perm: Ints, name: str = "") -> Operand:
+        """The operand transposed."""
+        if isinstance(operand, Const):
+            return operand.transposed(perm)
+        if operand is None:
+            return None
+        rank = self.rank(operand)
+        if sorted(perm) != list(range(len(perm))) or (rank is not None and rank != len(perm)):
+            return self.opaque("Transpose", {"perm": perm}, (operand,))[0]
+        if operand.shape is not None:
+            operand = self.settled(operand)
+        return Ref(operand.value, compose(operand.perm, perm), None, (*operand.via, name) if name else operand.via)
+
+    def settled(self, ref: Ref) -> Ref:
+        """A value that is seen in another shape, as one that has this shape."""
+        if ref.shape is None:
+            return ref
+        key = ("settled", ref.value, ref.perm, ref.shape)
+        if key not in self._made:
+            dims = self.dims(ref)
+            step = len(self.steps)
+            made = self.fresh(step, 0, dims, self.values[ref.value].type, "")
+            bare = Ref(ref.value, ref.perm, None, ref.via)
+            nodes = ref.via[-1:]
+            self.steps.append(Step("Reshape", {"shape": ref.shape}, (bare,), (made,), nodes, ("Reshape",), "view"))
+            self._made[key] = Ref(made)
+        return self._made[key]
+
+    def reshape(self, operand: Operand, dims: Dims | None, name: str = "") -> Operand | None:
+        """The operand in another shape; ``None`` where that is not determined."""
+        shape = determined(dims)
+        if shape is None:
+            return None
+        if isinstance(operand, Const):
+            return operand.reshaped(shape)
+        if operand is None:
+            return None
+        via = (*operand.via, name) if name else operand.via
+        base = self.values[operand.value].dims
+        perm = operand.perm
+        if perm is not None and base is not None and _moves_ones(base, perm):
+            perm = None  # as a Reshape it is the same
+        before = turned(base, perm)
+        if before is not None and determined(before) == shape:
+            return Ref(operand.value, perm, None, via)
+        if before is not None and perm is None:
+            again = _as_transpose(before, shape)
+            if again is not None:
+                return Ref(operand.value, again, None, via)
+        return Ref(operand.value, perm, shape, via)
+
+    # -- steps
+
+    def emit(
+        self,
+        op: str,
+        held: Mapping[str, Any],
+        operands: Sequence[Operand],
+        dims: Sequence[Dims | None],
+        *,
+        part: str = "",
+        also: Iterable[Step] = (),
+        soft: Mapping[str, Any] | None = None,
+        ops: tuple[str, ...] = (),
+        types: Sequence[int | None] = (),
+        bodies: Mapping[str, Form] | None = None,
+    ) -> list[Ref]:
+        """One step for the node at hand; ``also`` are steps that it takes the place of."""
+        index = len(self.steps)
+        kind = self.scope.type(self.node.output[0]) if self.node.output else None
+        made = [
+            self.fresh(index, slot, d, types[slot] if slot < len(types) else kind, "") for slot, d in enumerate(dims)
+        ]
+        others = tuple(also)
+        nodes = (*dict.fromkeys(n for s in others for n in s.nodes), self.name)
+        shown = (*(o for s in others for o in s.ops), *(ops or (operator(self.node),)))
+        self.steps.append(
+            Step(op, dict(held), tuple(operands), tuple(made), nodes, shown, part, soft or {}, bodies or {})
+        )
+        self.absorbed.update(self.values[s.outputs[0]].step for s in others)
+        return [Ref(value) for value in made]
+
+    def opaque(self, op: str, held: Mapping[str, Any], operands: Sequence[Operand]) -> list[Ref]:
+        outputs = [self.scope.shape(n) if n else None for n in self.node.output] or [None]
+        types = [self.scope.type(n) if n else None for n in self.node.output]
+        return self.emit(op, held, operands, outputs, types=types)
+
+    def out(self, slot: int = 0) -> Dims | None:
+        return self.scope.shape(self.node.output[slot]) if len(self.node.output) > slot else None
+
+    def known(self, derived: Dims | None, slot: int = 0) -> Dims | None:
+        """The shape of a result: what inference says, and where it says nothing what the rule has derived."""
+        said = self.out(slot)
+        if said is None or derived is None or len(said) != len(derived):
+            return derived if said is None else said
+        return tuple(d if s is None else s for s, d in zip(said, derived, strict=True))
+
+    def broadcast(self, operands: Sequence[Operand]) -> Dims | None:
+        """The shape of an element-wise result, where those of all operands are known."""
+        shapes = [self.dims(o) for o in operands if o is not None]
+        if any(d is None for d in shapes):
+            return None
+        made: list[int | None] = []
+        for place in range(max((len(d) for d in shapes if d is not None), default=0)):
+            sizes = {d[-1 - place] for d in shapes if d is not None and len(d) > place} - {1}
+            made.append(next(iter(sizes)) if len(sizes) == 1 else 1 if not sizes else None)
+        return tuple(reversed(made))
+
+    def operand(self, slot: int) -> Operand:
+        return self.look(self.node.input[slot]) if slot < len(self.node.input) else None
+
+    def look(self, name: str) -> Operand:
+        if not name:
+            return None
+        if name not in self.env:
+            dims = self.scope.shape(name)
+            self.env[name] = Ref(self.fresh(-1, 0, dims, self.scope.type(name), name))
+        return self.env[name]
+
+    def integers(self, slot: int, name: str) -> Ints | None:
+        """What is an attribute in some opsets and a constant input in others."""
+        if name in self.held:
+            value = self.held[name]
+            return tuple(value) if isinstance(value, tuple) and all(isinstance(v, int) for v in value) else None
+        operand = self.operand(slot)
+        return small_integers(operand)
+
+    # -- nodes
+
+    def read(self, node: NodeProto, index: int) -> None:
+        self.node, self.name = node, self.path + node_name(node, index)
+        self.held = self.filled(node)
+        if self.functions and (body := self.functions.get(key_of(node))) is not None:
+            self.held["the function's body"] = f"digest {body[:16]}"
+        before = len(self.steps)
+        results = self._results(node, index)
+        if len(self.steps) == before:
+            self.traceless[operator(node)] += 1
+        for slot, name in enumerate(node.output):
+            if name:
+                made = results[slot] if slot < len(results) else None
+                self.env[name] = made
+                if made is None:
+                    self.env[name] = Ref(self.fresh(-1, 0, None, None, f"{self.name}:{slot}"))
+
+    def _results(self, node: NodeProto, index: int) -> Sequence[Operand]:
+        constant = constant_tensor(node)
+        if constant is not None and node.output:
+            return [constant_of(text(node.output[0]), constant, self.weights)]
+        sparse = sparse_tensor(node)
+        if sparse is not None and node.output:
+            return [sparse_constant(text(node.output[0]), sparse, self.weights)]
+        operands = [self.look(name) for name in node.input]
+        if any(True for _ in subgraphs(node)):
+            return self._with_bodies(node, index, operands)
+        if self.functions and key_of(node) in self.functions:
+            return self.generic(operands)
+        folded = self._folded(node, operands)
+        if folded is not None:
+            return [folded]
+        rule = RULES.get(operator(node))
+        if rule is not None and not mistyped(node, self.version):
+            before = len(self.steps)
+            try:
+                made = rule(self, operands)
+            except _WRONG:  # attributes and shapes that contradict one another: the node stays as it is
+                del self.steps[before:]
+                made = None
+            if made is not None:
+                return made
+        return self.generic(operands)
+
+    def _folded(self, node: NodeProto, operands: Sequence[Operand]) -> Const | None:
+        if not in_onnx(node) or len(node.output) != 1 or mistyped(node, self.version):
+            return None
+        op = text(node.op_type)
+        name = text(node.output[0])
+        first = operands[0] if operands else None
+        if op in ("Shape", "Size"):
+            dims = self.dims(first)
+            if dims is None or any(d is None for d in dims):
+                return None
+            known = [d for d in dims if d is not None]
+            if op == "Size":
+                return Const.of(name, np.asarray(int(np.prod(known, dtype=object)), np.int64))
+            start, end = self.held.get("start", 0), self.held.get("end", len(known))
+            if not isinstance(start, int) or not isinstance(end, int):
+                return None
+            return Const.of(name, np.asarray(known[start:end], np.int64))
+        held = self.held
+        if op == "CastLike":
+            like = self.scope.type(node.input[1]) if len(node.input) > 1 else None
+            if like is None:
+                return None
+            op, held, operands = "Cast", {"to": like}, operands[:1]
+        if not operands or not all(o is None or (isinstance(o, Const) and o.array is not None) for o in operands):
+            return None
+        made = fold(op, held, [o.array if isinstance(o, Const) else None for o in operands])
+        return None if made is None else Const.of(name, made)
+
+    def filled(self, node: NodeProto) -> dict[str, Any]:
+        """A node's attributes with the defaults of its operator written out."""
+        held = {k: v for k, v in attributes(node).items() if not isinstance(v, GraphProto)}
+        for name, default in defaults(node, self.version).items():
+            held.setdefault(name, default)
+        for attribute in node.attribute:  # what walk.attributes has no type for (lists of tensors, references)
+            name = text(attribute.name)
+            if name not in held and attribute.type not in (AttributeProto.GRAPH, AttributeProto.GRAPHS):
+                held[name] = digest(attribute.SerializeToString(deterministic=True)).hex()
+        for name, value in held.items():
+            if isinstance(value, TensorProto) and value.data_location == TensorProto.EXTERNAL:
+                const = constant_of("", value, self.weights)
+                held[name] = f"tensor {const.exact.hex()[:12]}" if const.array is None else from_array(const.array)
+        return held
+
+    def generic(self, operands: Sequence[Operand]) -> list[Ref]:
+        """A node as it is, its small constants as attributes."""
+        known = described(self.node, self.version)
+        names = known.inputs if known is not None else ()
+        held = dict(self.held)
+        kept: list[Operand] = []
+        for slot, operand in enumerate(operands):
+            formal = names[slot] if slot < len(names) else ""
+            value = as_attribute(operand) if slot and known is not None and formal in known.indirect else None
+            if value is None:
+                kept.append(operand)
+            else:
+                kept.append(None)
+                held[formal] = value
+        while kept and kept[-1] is None:
+            kept.pop()
+        rank = self._counted(operands, held)
+        for name in ("axis", "axes"):
+            if rank and name in held:
+                held[name] = positive(held[name], rank)
+        return self.opaque(operator(self.node), plain(held), kept)
+
+    def _counted(self, operands: Sequence[Operand], held: Mapping[str, Any]) -> int | None:
+        """The rank by which the axes of the node are counted; of an operator that is not ONNX's nobody knows."""
+        op = operator(self.node)
+        rank = self.rank(operands[0]) if operands and in_onnx(self.node) else None
+        if op not in BY_RESULT:
+            return rank
+        out = self.out()
+        if out is not None or rank is None or op == "ConcatFromSequence":
+            return None if out is None else len(out)
+        axes = held.get("axes")
+        return rank + 1 if op == "OneHot" else rank + len(axes) if isinstance(axes, tuple) else None
+
+    def _with_bodies(self, node: NodeProto, index: int, operands: Sequence[Operand]) -> list[Ref]:
+        if self.depth >= _DEEPEST:
+            held = plain(self.held) | {"subgraphs": digest(node.SerializeToString(deterministic=True)).hex()}
+            self.notes.append(f"subgraphs of {self.name} are nested too deeply and are compared as text")
+            return self.opaque(operator(node), held, operands)
+        bodies: dict[str, Form] = {}
+        captured: dict[str, None] = {}
+        graphs = list(subgraphs(node))
+        shaped = list(subgraphs(self.scope.nodes[index])) if index < len(self.scope.nodes) else []
+        if [name for name, _ in shaped] != [name for name, _ in graphs]:
+            shaped = graphs
+        for _, graph in graphs:
+            captured.update(dict.fromkeys(free_names(graph)))
+        outer = [name for name in captured if name in self.env]
+        for (attribute, graph), (_, known) in zip(graphs, shaped, strict=True):
+            branch = "" if attribute == "body" else f"{attribute}/"
+            scope = scope_of(known, f"{self.name}/{branch}", self.scope).declare()
+            inner = Builder(scope, self.version, self.windows, scope.path, self.depth + 1, self.functions)
+            given = {n: self.env[n] for n in outer if isinstance(self.env[n], Const)}
+            bodies[attribute] = inner.form(graph, self.weights, given, tuple(n for n in outer if n not in given))
+        reads = [self.env[name] for name in outer if not isinstance(self.env[name], Const)]
+        outputs = [self.scope.shape(n) if n else None for n in node.output]
+        types = [self.scope.type(n) if n else None for n in node.output]
+        return self.emit(operator(node), plain(self.held), [*operands, *reads], outputs, types=types, bodies=bodies)
+
+    # -- the graph
+
+    def form(
+        self,
+        graph: GraphProto,
+        weights: Weights | None,
+        given: Mapping[str, Operand],
+        captured: Sequence[str] = (),
+        frames: Mapping[str, Ints] | None = None,
+    ) -> Form:
+        """``given`` are outer constants, ``captured`` outer values that are taken as further inputs; ``frames`` says by
+        which permutation an input is always read."""
+        self.weights = weights
+        self.env.update(given)
+        stored = {tensor.name: tensor for tensor in graph.initializer}
+        for name, tensor in stored.items():
+            self.env[name] = constant_of(text(name), tensor, weights)
+        for sparse in graph.sparse_initializer:
+            self.env[sparse.values.name] = sparse_constant(text(sparse.values.name), sparse, weights)
+        inputs = []
+        kinds = {v.name: kind_of_type(v.type) for v in (*graph.input, *graph.output) if not is_tensor(v.type)}
+        for name in (*(i.name for i in graph.input if i.name not in stored), *captured):
+            dims, kind = self.scope.shape(name), self.scope.type(name)
+            perm = (frames or {}).get(text(name))
+            seen = dims if perm is None else turned(dims, perm)
+            ref = Ref(self.fresh(-1, 0, seen, kind, text(name)), inverse(perm))
+            self.env[name] = ref
+            inputs.append(Border(text(name), dims, kind, ref, kinds.get(name)))
+        for index, node in enumerate(graph.node):
+            self.read(node, index)
+        outputs = [
+            Border(
+                text(o.name), self.scope.shape(o.name), self.scope.type(o.name), self.look(o.name), kinds.get(o.name)
+            )
+            for o in graph.output
+        ]
+        self._forget(outputs)
+        return Form(
+            self.path, self.values, self.steps, inputs, outputs, self.traceless, self.notes, self.version,
+            tuple(text(n) for n in captured),
+        )  # fmt: skip
+
+    def _forget(self, outputs: Sequence[Border]) -> None:
+        """Leave out the steps that others took the place of and that nobody else reads."""
+        used: Counter[int] = Counter(ref.value for step in self.steps for _, ref in step.refs())
+        used.update(b.operand.value for b in outputs if isinstance(b.operand, Ref))
+        waiting = deque(sorted(self.absorbed | {i for i, s in enumerate(self.steps) if s.part == "view"}))
+        gone: set[int] = set()
+        while waiting:
+            index = waiting.pop()
+            step = self.steps[index]
+            if index in gone or any(used[value] for value in step.outputs):
+                continue
+            gone.add(index)
+            for _, ref in step.refs():
+                used[ref.value] -= 1
+                maker = self.values[ref.value].step
+                if maker in self.absorbed:
+                    waiting.append(maker)
+        if not gone:
+            return
+        moved = {}
+        kept: list[Step] = []
+        for index, step in enumerate(self.steps):
+            if index not in gone:
+                moved[index] = len(kept)
+                kept.append(step)
+        self.steps = kept
+        for value in self.values:
+            if value.step >= 0:
+                value.step = moved.get(value.step, -1)
+
+
+def _moves_ones(dims: Dims, perm: Ints) -> bool:
+    """Whether a permutation moves axes of size one only."""
+    if len(dims) != len(perm):
+        return False
+    kept = [axis for axis in perm if dims[axis] != 1]
+    return kept == sorted(kept)
+
+
+def _as_transpose(dims: Dims, shape: Shape) -> Ints | None:
+    """The change of layout that a Reshape is, where it only moves axes of size one."""
+    if (
+        len(dims) != len(shape)
+        or None in dims
+        or -1 in shape
+        or sorted(map(int, shape)) != sorted(d or 0 for d in dims)
+    ):
+        return None
+    for perm in sorted(LAYOUTS):
+        if len(perm) == len(dims) and turned(dims, perm) == shape and _moves_ones(dims, perm):
+            return perm
+    return None
+
+
+def free_names(graph: GraphProto) -> Iterator[str]:
+    """The outer values that a subgraph reads, in the order in which it does."""
+    waiting: list[tuple[GraphProto, frozenset[str]]] = [(graph, frozenset())]
+    while waiting:
+        inner, outer = waiting.pop()
+        own = {i.name for i in inner.input} | {t.name for t in inner.initializer}
+        own |= {o for n in inner.node for o in n.output}
+        known = outer | own
+        for node in inner.node:
+            yield from (name for name in node.input if name and name not in known)
+            waiting += [(deeper, known) for _, deeper in subgraphs(node)]
+        yield from (o.name for o in inner.output if o.name not in known)
