@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnx_triangulate import Absent, Case, Gradient, Tensor
-from onnx_triangulate.records.arrays import Array
+from onnx_triangulate import Absent, Array, Case, Gradient, Tensor
 
 SCALAR = Tensor("")
 NOT_A_LEAF = "x + 2 and (x + 2) * 3 are values on the way, not leaves: no gradient is kept there unless asked for"

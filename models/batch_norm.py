@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnx_triangulate import Builder, Case, Each, Expected, Gradient, Rounded, Tensor
+from onnx_triangulate import Array, Builder, Case, Each, Expected, Gradient, Rounded, Tensor
 from onnx_triangulate.cases.definitions import (
     batch_norm_rounded,
     batch_norm_training_gradients_rounded,
     batch_norm_training_rounded,
     moments_rounded,
 )
-from onnx_triangulate.records.arrays import Array
 
 IMAGE = Tensor("n c h w", (2, 3, 5, 4), low=-3, high=4)
 FEW = Tensor("n c h w", (2, 3, 1, 5), low=-3, high=4)  # the gradient's bound grows with the members of a channel

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from onnx_triangulate import Builder, Case, Expected, Gradient, Tensor, Truth
+from onnx_triangulate import Array, Builder, Case, Expected, Gradient, Tensor, Truth
 from onnx_triangulate.cases.definitions import Pads, conv2d, conv2d_gradients, conv2d_rounded
-from onnx_triangulate.records.arrays import Array
 
 BOTH: Pads = ((1, 1), (1, 1))
 AFTER: Pads = ((0, 1), (0, 1))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnx_triangulate import Builder, Case, Expected, Gradient, Tensor
+from onnx_triangulate import Array, Builder, Case, Expected, Gradient, Tensor
 from onnx_triangulate.cases.definitions import Pads, conv2d, conv_transpose2d, conv_transpose2d_gradients
-from onnx_triangulate.records.arrays import Array
 
 KERNEL_LAYOUT = {"tensorflow": "h w o i"}
 BOTH: Pads = ((2, 2), (2, 2))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from onnx_triangulate import Case, Expected, Gradient, Rounded, Tensor
+from onnx_triangulate import Array, Case, Expected, Gradient, Rounded, Tensor
 from onnx_triangulate.cases.definitions import (
     sigmoid_cross_entropy,
     sigmoid_cross_entropy_gradient_rounded,
@@ -16,7 +16,6 @@ from onnx_triangulate.cases.definitions import (
     softmax_cross_entropy_rounded,
     softmax_rounded,
 )
-from onnx_triangulate.records.arrays import Array
 
 LOGITS = Tensor("n c", values=[[-1.0], [0.0], [1.0]], dtype="float64")
 SATURATED = Tensor("n", values=[-100.0, -100.0, 100.0, 100.0])

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from onnx_triangulate import Builder, Case, Expected, Gradient, Tensor
+from onnx_triangulate import Array, Builder, Case, Expected, Gradient, Tensor
 from onnx_triangulate.cases.definitions import leaky_relu, leaky_relu_gradient, leaky_relu_rounded
-from onnx_triangulate.records.arrays import Array
 
 SMALLEST = 2.0**-149  # the smallest subnormal of float32, printed as 1e-45
 

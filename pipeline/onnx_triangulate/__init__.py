@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
     from onnx_triangulate.comparison.run import compare_files as compare
     from onnx_triangulate.inspection.run import inspect
+    from onnx_triangulate.records.arrays import Array
     from onnx_triangulate.records.case import Absent, Builder, Case, Each, Expected, Gradient, Rounded, Tensor, Truth
     from onnx_triangulate.records.errors import MissingEngine, UnusableInput
     from onnx_triangulate.verification.run import verify
 
 __all__ = [
     "Absent",
+    "Array",
     "Builder",
     "Case",
     "Each",
@@ -48,6 +50,7 @@ _PUBLIC = {
     ),
     **dict.fromkeys(("MissingEngine", "UnusableInput"), _ERRORS),
     "compare": "onnx_triangulate.comparison.run:compare_files",
+    "Array": "onnx_triangulate.records.arrays",
     "inspect": "onnx_triangulate.inspection.run",
     "verify": "onnx_triangulate.verification.run",
 }

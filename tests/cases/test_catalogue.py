@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from onnx_triangulate.cases import catalogue
-from onnx_triangulate.cases.catalogue import FRAMEWORKS, bundled, find, left_out, load, load_file
+from onnx_triangulate.cases.catalogue import FRAMEWORKS, bundled, find, left_out, load
 from onnx_triangulate.records.case import Absent, CaseRef, Each
 from onnx_triangulate.records.errors import UnusableInput
 
@@ -287,10 +288,11 @@ def test_files_of_one_name_are_modules_of_their_own(tmp_path: Path) -> None:
 
 
 def test_the_catalogue_of_a_wheel_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue, "__file__", str(tmp_path / "onnx_triangulate" / "cases" / "catalogue.py"))
+    package = tmp_path / "pipeline" / "onnx_triangulate"
+    monkeypatch.setattr(catalogue, "__file__", str(package / "cases" / "catalogue.py"))
     assert bundled() == tmp_path / "models"
-    (tmp_path / "onnx_triangulate" / "_models").mkdir(parents=True)
-    assert bundled() == tmp_path / "onnx_triangulate" / "_models"
+    (package / "_models").mkdir(parents=True)
+    assert bundled() == package / "_models"
 
 
 NETS = case(builders="builders={'torch': net}")
@@ -309,20 +311,33 @@ def test_modules_beside_a_case_file_shadow_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("package", [False, True])
-def test_a_users_own_module_of_the_source_roots_name(tmp_path: Path, package: bool) -> None:
+def test_a_users_own_module_named_like_the_source_root(tmp_path: Path, package: bool) -> None:
     place = tmp_path / "pipeline" if package else tmp_path
     write(place, "__init__.py" if package else "pipeline.py", "def build(torch):\n    return 'built'\n")
-    write(place, "data.py", "raise AssertionError('it shadows ours')")
     if package:
         write(place, "nets.py", "from . import build\n")
     builder = "import pipeline.nets; from pipeline import build" if package else "from pipeline import build"
     text = f"def net(torch):\n    {builder}\n    return build(torch)\n"
     file = write(tmp_path, "mine.py", f"{HEAD}{text}CASES = ({NETS},)\n")
-    loaded = load(find([str(file)])[0])
-    assert loaded.builders["torch"](None) == "built"
-    load_file(cases(tmp_path / "elsewhere", case()))
-    with pytest.raises(ImportError):
-        loaded.builders["torch"](None)  # out of sight with its folder
+    program = (
+        "import sys; from onnx_triangulate.cases.catalogue import find, load\n"
+        "print(load(find([sys.argv[1]])[0]).builders['torch'](None))"
+    )
+    ended = subprocess.run([sys.executable, "-P", "-c", program, str(file)], capture_output=True, text=True)
+    assert ended.stdout == "built\n", ended.stderr
+
+
+@pytest.mark.parametrize("line", ["from pipeline.data import Case", "import pipeline.data as data"])
+def test_a_case_file_of_an_earlier_version_is_told_what_to_write(tmp_path: Path, line: str) -> None:
+    file = write(tmp_path, "old.py", f"{line}\nCASES = ()\n")
+    with pytest.raises(UnusableInput, match="write: from onnx_triangulate import Case"):
+        find([str(file)])
+
+
+def test_a_module_of_the_users_own_that_is_missing_is_no_earlier_version(tmp_path: Path) -> None:
+    file = write(tmp_path, "mine.py", "import pipelines\nCASES = ()\n")
+    with pytest.raises(UnusableInput, match="No module named 'pipelines'"):
+        find([str(file)])
 
 
 def test_modules_of_one_name_beside_two_case_files(tmp_path: Path) -> None:

@@ -38,6 +38,9 @@ FRAMEWORKS = tuple(
 )
 
 
+_FORMER = ("pipeline", "pipeline.data")  # the names under which case files of earlier versions found the records
+
+
 def bundled() -> Path:
     """The folder of the bundled catalogue."""
     carried = Path(__file__).parents[1] / "_models"
@@ -97,6 +100,10 @@ def _loaded(file: Path) -> tuple[Case, ...]:
     except UnusableInput as error:
         raise UnusableInput(f"{file}: {error}") from error
     except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in _FORMER and "pipeline.data" in _source(file):
+            raise UnusableInput(
+                f"{file}: imports pipeline.data, this package's former name; write: from onnx_triangulate import Case"
+            ) from error
         raise UnusableInput(f"{file}: raises {type(error).__name__} on loading: {_one_line(error)}") from error
     cases = getattr(module, "CASES", None)
     if isinstance(cases, Case):
@@ -342,6 +349,10 @@ def _check_gradient(case: Case, where: str) -> None:
             raise UnusableInput(f"{where}: gradient with respect to {name!r}: neither input, parameter nor output")
         if f"grad_{name}" not in case.outputs:
             raise UnusableInput(f"{where}: the gradient with respect to {name!r} needs an output grad_{name}")
+
+
+def _source(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")
 
 
 def _one_line(error: BaseException) -> str:

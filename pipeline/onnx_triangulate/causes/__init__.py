@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from types import ModuleType
 
-from onnx_triangulate.causes.registry import Cause, Example, Load, Suspect
+from onnx_triangulate.causes._registry import Cause, Example, Load, Suspect
 from onnx_triangulate.records.verdict import Evidence, Finding
 
 __all__ = ["Cause", "Example", "Load", "Suspect", "causes", "collect", "find_causes"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from onnx import ModelProto
 
-from onnx_triangulate.causes.registry import Cause, Example, Load, first_graph
+from onnx_triangulate.causes._registry import Cause, Example, Load, first_graph
 from onnx_triangulate.facts.pads import Window, windows
 from onnx_triangulate.onnxgraph.nodes import printable
 from onnx_triangulate.records.verdict import Blamed, Evidence, Finding

@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from onnx_triangulate.causes.registry import Cause, Example, Load, graph_of
+from onnx_triangulate.causes._registry import Cause, Example, Load, graph_of
 from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, places, printable
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.party import Party

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto
 
-from onnx_triangulate.causes.registry import Cause, Example, Load, first_graph
+from onnx_triangulate.causes._registry import Cause, Example, Load, first_graph
 from onnx_triangulate.onnxgraph.nodes import array, places, printable
 from onnx_triangulate.records.verdict import Blamed, Evidence, Finding
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto, NodeProto
 
-from onnx_triangulate.causes.registry import Cause, Example, Load, edge_of, graph_of
+from onnx_triangulate.causes._registry import Cause, Example, Load, edge_of, graph_of
 from onnx_triangulate.onnxgraph.nodes import Scope, array, in_onnx, places, printable
 from onnx_triangulate.records.runs import Diff
 from onnx_triangulate.records.verdict import Blamed, Evidence, Finding

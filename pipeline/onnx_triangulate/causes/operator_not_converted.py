@@ -12,7 +12,7 @@ import re
 
 import onnx
 
-from onnx_triangulate.causes.registry import Cause, Example, Load, graph_of
+from onnx_triangulate.causes._registry import Cause, Example, Load, graph_of
 from onnx_triangulate.facts.file import unknown_operators
 from onnx_triangulate.onnxgraph.nodes import opset, printable
 from onnx_triangulate.records.errors import UnusableInput

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from onnx_triangulate.causes.registry import Cause, Example, Load, graph_of
+from onnx_triangulate.causes._registry import Cause, Example, Load, graph_of
 from onnx_triangulate.onnxgraph.nodes import printable
 from onnx_triangulate.records.runs import Failure
 from onnx_triangulate.records.verdict import Blamed, Evidence, Finding

@@ -8,7 +8,7 @@ gives two answers and the framework one.
 
 from __future__ import annotations
 
-from onnx_triangulate.causes.registry import Cause, Example, Load, graph_of
+from onnx_triangulate.causes._registry import Cause, Example, Load, graph_of
 from onnx_triangulate.facts.training import training_nodes
 from onnx_triangulate.onnxgraph.nodes import printable
 from onnx_triangulate.records.party import Party

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from onnx import ModelProto
 
-from onnx_triangulate.causes.registry import Cause, Example, Load, graph_of
+from onnx_triangulate.causes._registry import Cause, Example, Load, graph_of
 from onnx_triangulate.onnxgraph.nodes import places, printable
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.party import Party

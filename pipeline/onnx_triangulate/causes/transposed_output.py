@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from onnx_triangulate.causes.registry import Cause, Example, Load, edge_of, graph_of
+from onnx_triangulate.causes._registry import Cause, Example, Load, edge_of, graph_of
 from onnx_triangulate.facts.transposes import transposes
 from onnx_triangulate.onnxgraph.nodes import printable
 from onnx_triangulate.records.runs import Diff
