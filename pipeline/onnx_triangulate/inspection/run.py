@@ -11,7 +11,7 @@ from onnx_triangulate.facts.file import read_facts
 from onnx_triangulate.facts.size_summary import holdings
 from onnx_triangulate.facts.view import View, viewed
 from onnx_triangulate.inspection.rules import Rule, chosen
-from onnx_triangulate.onnxgraph.nodes import printable, text
+from onnx_triangulate.onnxgraph.nodes import domain_of, printable
 from onnx_triangulate.records.inspection import Inspection, Remark
 
 
@@ -33,7 +33,7 @@ def inspected(view: View, rules: Sequence[Rule] | None = None) -> Inspection:
         file=view.file,
         producer=facts.producer,
         ir_version=view.model.ir_version,
-        opsets={("" if text(o.domain) == "ai.onnx" else text(o.domain)): o.version for o in view.model.opset_import},
+        opsets={domain_of(o): o.version for o in view.model.opset_import},
         inputs=facts.inputs,
         outputs=facts.outputs,
         ops=facts.ops,

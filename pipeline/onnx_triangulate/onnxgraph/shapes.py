@@ -24,7 +24,7 @@ import onnx
 from google.protobuf.message import Message
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
 
-from onnx_triangulate.onnxgraph.inference import Refusal, infer, refusals
+from onnx_triangulate.onnxgraph.inference import Refusal, infer, only_node, refusals
 from onnx_triangulate.onnxgraph.nodes import elements, printable, text, without_large_initializers
 from onnx_triangulate.onnxgraph.sandbox import Aside
 from onnx_triangulate.records.runs import Failure
@@ -218,6 +218,7 @@ def _check(model: ModelProto) -> bytes:
         onnx.checker.check_model(numberless(model, empty=True))
     except onnx.checker.ValidationError as error:
         op, node = named_by_checker(str(error))
+        node = node or (only_node(op, model) if op else None)
         found.append(Refusal(f"ONNX's checker says: {_line(str(error))}", op, node))
     found += [Refusal(short) for short in islice(_short_tensors(model), 1)]
     return _packed(found)
@@ -232,7 +233,7 @@ def _strictly(model: ModelProto) -> bytes:
 def named_by_checker(says: str) -> tuple[str | None, str | None]:
     """The operator and the node that the words of ONNX's checker name."""
     op = re.search(r"No Op registered for (\w+)", says) or re.search(r"OpType: (\w+)", says)
-    node = re.search(r"[Nn]ode\. Name: (.+?) OpType:", says)
+    node = re.search(r"\b[Nn]ode[.:]\s+[Nn]ame: (.+?) OpType:", says)
     return op[1] if op else None, node[1] if node else None
 
 
