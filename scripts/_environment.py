@@ -7,8 +7,8 @@ in one step, so an installation that was interrupted is never mistaken for a fin
 without a stamp is somebody's own: it is installed into, never deleted.  Installers exclude each other by a lock on a
 file beside ``.venv``; the lock is inherited by pip, so it holds as long as pip runs, even where its parent was killed.
 Where uv is there and pip has no settings that uv would not read, uv installs, in a tenth of the time; pip takes over
-where it fails.  pip runs isolated (a PYTHONPATH would make it believe that things are installed) but with the user's own
-PIP_* variables and configuration, which choose the index.
+where it fails.  pip runs isolated (a PYTHONPATH would make it believe that things are installed) but with the user's
+own PIP_* variables and configuration, which choose the index.
 """
 
 from __future__ import annotations
