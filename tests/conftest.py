@@ -62,7 +62,7 @@ class Planted:
 
 
 def start(*words: str | Path, **variables: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", **variables}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "pipeline"), "COLUMNS": "100", **variables}
     return subprocess.Popen(
         [sys.executable, "-m", "onnx_triangulate", *map(str, words)],
         cwd=ROOT,
@@ -157,3 +157,13 @@ def compared(
             return _compare(workers, folder / "a.onnx", folder / "b.onnx", PairOptions(), folder, time.perf_counter())
 
         yield run
+
+
+RUNS = frozenset({"limits_process", "planted", "limits", "catalogue", "healthy", "broken"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that look at one run of the engines go to one process of pytest-xdist, all others by file."""
+    for item in items:
+        runs = RUNS & set(getattr(item, "fixturenames", ()))
+        item.add_marker(pytest.mark.xdist_group("runs" if runs else item.nodeid.partition("::")[0]))
