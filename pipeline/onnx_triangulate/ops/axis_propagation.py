@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from onnx import NodeProto
 
-from onnx_triangulate.onnxgraph.nodes import Dims, Place
+from onnx_triangulate.onnxgraph.graph import Place
+from onnx_triangulate.onnxgraph.nodes import Dims
 
 Axes = tuple[int | None, ...]
 Group = tuple[tuple[int, ...], tuple[int, ...]]  # axes before a Reshape, and after it, that hold the same elements
@@ -73,13 +74,13 @@ class Node:
         return self.ranks[slot] if slot < len(self.ranks) else None
 
     def shape(self, slot: int) -> Dims | None:
-        return self.place.scope.shape(self.place.inputs[slot]) if self.has(slot) else None
+        return self.place.graph.shape(self.place.inputs[slot]) if self.has(slot) else None
 
     def made(self, slot: int = 0) -> Dims | None:
-        return self.place.scope.shape(self.place.outputs[slot]) if slot < len(self.place.outputs) else None
+        return self.place.graph.shape(self.place.outputs[slot]) if slot < len(self.place.outputs) else None
 
     def ints(self, slot: int) -> tuple[int, ...] | None:
-        return self.place.scope.integers(self.place.inputs[slot]) if self.has(slot) else None
+        return self.place.graph.integers(self.place.inputs[slot]) if self.has(slot) else None
 
     def integer(self, name: str, default: int) -> int:
         value = self.held.get(name, default)

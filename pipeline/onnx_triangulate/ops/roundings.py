@@ -16,8 +16,9 @@ from collections.abc import Callable
 
 from onnx import ModelProto, TensorProto
 
+from onnx_triangulate.onnxgraph.graph import Place, places
 from onnx_triangulate.onnxgraph.inlining import inlined
-from onnx_triangulate.onnxgraph.nodes import Dims, Place, constant_tensor, elements, opset, places
+from onnx_triangulate.onnxgraph.nodes import Dims, constant_tensor, elements, opset
 from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.ops.rounding_counts import TRANSCENDENTAL, interpolated
 from onnx_triangulate.records.runs import Roundings
@@ -64,7 +65,7 @@ def _product(dims: Dims | None) -> int | None:
 def _shape(place: Place, slot: int) -> Dims | None:
     if len(place.inputs) <= slot or not place.inputs[slot]:
         return None
-    return place.scope.shape(place.inputs[slot])
+    return place.graph.shape(place.inputs[slot])
 
 
 def _plus(count: int | None, more: int) -> int | None:
@@ -113,7 +114,7 @@ def _reduced(place: Place) -> int | None:
     held = place.attributes
     axes = held.get("axes")
     if axes is None and len(place.inputs) > 1 and place.inputs[1]:
-        axes = place.scope.integers(place.inputs[1])
+        axes = place.graph.integers(place.inputs[1])
         if axes is None:
             return None
     if not axes:
@@ -335,7 +336,7 @@ _BEFORE_13 = {"Softmax": _from_axis(6, 1), "LogSoftmax": _from_axis(6 + TRANSCEN
 
 
 def _count(place: Place, version: int) -> int | None:
-    if place.graphs:
+    if place.subgraphs:
         return None
     if place.op in _FIXED:
         return _FIXED[place.op]
@@ -409,8 +410,8 @@ _FLOATS = frozenset(
 
 def _whole(place: Place) -> bool:
     """Whether all that a node gives are whole numbers or truth values, which no arithmetic rounds."""
-    kinds = [place.scope.types.get(name) for name in place.outputs if name]
-    return bool(kinds) and not place.graphs and all(kind is not None and kind not in _FLOATS for kind in kinds)
+    kinds = [place.graph.types.get(name) for name in place.outputs if name]
+    return bool(kinds) and not place.subgraphs and all(kind is not None and kind not in _FLOATS for kind in kinds)
 
 
 def _everything(model: ModelProto) -> int | None:
