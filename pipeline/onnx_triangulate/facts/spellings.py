@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onnx_triangulate.facts.reach import Ints, Sides, Window, same, split
+from onnx_triangulate.cases.definitions import split_pads
+from onnx_triangulate.facts.reach import Ints, Sides, Window, same
 from onnx_triangulate.onnxgraph.nodes import Dims
 
 _CONVS = ("Conv", "ConvInteger", "QLinearConv", "DeformConv")
@@ -60,7 +61,9 @@ def torch(window: Window) -> str | None:
         if begin == end:
             return f"padding={_tuple(begin)}"
         slow = spans is not None and max(strides) == 1 and window.like != "DeformConv"
-        if slow and all((b, e) == split(span - 1, True) for b, e, span in zip(begin, end, spans or (), strict=True)):
+        if slow and all(
+            (b, e) == split_pads(span - 1, True) for b, e, span in zip(begin, end, spans or (), strict=True)
+        ):
             return "padding='same'"
         return f"{_f_pad(begin, end)}, padding=0"
     return None if spans is None else _torch_pool(window, begin, end)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from onnx_triangulate.cases.definitions import split_pads
 from onnx_triangulate.ops.near import Near
 from onnx_triangulate.ops.registry import Answer, Asked, Example, Rule, contracted, wide
 from onnx_triangulate.ops.windows import Axis, convolve, convolve_back, convolved_axes
@@ -92,10 +93,7 @@ def transposed_axes(asked: Asked, sizes_in: Sequence[int], kernel: Sequence[int]
         whole = stride * (size - 1) + int(extra[i]) + reach
         if wanted is not None or auto.startswith("SAME"):
             target = int(wanted[i - n]) if wanted is not None else size * stride
-            total = max(whole - target, 0)
-            # Without SAME_UPPER the odd one goes to the beginning.
-            begin = total // 2 if auto == "SAME_UPPER" else total - total // 2
-            end = total - begin
+            begin, end = split_pads(max(whole - target, 0), auto == "SAME_UPPER")
         else:
             begin, end = (int(pads[i]), int(pads[n + i])) if auto == "NOTSET" else (0, 0)
             target = whole - begin - end
