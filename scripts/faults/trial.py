@@ -250,11 +250,11 @@ def _by_graph(original: _Original, model: onnx.ModelProto) -> Named:
         for kind in FEEDS[1:]:
             given = original.feeds[kind]
             found = graph_pairs.judged(original.taken, mutant, given, *original.border, known=original.evaluated[kind])
-            if found.guilty or found.unjudged:
+            if found.faults or found.unjudged:
                 return Named(
-                    tuple(p.node for p in found.guilty),
-                    tuple(p.nodes for p in found.guilty),
-                    tuple(float(p.ratio) for p in found.guilty),
+                    tuple(p.node for p in found.faults),
+                    tuple(p.nodes for p in found.faults),
+                    tuple(p.severity for p in found.faults),
                     "; ".join(found.unjudged)[:300] or None,
                 )
     except Exception as error:  # a crash of the search is a miss, and is said
@@ -271,11 +271,11 @@ def _by_native(original: _Original, model: onnx.ModelProto) -> Named:
         found = node_tasks.judged_export(model, kept.feeds, kept.source, party=kept.about["graph"], computed=computed)
     except Exception as error:  # as above
         return Named(problem=_one_line(error))
-    problem = "; ".join(f"{e.node}: {e.problem}" for e in found.uncompared)[:300] if not found.guilty else ""
+    problem = "; ".join(f"{e.node}: {e.problem}" for e in found.uncompared)[:300] if not found.faults else ""
     return Named(
-        tuple(e.node for e in found.guilty),
-        tuple(e.together for e in found.guilty),
-        tuple(float(e.ratio or 0) for e in found.guilty),
+        tuple(e.node for e in found.faults),
+        tuple(e.others for e in found.faults),
+        tuple(e.severity for e in found.faults),
         problem or found.problem or None,
     )
 
@@ -290,11 +290,11 @@ def _as_given(original: _Original, model: onnx.ModelProto, native: Named) -> Nam
         found = graph_pairs.judged(original.taken, mutant, given, *original.border, known=original.evaluated["native"])
     except Exception as error:  # as above
         return Named(problem=_one_line(error))
-    nodes, regions = tuple(p.node for p in found.guilty), tuple(p.nodes for p in found.guilty)
+    nodes, regions = tuple(p.node for p in found.faults), tuple(p.nodes for p in found.faults)
     fewer = len({*nodes, *(n for r in regions for n in r)}) < len(
         {*native.nodes, *(n for r in native.regions for n in r)}
     )
-    return Named(nodes, regions, tuple(float(p.ratio) for p in found.guilty)) if nodes and fewer else native
+    return Named(nodes, regions, tuple(p.severity for p in found.faults)) if nodes and fewer else native
 
 
 def _one_line(error: BaseException) -> str:

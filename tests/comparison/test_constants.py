@@ -171,7 +171,7 @@ def test_the_lowest_number_masks_as_an_infinity_does(compared: Compared, nodes: 
         proto.graph.initializer.append(zero)
     a, b = reversed(pair) if turned else pair
     found = compared(a, b)
-    assert (found.outcome, found.guilty, found.problems) == ("same", (), ()), comparison_lines(found)
+    assert (found.outcome, found.faults, found.problems) == ("same", (), ()), comparison_lines(found)
     infinite = "B" if turned else "A"
     assert any(f"NaN in {infinite}" in says and "masked whole" in says for says in found.unexercised)
 
@@ -193,7 +193,7 @@ MASKS = {
 def test_a_mask_that_shows_is_another(compared: Compared, name: str) -> None:
     found = compared(*MASKS[name])
     assert found.outcome == "differs", comparison_lines(found)
-    assert [node.node for node in found.guilty if node.party == "B"] == ["Where_0"]
+    assert [node.node for node in found.faults if node.party == "B"] == ["Where_0"]
 
 
 ASKED = "s = Shape (x) e = Expand (c, s) u = Trilu <upper = 1> (e, k) z = Equal (u, zero) y = Where (z, x, fill)"
@@ -251,11 +251,11 @@ def rotary(inv: Any) -> onnx.ModelProto:
 
 def test_the_numbers_behind_a_guilty_node_are_named(compared: Compared) -> None:
     found = compared(rotary(INV), rotary(INV * np.float32([1, 1.001, 1])))
-    (node,) = (node for node in found.guilty if node.party == "B")
+    (node,) = (node for node in found.faults if node.party == "B")
     assert (node.node, node.against) == ("Mul_5", ("Mul_5",))
     assert node.problem == "constant inv is 0.1 in A and 0.1001 in B (1 of 3 numbers differ)"
-    assert node.values is not None
-    assert node.values[1] == pytest.approx(1.001 * node.values[0])
+    assert node.expected is not None
+    assert node.actual == pytest.approx(1.001 * node.expected)
 
 
 def test_numbers_that_are_a_rounding_off_are_counted(compared: Compared) -> None:

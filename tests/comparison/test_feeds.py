@@ -53,7 +53,7 @@ def test_what_few_feeds_show_is_not_the_same_and_its_twin_is(compared: Compared,
     assert other.outcome != "same", comparison_lines(other)
     assert other.exit_status == 1
     twin = compared(pair.a, pair.twin, dims=pair.dims)
-    meant = [node for node in twin.guilty if node.party == "B"]  # a kernel far from 0 may depart from either
+    meant = [node for node in twin.faults if node.party == "B"]  # a kernel far from 0 may depart from either
     assert (twin.outcome, meant, twin.problems) == ("same", [], ()), comparison_lines(twin)
 
 

@@ -89,7 +89,7 @@ def judged(tmp_path: Path) -> Callable[[onnx.ModelProto, onnx.ModelProto], Force
 
 
 def healthy(found: Forced) -> None:
-    assert found.guilty == ()
+    assert found.faults == ()
     assert found.compared > 0
     assert found.unjudged == ()
     assert found.worst <= 1
@@ -152,10 +152,10 @@ def test_a_decomposed_layer_normalization_is_one_region(judged: Judge) -> None:
     wrong.CopyFrom(decomposed)
     eps = next(t for t in wrong.graph.initializer if t.name == "eps")
     eps.CopyFrom(numpy_helper.from_array(np.array(0.0101, np.float32), "eps"))
-    (part,) = judged(model(), wrong).guilty
+    (part,) = judged(model(), wrong).faults
     assert "safe" in part.nodes
     assert part.against == ("layer",)
-    (part,) = judged(decomposed, wrong).guilty  # operator by operator, the node itself
+    (part,) = judged(decomposed, wrong).faults  # operator by operator, the node itself
     assert part.nodes == ("safe",)
 
 
@@ -185,8 +185,8 @@ EDITS: list[tuple[str, str, str, str]] = [
 def test_an_edit_is_named_and_nothing_else(judged: Judge, kind: str, node: str, before: str, then: str) -> None:
     assert before in NODES
     found = judged(model(), model(NODES.replace(before, then)))
-    assert [part.node for part in found.guilty] == [node]
-    assert found.guilty[0].ratio > 1
+    assert [part.node for part in found.faults] == [node]
+    assert found.faults[0].ratio > 1
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_weight_that_is_one_percent_off_is_found_at_its_reader(
     changed = WEIGHTS[weight].copy()
     changed.flat[slice(0, 1 if one else None)] *= 1.01
     found = judged(model(), model(weights={**WEIGHTS, weight: changed}))
-    assert [part.node for part in found.guilty] == [node]
+    assert [part.node for part in found.faults] == [node]
 
 
 PAIRS = [
@@ -218,7 +218,7 @@ def test_two_edits_are_both_named(judged: Judge, first: int, second: int) -> Non
         assert before in nodes
         nodes = nodes.replace(before, then)
     found = judged(model(), model(nodes))
-    assert {part.node for part in found.guilty} == {edit[1] for edit in chosen}
+    assert {part.node for part in found.faults} == {edit[1] for edit in chosen}
 
 
 def test_layouts_on_the_border_are_matched_and_said(tmp_path: Path) -> None:
@@ -243,16 +243,16 @@ def compared(folder: Path, a: onnx.ModelProto, b: onnx.ModelProto, **options: ob
 
 def test_the_whole_way_says_same_differs_and_where(tmp_path: Path) -> None:
     found = compared(tmp_path, model(), model())
-    assert (found.grade, found.exit_status, found.guilty) == ("proved the same", 0, ())
+    assert (found.grade, found.exit_status, found.faults) == ("proved the same", 0, ())
     assert found.replayed > 0
     halved = {**WEIGHTS, "half": np.array(0.5)}
     found = compared(tmp_path, model(), model(NODES.replace("Div(a, two)", "Mul(a, half)"), halved))
-    assert (found.grade, found.exit_status, found.guilty) == ("same on what was fed", 0, ())
+    assert (found.grade, found.exit_status, found.faults) == ("same on what was fed", 0, ())
     assert found.compared > 0
     assert found.swept > 0
     found = compared(tmp_path, model(), model(NODES.replace("axis=3", "axis=2")))
     assert (found.outcome, found.exit_status) == ("differs", 1)
-    assert [(node.node, node.party) for node in found.guilty] == [("soft", "B")]
+    assert [(node.node, node.party) for node in found.faults] == [("soft", "B")]
     lines = [line.plain for line in comparison_lines(found)]
     assert lines[0].startswith("differs")
     assert any(line.strip().startswith("guilty") and "soft" in line for line in lines[:4])
@@ -311,7 +311,7 @@ def test_hostile_names_reach_no_terminal(tmp_path: Path, hostile: str) -> None:
     b = model(NODES.replace("axis=3", "axis=2"))
     b.graph.node[-1].name = hostile
     found = compared(tmp_path, model(), b)
-    assert [node.node for node in found.guilty] == [hostile]
+    assert [node.node for node in found.faults] == [hostile]
     text = "\n".join(line.plain for line in comparison_lines(found))
     assert hostile not in text
 

@@ -28,17 +28,15 @@ def test_the_localization_is_sound() -> None:
 
 
 def nobody(found: Any) -> Any:
-    return replace(found, guilty=())
+    return replace(found, faults=())
 
 
 def everybody(found: Any) -> Any:
-    return replace(
-        found, guilty=found.guilty or found.uncompared or (export_nodes.NodeError("first", "MatMul", "a", 2.0),)
-    )
+    return replace(found, faults=found.faults or found.uncompared or (export_nodes.Fault("first", "MatMul", "a", 2.0),))
 
 
 def the_next_one(found: Any) -> Any:
-    return replace(found, guilty=tuple(replace(error, node="third") for error in found.guilty))
+    return replace(found, faults=tuple(replace(error, node="third") for error in found.faults))
 
 
 def without_looking(found: Any) -> Any:

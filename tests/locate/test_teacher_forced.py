@@ -44,7 +44,7 @@ def judged(a: onnx.ModelProto, b: onnx.ModelProto) -> Forced:
 def guilty(a: onnx.ModelProto, b: onnx.ModelProto) -> list[str]:
     found = judged(a, b)
     assert found.unjudged == ()
-    return [part.node for part in found.guilty]
+    return [part.node for part in found.faults]
 
 
 RANDOM = np.random.default_rng(1)
@@ -138,7 +138,7 @@ def test_what_means_the_same_accuses_nobody(one: str, other: str) -> None:
     tail = "[s] y = Add(h, c)"
     for a, b in ((one, other), (other, one)):
         found = judged(graph(a + tail, constants), graph(b + tail, constants))
-        assert (found.guilty, found.unjudged) == ((), ())
+        assert (found.faults, found.unjudged) == ((), ())
         assert found.compared > 0
 
 
@@ -175,7 +175,7 @@ def test_what_hands_on_what_it_reads_and_what_is_spread_are_not_guilty(
     feeds = {"x": random.integers(-9, 9, (3, 6)), "y": random.integers(1, 9, (3, 6))}
     borders = {n: (n, Orientation()) for n in feeds}, {"z": ("z", Orientation())}
     found = graph_pairs.judged(graph_pairs.taken(a), graph_pairs.taken(b), feeds, *borders)
-    assert [part.node for part in found.guilty] == named
+    assert [part.node for part in found.faults] == named
 
 
 def test_two_faults_next_to_each_other_are_both_named() -> None:
@@ -217,7 +217,7 @@ def test_the_work_grows_with_the_graph_and_not_faster() -> None:
         object.__setattr__(right, "run", counting)
         borders = {"x": ("x", Orientation())}, {"y": ("y", Orientation())}
         found = compare_graphs(known, right, *borders, roundings=1)
-        assert [part.node for part in found.guilty] == ["n"]
+        assert [part.node for part in found.faults] == ["n"]
         return calls[0]
 
     assert counted(80) <= 2.5 * counted(40)
@@ -298,7 +298,7 @@ GRU = {
 def test_another_spelling_is_not_unseen(one: str, other: str, constants: Mapping[str, Array], border: str) -> None:
     for a, b in ((one, other), (other, one)):
         found = judged(graph(a, constants, border), graph(b, constants, border))
-        assert (found.guilty, found.unjudged) == ((), ())
+        assert (found.faults, found.unjudged) == ((), ())
 
 
 TABLE = {
@@ -340,7 +340,7 @@ def test_a_shape_is_no_value_to_be_compared(name: str, stored: tuple[bool, bool]
     one, numbers, other, others, then = SHAPED[name]
     a, b = shaped(f"{one} {then}", numbers, stored[0]), shaped(f"{other} {then}", others, stored[1])
     for found in (judged(a, b), judged(b, a)):
-        assert (found.guilty, found.unjudged) == ((), ())
+        assert (found.faults, found.unjudged) == ((), ())
 
 
 @pytest.mark.parametrize("stored", [True, False])

@@ -37,7 +37,7 @@ from onnx_triangulate.locate.feeds import said as _said
 from onnx_triangulate.locate.graph_pairs import Border, Replayed
 from onnx_triangulate.locate.sizes import guesses, keys, open_axes, other_sizes, shapes_at
 from onnx_triangulate.locate.sweep import Row
-from onnx_triangulate.locate.teacher_forced import SILENT, Forced, Numbers
+from onnx_triangulate.locate.teacher_forced import SILENT, Forced
 from onnx_triangulate.locate.unseen import Unseen
 from onnx_triangulate.numerics.compare import compare
 from onnx_triangulate.onnxgraph.dataflow import Orientation
@@ -45,7 +45,8 @@ from onnx_triangulate.onnxgraph.nodes import message
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import UnusableInput
-from onnx_triangulate.records.graph_comparison import ComparedOutput, GraphComparison, GuiltyNode
+from onnx_triangulate.records.faults import DifferingConstant, Fault
+from onnx_triangulate.records.graph_comparison import ComparedOutput, GraphComparison
 from onnx_triangulate.records.runs import Failure
 from onnx_triangulate.records.text import safe
 from onnx_triangulate.report.words import count, figure
@@ -105,7 +106,7 @@ def compare_with(workers: Workers, left: Path, right: Path, options: Options, fo
 class _Found(Unseen):
     """What is known so far: what speaks against B, what stands open, and on how much it rests."""
 
-    guilty: list[GuiltyNode] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
     parted: list[str] = field(default_factory=list)  # differences that no node stands for
     nans: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -130,11 +131,13 @@ class _Found(Unseen):
 
     def kernels_are_finite(self) -> bool:
         """Whether no kernel that departs makes NaN or an infinity of what means a number, so that none explains it."""
-        return all(math.isfinite(v) for g in self.guilty if g.party != "B" for v in g.values or ())
+        return all(
+            math.isfinite(v) for g in self.faults if g.party != "B" for v in (g.expected, g.actual) if v is not None
+        )
 
     def differs(self) -> bool:
-        meant = any(g.party == "B" for g in self.guilty)
-        return bool(meant or self.parted or (self.parts and not self.guilty))
+        meant = any(g.party == "B" for g in self.faults)
+        return bool(meant or self.parted or (self.parts and not self.faults))
 
 
 @dataclass(frozen=True)
@@ -236,19 +239,19 @@ def _compare(
         not (found.differs() or a.drawn or b.drawn) and options.inputs is None and a.inputs and isinstance(proof, Proof)
     ):
         _further(pair, proof, feeds, found, turned=turned)
-    if not any(g.party == "B" for g in found.guilty):
+    if not any(g.party == "B" for g in found.faults):
         found.problems += sorted(found.unseen())
         found.unexercised += [] if found.differs() else _ends(found)
         found.notes += _rounded(found)
     found.notes += [] if found.differs() else found.sleepers()
-    found.guilty.sort(key=lambda g: g.party != "B")
+    found.faults.sort(key=lambda g: g.party != "B")
     outcome = "same" if proved else _outcome(found)
     meant = found.meant
     return GraphComparison(
         *names,
         outcome,
         found.compared,
-        tuple(found.guilty),
+        tuple(found.faults),
         {"A": meant.alignment.only_left, "B": meant.alignment.only_right} if meant else {"A": (), "B": ()},
         len(meant.alignment.pairs) if meant else 0,
         tuple(found.outputs),
@@ -351,27 +354,27 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
         found.looked_at(forced)
         if not forced.compared:
             found.on(name, "nothing was compared in float64")
-        if found.meant is None or (forced.guilty and not found.meant.guilty):
+        if found.meant is None or (forced.faults and not found.meant.faults):
             found.meant = forced
-        if not any(g.party == "B" for g in found.guilty):
+        if not any(g.party == "B" for g in found.faults):
             _blamed(found, forced, name)
     runs = _replayed(workers, left, right, arrays, pair.inputs, folder)
     for side, run in runs.items():
         found.judged, found.unbounded = found.judged + run.judged, found.unbounded + run.unbounded
         found.held = max(found.held, run.held)
-        found.guilty += [g for g in run.guilty if (g.node, g.party) not in {(h.node, h.party) for h in found.guilty}]
+        found.faults += [g for g in run.faults if (g.node, g.party) not in {(h.node, h.party) for h in found.faults}]
         if run.problem:
             found.on(name, f"{side}: {run.problem}")
     room = functools.partial(_room, workers, left, right, folder, exact=_is_judged(pair, forced))
     parted = _outputs(runs, outputs, outputs.how, room, turned)
     found.outputs = [_worse(*both) for both in zip(found.outputs, parted, strict=True)] if found.outputs else parted
-    if not found.guilty:
+    if not found.faults:
         found.on(name, *(p.problem for p in parted if p.outcome == "diverges" and p.problem))
         far = [f"{safe(p.right)} is apart by {p.max_abs:.3g}" for p in parted if p.outcome == "unbounded"]
         found.on(name, *(f"{says} in the graphs' own types, with no known bound" for says in far))
     if not (pair.a.jumps or pair.b.jumps):  # there one rounding may move far
         found.on(name, *(p.problem for p in parted if p.outcome == "rounding" and p.problem))
-    if found.guilty and found.kernels_are_finite() and not (pair.a.drawn or pair.b.drawn):
+    if found.faults and found.kernels_are_finite() and not (pair.a.drawn or pair.b.drawn):
         whole = {p.name for p in pair.b.outputs if p.whole or p.dtype == "bool"}
         found.parted += [
             f"on {name}: {p.problem}" for p in parted if p.outcome == "diverges" and p.problem and _is_odd(p, whole)
@@ -385,12 +388,12 @@ def _is_judged(pair: _Pair, forced: Forced | Failure | None) -> bool:
     """Whether all of B was judged in float64 and is what A means; at a jump that leaves either side of it open."""
     if not isinstance(forced, Forced) or pair.a.jumps or pair.b.jumps:
         return False
-    return bool(forced.compared) and not forced.guilty and not forced.unjudged
+    return bool(forced.compared) and not forced.faults and not forced.unjudged
 
 
 def _blamed(found: _Found, forced: Forced, name: str) -> None:
-    found.guilty += _guilty(forced)
-    if forced.guilty:
+    found.faults += _faults_of_b(forced)
+    if forced.faults:
         found.notes.append(f"the guilty nodes of B show on the {name} inputs")
 
 
@@ -483,7 +486,7 @@ def _shown(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> None:
             if isinstance(forced, Failure):
                 continue
             forced = found.woken(forced)
-            if forced.guilty:
+            if forced.faults:
                 found.meant = forced
                 _blamed(found, forced, feed.name)
                 return
@@ -588,7 +591,7 @@ def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
     name = safe(row.feed.name)
     forced = _in_float64(pair.workers, pair.left, pair.right, arrays, pair.inputs, pair.outputs, pair.folder)
     forced = found.woken(forced) if isinstance(forced, Forced) else forced
-    if isinstance(forced, Forced) and forced.guilty:
+    if isinstance(forced, Forced) and forced.faults:
         found.meant = forced
         _blamed(found, forced, name)
         return
@@ -601,7 +604,7 @@ def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
     for part in _outputs(runs, pair.outputs, pair.outputs.how, room, turned):
         says = f"on {name} inputs, {part.problem or safe(row.says)}"
         odd = _is_odd(part, whole)
-        if part.outcome == "diverges" and found.guilty and not (odd and found.kernels_are_finite()):
+        if part.outcome == "diverges" and found.faults and not (odd and found.kernels_are_finite()):
             continue  # a kernel that departs does that
         if part.outcome == "diverges":
             exact = part.right in whole and row.feed.kind in _WHOLE_KINDS
@@ -612,9 +615,9 @@ def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
                 found.parted.append(says if isinstance(sure, Failure) else f"on {name} inputs, {safe(sure)}")
             else:
                 found.notes.append(f"{says}; in float64 they are the same there")
-        elif part.outcome == "rounding" and part.problem and row.feed.kind in _CANCELLING and not found.guilty:
+        elif part.outcome == "rounding" and part.problem and row.feed.kind in _CANCELLING and not found.faults:
             found.problems.append(f"on {name} inputs, {part.problem}")
-        elif part.outcome == "unbounded" and row.score > sweeps.APART and not found.guilty:
+        elif part.outcome == "unbounded" and row.score > sweeps.APART and not found.faults:
             if _is_judged(pair, forced) and not odd:  # as a normalization of numbers that are all one
                 found.notes.append(f"{says}; in float64 they are the same there")
             else:
@@ -944,28 +947,20 @@ def _room(
         return np.asarray(amplified + np.nan_to_num(np.abs(np.subtract(*meant)) + sum(own), nan=0.0, posinf=0.0))
 
 
-def _guilty(forced: Forced) -> list[GuiltyNode]:
+def _faults_of_b(forced: Forced) -> list[Fault]:
+    """The faults of B, with the constants that differ in words."""
     return [
-        GuiltyNode(
-            part.node,
-            part.op,
-            part.output,
-            part.ratio,
-            "B",
-            part.max_abs,
-            part.index,
-            part.values,
-            part.counterpart,
-            part.nodes if len(part.nodes) > 1 else (),
-            part.against,
-            "; ".join([*([part.problem] if part.problem else []), *map(_numbers, part.numbers)]) or None,
+        replace(
+            fault,
+            party="B",
+            problem="; ".join([*([fault.problem] if fault.problem else []), *map(_constant, fault.constants)]) or None,
         )
-        for part in forced.guilty
+        for fault in forced.faults
     ]
 
 
-def _numbers(odd: Numbers) -> str:
-    due, made = two(odd.due, odd.made)
+def _constant(odd: DifferingConstant) -> str:
+    due, made = two(odd.expected, odd.actual)
     count = f" ({odd.differing:,} of {odd.size:,} numbers differ)" if odd.size > 1 else ""
     return f"constant {safe(odd.name)} is {due} in A and {made} in B{count}"
 

@@ -1,4 +1,4 @@
-"""The guilty nodes of an export: every node judged on its own, in one pass, all of them and not only the first.
+"""The faulty nodes of an export: every node judged on its own, in one pass, all of them and not only the first.
 
 Design note.  The cut view: a node is given the source's values, and what it should make of them, in float64, is held
 against the source's value of its output, over the bound of its operator.  So an error that was inherited never counts,
@@ -34,7 +34,7 @@ from onnx_triangulate.onnxgraph.weights import Weights, without_weights
 from onnx_triangulate.ops.families import Answer, elementary
 from onnx_triangulate.ops.random_draws import draws, stored
 from onnx_triangulate.records.arrays import Array
-from onnx_triangulate.records.faults import Localization, NodeError, SourceValues
+from onnx_triangulate.records.faults import Fault, Localization, SourceValues
 from onnx_triangulate.transform.cut import array_values, constants, reads
 from onnx_triangulate.transform.float64 import to_float64
 
@@ -159,9 +159,9 @@ class Exported:
         self.held = Held()
         for name, carried in self.values.items():
             self._keep(name, carried)
-        self.guilty: list[NodeError] = []
-        self.uncompared: list[NodeError] = []
-        self.within: list[NodeError] = []
+        self.faults: list[Fault] = []
+        self.uncompared: list[Fault] = []
+        self.within: list[Fault] = []
         self.judged: set[str] = set()
         self.perturbed: set[str] = set()
         self._run = runner(wide)
@@ -186,7 +186,7 @@ class Exported:
             self.source.graph,
             self.party,
             "export",
-            tuple(self.guilty),
+            tuple(self.faults),
             len(self.judged),
             sum(node.op_type != "Constant" for node in self.model.graph.node),  # they are judged where they are used
             tuple(self.uncompared),
@@ -317,7 +317,7 @@ class Exported:
         """The name that the graph's own node has, of which this one is the float64 form (or a part of it)."""
         return next((self.names[out] for out in self.nodes[index].output if out in self.names), "")
 
-    def _record(self, error: NodeError, index: int) -> None:
+    def _record(self, error: Fault, index: int) -> None:
         if error.problem is not None and error.ratio is None:
             self.uncompared.append(error)
             return
@@ -328,8 +328,7 @@ class Exported:
             likely = self._likeliest(region, index)
             if likely != index:
                 error = replace(error, node=self._own(likely), op=self.nodes[likely].op_type)
-            others = tuple(n for n in stretch if n != error.node)
-            self.guilty.append(replace(error, together=others, origin=self.source.origins.get(error.output)))
+            self.faults.append(replace(error, nodes=stretch, origin=self.source.origins.get(error.output)))
         else:
             self.within.append(replace(error, origin=self.source.origins.get(error.output)))
 
@@ -342,27 +341,29 @@ class Exported:
         made: _Carried,
         given: Array,
         own: str,
-    ) -> NodeError:
+    ) -> Fault:
         """The source's value of an output against what the graph makes of the source's values before it."""
         node = self.nodes[index]
         name, op = node.output[position], node.op_type
         if isinstance(answers, str) or made.problem is not None:
-            return NodeError(own, op, name, problem=answers if isinstance(answers, str) else made.problem)
+            return Fault(own, op, name, problem=answers if isinstance(answers, str) else made.problem)
         answer = _sure(answers[position])
         doubtful = [c for c in inputs if c is not None and c.uncertain]
         if doubtful and op in _SUMS and all(c.constant for c in doubtful):
             answer, doubtful = _changed(answer, lambda bound: 3 * bound, relative=3 * answer.relative), []
         check = _compared(name, answer, given)
-        if check.guilty and not self.double and (whole := self._in_one_piece(name, op, answer)) is not None:
+        if check.faulty and not self.double and (whole := self._in_one_piece(name, op, answer)) is not None:
             answer = whole
             check = _compared(name, answer, given)
-        if check.guilty and doubtful:
+        if check.faulty and doubtful:
             widened = self._widened(index, position, answer)
             if isinstance(widened, str):
-                return NodeError(own, op, name, problem=widened)
+                return Fault(own, op, name, problem=widened)
             check = _compared(name, widened, given)
         error = error_of(own, op, check)
-        if check.guilty and not self.double and self.perturbed.intersection(self._named(self._region(index))):
+        # What the graph makes is judged, and the source's value is what was to be made.
+        error = replace(error, expected=error.actual, actual=error.expected)
+        if check.faulty and not self.double and self.perturbed.intersection(self._named(self._region(index))):
             says = f"beyond {FLOOR}, {error.ratio or 0:.3g} times, which is no bound"
             return replace(error, ratio=None, problem=says)
         return error
@@ -596,16 +597,24 @@ def _changed(answer: Answer, change: Callable[[Array], Array], **more: Any) -> A
     return replace(answer, error=change(answer.limit()), at=there, **more)
 
 
-def error_of(node: str, op: str, check: NodeCheck) -> NodeError:
+def error_of(node: str, op: str, check: NodeCheck) -> Fault:
     ratio = check.ratio if check.outcome != "uncompared by bound" else None
     if check.outcome in ("equal", "rounding", "flip within rounding") and ratio is None:
         ratio = 0.0
-    return NodeError(
-        node, op, check.output, ratio, check.max_abs, index=check.index, values=check.values, problem=check.problem
+    return Fault(
+        node,
+        op,
+        check.output,
+        ratio,
+        check.max_abs,
+        index=check.index,
+        expected=check.expected,
+        actual=check.actual,
+        problem=check.problem,
     )
 
 
-def not_finite(error: NodeError, given: Array, seen: Array) -> NodeError:
+def not_finite(error: Fault, given: Array, seen: Array) -> Fault:
     """The error of a node that is right in float64 and not finite in float32 where the source's value is."""
     if seen.shape != given.shape or seen.dtype.kind != "f" or given.dtype.kind != "f":
         return error
@@ -615,7 +624,9 @@ def not_finite(error: NodeError, given: Array, seen: Array) -> NodeError:
     index = tuple(int(i) for i in np.argwhere(lost)[0])
     says = "in float32 it is not finite where the source's value is"
     due = float(given[index])
-    return replace(error, ratio=np.inf, introduced=np.inf, index=index, values=(due, float(seen[index])), problem=says)
+    return replace(
+        error, ratio=np.inf, introduced=np.inf, index=index, expected=due, actual=float(seen[index]), problem=says
+    )
 
 
 def distance(given: Array, seen: Array | None) -> float | None:

@@ -24,7 +24,7 @@ from onnx_triangulate.onnxgraph.nodes import message
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import Unsupported, UnusableInput
-from onnx_triangulate.records.graph_comparison import GuiltyNode
+from onnx_triangulate.records.faults import Fault
 
 RUNTIME = "ort.off"
 MOVERS = frozenset("Cast Flatten Identity Reshape Squeeze Transpose Unsqueeze".split())
@@ -59,7 +59,7 @@ class Replayed:
     bytes of arrays that were held at most."""
 
     outputs: Mapping[str, Path] = field(default_factory=dict)
-    guilty: tuple[GuiltyNode, ...] = ()
+    faults: tuple[Fault, ...] = ()
     judged: int = 0
     unbounded: int = 0
     problem: str | None = None
@@ -448,21 +448,11 @@ def replay_nodes(file: Path, side: str, feeds: Path, folder: Path) -> Replayed:
         bits = f"u{value.dtype.itemsize}"  # a type that numpy lacks (float8) has no file of its own
         np.save(outputs[name], value.view(bits) if value.dtype.isbuiltin == 2 else value, allow_pickle=False)
     found = judged_kernels(model, given, graph=side, party=f":{side.lower()}>{RUNTIME}", blame="kernel")
-    guilty = tuple(
-        GuiltyNode(
-            error.node,
-            error.op,
-            error.output,
-            float(error.ratio if error.ratio is not None else np.inf),
-            f"{side}>{RUNTIME}",
-            error.introduced,
-            error.index,
-            error.values,
-            problem=error.problem,
-        )
-        for error in found.guilty
+    faulty = tuple(
+        replace(fault, ratio=np.inf if fault.ratio is None else fault.ratio, precision=None, party=f"{side}>{RUNTIME}")
+        for fault in found.faults
     )
-    return Replayed(outputs, guilty, found.judged, len(found.uncompared), found.problem, found.peak)
+    return Replayed(outputs, faulty, found.judged, len(found.uncompared), found.problem, found.peak)
 
 
 @lru_cache(maxsize=2)

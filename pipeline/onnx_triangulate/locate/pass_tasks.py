@@ -1,4 +1,4 @@
-"""What a worker does for the search of guilty passes: one run at other settings, and a look at what was rewritten.
+"""What a worker does for the search of faulty passes: one run at other settings, and a look at what was rewritten.
 
 Each is one call, so a session that kills its process at some setting costs that answer and no other.
 """
@@ -190,4 +190,4 @@ def parted_nodes(ref: CaseRef, raw: Model, optimized: Model, seed: int, folder: 
     found = held_against(ref, raw, optimized, seed, folder)
     if isinstance(found, Failure):
         return found
-    return tuple(Region(part.nodes or (part.node,), (part.op,), part.against, ()) for part in found.guilty)
+    return tuple(Region(part.nodes or (part.node,), (part.op,), part.against, ()) for part in found.faults)

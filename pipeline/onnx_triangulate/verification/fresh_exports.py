@@ -206,10 +206,10 @@ def _in_float64(work: Work, seen: Seen, pair: Pair) -> tuple[str, list[str]]:
         if isinstance(forced, Failure):
             continue
         forced = found.woken(forced)
-        if feed is None and forced.guilty and sharp:
+        if feed is None and forced.faults and sharp:
             continue
-        if forced.guilty:
-            part = forced.guilty[0]
+        if forced.faults:
+            part = forced.faults[0]
             where = "" if feed is None else f" on further inputs ({feed.kind})"
             return f"in float64 the file parts from a fresh export at {part.node} ({part.op}){where}", []
         found.looked_at(forced)

@@ -30,7 +30,7 @@ def by_exclusion(found: Localization) -> Localization:
     It is the only one between the inputs and the outputs, or the only one of which no bound tells while every other one
     is inside its own.  Where what the exporter captured is not the model, it is no node.
     """
-    if found.guilty or found.captured:
+    if found.faults or found.captured:
         return found
     unsure = {error.node: error for error in reversed(found.uncompared)}
     if found.only is not None:
@@ -45,7 +45,7 @@ def by_exclusion(found: Localization) -> Localization:
         return found
     notes = (*found.notes, *([found.problem] if found.problem else []))
     guilty = replace(guilty, introduced=None, problem="; ".join(filter(None, (guilty.problem, says))))
-    return replace(found, guilty=(guilty,), problem=None, notes=notes)
+    return replace(found, faults=(guilty,), problem=None, notes=notes)
 
 
 def localized(
@@ -113,18 +113,18 @@ def localized(
             return against
     if values.error is None and values.double is not None:
         found = judged(values)
-        if trusted is not None and any(error.together for error in found.guilty):
+        if trusted is not None and any(error.others for error in found.faults):
             against = beside()
             if isinstance(against, Localization) and 0 < _accused(against) < _accused(found):
                 return against
-        if found.guilty and not any(error.problem for error in found.guilty):
+        if found.faults and not any(error.problem for error in found.faults):
             return found  # what float32 alone shows is told from what the source does itself by its own float32 values
         single = asked(False)
-        if found.guilty:
+        if found.faults:
             return judged(replace(single, double=values.double))
         again = judged(single, tuple(error.output for error in found.within))
         peak, seconds = max(found.peak, again.peak), found.seconds + again.seconds
-        kept = again if again.guilty else found
+        kept = again if again.faults else found
         return replace(kept, peak=peak, seconds=seconds, captured=again.captured, contributions=again.contributions)
     single = asked(False)
     return judged(replace(single, notes=(*values.notes, *single.notes)))
@@ -132,4 +132,4 @@ def localized(
 
 def _accused(found: Localization) -> int:
     """How many nodes are named, those included that are not told apart from a guilty one."""
-    return len({node for error in found.guilty for node in (error.node, *error.together)})
+    return len({node for error in found.faults for node in (error.node, *error.others)})

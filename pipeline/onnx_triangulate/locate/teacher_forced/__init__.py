@@ -6,14 +6,14 @@ is that (up to the order of its axes, within the bound) it takes its place, so t
 between aligned values is a region: a fused or decomposed operator has values of its own inside, and is healthy if what
 comes out of it is A's.  Where an output of B is not A's, the values on the way to it that are nobody's are looked at in
 order: the first that, replaced by a value of A, lets its consumers make A's values again is where the graphs meet
-again, and what lies before it is guilty.  Then the search goes on from there, so every fault is found, not the first.
+again, and what lies before it is faults.  Then the search goes on from there, so every fault is found, not the first.
 
 A value may be A's by its numbers alone, and by chance: exp(x) - 1 of tiny numbers is x as well.  So where a region that
-reads such a value is guilty, B is walked again with its own value there, and if nothing is guilty then, nothing is.
+reads such a value is faults, B is walked again with its own value there, and if nothing is faults then, nothing is.
 
 What parts inside may be undone before any output is made: a filler that is cropped away, a bias that a normalization
-takes off again.  So where something is guilty, B is evaluated once more on its own values; if its outputs are A's
-there, not within a bound but as good as exactly, the guilty are ``asleep``: they are named, and whether they ever wake
+takes off again.  So where something is faults, B is evaluated once more on its own values; if its outputs are A's
+there, not within a bound but as good as exactly, the faults are ``asleep``: they are named, and whether they ever wake
 is for other feeds to say.
 
 The bound.  In float64 two graphs of one meaning part by three things: float64's own roundings; constants that a
@@ -42,8 +42,6 @@ from onnx_triangulate.locate.teacher_forced._state import (
     Forced,
     Judged,
     Known,
-    Numbers,
-    Part,
     Shelf,
     State,
     evaluate,
@@ -54,10 +52,11 @@ from onnx_triangulate.numerics.compare import same_values
 from onnx_triangulate.numerics.evaluate import Graph
 from onnx_triangulate.onnxgraph.dataflow import Alignment, Namer, Orientation, Pair
 from onnx_triangulate.records.arrays import Array
+from onnx_triangulate.records.faults import Fault
 
 _AGAIN = 3
 _ROUNDED = 2.0**-46  # some of float64's roundings
-_UNDONE = 1e-10  # of what a guilty value is off by, each of its own size: float64's roundings leave less
+_UNDONE = 1e-10  # of what a faults value is off by, each of its own size: float64's roundings leave less
 
 
 def compare_graphs(
@@ -77,17 +76,17 @@ def compare_graphs(
     found = first = _walked(known, b, inputs, outputs, roundings, tuple(watched), frozenset())
     never: frozenset[str] = frozenset()
     for _ in range(_AGAIN):
-        if not found.guilty or not (chance := _by_chance(found, b) - never):
+        if not found.faults or not (chance := _by_chance(found, b) - never):
             break
         never |= chance
         found = _walked(known, b, inputs, outputs, roundings, tuple(watched), never)
-    return first if found.guilty else found
+    return first if found.faults else found
 
 
 def _by_chance(found: Forced, b: Graph) -> frozenset[str]:
-    """The values of B that a guilty region reads and that are A's by their numbers alone."""
-    guilty = {node for part in found.guilty for node in (part.node, *part.nodes)}
-    reads = {name for step in b.steps if step.name in guilty for name in step.reads}
+    """The values of B that a faults region reads and that are A's by their numbers alone."""
+    faults = {node for part in found.faults for node in (part.node, *part.nodes)}
+    reads = {name for step in b.steps if step.name in faults for name in step.reads}
     return frozenset(pair.right for pair in found.alignment.pairs if pair.how == "numbers" and pair.right in reads)
 
 
@@ -110,7 +109,7 @@ def _walked(
             state.env[name] = orientation.apply(have[left])
             state.join(Pair(left, name, orientation, "border"))
     fold(state)
-    guilty: list[Part] = []
+    faults: list[Fault] = []
     start = 0
     for _ in range(len(b.steps) + 1):
         found = advance(state, start)
@@ -120,15 +119,15 @@ def _walked(
         if found is None:
             break
         parts, start = blame(state, found)
-        guilty += parts
+        faults += parts
     unjudged = [
         f"{name}: A's value could not be had in float64" for name, (left, _) in outputs.items() if left not in have
     ]
     unjudged += [f"{name} of A: {why}" for name, why in known.errors.items()]
     unjudged += [f"{b.aliases.get(name, name)} of B: {why}" for name, why in state.unjudged.items()]
-    asleep = bool(guilty) and not unjudged and _undone(known, b, inputs, outputs, guilty)
-    silent = {} if guilty and not asleep else unseen(state)
-    told = frozenset() if guilty or unjudged else frozenset(pair for pair in watched if exercised(state, pair))
+    asleep = bool(faults) and not unjudged and _undone(known, b, inputs, outputs, faults)
+    silent = {} if faults and not asleep else unseen(state)
+    told = frozenset() if faults or unjudged else frozenset(pair for pair in watched if exercised(state, pair))
     unjudged += silent
     judged = [name for name, (left, _) in outputs.items() if left in have and name in state.own]
     values_b = [n for s in b.steps for n in s.makes if not b.is_constant(n)]
@@ -140,7 +139,7 @@ def _walked(
             tuple(n for n in known.data if n not in state.uses and not twice(state, n)),
             tuple(n for n in values_b if n not in state.pairs),
         ),
-        tuple(replace(part, output=b.aliases.get(part.output, part.output)) for part in merged(guilty, b)),
+        tuple(replace(part, output=b.aliases.get(part.output, part.output)) for part in merged(faults, b)),
         sum(np.size(state.own[name]) for name in judged),
         max((r for n, r in state.ratios.items() if state.pairs[n].how != "assumed" and r <= 1), default=0.0),
         tuple(unjudged),
@@ -148,7 +147,7 @@ def _walked(
         silent,
         told,
         state.ends,
-        {} if guilty else rounded(state),
+        {} if faults else rounded(state),
         asleep,
     )
 
@@ -158,19 +157,19 @@ def _undone(
     b: Graph,
     inputs: Mapping[str, tuple[str, Orientation]],
     outputs: Mapping[str, tuple[str, Orientation]],
-    guilty: Sequence[Part],
+    faults: Sequence[Fault],
 ) -> bool:
-    """Whether nothing of what each guilty part adds is left in any output that B makes of its own values.
+    """Whether nothing of what each faults part adds is left in any output that B makes of its own values.
 
     What jumps behind it (a class, a comparison) hides small things from nearly all feeds, and undoes nothing.
     """
-    sizes = [_apart_by(part) for part in guilty]
+    sizes = [_apart_by(part) for part in faults]
     if not all(sizes) or any(left not in known.values for left, _ in (*inputs.values(), *outputs.values())):
         return False
     values, errors = evaluate(b, {name: way.apply(known.values[left]) for name, (left, way) in inputs.items()})
     if errors or any(name not in values for name in outputs):
         return False
-    behind = {part.output for part in guilty}
+    behind = {part.output for part in faults}
     for step in b.steps:
         if behind.intersection(step.reads):
             behind.update(step.makes)
@@ -179,7 +178,7 @@ def _undone(
     left_over = [_left_over(known.values[left], way, values[name]) for name, (left, way) in outputs.items()]
     if max(left_over) > _UNDONE * min(sizes):
         return False
-    return all(_undone_however_far(known, b, outputs, values, part) for part in guilty)
+    return all(_undone_however_far(known, b, outputs, values, part) for part in faults)
 
 
 def _undone_however_far(
@@ -187,11 +186,11 @@ def _undone_however_far(
     b: Graph,
     outputs: Mapping[str, tuple[str, Orientation]],
     values: Mapping[str, Array],
-    part: Part,
+    part: Fault,
 ) -> bool:
-    """Whether no output answers when a guilty value is moved on, far along what it is off by: a saturated Sigmoid and a
+    """Whether no output answers when a faults value is moved on, far along what it is off by: a saturated Sigmoid and a
     Relu at zero do, for they hide a difference and undo none."""
-    due, own = known.values.get(part.counterpart), values.get(part.output)
+    due, own = known.values.get(part.counterpart or ""), values.get(part.output)
     if not isinstance(due, np.ndarray) or not isinstance(own, np.ndarray) or due.shape != own.shape:
         return False
     off = own - due
@@ -234,12 +233,12 @@ def _is_rounding(due: Array, made: Array, beside: Array) -> bool:
         return bool(np.abs(made - due).max(initial=0.0) <= np.abs(beside - made).max(initial=0.0))
 
 
-def _apart_by(part: Part) -> float:
-    """How far a guilty value is from A's, of what it is; 0 where that is no number."""
-    if part.problem is not None or part.values is None or part.max_abs is None or not np.isfinite(part.max_abs):
+def _apart_by(part: Fault) -> float:
+    """How far a faults value is from A's, of what it is; 0 where that is no number."""
+    if part.problem is not None or part.expected is None or part.actual is None:
         return 0.0
-    largest = max(abs(v) for v in part.values)
-    return part.max_abs / largest if largest else 0.0
+    largest, apart = max(abs(part.expected), abs(part.actual)), part.introduced
+    return apart / largest if largest and apart is not None and np.isfinite(apart) else 0.0
 
 
 def _left_over(due: Any, way: Orientation, made: Any) -> float:
@@ -282,14 +281,14 @@ def twice(state: State, name: str) -> bool:
     )
 
 
-def merged(guilty: Sequence[Part], graph: Graph) -> Iterator[Part]:
+def merged(faults: Sequence[Fault], graph: Graph) -> Iterator[Fault]:
     """One part per node, the worst, in B's order."""
-    best: dict[str, Part] = {}
-    for part in guilty:
-        if part.node not in best or best[part.node].ratio < part.ratio:
+    best: dict[str, Fault] = {}
+    for part in faults:
+        if part.node not in best or best[part.node].severity < part.severity:
             best[part.node] = part
     order = {step.name: step.index for step in graph.steps}
     yield from sorted(best.values(), key=lambda part: order.get(part.node, len(order)))
 
 
-__all__ = ["SILENT", "Forced", "Judged", "Known", "Numbers", "Part", "Shelf", "compare_graphs", "evaluate", "know"]
+__all__ = ["SILENT", "Forced", "Judged", "Known", "Shelf", "compare_graphs", "evaluate", "know"]

@@ -1,25 +1,27 @@
-"""Which nodes of a region are guilty that ends in a value which must be another."""
+"""Which nodes of a region are faulty that ends in a value which must be another."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from onnx_triangulate.locate.teacher_forced._judging import away, judge, one_in_float32, region
 from onnx_triangulate.locate.teacher_forced._searching import NEAR, Found, follow, plainest, twins
-from onnx_triangulate.locate.teacher_forced._state import Judged, Numbers, Part, State, exact_digest, one_line
+from onnx_triangulate.locate.teacher_forced._state import Judged, State, exact_digest, one_line
 from onnx_triangulate.numerics.compare import same_values
 from onnx_triangulate.numerics.evaluate import Graph, Step
 from onnx_triangulate.onnxgraph.dataflow import Orientation, Pair
 from onnx_triangulate.records.arrays import Array
+from onnx_triangulate.records.faults import DifferingConstant, Fault
 
 
-def blame(state: State, found: Found) -> tuple[list[Part], int]:
-    """Which nodes of the region that ends in ``name`` are guilty; every value that this settles is assumed from now on.
+def blame(state: State, found: Found) -> tuple[list[Fault], int]:
+    """Which nodes of the region that ends in ``name`` are faulty; every value that this settles is assumed from now on.
 
-    Where the region has A's operators one by one, each is judged on A's values alone; otherwise it is guilty as a
+    Where the region has A's operators one by one, each is judged on A's values alone; otherwise it is faulty as a
     whole, under the name of its last node.
     """
     name, left, orientation = upstream(state, found)
@@ -27,7 +29,7 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
     if not steps:
         judged = judge(state, name, left, orientation) if name in state.own else Judged(np.inf)
         state.join(Pair(left, name, orientation, "assumed"))
-        return [Part(name, "", name, left, judged.ratio, judged.max_abs, (), ())], len(state.b.steps)
+        return [Fault(name, "", name, judged.ratio, judged.max_abs, counterpart=left)], len(state.b.steps)
     others, _ = region(state.a, left, state.uses, state.a.is_constant)
     first = steps[0].index
     if state.b.is_constant(name):
@@ -46,8 +48,8 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
     if near is not None:
         return near, first
     if orientation == Orientation():
-        # Numbers may be written in another shape or layout; then they, and not the shape, are what is told.  Where
-        # nothing but the shape or the order is wrong, that is.
+        # Numbers may be written in another shape or layout; then the numbers are reported, not the shape.  Where only
+        # the shape or the order is wrong, that is.
         other = plainest(state, name, left)
         if other != orientation and judge(state, name, left, other).ratio > 1:
             orientation = other
@@ -65,41 +67,53 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
     if twin is not None and last is not steps[-1]:
         return [constant_part(state, last, twin, judged)], first
     last = behind_identities(state, last)
-    part = Part(
-        last.name,
-        last.said,
-        name,
-        left,
+    judged = replace(judged, problem=judged.problem or error_in(state, steps))
+    nodes = tuple(s.name for s in steps) if last in steps else ()
+    return [fault_of(last, name, left, judged, others, tuple(other_numbers(state, steps, others)), nodes)], first
+
+
+def fault_of(
+    step: Step,
+    output: str,
+    left: str,
+    judged: Judged,
+    others: Sequence[Step],
+    constants: tuple[DifferingConstant, ...],
+    nodes: tuple[str, ...] = (),
+) -> Fault:
+    """A step of B as it was judged at ``output``, with A's steps in its place."""
+    return Fault(
+        step.name,
+        step.said,
+        output,
         judged.ratio,
         judged.max_abs,
-        tuple(s.name for s in steps) if last in steps else (last.name,),
-        tuple(s.name for s in others),
-        judged.index,
-        judged.values,
-        judged.problem or error_in(state, steps),
-        tuple(other_numbers(state, steps, others)),
+        index=judged.index,
+        expected=judged.expected,
+        actual=judged.actual,
+        nodes=nodes or (step.name,),
+        counterpart=left,
+        against=tuple(other.name for other in others),
+        constants=constants,
+        problem=judged.problem,
     )
-    return [part], first
 
 
-def constant_part(state: State, step: Step, twin: Step, judged: Judged) -> Part:
-    """A guilty step that computes a constant, and what its twin makes; how far beyond its bound is what that does."""
+def constant_part(state: State, step: Step, twin: Step, judged: Judged) -> Fault:
+    """A faulty step that computes a constant, and what its twin makes; how far beyond its bound is what that does."""
     made, due = step.makes[0], twin.makes[0]
     one, other = state.have.get(due), state.env.get(made)
-    max_abs, index, values = None, None, None
+    shown = Judged(judged.ratio)
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and one.shape == other.shape and one.size:
         with np.errstate(all="ignore"):
             far = np.where(one == other, 0.0, np.abs(one.astype(np.float64) - other.astype(np.float64)))
             far = np.nan_to_num(far, nan=np.inf)
         index = tuple(int(i) for i in np.unravel_index(int(np.argmax(far)), far.shape))
-        max_abs, values = float(far[index]), (float(one[index]), float(other[index]))
-    return Part(
-        step.name, step.said, made, due, judged.ratio, max_abs, (step.name,), (twin.name,), index, values,
-        None, tuple(other_numbers(state, [step], [twin])),
-    )  # fmt: skip
+        shown = Judged(judged.ratio, float(far[index]), index, float(one[index]), float(other[index]))
+    return fault_of(step, made, due, shown, [twin], tuple(other_numbers(state, [step], [twin])))
 
 
-def other_numbers(state: State, steps: Sequence[Step], others: Sequence[Step]) -> Iterator[Numbers]:
+def other_numbers(state: State, steps: Sequence[Step], others: Sequence[Step]) -> Iterator[DifferingConstant]:
     """The constants that a region reads in A's place with other numbers."""
     mine, theirs = ([s for s in side if s.op not in ("Constant", "Identity")] for side in (steps, others))
     if [s.op for s in mine] != [s.op for s in theirs]:
@@ -119,7 +133,7 @@ def other_numbers(state: State, steps: Sequence[Step], others: Sequence[Step]) -
             if odd.any():
                 place = int(np.argmax(odd.reshape(-1)))
                 due, made = float(one.reshape(-1)[place]), float(other.reshape(-1)[place])
-                yield Numbers(state.b.aliases.get(b, b), due, made, int(odd.sum()), odd.size)
+                yield DifferingConstant(state.b.aliases.get(b, b), due, made, int(odd.sum()), odd.size)
 
 
 def _shape(value: object) -> object:
@@ -161,7 +175,7 @@ def followed(state: State, name: str) -> bool:
 
 
 def within(state: State, step: Step, left: str) -> tuple[Step, Step | None]:
-    """The step behind a guilty step that computes a constant for it which is not A's, of constants that are, with its
+    """The step behind a faulty step that computes a constant for it which is not A's, of constants that are, with its
     twin in A, if it has one."""
     due = state.a.producer.get(left)
     while due is not None and due.op == step.op and len(due.node.input) == len(step.node.input):
@@ -209,7 +223,7 @@ def departing(state: State, steps: Sequence[Step], left: str) -> Step | None:
     return None
 
 
-def first_near(state: State, steps: Sequence[Step]) -> list[Part] | None:
+def first_near(state: State, steps: Sequence[Step]) -> list[Fault] | None:
     """The first step of a region, but the last, that makes nearly, and not quite, what its twin makes."""
     for step in steps[:-1]:
         for output in step.makes:
@@ -225,34 +239,21 @@ def first_near(state: State, steps: Sequence[Step]) -> list[Part] | None:
                 judged = judge(state, output, twin, Orientation())
                 if judged.ratio > 1:
                     state.forced[output] = (twin, Orientation())
-                    guilty, due_step = within(state, step, twin)
-                    if due_step is not None and guilty is not step:
-                        return [constant_part(state, guilty, due_step, judged)]
-                    against = (state.a.producer[twin].name,)
-                    numbers = tuple(other_numbers(state, [step], [state.a.producer[twin]]))
-                    where = judged.index, judged.values, judged.problem, numbers
-                    return [
-                        Part(
-                            guilty.name,
-                            guilty.said,
-                            output,
-                            twin,
-                            judged.ratio,
-                            judged.max_abs,
-                            (guilty.name,),
-                            against,
-                            *where,
-                        )
-                    ]
+                    faulty, due_step = within(state, step, twin)
+                    if due_step is not None and faulty is not step:
+                        return [constant_part(state, faulty, due_step, judged)]
+                    against = [state.a.producer[twin]]
+                    constants = tuple(other_numbers(state, [step], against))
+                    return [fault_of(faulty, output, twin, judged, against, constants)]
     return None
 
 
 def inside(state: State, step: Step) -> Step:
-    """The guilty step behind a guilty step: where an operand of it is computed of constants (a shape, a turned weight),
+    """The faulty step behind a faulty step: where an operand of it is computed of constants (a shape, a turned weight),
     the first step there of whose twin in A, which makes something of the same constants, it makes something else.
 
     A may hold the operand folded, without anything on the way to it: then no step on the way is anybody's twin, and
-    what makes the one operand that is no constant of A's is guilty.  Where A has no such operator at all, its constants
+    what makes the one operand that is no constant of A's is faulty.  Where A has no such operator at all, its constants
     say nothing of the operand.
     """
     chain: dict[int, Step] = {}
@@ -299,7 +300,7 @@ def error_in(state: State, steps: Sequence[Step]) -> str | None:
 
 def one_by_one(
     state: State, steps: Sequence[Step], others: Sequence[Step], name: str, left: str, orientation: Orientation
-) -> list[Part]:
+) -> list[Fault]:
     """Judge each step of a region on the values of its partner; nothing where one has no partner."""
     before = state.kept()
     free = list(others)
@@ -331,28 +332,14 @@ def one_by_one(
             state.env[output] = way.apply(state.have[twin])
             state.join(Pair(twin, output, way, "assumed"))
             if judged.ratio > 1:
-                against = (state.a.producer[twin].name,) if twin in state.a.producer else ()
-                guilty, due = within(state, step, twin)
-                if due is not None and guilty is not step:
-                    parts.append(constant_part(state, guilty, due, judged))
+                against = [state.a.producer[twin]] if twin in state.a.producer else []
+                faulty, due = within(state, step, twin)
+                if due is not None and faulty is not step:
+                    parts.append(constant_part(state, faulty, due, judged))
                     continue
-                numbers = tuple(other_numbers(state, [step], [partner]))
-                parts.append(
-                    Part(
-                        guilty.name,
-                        guilty.said,
-                        output,
-                        twin,
-                        judged.ratio,
-                        judged.max_abs,
-                        (guilty.name,),
-                        against,
-                        judged.index,
-                        judged.values,
-                        judged.problem or problem,
-                        numbers,
-                    )
-                )
+                constants = tuple(other_numbers(state, [step], [partner]))
+                judged = replace(judged, problem=judged.problem or problem)
+                parts.append(fault_of(faulty, output, twin, judged, against, constants))
     return parts
 
 

@@ -60,7 +60,8 @@ def judge(state: State, name: str, left: str, orientation: Orientation) -> Judge
         float(ratio[worst]),
         float(distance[worst]),
         tuple(int(i) for i in worst),
-        (float(turned[worst]), float(value[worst])),
+        float(turned[worst]),
+        float(value[worst]),
     )
 
 

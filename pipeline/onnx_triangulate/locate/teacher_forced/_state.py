@@ -15,55 +15,28 @@ import numpy as np
 from onnx_triangulate.numerics.evaluate import Graph, Step
 from onnx_triangulate.onnxgraph.dataflow import Alignment, Namer, Orientation, Pair
 from onnx_triangulate.records.arrays import Array
+from onnx_triangulate.records.faults import Fault
 
 HOLE = b"?"
 _SMALL = 4096  # bytes of an array that is not worth a file
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """A constant of B that holds other numbers than A's in its place: the first of them of both, and how many."""
-
-    name: str
-    due: float
-    made: float
-    differing: int
-    size: int
-
-
-@dataclass(frozen=True)
-class Part:
-    """A region of B that does not make what A makes of the same values: its last node, all of its nodes, A's nodes, and
-    the constants that it reads with other numbers."""
-
-    node: str
-    op: str
-    output: str
-    counterpart: str
-    ratio: float
-    max_abs: float | None
-    nodes: tuple[str, ...]
-    against: tuple[str, ...]
-    index: tuple[int, ...] | None = None
-    values: tuple[float, float] | None = None
-    problem: str | None = None
-    numbers: tuple[Numbers, ...] = ()
-
-
-@dataclass(frozen=True)
 class Judged:
-    """A value of B against its counterpart: distance over bound, how far, where."""
+    """A value of B against its counterpart in A: distance over bound, the largest distance, and where it is, with A's
+    (``expected``) and B's element there."""
 
     ratio: float
     max_abs: float | None = None
     index: tuple[int, ...] | None = None
-    values: tuple[float, float] | None = None
+    expected: float | None = None
+    actual: float | None = None
     problem: str | None = None
 
 
 @dataclass(frozen=True)
 class Forced:
-    """What was found: the alignment, the guilty parts in B's order, the worst healthy ratio.
+    """What was found: the alignment, the faults in the order of B's nodes, the worst healthy ratio.
 
     ``compared`` counts elements of B's outputs that were compared; ``unjudged`` says which could not be, and why.
     ``held`` is how many bytes of values of the two graphs were there at most, constants left out.  ``silent`` are those
@@ -71,12 +44,12 @@ class Forced:
     such pairs of other feeds that are told apart here.  ``ends`` are B's nodes where one side holds infinities and the
     other numbers at the end of its type, with such a pair of A's and B's: nothing that is made of them differs here.
     ``rounded`` are B's constants that are not A's to the bit, though what is made of them is A's: how many numbers of
-    how many, and the largest distance relative to a number.  ``asleep``: all that is guilty is undone again before an
+    how many, and the largest distance relative to a number.  ``asleep``: all that is at fault is undone again before an
     output is made, so that here B's outputs, of its own values, are A's.
     """
 
     alignment: Alignment
-    guilty: tuple[Part, ...]
+    faults: tuple[Fault, ...]
     compared: int
     worst: float
     unjudged: tuple[str, ...]
