@@ -27,7 +27,8 @@ import numpy as np
 import onnx
 
 from onnx_triangulate.numerics.evaluate import runner
-from onnx_triangulate.numerics.perturbed import FLOOR, perturbed, signs
+from onnx_triangulate.numerics.noise_floor import FLOOR, noise_floor
+from onnx_triangulate.numerics.perturbation import UNIT, distance, moved, signs
 from onnx_triangulate.numerics.replay import NodeCheck, expected, judge
 from onnx_triangulate.onnxgraph.nodes import node_name, opset
 from onnx_triangulate.onnxgraph.weights import Weights, without_weights
@@ -39,7 +40,6 @@ from onnx_triangulate.transform.cut import array_values, constants, reads
 from onnx_triangulate.transform.float64 import to_float64
 
 TRIALS = 4
-UNIT = 2.0**-24
 TINY = 2.0**-126
 # Channels last to channels first, by rank: how tf2onnx turns what it moves.
 _PERMUTED = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
@@ -221,11 +221,11 @@ class Exported:
             return None
         response = np.zeros(centre.shape)
         for trial in range(1, TRIALS + 1):
-            moved = self._from_given(index, name, trial)
-            if moved is None or moved.shape != centre.shape:
+            version = self._from_given(index, name, trial)
+            if version is None or version.shape != centre.shape:
                 return None
             with np.errstate(all="ignore"):
-                response = np.fmax(response, np.abs(moved - centre))
+                response = np.fmax(response, np.abs(version - centre))
         return centre, response
 
     def _from_given(self, index: int, name: str, trial: int) -> Array | None:
@@ -239,7 +239,7 @@ class Exported:
             if array is None or not trial or array.dtype != np.float64 or read not in {*self.given, *self.feeds}:
                 return array
             random = np.random.default_rng([trial, self.maker.get(read, len(self.nodes)), *read.encode()])
-            made[read] = np.asarray(array * (1 + UNIT * signs(random, array.shape)))
+            made[read] = moved(array, random)
             return made[read]
 
         for i in self._region(index):
@@ -427,7 +427,7 @@ class Exported:
                 if outer is None:
                     return answers
                 values[name] = _wide(outer)
-        found = perturbed(self._run, node, index, self._own(index), values)
+        found = noise_floor(self._run, node, index, self._own(index), values)
         if isinstance(found, str):
             return f"{answers}, and {found}"
         self.perturbed.add(self._own(index))
@@ -441,14 +441,13 @@ class Exported:
         for answers in self._versions(index):
             if isinstance(answers, str):
                 return answers
-            moved = np.asarray(_sure(answers[position]).value)
-            if moved.shape != value.shape:
+            version = np.asarray(_sure(answers[position]).value)
+            if version.shape != value.shape:
                 return "its shape depends on what rounding decides"
             if value.dtype.kind == "f":
-                with np.errstate(all="ignore"):
-                    response = np.maximum(response, np.nan_to_num(np.abs(moved - value), nan=0.0, posinf=np.inf))
+                response = np.maximum(response, distance(version, value, infinite=np.inf))
             else:
-                flips |= np.asarray(moved != value)
+                flips |= np.asarray(version != value)
         self.held.also(4 * value.nbytes)
         if value.dtype.kind != "f":
             return replace(answer, flips=flips)
@@ -461,10 +460,10 @@ class Exported:
         stretch = self._region(index)
         last = {name: i for i in stretch for name in self.reads[i]}
         for trial in range(1, TRIALS + 1):
-            moved: dict[str, Array] = {}
+            versions: dict[str, Array] = {}
 
-            def version(name: str, trial: int = trial, moved: dict[str, Array] = moved) -> Array | None:
-                return moved[name] if name in moved else self._moved(name, trial)
+            def version(name: str, trial: int = trial, versions: dict[str, Array] = versions) -> Array | None:
+                return versions[name] if name in versions else self._moved(name, trial)
 
             for i in stretch:
                 node = self.nodes[i]
@@ -478,10 +477,10 @@ class Exported:
                     answer = answers[place] if place < len(answers) else None
                     if name and answer is not None:
                         random = np.random.default_rng([trial, i, place])
-                        moved[name] = _moved_answer(answer, random, still=name in self.fixed)
+                        versions[name] = _moved_answer(answer, random, still=name in self.fixed)
                 for name in [*node.input, *node.output]:
                     if last.get(name, -1) <= i:
-                        moved.pop(name, None)
+                        versions.pop(name, None)
 
     def _moved(self, name: str, trial: int) -> Array | None:
         """A value from outside a stretch, in one of its versions (0: as it is): of the source, fed, or constant."""
@@ -495,7 +494,7 @@ class Exported:
             return array
         roundings = 4.0 if name in self.computed else 1.0
         random = np.random.default_rng([trial, self.order.get(name, 0)])
-        return np.asarray(array * (1 + roundings * UNIT * signs(random, array.shape)))
+        return moved(array, random, roundings=roundings)
 
     def _region(self, index: int) -> list[int]:
         """The nodes through which one is judged: itself and those before it up to the source's values."""
@@ -629,7 +628,7 @@ def not_finite(error: Fault, given: Array, seen: Array) -> Fault:
     )
 
 
-def distance(given: Array, seen: Array | None) -> float | None:
+def farthest(given: Array, seen: Array | None) -> float | None:
     """The largest distance of two arrays of numbers; infinite where one is no number."""
     if seen is None or seen.shape != given.shape or given.dtype.kind not in "biuf" or not given.size:
         return None
@@ -689,9 +688,9 @@ __all__ = [
     "TRIALS",
     "Exported",
     "Held",
-    "distance",
     "error_of",
     "exported",
+    "farthest",
     "fixed_values",
     "last_uses",
     "not_finite",

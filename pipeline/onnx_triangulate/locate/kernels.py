@@ -17,7 +17,7 @@ import onnx
 
 from onnx_triangulate.locate.export_nodes import Held, error_of, last_uses
 from onnx_triangulate.numerics.evaluate import runner
-from onnx_triangulate.numerics.perturbed import FLOOR, Run, perturbed
+from onnx_triangulate.numerics.noise_floor import FLOOR, Run, noise_floor
 from onnx_triangulate.numerics.reduced_precision import reduced_precision
 from onnx_triangulate.numerics.replay import NodeCheck, judge, replay
 from onnx_triangulate.onnxgraph.nodes import node_name, opset
@@ -71,7 +71,7 @@ def kernels(
             checks = () if boxes else replay(node, version, consumed, results, runtime=constants_of)
             if boxes or any(c.outcome == "uncompared by bound" and c.rule is None for c in checks):
                 values = {n: v for n in reads(node) if (v := _found(n, feeds, produced, made_here, fixed)) is not None}
-                answers = wide.perturbed(index, name, values)
+                answers = wide.noise_floor(index, name, values)
                 if isinstance(answers, str):
                     checks = tuple(replace(check, problem=f"{check.problem}, and {answers}") for check in checks)
                 else:
@@ -123,7 +123,7 @@ class _Wide:
         self._run: Run | None = None
         self._nodes: dict[str, onnx.NodeProto] = {}
 
-    def perturbed(self, index: int, name: str, values: Mapping[str, Array]) -> tuple[Answer | None, ...] | str:
+    def noise_floor(self, index: int, name: str, values: Mapping[str, Array]) -> tuple[Answer | None, ...] | str:
         if self._run is None:
             wide = to_float64(self._model)
             self._run = runner(wide)
@@ -131,7 +131,7 @@ class _Wide:
         first = next((output for output in self._model.graph.node[index].output if output), "")
         if first not in self._nodes or self._nodes[first].op_type != self._model.graph.node[index].op_type:
             return "float64 has another operator in its place"
-        return perturbed(self._run, self._nodes[first], index, name, values)
+        return noise_floor(self._run, self._nodes[first], index, name, values)
 
 
 def _by_floor(

@@ -23,6 +23,7 @@ from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate import export_nodes, output_attribution
 from onnx_triangulate.locate.kernel_tasks import budget, judged_kernels, run_part
 from onnx_triangulate.locate.teacher_forced import Forced
+from onnx_triangulate.numerics.perturbation import UNIT, at_least_mean
 from onnx_triangulate.onnxgraph.nodes import node_name
 from onnx_triangulate.onnxgraph.weights import Weights, read_model, without_weights
 from onnx_triangulate.ops.families import measured
@@ -288,7 +289,7 @@ def _with_propagated(
         for name in names:
             (seen,) = run(feeds, [name])
             due = judge.standing(name, source.narrow(name))
-            far[name] = export_nodes.distance(due, seen) if due is not None else None
+            far[name] = export_nodes.farthest(due, seen) if due is not None else None
             peak = max(peak, 3 * seen.nbytes)
     except Exception as error:  # a runtime's refusal, whatever its type
         notes.append(f"no whole run: {one_line(error)[:160]}")
@@ -353,8 +354,7 @@ def _with_unstable(
             continue
         (seen, count), (centre, response) = made, spread
         with np.errstate(all="ignore"):
-            least = np.where(response > 0, response, response.mean() if response.size else 0.0)
-            bound = (count + TRANSCENDENTAL) * (least + export_nodes.UNIT * np.abs(centre) + export_nodes.TINY)
+            bound = (count + TRANSCENDENTAL) * (at_least_mean(response) + UNIT * np.abs(centre) + export_nodes.TINY)
             wide, own = seen.astype(np.float64), due.astype(np.float64)
             far = np.nan_to_num(np.fmin(np.abs(wide - own), np.abs(wide - centre)))
             ratio = np.nan_to_num(far / bound)
@@ -462,7 +462,7 @@ def _captured(model: Model, values: SourceValues, native: Run | None) -> str:
         if own.shape != theirs.shape or own.dtype != theirs.dtype:
             return f"{name} has another shape or type there than in the native run"
         if not np.array_equal(own, theirs, equal_nan=own.dtype.kind == "f"):
-            far = export_nodes.distance(own, np.asarray(theirs))
+            far = export_nodes.farthest(own, np.asarray(theirs))
             apart = f"by up to {far:.3g} " if far is not None and np.isfinite(far) else ""
             return f"{name} differs {apart}from the native run there"
     return ""

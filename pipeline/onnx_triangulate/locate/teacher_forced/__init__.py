@@ -50,6 +50,7 @@ from onnx_triangulate.locate.teacher_forced._state import (
 from onnx_triangulate.locate.teacher_forced._unseen import SILENT, exercised, rounded, unseen
 from onnx_triangulate.numerics.compare import same_values
 from onnx_triangulate.numerics.evaluate import Graph
+from onnx_triangulate.numerics.perturbation import signs
 from onnx_triangulate.onnxgraph.dataflow import Alignment, Namer, Orientation, Pair
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Fault
@@ -198,12 +199,12 @@ def _undone_however_far(
     if not np.isfinite(largest) or not largest or not np.isfinite(due).all():
         return False
     far = max(30.0, 4 * float(np.abs(due).max()) / largest)
-    signs = np.random.default_rng(0).choice((-1.0, 1.0), due.shape)
+    turns = signs(np.random.default_rng(0), due.shape, draw=np.int64)
     for way in (-far, -30.0, 30.0, far):
         placed = due + way * off
         try:
             moved, beside = (
-                _behind(b, values, part.output, value) for value in (placed, placed * (1 + _ROUNDED * signs))
+                _behind(b, values, part.output, value) for value in (placed, placed * (1 + _ROUNDED * turns))
             )
         except Exception:  # an operator's numpy raises whatever numpy raises
             return False

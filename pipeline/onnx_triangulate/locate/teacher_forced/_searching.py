@@ -17,6 +17,7 @@ from onnx_triangulate.locate.teacher_forced._judging import away, region
 from onnx_triangulate.locate.teacher_forced._state import State, hole, marks, sorted_digest
 from onnx_triangulate.numerics.compare import same_values
 from onnx_triangulate.numerics.evaluate import Graph, Step
+from onnx_triangulate.numerics.perturbation import UNIT, signs
 from onnx_triangulate.onnxgraph.dataflow import Orientation, orientations
 from onnx_triangulate.records.arrays import Array
 
@@ -234,7 +235,7 @@ def rejoins(state: State, name: str) -> bool:
     values: dict[str, Array] = {name: start}
     moved: dict[str, Array] = {name: np.roll(start.reshape(-1), 1).reshape(start.shape)}
     if start.dtype.kind == "f":
-        moved[name] = start * (1 + 2.0**-24 * random.choice((-1.0, 1.0), start.shape))
+        moved[name] = start * (1 + UNIT * signs(random, start.shape, draw=np.int64))
     classes: dict[str, bytes] = {}
     rest: dict[str, Array] = {}
     for step in state.b.steps[state.b.producer[name].index + 1 :]:
