@@ -28,7 +28,7 @@ from onnx_triangulate import CaseRef
 from onnx_triangulate.cases import catalogue, inputs
 from onnx_triangulate.engines import running
 from onnx_triangulate.engines.frameworks._onnx_file import Values
-from onnx_triangulate.locate.node_tasks import judged_export
+from onnx_triangulate.locate.localize import judged_export
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Localization, SourceValues
 from onnx_triangulate.records.runs import Model

@@ -15,7 +15,7 @@ from onnx import ModelProto, numpy_helper
 
 from onnx_triangulate.comparison import run
 from onnx_triangulate.comparison.run import Options, _Found, _outcome
-from onnx_triangulate.locate import graph_pairs
+from onnx_triangulate.locate import float64_comparison, model_interface
 from onnx_triangulate.numerics.evaluator import in_float64
 from onnx_triangulate.ops.replacements import unique
 from onnx_triangulate.records.errors import Unsupported
@@ -50,7 +50,7 @@ Compare = Callable[[ModelProto, ModelProto], GraphComparison]
 @pytest.fixture
 def compared(tmp_path: Path) -> Compare:
     def compare(a: ModelProto, b: ModelProto) -> GraphComparison:
-        graph_pairs._model.cache_clear()
+        model_interface.load_model.cache_clear()
         files = tmp_path / "a.onnx", tmp_path / "b.onnx"
         for proto, file in zip((a, b), files, strict=True):
             onnx.save(proto, file)
@@ -135,8 +135,8 @@ def test_an_operand_that_A_holds_folded_is_named_by_the_node_that_makes_it(compa
 def test_a_blocked_layout_is_declined_with_what_to_do() -> None:
     text = "(float[1,8,4,4] x) => (float[1,8,4,4] y) { r = com.microsoft.nchwc.ReorderInput(x) y = %s }"
     with pytest.raises(Unsupported, match="ORT_ENABLE_EXTENDED"):
-        graph_pairs.taken(graph(text % "com.microsoft.nchwc.ReorderOutput<channels=8>(r)", {}))
-    graph_pairs.taken(graph("(float[1] x) => (float[1] y) { y = Relu(x) }", {}))
+        float64_comparison.prepare(graph(text % "com.microsoft.nchwc.ReorderOutput<channels=8>(r)", {}))
+    float64_comparison.prepare(graph("(float[1] x) => (float[1] y) { y = Relu(x) }", {}))
 
 
 def test_a_kernel_that_departs_is_no_difference_of_meaning() -> None:

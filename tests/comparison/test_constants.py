@@ -15,7 +15,7 @@ from onnx_triangulate.comparison.run import Options, _compare
 from onnx_triangulate.diff.equivalence import prove
 from onnx_triangulate.engines.workers import Workers
 from onnx_triangulate.facts.limits import limiting, limits
-from onnx_triangulate.locate.feeds import Port
+from onnx_triangulate.locate.feeds import ValueInfo
 from onnx_triangulate.locate.sizes import other_sizes
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison
@@ -139,13 +139,13 @@ def test_limits_are_what_something_open_may_reach() -> None:
 
 
 def test_sizes_at_a_limit_come_early_and_stay_small() -> None:
-    ports = [Port("x", "float32", ("n", "t", 1200))]
+    ports = [ValueInfo("x", "float32", ("n", "t", 1200))]
     sizes = other_sizes(ports, {"n": 2, "t": 3}, ["n", "t"], (), (512,))
     assert {"n": 2, "t": 514} not in sizes  # a million numbers
     assert {"n": 1, "t": 514} in sizes[:12]
     assert {"n": 1, "t": 513} in sizes[:12]
     assert {"n": 2, "t": 514} in other_sizes(
-        [Port("x", "float32", ("n", "t"))], {"n": 2, "t": 3}, ["n", "t"], (), (512,)
+        [ValueInfo("x", "float32", ("n", "t"))], {"n": 2, "t": 3}, ["n", "t"], (), (512,)
     )
 
 

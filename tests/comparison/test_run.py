@@ -18,9 +18,9 @@ from onnx import numpy_helper
 
 from onnx_triangulate.comparison.interface import match
 from onnx_triangulate.comparison.run import Options, compare_files, dims_of
-from onnx_triangulate.locate import graph_pairs
-from onnx_triangulate.locate.graph_pairs import Port
-from onnx_triangulate.locate.teacher_forced import Forced
+from onnx_triangulate.locate import float64_comparison, model_interface
+from onnx_triangulate.locate.float64_comparison import ValueInfo
+from onnx_triangulate.locate.teacher_forced import TeacherForcedResult
 from onnx_triangulate.onnxgraph.dataflow import Orientation, classes, orientations
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison
@@ -67,15 +67,15 @@ def model(nodes: str = NODES, weights: dict[str, np.ndarray] = WEIGHTS, shape: s
 
 
 @pytest.fixture
-def judged(tmp_path: Path) -> Callable[[onnx.ModelProto, onnx.ModelProto], Forced]:
+def judged(tmp_path: Path) -> Callable[[onnx.ModelProto, onnx.ModelProto], TeacherForcedResult]:
     """The float64 half alone, in this process."""
 
-    def judge(a: onnx.ModelProto, b: onnx.ModelProto) -> Forced:
+    def judge(a: onnx.ModelProto, b: onnx.ModelProto) -> TeacherForcedResult:
         files = tmp_path / "a.onnx", tmp_path / "b.onnx"
-        graph_pairs._model.cache_clear()
+        model_interface.load_model.cache_clear()
         for proto, file in zip((a, b), files, strict=True):
             onnx.save(proto, file)
-        left, right = (graph_pairs.read_border(file) for file in files)
+        left, right = (model_interface.read_interface(file) for file in files)
         random = np.random.default_rng(0)
         feeds = {p.name: random.uniform(-1, 1, p.shape).astype(p.dtype) for p in left.inputs}  # type: ignore[arg-type]
         np.savez(tmp_path / "feeds.npz", **feeds)
@@ -83,19 +83,19 @@ def judged(tmp_path: Path) -> Callable[[onnx.ModelProto, onnx.ModelProto], Force
             match(ours, theirs, "x", {}, strict=True).found
             for ours, theirs in ((left.inputs, right.inputs), (left.outputs, right.outputs))
         )
-        return graph_pairs.compare_in_float64(*files, tmp_path / "feeds.npz", inputs, outputs)
+        return float64_comparison.compare_in_float64(*files, tmp_path / "feeds.npz", inputs, outputs)
 
     return judge
 
 
-def healthy(found: Forced) -> None:
+def healthy(found: TeacherForcedResult) -> None:
     assert found.faults == ()
     assert found.compared > 0
     assert found.unjudged == ()
     assert found.worst <= 1
 
 
-Judge = Callable[[onnx.ModelProto, onnx.ModelProto], Forced]
+Judge = Callable[[onnx.ModelProto, onnx.ModelProto], TeacherForcedResult]
 
 
 def test_a_graph_is_itself_under_other_names_and_in_another_order(judged: Judge) -> None:
@@ -281,7 +281,7 @@ def test_whole_numbers_are_negative_where_they_are_no_places_and_no_sizes(
     border = "(float[9] x, int64[1] i, bool c) => (float[n] y) <int64[1] k = {3}, int64[0] s = {}>"
     file = tmp_path / "whole.onnx"
     onnx.save(onnx.parser.parse_model(f"{head} g {border} {{ {nodes} }}"), file)
-    assert [port.free for port in graph_pairs.read_border(file).inputs if port.name == "i"] == [free]
+    assert [port.free for port in model_interface.read_interface(file).inputs if port.name == "i"] == [free]
 
 
 def test_nothing_compared_is_no_agreement(tmp_path: Path) -> None:
@@ -396,8 +396,8 @@ def test_files_that_cannot_be_used_are_one_line_and_status_2(tmp_path: Path) -> 
 
 def test_inputs_that_do_not_match_are_said() -> None:
     with pytest.raises(UnusableInput, match="no counterpart in A"):
-        match([Port("x", "float32", (2, 3))], [Port("z", "int64", (2, 3))], "inputs", {}, strict=True)
-    found = match([Port("x", "float32", (2, 3))], [Port("z", "float32", (2, 3))], "inputs", {}, strict=True)
+        match([ValueInfo("x", "float32", (2, 3))], [ValueInfo("z", "int64", (2, 3))], "inputs", {}, strict=True)
+    found = match([ValueInfo("x", "float32", (2, 3))], [ValueInfo("z", "float32", (2, 3))], "inputs", {}, strict=True)
     assert found.found == {"z": ("x", Orientation())}
     assert "by position" in found.how["z"]
 

@@ -19,9 +19,9 @@ from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.engines.frameworks._onnx_file import Values
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate import export_nodes
-from onnx_triangulate.locate.kernel_tasks import judged_kernels
+from onnx_triangulate.locate.kernel_runs import judged_kernels
 from onnx_triangulate.locate.kernels import kernels
-from onnx_triangulate.locate.node_tasks import judged_export, only_node
+from onnx_triangulate.locate.localize import judged_export, only_node
 from onnx_triangulate.onnxgraph.nodes import node_name
 from onnx_triangulate.onnxgraph.weights import Weights
 from onnx_triangulate.ops.families import elementary

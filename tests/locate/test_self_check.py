@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from onnx_triangulate.locate import export_nodes, kernels, node_tasks, self_check
+from onnx_triangulate.locate import export_nodes, kernels, localize, self_check
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.errors import BrokenCheck
 from onnx_triangulate.records.runs import Model
@@ -57,4 +57,4 @@ def test_a_broken_localization_names_nobody(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(self_check, "_problem", lambda: "nobody named")
     model = Model("torch", tmp_path / "never read.onnx")
     with pytest.raises(BrokenCheck):
-        node_tasks.localize_nodes(CaseRef(tmp_path / "c.py", "c"), model, "kernel", "torch>ort.off", None, (), None, 0)
+        localize.localize_nodes(CaseRef(tmp_path / "c.py", "c"), model, "kernel", "torch>ort.off", None, (), None, 0)

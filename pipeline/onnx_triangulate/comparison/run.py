@@ -30,15 +30,27 @@ from onnx_triangulate.comparison.interface import PLAIN, Match, fits, fixed, lac
 from onnx_triangulate.diff.equivalence import Proof
 from onnx_triangulate.engines.installed import installed
 from onnx_triangulate.engines.workers import Workers
-from onnx_triangulate.locate import graph_pairs as tasks
+from onnx_triangulate.locate import float32_runs, model_interface
+from onnx_triangulate.locate import float64_comparison as tasks
 from onnx_triangulate.locate import sweep as sweeps
-from onnx_triangulate.locate.feeds import FROM_END, JUDGED, KINDS, REACHING, Feed, Landmarks, Port, draw, drawn_kinds
+from onnx_triangulate.locate.feeds import (
+    FROM_END,
+    JUDGED,
+    KINDS,
+    REACHING,
+    Feed,
+    Landmarks,
+    ValueInfo,
+    draw,
+    drawn_kinds,
+)
 from onnx_triangulate.locate.feeds import said as _said
-from onnx_triangulate.locate.graph_pairs import Border, Replayed
+from onnx_triangulate.locate.float32_runs import NodeReplay
+from onnx_triangulate.locate.model_interface import Interface
 from onnx_triangulate.locate.sizes import guesses, keys, open_axes, other_sizes, shapes_at
 from onnx_triangulate.locate.sweep import Row
-from onnx_triangulate.locate.teacher_forced import SILENT, Forced
-from onnx_triangulate.locate.unseen import Unseen
+from onnx_triangulate.locate.teacher_forced import SILENT, TeacherForcedResult
+from onnx_triangulate.locate.unexercised import Unseen
 from onnx_triangulate.numerics.compare import compare
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.onnxgraph.nodes import message
@@ -115,7 +127,7 @@ class _Found(Unseen):
     unexercised: list[str] = field(default_factory=list)
     outputs: list[ComparedOutput] = field(default_factory=list)
     finite: set[str] = field(default_factory=set)
-    meant: Forced | None = None
+    meant: TeacherForcedResult | None = None
     worst: float = 0.0
     compared: int = 0
     judged: int = 0
@@ -147,8 +159,8 @@ class _Pair:
     workers: _Asked
     left: Path
     right: Path
-    a: Border
-    b: Border
+    a: Interface
+    b: Interface
     inputs: Match
     outputs: Match
     options: Options
@@ -156,7 +168,7 @@ class _Pair:
 
     @property
     def marks(self) -> Landmarks:
-        return self.a.marks.joined(self.b.marks)
+        return self.a.landmarks.joined(self.b.landmarks)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """What a function gives in a worker; a :class:`Failure` where it dies or a runtime refuses."""
@@ -178,7 +190,7 @@ def _compare(
     borders = []
     for file in (left, right):
         try:
-            border = workers.call(WORKER, tasks.read_border, file.absolute())
+            border = workers.call(WORKER, model_interface.read_interface, file.absolute())
         except UnusableInput:
             raise
         except Exception as error:  # a graph that nobody has thought of
@@ -303,7 +315,7 @@ def _rounded(found: _Found) -> list[str]:
     ]
 
 
-def _together(port: Port, b: Border, inputs: Match) -> Port:
+def _together(port: ValueInfo, b: Interface, inputs: Match) -> ValueInfo:
     """An input of A with what B does with it: how long the tables are that only B is seen to pick from, and whether
     both take places that are counted from the end."""
     theirs = [p for p in b.inputs if inputs.found.get(p.name, ("", PLAIN))[0] == port.name]
@@ -320,7 +332,7 @@ def _together(port: Port, b: Border, inputs: Match) -> Port:
 
 def _staged(workers: _Asked, file: Path, place: Path) -> Path:
     """A file as it may be read: its numbers may lie behind links."""
-    answer = workers.call(WORKER, tasks.staged, file.absolute(), place)
+    answer = workers.call(WORKER, model_interface.staged, file.absolute(), place)
     if isinstance(answer, Failure):
         raise UnusableInput(f"{safe(file)}: reading it ended in {answer.kind}: {safe(answer.says)}")
     assert isinstance(answer, Path)
@@ -384,14 +396,14 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
     found.finite |= _finite(runs["B"])
 
 
-def _is_judged(pair: _Pair, forced: Forced | Failure | None) -> bool:
+def _is_judged(pair: _Pair, forced: TeacherForcedResult | Failure | None) -> bool:
     """Whether all of B was judged in float64 and is what A means; at a jump that leaves either side of it open."""
-    if not isinstance(forced, Forced) or pair.a.jumps or pair.b.jumps:
+    if not isinstance(forced, TeacherForcedResult) or pair.a.jumps or pair.b.jumps:
         return False
     return bool(forced.compared) and not forced.faults and not forced.unjudged
 
 
-def _blamed(found: _Found, forced: Forced, name: str) -> None:
+def _blamed(found: _Found, forced: TeacherForcedResult, name: str) -> None:
     found.faults += _faults_of_b(forced)
     if forced.faults:
         found.notes.append(f"the guilty nodes of B show on the {name} inputs")
@@ -590,14 +602,14 @@ def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
     arrays = npz.load(row.arrays)
     name = safe(row.feed.name)
     forced = _in_float64(pair.workers, pair.left, pair.right, arrays, pair.inputs, pair.outputs, pair.folder)
-    forced = found.woken(forced) if isinstance(forced, Forced) else forced
-    if isinstance(forced, Forced) and forced.faults:
+    forced = found.woken(forced) if isinstance(forced, TeacherForcedResult) else forced
+    if isinstance(forced, TeacherForcedResult) and forced.faults:
         found.meant = forced
         _blamed(found, forced, name)
         return
     _saved({n: way.apply(arrays[s]) for n, (s, way) in pair.inputs.found.items()}, pair.folder / "B.npz")
     _saved(arrays, pair.folder / "A.npz")
-    runs = {side: Replayed(outputs=files) for side, files in zip("AB", row.outputs, strict=True)}
+    runs = {side: NodeReplay(outputs=files) for side, files in zip("AB", row.outputs, strict=True)}
     room = functools.partial(_room, pair.workers, pair.left, pair.right, pair.folder, exact=_is_judged(pair, forced))
     whole = {p.name for p in pair.b.outputs if p.whole or p.dtype == "bool"}
     files, ways = (pair.left.absolute(), pair.right.absolute()), (dict(pair.inputs.found), dict(pair.outputs.found))
@@ -730,7 +742,7 @@ def _first_that_runs(pair: _Pair, feeds: Sequence[Feed]) -> int | str:
     return says[0]
 
 
-def _given(file: Path, a: Border, memory: int) -> dict[str, Array]:
+def _given(file: Path, a: Interface, memory: int) -> dict[str, Array]:
     """The user's arrays, held strictly to what A declares."""
     who = f"--inputs {safe(file)}"
     arrays = npz.load(file, who, memory=memory // 8)
@@ -778,7 +790,12 @@ class _Asked:
         return self._spent[key]
 
 
-_SAME_EACH_TIME = (tasks.compare_in_float64, tasks.replay_nodes, tasks.float32_room, tasks.count_roundings)
+_SAME_EACH_TIME = (
+    tasks.compare_in_float64,
+    float32_runs.replay_nodes,
+    float32_runs.float32_room,
+    float32_runs.count_roundings,
+)
 
 
 def _in_float64(
@@ -790,7 +807,7 @@ def _in_float64(
     outputs: Match,
     folder: Path,
     watched: Sequence[tuple[str, str]] = (),
-) -> Forced | Failure:
+) -> TeacherForcedResult | Failure:
     feeds = _saved(arrays, folder / "left.npz")
     try:
         answer: Any = workers.call(
@@ -807,30 +824,30 @@ def _in_float64(
         raise
     except Exception as error:  # float64 conversion refuses some graphs; what it says is the reason
         return Failure("refused", message(error, 300))
-    assert isinstance(answer, (Forced, Failure))
+    assert isinstance(answer, (TeacherForcedResult, Failure))
     return answer
 
 
 def _replayed(
     workers: _Asked, left: Path, right: Path, arrays: Mapping[str, Array], inputs: Match, folder: Path
-) -> dict[str, Replayed]:
+) -> dict[str, NodeReplay]:
     turned = {name: way.apply(arrays[source]) for name, (source, way) in inputs.found.items()}
-    runs: dict[str, Replayed] = {}
+    runs: dict[str, NodeReplay] = {}
     call: Callable[..., Any] = workers.call
     for side, file, feeds in (("A", left, arrays), ("B", right, turned)):
         saved = _saved(feeds, folder / f"{side}.npz")
         try:
-            answer = call(WORKER, tasks.replay_nodes, file.absolute(), side, saved, folder)
+            answer = call(WORKER, float32_runs.replay_nodes, file.absolute(), side, saved, folder)
         except UnusableInput:
             raise
         except Exception as error:  # a graph that cannot be taken apart raises ValueError, anything else is our own
             kind = "invalid" if isinstance(error, ValueError) else "tool"
             answer = Failure(kind, message(f"{type(error).__name__}: {error}", 300))
-        runs[side] = Replayed(problem=f"{answer.kind}: {answer.says}") if isinstance(answer, Failure) else answer
+        runs[side] = NodeReplay(problem=f"{answer.kind}: {answer.says}") if isinstance(answer, Failure) else answer
     return runs
 
 
-def _finite(run: Replayed) -> set[str]:
+def _finite(run: NodeReplay) -> set[str]:
     """The outputs that hold a finite number, or anything that is no float, or nothing at all."""
     arrays = {name: np.load(file, allow_pickle=False) for name, file in run.outputs.items()}
     return {n for n, v in arrays.items() if v.dtype.kind not in "fc" or not v.size or bool(np.isfinite(v).any())}
@@ -840,7 +857,7 @@ Room = Callable[..., "Array | None"]
 
 
 def _outputs(
-    runs: Mapping[str, Replayed], outputs: Match, inputs_how: Mapping[str, str], room: Room, turned: bool
+    runs: Mapping[str, NodeReplay], outputs: Match, inputs_how: Mapping[str, str], room: Room, turned: bool
 ) -> list[ComparedOutput]:
     """The outputs in the graphs' own types, floats within what both may be off by the arithmetic of either.
 
@@ -925,10 +942,10 @@ def _room(
     for number, (file, side, output) in enumerate(sides):
         other, its, _ = sides[1 - number]
         try:
-            also = call(WORKER, tasks.count_roundings, other.absolute(), folder / f"{its}.npz")
+            also = call(WORKER, float32_runs.count_roundings, other.absolute(), folder / f"{its}.npz")
             also = also if isinstance(also, int) else 0  # of a fused operator nobody knows: as many as this side has
             feeds, where = folder / f"{side}.npz", folder / f"room-{side}"
-            rooms = call(WORKER, tasks.float32_room, file.absolute(), feeds, (output,), also, where, fused)
+            rooms = call(WORKER, float32_runs.float32_room, file.absolute(), feeds, (output,), also, where, fused)
         except Exception:  # a graph that cannot be taken apart, or counted: nobody can say  # noqa: S112
             continue
         made = rooms.get(output) if isinstance(rooms, dict) else None
@@ -947,7 +964,7 @@ def _room(
         return np.asarray(amplified + np.nan_to_num(np.abs(np.subtract(*meant)) + sum(own), nan=0.0, posinf=0.0))
 
 
-def _faults_of_b(forced: Forced) -> list[Fault]:
+def _faults_of_b(forced: TeacherForcedResult) -> list[Fault]:
     """The faults of B, with the constants that differ in words."""
     return [
         replace(

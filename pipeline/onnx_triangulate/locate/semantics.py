@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from onnx_triangulate.locate.graph_pairs import MOVERS
+from onnx_triangulate.locate.model_interface import MOVERS
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.faults import Fault
@@ -64,7 +64,7 @@ def meaning_differences(
     ``memory`` is the most bytes that both graphs' weights may need.
     """
     from onnx_triangulate.engines.running import refusal
-    from onnx_triangulate.locate.node_tasks import held_against
+    from onnx_triangulate.locate.localize import held_against
     from onnx_triangulate.onnxgraph.weights import read_model
 
     assert judge.file is not None

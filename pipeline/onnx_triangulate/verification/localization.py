@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from onnx_triangulate.locate import node_tasks
+from onnx_triangulate.locate import localize
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.faults import Localization, SourceValues
 from onnx_triangulate.records.party import Party
@@ -78,7 +78,7 @@ def localized(
     def judged(values: SourceValues | None, innocent: tuple[str, ...] = ()) -> Localization:
         found = call(
             RUNTIME_WORKER,
-            node_tasks.localize_nodes,
+            localize.localize_nodes,
             ref,
             model,
             blame,
@@ -96,7 +96,7 @@ def localized(
         return found
 
     def asked(*doubles: bool) -> SourceValues:
-        values = call(framework, node_tasks.source_values, ref, framework, model, doubles, seed, folder)
+        values = call(framework, localize.source_values, ref, framework, model, doubles, seed, folder)
         values = SourceValues(graph, error=values) if isinstance(values, Failure) else values
         assert isinstance(values, SourceValues)
         return values
@@ -105,7 +105,7 @@ def localized(
         return judged(None)
     values = asked(True)
     beside = functools.partial(
-        call, RUNTIME_WORKER, node_tasks.localize_against, ref, model, trusted, party, seed, folder / "against"
+        call, RUNTIME_WORKER, localize.localize_against, ref, model, trusted, party, seed, folder / "against"
     )
     if values.error is not None and trusted is not None:
         against = beside()

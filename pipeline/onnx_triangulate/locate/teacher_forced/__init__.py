@@ -34,42 +34,31 @@ from typing import Any
 
 import numpy as np
 
-from onnx_triangulate.locate.teacher_forced._aligning import advance, fold
-from onnx_triangulate.locate.teacher_forced._blaming import blame
-from onnx_triangulate.locate.teacher_forced._judging import jumps
-from onnx_triangulate.locate.teacher_forced._searching import hidden, resume
-from onnx_triangulate.locate.teacher_forced._state import (
-    Forced,
-    Judged,
-    Known,
-    Shelf,
-    State,
-    evaluate,
-    know,
-)
-from onnx_triangulate.locate.teacher_forced._unseen import SILENT, exercised, rounded, unseen
+from onnx_triangulate.locate.teacher_forced.alignment import advance, fold
+from onnx_triangulate.locate.teacher_forced.faulty_regions import blame
+from onnx_triangulate.locate.teacher_forced.realignment import hidden, resume
+from onnx_triangulate.locate.teacher_forced.reference import Reference, SpillStore, evaluate, evaluate_reference
+from onnx_triangulate.locate.teacher_forced.state import AlignmentState, Judgement, TeacherForcedResult
+from onnx_triangulate.locate.teacher_forced.undone import _undone
+from onnx_triangulate.locate.teacher_forced.unexercised import SILENT, exercised, rounded, unseen
 from onnx_triangulate.numerics.compare import same_values
 from onnx_triangulate.numerics.evaluate import Graph
-from onnx_triangulate.numerics.perturbation import signs
 from onnx_triangulate.onnxgraph.dataflow import Alignment, Namer, Orientation, Pair
-from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Fault
 
 _AGAIN = 3
-_ROUNDED = 2.0**-46  # some of float64's roundings
-_UNDONE = 1e-10  # of what a faults value is off by, each of its own size: float64's roundings leave less
 
 
 def compare_graphs(
-    known: Known,
+    known: Reference,
     b: Graph,
     inputs: Mapping[str, tuple[str, Orientation]],
     outputs: Mapping[str, tuple[str, Orientation]],
     *,
     roundings: int,
     watched: Iterable[tuple[str, str]] = (),
-) -> Forced:
-    """Judge B by A, which :func:`know` evaluated.
+) -> TeacherForcedResult:
+    """Judge B by A, which :func:`evaluate_reference` evaluated.
 
     ``inputs`` and ``outputs`` give for each of B's border values A's and the way to turn it.  ``roundings`` is how many
     lie on both graphs' longest paths together.  ``watched`` are pairs of values that other feeds did not tell apart.
@@ -84,7 +73,7 @@ def compare_graphs(
     return first if found.faults else found
 
 
-def _by_chance(found: Forced, b: Graph) -> frozenset[str]:
+def _by_chance(found: TeacherForcedResult, b: Graph) -> frozenset[str]:
     """The values of B that a faults region reads and that are A's by their numbers alone."""
     faults = {node for part in found.faults for node in (part.node, *part.nodes)}
     reads = {name for step in b.steps if step.name in faults for name in step.reads}
@@ -92,17 +81,17 @@ def _by_chance(found: Forced, b: Graph) -> frozenset[str]:
 
 
 def _walked(
-    known: Known,
+    known: Reference,
     b: Graph,
     inputs: Mapping[str, tuple[str, Orientation]],
     outputs: Mapping[str, tuple[str, Orientation]],
     roundings: int,
     watched: Sequence[tuple[str, str]],
     never: frozenset[str],
-) -> Forced:
+) -> TeacherForcedResult:
     """One walk of B; no number makes the values ``never`` A's."""
     have = known.values
-    state = State(known, b, outputs, roundings, Namer(b.version), never=never)
+    state = AlignmentState(known, b, outputs, roundings, Namer(b.version), never=never)
     state.env |= b.constants
     state.classes |= {name: state.namer.of_constant(value) for name, value in b.constants.items()}
     for name, (left, orientation) in inputs.items():
@@ -134,7 +123,7 @@ def _walked(
     values_b = [n for s in b.steps for n in s.makes if not b.is_constant(n)]
     order = {name: i for i, name in enumerate([*b.inputs, *values_b])}
     pairs = sorted((p for n, p in state.pairs.items() if n in order), key=lambda p: order[p.right])
-    return Forced(
+    return TeacherForcedResult(
         Alignment(
             tuple(pairs),
             tuple(n for n in known.data if n not in state.uses and not twice(state, n)),
@@ -153,125 +142,14 @@ def _walked(
     )
 
 
-def _undone(
-    known: Known,
-    b: Graph,
-    inputs: Mapping[str, tuple[str, Orientation]],
-    outputs: Mapping[str, tuple[str, Orientation]],
-    faults: Sequence[Fault],
-) -> bool:
-    """Whether nothing of what each faults part adds is left in any output that B makes of its own values.
-
-    What jumps behind it (a class, a comparison) hides small things from nearly all feeds, and undoes nothing.
-    """
-    sizes = [_apart_by(part) for part in faults]
-    if not all(sizes) or any(left not in known.values for left, _ in (*inputs.values(), *outputs.values())):
-        return False
-    values, errors = evaluate(b, {name: way.apply(known.values[left]) for name, (left, way) in inputs.items()})
-    if errors or any(name not in values for name in outputs):
-        return False
-    behind = {part.output for part in faults}
-    for step in b.steps:
-        if behind.intersection(step.reads):
-            behind.update(step.makes)
-            if jumps(step, values):
-                return False
-    left_over = [_left_over(known.values[left], way, values[name]) for name, (left, way) in outputs.items()]
-    if max(left_over) > _UNDONE * min(sizes):
-        return False
-    return all(_undone_however_far(known, b, outputs, values, part) for part in faults)
-
-
-def _undone_however_far(
-    known: Known,
-    b: Graph,
-    outputs: Mapping[str, tuple[str, Orientation]],
-    values: Mapping[str, Array],
-    part: Fault,
-) -> bool:
-    """Whether no output answers when a faults value is moved on, far along what it is off by: a saturated Sigmoid and a
-    Relu at zero do, for they hide a difference and undo none."""
-    due, own = known.values.get(part.counterpart or ""), values.get(part.output)
-    if not isinstance(due, np.ndarray) or not isinstance(own, np.ndarray) or due.shape != own.shape:
-        return False
-    off = own - due
-    largest = float(np.abs(off).max(initial=0.0))
-    if not np.isfinite(largest) or not largest or not np.isfinite(due).all():
-        return False
-    far = max(30.0, 4 * float(np.abs(due).max()) / largest)
-    turns = signs(np.random.default_rng(0), due.shape, draw=np.int64)
-    for way in (-far, -30.0, 30.0, far):
-        placed = due + way * off
-        try:
-            moved, beside = (
-                _behind(b, values, part.output, value) for value in (placed, placed * (1 + _ROUNDED * turns))
-            )
-        except Exception:  # an operator's numpy raises whatever numpy raises
-            return False
-        for name, (left, to) in outputs.items():
-            if _left_over(known.values[left], to, moved[name]) > _UNDONE and not _is_rounding(
-                to.apply(known.values[left]), moved[name], beside[name]
-            ):
-                return False
-    return True
-
-
-def _behind(b: Graph, values: Mapping[str, Array], name: str, value: Array) -> dict[str, Array]:
-    """B's values with another in one place."""
-    held, moved = {**values, name: value}, {name}
-    for step in b.steps:
-        if moved.intersection(step.reads):
-            held |= b.run(step, held)
-            moved.update(step.makes)
-    return held
-
-
-def _is_rounding(due: Array, made: Array, beside: Array) -> bool:
-    """Whether an output is off by no more than a few roundings of the value that was moved make of it."""
-    if due.dtype.kind != "f" or due.shape != made.shape:
-        return False
-    with np.errstate(all="ignore"):
-        return bool(np.abs(made - due).max(initial=0.0) <= np.abs(beside - made).max(initial=0.0))
-
-
-def _apart_by(part: Fault) -> float:
-    """How far a faults value is from A's, of what it is; 0 where that is no number."""
-    if part.problem is not None or part.expected is None or part.actual is None:
-        return 0.0
-    largest, apart = max(abs(part.expected), abs(part.actual)), part.introduced
-    return apart / largest if largest and apart is not None and np.isfinite(apart) else 0.0
-
-
-def _left_over(due: Any, way: Orientation, made: Any) -> float:
-    """How far an output is from A's, of its largest number; infinite where that is no question of how far."""
-    if not isinstance(due, np.ndarray) or not isinstance(made, np.ndarray):
-        return np.inf
-    try:
-        due = way.apply(due)
-    except ValueError:
-        return np.inf
-    if due.shape != made.shape or due.dtype != made.dtype:
-        return np.inf
-    if due.dtype.kind != "f":
-        return 0.0 if same_values(due, made) else np.inf
-    with np.errstate(all="ignore"):
-        same = (due == made) | (np.isnan(due) & np.isnan(made))
-        if same.all():
-            return 0.0
-        if not np.isfinite(due[~same]).all() or not np.isfinite(made[~same]).all():
-            return np.inf
-        largest = float(np.abs(due[np.isfinite(due)]).max(initial=0.0))
-        return float(np.abs(due[~same] - made[~same]).max() / largest) if largest else np.inf
-
-
-def _own_bytes(state: State) -> int:
+def _own_bytes(state: AlignmentState) -> int:
     """The bytes of B's values that are not A's very arrays."""
     shared = {id(value) for value in (*state.have.values(), *state.b.constants.values())}
     own = {id(v): getattr(v, "nbytes", 0) for v in (*state.env.values(), *state.own.values()) if id(v) not in shared}
     return sum(own.values())
 
 
-def twice(state: State, name: str) -> bool:
+def twice(state: AlignmentState, name: str) -> bool:
     """Whether a value of A is also there under a name that was aligned."""
     value: Any = state.have[name]
     if not isinstance(value, np.ndarray):
@@ -292,4 +170,13 @@ def merged(faults: Sequence[Fault], graph: Graph) -> Iterator[Fault]:
     yield from sorted(best.values(), key=lambda part: order.get(part.node, len(order)))
 
 
-__all__ = ["SILENT", "Forced", "Judged", "Known", "Shelf", "compare_graphs", "evaluate", "know"]
+__all__ = [
+    "SILENT",
+    "Judgement",
+    "Reference",
+    "SpillStore",
+    "TeacherForcedResult",
+    "compare_graphs",
+    "evaluate",
+    "evaluate_reference",
+]

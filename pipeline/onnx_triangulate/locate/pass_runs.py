@@ -20,7 +20,7 @@ from onnx_triangulate.engines import running
 from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.engines.protocols import Optimizing, OptimizingFramework, Passes
 from onnx_triangulate.engines.runtimes import runtimes
-from onnx_triangulate.locate.node_tasks import held_against
+from onnx_triangulate.locate.localize import held_against
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
@@ -110,7 +110,7 @@ def self_check(runtime: str) -> str | None:
     """
     import onnx.parser
 
-    from onnx_triangulate.locate.passes import search
+    from onnx_triangulate.locate.pass_search import search
 
     engine = runtimes()[runtime]
     assert isinstance(engine, Optimizing)

@@ -21,8 +21,8 @@ from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.engines.running import feeds_of, one_line, refusal, values_of, warm
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate import export_nodes, output_attribution
-from onnx_triangulate.locate.kernel_tasks import budget, judged_kernels, run_part
-from onnx_triangulate.locate.teacher_forced import Forced
+from onnx_triangulate.locate.kernel_runs import budget, judged_kernels, run_part
+from onnx_triangulate.locate.teacher_forced import TeacherForcedResult
 from onnx_triangulate.numerics.perturbation import UNIT, at_least_mean
 from onnx_triangulate.onnxgraph.nodes import node_name
 from onnx_triangulate.onnxgraph.weights import Weights, read_model, without_weights
@@ -144,10 +144,10 @@ def localize_against(
     )
 
 
-def held_against(ref: CaseRef, right: Model, other: Model, seed: int, folder: Path) -> Forced | Failure:
-    """What ``locate.graph_pairs`` says in float64 of ``other`` beside ``right``, two exports of one case, on the
+def held_against(ref: CaseRef, right: Model, other: Model, seed: int, folder: Path) -> TeacherForcedResult | Failure:
+    """What ``locate.float64_comparison`` says in float64 of ``other`` beside ``right``, two exports of one case, on the
     case's inputs.  Borders are matched by the case's names, and turned where they have other orders of axes."""
-    from onnx_triangulate.locate.graph_pairs import compare_in_float64
+    from onnx_triangulate.locate.float64_comparison import compare_in_float64
     from onnx_triangulate.onnxgraph.dataflow import Orientation
 
     assert right.file is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from onnx_triangulate.locate.teacher_forced import SILENT, Forced
+from onnx_triangulate.locate.teacher_forced import SILENT, TeacherForcedResult
 from onnx_triangulate.records.faults import Fault
 from onnx_triangulate.records.text import safe
 
@@ -27,7 +27,7 @@ class Unseen:
     ends: dict[str, tuple[float, float]] = field(default_factory=dict)  # by node of B: infinities on one side alone
     rounded: dict[str, tuple[int, int, float]] = field(default_factory=dict)  # constants of B, nearly A's
 
-    def woken(self, forced: Forced) -> Forced:
+    def woken(self, forced: TeacherForcedResult) -> TeacherForcedResult:
         """As it was found, or with nothing faulty where that is undone again before any output is made."""
         if not forced.asleep:
             return forced
@@ -46,7 +46,7 @@ class Unseen:
         """What might differ and no feed shows."""
         return {says: pair for says, pair in self.silent.items() if pair not in self.exercised}
 
-    def looked_at(self, forced: Forced) -> None:
+    def looked_at(self, forced: TeacherForcedResult) -> None:
         """What one feed shows of what others do not, and what it does not show itself."""
         self.exercised |= forced.exercised
         new = {pair for says, pair in forced.silent.items() if says not in self.silent}

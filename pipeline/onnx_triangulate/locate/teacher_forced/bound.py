@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from onnx_triangulate.locate.teacher_forced._state import Judged, State, exact_digest, print_of
+from onnx_triangulate.locate.teacher_forced.reference import exact_digest
+from onnx_triangulate.locate.teacher_forced.state import AlignmentState, Judgement, print_of
 from onnx_triangulate.numerics.compare import same_values
 from onnx_triangulate.numerics.evaluate import Graph, Step
 from onnx_triangulate.numerics.perturbation import STEPS, UNIT, distance, neighbour, signs
@@ -23,7 +24,7 @@ JITTERS = 4
 _FAR, _NONE = 8, 2.0**-40  # roundings of float32; what float64's own may do
 
 
-def judge(state: State, name: str, left: str, orientation: Orientation) -> Judged:
+def judge(state: AlignmentState, name: str, left: str, orientation: Orientation) -> Judgement:
     """The own value of B at ``name`` against A's at ``left``."""
     held: Any = state.have[left]
     value: Any = state.own.get(name)
@@ -31,32 +32,32 @@ def judge(state: State, name: str, left: str, orientation: Orientation) -> Judge
         alike = len(held) == len(value) and all(
             exact_digest(a) == exact_digest(b) for a, b in zip(held, value, strict=True)
         )
-        return Judged(0.0, 0.0) if alike else Judged(np.inf, problem="its sequence holds other arrays")
+        return Judgement(0.0, 0.0) if alike else Judgement(np.inf, problem="its sequence holds other arrays")
     if not isinstance(value, np.ndarray) or not isinstance(held, np.ndarray):
-        return Judged(np.inf, problem="it could not be evaluated on A's values")
+        return Judgement(np.inf, problem="it could not be evaluated on A's values")
     try:
         turned = orientation.apply(held)
     except ValueError:
-        return Judged(np.inf, problem=f"has shape {value.shape} where A has {held.shape}")
+        return Judgement(np.inf, problem=f"has shape {value.shape} where A has {held.shape}")
     if turned.shape != value.shape:
-        return Judged(np.inf, problem=f"has shape {value.shape} where A has {turned.shape}")
+        return Judgement(np.inf, problem=f"has shape {value.shape} where A has {turned.shape}")
     if turned.dtype != value.dtype:
-        return Judged(np.inf, problem=f"is {value.dtype} where A has {turned.dtype}")
+        return Judgement(np.inf, problem=f"is {value.dtype} where A has {turned.dtype}")
     if value.dtype.kind not in "fc":
         if same_values(turned, value):
-            return Judged(0.0, 0.0)
+            return Judgement(0.0, 0.0)
         where = tuple(int(i) for i in np.argwhere(turned != value)[0])
-        return Judged(np.inf, None, where, problem=f"{int((turned != value).sum())} of {value.size} elements differ")
+        return Judgement(np.inf, None, where, problem=f"{int((turned != value).sum())} of {value.size} elements differ")
     with np.errstate(all="ignore"):
         same = (turned == value) | (np.isnan(turned) & np.isnan(value))
         if same.all():
-            return Judged(0.0, 0.0)
+            return Judgement(0.0, 0.0)
         distance = np.where(same, 0.0, np.abs(turned - value))
         strict = ~same & ~np.isfinite(distance)
         limit = np.broadcast_to(allowed(state, name, left, orientation), value.shape)
         ratio = np.where(strict, np.inf, np.where(distance > 0, distance / limit, 0.0))
     worst = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
-    return Judged(
+    return Judgement(
         float(ratio[worst]),
         float(distance[worst]),
         tuple(int(i) for i in worst),
@@ -65,7 +66,7 @@ def judge(state: State, name: str, left: str, orientation: Orientation) -> Judge
     )
 
 
-def one_in_float32(state: State, name: str, left: str, orientation: Orientation) -> bool:
+def one_in_float32(state: AlignmentState, name: str, left: str, orientation: Orientation) -> bool:
     """Whether the regions that end in these two values make the same bits where every step is rounded to float32,
     though they are far apart in float64.
 
@@ -123,7 +124,7 @@ def region(graph: Graph, name: str, cut: Collection[str], fixed: Callable[[str],
     return [steps[index] for index in sorted(steps)], start
 
 
-def allowed(state: State, name: str, left: str, orientation: Orientation) -> Array:
+def allowed(state: AlignmentState, name: str, left: str, orientation: Orientation) -> Array:
     """How far the regions that end in these two values may part, elementwise in B's axes."""
     steps_b, start_b = region(state.b, name, state.pairs, state.is_constant)
     steps_a, start_a = region(state.a, left, state.uses, state.a.is_constant)

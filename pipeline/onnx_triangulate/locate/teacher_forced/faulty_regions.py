@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from onnx_triangulate.locate.teacher_forced._judging import away, judge, one_in_float32, region
-from onnx_triangulate.locate.teacher_forced._searching import NEAR, Found, follow, plainest, twins
-from onnx_triangulate.locate.teacher_forced._state import Judged, State, exact_digest, one_line
+from onnx_triangulate.locate.teacher_forced.bound import away, judge, one_in_float32, region
+from onnx_triangulate.locate.teacher_forced.realignment import NEAR, Found, candidates, follow, plainest
+from onnx_triangulate.locate.teacher_forced.reference import exact_digest, one_line
+from onnx_triangulate.locate.teacher_forced.state import AlignmentState, Judgement
 from onnx_triangulate.numerics.compare import same_values
 from onnx_triangulate.numerics.evaluate import Graph, Step
 from onnx_triangulate.onnxgraph.dataflow import Orientation, Pair
@@ -18,7 +19,7 @@ from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import DifferingConstant, Fault
 
 
-def blame(state: State, found: Found) -> tuple[list[Fault], int]:
+def blame(state: AlignmentState, found: Found) -> tuple[list[Fault], int]:
     """Which nodes of the region that ends in ``name`` are faulty; every value that this settles is assumed from now on.
 
     Where the region has A's operators one by one, each is judged on A's values alone; otherwise it is faulty as a
@@ -27,7 +28,7 @@ def blame(state: State, found: Found) -> tuple[list[Fault], int]:
     name, left, orientation = upstream(state, found)
     steps, _ = region(state.b, name, state.pairs, state.is_constant)
     if not steps:
-        judged = judge(state, name, left, orientation) if name in state.own else Judged(np.inf)
+        judged = judge(state, name, left, orientation) if name in state.own else Judgement(np.inf)
         state.join(Pair(left, name, orientation, "assumed"))
         return [Fault(name, "", name, judged.ratio, judged.max_abs, counterpart=left)], len(state.b.steps)
     others, _ = region(state.a, left, state.uses, state.a.is_constant)
@@ -61,11 +62,11 @@ def blame(state: State, found: Found) -> tuple[list[Fault], int]:
     if unknown is not None and judged.max_abs is None:
         state.unjudged[name] = unknown
         return [], first
-    last, twin = departing(state, steps, left), None
+    last, counterpart = departing(state, steps, left), None
     if last is None:
-        last, twin = within(state, steps[-1], left)
-    if twin is not None and last is not steps[-1]:
-        return [constant_part(state, last, twin, judged)], first
+        last, counterpart = within(state, steps[-1], left)
+    if counterpart is not None and last is not steps[-1]:
+        return [constant_part(state, last, counterpart, judged)], first
     last = behind_identities(state, last)
     judged = replace(judged, problem=judged.problem or error_in(state, steps))
     nodes = tuple(s.name for s in steps) if last in steps else ()
@@ -76,7 +77,7 @@ def fault_of(
     step: Step,
     output: str,
     left: str,
-    judged: Judged,
+    judged: Judgement,
     others: Sequence[Step],
     constants: tuple[DifferingConstant, ...],
     nodes: tuple[str, ...] = (),
@@ -99,29 +100,29 @@ def fault_of(
     )
 
 
-def constant_part(state: State, step: Step, twin: Step, judged: Judged) -> Fault:
-    """A faulty step that computes a constant, and what its twin makes; how far beyond its bound is what that does."""
-    made, due = step.makes[0], twin.makes[0]
+def constant_part(state: AlignmentState, step: Step, counterpart: Step, judged: Judgement) -> Fault:
+    """A faulty step that computes a constant, beside its counterpart; the ratio is that of what the constant does."""
+    made, due = step.makes[0], counterpart.makes[0]
     one, other = state.have.get(due), state.env.get(made)
-    shown = Judged(judged.ratio)
+    shown = Judgement(judged.ratio)
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and one.shape == other.shape and one.size:
         with np.errstate(all="ignore"):
             far = np.where(one == other, 0.0, np.abs(one.astype(np.float64) - other.astype(np.float64)))
             far = np.nan_to_num(far, nan=np.inf)
         index = tuple(int(i) for i in np.unravel_index(int(np.argmax(far)), far.shape))
-        shown = Judged(judged.ratio, float(far[index]), index, float(one[index]), float(other[index]))
-    return fault_of(step, made, due, shown, [twin], tuple(other_numbers(state, [step], [twin])))
+        shown = Judgement(judged.ratio, float(far[index]), index, float(one[index]), float(other[index]))
+    return fault_of(step, made, due, shown, [counterpart], tuple(other_numbers(state, [step], [counterpart])))
 
 
-def other_numbers(state: State, steps: Sequence[Step], others: Sequence[Step]) -> Iterator[DifferingConstant]:
+def other_numbers(state: AlignmentState, steps: Sequence[Step], others: Sequence[Step]) -> Iterator[DifferingConstant]:
     """The constants that a region reads in A's place with other numbers."""
     mine, theirs = ([s for s in side if s.op not in ("Constant", "Identity")] for side in (steps, others))
     if [s.op for s in mine] != [s.op for s in theirs]:
         return
-    for step, twin in zip(mine, theirs, strict=True):
-        if len(step.node.input) != len(twin.node.input):
+    for step, counterpart in zip(mine, theirs, strict=True):
+        if len(step.node.input) != len(counterpart.node.input):
             continue
-        for b, a in zip(step.node.input, twin.node.input, strict=True):
+        for b, a in zip(step.node.input, counterpart.node.input, strict=True):
             one, other = state.have.get(a), state.env.get(b)
             fixed = bool(a and b) and state.b.is_constant(b) and state.a.is_constant(a)
             if not fixed or not isinstance(one, np.ndarray) or not isinstance(other, np.ndarray):
@@ -140,7 +141,7 @@ def _shape(value: object) -> object:
     return getattr(value, "shape", None)
 
 
-def upstream(state: State, found: Found) -> Found:
+def upstream(state: AlignmentState, found: Found) -> Found:
     """The operand behind a value that must be another, where that operand is what is wrong.
 
     B computes twice what A computes once, and A's other value is nobody's: the second computation, which has the same
@@ -151,8 +152,8 @@ def upstream(state: State, found: Found) -> Found:
     if step is None or due is None or step.op != due.op or len(step.node.input) != len(due.node.input):
         return found
     for mine, theirs in zip(step.node.input, due.node.input, strict=True):
-        pair, made, twin = state.pairs.get(mine), state.b.producer.get(mine), state.a.producer.get(theirs)
-        if pair is None or made is None or twin is None or made.op != twin.op or theirs in state.uses:
+        pair, made, counterpart = state.pairs.get(mine), state.b.producer.get(mine), state.a.producer.get(theirs)
+        if pair is None or made is None or counterpart is None or made.op != counterpart.op or theirs in state.uses:
             continue
         apart = theirs in state.have and state.classes[mine] != state.known.classes[theirs]
         if apart and state.uses[pair.left] > 1 and mine not in state.outputs and not followed(state, mine):
@@ -161,7 +162,7 @@ def upstream(state: State, found: Found) -> Found:
     return found
 
 
-def followed(state: State, name: str) -> bool:
+def followed(state: AlignmentState, name: str) -> bool:
     """Whether a consumer of a value of B makes of it what A makes, and no other value of B is that already."""
     for step in state.b.consumers.get(name, ()):
         for made, digest in follow(step, state, {}).items():
@@ -174,24 +175,24 @@ def followed(state: State, name: str) -> bool:
     return False
 
 
-def within(state: State, step: Step, left: str) -> tuple[Step, Step | None]:
+def within(state: AlignmentState, step: Step, left: str) -> tuple[Step, Step | None]:
     """The step behind a faulty step that computes a constant for it which is not A's, of constants that are, with its
-    twin in A, if it has one."""
+    counterpart in A, if it has one."""
     due = state.a.producer.get(left)
     while due is not None and due.op == step.op and len(due.node.input) == len(step.node.input):
         for mine, theirs in zip(step.node.input, due.node.input, strict=True):
-            made, twin = state.b.producer.get(mine), state.a.producer.get(theirs)
+            made, counterpart = state.b.producer.get(mine), state.a.producer.get(theirs)
             fixed = bool(mine and theirs) and state.is_constant(mine) and state.a.is_constant(theirs)
             apart = fixed and state.classes.get(mine) not in state.known.constants
-            if apart and made is not None and twin is not None and made.op == twin.op != "Constant":
-                step, due = made, twin
+            if apart and made is not None and counterpart is not None and made.op == counterpart.op != "Constant":
+                step, due = made, counterpart
                 break
         else:
             return step, due
     return inside(state, step), None
 
 
-def behind_identities(state: State, step: Step) -> Step:
+def behind_identities(state: AlignmentState, step: Step) -> Step:
     """The step behind those that by definition hand on what they read; the step itself where nothing is behind them.
 
     A Cast of floats is no such step: to fewer digits and back it rounds, whatever float64 makes of it.
@@ -210,7 +211,7 @@ def behind_identities(state: State, step: Step) -> Step:
     return found
 
 
-def departing(state: State, steps: Sequence[Step], left: str) -> Step | None:
+def departing(state: AlignmentState, steps: Sequence[Step], left: str) -> Step | None:
     """Of steps that A does without, the first that does not hand on what it was given."""
     _, start = region(state.b, steps[-1].makes[0], state.pairs, state.is_constant)
     if not any(n in state.pairs and state.pairs[n].left == left for n in start):
@@ -223,12 +224,12 @@ def departing(state: State, steps: Sequence[Step], left: str) -> Step | None:
     return None
 
 
-def first_near(state: State, steps: Sequence[Step]) -> list[Fault] | None:
-    """The first step of a region, but the last, that makes nearly, and not quite, what its twin makes."""
+def first_near(state: AlignmentState, steps: Sequence[Step]) -> list[Fault] | None:
+    """The first step of a region, but the last, that makes nearly, and not quite, what its counterpart makes."""
     for step in steps[:-1]:
         for output in step.makes:
-            for twin in twins(state, output):
-                value, due = state.own.get(output), state.have[twin]
+            for counterpart in candidates(state, output):
+                value, due = state.own.get(output), state.have[counterpart]
                 if (
                     not isinstance(value, np.ndarray)
                     or not isinstance(due, np.ndarray)
@@ -236,23 +237,23 @@ def first_near(state: State, steps: Sequence[Step]) -> list[Fault] | None:
                     or not 0 < away(due, value) < NEAR
                 ):
                     continue
-                judged = judge(state, output, twin, Orientation())
+                judged = judge(state, output, counterpart, Orientation())
                 if judged.ratio > 1:
-                    state.forced[output] = (twin, Orientation())
-                    faulty, due_step = within(state, step, twin)
+                    state.forced[output] = (counterpart, Orientation())
+                    faulty, due_step = within(state, step, counterpart)
                     if due_step is not None and faulty is not step:
                         return [constant_part(state, faulty, due_step, judged)]
-                    against = [state.a.producer[twin]]
+                    against = [state.a.producer[counterpart]]
                     constants = tuple(other_numbers(state, [step], against))
-                    return [fault_of(faulty, output, twin, judged, against, constants)]
+                    return [fault_of(faulty, output, counterpart, judged, against, constants)]
     return None
 
 
-def inside(state: State, step: Step) -> Step:
+def inside(state: AlignmentState, step: Step) -> Step:
     """The faulty step behind a faulty step: where an operand of it is computed of constants (a shape, a turned weight),
-    the first step there of whose twin in A, which makes something of the same constants, it makes something else.
+    the first step there that makes something else than its counterpart in A makes of the same constants.
 
-    A may hold the operand folded, without anything on the way to it: then no step on the way is anybody's twin, and
+    A may hold the operand folded, without anything on the way to it: then no step on the way has a counterpart, and
     what makes the one operand that is no constant of A's is faulty.  Where A has no such operator at all, its constants
     say nothing of the operand.
     """
@@ -294,12 +295,12 @@ def folded_values(graph: Graph) -> Iterator[str]:
             yield from step.makes
 
 
-def error_in(state: State, steps: Sequence[Step]) -> str | None:
+def error_in(state: AlignmentState, steps: Sequence[Step]) -> str | None:
     return next((state.errors[s.index] for s in steps if s.index in state.errors), None)
 
 
 def one_by_one(
-    state: State, steps: Sequence[Step], others: Sequence[Step], name: str, left: str, orientation: Orientation
+    state: AlignmentState, steps: Sequence[Step], others: Sequence[Step], name: str, left: str, orientation: Orientation
 ) -> list[Fault]:
     """Judge each step of a region on the values of its partner; nothing where one has no partner."""
     before = state.kept()
@@ -322,28 +323,28 @@ def one_by_one(
             state.own.pop(output, None)
             if output in made:
                 state.own[output] = made[output]
-            twin = left if output == name else partner.makes[slot]
-            if twin not in state.have:
+            counterpart = left if output == name else partner.makes[slot]
+            if counterpart not in state.have:
                 state.back(before)
                 return []
-            way = orientation if output == name else plainest(state, output, twin)
-            judged = judge(state, output, twin, way)
-            state.forced[output] = (twin, way)
-            state.env[output] = way.apply(state.have[twin])
-            state.join(Pair(twin, output, way, "assumed"))
+            way = orientation if output == name else plainest(state, output, counterpart)
+            judged = judge(state, output, counterpart, way)
+            state.forced[output] = (counterpart, way)
+            state.env[output] = way.apply(state.have[counterpart])
+            state.join(Pair(counterpart, output, way, "assumed"))
             if judged.ratio > 1:
-                against = [state.a.producer[twin]] if twin in state.a.producer else []
-                faulty, due = within(state, step, twin)
+                against = [state.a.producer[counterpart]] if counterpart in state.a.producer else []
+                faulty, due = within(state, step, counterpart)
                 if due is not None and faulty is not step:
                     parts.append(constant_part(state, faulty, due, judged))
                     continue
                 constants = tuple(other_numbers(state, [step], [partner]))
                 judged = replace(judged, problem=judged.problem or problem)
-                parts.append(fault_of(faulty, output, twin, judged, against, constants))
+                parts.append(fault_of(faulty, output, counterpart, judged, against, constants))
     return parts
 
 
-def partner_of(state: State, step: Step, others: Sequence[Step], left: str | None) -> Step | None:
+def partner_of(state: AlignmentState, step: Step, others: Sequence[Step], left: str | None) -> Step | None:
     """The step of A's region that reads the same data, of one operator if there is one; the last makes ``left``."""
     if left is not None:
         return next((other for other in others if left in other.makes), None)
