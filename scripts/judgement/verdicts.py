@@ -70,7 +70,7 @@ def of_compare(found: GraphComparison) -> Line:
         "status": found.outcome,
         "exit": found.exit_status,
         "grade": str(grade) if grade else "",
-        "guilty": [{"node": g.node, "op": g.op, "party": g.party, "ratio": g.ratio} for g in found.guilty][:6],
+        "guilty": [{"node": g.node, "op": g.op, "party": g.party, "ratio": g.ratio} for g in found.faults][:6],
         "problems": list(found.problems)[:6],
         "notes": list(found.notes)[:6],
         "feeds": list(found.feeds),

@@ -38,14 +38,14 @@ def named(y: Array) -> str | None:
 @pytest.mark.parametrize(("name", "how"), EXACT)
 def test_f17_a_run_in_a_shorter_format_is_named(name: str, how: str) -> None:
     y = gemm(*(shortened(v, FORMATS[name], how) for v in (X, W)))
-    assert judged(y).guilty
+    assert judged(y).faulty
     assert judged(y).ratio > 3
     assert str(named(y)).split(" or ")[0] == f"{name}, {how}"
 
 
 def test_f17_tf32_is_inside_the_bound_of_its_own_unit() -> None:
     y = gemm(*(shortened(v, 10, NEAREST) for v in (X, W)))
-    assert not judged(y, unit=2.0**-11).guilty
+    assert not judged(y, unit=2.0**-11).faulty
 
 
 def test_float16_factors_are_named() -> None:
@@ -67,7 +67,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", sorted(FAULTS))
 def test_another_fault_is_not_called_reduced_precision(fault: str) -> None:
-    assert judged(FAULTS[fault]).guilty
+    assert judged(FAULTS[fault]).faulty
     assert named(FAULTS[fault]) is None
 
 

@@ -107,7 +107,7 @@ def test_a_healthy_node_passes(rule: Rule, example: Example) -> None:
 def test_a_planted_fault_fails(rule: Rule, example: Example) -> None:
     feeds = example.arrays()
     checks = judged(example, feeds, faulty(example, feeds))
-    assert any(check.guilty for check in checks), checks
+    assert any(check.faulty for check in checks), checks
 
 
 @pytest.mark.parametrize("scale", [1e-20, 1e-6, 1.0, 30.0, 1e4])
@@ -123,7 +123,7 @@ def test_a_healthy_node_passes_whatever_the_size_of_its_inputs(
     if example.node == "Sigmoid(x)":  # ONNX Runtime's is not healthy far out: see below
         feeds["x"] = np.maximum(feeds["x"], -10)
     checks = judged(example, feeds, run(example.proto(example.node), example.opset, feeds))
-    assert [c for c in checks if c.guilty] == []
+    assert [c for c in checks if c.faulty] == []
 
 
 @pytest.mark.parametrize(("x", "guilty"), [(-5.0, False), (-10.0, False), (-17.0, True), (-20.0, True), (-60.0, True)])
@@ -132,7 +132,7 @@ def test_a_kernel_that_loses_every_digit_of_a_small_result_is_guilty(x: float, g
     example = next(e for e in rules()["Sigmoid"].examples if e.node == "Sigmoid(x)")
     feeds = {"x": np.linspace(x - 0.5, x + 0.5, 64, dtype=np.float32)}
     checks = judged(example, feeds, run(example.proto(example.node), example.opset, feeds))
-    assert [c.guilty for c in checks] == [guilty]
+    assert [c.faulty for c in checks] == [guilty]
 
 
 LONG = [
@@ -315,7 +315,7 @@ def test_no_node_test_of_onnx_is_above_its_bound_in_onnxruntime() -> None:
         produced = dict(zip((v.name for v in test.model.graph.output), map(np.asarray, found), strict=True))
         consumed = [feeds[n] if n else None for n in first.input]
         checks = replay(first, opset, consumed, [produced.get(n) for n in first.output])
-        wrong = [check for check in checks if check.guilty]
+        wrong = [check for check in checks if check.faulty]
         if wrong:
             guilty[test.name] = wrong
         if any(check.outcome in FINE for check in checks):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from onnx_triangulate.engines import running
-from onnx_triangulate.locate import pass_tasks
-from onnx_triangulate.locate.passes import NOT_AGAIN
+from onnx_triangulate.locate import pass_runs
+from onnx_triangulate.locate.pass_search import NOT_AGAIN
 from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.party import Party
@@ -64,12 +64,12 @@ class Exporter:
         return Run(Party.parse(party), {"y": ArrayFile(file, (1,), "float32")})
 
     def __call__(self, kind: str, function: Any, *arguments: Any) -> Any:
-        if function is pass_tasks.exporter_passes:
+        if function is pass_runs.exporter_passes:
             assert kind == "torch"
             return self.names
-        if function is pass_tasks.parted_nodes:
+        if function is pass_runs.parted_nodes:
             return self.parted
-        if function is pass_tasks.optimize_without:
+        if function is pass_runs.optimize_without:
             assert kind == "torch"
             self.off = frozenset(arguments[2])
             return Failure("refused", "no") if self.off == self.refused else arguments[3]

@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from onnx_triangulate.records.arrays import ArrayFile
-from onnx_triangulate.records.faults import Localization, NodeError, Origin
+from onnx_triangulate.records.faults import Fault, Localization, Origin
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Model, Run
 from onnx_triangulate.records.verdict import Blamed, Finding
@@ -19,7 +19,9 @@ from onnx_triangulate.verification.faulty_nodes import CAUSE, NOBODY, name_nodes
 from onnx_triangulate.verification.localization import by_exclusion
 
 BLAMED = Blamed("export", "torch", ("torch", "torch>reference"), says="it parts")
-ERROR = NodeError("n2", "Conv", "y", 31.0, 0.5, 0.75, (0, 1), (2.0, 3.0), ("n1",), Origin("conv2d", "head", "net.py:7"))
+ERROR = Fault(
+    "n2", "Conv", "y", 31.0, 0.5, 0.75, (0, 1), 3.0, 2.0, ("n1", "n2"), origin=Origin("conv2d", "head", "net.py:7")
+)
 FOUND = Localization("torch", "torch", "export", (ERROR,), judged=4, nodes=5, unmapped=2, precision="float64")
 
 
@@ -96,9 +98,7 @@ def test_another_partys_localization_names_nothing() -> None:
 
 
 def test_many_guilty_nodes_are_counted() -> None:
-    many = Localization(
-        "torch", "torch", "export", tuple(NodeError(f"n{i}", "Add", f"v{i}", np.inf) for i in range(11))
-    )
+    many = Localization("torch", "torch", "export", tuple(Fault(f"n{i}", "Add", f"v{i}", np.inf) for i in range(11)))
     (blamed,), findings = name_nodes([BLAMED], [many])
     assert len(blamed.nodes) == 11
     assert findings[-1].says == "3 more nodes are above their bound"
@@ -115,18 +115,18 @@ def test_a_localization_that_failed_says_so() -> None:
 
 def test_nodes_that_are_not_told_apart_are_counted() -> None:
     for many, words in ((1, "not told apart from 1 other, for"), (22, "not told apart from 22 others, for")):
-        stretch = replace(ERROR, together=tuple(f"m{i}" for i in range(many)))
-        (blamed,), (finding,) = name_nodes([BLAMED], [replace(FOUND, guilty=(stretch,))])
+        stretch = replace(ERROR, nodes=("n2", *(f"m{i}" for i in range(many))))
+        (blamed,), (finding,) = name_nodes([BLAMED], [replace(FOUND, faults=(stretch,))])
         assert words in finding.says
         assert blamed.among == {"n2": many + 1}
 
 
-UNSURE = NodeError("n4", "GridSample", "y", problem="no rule covers it")
-NO_BOUND = replace(FOUND, guilty=(), blame="reference", judged=4, nodes=5, uncompared=(UNSURE,))
+UNSURE = Fault("n4", "GridSample", "y", problem="no rule covers it")
+NO_BOUND = replace(FOUND, faults=(), blame="reference", judged=4, nodes=5, uncompared=(UNSURE,))
 
 
 def test_the_node_that_no_bound_tells_of_is_named_where_every_other_one_is_inside_its_own() -> None:
-    (error,) = by_exclusion(NO_BOUND).guilty
+    (error,) = by_exclusion(NO_BOUND).faults
     assert (error.node, error.op) == ("n4", "GridSample")
     assert "no rule covers it; it is the only node that no bound tells of" in str(error.problem)
 
@@ -148,7 +148,7 @@ def test_nobody_else_is_named_by_exclusion(found: Localization) -> None:
 
 @pytest.mark.parametrize("blame", ["export", "kernel", "reference", "unspecified"])
 def test_a_graph_of_one_node_names_it_whatever_the_blame(blame: str) -> None:
-    lost = Localization("torch", "torch", blame, only=NodeError("n0", "Mul", "y"), problem="no intermediate values")
+    lost = Localization("torch", "torch", blame, only=Fault("n0", "Mul", "y"), problem="no intermediate values")
     found = by_exclusion(lost)
     (blamed,), (finding,) = name_nodes([replace(BLAMED, blame=blame)], [found])
     assert (blamed.nodes, blamed.op, finding.cause) == (("n0",), "Mul", CAUSE)

@@ -11,9 +11,10 @@ import onnx
 import pytest
 
 from onnx_triangulate.locate import semantics
-from onnx_triangulate.locate.semantics import Meanings, Parted, parted_meanings
+from onnx_triangulate.locate.semantics import MeaningDifference, Meanings, meaning_differences
 from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.case import Case, CaseRef, Tensor
+from onnx_triangulate.records.faults import Fault
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
 from onnx_triangulate.records.verdict import Blamed, Finding
@@ -84,7 +85,8 @@ def test_a_setting_that_float32_hides_shows_in_float64(verdicts: dict[str, Any])
 EDGE = ("tensorflow", "torch")
 BLAMED = Blamed("semantics", "tensorflow|torch", EDGE, says="they part")
 CASE = Case("pair", {"x": Tensor("n c", (1, 2))}, {}, {"y": Tensor("n c")})
-PARTED = Parted(("leaky",), ("LeakyRelu",), ("relu",), ("Relu",), "y", 31.0, 0.5, (0, 1), (0.0, -0.5))
+FAULT = Fault("leaky", "LeakyRelu", "y", 31.0, 0.5, None, (0, 1), 0.0, -0.5, ("leaky",), against=("relu",))
+PARTED = MeaningDifference(FAULT, ("LeakyRelu",), ("Relu",))
 
 
 def asked(
@@ -100,7 +102,7 @@ def asked(
     calls: list[tuple[str, str]] = []
 
     def call(function: Any, ref: CaseRef, judge: Model, other: Model, *_: Any) -> Any:
-        assert function is semantics.parted_meanings
+        assert function is semantics.meaning_differences
         calls.append((judge.graph, other.graph))
         return answer
 
@@ -182,17 +184,17 @@ def test_borders_in_other_orders_and_inputs_of_one_side_only(tmp_path: Path) -> 
         [l] t = LeakyRelu <alpha = 0.25> (x) [e] e = ReduceSum <keepdims = 0> (z) [m] m = Mul(e, e) [s] f = Sub(m, m)
         [a] y = Add(t, f) }"""
     other = graph(tmp_path, "tensorflow", leaky, {"x": "n h c", "y": "n h c"}, "x", "z")
-    found = parted_meanings(ref, torch, other, 0, tmp_path / "out")
+    found = meaning_differences(ref, torch, other, 0, tmp_path / "out")
     assert isinstance(found, Meanings)
-    (parted,) = found.parted
-    assert "l" in parted.nodes
-    assert parted.against == ("r",)
+    (parted,) = found.differences
+    assert "l" in parted.fault.nodes
+    assert parted.fault.against == ("r",)
     assert any("alpha 0.25" in words for words in parted.differs)
     same = graph(tmp_path, "tensorflow", "g (float[2,4,3] x) => (float[2,4,3] y) { [r2] y = Relu(x) }", other.axes, "x")
-    healthy = parted_meanings(ref, torch, same, 0, tmp_path / "out")
+    healthy = meaning_differences(ref, torch, same, 0, tmp_path / "out")
     assert isinstance(healthy, Meanings)
-    assert (healthy.parted, healthy.compared) == ((), 24)
-    small = parted_meanings(ref, torch, other, 0, tmp_path / "out", memory=-1)
+    assert (healthy.differences, healthy.compared) == ((), 24)
+    small = meaning_differences(ref, torch, other, 0, tmp_path / "out", memory=-1)
     assert isinstance(small, Failure)
     assert small.kind == "memory"
 
@@ -230,15 +232,15 @@ def test_an_epsilon_in_another_layout_is_the_one_difference(tmp_path: Path, shap
 
     torch = made("torch", GROUPS, {}, "")
     other = made("tensorflow", GROUPS_LAST, {"x": "n h w c"}, "0.001")
-    found = parted_meanings(ref, torch, other, 0, tmp_path / "out")
+    found = meaning_differences(ref, torch, other, 0, tmp_path / "out")
     assert isinstance(found, Meanings)
-    (parted,) = found.parted
-    assert (parted.nodes[0], parted.against[0]) == ("eps", "norm")
-    assert "pool" not in (*parted.nodes, *parted.against)
+    (parted,) = found.differences
+    assert (parted.fault.nodes[0], parted.fault.against[0]) == ("eps", "norm")
+    assert "pool" not in (*parted.fault.nodes, *parted.fault.against)
     assert parted.setting == ("epsilon", pytest.approx(1e-5), pytest.approx(1e-3))
-    assert parted.max_abs is not None
-    assert parted.max_abs < 0.01
+    assert parted.fault.introduced is not None
+    assert parted.fault.introduced < 0.01
     same = made("tensorflow", GROUPS_LAST, {"x": "n h w c"}, "0.00001")
-    healthy = parted_meanings(ref, torch, same, 0, tmp_path / "out")
+    healthy = meaning_differences(ref, torch, same, 0, tmp_path / "out")
     assert isinstance(healthy, Meanings)
-    assert healthy.parted == ()
+    assert healthy.differences == ()

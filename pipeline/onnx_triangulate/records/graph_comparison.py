@@ -7,30 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from onnx_triangulate.records.faults import Fault
 from onnx_triangulate.records.runs import Outcome
-
-
-@dataclass(frozen=True)
-class GuiltyNode:
-    """A node of one graph that does not make what the other graph makes of the same values.
-
-    ``party`` is ``B`` where the two graphs part in float64 (which of them is right, two graphs alone cannot say), and
-    ``A>ort.off`` or ``B>ort.off`` where a runtime's kernel does not make what its own node means.  ``nodes`` are all
-    nodes of the region where it could not be narrowed to one, ``against`` those that the other graph has in its place.
-    """
-
-    node: str
-    op: str
-    output: str
-    ratio: float
-    party: str
-    max_abs: float | None = None
-    index: tuple[int, ...] | None = None
-    values: tuple[float, float] | None = None
-    counterpart: str | None = None
-    nodes: tuple[str, ...] = ()
-    against: tuple[str, ...] = ()
-    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +36,8 @@ class GraphComparison:
     that were held against their own bounds and ``unbounded`` those without a rule; ``held`` is the bytes of values
     that were there at most at one time, weights not counted.
 
-    ``guilty`` are nodes of B, and kernels of the runtime (``A>ort.off``), which say nothing of what the graphs mean:
+    ``faults`` are of nodes of B (``party`` is ``B``: which of two graphs is right, two graphs alone cannot say), and of
+    kernels of the runtime (``A>ort.off``), which say nothing of what the graphs mean:
     "departs" is where the graphs mean the same and such a kernel makes their outputs differ.
     ``proved``: same by structure, whatever is fed.  ``swept`` counts the further feeds on which both graphs ran,
     ``sizes`` those at other sizes, and ``unexercised`` says what no feed showed although nothing speaks against it.
@@ -68,7 +47,7 @@ class GraphComparison:
     right: Path
     outcome: Literal["same", "same but for NaN", "departs", "differs", "uncompared"]
     compared: int
-    guilty: tuple[GuiltyNode, ...]
+    faults: tuple[Fault, ...]
     unmapped: Mapping[str, tuple[str, ...]]
     aligned: int
     outputs: tuple[ComparedOutput, ...]

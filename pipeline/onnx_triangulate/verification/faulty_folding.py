@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from onnx_triangulate.engines import running
-from onnx_triangulate.locate import pass_tasks
-from onnx_triangulate.locate.passes import Diverges, PassSearch, search
+from onnx_triangulate.locate import pass_runs
+from onnx_triangulate.locate.pass_search import Diverges, PassSearch, search
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
@@ -58,14 +58,14 @@ def name_folding(
         if not faithful(parties, graph, raw):
             named.append(blamed)
             continue
-        names = call(graph, pass_tasks.exporter_passes, graph)
+        names = call(graph, pass_runs.exporter_passes, graph)
         if isinstance(names, Failure) or not names or ">" not in right:
             named.append(blamed)
             continue
         place = folder / "folding"
         asking = _question(call, worker, ref, model, before.file, names, blamed, parties, seed, place)
         found = search(names, asking)
-        parted = call(worker, pass_tasks.parted_nodes, ref, before, model, seed, place)
+        parted = call(worker, pass_runs.parted_nodes, ref, before, model, seed, place)
         regions = () if isinstance(parted, Failure) else parted
         nodes = tuple(dict.fromkeys(node for region in regions for node in region.nodes))
         if nodes and not blamed.nodes:
@@ -105,7 +105,7 @@ def _question(
 
     def diverges(off: frozenset[str], _: str | None) -> bool:
         left_out = [name for name in names if name in off]
-        file = call(blamed.party, pass_tasks.optimize_without, blamed.party, raw, left_out, place / "trial.onnx")
+        file = call(blamed.party, pass_runs.optimize_without, blamed.party, raw, left_out, place / "trial.onnx")
         if isinstance(file, Failure):
             return True
         made = replace(model, file=file)

@@ -1,7 +1,7 @@
 """Which pass of a runtime's optimizer changes the answer, where in the graph, and how to switch it off.
 
 Design note.  The question "does it still part?" is the question of the edge: the same run at another setting, compared
-with the same party by the same bounds.  Who is guilty is found by ``locate.passes``; every run is in a worker.
+with the same party by the same bounds.  Who is guilty is found by ``locate.pass_search``; every run is in a worker.
 
 *Where* is found with the optimizer's own weakness.  A pass that needs a value to itself leaves it alone when it is an
 output of the graph: marking one rewritten region's inner values as outputs keeps the passes away from that region, and
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from onnx_triangulate.engines.protocols import Optimizing, Passes, Runtime
-from onnx_triangulate.locate import pass_tasks as tasks
-from onnx_triangulate.locate.pass_tasks import Rewriting, Setting
-from onnx_triangulate.locate.passes import PassSearch, minimal, search
+from onnx_triangulate.locate import pass_runs as tasks
+from onnx_triangulate.locate.pass_runs import Rewriting, Setting
+from onnx_triangulate.locate.pass_search import PassSearch, minimal, search
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.errors import BrokenCheck
 from onnx_triangulate.records.party import Party

@@ -478,8 +478,8 @@ def _localize(work: Work, seen: Seen, blames: Sequence[Blamed], faithful: Mappin
         found: Localization | None = None
         for end in ends:
             answer = asked(blame, end)
-            found = answer if found is None or (answer is not None and answer.guilty) else found
-            if found is not None and found.guilty:
+            found = answer if found is None or (answer is not None and answer.faults) else found
+            if found is not None and found.faults:
                 break
         if found is not None:
             found = localization.by_exclusion(replace(found, party=party))
