@@ -89,6 +89,16 @@ class Model:
     given: bool = False  # a file that somebody else exported
     frozen: tuple[str, ...] = ()  # what its tracer took for a constant, in the tracer's own words
 
+    @property
+    def party(self) -> Party:
+        """Who wrote it: the framework and the exporter."""
+        return Party.parse(self.graph)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is a graph that can be run."""
+        return self.error is None and self.file is not None
+
 
 @dataclass(frozen=True)
 class Diff:
@@ -121,6 +131,15 @@ class Diff:
     @property
     def agrees(self) -> bool:
         return self.outcome in ("equal", "rounding")
+
+    @property
+    def diverges(self) -> bool:
+        return self.outcome == "diverges"
+
+    @property
+    def ends(self) -> tuple[Party, Party]:
+        """The two parties."""
+        return Party.parse(self.left), Party.parse(self.right)
 
 
 @dataclass(frozen=True)
