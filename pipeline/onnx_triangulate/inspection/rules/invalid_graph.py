@@ -14,7 +14,9 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (float[2,3
 _IR = _HEAD.replace("ir_version: 8", "ir_version: {}")
 _LATER = _HEAD.replace("17", "20")
 _MINE = _HEAD.replace("17]", '17, "mine" : 1]')
-_BRANCHES = "then_branch = t () => (float[2,3] a) { a = Relu (x) }, else_branch = e () => (float[2,3] b) { b = Neg (x) }"
+_BRANCHES = (
+    "then_branch = t () => (float[2,3] a) { a = Relu (x) }, else_branch = e () => (float[2,3] b) { b = Neg (x) }"
+)
 _FUNCTION = '<domain: "mine", opset_import: ["" : 17, "mine" : 1]>'
 _UNORDERED = re.compile(r"input '([^']+)' of node: .* is not output of any previous nodes")
 _MADE_TWICE = re.compile(r"'([^']+)' has been used as output names multiple times")
@@ -71,9 +73,9 @@ RULE = Rule(
         "<float[4] s = {1.0, 1.0, 2.0, 2.0}> { y = Upsample (x, s) }",
         f"{_HEAD} {{ y = com.microsoft.FusedGelu (x) }}",
         f"{_HEAD} {{ y = mine.a (x) }}",
-        f'{_MINE} {{ y = mine.a (x) }} '
+        f"{_MINE} {{ y = mine.a (x) }} "
         f"{_FUNCTION} a (p) => (q) {{ q = Relu (p) }} {_FUNCTION} a (p) => (q) {{ q = Neg (p) }}",
-        f'{_MINE} {{ y = mine.a (x) }} '
+        f"{_MINE} {{ y = mine.a (x) }} "
         f"{_FUNCTION} a (p) => (q) {{ q = mine.b (p) }} {_FUNCTION} b (p) => (q) {{ q = mine.a (p) }}",
         f"{_IR.format(3)} <float[3] w = {{1.0, 2.0, 3.0}}> {{ y = Mul (x, w) }}",
         f"{_IR.format(9999)} {{ y = Relu (x) }}",
@@ -86,6 +88,6 @@ RULE = Rule(
         f"{_HEAD} {{ y = Cast <to = 1> (x) }}",
         f"{_HEAD} {{ a = Neg (x) y = Relu (a) }}",
         f"{_LATER} {{ y = Gelu (x) }}",
-        f'{_MINE} {{ y = mine.a (x) }} {_FUNCTION} a (p) => (q) {{ q = Relu (p) }}',
+        f"{_MINE} {{ y = mine.a (x) }} {_FUNCTION} a (p) => (q) {{ q = Relu (p) }}",
     ),
 )
