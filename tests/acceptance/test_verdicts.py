@@ -10,6 +10,8 @@ import pytest
 from onnx_triangulate.records.verdict import Report, Verdict
 from onnx_triangulate.verification.run import Options, exit_status, verify
 
+pytestmark = pytest.mark.slow  # the engines run
+
 INPUTS = Path(__file__).parent / "inputs"
 
 

@@ -17,6 +17,8 @@ from onnx_triangulate.records.verdict import Report, Verdict
 from onnx_triangulate.verification import faulty_external
 from onnx_triangulate.verification.run import verify
 
+pytestmark = pytest.mark.slow  # the engines run
+
 SOURCE = """
 import numpy as np
 from onnx_triangulate import Case, Tensor

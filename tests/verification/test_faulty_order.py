@@ -14,6 +14,8 @@ from onnx_triangulate.verification.faulty_nodes import CAUSE as GUILTY
 from onnx_triangulate.verification.faulty_order import CAUSE
 from onnx_triangulate.verification.run import Options, verify
 
+pytestmark = pytest.mark.slow  # the engines run
+
 MODEL = """
 from onnx_triangulate import Case, Tensor
 X = {"x": Tensor("n c", (3, 4), low=-2, high=2, integers=False)}

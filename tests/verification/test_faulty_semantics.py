@@ -23,6 +23,8 @@ from onnx_triangulate.verification.faulty_semantics import MEANT, name_meanings
 from onnx_triangulate.verification.run import Options, verify
 from onnx_triangulate.verification.triangulate import Parties
 
+pytestmark = pytest.mark.slow  # the engines run
+
 CASES = Path(__file__).parents[1] / "case_files"
 
 

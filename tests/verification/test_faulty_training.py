@@ -11,6 +11,8 @@ from onnx_triangulate.records.verdict import Report, Verdict
 from onnx_triangulate.verification.faulty_training import CAUSE
 from onnx_triangulate.verification.run import verify
 
+pytestmark = pytest.mark.slow  # the engines run
+
 SOURCE = """
 import numpy as np
 from onnx_triangulate import Case, Tensor

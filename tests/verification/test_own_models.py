@@ -21,6 +21,8 @@ from onnx_triangulate.records.runs import Run
 from onnx_triangulate.report.as_json import schema
 from onnx_triangulate.verification.external_models import adopt
 
+pytestmark = pytest.mark.slow  # the engines run
+
 CASES = Path(__file__).parents[1] / "case_files"
 
 

@@ -11,6 +11,8 @@ from onnx_triangulate.engines import running
 from onnx_triangulate.engines.frameworks import _state
 from onnx_triangulate.verification.run import Options, verify
 
+pytestmark = pytest.mark.slow  # the engines run
+
 FILE = Path(__file__).parents[1] / "case_files" / "stateful.py"
 REFS = {ref.name.partition("/")[2]: ref for ref in catalogue.find([str(FILE)])}
 SAID = {
