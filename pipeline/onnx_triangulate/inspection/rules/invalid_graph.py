@@ -14,7 +14,7 @@ def _find(view: View) -> Iterator[Found]:
     found = view.invalid
     if found is not None:
         nodes = (found.node,) if found.node else ()
-        yield Found(nodes, f"not a valid ONNX graph, so runtimes may refuse it: {found.says}")
+        yield Found(nodes, f"not a valid ONNX graph, so runtimes may refuse it: {found.message}")
 
 
 RULE = Rule(
