@@ -547,8 +547,8 @@ def test_a_given_file_that_cannot_be_one_of_this_case(given: Path, tmp_path: Pat
     model = adopt(ref, "torch", plant(given, tmp_path / "given.onnx", what), Run(Party("torch"), {"y": y}), None, 0)
     assert model.error is not None
     assert (model.error.kind, model.file) == ("builder", None)
-    assert says in model.error.says
-    assert "\n" not in model.error.says
+    assert says in model.error.message
+    assert "\n" not in model.error.message
 
 
 def test_an_unusable_file_is_one_line_and_status_2(

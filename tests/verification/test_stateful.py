@@ -34,8 +34,8 @@ def test_memory_and_chance(name: str, tmp_path: Path) -> None:
     assert run.error is None
     assert run.deterministic is not name.startswith(("remembers", "draws"))
     if name.startswith("draws"):
-        assert "draws random numbers" in run.varies
-    assert SAID.get(name, "") in run.varies
+        assert "draws random numbers" in run.nondeterminism
+    assert SAID.get(name, "") in run.nondeterminism
 
 
 def test_statistics_that_move_are_told_and_are_no_alarm(tmp_path: Path) -> None:

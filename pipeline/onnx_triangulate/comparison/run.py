@@ -197,7 +197,7 @@ def _compare(
             says = f"{type(error).__name__}: {' '.join(str(error).split())}"
             raise UnusableInput(f"{safe(file)}: this tool fails to read the graph: {safe(says)}") from error
         if isinstance(border, Failure):
-            raise UnusableInput(f"{safe(file)}: reading it ended in {border.kind}: {safe(border.says)}")
+            raise UnusableInput(f"{safe(file)}: reading it ended in {border.kind}: {safe(border.message)}")
         borders.append(border)
     a, b = borders
     named = {d for side in borders for p in side.inputs for d in p.shape or () if isinstance(d, str)}
@@ -334,7 +334,7 @@ def _staged(workers: _Asked, file: Path, place: Path) -> Path:
     """A file as it may be read: its numbers may lie behind links."""
     answer = workers.call(WORKER, model_interface.staged, file.absolute(), place)
     if isinstance(answer, Failure):
-        raise UnusableInput(f"{safe(file)}: reading it ended in {answer.kind}: {safe(answer.says)}")
+        raise UnusableInput(f"{safe(file)}: reading it ended in {answer.kind}: {safe(answer.message)}")
     assert isinstance(answer, Path)
     return file if answer == file.absolute() else answer
 
@@ -356,7 +356,7 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
     watched = tuple(found.unseen().values())
     forced = None if proved else _in_float64(workers, left, right, arrays, pair.inputs, outputs, folder, watched)
     if isinstance(forced, Failure):
-        found.on(name, f"not compared in float64: {forced.kind}: {forced.says}")
+        found.on(name, f"not compared in float64: {forced.kind}: {forced.message}")
     elif forced is not None:
         forced = found.woken(forced)
         found.compared += forced.compared
@@ -564,13 +564,13 @@ def _weighed(pair: _Pair, proof: Proof, rows: Sequence[Row], found: _Found, *, t
     """What parts on further feeds: at a special kind by its own rule, else as the first feeds are judged."""
     for row in rows:
         if row.state == "refused by B" and row.feed.kind == FROM_END:
-            found.notes.append(f"B does not run on {FROM_END}, as A does: {row.says}")
+            found.notes.append(f"B does not run on {FROM_END}, as A does: {row.message}")
         elif row.state == "refused by B":
-            found.parted.append(f"B does not run on {safe(row.feed.name)}, where A does: {row.says}")
+            found.parted.append(f"B does not run on {safe(row.feed.name)}, where A does: {row.message}")
     found.unexercised += [
-        f"on {_WORDS['inf']}, {safe(row.says)}; a NaN that infinities make is not held against either"
+        f"on {_WORDS['inf']}, {safe(row.message)}; a NaN that infinities make is not held against either"
         for row in rows
-        if row.state == "close" and JUDGED.get(row.feed.kind) == "inf" and row.says
+        if row.state == "close" and JUDGED.get(row.feed.kind) == "inf" and row.message
     ][:1]
     special = [r for r in rows if r.state == "apart" and r.feed.kind in JUDGED and r.arrays is not None]
     for row in special:
@@ -586,7 +586,7 @@ def _weighed(pair: _Pair, proof: Proof, rows: Sequence[Row], found: _Found, *, t
         elif says:
             (found.nans if judged == "nan" else found.parted).append(f"on {_WORDS[judged]}, {safe(says)}")
         else:
-            found.notes.append(f"on {_WORDS[judged]} the runs part, the meaning does not: {safe(row.says)}")
+            found.notes.append(f"on {_WORDS[judged]} the runs part, the meaning does not: {safe(row.message)}")
     usual = [r for r in rows if r.state == "apart" and r.feed.kind not in JUDGED and r.arrays is not None]
     usual.sort(key=lambda r: -r.score)
     started = time.monotonic()
@@ -614,7 +614,7 @@ def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
     whole = {p.name for p in pair.b.outputs if p.whole or p.dtype == "bool"}
     files, ways = (pair.left.absolute(), pair.right.absolute()), (dict(pair.inputs.found), dict(pair.outputs.found))
     for part in _outputs(runs, pair.outputs, pair.outputs.how, room, turned):
-        says = f"on {name} inputs, {part.problem or safe(row.says)}"
+        says = f"on {name} inputs, {part.problem or safe(row.message)}"
         odd = _is_odd(part, whole)
         if part.outcome == "diverges" and found.faults and not (odd and found.kernels_are_finite()):
             continue  # a kernel that departs does that
@@ -738,7 +738,7 @@ def _first_that_runs(pair: _Pair, feeds: Sequence[Feed]) -> int | str:
             return start + answer
         if not isinstance(answer, Failure):
             return says[0] if says else str(answer)
-        says.append(f"the run ended in {answer.kind}: {answer.says}")
+        says.append(f"the run ended in {answer.kind}: {answer.message}")
     return says[0]
 
 
@@ -843,7 +843,7 @@ def _replayed(
         except Exception as error:  # a graph that cannot be taken apart raises ValueError, anything else is our own
             kind = "invalid" if isinstance(error, ValueError) else "tool"
             answer = Failure(kind, message(f"{type(error).__name__}: {error}", 300))
-        runs[side] = NodeReplay(problem=f"{answer.kind}: {answer.says}") if isinstance(answer, Failure) else answer
+        runs[side] = NodeReplay(problem=f"{answer.kind}: {answer.message}") if isinstance(answer, Failure) else answer
     return runs
 
 

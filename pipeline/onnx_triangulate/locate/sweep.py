@@ -70,7 +70,7 @@ class Row:
     feed: Feed
     state: RowState
     score: float = 0.0
-    says: str = ""
+    message: str = ""
     arrays: Path | None = None
     outputs: tuple[Mapping[str, Path], Mapping[str, Path]] = field(default=({}, {}))
     answers: Mapping[str, str] = field(default_factory=dict)
@@ -196,7 +196,7 @@ def in_parts(
             rows += answer
             continue
         if answer.kind == "refused":  # a file that the runtime does not load: that was said before
-            lost.append(f"further feeds: {answer.says}")
+            lost.append(f"further feeds: {answer.message}")
             break
         deaths, hangs = deaths + 1, hangs + (answer.kind == "timeout")
         if len(some) == 1 or deaths > _DEATHS or hangs > _HANGS:
@@ -218,7 +218,7 @@ def _row(
     try:
         one = runs[0](arrays)
     except Exception as error:  # a runtime's refusal, whatever its type
-        return Row(feed, "refused by A", says=message(error))
+        return Row(feed, "refused by A", message=message(error))
     try:
         two = runs[1](_turned(arrays, inputs))
     except Exception as error:
@@ -343,7 +343,7 @@ def confirmed(left: Path, right: Path, row: Row, inputs: Ways, outputs: Ways, ju
         one = way.apply(np.load(row.outputs[0][source], allow_pickle=False))
         two = np.load(row.outputs[1][name], allow_pickle=False)
         if len({x.shape for x in (a, b, one, two)}) > 1:
-            return f"{name}: {row.says.partition(': ')[2]}"
+            return f"{name}: {row.message.partition(': ')[2]}"
         where = _odd(one, two, judged)
         if judged == "huge":
             if one.dtype.kind != "f":
