@@ -25,7 +25,7 @@ from onnx_triangulate.locate.kernel_tasks import budget, judged_kernels, run_par
 from onnx_triangulate.locate.teacher_forced import Forced
 from onnx_triangulate.onnxgraph.nodes import node_name
 from onnx_triangulate.onnxgraph.weights import Weights, read_model, without_weights
-from onnx_triangulate.ops.families import measured
+from onnx_triangulate.ops.elementary import measured
 from onnx_triangulate.ops.rounding_counts import TRANSCENDENTAL
 from onnx_triangulate.ops.roundings import roundings
 from onnx_triangulate.records.arrays import Array, ArrayFile
