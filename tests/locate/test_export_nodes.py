@@ -24,7 +24,7 @@ from onnx_triangulate.locate.kernels import kernels
 from onnx_triangulate.locate.localize import judged_export, only_node
 from onnx_triangulate.onnxgraph.nodes import node_name
 from onnx_triangulate.onnxgraph.weights import Weights
-from onnx_triangulate.ops.families import elementary
+from onnx_triangulate.ops.elementary import elementary
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import Case, Tensor
 from onnx_triangulate.records.faults import Localization, Origin, SourceValues

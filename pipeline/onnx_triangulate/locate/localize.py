@@ -26,7 +26,7 @@ from onnx_triangulate.locate.teacher_forced import TeacherForcedResult
 from onnx_triangulate.numerics.perturbation import UNIT, at_least_mean
 from onnx_triangulate.onnxgraph.nodes import node_name
 from onnx_triangulate.onnxgraph.weights import Weights, read_model, without_weights
-from onnx_triangulate.ops.families import measured
+from onnx_triangulate.ops.elementary import measured
 from onnx_triangulate.ops.rounding_counts import TRANSCENDENTAL
 from onnx_triangulate.ops.roundings import roundings
 from onnx_triangulate.records.arrays import Array, ArrayFile

@@ -27,7 +27,7 @@ from onnx_triangulate.numerics.compare import is_float, same_values
 from onnx_triangulate.numerics.evaluate import Graph, Step
 from onnx_triangulate.onnxgraph.dataflow import Orientation, Pair, settings
 from onnx_triangulate.onnxgraph.nodes import array, subgraphs, whole_slots
-from onnx_triangulate.ops.families import rules
+from onnx_triangulate.ops.registry import operators
 from onnx_triangulate.records.arrays import Array
 
 SILENT = "nothing that was compared shows it"
@@ -361,9 +361,9 @@ def _hides(state: AlignmentState, theirs: _Side, mine: _Side) -> bool:
     """Whether anything that a node does may stay unseen on the numbers that it read."""
     data = [state.have[n] for n in theirs.start]
     floats = all(v.dtype.kind == "f" and (v.size <= 1 or bool(v.min() != v.max())) for v in data)
-    table = rules()
+    table = operators()
     moves = [
-        step.op == "Identity" or step.op in _LINEAR or (step.op in table and table[step.op].name == "data movement")
+        step.op == "Identity" or step.op in _LINEAR or (step.op in table and table[step.op].rule == "data movement")
         for side in (theirs, mine)
         for step in side.steps
     ]
