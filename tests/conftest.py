@@ -176,7 +176,9 @@ RUNS = frozenset({"limits_process", "planted", "limits", "catalogue", "healthy",
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that look at one run of the engines go to one process of pytest-xdist, all others by file."""
+    """Tests that look at one run of the engines are slow, and go to one process of pytest-xdist; all others by file."""
     for item in items:
         runs = RUNS & set(getattr(item, "fixturenames", ()))
+        if runs:
+            item.add_marker("slow")
         item.add_marker(pytest.mark.xdist_group("runs" if runs else item.nodeid.partition("::")[0]))

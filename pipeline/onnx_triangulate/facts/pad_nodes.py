@@ -17,7 +17,8 @@ from onnx import NodeProto, TensorProto
 from onnx_triangulate.facts.reach import Ints, Unknown
 from onnx_triangulate.onnxgraph.graph import Graph, Place
 from onnx_triangulate.onnxgraph.nodes import Dims, array, attributes, elements, operator, printable, text
-from onnx_triangulate.ops.window_ops import Form, is_pad
+from onnx_triangulate.ops.operator import WindowForm
+from onnx_triangulate.ops.window_ops import is_pad
 
 NUMBERS = ("ceil_mode", "count_include_pad", "channels_last")
 NO_RANK = "the rank is not known"
@@ -183,7 +184,7 @@ class Before:
     notes: tuple[str, ...] = ()
 
 
-def before(place: Place, form: Form, held: dict[str, Any], count: int, last: bool, own: Ints) -> Before:
+def before(place: Place, form: WindowForm, held: dict[str, Any], count: int, last: bool, own: Ints) -> Before:
     """Follow a window's input back through Pads, and through what only renames or permutes values.
 
     ``count`` is the number of spatial axes, ``last`` says that channels are the last axis, ``own`` are the pads of the
@@ -212,7 +213,7 @@ class _Trail:
     """
 
     place: Place
-    form: Form
+    form: WindowForm
     held: dict[str, Any]
     own: Ints
     order: list[int | None]

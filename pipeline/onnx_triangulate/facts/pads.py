@@ -54,7 +54,8 @@ from onnx_triangulate.facts.reach import (
 from onnx_triangulate.onnxgraph.graph import Graph, Place, places
 from onnx_triangulate.onnxgraph.nodes import Dims, attributes, in_onnx, printable, text
 from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
-from onnx_triangulate.ops.window_ops import Form, form_of, is_pad
+from onnx_triangulate.ops.operator import WindowForm
+from onnx_triangulate.ops.window_ops import form_of, is_pad
 from onnx_triangulate.records.graphs import Pads
 
 __all__ = ["Window", "pads", "pads_in", "slides", "windows", "windows_in"]
@@ -107,7 +108,7 @@ def _data_shape(graph: Graph, name: str) -> Dims | None:
     return graph.shape(node.input[0]) if blocked and not attributes(node).get("channels_last") else None
 
 
-def _kernel(place: Place, form: Form, held: dict[str, Any]) -> Ints | None:
+def _kernel(place: Place, form: WindowForm, held: dict[str, Any]) -> Ints | None:
     if held.get("kernel_shape"):
         return tuple(held["kernel_shape"])
     name = place.input(form.weight)
@@ -124,7 +125,7 @@ class _Settings:
     written, the ``count`` of spatial axes, and whether channels are the ``last`` axis."""
 
     place: Place
-    form: Form
+    form: WindowForm
     kernel: Ints | None
     shape: Dims | None
     pads: Ints
@@ -155,7 +156,7 @@ class _Settings:
         return values
 
 
-def _resolve(place: Place, form: Form, stored: frozenset[str]) -> tuple[Window, bool]:
+def _resolve(place: Place, form: WindowForm, stored: frozenset[str]) -> tuple[Window, bool]:
     """A node's window, and whether a Pad in front is what its own padding would have been."""
     held = place.attributes
     wrong = [name for name, value in held.items() if name in _READ and not well_typed(name, value)]

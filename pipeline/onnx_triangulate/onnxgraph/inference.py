@@ -25,7 +25,7 @@ _INNER = (AttributeProto.GRAPH, AttributeProto.GRAPHS, AttributeProto.UNDEFINED)
 class Refusal:
     """What ONNX has against a graph: its words, and the operator and the node that they name, if any."""
 
-    says: str
+    message: str
     op: str | None = None
     node: str | None = None
 

@@ -85,7 +85,7 @@ class Look:
             return None
         answer = self._aside.answer(0)
         if isinstance(answer, Failure):
-            self.problems.append(f"ONNX's shape inference gives no answer ({_line(answer.says)}): {instead}")
+            self.problems.append(f"ONNX's shape inference gives no answer ({_line(answer.message)}): {instead}")
             return None
         shaped = ModelProto()
         shaped.ParseFromString(answer)
@@ -96,12 +96,12 @@ class Look:
         """What the full check has against the model, or which tensor holds too little, in one line."""
         answer = self._aside.answer(0 if self._refusal else 1)
         if isinstance(answer, Failure):
-            self.problems.append(f"ONNX's checker gives no answer: {_line(answer.says)}")
+            self.problems.append(f"ONNX's checker gives no answer: {_line(answer.message)}")
         elif answer:
             return Refusal(*json.loads(answer))
         strict = b"" if self._refusal else self._aside.answer(2)
         if isinstance(strict, Failure):
-            self.problems.append(f"ONNX's full check gives no answer: {_line(strict.says)}")
+            self.problems.append(f"ONNX's full check gives no answer: {_line(strict.message)}")
             return None
         return Refusal(*json.loads(strict)) if strict else None
 
@@ -207,7 +207,7 @@ def _packed(found: Sequence[Refusal]) -> bytes:
     """All that was found in one line, by the first one's operator and node; nothing if nothing was."""
     if not found:
         return b""
-    said = "; ".join(each.says for each in found[:3]) + ("; …" if len(found) > 3 else "")
+    said = "; ".join(each.message for each in found[:3]) + ("; …" if len(found) > 3 else "")
     return json.dumps([said, found[0].op, found[0].node]).encode()
 
 
@@ -227,7 +227,7 @@ def _check(model: ModelProto) -> bytes:
 def _strictly(model: ModelProto) -> bytes:
     """What strict inference of types and shapes has against the model."""
     found = refusals(numberless(model))
-    return _packed([replace(each, says=f"ONNX's full check says: {_line(each.says)}") for each in found[:4]])
+    return _packed([replace(each, message=f"ONNX's full check says: {_line(each.message)}") for each in found[:4]])
 
 
 def named_by_checker(says: str) -> tuple[str | None, str | None]:

@@ -39,9 +39,9 @@ def _more(view: View, says: str) -> tuple[tuple[str, ...], str]:
 def _find(view: View) -> Iterator[Found]:
     found = view.invalid
     if found is not None:
-        nodes, more = _more(view, found.says)
+        nodes, more = _more(view, found.message)
         nodes = (found.node,) if found.node else nodes
-        yield Found(nodes, f"not a valid ONNX graph, so runtimes may refuse it: {found.says}{more}")
+        yield Found(nodes, f"not a valid ONNX graph, so runtimes may refuse it: {found.message}{more}")
 
 
 RULE = Rule(
