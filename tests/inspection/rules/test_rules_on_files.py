@@ -31,7 +31,7 @@ def test_a_rule_that_fails_is_a_note_and_silences_nobody() -> None:
     def find(view: View) -> list[Found]:
         raise KeyError("pl\x1banted")
 
-    broken = Rule("XXX001", "planted", "info", "", find, (), ())
+    broken = Rule("XXX001", "planted", "info", find, (), ())
     model = parsed(f"{HEAD} {{ y = Relu (x) z = Neg (x) }}")
     found = inspected(View(model), [broken, rules()["STR006"]])
     assert [r.code for r in found.diagnostics] == ["STR006"]
@@ -184,7 +184,7 @@ def test_a_rule_that_asks_every_node_of_every_node_is_noticed() -> None:
     def find(view: View) -> list[Found]:
         return [Found((), "") for one in view.places for two in view.places if len(one.inputs) > len(two.inputs)]
 
-    slow = (Rule("XXX001", "planted", "info", "", find, (), ()),)
+    slow = (Rule("XXX001", "planted", "info", find, (), ()),)
     assert looked_at_by(slow, 400) > 4 * 1.2 * looked_at_by(slow, 100)
 
 

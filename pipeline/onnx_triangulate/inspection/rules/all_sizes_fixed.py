@@ -12,6 +12,10 @@ from onnx_triangulate.onnxgraph.nodes import named_dims
 
 
 def _find(view: View) -> Iterator[Found]:
+    """No axis of any input is left for the caller to choose. That is what exporters do by default, and it lets shapes,
+    pads and memory be known in advance; a batch of another size needs another export (`dynamic_shapes` in PyTorch,
+    `None` in TensorFlow's input signature).
+    """
     shapes = {value.name: named_dims(value) for value in inputs(view)}
     if not any(shapes.values()) or not all(
         s is not None and all(isinstance(d, int) for d in s) for s in shapes.values()
@@ -30,9 +34,6 @@ RULE = Rule(
     code="SHP003",
     name="all-sizes-fixed",
     severity="info",
-    about="No axis of any input is left for the caller to choose. That is what exporters do by default, and it lets "
-    "shapes, pads and memory be known in advance; a batch of another size needs another export (`dynamic_shapes` in "
-    "PyTorch, `None` in TensorFlow's input signature).",
     find=_find,
     fires=('<ir_version: 8, opset_import: ["" : 17]> g (float[1,3] x) => (y) { y = Relu (x) }',),
     quiet=(

@@ -12,6 +12,11 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x, float[4,3
 
 
 def _find(view: View) -> Iterator[Found]:
+    """The node pads (a ConvTranspose: cuts) more on one side than on the other. TensorFlow's `SAME` does so for an even
+    total; a PyTorch layer cannot, and needs a `torch.nn.functional.pad` in front. A model that was moved from one
+    framework to the other with the same number on both sides computes something shifted by one element: compare the two
+    exports.
+    """
     gathered = Gathered()
     for pads in view.pads:
         if pads.begin is not None and pads.end is not None and pads.begin != pads.end and pads.op != "Pad":
@@ -25,10 +30,6 @@ RULE = Rule(
     code="PAD001",
     name="asymmetric-padding",
     severity="info",
-    about="The node pads (a ConvTranspose: cuts) more on one side than on the other. TensorFlow's `SAME` does so for "
-    "an even total; a PyTorch layer cannot, and needs a `torch.nn.functional.pad` in front. A model that was moved "
-    "from one framework to the other with the same number on both sides computes something shifted by one element: "
-    "compare the two exports.",
     find=_find,
     fires=(
         f"{_HEAD} => (y) {{ y = Conv <strides = [2, 2], pads = [0, 0, 1, 1]> (x, w) }}",

@@ -24,6 +24,10 @@ def _training(place: Place, opset: int | None) -> bool:
 
 
 def _find(view: View) -> Iterator[Found]:
+    """A BatchNormalization in training mode (`training_mode=1`; before opset 14, one that gives out statistics as well)
+    computes the mean and variance of the batch it is given: its output depends on what else is in the batch. Export the
+    model in evaluation mode (`model.eval()`, `training=False`).
+    """
     gathered = Gathered()
     for place in view.of("BatchNormalization"):
         if _training(place, place.graph.opset):
@@ -39,9 +43,6 @@ RULE = Rule(
     code="NUM001",
     name="batchnorm-in-training-mode",
     severity="warning",
-    about="A BatchNormalization in training mode (`training_mode=1`; before opset 14, one that gives out statistics as "
-    "well) computes the mean and variance of the batch it is given: its output depends on what else is in the batch. "
-    "Export the model in evaluation mode (`model.eval()`, `training=False`).",
     find=_find,
     fires=(
         f"{_HEAD} => (y) {{ y, rm, rv = BatchNormalization <training_mode = 1> (x, s, b, m, v) }}",

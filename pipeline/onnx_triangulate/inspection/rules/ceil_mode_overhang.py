@@ -13,6 +13,10 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """With `ceil_mode=1` a pool makes a last window that hangs over the end of the input. What hangs over does not
+    count in a maximum; an average is taken over what is left, and runtimes have disagreed about it. TensorFlow has no
+    such mode: its `SAME` pads on both sides instead, which shifts every window.
+    """
     ceils = {p.name for p in view.of("MaxPool", "AveragePool", "LpPool") if p.attribute("ceil_mode", int, 0)}
     gathered = Gathered()
     for window in view.windows:
@@ -40,9 +44,6 @@ RULE = Rule(
     code="PAD007",
     name="ceil-mode-overhang",
     severity="info",
-    about="With `ceil_mode=1` a pool makes a last window that hangs over the end of the input. What hangs over does "
-    "not count in a maximum; an average is taken over what is left, and runtimes have disagreed about it. TensorFlow "
-    "has no such mode: its `SAME` pads on both sides instead, which shifts every window.",
     find=_find,
     fires=(f"{_HEAD} => (y) {{ y = MaxPool <kernel_shape = [3, 3], strides = [2, 2], ceil_mode = 1> (x) }}",),
     quiet=(

@@ -13,6 +13,9 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """The bounds of every Clip whose bounds are stored. A ReLU6 is a Clip to 0 and 6; other bounds are worth a look
+    where one model is compared with another.
+    """
     gathered = Gathered()
     for place, low, high in clips(view):
         if low is None and high is None:
@@ -29,8 +32,6 @@ RULE = Rule(
     code="NUM005",
     name="clip-bounds",
     severity="info",
-    about="The bounds of every Clip whose bounds are stored. A ReLU6 is a Clip to 0 and 6; other bounds are worth a "
-    "look where one model is compared with another.",
     find=_find,
     fires=(f"{_HEAD} <float lo = {{0.0}}, float hi = {{6.0}}> {{ y = Clip (x, lo, hi) }}",),
     quiet=(

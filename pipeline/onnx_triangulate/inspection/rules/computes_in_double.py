@@ -16,6 +16,10 @@ _CARRIERS = frozenset({"Constant", "Cast", "CastLike", "Identity"})
 
 
 def _find(view: View) -> Iterator[Found]:
+    """The inputs are float32 (or smaller), but some nodes give out float64. A Python or numpy number without a type is
+    a double, and everything that meets it becomes one; exporters then write Casts on both sides. Give such constants
+    the model's type.
+    """
     types = {value.type.tensor_type.elem_type for value in view.model.graph.input}
     if TensorProto.DOUBLE in types or not types & {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}:
         return
@@ -36,9 +40,6 @@ RULE = Rule(
     code="TYP001",
     name="computes-in-double",
     severity="warning",
-    about="The inputs are float32 (or smaller), but some nodes give out float64. A Python or numpy number without a "
-    "type is a double, and everything that meets it becomes one; exporters then write Casts on both sides. Give such "
-    "constants the model's type.",
     find=_find,
     fires=(
         f"{_HEAD} (float[2,3] x) => (double[2,3] y) <double c = {{0.1}}> {{ d = Cast <to = 11> (x) y = Mul (d, c) }}",

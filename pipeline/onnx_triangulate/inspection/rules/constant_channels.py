@@ -16,6 +16,10 @@ _FIRST = 8
 
 
 def _find(view: View) -> Iterator[Found]:
+    """Kernels of a convolution that are all zero give a channel that is the same everywhere: pruned, or never reached
+    by training. Where all kernels are equal, all channels are, which no training leaves (in a depthwise convolution it
+    can be meant, a blur, and is not remarked).
+    """
     digests = Values.of(view).digests
     groups = {place.name: place.attribute("group", int, 1) for place in view.of("Conv")}
     for name, node, index, tensor in weights(view):
@@ -47,9 +51,6 @@ RULE = Rule(
     code="VAL005",
     name="constant-channels",
     severity="info",
-    about="Kernels of a convolution that are all zero give a channel that is the same everywhere: pruned, or never "
-    "reached by training. Where all kernels are equal, all channels are, which no training leaves (in a depthwise "
-    "convolution it can be meant, a blur, and is not remarked).",
     find=_find,
     fires=(
         f"{_HEAD} <float[2,1,2] w = {{1.0, 2.0, 0.0, 0.0}}> {{ y = Conv (x, w) }}",

@@ -13,6 +13,9 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """All elements of a weight matrix or kernel are one number. Zeros are what is left where weights were not loaded,
+    or pruned away; other numbers can be meant (a convolution that averages).
+    """
     gathered = Gathered()
     digests = Values.of(view).digests
     for name, node, _, _ in weights(view):
@@ -31,8 +34,6 @@ RULE = Rule(
     code="VAL004",
     name="constant-weights",
     severity="warning",
-    about="All elements of a weight matrix or kernel are one number. Zeros are what is left where weights were not "
-    "loaded, or pruned away; other numbers can be meant (a convolution that averages).",
     find=_find,
     fires=(
         f"{_HEAD} <float[3,1] w = {{0.0, 0.0, 0.0}}> {{ y = MatMul (x, w) }}",

@@ -12,6 +12,10 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """At the border an AveragePool divides either by the size of the window (`count_include_pad=1`, PyTorch's default)
+    or by the number of real elements in it (ONNX's and TensorFlow's default). Two exports of one model that differ here
+    differ at the border only.
+    """
     pads = {p.node: p for p in view.pads}
     gathered = Gathered()
     for place in view.of("AveragePool"):
@@ -33,9 +37,6 @@ RULE = Rule(
     code="PAD006",
     name="padding-in-averages",
     severity="info",
-    about="At the border an AveragePool divides either by the size of the window (`count_include_pad=1`, PyTorch's "
-    "default) or by the number of real elements in it (ONNX's and TensorFlow's default). Two exports of one model that "
-    "differ here differ at the border only.",
     find=_find,
     fires=(
         f"{_HEAD} => (y) {{ y = AveragePool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x) }}",

@@ -17,6 +17,9 @@ _LOCAL = '<ir_version: 8, opset_import: ["" : 17, "mine" : 1]> g (float[2,3] x) 
 
 
 def _find(view: View) -> Iterator[Found]:
+    """Operators outside of ONNX's own domains that the model does not define as functions. Only a runtime that knows
+    them can run the model; their shapes and meaning are not checked by anybody else.
+    """
     own = {(domain_of(f), text(f.name)) for f in view.model.functions}
     by_domain: dict[str, tuple[list[str], dict[str, None]]] = {}
     for place in view.places:
@@ -38,8 +41,6 @@ RULE = Rule(
     code="STR013",
     name="custom-domain",
     severity="info",
-    about="Operators outside of ONNX's own domains that the model does not define as functions. Only a runtime that "
-    "knows them can run the model; their shapes and meaning are not checked by anybody else.",
     find=_find,
     fires=(f"{_HEAD} {{ y = com.microsoft.FusedGelu (x) }}",),
     quiet=(

@@ -24,6 +24,9 @@ def _live(graph: Graph) -> set[int]:
 
 
 def _find(view: View) -> Iterator[Found]:
+    """From these nodes no path leads to an output of the graph. Left over from an output that was taken away, or a sign
+    that something which should be an output is none.
+    """
     dead: list[str] = []
     inside_dead: set[int] = set()  # graphs of dead nodes: naming those nodes is enough
     for graph in view.graphs:
@@ -49,8 +52,6 @@ RULE = Rule(
     code="STR006",
     name="dead-nodes",
     severity="warning",
-    about="From these nodes no path leads to an output of the graph. Left over from an output that was taken away, or "
-    "a sign that something which should be an output is none.",
     find=_find,
     fires=(f"{_HEAD} {{ y = Relu (x) a = Neg (x) b = Abs (a) }}",),
     quiet=(

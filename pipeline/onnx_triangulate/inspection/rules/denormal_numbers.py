@@ -14,6 +14,9 @@ _SHARE = 0.01
 
 
 def _find(view: View) -> Iterator[Found]:
+    """One in a hundred numbers of a tensor, or more, is nearer to zero than float32 can hold in full (below 1.2e-38).
+    Weight decay on channels that are never used leaves them. Setting them to zero changes nothing that matters.
+    """
     held = [d for d in Values.of(view).digests.values() if d.count > 1 and d.denormal >= _SHARE]
     if held:
         names = tuple(d.name for d in held)
@@ -29,9 +32,6 @@ RULE = Rule(
     code="VAL003",
     name="denormal-numbers",
     severity="info",
-    about="One in a hundred numbers of a tensor, or more, is nearer to zero than float32 can hold in full (below "
-    "1.2e-38). Weight decay on channels that are never used leaves them. Setting them to zero changes nothing that "
-    "matters.",
     find=_find,
     fires=(f"{_HEAD} <float[3] w = {{1.0, 1e-40, 3.0}}> {{ y = Mul (x, w) }}",),
     quiet=(f"{_HEAD} <float[3] w = {{1.0, 1e-30, 0.0}}> {{ y = Mul (x, w) }}",),

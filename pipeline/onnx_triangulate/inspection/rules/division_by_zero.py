@@ -14,6 +14,9 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """A Div or Mod has a stored divisor with a zero in it. Of floats that gives inf or NaN, of integers ONNX does not
+    say what: some runtimes crash.
+    """
     gathered = Gathered()
     for place in view.of("Div", "Mod"):
         values = constant(view, place, place.input(1))
@@ -30,8 +33,6 @@ RULE = Rule(
     code="NUM008",
     name="division-by-zero",
     severity="warning",
-    about="A Div or Mod has a stored divisor with a zero in it. Of floats that gives inf or NaN, of integers ONNX does "
-    "not say what: some runtimes crash.",
     find=_find,
     fires=(f"{_HEAD} <float[3] d = {{1.0, 0.0, 2.0}}> {{ y = Div (x, d) }}",),
     quiet=(

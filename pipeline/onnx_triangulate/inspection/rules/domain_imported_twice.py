@@ -13,6 +13,9 @@ _GRAPH = "g (float[2,3] x) => (y)"
 
 
 def _find(view: View) -> Iterator[Found]:
+    """The list of operator sets names a domain more than once. Readers take the first or the last version, or refuse
+    the model. The empty name and `ai.onnx` are one domain.
+    """
     versions: dict[str, list[int]] = {}
     for entry in view.model.opset_import:
         versions.setdefault(domain_of(entry), []).append(entry.version)
@@ -29,8 +32,6 @@ RULE = Rule(
     code="STR015",
     name="domain-imported-twice",
     severity="error",
-    about="The list of operator sets names a domain more than once. Readers take the first or the last version, or "
-    "refuse the model. The empty name and `ai.onnx` are one domain.",
     find=_find,
     fires=(f'<ir_version: 8, opset_import: ["" : 17, "ai.onnx" : 13]> {_GRAPH} {{ y = Relu (x) }}',),
     quiet=(f'<ir_version: 8, opset_import: ["" : 17, "ai.onnx.ml" : 3]> {_GRAPH} {{ y = Relu (x) }}',),

@@ -22,6 +22,9 @@ def _training(view: View, place: Place) -> bool:
 
 
 def _find(view: View) -> Iterator[Found]:
+    """A Dropout whose `training_mode` is stored as true (before opset 7: without `is_test`) drops elements at random
+    each time the model runs. Export in evaluation mode.
+    """
     gathered = Gathered()
     for place in view.of("Dropout"):
         if _training(view, place):
@@ -33,8 +36,6 @@ RULE = Rule(
     code="NUM010",
     name="dropout-in-training-mode",
     severity="warning",
-    about="A Dropout whose `training_mode` is stored as true (before opset 7: without `is_test`) drops elements at "
-    "random each time the model runs. Export in evaluation mode.",
     find=_find,
     fires=(f"{_HEAD} <float r = {{0.5}}, bool t = {{1}}> {{ y = Dropout (x, r, t) }}",),
     quiet=(

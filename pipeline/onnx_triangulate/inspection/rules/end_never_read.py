@@ -13,6 +13,11 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x, float[1,3
 
 
 def _find(view: View) -> Iterator[Found]:
+    """The stride does not divide what is left after the first window, so the windows end before the padded input does.
+    PyTorch's convolution with `padding=1` and stride 2 on an even size is the known case: written 1 before and 1 after,
+    read 1 before and 0 after, where TensorFlow's `SAME` reads 0 before and 1 after. The sizes agree, the numbers do
+    not.
+    """
     ceils = {p.name for p in view.of("MaxPool", "AveragePool", "LpPool") if p.attribute("ceil_mode", int, 0)}
     gathered = Gathered()
     for window in view.windows:
@@ -44,10 +49,6 @@ RULE = Rule(
     code="PAD008",
     name="end-never-read",
     severity="info",
-    about="The stride does not divide what is left after the first window, so the windows end before the padded input "
-    "does. PyTorch's convolution with `padding=1` and stride 2 on an even size is the known case: written 1 before and "
-    "1 after, read 1 before and 0 after, where TensorFlow's `SAME` reads 0 before and 1 after. The sizes agree, the "
-    "numbers do not.",
     find=_find,
     fires=(
         f"{_HEAD} => (y) {{ y = Conv <strides = [2, 2], pads = [1, 1, 1, 1]> (x, w) }}",

@@ -14,6 +14,10 @@ _HEAD = f'<ir_version: 8, opset_import: ["" : 17]> g {_ARGUMENTS} => (y)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """The epsilons of all normalizations. Frameworks differ in their defaults (BatchNorm: PyTorch 1e-5, Keras 1e-3;
+    LayerNorm: PyTorch 1e-5, Keras 1e-3, many transformers 1e-12), and a converted model that fell back to the other one
+    is wrong by a little everywhere.
+    """
     gathered = Gathered()
     for place, epsilon in epsilons(view):
         gathered.add(
@@ -27,9 +31,6 @@ RULE = Rule(
     code="NUM003",
     name="epsilons",
     severity="info",
-    about="The epsilons of all normalizations. Frameworks differ in their defaults (BatchNorm: PyTorch 1e-5, Keras "
-    "1e-3; LayerNorm: PyTorch 1e-5, Keras 1e-3, many transformers 1e-12), and a converted model that fell back to the "
-    "other one is wrong by a little everywhere.",
     find=_find,
     fires=(f"{_HEAD} {{ y = BatchNormalization <epsilon = 0.001> (x, s, b, m, v) }}",),
     quiet=(f"{_HEAD} {{ y = Relu (x) }}",),

@@ -35,6 +35,9 @@ def _short(tensor: TensorProto, held: int) -> bool:
 
 
 def _find(view: View) -> Iterator[Found]:
+    """Weights may lie in other files beside the model. One of these is not there, or is shorter than what should be in
+    it: the model was copied without it, or the download broke off. The files are not opened for this.
+    """
     by_file: dict[str, list[tuple[str, TensorProto]]] = {}
     for name, tensor, file in external(view):
         if not outside(file) or not file:
@@ -63,8 +66,6 @@ RULE = Rule(
     code="STR025",
     name="external-data-missing",
     severity="error",
-    about="Weights may lie in other files beside the model. One of these is not there, or is shorter than what should "
-    "be in it: the model was copied without it, or the download broke off. The files are not opened for this.",
     find=_find,
     fires=(f'{_HEAD} <float[3] w = ["offset": "0"]> {{ y = Mul (x, w) }}',),
     quiet=(f"{_HEAD} <float[3] w = {{1.0, 2.0, 3.0}}> {{ y = Mul (x, w) }}",),

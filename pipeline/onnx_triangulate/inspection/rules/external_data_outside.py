@@ -13,6 +13,10 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """The location of a tensor's numbers is an absolute path, or leads upwards (`..`). Such a model works on the
+    machine it was made on at best, and a stranger's model could read files that are none of its business. Never looked
+    at here.
+    """
     by_file: dict[str, list[str]] = {}
     for name, _, file in external(view):
         if file and outside(file):
@@ -29,9 +33,6 @@ RULE = Rule(
     code="STR026",
     name="external-data-outside",
     severity="error",
-    about="The location of a tensor's numbers is an absolute path, or leads upwards (`..`). Such a model works on the "
-    "machine it was made on at best, and a stranger's model could read files that are none of its business. Never "
-    "looked at here.",
     find=_find,
     fires=(
         f'{_HEAD} <float[3] w = ["location": "../weights.bin"]> {{ y = Mul (x, w) }}',

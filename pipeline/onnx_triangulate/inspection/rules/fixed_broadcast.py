@@ -24,6 +24,10 @@ def _fixed(view: View, place: Place, name: str) -> tuple[int, ...] | None:
 
 
 def _find(view: View) -> Iterator[Found]:
+    """A stored tensor, or the constant target of an Expand, has a size where the value beside it has an axis that a
+    caller may choose. Broadcasting accepts that size and 1, and refuses all others: a mask or position table that was
+    made for the example input at export. Export with that axis dynamic, and compute such tensors from the shape.
+    """
     gathered = Gathered()
     symbols = Symbols.of(view)
     for place in view.of("Expand", *_ELEMENTWISE) if symbols.free else ():
@@ -58,9 +62,6 @@ RULE = Rule(
     code="SHP002",
     name="fixed-broadcast",
     severity="warning",
-    about="A stored tensor, or the constant target of an Expand, has a size where the value beside it has an axis that "
-    "a caller may choose. Broadcasting accepts that size and 1, and refuses all others: a mask or position table that "
-    "was made for the example input at export. Export with that axis dynamic, and compute such tensors from the shape.",
     find=_find,
     fires=(
         f"{_HEAD} => (y) <float[3,2] p = {{1,2,3,4,5,6}}> {{ y = Add (x, p) }}",

@@ -13,6 +13,11 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[n,6] x)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """An input has an axis with a name instead of a size, so that a caller may choose it; a Reshape further on has all
+    its sizes written as constants. The model then runs for the size it was exported with, and fails for every other.
+    Export with the axis declared dynamic, and without Python numbers taken from shapes (`int(x.shape[0])`); or write -1
+    for that axis.
+    """
     gathered = Gathered()
     symbols = Symbols.of(view)
     for place in view.of("Reshape") if symbols.free else ():
@@ -41,10 +46,6 @@ RULE = Rule(
     code="SHP001",
     name="fixed-reshape",
     severity="warning",
-    about="An input has an axis with a name instead of a size, so that a caller may choose it; a Reshape further on "
-    "has all its sizes written as constants. The model then runs for the size it was exported with, and fails for "
-    "every other. Export with the axis declared dynamic, and without Python numbers taken from shapes "
-    "(`int(x.shape[0])`); or write -1 for that axis.",
     find=_find,
     fires=(f"{_HEAD} => (y) {{ s = Constant <value_ints = [4, 3, 2]> () y = Reshape (x, s) }}",),
     quiet=(

@@ -12,6 +12,12 @@ _CONV = "a = Transpose <perm = [0,3,1,2]> (x) b = Conv <pads = [1,1,1,1]> (a, w)
 
 
 def _find(view: View) -> Iterator[Found]:
+    """A value that convolutions hold channels first, in a model whose border is channels last (or the other way round),
+    is flattened or reshaped without being turned back. The numbers come out in another order than the model's own
+    flatten gives them, so the weights behind it meet the wrong ones: the classic bug of moving a model between layouts
+    by hand. It is right only if those weights were reordered too, which the file cannot say: compare the outputs with
+    the source's.
+    """
     for reshaped in view.reshapes:
         if reshaped.kind == "scrambles":
             yield Found((reshaped.node,), reshaped.message)
@@ -21,11 +27,6 @@ RULE = Rule(
     code="LAY005",
     name="flattened-in-another-order",
     severity="warning",
-    about="A value that convolutions hold channels first, in a model whose border is channels last (or the other way "
-    "round), is flattened or reshaped without being turned back. The numbers come out in another order than the "
-    "model's own flatten gives them, so the weights behind it meet the wrong ones: the classic bug of moving a model "
-    "between layouts by hand. It is right only if those weights were reordered too, which the file cannot say: compare "
-    "the outputs with the source's.",
     find=_find,
     fires=(f"{_HEAD} {{ {_CONV} f = Flatten (b) y = MatMul (f, d) }}",),
     quiet=(

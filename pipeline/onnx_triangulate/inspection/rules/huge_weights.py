@@ -15,6 +15,9 @@ _HUGE = 1e6
 
 
 def _find(view: View) -> Iterator[Found]:
+    """A weight matrix or kernel has elements above a million. Products with them swallow everything else in a sum, and
+    nothing that was trained looks so: a byte order, a scale or a type was taken for another.
+    """
     digests = Values.of(view).digests
     nodes: dict[str, float] = {}
     for name, node, _, _ in weights(view):
@@ -37,8 +40,6 @@ RULE = Rule(
     code="VAL007",
     name="huge-weights",
     severity="warning",
-    about="A weight matrix or kernel has elements above a million. Products with them swallow everything else in a "
-    "sum, and nothing that was trained looks so: a byte order, a scale or a type was taken for another.",
     find=_find,
     fires=(f"{_HEAD} <float[3,1] w = {{1.0, 1e9, 3.0}}> {{ y = MatMul (x, w) }}",),
     quiet=(

@@ -14,6 +14,10 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """A Clip with a minimum above its maximum, with equal bounds, with a NaN among them, or without any: its result
+    does not depend on its input, or it has no effect. Usually the bounds were swapped, or lost in a conversion between
+    attributes (before opset 11) and inputs.
+    """
     gathered = Gathered()
     for place, low, high in clips(view):
         if any(bound is not None and math.isnan(bound) for bound in (low, high)):
@@ -32,9 +36,6 @@ RULE = Rule(
     code="NUM004",
     name="impossible-clip",
     severity="warning",
-    about="A Clip with a minimum above its maximum, with equal bounds, with a NaN among them, or without any: its "
-    "result does not depend on its input, or it has no effect. Usually the bounds were swapped, or lost in a "
-    "conversion between attributes (before opset 11) and inputs.",
     find=_find,
     fires=(
         f"{_HEAD} <float lo = {{6.0}}, float hi = {{0.0}}> {{ y = Clip (x, lo, hi) }}",

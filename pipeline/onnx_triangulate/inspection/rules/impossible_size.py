@@ -16,6 +16,10 @@ _MOST = 1 << 40
 
 
 def _find(view: View) -> Iterator[Found]:
+    """A declared shape has a negative size, a zero at the border of the model, or a product of 2^40 and more. Old
+    exporters wrote -1 or 0 for an axis of unknown size: runtimes refuse it, or take it by its word. Leave the size away
+    or give the axis a name.
+    """
     graph = view.model.graph
     negative, zero, huge = [], [], []
     border = {value.name for value in (*inputs(view), *graph.output)}
@@ -46,9 +50,6 @@ RULE = Rule(
     code="SHP005",
     name="impossible-size",
     severity="warning",
-    about="A declared shape has a negative size, a zero at the border of the model, or a product of 2^40 and more. Old "
-    "exporters wrote -1 or 0 for an axis of unknown size: runtimes refuse it, or take it by its word. Leave the size "
-    "away or give the axis a name.",
     find=_find,
     fires=(
         f"{_HEAD} (float[0,3] x) => (y) {{ y = Relu (x) }}",

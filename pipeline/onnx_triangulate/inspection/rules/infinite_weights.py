@@ -14,6 +14,10 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """A weight of a convolution, a matrix product, a normalization or a recurrent layer is infinite. No training ends
+    there; a conversion to float16 does, for what is above 65504. (Masks are filled with −inf on purpose and are not
+    meant.)
+    """
     gathered = Gathered()
     digests = Values.of(view).digests
     for name, node, _, _ in weights(view):
@@ -28,9 +32,6 @@ RULE = Rule(
     code="VAL002",
     name="infinite-weights",
     severity="warning",
-    about="A weight of a convolution, a matrix product, a normalization or a recurrent layer is infinite. No training "
-    "ends there; a conversion to float16 does, for what is above 65504. (Masks are filled with −inf on purpose and are "
-    "not meant.)",
     find=_find,
     fires=(f"{_HEAD} <float[3,1] w = {{1.0, inf, 3.0}}> {{ y = MatMul (x, w) }}",),
     quiet=(

@@ -12,6 +12,10 @@ _GRAPH = "g (float[2,3] x, float[3] w) => (y) <float[3] w = {1.0, 2.0, 3.0}> { y
 
 
 def _find(view: View) -> Iterator[Found]:
+    """A tensor that is stored and listed as an input is a default value, which a caller may replace. Runtimes then
+    cannot fold constants or fuse a BatchNormalization into its convolution. Before IR version 4 there was no other way;
+    a newer file should list only what is to be fed.
+    """
     graph = view.graphs[0]
     both = tuple(name for name in graph.inputs if name in graph.initializers)
     if not both:
@@ -29,9 +33,6 @@ RULE = Rule(
     code="STR022",
     name="initializer-is-input",
     severity="info",
-    about="A tensor that is stored and listed as an input is a default value, which a caller may replace. Runtimes "
-    "then cannot fold constants or fuse a BatchNormalization into its convolution. Before IR version 4 there was no "
-    "other way; a newer file should list only what is to be fed.",
     find=_find,
     fires=(
         f'<ir_version: 8, opset_import: ["" : 17]> {_GRAPH}',

@@ -37,6 +37,16 @@ def _more(view: View, says: str) -> tuple[tuple[str, ...], str]:
 
 
 def _find(view: View) -> Iterator[Found]:
+    """The graph breaks a rule of the ONNX specification that ONNX's own full check
+    (`onnx.checker.check_model(full_check=True)`) knows: a value that nothing makes, or that is used before it is made;
+    two nodes that make one value, or a subgraph that reuses an outer name; an operator or an attribute that this
+    version of its domain does not have or has withdrawn; a domain of which no version is imported; functions that are
+    defined twice or call themselves; a version of the format that is none, or newer than the installed ONNX; a tensor
+    that holds less than its dims promise; an operator on a type that it is not defined for; a recorded type that is not
+    the one that is made; an axis that is not there. Runtimes differ in what they let pass, so such a file may load in
+    one and not in another. The checker stops at the first thing it finds; weights and external data are not read for
+    it, and recorded shapes are SHP006's.
+    """
     found = view.invalid
     if found is not None:
         nodes, more = _more(view, found.message)
@@ -48,15 +58,6 @@ RULE = Rule(
     code="STR001",
     name="invalid-graph",
     severity="error",
-    about="The graph breaks a rule of the ONNX specification that ONNX's own full check "
-    "(`onnx.checker.check_model(full_check=True)`) knows: a value that nothing makes, or that is used before it is "
-    "made; two nodes that make one value, or a subgraph that reuses an outer name; an operator or an attribute that "
-    "this version of its domain does not have or has withdrawn; a domain of which no version is imported; functions "
-    "that are defined twice or call themselves; a version of the format that is none, or newer than the installed "
-    "ONNX; a tensor that holds less than its dims promise; an operator on a type that it is not defined for; a "
-    "recorded type that is not the one that is made; an axis that is not there. Runtimes differ in what they let "
-    "pass, so such a file may load in one and not in another. The checker stops at the first thing it finds; weights "
-    "and external data are not read for it, and recorded shapes are SHP006's.",
     find=_find,
     fires=(
         f"{_HEAD} {{ y = Relu <slope = 0.1> (x) }}",

@@ -16,6 +16,9 @@ _ZEROS = ", ".join(["0"] * (_LARGE // 8))
 
 
 def _find(view: View) -> Iterator[Found]:
+    """A large tensor is the attribute of a Constant node. Tools treat initializers as weights (they count them, keep
+    them as external data, quantize them, let shape inference pass them by) and Constant nodes as part of the graph.
+    """
     names, bytes_ = [], 0
     for place in view.of("Constant"):
         tensor = constant_tensor(place.node)
@@ -34,9 +37,6 @@ RULE = Rule(
     code="STR027",
     name="large-constants",
     severity="info",
-    about="A large tensor is the attribute of a Constant node. Tools treat initializers as weights (they count them, "
-    "keep them as external data, quantize them, let shape inference pass them by) and Constant nodes as part of the "
-    "graph.",
     find=_find,
     fires=(f"{_HEAD} {{ c = Constant <value = int64[{_LARGE // 8}] {{{_ZEROS}}}> () y = Gather (c, x) }}",),
     quiet=(f"{_HEAD} {{ c = Constant <value_floats = [1.0, 2.0, 3.0]> () y = Mul (x, c) }}",),

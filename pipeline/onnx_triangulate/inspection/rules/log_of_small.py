@@ -17,6 +17,10 @@ _BETTER = {
 
 
 def _find(view: View) -> Iterator[Found]:
+    """`Log(Sigmoid(x))`, `Log(Softmax(x))` and `Log(Exp(x))` are fine on paper and give −inf (or inf) in float32 for
+    inputs of ordinary size, where the frameworks' own `logsigmoid` and `log_softmax` do not. Exporters write them for
+    operators that ONNX lacks.
+    """
     gathered = Gathered()
     for place in view.of("Log"):
         before = maker(place, place.input(0))
@@ -29,9 +33,6 @@ RULE = Rule(
     code="NUM007",
     name="log-of-small",
     severity="warning",
-    about="`Log(Sigmoid(x))`, `Log(Softmax(x))` and `Log(Exp(x))` are fine on paper and give −inf (or inf) in float32 "
-    "for inputs of ordinary size, where the frameworks' own `logsigmoid` and `log_softmax` do not. Exporters write "
-    "them for operators that ONNX lacks.",
     find=_find,
     fires=(
         f"{_HEAD} {{ s = Sigmoid (x) y = Log (s) }}",

@@ -14,6 +14,10 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """Two Casts in a row lead to a smaller type and back to the one they began with. Of floats that throws away digits
+    (float32 → float16 → float32 leaves 11 bits of 24, and makes inf of what is above 65504): what a conversion to mixed
+    precision leaves behind. Through an integer it cuts off, which may be meant.
+    """
     gathered = Gathered()
     for place, before, outer, inner in returns(view):
         if holds(inner, outer) is not False:
@@ -32,9 +36,6 @@ RULE = Rule(
     code="TYP003",
     name="lossy-casts",
     severity="warning",
-    about="Two Casts in a row lead to a smaller type and back to the one they began with. Of floats that throws away "
-    "digits (float32 → float16 → float32 leaves 11 bits of 24, and makes inf of what is above 65504): what a "
-    "conversion to mixed precision leaves behind. Through an integer it cuts off, which may be meant.",
     find=_find,
     fires=(
         f"{_HEAD} (float[2,3] x) => (float[2,3] y) {{ h = Cast <to = 10> (x) y = Cast <to = 1> (h) }}",

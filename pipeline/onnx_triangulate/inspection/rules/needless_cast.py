@@ -14,6 +14,9 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """A Cast to the type that its input has, or a pair of Casts through a larger type and back. Harmless; often a trace
+    of a promotion rule that a script applied without looking.
+    """
     gathered = Gathered()
     for place in view.of("Cast"):
         to = target(place.node)
@@ -35,8 +38,6 @@ RULE = Rule(
     code="TYP004",
     name="needless-cast",
     severity="info",
-    about="A Cast to the type that its input has, or a pair of Casts through a larger type and back. Harmless; often a "
-    "trace of a promotion rule that a script applied without looking.",
     find=_find,
     fires=(
         f"{_HEAD} (float[2,3] x) => (float[2,3] y) {{ y = Cast <to = 1> (x) }}",

@@ -12,6 +12,10 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x, float[4,3
 
 
 def _find(view: View) -> Iterator[Found]:
+    """ONNX asks for `pads` of zero or more in convolutions and pools. Some runtimes cut the input by a negative one,
+    others refuse the model or read past the end. Cut with a Slice (or a Pad node, for which negative amounts are
+    defined) instead.
+    """
     gathered = Gathered()
     for window in view.windows:
         if window.begin is None or window.end is None or min((*window.begin, *window.end), default=0) >= 0:
@@ -25,9 +29,6 @@ RULE = Rule(
     code="PAD004",
     name="negative-pads",
     severity="error",
-    about="ONNX asks for `pads` of zero or more in convolutions and pools. Some runtimes cut the input by a negative "
-    "one, others refuse the model or read past the end. Cut with a Slice (or a Pad node, for which negative amounts "
-    "are defined) instead.",
     find=_find,
     fires=(f"{_HEAD} => (y) {{ y = Conv <pads = [0, 0, -1, -1]> (x, w) }}",),
     quiet=(

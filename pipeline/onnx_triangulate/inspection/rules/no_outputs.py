@@ -12,6 +12,9 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """A graph without outputs computes nothing that anybody could see, and runtimes refuse it. Left behind by tools
+    that cut graphs apart.
+    """
     for graph in view.graphs:
         if not graph.outputs:
             where = (graph.holder.name,) if graph.holder is not None else ()
@@ -30,8 +33,6 @@ RULE = Rule(
     code="STR012",
     name="no-outputs",
     severity="error",
-    about="A graph without outputs computes nothing that anybody could see, and runtimes refuse it. Left behind by "
-    "tools that cut graphs apart.",
     find=_find,
     fires=(f"{_HEAD} => () {{ y = Relu (x) }}",),
     quiet=(f"{_HEAD} => (y) {{ y = Relu (x) }}",),

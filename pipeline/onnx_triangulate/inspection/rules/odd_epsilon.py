@@ -27,6 +27,10 @@ def _odd(epsilon: float) -> str:
 
 
 def _find(view: View) -> Iterator[Found]:
+    """A normalization divides by the root of variance + epsilon; epsilon is usually 1e-3 to 1e-12. One of zero (or
+    less) lets a constant channel divide by zero, a tiny one has no effect in float32, a large one changes what comes
+    out. All three are seen where an exporter swapped epsilon with momentum or read it in another unit.
+    """
     gathered = Gathered()
     for place, epsilon in epsilons(view):
         why = _odd(epsilon)
@@ -39,9 +43,6 @@ RULE = Rule(
     code="NUM002",
     name="odd-epsilon",
     severity="warning",
-    about="A normalization divides by the root of variance + epsilon; epsilon is usually 1e-3 to 1e-12. One of zero "
-    "(or less) lets a constant channel divide by zero, a tiny one has no effect in float32, a large one changes what "
-    "comes out. All three are seen where an exporter swapped epsilon with momentum or read it in another unit.",
     find=_find,
     fires=(
         f"{_HEAD} {{ y = BatchNormalization <epsilon = 0.0> (x, s, b, m, v) }}",

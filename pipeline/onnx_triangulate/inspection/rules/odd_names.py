@@ -18,6 +18,9 @@ def _odd(name: str | bytes) -> bool:
 
 
 def _find(view: View) -> Iterator[Found]:
+    """A name holds control characters, line breaks, marks that turn the reading direction, bytes that are no text, or
+    is endless. No exporter writes such names; a terminal or a web page that shows them as they are can be fooled.
+    """
     odd: dict[str, None] = {}
     for graph in view.graphs:
         names = [*graph.inputs, *graph.outputs, *graph.initializers]
@@ -36,9 +39,6 @@ RULE = Rule(
     code="STR028",
     name="odd-names",
     severity="warning",
-    about="A name holds control characters, line breaks, marks that turn the reading direction, bytes that are no "
-    "text, or is endless. No exporter writes such names; a terminal or a web page that shows them as they are can be "
-    "fooled.",
     find=_find,
     fires=(f"{_HEAD} {{ [{'n' * (_LONG + 1)}] y = Relu (x) }}",),
     quiet=(f"{_HEAD} {{ [relu] y = Relu (x) }}",),

@@ -12,6 +12,9 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """Names of nodes should tell them apart: quantization settings, profiles and every report go by them. ONNX does not
+    enforce it.
+    """
     shared: dict[str, None] = {}
     nodes = 0
     for graph in view.graphs:
@@ -35,8 +38,6 @@ RULE = Rule(
     code="STR010",
     name="one-name-for-several-nodes",
     severity="warning",
-    about="Names of nodes should tell them apart: quantization settings, profiles and every report go by them. ONNX "
-    "does not enforce it.",
     find=_find,
     fires=(f"{_HEAD} {{ [a] z = Relu (x) [a] y = Neg (z) }}",),
     quiet=(f"{_HEAD} {{ [a] z = Relu (x) [b] y = Neg (z) }}",),

@@ -12,6 +12,9 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """An output of the model is one of its inputs, or a stored tensor. The model it was made from may do just that; or
+    the exporter folded into a constant what should depend on the input.
+    """
     graph = view.graphs[0]
     constants = {name for name in graph.outputs if graph.tensor(name) is not None}
     through = [n for n in graph.outputs if n in graph.inputs and n not in graph.producers and n not in constants]
@@ -26,8 +29,6 @@ RULE = Rule(
     code="STR011",
     name="output-not-computed",
     severity="warning",
-    about="An output of the model is one of its inputs, or a stored tensor. The model it was made from may do just "
-    "that; or the exporter folded into a constant what should depend on the input.",
     find=_find,
     fires=(
         f"{_HEAD} => (x, y) {{ y = Relu (x) }}",

@@ -12,6 +12,10 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x, float[4,3
 
 
 def _find(view: View) -> Iterator[Found]:
+    """`pads` and `auto_pad` (or a ConvTranspose's `output_shape`) are both written, and say different things. ONNX does
+    not allow `pads` beside `auto_pad`; they are not looked at, and a reader of the attributes is misled. Leave one of
+    them out.
+    """
     written = {p.name: p for w in {w.op for w in view.windows} for p in view.of(w)}
     gathered = Gathered()
     for window in view.windows:
@@ -38,9 +42,6 @@ RULE = Rule(
     code="PAD003",
     name="pads-ignored",
     severity="warning",
-    about="`pads` and `auto_pad` (or a ConvTranspose's `output_shape`) are both written, and say different things. "
-    "ONNX does not allow `pads` beside `auto_pad`; they are not looked at, and a reader of the attributes is misled. "
-    "Leave one of them out.",
     find=_find,
     fires=(f'{_HEAD} => (y) {{ y = Conv <pads = [2, 2, 2, 2], auto_pad = "SAME_UPPER"> (x, w) }}',),
     quiet=(

@@ -20,6 +20,9 @@ _SCALES = {
 
 
 def _find(view: View) -> Iterator[Found]:
+    """Quantizing divides by the scale. One of zero is what calibration gives for a channel that never fired, and turns
+    it into NaN or the largest integer; a negative one flips signs in some runtimes and is refused by others.
+    """
     gathered = Gathered()
     for place in view.of(*_SCALES):
         for index in _SCALES[place.op]:
@@ -41,8 +44,6 @@ RULE = Rule(
     code="NUM013",
     name="quantization-scale",
     severity="warning",
-    about="Quantizing divides by the scale. One of zero is what calibration gives for a channel that never fired, and "
-    "turns it into NaN or the largest integer; a negative one flips signs in some runtimes and is refused by others.",
     find=_find,
     fires=(f"{_HEAD} <float s = {{0.0}}, uint8 z = {{0}}> {{ y = QuantizeLinear (x, s, z) }}",),
     quiet=(f"{_HEAD} <float s = {{0.1}}, uint8 z = {{0}}> {{ y = QuantizeLinear (x, s, z) }}",),

@@ -13,6 +13,10 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """The output depends on numbers that are drawn in each run, so it cannot be compared with another runtime's or with
+    the framework's. Where the model has no reason to draw (a dropout or noise layer for training), export it in
+    evaluation mode; where it has, make the drawn numbers an input.
+    """
     gathered = Gathered()
     for place in view.of(*sorted(DRAWS - {"Dropout"})):  # that one has a rule of its own
         seeded = "seed" in place.attributes
@@ -29,9 +33,6 @@ RULE = Rule(
     code="NUM011",
     name="random-numbers",
     severity="info",
-    about="The output depends on numbers that are drawn in each run, so it cannot be compared with another runtime's "
-    "or with the framework's. Where the model has no reason to draw (a dropout or noise layer for training), export it "
-    "in evaluation mode; where it has, make the drawn numbers an input.",
     find=_find,
     fires=(f"{_HEAD} {{ r = RandomNormalLike (x) y = Add (x, r) }}",),
     quiet=(f"{_HEAD} {{ y = Add (x, x) }}",),

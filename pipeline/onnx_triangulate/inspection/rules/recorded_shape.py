@@ -13,6 +13,11 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,12] x)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """The file records a shape of a value, and ONNX's inference finds another one. Left over from an edit: a node was
+    changed and the shapes behind it were not. Readers that believe the record show, allocate or pad what is not so; the
+    full check of ONNX refuses such a file. Everything said here goes by what the nodes make. Take the records out
+    (`value_info`) and infer the shapes again.
+    """
     if view.shaped is view.model:
         return
     found = list(contradicted(view.model, view.shaped))
@@ -29,10 +34,6 @@ RULE = Rule(
     code="SHP006",
     name="recorded-shape",
     severity="warning",
-    about="The file records a shape of a value, and ONNX's inference finds another one. Left over from an edit: a node "
-    "was changed and the shapes behind it were not. Readers that believe the record show, allocate or pad what is not "
-    "so; the full check of ONNX refuses such a file. Everything said here goes by what the nodes make. Take the "
-    "records out (`value_info`) and infer the shapes again.",
     find=_find,
     fires=(
         f"{_HEAD} => (float[12,2] y) {{ y = Relu (x) }}",

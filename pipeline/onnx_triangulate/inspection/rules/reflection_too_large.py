@@ -12,6 +12,9 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,4] x)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """A Pad in `reflect` mode mirrors the input without its border: at most `size - 1` elements. ONNX does not say what
+    happens beyond; PyTorch and TensorFlow refuse it, numpy mirrors again and again.
+    """
     gathered = Gathered()
     for place in view.of("Pad"):
         shape = place.graph.shape(place.input(0))
@@ -37,8 +40,6 @@ RULE = Rule(
     code="PAD009",
     name="reflection-too-large",
     severity="warning",
-    about="A Pad in `reflect` mode mirrors the input without its border: at most `size - 1` elements. ONNX does not "
-    "say what happens beyond; PyTorch and TensorFlow refuse it, numpy mirrors again and again.",
     find=_find,
     fires=(f'{_HEAD} => (y) {{ p = Constant <value_ints = [0,0,4,0,0,0]> () y = Pad <mode = "reflect"> (x, p) }}',),
     quiet=(

@@ -45,6 +45,11 @@ def _says(node: NodeProto) -> str:
 
 
 def _find(view: View) -> Iterator[Found]:
+    """A Resize has to say which position of the input an element of the output stands for
+    (`coordinate_transformation_mode`) and, for `nearest`, which way it rounds. Half a pixel's difference shifts the
+    whole picture and goes unnoticed in every test of shapes. The remark says what is written and which framework means
+    the same.
+    """
     gathered = Gathered()
     for place in view.of("Resize"):
         opset = place.graph.opset
@@ -65,10 +70,6 @@ RULE = Rule(
     code="NUM006",
     name="resize-modes",
     severity="info",
-    about="A Resize has to say which position of the input an element of the output stands for "
-    "(`coordinate_transformation_mode`) and, for `nearest`, which way it rounds. Half a pixel's difference shifts the "
-    "whole picture and goes unnoticed in every test of shapes. The remark says what is written and which framework "
-    "means the same.",
     find=_find,
     fires=(
         f'{_HEAD} {{ y = Resize <mode = "linear", coordinate_transformation_mode = "align_corners"> (x, , s) }}',

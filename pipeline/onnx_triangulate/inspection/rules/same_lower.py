@@ -13,6 +13,10 @@ _ANY = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,H,W] x, float[4,3,
 
 
 def _find(view: View) -> Iterator[Found]:
+    """`auto_pad=SAME_LOWER` puts an odd element of padding before. TensorFlow's and Keras' `same` put it after
+    (`SAME_UPPER`), and PyTorch's layers pad both sides alike: neither trained a model this way. The rule stays quiet
+    where the total is even, because both are the same there.
+    """
     gathered = Gathered()
     for pads in view.pads:
         if pads.auto_pad != "SAME_LOWER" or (pads.begin is not None and pads.begin == pads.end):
@@ -29,9 +33,6 @@ RULE = Rule(
     code="PAD002",
     name="same-lower",
     severity="warning",
-    about="`auto_pad=SAME_LOWER` puts an odd element of padding before. TensorFlow's and Keras' `same` put it after "
-    "(`SAME_UPPER`), and PyTorch's layers pad both sides alike: neither trained a model this way. The rule stays quiet "
-    "where the total is even, because both are the same there.",
     find=_find,
     fires=(
         f'{_HEAD} => (y) {{ y = Conv <strides = [2, 2], auto_pad = "SAME_LOWER"> (x, w) }}',

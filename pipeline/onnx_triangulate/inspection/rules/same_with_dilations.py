@@ -13,6 +13,10 @@ _LEFT_OUT = ("MaxPool", "AveragePool", "LpPool")
 
 
 def _find(view: View) -> Iterator[Found]:
+    """`auto_pad=SAME_UPPER` or `SAME_LOWER` beside dilations is well defined in ONNX. ONNX Runtime (seen in 1.32)
+    refuses such a convolution when it runs, and leaves the dilations out when it pads such a pool. Write the pads as
+    numbers.
+    """
     gathered = Gathered()
     for window in view.windows:
         if not window.auto_pad.startswith("SAME") or max(window.dilations or (1,)) == 1:
@@ -29,9 +33,6 @@ RULE = Rule(
     code="PAD010",
     name="same-with-dilations",
     severity="warning",
-    about="`auto_pad=SAME_UPPER` or `SAME_LOWER` beside dilations is well defined in ONNX. ONNX Runtime (seen in 1.32) "
-    "refuses such a convolution when it runs, and leaves the dilations out when it pads such a pool. Write the pads as "
-    "numbers.",
     find=_find,
     fires=(
         f'{_HEAD} => (y) {{ y = Conv <dilations = [2, 2], auto_pad = "SAME_UPPER"> (x, w) }}',

@@ -13,6 +13,10 @@ _NEW = '<ir_version: 8, opset_import: ["" : 13]> g (float[1,3,4,5] x) => (y)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """Before opset 13, Softmax, LogSoftmax and Hardmax flatten their input at `axis` and normalize over everything from
+    there on; with channels first that is rarely what was meant. A model that is moved to a newer opset without being
+    converted computes something else.
+    """
     gathered = Gathered()
     for place in view.of("Softmax", "LogSoftmax", "Hardmax"):
         opset, shape = place.graph.opset, place.graph.shape(place.input(0))
@@ -34,9 +38,6 @@ RULE = Rule(
     code="NUM012",
     name="softmax-over-several-axes",
     severity="warning",
-    about="Before opset 13, Softmax, LogSoftmax and Hardmax flatten their input at `axis` and normalize over "
-    "everything from there on; with channels first that is rarely what was meant. A model that is moved to a newer "
-    "opset without being converted computes something else.",
     find=_find,
     fires=(f"{_OLD} {{ y = Softmax <axis = 1> (x) }}",),
     quiet=(

@@ -16,6 +16,9 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """Tensors of more than one element are stored in float64 in a model none of whose inputs is float64. numpy makes
+    arrays of doubles where it is not told otherwise.
+    """
     if any(value.type.tensor_type.elem_type == TensorProto.DOUBLE for value in view.model.graph.input):
         return
     held = [(n, size(t)) for n, t in tensors(view) if t.data_type == TensorProto.DOUBLE and elements(t) > 1]
@@ -32,8 +35,6 @@ RULE = Rule(
     code="TYP002",
     name="stored-in-double",
     severity="info",
-    about="Tensors of more than one element are stored in float64 in a model none of whose inputs is float64. numpy "
-    "makes arrays of doubles where it is not told otherwise.",
     find=_find,
     fires=(f"{_HEAD} <double[3] c = {{1.0, 2.0, 3.0}}> {{ d = Cast <to = 1> (c) y = Mul (x, d) }}",),
     quiet=(f"{_HEAD} <float[3] c = {{1.0, 2.0, 3.0}}> {{ y = Mul (x, c) }}",),

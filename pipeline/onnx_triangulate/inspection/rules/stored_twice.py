@@ -19,6 +19,9 @@ _OTHER = ", ".join(str(i) for i in range(1, _SMALL + 1))
 
 
 def _find(view: View) -> Iterator[Found]:
+    """Tensors of 1,024 elements and more are equal in every bit. A weight that two layers share (an embedding and the
+    output layer of a language model) was written twice.
+    """
     digests = Values.of(view).digests
     alike: dict[tuple[object, ...], list[tuple[str, TensorProto]]] = {}
     for name, tensor in tensors(view):
@@ -51,8 +54,6 @@ RULE = Rule(
     code="VAL006",
     name="stored-twice",
     severity="info",
-    about="Tensors of 1,024 elements and more are equal in every bit. A weight that two layers share (an embedding and "
-    "the output layer of a language model) was written twice.",
     find=_find,
     fires=(
         f"{_HEAD} <float[{_SMALL}] a = {{{_RAMP}}}, float[{_SMALL}] b = {{{_RAMP}}}> "

@@ -13,6 +13,9 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """The permutation is 0, 1, 2 …: the node copies its input. Usually what is left of two Transposes that were merged,
+    sometimes a permutation that was meant to be another one.
+    """
     gathered = Gathered()
     for place in view.of("Transpose"):
         perm = permutation(place, place.node, place.input(0))
@@ -25,8 +28,6 @@ RULE = Rule(
     code="LAY002",
     name="transpose-of-nothing",
     severity="warning",
-    about="The permutation is 0, 1, 2 …: the node copies its input. Usually what is left of two Transposes that were "
-    "merged, sometimes a permutation that was meant to be another one.",
     find=_find,
     fires=(f"{_HEAD} => (y) {{ y = Transpose <perm = [0,1,2,3]> (x) }}",),
     quiet=(f"{_HEAD} => (y) {{ y = Transpose <perm = [0,1,3,2]> (x) }}",),

@@ -13,6 +13,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """A Transpose reads another Transpose: both together are one permutation, which moves the bytes once."""
     gathered = Gathered()
     for place, before, both, first in pairs(view):
         identity = tuple(range(len(both)))
@@ -28,7 +29,6 @@ RULE = Rule(
     code="LAY004",
     name="transposes-in-a-row",
     severity="info",
-    about="A Transpose reads another Transpose: both together are one permutation, which moves the bytes once.",
     find=_find,
     fires=(f"{_HEAD} => (y) {{ a = Transpose <perm = [0,2,3,1]> (x) y = Transpose <perm = [0,2,3,1]> (a) }}",),
     quiet=(

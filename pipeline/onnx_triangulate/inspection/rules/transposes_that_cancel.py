@@ -13,6 +13,10 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """Two Transposes in a row bring every axis back to where it was. Exporters leave such pairs between an operator
+    that wants channels first and one that wants them last; they cost two copies of the whole value, and runtimes do not
+    always take them out. An optimizer (or the exporter's, if it was off) removes them.
+    """
     gathered = Gathered()
     for place, before, both, first in pairs(view):
         if both == tuple(range(len(both))) and first != both:
@@ -28,9 +32,6 @@ RULE = Rule(
     code="LAY001",
     name="transposes-that-cancel",
     severity="warning",
-    about="Two Transposes in a row bring every axis back to where it was. Exporters leave such pairs between an "
-    "operator that wants channels first and one that wants them last; they cost two copies of the whole value, and "
-    "runtimes do not always take them out. An optimizer (or the exporter's, if it was off) removes them.",
     find=_find,
     fires=(f"{_HEAD} => (y) {{ a = Transpose <perm = [0,2,3,1]> (x) y = Transpose <perm = [0,3,1,2]> (a) }}",),
     quiet=(

@@ -12,6 +12,10 @@ from onnx_triangulate.onnxgraph.nodes import named_dims
 
 
 def _find(view: View) -> Iterator[Found]:
+    """An axis of unknown size should have a name (`batch`): values that share it are then known to be of one size, and
+    tools can set it by name. Without one, shape inference loses track at the first operator, and what depends on sizes
+    (pads, memory) cannot be told.
+    """
     tensors = [v for v in inputs(view) if v.type.HasField("tensor_type")]
     unknown = [v.name for v in tensors if named_dims(v) is None]
     if unknown:
@@ -31,9 +35,6 @@ RULE = Rule(
     code="SHP004",
     name="unnamed-axis",
     severity="info",
-    about="An axis of unknown size should have a name (`batch`): values that share it are then known to be of one "
-    "size, and tools can set it by name. Without one, shape inference loses track at the first operator, and what "
-    "depends on sizes (pads, memory) cannot be told.",
     find=_find,
     fires=(
         '<ir_version: 8, opset_import: ["" : 17]> g (float[?,3] x) => (y) { y = Relu (x) }',

@@ -12,6 +12,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """ONNX does not ask for names of nodes, but reports, profiles and quantization settings go by them."""
     unnamed = [place.name for place in view.places if not place.node.name]
     if unnamed:
         yield Found(
@@ -25,7 +26,6 @@ RULE = Rule(
     code="STR009",
     name="unnamed-nodes",
     severity="info",
-    about="ONNX does not ask for names of nodes, but reports, profiles and quantization settings go by them.",
     find=_find,
     fires=(f"{_HEAD} {{ y = Relu (x) }}",),
     quiet=(f"{_HEAD} {{ [relu] y = Relu (x) }}",),

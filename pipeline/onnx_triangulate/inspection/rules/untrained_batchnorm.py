@@ -13,6 +13,9 @@ _REST = "float[3] s = {1.0, 1.0, 1.0}, float[3] b = {0.0, 0.0, 0.0}, float[3] v 
 
 
 def _find(view: View) -> Iterator[Found]:
+    """Running mean 0 and running variance 1 in every channel is what a BatchNormalization is created with. A model in
+    use has other ones: somebody forgot to load the weights, or loaded only those that are trained by gradient.
+    """
     untrained, known = [], 0
     for place in view.of("BatchNormalization"):
         mean, variance = (constant(view, place, place.input(index), most=1 << 20) for index in (3, 4))
@@ -33,9 +36,6 @@ RULE = Rule(
     code="VAL009",
     name="untrained-batchnorm",
     severity="info",
-    about="Running mean 0 and running variance 1 in every channel is what a BatchNormalization is created with. A "
-    "model in use has other ones: somebody forgot to load the weights, or loaded only those that are trained by "
-    "gradient.",
     find=_find,
     fires=(f"{_HEAD} <{_REST}, float[3] m = {{0.0, 0.0, 0.0}}> {{ y = BatchNormalization (x, s, b, m, v) }}",),
     quiet=(f"{_HEAD} <{_REST}, float[3] m = {{0.1, 0.0, 0.0}}> {{ y = BatchNormalization (x, s, b, m, v) }}",),

@@ -14,6 +14,7 @@ _TWICE = '<domain: "mine", opset_import: ["" : 17]> twice (a) => (b) { b = Add (
 
 
 def _find(view: View) -> Iterator[Found]:
+    """The model carries functions that are never called: they make the file larger, no more."""
     bodies = {key_of_function(f): f.node for f in view.model.functions}
     called: set[Key] = set()
     waiting = [view.model.graph.node] if bodies else []
@@ -32,7 +33,6 @@ RULE = Rule(
     code="STR019",
     name="unused-function",
     severity="info",
-    about="The model carries functions that are never called: they make the file larger, no more.",
     find=_find,
     fires=(f"{_HEAD} {{ y = Relu (x) }} {_TWICE}",),
     quiet=(f"{_HEAD} {{ y = mine.twice (x) }} {_TWICE}",),

@@ -14,6 +14,9 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
 def _find(view: View) -> Iterator[Found]:
+    """Tensors are stored that no node reads: they make the file larger, and may be what is left of a layer that the
+    exporter lost.
+    """
     unused, bytes_ = [], 0
     for graph in view.graphs:
         for name, tensor in graph.initializers.items():
@@ -31,8 +34,6 @@ RULE = Rule(
     code="STR007",
     name="unused-initializers",
     severity="info",
-    about="Tensors are stored that no node reads: they make the file larger, and may be what is left of a layer that "
-    "the exporter lost.",
     find=_find,
     fires=(f"{_HEAD} <float[2] w = {{1.0, 2.0}}> {{ y = Relu (x) }}",),
     quiet=(f"{_HEAD} <float[3] w = {{1.0, 2.0, 3.0}}> {{ y = Mul (x, w) }}",),

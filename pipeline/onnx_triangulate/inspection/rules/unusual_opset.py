@@ -14,6 +14,9 @@ _GRAPH = "g (float[2,3] x) => (y) { y = Relu (x) }"
 
 
 def _find(view: View) -> Iterator[Found]:
+    """The model asks for a version of ONNX's operator set that is older than 7 (from which on ONNX Runtime promises to
+    read models) or newer than the installed ONNX knows. `onnx.version_converter` moves a model to another version.
+    """
     opset = view.opset
     if opset is None:
         return
@@ -29,9 +32,6 @@ RULE = Rule(
     code="STR016",
     name="unusual-opset",
     severity="warning",
-    about="The model asks for a version of ONNX's operator set that is older than 7 (from which on ONNX Runtime "
-    "promises to read models) or newer than the installed ONNX knows. `onnx.version_converter` moves a model to "
-    "another version.",
     find=_find,
     fires=(
         f'<ir_version: 3, opset_import: ["" : 5]> {_GRAPH}',

@@ -26,6 +26,9 @@ def _squared(view: View, place: Place, node: NodeProto | None) -> str:
 
 
 def _find(view: View) -> Iterator[Found]:
+    """E[x²] − E[x]² loses as many digits as the mean is larger than the spread: in float32 a mean of a thousand and a
+    spread of a tenth leave none, and the root of a negative variance is NaN. The mean of (x − mean)² is safe.
+    """
     gathered = Gathered()
     for place in view.of("Sub"):
         left, right = maker(place, place.input(0)), maker(place, place.input(1))
@@ -46,8 +49,6 @@ RULE = Rule(
     code="NUM009",
     name="variance-as-difference",
     severity="warning",
-    about="E[x²] − E[x]² loses as many digits as the mean is larger than the spread: in float32 a mean of a thousand "
-    "and a spread of a tenth leave none, and the root of a negative variance is NaN. The mean of (x − mean)² is safe.",
     find=_find,
     fires=(f"{_HEAD} {{ q = Mul (x, x) a = ReduceMean (q) m = ReduceMean (x) s = Mul (m, m) y = Sub (a, s) }}",),
     quiet=(

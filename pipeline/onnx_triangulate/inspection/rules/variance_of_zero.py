@@ -14,6 +14,10 @@ _REST = "float[3] s = {1.0, 1.0, 1.0}, float[3] b = {0.0, 0.0, 0.0}, float[3] m 
 
 
 def _find(view: View) -> Iterator[Found]:
+    """A stored variance of a BatchNormalization is zero (a channel that was the same for every input of the training;
+    small differences are blown up by the root of 1/epsilon) or negative, which no variance is: mean and variance were
+    swapped, or the file is damaged.
+    """
     negative, zero = [], []
     for place, epsilon in epsilons(view):
         if place.op != "BatchNormalization":
@@ -37,9 +41,6 @@ RULE = Rule(
     code="VAL008",
     name="variance-of-zero",
     severity="info",
-    about="A stored variance of a BatchNormalization is zero (a channel that was the same for every input of the "
-    "training; small differences are blown up by the root of 1/epsilon) or negative, which no variance is: mean and "
-    "variance were swapped, or the file is damaged.",
     find=_find,
     fires=(
         f"{_HEAD} <{_REST}, float[3] v = {{1.0, 0.0, 1.0}}> {{ y = BatchNormalization (x, s, b, m, v) }}",

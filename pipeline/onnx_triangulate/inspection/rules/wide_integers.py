@@ -19,6 +19,9 @@ _REACH = 1 << 31
 
 
 def _find(view: View) -> Iterator[Found]:
+    """A stored tensor of 1,024 or more 64-bit integers holds no value that needs them: a mask, a table of positions.
+    Gather and others take int32 as well; Reshape, Slice and their like want int64.
+    """
     names, bytes_ = [], 0
     for name, tensor in tensors(view):
         if tensor.data_type != TensorProto.INT64 or not _LARGE <= elements(tensor) <= _MOST:
@@ -42,8 +45,6 @@ RULE = Rule(
     code="TYP005",
     name="wide-integers",
     severity="info",
-    about="A stored tensor of 1,024 or more 64-bit integers holds no value that needs them: a mask, a table of "
-    "positions. Gather and others take int32 as well; Reshape, Slice and their like want int64.",
     find=_find,
     fires=(f"{_HEAD} <int64[{_LARGE}] t = {{{_LONG}}}> {{ y = Gather (t, i) }}",),
     quiet=(

@@ -35,6 +35,10 @@ def _only_padding(window: Window) -> bool:
 
 
 def _find(view: View) -> Iterator[Found]:
+    """The padding is as large as the kernel or larger, so that windows at the border see no element of the input.
+    PyTorch refuses such pools (`pad should be at most half of effective kernel size`); in a convolution it is usually
+    padding that was meant for another kernel, or pads that were written in another order of axes.
+    """
     gathered = Gathered()
     for window in view.windows:
         if window.op != "ConvTranspose" and window.before is None and _only_padding(window):
@@ -49,9 +53,6 @@ RULE = Rule(
     code="PAD005",
     name="windows-of-padding",
     severity="warning",
-    about="The padding is as large as the kernel or larger, so that windows at the border see no element of the input. "
-    "PyTorch refuses such pools (`pad should be at most half of effective kernel size`); in a convolution it is "
-    "usually padding that was meant for another kernel, or pads that were written in another order of axes.",
     find=_find,
     fires=(
         f"{_HEAD} => (y) {{ y = Conv <pads = [3, 3, 3, 3]> (x, w) }}",
