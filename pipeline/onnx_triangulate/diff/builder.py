@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -396,7 +396,7 @@ class Builder:
         if [name for name, _ in shaped] != [name for name, _ in graphs]:
             shaped = graphs
         for _, graph in graphs:
-            captured.update(dict.fromkeys(free_names(graph)))
+            captured.update(dict.fromkeys(Graph(graph).free))
         outer = [name for name in captured if name in self.env]
         for (attribute, graph), (_, known) in zip(graphs, shaped, strict=True):
             branch = "" if attribute == "body" else f"{attribute}/"
@@ -503,17 +503,3 @@ def _as_transpose(dims: Dims, shape: Shape) -> Ints | None:
         if len(perm) == len(dims) and turned(dims, perm) == shape and _moves_ones(dims, perm):
             return perm
     return None
-
-
-def free_names(graph: GraphProto) -> Iterator[str]:
-    """The outer values that a subgraph reads, in the order in which it does."""
-    waiting: list[tuple[GraphProto, frozenset[str]]] = [(graph, frozenset())]
-    while waiting:
-        inner, outer = waiting.pop()
-        own = {i.name for i in inner.input} | {t.name for t in inner.initializer}
-        own |= {o for n in inner.node for o in n.output}
-        known = outer | own
-        for node in inner.node:
-            yield from (name for name in node.input if name and name not in known)
-            waiting += [(deeper, known) for _, deeper in subgraphs(node)]
-        yield from (o.name for o in inner.output if o.name not in known)

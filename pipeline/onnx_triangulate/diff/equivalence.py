@@ -25,6 +25,7 @@ import onnx
 
 from onnx_triangulate.facts.limits import limiting
 from onnx_triangulate.onnxgraph.dataflow import Namer, canonical, digest
+from onnx_triangulate.onnxgraph.graph import reads
 from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, in_onnx, node_name, opset, subgraphs, text
 
 Place = tuple[tuple[int, str], ...]  # where a graph stands: by node and attribute, from the outermost on
@@ -247,8 +248,6 @@ class _Above:
     """The constants of which values are computed that no data reaches."""
 
     def __init__(self, model: onnx.ModelProto, at_sizes: Values, held: Mapping[str, object]) -> None:
-        from onnx_triangulate.transform.cut import reads
-
         self._held = held
         self._reads = {
             name: reads(node) for node in model.graph.node for name in node.output if at_sizes and name in at_sizes
@@ -377,8 +376,6 @@ def _moving(model: onnx.ModelProto) -> set[str]:
 
 
 def _moved(graph: onnx.GraphProto, moving: set[str]) -> set[str]:
-    from onnx_triangulate.transform.cut import reads
-
     moving = set(moving)
     for node in graph.node:
         if node.op_type not in ("Shape", "Size") and not moving.isdisjoint(reads(node)):

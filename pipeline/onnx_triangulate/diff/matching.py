@@ -70,7 +70,6 @@ class Side:
         self.form = form
         self.readers: dict[int, list[tuple[int, int, Ref]]] = defaultdict(list)
         self.given: dict[int, list[tuple[int, Ref]]] = defaultdict(list)
-        self.of_step: dict[int, int] = {}
         self.units: list[Unit] = []
         self.maker: dict[int, tuple[int, int]] = {}
         uses: dict[int, list[int]] = defaultdict(list)

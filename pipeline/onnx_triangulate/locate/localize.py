@@ -24,6 +24,7 @@ from onnx_triangulate.locate import export_nodes, output_attribution
 from onnx_triangulate.locate.kernel_runs import budget, judged_kernels, run_part
 from onnx_triangulate.locate.teacher_forced import TeacherForcedResult
 from onnx_triangulate.numerics.perturbation import UNIT, at_least_mean
+from onnx_triangulate.onnxgraph.graph import reads
 from onnx_triangulate.onnxgraph.nodes import node_name
 from onnx_triangulate.onnxgraph.weights import Weights, read_model, without_weights
 from onnx_triangulate.ops.elementary import measured
@@ -105,7 +106,7 @@ def only_node(proto: Any, weights: Collection[str]) -> Fault | None:
     for index, node in reversed(list(enumerate(proto.graph.node))):
         if needed.isdisjoint(node.output) or fixed.issuperset(name for name in node.output if name):
             continue
-        needed.update(cut.reads(node))
+        needed.update(reads(node))
         between.append(Fault(node_name(node, index), node.op_type, next(n for n in node.output if n)))
     return between[0] if len(between) == 1 else None
 
@@ -399,7 +400,7 @@ def _made_of_given(
             continue
         needed.append(index)
         inside.update(node.output)
-        wanted.update(cut.reads(node))
+        wanted.update(reads(node))
     held = {tensor.name for tensor in bare.graph.initializer}
     arrays = {}
     for read in sorted(wanted - inside - held - set(weights)):

@@ -167,8 +167,8 @@ def _as_taken(model: Any, port: ValueInfo) -> ValueInfo:
     ONNX takes those in whole numbers only, where numbers to compute with may be of any type; Range has its sizes in the
     type of what it gives.  What a subgraph or an operator outside of ONNX does with a value nobody knows.
     """
+    from onnx_triangulate.onnxgraph.graph import reads
     from onnx_triangulate.onnxgraph.nodes import in_onnx, opset, whole_slots
-    from onnx_triangulate.transform.cut import reads
 
     made = {port.name}
     free = True
@@ -188,10 +188,10 @@ def _as_taken(model: Any, port: ValueInfo) -> ValueInfo:
 
 def _drawn(model: Any) -> str | None:
     """A node that draws random numbers and that an output depends on, in words; None where there is none."""
+    from onnx_triangulate.onnxgraph.graph import reads
     from onnx_triangulate.onnxgraph.inlining import inlined_model
     from onnx_triangulate.onnxgraph.nodes import node_name, opset, printable
     from onnx_triangulate.ops.random_draws import draws, stored
-    from onnx_triangulate.transform.cut import reads
 
     model = inlined_model(model) or model
     value, version = stored(model), opset(model)

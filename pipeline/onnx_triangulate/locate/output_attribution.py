@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from onnx_triangulate.locate.export_nodes import Exported, fixed_values
+from onnx_triangulate.onnxgraph.graph import reads
 from onnx_triangulate.onnxgraph.weights import Weights
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Contribution
@@ -87,7 +88,7 @@ def contributions(
 def _places(judge: Exported, known: Collection[str], fixed: Collection[str]) -> list[int]:
     """Where the graph can be cut: between nodes with nothing across that the source does not have."""
     nodes = judge.model.graph.node
-    last = {name: i for i, node in enumerate(nodes) for name in cut.reads(node)}
+    last = {name: i for i, node in enumerate(nodes) for name in reads(node)}
     last |= {output.name: len(nodes) for output in judge.model.graph.output}
     open_until, places = 0, [0]
     for index, node in enumerate(nodes):
@@ -116,7 +117,7 @@ def _hybrid(
         made = [name for name in nodes[index].output if name in wanted]
         if made and (index >= place or all(name in fixed for name in made)):
             needed.append(index)
-            wanted.update(cut.reads(nodes[index]))
+            wanted.update(reads(nodes[index]))
     inside = {name for index in needed for name in nodes[index].output}
     if output not in inside:
         value = source(output)

@@ -22,10 +22,11 @@ from itertools import islice
 
 import onnx
 from google.protobuf.message import Message
-from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
 
 from onnx_triangulate.onnxgraph.inference import Refusal, infer, only_node, refusals
-from onnx_triangulate.onnxgraph.nodes import elements, printable, text, without_large_initializers
+from onnx_triangulate.onnxgraph.inlining import expanded_size
+from onnx_triangulate.onnxgraph.nodes import elements, printable, without_large_initializers
 from onnx_triangulate.onnxgraph.sandbox import Aside
 from onnx_triangulate.records.runs import Failure
 
@@ -58,8 +59,6 @@ _MAY_BE_LARGE = frozenset(
     "GraphProto FunctionProto NodeProto AttributeProto TensorProto SparseTensorProto TrainingInfoProto".split()
 )
 _SAYINGS = ("doc_string", "metadata_props")
-
-Key = tuple[str, str, str]
 
 
 class Look:
@@ -130,47 +129,13 @@ def endless(model: ModelProto) -> str:
     """
     if not model.functions:
         return ""
-    bodies = {_key(f.domain, f.name, f.overload): f for f in model.functions}
-    calls = {key: _calls(f.node, bodies) for key, f in bodies.items()}
-    sizes: dict[Key, int] = {}
-    for start in bodies:
-        waiting, above = [start], set[Key]()
-        while waiting:
-            key = waiting[-1]
-            if key in sizes:
-                waiting.pop()
-                continue
-            missing = [inner for inner in calls[key][1] if inner not in sizes]
-            if key in above and missing:
-                return "local functions call one another in a circle"
-            if missing:
-                above.add(key)
-                waiting += missing
-                continue
-            sizes[key] = calls[key][0] + sum(sizes[inner] * times for inner, times in calls[key][1].items())
-            waiting.pop()
-    plain, called = _calls(model.graph.node, bodies)
-    expanded = plain + sum(sizes[key] * times for key, times in called.items())
-    if expanded > _MOST_EXPANDED + plain:
+    expanded = expanded_size(model, calls=True)
+    if expanded is None:
+        return "local functions call one another in a circle"
+    if expanded > _MOST_EXPANDED + sum(1 for _ in _nodes(model.graph.node)):
         many = str(expanded) if expanded < 10**12 else f"10^{len(str(min(expanded, 10**100))) - 1} or more"
         return f"the local functions' calls would expand to {many} nodes"
     return ""
-
-
-def _key(domain: str, name: str, overload: str) -> Key:
-    plain = text(domain)
-    return ("" if plain == "ai.onnx" else plain, text(name), text(overload))
-
-
-def _calls(nodes: Iterable[NodeProto], bodies: dict[Key, FunctionProto]) -> tuple[int, dict[Key, int]]:
-    """How many nodes there are, those of subgraphs too, and which of them call which function how often."""
-    count, called = 0, dict[Key, int]()
-    for node in _nodes(nodes):
-        count += 1
-        key = _key(node.domain, node.op_type, node.overload)
-        if key in bodies:
-            called[key] = called.get(key, 0) + 1
-    return count, called
 
 
 def _nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:

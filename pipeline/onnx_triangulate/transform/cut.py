@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, TypeProto, ValueInfoProto, helper, numpy_helper
 
+from onnx_triangulate.onnxgraph.graph import reads
 from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.onnxgraph.weights import Weights
 
@@ -26,16 +27,6 @@ _NO_ARRAYS = frozenset(
 )
 _SHORT = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 SEEN = "__seen"
-
-
-def reads(node: NodeProto) -> Iterator[str]:
-    """The names a node reads, those of its subgraphs included."""
-    yield from (name for name in node.input if name)
-    for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            for inner in graph.node:
-                yield from reads(inner)
-            yield from (output.name for output in graph.output)
 
 
 def array_values(model: ModelProto) -> tuple[str, ...]:

@@ -126,12 +126,6 @@ def title(place: Place) -> str:
     return f"{printable(place.op, 40)} ({printable(place.name, 60)})"
 
 
-def float_type(place: Place, name: str) -> str | None:
-    """The float type of a value, where it is known to have one."""
-    kind = place.graph.type(name) if name else None
-    return None if kind is None else FLOATS.get(kind)
-
-
 def finite(value: float) -> bool:
     return bool(np.isfinite(value))
 

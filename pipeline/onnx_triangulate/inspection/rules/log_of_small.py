@@ -37,6 +37,7 @@ RULE = Rule(
     fires=(
         f"{_HEAD} {{ s = Sigmoid (x) y = Log (s) }}",
         f"{_HEAD} {{ s = Softmax <axis = 1> (x) y = Log (s) }}",
+        f"{_HEAD} {{ s = Exp (x) y = Log (s) }}",
     ),
     quiet=(
         f"{_HEAD} {{ y = LogSoftmax <axis = 1> (x) }}",
