@@ -273,24 +273,28 @@ def there_or_none(form: Form | None) -> str:
 
 
 def same_number(left: Any, right: Any) -> bool:
-    if isinstance(left, Counted):
-        return isinstance(right, (int, Counted)) and left.agrees(right)
-    if isinstance(right, Counted):
-        return isinstance(left, int) and right.agrees(left)
+    """Whether two attributes are one: numbers as float32 holds them, lists element by element."""
+    if isinstance(left, Counted) or isinstance(right, Counted):
+        counted, other = (left, right) if isinstance(left, Counted) else (right, left)
+        return isinstance(other, (int, Counted)) and counted.agrees(other)
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, (int, float)) and isinstance(right, (int, float)):
-        if isinstance(left, float) and isinstance(right, float) and np.isnan(left) and np.isnan(right):
-            return True
-        if isinstance(left, np.float64) or isinstance(right, np.float64):
-            return float(left) == float(right) and bool(np.signbit(left) == np.signbit(right))
-        with np.errstate(over="ignore"):
-            one, two = np.float32(left), np.float32(right)
-            signs = isinstance(right, float) and bool(np.signbit(one) != np.signbit(two))
-            return bool(one == two) and not signs if isinstance(left, float) else left == right
+        exact = isinstance(left, int) and not isinstance(right, np.float64)
+        return bool(left == right) if exact else _same_float(left, right)
     if isinstance(left, tuple) and isinstance(right, tuple) and len(left) == len(right):
         return all(same_number(a, b) for a, b in zip(left, right, strict=True))
     return False
+
+
+def _same_float(left: float, right: float) -> bool:
+    if isinstance(left, float) and isinstance(right, float) and np.isnan(left) and np.isnan(right):
+        return True
+    if isinstance(left, np.float64) or isinstance(right, np.float64):
+        return float(left) == float(right) and bool(np.signbit(left) == np.signbit(right))
+    with np.errstate(over="ignore"):
+        one, two = np.float32(left), np.float32(right)
+    return bool(one == two) and not (isinstance(right, float) and bool(np.signbit(one) != np.signbit(two)))
 
 
 def compatible(left: Any, right: Any, size: int | None = None) -> bool:

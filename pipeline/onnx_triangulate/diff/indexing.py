@@ -19,23 +19,16 @@ _FAR = (1 << 31) - 1  # what exporters write for "to the end"
 def slice_(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     if not operands:
         return None
-    starts, ends, axes, steps = (
-        b.integers(slot, name) for slot, name in enumerate(("starts", "ends", "axes", "steps"), start=1)
-    )
+    names = ("starts", "ends", "axes", "steps")
+    starts, ends, axes, steps = (b.integers(slot, name) for slot, name in enumerate(names, start=1))
     given = [*operands, None, None, None, None]
     rank = b.rank(operands[0])
-    if axes is not None and rank is not None and any(not -rank <= axis < rank for axis in axes):
-        return None
     if axes is not None and rank is not None:
+        if any(not -rank <= axis < rank for axis in axes):
+            return None
         axes = tuple(axis % rank for axis in axes)
     if starts is None or ends is None or _hidden(given[3], axes) or _hidden(given[4], steps):
-        count = b.dims(given[1])
-        if given[3] is None and count is not None and len(count) == 1 and count[0] is not None:
-            b.held["axes"] = tuple(range(count[0]))
-        kept = list(operands)
-        if steps is not None and len(kept) > 4 and set(steps) <= {1}:
-            kept[4] = None
-        return b.generic(kept)
+        return _computed_slice(b, operands, given, steps)
     axes = tuple(range(len(starts))) if axes is None else axes
     steps = (1,) * len(starts) if steps is None else steps
     if not len(starts) == len(ends) == len(axes) == len(steps) == len(set(axes)) or 0 in steps:
@@ -49,14 +42,26 @@ def slice_(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
             continue
         cuts.append((axis, first, last, step))
         if 0 <= axis < len(dims):
-            known = first.front is not None and last.front is not None and size is not None
-            dims[axis] = len(range(first.front or 0, last.front or 0, step)) if known else None
+            dims[axis] = None if size is None else len(range(first.front or 0, last.front or 0, step))
     if not cuts:
         return operands[:1]
     held = dict(zip(("axes", "starts", "ends", "steps"), map(tuple, zip(*cuts, strict=True)), strict=True))
     if set(held["steps"]) == {1}:
         del held["steps"]  # the default
     return list(b.emit("Slice", held, operands[:1], [b.known(tuple(dims) if rank is not None else None)]))
+
+
+def _computed_slice(
+    b: Builder, operands: Sequence[Operand], given: Sequence[Operand], steps: Ints | None
+) -> Sequence[Operand]:
+    """A Slice whose places are computed: the axes that are the default, and steps that are, are not told apart."""
+    count = b.dims(given[1])
+    if given[3] is None and count is not None and len(count) == 1 and count[0] is not None:
+        b.held["axes"] = tuple(range(count[0]))
+    kept = list(operands)
+    if steps is not None and len(kept) > 4 and set(steps) <= {1}:
+        kept[4] = None
+    return b.generic(kept)
 
 
 def _hidden(operand: Operand, value: Ints | None) -> bool:

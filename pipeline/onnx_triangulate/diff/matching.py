@@ -136,11 +136,9 @@ def _affine(step: Step, value: int, head: Step) -> bool:
         return False
     count, behind = channels(head)
     rest = [o for o in step.operands if not isinstance(o, Ref)]
-    if count is None or not rest or not all(isinstance(o, Const) for o in rest):
+    if count is None or not rest or (step.op == "BatchNormalization" and head.op == "MatMul"):
         return False
-    if step.op == "BatchNormalization":
-        return head.op != "MatMul" and all(isinstance(o, Const) and o.dims == (count,) for o in rest)
-    allowed = ((), (count, *(1,) * behind))
+    allowed = ((count,),) if step.op == "BatchNormalization" else ((), (count, *(1,) * behind))
     return all(isinstance(o, Const) and o.dims in allowed for o in rest)
 
 

@@ -49,38 +49,41 @@ _CONSTANTS_ARE_NO_INPUTS = 4  # from this IR version on: before, all had to be i
 
 def normal_form(view: View, as_declared: Collection[str] = ()) -> Form:
     """The main graph of a model in normal form; the inputs ``as_declared`` keep the order of their axes."""
-    model = view.model
-    notes = []
-    shaped: ModelProto | None = None
-    left: Mapping[Key, str] = {}
-    if model.functions:
-        inlined = inlined_model(model)
-        left = written_bodies(inlined or model, str(view.file.parent.resolve() if view.file is not None else id(view)))
-        called = [key for key in dict.fromkeys(called_in((inlined or model).graph.node)) if key in left]
-        if called:
-            who = [printable(".".join(filter(None, key[:2])), 60) for key in called[:_NAMED]]
-            rest = f" and {len(called) - _NAMED} more" if len(called) > _NAMED else ""
-            notes.append(f"local functions are not entered, but compared as they are written: {', '.join(who)}{rest}")
-        if inlined is None:
-            bare = without_large_initializers(model)
-            bare.ClearField("functions")  # inference would enter them
-            shaped = with_inferred_shapes(bare) or bare
-        else:
-            model = inlined
-            shaped = with_inferred_shapes(inlined)
-    shaped = shaped or (view.shaped if model is view.model else model)
+    model, shaped, kept, notes = _inlined(view)
     folder: Path | None = view.file.parent if view.file is not None else None
     weights = Weights(view.model, folder)
     version = opset(model)
     windows = _windows(shaped)
-    first = _build(model, shaped, weights, version, windows, left)
+    first = _build(model, shaped, weights, version, windows, kept)
     frames = {name: perm for name, perm in reframed(first).items() if name not in as_declared}
-    made = first if not frames else _build(model, shaped, weights, version, windows, left, frames)
+    made = first if not frames else _build(model, shaped, weights, version, windows, kept, frames)
     made.notes[:0] = notes
     if model.ir_version >= _CONSTANTS_ARE_NO_INPUTS:
         stored = {tensor.name for tensor in model.graph.initializer}
         made.replaceable = tuple(text(i.name) for i in model.graph.input if i.name in stored)
     return made
+
+
+def _inlined(view: View) -> tuple[ModelProto, ModelProto, Mapping[Key, str], Sequence[str]]:
+    """A model with its functions in place of their calls, a copy of that with shapes, a digest of each function that is
+    not entered, and notes."""
+    model = view.model
+    if not model.functions:
+        return model, view.shaped, {}, ()
+    inlined = inlined_model(model)
+    made = inlined or model
+    kept = written_bodies(made, str(view.file.parent.resolve() if view.file is not None else id(view)))
+    notes = []
+    called = [key for key in dict.fromkeys(called_in(made.graph.node)) if key in kept]
+    if called:
+        who = [printable(".".join(filter(None, key[:2])), 60) for key in called[:_NAMED]]
+        rest = f" and {len(called) - _NAMED} more" if len(called) > _NAMED else ""
+        notes.append(f"local functions are not entered, but compared as they are written: {', '.join(who)}{rest}")
+    if inlined is not None:
+        return inlined, with_inferred_shapes(inlined) or inlined, kept, notes
+    bare = without_large_initializers(model)
+    bare.ClearField("functions")  # inference would enter them
+    return model, with_inferred_shapes(bare) or bare, kept, notes
 
 
 def normal_forms(left: View, right: View) -> tuple[Form, Form]:
