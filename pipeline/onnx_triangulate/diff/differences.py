@@ -21,7 +21,7 @@ from onnx_triangulate.diff.formatting import (
     there_or_none,
 )
 from onnx_triangulate.diff.interface import borders
-from onnx_triangulate.diff.ir import Form, Step
+from onnx_triangulate.diff.ir import NormalForm, Step
 from onnx_triangulate.diff.matching import Unit
 from onnx_triangulate.diff.normal_form import normal_forms
 from onnx_triangulate.diff.one_size import at_one_size
@@ -65,7 +65,7 @@ def of_effect(left: View, right: View) -> tuple[Difference, ...]:
     return tuple(difference for difference in ordered(found.differences) if not difference.harmless)
 
 
-def _compared_at_one_size(left: View, right: View) -> tuple[Sequence[str], Form, Form, Compared]:
+def _compared_at_one_size(left: View, right: View) -> tuple[Sequence[str], NormalForm, NormalForm, Compared]:
     left, right, sizes = at_one_size(left, right)
     first, second = normal_forms(left, right)
     return sizes, first, second, compared(first, second)
@@ -86,7 +86,7 @@ def ordered(found: Iterable[Difference]) -> tuple[Difference, ...]:
     return tuple(sorted(found, key=lambda d: ORDER.index(d.kind)))
 
 
-def compared(left_form: Form, right_form: Form) -> Compared:
+def compared(left_form: NormalForm, right_form: NormalForm) -> Compared:
     """Two forms side by side."""
     c = Findings(left_form, right_form)
     left, right = c.sides

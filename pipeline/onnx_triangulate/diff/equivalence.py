@@ -41,7 +41,7 @@ _KEEPS_ZEROS = frozenset("Abs Expand Flatten Identity Neg Reshape Squeeze Tile T
 
 
 @dataclass(frozen=True)
-class Inside:
+class InnerGap:
     """A part within a node that numbers have to show: what the graph at ``place`` makes; where ``ends``, that its loop
     ends before its count; where ``constant`` is a name, that constant of the graph.  ``says`` is its name."""
 
@@ -52,7 +52,7 @@ class Inside:
 
 
 @dataclass(frozen=True)
-class Unproved:
+class StructuralGap:
     """What of one graph is not the other's by structure.
 
     ``constants`` are names of float constants, and of whole ones that are limits, that such nodes read and whose
@@ -64,7 +64,7 @@ class Unproved:
     constants: tuple[str, ...] = ()
     conditions: tuple[tuple[str, str], ...] = ()
     picks: tuple[bytes, ...] = ()
-    inside: tuple[Inside, ...] = ()
+    inside: tuple[InnerGap, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -74,8 +74,8 @@ class Proof:
     and that depend on what is fed."""
 
     same: bool
-    left: Unproved
-    right: Unproved
+    left: StructuralGap
+    right: StructuralGap
     open: tuple[str, ...] = ()
 
     @property
@@ -109,7 +109,7 @@ def prove(
     same = same and set(outputs.values()) == {o.name for o in left.graph.output}
     same = same and set(outputs) == {o.name for o in right.graph.output}
     if same:
-        return Proof(True, Unproved(), Unproved())
+        return Proof(True, StructuralGap(), StructuralGap())
     moving = _moving(left)
     left_open = [source for name, source in outputs.items() if source in moving and b.get(name) != a.get(source)]
     return Proof(
@@ -207,7 +207,7 @@ def _structure(model: onnx.ModelProto, inputs: Mapping[str, str], side: str, at_
     return made
 
 
-def _unproved(model: onnx.ModelProto, mine: _Structure, theirs: _Structure, other: onnx.ModelProto) -> Unproved:
+def _unproved(model: onnx.ModelProto, mine: _Structure, theirs: _Structure, other: onnx.ModelProto) -> StructuralGap:
     classes, there, at_sizes = mine.values, set(theirs.values.values()), mine.at_sizes
     limits = limiting(model)
     held = {**{name: value for name, value in limits.items() if value.dtype.kind in "iu"}, **dict(_floats(model.graph))}
@@ -233,7 +233,7 @@ def _unproved(model: onnx.ModelProto, mine: _Structure, theirs: _Structure, othe
         for name in dict.fromkeys(n for _, node in loose for n in _constants_of(node, held, known, at_sizes, above))
         if name not in signs or not _says_one_thing(held[name])
     ]
-    return Unproved(
+    return StructuralGap(
         constants=tuple(constants),
         conditions=tuple(
             (node.input[0], text(node.name) or text(node.output[0]))
@@ -328,7 +328,7 @@ class _Other:
 
 def _within(
     node: onnx.NodeProto, index: int, place: Place, where: str, mine: _Structure, other: _Other, moving: set[str]
-) -> Iterator[Inside]:
+) -> Iterator[InnerGap]:
     """What numbers have to show within a node that is not the other side's."""
     name = f"{node_name(node, index)}{where}"
     for attribute, graph in subgraphs(node):
@@ -337,10 +337,10 @@ def _within(
             continue
         classes = mine.inside[here]
         if node.op_type != "If" or (place and node.input[0] in moving):  # an outermost If is watched as it runs
-            yield Inside(here, f"{attribute} of {name}")
+            yield InnerGap(here, f"{attribute} of {name}")
         moves = _moved(graph, moving - {t.name for t in graph.initializer} | {v.name for v in graph.input})
         if node.op_type == "Loop" and _may_end(graph, classes, moves, other):
-            yield Inside(here, f"the end of {name} before its count", ends=True)
+            yield InnerGap(here, f"the end of {name} before its count", ends=True)
         loose = [
             (number, inner)
             for number, inner in enumerate(graph.node)
@@ -350,7 +350,7 @@ def _within(
         read = {constant for _, inner in loose for constant in [*inner.input, *_captured(inner, held)]}
         for constant, value in held.items():
             if constant in read and _print(value) not in other.known:
-                yield Inside(here, f"{constant} in {name}", constant=constant)
+                yield InnerGap(here, f"{constant} in {name}", constant=constant)
         for number, inner in loose:
             yield from _within(inner, number, here, f" in {name}", mine, other, moves)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onnx_triangulate.diff.ir import Const, Form, Operand, Ref, Step
-from onnx_triangulate.diff.matching import Matching, Side, same_border
+from onnx_triangulate.diff.ir import Const, NormalForm, Operand, Ref, Step
+from onnx_triangulate.diff.matching import Matching, Side, match_values
 from onnx_triangulate.records.inspection import Difference
 
 
@@ -17,11 +17,11 @@ class Findings:
     says that an input has its axes in another order: then outputs may have, too.
     """
 
-    def __init__(self, left: Form, right: Form) -> None:
+    def __init__(self, left: NormalForm, right: NormalForm) -> None:
         self.forms = left, right
         self.sides = Side(left), Side(right)
-        self.inputs = same_border(left.inputs, right.inputs)
-        self.outputs = same_border(left.outputs, right.outputs)
+        self.inputs = match_values(left.inputs, right.inputs)
+        self.outputs = match_values(left.outputs, right.outputs)
         if left.captured or right.captured or left.path or right.path:  # formal inputs of a body have no names to go by
             self.inputs = [(i, i) for i in range(min(len(left.inputs), len(right.inputs)))]
             self.outputs = [(i, i) for i in range(min(len(left.outputs), len(right.outputs)))]

@@ -13,15 +13,15 @@ from onnx import TensorProto
 
 from onnx_triangulate.diff.ir import (
     Array,
-    Border,
     Const,
-    Counted,
-    Form,
     Ints,
+    NormalForm,
     Operand,
+    Position,
     Ref,
     Shape,
     Step,
+    ValueInfo,
     compose,
     inverse,
     turned,
@@ -268,15 +268,15 @@ def furthest(left: Array, right: Array) -> tuple[str, str]:
     return (texts[0], texts[1]) if texts[0] != texts[1] else (str(left.reshape(-1)[at]), str(right.reshape(-1)[at]))
 
 
-def there_or_none(form: Form | None) -> str:
+def there_or_none(form: NormalForm | None) -> str:
     return "none" if form is None else "there"
 
 
 def same_number(left: Any, right: Any) -> bool:
     """Whether two attributes are one: numbers as float32 holds them, lists element by element."""
-    if isinstance(left, Counted) or isinstance(right, Counted):
-        counted, other = (left, right) if isinstance(left, Counted) else (right, left)
-        return isinstance(other, (int, Counted)) and counted.agrees(other)
+    if isinstance(left, Position) or isinstance(right, Position):
+        counted, other = (left, right) if isinstance(left, Position) else (right, left)
+        return isinstance(other, (int, Position)) and counted.agrees(other)
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, (int, float)) and isinstance(right, (int, float)):
@@ -395,11 +395,11 @@ def in_order(left: Dims | None, right: Dims | None, between: Ints) -> bool:
     return left == right
 
 
-def rank_of(border: Border) -> int:
+def rank_of(border: ValueInfo) -> int:
     return -1 if border.dims is None else len(border.dims)
 
 
-def sorted_dims(border: Border) -> list[str]:
+def sorted_dims(border: ValueInfo) -> list[str]:
     return sorted(map(str, border.dims or ()))
 
 

@@ -23,14 +23,14 @@ from onnx_triangulate.diff.formatting import (
     sorted_dims,
     type_name,
 )
-from onnx_triangulate.diff.ir import Border, Const, Form, Ints, Operand, Ref, turned
+from onnx_triangulate.diff.ir import Const, Ints, NormalForm, Operand, Ref, ValueInfo, turned
 from onnx_triangulate.diff.operand_differences import seen
 from onnx_triangulate.facts.value_types import Kind, one_kind, sizes
 from onnx_triangulate.records.inspection import Difference
 
 
 def names(
-    what: str, one: Sequence[Border], two: Sequence[Border], pairs: Sequence[tuple[int, int]]
+    what: str, one: Sequence[ValueInfo], two: Sequence[ValueInfo], pairs: Sequence[tuple[int, int]]
 ) -> tuple[list[Difference], list[str]]:
     """What is there on one side only, or in another order; and a note for each that has another name."""
     ours, theirs = [b.name for b in one], [b.name for b in two]
@@ -50,7 +50,7 @@ def names(
     return found, notes
 
 
-def types(what: str, one: Border, two: Border) -> list[Difference]:
+def types(what: str, one: ValueInfo, two: ValueInfo) -> list[Difference]:
     """Types of elements; and the whole types where one at least is no tensor's."""
     who = (one.name,), (two.name,)
     if one.kind is None and two.kind is None:
@@ -65,7 +65,7 @@ def types(what: str, one: Border, two: Border) -> list[Difference]:
     return []
 
 
-def replaceable(left: Form, right: Form) -> list[Difference]:
+def replaceable(left: NormalForm, right: NormalForm) -> list[Difference]:
     """Constants that are inputs too: what a caller gives in their place is refused where they are not."""
     ours = tuple(n for n in left.replaceable if n not in right.replaceable)
     theirs = tuple(n for n in right.replaceable if n not in left.replaceable)
@@ -95,7 +95,7 @@ def borders(c: Findings) -> None:
         output(c, left.outputs[ours], right.outputs[theirs])
 
 
-def border(c: Findings, what: str, one: Border, two: Border) -> None:
+def border(c: Findings, what: str, one: ValueInfo, two: ValueInfo) -> None:
     c.found += types(what, one, two)
     if what == "output":
         return
@@ -105,7 +105,7 @@ def border(c: Findings, what: str, one: Border, two: Border) -> None:
     declared(c, what, one, two, between_perms(left.perm, right.perm))
 
 
-def declared(c: Findings, what: str, one: Border, two: Border, between: Ints | None) -> None:
+def declared(c: Findings, what: str, one: ValueInfo, two: ValueInfo, between: Ints | None) -> None:
     """``between`` turns the left border's axes to those of the right."""
     c.turned |= what == "input" and between is not None
     if between is not None and between in LAYOUTS and agree(turned(one.dims, between), two.dims):
@@ -124,7 +124,7 @@ def declared(c: Findings, what: str, one: Border, two: Border, between: Ints | N
         c.notes.append(f"{what} {one.name}: {dims_text(one.dims)} on the left, {dims_text(two.dims)} on the right")
 
 
-def output(c: Findings, one: Border, two: Border) -> None:
+def output(c: Findings, one: ValueInfo, two: ValueInfo) -> None:
     left, right = one.operand, two.operand
     if left is None and right is None:
         return  # neither side makes it
@@ -146,7 +146,7 @@ def output(c: Findings, one: Border, two: Border) -> None:
         seen(c, (one.name,), (two.name,), left, right)
 
 
-def _stored(c: Findings, one: Border, two: Border, left: Const, right: Const) -> None:
+def _stored(c: Findings, one: ValueInfo, two: ValueInfo, left: Const, right: Const) -> None:
     """Two outputs that are constants, and not the same."""
     known = left.array is not None and right.array is not None and left.dims == right.dims
     found = numbers(left.array, right.array) if known else None  # type: ignore[arg-type]  # both are there
@@ -154,11 +154,11 @@ def _stored(c: Findings, one: Border, two: Border, left: Const, right: Const) ->
     c.add("weights", "output", (one.name,), (two.name,), *texts, says_numbers(found) if found else "")
 
 
-def _other_value(c: Findings, one: Border, two: Border, left: Operand, right: Operand) -> None:
+def _other_value(c: Findings, one: ValueInfo, two: ValueInfo, left: Operand, right: Operand) -> None:
     c.add("operator", "output", (one.name,), (two.name,), c.source(left, 0), c.source(right, 1))
 
 
-def _by_layout(c: Findings, one: Border, two: Border, left: Ref, right: Ref) -> bool:
+def _by_layout(c: Findings, one: ValueInfo, two: ValueInfo, left: Ref, right: Ref) -> bool:
     """Whether two outputs that are one value are that value in a layout each, which is then said."""
     between = between_perms(left.perm, right.perm)
     if left.shape is not None or right.shape is not None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
 
-from onnx_triangulate.diff.ir import Const, Form, Ref, Step
+from onnx_triangulate.diff.ir import Const, NormalForm, Ref, Step
 from onnx_triangulate.diff.operators import COMMUTATIVE
 from onnx_triangulate.ops.random_draws import DRAWS
 
@@ -66,7 +66,7 @@ class Unit:
 class Side:
     """A form as units, and who reads whom."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: NormalForm) -> None:
         self.form = form
         self.readers: dict[int, list[tuple[int, int, Ref]]] = defaultdict(list)
         self.given: dict[int, list[tuple[int, Ref]]] = defaultdict(list)
@@ -180,7 +180,7 @@ def _number(operand: Const, level: int) -> bytes:
     return operand.bare.roughly if level == 1 else operand.bare.shape
 
 
-def _body(form: Form, names: Names) -> int:
+def _body(form: NormalForm, names: Names) -> int:
     """A subgraph by what its outputs are functions of."""
     side = Side(form)
     said = [signature(u, 0, names) for u in side.units]
@@ -491,7 +491,7 @@ def _groups(
     return [group for group in found.values() if alone or (group[0] and group[1])]
 
 
-def same_border(left: Sequence[Any], right: Sequence[Any]) -> list[tuple[int, int]]:
+def match_values(left: Sequence[Any], right: Sequence[Any]) -> list[tuple[int, int]]:
     """Which input (or output) is which: by name (one that comes twice by its order), and those left by their order."""
     names: dict[str, list[int]] = {}
     for i, b in enumerate(right):

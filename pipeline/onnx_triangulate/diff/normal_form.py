@@ -25,12 +25,12 @@ from onnx_triangulate.diff import windows as _windows_rules  # noqa: F401 - rule
 from onnx_triangulate.diff.builder import Builder
 from onnx_triangulate.diff.formatting import between_perms, in_order
 from onnx_triangulate.diff.ir import (
-    Form,
     Ints,
+    NormalForm,
     Ref,
     Step,
 )
-from onnx_triangulate.diff.matching import same_border
+from onnx_triangulate.diff.matching import match_values
 from onnx_triangulate.diff.operators import FOLLOWS
 from onnx_triangulate.facts import pads as _pads
 from onnx_triangulate.facts.view import View
@@ -47,7 +47,7 @@ _CONSTANTS_ARE_NO_INPUTS = 4  # from this IR version on: before, all had to be i
 # -- models
 
 
-def normal_form(view: View, as_declared: Collection[str] = ()) -> Form:
+def normal_form(view: View, as_declared: Collection[str] = ()) -> NormalForm:
     """The main graph of a model in normal form; the inputs ``as_declared`` keep the order of their axes."""
     model, shaped, kept, notes = _inlined(view)
     folder: Path | None = view.file.parent if view.file is not None else None
@@ -86,13 +86,13 @@ def _inlined(view: View) -> tuple[ModelProto, ModelProto, Mapping[Key, str], Seq
     return model, with_inferred_shapes(bare) or bare, kept, notes
 
 
-def normal_forms(left: View, right: View) -> tuple[Form, Form]:
+def normal_forms(left: View, right: View) -> tuple[NormalForm, NormalForm]:
     """Both in normal form.  An input that one side reads through a Transpose only, and the other does not, has its axes
     in another order there if the declared sizes say so; else it is one input and the Transpose is a step of one side.
     """
     first, second = normal_form(left), normal_form(right)
     kept: tuple[set[str], set[str]] = (set(), set())
-    for ours, theirs in same_border(first.inputs, second.inputs):
+    for ours, theirs in match_values(first.inputs, second.inputs):
         one, two = first.inputs[ours], second.inputs[theirs]
         if isinstance(one.operand, Ref) and isinstance(two.operand, Ref):
             between = between_perms(one.operand.perm, two.operand.perm)
@@ -112,7 +112,7 @@ def _build(
     windows: Mapping[str, Sequence[_pads.Window]],
     functions: Mapping[Key, str],
     frames: Mapping[str, Ints] | None = None,
-) -> Form:
+) -> NormalForm:
     queues = {name: deque(found) for name, found in windows.items()}
 
     def window(name: str) -> _pads.Window | None:
@@ -129,7 +129,7 @@ def _windows(model: ModelProto) -> dict[str, list[_pads.Window]]:
     return found
 
 
-def reframed(form: Form) -> dict[str, Ints]:
+def reframed(form: NormalForm) -> dict[str, Ints]:
     """The inputs that everybody reads through one and the same permutation, and which.
 
     Element-wise operators take the layout of what they read, so their readers are asked in their place.

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from onnx import ModelProto, TensorShapeProto, ValueInfoProto
 
-from onnx_triangulate.diff.matching import same_border
+from onnx_triangulate.diff.matching import match_values
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.onnxgraph.nodes import named_dims, printable, text
 
@@ -28,7 +28,7 @@ def at_one_size(left: View, right: View) -> tuple[View, View, tuple[str, ...]]:
     taken: tuple[dict[str, int], dict[str, int]] = ({}, {})  # sizes by name
     fixed: tuple[dict[str, list[int]], dict[str, list[int]]] = ({}, {})  # all sizes of an input, by its name
     notes = []
-    for a, b in same_border(*inputs):
+    for a, b in match_values(*inputs):
         pair = inputs[0][a], inputs[1][b]
         one, two = (_dims(value) for value in pair)
         if one is None or two is None or len(one) != len(two) or one == two:

@@ -90,8 +90,8 @@ class Flow:
 
     ``inputs[n]`` and ``outputs[n]`` are the values of node n by slot, -1 for one left out; ``maker`` and ``users`` are
     the same seen from the values; ``onward[n]`` has the outputs that node n links with an input slot, ``back[n]`` the
-    inputs that it links with an output; ``ends`` are those that leave their graph or function; ``border_in`` and
-    ``border_out`` the main graph's inputs and outputs with their names; ``bound`` the nodes that are seeds.
+    inputs that it links with an output; ``ends`` are those that leave their graph or function; ``graph_inputs`` and
+    ``graph_outputs`` the main graph's inputs and outputs with their names; ``bound`` the nodes that are seeds.
     """
 
     places: Sequence[Place]
@@ -105,8 +105,8 @@ class Flow:
     ranks: list[int | None] = field(default_factory=list)
     constant: list[bool] = field(default_factory=list)
     ends: set[int] = field(default_factory=set)
-    border_in: dict[int, str] = field(default_factory=dict)
-    border_out: dict[int, str] = field(default_factory=dict)
+    graph_inputs: dict[int, str] = field(default_factory=dict)
+    graph_outputs: dict[int, str] = field(default_factory=dict)
     links: list[tuple[Link, ...]] = field(default_factory=list)
     onward: list[dict[int, list[int]]] = field(default_factory=list)
     back: list[dict[int, list[int]]] = field(default_factory=list)
@@ -275,11 +275,11 @@ class _Wiring:
         for value in model.graph.input:
             number = numbers.get(value.name)
             if number is not None and value.name not in self.held and flow.maker[number] < 0:
-                flow.border_in[number] = value.name
+                flow.graph_inputs[number] = value.name
         for value in model.graph.output:
             number = numbers.get(value.name)
             if number is not None:
-                flow.border_out[number] = value.name
+                flow.graph_outputs[number] = value.name
 
 
 def _spread(names: str, rank: int, last: bool) -> Names | None:

@@ -38,7 +38,7 @@ def singleton_permutation(dims: Dims, made: Dims) -> tuple[int, ...] | None:
 
 def _border_order(flow: Flow) -> str:
     """``"NCDHW"`` or ``"NDHWC"``, as all inputs of the graph (its outputs, if no input has a layout) have it."""
-    for border in (flow.border_in, flow.border_out):
+    for border in (flow.graph_inputs, flow.graph_outputs):
         orders = set()
         for value in border:
             said = flow.layout(value)

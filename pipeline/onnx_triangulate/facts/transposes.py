@@ -68,7 +68,7 @@ def downstream(flow: Flow, start: int, passes: Passes) -> Cone:
         if value in cone.values:
             continue
         cone.values.add(value)
-        if value in flow.border_out:
+        if value in flow.graph_outputs:
             cone.border[value] = None
         elif value in flow.ends:
             cone.open = True
@@ -98,7 +98,7 @@ def upstream(flow: Flow, start: int, passes: Passes) -> Cone:
         cone.values.add(value)
         index = flow.maker[value]
         if index < 0:
-            if value in flow.border_in:
+            if value in flow.graph_inputs:
                 cone.border[value] = None
             else:
                 cone.open = True
@@ -245,7 +245,7 @@ def _bytes(flow: Flow, index: int) -> int | None:
 
 
 @dataclass
-class _Found:
+class _Step:
     """One Transpose under way: its values, what lies before and after it."""
 
     index: int
@@ -259,7 +259,7 @@ class _Found:
     border: tuple[int, ...] = ()
 
 
-def _cancel(found: dict[int, _Found]) -> None:
+def _cancel(found: dict[int, _Step]) -> None:
     for step in found.values():
         ends = step.before.ends
         if not ends or step.before.border or step.before.open or step.before.cut:
@@ -273,7 +273,7 @@ def _cancel(found: dict[int, _Found]) -> None:
                 step.cancels[partner.index] = None
 
 
-def _between(step: _Found, found: dict[int, _Found]) -> dict[int, None]:
+def _between(step: _Step, found: dict[int, _Step]) -> dict[int, None]:
     """The nodes between a Transpose and those that it cancels with."""
     nodes: dict[int, None] = {}
     for partner in (found[n] for n in step.cancels):
@@ -282,7 +282,7 @@ def _between(step: _Found, found: dict[int, _Found]) -> dict[int, None]:
     return nodes
 
 
-def _move(flow: Flow, step: _Found) -> None:
+def _move(flow: Flow, step: _Step) -> None:
     """Whether a Transpose that cancels with none could stand at the graph's inputs or outputs instead."""
     after, before = step.after, step.before
     if _only_border(after):
@@ -322,14 +322,14 @@ class _Regions:
             value = self.parent[value]
         return value
 
-    def closed(self, found: dict[int, _Found]) -> list[set[int]]:
+    def closed(self, found: dict[int, _Step]) -> list[set[int]]:
         """The Transposes around each region that only they enter, all of one permutation, and leave, by its inverse.
 
         None is in two of them: of three in a row two vanish.
         """
         flow = self.flow
-        enters: dict[int, list[_Found]] = {}
-        leaves: dict[int, list[_Found]] = {}
+        enters: dict[int, list[_Step]] = {}
+        leaves: dict[int, list[_Step]] = {}
         torn: set[int] = set()
         for value in range(len(flow.names)):
             if flow.constant[value]:
@@ -424,13 +424,13 @@ def _permutation_of(flow: Flow, index: int) -> tuple[tuple[int, ...], str]:
     return perm, ""
 
 
-def _step(flow: Flow, index: int, perm: tuple[int, ...]) -> _Found:
+def _step(flow: Flow, index: int, perm: tuple[int, ...]) -> _Step:
     source, result = flow.inputs[index][0], flow.outputs[index][0]
     before = upstream(flow, source, lambda n: flow.free[n])
-    return _Found(index, source, result, perm, before, downstream(flow, result, lambda n: flow.free[n]))
+    return _Step(index, source, result, perm, before, downstream(flow, result, lambda n: flow.free[n]))
 
 
-def _record(flow: Flow, step: _Found, vanishes: bool) -> Transpose:
+def _record(flow: Flow, step: _Step, vanishes: bool) -> Transpose:
     def named(nodes: dict[int, None]) -> tuple[str, ...]:
         return tuple(flow.places[n].name for n in sorted(nodes))
 
@@ -441,7 +441,7 @@ def _record(flow: Flow, step: _Found, vanishes: bool) -> Transpose:
         needed_by=named({n: None for n in step.after.ends if n not in step.cancels}),
         cancels_with=named(step.cancels),
         through=named(step.through),
-        movable_to=tuple(flow.border_out.get(v) or flow.border_in[v] for v in step.border),
+        movable_to=tuple(flow.graph_outputs.get(v) or flow.graph_inputs[v] for v in step.border),
         bytes=_bytes(flow, step.index),
         on_constant=flow.constant[step.source],
         removable=vanishes,

@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 
-from onnx_triangulate.diff.equivalence import Proof, Unproved, prove, unmoved
+from onnx_triangulate.diff.equivalence import Proof, StructuralGap, prove, unmoved
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate.feeds import JUDGED, Feed, Landmarks, ValueInfo, draw
 from onnx_triangulate.locate.float32_runs import RUNTIME
@@ -477,7 +477,7 @@ def _alike(one: Mapping[str, Array], two: Mapping[str, Array]) -> bool:
 def silent(
     file: Path,
     side: Literal["A", "B"],
-    unproved: Unproved,
+    unproved: StructuralGap,
     ports: Sequence[ValueInfo],
     feeds: Sequence[Feed],
     marks: Landmarks,
@@ -620,7 +620,7 @@ def any_number(name: str, side: str) -> str:
 Loose = Callable[[Mapping[str, Array], Mapping[str, Array]], dict[str, Array]]
 
 
-def _loose(file: Path, unproved: Unproved, saved: Path) -> tuple[Loose, Loosened, list[str]] | None:
+def _loose(file: Path, unproved: StructuralGap, saved: Path) -> tuple[Loose, Loosened, list[str]] | None:
     """The graph with its unproved parts to be moved, and its conditions shown."""
     model = read_inlined(file)
     if model.ByteSize() > _MOST_WEIGHTS:

@@ -11,7 +11,7 @@ import pytest
 from onnx import AttributeProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto, numpy_helper
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules import Found, Rule, chosen, rules
+from onnx_triangulate.inspection.rules import Occurrence, Rule, chosen, rules
 from onnx_triangulate.inspection.rules import _values as values
 from onnx_triangulate.inspection.run import inspected
 from tests.counting import calls
@@ -28,7 +28,7 @@ def said(model: ModelProto, code: str, file: Path | None = None) -> list[str]:
 
 
 def test_a_rule_that_fails_is_a_note_and_silences_nobody() -> None:
-    def find(view: View) -> list[Found]:
+    def find(view: View) -> list[Occurrence]:
         raise KeyError("pl\x1banted")
 
     broken = Rule("XXX001", "planted", "info", find, (), ())
@@ -181,8 +181,8 @@ def test_work_grows_with_the_nodes_and_no_faster() -> None:
 
 
 def test_a_rule_that_asks_every_node_of_every_node_is_noticed() -> None:
-    def find(view: View) -> list[Found]:
-        return [Found((), "") for one in view.places for two in view.places if len(one.inputs) > len(two.inputs)]
+    def find(view: View) -> list[Occurrence]:
+        return [Occurrence((), "") for one in view.places for two in view.places if len(one.inputs) > len(two.inputs)]
 
     slow = (Rule("XXX001", "planted", "info", find, (), ()),)
     assert looked_at_by(slow, 400) > 4 * 1.2 * looked_at_by(slow, 100)

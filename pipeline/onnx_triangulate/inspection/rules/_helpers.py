@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules._registry import Found
+from onnx_triangulate.inspection.rules._registry import Occurrence
 from onnx_triangulate.onnxgraph.graph import Place
 from onnx_triangulate.onnxgraph.nodes import array, attributes, elements, in_onnx, printable, text
 from onnx_triangulate.records.inspection import Severity
@@ -55,7 +55,7 @@ def words(values: Sequence[int | None]) -> str:
     return " ".join("?" if v is None else str(v) for v in values[:_MOST_AXES]) + (f" … (+{rest:,})" if rest > 0 else "")
 
 
-class Gathered:
+class DiagnosticGroups:
     """Nodes by what is to be said of them; one remark for each sentence."""
 
     def __init__(self) -> None:
@@ -65,10 +65,10 @@ class Gathered:
         """One find; ``{n}`` in its sentence becomes how often it was said: ``1 node``, ``12 nodes``."""
         self._finds.setdefault((says, severity), []).append((nodes,) if isinstance(nodes, str) else nodes)
 
-    def found(self) -> Iterator[Found]:
+    def occurrences(self) -> Iterator[Occurrence]:
         for (says, severity), finds in self._finds.items():
             nodes = tuple(dict.fromkeys(node for find in finds for node in find))
-            yield Found(nodes, says.replace("{n}", count(len(finds), "node")), severity)
+            yield Occurrence(nodes, says.replace("{n}", count(len(finds), "node")), severity)
 
 
 def slot(node: NodeProto, index: int) -> str:

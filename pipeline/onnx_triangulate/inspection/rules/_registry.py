@@ -11,7 +11,7 @@ from onnx_triangulate.records.inspection import Diagnostic, Severity
 
 
 @dataclass(frozen=True)
-class Found:
+class Occurrence:
     """One finding of a rule: whom it is about, and the sentence; ``severity`` where it is not the rule's own."""
 
     nodes: tuple[str, ...]
@@ -31,7 +31,7 @@ class Rule:
     code: str
     name: str
     severity: Severity
-    find: Callable[[View], Iterable[Found]]
+    find: Callable[[View], Iterable[Occurrence]]
     fires: tuple[str, ...]
     quiet: tuple[str, ...]
 

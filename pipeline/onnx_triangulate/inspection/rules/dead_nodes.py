@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import count, some
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.graph import Graph
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
@@ -23,7 +23,7 @@ def _live(graph: Graph) -> set[int]:
     return live
 
 
-def _find(view: View) -> Iterator[Found]:
+def _find(view: View) -> Iterator[Occurrence]:
     """From these nodes no path leads to an output of the graph. Left over from an output that was taken away, or a sign
     that something which should be an output is none.
     """
@@ -41,7 +41,7 @@ def _find(view: View) -> Iterator[Found]:
             names = {id(graph.places[index]) for index in useless}
             inside_dead |= {id(g) for g in view.graphs if g.parent is graph and id(g.holder) in names}
     if dead:
-        yield Found(
+        yield Occurrence(
             tuple(dead),
             f"{count(len(dead), 'node')} of {len(view.places):,} {'leads' if len(dead) == 1 else 'lead'} to no output "
             f"({some(dead)}): whatever {'it computes' if len(dead) == 1 else 'they compute'} is thrown away",

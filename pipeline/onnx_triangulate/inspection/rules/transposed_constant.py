@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from onnx_triangulate.facts.size_summary import size
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import stored
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[5,3] x)'
 
 
-def _find(view: View) -> Iterator[Found]:
+def _find(view: View) -> Iterator[Occurrence]:
     """A Transpose reads an initializer or a Constant: its result is always the same and could be stored in its place.
     Runtimes that fold constants do so when they load the model; others move the bytes in each run.
     """
@@ -26,7 +26,7 @@ def _find(view: View) -> Iterator[Found]:
         moved += size(tensor)
     if nodes:
         which = "a stored tensor is" if len(nodes) == 1 else f"{len(nodes):,} stored tensors are"
-        yield Found(
+        yield Occurrence(
             tuple(nodes), f"{which} transposed whenever the model runs ({moved:,} bytes): store the result instead"
         )
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import constant, count, some
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 _REST = "float[3] s = {1.0, 1.0, 1.0}, float[3] b = {0.0, 0.0, 0.0}, float[3] v = {1.0, 1.0, 1.0}"
 
 
-def _find(view: View) -> Iterator[Found]:
+def _find(view: View) -> Iterator[Occurrence]:
     """Running mean 0 and running variance 1 in every channel is what a BatchNormalization is created with. A model in
     use has other ones: somebody forgot to load the weights, or loaded only those that are trained by gradient.
     """
@@ -25,7 +25,7 @@ def _find(view: View) -> Iterator[Found]:
         if not mean.any() and bool((variance == 1).all()):
             untrained.append(place.name)
     if untrained:
-        yield Found(
+        yield Occurrence(
             tuple(untrained),
             f"{len(untrained):,} of {count(known, 'BatchNormalization')} ({some(untrained)}) have mean 0 and variance "
             "1 throughout: the statistics they began with, so the model was not trained, or its weights not loaded",
