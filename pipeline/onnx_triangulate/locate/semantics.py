@@ -200,7 +200,7 @@ def structure(left: Path, right: Path) -> tuple[tuple[Difference, ...], Mapping[
     """What one file has otherwise than another, without what changes no number, and the operators of both by node."""
     from onnx_triangulate.diff.differences import of_effect
     from onnx_triangulate.facts.view import viewed
-    from onnx_triangulate.onnxgraph.nodes import places
+    from onnx_triangulate.onnxgraph.graph import places
 
     try:
         mine, other = viewed(left), viewed(right)
