@@ -28,6 +28,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 WINDOWS = os.name == "nt"
 TAIL = 20
+MOST_PROCESSES = 4  # of pytest; each holds both frameworks
 
 FAILED = 3
 INTERRUPTED = 130
@@ -286,6 +287,13 @@ def hand_over(command: Sequence[str]) -> int:
 def names_a_path(argument: str) -> bool:
     """Whether an argument is a file or folder seen from the current folder; ``FILE::TEST`` names a file."""
     return os.path.exists(argument.partition("::")[0])
+
+
+def processes(arguments: Sequence[str]) -> list[str]:
+    """The arguments of pytest-xdist for a whole run, where the user's own say nothing of it."""
+    if any(word.startswith(("-n", "--numprocesses", "--dist", "--pdb")) for word in arguments):
+        return []
+    return ["-n", str(min(os.cpu_count() or 1, MOST_PROCESSES)), "--dist", "loadgroup"]
 
 
 def start(

@@ -462,6 +462,8 @@ def test_the_scripts_ask_for_what_they_run(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(SCRIPTS)
     monkeypatch.setitem(sys.modules, "_environment", _environment)
     monkeypatch.setattr(_environment, "start", record)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    whole = ["pytest", "-n", "4", "--dist", "loadgroup"]
     for script, arguments in (
         ("export_and_verify", ["conv2d"]),
         ("run_tests", ["-x"]),
@@ -472,10 +474,16 @@ def test_the_scripts_ask_for_what_they_run(monkeypatch: pytest.MonkeyPatch) -> N
             runpy.run_path(str(SCRIPTS / f"{script}.py"), run_name="__main__")
         assert status.value.code == 0
         if arguments == ["-x"]:
-            assert asked["run_tests"] == (["torch", "tensorflow", "dev"], ["pytest"], ["-x"], SCRIPTS.parent)
+            assert asked["run_tests"] == (["torch", "tensorflow", "dev"], whole, ["-x"], SCRIPTS.parent)
             monkeypatch.chdir(SCRIPTS)
     assert asked["export_and_verify"] == (["torch", "tensorflow"], ["triangulate", "verify"], ["conv2d"], SCRIPTS)
+    assert asked["run_tests"][1] == ["pytest"]
     assert asked["run_tests"][3] == SCRIPTS  # a path of the current folder was named
+
+
+@pytest.mark.parametrize("words", [["-n0"], ["-n", "0"], ["--numprocesses=3"], ["--dist", "no"], ["--pdb"]])
+def test_the_number_of_processes_is_the_users(words: list[str]) -> None:
+    assert _environment.processes([*words, "-x"]) == []
 
 
 def test_stamp_round_trip_is_plain_json(tmp_path: Path) -> None:

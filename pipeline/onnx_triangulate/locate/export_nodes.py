@@ -1,4 +1,4 @@
-"""The guilty nodes of an export: every node judged on its own, in one pass, all of them and not only the first.
+"""The faulty nodes of an export: every node judged on its own, in one pass, all of them and not only the first.
 
 Design note.  The cut view: a node is given the source's values, and what it should make of them, in float64, is held
 against the source's value of its output, over the bound of its operator.  So an error that was inherited never counts,
@@ -27,19 +27,20 @@ import numpy as np
 import onnx
 
 from onnx_triangulate.numerics.evaluate import runner
-from onnx_triangulate.numerics.perturbed import FLOOR, perturbed, signs
+from onnx_triangulate.numerics.noise_floor import FLOOR, noise_floor
+from onnx_triangulate.numerics.perturbation import UNIT, distance, moved, signs
 from onnx_triangulate.numerics.replay import NodeCheck, expected, judge
 from onnx_triangulate.onnxgraph.nodes import node_name, opset
 from onnx_triangulate.onnxgraph.weights import Weights, without_weights
-from onnx_triangulate.ops.families import Answer, elementary
+from onnx_triangulate.ops.calls import ExpectedOutput
+from onnx_triangulate.ops.elementary import elementary
 from onnx_triangulate.ops.random_draws import draws, stored
 from onnx_triangulate.records.arrays import Array
-from onnx_triangulate.records.faults import Localization, NodeError, SourceValues
+from onnx_triangulate.records.faults import Fault, Localization, SourceValues
 from onnx_triangulate.transform.cut import array_values, constants, reads
 from onnx_triangulate.transform.float64 import to_float64
 
 TRIALS = 4
-UNIT = 2.0**-24
 TINY = 2.0**-126
 # Channels last to channels first, by rank: how tf2onnx turns what it moves.
 _PERMUTED = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
@@ -51,7 +52,7 @@ _SPATIAL = frozenset(
     "InstanceNormalization DepthToSpace SpaceToDepth".split()
 )
 _COMPARED = 4096  # elements, when two orders of axes are told apart
-Answers = tuple[Answer | None, ...] | str
+Answers = tuple[ExpectedOutput | None, ...] | str
 
 
 def exported(
@@ -159,16 +160,16 @@ class Exported:
         self.held = Held()
         for name, carried in self.values.items():
             self._keep(name, carried)
-        self.guilty: list[NodeError] = []
-        self.uncompared: list[NodeError] = []
-        self.within: list[NodeError] = []
+        self.faults: list[Fault] = []
+        self.uncompared: list[Fault] = []
+        self.within: list[Fault] = []
         self.judged: set[str] = set()
         self.perturbed: set[str] = set()
         self._run = runner(wide)
         self._done = False
 
     def localization(self) -> Localization:
-        """All nodes, in order.  Asked again, the same."""
+        """All nodes, in order.  NodeCall again, the same."""
         if not self._done:
             for index in range(len(self.nodes)):
                 self._step(index)
@@ -186,7 +187,7 @@ class Exported:
             self.source.graph,
             self.party,
             "export",
-            tuple(self.guilty),
+            tuple(self.faults),
             len(self.judged),
             sum(node.op_type != "Constant" for node in self.model.graph.node),  # they are judged where they are used
             tuple(self.uncompared),
@@ -221,11 +222,11 @@ class Exported:
             return None
         response = np.zeros(centre.shape)
         for trial in range(1, TRIALS + 1):
-            moved = self._from_given(index, name, trial)
-            if moved is None or moved.shape != centre.shape:
+            version = self._from_given(index, name, trial)
+            if version is None or version.shape != centre.shape:
                 return None
             with np.errstate(all="ignore"):
-                response = np.fmax(response, np.abs(moved - centre))
+                response = np.fmax(response, np.abs(version - centre))
         return centre, response
 
     def _from_given(self, index: int, name: str, trial: int) -> Array | None:
@@ -239,7 +240,7 @@ class Exported:
             if array is None or not trial or array.dtype != np.float64 or read not in {*self.given, *self.feeds}:
                 return array
             random = np.random.default_rng([trial, self.maker.get(read, len(self.nodes)), *read.encode()])
-            made[read] = np.asarray(array * (1 + UNIT * signs(random, array.shape)))
+            made[read] = moved(array, random)
             return made[read]
 
         for i in self._region(index):
@@ -317,7 +318,7 @@ class Exported:
         """The name that the graph's own node has, of which this one is the float64 form (or a part of it)."""
         return next((self.names[out] for out in self.nodes[index].output if out in self.names), "")
 
-    def _record(self, error: NodeError, index: int) -> None:
+    def _record(self, error: Fault, index: int) -> None:
         if error.problem is not None and error.ratio is None:
             self.uncompared.append(error)
             return
@@ -328,8 +329,7 @@ class Exported:
             likely = self._likeliest(region, index)
             if likely != index:
                 error = replace(error, node=self._own(likely), op=self.nodes[likely].op_type)
-            others = tuple(n for n in stretch if n != error.node)
-            self.guilty.append(replace(error, together=others, origin=self.source.origins.get(error.output)))
+            self.faults.append(replace(error, nodes=stretch, origin=self.source.origins.get(error.output)))
         else:
             self.within.append(replace(error, origin=self.source.origins.get(error.output)))
 
@@ -342,32 +342,34 @@ class Exported:
         made: _Carried,
         given: Array,
         own: str,
-    ) -> NodeError:
+    ) -> Fault:
         """The source's value of an output against what the graph makes of the source's values before it."""
         node = self.nodes[index]
         name, op = node.output[position], node.op_type
         if isinstance(answers, str) or made.problem is not None:
-            return NodeError(own, op, name, problem=answers if isinstance(answers, str) else made.problem)
+            return Fault(own, op, name, problem=answers if isinstance(answers, str) else made.problem)
         answer = _sure(answers[position])
         doubtful = [c for c in inputs if c is not None and c.uncertain]
         if doubtful and op in _SUMS and all(c.constant for c in doubtful):
             answer, doubtful = _changed(answer, lambda bound: 3 * bound, relative=3 * answer.relative), []
         check = _compared(name, answer, given)
-        if check.guilty and not self.double and (whole := self._in_one_piece(name, op, answer)) is not None:
+        if check.faulty and not self.double and (whole := self._in_one_piece(name, op, answer)) is not None:
             answer = whole
             check = _compared(name, answer, given)
-        if check.guilty and doubtful:
+        if check.faulty and doubtful:
             widened = self._widened(index, position, answer)
             if isinstance(widened, str):
-                return NodeError(own, op, name, problem=widened)
+                return Fault(own, op, name, problem=widened)
             check = _compared(name, widened, given)
         error = error_of(own, op, check)
-        if check.guilty and not self.double and self.perturbed.intersection(self._named(self._region(index))):
+        # What the graph makes is judged, and the source's value is what was to be made.
+        error = replace(error, expected=error.actual, actual=error.expected)
+        if check.faulty and not self.double and self.perturbed.intersection(self._named(self._region(index))):
             says = f"beyond {FLOOR}, {error.ratio or 0:.3g} times, which is no bound"
             return replace(error, ratio=None, problem=says)
         return error
 
-    def _in_one_piece(self, name: str, op: str, answer: Answer) -> Answer | None:
+    def _in_one_piece(self, name: str, op: str, answer: ExpectedOutput) -> ExpectedOutput | None:
         """The answer with the error of the source's own kernel, where the source has one elementary function for what
         the graph writes with several nodes (a sigmoid as 1 / (1 + exp(-x)))."""
         made = self.source.origins[name].op if name in self.source.origins else ""
@@ -426,13 +428,13 @@ class Exported:
                 if outer is None:
                     return answers
                 values[name] = _wide(outer)
-        found = perturbed(self._run, node, index, self._own(index), values)
+        found = noise_floor(self._run, node, index, self._own(index), values)
         if isinstance(found, str):
             return f"{answers}, and {found}"
         self.perturbed.add(self._own(index))
         return found
 
-    def _widened(self, index: int, position: int, answer: Answer) -> Answer | str:
+    def _widened(self, index: int, position: int, answer: ExpectedOutput) -> ExpectedOutput | str:
         """The answer with what rounding since the last values of the source may do to it."""
         value = np.asarray(answer.value)
         response = np.zeros(value.shape)
@@ -440,14 +442,13 @@ class Exported:
         for answers in self._versions(index):
             if isinstance(answers, str):
                 return answers
-            moved = np.asarray(_sure(answers[position]).value)
-            if moved.shape != value.shape:
+            version = np.asarray(_sure(answers[position]).value)
+            if version.shape != value.shape:
                 return "its shape depends on what rounding decides"
             if value.dtype.kind == "f":
-                with np.errstate(all="ignore"):
-                    response = np.maximum(response, np.nan_to_num(np.abs(moved - value), nan=0.0, posinf=np.inf))
+                response = np.maximum(response, distance(version, value, infinite=np.inf))
             else:
-                flips |= np.asarray(moved != value)
+                flips |= np.asarray(version != value)
         self.held.also(4 * value.nbytes)
         if value.dtype.kind != "f":
             return replace(answer, flips=flips)
@@ -460,10 +461,10 @@ class Exported:
         stretch = self._region(index)
         last = {name: i for i in stretch for name in self.reads[i]}
         for trial in range(1, TRIALS + 1):
-            moved: dict[str, Array] = {}
+            versions: dict[str, Array] = {}
 
-            def version(name: str, trial: int = trial, moved: dict[str, Array] = moved) -> Array | None:
-                return moved[name] if name in moved else self._moved(name, trial)
+            def version(name: str, trial: int = trial, versions: dict[str, Array] = versions) -> Array | None:
+                return versions[name] if name in versions else self._moved(name, trial)
 
             for i in stretch:
                 node = self.nodes[i]
@@ -477,10 +478,10 @@ class Exported:
                     answer = answers[place] if place < len(answers) else None
                     if name and answer is not None:
                         random = np.random.default_rng([trial, i, place])
-                        moved[name] = _moved_answer(answer, random, still=name in self.fixed)
+                        versions[name] = _moved_answer(answer, random, still=name in self.fixed)
                 for name in [*node.input, *node.output]:
                     if last.get(name, -1) <= i:
-                        moved.pop(name, None)
+                        versions.pop(name, None)
 
     def _moved(self, name: str, trial: int) -> Array | None:
         """A value from outside a stretch, in one of its versions (0: as it is): of the source, fed, or constant."""
@@ -494,7 +495,7 @@ class Exported:
             return array
         roundings = 4.0 if name in self.computed else 1.0
         random = np.random.default_rng([trial, self.order.get(name, 0)])
-        return np.asarray(array * (1 + roundings * UNIT * signs(random, array.shape)))
+        return moved(array, random, roundings=roundings)
 
     def _region(self, index: int) -> list[int]:
         """The nodes through which one is judged: itself and those before it up to the source's values."""
@@ -521,12 +522,12 @@ def _wide(array: Array) -> Array:
     return array.astype(np.float64) if array.dtype == np.float32 else array
 
 
-def _sure(answer: Answer | None) -> Answer:
+def _sure(answer: ExpectedOutput | None) -> ExpectedOutput:
     assert answer is not None
     return answer
 
 
-def _bytes(answer: Answer) -> int:
+def _bytes(answer: ExpectedOutput) -> int:
     error = answer.error
     return int(answer.value.nbytes) + (error.nbytes if isinstance(error, np.ndarray) else 0)
 
@@ -564,7 +565,7 @@ def _carried(answers: Answers, position: int, inputs: Sequence[_Carried | None],
     return _Carried(np.asarray(answer.value), uncertain, fixed)
 
 
-def _moved_answer(answer: Answer, random: np.random.Generator, *, still: bool) -> Array:
+def _moved_answer(answer: ExpectedOutput, random: np.random.Generator, *, still: bool) -> Array:
     """A version of a value that rounding may have led to instead."""
     value = np.asarray(answer.value)
     if value.dtype.kind != "f" or still or not answer.rounds:
@@ -575,7 +576,7 @@ def _moved_answer(answer: Answer, random: np.random.Generator, *, still: bool) -
         return np.asarray(value + limit * signs(random, value.shape))
 
 
-def _compared(name: str, answer: Answer, seen: Array) -> NodeCheck:
+def _compared(name: str, answer: ExpectedOutput, seen: Array) -> NodeCheck:
     """An output's value in the source against what it should be, in float64 or in whole numbers of any size."""
     value = np.asarray(answer.value)
     if value.dtype != seen.dtype and {value.dtype.kind, seen.dtype.kind} <= set("f"):
@@ -587,7 +588,7 @@ def _compared(name: str, answer: Answer, seen: Array) -> NodeCheck:
     return judge(name, replace(answer, value=value, dtype=value.dtype.name, signed_zeros=False), seen)
 
 
-def _changed(answer: Answer, change: Callable[[Array], Array], **more: Any) -> Answer:
+def _changed(answer: ExpectedOutput, change: Callable[[Array], Array], **more: Any) -> ExpectedOutput:
     """The answer with another bound, made when it is asked for if the first one is."""
     at = answer.at
     there = None if at is None else lambda places: change(at(places))
@@ -596,16 +597,24 @@ def _changed(answer: Answer, change: Callable[[Array], Array], **more: Any) -> A
     return replace(answer, error=change(answer.limit()), at=there, **more)
 
 
-def error_of(node: str, op: str, check: NodeCheck) -> NodeError:
+def error_of(node: str, op: str, check: NodeCheck) -> Fault:
     ratio = check.ratio if check.outcome != "uncompared by bound" else None
     if check.outcome in ("equal", "rounding", "flip within rounding") and ratio is None:
         ratio = 0.0
-    return NodeError(
-        node, op, check.output, ratio, check.max_abs, index=check.index, values=check.values, problem=check.problem
+    return Fault(
+        node,
+        op,
+        check.output,
+        ratio,
+        check.max_abs,
+        index=check.index,
+        expected=check.expected,
+        actual=check.actual,
+        problem=check.problem,
     )
 
 
-def not_finite(error: NodeError, given: Array, seen: Array) -> NodeError:
+def not_finite(error: Fault, given: Array, seen: Array) -> Fault:
     """The error of a node that is right in float64 and not finite in float32 where the source's value is."""
     if seen.shape != given.shape or seen.dtype.kind != "f" or given.dtype.kind != "f":
         return error
@@ -615,10 +624,12 @@ def not_finite(error: NodeError, given: Array, seen: Array) -> NodeError:
     index = tuple(int(i) for i in np.argwhere(lost)[0])
     says = "in float32 it is not finite where the source's value is"
     due = float(given[index])
-    return replace(error, ratio=np.inf, introduced=np.inf, index=index, values=(due, float(seen[index])), problem=says)
+    return replace(
+        error, ratio=np.inf, introduced=np.inf, index=index, expected=due, actual=float(seen[index]), problem=says
+    )
 
 
-def distance(given: Array, seen: Array | None) -> float | None:
+def farthest(given: Array, seen: Array | None) -> float | None:
     """The largest distance of two arrays of numbers; infinite where one is no number."""
     if seen is None or seen.shape != given.shape or given.dtype.kind not in "biuf" or not given.size:
         return None
@@ -678,9 +689,9 @@ __all__ = [
     "TRIALS",
     "Exported",
     "Held",
-    "distance",
     "error_of",
     "exported",
+    "farthest",
     "fixed_values",
     "last_uses",
     "not_finite",

@@ -12,7 +12,7 @@ import numpy as np
 
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.runs import Diff
-from onnx_triangulate.records.verdict import Apart
+from onnx_triangulate.records.verdict import LargestDifference
 from onnx_triangulate.verification.parties import Parties
 
 _ROWS = 3  # axes of an output whose last one may be a row of scores
@@ -41,9 +41,9 @@ def groups_of(parties: Parties, *others: Parties) -> tuple[tuple[str, ...], ...]
     return tuple(sorted(ordered, key=lambda group: (-len(group), [place[n] for n in group])))
 
 
-def largest_difference(parties: Parties, edges: Sequence[Diff]) -> Apart | None:
+def largest_difference(parties: Parties, edges: Sequence[Diff]) -> LargestDifference | None:
     """The largest difference, for the size of its output, on the edges that agree in the case's own precision."""
-    found: list[Apart] = []
+    found: list[LargestDifference] = []
     for edge in edges:
         if edge.outcome == "rounding" and not any(end.double for end in edge.ends):
             pairs = parties.float_outputs(edge.left, edge.right)
@@ -51,7 +51,7 @@ def largest_difference(parties: Parties, edges: Sequence[Diff]) -> Apart | None:
     return max(found, key=lambda each: (each.max_abs / each.top, each.moved), default=None)
 
 
-def _apart(edge: Diff, name: str, left: Array, right: Array) -> Apart | None:
+def _apart(edge: Diff, name: str, left: Array, right: Array) -> LargestDifference | None:
     """How far two float arrays of one shape are apart; None where they are not."""
     one, other = left.astype(np.float64), right.astype(np.float64)
     both = np.isfinite(one) & np.isfinite(other)
@@ -62,7 +62,7 @@ def _apart(edge: Diff, name: str, left: Array, right: Array) -> Apart | None:
     digits = max(0, int(np.floor(np.log10(top) - np.log10(most))))
     rows = left.size // left.shape[-1] if 1 <= left.ndim <= _ROWS and left.shape[-1] > 1 else 0
     moved = int(np.sum(one.argmax(-1) != other.argmax(-1))) if rows else 0
-    return Apart(edge.left, edge.right, name, most, top, digits, rows, moved, edge.size)
+    return LargestDifference(edge.left, edge.right, name, most, top, digits, rows, moved, edge.size)
 
 
 def _agree(parties: Parties, left: str, right: str) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from onnx_triangulate.engines.protocols import Runtime
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Failure, Model
-from onnx_triangulate.records.verdict import Blamed
+from onnx_triangulate.records.verdict import Blame
 from onnx_triangulate.verification.edges import GONE
 from onnx_triangulate.verification.graph_runs import Edges, GraphRuns
 from onnx_triangulate.verification.parties import Parties
@@ -29,7 +29,7 @@ def blame(
     checks: Mapping[str, Failure | None],
     *,
     different_weights: Sequence[str] = (),
-) -> tuple[Blamed, ...]:
+) -> tuple[Blame, ...]:
     """Whose steps part.
 
     ``checks`` is what the onnx checker said of each graph; ``different_weights`` names weights that one framework's
@@ -47,11 +47,11 @@ def blame(
     return tuple(dict.fromkeys(found))
 
 
-def graph_blames(runs: GraphRuns) -> list[Blamed]:
+def graph_blames(runs: GraphRuns) -> list[Blame]:
     """The exporter's, the kernels', the optimizer's and the reference's part in one graph."""
     if runs.check is not None and runs.check.kind in GONE:
-        says, checker = f"onnx.checker: {runs.check.says}", runs.name("check")
-        gone = Blamed("crashed", checker, (runs.framework, checker), says=says)
+        says, checker = f"onnx.checker: {runs.check.message}", runs.name("check")
+        gone = Blame("crashed", checker, (runs.framework, checker), message=says)
         return [gone, *graph_blames(replace(runs, check=None))]
     if _unanswerable(runs):
         return []
@@ -62,15 +62,15 @@ def graph_blames(runs: GraphRuns) -> list[Blamed]:
     return [blamed for each in GRAPH_BLAMES for blamed in each(runs)]
 
 
-def _run_blames(parties: Parties, edges: Edges) -> Iterator[Blamed]:
+def _run_blames(parties: Parties, edges: Edges) -> Iterator[Blame]:
     """``crashed``: the party's process was killed, hung or grew too large, twice.  ``nondeterministic``: the party does
     not agree with itself."""
     for name, run in parties.runs.items():
         if run.error is not None and run.error.kind in GONE:
-            yield Blamed("crashed", name, _edge_to(name, edges), op=run.error.op, says=run.error.says)
+            yield Blame("crashed", name, _edge_to(name, edges), op=run.error.op, message=run.error.message)
         if run.outputs is not None and not run.deterministic:
-            says = run.varies or f"{name} gave two different answers to the same inputs"
-            yield Blamed("nondeterministic", name, _edge_to(name, edges), says=says)
+            says = run.nondeterminism or f"{name} gave two different answers to the same inputs"
+            yield Blame("nondeterministic", name, _edge_to(name, edges), message=says)
 
 
 def _edge_to(name: str, edges: Edges) -> tuple[str, str]:
@@ -78,24 +78,24 @@ def _edge_to(name: str, edges: Edges) -> tuple[str, str]:
     return next((pair for pair in edges if pair[1] == name), next((p for p in edges if name in p), (name, name)))
 
 
-def _native_blames(parties: Parties, edges: Edges, framework: str) -> list[Blamed]:
+def _native_blames(parties: Parties, edges: Edges, framework: str) -> list[Blame]:
     """``unsupported``: the framework refuses its own model.  ``conditioning``: the model amplifies rounding until no
     digit is left.  ``native``: the framework leaves the definition, in either precision."""
     run, truth = parties.runs[framework], parties.truth_of(framework)
     if run.error is not None:
-        says = f"{framework} itself gives no answer to these inputs: {run.error.says}"
+        says = f"{framework} itself gives no answer to these inputs: {run.error.message}"
         refused = run.error.kind == "refused"
-        return [Blamed("unsupported", framework, (truth, framework), op=run.error.op, says=says)] if refused else []
+        return [Blame("unsupported", framework, (truth, framework), op=run.error.op, message=says)] if refused else []
     if lost := parties.without_digits(framework):
         says = f"{framework} amplifies rounding until {lost}"
-        return [Blamed("conditioning", framework, (truth, framework), says=says)]
+        return [Blame("conditioning", framework, (truth, framework), message=says)]
     for name in (framework, str(Party(framework, double=True))):
         edge = edges.get((truth, name))
         if edge is not None and edge.diverges:
             says, definition = f"{name} parts from the definition{_where(edge)}", parties.runs[truth]
             if edge.output is not None and edge.output not in definition.bounds and not definition.derived:
                 says += " (a plain array is an exact definition, to the bit; Rounded allows for rounding)"
-            return [Blamed("native", name, (truth, name), says=says)]
+            return [Blame("native", name, (truth, name), message=says)]
     return []
 
 
@@ -122,24 +122,24 @@ def _unanswerable(runs: GraphRuns) -> bool:
     return error.kind not in GONE and (truth is None or truth.outputs is None or bool(truth.derived))
 
 
-def _failed_export(runs: GraphRuns, error: Failure) -> list[Blamed]:
+def _failed_export(runs: GraphRuns, error: Failure) -> list[Blame]:
     """``export-failed``: the exporter refuses the model, or dies of it.  What the builder did is the case's problem."""
     if error.kind == "builder":
         return []
     kind = "crashed" if error.kind in GONE else "export-failed"
-    return [Blamed(kind, runs.graph, (runs.framework, f"{runs.graph}>*"), op=error.op, says=error.says)]
+    return [Blame(kind, runs.graph, (runs.framework, f"{runs.graph}>*"), op=error.op, message=error.message)]
 
 
-def _rejected_graph(runs: GraphRuns) -> Blamed:
+def _rejected_graph(runs: GraphRuns) -> Blame:
     """``export-failed``: what the exporter wrote is no model by the checker, or by every runtime."""
     said = [error for error in (runs.check, *runs.refused.values()) if error is not None]
     error = next((error for error in said if error.op), said[0])
-    edge, says = (runs.framework, f"{runs.graph}>*"), f"{NOBODY_ACCEPTS}{error.says}"
+    edge, says = (runs.framework, f"{runs.graph}>*"), f"{NOBODY_ACCEPTS}{error.message}"
     nodes = (error.node,) if error.node else ()
-    return Blamed("export-failed", runs.graph, edge, op=error.op, nodes=nodes, says=says)
+    return Blame("export-failed", runs.graph, edge, op=error.op, nodes=nodes, message=says)
 
 
-def _refusal_blames(runs: GraphRuns) -> Iterator[Blamed]:
+def _refusal_blames(runs: GraphRuns) -> Iterator[Blame]:
     """``unsupported``: a valid graph that a runtime does not implement; where the same runtime runs it at another
     setting, the step between the two has made it unusable."""
     for name, error in runs.refused.items():
@@ -147,12 +147,12 @@ def _refusal_blames(runs: GraphRuns) -> Iterator[Blamed]:
             continue
         pair = runs.other_setting(name)
         kind = runs.runtime(name).step if pair is not None else "unsupported"
-        says = f"{pair[0]} runs this and {name} does not: {error.says}" if pair is not None else error.says
+        says = f"{pair[0]} runs this and {name} does not: {error.message}" if pair is not None else error.message
         nodes = (error.node,) if error.node else ()
-        yield Blamed(kind, name, pair or _edge_to(name, runs.edges), op=error.op, nodes=nodes, says=says)
+        yield Blame(kind, name, pair or _edge_to(name, runs.edges), op=error.op, nodes=nodes, message=says)
 
 
-def _export_blames(runs: GraphRuns) -> Iterator[Blamed]:
+def _export_blames(runs: GraphRuns) -> Iterator[Blame]:
     """``export``: every runtime's answer is wrong, or the graph leaves its source in float64; not so where the
     reference evaluator alone is wrong."""
     if not runs.right:
@@ -165,20 +165,20 @@ def _export_blames(runs: GraphRuns) -> Iterator[Blamed]:
         return
     first = edges[0] if edges else runs.parties.diff(runs.truth, runs.wrong[0], "export")
     says = f"{_written(runs)} means something else than the model{_where(first)}"
-    blamed = Blamed("export", runs.graph, (first.left, first.right), says=says)
+    blamed = Blame("export", runs.graph, (first.left, first.right), message=says)
     yield runs.unless_open(blamed, *edges) if runs.right else blamed
 
 
 def _written(runs: GraphRuns) -> str:
     """The graph, and who wrote it."""
-    if runs.model.given:
+    if runs.model.external:
         return "the given graph"
     pair = (f"{runs.framework}:raw>reference@64", f"{runs.framework}>reference@64")
     folded = runs.edges.get(pair) if not runs.model.party.exporter else None
     return f"the graph that {'its optimizer' if folded is not None and folded.diverges else 'it'} wrote"
 
 
-def _runtime_blames(runs: GraphRuns) -> Iterator[Blamed]:
+def _runtime_blames(runs: GraphRuns) -> Iterator[Blame]:
     """``reference``, ``kernel``, ``optimizer``: a runtime's answer is wrong, and neither the graph nor the runtime that
     it comes after was wrong before it."""
     if runs.all_wrong:
@@ -191,7 +191,7 @@ def _runtime_blames(runs: GraphRuns) -> Iterator[Blamed]:
         pair = (before if before in runs.right else runs.framework, name)
         edge = runs.edges.get(pair) or runs.edges.get((runs.framework, name))
         kind = runtime.step if before else "reference"
-        blamed = Blamed(kind, name, pair, says=f"{name} parts from {pair[0]}{_where(edge)}")
+        blamed = Blame(kind, name, pair, message=f"{name} parts from {pair[0]}{_where(edge)}")
         yield runs.unless_open(blamed, *([edge] if edge is not None else []))
 
 
@@ -207,7 +207,7 @@ def _is_inherited(runs: GraphRuns, name: str) -> bool:
     return edge is None or edge.agrees
 
 
-def _chain_blames(runs: GraphRuns) -> Iterator[Blamed]:
+def _chain_blames(runs: GraphRuns) -> Iterator[Blame]:
     """The steps between runtimes that part although neither side was found wrong.
 
     Agreement is not transitive: both may be near enough to the source and too far from each other; or the source is
@@ -220,10 +220,10 @@ def _chain_blames(runs: GraphRuns) -> Iterator[Blamed]:
         if not (runs.right.get(edge.left, True) and runs.right.get(edge.right, True)):
             continue  # a wrong side was judged, or inherits from one that was
         says = f"{edge.right} parts from {edge.left}{_where(edge)}"
-        yield runs.unless_open(Blamed(runtime.step, edge.right, (edge.left, edge.right), says=says), edge)
+        yield runs.unless_open(Blame(runtime.step, edge.right, (edge.left, edge.right), message=says), edge)
 
 
-GRAPH_BLAMES: tuple[Callable[[GraphRuns], Iterator[Blamed]], ...] = (
+GRAPH_BLAMES: tuple[Callable[[GraphRuns], Iterator[Blame]], ...] = (
     _refusal_blames,
     _export_blames,
     _runtime_blames,
@@ -231,7 +231,7 @@ GRAPH_BLAMES: tuple[Callable[[GraphRuns], Iterator[Blamed]], ...] = (
 )
 
 
-def _chance_blames(runs: GraphRuns) -> Iterator[Blamed]:
+def _chance_blames(runs: GraphRuns) -> Iterator[Blame]:
     """``optimizer``: it takes out of a graph what draws random numbers; no numbers can be compared to show that.
 
     A runtime that answers otherwise each time although nothing in the graph draws is at fault itself.
@@ -248,12 +248,12 @@ def _chance_blames(runs: GraphRuns) -> Iterator[Blamed]:
         if [run.deterministic for run in answered] != [False, True]:
             continue
         says = f"{pair[0]} draws anew each time, as the graph says, and {pair[1]} does not: what draws was taken out"
-        yield Blamed(runtime.step, pair[1], pair, nodes=facts.draws, says=says)
+        yield Blame(runtime.step, pair[1], pair, nodes=facts.draws, message=says)
 
 
 def _semantics_blames(
-    parties: Parties, edges: Edges, natives: Sequence[str], found: Sequence[Blamed], different_weights: Sequence[str]
-) -> Iterator[Blamed]:
+    parties: Parties, edges: Edges, natives: Sequence[str], found: Sequence[Blame], different_weights: Sequence[str]
+) -> Iterator[Blame]:
     """``semantics``: two frameworks mean different things.  ``parameters``: they were given different ones.  The path
     of definitions tells which; without one, weights that only one of the two has."""
     path = [edge for edge in edges.values() if all(end.is_truth and end.meaning for end in edge.ends)]
@@ -272,7 +272,7 @@ def _semantics_blames(
             if different_weights and step == "parameters":
                 says = f"{left} and {right} {_SEMANTICS[step]} ({', '.join(different_weights[:3])}){_where(edge)}"
                 says += "; whether they mean the same cannot be seen from the outputs alone"
-            yield Blamed(step, f"{left}|{right}", (left, right), says=says)
+            yield Blame(step, f"{left}|{right}", (left, right), message=says)
 
 
 _SEMANTICS = {"semantics": "mean different things", "parameters": "were given different parameters"}

@@ -95,7 +95,7 @@ def _with_constant_rounding(session: Session, case_run: CaseRun, edges: Sequence
         if name in runs:
             answer = session.call(framework, perturbed_runs.constants_slack, ref, framework, runs[name], seed, folder)
             failed = isinstance(answer, Failure)
-            runs[name] = perturbed_runs.unmeasured(runs[name], answer.says) if failed else answer
+            runs[name] = perturbed_runs.unmeasured(runs[name], answer.message) if failed else answer
     for party in graphs:
         name, graph = str(party), party.graph
         sources = source_weights(session, case_run, models[graph])

@@ -10,7 +10,7 @@ from pathlib import Path
 from onnx_triangulate.engines import running
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import tasks
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.session import Session
@@ -24,13 +24,13 @@ class Diagnosis:
     fresh exports that agree where an external file, by its graph's name, does not.
     """
 
-    open: tuple[Blamed, ...] = ()
+    open: tuple[Blame, ...] = ()
     findings: tuple[Finding, ...] = ()
-    settled: tuple[Blamed, ...] = ()
+    settled: tuple[Blame, ...] = ()
     faithful: Mapping[str, Model] = field(default_factory=dict)
 
     @property
-    def blames(self) -> tuple[Blamed, ...]:
+    def blames(self) -> tuple[Blame, ...]:
         return (*self.settled, *self.open)
 
     def and_then(self, found: Diagnosis) -> Diagnosis:

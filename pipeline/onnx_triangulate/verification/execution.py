@@ -59,7 +59,7 @@ def other_inputs(case_run: CaseRun) -> tuple[str, ...]:
 
 def on_other_inputs(session: Session, declared: CaseRun, drawn: str) -> CaseRun:
     """The graphs that may be right for some inputs only, fed with others than the case's own."""
-    return _rerun(session, declared, replace(declared.ref, drawn=(drawn, declared.seed)), _conditional(declared))
+    return _rerun(session, declared, replace(declared.ref, drawn_inputs=(drawn, declared.seed)), _conditional(declared))
 
 
 def on_inputs_of(
@@ -70,7 +70,7 @@ def on_inputs_of(
     globs = session.options.parties
     more = (*globs, f"{fresh.graph}>*") if globs else ()
     session = replace(session, options=replace(session.options, parties=more))
-    ref = replace(declared.ref, drawn=(says, declared.seed), given=file)
+    ref = replace(declared.ref, drawn_inputs=(says, declared.seed), inputs_file=file)
     other = _rerun(session, declared, ref, [external, fresh])
     blames = blame(other.parties, other.models, other.edges, session.runtimes, other.checks)
     native = other.runs.get(external.party.framework)
@@ -84,7 +84,11 @@ def on_inputs_of(
 
 def _conditional(case_run: CaseRun) -> list[Model]:
     """External files, and exports whose tracer says that it took a value for a constant."""
-    return [model for model in case_run.models.values() if model.error is None and (model.given or model.frozen)]
+    return [
+        model
+        for model in case_run.models.values()
+        if model.error is None and (model.external or model.traced_constants)
+    ]
 
 
 def _rerun(session: Session, declared: CaseRun, ref: CaseRef, models: Sequence[Model]) -> CaseRun:
@@ -95,7 +99,7 @@ def _rerun(session: Session, declared: CaseRun, ref: CaseRef, models: Sequence[M
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {model.party.framework for model in models}
     frameworks = sorted(n for n, r in declared.runs.items() if r.party.native and not r.party.double and not r.error)
-    frameworks = [name for name in frameworks if not ref.drawn or name in wanted]
+    frameworks = [name for name in frameworks if not ref.drawn_inputs or name in wanted]
     other = CaseRun(ref, case, folder, declared.seed, graphs=declared.graphs)
     runs, _ = _sources(session, other, frameworks, [], session.precisions(model.graph for model in models))
     other = replace(other, runs=runs, models={model.graph: model for model in models})

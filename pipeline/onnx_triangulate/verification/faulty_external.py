@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from onnx_triangulate.locate import semantics
 from onnx_triangulate.records.inspection import Difference
 from onnx_triangulate.records.runs import Failure, Model
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import fresh_exports
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.diagnosis import Diagnosis, agrees_with
@@ -61,20 +61,20 @@ class _Comparison:
     @property
     def nodes(self) -> tuple[str, ...]:
         """The file's nodes at which something differs."""
-        there = (name for d in self.differences for name in d.others if name in self.ops)
+        there = (name for d in self.differences for name in d.right_nodes if name in self.ops)
         return tuple(dict.fromkeys(there))
 
 
-def name_external(session: Session, case_run: CaseRun, blames: Sequence[Blamed]) -> Diagnosis:
+def name_external(session: Session, case_run: CaseRun, blames: Sequence[Blame]) -> Diagnosis:
     """The blames of external files, with what a fresh export of the source has otherwise and, of those that are left
     open, the fresh exports that agree."""
-    settled: list[Blamed] = []
-    left: list[Blamed] = []
+    settled: list[Blame] = []
+    left: list[Blame] = []
     findings: list[Finding] = []
     faithful: dict[str, Model] = {}
     for blamed in blames:
         model = case_run.models.get(blamed.party) if blamed.blame == "export" else None
-        asked = model is not None and model.given and model.file is not None
+        asked = model is not None and model.external and model.file is not None
         comparison = _compared(session, case_run, model, blamed) if model is not None and asked else None
         if comparison is None:
             left.append(blamed)
@@ -101,7 +101,7 @@ def unshown(session: Session, case_run: CaseRun, pair: fresh_exports.Pair) -> st
     if fresh_exports.is_sharp(case_run, pair.external.graph):
         return says
     answer = session.call_runtimes(semantics.structure, pair.left, pair.right)
-    found = [] if isinstance(answer, Failure) else [d for d in answer[0] if not d.says.startswith("rounding")]
+    found = [] if isinstance(answer, Failure) else [d for d in answer[0] if not d.message.startswith("rounding")]
     found = found if says else [d for d in found if d.kind == "weights"]
     if not found:
         return says
@@ -110,7 +110,7 @@ def unshown(session: Session, case_run: CaseRun, pair: fresh_exports.Pair) -> st
     return "; ".join(filter(None, (says, listed)))
 
 
-def _compared(session: Session, case_run: CaseRun, model: Model, blamed: Blamed) -> _Comparison | None:
+def _compared(session: Session, case_run: CaseRun, model: Model, blamed: Blame) -> _Comparison | None:
     """The fresh export that the file is nearest to, where it agrees on the edge of the blame."""
     found: list[_Comparison] = []
     for export in fresh_exports.exports(session, case_run, model.party.framework):
@@ -123,14 +123,14 @@ def _compared(session: Session, case_run: CaseRun, model: Model, blamed: Blamed)
     return min(found, key=lambda each: (each.cause == OTHERWISE, len(each.differences)), default=None)
 
 
-def agrees_beside(session: Session, case_run: CaseRun, model: Model, blamed: Blamed) -> bool:
+def agrees_beside(session: Session, case_run: CaseRun, model: Model, blamed: Blame) -> bool:
     """Whether the edge of a blame does not agree as it is, and does with another graph in the blamed one's place."""
     if blamed.edge[1] not in case_run.runs or case_run.parties.diff(*blamed.edge, "export").agrees:
         return False
     return agrees_with(session, case_run, blamed.edge, model, case_run.folder / fresh_exports.FRESH / "beside")
 
 
-def _finding(comparison: _Comparison, blamed: Blamed) -> Finding:
+def _finding(comparison: _Comparison, blamed: Blame) -> Finding:
     said = _types(comparison.differences) if comparison.cause == TYPES else [_words(d) for d in comparison.differences]
     listed = "; ".join(said[:_SHOWN]) + (f"; {len(said) - _SHOWN} more" if len(said) > _SHOWN else "")
     held = f"with a fresh export in the file's place {blamed.edge[0]} | {blamed.edge[1]} agrees"
@@ -141,14 +141,14 @@ def _finding(comparison: _Comparison, blamed: Blamed) -> Finding:
         edit = "export the file from this model again, or give the model the weights of the file"
     elif comparison.cause == TYPES:
         says = f"the file differs from a fresh export in its number types alone: {listed}"
-        casts = [name for d in comparison.differences if d.kind == "only" for name in d.others]
+        casts = [name for d in comparison.differences if d.kind == "only" for name in d.right_nodes]
         held_types = any(d.kind == "type" and d.what != "output" for d in comparison.differences)
         alone = casts and len(casts) <= _FEW and not held_types
         edit = f"leave out Cast {' and '.join(casts)}" if alone else "export the file in the model's own number types"
     else:
         says = f"the file differs from a fresh export in {len(said)} thing{'s' * (len(said) > 1)}: {listed}"
-        alone = len(said) == 1 and first.kind in ("attribute", "pads") and bool(first.others)
-        edit = f"set {first.what} of {first.others[0]} to {first.left}" if alone else None
+        alone = len(said) == 1 and first.kind in ("attribute", "pads") and bool(first.right_nodes)
+        edit = f"set {first.what} of {first.right_nodes[0]} to {first.left}" if alone else None
     return Finding(
         comparison.cause, blamed.blame, blamed.party, comparison.nodes, f"{says}; {held}", proved=True, edit=edit
     )
@@ -173,12 +173,11 @@ def _types(differences: Sequence[Difference]) -> list[str]:
 
 def _words(difference: Difference) -> str:
     """What the file has, where the model has something else."""
+    nodes = difference.right_nodes
     if difference.kind == "only":
-        which = "the file" if difference.others else "the fresh export"
-        ops, nodes = (difference.right, difference.others) if difference.others else (difference.left, difference.nodes)
-        return f"{ops} ({', '.join(nodes[:_SHOWN])}) stands in {which} alone"
-    where = f" of {difference.others[0]}" if difference.others and difference.what != "output" else ""
-    where = f" {difference.others[0]}" if difference.others and difference.what == "output" else where
-    more = f" and {len(difference.others) - 1} more" if len(difference.others) > 1 else ""
-    said = f" ({difference.says})" if difference.says else ""
+        which, ops = ("the file", difference.right) if nodes else ("the fresh export", difference.left)
+        return f"{ops} ({', '.join((nodes or difference.left_nodes)[:_SHOWN])}) stands in {which} alone"
+    where = f"{'' if difference.what == 'output' else ' of'} {nodes[0]}" if nodes else ""
+    more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
+    said = f" ({difference.message})" if difference.message else ""
     return f"{difference.what}{where}{more}: {difference.right} where the model has {difference.left}{said}"

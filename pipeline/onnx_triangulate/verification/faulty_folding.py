@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from onnx_triangulate.locate import pass_tasks
-from onnx_triangulate.locate.passes import Diverges, PassSearch, search
+from onnx_triangulate.locate import pass_runs
+from onnx_triangulate.locate.pass_search import Diverges, PassSearch, search
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.transform.rewritten import Region
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.diagnosis import Diagnosis, agrees_with
@@ -26,10 +26,10 @@ from onnx_triangulate.verification.session import Session
 _NAMED = 3
 
 
-def name_folding(session: Session, case_run: CaseRun, blames: Sequence[Blamed]) -> Diagnosis:
+def name_folding(session: Session, case_run: CaseRun, blames: Sequence[Blame]) -> Diagnosis:
     """The blames of an export with the nodes that its optimizer got wrong, and findings that name the pass."""
     departed = {blamed.party for blamed in blames if blamed.blame == "export"}
-    named: list[Blamed] = []
+    named: list[Blame] = []
     findings: list[Finding] = []
     for blamed in blames:
         raw = _faithful_raw(case_run, blamed) if blamed.blame == "export" else None
@@ -40,7 +40,7 @@ def name_folding(session: Session, case_run: CaseRun, blames: Sequence[Blamed]) 
         place = case_run.folder / "folding"
         found = search(names, _question(session, case_run, blamed, raw.file, names))
         model = case_run.models[blamed.party]
-        parted = session.call_runtimes(pass_tasks.parted_nodes, case_run.ref, raw, model, case_run.seed, place)
+        parted = session.call_runtimes(pass_runs.parted_nodes, case_run.ref, raw, model, case_run.seed, place)
         regions = () if isinstance(parted, Failure) else parted
         blamed, nodes = with_regions(blamed, regions)
         named.append(blamed)
@@ -48,7 +48,7 @@ def name_folding(session: Session, case_run: CaseRun, blames: Sequence[Blamed]) 
     return Diagnosis(tuple(named), tuple(findings))
 
 
-def _faithful_raw(case_run: CaseRun, blamed: Blamed) -> Model | None:
+def _faithful_raw(case_run: CaseRun, blamed: Blame) -> Model | None:
     """The raw export that an exporter's optimizer made the blamed one of, where that one is faithful."""
     party, ran = Party.parse(blamed.party), case_run.runs.get(blamed.edge[1])
     raw = case_run.models.get(Party(party.framework, "raw").graph)
@@ -59,19 +59,19 @@ def _faithful_raw(case_run: CaseRun, blamed: Blamed) -> Model | None:
     return raw if case_run.parties.faithful(raw.graph) else None
 
 
-def _pass_names(session: Session, blamed: Blamed) -> tuple[str, ...]:
-    names = session.call(blamed.party, pass_tasks.exporter_passes, blamed.party)
+def _pass_names(session: Session, blamed: Blame) -> tuple[str, ...]:
+    names = session.call(blamed.party, pass_runs.exporter_passes, blamed.party)
     return () if isinstance(names, Failure) or names is None else tuple(names)
 
 
-def _question(session: Session, case_run: CaseRun, blamed: Blamed, raw: Path, names: Sequence[str]) -> Diverges:
+def _question(session: Session, case_run: CaseRun, blamed: Blame, raw: Path, names: Sequence[str]) -> Diverges:
     """Whether the edge of the blame still parts when its graph is made of ``raw`` without some passes."""
     model, place = case_run.models[blamed.party], case_run.folder / "folding"
 
     def diverges(off: frozenset[str], _: str | None) -> bool:
         left_out = [name for name in names if name in off]
         arguments = (blamed.party, raw, left_out, place / "trial.onnx")
-        file = session.call(blamed.party, pass_tasks.optimize_without, *arguments)
+        file = session.call(blamed.party, pass_runs.optimize_without, *arguments)
         if isinstance(file, Failure):
             return True
         made = replace(model, file=file, weights=model.weights or raw)
@@ -80,7 +80,7 @@ def _question(session: Session, case_run: CaseRun, blamed: Blamed, raw: Path, na
     return diverges
 
 
-def _finding(blamed: Blamed, raw: str, found: PassSearch, regions: Sequence[Region], nodes: tuple[str, ...]) -> Finding:
+def _finding(blamed: Blame, raw: str, found: PassSearch, regions: Sequence[Region], nodes: tuple[str, ...]) -> Finding:
     graph, (left, right) = blamed.party, blamed.edge
     where = [
         f"{', '.join(r.ops)} ({', '.join(r.nodes[:_NAMED])}) does not make what {raw} makes with "

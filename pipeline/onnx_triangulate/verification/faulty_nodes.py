@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from onnx_triangulate.records.arrays import ArrayFile
-from onnx_triangulate.records.faults import Contribution, Localization, NodeError
+from onnx_triangulate.records.faults import Contribution, Fault, Localization
 from onnx_triangulate.records.runs import Model
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import tasks
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.diagnosis import Diagnosis
@@ -28,24 +28,24 @@ _NAMED = 8
 
 
 def name_nodes(
-    blames: Sequence[Blamed], localized: Iterable[Localization]
-) -> tuple[tuple[Blamed, ...], tuple[Finding, ...]]:
+    blames: Sequence[Blame], localized: Iterable[Localization]
+) -> tuple[tuple[Blame, ...], tuple[Finding, ...]]:
     """The blames with their nodes, and a finding for each faulty node, or for why there is none."""
     found = {(each.blame, each.party): each for each in localized}
     named = []
     for blamed in blames:
         each = found.get((blamed.blame, blamed.party))
-        if each is not None and each.guilty and not blamed.nodes:
-            nodes = tuple(dict.fromkeys(error.node for error in each.guilty))
-            ops = sorted({error.op for error in each.guilty})
-            among = {error.node: 1 + len(error.together) for error in each.guilty if error.together}
-            blamed = replace(blamed, nodes=nodes, op=blamed.op or ", ".join(ops), among=among)
+        if each is not None and each.faults and not blamed.nodes:
+            nodes = tuple(dict.fromkeys(error.node for error in each.faults))
+            ops = sorted({error.op for error in each.faults})
+            among = {error.node: 1 + len(error.others) for error in each.faults if error.others}
+            blamed = replace(blamed, nodes=nodes, op=blamed.op or ", ".join(ops), candidates=among)
         named.append(blamed)
     return tuple(named), tuple(finding for each in found.values() for finding in _findings(each))
 
 
 def name_faulty_nodes(
-    session: Session, case_run: CaseRun, blames: Sequence[Blamed], faithful: Mapping[str, Model]
+    session: Session, case_run: CaseRun, blames: Sequence[Blame], faithful: Mapping[str, Model]
 ) -> Diagnosis:
     """The blames with their faulty nodes, and findings for each; ``faithful`` are other exports of the same model, by
     the graph in whose place they agree."""
@@ -53,10 +53,10 @@ def name_faulty_nodes(
     return name_types(session, case_run, named, findings)
 
 
-def name_types(session: Session, case_run: CaseRun, blames: Sequence[Blamed], findings: Sequence[Finding]) -> Diagnosis:
+def name_types(session: Session, case_run: CaseRun, blames: Sequence[Blame], findings: Sequence[Finding]) -> Diagnosis:
     """The blames of graphs that give an output in another number type, with the node that makes it where no other was
     found, and the ``findings`` with those that say so."""
-    named: list[Blamed] = []
+    named: list[Blame] = []
     said: list[Finding] = []
     for blamed in blames:
         others = _other_types(case_run, blamed)
@@ -77,7 +77,7 @@ def name_types(session: Session, case_run: CaseRun, blames: Sequence[Blamed], fi
     return Diagnosis(tuple(named), (*said, *findings))
 
 
-def _other_types(case_run: CaseRun, blamed: Blamed) -> dict[str, tuple[str, str]]:
+def _other_types(case_run: CaseRun, blamed: Blame) -> dict[str, tuple[str, str]]:
     """The outputs of a blamed export whose number type is another one than the source's, with both types."""
     due, seen = (case_run.runs.get(end) for end in blamed.edge)
     if blamed.blame != "export" or blamed.party not in case_run.models or due is None or seen is None:
@@ -96,19 +96,19 @@ def _findings(each: Localization) -> list[Finding]:
     if each.problem is not None:
         says = f"{each.party}: its nodes could not be judged: {each.problem}"
         return [Finding(NOBODY, each.blame, each.party, (), says)]
-    if each.guilty:
+    if each.faults:
         findings = [
             Finding(
                 REDUCED if error.precision else CAUSE,
                 each.blame,
                 each.party,
-                (error.node, *error.together),
+                (error.node, *error.others),
                 _words(error, each) + (f" ({_coverage(each)})" if place == 0 else ""),
             )
-            for place, error in enumerate(each.guilty[:_NAMED])
+            for place, error in enumerate(each.faults[:_NAMED])
         ]
-        if len(each.guilty) > _NAMED:
-            rest = each.guilty[_NAMED:]
+        if len(each.faults) > _NAMED:
+            rest = each.faults[_NAMED:]
             says = f"{len(rest)} more {'nodes are above their' if len(rest) > 1 else 'node is above its'} bound"
             findings.append(Finding(CAUSE, each.blame, each.party, tuple(e.node for e in rest), says))
         return findings
@@ -143,24 +143,22 @@ def _condition(part: Contribution) -> str:
     return "" if part.condition is None else f" (condition {part.condition:.3g})"
 
 
-def _words(error: NodeError, each: Localization) -> str:
+def _words(error: Fault, each: Localization) -> str:
     parts = [f"{error.op} introduces {_number(error.introduced)}" if error.introduced is not None else error.op]
     if error.ratio is not None:
         parts[0] += f", {_number(error.ratio)} times its bound" if error.ratio < 1e9 else ", far above its bound"
     if error.propagated is not None:
         parts.append(f"{error.output} is {_number(error.propagated)} off in a whole run")
-    if error.values is not None and error.index is not None:
-        due, seen = error.values if each.blame != "export" else error.values[::-1]
-        if each.blame == "export" and error.problem and "not finite" in error.problem:
-            due, seen = error.values
+    if error.expected is not None and error.actual is not None and error.index is not None:
+        due = error.expected
         other = f"and {due:.6g} by this project's definition" if error.ratio is None else f"where {due:.6g} is due"
-        parts.append(f"{list(error.index)} is {seen:.6g} {other}")
+        parts.append(f"{list(error.index)} is {error.actual:.6g} {other}")
     if error.problem:
         parts.append(error.problem)
     if error.precision:
         parts.append(f"it is what float32 sums make of factors in {error.precision}: a setting, no other meaning")
-    if error.together:
-        others = f"{len(error.together)} other{'s' * (len(error.together) > 1)}"
+    if error.others:
+        others = f"{len(error.others)} other{'s' * (len(error.others) > 1)}"
         parts.append(f"not told apart from {others}, for the source has no value between them")
     if error.origin is not None:
         parts.append(f"the source's {error.origin}")

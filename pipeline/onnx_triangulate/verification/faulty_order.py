@@ -14,7 +14,7 @@ from dataclasses import replace
 from onnx_triangulate.numerics.compare import same_bits
 from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.runs import Model
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import external_models
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.diagnosis import Diagnosis, agrees_with
@@ -26,10 +26,10 @@ INPUTS = "inputs-exchanged"
 CAUSES = (CAUSE, INPUTS)
 
 
-def name_orders(session: Session, case_run: CaseRun, blames: Sequence[Blamed]) -> Diagnosis:
+def name_orders(session: Session, case_run: CaseRun, blames: Sequence[Blame]) -> Diagnosis:
     """The blames of exports with what is wrong with the order of their outputs, and findings that say so."""
-    settled: list[Blamed] = []
-    left: list[Blamed] = []
+    settled: list[Blame] = []
+    left: list[Blame] = []
     findings: list[Finding] = []
     for blamed in blames:
         model = case_run.models.get(blamed.party) if blamed.blame == "export" else None
@@ -37,12 +37,12 @@ def name_orders(session: Session, case_run: CaseRun, blames: Sequence[Blamed]) -
         if found is None:
             left.append(blamed)
         else:
-            settled.append(replace(blamed, says=found.says, nodes=(), op=None))
+            settled.append(replace(blamed, message=found.message, nodes=(), op=None))
             findings.append(found)
     return Diagnosis(tuple(left), tuple(findings), tuple(settled))
 
 
-def _finding(session: Session, case_run: CaseRun, model: Model, blamed: Blamed) -> Finding | None:
+def _finding(session: Session, case_run: CaseRun, model: Model, blamed: Blame) -> Finding | None:
     if found := _proposed(session, case_run, model, external_models.reordered, len(model.outputs)):
         cause, says = CAUSE, f"the outputs come in another order: {_order(model, found, case_run.parties)}"
         edit = f"give the outputs of the graph in the model's order: {', '.join(found.outputs.values())}"

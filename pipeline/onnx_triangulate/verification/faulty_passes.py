@@ -1,7 +1,8 @@
 """Which pass of a runtime's optimizer changes the answer, where in the graph, and how to switch it off.
 
 Design note.  The question "does it still part?" is the question of the edge: the same run at another setting, compared
-with the same party by the same bounds.  Which pass is faulty is found by ``locate.passes``; every run is in a worker.
+with the same party by the same bounds.  Which pass is faulty is found by ``locate.pass_search``; every run is in a
+worker.
 
 *Where* is found with the optimizer's own weakness.  A pass that needs a value to itself leaves it alone when it is an
 output of the graph: marking one rewritten region's inner values as outputs keeps the passes away from that region, and
@@ -16,13 +17,13 @@ from dataclasses import replace
 from typing import Any
 
 from onnx_triangulate.engines.protocols import Optimizing, Passes
-from onnx_triangulate.locate import pass_tasks as tasks
-from onnx_triangulate.locate.pass_tasks import Rewriting, Setting
-from onnx_triangulate.locate.passes import PassSearch, minimal, search
+from onnx_triangulate.locate import pass_runs as tasks
+from onnx_triangulate.locate.pass_runs import Rewriting, Setting
+from onnx_triangulate.locate.pass_search import PassSearch, minimal, search
 from onnx_triangulate.records.errors import BrokenCheck
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Run
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.transform.rewritten import Counted, Region
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.diagnosis import Diagnosis
@@ -35,12 +36,12 @@ STEP = "optimizer"
 _NAMED = 3
 
 
-def name_passes(session: Session, case_run: CaseRun, blames: Sequence[Blamed]) -> Diagnosis:
+def name_passes(session: Session, case_run: CaseRun, blames: Sequence[Blame]) -> Diagnosis:
     """The blames of an optimizer with their nodes, and findings that say which pass it was.
 
     Raises ``records.errors.BrokenCheck`` where the search fails on a graph whose faulty pass is known.
     """
-    named: list[Blamed] = []
+    named: list[Blame] = []
     findings: list[Finding] = []
     for blamed in blames:
         optimizer = _optimizer(session, case_run, blamed)
@@ -54,7 +55,7 @@ def name_passes(session: Session, case_run: CaseRun, blames: Sequence[Blamed]) -
     return Diagnosis(tuple(named), tuple(findings))
 
 
-def _optimizer(session: Session, case_run: CaseRun, blamed: Blamed) -> Optimizing | None:
+def _optimizer(session: Session, case_run: CaseRun, blamed: Blame) -> Optimizing | None:
     """The runtime whose optimizer a blame is about, if it is about one and there is a graph to ask it of.
 
     A process that died is, where the same graph was run before the optimizer; one that hung or grew would take its
@@ -82,14 +83,14 @@ def _answered(case_run: CaseRun, name: str) -> bool:
 def _trust(session: Session, runtime: str) -> None:
     problem = session.call_runtimes(tasks.self_check, runtime)
     if problem is not None:
-        says = problem.says if isinstance(problem, Failure) else problem
+        says = problem.message if isinstance(problem, Failure) else problem
         raise BrokenCheck(f"the search for guilty passes is wrong where the answer is known ({runtime}): {says}")
 
 
 class _PassTrial:
     """One blame, whose question is asked again at other settings of the optimizer."""
 
-    def __init__(self, session: Session, case_run: CaseRun, blamed: Blamed, runtime: Optimizing) -> None:
+    def __init__(self, session: Session, case_run: CaseRun, blamed: Blame, runtime: Optimizing) -> None:
         self.blamed, self.runtime, self._session, self._case_run = blamed, runtime, session, case_run
         party, parties = Party.parse(blamed.party), case_run.parties
         self.model, self.folder = case_run.models[party.graph], case_run.folder / "passes"
@@ -112,7 +113,7 @@ class _PassTrial:
         return not run.parties.replacing(name, answer).diff(*self._edge, STEP).agrees
 
 
-def with_regions(blamed: Blamed, regions: Sequence[Region]) -> tuple[Blamed, tuple[str, ...]]:
+def with_regions(blamed: Blame, regions: Sequence[Region]) -> tuple[Blame, tuple[str, ...]]:
     """A blame with the nodes of rewritten regions where it has none yet, and these nodes."""
     nodes = tuple(dict.fromkeys(node for region in regions for node in region.nodes))
     ops = sorted({op for region in regions for op in region.ops})
@@ -121,13 +122,13 @@ def with_regions(blamed: Blamed, regions: Sequence[Region]) -> tuple[Blamed, tup
     return blamed, nodes
 
 
-def _investigate(trial: _PassTrial) -> tuple[Blamed, list[Finding]]:
+def _investigate(trial: _PassTrial) -> tuple[Blame, list[Finding]]:
     blamed, model = trial.blamed, trial.model
     assert model.file is not None
     known = trial.call(tasks.list_passes, model.file, trial.runtime.name)
     if not isinstance(known, Passes):  # the session that would list them dies of this graph: each is tried all the same
         recorded = trial.runtime.recorded()
-        why = "no answer" if known is None else known.says
+        why = "no answer" if known is None else known.message
         known = replace(recorded, source=f"{recorded.source}, for the session that lists them gave none: {why}")
     found = search(
         known.names,
@@ -137,7 +138,7 @@ def _investigate(trial: _PassTrial) -> tuple[Blamed, list[Finding]]:
     )
     names = [n for n in known.names if n not in known.groups or n in found.on]
     seen = trial.call(tasks.look, model, trial.runtime.name, names, found.on, trial.folder)
-    seen = seen if isinstance(seen, Rewriting) else Rewriting(problem=seen.says)
+    seen = seen if isinstance(seen, Rewriting) else Rewriting(problem=seen.message)
     faulty, alone = _narrowed(trial, names, found, seen.regions)
     effect = _observed(trial, seen)
     if found.problem is not None:

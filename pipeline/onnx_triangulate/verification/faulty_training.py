@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import tasks
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.diagnosis import Diagnosis
@@ -22,10 +22,10 @@ CAUSE = "training-mode-kept"
 _SHOWN = 3
 
 
-def name_training(session: Session, case_run: CaseRun, blames: Sequence[Blamed]) -> Diagnosis:
+def name_training(session: Session, case_run: CaseRun, blames: Sequence[Blame]) -> Diagnosis:
     """The blames that training mode is behind, with its nodes, the other blames, and findings that say so."""
-    settled: list[Blamed] = []
-    left: list[Blamed] = []
+    settled: list[Blame] = []
+    left: list[Blame] = []
     findings: list[Finding] = []
     for blamed in blames:
         model = case_run.models.get(blamed.party)
@@ -41,7 +41,7 @@ def name_training(session: Session, case_run: CaseRun, blames: Sequence[Blamed])
     return Diagnosis(tuple(left), tuple(findings), tuple(settled))
 
 
-def _finding(blamed: Blamed, nodes: Mapping[str, str]) -> Finding:
+def _finding(blamed: Blame, nodes: Mapping[str, str]) -> Finding:
     """``nodes`` are those that train, with their operators."""
     modes = " and ".join(f"{op} with training_mode=1" for op in dict.fromkeys(nodes.values()))
     listed = ", ".join(list(nodes)[:_SHOWN]) + (f" and {len(nodes) - _SHOWN} more" if len(nodes) > _SHOWN else "")

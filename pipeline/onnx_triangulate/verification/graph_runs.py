@@ -13,7 +13,7 @@ from functools import cached_property
 from onnx_triangulate.engines.protocols import Runtime
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Failure, Model, Run
-from onnx_triangulate.records.verdict import Blamed
+from onnx_triangulate.records.verdict import Blame
 from onnx_triangulate.verification.edges import GONE, lacks
 from onnx_triangulate.verification.parties import Parties
 from onnx_triangulate.verification.unspecified import unless_open
@@ -128,7 +128,7 @@ class GraphRuns:
     def lacks(self, name: str) -> bool:
         return lacks(self.parties, name, self.runtimes)
 
-    def unless_open(self, blamed: Blamed, *edges: Diff) -> Blamed:
+    def unless_open(self, blamed: Blame, *edges: Diff) -> Blame:
         return unless_open(self.parties, self.graph, blamed, edges)
 
     def _is_right(self, name: str) -> bool | None:

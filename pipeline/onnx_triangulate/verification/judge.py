@@ -13,7 +13,7 @@ from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.records.case import Case
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Failure, Model
-from onnx_triangulate.records.verdict import Blamed, Evidence, Finding, Verdict
+from onnx_triangulate.records.verdict import Blame, Evidence, Finding, Verdict
 from onnx_triangulate.verification import (
     expectations,
     faulty_external,
@@ -50,12 +50,12 @@ def judge(
     for other in others:
         judgement.at_other_size(other)
     for model in declared.models.values():
-        if model.given and model.file is not None:
+        if model.external and model.file is not None:
             judgement.beside_fresh_export(model)
     return judgement.verdict(versions)
 
 
-def diagnose(session: Session, case_run: CaseRun, blames: Sequence[Blamed]) -> Diagnosis:
+def diagnose(session: Session, case_run: CaseRun, blames: Sequence[Blame]) -> Diagnosis:
     """The blames at one size with their faulty nodes, and findings that say so in words.
 
     What is behind a blame as a whole (an order, a mode, other weights) is looked for before any node is.
@@ -75,7 +75,7 @@ class _Judgement:
 
     def __init__(self, session: Session, declared: CaseRun, others: Sequence[CaseRun]) -> None:
         self.session, self.declared, self.others = session, declared, list(others)
-        self.blames: list[Blamed] = []
+        self.blames: list[Blame] = []
         self.findings: list[Finding] = []
         self.unshown: list[Diff] = []
         self.weights = _different_weights(session, declared)
@@ -122,12 +122,12 @@ class _Judgement:
             evidence.case, status, words, evidence, findings, results, unexpected, problems, case.note, largest
         )
 
-    def _add(self, case_run: CaseRun, blames: Sequence[Blamed], at: str = "") -> None:
+    def _add(self, case_run: CaseRun, blames: Sequence[Blame], at: str = "") -> None:
         found = diagnose(self.session, case_run, blames)
         self.blames += found.blames
         self.findings += [_said_at(at, finding) for finding in found.findings]
 
-    def _blames(self, case_run: CaseRun) -> list[Blamed]:
+    def _blames(self, case_run: CaseRun) -> list[Blame]:
         """Whose steps part at one size."""
         found = blame(
             case_run.parties,
@@ -145,24 +145,24 @@ class _Judgement:
         return [
             _at_size(case_run, blamed, declared)
             for blamed in found
-            if case_run.ref.drawn is None or _is_of_a_file(case_run, blamed)
+            if case_run.ref.drawn_inputs is None or _is_of_a_file(case_run, blamed)
         ]
 
-    def _parting(self, pair: fresh_exports.Pair) -> Iterator[tuple[CaseRun, list[Blamed]]]:
+    def _parting(self, pair: fresh_exports.Pair) -> Iterator[tuple[CaseRun, list[Blame]]]:
         """Where an external file parts from the source's fresh export, and from the model as well."""
         for found in fresh_exports.sought(self.session, self.declared, pair):
-            other = on_inputs_of(self.session, self.declared, pair.external, pair.fresh, found.says, found.file)
+            other = on_inputs_of(self.session, self.declared, pair.external, pair.fresh, found.message, found.file)
             more = [b for b in self._blames(other) if b.party == pair.external.graph] if other is not None else []
             if other is not None and more:
                 yield other, more
 
     def _sized(self) -> list[CaseRun]:
         """The case at all of its sizes, on its own inputs."""
-        return [self.declared, *(other for other in self.others if other.ref.drawn is None)]
+        return [self.declared, *(other for other in self.others if other.ref.drawn_inputs is None)]
 
     def _evidence(self) -> Evidence:
         declared, sized = self.declared, self._sized()
-        drawn = [other for other in self.others if other.ref.drawn is not None]
+        drawn = [other for other in self.others if other.ref.drawn_inputs is not None]
         edges = [*(edge for each in sized for edge in each.edges), *self.unshown]
         edges += [edge for other in drawn for edge in _telling(other, self.blames)]
         models = {
@@ -189,8 +189,8 @@ class _Judgement:
 
 def _said_at(size: str, finding: Finding) -> Finding:
     """A finding of another size, which says so."""
-    known = not size or finding.says.startswith(f"at {size}: ")
-    return finding if known else replace(finding, says=f"at {size}: {finding.says}")
+    known = not size or finding.message.startswith(f"at {size}: ")
+    return finding if known else replace(finding, message=f"at {size}: {finding.message}")
 
 
 def _declared_sizes(case: Case) -> str:
@@ -199,16 +199,16 @@ def _declared_sizes(case: Case) -> str:
     return ", ".join(f"{axis}={sizes[axis]}" for axis in case.dynamic if axis in sizes) or "its own sizes"
 
 
-def _at_size(case_run: CaseRun, blamed: Blamed, declared: str) -> Blamed:
+def _at_size(case_run: CaseRun, blamed: Blame, declared: str) -> Blame:
     """A blame at another size than the ``declared`` ones, which says so."""
-    says = f"at {case_run.size}: {blamed.says}"
+    says = f"at {case_run.size}: {blamed.message}"
     if blamed.blame == "export-failed":  # the graph runs at the declared sizes
-        why = blamed.says.removeprefix(NOBODY_ACCEPTS)
+        why = blamed.message.removeprefix(NOBODY_ACCEPTS)
         blamed, says = replace(blamed, blame="export"), f"runs at {declared}, not at {case_run.size}: {why}"
     model = case_run.models.get(blamed.party)
-    if case_run.ref.drawn is not None and model is not None and model.frozen:
-        says = f"what the exporter was traced with is frozen into the graph ({model.frozen[0]}): {says}"
-    return replace(blamed, says=says, size=case_run.size)
+    if case_run.ref.drawn_inputs is not None and model is not None and model.traced_constants:
+        says = f"what the exporter was traced with is frozen into the graph ({model.traced_constants[0]}): {says}"
+    return replace(blamed, message=says, size=case_run.size)
 
 
 def _undeclared(case_run: CaseRun) -> dict[tuple[str, str], tuple[str, ...]]:
@@ -242,7 +242,7 @@ def _export_edges(case_run: CaseRun, graph: str) -> list[Diff]:
     ]
 
 
-def _is_of_a_file(case_run: CaseRun, blamed: Blamed) -> bool:
+def _is_of_a_file(case_run: CaseRun, blamed: Blame) -> bool:
     """Whether a blame on other inputs than the case's own is one of an external file, which must mean the model on
     them.
 
@@ -254,23 +254,23 @@ def _is_of_a_file(case_run: CaseRun, blamed: Blamed) -> bool:
         return False
     ends = ((edge, edge.ends[1]) for edge in case_run.edges)
     sharp = [edge for edge, end in ends if end.double and end.runtime and end.graph == blamed.party]
-    which = case_run.ref.drawn[0] if case_run.ref.drawn else ""
+    which = case_run.ref.drawn_inputs[0] if case_run.ref.drawn_inputs else ""
     if which == inputs.LARGE:
         return any(edge.diverges for edge in sharp)
     whole = not any(np.dtype(tensor.dtype).kind == "f" for tensor in case_run.case.inputs.values())
     return which in inputs.DRAWN or whole or not any(edge.agrees for edge in sharp)
 
 
-def _telling(other: CaseRun, blames: Collection[Blamed]) -> list[Diff]:
+def _telling(other: CaseRun, blames: Collection[Blame]) -> list[Diff]:
     """The edges on other inputs than the case's own that agree, or that a blame explains."""
     here = [blamed for blamed in blames if blamed.size == other.size]
     return [edge for edge in other.edges if edge.agrees or any(expectations.explains(b, edge) for b in here)]
 
 
-def _fixed_axes(case_run: CaseRun) -> list[Blamed]:
+def _fixed_axes(case_run: CaseRun) -> list[Blame]:
     """The graphs that have one size only where the case declares another."""
     return [
-        Blamed("export", graph, (model.party.framework, f"{graph}>*"), says=f"the graph is not dynamic: {says}")
+        Blame("export", graph, (model.party.framework, f"{graph}>*"), message=f"the graph is not dynamic: {says}")
         for graph, model in case_run.models.items()
         if (says := case_run.fixed_axis(graph))
     ]
@@ -296,16 +296,16 @@ def _problems(case_run: CaseRun) -> tuple[str, ...]:
     if natives and all(error is not None and error.kind == "refused" for _, error in natives):
         tensors = case_run.case.inputs.items()
         fed = ", ".join(f"{name} {t.dtype}{list(t.shape or ())}" for name, t in tensors)
-        return tuple(f"{run.party}: the model refuses its inputs ({fed}): {e.says}" for run, e in natives if e)
+        return tuple(f"{run.party}: the model refuses its inputs ({fed}): {e.message}" for run, e in natives if e)
     errors = [*[run.error for run in runs], *[model.error for model in models]]
-    return tuple(dict.fromkeys(error.says for error in errors if error is not None and error.kind == "builder"))
+    return tuple(dict.fromkeys(error.message for error in errors if error is not None and error.kind == "builder"))
 
 
 def _problems_at(other: CaseRun) -> tuple[str, ...]:
     """A framework that does not run its own model at a size that the case declares."""
     natives = [run for run in other.runs.values() if run.party.native and not run.party.double]
     return tuple(
-        f"{run.party} does not run its own model at {other.size}: {run.error.says}"
+        f"{run.party} does not run its own model at {other.size}: {run.error.message}"
         for run in natives
         if run.error is not None and run.error.kind in ("refused", "builder")
     )

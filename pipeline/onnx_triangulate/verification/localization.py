@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from onnx_triangulate.locate import node_tasks
+from onnx_triangulate.locate import localize as localize_tasks
 from onnx_triangulate.records.faults import Localization, SourceValues
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model
-from onnx_triangulate.records.verdict import Blamed
+from onnx_triangulate.records.verdict import Blame
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.definitions import source_weights
 from onnx_triangulate.verification.session import Session
@@ -22,7 +22,7 @@ LOCALIZED = ("export", "kernel", "reference", "unspecified")
 
 
 def localize(
-    session: Session, case_run: CaseRun, blames: Sequence[Blamed], faithful: Mapping[str, Model]
+    session: Session, case_run: CaseRun, blames: Sequence[Blame], faithful: Mapping[str, Model]
 ) -> list[Localization]:
     """The faulty nodes of every graph whose export, kernels or evaluation in the reference is blamed, or left open.
 
@@ -31,7 +31,7 @@ def localize(
     # A blame whose edge is no run (a graph that is not dynamic) is about no numbers, and no node is to be found; what
     # leaves an order open is known, and its value is right in any.
     wanted = [b for b in blames if not (b.blame == "unspecified" and b.nodes)]
-    first: dict[tuple[str, str], Blamed] = {}
+    first: dict[tuple[str, str], Blame] = {}
     for blamed in wanted:
         if blamed.blame in LOCALIZED and blamed.edge[1] in case_run.runs:
             first.setdefault((blamed.blame, blamed.party), blamed)
@@ -49,20 +49,20 @@ def localize(
     return [replace(each, notes=(*notes, *each.notes)) for each in found if each is not None]
 
 
-def _of_blame(blamed: Blamed, asked: Callable[[str, str], Localization | None]) -> Localization | None:
+def _of_blame(blamed: Blame, asked: Callable[[str, str], Localization | None]) -> Localization | None:
     """The localization of a blame.  Of what is left open neither side is wrong: the node is one of whichever run has it
     otherwise."""
     runs = [end for end in reversed(blamed.edge) if Party.parse(end).runtime]
     found: Localization | None = None
     for end in runs if blamed.blame == "unspecified" else [blamed.party]:
         answer = asked(blamed.blame, end)
-        found = answer if found is None or (answer is not None and answer.guilty) else found
-        if found is not None and found.guilty:
+        found = answer if found is None or (answer is not None and answer.faults) else found
+        if found is not None and found.faults:
             break
     return by_exclusion(replace(found, party=blamed.party)) if found is not None else None
 
 
-def _trusted(case_run: CaseRun, blames: Sequence[Blamed], model: Model) -> Model | None:
+def _trusted(case_run: CaseRun, blames: Sequence[Blame], model: Model) -> Model | None:
     """The raw export of the same framework, where it is another one, runs, and is not to blame."""
     raw = case_run.models.get(str(Party(model.party.framework, "raw")))
     if raw is None or raw.graph == model.graph or not raw.usable:
@@ -77,7 +77,7 @@ def by_exclusion(found: Localization) -> Localization:
     It is the only one between the inputs and the outputs, or the only one of which no bound tells while every other one
     is inside its own.  Where what the exporter captured is not the model, it is no node.
     """
-    if found.guilty or found.captured:
+    if found.faults or found.captured:
         return found
     unsure = {error.node: error for error in reversed(found.uncompared)}
     if found.only is not None:
@@ -90,7 +90,7 @@ def by_exclusion(found: Localization) -> Localization:
         return found
     notes = (*found.notes, *([found.problem] if found.problem else []))
     faulty = replace(faulty, introduced=None, problem="; ".join(filter(None, (faulty.problem, says))))
-    return replace(found, guilty=(faulty,), problem=None, notes=notes)
+    return replace(found, faults=(faulty,), problem=None, notes=notes)
 
 
 def localized(
@@ -144,16 +144,16 @@ class _NodeSearch:
         """By the source's ``values`` in float64, and by those in float32: what float32 alone shows is told from what
         the source does itself by its own float32 values."""
         found = self.judged(values)
-        against = self.against() if any(error.together for error in found.guilty) else None
+        against = self.against() if any(error.others for error in found.faults) else None
         if against is not None and 0 < _accused(against) < _accused(found):
             return against
-        if found.guilty and not any(error.problem for error in found.guilty):
+        if found.faults and not any(error.problem for error in found.faults):
             return found
         single = self.values(double=False)
-        if found.guilty:
+        if found.faults:
             return self.judged(replace(single, double=values.double))
         again = self.judged(single, tuple(error.output for error in found.within))
-        kept = again if again.guilty else found
+        kept = again if again.faults else found
         return replace(
             kept,
             peak=max(found.peak, again.peak),
@@ -165,7 +165,7 @@ class _NodeSearch:
     def judged(self, values: SourceValues | None, innocent: tuple[str, ...] = ()) -> Localization:
         native = self.case_run.runs.get(self.model.party.framework)
         found = self.session.call_runtimes(
-            node_tasks.localize_nodes,
+            localize_tasks.localize_nodes,
             self.case_run.ref,
             self.model,
             self.blame,
@@ -178,7 +178,7 @@ class _NodeSearch:
             innocent,
         )
         if isinstance(found, Failure):
-            return Localization(self.model.graph, self.party, self.blame, problem=f"{found.kind}: {found.says}")
+            return Localization(self.model.graph, self.party, self.blame, problem=f"{found.kind}: {found.message}")
         assert isinstance(found, Localization)
         return found
 
@@ -186,7 +186,7 @@ class _NodeSearch:
         """The source's own values in one precision."""
         framework, run = self.model.party.framework, self.case_run
         arguments = (run.ref, framework, self.model, (double,), run.seed, run.folder)
-        values = self.session.call(framework, node_tasks.source_values, *arguments)
+        values = self.session.call(framework, localize_tasks.source_values, *arguments)
         values = SourceValues(self.model.graph, error=values) if isinstance(values, Failure) else values
         assert isinstance(values, SourceValues)
         return values
@@ -197,10 +197,10 @@ class _NodeSearch:
             return None
         run, place = self.case_run, self.case_run.folder / "against"
         arguments = (run.ref, self.model, self.trusted, self.party, run.seed, place)
-        found = self.session.call_runtimes(node_tasks.localize_against, *arguments)
+        found = self.session.call_runtimes(localize_tasks.localize_against, *arguments)
         return found if isinstance(found, Localization) else None
 
 
 def _accused(found: Localization) -> int:
     """How many nodes are named, those included that are not told apart from a faulty one."""
-    return len({node for error in found.guilty for node in (error.node, *error.together)})
+    return len({node for error in found.faults for node in (error.node, *error.others)})

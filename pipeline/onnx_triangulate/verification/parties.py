@@ -78,7 +78,7 @@ class Parties:
         for name in (left, right):
             error = self.runs[name].error
             if error is not None:
-                problem = f"{name} has no value: {error.kind}: {error.says}"
+                problem = f"{name} has no value: {error.kind}: {error.message}"
                 return Diff(left, right, isolates, "missing", problem=problem)
         for name in (left, right):
             if not self.runs[name].deterministic:
@@ -130,13 +130,13 @@ class Parties:
         runs = [str(party) for party in ran if party.runtime and not party.double]
         return self.answered(source) and any(self.diff(source, name, "export").agrees for name in runs)
 
-    def other_types(self, left: str, right: str) -> tuple[str, ...]:
-        """The outputs that are of another type on either side."""
+    def other_types(self, left: str, right: str) -> dict[str, tuple[str, str]]:
+        """The outputs that are of another number type on either side, with both types."""
         mine, theirs = (
-            {n: v.given for n, v in (self.runs[name].outputs or {}).items() if not isinstance(v, Absent)}
+            {n: v.party_dtype for n, v in (self.runs[name].outputs or {}).items() if not isinstance(v, Absent)}
             for name in (left, right)
         )
-        return tuple(name for name in mine if name in theirs and mine[name] != theirs[name])
+        return {name: (due, theirs[name]) for name, due in mine.items() if theirs.get(name, due) != due}
 
     def other_in_double(self, framework: str) -> bool:
         """Whether a framework's float64 run is further from a definition of the case than float32 may be, where its
@@ -258,13 +258,13 @@ class Parties:
         definition = any(self.runs[name].party.is_truth for name in (first, second))
         asked = definition and judged.framework in self.runs
         against = judged.framework if asked else first
-        wider = any(getattr(value, "meant", "") for value in (self.runs[against].outputs or {}).values())
-        odd = self.other_types(against, second) if asked or wider else ()
+        outputs = (self.runs[against].outputs or {}).values()
+        wider = any(isinstance(value, ArrayFile) and value.original_dtype for value in outputs)
+        odd = self.other_types(against, second) if asked or wider else {}
         if not odd:
             return None
-        types = [getattr((self.runs[name].outputs or {})[odd[0]], "given", "") for name in (against, second)]
-        says = f"{odd[0]} is {types[0]} in {against}, {types[1]} in {second}"
-        return Comparison("diverges", output=odd[0], problem=says)
+        name, (due, seen) = next(iter(odd.items()))
+        return Comparison("diverges", output=name, problem=f"{name} is {due} in {against}, {seen} in {second}")
 
     def _sides(self, left: str, right: str) -> dict[str, Array]:
         """By output, how far whole numbers may be apart that rounding puts on either side of a jump.
@@ -280,8 +280,8 @@ class Parties:
             own = (self.truth_of(party.framework), str(party.source.in_float64))
             for name in (str(party),) if party.is_truth else own:
                 for key, bound in self.runs[name].bounds.items() if name in self.runs else ():
-                    if bound.sides is not None:
-                        found[key] = found.get(key, np.zeros(())) + bound.sides.load().astype(np.float64)
+                    if bound.integer_jumps is not None:
+                        found[key] = found.get(key, np.zeros(())) + bound.integer_jumps.load().astype(np.float64)
         return found
 
     def _beside(self, name: str, other: str) -> dict[str, Array | Absent]:
@@ -292,7 +292,7 @@ class Parties:
             against, value = theirs.get(key), values[key]
             if isinstance(own, Absent) or isinstance(value, Absent) or not isinstance(against, ArrayFile):
                 continue
-            if own.given == against.given and own.dtype != against.dtype:
+            if own.party_dtype == against.party_dtype and own.dtype != against.dtype:
                 values[key] = value.astype(np.float32)
         return values
 

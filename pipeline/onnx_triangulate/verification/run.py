@@ -166,7 +166,7 @@ def _warm(workers: Workers, refs: Sequence[CaseRef], absent: Sequence[str]) -> N
 
 def _references(targets: Sequence[str], options: Options) -> list[CaseRef]:
     """The cases that targets name; what the command itself gives must fit every one of them."""
-    refs = [replace(ref, given=options.inputs) for ref in catalogue.find(targets)]
+    refs = [replace(ref, inputs_file=options.inputs) for ref in catalogue.find(targets)]
     for ref in refs if options.inputs or options.onnx else ():
         catalogue.load(ref)
         _external_files(ref, options.onnx)

@@ -200,7 +200,7 @@ class _Batch(Generic[Item]):
         reached = [failure for failure in self.lost.values() if failure.kind in _LIMITS]
         if len(reached) < _ENOUGH:
             return None
-        return replace(reached[-1], says=f"not asked, for {len(reached)} others: {reached[-1].says}")
+        return replace(reached[-1], message=f"not asked, for {len(reached)} others: {reached[-1].message}")
 
 
 def _key(kind: str, function: Callable[..., Any], arguments: Sequence[Any]) -> _Key:

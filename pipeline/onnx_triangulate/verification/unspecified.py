@@ -14,7 +14,7 @@ from onnx_triangulate.records.arrays import Array, ArrayFile
 from onnx_triangulate.records.case import Absent
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff
-from onnx_triangulate.records.verdict import Blamed
+from onnx_triangulate.records.verdict import Blame
 from onnx_triangulate.verification.parties import Parties
 
 # ONNX does not say what these make of a NaN.
@@ -22,14 +22,16 @@ NAN_OPEN = frozenset("Max Min ReduceMax ReduceMin ArgMax ArgMin MaxPool GlobalMa
 PLACES = frozenset(("ArgMax", "ArgMin", "TopK"))  # those of them that give a place
 
 
-def unless_open(parties: Parties, graph: str, blamed: Blamed, edges: Sequence[Diff]) -> Blamed:
+def unless_open(parties: Parties, graph: str, blamed: Blame, edges: Sequence[Diff]) -> Blame:
     """A blame that was read from ``edges`` of a graph; ``unspecified`` where ONNX leaves open all that differs
     there."""
     if edges and nan_open(parties, graph) and all(by_nan(parties, graph, edge) for edge in edges):
         blamed = replace(blamed, blame="unspecified")
     if edges and all(by_order(parties, graph, edge) for edge in edges):
-        says = f"{blamed.says}; the same in another order, which ONNX leaves open where TopK is not sorted (sorted=0)"
-        return replace(blamed, blame="unspecified", op="TopK", nodes=parties.graphs[graph].unordered, says=says)
+        says = (
+            f"{blamed.message}; the same in another order, which ONNX leaves open where TopK is not sorted (sorted=0)"
+        )
+        return replace(blamed, blame="unspecified", op="TopK", nodes=parties.graphs[graph].unordered, message=says)
     return blamed
 
 
