@@ -27,7 +27,7 @@ import onnx
 from onnx_triangulate import CaseRef
 from onnx_triangulate.cases import catalogue, inputs
 from onnx_triangulate.engines import running
-from onnx_triangulate.engines.frameworks._onnx_file import Values
+from onnx_triangulate.engines.frameworks._stored_values import Values
 from onnx_triangulate.locate.localize import judged_export
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Localization, SourceValues

@@ -198,7 +198,7 @@ HARMLESS = [
     ("models/conv2d.py", "from onnx_triangulate.cases.definitions import x"),
     (f"{PACKAGE}/facts/pads.py", "from onnx import ModelProto\nfrom onnx_triangulate.onnxgraph.nodes import places"),
     (f"{ENGINES}frameworks/torch.py", "import torch\nimport onnxscript"),
-    (f"{ENGINES}frameworks/torch.py", "from onnx_triangulate.engines.frameworks._structure import named"),
+    (f"{ENGINES}frameworks/torch.py", "from onnx_triangulate.engines.frameworks._results import named"),
     (f"{ENGINES}frameworks/_torch_gradients.py", "from torch.fx import symbolic_trace"),
     (f"{ENGINES}frameworks/jax.py", "import jax"),
     (f"{ENGINES}runtimes/onnxruntime.py", "import onnxruntime as ort"),

@@ -17,8 +17,8 @@ from urllib.parse import quote
 import numpy as np
 
 from onnx_triangulate.cases import catalogue, inputs, layout
-from onnx_triangulate.engines.frameworks import _state, adapter
-from onnx_triangulate.engines.frameworks._structure import BuilderError
+from onnx_triangulate.engines.frameworks import _model_state, adapter
+from onnx_triangulate.engines.frameworks._results import BuilderError
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.numerics.compare import same_bits
 from onnx_triangulate.records.arrays import Array, ArrayFile
@@ -84,10 +84,10 @@ def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
         return run
     _, others = values_of(ref, framework, seed, example=True)
     try:
-        instance: _state.Instance = engine.instance(case, values, seed=seed)
+        instance: _model_state.Instance = engine.instance(case, values, seed=seed)
         before = instance.state()
         first = instance(values, seed=seed)
-        moved = _state.changed(before, instance.state())
+        moved = _model_state.changed(before, instance.state())
         between = _answer_or_none(instance, others, seed)
         last = instance(values, seed=seed + 1)
         steady = _alike(first, last)
@@ -123,7 +123,7 @@ def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
     return run
 
 
-def _answer_or_none(instance: _state.Instance, values: Mapping[str, Any], seed: int) -> Mapping[str, Any] | None:
+def _answer_or_none(instance: _model_state.Instance, values: Mapping[str, Any], seed: int) -> Mapping[str, Any] | None:
     """What a model answers to inputs that are not the case's own, and need not be its to answer."""
     try:
         return instance(values, seed=seed)

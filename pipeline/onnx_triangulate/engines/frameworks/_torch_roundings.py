@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from onnx_triangulate.engines.frameworks._torch_inside import sizes
-from onnx_triangulate.engines.frameworks._torch_watch import takes_functions
+from onnx_triangulate.engines.frameworks._torch_dispatch import takes_functions
+from onnx_triangulate.engines.frameworks._torch_inner_sizes import sizes
 from onnx_triangulate.ops.rounding_counts import COARSEST, TRANSCENDENTAL, interpolated
 from onnx_triangulate.records.runs import Jitter
 
