@@ -122,7 +122,7 @@ def fixed(a: Interface, b: Interface, inputs: Match, dims: Mapping[str, int]) ->
     """The sizes that A leaves open and B takes one of only, unless the user asked for that size."""
     said = []
     for name, (source, way) in inputs.found.items():
-        one, other = (next(p for p in side.inputs if p.name == n) for side, n in ((a, source), (b, name)))
+        one, other = a.input(source), b.input(name)
         if one.shape is None or other.shape is None or way != PLAIN:
             continue
         for axis, (mine, theirs) in enumerate(zip(one.shape, other.shape, strict=True)):

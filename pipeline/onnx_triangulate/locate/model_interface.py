@@ -44,6 +44,9 @@ class Interface:
     landmarks: Landmarks = field(default_factory=Landmarks)
     jumps: bool = False
 
+    def input(self, name: str) -> ValueInfo:
+        return next(port for port in self.inputs if port.name == name)
+
 
 def read_interface(file: Path) -> Interface:
     """What a file takes and gives.  Raises :class:`UnusableInput` where it cannot be used."""

@@ -109,7 +109,7 @@ def unshown(work: Work, seen: Seen, pair: fresh_exports.Pair) -> str:
     says = fresh_exports.unshown(work, seen, pair)
     if fresh_exports.is_sharp(seen, pair.given.graph):
         return says
-    answer = work.call(RUNTIME_WORKER, semantics.structure, pair.left, pair.right)
+    answer = work.call(RUNTIME_WORKER, semantics.structure, pair.graphs.left, pair.graphs.right)
     found = [] if isinstance(answer, Failure) else [d for d in answer[0] if not d.says.startswith("rounding")]
     found = found if says else [d for d in found if d.kind == "weights"]
     if not found:

@@ -23,11 +23,13 @@ from onnx_triangulate.diff.equivalence import Proof
 from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.locate import float64_comparison as borders
 from onnx_triangulate.locate import model_interface
-from onnx_triangulate.locate import sweep as sweeps
-from onnx_triangulate.locate.feeds import JUDGED, KINDS, REACHING, Feed, Landmarks, ValueInfo, draw, drawn_kinds
+from onnx_triangulate.locate.feeds import JUDGED, KINDS, REACHING, Feed, Landmarks, ValueInfo, drawn_kinds
+from onnx_triangulate.locate.graph_pair import GraphPair, Ways, prove_pair
 from onnx_triangulate.locate.model_interface import Interface
-from onnx_triangulate.locate.sweep import Row, Ways
+from onnx_triangulate.locate.special_values import confirmed
+from onnx_triangulate.locate.sweep import Row, boundaries, in_parts, sweep
 from onnx_triangulate.locate.unexercised import Unseen
+from onnx_triangulate.locate.unshown_constants import any_number, few_others, silent
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
@@ -75,21 +77,16 @@ def exports(work: Work, seen: Seen, framework: str) -> Iterator[Model]:
 class Pair:
     """A given file and the fresh export that it is held against, which structure does not prove the same.
 
-    ``inputs`` and ``outputs`` say how the file's are those of the fresh export; ``names`` are the case's names of the
-    latter's inputs.
+    ``graphs`` has the fresh export as A and the file as B; ``names`` are the case's names of A's inputs.
     """
 
     given: Model
     fresh: Model
-    left: Path
-    right: Path
+    graphs: GraphPair
     a: Interface
     proof: Proof
-    inputs: Ways
-    outputs: Ways
     names: Mapping[str, str]
     feeds: tuple[Feed, ...]
-    marks: Landmarks
 
 
 def paired(work: Work, seen: Seen, given: Model) -> Pair | None:
@@ -97,13 +94,14 @@ def paired(work: Work, seen: Seen, given: Model) -> Pair | None:
     fresh = next(exports(work, seen, Party.parse(given.graph).framework), None)
     if fresh is None or fresh.file is None or given.file is None:
         return None
-    left, right = fresh.file.absolute(), given.file.absolute()
+    seed = work.options.seed
     taken, ends = (
         {border: (mine[name], _between(seen, fresh, given, name)) for name, border in its.items() if name in mine}
         for mine, its in ((fresh.inputs, given.inputs), (fresh.outputs, given.outputs))
     )
-    proof = _asked(work, sweeps.proof, left, right, taken, ends)
-    sides = [_asked(work, model_interface.read_interface, file) for file in (left, right)]
+    graphs = GraphPair(fresh.file.absolute(), given.file.absolute(), (), taken, ends, Landmarks(), seed)
+    proof = _asked(work, prove_pair, graphs)
+    sides = [_asked(work, model_interface.read_interface, file) for file in (graphs.left, graphs.right)]
     if not isinstance(proof, Proof) or proof.same or not all(isinstance(side, Interface) for side in sides):
         return None
     a, b = sides
@@ -111,11 +109,11 @@ def paired(work: Work, seen: Seen, given: Model) -> Pair | None:
     names = {border: name for name, border in fresh.inputs.items()}
     if a.drawn or b.drawn or {port.name for port in a.inputs} - set(names):
         return None
-    own = inputs.inputs_of(seen.case, seen.ref.name, work.options.seed)
+    own = inputs.inputs_of(seen.case, seen.ref.name, seed)
     shapes = {p.name: _turn(seen, fresh, names[p.name]).apply(own[names[p.name]]).shape for p in a.inputs}
-    marks = a.landmarks.joined(b.landmarks)
-    feeds = (*[Feed(kind, shapes) for kind in KINDS], *drawn_kinds(a.inputs, shapes, marks))
-    return Pair(given, fresh, left, right, a, proof, taken, ends, names, feeds, marks)
+    graphs = replace(graphs, ports=a.inputs, landmarks=a.landmarks.joined(b.landmarks))
+    feeds = (*[Feed(kind, shapes) for kind in KINDS], *drawn_kinds(a.inputs, shapes, graphs.landmarks))
+    return Pair(given, fresh, graphs, a, proof, names, feeds)
 
 
 def _joined(ports: Sequence[ValueInfo], others: Sequence[ValueInfo], ways: Ways) -> tuple[ValueInfo, ...]:
@@ -133,17 +131,14 @@ def sought(work: Work, seen: Seen, pair: Pair) -> list[Sought]:
     """The inputs on which a given file parts from the fresh export, those first that tell most."""
     seed, folder, who = work.options.seed, seen.folder / FRESH, pair.given.graph.replace(":", "-")
     folder.mkdir(parents=True, exist_ok=True)
-    files, ways, ports = (pair.left, pair.right), (pair.inputs, pair.outputs), pair.a.inputs
 
     def swept(some: Sequence[Feed], part: int, seconds: float) -> Any:
-        place = folder / f"{who}-{part}"
-        return _asked(work, sweeps.sweep, *files, ports, some, pair.marks, seed, *ways, place, seconds)
+        return _asked(work, sweep, pair.graphs, some, folder / f"{who}-{part}", seconds)
 
-    rows, _ = sweeps.in_parts(swept, pair.feeds, _SECONDS)
+    rows, _ = in_parts(swept, pair.feeds, _SECONDS)
     if any(p.dtype == "bool" or p.whole for p in pair.a.outputs) and not any(r.state == "apart" for r in rows):
         usual = [row.feed for row in rows if row.state in ("equal", "close") and row.feed.kind not in JUDGED]
-        arguments = (*files, ports, usual[:24], pair.marks, seed, *ways, folder / f"{who}-walks", _SECONDS)
-        walked = _asked(work, sweeps.boundaries, *arguments)
+        walked = _asked(work, boundaries, pair.graphs, usual[:24], folder / f"{who}-walks", _SECONDS)
         rows += [] if isinstance(walked, Failure) else walked[1]
     own = inputs.inputs_of(seen.case, seen.ref.name, seed)
     found: list[Sought] = []
@@ -152,7 +147,7 @@ def sought(work: Work, seen: Seen, pair: Pair) -> list[Sought]:
         if judged == "nan" and pair.proof.nan_is_open:
             continue  # where NaN stands among numbers ONNX does not say
         if judged:
-            says = _asked(work, sweeps.confirmed, *files, row, *ways, judged)
+            says = _asked(work, confirmed, pair.graphs, row, judged)
             if isinstance(says, Failure) or not says:
                 continue
         assert row.arrays is not None
@@ -190,7 +185,7 @@ def _in_float64(work: Work, seen: Seen, pair: Pair) -> tuple[str, list[str]]:
     """
     folder, found = seen.folder / FRESH, Unseen()
     own = inputs.inputs_of(seen.case, seen.ref.name, work.options.seed)
-    ports, started = pair.a.inputs, time.monotonic()
+    ports, started, graphs = pair.a.inputs, time.monotonic(), pair.graphs
     fed = {p.name: _turn(seen, pair.fresh, pair.names[p.name]).apply(own[pair.names[p.name]]) for p in ports}
     drawn = [feed for kind in (*KINDS, *REACHING) for feed in [f for f in pair.feeds if f.kind == kind][:_EACH]]
     sharp = is_sharp(seen, pair.given.graph)
@@ -198,11 +193,11 @@ def _in_float64(work: Work, seen: Seen, pair: Pair) -> tuple[str, list[str]]:
         asked = not found.unseen() and (sharp or place > len(KINDS))
         if feed is not None and (asked or time.monotonic() - started > _SECONDS):
             break
-        arrays = fed if feed is None else draw(feed, ports, pair.marks, work.options.seed)
+        arrays = fed if feed is None else pair.graphs.draw(feed)
         file = npz.save(folder / f"judged-{place}.npz", arrays)
         watched = tuple(found.unseen().values())
         forced = _asked(
-            work, borders.compare_in_float64, pair.left, pair.right, file, pair.inputs, pair.outputs, watched
+            work, borders.compare_in_float64, graphs.left, graphs.right, file, graphs.inputs, graphs.outputs, watched
         )
         if isinstance(forced, Failure):
             continue
@@ -227,12 +222,12 @@ def _any_number(work: Work, seen: Seen, pair: Pair) -> str:
     """The constants of a given file that are none of the fresh export's, where no input shows them, in words."""
     feeds = [feed for feed in pair.feeds if feed.kind not in JUDGED or feed.kind == "nan"]
     quiet = []
-    for side, file, unproved in (("B", pair.right, pair.proof.right), ("A", pair.left, pair.proof.left)):
+    for side, unproved in (("B", pair.proof.right), ("A", pair.proof.left)):
         place = seen.folder / FRESH
-        arguments = (unproved, pair.a.inputs, feeds, pair.marks, work.options.seed, pair.inputs, place, _SECONDS / 2)
-        answer = _asked(work, sweeps.silent, file, side, *arguments) if unproved.constants else ([], [])
+        arguments = (pair.graphs, side, unproved, feeds, place, _SECONDS / 2)
+        answer = _asked(work, silent, *arguments) if unproved.constants else ([], [])
         said = [] if isinstance(answer, Failure) else answer[0]
-        quiet.append([name for name in unproved.constants if sweeps.any_number(name, side) in said])
+        quiet.append([name for name in unproved.constants if any_number(name, side) in said])
         if not quiet[-1]:
             return ""
     theirs, own = (", ".join(names[:3]) + (" …" if len(names) > 3 else "") for names in quiet)
@@ -241,7 +236,7 @@ def _any_number(work: Work, seen: Seen, pair: Pair) -> str:
 
 def _few_others(work: Work, pair: Pair) -> str:
     """Some numbers of a table or a weight that are not the fresh export's, and that nothing asked has shown."""
-    found = _asked(work, sweeps.few_others, pair.left, pair.right, pair.proof)
+    found = _asked(work, few_others, pair.graphs, pair.proof)
     return "" if isinstance(found, Failure) or not found else f"{'; '.join(found[:2])}, and no input shows it"
 
 
