@@ -191,7 +191,7 @@ def _looked_into(number: int, file: Path) -> str:
             other = viewed(file)
             apart = differences(view, other, found, inspected(other))
             to_text(differences_json(apart))
-            if apart.only_left or apart.only_right or any(not d.same for d in apart.differences):
+            if apart.only_left or apart.only_right or any(not d.harmless for d in apart.differences):
                 return "differs from itself"
         return "; ".join(found.failed[:1])
     except UnusableInput as error:

@@ -91,7 +91,10 @@ def main() -> int:
     failures = 0
     smallest: float | None = None
     with tempfile.TemporaryDirectory() as temporary:
-        environment = os.environ | {"PYTHONPYCACHEPREFIX": f"{temporary}/bytecode", "PYTHONPATH": str(ROOT)}
+        environment = os.environ | {
+            "PYTHONPYCACHEPREFIX": f"{temporary}/bytecode",
+            "PYTHONPATH": str(ROOT / "pipeline"),
+        }
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         print(f"{'file':32} {'median s':>9} {'best s':>7} {'cpu s':>6} {'peak MB':>8} {'status':>6}")
         for job in wanted:

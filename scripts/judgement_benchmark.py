@@ -79,7 +79,7 @@ def kind_of(name: str) -> str:
 
 def in_scripts(*command: str) -> None:
     """Runs one of the material's own programs, again where a case ended its process."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "scripts")))}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT / "pipeline"), str(ROOT / "scripts")))}
     for _ in range(20):
         done = subprocess.run(
             [sys.executable, "-m", *command],

@@ -8,7 +8,7 @@ results above ``BULK``, rounded up to a whole unit.  Where smaller results are m
 clamps an argument, or flushes), what they exceed it by is the floor.  ``Gelu`` is the absolute error of the factor
 1 + erf(x / sqrt 2) inside a fused Gelu, whose erf is often a coarser one than the function by itself.
 
-The table is ``ops/families/elementary.json``, and rules read it.  Kernels depend on the processor, so each
+The table is ``ops/elementary.json``, and rules read it.  Kernels depend on the processor, so each
 measurement is kept with its version, date and processor, and a constant is the largest over the measurements of one
 version: run this on another kind of processor and the table grows.  A test says when an installed runtime exceeds it.
 """
@@ -33,12 +33,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import onnx
 
-from onnx_triangulate.ops.families import elementary
+from onnx_triangulate.ops.elementary import elementary
+from onnx_triangulate.ops.enclosures import phi
 from onnx_triangulate.ops.families.transcendental import FUNCTIONS
-from onnx_triangulate.ops.near import phi
 from onnx_triangulate.records.arrays import Array
 
-TABLE = Path(__file__).resolve().parents[1] / "pipeline" / "onnx_triangulate" / "ops" / "families" / "elementary.json"
+TABLE = Path(__file__).resolve().parents[1] / "pipeline" / "onnx_triangulate" / "ops" / "elementary.json"
 UNIT, TINY, BULK = 2.0**-24, 2.0**-126, 0.25
 SHARED = (-3, -2, -1, -0.5, 0.5, 1 / 3, 1, 1.5, 2, 3, 4, 5, 7, 10)  # exponents that are one number for all
 

@@ -2,7 +2,8 @@
 
     python scripts/run_tests.py [arguments of pytest]
 
-Needs any Python >= 3.11 and nothing else.  Exit status as pytest; 3 where the set-up fails (and, as pytest has it,
+Needs any Python >= 3.11 and nothing else.  Where no file is named, nor a number of processes, the tests run in as many
+processes as there are cores, four at most.  Exit status as pytest; 3 where the set-up fails (and, as pytest has it,
 where pytest itself does).
 """
 
@@ -17,6 +18,8 @@ import os
 import _environment
 
 if __name__ == "__main__":
+    command = ["pytest"]
     if not any(_environment.names_a_path(argument) for argument in sys.argv[1:]):
         os.chdir(_environment.ROOT)  # pytest finds all tests by itself only from here
-    sys.exit(_environment.start("run_tests", ["torch", "tensorflow", "dev"], ["pytest"], sys.argv[1:]))
+        command += _environment.processes(sys.argv[1:])
+    sys.exit(_environment.start("run_tests", ["torch", "tensorflow", "dev"], command, sys.argv[1:]))

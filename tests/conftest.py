@@ -61,7 +61,7 @@ class Planted:
 
 
 def start(*words: str | Path, **variables: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", **variables}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "pipeline"), "COLUMNS": "100", **variables}
     return subprocess.Popen(
         [sys.executable, "-m", "onnx_triangulate", *map(str, words)],
         cwd=ROOT,
@@ -156,3 +156,15 @@ def compared(
             return compare_with(workers, folder / "a.onnx", folder / "b.onnx", PairOptions(), folder)
 
         yield run
+
+
+RUNS = frozenset({"limits_process", "planted", "limits", "catalogue", "healthy", "broken"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that look at one run of the engines are slow, and go to one process of pytest-xdist; all others by file."""
+    for item in items:
+        runs = RUNS & set(getattr(item, "fixturenames", ()))
+        if runs:
+            item.add_marker("slow")
+        item.add_marker(pytest.mark.xdist_group("runs" if runs else item.nodeid.partition("::")[0]))

@@ -19,7 +19,7 @@ import onnx
 from numpy.typing import NDArray
 
 from faults.site import Base, reads
-from onnx_triangulate.records.arrays import Stored
+from onnx_triangulate.records.arrays import ArrayStore
 from onnx_triangulate.records.faults import Origin, SourceValues
 
 Array = NDArray[Any]
@@ -78,7 +78,7 @@ class Kept:
         """The framework's values by the graph's names; ``double`` is none where it has no float64."""
         about = self.about
         stored = {
-            kind: Stored(
+            kind: ArrayStore(
                 self.folder / file, {n: (at, dtype, tuple(shape)) for n, (at, dtype, shape) in about[kind].items()}
             )
             for kind, file in _FILES.items()

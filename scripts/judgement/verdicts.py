@@ -54,7 +54,7 @@ def of_verify(verdict: Verdict) -> Line:
         "status": verdict.status,
         "words": list(verdict.blame),
         "blames": [
-            {"blame": b.blame, "party": b.party, "op": b.op, "nodes": list(b.nodes), "size": b.size, "says": b.says}
+            {"blame": b.blame, "party": b.party, "op": b.op, "nodes": list(b.nodes), "size": b.size, "says": b.message}
             for b in verdict.evidence.blames
         ],
         "unexpected": sorted({b.blame for b in verdict.unexpected}),

@@ -35,7 +35,7 @@ def test_another_process_draws_the_same() -> None:
         "from onnx_triangulate import Tensor; from onnx_triangulate.cases.inputs import draw;"
         "print(draw(Tensor('n', (20,), high=1000), seed=3, case='g/c', name='x').tolist())"
     )
-    environment = {**os.environ, "PYTHONHASHSEED": "4711", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONHASHSEED": "4711", "PYTHONPATH": str(Path(__file__).parents[2] / "pipeline")}
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
     assert told.stdout.strip() == str(drawn(Tensor("n", (20,), high=1000), seed=3).tolist())
 

@@ -32,7 +32,7 @@ SUPERVISOR = 200 << 20
 
 
 def command(*words: str | Path, cwd: Path = ROOT, temporary: Path | None = None) -> subprocess.Popen[str]:
-    variables = {"PYTHONPATH": str(ROOT), **({"TMPDIR": str(temporary)} if temporary else {})}
+    variables = {"PYTHONPATH": str(ROOT / "pipeline"), **({"TMPDIR": str(temporary)} if temporary else {})}
     return subprocess.Popen(
         [sys.executable, "-m", "onnx_triangulate", *map(str, words)],
         cwd=cwd,

@@ -17,8 +17,8 @@ from onnx_triangulate.comparison.outputs import worse
 from onnx_triangulate.comparison.run import compare_with, verdict
 from onnx_triangulate.comparison.session import Evidence
 from onnx_triangulate.locate import float64_comparison, model_interface
-from onnx_triangulate.numerics.evaluator import in_float64
-from onnx_triangulate.ops.replacements import unique
+from onnx_triangulate.numerics.evaluator import as_specified, evaluate
+from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import Unsupported
 from onnx_triangulate.records.graph_comparison import ComparedOutput, Fault, GraphComparison
 
@@ -160,13 +160,15 @@ def test_what_is_said_of_an_output_holds_on_every_feed() -> None:
 
 
 def test_unique_in_the_order_of_occurrence() -> None:
+    def unique(x: Array, outputs: list[str], **held: int) -> list[list[int]]:
+        node = onnx.helper.make_node("Unique", ["x"], outputs, **held)
+        return [value.tolist() for value in evaluate(node, 17, [x])]
+
     x = np.array([2, 1, 1, 3, 4, 3])
-    values, first, which, counts = unique(x, None, False)
-    assert values.tolist() == [2, 1, 3, 4]
-    assert (first.tolist(), which.tolist(), counts.tolist()) == ([0, 1, 3, 4], [0, 1, 1, 2, 3, 2], [1, 2, 2, 1])
-    assert unique(x, None, True)[0].tolist() == [1, 2, 3, 4]
-    assert unique(np.array([[1, 0], [1, 0], [0, 1]]), 0, False)[0].tolist() == [[1, 0], [0, 1]]
-    assert "Unique" in {op.__name__ for op in in_float64()}
+    assert unique(x, ["y", "i", "j", "n"], sorted=0) == [[2, 1, 3, 4], [0, 1, 3, 4], [0, 1, 1, 2, 3, 2], [1, 2, 2, 1]]
+    assert unique(x, ["y"]) == [[1, 2, 3, 4]]
+    assert unique(np.array([[1, 0], [1, 0], [0, 1]]), ["y"], axis=0, sorted=0) == [[[1, 0], [0, 1]]]
+    assert "Unique" in {op.__name__ for op in as_specified()}
 
 
 def test_a_normalization_that_the_runtime_wrote_before_ONNX_had_it_is_read(compared: Compare) -> None:

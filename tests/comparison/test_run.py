@@ -250,7 +250,7 @@ def test_the_whole_way_says_same_differs_and_where(tmp_path: Path) -> None:
     found = compared(tmp_path, model(), model(NODES.replace("Div(a, two)", "Mul(a, half)"), halved))
     assert (found.grade, found.exit_status, found.faults) == ("same on what was fed", 0, ())
     assert found.compared > 0
-    assert found.swept > 0
+    assert found.further_feeds > 0
     found = compared(tmp_path, model(), model(NODES.replace("axis=3", "axis=2")))
     assert (found.outcome, found.exit_status) == ("differs", 1)
     assert [(node.node, node.party) for node in found.faults] == [("soft", "B")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from onnx import helper, numpy_helper
 
 from onnx_triangulate.facts.layouts import canonical, word
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.ops import axis_propagation
+from onnx_triangulate.ops import axis_propagation, registry
+from onnx_triangulate.ops.graph_node import GraphNode
 from tests.copying import random_graph, wrong_names
 
 HEAD = '<ir_version: 8, opset_import: ["" : 18, "com.microsoft" : 1]>'
@@ -40,14 +42,16 @@ def test_names_of_axes_are_what_random_graphs_do_with_the_data() -> None:
 
 @pytest.mark.parametrize("op", ["Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "ReduceSum", "Gather"])
 def test_a_rule_that_is_wrong_is_found_out(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = axis_propagation._RULES[op]
+    known = registry.operators()
+    right = known[op].axes
+    assert right is not None
 
-    def wrong(node: axis_propagation.Node) -> axis_propagation.Linked:
+    def wrong(node: GraphNode) -> axis_propagation.Linked:
         found, rank = right(node), node.rank(0) or 0
         turned = tuple(k._replace(axes=k.axes[::-1] if k.axes else tuple(reversed(range(rank)))) for k in found.links)
         return found._replace(links=turned)
 
-    monkeypatch.setitem(axis_propagation._RULES, op, wrong)
+    monkeypatch.setattr(registry, "operators", lambda: {**known, op: replace(known[op], axes=wrong)})
 
     def found() -> Iterator[str]:
         for seed in range(150):

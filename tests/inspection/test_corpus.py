@@ -39,7 +39,7 @@ def faults(name: str, model: ModelProto | Path) -> Iterator[str]:
 def faults_of(found: Inspection) -> Iterator[str]:
     """Rules that failed, engines that gave no answer, and what is refused although onnx ships it."""
     yield from (note for note in found.notes if "failed" in note or "no answer" in note)
-    yield from (remark.says for remark in found.remarks if remark.code == "STR001")
+    yield from (remark.message for remark in found.diagnostics if remark.code == "STR001")
 
 
 def test_there_are_all_of_them() -> None:

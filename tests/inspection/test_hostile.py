@@ -33,7 +33,7 @@ print(json.dumps(said))
 
 def measured(*command: str) -> dict[str, Any]:
     """Status, peak in megabytes, and both outputs of a command."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "pipeline"), "NO_COLOR": "1"}
     program = [sys.executable, "-c", MEASURE, sys.executable, *command]
     result = subprocess.run(program, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90)
     assert result.returncode == 0, result.stderr
@@ -65,7 +65,7 @@ def test_the_inspection(hostile: Hostile, tmp_path: Path) -> None:
         said = str(raised.value)
     else:
         found = onnx_triangulate.inspect(file)
-        said = "\n".join([*found.notes, *(r.says for r in found.remarks)])
+        said = "\n".join([*found.notes, *(r.message for r in found.diagnostics)])
         assert len(said) < 20_000
     assert hostile.says in said
 

@@ -25,7 +25,7 @@ from onnx_triangulate.locate.kernels import kernels
 from onnx_triangulate.locate.localize import judged_export, only_node
 from onnx_triangulate.onnxgraph.nodes import node_name
 from onnx_triangulate.onnxgraph.weights import Weights
-from onnx_triangulate.ops.families import elementary
+from onnx_triangulate.ops.elementary import elementary
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import Case, Tensor
 from onnx_triangulate.records.faults import Localization, Origin, SourceValues
@@ -402,8 +402,8 @@ def test_what_nobody_is_guilty_of_is_attributed_and_adds_up(tmp_path: Path) -> N
     assert abs(difference) == np.abs(mine - values["z"]).max() > 0
     _, (finding,) = name_nodes([], [found])
     assert finding.cause == "conditioning"
-    assert "MatMul_1" in finding.says
-    assert "condition" in finding.says
+    assert "MatMul_1" in finding.message
+    assert "condition" in finding.message
 
 
 def test_what_is_held_at_most_is_counted_and_true(tmp_path: Path) -> None:
@@ -598,4 +598,4 @@ def test_nodes_that_lose_what_the_sources_one_operator_keeps(
         assert (error.ratio or 0) > 10
         assert len(error.others) == len(proto.graph.node) - 1
         _, (finding,) = name_nodes([], [found])
-        assert "these nodes together lose what the source's one operator keeps" in finding.says
+        assert "these nodes together lose what the source's one operator keeps" in finding.message

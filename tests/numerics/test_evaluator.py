@@ -14,7 +14,7 @@ from onnx.reference import ReferenceEvaluator
 
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.numerics.evaluate import take_apart
-from onnx_triangulate.numerics.evaluator import convolved, in_float64
+from onnx_triangulate.numerics.evaluator import in_float64
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import Unsupported
 
@@ -84,11 +84,11 @@ def test_a_convolution_is_the_evaluators(rank: int, group: int) -> None:
         "group": group,
     }
     node = onnx.helper.make_node("Conv", ["x", "w", "b"], ["y"], **geometry)
-    (due,) = ReferenceEvaluator(node).run(None, {"x": x, "w": w, "b": b})
-    seen = convolved(x, w, b, geometry)
-    assert seen is not None
+    feeds = {"x": x, "w": w, "b": b}
+    (due,) = ReferenceEvaluator(node).run(None, feeds)
+    (seen,) = ReferenceEvaluator(node, new_ops=list(in_float64())).run(None, feeds)
+    assert seen.dtype == np.float32
     np.testing.assert_allclose(seen, due, rtol=1e-4, atol=1e-5)
-    assert convolved(x, w, b, {"auto_pad": "SAME_UPPER"}) is None
 
 
 def test_the_error_function_is_computed_in_double_precision() -> None:

@@ -12,7 +12,7 @@ from onnx_triangulate.locate.kernels import kernels
 from onnx_triangulate.numerics.reduced_precision import CUT, FORMATS, NEAREST, ROUNDINGS, reduced_precision, shortened
 from onnx_triangulate.numerics.replay import replay
 from onnx_triangulate.records.arrays import Array
-from onnx_triangulate.records.verdict import Blamed
+from onnx_triangulate.records.verdict import Blame
 from onnx_triangulate.verification.faulty_nodes import CAUSE, REDUCED, name_nodes
 
 RANDOM = np.random.default_rng(5)
@@ -98,7 +98,7 @@ def test_f17_the_finding_says_so_and_names_the_node() -> None:
         '<ir_version: 8, opset_import: ["" : 17]> g (float[7,96] x, float[96,5] w, float[5] b) => (float[7,5] z) '
         "{ [first] y = Gemm (x, w, b) [last] z = Relu (y) }"
     )
-    blamed = Blamed("kernel", "torch>ort.off", ("torch>reference", "torch>ort.off"))
+    blamed = Blame("kernel", "torch>ort.off", ("torch>reference", "torch>ort.off"))
 
     def findings(y: Array) -> Any:
         produced = {"y": y, "z": np.maximum(y, 0)}

@@ -85,7 +85,7 @@ def test_a_death_is_that_of_one_task(
     assert (first, last) == (b"first", b"last")
     assert isinstance(failure, Failure)
     assert failure.kind == kind
-    assert says in failure.says
+    assert says in failure.message
     assert capfd.readouterr() == ("", "")
 
 
@@ -117,7 +117,7 @@ def test_a_program_that_ends_takes_its_child_with_it() -> None:
         "from onnx_triangulate.onnxgraph.sandbox import Aside\nimport time\n"
         "asked = Aside([lambda: time.sleep(60)], seconds=60, memory=1 << 30)\nprint(asked._child._pid)"
     )
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "pipeline")}
     ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=30)
     for _ in range(200):
         if not Path(f"/proc/{ended.stdout.strip()}/fd").exists():

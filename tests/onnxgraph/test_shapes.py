@@ -120,7 +120,7 @@ def test_sparse_tensors_are_emptied_together(count: int) -> None:
     onnx.checker.check_model(model)
     invalid = View(model).invalid  # ONNX has no Add of a sparse tensor; the checker says nothing of its numbers
     assert invalid is not None
-    assert invalid.says == "ONNX's full check says: B typestr: T, has unsupported type: sparse_tensor(float) (Add)"
+    assert invalid.message == "ONNX's full check says: B typestr: T, has unsupported type: sparse_tensor(float) (Add)"
     assert numberless(model, empty=True).ByteSize() < 30_000
 
 
@@ -134,8 +134,8 @@ def test_sparse_tensors_are_emptied_together(count: int) -> None:
 def test_what_the_checker_says(text: str, says: str) -> None:
     invalid = View(parsed(text)).invalid
     assert invalid is not None
-    assert says in invalid.says
-    assert "\n" not in invalid.says
+    assert says in invalid.message
+    assert "\n" not in invalid.message
 
 
 @pytest.mark.parametrize("held", [{"raw_data": b"\0" * 8}, {"float_data": [1.0] * 3000}])
@@ -144,7 +144,7 @@ def test_a_tensor_that_holds_less_than_it_promises(held: dict[str, object]) -> N
     model.graph.initializer.append(TensorProto(name="w", data_type=1, dims=[5000, 2], **held))
     invalid = View(model).invalid
     assert invalid is not None
-    assert "tensor w: its dims promise" in invalid.says
+    assert "tensor w: its dims promise" in invalid.message
     model.graph.initializer[0].CopyFrom(large("w", 5000, 2))
     assert View(model).invalid is None
 

@@ -23,9 +23,12 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.numerics.replay import NodeCheck, replay
-from onnx_triangulate.ops.families import Example, Rule, collect, elementary, measured, rules
+from onnx_triangulate.ops.elementary import elementary, measured
+from onnx_triangulate.ops.enclosures import erf, phi
+from onnx_triangulate.ops.examples import Example
 from onnx_triangulate.ops.families.transcendental import FUNCTIONS
-from onnx_triangulate.ops.near import erf, phi
+from onnx_triangulate.ops.operator import Operator
+from onnx_triangulate.ops.registry import collect, names, operator_of, operators
 from onnx_triangulate.records.arrays import Array
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,25 +89,25 @@ def faulty(example: Example, feeds: Mapping[str, Array]) -> list[Array | None]:
 
 
 EXAMPLES = [
-    pytest.param(rule, example, id=f"{rule.name}: {example.node} {i}")
-    for rule in {rule.name: rule for rule in rules().values()}.values()
-    for i, example in enumerate(rule.examples)
+    pytest.param(op, example, id=f"{op.name}: {example.node} {i}")
+    for op in operators().values()
+    for i, example in enumerate(op.examples)
 ]
 
 
-@pytest.mark.parametrize(("rule", "example"), EXAMPLES)
-def test_a_healthy_node_passes(rule: Rule, example: Example) -> None:
+@pytest.mark.parametrize(("op", "example"), EXAMPLES)
+def test_a_healthy_node_passes(op: Operator, example: Example) -> None:
     feeds = example.arrays()
     checks = judged(example, feeds, run(example.proto(example.node), example.opset, feeds))
     assert checks
     for check in checks:
         assert check.outcome in FINE, check
         assert check.compared > 0
-        assert check.rule == rule.name
+        assert check.rule == op.rule
 
 
-@pytest.mark.parametrize(("rule", "example"), EXAMPLES)
-def test_a_planted_fault_fails(rule: Rule, example: Example) -> None:
+@pytest.mark.parametrize(("op", "example"), EXAMPLES)
+def test_a_planted_fault_fails(op: Operator, example: Example) -> None:
     feeds = example.arrays()
     checks = judged(example, feeds, faulty(example, feeds))
     assert any(check.faulty for check in checks), checks
@@ -112,9 +115,9 @@ def test_a_planted_fault_fails(rule: Rule, example: Example) -> None:
 
 @pytest.mark.parametrize("scale", [1e-20, 1e-6, 1.0, 30.0, 1e4])
 @pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize(("rule", "example"), EXAMPLES)
+@pytest.mark.parametrize(("op", "example"), EXAMPLES)
 def test_a_healthy_node_passes_whatever_the_size_of_its_inputs(
-    rule: Rule, example: Example, scale: float, seed: int
+    op: Operator, example: Example, scale: float, seed: int
 ) -> None:
     feeds = example.arrays(seed)
     for name, wanted in example.inputs.items():
@@ -129,7 +132,7 @@ def test_a_healthy_node_passes_whatever_the_size_of_its_inputs(
 @pytest.mark.parametrize(("x", "guilty"), [(-5.0, False), (-10.0, False), (-17.0, True), (-20.0, True), (-60.0, True)])
 def test_a_kernel_that_loses_every_digit_of_a_small_result_is_guilty(x: float, guilty: bool) -> None:
     """ONNX Runtime's Sigmoid errs by 2 units of 1 everywhere: nothing is left of 2e-9, which it makes 0."""
-    example = next(e for e in rules()["Sigmoid"].examples if e.node == "Sigmoid(x)")
+    example = next(e for e in operators()["Sigmoid"].examples if e.node == "Sigmoid(x)")
     feeds = {"x": np.linspace(x - 0.5, x + 0.5, 64, dtype=np.float32)}
     checks = judged(example, feeds, run(example.proto(example.node), example.opset, feeds))
     assert [c.faulty for c in checks] == [guilty]
@@ -302,7 +305,7 @@ def test_no_node_test_of_onnx_is_above_its_bound_in_onnxruntime() -> None:
     judged_ops: set[str] = set()
     for test in node_tests():
         (first, *more) = test.model.graph.node
-        if more or first.op_type not in rules() or first.domain not in ("", "ai.onnx"):
+        if more or (op := operator_of(first)) is None or op.bound is None:
             continue
         opset = next(o.version for o in test.model.opset_import if o.domain in ("", "ai.onnx"))
         names = [value.name for value in test.model.graph.input]
@@ -325,38 +328,39 @@ def test_no_node_test_of_onnx_is_above_its_bound_in_onnxruntime() -> None:
     assert len(judged_ops) > 120
 
 
-def test_there_are_enough_rules() -> None:
-    assert len(rules()) >= 90
-    assert DATA_MOVEMENT - set(rules()) == set()
+def test_there_are_enough_bounds() -> None:
+    bounded = names(lambda op: op.bound)
+    assert len(bounded) >= 90
+    assert DATA_MOVEMENT - bounded == set()
 
 
 def _module(name: str, held: object) -> ModuleType:
     module = ModuleType(name)
-    module.RULES = held  # type: ignore[attr-defined]
+    module.OPERATORS = held  # type: ignore[attr-defined]
     return module
 
 
-def test_a_second_rule_for_an_operator_raises() -> None:
-    rule = rules()["Conv"]
-    with pytest.raises(RuntimeError, match="second rule for Conv"):
-        collect([_module("a", (rule,)), _module("b", (replace(rule, name="another"),))])
+def test_a_second_record_of_an_operator_raises() -> None:
+    conv = operators()["Conv"]
+    with pytest.raises(RuntimeError, match="second record of Conv"):
+        collect([_module("a", (conv,)), _module("b", (replace(conv, rule="another"),))])
 
 
 def test_an_empty_registry_raises() -> None:
-    with pytest.raises(RuntimeError, match="no rules"):
+    with pytest.raises(RuntimeError, match="no operators"):
         collect([])
 
 
-@pytest.mark.parametrize("held", [None, (), ("rule",)])
-def test_a_module_without_rules_raises(held: object) -> None:
-    with pytest.raises(RuntimeError, match="expected a tuple of rules"):
+@pytest.mark.parametrize("held", [None, (), ("operator",)])
+def test_a_module_without_operators_raises(held: object) -> None:
+    with pytest.raises(RuntimeError, match="expected a tuple of operators"):
         collect([_module("a", held)])
 
 
-@pytest.mark.parametrize("change", [{"examples": ()}, {"ops": ("Conv", "MatMul")}, {"ops": ()}])
-def test_an_operator_without_an_example_raises(change: dict[str, Any]) -> None:
-    with pytest.raises(RuntimeError, match="has no example for"):
-        collect([_module("a", (replace(rules()["Conv"], **change),))])
+@pytest.mark.parametrize("change", [{"examples": ()}, {"name": "MatMul"}])
+def test_a_bound_without_an_example_raises(change: dict[str, Any]) -> None:
+    with pytest.raises(RuntimeError, match="has a bound and no example"):
+        collect([_module("a", (replace(operators()["Conv"], **change),))])
 
 
 def test_every_constant_says_what_it_was_measured_of() -> None:

@@ -29,6 +29,7 @@ from scripts._environment import FAILED, INTERRUPTED, Stamp, Venv, ensure, is_re
 SCRIPTS = Path(_environment.__file__).parent
 BASE = frozenset({"torch", "tensorflow"})
 DEV = BASE | {"dev"}
+CHOICE = _environment._uv  # as it is; the tests below replace it
 
 
 class FakeInstaller:
@@ -37,13 +38,15 @@ class FakeInstaller:
     def __init__(self, venv: Venv) -> None:
         self.venv = venv
         self.commands: list[str] = []
+        self.installers: list[str] = []
         self.states: list[bool] = []  # whether the stamp called the environment unfinished while a command ran
         self.fails: dict[str, str] = {}  # command -> what it says before it exits with status 1
         self.interrupts: set[str] = set()
 
     def __call__(self, command: Sequence[str], log: Path, lock: int) -> int:
-        kind = command[command.index("-m") + 1]
-        self.commands.append(command[-1] if kind == "pip" else kind)
+        kind = "uv" if command[1] == "pip" else command[command.index("-m") + 1]
+        self.commands.append(kind if kind == "venv" else command[-1])
+        self.installers += [kind] * (kind != "venv")
         stamp = Stamp.read(self.venv.stamp)
         self.states.append(stamp is not None and stamp.fingerprint == "")
         if kind in self.interrupts:
@@ -70,6 +73,12 @@ def venv(tmp_path: Path) -> Venv:
     (root / "pyproject.toml").write_text("[project]\n")
     (root / "constraints.txt").write_text("torch==2.13.0\n")
     return Venv(root)
+
+
+@pytest.fixture(autouse=True)
+def no_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Installers are pip but where a test says otherwise."""
+    monkeypatch.setattr(_environment, "_uv", lambda venv: None)
 
 
 @pytest.fixture
@@ -284,6 +293,40 @@ def test_pip_is_isolated_but_keeps_the_users_configuration(tmp_path: Path, monke
     assert log.read_text() == "https://example.org/simple 0\n"
 
 
+def test_uv_installs_where_it_is_there(venv: Venv, fake: FakeInstaller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_environment, "_uv", lambda venv: "uv")
+    assert started(venv, fake)[0] == 7
+    assert (fake.installers, fake.extras()) == (["uv"], [BASE])
+
+
+def test_pip_takes_over_where_uv_fails(venv: Venv, fake: FakeInstaller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_environment, "_uv", lambda venv: "uv")
+    fake.fails = {"uv": "error: no solution\n"}
+    assert started(venv, fake)[0] == 7
+    assert (fake.installers, is_ready(venv, BASE)) == (["uv", "pip"], True)
+
+
+@pytest.mark.parametrize(
+    ("variables", "settings", "chosen"),
+    [({}, "", True), ({"PIP_INDEX_URL": "x"}, "", False), ({}, "global.index-url='x'", False)],
+)
+def test_uv_is_left_out_where_pip_has_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], settings: str, chosen: bool
+) -> None:
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    venv = Venv(tmp_path)
+    venv.python.parent.mkdir(parents=True)
+    venv.python.write_text(f'#!/bin/sh\necho "{settings}"\n')
+    venv.python.chmod(0o755)
+    (tmp_path / "uv").write_text("#!/bin/sh\n")
+    (tmp_path / "uv").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert (CHOICE(venv) == str(tmp_path / "uv")) == chosen
+
+
 def test_run_logged_reports_status_output_and_a_missing_program(tmp_path: Path) -> None:
     log = tmp_path / "log"
     lock = os.open(os.devnull, os.O_RDONLY)
@@ -419,6 +462,8 @@ def test_the_scripts_ask_for_what_they_run(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(SCRIPTS)
     monkeypatch.setitem(sys.modules, "_environment", _environment)
     monkeypatch.setattr(_environment, "start", record)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    whole = ["pytest", "-n", "4", "--dist", "loadgroup"]
     for script, arguments in (
         ("export_and_verify", ["conv2d"]),
         ("run_tests", ["-x"]),
@@ -429,10 +474,16 @@ def test_the_scripts_ask_for_what_they_run(monkeypatch: pytest.MonkeyPatch) -> N
             runpy.run_path(str(SCRIPTS / f"{script}.py"), run_name="__main__")
         assert status.value.code == 0
         if arguments == ["-x"]:
-            assert asked["run_tests"] == (["torch", "tensorflow", "dev"], ["pytest"], ["-x"], SCRIPTS.parent)
+            assert asked["run_tests"] == (["torch", "tensorflow", "dev"], whole, ["-x"], SCRIPTS.parent)
             monkeypatch.chdir(SCRIPTS)
     assert asked["export_and_verify"] == (["torch", "tensorflow"], ["triangulate", "verify"], ["conv2d"], SCRIPTS)
+    assert asked["run_tests"][1] == ["pytest"]
     assert asked["run_tests"][3] == SCRIPTS  # a path of the current folder was named
+
+
+@pytest.mark.parametrize("words", [["-n0"], ["-n", "0"], ["--numprocesses=3"], ["--dist", "no"], ["--pdb"]])
+def test_the_number_of_processes_is_the_users(words: list[str]) -> None:
+    assert _environment.processes([*words, "-x"]) == []
 
 
 def test_stamp_round_trip_is_plain_json(tmp_path: Path) -> None:

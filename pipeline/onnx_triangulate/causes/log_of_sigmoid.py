@@ -12,7 +12,7 @@ from onnx import ModelProto, NodeProto
 from onnx_triangulate.causes._registry import Cause, Example, Load, edge_of, graph_of
 from onnx_triangulate.onnxgraph.nodes import Scope, array, in_onnx, places, printable
 from onnx_triangulate.records.runs import Diff
-from onnx_triangulate.records.verdict import Blamed, Evidence, Finding
+from onnx_triangulate.records.verdict import Blame, Evidence, Finding
 
 _PASSES = ("Identity", "Cast")
 
@@ -53,7 +53,7 @@ def _logs(model: ModelProto) -> list[tuple[str, str, str]]:
     return found
 
 
-def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
+def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
     graph = graph_of(blamed)
     if blamed.blame != "export" or graph is None:
         return None
@@ -71,7 +71,7 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
         blame=blamed.blame,
         party=blamed.party,
         nodes=tuple(name for pair in found for name in pair[:2]),
-        says=f"the graph computes {formula} ({printable(log)} of {printable(sigmoid)}), "
+        message=f"the graph computes {formula} ({printable(log)} of {printable(sigmoid)}), "
         f"which float32 cannot hold for large inputs{seen}",
         edit=f"write Neg(Softplus({'x' if '1 -' in formula else 'Neg(x)'})) for {printable(log)}",
     )
@@ -97,7 +97,7 @@ _CLIPPED = f"""{_HEAD} g (float[4] x) => (float[4] y) <float low = {{0.0000001}}
     c = Clip (s, low)
     y = Log (c)
 }}"""
-_BLAMED = Blamed("export", "torch>reference", ("torch", "torch>reference"))
+_BLAMED = Blame("export", "torch>reference", ("torch", "torch>reference"))
 _EDGE = Diff("torch", "torch>reference", "export", "diverges", values=(50.0, float("inf")))
 
 CAUSE = Cause(
@@ -110,17 +110,17 @@ CAUSE = Cause(
             _BLAMED,
             {"torch": _LOG_SIGMOID},
             (_EDGE,),
-            says="the graph computes Log(Sigmoid(x)) (log of sigmoid), which float32 cannot hold for large inputs: "
+            message="the graph computes Log(Sigmoid(x)) (log of sigmoid), which float32 cannot hold for large inputs: "
             "torch gives 50, torch>reference inf",
         ),
-        Example("of the complement", _BLAMED, {"torch": _LOG_COMPLEMENT}, says="Log(1 - Sigmoid(x))"),
+        Example("of the complement", _BLAMED, {"torch": _LOG_COMPLEMENT}, message="Log(1 - Sigmoid(x))"),
     ),
     quiet=(
         Example("the form that stays finite", _BLAMED, {"torch": _SOFTPLUS}, (_EDGE,)),
         Example("clipped away from zero first", _BLAMED, {"torch": _CLIPPED}, (_EDGE,)),
         Example(
             "a kernel is blamed, not the graph",
-            Blamed("kernel", "torch>ort.off", ("torch>reference", "torch>ort.off")),
+            Blame("kernel", "torch>ort.off", ("torch>reference", "torch>ort.off")),
             {"torch": _LOG_SIGMOID},
         ),
         Example("no graph", _BLAMED),

@@ -101,7 +101,7 @@ def first_that_runs(session: Session, feeds: Sequence[Feed]) -> int | str:
             return start + answer
         if not isinstance(answer, Failure):
             return says[0] if says else str(answer)
-        says.append(f"the run ended in {answer.kind}: {answer.says}")
+        says.append(f"the run ended in {answer.kind}: {answer.message}")
     return says[0]
 
 

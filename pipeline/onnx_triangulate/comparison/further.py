@@ -80,13 +80,13 @@ def _judge_rows(session: Session, proof: Proof, rows: Sequence[Row], found: Evid
     """What parts on further feeds: at a special kind by its own rule, else as the first feeds are judged."""
     for row in rows:
         if row.state == "refused by B" and row.feed.kind == FROM_END:
-            found.notes.append(f"B does not run on {FROM_END}, as A does: {row.says}")
+            found.notes.append(f"B does not run on {FROM_END}, as A does: {row.message}")
         elif row.state == "refused by B":
-            found.differences.append(f"B does not run on {safe(row.feed.name)}, where A does: {row.says}")
+            found.differences.append(f"B does not run on {safe(row.feed.name)}, where A does: {row.message}")
     found.unexercised += [
-        f"on {_WORDS['inf']}, {safe(row.says)}; a NaN that infinities make is not held against either"
+        f"on {_WORDS['inf']}, {safe(row.message)}; a NaN that infinities make is not held against either"
         for row in rows
-        if row.state == "close" and JUDGED.get(row.feed.kind) == "inf" and row.says
+        if row.state == "close" and JUDGED.get(row.feed.kind) == "inf" and row.message
     ][:1]
     apart = [r for r in rows if r.state == "apart" and r.arrays is not None]
     for row in apart:
@@ -111,7 +111,7 @@ def _judge_special(session: Session, proof: Proof, row: Row, found: Evidence) ->
     elif says:
         (found.nans if rule == "nan" else found.differences).append(f"on {_WORDS[rule]}, {safe(says)}")
     else:
-        found.notes.append(f"on {_WORDS[rule]} the runs part, the meaning does not: {safe(row.says)}")
+        found.notes.append(f"on {_WORDS[rule]} the runs part, the meaning does not: {safe(row.message)}")
 
 
 def _judge_row(session: Session, row: Row, found: Evidence) -> None:
@@ -134,7 +134,7 @@ def _judge_row(session: Session, row: Row, found: Evidence) -> None:
 
 def _judge_output(session: Session, row: Row, part: ComparedOutput, found: Evidence, exact: bool) -> None:
     """One output on a further feed on which float64 names no node."""
-    says = f"on {safe(row.feed.name)} inputs, {part.problem or safe(row.says)}"
+    says = f"on {safe(row.feed.name)} inputs, {part.problem or safe(row.message)}"
     odd = is_odd(part, session.whole_outputs)
     if part.outcome == "diverges":
         if not found.faults or (odd and found.kernels_are_finite()):  # else a kernel that departs does that

@@ -24,7 +24,7 @@ def judge_feed(session: Session, name: str, arrays: Mapping[str, Array], found: 
     """One of the first feeds; where the two are ``proved`` the same, only the runs are looked at."""
     result = None if proved else session.in_float64(arrays, tuple(found.unseen().values()))
     if isinstance(result, Failure):
-        found.on(name, f"not compared in float64: {result.kind}: {result.says}")
+        found.on(name, f"not compared in float64: {result.kind}: {result.message}")
     elif result is not None:
         result = found.woken(result)
         _take(found, result, name)
@@ -108,5 +108,5 @@ def _replayed(session: Session, arrays: Mapping[str, Array]) -> dict[str, NodeRe
         except Exception as error:  # a graph that cannot be taken apart raises ValueError, anything else is our own
             kind = "invalid" if isinstance(error, ValueError) else "tool"
             answer = Failure(kind, message(f"{type(error).__name__}: {error}", 300))
-        runs[side] = NodeReplay(problem=f"{answer.kind}: {answer.says}") if isinstance(answer, Failure) else answer
+        runs[side] = NodeReplay(problem=f"{answer.kind}: {answer.message}") if isinstance(answer, Failure) else answer
     return runs

@@ -99,7 +99,7 @@ def _staged(workers: WorkerCalls, file: Path, place: Path) -> Path:
     """A file as it may be read: its numbers may lie behind links."""
     answer = workers.call(WORKER, staged, file.absolute(), place)
     if isinstance(answer, Failure):
-        raise UnusableInput(f"{safe(file)}: reading it ended in {answer.kind}: {safe(answer.says)}")
+        raise UnusableInput(f"{safe(file)}: reading it ended in {answer.kind}: {safe(answer.message)}")
     assert isinstance(answer, Path)
     return file if answer == file.absolute() else answer
 
@@ -113,7 +113,7 @@ def _read(workers: WorkerCalls, file: Path) -> Interface:
         says = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise UnusableInput(f"{safe(file)}: this tool fails to read the graph: {safe(says)}") from error
     if isinstance(interface, Failure):
-        raise UnusableInput(f"{safe(file)}: reading it ended in {interface.kind}: {safe(interface.says)}")
+        raise UnusableInput(f"{safe(file)}: reading it ended in {interface.kind}: {safe(interface.message)}")
     assert isinstance(interface, Interface)
     return interface
 
@@ -264,9 +264,9 @@ def _comparison(
         tuple(dict.fromkeys((*found.notes, *session.workers.deaths))),
         {k: v for k, v in installed().items() if k in ("onnx-triangulate", "numpy", "onnx", "onnxruntime")},
         session.options.seed,
-        held=found.held,
+        peak_bytes=found.held,
         proved=proved,
-        swept=sum(found.swept.values()),
+        further_feeds=sum(found.swept.values()),
         sizes=tuple(found.sizes),
         unexercised=tuple(dict.fromkeys(found.unexercised)),
     )

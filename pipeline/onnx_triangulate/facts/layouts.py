@@ -22,8 +22,10 @@ import numpy as np
 from onnx import ModelProto
 
 from onnx_triangulate.onnxgraph.nodes import Place, Scope, array, elements, opset, text
-from onnx_triangulate.ops.axis_propagation import BACKWARD, CHANNELS, PLAIN, Link, Node, linked
+from onnx_triangulate.ops.axis_propagation import BACKWARD, CHANNELS, PLAIN, Link
+from onnx_triangulate.ops.graph_node import GraphNode
 from onnx_triangulate.ops.random_draws import DRAWS
+from onnx_triangulate.ops.registry import axis_links
 
 # The name of one axis: a letter, several letters where axes were merged ("HW"), "" where it is not known.
 Names = tuple[str, ...]
@@ -131,10 +133,10 @@ class Flow:
             own = own.parent
         return ""
 
-    def view(self, index: int) -> Node:
-        """Node ``index`` as the rules of ``ops.axis_propagation`` see it."""
+    def view(self, index: int) -> GraphNode:
+        """GraphNode ``index`` as the rules of ``ops.axis_propagation`` see it."""
         ins, outs = self.inputs[index], self.outputs[index]
-        return Node(
+        return GraphNode(
             self.places[index],
             self.version,
             [None if v < 0 else self.ranks[v] for v in ins],
@@ -242,7 +244,7 @@ class _Wiring:
             for number in outputs:
                 if number >= 0:
                     constant[number] = True
-        found = linked(flow.view(index))
+        found = axis_links(flow.view(index))
         sound = tuple([k for k in found.links if self._sound(index, k)])
         flow.links.append(sound)
         flow.free.append(found.free and not held and len(sound) == len(found.links))

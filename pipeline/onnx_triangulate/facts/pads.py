@@ -52,7 +52,8 @@ from onnx_triangulate.onnxgraph.nodes import (
     text,
 )
 from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
-from onnx_triangulate.ops.window_ops import Form, form_of, is_pad
+from onnx_triangulate.ops.operator import WindowForm
+from onnx_triangulate.ops.window_ops import form_of, is_pad
 from onnx_triangulate.records.graphs import Pads
 
 __all__ = ["Window", "pads", "pads_in", "slides", "windows", "windows_in"]
@@ -131,7 +132,7 @@ def _data_shape(scope: Scope, name: str) -> Dims | None:
     return scope.shape(node.input[0]) if blocked and not attributes(node).get("channels_last") else None
 
 
-def _kernel(place: Place, form: Form, held: dict[str, Any]) -> Ints | None:
+def _kernel(place: Place, form: WindowForm, held: dict[str, Any]) -> Ints | None:
     if held.get("kernel_shape"):
         return tuple(held["kernel_shape"])
     name = place.input(form.weight)
@@ -241,7 +242,9 @@ def _padding(scope: Scope, node: NodeProto, rank: int | None = None, stored: fro
     return _Padding(begin, end, mode, value, shape, "; ".join(n for n in notes if n))
 
 
-def _filled(scope: Scope, window: Place, form: Form, held: dict[str, Any], value: float | None, own: Ints) -> bool:
+def _filled(
+    scope: Scope, window: Place, form: WindowForm, held: dict[str, Any], value: float | None, own: Ints
+) -> bool:
     """Whether a constant of ``value`` in front of a window is what its own padding would have been."""
     if value is None or form.like in ("ConvTranspose", "MaxUnpool"):
         return False
@@ -277,7 +280,7 @@ class _Before:
     notes: tuple[str, ...] = ()
 
 
-def _before(place: Place, form: Form, held: dict[str, Any], count: int, last: bool, own: Ints) -> _Before:
+def _before(place: Place, form: WindowForm, held: dict[str, Any], count: int, last: bool, own: Ints) -> _Before:
     """Follow a window's input back through Pads, and through what only renames or permutes values."""
     scope, name, rank = place.scope, place.input(0), count + 2
     axes = [0, *range(1, rank - 1)] if last else [0, *range(2, rank)]
@@ -411,7 +414,7 @@ def _well_typed(name: str, value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(v, int) for v in value)
 
 
-def _resolve(place: Place, form: Form, stored: frozenset[str]) -> tuple[Window, bool]:
+def _resolve(place: Place, form: WindowForm, stored: frozenset[str]) -> tuple[Window, bool]:
     """A node's window, and whether a Pad in front is what its own padding would have been."""
     scope, held = place.scope, place.attributes
     wrong = [name for name, value in held.items() if name in _READ and not _well_typed(name, value)]
@@ -455,7 +458,7 @@ def _resolve(place: Place, form: Form, stored: frozenset[str]) -> tuple[Window, 
 def _known_rank(
     about: dict[str, Any],
     place: Place,
-    form: Form,
+    form: WindowForm,
     held: dict[str, Any],
     kernel: Ints | None,
     shape: Dims | None,

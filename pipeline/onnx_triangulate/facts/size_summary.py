@@ -16,7 +16,7 @@ from onnx import TensorProto
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.onnxgraph.nodes import constant_tensor, elements, text
-from onnx_triangulate.records.inspection import Inner, Stored
+from onnx_triangulate.records.inspection import NestedGraph, SizeSummary
 
 _NAMES = {"float": "float32", "double": "float64"}
 
@@ -25,9 +25,9 @@ _NAMES = {"float": "float32", "double": "float64"}
 class Holdings:
     """What ``records.inspection.Inspection`` says of it."""
 
-    stored: tuple[Stored, ...]
+    stored: tuple[SizeSummary, ...]
     external: tuple[str, ...]
-    inner: tuple[Inner, ...]
+    inner: tuple[NestedGraph, ...]
 
 
 @cache
@@ -86,13 +86,13 @@ def holdings(view: View) -> Holdings:
         if file is not None:
             row[3] += size(tensor)
             files.setdefault(file)
-    stored = [Stored(dtype_name(kind), *row) for kind, row in counts.items()]
+    stored = [SizeSummary(dtype_name(kind), *row) for kind, row in counts.items()]
     calls = Counter((text(p.node.domain), text(p.node.op_type)) for p in view.places) if view.model.functions else {}
     inner = []
     for body in view.bodies:
         if body.kind == "subgraph":
-            inner.append(Inner(body.path, "subgraph", len(body.places)))
+            inner.append(NestedGraph(body.path, "subgraph", len(body.places)))
         elif body.kind == "function":
             called = calls.get((text(getattr(body.proto, "domain", "")), text(body.proto.name)), 0)
-            inner.append(Inner(body.path, "function", len(body.places), called))
+            inner.append(NestedGraph(body.path, "function", len(body.places), called))
     return Holdings(tuple(sorted(stored, key=lambda s: (-s.bytes, -s.elements, s.dtype))), tuple(files), tuple(inner))

@@ -433,13 +433,13 @@ def _record(flow: Flow, step: _Found, vanishes: bool) -> Transpose:
         node=flow.places[step.index].name,
         perm=step.perm,
         kind=_kind(flow, step.source, step.result, step.perm),
-        for_whom=named({n: None for n in step.after.ends if n not in step.cancels}),
+        needed_by=named({n: None for n in step.after.ends if n not in step.cancels}),
         cancels_with=named(step.cancels),
         through=named(step.through),
-        border=tuple(flow.border_out.get(v) or flow.border_in[v] for v in step.border),
+        movable_to=tuple(flow.border_out.get(v) or flow.border_in[v] for v in step.border),
         bytes=_bytes(flow, step.index),
         on_constant=flow.constant[step.source],
-        vanishes=vanishes,
+        removable=vanishes,
     )
 
 

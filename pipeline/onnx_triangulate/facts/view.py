@@ -23,7 +23,7 @@ from onnx_triangulate.onnxgraph.inference import Refusal
 from onnx_triangulate.onnxgraph.nodes import Place, declared, opset, undeclared
 from onnx_triangulate.onnxgraph.shapes import Look
 from onnx_triangulate.records.graphs import Pads, Transpose
-from onnx_triangulate.records.inspection import Reshaped, StoredWeight
+from onnx_triangulate.records.inspection import LayoutReshape, WeightLayout
 
 
 class View:
@@ -116,11 +116,11 @@ class View:
         return self.flow.layouts
 
     @cached_property
-    def reshapes(self) -> tuple[Reshaped, ...]:
+    def reshapes(self) -> tuple[LayoutReshape, ...]:
         return reshapes_of(self.flow)
 
     @cached_property
-    def weights(self) -> tuple[StoredWeight, ...]:
+    def weights(self) -> tuple[WeightLayout, ...]:
         return weights_of(self.flow, self.model)
 
     @cached_property

@@ -35,7 +35,7 @@ from onnx_triangulate.onnxgraph.nodes import (
 )
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graphs import Pads
-from onnx_triangulate.records.inspection import SEVERITIES, Arrow, Box, Drawing, Inspection, Remark, Severity
+from onnx_triangulate.records.inspection import SEVERITIES, Arrow, Box, Diagnostic, Drawing, Inspection, Severity
 
 MOST = 400
 _LINES = 7
@@ -282,8 +282,8 @@ class _Drawn:
         self.found = found
         self.version = opset(view.model)
         self.pads = _pads_of(view.places, found.pads, wires.places)
-        self.remarks: dict[str, list[Remark]] = {}
-        for remark in found.remarks:
+        self.remarks: dict[str, list[Diagnostic]] = {}
+        for remark in found.diagnostics:
             for name in dict.fromkeys(remark.nodes):
                 self.remarks.setdefault(name, []).append(remark)
 
@@ -500,9 +500,9 @@ def _pads_of(everywhere: Sequence[Place], pads: Sequence[Pads], places: Sequence
     return {number: by_node[id(place)] for number, place in enumerate(places) if id(place) in by_node}
 
 
-def _worst(remarks: Sequence[Remark]) -> Severity | None:
+def _worst(remarks: Sequence[Diagnostic]) -> Severity | None:
     return max((remark.severity for remark in remarks), key=SEVERITIES.index, default=None)
 
 
-def _said(remarks: Sequence[Remark]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(f"{remark.code} {remark.says}" for remark in remarks))
+def _said(remarks: Sequence[Diagnostic]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(f"{remark.code} {remark.message}" for remark in remarks))

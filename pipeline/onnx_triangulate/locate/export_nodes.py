@@ -32,7 +32,8 @@ from onnx_triangulate.numerics.perturbation import UNIT, distance, moved, signs
 from onnx_triangulate.numerics.replay import NodeCheck, expected, judge
 from onnx_triangulate.onnxgraph.nodes import node_name, opset
 from onnx_triangulate.onnxgraph.weights import Weights, without_weights
-from onnx_triangulate.ops.families import Answer, elementary, measured
+from onnx_triangulate.ops.calls import ExpectedOutput
+from onnx_triangulate.ops.elementary import elementary, measured
 from onnx_triangulate.ops.random_draws import draws, stored
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Fault, Localization, SourceValues
@@ -52,7 +53,7 @@ _SPATIAL = frozenset(
     "InstanceNormalization DepthToSpace SpaceToDepth".split()
 )
 _COMPARED = 4096  # elements, when two orders of axes are told apart
-Answers = tuple[Answer | None, ...] | str
+Answers = tuple[ExpectedOutput | None, ...] | str
 
 
 @dataclass(frozen=True, eq=False)
@@ -381,7 +382,7 @@ class ExportJudge:
             return replace(error, ratio=None, problem=says)
         return error
 
-    def _in_one_piece(self, name: str, op: str, answer: Answer) -> Answer | None:
+    def _in_one_piece(self, name: str, op: str, answer: ExpectedOutput) -> ExpectedOutput | None:
         """The answer with the error of the source's own kernel, where the source has one elementary function for what
         the graph writes with several nodes (a sigmoid as 1 / (1 + exp(-x)))."""
         made = self.source.origins[name].op if name in self.source.origins else ""
@@ -446,7 +447,7 @@ class ExportJudge:
         self.perturbed.add(self._own(index))
         return found
 
-    def _widened(self, index: int, position: int, answer: Answer) -> Answer | str:
+    def _widened(self, index: int, position: int, answer: ExpectedOutput) -> ExpectedOutput | str:
         """The answer with what rounding since the last values of the source may do to it."""
         value = np.asarray(answer.value)
         response = np.zeros(value.shape)
@@ -534,12 +535,12 @@ def _wide(array: Array) -> Array:
     return array.astype(np.float64) if array.dtype == np.float32 else array
 
 
-def _sure(answer: Answer | None) -> Answer:
+def _sure(answer: ExpectedOutput | None) -> ExpectedOutput:
     assert answer is not None
     return answer
 
 
-def _bytes(answer: Answer) -> int:
+def _bytes(answer: ExpectedOutput) -> int:
     error = answer.error
     return int(answer.value.nbytes) + (error.nbytes if isinstance(error, np.ndarray) else 0)
 
@@ -577,7 +578,7 @@ def _made(answers: Answers, position: int, inputs: Sequence[_Value | None], fixe
     return _Value(np.asarray(answer.value), uncertain, fixed)
 
 
-def _moved_answer(answer: Answer, random: np.random.Generator, *, still: bool) -> Array:
+def _moved_answer(answer: ExpectedOutput, random: np.random.Generator, *, still: bool) -> Array:
     """A version of a value that rounding may have led to instead."""
     value = np.asarray(answer.value)
     if value.dtype.kind != "f" or still or not answer.rounds:
@@ -588,7 +589,7 @@ def _moved_answer(answer: Answer, random: np.random.Generator, *, still: bool) -
         return np.asarray(value + limit * signs(random, value.shape))
 
 
-def _compared(name: str, answer: Answer, seen: Array) -> NodeCheck:
+def _compared(name: str, answer: ExpectedOutput, seen: Array) -> NodeCheck:
     """An output's value in the source against what it should be, in float64 or in whole numbers of any size."""
     value = np.asarray(answer.value)
     if value.dtype != seen.dtype and {value.dtype.kind, seen.dtype.kind} <= set("f"):
@@ -600,7 +601,7 @@ def _compared(name: str, answer: Answer, seen: Array) -> NodeCheck:
     return judge(name, replace(answer, value=value, dtype=value.dtype.name, signed_zeros=False), seen)
 
 
-def _changed(answer: Answer, change: Callable[[Array], Array], **more: Any) -> Answer:
+def _changed(answer: ExpectedOutput, change: Callable[[Array], Array], **more: Any) -> ExpectedOutput:
     """The answer with another bound, made when it is asked for if the first one is."""
     at = answer.at
     there = None if at is None else lambda places: change(at(places))

@@ -22,7 +22,7 @@ from onnx_triangulate.numerics.reduced_precision import reduced_precision
 from onnx_triangulate.numerics.replay import NodeCheck, judge, replay
 from onnx_triangulate.onnxgraph.nodes import node_name, opset
 from onnx_triangulate.onnxgraph.weights import Weights
-from onnx_triangulate.ops.families import Answer
+from onnx_triangulate.ops.calls import ExpectedOutput
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Fault, Localization
 from onnx_triangulate.transform.cut import reads
@@ -165,7 +165,9 @@ class _Wide:
         self._run: Run | None = None
         self._nodes: dict[str, onnx.NodeProto] = {}
 
-    def noise_floor(self, index: int, name: str, values: Mapping[str, Array]) -> tuple[Answer | None, ...] | str:
+    def noise_floor(
+        self, index: int, name: str, values: Mapping[str, Array]
+    ) -> tuple[ExpectedOutput | None, ...] | str:
         if self._run is None:
             wide = to_float64(self._model)
             self._run = runner(wide)
@@ -177,7 +179,7 @@ class _Wide:
 
 
 def _by_floor(
-    node: onnx.NodeProto, answers: Sequence[Answer | None], results: Sequence[Array | None]
+    node: onnx.NodeProto, answers: Sequence[ExpectedOutput | None], results: Sequence[Array | None]
 ) -> list[NodeCheck]:
     """Checks against a noise floor: inside it is rounding, outside of it nobody can say."""
     checks = []
@@ -185,7 +187,7 @@ def _by_floor(
         if not name or answer is None or result is None:
             continue
         value = answer.value.astype(result.dtype) if answer.value.dtype.kind != "f" else answer.value
-        check = judge(name, Answer(value, result.dtype.name, answer.error, answer.flips), result)
+        check = judge(name, ExpectedOutput(value, result.dtype.name, answer.error, answer.flips), result)
         if check.faulty:
             says = check.problem or f"beyond {FLOOR}, {check.ratio or 0:.3g} times, which is no bound"
             check = NodeCheck(name, "uncompared by bound", max_abs=check.max_abs, index=check.index, problem=says)

@@ -75,7 +75,7 @@ def localize_nodes(
     try:
         proto, weights = read_model(model.file)
     except Exception as error:  # whatever protobuf raises
-        return Localization(model.graph, party, blame, problem=refusal(error, model.file).says)
+        return Localization(model.graph, party, blame, problem=refusal(error, model.file).message)
     feeds = feeds_of(ref, catalogue.load(ref), model, seed)
     only = only_node(proto, weights)
     if blame != "export":
@@ -83,7 +83,7 @@ def localize_nodes(
         return replace(found, only=only)
     assert values is not None
     if values.error is not None or not values.names:
-        says = f"the source gives no intermediate values: {values.error.says if values.error else 'no values'}"
+        says = f"the source gives no intermediate values: {values.error.message if values.error else 'no values'}"
         return Localization(model.graph, party, blame, only=only, problem=says)
     computed = computed_constants(proto, weights, sources)
     export = Export.of(proto, feeds, values, party=party, computed=computed, weights=weights)

@@ -98,7 +98,7 @@ def look(model: Model, runtime: str, names: Sequence[str], on: Sequence[str], fo
         file = running.written(whole, folder / "watched.onnx")
         return replace(found, watched=counted(_saved(file, runtime, (), folder)), values=values)
     except Exception as error:  # a runtime's refusal, or protobuf's two gigabytes
-        return replace(found, problem=running.refusal(error, model.file).says)
+        return replace(found, problem=running.refusal(error, model.file).message)
 
 
 @cache

@@ -29,7 +29,7 @@ def confirmed(pair: GraphPair, row: Row, rule: Rule) -> str:
         one = way.apply(np.load(row.outputs[0][source], allow_pickle=False))
         two = np.load(row.outputs[1][name], allow_pickle=False)
         if len({x.shape for x in (a, b, one, two)}) > 1:
-            return f"{name}: {row.says.partition(': ')[2]}"
+            return f"{name}: {row.message.partition(': ')[2]}"
         where = _meant((one, two), (a, b), rule)
         if where.any():
             return f"{name}: {at_element(one, two, where)}"

@@ -60,7 +60,7 @@ class Row:
     feed: Feed
     state: RowState
     score: float = 0.0
-    says: str = ""
+    message: str = ""
     arrays: Path | None = None
     outputs: tuple[Mapping[str, Path], Mapping[str, Path]] = field(default=({}, {}))
     answers: Mapping[str, str] = field(default_factory=dict)
@@ -136,7 +136,7 @@ def in_parts(
             rows += answer
             continue
         if answer.kind == "refused":  # a file that the runtime does not load: that was said before
-            lost.append(f"further feeds: {answer.says}")
+            lost.append(f"further feeds: {answer.message}")
             break
         deaths, hangs = deaths + 1, hangs + (answer.kind == "timeout")
         if len(some) == 1 or deaths > _DEATHS or hangs > _HANGS:
@@ -153,7 +153,7 @@ def _row(
     try:
         one = runs[0](arrays)
     except Exception as error:  # a runtime's refusal, whatever its type
-        return Row(feed, "refused by A", says=message(error))
+        return Row(feed, "refused by A", message=message(error))
     try:
         two = runs[1](pair.for_b(arrays))
     except Exception as error:

@@ -21,7 +21,7 @@ import onnx
 
 from onnx_triangulate.numerics.evaluator import in_float64
 from onnx_triangulate.onnxgraph.nodes import array, in_onnx, node_name, operator, opset, subgraphs, text
-from onnx_triangulate.ops.families.movement import MOVED
+from onnx_triangulate.ops import registry
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import Unsupported
 
@@ -29,7 +29,7 @@ _SHAPES = frozenset({"Shape", "Size"})
 # One call of numpy in the evaluator too, in the type it is given.
 _PLAIN = frozenset(
     "Abs Add And Div Equal Exp Gemm Greater Less Log MatMul Mul Neg Not Or Relu Sqrt Sub Tanh Xor".split()
-).union(MOVED.ops)
+).union(registry.names(lambda op: op.rule == "data movement"))
 
 
 @dataclass(frozen=True, eq=False)

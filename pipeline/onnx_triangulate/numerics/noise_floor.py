@@ -18,7 +18,7 @@ import onnx
 from onnx_triangulate.numerics.evaluate import Step
 from onnx_triangulate.numerics.perturbation import UNIT, distance, moved
 from onnx_triangulate.onnxgraph.nodes import operator
-from onnx_triangulate.ops.families import Answer
+from onnx_triangulate.ops.calls import ExpectedOutput
 from onnx_triangulate.records.arrays import Array
 
 TIMES = 8
@@ -29,7 +29,7 @@ Run = Callable[[Step, Mapping[str, Array]], Mapping[str, Any]]
 
 def noise_floor(
     run: Run, node: onnx.NodeProto, index: int, name: str, values: Mapping[str, Array]
-) -> tuple[Answer | None, ...] | str:
+) -> tuple[ExpectedOutput | None, ...] | str:
     """What a node makes of ``values`` (by name, what its graphs capture included) and its noise floor, or why not."""
     step = Step(index, node, name, operator(node), tuple(values), tuple(n for n in node.output if n))
 
@@ -55,7 +55,8 @@ def noise_floor(
     except Exception as raised:  # the evaluator's own operators raise whatever numpy raises
         return f"it could not be evaluated in float64: {type(raised).__name__}"
     return tuple(
-        Answer(centre[n], centre[n].dtype.name, error.get(n, 0.0), flips.get(n)) if n else None for n in node.output
+        ExpectedOutput(centre[n], centre[n].dtype.name, error.get(n, 0.0), flips.get(n)) if n else None
+        for n in node.output
     )
 
 

@@ -2,7 +2,7 @@
 
 Design note.  The error that a node *introduces* is the distance between what it produced and what it should have made,
 evaluated in float64, of the inputs it was given; what it inherited from nodes before it is in those inputs and does not
-count.  The rule of its operator (``ops.families``) says what it should have made and how far rounding
+count.  The bound of its operator (``ops.families``) says what it should have made and how far rounding
 may move it; the ratio of the distance to that bound is the answer: at most 1 is rounding, above 1 is not rounding of
 this arithmetic.  Type and shape come before values, NaN equals only NaN and an infinity only itself, integers are
 compared exactly; nothing compared is never a pass, and an operator without a rule is said to be uncompared.
@@ -19,7 +19,11 @@ import numpy as np
 import onnx
 
 from onnx_triangulate.numerics.evaluator import evaluate
-from onnx_triangulate.ops.families import FLOATS, Answer, Asked, Format, Near, NoRule, Rule, elementary, rules
+from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered
+from onnx_triangulate.ops.elementary import elementary
+from onnx_triangulate.ops.enclosures import FLOATS, Enclosure, Format
+from onnx_triangulate.ops.operator import Operator
+from onnx_triangulate.ops.registry import operator_of
 from onnx_triangulate.records.arrays import Array
 
 NodeOutcome = Literal["equal", "rounding", "flip within rounding", "uncompared by bound", "diverges"]
@@ -76,10 +80,10 @@ def replay(
     """
     names = [name for name in node.output if name]
     answers = expected(node, opset, consumed, produced, runtime=runtime, slack=slack, unit=unit)
-    rule = _rule(node)
+    op = _bounded(node)
     if isinstance(answers, str):
-        return _uncompared(names, rule, answers)
-    assert rule is not None
+        return _uncompared(names, op, answers)
+    assert op is not None
     checks = []
     for index, name in enumerate(node.output):
         if not name:
@@ -87,12 +91,12 @@ def replay(
         seen = produced[index] if index < len(produced) else None
         answer = answers[index] if index < len(answers) else None
         if seen is None:
-            checks.append(NodeCheck(name, "uncompared by bound", rule=rule.name, problem="the run did not return it"))
+            checks.append(NodeCheck(name, "uncompared by bound", rule=op.rule, problem="the run did not return it"))
         elif answer is None:
-            says = f"{rule.name} does not cover output {index} of {node.op_type}"
-            checks.append(NodeCheck(name, "uncompared by bound", rule=rule.name, problem=says))
+            says = f"{op.rule} does not cover output {index} of {node.op_type}"
+            checks.append(NodeCheck(name, "uncompared by bound", rule=op.rule, problem=says))
         else:
-            checks.append(dataclasses.replace(judge(name, answer, seen), rule=rule.name))
+            checks.append(dataclasses.replace(judge(name, answer, seen), rule=op.rule))
     return tuple(checks)
 
 
@@ -105,18 +109,18 @@ def expected(
     runtime: str = "onnxruntime",
     slack: Sequence[Array | None] = (),
     unit: float | None = None,
-) -> tuple[Answer | None, ...] | str:
+) -> tuple[ExpectedOutput | None, ...] | str:
     """What each output of a node should be and how far off rounding may move it, or why nobody can say.
 
     Arguments as :func:`replay`'s; ``produced`` is asked for by the few rules whose answer has a choice.
     """
     table = elementary(runtime)
-    rule = _rule(node)
+    op = _bounded(node)
     if any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute):
         return f"{node.op_type} holds a subgraph, which has no rule of its own"
-    if rule is None:
+    if op is None or op.bound is None:
         return f"there is no rule for {node.op_type}"
-    asked = Asked(
+    call = NodeCall(
         node,
         opset,
         tuple(consumed),
@@ -127,26 +131,28 @@ def expected(
     )
     try:
         with np.errstate(all="ignore"):
-            return tuple(None if answer is None else _answer(answer) for answer in rule.bound(asked))
-    except NoRule as error:
-        return f"{rule.name} does not cover {error}"
+            return tuple(None if answer is None else _answer(answer) for answer in op.bound(call))
+    except NotCovered as error:
+        return f"{op.rule} does not cover {error}"
     except Exception as error:  # an operator's numpy raises whatever numpy raises on what a faulty node consumed
         says = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         return f"this {node.op_type} could not be evaluated in float64: {says}"
 
 
-def judge(name: str, answer: Answer, seen: Array) -> NodeCheck:
+def judge(name: str, answer: ExpectedOutput, seen: Array) -> NodeCheck:
     """One output against what it should be."""
     with np.errstate(all="ignore"):
         return _check(name, answer, np.asarray(seen))
 
 
-def _rule(node: onnx.NodeProto) -> Rule | None:
-    return rules().get(node.op_type) if node.domain in ("", "ai.onnx") else None
+def _bounded(node: onnx.NodeProto) -> Operator | None:
+    """The record of a node's operator, where that has a bound."""
+    known = operator_of(node)
+    return known if known is not None and known.bound is not None else None
 
 
-def _uncompared(names: Sequence[str], rule: Rule | None, problem: str) -> tuple[NodeCheck, ...]:
-    held = rule.name if rule is not None else None
+def _uncompared(names: Sequence[str], op: Operator | None, problem: str) -> tuple[NodeCheck, ...]:
+    held = op.rule if op is not None else None
     return tuple(NodeCheck(name, "uncompared by bound", rule=held, problem=problem) for name in names)
 
 
@@ -156,15 +162,15 @@ def _float_type(consumed: Sequence[Array | None]) -> str:
     return next((kind for kind in kinds if kind in FLOATS), "float32")
 
 
-def _answer(answer: Answer | Near | Array) -> Answer:
-    if isinstance(answer, Near):
-        return Answer(answer.value, answer.format.dtype, answer.error)
-    if isinstance(answer, Answer):
+def _answer(answer: ExpectedOutput | Enclosure | Array) -> ExpectedOutput:
+    if isinstance(answer, Enclosure):
+        return ExpectedOutput(answer.value, answer.format.dtype, answer.error)
+    if isinstance(answer, ExpectedOutput):
         return answer
-    return Answer(answer, answer.dtype.name, signed_zeros=True)
+    return ExpectedOutput(answer, answer.dtype.name, signed_zeros=True)
 
 
-def _check(name: str, answer: Answer, seen: Array) -> NodeCheck:
+def _check(name: str, answer: ExpectedOutput, seen: Array) -> NodeCheck:
     if seen.dtype.name != answer.dtype and {seen.dtype.kind, np.dtype(answer.value.dtype).kind} - set("OUST"):
         return NodeCheck(name, "diverges", ratio=np.inf, problem=f"is {seen.dtype} where {answer.dtype} is due")
     if seen.shape != answer.value.shape:
@@ -177,7 +183,7 @@ def _check(name: str, answer: Answer, seen: Array) -> NodeCheck:
     return _floats(name, answer, seen)
 
 
-def _discrete(name: str, answer: Answer, seen: Array) -> NodeCheck:
+def _discrete(name: str, answer: ExpectedOutput, seen: Array) -> NodeCheck:
     apart = np.asarray(answer.value != seen)
     tally = _Tally(answer, seen)
     if apart.any():
@@ -188,7 +194,7 @@ def _discrete(name: str, answer: Answer, seen: Array) -> NodeCheck:
     return tally.check(name)
 
 
-def _floats(name: str, answer: Answer, seen: Array) -> NodeCheck:
+def _floats(name: str, answer: ExpectedOutput, seen: Array) -> NodeCheck:
     """Elements whose bits are those of the rounded float64 value are done with, and so are those inside the part of
     the bound that costs nothing (``answer.relative``); the whole bound is made for the others only.
 
@@ -227,7 +233,7 @@ def _floats(name: str, answer: Answer, seen: Array) -> NodeCheck:
     return tally.check(name)
 
 
-def _judged(answer: Answer, due: Array, got: Array, kept: Array, error: Array) -> tuple[Array, Array, Array]:
+def _judged(answer: ExpectedOutput, due: Array, got: Array, kept: Array, error: Array) -> tuple[Array, Array, Array]:
     """Distance, ratio and whether the bound says nothing, of elements that are not the rounded value."""
     kept = kept.astype(np.float64)
     kind = np.dtype(answer.dtype) if answer.dtype in ("float16", "float32", "float64") else None
@@ -247,7 +253,7 @@ def _judged(answer: Answer, due: Array, got: Array, kept: Array, error: Array) -
 class _Tally:
     """What the check of one output has come to so far."""
 
-    def __init__(self, answer: Answer, seen: Array) -> None:
+    def __init__(self, answer: ExpectedOutput, seen: Array) -> None:
         self.answer, self.seen = answer, seen
         self.flips, self.unsaid = (
             None if mask is None else np.broadcast_to(mask, seen.shape).reshape(-1)

@@ -30,27 +30,16 @@ import onnx
 from onnx_triangulate.numerics.evaluate import Graph, Step
 from onnx_triangulate.numerics.perturbation import STEPS, UNIT, largest_responses, paired, signs, turned
 from onnx_triangulate.numerics.replay import expected
-from onnx_triangulate.ops.families import measured
-from onnx_triangulate.ops.roundings import FUSED, moves_only
+from onnx_triangulate.ops.elementary import measured
+from onnx_triangulate.ops.registry import names, operators
 from onnx_triangulate.records.arrays import Array
 
 PAIRS, FEWEST = 8, 4
 # IEEE 754 rounds these correctly, so where the exact result is a float32 nothing is rounded, and nobody jumps for it.
 _EXACT = frozenset("Add Sub Mul Div Sqrt Reciprocal".split())
-_SUMS = frozenset("AveragePool Conv ConvTranspose Gemm GlobalAveragePool MatMul ReduceMean ReduceSum".split())
-
-
-_FUSED = {
-    **FUSED,
-    "BatchNormalization": 6,
-    "GroupNormalization": 8,
-    "InstanceNormalization": 8,
-    "LayerNormalization": 8,
-    "LogSoftmax": 10,
-    "RMSNormalization": 8,
-    "ReduceLogSumExp": 10,
-    "Softmax": 6,
-}
+_SUMS = names(lambda op: op.linear and op.rule != "interpolation")
+_UNROUNDED = names(lambda op: op.roundings == 0 and not op.domain)
+_FUSED = {name: op.steps for name, op in operators().items() if op.steps}
 _COARSEST = "tensorflow" if "tensorflow" in measured()["runtimes"] else "onnxruntime"
 
 
@@ -134,7 +123,7 @@ def _evaluated(
             jumping.add(step.name)
         if shapes is not None:
             shapes |= {n: v.shape for n, v in made.items() if isinstance(v, np.ndarray)}
-        rounds = (step.index in graph.folded) is folded and not moves_only(step.op)
+        rounds = (step.index in graph.folded) is folded and step.op not in _UNROUNDED
         if random is None and rounds:
             sizes |= _roundings(graph, step, values, made, strict=sums)
             if sums and step.op in _SUMS:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from onnx import FunctionProto, GraphProto, ModelProto, TensorProto
 
-from onnx_triangulate.onnxgraph.nodes import Place, constant_tensor, text
+from onnx_triangulate.onnxgraph.nodes import Place, constant_tensor, domain_of, text
 
 Kind = Literal["graph", "subgraph", "function"]
 
@@ -86,11 +86,7 @@ class Body:
 
 
 def _opsets(proto: ModelProto | FunctionProto) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for entry in proto.opset_import:
-        domain = text(entry.domain)
-        found.setdefault("" if domain == "ai.onnx" else domain, entry.version)
-    return found
+    return {domain_of(entry): entry.version for entry in reversed(proto.opset_import)}  # the first one counts
 
 
 class _Open:

@@ -273,7 +273,7 @@ def _where(held: Mapping[str, Any], given: Sequence[Any]) -> Array:
     return np.asarray(np.where(*given))
 
 
-_FOLDS: Mapping[str, Fold] = {
+FOLDS: Mapping[str, Fold] = {
     "Slice": _slice,
     "Unsqueeze": _unsqueeze,
     "Squeeze": _squeeze,
@@ -318,7 +318,7 @@ _VIEWS = ("Squeeze", "Unsqueeze", "Reshape")
 
 def fold(op: str, held: Mapping[str, Any], given: Sequence[Array | None]) -> Array | None:
     """The one result of an operator on constants (an absent one is ``None``), or ``None`` where it is not folded."""
-    rule = _FOLDS.get(op)
+    rule = FOLDS.get(op)
     present = [v for v in given if v is not None]
     if rule is None or not present or given[0] is None:
         return None

@@ -24,6 +24,7 @@ from onnx import (
     GraphProto,
     ModelProto,
     NodeProto,
+    OperatorSetIdProto,
     SparseTensorProto,
     TensorProto,
     numpy_helper,
@@ -241,7 +242,13 @@ def message(error: object, limit: int = 200) -> str:
 
 def in_onnx(node: NodeProto) -> bool:
     """Whether a node is in ONNX's own domain."""
-    return text(node.domain) in ("", "ai.onnx")
+    return domain_of(node) == ""
+
+
+def domain_of(entry: NodeProto | FunctionProto | OperatorSetIdProto) -> str:
+    """The domain of a node, a function or an import; ``""`` for ONNX's own, which has two names."""
+    domain = text(entry.domain)
+    return "" if domain == "ai.onnx" else domain
 
 
 def operator(node: NodeProto) -> str:
@@ -461,7 +468,7 @@ def _short(name: str, limit: int) -> str:
 
 def opset(model: ModelProto) -> int | None:
     """The version of ONNX's own operator set that a model asks for."""
-    versions = [o.version for o in model.opset_import if text(o.domain) in ("", "ai.onnx")]
+    versions = [o.version for o in model.opset_import if domain_of(o) == ""]
     return versions[0] if versions else None
 
 

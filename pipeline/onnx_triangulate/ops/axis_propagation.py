@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from onnx import NodeProto
-
-from onnx_triangulate.onnxgraph.nodes import Dims, Place
+from onnx_triangulate.onnxgraph.nodes import Dims
+from onnx_triangulate.ops.graph_node import MOST_AXES, GraphNode, counted
 
 Axes = tuple[int | None, ...]
 Group = tuple[tuple[int, ...], tuple[int, ...]]  # axes before a Reshape, and after it, that hold the same elements
@@ -23,8 +22,7 @@ Group = tuple[tuple[int, ...], tuple[int, ...]]  # axes before a Reshape, and af
 # What may travel along an axis: anything, names of single axes (a part of a merged H·W is no H·W), channels (whatever
 # a MatMul makes of them they stay channels), or only from the output to the input (an axis of size one broadcast).
 ANY, PLAIN, CHANNELS, BACKWARD = "", "plain", "channels", "backward"
-_MOST_AXES = 64  # ONNX sets no limit; numpy's is this
-_MOST_OPERANDS = 10_000
+MOST_OPERANDS = 10_000
 
 
 class Link(NamedTuple):
@@ -46,102 +44,41 @@ class Linked(NamedTuple):
     free: bool = False
 
 
-class Node:
-    """A node as a rule sees it: ranks, dims and constants of its inputs, its attributes."""
+AxisRule = Callable[[GraphNode], Linked]
 
-    def __init__(
-        self, place: Place, version: int, ranks: Sequence[int | None], outs: Sequence[int | None], fixed: Sequence[bool]
-    ) -> None:
-        self.place, self.version, self.ranks, self.outs, self.fixed = place, version, ranks, outs, fixed
-
-    @property
-    def node(self) -> NodeProto:
-        return self.place.node
-
-    @property
-    def held(self) -> dict[str, Any]:
-        return self.place.attributes
-
-    @property
-    def refers(self) -> bool:
-        return any(a.ref_attr_name for a in self.node.attribute)
-
-    def has(self, slot: int) -> bool:
-        return bool(self.place.input(slot))
-
-    def rank(self, slot: int) -> int | None:
-        return self.ranks[slot] if slot < len(self.ranks) else None
-
-    def shape(self, slot: int) -> Dims | None:
-        return self.place.scope.shape(self.place.inputs[slot]) if self.has(slot) else None
-
-    def made(self, slot: int = 0) -> Dims | None:
-        return self.place.scope.shape(self.place.outputs[slot]) if slot < len(self.place.outputs) else None
-
-    def ints(self, slot: int) -> tuple[int, ...] | None:
-        return self.place.scope.integers(self.place.inputs[slot]) if self.has(slot) else None
-
-    def integer(self, name: str, default: int) -> int:
-        value = self.held.get(name, default)
-        return value if isinstance(value, int) else default
-
-    def constants_from(self, slot: int) -> bool:
-        """Whether every input from ``slot`` on is left out or a constant."""
-        return all(self.fixed[s] for s in range(slot, len(self.fixed)) if self.has(s))
-
-    def axes(self, slot: int, rank: int | None) -> tuple[int, ...] | None:
-        """The attribute ``axes``, or the input that took its place, counted from the front; ``None``: not known."""
-        held = self.held.get("axes")
-        if held is None:
-            held = self.ints(slot)
-        if not isinstance(held, tuple) or not all(isinstance(a, int) for a in held):
-            return None
-        return counted(held, rank)
+NOTHING = Linked()
+_ALL_AXES = Linked((Link(0, 0),), True)
+_IN_ORDER = Linked((Link(0, 0),))
 
 
-def counted(axes: Sequence[int], rank: int | None) -> tuple[int, ...] | None:
-    """Axes counted from the front, or ``None`` where one is outside, twice there, or negative without a rank."""
-    if rank is None:
-        return tuple(axes) if all(0 <= a < _MOST_AXES for a in axes) and len(set(axes)) == len(axes) else None
-    if not all(-rank <= a < rank for a in axes):
-        return None
-    found = tuple(a % rank for a in axes)
-    return found if len(set(found)) == len(found) else None
+def same(_: GraphNode) -> Linked:
+    return _ALL_AXES
 
 
-_NOTHING = Linked()
-_SAME = Linked((Link(0, 0),), True)
-_SAME_BOUND = Linked((Link(0, 0),))
+def same_order(_: GraphNode) -> Linked:
+    return _IN_ORDER
 
 
-def _same(_: Node) -> Linked:
-    return _SAME
-
-
-def _bound(_: Node) -> Linked:
-    return _SAME_BOUND
-
-
-def _dropout(node: Node) -> Linked:
+def dropout(node: GraphNode) -> Linked:
     return Linked(tuple(Link(0, t) for t in range(min(2, len(node.place.outputs)))), True)
 
 
-def _quantize(node: Node) -> Linked:
-    return _SAME_BOUND if node.integer("block_size", 0) else _SAME
+def quantize(node: GraphNode) -> Linked:
+    return _IN_ORDER if node.integer("block_size", 0) else _ALL_AXES
 
 
-def _altered(node: Node, axes: Sequence[int] | None, free: bool, source: int = 0, targets: int = 1) -> Linked:
+def _altered(node: GraphNode, axes: Sequence[int] | None, free: bool, source: int = 0, targets: int = 1) -> Linked:
     """All axes stay in place, of ``axes`` (``None``: of any) not the whole."""
     rank = node.rank(source)
     if rank is None:
-        return _NOTHING
+        return NOTHING
     only = tuple(PLAIN if axes is None or a in axes else ANY for a in range(rank))
     return Linked(tuple(Link(source, t, None, only) for t in range(targets)), free)
 
 
-def _softmax(node: Node) -> Linked:
+def softmax(node: GraphNode) -> Linked:
     # Before opset 13 it flattened all axes from `axis` on, so that their order mattered.
-    return _SAME if node.version >= 13 else _SAME_BOUND
+    return _ALL_AXES if node.version >= 13 else _IN_ORDER
 
 
 def _stretched(dims: Dims | None, made: Dims | None, rank: int) -> tuple[str, ...] | None:
@@ -153,15 +90,15 @@ def _stretched(dims: Dims | None, made: Dims | None, rank: int) -> tuple[str, ..
     return tuple(BACKWARD if d == 1 and m != 1 else ANY for d, m in zip(dims, made, strict=True))
 
 
-def broadcast(node: Node, slots: Sequence[int]) -> Linked:
+def broadcast(node: GraphNode, slots: Sequence[int]) -> Linked:
     slots = [s for s in slots if node.has(s)]
     if "axis" in node.held or "broadcast" in node.held:  # opset 6 and before: the first operand's shape is the result's
-        return Linked((Link(slots[0], 0),), node.constants_from(slots[0] + 1)) if slots else _NOTHING
+        return Linked((Link(slots[0], 0),), node.constants_from(slots[0] + 1)) if slots else NOTHING
     ranks = [node.rank(s) for s in slots]
     known = [r for r in ranks if r is not None]
     rank = max(known, default=None) if len(known) == len(slots) else node.outs[0] if node.outs else None
     if rank is None:
-        return _NOTHING
+        return NOTHING
     result, found, free = node.made(), [], True
     for slot, own in zip(slots, ranks, strict=True):
         if own == rank:
@@ -171,53 +108,53 @@ def broadcast(node: Node, slots: Sequence[int]) -> Linked:
     return Linked(tuple(found), free)
 
 
-def _elementwise(node: Node) -> Linked:
+def elementwise(node: GraphNode) -> Linked:
     return broadcast(node, range(len(node.place.inputs)))
 
 
-def _quantized_pair(node: Node) -> Linked:
+def quantized_pair(node: GraphNode) -> Linked:
     return broadcast(node, (0, 3))
 
 
-def _concat(node: Node, first: int = 0, step: int = 1) -> Linked:
+def concat(node: GraphNode, first: int = 0, step: int = 1) -> Linked:
     slots = [s for s in range(first, len(node.place.inputs), step) if node.has(s)]
     rank = next((r for r in (node.rank(s) for s in slots) if r is not None), node.outs[0] if node.outs else None)
     axis = counted((node.integer("axis", 1),), rank)
     if rank is None or axis is None:
-        return _NOTHING
+        return NOTHING
     only = tuple(PLAIN if a in axis else ANY for a in range(rank))
     return Linked(tuple(Link(s, 0, None, only) for s in slots if node.rank(s) in (rank, None)), True)
 
 
-def _quantized_concat(node: Node) -> Linked:
-    return _concat(node, 2, 3)
+def quantized_concat(node: GraphNode) -> Linked:
+    return concat(node, 2, 3)
 
 
-def _split(node: Node) -> Linked:
+def split(node: GraphNode) -> Linked:
     axis = counted((node.integer("axis", 0),), node.rank(0))
     return _altered(node, axis, axis is not None, targets=len(node.place.outputs))
 
 
-def _slice(node: Node) -> Linked:
+def slice_(node: GraphNode) -> Linked:
     axes = node.axes(3, node.rank(0))
     by_default = not node.has(3) and "axes" not in node.held
     return _altered(node, axes, by_default or axes is not None)
 
 
-def _pad(node: Node) -> Linked:
+def pad(node: GraphNode) -> Linked:
     return _altered(node, None, node.constants_from(1))
 
 
-def _resize(node: Node) -> Linked:
+def resize(node: GraphNode) -> Linked:
     # With `roi` or a non-constant size the vector itself would have to be permuted at run time.
     return _altered(node, None, node.constants_from(1))
 
 
-def _axis(node: Node) -> Linked:
+def along_axis(node: GraphNode) -> Linked:
     return _altered(node, counted((node.integer("axis", -1),), node.rank(0)), True, targets=len(node.place.outputs))
 
 
-def _cumulative(node: Node) -> Linked:
+def cumulative(node: GraphNode) -> Linked:
     return _altered(node, (), node.constants_from(1))
 
 
@@ -225,87 +162,87 @@ def without(rank: int, gone: Sequence[int]) -> Axes:
     return tuple(a for a in range(rank) if a not in gone)
 
 
-def _reduced(node: Node, axes: tuple[int, ...] | None) -> Linked:
+def _reduced(node: GraphNode, axes: tuple[int, ...] | None) -> Linked:
     rank = node.rank(0)
     if node.integer("keepdims", 1):
         return _altered(node, axes, axes is not None)
     if rank is None or axes is None:
-        return _NOTHING
+        return NOTHING
     return Linked((Link(0, 0, without(rank, axes)),))
 
 
-def _reduce(node: Node) -> Linked:
+def reduce(node: GraphNode) -> Linked:
     rank = node.rank(0)
     axes = node.axes(1, rank)
     if not node.has(1) and "axes" not in node.held:
         axes = ()
     if axes == ():
         if node.integer("noop_with_empty_axes", 0):
-            return _SAME
+            return _ALL_AXES
         axes = tuple(range(rank)) if rank is not None else None
     return _reduced(node, axes)
 
 
-def _arg(node: Node) -> Linked:
+def arg(node: GraphNode) -> Linked:
     return _reduced(node, counted((node.integer("axis", 0),), node.rank(0)))
 
 
-def _squeeze(node: Node) -> Linked:
+def squeeze(node: GraphNode) -> Linked:
     rank, dims = node.rank(0), node.shape(0)
     if rank is None:
-        return _NOTHING
+        return NOTHING
     axes = node.axes(1, rank)
     if not node.has(1) and "axes" not in node.held:
         axes = tuple(a for a, d in enumerate(dims) if d == 1) if dims is not None and None not in dims else None
-    return _NOTHING if axes is None else Linked((Link(0, 0, without(rank, axes)),))
+    return NOTHING if axes is None else Linked((Link(0, 0, without(rank, axes)),))
 
 
-def _unsqueeze(node: Node) -> Linked:
+def unsqueeze(node: GraphNode) -> Linked:
     rank, held = node.rank(0), node.held.get("axes")
     given = held if isinstance(held, tuple) else node.ints(1)
-    if rank is None or given is None or rank + len(given) > _MOST_AXES:
-        return _NOTHING
+    if rank is None or given is None or rank + len(given) > MOST_AXES:
+        return NOTHING
     axes = node.axes(1, rank + len(given))
     if axes is None:
-        return _NOTHING
+        return NOTHING
     old = iter(range(rank))
     return Linked((Link(0, 0, tuple(None if a in axes else next(old) for a in range(rank + len(given)))),))
 
 
-def permutation(node: Node) -> tuple[int, ...] | None:
+def permutation(node: GraphNode) -> tuple[int, ...] | None:
     """A Transpose's permutation: ``None`` where it is not known, ``()`` where what is written is none."""
     if any(a.ref_attr_name for a in node.node.attribute):
         return None
     if "perm" in node.held:
         perm = node.held["perm"]
-        if not isinstance(perm, tuple) or len(perm) > _MOST_AXES or not all(isinstance(p, int) for p in perm):
+        if not isinstance(perm, tuple) or len(perm) > MOST_AXES or not all(isinstance(p, int) for p in perm):
             return ()
         return perm if sorted(perm) == list(range(len(perm))) else ()
     rank = node.rank(0)
     return None if rank is None else tuple(reversed(range(rank)))
 
 
-def _transpose(node: Node) -> Linked:
+def transpose(node: GraphNode) -> Linked:
     perm = permutation(node)
     if not perm or (node.rank(0) is not None and node.rank(0) != len(perm)):
-        return _NOTHING
+        return NOTHING
     return Linked((Link(0, 0, perm),))
 
 
-def _flatten(node: Node) -> Linked:
+def flatten(node: GraphNode) -> Linked:
     rank = node.rank(0)
     if rank is None or not -rank <= node.integer("axis", 1) <= rank:
-        return _NOTHING
+        return NOTHING
     axis = node.integer("axis", 1)
     axis += rank if axis < 0 else 0
     sides = (tuple(range(axis)), tuple(range(axis, rank)))
     return Linked((_grouped([(side, (a,)) for a, side in enumerate(sides)], node.shape(0), 2),))
 
 
-def _reshape(node: Node) -> Linked:
+def reshape(node: GraphNode) -> Linked:
     groups = reshaped(node)
     made = target_dims(node)
-    return _NOTHING if groups is None or made is None else Linked((_grouped(groups, node.shape(0), len(made)),))
+    return NOTHING if groups is None or made is None else Linked((_grouped(groups, node.shape(0), len(made)),))
 
 
 def _grouped(groups: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], dims: Dims | None, rank: int) -> Link:
@@ -322,13 +259,13 @@ def _grouped(groups: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], dims: Di
     return Link(0, 0, tuple(axes), None, tuple(merged))
 
 
-def target_dims(node: Node) -> Dims | None:
+def target_dims(node: GraphNode) -> Dims | None:
     """The dims that a Reshape makes, as far as they are known."""
     target = node.ints(1) if node.has(1) else node.held.get("shape")
     made, dims = node.made(), node.shape(0)
     if not isinstance(target, tuple) or node.refers:
         return made
-    if not all(isinstance(t, int) and t >= -1 for t in target) or len(target) > _MOST_AXES:
+    if not all(isinstance(t, int) and t >= -1 for t in target) or len(target) > MOST_AXES:
         return None
     found: list[int | None] = []
     for axis, size in enumerate(target):
@@ -340,7 +277,7 @@ def target_dims(node: Node) -> Dims | None:
     return tuple(found)
 
 
-def reshaped(node: Node) -> list[Group] | None:
+def reshaped(node: GraphNode) -> list[Group] | None:
     """A Reshape's axes in groups (old axes, new axes) that hold the same elements; ``None`` where too little is known.
 
     The order of elements does not change in a Reshape, so axes correspond wherever the products of the sizes before
@@ -418,109 +355,34 @@ def _equal(
     return None if first is None or second is None else (i, j)
 
 
-def _matmul(node: Node, right: int = 1) -> Linked:
+def matmul(node: GraphNode, right: int = 1) -> Linked:
     rank = node.rank(0)
     if rank is None or rank < 2 or node.rank(right) != 2 or not node.fixed[right]:
-        return _NOTHING
+        return NOTHING
     return Linked((Link(0, 0, None, (ANY,) * (rank - 1) + (CHANNELS,)),))
 
 
-def _quantized_matmul(node: Node) -> Linked:
-    return _matmul(node, 3)
+def quantized_matmul(node: GraphNode) -> Linked:
+    return matmul(node, 3)
 
 
-def _gather(node: Node) -> Linked:
+def gather(node: GraphNode) -> Linked:
     rank, picked = node.rank(0), node.rank(1)
     axis = counted((node.integer("axis", 0),), rank)
     if rank is None or axis is None or picked is None or picked > 1:
-        return _NOTHING
+        return NOTHING
     if picked == 1:
         return _altered(node, axis, node.fixed[1])
     return Linked((Link(0, 0, without(rank, axis)),))
 
 
-def _expand(node: Node) -> Linked:
+def expand(node: GraphNode) -> Linked:
     rank, dims, made = node.rank(0), node.shape(0), node.made()
     if rank is None or made is None or rank > len(made):
-        return _NOTHING
+        return NOTHING
     ahead = len(made) - rank
     axes: Axes = (None,) * ahead + tuple(range(rank))
     only = (ANY,) * ahead + tuple(
         BACKWARD if dims is None or dims[a] is None or dims[a] != made[a + ahead] else ANY for a in range(rank)
     )
     return Linked((Link(0, 0, axes, only),))
-
-
-def _rules() -> dict[str, Callable[[Node], Linked]]:
-    families: tuple[tuple[Callable[[Node], Linked], str], ...] = (
-        (
-            _same,
-            "Abs Acos Acosh Asin Asinh Atan Atanh BitwiseNot Cast CastLike Ceil Celu Clip Cos Cosh Elu Erf Exp Floor "
-            "Gelu HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal Relu Round Selu "
-            "Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu "
-            "com.microsoft.Gelu com.microsoft.QuickGelu com.microsoft.QLinearSigmoid com.microsoft.QLinearLeakyRelu",
-        ),
-        (
-            _bound,
-            "LayerNormalization RMSNormalization MeanVarianceNormalization Trilu ScatterElements ScatterND "
-            "ReverseSequence SimplifiedLayerNormalization com.microsoft.SkipLayerNormalization "
-            "com.microsoft.FastGelu com.microsoft.BiasGelu com.microsoft.QLinearSoftmax",
-        ),
-        (_dropout, "Dropout"),
-        (
-            _quantize,
-            "QuantizeLinear DequantizeLinear com.microsoft.QuantizeLinear com.microsoft.DequantizeLinear",
-        ),
-        (
-            _elementwise,
-            "Add Sub Mul Div Pow Mod And Or Xor Equal Greater GreaterOrEqual Less LessOrEqual BitShift BitwiseAnd "
-            "BitwiseOr BitwiseXor Min Max Mean Sum Where PRelu",
-        ),
-        (_quantized_pair, "com.microsoft.QLinearAdd com.microsoft.QLinearMul"),
-        (_softmax, "Softmax LogSoftmax Hardmax"),
-        (_axis, "LpNormalization TopK"),
-        (_cumulative, "CumSum CumProd"),
-        (_concat, "Concat"),
-        (_quantized_concat, "com.microsoft.QLinearConcat"),
-        (_split, "Split"),
-        (_slice, "Slice"),
-        (_pad, "Pad Tile"),
-        (_resize, "Resize Upsample"),
-        (
-            _reduce,
-            "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum "
-            "ReduceSumSquare com.microsoft.QLinearReduceMean",
-        ),
-        (_arg, "ArgMax ArgMin"),
-        (_squeeze, "Squeeze"),
-        (_unsqueeze, "Unsqueeze"),
-        (_transpose, "Transpose"),
-        (_flatten, "Flatten"),
-        (_reshape, "Reshape"),
-        (_matmul, "MatMul MatMulInteger"),
-        (_quantized_matmul, "QLinearMatMul"),
-        (_gather, "Gather"),
-        (_expand, "Expand"),
-    )
-    found: dict[str, Callable[[Node], Linked]] = {}
-    for rule, names in families:
-        for name in names.split():
-            if name in found:
-                raise RuntimeError(f"{name} has two rules")
-            found[name] = rule
-    return found
-
-
-_RULES = _rules()
-
-
-def linked(node: Node) -> Linked:
-    """The links of a node; none where its operator has no rule or too little is known.
-
-    Nobody writes a node of ten thousand operands, or a value of a hundred axes, but a file can hold both; they are not
-    followed.
-    """
-    rule, place = _RULES.get(node.place.op), node.place
-    if rule is None or max(len(place.inputs), len(place.outputs)) > _MOST_OPERANDS:
-        return _NOTHING
-    return _NOTHING if any(rank is not None and rank > _MOST_AXES for rank in node.ranks) else rule(node)

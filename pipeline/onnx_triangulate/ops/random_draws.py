@@ -1,4 +1,4 @@
-"""Which nodes draw random numbers: the one list of them.
+"""Which nodes draw random numbers: their operators' records say which may.
 
 Design note.  A node that draws gives another answer each time it runs: it is no constant whatever it reads, nobody can
 say what it should give, and two runs of it are not compared.  Dropout draws only in training, which an input says from
@@ -15,9 +15,10 @@ import onnx
 import onnx.numpy_helper
 
 from onnx_triangulate.onnxgraph.nodes import in_onnx, operator, subgraphs
+from onnx_triangulate.ops.registry import names
 from onnx_triangulate.records.arrays import Array
 
-DRAWS = frozenset("RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial Dropout".split())
+DRAWS = names(lambda op: op.draws)
 # Before a definition says in its opset that an input decides, what did.
 _BY_INPUT, _NEVER = 12, 7
 

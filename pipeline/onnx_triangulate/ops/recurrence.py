@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from onnx_triangulate.ops.near import sigmoid
+from onnx_triangulate.ops.enclosures import sigmoid
 from onnx_triangulate.records.arrays import Array
 
 Function = Callable[[Array], Array]

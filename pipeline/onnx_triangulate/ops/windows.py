@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from onnx_triangulate.ops.registry import Asked, NoRule
+from onnx_triangulate.ops.calls import NodeCall, NotCovered
 from onnx_triangulate.records.arrays import Array
 
 SLAB = 16_000_000
@@ -36,18 +36,18 @@ class Axis:
         return (self.kernel - 1) * self.dilation + 1
 
 
-def _axis(asked: Asked, i: int, n: int, size: int, kernel: int, ceil: bool) -> Axis:
-    stride = int(asked.attribute("strides", [1] * n)[i])
-    dilation = int(asked.attribute("dilations", [1] * n)[i])
-    auto = asked.attribute("auto_pad", "NOTSET") or "NOTSET"
+def _axis(call: NodeCall, i: int, n: int, size: int, kernel: int, ceil: bool) -> Axis:
+    stride = int(call.attribute("strides", [1] * n)[i])
+    dilation = int(call.attribute("dilations", [1] * n)[i])
+    auto = call.attribute("auto_pad", "NOTSET") or "NOTSET"
     reach = (kernel - 1) * dilation + 1
-    pads = asked.attribute("pads", [0] * 2 * n)
+    pads = call.attribute("pads", [0] * 2 * n)
     begin, end = (int(pads[i]), int(pads[n + i])) if auto == "NOTSET" else (0, 0)
     if auto.startswith("SAME"):
         outputs = -(-size // stride)
         total = (outputs - 1) * stride + reach - size
-        if total < 0 and "kernel_shape" in asked.attributes and asked.node.op_type != "Conv":
-            raise NoRule("SAME padding of windows with gaps between them, whose formula gives negative padding")
+        if total < 0 and "kernel_shape" in call.attributes and call.node.op_type != "Conv":
+            raise NotCovered("SAME padding of windows with gaps between them, whose formula gives negative padding")
         total = max(total, 0)
         begin = total // 2 if auto == "SAME_UPPER" else total - total // 2
         return Axis(size, kernel, stride, dilation, begin, total - begin, outputs)
@@ -60,16 +60,16 @@ def _axis(asked: Asked, i: int, n: int, size: int, kernel: int, ceil: bool) -> A
     return Axis(size, kernel, stride, dilation, begin, end, max(outputs, 0))
 
 
-def pooled_axes(asked: Asked, sizes: Sequence[int]) -> tuple[Axis, ...]:
+def pooled_axes(call: NodeCall, sizes: Sequence[int]) -> tuple[Axis, ...]:
     """The axes of a pooling operator over an input of those spatial sizes."""
-    kernel = asked.attribute("kernel_shape")
-    ceil = bool(asked.attribute("ceil_mode", 0))
-    return tuple(_axis(asked, i, len(sizes), s, int(kernel[i]), ceil) for i, s in enumerate(sizes))
+    kernel = call.attribute("kernel_shape")
+    ceil = bool(call.attribute("ceil_mode", 0))
+    return tuple(_axis(call, i, len(sizes), s, int(kernel[i]), ceil) for i, s in enumerate(sizes))
 
 
-def convolved_axes(asked: Asked, sizes: Sequence[int], kernel: Sequence[int]) -> tuple[Axis, ...]:
+def convolved_axes(call: NodeCall, sizes: Sequence[int], kernel: Sequence[int]) -> tuple[Axis, ...]:
     """The axes of a convolution; the weight's own shape is what counts."""
-    return tuple(_axis(asked, i, len(sizes), s, int(kernel[i]), False) for i, s in enumerate(sizes))
+    return tuple(_axis(call, i, len(sizes), s, int(kernel[i]), False) for i, s in enumerate(sizes))
 
 
 def padded(x: Array, axes: Sequence[Axis], fill: Any) -> Array:

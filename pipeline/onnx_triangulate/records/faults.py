@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from onnx_triangulate.records.arrays import Array, Stored
+from onnx_triangulate.records.arrays import Array, ArrayStore
 from onnx_triangulate.records.runs import Failure
 
 
@@ -37,8 +37,8 @@ class SourceValues:
     """
 
     graph: str
-    single: Stored | None = None
-    double: Stored | None = None
+    single: ArrayStore | None = None
+    double: ArrayStore | None = None
     origins: Mapping[str, Origin] = field(default_factory=dict)
     permuted: bool = False
     error: Failure | None = None

@@ -33,14 +33,14 @@ class GraphComparison:
 
     ``compared`` counts elements of outputs judged in float64, ``aligned`` values of B found in A, ``unmapped`` those
     found on one side only, ``worst`` the largest ratio of a healthy region to its bound, ``replayed`` the node runs
-    that were held against their own bounds and ``unbounded`` those without a rule; ``held`` is the bytes of values
-    that were there at most at one time, weights not counted.
+    that were held against their own bounds and ``unbounded`` those without a rule; ``peak_bytes``
+    is the largest size of all intermediate values held at one time, weights not counted.
 
     ``faults`` are of nodes of B (``party`` is ``B``: which of two graphs is right, two graphs alone cannot say), and of
     kernels of the runtime (``A>ort.off``), which say nothing of what the graphs mean:
     "departs" is where the graphs mean the same and such a kernel makes their outputs differ.
-    ``proved``: same by structure, whatever is fed.  ``swept`` counts the further feeds on which both graphs ran,
-    ``sizes`` those at other sizes, and ``unexercised`` says what no feed showed although nothing speaks against it.
+    ``proved``: same by structure, whatever is fed.  ``further_feeds`` counts the feeds beyond ``feeds`` on
+    which both graphs ran, ``sizes`` names those at other sizes, ``unexercised`` names behaviour that no feed reached.
     """
 
     left: Path
@@ -61,9 +61,9 @@ class GraphComparison:
     versions: Mapping[str, str | None]
     seed: int
     seconds: float = 0.0
-    held: int = 0
+    peak_bytes: int = 0
     proved: bool = False
-    swept: int = 0
+    further_feeds: int = 0
     sizes: tuple[str, ...] = ()
     unexercised: tuple[str, ...] = ()
 

@@ -114,12 +114,12 @@ def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
     )
     if found.compared:
         made += block("compared", wrapped(compared, room, hang=2))
-    if found.swept:
+    if found.further_feeds:
         sizes = f"; {count(len(found.sizes), 'other size')}: {' · '.join(found.sizes[:_SHOWN])}{_more(found.sizes)}"
-        further = f"{count(found.swept, 'further feed')} in the graphs' own types{sizes if found.sizes else ''}"
+        further = f"{count(found.further_feeds, 'further feed')} in the graphs' own types{sizes if found.sizes else ''}"
         made += block("and fed", wrapped(further, room, hang=2))
-    if found.held:
-        made += block("memory", [Text(f"at most {found.held / 2**20:.3g} MiB at a time, besides the weights")])
+    if found.peak_bytes:
+        made += block("memory", [Text(f"at most {found.peak_bytes / 2**20:.3g} MiB at a time, besides the weights")])
     only_a, only_b = found.unmapped.get("A", ()), found.unmapped.get("B", ())
     alone = f"on one side alone: {len(only_a):,} of A, {len(only_b):,} of B"
     mapped = f"{count(found.aligned, 'value')} of B found in A; {alone}"
@@ -148,7 +148,7 @@ def comparison_json(found: GraphComparison) -> Mapping[str, Any]:
         "outcome": found.outcome,
         "grade": found.grade,
         "proved": found.proved,
-        "swept": found.swept,
+        "swept": found.further_feeds,
         "sizes": list(found.sizes),
         "unexercised": list(found.unexercised),
         "compared": found.compared,
@@ -185,7 +185,7 @@ def comparison_json(found: GraphComparison) -> Mapping[str, Any]:
             for o in found.outputs
         ],
         "worst": number(found.worst),
-        "held": found.held,
+        "held": found.peak_bytes,
         "nodes": {"judged": found.replayed, "unbounded": found.unbounded},
         "problems": list(found.problems),
         "notes": list(found.notes),

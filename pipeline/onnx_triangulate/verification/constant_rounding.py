@@ -61,7 +61,9 @@ def slack(
     computed = frozenset(float64.computed_initializers(double.model, known, double.weights) if sources else ())
     if computed:
         add(_responses(run, (shaken(double, computed, shake) for shake in range(SHAKES)), answer), FOLD_ROUNDINGS)
-    bounds = {n: Bound(slack=running.save(folder, run.party, n, v, None, kind="slack")) for n, v in slack.items()}
+    bounds = {
+        n: Bound(constant_rounding=running.save(folder, run.party, n, v, None, kind="slack")) for n, v in slack.items()
+    }
     return replace(run, bounds=bounds)
 
 

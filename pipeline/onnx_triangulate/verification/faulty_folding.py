@@ -19,7 +19,7 @@ from onnx_triangulate.locate.pass_search import Diverges, PassSearch, search
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.transform.rewritten import Region
 from onnx_triangulate.verification import tasks
 from onnx_triangulate.verification.faulty_passes import CAUSE, NOBODY
@@ -35,17 +35,17 @@ def name_folding(
     ref: CaseRef,
     models: Mapping[str, Model],
     parties: Parties,
-    blames: Sequence[Blamed],
+    blames: Sequence[Blame],
     seed: int,
     folder: Path,
-) -> tuple[tuple[Blamed, ...], tuple[Finding, ...]]:
+) -> tuple[tuple[Blame, ...], tuple[Finding, ...]]:
     """The blames of an export with the nodes that its optimizer got wrong, and findings that name the pass.
 
     ``call(kind, function, *arguments)`` runs a function in a framework's worker, or in that of the runtimes, whose kind
     is ``worker``.
     """
     guilty = {blamed.party for blamed in blames if blamed.blame == "export"}
-    named: list[Blamed] = []
+    named: list[Blame] = []
     findings: list[Finding] = []
     for blamed in blames:
         graph, raw = blamed.party, f"{blamed.party}:raw"
@@ -93,7 +93,7 @@ def _question(
     model: Model,
     raw: Path,
     names: Sequence[str],
-    blamed: Blamed,
+    blamed: Blame,
     parties: Parties,
     seed: int,
     place: Path,
@@ -119,7 +119,7 @@ def _question(
     return diverges
 
 
-def _finding(blamed: Blamed, raw: str, found: PassSearch, regions: Sequence[Region], nodes: tuple[str, ...]) -> Finding:
+def _finding(blamed: Blame, raw: str, found: PassSearch, regions: Sequence[Region], nodes: tuple[str, ...]) -> Finding:
     graph, (left, right) = blamed.party, blamed.edge
     where = [
         f"{', '.join(r.ops)} ({', '.join(r.nodes[:_NAMED])}) does not make what {raw} makes with "

@@ -13,7 +13,7 @@ from dataclasses import replace
 from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.faults import Contribution, Fault, Localization
 from onnx_triangulate.records.runs import Diff, Model, Run
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import tasks
 
 LOCALIZED = ("export", "kernel", "reference", "unspecified")
@@ -25,8 +25,8 @@ _NAMED = 8
 
 
 def name_nodes(
-    blames: Sequence[Blamed], localized: Iterable[Localization]
-) -> tuple[tuple[Blamed, ...], tuple[Finding, ...]]:
+    blames: Sequence[Blame], localized: Iterable[Localization]
+) -> tuple[tuple[Blame, ...], tuple[Finding, ...]]:
     """The blames with their nodes, and a finding for each guilty node, or for why there is none."""
     found = {(each.blame, each.party): each for each in localized}
     named = []
@@ -36,7 +36,7 @@ def name_nodes(
             nodes = tuple(dict.fromkeys(error.node for error in each.faults))
             ops = sorted({error.op for error in each.faults})
             among = {error.node: 1 + len(error.others) for error in each.faults if error.others}
-            blamed = replace(blamed, nodes=nodes, op=blamed.op or ", ".join(ops), among=among)
+            blamed = replace(blamed, nodes=nodes, op=blamed.op or ", ".join(ops), candidates=among)
         named.append(blamed)
     return tuple(named), tuple(finding for each in found.values() for finding in _findings(each))
 
@@ -46,12 +46,12 @@ def name_types(
     models: Mapping[str, Model],
     runs: Mapping[str, Run],
     edges: Sequence[Diff],
-    blames: Sequence[Blamed],
+    blames: Sequence[Blame],
     found: Sequence[Finding],
-) -> tuple[tuple[Blamed, ...], tuple[Finding, ...]]:
+) -> tuple[tuple[Blame, ...], tuple[Finding, ...]]:
     """The blames of graphs that give an output in another number type, with the node that makes it where no other was
     found, and the findings with those that say so.  ``call`` runs a function in the runtimes' worker."""
-    named: list[Blamed] = []
+    named: list[Blame] = []
     said: list[Finding] = []
     for blamed in blames:
         model, sides = models.get(blamed.party), [runs.get(end) for end in blamed.edge]

@@ -19,7 +19,7 @@ from onnx_triangulate.locate import semantics as meaning_tasks
 from onnx_triangulate.locate.semantics import MeaningDifference, Meanings
 from onnx_triangulate.records.case import Case, CaseRef
 from onnx_triangulate.records.runs import Failure, Model
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification.faulty_folding import faithful
 from onnx_triangulate.verification.faulty_nodes import CAUSE, NOBODY
 from onnx_triangulate.verification.triangulate import Parties
@@ -38,11 +38,11 @@ def name_meanings(
     case: Case,
     models: Mapping[str, Model],
     parties: Parties,
-    blames: Sequence[Blamed],
+    blames: Sequence[Blame],
     seed: int,
     folder: Path,
     memory: int | None = None,
-) -> tuple[tuple[Blamed, ...], tuple[Finding, ...]]:
+) -> tuple[tuple[Blame, ...], tuple[Finding, ...]]:
     """The blames between frameworks with the nodes of both, and findings that say where and by how much.
 
     ``call(function, *arguments)`` runs a function in the runtimes' worker and gives its answer or a :class:`Failure`.
@@ -66,7 +66,7 @@ def name_meanings(
                 break
         said = _findings(blamed, found, *pair)
         if ref.size:
-            said = [replace(finding, says=f"at {ref.size}: {finding.says}") for finding in said]
+            said = [replace(finding, message=f"at {ref.size}: {finding.message}") for finding in said]
         findings += said
         if isinstance(found, Meanings) and found.differences and not blamed.nodes:
             place = named.index(blamed)
@@ -97,14 +97,14 @@ def _standing(
     return [m for m in able if faithful(parties, framework, m.graph)]
 
 
-def _nobody(blamed: Blamed, says: str) -> Finding:
+def _nobody(blamed: Blame, says: str) -> Finding:
     return Finding(NOBODY, blamed.blame, blamed.party, (), says)
 
 
-def _findings(blamed: Blamed, found: Meanings | Failure, judge: Model, other: Model) -> list[Finding]:
+def _findings(blamed: Blame, found: Meanings | Failure, judge: Model, other: Model) -> list[Finding]:
     pair = f"{other.graph} held against {judge.graph} in float64"
     if isinstance(found, Failure):
-        return [_nobody(blamed, f"{pair}: their nodes could not be compared: {found.kind}: {found.says}")]
+        return [_nobody(blamed, f"{pair}: their nodes could not be compared: {found.kind}: {found.message}")]
     coverage = f"({pair})"
     if not found.differences:
         why = "; ".join(found.unjudged[:2]) or "every output of one graph is the other's"

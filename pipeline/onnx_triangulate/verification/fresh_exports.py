@@ -51,13 +51,13 @@ _MOST = 4  # sets of inputs of one file: the model runs on each
 class Sought:
     """Inputs by the case's names, in a file, and what they are in words."""
 
-    says: str
+    message: str
     file: Path
 
 
 def exports(work: Work, seen: Seen, framework: str) -> Iterator[Model]:
     """The source's own exports as ``FRAMEWORK:fresh``, those that the case has made before those made for this."""
-    made = [g for g, m in seen.models.items() if Party.parse(g).framework == framework and m.file and not m.given]
+    made = [g for g, m in seen.models.items() if Party.parse(g).framework == framework and m.file and not m.external]
     for graph in sorted(made):
         yield replace(seen.models[graph], graph=Party(framework, FRESH).graph)
     for exporter in _EXPORTERS:

@@ -91,7 +91,7 @@ def localized(
             innocent,
         )
         if isinstance(found, Failure):
-            return Localization(graph, party, blame, problem=f"{found.kind}: {found.says}")
+            return Localization(graph, party, blame, problem=f"{found.kind}: {found.message}")
         assert isinstance(found, Localization)
         return found
 

@@ -125,7 +125,9 @@ def constants_slack(ref: CaseRef, framework: str, source: Run, seed: int, folder
     except Exception as error:  # whatever the framework raises; its float64 run stands as it is
         return unmeasured(source, one_line(error))
     bounds = {
-        name: Bound(slack=save(folder, source.party, name, BEYOND * (moves + steep[name]), None, kind="slack"))
+        name: Bound(
+            constant_rounding=save(folder, source.party, name, BEYOND * (moves + steep[name]), None, kind="slack")
+        )
         for name, moves in responses.items()
         if name not in wholes
     }
@@ -161,7 +163,7 @@ def _whole_outputs(run: Run) -> dict[str, Array]:
 def _on_jumps(responses: Mapping[str, Array], party: Party, folder: Path) -> dict[str, Bound]:
     """How far whole numbers may be off that the program's own roundings, in front of a jump, put on either side."""
     moved = {name: BEYOND * moves for name, moves in responses.items() if moves.any()}
-    return {n: Bound(sides=save(folder, party, n, moves, None, kind="sides")) for n, moves in moved.items()}
+    return {n: Bound(integer_jumps=save(folder, party, n, moves, None, kind="sides")) for n, moves in moved.items()}
 
 
 def _twins(what: Literal["roundings", "constants"]) -> list[Jitter]:

@@ -27,7 +27,7 @@ from onnx_triangulate.numerics.compare import is_float, same_values
 from onnx_triangulate.numerics.evaluate import Graph, Step
 from onnx_triangulate.onnxgraph.dataflow import Orientation, Pair, settings
 from onnx_triangulate.onnxgraph.nodes import array, subgraphs, whole_slots
-from onnx_triangulate.ops.families import rules
+from onnx_triangulate.ops.registry import operators
 from onnx_triangulate.records.arrays import Array
 
 SILENT = "nothing that was compared shows it"
@@ -168,14 +168,10 @@ def _probed(state: AlignmentState, name: str, pair: Pair) -> Iterator[str]:
     of_b = f"{shown.name} of B" if shown is not None else f"{name} of B"
     of_a = f"{there.name} of A" if there is not None else "nothing in A"
     text = f"{of_b} {'has ' + what if what else 'stands for ' + of_a}"
-    if (
-        _most(theirs) != _most(mine)
-        or any(_nested(step) for side in (theirs, mine) for step in side.steps)
-        or (
-            _part_on_probes(state, theirs, mine, alone=alone)
-            and (alone or not (_further(state, theirs, mine) or _together(state, name, pair.left)))
-        )
-    ):
+    endless = _most(theirs) != _most(mine) or any(_nested(step) for side in (theirs, mine) for step in side.steps)
+    if not endless and not _part_on_probes(state, theirs, mine, alone=alone):
+        return
+    if endless or alone or not (_further(state, theirs, mine) or _together(state, name, pair.left)):
         yield text
 
 
@@ -371,9 +367,9 @@ def _hides(state: AlignmentState, theirs: _Side, mine: _Side) -> bool:
     """Whether anything that a node does may stay unseen on the numbers that it read."""
     data = [state.have[n] for n in theirs.start]
     floats = all(v.dtype.kind == "f" and (v.size <= 1 or bool(v.min() != v.max())) for v in data)
-    table = rules()
+    table = operators()
     moves = [
-        step.op == "Identity" or step.op in _LINEAR or (step.op in table and table[step.op].name == "data movement")
+        step.op == "Identity" or step.op in _LINEAR or (step.op in table and table[step.op].rule == "data movement")
         for side in (theirs, mine)
         for step in side.steps
     ]

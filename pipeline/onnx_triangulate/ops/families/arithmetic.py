@@ -1,4 +1,9 @@
-"""Elementwise arithmetic: one rounding of the result, or a few, never of anything larger."""
+"""Elementwise arithmetic: one rounding of the result, or a few, never of anything larger.
+
+Standard model of floating point arithmetic: Higham, Accuracy and Stability, 2nd ed., (2.4).  Sums and differences are
+off by u |y|; products, quotients and roots by 2 u |y| (a reciprocal may be multiplied, a product flushed); a remainder
+is a number of the type (Sterbenz's lemma, Higham 2.5); sums of n operands by gamma_(n-1) of their sizes.
+"""
 
 from __future__ import annotations
 
@@ -6,125 +11,127 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from onnx_triangulate.ops.near import Near
-from onnx_triangulate.ops.registry import Answer, Asked, Example, Rule, exact, rounded
+from onnx_triangulate.ops import axis_propagation as links
+from onnx_triangulate.ops import rounding_counts as counts
+from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, exact, rounded
+from onnx_triangulate.ops.enclosures import Enclosure
+from onnx_triangulate.ops.examples import Example
+from onnx_triangulate.ops.operator import Operator
 from onnx_triangulate.records.arrays import Array
-
-_HIGHAM = "standard model of floating point arithmetic: Higham, Accuracy and Stability, 2nd ed., (2.4)"
 
 
 def _two(
-    asked: Asked, function: Callable[[Array, Array], Array], roundings: float, tiny: bool
-) -> Sequence[Answer | Array]:
+    call: NodeCall, function: Callable[[Array, Array], Array], roundings: float, tiny: bool
+) -> Sequence[ExpectedOutput | Array]:
     """Integers are exact, in their own wrapping arithmetic; floats are rounded so many times."""
-    a, b = asked.array(0), asked.array(1)
+    a, b = call.array(0), call.array(1)
     if a.dtype.kind in "iu":
         return [np.asarray(function(a, b), dtype=a.dtype)]
-    value = np.asarray(function(asked.x(0), asked.x(1)))
-    return [rounded(asked, value, roundings, asked.format.tiny if tiny else 0.0)]
+    value = np.asarray(function(call.x(0), call.x(1)))
+    return [rounded(call, value, roundings, call.format.tiny if tiny else 0.0)]
 
 
-def _add(asked: Asked) -> Sequence[Answer | Array]:
-    return _two(asked, np.add, 1, False)
+def _add(call: NodeCall) -> Sequence[ExpectedOutput | Array]:
+    return _two(call, np.add, 1, False)
 
 
-def _sub(asked: Asked) -> Sequence[Answer | Array]:
-    return _two(asked, np.subtract, 1, False)
+def _sub(call: NodeCall) -> Sequence[ExpectedOutput | Array]:
+    return _two(call, np.subtract, 1, False)
 
 
-def _mul(asked: Asked) -> Sequence[Answer | Array]:
-    return _two(asked, np.multiply, 2, True)
+def _mul(call: NodeCall) -> Sequence[ExpectedOutput | Array]:
+    return _two(call, np.multiply, 2, True)
 
 
-def _div(asked: Asked) -> Sequence[Answer | Array]:
-    if asked.array(0).dtype.kind in "iu":
-        return [asked.as_is()]
-    return _two(asked, np.divide, 2, True)
+def _div(call: NodeCall) -> Sequence[ExpectedOutput | Array]:
+    if call.array(0).dtype.kind in "iu":
+        return [call.reference_output()]
+    return _two(call, np.divide, 2, True)
 
 
-def _mod(asked: Asked) -> Sequence[Near | Array | Answer]:
+def _mod(call: NodeCall) -> Sequence[Enclosure | Array | ExpectedOutput]:
     """fmod is exact in floating point; without fmod the operator is for integers."""
-    if asked.array(0).dtype.kind in "iu" and not asked.attribute("fmod", 0):
-        a, b = asked.array(0), asked.array(1)
+    if call.array(0).dtype.kind in "iu" and not call.attribute("fmod", 0):
+        a, b = call.array(0), call.array(1)
         return [np.asarray(np.mod(a, b), dtype=a.dtype)]
-    a, b = asked.array(0), asked.array(1)
-    function = np.fmod if asked.attribute("fmod", 0) else np.mod
+    a, b = call.array(0), call.array(1)
+    function = np.fmod if call.attribute("fmod", 0) else np.mod
     return [exact(np.asarray(function(a, b), dtype=a.dtype))]
 
 
-def _sum(asked: Asked) -> Sequence[Near]:
+def _sum(call: NodeCall) -> Sequence[Enclosure]:
     """n - 1 additions of n operands, in any order."""
-    parts = [v.astype(np.float64) for v in asked.consumed if v is not None]
+    parts = [v.astype(np.float64) for v in call.consumed if v is not None]
     value, size = sum(parts[1:], parts[0]), sum((abs(p) for p in parts[1:]), abs(parts[0]))
-    return [asked.near(0).contracted(np.asarray(value), np.asarray(size), max(len(parts) - 1, 0))]
+    return [call.enclosure(0).contracted(np.asarray(value), np.asarray(size), max(len(parts) - 1, 0))]
 
 
-def _mean(asked: Asked) -> Sequence[Near]:
-    (total,) = _sum(asked)
-    return [total / Near(np.asarray(float(len(asked.consumed))), np.zeros(()), total.format)]
+def _mean(call: NodeCall) -> Sequence[Enclosure]:
+    (total,) = _sum(call)
+    return [total / Enclosure(np.asarray(float(len(call.consumed))), np.zeros(()), total.format)]
 
 
-def _sqrt(asked: Asked) -> Sequence[Near]:
-    x = Near(asked.x(0), np.zeros(()), asked.format)
+def _sqrt(call: NodeCall) -> Sequence[Enclosure]:
+    x = call.enclose(call.x(0))
     return [x.rounded(np.sqrt(x.value), 0.0, 2)]
 
 
-def _reciprocal(asked: Asked) -> Sequence[Near]:
-    x = Near(asked.x(0), np.zeros(()), asked.format)
-    return [x.rounded(1 / x.value, 0.0, 2, asked.format.tiny)]
+def _reciprocal(call: NodeCall) -> Sequence[Enclosure]:
+    x = call.enclose(call.x(0))
+    return [x.rounded(1 / x.value, 0.0, 2, call.format.tiny)]
 
 
-def _leaky(asked: Asked) -> Sequence[Near]:
-    x = asked.x(0)
-    slope = float(np.float32(asked.attribute("alpha", 0.01)))
-    scaled = asked.near(0).rounded(x * slope, 0.0, 2, asked.format.tiny)
-    return [Near(np.where(x < 0, scaled.value, x), np.where(x < 0, scaled.error, 0.0), asked.format)]
+def _leaky(call: NodeCall) -> Sequence[Enclosure]:
+    x = call.x(0)
+    slope = float(np.float32(call.attribute("alpha", 0.01)))
+    scaled = call.enclosure(0).rounded(x * slope, 0.0, 2, call.format.tiny)
+    return [Enclosure(np.where(x < 0, scaled.value, x), np.where(x < 0, scaled.error, 0.0), call.format)]
 
 
-def _prelu(asked: Asked) -> Sequence[Near]:
-    x, slope = asked.x(0), asked.x(1)
-    scaled = asked.near(0).rounded(x * slope, 0.0, 2, asked.format.tiny)
-    return [Near(np.where(x < 0, scaled.value, x), np.where(x < 0, scaled.error, 0.0), asked.format)]
+def _prelu(call: NodeCall) -> Sequence[Enclosure]:
+    x, slope = call.x(0), call.x(1)
+    scaled = call.enclosure(0).rounded(x * slope, 0.0, 2, call.format.tiny)
+    return [Enclosure(np.where(x < 0, scaled.value, x), np.where(x < 0, scaled.error, 0.0), call.format)]
 
 
-def _hard_sigmoid(asked: Asked) -> Sequence[Near]:
+def _hard_sigmoid(call: NodeCall) -> Sequence[Enclosure]:
     """A product, a sum, and a clip, which does not enlarge an error."""
-    x = Near(asked.x(0), np.zeros(()), asked.format)
-    line = x * asked.number(float(asked.attribute("alpha", 0.2))) + asked.number(float(asked.attribute("beta", 0.5)))
+    x = call.enclose(call.x(0))
+    line = x * call.number(float(call.attribute("alpha", 0.2))) + call.number(float(call.attribute("beta", 0.5)))
     return [_between(line)]
 
 
-def _between(line: Near) -> Near:
+def _between(line: Enclosure) -> Enclosure:
     value = np.clip(line.value, 0, 1)
-    return Near(
+    return Enclosure(
         value, np.where((line.value + line.error < 0) | (line.value - line.error > 1), 0, line.error), line.format
     )
 
 
-def _hard_swish(asked: Asked) -> Sequence[Near]:
-    x = Near(asked.x(0), np.zeros(()), asked.format)
-    return [x * _between(x * asked.number(1 / 6) + 0.5)]
+def _hard_swish(call: NodeCall) -> Sequence[Enclosure]:
+    x = call.enclose(call.x(0))
+    return [x * _between(x * call.number(1 / 6) + 0.5)]
 
 
-def _shrink(asked: Asked) -> Sequence[Near]:
-    x = Near(asked.x(0), np.zeros(()), asked.format)
-    bias, edge = asked.number(float(asked.attribute("bias", 0.0))), float(asked.attribute("lambd", 0.5))
+def _shrink(call: NodeCall) -> Sequence[Enclosure]:
+    x = call.enclose(call.x(0))
+    bias, edge = call.number(float(call.attribute("bias", 0.0))), float(call.attribute("lambd", 0.5))
     low, high = x.value < -edge, x.value > edge
-    moved = x + Near(np.where(low, bias.value, -bias.value), bias.error, asked.format)
+    moved = x + Enclosure(np.where(low, bias.value, -bias.value), bias.error, call.format)
     inside = low | high
-    return [Near(np.where(inside, moved.value, 0 * x.value), np.where(inside, moved.error, 0), asked.format)]
+    return [Enclosure(np.where(inside, moved.value, 0 * x.value), np.where(inside, moved.error, 0), call.format)]
 
 
-def _softsign(asked: Asked) -> Sequence[Near]:
-    x = Near(asked.x(0), np.zeros(()), asked.format)
+def _softsign(call: NodeCall) -> Sequence[Enclosure]:
+    x = call.enclose(call.x(0))
     result = x / (abs(x) + 1.0)
     return [result]
 
 
-def _cum(asked: Asked, product: bool) -> Sequence[Near | Array]:
-    x = asked.array(0)
-    axis = int(asked.array(1).ravel()[0])
-    back, exclusive = bool(asked.attribute("reverse", 0)), bool(asked.attribute("exclusive", 0))
+def _cum(call: NodeCall, product: bool) -> Sequence[Enclosure | Array]:
+    x = call.array(0)
+    axis = int(call.array(1).ravel()[0])
+    back, exclusive = bool(call.attribute("reverse", 0)), bool(call.attribute("exclusive", 0))
 
     def run(values: Array) -> Array:
         values = np.flip(values, axis) if back else values
@@ -139,134 +146,154 @@ def _cum(asked: Asked, product: bool) -> Sequence[Near | Array]:
     if x.dtype.kind in "iu":
         return [run(x)]
     value, size = run(x.astype(np.float64)), run(np.abs(x.astype(np.float64)))
-    return [asked.near(0).contracted(value, size, x.shape[axis])]
+    return [call.enclosure(0).contracted(value, size, x.shape[axis])]
 
 
 _PAIR = {"x": "float[2,3,7]", "z": "float[3,1]"}
 _X = {"x": "float[2,3,7]"}
 
-RULES = (
-    Rule(
+OPERATORS = (
+    Operator(
+        "Add",
         "addition",
-        ("Add",),
         _add,
-        "u |y|",
-        _HIGHAM,
         (
             Example("Add(x, z)", _PAIR, {"z": 1.01}),
             Example("Add(x, z)", {"x": [[1, 2], [3, 4]], "z": [7, 8]}, {"z": 2}),
         ),
+        roundings=1,
+        axes=links.elementwise,
+        commutes=True,
     ),
-    Rule("subtraction", ("Sub",), _sub, "u |y|", _HIGHAM, (Example("Sub(x, z)", _PAIR, "Sub(z, x)"),)),
-    Rule("multiplication", ("Mul",), _mul, "2 u |y|", _HIGHAM, (Example("Mul(x, z)", _PAIR, {"z": 1.01}),)),
-    Rule(
+    Operator(
+        "Sub", "subtraction", _sub, (Example("Sub(x, z)", _PAIR, "Sub(z, x)"),), roundings=1, axes=links.elementwise
+    ),
+    Operator(
+        "Mul",
+        "multiplication",
+        _mul,
+        (Example("Mul(x, z)", _PAIR, {"z": 1.01}),),
+        roundings=1,
+        axes=links.elementwise,
+        commutes=True,
+    ),
+    Operator(
+        "Div",
         "division",
-        ("Div",),
         _div,
-        "2 u |y|: a reciprocal may be multiplied",
-        _HIGHAM,
         (Example("Div(x, z)", {"x": "float[2,3,7]", "z": "positive[3,1]"}, {"z": 1.01}),),
+        roundings=1,
+        axes=links.elementwise,
     ),
-    Rule(
+    Operator(
+        "Mod",
         "remainder",
-        ("Mod",),
         _mod,
-        "exact: a remainder is a number of the type",
-        "Sterbenz's lemma applied to fmod; Higham 2.5",
         (
             Example("Mod<fmod=1>(x, z)", {"x": "float[3,7]", "z": "positive[7]"}, {"z": 1.01}),
             Example("Mod(x, z)", {"x": [-7, 5, 8], "z": [3, -3, 5]}, "Mod<fmod=1>(x, z)"),
         ),
+        roundings=3,
+        axes=links.elementwise,
+        jumps="to steps",
+        limits=(1,),
     ),
-    Rule(
+    Operator(
+        "Sum",
         "sum of operands",
-        ("Sum",),
         _sum,
-        "gamma_(n-1) of the sizes",
-        _HIGHAM,
         (Example("Sum(x, z, x)", _PAIR, {"z": 1.01}),),
+        roundings=counts.operands_but_one,
+        axes=links.elementwise,
+        commutes=True,
+        zero_sign_open=True,
     ),
-    Rule(
+    Operator(
+        "Mean",
         "mean of operands",
-        ("Mean",),
         _mean,
-        "gamma_(n-1), and a division",
-        _HIGHAM,
         (Example("Mean(x, z, x)", _PAIR, "Sum(x, z, x)"),),
+        roundings=counts.operands,
+        axes=links.elementwise,
+        commutes=True,
+        zero_sign_open=True,
     ),
-    Rule(
-        "square root", ("Sqrt",), _sqrt, "2 u |y|", _HIGHAM, (Example("Sqrt(x)", {"x": "positive[3,7]"}, {"x": 1.01}),)
+    Operator(
+        "Sqrt",
+        "square root",
+        _sqrt,
+        (Example("Sqrt(x)", {"x": "positive[3,7]"}, {"x": 1.01}),),
+        roundings=1,
+        axes=links.same,
     ),
-    Rule(
+    Operator(
+        "Reciprocal",
         "reciprocal",
-        ("Reciprocal",),
         _reciprocal,
-        "2 u |y|",
-        _HIGHAM,
         (Example("Reciprocal(x)", {"x": "positive[3,7]"}, {"x": 1.01}),),
+        roundings=1,
+        axes=links.same,
     ),
-    Rule(
+    Operator(
+        "LeakyRelu",
         "leaky relu",
-        ("LeakyRelu",),
         _leaky,
-        "2 u |y| below zero, exact above; the slope is the float32 attribute",
-        _HIGHAM,
         (Example("LeakyRelu<alpha=0.2>(x)", _X, "LeakyRelu<alpha=0.202>(x)"),),
+        roundings=1,
+        axes=links.same,
     ),
-    Rule(
+    Operator(
+        "PRelu",
         "parametric relu",
-        ("PRelu",),
         _prelu,
-        "2 u |y| below zero, exact above",
-        _HIGHAM,
         (Example("PRelu(x, z)", _PAIR, {"z": 1.01}),),
+        roundings=1,
+        axes=links.elementwise,
     ),
-    Rule(
+    Operator(
+        "HardSigmoid",
         "hard sigmoid",
-        ("HardSigmoid",),
         _hard_sigmoid,
-        "a product and a sum, clipped",
-        _HIGHAM,
         (Example("HardSigmoid<alpha=0.2,beta=0.4>(x)", _X, "HardSigmoid<alpha=0.2,beta=0.41>(x)"),),
+        roundings=2,
+        axes=links.same,
     ),
-    Rule(
+    Operator(
+        "HardSwish",
         "hard swish",
-        ("HardSwish",),
         _hard_swish,
-        "x times a hard sigmoid",
-        _HIGHAM,
         (Example("HardSwish(x)", _X, {"x": 1.01}),),
+        roundings=3,
+        axes=links.same,
     ),
-    Rule(
+    Operator(
+        "Shrink",
         "shrink",
-        ("Shrink",),
         _shrink,
-        "one sum outside the threshold, zero inside",
-        _HIGHAM,
         (Example("Shrink<lambd=0.5,bias=0.25>(x)", _X, "Shrink<lambd=0.5,bias=0.26>(x)"),),
+        roundings=1,
+        axes=links.same,
+        jumps="at places",
     ),
-    Rule(
-        "softsign",
-        ("Softsign",),
-        _softsign,
-        "a sum and a quotient",
-        _HIGHAM,
-        (Example("Softsign(x)", _X, {"x": 1.01}),),
+    Operator(
+        "Softsign", "softsign", _softsign, (Example("Softsign(x)", _X, {"x": 1.01}),), roundings=2, axes=links.same
     ),
-    Rule(
+    Operator(
+        "CumSum",
         "cumulative sum",
-        ("CumSum",),
-        lambda asked: _cum(asked, False),
-        "gamma_n of the cumulated sizes",
-        _HIGHAM,
+        lambda call: _cum(call, False),
         (Example("CumSum<exclusive=1>(x, a)", _X | {"a": np.int64(2)}, "CumSum<exclusive=1,reverse=1>(x, a)"),),
+        roundings=counts.of_all(),
+        axes=links.cumulative,
+        zero_sign_open=True,
+        stock="wrong",
     ),
-    Rule(
+    Operator(
+        "CumProd",
         "cumulative product",
-        ("CumProd",),
-        lambda asked: _cum(asked, True),
-        "gamma_n of the cumulated sizes",
-        _HIGHAM,
+        lambda call: _cum(call, True),
         (Example("CumProd(x, a)", _X | {"a": np.int64(2)}, "CumProd<reverse=1>(x, a)", opset=26),),
+        roundings=counts.of_all(),
+        axes=links.cumulative,
     ),
 )

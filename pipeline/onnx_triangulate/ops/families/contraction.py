@@ -1,5 +1,7 @@
 """Sums of products: gamma_(k+1) of the same sums on absolute values, in any order, multiply-adds fused or not.
 
+Inner products: Higham, Accuracy and Stability, 2nd ed., (3.4), componentwise; k is the number of products of an output.
+
 The sums on absolute values are wanted to a few digits only, so they are made in float32 where nothing overflows.
 """
 
@@ -9,12 +11,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from onnx_triangulate.ops.near import Near
-from onnx_triangulate.ops.registry import Answer, Asked, Example, Rule, contracted, wide
+from onnx_triangulate.ops import axis_propagation as links
+from onnx_triangulate.ops import rounding_counts as counts
+from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, contracted, wide
+from onnx_triangulate.ops.enclosures import Enclosure
+from onnx_triangulate.ops.examples import Example
+from onnx_triangulate.ops.operator import Operator, WindowForm
 from onnx_triangulate.ops.windows import Axis, convolve, convolve_back, convolved_axes
 from onnx_triangulate.records.arrays import Array
-
-_HIGHAM = "inner products: Higham, Accuracy and Stability, 2nd ed., (3.4), componentwise"
 
 
 def sizes(function: Callable[..., Array], *operands: Array) -> Array:
@@ -29,63 +33,63 @@ def sizes(function: Callable[..., Array], *operands: Array) -> Array:
     return np.asarray(function(*(v.astype(np.float64) for v in absolute)))
 
 
-def _matmul(asked: Asked) -> Sequence[Answer | Array]:
-    a, b = asked.array(0), asked.array(1)
+def _matmul(call: NodeCall) -> Sequence[ExpectedOutput | Array]:
+    a, b = call.array(0), call.array(1)
     if a.dtype.kind in "iu":
         return [np.matmul(a, b)]
-    value = np.asarray(np.matmul(asked.x(0), asked.x(1)))
-    return [contracted(asked, value, lambda: sizes(np.matmul, a, b), a.shape[-1] + 1)]
+    value = np.asarray(np.matmul(call.x(0), call.x(1)))
+    return [contracted(call, value, lambda: sizes(np.matmul, a, b), a.shape[-1] + 1)]
 
 
-def _gemm(asked: Asked) -> Sequence[Answer | Array]:
+def _gemm(call: NodeCall) -> Sequence[ExpectedOutput | Array]:
     """alpha A B + beta C: the scales round once each, the sum once more."""
-    a, b = asked.x(0), asked.x(1)
-    a = a.T if asked.attribute("transA", 0) else a
-    b = b.T if asked.attribute("transB", 0) else b
-    alpha, beta = float(asked.attribute("alpha", 1.0)), float(asked.attribute("beta", 1.0))
+    a, b = call.x(0), call.x(1)
+    a = a.T if call.attribute("transA", 0) else a
+    b = b.T if call.attribute("transB", 0) else b
+    alpha, beta = float(call.attribute("alpha", 1.0)), float(call.attribute("beta", 1.0))
     value = alpha * (a @ b)
     extra = 2 * ((alpha != 1) + (beta != 1))
-    if asked.given(2):
-        value = value + beta * asked.x(2)
-    if asked.array(0).dtype.kind in "iu":
-        return [value.astype(asked.array(0).dtype)]
+    if call.has_input(2):
+        value = value + beta * call.x(2)
+    if call.array(0).dtype.kind in "iu":
+        return [value.astype(call.array(0).dtype)]
 
     def size() -> Array:
         product = abs(alpha) * sizes(np.matmul, a, b)
-        return product + np.abs(beta * asked.x(2)) if asked.given(2) else product
+        return product + np.abs(beta * call.x(2)) if call.has_input(2) else product
 
-    return [contracted(asked, value, size, a.shape[1] + 2 + extra)]
-
-
-def _conv(asked: Asked) -> Sequence[Answer]:
-    x, w = asked.x(0), asked.x(1)
-    group = int(asked.attribute("group", 1))
-    axes = convolved_axes(asked, x.shape[2:], w.shape[2:])
-    return [_with_bias(asked, lambda a, b: convolve(a, b, axes, group), x, w, int(np.prod(w.shape[1:])))]
+    return [contracted(call, value, size, a.shape[1] + 2 + extra)]
 
 
-def _with_bias(asked: Asked, function: Callable[[Array, Array], Array], x: Array, w: Array, k: int) -> Answer:
+def conv(call: NodeCall) -> Sequence[ExpectedOutput]:
+    x, w = call.x(0), call.x(1)
+    group = int(call.attribute("group", 1))
+    axes = convolved_axes(call, x.shape[2:], w.shape[2:])
+    return [_with_bias(call, lambda a, b: convolve(a, b, axes, group), x, w, int(np.prod(w.shape[1:])))]
+
+
+def _with_bias(call: NodeCall, function: Callable[[Array, Array], Array], x: Array, w: Array, k: int) -> ExpectedOutput:
     value = function(x, w)
-    bias = asked.x(2).reshape(1, -1, *[1] * (x.ndim - 2)) if asked.given(2) else None
+    bias = call.x(2).reshape(1, -1, *[1] * (x.ndim - 2)) if call.has_input(2) else None
     if bias is not None:
         value += bias
 
     def size() -> Array:
-        found = sizes(function, asked.array(0), asked.array(1))
+        found = sizes(function, call.array(0), call.array(1))
         return found if bias is None else found + (np.abs(bias) * (1 + 1e-6)).astype(found.dtype)
 
-    return contracted(asked, value, size, k + 1)
+    return contracted(call, value, size, k + 1)
 
 
-def transposed_axes(asked: Asked, sizes_in: Sequence[int], kernel: Sequence[int]) -> tuple[Axis, ...]:
+def transposed_axes(call: NodeCall, sizes_in: Sequence[int], kernel: Sequence[int]) -> tuple[Axis, ...]:
     """The axes of a transposed convolution, as those of the convolution it transposes (ONNX operator ConvTranspose)."""
     n = len(sizes_in)
-    strides = asked.attribute("strides", [1] * n)
-    dilations = asked.attribute("dilations", [1] * n)
-    extra = asked.attribute("output_padding", [0] * n)
-    pads = asked.attribute("pads", [0] * 2 * n)
-    auto = asked.attribute("auto_pad", "NOTSET") or "NOTSET"
-    wanted = asked.attribute("output_shape")
+    strides = call.attribute("strides", [1] * n)
+    dilations = call.attribute("dilations", [1] * n)
+    extra = call.attribute("output_padding", [0] * n)
+    pads = call.attribute("pads", [0] * 2 * n)
+    auto = call.attribute("auto_pad", "NOTSET") or "NOTSET"
+    wanted = call.attribute("output_shape")
     axes = []
     for i, size in enumerate(sizes_in):
         stride, reach = int(strides[i]), (int(kernel[i]) - 1) * int(dilations[i]) + 1
@@ -103,18 +107,18 @@ def transposed_axes(asked: Asked, sizes_in: Sequence[int], kernel: Sequence[int]
     return tuple(axes)
 
 
-def _conv_transpose(asked: Asked) -> Sequence[Answer]:
-    x, w = asked.x(0), asked.x(1)
-    group = int(asked.attribute("group", 1))
-    axes = transposed_axes(asked, x.shape[2:], w.shape[2:])
+def _conv_transpose(call: NodeCall) -> Sequence[ExpectedOutput]:
+    x, w = call.x(0), call.x(1)
+    group = int(call.attribute("group", 1))
+    axes = transposed_axes(call, x.shape[2:], w.shape[2:])
     k = int(w.shape[0] // group * np.prod(w.shape[2:]))
-    return [_with_bias(asked, lambda a, b: convolve_back(a, b, axes, group), x, w, k)]
+    return [_with_bias(call, lambda a, b: convolve_back(a, b, axes, group), x, w, k)]
 
 
-def _einsum(asked: Asked) -> Sequence[Near | Array]:
+def _einsum(call: NodeCall) -> Sequence[Enclosure | Array]:
     """k is the number of products that are added: every letter that is not in the result; one more per operand."""
-    equation = asked.attribute("equation").replace(" ", "")
-    operands = [v for v in asked.consumed if v is not None]
+    equation = call.attribute("equation").replace(" ", "")
+    operands = [v for v in call.consumed if v is not None]
     if operands[0].dtype.kind in "iu":
         return [np.asarray(np.einsum(equation, *operands), dtype=operands[0].dtype)]
     doubled = [v.astype(np.float64) for v in operands]
@@ -125,13 +129,13 @@ def _einsum(asked: Asked) -> Sequence[Near | Array]:
     value, size = run(*doubled), run(*(np.abs(v) for v in doubled))
     terms = run(*(np.ones(v.shape) for v in doubled))
     k = int(terms.max()) if terms.size else 1
-    return [asked.near(0).contracted(value, size, k + len(operands))]
+    return [call.enclosure(0).contracted(value, size, k + len(operands))]
 
 
-def _whole_matmul(asked: Asked) -> Sequence[Array]:
-    a, b = asked.array(0).astype(np.float64), asked.array(1).astype(np.float64)
-    a = a - (_rows(asked.x(2), a) if asked.given(2) else 0)
-    b = b - (asked.x(3) if asked.given(3) else 0)
+def _whole_matmul(call: NodeCall) -> Sequence[Array]:
+    a, b = call.array(0).astype(np.float64), call.array(1).astype(np.float64)
+    a = a - (_rows(call.x(2), a) if call.has_input(2) else 0)
+    b = b - (call.x(3) if call.has_input(3) else 0)
     return [(a @ b).astype(np.int32)]
 
 
@@ -139,35 +143,36 @@ def _rows(zero: Array, a: Array) -> Array:
     return zero[..., None] if zero.ndim == 1 and zero.size > 1 and a.ndim > 1 else zero
 
 
-def _whole_conv(asked: Asked) -> Sequence[Array]:
-    x, w = asked.x(0), asked.x(1)
-    x = x - (asked.x(2) if asked.given(2) else 0)
-    zero = asked.x(3) if asked.given(3) else np.zeros(())
+def _whole_conv(call: NodeCall) -> Sequence[Array]:
+    x, w = call.x(0), call.x(1)
+    x = x - (call.x(2) if call.has_input(2) else 0)
+    zero = call.x(3) if call.has_input(3) else np.zeros(())
     w = w - (zero.reshape(-1, *[1] * (w.ndim - 1)) if zero.size > 1 else zero.reshape(()))
-    axes = convolved_axes(asked, x.shape[2:], w.shape[2:])
-    return [convolve(x, w, axes, int(asked.attribute("group", 1))).astype(np.int32)]
+    axes = convolved_axes(call, x.shape[2:], w.shape[2:])
+    return [convolve(x, w, axes, int(call.attribute("group", 1))).astype(np.int32)]
 
 
 _CONV = {"x": "float[2,4,7,8]", "w": "float[6,2,3,3]", "b": "float[6]"}
 
-RULES = (
-    Rule(
+OPERATORS = (
+    Operator(
+        "MatMul",
         "matrix product",
-        ("MatMul",),
         _matmul,
-        "gamma_(k+1) |A| |B|",
-        _HIGHAM,
         (
             Example("MatMul(x, z)", {"x": "float[2,3,7]", "z": "float[7,5]"}, {"z": 1.01}),
             Example("MatMul(x, z)", {"x": "float[1,512]", "z": "float[512,3]"}, {"z": 1.01}),
         ),
+        roundings=counts.contraction,
+        axes=links.matmul,
+        zero_sign_open=True,
+        linear=True,
+        matrices=(0, 1),
     ),
-    Rule(
+    Operator(
+        "Gemm",
         "general matrix product",
-        ("Gemm",),
         _gemm,
-        "gamma_(k+2) (|alpha| |A| |B| + |beta C|), two more for each scale",
-        _HIGHAM,
         (
             Example(
                 "Gemm<transB=1,alpha=0.5>(x, z, b)",
@@ -175,13 +180,15 @@ RULES = (
                 "Gemm<transB=1,alpha=0.505>(x, z, b)",
             ),
         ),
+        roundings=counts.contraction,
+        zero_sign_open=True,
+        linear=True,
+        matrices=(0, 1),
     ),
-    Rule(
+    Operator(
+        "Conv",
         "convolution",
-        ("Conv",),
-        _conv,
-        "gamma_(k+1) (|x| * |w| + |b|), k products per output",
-        _HIGHAM,
+        conv,
         (
             Example("Conv<group=2,pads=[1,0,2,1]>(x, w, b)", _CONV, "Conv<group=2,pads=[2,1,1,0]>(x, w, b)"),
             Example(
@@ -191,13 +198,18 @@ RULES = (
             ),
             Example("Conv<group=4,dilations=[2,1]>(x, w)", {"x": "float[1,4,9,7]", "w": "float[8,1,3,3]"}, {"w": 1.01}),
         ),
+        roundings=counts.conv,
+        zero_sign_open=True,
+        linear=True,
+        images=(0,),
+        window=WindowForm("Conv", 1),
+        kernel=(1, "OI"),
+        stock="slow",
     ),
-    Rule(
+    Operator(
+        "ConvTranspose",
         "transposed convolution",
-        ("ConvTranspose",),
         _conv_transpose,
-        "gamma_(k+1) of the same on absolute values, k = channels per group times the kernel",
-        _HIGHAM,
         (
             Example(
                 "ConvTranspose<group=2,strides=[2,3],pads=[1,0,0,1],output_padding=[1,0]>(x, w, b)",
@@ -205,21 +217,34 @@ RULES = (
                 "ConvTranspose<group=2,strides=[2,3],pads=[0,1,1,0],output_padding=[1,0]>(x, w, b)",
             ),
         ),
+        roundings=counts.conv_transpose,
+        zero_sign_open=True,
+        linear=True,
+        images=(0,),
+        window=WindowForm("ConvTranspose", 1),
+        kernel=(1, "IO"),
+        stock="wrong",
     ),
-    Rule(
+    Operator(
+        "DeformConv",
+        roundings=counts.more(counts.conv, 20),
+        images=(0,),
+        window=WindowForm("DeformConv", 1),
+        kernel=(1, "OI"),
+    ),
+    Operator(
+        "Einsum",
         "einsum",
-        ("Einsum",),
         _einsum,
-        "gamma of as many terms as are added, and a product per operand",
-        _HIGHAM,
         (Example('Einsum<equation="bij,bkj->bik">(x, z)', {"x": "float[2,3,7]", "z": "float[2,5,7]"}, {"z": 1.01}),),
+        roundings=counts.einsum,
+        zero_sign_open=True,
+        linear=True,
     ),
-    Rule(
+    Operator(
+        "MatMulInteger",
         "matrix product of integers",
-        ("MatMulInteger",),
         _whole_matmul,
-        "exact in int32",
-        "integer arithmetic",
         (
             Example(
                 "MatMulInteger(x, z, a)",
@@ -227,13 +252,14 @@ RULES = (
                 "MatMulInteger(x, z)",
             ),
         ),
+        axes=links.matmul,
+        zero_sign_open=True,
+        matrices=(0, 1),
     ),
-    Rule(
+    Operator(
+        "ConvInteger",
         "convolution of integers",
-        ("ConvInteger",),
         _whole_conv,
-        "exact in int32",
-        "integer arithmetic",
         (
             Example(
                 "ConvInteger<pads=[1,1,1,1]>(x, w, a)",
@@ -241,5 +267,9 @@ RULES = (
                 "ConvInteger<pads=[1,1,1,1]>(x, w)",
             ),
         ),
+        zero_sign_open=True,
+        images=(0,),
+        window=WindowForm("ConvInteger", 1, zero=2),
+        kernel=(1, "OI"),
     ),
 )

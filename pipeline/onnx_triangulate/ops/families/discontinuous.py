@@ -10,98 +10,105 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from onnx_triangulate.ops.registry import Answer, Asked, Example, Rule, exact
+from onnx_triangulate.ops import axis_propagation as links
+from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, exact
+from onnx_triangulate.ops.examples import Example
+from onnx_triangulate.ops.operator import Operator
 from onnx_triangulate.records.arrays import Array
 
-_EXACT = "exact for the inputs as they are; a flip inside the input's own bound"
+
+def _logic(call: NodeCall) -> Sequence[Array]:
+    return call.reference(double=False)
 
 
-def _logic(asked: Asked) -> Sequence[Array]:
-    return asked.reference(double=False)
-
-
-def _compared(function: Callable[[Array, Array], Array]) -> Callable[[Asked], Sequence[Answer]]:
-    def bound(asked: Asked) -> Sequence[Answer]:
-        a, b = asked.array(0), asked.array(1)
+def _compared(function: Callable[[Array, Array], Array]) -> Callable[[NodeCall], Sequence[ExpectedOutput]]:
+    def bound(call: NodeCall) -> Sequence[ExpectedOutput]:
+        a, b = call.array(0), call.array(1)
         value = np.asarray(function(a, b))
         if a.dtype.kind not in "fiu":
             return [exact(value)]
-        margin = asked.margin(0) + asked.margin(1)
+        margin = call.input_error(0) + call.input_error(1)
         flips = np.abs(a.astype(np.float64) - b.astype(np.float64)) <= margin if np.any(margin) else None
-        return [Answer(value, "bool", flips=flips)]
+        return [ExpectedOutput(value, "bool", flips=flips)]
 
     return bound
 
 
-def _to_whole(function: Callable[[Array], Array], half: float) -> Callable[[Asked], Sequence[Answer]]:
-    def bound(asked: Asked) -> Sequence[Answer]:
-        x, margin = asked.array(0), asked.margin(0)
+def _to_whole(function: Callable[[Array], Array], half: float) -> Callable[[NodeCall], Sequence[ExpectedOutput]]:
+    def bound(call: NodeCall) -> Sequence[ExpectedOutput]:
+        x, margin = call.array(0), call.input_error(0)
         value = np.asarray(function(x), dtype=x.dtype)
         flips = None
-        if np.any(margin) and len(asked.produced) and asked.produced[0] is not None:
-            wide, seen = x.astype(np.float64), asked.produced[0]
+        if np.any(margin) and len(call.produced) and call.produced[0] is not None:
+            wide, seen = x.astype(np.float64), call.produced[0]
             boundary = np.abs(wide - half - np.round(wide - half)) <= margin
             flips = boundary & (np.abs(seen.astype(np.float64) - value) <= 1) if seen.shape == value.shape else None
-        return [Answer(value, x.dtype.name, flips=flips)]
+        return [ExpectedOutput(value, x.dtype.name, flips=flips)]
 
     return bound
 
 
-def _sign(asked: Asked) -> Sequence[Answer]:
-    x, margin = asked.array(0), asked.margin(0)
-    return [Answer(np.sign(x), x.dtype.name, flips=np.abs(x.astype(np.float64)) <= margin if np.any(margin) else None)]
+def _sign(call: NodeCall) -> Sequence[ExpectedOutput]:
+    x, margin = call.array(0), call.input_error(0)
+    return [
+        ExpectedOutput(
+            np.sign(x), x.dtype.name, flips=np.abs(x.astype(np.float64)) <= margin if np.any(margin) else None
+        )
+    ]
 
 
-def _place(asked: Asked) -> Sequence[Answer]:
+def _place(call: NodeCall) -> Sequence[ExpectedOutput]:
     """The first (or last) place of the extreme.  Another place is compatible where its value is as extreme."""
-    (value,) = asked.reference(double=False)
-    x, margin = asked.x(0), asked.margin(0)
-    axis = int(asked.attribute("axis", 0)) % x.ndim
-    unsaid = np.asarray(np.isnan(x).any(axis=axis, keepdims=bool(asked.attribute("keepdims", 1))))
-    seen = asked.produced[0] if asked.produced else None
+    (value,) = call.reference(double=False)
+    x, margin = call.x(0), call.input_error(0)
+    axis = int(call.attribute("axis", 0)) % x.ndim
+    unsaid = np.asarray(np.isnan(x).any(axis=axis, keepdims=bool(call.attribute("keepdims", 1))))
+    seen = call.produced[0] if call.produced else None
     flips = None
     if np.any(margin) and seen is not None and seen.shape == value.shape:
-        sign = 1 if asked.node.op_type == "ArgMax" else -1
-        keep = bool(asked.attribute("keepdims", 1))
+        sign = 1 if call.node.op_type == "ArgMax" else -1
+        keep = bool(call.attribute("keepdims", 1))
         spot = np.clip(seen if keep else np.expand_dims(seen, axis), 0, x.shape[axis] - 1)
         wide = np.broadcast_to(margin, x.shape)
         reached = np.take_along_axis(sign * x + wide, spot, axis)
         least = (sign * x - wide).max(axis=axis, keepdims=True)
         flips = reached >= least
         flips = flips if keep else np.squeeze(flips, axis)
-    return [Answer(value, "int64", flips=flips, unsaid=unsaid)]
+    return [ExpectedOutput(value, "int64", flips=flips, unsaid=unsaid)]
 
 
-def _top(asked: Asked) -> Sequence[Answer]:
+def _top(call: NodeCall) -> Sequence[ExpectedOutput]:
     """Values are exact; of equal values the lower place comes first, so places are exact too.
 
     With uncertain inputs an order may flip between values within each other's bounds: a place is compatible where the
     value that stands there is within twice the bound of the one that should.
     """
-    values, places = asked.reference(double=False)
-    x = asked.array(0)
-    axis = int(asked.attribute("axis", -1)) % x.ndim
-    margin = asked.margin(0)
-    seen_places = asked.produced[1] if len(asked.produced) > 1 else None
+    values, places = call.reference(double=False)
+    x = call.array(0)
+    axis = int(call.attribute("axis", -1)) % x.ndim
+    margin = call.input_error(0)
+    seen_places = call.produced[1] if len(call.produced) > 1 else None
     flips = None
     if seen_places is not None and seen_places.shape == places.shape:
         spot = np.clip(seen_places, 0, x.shape[axis] - 1)
         apart = np.abs(np.take_along_axis(x, spot, axis).astype(np.float64) - values.astype(np.float64))
         allowed = 2 * float(np.max(margin)) if np.any(margin) else 0.0
-        loose = not asked.attribute("sorted", 1)
+        loose = not call.attribute("sorted", 1)
         flips = (apart <= allowed) & (bool(allowed) | loose) & (spot == seen_places)
     unsaid = np.broadcast_to(np.isnan(x.astype(np.float64)).any(axis=axis, keepdims=True), values.shape)
-    if not asked.attribute("sorted", 1):
-        return _unsorted(asked, x, values, places, axis, unsaid)
+    if not call.attribute("sorted", 1):
+        return _unsorted(call, x, values, places, axis, unsaid)
     return [
-        Answer(values, values.dtype.name, flips=flips if np.any(margin) else None, unsaid=unsaid),
-        Answer(places, "int64", flips=flips, unsaid=unsaid),
+        ExpectedOutput(values, values.dtype.name, flips=flips if np.any(margin) else None, unsaid=unsaid),
+        ExpectedOutput(places, "int64", flips=flips, unsaid=unsaid),
     ]
 
 
-def _unsorted(asked: Asked, x: Array, values: Array, places: Array, axis: int, unsaid: Array) -> Sequence[Answer]:
+def _unsorted(
+    call: NodeCall, x: Array, values: Array, places: Array, axis: int, unsaid: Array
+) -> Sequence[ExpectedOutput]:
     """In any order: each place once, and its value with it, and the same multiset of values."""
-    got, at = asked.produced[0], asked.produced[1] if len(asked.produced) > 1 else None
+    got, at = call.produced[0], call.produced[1] if len(call.produced) > 1 else None
     if got is None or at is None or got.shape != values.shape or at.shape != places.shape:
         return [exact(values, unsaid=unsaid), exact(places, unsaid=unsaid)]
     same = np.sort(got, axis) == np.sort(values, axis)
@@ -116,49 +123,220 @@ _BOOLS = {"x": "bool[3,7]", "z": "bool[7]"}
 _WHOLE = {"x": "int32[3,7]", "z": "int32[7]"}
 
 
-def _rule(name: str, bound: Callable[[Asked], Sequence[Answer | Array]], *examples: Example) -> Rule:
-    ops = tuple(dict.fromkeys(e.node.partition("(")[0].partition("<")[0] for e in examples))
-    return Rule(name, ops, bound, name, _EXACT, examples)
-
-
-RULES = (
-    _rule("greater", _compared(np.greater), Example("Greater(x, z)", _PAIR, "Less(x, z)")),
-    _rule("greater or equal", _compared(np.greater_equal), Example("GreaterOrEqual(x, x)", _PAIR, "Greater(x, x)")),
-    _rule("less", _compared(np.less), Example("Less(x, z)", _PAIR, "Greater(x, z)")),
-    _rule("less or equal", _compared(np.less_equal), Example("LessOrEqual(x, x)", _PAIR, "Less(x, x)")),
-    _rule("equality", _compared(np.equal), Example("Equal(x, x)", _PAIR, "Equal(x, z)")),
-    _rule("floor", _to_whole(np.floor, 0.0), Example("Floor(x)", _X, "Ceil(x)")),
-    _rule("ceiling", _to_whole(np.ceil, 0.0), Example("Ceil(x)", _X, "Floor(x)")),
-    _rule("nearest whole number", _to_whole(np.round, 0.5), Example("Round(x)", _X, "Floor(x)")),
-    _rule("sign", _sign, Example("Sign(x)", _X, {"x": -1.0})),
-    _rule(
+OPERATORS = (
+    Operator(
+        "Greater",
+        "greater",
+        _compared(np.greater),
+        (Example("Greater(x, z)", _PAIR, "Less(x, z)"),),
+        roundings=0,
+        axes=links.elementwise,
+        jumps="at places",
+        limits=(0, 1),
+    ),
+    Operator(
+        "GreaterOrEqual",
+        "greater or equal",
+        _compared(np.greater_equal),
+        (Example("GreaterOrEqual(x, x)", _PAIR, "Greater(x, x)"),),
+        roundings=0,
+        axes=links.elementwise,
+        jumps="at places",
+        limits=(0, 1),
+    ),
+    Operator(
+        "Less",
+        "less",
+        _compared(np.less),
+        (Example("Less(x, z)", _PAIR, "Greater(x, z)"),),
+        roundings=0,
+        axes=links.elementwise,
+        jumps="at places",
+        limits=(0, 1),
+    ),
+    Operator(
+        "LessOrEqual",
+        "less or equal",
+        _compared(np.less_equal),
+        (Example("LessOrEqual(x, x)", _PAIR, "Less(x, x)"),),
+        roundings=0,
+        axes=links.elementwise,
+        jumps="at places",
+        limits=(0, 1),
+    ),
+    Operator(
+        "Equal",
+        "equality",
+        _compared(np.equal),
+        (Example("Equal(x, x)", _PAIR, "Equal(x, z)"),),
+        roundings=0,
+        axes=links.elementwise,
+        commutes=True,
+        jumps="at places",
+    ),
+    Operator(
+        "Floor",
+        "floor",
+        _to_whole(np.floor, 0.0),
+        (Example("Floor(x)", _X, "Ceil(x)"),),
+        roundings=0,
+        axes=links.same,
+        jumps="to steps",
+    ),
+    Operator(
+        "Ceil",
+        "ceiling",
+        _to_whole(np.ceil, 0.0),
+        (Example("Ceil(x)", _X, "Floor(x)"),),
+        roundings=0,
+        axes=links.same,
+        jumps="to steps",
+    ),
+    Operator(
+        "Round",
+        "nearest whole number",
+        _to_whole(np.round, 0.5),
+        (Example("Round(x)", _X, "Floor(x)"),),
+        roundings=0,
+        axes=links.same,
+        jumps="to steps",
+    ),
+    Operator(
+        "Sign", "sign", _sign, (Example("Sign(x)", _X, {"x": -1.0}),), roundings=0, axes=links.same, jumps="to steps"
+    ),
+    Operator(
+        "ArgMax",
         "place of an extreme",
         _place,
-        Example("ArgMax<axis=1,keepdims=0>(x)", _X, "ArgMin<axis=1,keepdims=0>(x)"),
-        Example("ArgMin<axis=2>(x)", _X, "ArgMax<axis=2>(x)"),
+        (Example("ArgMax<axis=1,keepdims=0>(x)", _X, "ArgMin<axis=1,keepdims=0>(x)"),),
+        roundings=0,
+        axes=links.arg,
+        nan_open=True,
+        picks=True,
+        jumps="at places",
     ),
-    _rule(
+    Operator(
+        "ArgMin",
+        "place of an extreme",
+        _place,
+        (Example("ArgMin<axis=2>(x)", _X, "ArgMax<axis=2>(x)"),),
+        roundings=0,
+        axes=links.arg,
+        nan_open=True,
+        picks=True,
+        jumps="at places",
+    ),
+    Operator(
+        "TopK",
         "largest k",
         _top,
-        Example("TopK<axis=1>(x, k)", _X | {"k": [2]}, "TopK<axis=1,largest=0>(x, k)", outputs="y, i"),
+        (Example("TopK<axis=1>(x, k)", _X | {"k": [2]}, "TopK<axis=1,largest=0>(x, k)", outputs="y, i"),),
+        roundings=0,
+        axes=links.along_axis,
+        nan_open=True,
+        picks=True,
+        jumps="at places",
+        limits=(1,),
     ),
-    _rule(
+    Operator(
+        "And",
         "logic and bits",
         _logic,
-        Example("And(x, z)", _BOOLS, "Or(x, z)"),
-        Example("Or(x, z)", _BOOLS, "Xor(x, z)"),
-        Example("Xor(x, z)", _BOOLS, "And(x, z)"),
-        Example("Not(x)", {"x": "bool[3,7]"}, "Identity(x)"),
-        Example("BitwiseAnd(x, z)", _WHOLE, "BitwiseOr(x, z)"),
-        Example("BitwiseOr(x, z)", _WHOLE, "BitwiseXor(x, z)"),
-        Example("BitwiseXor(x, z)", _WHOLE, "BitwiseAnd(x, z)"),
-        Example("BitwiseNot(x)", {"x": "int32[3,7]"}, "Identity(x)"),
-        Example(
-            'BitShift<direction="LEFT">(x, z)',
-            {"x": np.array([1, 6, 9], np.uint32), "z": np.array([1, 2, 3], np.uint32)},
-            'BitShift<direction="RIGHT">(x, z)',
+        (Example("And(x, z)", _BOOLS, "Or(x, z)"),),
+        roundings=0,
+        axes=links.elementwise,
+        commutes=True,
+    ),
+    Operator(
+        "Or",
+        "logic and bits",
+        _logic,
+        (Example("Or(x, z)", _BOOLS, "Xor(x, z)"),),
+        roundings=0,
+        axes=links.elementwise,
+        commutes=True,
+    ),
+    Operator(
+        "Xor",
+        "logic and bits",
+        _logic,
+        (Example("Xor(x, z)", _BOOLS, "And(x, z)"),),
+        roundings=0,
+        axes=links.elementwise,
+        commutes=True,
+    ),
+    Operator(
+        "Not",
+        "logic and bits",
+        _logic,
+        (Example("Not(x)", {"x": "bool[3,7]"}, "Identity(x)"),),
+        roundings=0,
+        axes=links.same,
+        jumps="at places",
+    ),
+    Operator(
+        "BitwiseAnd",
+        "logic and bits",
+        _logic,
+        (Example("BitwiseAnd(x, z)", _WHOLE, "BitwiseOr(x, z)"),),
+        roundings=0,
+        axes=links.elementwise,
+        commutes=True,
+    ),
+    Operator(
+        "BitwiseOr",
+        "logic and bits",
+        _logic,
+        (Example("BitwiseOr(x, z)", _WHOLE, "BitwiseXor(x, z)"),),
+        roundings=0,
+        axes=links.elementwise,
+        commutes=True,
+    ),
+    Operator(
+        "BitwiseXor",
+        "logic and bits",
+        _logic,
+        (Example("BitwiseXor(x, z)", _WHOLE, "BitwiseAnd(x, z)"),),
+        roundings=0,
+        axes=links.elementwise,
+        commutes=True,
+    ),
+    Operator(
+        "BitwiseNot",
+        "logic and bits",
+        _logic,
+        (Example("BitwiseNot(x)", {"x": "int32[3,7]"}, "Identity(x)"),),
+        roundings=0,
+        axes=links.same,
+    ),
+    Operator(
+        "BitShift",
+        "logic and bits",
+        _logic,
+        (
+            Example(
+                'BitShift<direction="LEFT">(x, z)',
+                {"x": np.array([1, 6, 9], np.uint32), "z": np.array([1, 2, 3], np.uint32)},
+                'BitShift<direction="RIGHT">(x, z)',
+            ),
         ),
-        Example("IsNaN(x)", {"x": np.array([0.0, np.nan, 1.0])}, "IsInf(x)"),
-        Example("IsInf<detect_negative=0>(x)", {"x": np.array([0.0, np.inf, -np.inf])}, "IsInf(x)"),
+        roundings=0,
+        axes=links.elementwise,
+    ),
+    Operator(
+        "IsNaN",
+        "logic and bits",
+        _logic,
+        (Example("IsNaN(x)", {"x": np.array([0.0, np.nan, 1.0])}, "IsInf(x)"),),
+        roundings=0,
+        axes=links.same,
+    ),
+    Operator(
+        "IsInf",
+        "logic and bits",
+        _logic,
+        (Example("IsInf<detect_negative=0>(x)", {"x": np.array([0.0, np.inf, -np.inf])}, "IsInf(x)"),),
+        roundings=0,
+        axes=links.same,
     ),
 )

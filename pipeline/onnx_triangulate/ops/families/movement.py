@@ -1,4 +1,4 @@
-"""Data movement: what is only moved, copied, counted or chosen by position keeps its bits."""
+"""Data movement: what is only moved, copied, counted or chosen by position keeps its bits: no arithmetic is done."""
 
 from __future__ import annotations
 
@@ -6,38 +6,83 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from onnx_triangulate.ops.registry import Answer, Asked, Example, NoRule, Rule, exact
+from onnx_triangulate.ops import axis_propagation as links
+from onnx_triangulate.ops import rounding_counts as counts
+from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered, exact
+from onnx_triangulate.ops.examples import Example
+from onnx_triangulate.ops.operator import Operator
 from onnx_triangulate.records.arrays import Array
 
-_BOUNDARY = "bits must agree: no arithmetic is done"
+
+def _moved(call: NodeCall) -> Sequence[Array | None]:
+    found = iter(call.reference(double=False))
+    return [next(found) if name else None for name in call.node.output]
 
 
-def _moved(asked: Asked) -> Sequence[Array | None]:
-    found = iter(asked.reference(double=False))
-    return [next(found) if name else None for name in asked.node.output]
-
-
-def _integers_or_none(asked: Asked) -> Sequence[Array | None]:
+def _integers_or_none(call: NodeCall) -> Sequence[Array | None]:
     """Range: exact for integers; for floats start + i * delta, which some runtimes add up step by step."""
-    start = asked.array(0)
+    start = call.array(0)
     if start.dtype.kind in "iu":
-        return [asked.as_is()]
-    raise NoRule("Range of floats, which may be multiplied or added up")
+        return [call.reference_output()]
+    raise NotCovered("Range of floats, which may be multiplied or added up")
 
 
-def _dropout(asked: Asked) -> Sequence[Answer]:
+def _dropout(call: NodeCall) -> Sequence[ExpectedOutput]:
     """In inference a copy and a mask that is all true."""
-    if asked.given(2) and bool(asked.array(2)) and not (asked.given(1) and float(asked.x(1)) == 0):
-        raise NoRule("Dropout in training mode, which is random")
-    x = asked.array(0)
-    mask = np.ones(x.shape, dtype=bool) if asked.opset >= 10 else np.ones(x.shape, dtype=x.dtype)
+    if call.has_input(2) and bool(call.array(2)) and not (call.has_input(1) and float(call.x(1)) == 0):
+        raise NotCovered("Dropout in training mode, which is random")
+    x = call.array(0)
+    mask = np.ones(x.shape, dtype=bool) if call.opset >= 10 else np.ones(x.shape, dtype=x.dtype)
     return [exact(x, signed_zeros=True), exact(mask)]
 
 
-def _one_hot(asked: Asked) -> Sequence[Array]:
+def _elements_gathered(call: NodeCall) -> Sequence[Array]:
+    """Along the other axes the indices may be shorter than the data."""
+    data, whole = call.array(0), call.array(1).astype(np.int64)
+    axis = int(call.attribute("axis", 0)) % data.ndim
+    wanted = tuple(slice(None) if i == axis else slice(size) for i, size in enumerate(whole.shape))
+    size = data.shape[axis]
+    if whole.size and not bool(((whole >= -size) & (whole < size)).all()):
+        raise ValueError(f"an index is outside of an axis of {size}")
+    return [np.take_along_axis(data[wanted], np.where(whole < 0, whole + size, whole), axis)]
+
+
+def _padded(call: NodeCall) -> Sequence[Array]:
+    """A negative amount is cut off, and what is left is padded."""
+    data, old = call.array(0), "paddings" in call.attributes or "pads" in call.attributes
+    amounts = call.attribute("pads", call.attribute("paddings")) if old else call.integers(1) or ()
+    fill = call.attribute("value", 0) if old or not call.has_input(2) else call.array(2).reshape(())
+    axes = call.integers(3)
+    chosen = range(data.ndim) if axes is None else [axis % data.ndim for axis in axes]
+    count = len(chosen)
+    if len(amounts) != 2 * count:
+        raise ValueError(f"{len(amounts)} amounts for {count} axes")
+    cut, widths = [slice(None)] * data.ndim, [(0, 0)] * data.ndim
+    for axis, before, after in zip(chosen, amounts[:count], amounts[count:], strict=True):
+        cut[axis] = slice(max(-before, 0), data.shape[axis] - max(-after, 0))
+        widths[axis] = max(before, 0), max(after, 0)
+    kept, mode = data[tuple(cut)], call.attribute("mode", "constant")
+    if mode != "constant":
+        return [np.pad(kept, widths, mode=mode)]
+    return [np.pad(kept, widths, constant_values=fill).astype(data.dtype)]
+
+
+def _unique(call: NodeCall) -> Sequence[Array]:
+    """Values in order, or in that of their first occurrences; where each occurs first, which each is, how often."""
+    x, axis = call.array(0), call.attribute("axis")
+    along = 0 if axis is None else axis % x.ndim
+    values, first, which, found = np.unique(x.reshape(-1) if axis is None else x, True, True, True, axis=along)
+    order = np.arange(first.size) if call.attribute("sorted", 1) else np.argsort(first)
+    places = np.empty_like(order)
+    places[order] = np.arange(order.size)
+    whole = [a.astype(np.int64) for a in (first[order], places[which.reshape(-1)], found[order])]
+    return [np.take(values, order, axis=along), *whole]
+
+
+def _one_hot(call: NodeCall) -> Sequence[Array]:
     """values[1] where an index points, values[0] elsewhere; indices out of range point nowhere."""
-    index, depth, values = asked.array(0), int(asked.array(1).ravel()[0]), asked.array(2)
-    axis = int(asked.attribute("axis", -1)) % (index.ndim + 1)
+    index, depth, values = call.array(0), int(call.array(1).ravel()[0]), call.array(2)
+    axis = int(call.attribute("axis", -1)) % (index.ndim + 1)
     turned = np.where(index < 0, index + depth, index)
     shape = [1] * (index.ndim + 1)
     shape[axis] = depth
@@ -48,94 +93,299 @@ def _one_hot(asked: Asked) -> Sequence[Array]:
 _X = {"x": "float[2,3,7]"}
 _IMAGE = {"x": "float[1,8,3,5]"}
 
-MOVED = Rule(
-    "data movement",
-    tuple(
-        "BitCast CenterCropPad Compress Concat Constant ConstantOfShape DepthToSpace Expand EyeLike Flatten Gather "
-        "GatherElements GatherND Identity NonZero Pad Reshape ReverseSequence Shape Size Slice "
-        "SpaceToDepth Split Squeeze TensorScatter Tile Transpose Trilu Unique Unsqueeze Where".split()
+OPERATORS = (
+    Operator(
+        "BitCast",
+        "data movement",
+        _moved,
+        (Example("BitCast<to=6>(x)", _X, {"x": 1.01}, opset=26),),
     ),
-    _moved,
-    about="elements keep their bits; only where they stand is decided",
-    source=_BOUNDARY,
-    examples=(
-        Example("BitCast<to=6>(x)", _X, {"x": 1.01}, opset=26),
-        Example("CenterCropPad<axes=[1,2]>(x, s)", _X | {"s": [5, 3]}, "CenterCropPad<axes=[2,1]>(x, s)"),
-        Example("Compress<axis=1>(x, c)", _X | {"c": [True, False, True]}, "Compress<axis=2>(x, c)"),
-        Example("Concat<axis=1>(x, z)", _X | {"z": "float[2,3,7]"}, "Concat<axis=2>(x, z)"),
-        Example("ConstantOfShape<value=float[1] {2.5}>(s)", {"s": [2, 3]}, "ConstantOfShape<value=float[1] {2.6}>(s)"),
-        Example('DepthToSpace<blocksize=2,mode="DCR">(x)', _IMAGE, 'DepthToSpace<blocksize=2,mode="CRD">(x)'),
-        Example("Expand(x, s)", {"x": "float[3,1]", "s": [2, 3, 5]}, {"x": 1.01}),
-        Example("EyeLike<k=1>(x)", {"x": "float[3,5]"}, "EyeLike<k=0>(x)"),
-        Example("Flatten<axis=2>(x)", _X, "Flatten<axis=1>(x)"),
-        Example("Gather<axis=2>(x, i)", _X | {"i": [2, 0, -1]}, "Gather<axis=1>(x, i)"),
-        Example(
-            "GatherElements<axis=1>(x, i)",
-            {"x": "float[2,3]", "i": [[2, 0, 1], [0, 0, 2]]},
-            {"x": 1.01},
-        ),
-        Example("GatherND(x, i)", _X | {"i": [[1, 2], [0, 1]]}, "GatherND<batch_dims=1>(x, i)"),
-        Example("Identity(x)", _X, {"x": 1.01}),
-        Example("NonZero(x)", {"x": "float[3,5]"}, {"x": 0.0}),
-        Example('Pad<mode="reflect">(x, p)', {"x": "float[4,5]", "p": [1, 2, 0, 3]}, 'Pad<mode="edge">(x, p)'),
-        Example("Reshape(x, s)", _X | {"s": [0, -1]}, {"x": 1.01}),
-        Example(
-            "ReverseSequence<batch_axis=0,time_axis=1>(x, n)",
-            {"x": "float[3,4]", "n": [1, 2, 4]},
-            "Identity(x)",
-        ),
-        Example("Shape<start=1>(x)", _X, "Shape<start=0>(x)"),
-        Example("Size(x)", _X, "Shape<start=2>(x)"),
-        Example("Slice(x, b, e, a)", _X | {"b": [1], "e": [3], "a": [2]}, {"x": 1.01}),
-        Example("SpaceToDepth<blocksize=2>(x)", {"x": "float[1,2,4,6]"}, {"x": 1.01}),
-        Example("Squeeze(x, a)", {"x": "float[1,3,1]", "a": [0]}, "Identity(x)"),
-        Example(
-            "TensorScatter(x, z, i)",
-            {"x": "float[2,1,6,3]", "z": "float[2,1,2,3]", "i": [1, 3]},
-            'TensorScatter<mode="circular">(x, x, i)',
-            opset=24,
-        ),
-        Example("Tile(x, n)", {"x": "float[2,3]", "n": [2, 2]}, {"x": 1.01}),
-        Example("Transpose<perm=[2,0,1]>(x)", _X, "Transpose<perm=[2,1,0]>(x)"),
-        Example("Trilu<upper=0>(x)", _X, "Trilu<upper=1>(x)"),
-        Example("Unsqueeze(x, a)", _X | {"a": [1]}, "Identity(x)"),
-        Example("Constant<value=float[2] {1.5, 2.5}>()", {}, "Constant<value=float[2] {1.5, 2.6}>()"),
-        Example("Split<axis=1,num_outputs=3>(x)", {"x": "float[2,6]"}, {"x": 1.01}, outputs="y, y2, y3"),
-        Example("Unique<sorted=1>(x)", {"x": "float[9]"}, {"x": 1.01}),
-        Example("Where(c, x, z)", {"c": "bool[3,5]", "x": "float[3,5]", "z": "float[5]"}, "Where(c, x, x)"),
+    Operator(
+        "CenterCropPad",
+        "data movement",
+        _moved,
+        (Example("CenterCropPad<axes=[1,2]>(x, s)", _X | {"s": [5, 3]}, "CenterCropPad<axes=[2,1]>(x, s)"),),
+        roundings=0,
     ),
-)
-
-RULES = (
-    MOVED,
-    Rule(
+    Operator(
+        "Compress",
+        "data movement",
+        _moved,
+        (Example("Compress<axis=1>(x, c)", _X | {"c": [True, False, True]}, "Compress<axis=2>(x, c)"),),
+        roundings=0,
+    ),
+    Operator(
+        "Concat",
+        "data movement",
+        _moved,
+        (Example("Concat<axis=1>(x, z)", _X | {"z": "float[2,3,7]"}, "Concat<axis=2>(x, z)"),),
+        roundings=0,
+        axes=links.concat,
+    ),
+    Operator(
+        "Constant",
+        "data movement",
+        _moved,
+        (Example("Constant<value=float[2] {1.5, 2.5}>()", {}, "Constant<value=float[2] {1.5, 2.6}>()"),),
+        roundings=0,
+    ),
+    Operator(
+        "ConstantOfShape",
+        "data movement",
+        _moved,
+        (
+            Example(
+                "ConstantOfShape<value=float[1] {2.5}>(s)", {"s": [2, 3]}, "ConstantOfShape<value=float[1] {2.6}>(s)"
+            ),
+        ),
+        roundings=0,
+    ),
+    Operator(
+        "DepthToSpace",
+        "data movement",
+        _moved,
+        (Example('DepthToSpace<blocksize=2,mode="DCR">(x)', _IMAGE, 'DepthToSpace<blocksize=2,mode="CRD">(x)'),),
+        roundings=0,
+        images=(0,),
+    ),
+    Operator(
+        "Expand",
+        "data movement",
+        _moved,
+        (Example("Expand(x, s)", {"x": "float[3,1]", "s": [2, 3, 5]}, {"x": 1.01}),),
+        roundings=0,
+        axes=links.expand,
+    ),
+    Operator(
+        "EyeLike",
+        "data movement",
+        _moved,
+        (Example("EyeLike<k=1>(x)", {"x": "float[3,5]"}, "EyeLike<k=0>(x)"),),
+        roundings=0,
+    ),
+    Operator(
+        "Flatten",
+        "data movement",
+        _moved,
+        (Example("Flatten<axis=2>(x)", _X, "Flatten<axis=1>(x)"),),
+        roundings=0,
+        axes=links.flatten,
+        moves=True,
+    ),
+    Operator(
+        "Gather",
+        "data movement",
+        _moved,
+        (Example("Gather<axis=2>(x, i)", _X | {"i": [2, 0, -1]}, "Gather<axis=1>(x, i)"),),
+        roundings=0,
+        axes=links.gather,
+    ),
+    Operator(
+        "GatherElements",
+        "data movement",
+        _moved,
+        (
+            Example(
+                "GatherElements<axis=1>(x, i)",
+                {"x": "float[2,3]", "i": [[2, 0, 1], [0, 0, 2]]},
+                {"x": 1.01},
+            ),
+        ),
+        roundings=0,
+        value=_elements_gathered,
+        stock="wrong",
+    ),
+    Operator(
+        "GatherND",
+        "data movement",
+        _moved,
+        (Example("GatherND(x, i)", _X | {"i": [[1, 2], [0, 1]]}, "GatherND<batch_dims=1>(x, i)"),),
+        roundings=0,
+    ),
+    Operator(
+        "Identity",
+        "data movement",
+        _moved,
+        (Example("Identity(x)", _X, {"x": 1.01}),),
+        roundings=0,
+        axes=links.same,
+        moves=True,
+    ),
+    Operator(
+        "NonZero",
+        "data movement",
+        _moved,
+        (Example("NonZero(x)", {"x": "float[3,5]"}, {"x": 0.0}),),
+        roundings=0,
+        jumps="at places",
+    ),
+    Operator(
+        "Pad",
+        "data movement",
+        _moved,
+        (Example('Pad<mode="reflect">(x, p)', {"x": "float[4,5]", "p": [1, 2, 0, 3]}, 'Pad<mode="edge">(x, p)'),),
+        roundings=0,
+        axes=links.pad,
+        value=_padded,
+        stock="wrong",
+    ),
+    Operator(
+        "Reshape",
+        "data movement",
+        _moved,
+        (Example("Reshape(x, s)", _X | {"s": [0, -1]}, {"x": 1.01}),),
+        roundings=0,
+        axes=links.reshape,
+        moves=True,
+    ),
+    Operator(
+        "ReverseSequence",
+        "data movement",
+        _moved,
+        (
+            Example(
+                "ReverseSequence<batch_axis=0,time_axis=1>(x, n)",
+                {"x": "float[3,4]", "n": [1, 2, 4]},
+                "Identity(x)",
+            ),
+        ),
+        roundings=0,
+        axes=links.same_order,
+    ),
+    Operator("Shape", "data movement", _moved, (Example("Shape<start=1>(x)", _X, "Shape<start=0>(x)"),), roundings=0),
+    Operator("Size", "data movement", _moved, (Example("Size(x)", _X, "Shape<start=2>(x)"),), roundings=0),
+    Operator(
+        "Slice",
+        "data movement",
+        _moved,
+        (Example("Slice(x, b, e, a)", _X | {"b": [1], "e": [3], "a": [2]}, {"x": 1.01}),),
+        roundings=0,
+        axes=links.slice_,
+        limits=(1, 2),
+    ),
+    Operator(
+        "SpaceToDepth",
+        "data movement",
+        _moved,
+        (Example("SpaceToDepth<blocksize=2>(x)", {"x": "float[1,2,4,6]"}, {"x": 1.01}),),
+        roundings=0,
+        images=(0,),
+    ),
+    Operator(
+        "Split",
+        "data movement",
+        _moved,
+        (Example("Split<axis=1,num_outputs=3>(x)", {"x": "float[2,6]"}, {"x": 1.01}, outputs="y, y2, y3"),),
+        roundings=0,
+        axes=links.split,
+    ),
+    Operator(
+        "Squeeze",
+        "data movement",
+        _moved,
+        (Example("Squeeze(x, a)", {"x": "float[1,3,1]", "a": [0]}, "Identity(x)"),),
+        roundings=0,
+        axes=links.squeeze,
+        moves=True,
+    ),
+    Operator(
+        "TensorScatter",
+        "data movement",
+        _moved,
+        (
+            Example(
+                "TensorScatter(x, z, i)",
+                {"x": "float[2,1,6,3]", "z": "float[2,1,2,3]", "i": [1, 3]},
+                'TensorScatter<mode="circular">(x, x, i)',
+                opset=24,
+            ),
+        ),
+        roundings=0,
+    ),
+    Operator(
+        "Tile",
+        "data movement",
+        _moved,
+        (Example("Tile(x, n)", {"x": "float[2,3]", "n": [2, 2]}, {"x": 1.01}),),
+        roundings=0,
+        axes=links.pad,
+    ),
+    Operator(
+        "Transpose",
+        "data movement",
+        _moved,
+        (Example("Transpose<perm=[2,0,1]>(x)", _X, "Transpose<perm=[2,1,0]>(x)"),),
+        roundings=0,
+        axes=links.transpose,
+        moves=True,
+    ),
+    Operator(
+        "Trilu",
+        "data movement",
+        _moved,
+        (Example("Trilu<upper=0>(x)", _X, "Trilu<upper=1>(x)"),),
+        roundings=0,
+        axes=links.same_order,
+        limits=(1,),
+    ),
+    Operator(
+        "Unique",
+        "data movement",
+        _moved,
+        (Example("Unique<sorted=1>(x)", {"x": "float[9]"}, {"x": 1.01}),),
+        roundings=0,
+        picks=True,
+        jumps="at places",
+        value=_unique,
+        stock="wrong",
+    ),
+    Operator(
+        "Unsqueeze",
+        "data movement",
+        _moved,
+        (Example("Unsqueeze(x, a)", _X | {"a": [1]}, "Identity(x)"),),
+        roundings=0,
+        axes=links.unsqueeze,
+        moves=True,
+    ),
+    Operator(
+        "Where",
+        "data movement",
+        _moved,
+        (Example("Where(c, x, z)", {"c": "bool[3,5]", "x": "float[3,5]", "z": "float[5]"}, "Where(c, x, x)"),),
+        roundings=0,
+        axes=links.elementwise,
+        jumps="at places",
+    ),
+    Operator(
+        "OneHot",
         "one-hot",
-        ("OneHot",),
         _one_hot,
-        about="one of two values by position",
-        source=_BOUNDARY,
-        examples=(
+        (
             Example(
                 "OneHot<axis=1>(i, n, v)",
                 {"i": [1, 2, 0], "n": [3], "v": np.array([0.5, 2.0], np.float32)},
                 "OneHot<axis=0>(i, n, v)",
             ),
         ),
+        roundings=0,
+        stock="wrong",
     ),
-    Rule(
+    Operator(
+        "Range",
         "ranges",
-        ("Range",),
         _integers_or_none,
-        about="integers count exactly; floats are multiplied or added up, which ONNX leaves open",
-        source=_BOUNDARY,
-        examples=(Example("Range(a, b, d)", {"a": np.int64(1), "b": np.int64(9), "d": np.int64(2)}, "Range(a, b, a)"),),
+        (Example("Range(a, b, d)", {"a": np.int64(1), "b": np.int64(9), "d": np.int64(2)}, "Range(a, b, a)"),),
+        roundings=2,
+        limits=(0, 1),
     ),
-    Rule(
+    Operator(
+        "Dropout",
         "dropout in inference",
-        ("Dropout",),
         _dropout,
-        about="a copy",
-        source=_BOUNDARY,
-        examples=(Example("Dropout(x)", _X, {"x": 1.01}),),
+        (Example("Dropout(x)", _X, {"x": 1.01}),),
+        roundings=counts.dropout,
+        axes=links.dropout,
+        draws=True,
     ),
 )

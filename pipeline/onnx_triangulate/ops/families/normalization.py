@@ -2,6 +2,8 @@
 
 A variance may be computed as E(x - m)^2 or as E x^2 - m^2; the bound holds for both, and the second is what makes it
 large where |m| is large beside the deviation.
+
+Running error analysis: Higham, Accuracy and Stability, 2nd ed., 1.9, 3.3, 4.4.
 """
 
 from __future__ import annotations
@@ -10,15 +12,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from onnx_triangulate.ops.near import Near
-from onnx_triangulate.ops.registry import Answer, Asked, Example, NoRule, Rule, contracted
+from onnx_triangulate.ops import axis_propagation as links
+from onnx_triangulate.ops import rounding_counts as counts
+from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered, contracted
+from onnx_triangulate.ops.enclosures import Enclosure
+from onnx_triangulate.ops.examples import Example
+from onnx_triangulate.ops.operator import Operator
 
-_RUNNING = (
-    "running error analysis, variance by either formula: Higham, Accuracy and Stability, 2nd ed., 1.9, 3.3 and 4.4"
-)
 
-
-def moments(x: Near, axes: tuple[int, ...]) -> tuple[Near, Near]:
+def moments(x: Enclosure, axes: tuple[int, ...]) -> tuple[Enclosure, Enclosure]:
     """Mean and biased variance.  E x^2 - m^2 passes through E x^2 and m^2 with n + 4 roundings; so does its bound."""
     n = int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
     mean = x.mean(axes)
@@ -29,31 +31,33 @@ def moments(x: Near, axes: tuple[int, ...]) -> tuple[Near, Near]:
     scale = square + 2 * np.abs(mean.value) * away + mean.value**2
     inherited = 4 * np.broadcast_to(x.error, x.shape).mean(axis=axes, keepdims=True) * np.abs(x.value).max(initial=0)
     variance = x.contracted(value, scale, n + 4, inherited if np.any(x.error) else 0.0)
-    return mean, Near(variance.value, variance.error, x.format)
+    return mean, Enclosure(variance.value, variance.error, x.format)
 
 
-def _root(x: Near) -> Near:
+def _root(x: Enclosure) -> Enclosure:
     """A square root and its reciprocal, or a reciprocal root in one, to a few units."""
     return x.sqrt() * x.like(1.0) * x.like(1.0)
 
 
-def _affine(asked: Asked, normal: Near, index: int, shape: tuple[int, ...] | None = None) -> Near:
+def _affine(call: NodeCall, normal: Enclosure, index: int, shape: tuple[int, ...] | None = None) -> Enclosure:
     result = normal
-    if asked.given(index):
-        scale = asked.near(index)
+    if call.has_input(index):
+        scale = call.enclosure(index)
         result = result * (scale if shape is None else scale.shaped(lambda v: v.reshape(shape)))
-    if asked.given(index + 1):
-        shift = asked.near(index + 1)
+    if call.has_input(index + 1):
+        shift = call.enclosure(index + 1)
         result = result + (shift if shape is None else shift.shaped(lambda v: v.reshape(shape)))
     return result
 
 
-def _normalized(asked: Asked, x: Near, mean: Near, root: Near, shape: tuple[int, ...] | None = None) -> Near:
+def _normalized(
+    call: NodeCall, x: Enclosure, mean: Enclosure, root: Enclosure, shape: tuple[int, ...] | None = None
+) -> Enclosure:
     """(x - m) / root s + b, or x a + (b - m a) with a = s / root, which rounds x a and m a at their full size."""
-    result = _affine(asked, (x - mean) / root, 1, shape)
+    result = _affine(call, (x - mean) / root, 1, shape)
     scale, shift = (
-        np.abs(asked.x(i)).reshape(shape if shape is not None else asked.array(i).shape)
-        if asked.given(i)
+        np.abs(call.x(i)).reshape(shape if shape is not None else call.array(i).shape)
+        if call.has_input(i)
         else otherwise
         for i, otherwise in ((1, np.ones(())), (2, np.zeros(())))
     )
@@ -61,105 +65,105 @@ def _normalized(asked: Asked, x: Near, mean: Near, root: Near, shape: tuple[int,
     return x.checked(result.value, result.error + x.format.unit * np.where(np.isfinite(folded), folded, 0.0))
 
 
-def _bare(asked: Asked, index: int) -> Near:
-    return Near(asked.x(index), np.zeros(()), asked.format)
+def _bare(call: NodeCall, index: int) -> Enclosure:
+    return call.enclose(call.x(index))
 
 
-def _batch(asked: Asked) -> Sequence[Answer | Near | None]:
+def _batch(call: NodeCall) -> Sequence[ExpectedOutput | Enclosure | None]:
     """(x - m) / sqrt(v + e) s + b, or the same as x a + (b - m a): gamma_8 of the sizes of both."""
-    x = asked.x(0)
+    x = call.x(0)
     shape = (1, -1, *[1] * (x.ndim - 2))
-    scale, shift, mean, variance = (asked.x(i).reshape(shape) for i in range(1, 5))
-    epsilon = float(np.float32(asked.attribute("epsilon", 1e-5)))
-    if not asked.attribute("training_mode", 0):
+    scale, shift, mean, variance = (call.x(i).reshape(shape) for i in range(1, 5))
+    epsilon = float(np.float32(call.attribute("epsilon", 1e-5)))
+    if not call.attribute("training_mode", 0):
         root = np.sqrt(variance + epsilon)
         value = x - mean
         value /= root
         value *= scale
         value += shift
-        return [contracted(asked, value, lambda: np.abs(scale) * (np.abs(x) + np.abs(mean)) / root + np.abs(shift), 8)]
-    near = _bare(asked, 0)
+        return [contracted(call, value, lambda: np.abs(scale) * (np.abs(x) + np.abs(mean)) / root + np.abs(shift), 8)]
+    near = _bare(call, 0)
     own, spread = moments(near, (0, *range(2, x.ndim)))
-    result = _normalized(asked, near, own, _root(spread + asked.number(epsilon)), shape)
-    keep = asked.number(float(asked.attribute("momentum", 0.9)))
+    result = _normalized(call, near, own, _root(spread + call.number(epsilon)), shape)
+    keep = call.number(float(call.attribute("momentum", 0.9)))
     flat = [
-        _bare(asked, i) * keep + m.shaped(lambda v: v.reshape(-1)) * (asked.number(1.0) - keep)
+        _bare(call, i) * keep + m.shaped(lambda v: v.reshape(-1)) * (call.number(1.0) - keep)
         for i, m in ((3, own), (4, spread))
     ]
     return [result, *flat]
 
 
-def _instance(asked: Asked) -> Sequence[Near]:
-    x = _bare(asked, 0)
+def _instance(call: NodeCall) -> Sequence[Enclosure]:
+    x = _bare(call, 0)
     mean, variance = moments(x, tuple(range(2, x.value.ndim)))
-    root = _root(variance + asked.number(float(asked.attribute("epsilon", 1e-5))))
-    return [_normalized(asked, x, mean, root, (1, -1, *[1] * (x.value.ndim - 2)))]
+    root = _root(variance + call.number(float(call.attribute("epsilon", 1e-5))))
+    return [_normalized(call, x, mean, root, (1, -1, *[1] * (x.value.ndim - 2)))]
 
 
-def _layer(asked: Asked) -> Sequence[Near | Answer | None]:
-    x = _bare(asked, 0)
-    axis = int(asked.attribute("axis", -1)) % x.value.ndim
+def _layer(call: NodeCall) -> Sequence[Enclosure | ExpectedOutput | None]:
+    x = _bare(call, 0)
+    axis = int(call.attribute("axis", -1)) % x.value.ndim
     mean, variance = moments(x, tuple(range(axis, x.value.ndim)))
-    root = _root(variance + asked.number(float(asked.attribute("epsilon", 1e-5))))
+    root = _root(variance + call.number(float(call.attribute("epsilon", 1e-5))))
     inverse = 1.0 / root
-    return [_normalized(asked, x, mean, root), _stashed(mean), _stashed(inverse)]
+    return [_normalized(call, x, mean, root), _stashed(mean), _stashed(inverse)]
 
 
-def _stashed(near: Near) -> Answer:
+def _stashed(near: Enclosure) -> ExpectedOutput:
     """Statistics are float32 (stash_type 1), also of a float16 input."""
-    return Answer(near.value, "float32" if near.format.dtype != "float64" else "float64", near.error)
+    return ExpectedOutput(near.value, "float32" if near.format.dtype != "float64" else "float64", near.error)
 
 
-def _group(asked: Asked) -> Sequence[Near]:
+def _group(call: NodeCall) -> Sequence[Enclosure]:
     """Groups of channels; the scale is per channel from opset 21, per group before."""
-    x = _bare(asked, 0)
+    x = _bare(call, 0)
     n, c, *rest = x.shape
-    groups = int(asked.attribute("num_groups"))
+    groups = int(call.attribute("num_groups"))
     parts = x.shaped(lambda v: v.reshape(n, groups, -1))
     mean, variance = moments(parts, (2,))
-    root = _root(variance + asked.number(float(asked.attribute("epsilon", 1e-5))))
-    if asked.opset < 21:
-        return [_normalized(asked, parts, mean, root, (1, groups, 1)).shaped(lambda v: v.reshape(n, c, *rest))]
+    root = _root(variance + call.number(float(call.attribute("epsilon", 1e-5))))
+    if call.opset < 21:
+        return [_normalized(call, parts, mean, root, (1, groups, 1)).shaped(lambda v: v.reshape(n, c, *rest))]
     by_channel = (n, groups, c // groups, -1)
     parts = x.shaped(lambda v: v.reshape(by_channel))
     mean, root = (m.shaped(lambda v: v.reshape(n, groups, 1, 1)) for m in (mean, root))
-    return [_normalized(asked, parts, mean, root, (1, groups, -1, 1)).shaped(lambda v: v.reshape(n, c, *rest))]
+    return [_normalized(call, parts, mean, root, (1, groups, -1, 1)).shaped(lambda v: v.reshape(n, c, *rest))]
 
 
-def _rms(asked: Asked) -> Sequence[Near]:
-    x = _bare(asked, 0)
-    axis = int(asked.attribute("axis", -1)) % x.value.ndim
+def _rms(call: NodeCall) -> Sequence[Enclosure]:
+    x = _bare(call, 0)
+    axis = int(call.attribute("axis", -1)) % x.value.ndim
     square = (x * x).mean(tuple(range(axis, x.value.ndim)))
-    root = _root(square + asked.number(float(asked.attribute("epsilon", 1e-5))))
-    return [_affine(asked, x / root, 1)]
+    root = _root(square + call.number(float(call.attribute("epsilon", 1e-5))))
+    return [_affine(call, x / root, 1)]
 
 
-def _lp(asked: Asked) -> Sequence[Near]:
-    x = _bare(asked, 0)
-    axis, p = int(asked.attribute("axis", -1)) % x.value.ndim, int(asked.attribute("p", 2))
+def _lp(call: NodeCall) -> Sequence[Enclosure]:
+    x = _bare(call, 0)
+    axis, p = int(call.attribute("axis", -1)) % x.value.ndim, int(call.attribute("p", 2))
     if p not in (1, 2):
-        raise NoRule(f"p={p}")
+        raise NotCovered(f"p={p}")
     norm = abs(x).sum((axis,), extra=1) if p == 1 else _root((x * x).sum((axis,), extra=1))
     result = x / norm
     nothing = np.broadcast_to(norm.value == 0, x.shape)
-    return [Near(np.where(nothing, 0.0, result.value), np.where(nothing, 0.0, result.error), x.format)]
+    return [Enclosure(np.where(nothing, 0.0, result.value), np.where(nothing, 0.0, result.error), x.format)]
 
 
-def _mean_variance(asked: Asked) -> Sequence[Answer]:
+def _mean_variance(call: NodeCall) -> Sequence[ExpectedOutput]:
     """(x - m) / sqrt v: ONNX's function body adds 1e-9 to the root, its formula does not, and either is right."""
-    x = _bare(asked, 0)
-    mean, variance = moments(x, tuple(int(a) % x.value.ndim for a in asked.attribute("axes", [0, 2, 3])))
+    x = _bare(call, 0)
+    mean, variance = moments(x, tuple(int(a) % x.value.ndim for a in call.attribute("axes", [0, 2, 3])))
     root = _root(variance)
     small = np.float32(1e-9)
-    plain, added = (x - mean) / root, (x - mean) / (root + asked.number(float(small)))
+    plain, added = (x - mean) / root, (x - mean) / (root + call.number(float(small)))
     error = added.error + plain.error + np.abs(added.value - plain.value)
-    return [Answer(added.value, x.format.dtype, error, unsaid=np.broadcast_to(root.value == 0, x.shape))]
+    return [ExpectedOutput(added.value, x.format.dtype, error, unsaid=np.broadcast_to(root.value == 0, x.shape))]
 
 
-def _local(asked: Asked) -> Sequence[Near]:
+def _local(call: NodeCall) -> Sequence[Enclosure]:
     """x / (bias + alpha / size sum x^2)^beta over neighbouring channels."""
-    x = _bare(asked, 0)
-    size = int(asked.attribute("size"))
+    x = _bare(call, 0)
+    size = int(call.attribute("size"))
     before, after = (size - 1) // 2, size - 1 - (size - 1) // 2
     squares = x * x
     total = np.zeros(x.shape)
@@ -172,10 +176,10 @@ def _local(asked: Asked) -> Sequence[Near]:
     # A running sum adds the next channel and takes the last one away: it rounds as if it held all channels so far.
     held = squares.size.sum(axis=1, keepdims=True)
     summed = x.contracted(total, np.broadcast_to(held, x.shape), 2 * x.shape[1] + 1, error)
-    alpha = asked.number(float(asked.attribute("alpha", 1e-4)))
-    beta = float(np.float32(asked.attribute("beta", 0.75)))
-    inner = summed * alpha / float(size) + asked.number(float(asked.attribute("bias", 1.0)))
-    c, floor = asked.format.elementary["Pow"]
+    alpha = call.number(float(call.attribute("alpha", 1e-4)))
+    beta = float(np.float32(call.attribute("beta", 0.75)))
+    inner = summed * alpha / float(size) + call.number(float(call.attribute("bias", 1.0)))
+    c, floor = call.format.elementary["Pow"]
     return [x / inner.rising(lambda v: np.maximum(v, 0) ** beta, c, floor)]
 
 
@@ -183,66 +187,96 @@ _IMAGE = {"x": "float[2,4,5,3]", "s": "float[4]", "b": "float[4]"}
 _ROWS = {"x": "float[2,3,64]", "s": "float[64]", "b": "float[64]"}
 
 
-def _rule(op: str, bound: object, about: str, *examples: Example) -> Rule:
-    return Rule(about, (op,), bound, about, _RUNNING, examples)  # type: ignore[arg-type]
-
-
-RULES = (
-    _rule(
+OPERATORS = (
+    Operator(
         "BatchNormalization",
-        _batch,
         "batch normalization",
-        Example("BatchNormalization(x, s, b, m, v)", _IMAGE | {"m": "float[4]", "v": "positive[4]"}, {"v": 1.01}),
-        Example(
-            "BatchNormalization<training_mode=1>(x, s, b, m, v)",
-            _IMAGE | {"m": "float[4]", "v": "positive[4]"},
-            {"s": 1.01},
-            outputs="y, rm, rv",
+        _batch,
+        (
+            Example("BatchNormalization(x, s, b, m, v)", _IMAGE | {"m": "float[4]", "v": "positive[4]"}, {"v": 1.01}),
+            Example(
+                "BatchNormalization<training_mode=1>(x, s, b, m, v)",
+                _IMAGE | {"m": "float[4]", "v": "positive[4]"},
+                {"s": 1.01},
+                outputs="y, rm, rv",
+            ),
         ),
+        steps=6,
+        roundings=counts.batch_normalization,
+        images=(0,),
+        stock="wrong",
     ),
-    _rule(
+    Operator(
         "InstanceNormalization",
-        _instance,
         "instance normalization",
-        Example("InstanceNormalization(x, s, b)", _IMAGE, "InstanceNormalization<epsilon=0.01>(x, s, b)"),
+        _instance,
+        (Example("InstanceNormalization(x, s, b)", _IMAGE, "InstanceNormalization<epsilon=0.01>(x, s, b)"),),
+        steps=8,
+        roundings=counts.instance_normalization,
+        images=(0,),
     ),
-    _rule(
+    Operator(
         "LayerNormalization",
-        _layer,
         "layer normalization",
-        Example("LayerNormalization(x, s, b)", _ROWS, "LayerNormalization<epsilon=0.01>(x, s, b)"),
-        Example("LayerNormalization(x, s)", _ROWS, {"s": 1.01}),
-    ),
-    _rule(
-        "GroupNormalization",
-        _group,
-        "group normalization",
-        Example(
-            "GroupNormalization<num_groups=2>(x, s, b)", _IMAGE, "GroupNormalization<num_groups=4>(x, s, b)", opset=21
+        _layer,
+        (
+            Example("LayerNormalization(x, s, b)", _ROWS, "LayerNormalization<epsilon=0.01>(x, s, b)"),
+            Example("LayerNormalization(x, s)", _ROWS, {"s": 1.01}),
         ),
+        steps=8,
+        roundings=counts.from_axis(8),
+        axes=links.same_order,
     ),
-    _rule(
+    Operator(
+        "GroupNormalization",
+        "group normalization",
+        _group,
+        (
+            Example(
+                "GroupNormalization<num_groups=2>(x, s, b)",
+                _IMAGE,
+                "GroupNormalization<num_groups=4>(x, s, b)",
+                opset=21,
+            ),
+        ),
+        steps=8,
+        roundings=counts.of_all(8),
+        images=(0,),
+    ),
+    Operator(
         "RMSNormalization",
-        _rms,
         "root mean square normalization",
-        Example("RMSNormalization(x, s)", {"x": "float[2,3,64]", "s": "float[64]"}, {"s": 1.01}, opset=23),
+        _rms,
+        (Example("RMSNormalization(x, s)", {"x": "float[2,3,64]", "s": "float[64]"}, {"s": 1.01}, opset=23),),
+        steps=8,
+        roundings=counts.from_axis(8),
+        axes=links.same_order,
     ),
-    _rule(
+    Operator(
         "LpNormalization",
-        _lp,
         "normalization by a norm",
-        Example("LpNormalization<axis=1>(x)", {"x": "float[2,3,7]"}, "LpNormalization<axis=2>(x)"),
+        _lp,
+        (Example("LpNormalization<axis=1>(x)", {"x": "float[2,3,7]"}, "LpNormalization<axis=2>(x)"),),
+        roundings=counts.along_axis(3),
+        axes=links.along_axis,
+        stock="wrong",
     ),
-    _rule(
+    Operator(
         "MeanVarianceNormalization",
-        _mean_variance,
         "mean variance normalization",
-        Example("MeanVarianceNormalization(x)", {"x": "float[2,3,5,4]"}, "MeanVarianceNormalization<axes=[2,3]>(x)"),
+        _mean_variance,
+        (Example("MeanVarianceNormalization(x)", {"x": "float[2,3,5,4]"}, "MeanVarianceNormalization<axes=[2,3]>(x)"),),
+        roundings=counts.of_all(8),
+        axes=links.same_order,
+        stock="wrong",
     ),
-    _rule(
+    Operator(
         "LRN",
-        _local,
         "local response normalization",
-        Example("LRN<size=3,alpha=0.1>(x)", {"x": "float[2,5,4,3]"}, "LRN<size=5,alpha=0.1>(x)"),
+        _local,
+        (Example("LRN<size=3,alpha=0.1>(x)", {"x": "float[2,5,4,3]"}, "LRN<size=5,alpha=0.1>(x)"),),
+        roundings=counts.channels,
+        images=(0,),
+        stock="wrong",
     ),
 )

@@ -14,29 +14,30 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from onnx_triangulate.ops.near import Near, clipped, joined
-from onnx_triangulate.ops.recurrence import BEYOND, GATES, Chosen, Parts, taken_apart
-from onnx_triangulate.ops.registry import Asked, Example, NoRule, Rule
+from onnx_triangulate.ops import rounding_counts as counts
+from onnx_triangulate.ops.calls import NodeCall, NotCovered
+from onnx_triangulate.ops.enclosures import Enclosure, clipped, joined
+from onnx_triangulate.ops.examples import Example
+from onnx_triangulate.ops.operator import Operator
+from onnx_triangulate.ops.recurrence import BEYOND, GATES, Chosen, Parts, recurrent, taken_apart
 from onnx_triangulate.records.arrays import Array
 
-_RUNNING = "running error analysis of the operator's equations, one time step at a time"
-
-Activation = Callable[[Near], Near]
+Activation = Callable[[Enclosure], Enclosure]
 
 
-def _tanh(x: Near) -> Near:
+def _tanh(x: Enclosure) -> Enclosure:
     """In a recurrent kernel a tanh may be made of one power, 1 - 2 / (1 + exp 2x): exact to a few units of 1."""
     y = x.tanh()
     power, _floor = x.format.elementary["Exp"]
-    return Near(y.value, y.error + x.format.unit * 2 * (power + 2), x.format)
+    return Enclosure(y.value, y.error + x.format.unit * 2 * (power + 2), x.format)
 
 
-def _leaky(x: Near, alpha: float) -> Near:
+def _leaky(x: Enclosure, alpha: float) -> Enclosure:
     value = np.where(x.value >= 0, x.value, alpha * x.value)
     return x.rounded(value, x.error * max(1.0, abs(alpha)), 1, x.format.tiny)
 
 
-def _elu(x: Near, alpha: float) -> Near:
+def _elu(x: Enclosure, alpha: float) -> Enclosure:
     """exp(x) - 1 is exact to units of 1 only."""
     value = np.where(x.value >= 0, x.value, alpha * np.expm1(np.minimum(x.value, 0)))
     power, _floor = x.format.elementary["Exp"]
@@ -44,7 +45,7 @@ def _elu(x: Near, alpha: float) -> Near:
     return x.rounded(value, x.error * max(1.0, abs(alpha)) + np.where(x.value - x.error < 0, off, 0.0), 1)
 
 
-def _softplus(x: Near) -> Near:
+def _softplus(x: Enclosure) -> Enclosure:
     """The power and its sum with 1 are exact to units of 1 only, and the logarithm falls no steeper there."""
     value = np.logaddexp(0, x.value)
     power, _floor = x.format.elementary["Exp"]
@@ -52,10 +53,10 @@ def _softplus(x: Near) -> Near:
     return x.rounded(value, x.error + x.format.unit * (power + 2), log + 1, floor + x.format.tiny)
 
 
-_ACTIVATIONS: dict[str, Callable[..., Near]] = {
-    "Sigmoid": Near.sigmoid,
+_ACTIVATIONS: dict[str, Callable[..., Enclosure]] = {
+    "Sigmoid": Enclosure.sigmoid,
     "Tanh": _tanh,
-    "Relu": lambda x: Near(np.maximum(x.value, 0), x.error, x.format),
+    "Relu": lambda x: Enclosure(np.maximum(x.value, 0), x.error, x.format),
     "Affine": lambda x, alpha, beta: x * alpha + beta,
     "LeakyRelu": _leaky,
     "ScaledTanh": lambda x, alpha, beta: _tanh(x * beta) * alpha,
@@ -68,19 +69,19 @@ _ACTIVATIONS: dict[str, Callable[..., Near]] = {
 
 def _activation(chosen: Chosen, clip: float | None) -> Activation:
     if chosen.name not in _ACTIVATIONS:
-        raise NoRule(f"the activation {chosen.name}")
+        raise NotCovered(f"the activation {chosen.name}")
     function, limit = _ACTIVATIONS[chosen.name], np.inf if clip is None else clip
     return lambda x: function(x if clip is None else clipped(x, -limit, limit), *chosen.parameters)
 
 
-def _recurrent(asked: Asked) -> Sequence[Near | None]:
-    wide = [asked.x(i) if i != 4 and asked.given(i) else value for i, value in enumerate(asked.consumed)]
+def _recurrent(call: NodeCall) -> Sequence[Enclosure | None]:
+    wide = [call.x(i) if i != 4 and call.has_input(i) else value for i, value in enumerate(call.consumed)]
     try:
-        parts = taken_apart(asked.node.op_type, wide, asked.attributes)
+        parts = taken_apart(call.node.op_type, wide, call.attributes)
     except NotImplementedError as error:
-        raise NoRule(f"what is undefined: {error}") from error
+        raise NotCovered(f"what is undefined: {error}") from error
     steps, batch = parts.x.shape[:2]
-    seen = asked.produced[0] if asked.produced and asked.wanted(0) else None
+    seen = call.produced[0] if call.produced and call.has_output(0) else None
     if seen is not None:
         seen = seen.astype(np.float64)
         seen = seen.transpose(1, 2, 0, 3) if parts.layout else seen
@@ -88,7 +89,7 @@ def _recurrent(asked: Asked) -> Sequence[Near | None]:
             seen = None
     outputs, finals, cells = [], [], []
     for d in range(len(parts.reverse)):
-        y, last, cell = _direction(asked, parts, seen, d)
+        y, last, cell = _direction(call, parts, seen, d)
         outputs.append(y)
         finals.append(last)
         cells.append(cell)
@@ -97,22 +98,26 @@ def _recurrent(asked: Asked) -> Sequence[Near | None]:
     if parts.layout:
         y = y.shaped(lambda v: v.transpose(2, 0, 1, 3))
         states = [s.shaped(lambda v: v.swapaxes(0, 1)) for s in states]
-    return [y, states[0], states[1]] if asked.node.op_type == "LSTM" else [y, states[0]]
+    return [y, states[0], states[1]] if call.node.op_type == "LSTM" else [y, states[0]]
 
 
-def _direction(asked: Asked, parts: Parts, seen: Array | None, d: int) -> tuple[Near, Near, Near]:
-    x, lengths, back, gates = parts.x, parts.lengths, parts.reverse[d], GATES[asked.node.op_type]
+def _value(call: NodeCall) -> Sequence[Array]:
+    return recurrent(call.node.op_type, call.consumed, call.attributes)
+
+
+def _direction(call: NodeCall, parts: Parts, seen: Array | None, d: int) -> tuple[Enclosure, Enclosure, Enclosure]:
+    x, lengths, back, gates = parts.x, parts.lengths, parts.reverse[d], GATES[call.node.op_type]
     activations = [_activation(chosen, parts.clip) for chosen in parts.activations[d]]
     steps, batch = x.shape[:2]
-    w, r = (Near(v[d].T, np.zeros(()), asked.format) for v in (parts.w, parts.r))
+    w, r = (call.enclose(v[d].T) for v in (parts.w, parts.r))
     hidden = r.shape[0]
-    wb, rb = (Near(b, np.zeros(()), asked.format) for b in np.split(parts.b[d], 2))
+    wb, rb = (call.enclose(b) for b in np.split(parts.b[d], 2))
     zero = w.like(np.zeros((batch, hidden)), np.zeros((batch, hidden)))
     h, c = (zero.like(state[d], np.zeros(zero.shape)) for state in (parts.h, parts.c))
     peephole = None
-    if asked.given(7):
-        peephole = [Near(p, np.zeros(()), asked.format) for p in np.split(parts.p[d], 3)]
-    found: list[Near] = [zero] * steps
+    if call.has_input(7):
+        peephole = [call.enclose(p) for p in np.split(parts.p[d], 3)]
+    found: list[Enclosure] = [zero] * steps
     for step in range(steps):
         alive = (step < lengths)[:, None]
         spots = np.where(step < lengths, lengths - 1 - step, 0) if back else np.full(batch, step)
@@ -130,7 +135,7 @@ def _direction(asked: Asked, parts: Parts, seen: Array | None, d: int) -> tuple[
         if seen is not None:  # the next step consumes what this one produced, to one rounding
             actual = seen[spots, d, np.arange(batch)]
             near = np.abs(actual - h.value) <= h.error
-            unit = asked.format.unit * np.abs(actual)
+            unit = call.format.unit * np.abs(actual)
             h = w.like(np.where(alive & near, actual, h.value), np.where(alive & near, unit, h.error))
     y = w.like(np.stack([f.value for f in found]), np.stack([f.error for f in found]))
     last = w.like(h.value, np.broadcast_to(h.error, h.shape))
@@ -144,21 +149,21 @@ def _direction(asked: Asked, parts: Parts, seen: Array | None, d: int) -> tuple[
 
 def _step(
     parts: Parts,
-    x: Near,
-    h: Near,
-    c: Near,
-    w: Near,
-    r: Near,
-    wb: Near,
-    rb: Near,
+    x: Enclosure,
+    h: Enclosure,
+    c: Enclosure,
+    w: Enclosure,
+    r: Enclosure,
+    wb: Enclosure,
+    rb: Enclosure,
     gates: int,
     f: list[Activation],
-    peephole: list[Near] | None,
-) -> tuple[Near, Near]:
+    peephole: list[Enclosure] | None,
+) -> tuple[Enclosure, Enclosure]:
     inner, own = x @ w, h @ r
     size = h.shape[1]
 
-    def part(near: Near, i: int) -> Near:
+    def part(near: Enclosure, i: int) -> Enclosure:
         return near[..., i * size : (i + 1) * size]
 
     if gates == 1:
@@ -172,7 +177,7 @@ def _step(
         if peephole is not None:
             o = o + peephole[1] * cell
         if parts.clip is not None and bool(np.any(np.abs(cell.value) + cell.error > parts.clip)):
-            raise NoRule(BEYOND)
+            raise NotCovered(BEYOND)
         return f[0](o) * f[2](cell), cell
     both = inner + own + wb + rb
     z, reset = f[0](part(both, 0)), f[0](part(both, 1))
@@ -184,7 +189,7 @@ def _step(
     # (1 - z) n + z h, or n + z (h - n): the second rounds n and h at their full size.
     result = (1.0 - z) * candidate + z * h
     other = result.format.unit * 2 * (np.abs(candidate.value) + np.abs(h.value))
-    return Near(result.value, result.error + other, result.format), c
+    return Enclosure(result.value, result.error + other, result.format), c
 
 
 def _inputs(gates: int) -> dict[str, object]:
@@ -209,26 +214,25 @@ def _named(*names: str) -> str:
 
 _SCALED = _named("Sigmoid", "ScaledTanh")
 
-RULES = (
-    Rule(
+OPERATORS = (
+    Operator(
+        "LSTM",
         "lstm",
-        ("LSTM",),
         _recurrent,
-        "gates and cell state, per step",
-        _RUNNING,
         (
             _example("LSTM", "", {"r": 1.01}),
             _example("LSTM", ", input_forget=1", ""),
             _example("LSTM", _named("HardSigmoid", "Softsign", "Tanh"), _named("HardSigmoid", "Tanh", "Tanh")),
             _example("LSTM", _named("Sigmoid", "LeakyRelu", "Elu"), _named("Sigmoid", "LeakyRelu", "Relu")),
         ),
+        roundings=counts.recurrent,
+        value=_value,
+        stock="wrong",
     ),
-    Rule(
+    Operator(
+        "GRU",
         "gru",
-        ("GRU",),
         _recurrent,
-        "gates, per step",
-        _RUNNING,
         (
             _example("GRU", "", ", linear_before_reset=1"),
             _example("GRU", ", clip=0.5", ", clip=0.51"),
@@ -238,13 +242,14 @@ RULES = (
                 _SCALED + ", activation_alpha=[1.1], activation_beta=[0.91]",
             ),
         ),
+        roundings=counts.recurrent,
+        value=_value,
+        stock="wrong",
     ),
-    Rule(
+    Operator(
+        "RNN",
         "rnn",
-        ("RNN",),
         _recurrent,
-        "one activation, per step",
-        _RUNNING,
         (
             _example("RNN", "", {"w": 1.01}),
             _example("RNN", _named("Softplus") + ", clip=2.0", _named("Softplus")),
@@ -254,5 +259,8 @@ RULES = (
                 _named("Affine") + ", activation_alpha=[0.3], activation_beta=[0.51]",
             ),
         ),
+        roundings=counts.recurrent,
+        value=_value,
+        stock="wrong",
     ),
 )

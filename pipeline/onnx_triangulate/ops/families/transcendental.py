@@ -2,7 +2,7 @@
 
 An elementary function by itself is judged by the constants that were measured of the runtime: c u |y| and a floor.
 Activations are written as their formulas, so that what cancels in them (1 + erf of a negative number) counts for as
-much as it may.
+much as it may (running error analysis: Higham, Accuracy and Stability, 2nd ed., 3.3).
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from onnx_triangulate.ops.near import Format, Near, erf, phi, sigmoid, where
-from onnx_triangulate.ops.registry import Answer, Asked, Example, NoRule, Rule, rounded
+from onnx_triangulate.ops import axis_propagation as links
+from onnx_triangulate.ops import rounding_counts as counts
+from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered, rounded
+from onnx_triangulate.ops.enclosures import Enclosure, Format, erf, phi, sigmoid, where
+from onnx_triangulate.ops.examples import Example
+from onnx_triangulate.ops.operator import Operator
 from onnx_triangulate.records.arrays import Array
-
-_MEASURED = "constants measured over a grid of every float's exponents: scripts/measure_transcendentals.py"
-_RUNNING = "running error analysis of the operator's formula: Higham, Accuracy and Stability, 2nd ed., 3.3"
 
 FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "Acos": np.arccos,
@@ -39,96 +40,106 @@ FUNCTIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def _elementary(asked: Asked) -> Sequence[Answer]:
-    name = asked.node.op_type
-    value = FUNCTIONS[name](asked.x(0))
-    return [rounded(asked, value, asked.format.elementary[name][0], asked.format.floor(name, value))]
+def _elementary(call: NodeCall) -> Sequence[ExpectedOutput]:
+    name = call.node.op_type
+    value = FUNCTIONS[name](call.x(0))
+    return [rounded(call, value, call.format.elementary[name][0], call.format.floor(name, value))]
 
 
-def _input(asked: Asked, index: int = 0) -> Near:
-    return Near(asked.x(index), np.zeros(()), asked.format)
+def _input(call: NodeCall, index: int = 0) -> Enclosure:
+    return call.enclose(call.x(index))
 
 
-def _pow(asked: Asked) -> Sequence[Near | Array]:
+def _pow(call: NodeCall) -> Sequence[Enclosure | Array]:
     """exp(z log x) in extended precision, or repeated products for a small whole exponent."""
-    base, exponent = asked.array(0), asked.array(1)
+    base, exponent = call.array(0), call.array(1)
     if base.dtype.kind in "iu":
         if exponent.dtype.kind in "iu":
             return [np.asarray(np.power(base, exponent), dtype=base.dtype)]
-        raise NoRule("integers to the power of floats")
-    c, floor = asked.format.elementary["Pow"]
+        raise NotCovered("integers to the power of floats")
+    c, floor = call.format.elementary["Pow"]
     value = np.power(base.astype(np.float64), exponent.astype(np.float64))
-    return [_input(asked).rounded(value, 0.0, c, floor + asked.format.tiny)]
+    return [_input(call).rounded(value, 0.0, c, floor + call.format.tiny)]
 
 
-def _softplus(asked: Asked) -> Sequence[Near]:
-    return [softplus(_input(asked))]
+def _softplus(call: NodeCall) -> Sequence[Enclosure]:
+    return [softplus(_input(call))]
 
 
-def softplus(x: Near) -> Near:
+def softplus(x: Enclosure) -> Enclosure:
     """max(x, 0) + log(1 + exp(-|x|)): the logarithm's argument is rounded to a number near 1."""
     inner = (-abs(x)).exp() + 1.0
     tail = inner.log()
-    positive = Near(np.maximum(x.value, 0), x.error, x.format)
-    return positive + Near(np.log1p(np.exp(-np.abs(x.value))), tail.error, x.format)
+    positive = Enclosure(np.maximum(x.value, 0), x.error, x.format)
+    return positive + Enclosure(np.log1p(np.exp(-np.abs(x.value))), tail.error, x.format)
 
 
-def _elu(asked: Asked) -> Sequence[Near]:
-    x = _input(asked)
-    alpha = asked.number(float(asked.attribute("alpha", 1.0)))
+def _elu(call: NodeCall) -> Sequence[Enclosure]:
+    x = _input(call)
+    alpha = call.number(float(call.attribute("alpha", 1.0)))
     return [where(x.value > 0, x, alpha * _expm1(x))]
 
 
-def _expm1(x: Near) -> Near:
+def _expm1(x: Enclosure) -> Enclosure:
     """exp(x) - 1 below zero, as a difference or in one step."""
-    power = Near(np.minimum(x.value, 0), x.error, x.format).exp()
-    return Near(np.expm1(np.minimum(x.value, 0)), (power - 1.0).error, x.format)
+    power = Enclosure(np.minimum(x.value, 0), x.error, x.format).exp()
+    return Enclosure(np.expm1(np.minimum(x.value, 0)), (power - 1.0).error, x.format)
 
 
-def _selu(asked: Asked) -> Sequence[Near]:
-    x = _input(asked)
-    alpha = asked.number(float(asked.attribute("alpha", 1.67326319217681884765625)))
-    gain = asked.number(float(asked.attribute("gamma", 1.05070102214813232421875)))
+def _selu(call: NodeCall) -> Sequence[Enclosure]:
+    x = _input(call)
+    alpha = call.number(float(call.attribute("alpha", 1.67326319217681884765625)))
+    gain = call.number(float(call.attribute("gamma", 1.05070102214813232421875)))
     return [where(x.value > 0, gain * x, gain * (alpha * _expm1(x)) * _one(x))]
 
 
-def _celu(asked: Asked) -> Sequence[Near]:
-    x = _input(asked)
-    alpha = asked.number(float(asked.attribute("alpha", 1.0)))
+def _celu(call: NodeCall) -> Sequence[Enclosure]:
+    x = _input(call)
+    alpha = call.number(float(call.attribute("alpha", 1.0)))
     return [where(x.value > 0, x, alpha * _expm1(x / alpha))]
 
 
-def _one(x: Near) -> Near:
+def _one(x: Enclosure) -> Enclosure:
     return x.like(1.0)
 
 
-def _gelu(asked: Asked) -> Sequence[Near]:
-    x = _input(asked)
-    if asked.attribute("approximate", "none") == "tanh":
-        cubed = x * x * x * asked.number(0.044715)
-        inner = asked.number(math.sqrt(2 / math.pi)) * (x + cubed)
+def _gelu(call: NodeCall) -> Sequence[Enclosure]:
+    x = _input(call)
+    if call.attribute("approximate", "none") == "tanh":
+        cubed = x * x * x * call.number(0.044715)
+        inner = call.number(math.sqrt(2 / math.pi)) * (x + cubed)
         # sqrt(2/pi) x (1 + 0.044715 x^2) is the same with its roundings elsewhere: as large, nothing cancels in it.
         return [x * 0.5 * _bounded(inner.tanh() + 1.0, 2.0) * _one(x)]
-    scaled = x / asked.number(math.sqrt(2))
-    inside = Format.of(asked.format.dtype, {"Erf": asked.format.elementary["Gelu"]}, asked.format.unit)
-    half = _bounded(Near(scaled.value, scaled.error, inside).erf() + 1.0, 2.0)
-    exactly = Near(2 * phi(x.value), half.error, x.format)
+    scaled = x / call.number(math.sqrt(2))
+    inside = Format.of(call.format.dtype, {"Erf": call.format.elementary["Gelu"]}, call.format.unit)
+    half = _bounded(Enclosure(scaled.value, scaled.error, inside).erf() + 1.0, 2.0)
+    exactly = Enclosure(2 * phi(x.value), half.error, x.format)
     return [x * 0.5 * exactly * _one(x)]
 
 
-def _bounded(x: Near, top: float) -> Near:
-    return Near(x.value, np.minimum(x.error, top), x.format)
+def gelu(x: Array) -> Array:
+    """x Phi(x), in the type it is given."""
+    return np.asarray(x * phi(x)).astype(x.dtype)
 
 
-def _swish(asked: Asked) -> Sequence[Near]:
-    x = _input(asked)
-    alpha = float(asked.attribute("alpha", 1.0))
-    inner = x if alpha == 1 else x * asked.number(alpha)
+def tanh_gelu(x: Array) -> Array:
+    """Its approximation by a tanh."""
+    return np.asarray(x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))
+
+
+def _bounded(x: Enclosure, top: float) -> Enclosure:
+    return Enclosure(x.value, np.minimum(x.error, top), x.format)
+
+
+def _swish(call: NodeCall) -> Sequence[Enclosure]:
+    x = _input(call)
+    alpha = float(call.attribute("alpha", 1.0))
+    inner = x if alpha == 1 else x * call.number(alpha)
     return [x * inner.sigmoid()]
 
 
-def _mish(asked: Asked) -> Sequence[Near]:
-    x = _input(asked)
+def _mish(call: NodeCall) -> Sequence[Enclosure]:
+    x = _input(call)
     return [x * softplus(x).tanh()]
 
 
@@ -142,73 +153,93 @@ def _example(name: str) -> Example:
     return Example(f"{name}(x)", {"x": _DOMAINS.get(name, "float[3,7]")}, {"x": 0.99})
 
 
-RULES = (
-    Rule(
-        "elementary function",
-        tuple(FUNCTIONS),
-        _elementary,
-        "c u |y| and a floor",
-        _MEASURED,
-        tuple(_example(name) for name in FUNCTIONS),
+OPERATORS = (
+    *(
+        Operator(
+            name,
+            "elementary function",
+            _elementary,
+            (_example(name),),
+            stock="slow" if name == "Erf" else "right",
+            roundings=counts.TRANSCENDENTAL,
+            steps=counts.TRANSCENDENTAL if name == "Sigmoid" else 0,
+            axes=links.same,
+        )
+        for name in FUNCTIONS
     ),
-    Rule(
+    Operator(
+        "Pow",
         "power",
-        ("Pow",),
         _pow,
-        "c u |y| and a floor; integers exactly",
-        _MEASURED,
         (Example("Pow(x, z)", {"x": "positive[3,7]", "z": "float[7]"}, {"z": 1.01}),),
+        roundings=counts.TRANSCENDENTAL,
+        axes=links.elementwise,
     ),
-    Rule(
+    Operator(
+        "Softplus",
         "softplus",
-        ("Softplus",),
         _softplus,
-        "log(1 + exp x) without overflow",
-        _RUNNING,
         (Example("Softplus(x)", _X, {"x": 1.01}),),
+        steps=2 * counts.TRANSCENDENTAL + 1,
+        roundings=2 * counts.TRANSCENDENTAL + 1,
+        axes=links.same,
     ),
-    Rule(
+    Operator(
+        "Elu",
         "elu",
-        ("Elu",),
         _elu,
-        "alpha (exp x - 1) below zero",
-        _RUNNING,
         (Example("Elu<alpha=1.5>(x)", _X, "Elu<alpha=1.515>(x)"),),
+        steps=counts.TRANSCENDENTAL + 2,
+        roundings=counts.TRANSCENDENTAL + 2,
+        axes=links.same,
     ),
-    Rule(
+    Operator(
+        "Selu",
         "selu",
-        ("Selu",),
         _selu,
-        "gamma alpha (exp x - 1) below zero, gamma x above",
-        _RUNNING,
         (Example("Selu(x)", _X, "Selu<gamma=1.06>(x)"),),
+        steps=counts.TRANSCENDENTAL + 3,
+        roundings=counts.TRANSCENDENTAL + 3,
+        axes=links.same,
     ),
-    Rule(
+    Operator(
+        "Celu",
         "celu",
-        ("Celu",),
         _celu,
-        "alpha (exp(x / alpha) - 1) below zero",
-        _RUNNING,
         (Example("Celu<alpha=1.5>(x)", _X, "Celu<alpha=1.515>(x)"),),
+        steps=counts.TRANSCENDENTAL + 3,
+        roundings=counts.TRANSCENDENTAL + 3,
+        axes=links.same,
     ),
-    Rule(
+    Operator(
+        "Gelu",
         "gelu",
-        ("Gelu",),
         _gelu,
-        "x (1 + erf(x / sqrt 2)) / 2, or with a tanh",
-        _RUNNING,
         (
             Example("Gelu(x)", _X, 'Gelu<approximate="tanh">(x)', opset=20),
             Example('Gelu<approximate="tanh">(x)', _X, "Gelu(x)", opset=20),
         ),
+        steps=counts.TRANSCENDENTAL + 8,
+        roundings=counts.TRANSCENDENTAL + 8,
+        axes=links.same,
+        stock="slow",
     ),
-    Rule(
+    Operator(
+        "Swish",
         "swish",
-        ("Swish",),
         _swish,
-        "x sigmoid(alpha x)",
-        _RUNNING,
         (Example("Swish<alpha=1.5>(x)", _X, "Swish<alpha=1.515>(x)", opset=24),),
+        steps=counts.TRANSCENDENTAL + 2,
+        roundings=counts.TRANSCENDENTAL + 2,
+        axes=links.same,
     ),
-    Rule("mish", ("Mish",), _mish, "x tanh(softplus x)", _RUNNING, (Example("Mish(x)", _X, {"x": 1.01}),)),
+    Operator(
+        "Mish",
+        "mish",
+        _mish,
+        (Example("Mish(x)", _X, {"x": 1.01}),),
+        steps=3 * counts.TRANSCENDENTAL + 2,
+        roundings=3 * counts.TRANSCENDENTAL + 2,
+        axes=links.same,
+    ),
 )

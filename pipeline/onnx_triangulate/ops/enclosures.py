@@ -1,7 +1,7 @@
 """Numbers with how far a computed one may be from them: running error analysis as an array type.
 
-Design note.  A rule writes an operator as its formula, once, on :class:`Near` arrays: the value is float64, the error
-an absolute bound on the distance of the same formula evaluated in the runtime's type, by the standard model
+Design note.  A bound writes an operator as its formula, once, on :class:`Enclosure` arrays: the value is float64, the
+error an absolute bound on the distance of the same formula evaluated in the runtime's type, by the standard model
 fl(a op b) = (a op b)(1 + d), |d| <= u, with what is of second order kept (Higham, Accuracy and Stability of Numerical
 Algorithms, 2nd ed., 2.2, 3.1 and 3.3).  Sums and products of matrices are bounded for every order of summation, with
 or without fused multiply-adds.  Where an intermediate may overflow, the error is infinite: the model says nothing
@@ -65,7 +65,7 @@ def _magnified(error: Array, by: Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Near:
+class Enclosure:
     """A value in float64 and how far from it the runtime's may be; ``error`` is broadcastable to ``value``."""
 
     value: Array
@@ -81,35 +81,37 @@ class Near:
         """The largest absolute value the runtime may hold."""
         return np.asarray(np.abs(self.value) + self.error)
 
-    def like(self, value: Any, error: Any = 0.0) -> Near:
-        return Near(np.asarray(value, dtype=np.float64), np.asarray(error, dtype=np.float64), self.format)
+    def like(self, value: Any, error: Any = 0.0) -> Enclosure:
+        return Enclosure(np.asarray(value, dtype=np.float64), np.asarray(error, dtype=np.float64), self.format)
 
-    def lift(self, other: Any) -> Near:
+    def lift(self, other: Any) -> Enclosure:
         """Another operand; a Python number is a constant that the runtime rounds to its type."""
-        if isinstance(other, Near):
+        if isinstance(other, Enclosure):
             return other
         value = np.asarray(other, dtype=np.float64)
         exact = value.astype(np.float32) == value if self.format.dtype != "bfloat16" else np.zeros(value.shape, bool)
         return self.like(value, np.where(exact, 0.0, self.format.unit * np.abs(value)))
 
-    def rounded(self, value: Array, inherited: Array | float, roundings: float = 1, floor: Array | float = 0.0) -> Near:
+    def rounded(
+        self, value: Array, inherited: Array | float, roundings: float = 1, floor: Array | float = 0.0
+    ) -> Enclosure:
         """A result that inherited an error and is rounded ``roundings`` times."""
         unit = self.format.unit
         error = np.asarray(inherited) * (1 + roundings * unit) + (roundings * unit * np.abs(value) + floor)
         return self.checked(value, np.where(np.isfinite(value), error, np.where(np.asarray(inherited) > 0, np.inf, 0)))
 
-    def checked(self, value: Array, error: Array) -> Near:
+    def checked(self, value: Array, error: Array) -> Enclosure:
         error = np.where(np.isnan(error), np.inf, error)
         over = np.isfinite(value) & (np.abs(value) + error > self.format.largest)
-        return Near(np.asarray(value), np.where(over, np.inf, error) if over.any() else error, self.format)
+        return Enclosure(np.asarray(value), np.where(over, np.inf, error) if over.any() else error, self.format)
 
-    def __neg__(self) -> Near:
-        return Near(-self.value, self.error, self.format)
+    def __neg__(self) -> Enclosure:
+        return Enclosure(-self.value, self.error, self.format)
 
-    def __abs__(self) -> Near:
-        return Near(np.abs(self.value), self.error, self.format)
+    def __abs__(self) -> Enclosure:
+        return Enclosure(np.abs(self.value), self.error, self.format)
 
-    def __add__(self, other: Any) -> Near:
+    def __add__(self, other: Any) -> Enclosure:
         other = self.lift(other)
         value, inherited = self.value + other.value, self.error + other.error
         if not np.all(np.isfinite(value)):  # a mask's exact infinity swallows the other side's error
@@ -119,20 +121,20 @@ class Near:
 
     __radd__ = __add__
 
-    def __sub__(self, other: Any) -> Near:
+    def __sub__(self, other: Any) -> Enclosure:
         return self + -self.lift(other)
 
-    def __rsub__(self, other: Any) -> Near:
+    def __rsub__(self, other: Any) -> Enclosure:
         return self.lift(other) + -self
 
-    def __mul__(self, other: Any) -> Near:
+    def __mul__(self, other: Any) -> Enclosure:
         other = self.lift(other)
         inherited = _magnified(self.error, other.value) + _magnified(other.error, self.size)
         return self.rounded(self.value * other.value, inherited, floor=self.format.tiny)
 
     __rmul__ = __mul__
 
-    def __truediv__(self, other: Any) -> Near:
+    def __truediv__(self, other: Any) -> Enclosure:
         other = self.lift(other)
         value = self.value / other.value
         least = np.abs(other.value) - other.error
@@ -140,17 +142,17 @@ class Near:
         inherited = np.where(wrong == 0, 0.0, np.where(least > 0, wrong / np.where(least > 0, least, 1), np.inf))
         return self.rounded(value, inherited, 2, self.format.tiny)  # a reciprocal may be multiplied
 
-    def __rtruediv__(self, other: Any) -> Near:
+    def __rtruediv__(self, other: Any) -> Enclosure:
         return self.lift(other) / self
 
-    def __getitem__(self, key: Any) -> Near:
-        return Near(self.value[key], np.broadcast_to(self.error, self.shape)[key], self.format)
+    def __getitem__(self, key: Any) -> Enclosure:
+        return Enclosure(self.value[key], np.broadcast_to(self.error, self.shape)[key], self.format)
 
-    def shaped(self, change: Callable[[Array], Array]) -> Near:
+    def shaped(self, change: Callable[[Array], Array]) -> Enclosure:
         """Moved about by a function that holds for values and errors alike (transpose, reshape, concatenate)."""
-        return Near(change(self.value), change(np.broadcast_to(self.error, self.shape)), self.format)
+        return Enclosure(change(self.value), change(np.broadcast_to(self.error, self.shape)), self.format)
 
-    def rising(self, function: Callable[[Array], Array], c: float, floor: Array | float = 0.0) -> Near:
+    def rising(self, function: Callable[[Array], Array], c: float, floor: Array | float = 0.0) -> Enclosure:
         """A function that rises everywhere, correct to c units and a floor."""
         value = function(self.value)
         inherited = np.zeros(())
@@ -159,26 +161,26 @@ class Near:
             inherited = np.where(self.error == 0, 0.0, np.maximum(up, down))
         return self.rounded(value, inherited, c, floor + self.format.tiny)
 
-    def elementary(self, name: str, function: Callable[[Array], Array]) -> Near:
+    def elementary(self, name: str, function: Callable[[Array], Array]) -> Enclosure:
         """An elementary function that rises everywhere, with the constants measured for ``name``."""
         return self.rising(function, *self.format.elementary[name])
 
-    def exp(self) -> Near:
+    def exp(self) -> Enclosure:
         return self.elementary("Exp", np.exp)
 
-    def log(self) -> Near:
+    def log(self) -> Enclosure:
         return self.elementary("Log", lambda x: np.log(np.maximum(x, 0)))
 
-    def sqrt(self) -> Near:
+    def sqrt(self) -> Enclosure:
         return self.rising(lambda x: np.sqrt(np.maximum(x, 0)), 1)
 
-    def tanh(self) -> Near:
+    def tanh(self) -> Enclosure:
         return self.elementary("Tanh", np.tanh)
 
-    def sigmoid(self) -> Near:
+    def sigmoid(self) -> Enclosure:
         return self.elementary("Sigmoid", sigmoid)
 
-    def erf(self) -> Near:
+    def erf(self) -> Enclosure:
         """Its slope is largest where the argument is smallest in size: 2 / sqrt(pi) exp(-x^2) there."""
         c, floor = self.format.elementary["Erf"]
         nearest = np.maximum(np.abs(self.value) - self.error, 0)
@@ -186,28 +188,28 @@ class Near:
         inherited = np.where(self.error == 0, 0.0, np.minimum(self.error * slope, 2.0))
         return self.rounded(erf(self.value), inherited, c, floor + self.format.tiny)
 
-    def sum(self, axes: tuple[int, ...], extra: int = 0) -> Near:
+    def sum(self, axes: tuple[int, ...], extra: int = 0) -> Enclosure:
         """Sum over axes, kept at length 1: gamma_(n-1+extra) of the sum of sizes."""
         n = int(np.prod([self.shape[a] for a in axes], dtype=np.int64)) if axes else 1
         inherited = np.broadcast_to(self.error, self.shape).sum(axis=axes, keepdims=True)
         value = self.value.sum(axis=axes, keepdims=True)
         return self.contracted(value, self.size.sum(axis=axes, keepdims=True), max(n - 1, 0) + extra, inherited)
 
-    def mean(self, axes: tuple[int, ...]) -> Near:
+    def mean(self, axes: tuple[int, ...]) -> Enclosure:
         """Mean over axes, kept at length 1; the count may be rounded too, or its reciprocal multiplied."""
         n = int(np.prod([self.shape[a] for a in axes], dtype=np.int64)) if axes else 1
         total = self.sum(axes)
         with np.errstate(all="ignore"):
             return self.rounded(total.value / n, total.error / n, 2, self.format.tiny)
 
-    def contracted(self, value: Array, scale: Array, k: int, inherited: Array | float = 0.0) -> Near:
+    def contracted(self, value: Array, scale: Array, k: int, inherited: Array | float = 0.0) -> Enclosure:
         """A sum of products rounded k times along any path: gamma_k * scale, and a flushed number per term."""
         with np.errstate(all="ignore"):
             error = np.asarray(inherited) + self.format.gamma(k) * scale + (k + 1) * self.format.tiny
         error = np.where(np.isfinite(value), error, 0.0)  # not finite from not finite operands: no rounding there
         return self.checked(value, np.where(np.isfinite(value) & (scale > self.format.largest), np.inf, error))
 
-    def __matmul__(self, other: Near) -> Near:
+    def __matmul__(self, other: Enclosure) -> Enclosure:
         value, k = self.value @ other.value, self.shape[-1]
         inherited: Array | float = 0.0
         size, others = np.abs(self.value), np.abs(other.value)
@@ -218,26 +220,26 @@ class Near:
         return self.contracted(value, size @ others + inherited, k + 1, inherited)
 
 
-def joined(parts: Sequence[Near], axis: int) -> Near:
+def joined(parts: Sequence[Enclosure], axis: int) -> Enclosure:
     """Concatenation."""
     value = np.concatenate([p.value for p in parts], axis)
     error = np.concatenate([np.broadcast_to(p.error, p.shape) for p in parts], axis)
-    return Near(value, error, parts[0].format)
+    return Enclosure(value, error, parts[0].format)
 
 
-def where(condition: Array, yes: Near, no: Near) -> Near:
+def where(condition: Array, yes: Enclosure, no: Enclosure) -> Enclosure:
     """Elementwise choice by a condition that is certain."""
-    return Near(np.where(condition, yes.value, no.value), np.where(condition, yes.error, no.error), yes.format)
+    return Enclosure(np.where(condition, yes.value, no.value), np.where(condition, yes.error, no.error), yes.format)
 
 
-def largest(near: Near, axes: tuple[int, ...]) -> Near:
+def largest(near: Enclosure, axes: tuple[int, ...]) -> Enclosure:
     """Maximum over axes, kept at length 1: off by no more than its furthest-off candidate."""
     error = np.broadcast_to(near.error, near.shape)
     return near.like(near.value.max(axis=axes, keepdims=True), error.max(axis=axes, keepdims=True))
 
 
-def clipped(near: Near, low: float, high: float) -> Near:
-    return Near(np.clip(near.value, low, high), near.error, near.format)
+def clipped(near: Enclosure, low: float, high: float) -> Enclosure:
+    return Enclosure(np.clip(near.value, low, high), near.error, near.format)
 
 
 def sigmoid(x: Array) -> Array:

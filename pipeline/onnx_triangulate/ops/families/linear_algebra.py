@@ -1,0 +1,12 @@
+"""Transforms and determinants: counted, not bounded."""
+
+from __future__ import annotations
+
+from onnx_triangulate.ops import rounding_counts as counts
+from onnx_triangulate.ops.operator import Operator
+
+OPERATORS = (
+    Operator("Col2Im", roundings=counts.of_all()),
+    Operator("DFT", roundings=counts.fourier),
+    Operator("Det", roundings=counts.of_all(1)),
+)
