@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -139,34 +140,58 @@ def parts(
     """
     graph = model.graph
     known = {tensor.name for tensor in graph.initializer}
-    unknown = max((s for s in sizes.values() if s), default=1)
-    read = [tuple(dict.fromkeys(reads(node))) for node in graph.node]
-    made = [tuple(name for name in node.output if name) for node in graph.node]
-    makes = {name for names in made for name in names}
+    flow = _Flow(
+        [tuple(dict.fromkeys(reads(node))) for node in graph.node],
+        [tuple(name for name in node.output if name) for node in graph.node],
+        sizes,
+        given,
+    )
     outside = {v.name for v in graph.input} - set(weights)
-    last = {name: index for index, names in enumerate(read) for name in names}
-    ranges, start, held = [], 0, 0
-    seen: set[str] = set()
-    for index in range(len(graph.node)):
-        names = {*made[index], *(n for n in read[index] if n in given)} - seen
-        held += sum((sizes[n] if sizes[n] is not None else unknown) or 0 for n in names if n in sizes)
-        seen |= names
-        opened = any(n not in sizes and last.get(n, -1) > index for n in made[index])  # no array, still needed
-        if held >= budget and not opened:
-            ranges.append(range(start, index + 1))
-            start, held, seen = index + 1, 0, set()
-    if start < len(graph.node):
-        ranges.append(range(start, len(graph.node)))
+    makes = {name for names in flow.made for name in names}
     found = []
-    for span in ranges:
-        inside = {n for i in span for n in made[i]}
-        wanted = dict.fromkeys(n for i in span for n in read[i])
-        asked = [
-            n for i in span for n in made[i] if n in sizes and (n in given or not given or last.get(n, -1) >= span.stop)
-        ]
+    for span in flow.spans(budget):
+        inside = {n for i in span for n in flow.made[i]}
+        wanted = dict.fromkeys(n for i in span for n in flow.read[i])
         fed = [n for n in wanted if n not in known and (n in given or n in outside or (n in makes and n not in inside))]
-        found.append(Part(span, tuple(fed), tuple(asked), tuple(n for n in wanted if n in weights and n not in known)))
+        heavy = tuple(n for n in wanted if n in weights and n not in known)
+        found.append(Part(span, tuple(fed), flow.asked(span), heavy))
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Flow:
+    """What each node reads and makes, the sizes of arrays in bytes, and the values that are fed from outside."""
+
+    read: Sequence[tuple[str, ...]]
+    made: Sequence[tuple[str, ...]]
+    sizes: Mapping[str, int | None]
+    given: Collection[str]
+
+    @cached_property
+    def last(self) -> dict[str, int]:
+        """By value, the last node that reads it."""
+        return {name: index for index, names in enumerate(self.read) for name in names}
+
+    def spans(self, budget: int) -> list[range]:
+        """Consecutive nodes of about ``budget`` bytes; what is no array is not handed from one to the next."""
+        unknown = max((s for s in self.sizes.values() if s), default=1)
+        found, start, held = [], 0, 0
+        seen: set[str] = set()
+        for index, (read, made) in enumerate(zip(self.read, self.made, strict=True)):
+            names = {*made, *(n for n in read if n in self.given)} - seen
+            known = [self.sizes[n] for n in names if n in self.sizes]
+            held += sum(unknown if size is None else size for size in known)
+            seen |= names
+            opened = any(n not in self.sizes and self.last.get(n, -1) > index for n in made)  # no array, still needed
+            if held >= budget and not opened:
+                found.append(range(start, index + 1))
+                start, held, seen = index + 1, 0, set()
+        return [*found, range(start, len(self.read))] if start < len(self.read) else found
+
+    def asked(self, span: range) -> tuple[str, ...]:
+        """The arrays that are asked of some nodes."""
+        arrays = (n for i in span for n in self.made[i] if n in self.sizes)
+        return tuple(n for n in arrays if not self.given or n in self.given or self.last.get(n, -1) >= span.stop)
 
 
 def part_model(
@@ -236,26 +261,39 @@ def run_parts(
             array = fetch(name) if array is None else array
             if array is not None:
                 feeds[name] = array
-        lacking = next((name for name in part.inputs if name not in feeds), None)
-        if lacking is not None:
-            yield PartRun(part, {}, error=f"{lacking} was not computed")
+        made = _answer(model, weights, part, feeds, run, given)
+        if isinstance(made, str):
+            yield PartRun(part, {}, error=made)
             continue
-        made: dict[str, NDArray[Any]] = {}
-        if part.outputs:
-            proto = part_model(model, part, weights, {n: a.dtype for n, a in feeds.items()}, given)
-            asked = [name + SEEN if name in given else name for name in part.outputs]
-            try:
-                handed = {name: weights[name] for name in part.weights}
-                made = dict(zip(part.outputs, run(proto.SerializeToString(), handed, feeds, asked), strict=True))
-            except Exception as error:  # a runtime's refusal, whatever its type
-                yield PartRun(part, {}, error=" ".join(str(error).split())[:200])
-                continue
         for name in part.inputs:
             if last[name] == index:
                 carried.pop(name, None)
         carried |= {n: a for n, a in made.items() if n not in given and last.get(n, -1) > index}
         several = {id(a): a.nbytes for a in (*feeds.values(), *made.values(), *carried.values())}
         yield PartRun(part, made, sum(several.values()))
+
+
+def _answer(
+    model: ModelProto,
+    weights: Weights,
+    part: Part,
+    feeds: Mapping[str, NDArray[Any]],
+    run: Runner,
+    given: Collection[str],
+) -> dict[str, NDArray[Any]] | str:
+    """What one part makes, by the graph's names, or why it makes nothing."""
+    lacking = next((name for name in part.inputs if name not in feeds), None)
+    if lacking is not None:
+        return f"{lacking} was not computed"
+    if not part.outputs:
+        return {}
+    proto = part_model(model, part, weights, {n: a.dtype for n, a in feeds.items()}, given)
+    asked = [name + SEEN if name in given else name for name in part.outputs]
+    try:
+        handed = {name: weights[name] for name in part.weights}
+        return dict(zip(part.outputs, run(proto.SerializeToString(), handed, feeds, asked), strict=True))
+    except Exception as error:  # a runtime's refusal, whatever its type
+        return " ".join(str(error).split())[:200]
 
 
 def constants(model: ModelProto) -> dict[str, NDArray[Any]]:
