@@ -53,29 +53,32 @@ def match(
         if port.name in found:
             continue
         ways = [(p, way) for p in rest if (way := _way(p, port, dims)) is not None]
-        if not ways:
-            if strict:
-                if port.name in names and (asked := _asked_elsewise(names[port.name], port, dims)):
-                    raise UnusableInput(f"{what}: {asked}")
-                if port.name in names:
-                    raise UnusableInput(
-                        f"{what}: {safe(_said(port))} of B is {safe(_said(names[port.name]))} in A: they must agree in "
-                        "type and, where both say it, in shape"
-                    )
-                raise UnusableInput(
-                    f"{what}: B's {safe(_said(port))} has no counterpart in A, which has "
-                    f"{', '.join(safe(_said(p)) for p in left) or 'none'}; they must agree in name or in type and shape"
-                )
-            continue
-        other, way = ways[0]
-        rest.remove(other)
-        found[port.name] = (other.name, way)
-        turned = f", {way.says}" if way != PLAIN else ""
-        how[port.name] = f"{safe(port.name)} of B taken for {safe(other.name)} of A by position{turned}"
+        if ways:
+            other, way = ways[0]
+            rest.remove(other)
+            found[port.name] = (other.name, way)
+            turned = f", {way.says}" if way != PLAIN else ""
+            how[port.name] = f"{safe(port.name)} of B taken for {safe(other.name)} of A by position{turned}"
+        elif strict:
+            raise UnusableInput(f"{what}: {_without_counterpart(port, names, dims)}")
     if strict and rest and len(left) != len(right):
         notes = ", ".join(safe(_said(p)) for p in rest)
         how["\0left"] = f"{notes} of A only: B does not take it"
     return Match(found, how)
+
+
+def _without_counterpart(port: ValueInfo, names: Mapping[str, ValueInfo], dims: Mapping[str, int]) -> str:
+    """Why an input of B is none of A's, in words."""
+    own = names.get(port.name)
+    if own is None:
+        listed = ", ".join(safe(_said(p)) for p in names.values()) or "none"
+        return (
+            f"B's {safe(_said(port))} has no counterpart in A, which has {listed}; "
+            "they must agree in name or in type and shape"
+        )
+    return _asked_elsewise(own, port, dims) or (
+        f"{safe(_said(port))} of B is {safe(_said(own))} in A: they must agree in type and, where both say it, in shape"
+    )
 
 
 def _asked_elsewise(left: ValueInfo, right: ValueInfo, dims: Mapping[str, int]) -> str:

@@ -130,73 +130,91 @@ class Feed:
         return self.kind + (f" at {self.sized}" if self.sized else "")
 
 
-def drawn_kinds(ports: Sequence[ValueInfo], shapes: Mapping[str, tuple[int, ...]], marks: Landmarks) -> Iterator[Feed]:
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def drawn_kinds(ports: Sequence[ValueInfo], shapes: Shapes, marks: Landmarks) -> Iterator[Feed]:
     """The feeds beyond the first three, at the same sizes, the cheapest to the most special."""
-    if any(p.dtype == "bool" for p in ports):
-        flags = sum(p.dtype == "bool" for p in ports)
-        yield from (Feed("flags", shapes, turn) for turn in range(min(2**flags, _FLAGS)))
+    flags = sum(p.dtype == "bool" for p in ports)
+    yield from _turns("flags", shapes, min(2**flags, _FLAGS) if flags else 0)
     if any(_may_be_size(p, shapes[p.name]) for p in ports):
-        yield from (Feed("sizes", shapes, turn) for turn in range(len(_sizes(shapes))))
+        yield from _turns("sizes", shapes, len(_sizes(shapes)))
     whole = [p for p in ports if p.whole]
+    floats = [p for p in ports if p.dtype in _FLOATS]
     if whole:
-        sizes = [_size(shapes[p.name]) for p in whole]
-        near = _near_whole(whole, marks)
-        yield from (Feed("counts", shapes, turn) for turn in range(len(near)))
-        longest = max((-(-min(p.below or 0, _PLACES) // n) for p, n in zip(whole, sizes, strict=True)), default=0)
-        yield from (Feed("places", shapes, turn) for turn in range(min(longest, _PLACES)))
-        if any(p.ended and not p.free for p in whole):
-            yield from (Feed(FROM_END, shapes, turn) for turn in range(2 + min(longest, _TURNS)))
-        if any(p.free for p in whole):
-            yield from (Feed(kind, shapes, turn) for kind in ("wide", "beyond") for turn in range(2))
-        if len(whole) > 1:
-            yield from (Feed("alike", shapes, turn) for turn in range(_ALIKE))
-    if any(p.dtype in _FLOATS for p in ports):
+        yield from _whole_kinds(whole, shapes, marks)
+    if floats:
         yield from (Feed(kind, shapes) for kind in _SPREAD)
-        if not whole and sum(p.dtype in _FLOATS for p in ports) > 1:
-            yield from (Feed("alike", shapes, turn) for turn in range(_ALIKE))
-        yield from (Feed("halves of parts", shapes, turn) for turn in range(min(len(_parts(marks)), _AROUND)))
-        near_floats = _near(marks)
-        if near_floats:
-            size = max(1, min(int(np.prod(shapes[p.name])) for p in ports if p.dtype in _FLOATS))
-            turns = min(_AROUND, -(-len(near_floats) // size))
-            yield from (Feed("around", shapes, turn) for turn in range(turns + 1))
-            yield from (Feed("even", shapes, turn) for turn in range(min(len(near_floats), 3 * _AROUND)))
+        if not whole and len(floats) > 1:
+            yield from _turns("alike", shapes, _ALIKE)
+        yield from _around_kinds(floats, shapes, marks)
         yield from (Feed(kind, shapes, turn) for kind in JUDGED for turn in range(2))
+
+
+def _turns(kind: str, shapes: Shapes, count: int) -> Iterator[Feed]:
+    return (Feed(kind, shapes, turn) for turn in range(count))
+
+
+def _whole_kinds(whole: Sequence[ValueInfo], shapes: Shapes, marks: Landmarks) -> Iterator[Feed]:
+    """Small counts, every place of a table, places from the end, and whole numbers over their whole type."""
+    yield from _turns("counts", shapes, len(_near_whole(whole, marks)))
+    longest = max(-(-min(p.below or 0, _PLACES) // _size(shapes[p.name])) for p in whole)
+    yield from _turns("places", shapes, min(longest, _PLACES))
+    if any(p.ended and not p.free for p in whole):
+        yield from _turns(FROM_END, shapes, 2 + min(longest, _TURNS))
+    if any(p.free for p in whole):
+        yield from (Feed(kind, shapes, turn) for kind in ("wide", "beyond") for turn in range(2))
+    if len(whole) > 1:
+        yield from _turns("alike", shapes, _ALIKE)
+
+
+def _around_kinds(floats: Sequence[ValueInfo], shapes: Shapes, marks: Landmarks) -> Iterator[Feed]:
+    """Numbers at and around those that the graphs hold."""
+    yield from _turns("halves of parts", shapes, min(len(_parts(marks)), _AROUND))
+    near = _near(marks)
+    if near:
+        size = max(1, min(int(np.prod(shapes[p.name])) for p in floats))
+        yield from _turns("around", shapes, min(_AROUND, -(-len(near) // size)) + 1)
+        yield from _turns("even", shapes, min(len(near), 3 * _AROUND))
 
 
 def draw(feed: Feed, ports: Sequence[ValueInfo], marks: Landmarks, seed: int) -> dict[str, Array]:
     """The arrays of a feed by A's names.  Raises :class:`UnusableInput` for a type of which no numbers are drawn."""
     place = KINDS.index(feed.kind) if feed.kind in KINDS else len(KINDS) + sum(feed.kind.encode()) + 10_000 * feed.turn
     flags = itertools.count()
+    among = sum(p.dtype == "bool" for p in ports)
     arrays = {}
     for number, port in enumerate(ports):
         random = np.random.default_rng([seed, 0 if feed.kind == "alike" else number, place])
         shape = feed.shapes[port.name]
         if port.dtype == "bool":
-            among = sum(p.dtype == "bool" for p in ports)
-            arrays[port.name] = _flag(feed, shape, random, next(flags), among)
-        elif feed.kind == "sizes" and _may_be_size(port, shape):
-            size = _sizes(feed.shapes)[feed.turn]
-            most = port.below - 1 if port.below is not None else np.iinfo(port.dtype).max if port.whole else size
-            arrays[port.name] = np.full(shape, min(size, most), port.dtype)
-        elif port.whole and port.dtype in _INTEGERS:
-            drawn = _whole(feed, port, shape, random, marks)
-            arrays[port.name] = (
-                _apart(drawn, port, number + feed.turn // 2 if number else 0) if feed.kind == "alike" else drawn
-            )
-        elif port.dtype in _FLOATS:
-            with np.errstate(all="ignore"):
-                values = np.asarray(_float(feed, shape, random, marks, HUGE[port.dtype])).astype(port.dtype)
-            arrays[port.name] = (
-                _apart(values, port, number + feed.turn // 2 if number else 0) if feed.kind == "alike" else values
-            )
-        if port.divides and port.name in arrays:
-            arrays[port.name] = np.where(arrays[port.name] == 0, np.array(1, port.dtype), arrays[port.name])
-        if port.name not in arrays:
+            drawn: Array | None = _flag(feed, shape, random, next(flags), among)
+        else:
+            drawn = _numbers(feed, port, shape, random, marks)
+        if drawn is None:
             raise UnusableInput(
                 f"input {printable(said(port))}: numbers of this type are not drawn; give --inputs FILE.npz"
             )
+        if feed.kind == "alike" and port.dtype != "bool":
+            drawn = _apart(drawn, port, number + feed.turn // 2 if number else 0)
+        arrays[port.name] = np.where(drawn == 0, np.array(1, port.dtype), drawn) if port.divides else drawn
     return arrays
+
+
+def _numbers(
+    feed: Feed, port: ValueInfo, shape: tuple[int, ...], random: np.random.Generator, marks: Landmarks
+) -> Array | None:
+    """Numbers of an input's type; None where none are drawn of it."""
+    if feed.kind == "sizes" and _may_be_size(port, shape):
+        size = _sizes(feed.shapes)[feed.turn]
+        most = port.below - 1 if port.below is not None else np.iinfo(port.dtype).max if port.whole else size
+        return np.full(shape, min(size, most), port.dtype)
+    if port.whole and port.dtype in _INTEGERS:
+        return _whole(feed, port, shape, random, marks)
+    if port.dtype in _FLOATS:
+        with np.errstate(all="ignore"):
+            return np.asarray(_float(feed, shape, random, marks, HUGE[port.dtype])).astype(port.dtype)
+    return None
 
 
 def said(port: ValueInfo) -> str:
@@ -229,7 +247,7 @@ def _may_be_size(port: ValueInfo, shape: tuple[int, ...]) -> bool:
     return port.whole or (port.dtype in _FLOATS and _size(shape) <= _FEW)
 
 
-def _sizes(shapes: Mapping[str, tuple[int, ...]]) -> list[int]:
+def _sizes(shapes: Shapes) -> list[int]:
     """What graphs may compute of sizes and compare with a number: how many elements an input has, and along its axes,
     with what stands beside."""
     found = [_size(shape) for shape in shapes.values()] + [n for shape in shapes.values() for n in shape]
@@ -257,14 +275,8 @@ def _whole(feed: Feed, port: ValueInfo, shape: tuple[int, ...], random: np.rando
         most = held.max if port.below is None else port.below - 1
         near = [v for v in _near_whole([port], marks) if lowest <= v <= most] or [0]
         return np.full(shape, near[feed.turn % len(near)], port.dtype)
-    if feed.kind == "places" and port.below:
-        count = int(np.prod(shape))
-        return ((np.arange(count) + feed.turn * count) % port.below).reshape(shape).astype(port.dtype)
-    if feed.kind == FROM_END and port.ended and not port.free:
-        below, count = max(1, port.below or 2), int(np.prod(shape))
-        if feed.turn < 2:  # both signs together, then one
-            return random.integers(-below, 0 if feed.turn else below, shape).astype(port.dtype)
-        return ((np.arange(count) + (feed.turn - 2) * count) % below - below).reshape(shape).astype(port.dtype)
+    if (feed.kind == "places" and port.below) or (feed.kind == FROM_END and port.ended and not port.free):
+        return _places(feed, port, shape, random)
     if feed.kind == "wide" and port.free:
         return random.integers(lowest, held.max, shape, dtype=port.dtype, endpoint=True)
     if feed.kind in ("beyond", "alike") and port.free:
@@ -275,6 +287,17 @@ def _whole(feed: Feed, port: ValueInfo, shape: tuple[int, ...], random: np.rando
     reach = WHOLE.get(feed.kind, 9)
     low, end = (-reach, reach + 1) if port.free else (0, max(1, port.below or 2))
     return random.integers(max(low, held.min), min(end, int(held.max) + 1), shape).astype(port.dtype)
+
+
+def _places(feed: Feed, port: ValueInfo, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    """Every place of a table in its turn, from the start or from the end."""
+    count = int(np.prod(shape))
+    if feed.kind == "places":
+        return ((np.arange(count) + feed.turn * count) % (port.below or 1)).reshape(shape).astype(port.dtype)
+    below = max(1, port.below or 2)
+    if feed.turn < 2:  # both signs together, then one
+        return random.integers(-below, 0 if feed.turn else below, shape).astype(port.dtype)
+    return ((np.arange(count) + (feed.turn - 2) * count) % below - below).reshape(shape).astype(port.dtype)
 
 
 def _float(feed: Feed, shape: tuple[int, ...], random: np.random.Generator, marks: Landmarks, huge: float) -> Array:

@@ -138,28 +138,22 @@ def _landmarks(model: Any) -> Landmarks:
     from onnx_triangulate.facts.limits import limits
     from onnx_triangulate.onnxgraph.nodes import array, attributes, constant_tensor
 
-    tensors = list(model.graph.initializer)
-    numbers: dict[float, None] = {}
-    whole: dict[int, None] = {}
-    for node in [n for outer in model.graph.node for n in (outer, *_inner(outer))]:
-        tensor = constant_tensor(node)
-        tensors += [] if tensor is None else [tensor]
-        held = attributes(node)
-        numbers |= dict.fromkeys(v for v in held.values() if isinstance(v, float) and abs(v) < ENDLESS)
-        for name, value in held.items():
-            if isinstance(value, tuple) and name in ("starts", "ends", "shape", "kernel_shape"):
-                whole |= dict.fromkeys(int(v) for v in value)
-    lengths = {int(d) for t in tensors for d in t.dims}
-    for tensor in tensors:
-        value = array(tensor) if 0 < int(np.prod(list(tensor.dims), dtype=object)) <= _FEW else None
-        if value is not None and value.dtype.kind == "f":
-            numbers |= dict.fromkeys(float(v) for v in value.reshape(-1) if abs(float(v)) < ENDLESS)
-        elif value is not None and value.dtype.kind in "iu":
-            whole |= dict.fromkeys(int(v) for v in value.reshape(-1))
-    lengths |= {v for v in whole if v > 0}
-    kept = sorted(n for n in lengths if n > 1)[:_MOST_LANDMARKS]
+    nodes = [n for outer in model.graph.node for n in (outer, *_inner(outer))]
+    tensors = [*model.graph.initializer, *(t for n in nodes if (t := constant_tensor(n)) is not None)]
+    few = [t for t in tensors if 0 < int(np.prod(list(t.dims), dtype=object)) <= _FEW]
+    values = [v.reshape(-1) for t in few if (v := array(t)) is not None]
+    held = [(name, value) for node in nodes for name, value in attributes(node).items()]
+    numbers = [value for _, value in held if isinstance(value, float)]
+    numbers += [float(v) for value in values if value.dtype.kind == "f" for v in value]
+    sized = ("starts", "ends", "shape", "kernel_shape")
+    whole = [int(v) for name, value in held if isinstance(value, tuple) and name in sized for v in value]
+    whole += [int(v) for value in values if value.dtype.kind in "iu" for v in value]
+    lengths = {int(d) for t in tensors for d in t.dims} | set(whole)
     return Landmarks(
-        tuple(numbers)[:_MOST_LANDMARKS], tuple(whole)[:_MOST_LANDMARKS], tuple(kept), limits(model)[:_MOST_LANDMARKS]
+        tuple(dict.fromkeys(n for n in numbers if abs(n) < ENDLESS))[:_MOST_LANDMARKS],
+        tuple(dict.fromkeys(whole))[:_MOST_LANDMARKS],
+        tuple(sorted(n for n in lengths if n > 1)[:_MOST_LANDMARKS]),
+        limits(model)[:_MOST_LANDMARKS],
     )
 
 
