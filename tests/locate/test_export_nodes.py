@@ -23,6 +23,7 @@ from onnx_triangulate.locate.export_nodes import Export
 from onnx_triangulate.locate.kernel_runs import judged_kernels
 from onnx_triangulate.locate.kernels import kernels
 from onnx_triangulate.locate.localize import judged_export, only_node
+from onnx_triangulate.numerics.replay import expected
 from onnx_triangulate.onnxgraph.nodes import node_name
 from onnx_triangulate.onnxgraph.weights import Weights
 from onnx_triangulate.ops.elementary import elementary
@@ -599,3 +600,20 @@ def test_nodes_that_lose_what_the_sources_one_operator_keeps(
         assert len(error.others) == len(proto.graph.node) - 1
         _, (finding,) = name_nodes([], [found])
         assert "these nodes together lose what the source's one operator keeps" in finding.message
+
+
+@pytest.mark.parametrize(("computed", "times"), [(("w",), 3.0), ((), 1.0)])
+def test_a_sum_with_computed_weights_has_thrice_its_bound_and_no_more(computed: tuple[str, ...], times: float) -> None:
+    """Four roundings of every weight are 4 / (k + 1) of the bound of a sum of k products, so at most twice."""
+    text = """<ir_version: 8, opset_import: ["" : 18]> g (float[1,3] x) => (float[1,2] y)
+    <float[3,2] w = {0.3, -0.7, 0.11, 0.9, -0.13, 0.5}> { y = MatMul (x, w) }"""
+    proto, x = onnx.parser.parse_model(text), np.array([[0.25, -1.5, 3.0]], np.float32)
+    wide = [x.astype(np.float64), onnx.numpy_helper.to_array(proto.graph.initializer[0]).astype(np.float64)]
+    answers = expected(proto.graph.node[0], 18, wide, unit=2.0**-24)
+    assert not isinstance(answers, str)
+    assert answers[0] is not None
+    for factor, named in ((0.99 * times, []), (1.01 * times, ["MatMul"])):
+        y = np.asarray(answers[0].value) + factor * np.asarray(answers[0].limit())
+        export = Export.of(proto, {"x": x}, SourceValues("torch"), party="torch", computed=computed)
+        found = export_nodes.exported(export, {"y": y}.get, double=True)
+        assert [fault.op for fault in found.faults] == named
