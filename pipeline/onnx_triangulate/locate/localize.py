@@ -14,14 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
 from onnx_triangulate.cases import catalogue, layout
 from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.engines.running import feeds_of, one_line, refusal, values_of, warm
 from onnx_triangulate.locate.export_nodes import Export, ExportJudge, farthest, fixed_values
 from onnx_triangulate.locate.export_runs import ExportRun
+from onnx_triangulate.locate.float64_comparison import compare_in_float64
 from onnx_triangulate.locate.kernel_runs import judged_kernels
+from onnx_triangulate.locate.self_check import require_sound
 from onnx_triangulate.locate.teacher_forced import TeacherForcedResult
+from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.onnxgraph.nodes import node_name
 from onnx_triangulate.onnxgraph.weights import Weights, read_model
 from onnx_triangulate.records.arrays import Array, ArrayFile
@@ -29,6 +33,7 @@ from onnx_triangulate.records.case import CaseRef, Tensor
 from onnx_triangulate.records.faults import Fault, Localization, SourceValues
 from onnx_triangulate.records.runs import Failure, Model, Run
 from onnx_triangulate.transform import cut
+from onnx_triangulate.transform.float64 import computed_initializers
 
 RUNTIME = "ort.off"
 
@@ -68,8 +73,6 @@ def localize_nodes(
     where nobody is faulty, say which nodes contribute most to the difference.  ``innocent`` as for
     :func:`judged_export`.
     """
-    from onnx_triangulate.locate.self_check import require_sound
-
     require_sound()
     assert model.file is not None
     try:
@@ -111,8 +114,6 @@ def localize_against(
     found = held_against(ref, trusted, model, seed, folder)
     if isinstance(found, Failure):
         return found
-    import onnx
-
     assert model.file is not None
     graph = onnx.load(model.file, load_external_data=False).graph
     nodes = [node for node in graph.node if node.op_type != "Constant"]
@@ -140,9 +141,6 @@ def localize_against(
 def held_against(ref: CaseRef, right: Model, other: Model, seed: int, folder: Path) -> TeacherForcedResult | Failure:
     """What ``locate.float64_comparison`` says in float64 of ``other`` beside ``right``, two exports of one case, on the
     case's inputs.  Borders are matched by the case's names, and turned where they have other orders of axes."""
-    from onnx_triangulate.locate.float64_comparison import compare_in_float64
-    from onnx_triangulate.onnxgraph.dataflow import Orientation
-
     assert right.file is not None
     assert other.file is not None
     case = catalogue.load(ref)
@@ -209,8 +207,6 @@ def _by_bounds(export: Export, innocent: Collection[str]) -> tuple[Localization,
 
 def computed_constants(proto: Any, weights: Weights, sources: Sequence[Path]) -> tuple[str, ...]:
     """The constants that the exporter computed itself, if it is known what it was given."""
-    from onnx_triangulate.transform.float64 import computed_initializers
-
     if not sources:
         return ()
     known = (array for file in sources for array in _each(file))
@@ -224,8 +220,6 @@ def _each(file: Path) -> Iterator[Array]:
             for name in archive.files:
                 yield archive[name]
         return
-    import onnx
-
     proto, weights = read_model(file)
     yield from weights.values()
     for node in proto.graph.node:

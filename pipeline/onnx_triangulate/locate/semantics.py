@@ -15,7 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from onnx_triangulate.diff.differences import of_effect
+from onnx_triangulate.engines.running import refusal
+from onnx_triangulate.facts.view import viewed
+from onnx_triangulate.locate.localize import held_against
 from onnx_triangulate.locate.model_interface import MOVERS
+from onnx_triangulate.onnxgraph.dataflow import declares, settings
+from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, elements, node_name, operator, opset, places
+from onnx_triangulate.onnxgraph.weights import read_model
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.faults import Fault
@@ -63,10 +70,6 @@ def meaning_differences(
 
     ``memory`` is the most bytes that both graphs' weights may need.
     """
-    from onnx_triangulate.engines.running import refusal
-    from onnx_triangulate.locate.localize import held_against
-    from onnx_triangulate.onnxgraph.weights import read_model
-
     assert judge.file is not None
     assert other.file is not None
     files = {judge.graph: judge.file, other.graph: other.file}
@@ -100,16 +103,12 @@ class _Side:
     """One framework's graph: its nodes by name, and the constants that a node reads, however far behind."""
 
     def __init__(self, framework: str, model: Any, weights: Mapping[str, Array]) -> None:
-        from onnx_triangulate.onnxgraph.nodes import elements, node_name, opset
-
         self.framework, self.version, self._weights = framework, opset(model), weights
         self.nodes = {node_name(node, i): node for i, node in enumerate(model.graph.node)}
         self._makers = {output: node for node in model.graph.node for output in node.output if output}
         self.bytes = 3 * 8 * sum(elements(tensor) for tensor in model.graph.initializer)
 
     def ops(self, names: Sequence[str]) -> tuple[str, ...]:
-        from onnx_triangulate.onnxgraph.nodes import operator
-
         return tuple(dict.fromkeys(operator(self.nodes[name]) for name in names if name in self.nodes))
 
     def fed(self, names: Sequence[str]) -> tuple[str, ...]:
@@ -125,8 +124,6 @@ class _Side:
 
     def settings(self, name: str) -> dict[str, Any]:
         """The attributes of a node that are numbers or text, defaults written out."""
-        from onnx_triangulate.onnxgraph.dataflow import settings
-
         return {
             key: value
             for key, value in settings(self.nodes[name], self.version).items()
@@ -135,8 +132,6 @@ class _Side:
 
     def has(self, name: str, key: str) -> bool:
         """Whether a node's operator has an attribute of that name at the graph's opset, where it may be an input."""
-        from onnx_triangulate.onnxgraph.dataflow import declares
-
         return declares(self.nodes[name], self.version, key)
 
     def numbers(self, names: Sequence[str], attributes: bool = True) -> dict[float, str]:
@@ -173,8 +168,6 @@ class _Side:
 
     def _behind(self, value: str) -> dict[str, Array] | None:
         """The constants that a value is computed of; None where data reaches it."""
-        from onnx_triangulate.onnxgraph.nodes import array, constant_tensor
-
         if value in self._weights:
             try:
                 return {value: np.asarray(self._weights[value])}
@@ -198,10 +191,6 @@ class _Side:
 
 def structure(left: Path, right: Path) -> tuple[tuple[Difference, ...], Mapping[str, str]] | Failure:
     """What one file has otherwise than another, without what changes no number, and the operators of both by node."""
-    from onnx_triangulate.diff.differences import of_effect
-    from onnx_triangulate.facts.view import viewed
-    from onnx_triangulate.onnxgraph.nodes import places
-
     try:
         mine, other = viewed(left), viewed(right)
         found = of_effect(mine, other)
