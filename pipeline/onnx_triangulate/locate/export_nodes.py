@@ -696,17 +696,3 @@ def _channels_first(node: onnx.NodeProto, rank: int, inputs: Sequence[_Value | N
     if node.op_type == "Transpose":
         return None
     return next((c.channels_first for c in inputs if c and c.value is not None and c.value.ndim == rank), None)
-
-
-__all__ = [
-    "TRIALS",
-    "Export",
-    "ExportJudge",
-    "Held",
-    "error_of",
-    "exported",
-    "farthest",
-    "fixed_values",
-    "last_uses",
-    "not_finite",
-]

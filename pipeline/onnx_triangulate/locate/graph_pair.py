@@ -17,6 +17,8 @@ from onnx_triangulate.locate.float32_runs import RUNTIME
 from onnx_triangulate.locate.model_interface import read_inlined
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records.arrays import Array
+from onnx_triangulate.records.case import Case
+from onnx_triangulate.records.runs import Model
 
 Ways = Mapping[str, tuple[str, Orientation]]
 MOST_WEIGHTS = 1.5 * 2**30  # bytes of a file that is written again
@@ -45,6 +47,19 @@ class GraphPair:
     def for_b(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """A's arrays as B takes them, by B's names."""
         return {n: np.require(way.apply(arrays[s]), requirements="C") for n, (s, way) in self.inputs.items()}
+
+
+def axes_between(case: Case, left: Model | None, right: Model, name: str) -> Orientation:
+    """How an input or output of one export comes to stand as another export of the same case has it.
+
+    ``name`` is the case's; without ``left`` it is the case's own order of axes that is turned.
+    """
+    tensor = case.inputs.get(name) or case.outputs.get(name)
+    axes = getattr(tensor, "axes", "")
+    source, target = ((axes if m is None else m.axes.get(name, axes)).split() for m in (left, right))
+    if source == target or set(source) != set(target) or len(set(source)) < len(source):
+        return Orientation()
+    return Orientation(perm=tuple(source.index(axis) for axis in target))
 
 
 def prove_pair(pair: GraphPair, sizes: tuple[Mapping[str, tuple[int, ...]], ...] = ()) -> Proof:

@@ -16,20 +16,20 @@ from typing import Any
 import numpy as np
 import onnx
 
-from onnx_triangulate.cases import catalogue, layout
+from onnx_triangulate.cases import catalogue
 from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.engines.running import feeds_of, one_line, refusal, values_of, warm
 from onnx_triangulate.locate.export_nodes import Export, ExportJudge, farthest, fixed_values
 from onnx_triangulate.locate.export_runs import ExportRun
 from onnx_triangulate.locate.float64_comparison import compare_in_float64
+from onnx_triangulate.locate.graph_pair import axes_between
 from onnx_triangulate.locate.kernel_runs import judged_kernels
 from onnx_triangulate.locate.self_check import require_sound
 from onnx_triangulate.locate.teacher_forced import TeacherForcedResult
-from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.onnxgraph.nodes import node_name
 from onnx_triangulate.onnxgraph.weights import Weights, read_model
 from onnx_triangulate.records.arrays import Array, ArrayFile
-from onnx_triangulate.records.case import CaseRef, Tensor
+from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.faults import Fault, Localization, SourceValues
 from onnx_triangulate.records.runs import Failure, Model, Run
 from onnx_triangulate.transform import cut
@@ -145,13 +145,6 @@ def held_against(ref: CaseRef, right: Model, other: Model, seed: int, folder: Pa
     assert other.file is not None
     case = catalogue.load(ref)
 
-    def way(name: str) -> Orientation:
-        tensor = case.inputs.get(name) or case.outputs.get(name)
-        if not isinstance(tensor, Tensor):
-            return Orientation()
-        have, want = (model.axes.get(name, tensor.axes) for model in (right, other))
-        return Orientation() if have.split() == want.split() else Orientation(perm=layout.permutation(have, want))
-
     folder.mkdir(parents=True, exist_ok=True)
     feeds = folder / "feeds.npz"
     fed = feeds_of(ref, case, right, seed)
@@ -162,8 +155,12 @@ def held_against(ref: CaseRef, right: Model, other: Model, seed: int, folder: Pa
         names[own] = f"only the other: {own}"  # what one graph does not read, the other may
         fed[names[own]] = array
     np.savez(feeds, **fed)  # type: ignore[arg-type]  # numpy's stub
-    inputs = {border: (names[name], way(name)) for name, border in other.inputs.items()}
-    outputs = {other.outputs[n]: (right.outputs[n], way(n)) for n in right.outputs if n in other.outputs}
+    inputs = {border: (names[name], axes_between(case, right, other, name)) for name, border in other.inputs.items()}
+    outputs = {
+        other.outputs[n]: (right.outputs[n], axes_between(case, right, other, n))
+        for n in right.outputs
+        if n in other.outputs
+    }
     try:
         return compare_in_float64(right.file, other.file, feeds, inputs, outputs)
     except Exception as error:  # the conversion to float64 refuses some graphs

@@ -299,22 +299,3 @@ def _answer(
 def constants(model: ModelProto) -> dict[str, NDArray[Any]]:
     """The initializers as arrays; raises ``ValueError`` where data is in another file and was not loaded."""
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-
-
-__all__ = [
-    "SEEN",
-    "Part",
-    "PartRun",
-    "Runner",
-    "all_outputs",
-    "array_sizes",
-    "array_values",
-    "constants",
-    "has_short_floats",
-    "named_weights",
-    "part_model",
-    "parts",
-    "reads",
-    "run_parts",
-    "with_outputs",
-]

@@ -24,7 +24,7 @@ from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.locate import float64_comparison as borders
 from onnx_triangulate.locate import model_interface
 from onnx_triangulate.locate.feeds import JUDGED, KINDS, REACHING, Feed, Landmarks, ValueInfo, drawn_kinds
-from onnx_triangulate.locate.graph_pair import GraphPair, Ways, prove_pair
+from onnx_triangulate.locate.graph_pair import GraphPair, Ways, axes_between, prove_pair
 from onnx_triangulate.locate.model_interface import Interface
 from onnx_triangulate.locate.special_values import confirmed
 from onnx_triangulate.locate.sweep import Row, boundaries, in_parts, sweep
@@ -96,7 +96,11 @@ def paired(work: Work, seen: Seen, given: Model) -> Pair | None:
         return None
     seed = work.options.seed
     taken, ends = (
-        {border: (mine[name], _between(seen, fresh, given, name)) for name, border in its.items() if name in mine}
+        {
+            border: (mine[name], axes_between(seen.case, fresh, given, name))
+            for name, border in its.items()
+            if name in mine
+        }
         for mine, its in ((fresh.inputs, given.inputs), (fresh.outputs, given.outputs))
     )
     graphs = GraphPair(fresh.file.absolute(), given.file.absolute(), (), taken, ends, Landmarks(), seed)
@@ -110,7 +114,9 @@ def paired(work: Work, seen: Seen, given: Model) -> Pair | None:
     if a.drawn or b.drawn or {port.name for port in a.inputs} - set(names):
         return None
     own = inputs.inputs_of(seen.case, seen.ref.name, seed)
-    shapes = {p.name: _turn(seen, fresh, names[p.name]).apply(own[names[p.name]]).shape for p in a.inputs}
+    shapes = {
+        p.name: axes_between(seen.case, None, fresh, names[p.name]).apply(own[names[p.name]]).shape for p in a.inputs
+    }
     graphs = replace(graphs, ports=a.inputs, landmarks=a.landmarks.joined(b.landmarks))
     feeds = (*[Feed(kind, shapes) for kind in KINDS], *drawn_kinds(a.inputs, shapes, graphs.landmarks))
     return Pair(given, fresh, graphs, a, proof, names, feeds)
@@ -152,7 +158,9 @@ def sought(work: Work, seen: Seen, pair: Pair) -> list[Sought]:
                 continue
         assert row.arrays is not None
         fed = own | {
-            pair.names[border]: np.asarray(_back(_turn(seen, pair.fresh, pair.names[border])).apply(value), order="C")
+            pair.names[border]: np.asarray(
+                _back(axes_between(seen.case, None, pair.fresh, pair.names[border])).apply(value), order="C"
+            )
             for border, value in npz.load(row.arrays).items()
         }
         found.append(Sought(_said(row, fed), npz.save(folder / f"{who}-{len(found)}.npz", fed)))
@@ -186,7 +194,10 @@ def _in_float64(work: Work, seen: Seen, pair: Pair) -> tuple[str, list[str]]:
     folder, found = seen.folder / FRESH, Unseen()
     own = inputs.inputs_of(seen.case, seen.ref.name, work.options.seed)
     ports, started, graphs = pair.a.inputs, time.monotonic(), pair.graphs
-    fed = {p.name: _turn(seen, pair.fresh, pair.names[p.name]).apply(own[pair.names[p.name]]) for p in ports}
+    fed = {
+        p.name: axes_between(seen.case, None, pair.fresh, pair.names[p.name]).apply(own[pair.names[p.name]])
+        for p in ports
+    }
     drawn = [feed for kind in (*KINDS, *REACHING) for feed in [f for f in pair.feeds if f.kind == kind][:_EACH]]
     sharp = is_sharp(seen, pair.given.graph)
     for place, feed in enumerate((None, *drawn)):
@@ -263,25 +274,6 @@ def _said(row: Row, fed: Mapping[str, Array]) -> str:
         )
         parts.append(f"{name} {' and '.join([*odd, *([' to '.join(dict.fromkeys(ends))] if ends else [])])}")
     return f"further inputs ({row.feed.kind}" + (f": {'; '.join(parts)})" if 0 < len(parts) <= 2 else ")")
-
-
-def _turn(seen: Seen, model: Model, name: str) -> Orientation:
-    """How a value in the case's own axes comes to stand at a graph's border."""
-    tensor = seen.case.inputs.get(name) or seen.case.outputs.get(name)
-    axes = getattr(tensor, "axes", "")
-    return _moved(axes.split(), model.axes.get(name, axes).split())
-
-
-def _between(seen: Seen, one: Model, other: Model, name: str) -> Orientation:
-    tensor = seen.case.inputs.get(name) or seen.case.outputs.get(name)
-    axes = getattr(tensor, "axes", "")
-    return _moved(one.axes.get(name, axes).split(), other.axes.get(name, axes).split())
-
-
-def _moved(source: Sequence[str], target: Sequence[str]) -> Orientation:
-    if list(source) == list(target) or set(source) != set(target) or len(set(source)) < len(source):
-        return Orientation()
-    return Orientation(perm=tuple(source.index(axis) for axis in target))
 
 
 def _back(way: Orientation) -> Orientation:
