@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,6 +141,18 @@ def broken(tmp_path_factory: pytest.TempPathFactory, triangulate: Callable[..., 
     """Cases that cannot be used, and a bundled one with another seed than usual."""
     out = tmp_path_factory.mktemp("broken")
     return triangulate("verify", CASES / "broken.py", "leaky_relu/slope_0_2", "--seed", "1", out=out)
+
+
+@pytest.fixture(scope="session")
+def node_tests() -> list[Any]:
+    """ONNX's own node tests (``name``, ``model``, ``data_sets``): making them takes long, so it is done once."""
+    from onnx.backend.test.loader import load_model_tests
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = [t for t in load_model_tests(kind="node") if t.model is not None]
+    assert len(found) > 1600
+    return found
 
 
 @pytest.fixture(scope="module")

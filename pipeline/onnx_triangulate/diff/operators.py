@@ -69,7 +69,7 @@ def cast(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     if not operands or not isinstance(operands[0], Ref):
         return None
     if b.node.op_type == "CastLike":
-        to = b.scope.type(b.node.input[1]) if len(b.node.input) > 1 else None
+        to = b.graph.type(b.node.input[1]) if len(b.node.input) > 1 else None
     else:
         to = b.held.get("to")
     if not isinstance(to, int):
@@ -372,7 +372,7 @@ def split(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     sizes = [o[axis] if o is not None and len(o) == rank else None for o in outputs]
     if None in sizes or not all(b.node.output):
         return None
-    types = [b.scope.type(n) for n in b.node.output]
+    types = [b.graph.type(n) for n in b.node.output]
     return list(b.emit("Split", {"axis": axis, "split": tuple(sizes)}, operands[:1], outputs, types=types))
 
 

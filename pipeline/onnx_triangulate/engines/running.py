@@ -328,7 +328,7 @@ def _double_run(
 
     assert model.file is not None
     from onnx_triangulate.numerics.evaluator import in_float64 as ours
-    from onnx_triangulate.onnxgraph.nodes import places
+    from onnx_triangulate.onnxgraph.graph import places
 
     double = in_float64(skeleton(model.file, memory=memory))
     file = written(double.model, folder / f"{party.slug}.onnx")

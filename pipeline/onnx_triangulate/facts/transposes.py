@@ -19,7 +19,7 @@ from onnx import ModelProto, TensorProto
 from onnx.helper import tensor_dtype_to_np_dtype
 
 from onnx_triangulate.facts.layouts import Flow, Names, flow_of, word
-from onnx_triangulate.onnxgraph.nodes import places
+from onnx_triangulate.onnxgraph.graph import places
 from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.ops.axis_propagation import permutation
 from onnx_triangulate.records.graphs import Transpose
@@ -226,9 +226,9 @@ def _bytes(flow: Flow, index: int) -> int | None:
     """What a Transpose moves."""
     place = flow.places[index]
     for name in (*place.inputs[:1], *place.outputs[:1]):
-        dims, kind = place.scope.shape(name), place.scope.type(name)
+        dims, kind = place.graph.shape(name), place.graph.type(name)
         if kind is None:
-            kind = next((k for n in place.outputs[:1] if (k := place.scope.type(n)) is not None), None)
+            kind = next((k for n in place.outputs[:1] if (k := place.graph.type(n)) is not None), None)
         if dims is None or kind is None or None in dims:
             continue
         try:

@@ -21,7 +21,8 @@ from onnx_triangulate.facts.view import viewed
 from onnx_triangulate.locate.localize import held_against
 from onnx_triangulate.locate.model_interface import MOVERS
 from onnx_triangulate.onnxgraph.dataflow import declares, settings
-from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, elements, node_name, operator, opset, places
+from onnx_triangulate.onnxgraph.graph import places
+from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, elements, node_name, operator, opset
 from onnx_triangulate.onnxgraph.weights import read_model
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import CaseRef

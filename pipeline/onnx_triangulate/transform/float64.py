@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, numpy_helper
 
 from onnx_triangulate.numerics.perturbation import moved, neighbour
+from onnx_triangulate.onnxgraph.graph import places
 from onnx_triangulate.onnxgraph.inlining import with_bodies_of
 from onnx_triangulate.onnxgraph.nodes import (
     array,
@@ -34,7 +35,6 @@ from onnx_triangulate.onnxgraph.nodes import (
     node_name,
     operator,
     opset,
-    places,
     printable,
     subgraphs,
     text,
@@ -312,9 +312,9 @@ def to_float64(model: ModelProto) -> ModelProto:
     types: dict[str, int] = {}
     seen: set[int] = set()
     for place in places(inferred if inferred is not None else model):
-        if id(place.scope) not in seen:
-            seen.add(id(place.scope))
-            types.update(place.scope.types)
+        if id(place.graph) not in seen:
+            seen.add(id(place.graph))
+            types.update(place.graph.types)
     taken = set(types)
     for place in places(model):
         taken.update(place.inputs, place.outputs)
