@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import onnx
 
 from onnx_triangulate.engines.running import one_line
 from onnx_triangulate.engines.runtimes import runtimes
@@ -164,41 +163,13 @@ class ExportRun:
 
     def _made_of_given(self, name: str) -> tuple[Array, int] | None:
         """A value as a runtime makes it of the source's values before it, and how many roundings are on the way."""
-        graph, weights = self.export.model.graph, self.export.weights
-        needed, read = self._stretch(name)
-        held = {tensor.name for tensor in graph.initializer}
-        arrays = {n: array for n in sorted(read - held - set(weights)) if (array := self._source(n)) is not None}
-        if len(arrays) < len(read - held - set(weights)):
-            return None
-        handed = tuple(n for n in sorted(read) if n in weights and n not in held)
-        part = cut.Part(tuple(needed), tuple(arrays), (name,), handed)
-        model = cut.part_model(self.export.model, part, weights, {n: array.dtype for n, array in arrays.items()})
+        given = self.judge.given.keys()
+        model = self.export.model
+        nodes = cut.behind(model, {name}, lambda _, node: name in node.output or given.isdisjoint(node.output))
+        run = functools.partial(run_part, self.runtime)
         try:
-            given = {n: weights[n] for n in handed}
-            (seen,) = run_part(self.runtime, model.SerializeToString(), given, arrays, [name])
+            seen, made = cut.run_nodes(model, self.export.weights, nodes, name, self._source, run)
         except Exception:  # a runtime's refusal, whatever its type: then nobody is accused by it
             return None
-        _settle_inputs(model, arrays)
-        counted = roundings(model)
+        counted = roundings(made)
         return None if counted is None or counted.unknown else (seen, counted.count)
-
-    def _stretch(self, name: str) -> tuple[list[int], set[str]]:
-        """The nodes that make a value of the source's values before it, and what they read from outside."""
-        wanted, inside, needed = {name}, set[str](), []
-        for index, node in reversed(list(enumerate(self.export.model.graph.node))):
-            ends = name not in node.output and not self.judge.given.keys().isdisjoint(node.output)
-            if wanted.isdisjoint(node.output) or ends:
-                continue
-            needed.append(index)
-            inside.update(node.output)
-            wanted.update(cut.reads(node))
-        return sorted(needed), wanted - inside
-
-
-def _settle_inputs(model: onnx.ModelProto, arrays: dict[str, Array]) -> None:
-    """Write the shapes of a model's inputs into it."""
-    for value in model.graph.input:
-        dims = value.type.tensor_type.shape.dim
-        for size in arrays[value.name].shape:
-            dims.add().dim_value = size
-        value.type.tensor_type.shape.SetInParent()

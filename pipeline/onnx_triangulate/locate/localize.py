@@ -96,14 +96,12 @@ def localize_nodes(
 
 def only_node(proto: Any, weights: Collection[str]) -> Fault | None:
     """The only node that makes something of the inputs which an output needs, if there is only one."""
-    fixed, needed = fixed_values(proto, weights), {output.name for output in proto.graph.output}
-    between = []
-    for index, node in reversed(list(enumerate(proto.graph.node))):
-        if needed.isdisjoint(node.output) or fixed.issuperset(name for name in node.output if name):
-            continue
-        needed.update(cut.reads(node))
-        between.append(Fault(node_name(node, index), node.op_type, next(n for n in node.output if n)))
-    return between[0] if len(between) == 1 else None
+    fixed, outputs = fixed_values(proto, weights), {output.name for output in proto.graph.output}
+    between, _ = cut.behind(proto, outputs, lambda _, node: not fixed.issuperset(filter(None, node.output)))
+    if len(between) != 1:
+        return None
+    node = proto.graph.node[between[0]]
+    return Fault(node_name(node, between[0]), node.op_type, next(n for n in node.output if n))
 
 
 def localize_against(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
+import onnx
 
 from onnx_triangulate.locate.export_nodes import ExportJudge, fixed_values
 from onnx_triangulate.records.arrays import Array
@@ -99,29 +100,13 @@ class _Hybrids:
 
     def output_at(self, place: int) -> Array:
         """The output when what the nodes before ``place`` make is the source's."""
-        model, weights = self.judge.model, self.judge.weights
-        wanted, needed = self._behind(place)
-        inside = {name for index in needed for name in model.graph.node[index].output}
-        if self.output not in inside:
+        model = self.judge.model
+        nodes = cut.behind(model, {self.output}, lambda index, node: index >= place or self._is_fixed(node))
+        if not nodes[0]:
             value = self.source(self.output)
             assert value is not None
             return value
-        held = {tensor.name for tensor in model.graph.initializer}
-        arrays = {n: v for n in wanted - inside - held - set(weights) if (v := self.source(n)) is not None}
-        handed = tuple(n for n in wanted if n in weights and n not in held)
-        part = cut.Part(tuple(sorted(needed)), tuple(arrays), (self.output,), handed)
-        proto = cut.part_model(model, part, weights, {name: array.dtype for name, array in arrays.items()})
-        given = {name: weights[name] for name in part.weights}
-        (answer,) = self.run(proto.SerializeToString(), given, arrays, [self.output])
-        return answer
+        return cut.run_nodes(model, self.judge.weights, nodes, self.output, self.source, self.run)[0]
 
-    def _behind(self, place: int) -> tuple[set[str], list[int]]:
-        """What is read, and the nodes that are needed, to make the output from a place on."""
-        nodes = self.judge.model.graph.node
-        wanted, needed = {self.output}, []
-        for index in reversed(range(len(nodes))):
-            made = [name for name in nodes[index].output if name in wanted]
-            if made and (index >= place or all(name in self.fixed for name in made)):
-                needed.append(index)
-                wanted.update(cut.reads(nodes[index]))
-        return wanted, needed
+    def _is_fixed(self, node: onnx.NodeProto) -> bool:
+        return all(name in self.fixed for name in node.output if name)

@@ -167,6 +167,12 @@ class _Side:
                 found |= self._behind(read) or {}
         return found
 
+    def weights(self, names: Sequence[str]) -> dict[str, Array]:
+        """The numbers of the float constants of several elements that nodes read, in an order that no transposition
+        changes."""
+        read = self.constants(names).items()
+        return {n: np.sort(v.reshape(-1).astype(np.float64)) for n, v in read if v.size > 1 and v.dtype.kind == "f"}
+
     def _behind(self, value: str) -> dict[str, Array] | None:
         """The constants that a value is computed of; None where data reaches it."""
         if value in self._weights:
@@ -209,40 +215,38 @@ def _differences(
     one, other = ([n for n in names if n in side.nodes] for side, names in ((mine, nodes), (theirs, against)))
     single = len(one) == len(other) == 1 and mine.ops(one) == theirs.ops(other)
     if single:
-        ours, due = mine.settings(one[0]), theirs.settings(other[0])
-        for key in sorted(ours.keys() | due.keys()):
-            known = setting is not None and setting[0] == key
-            if (
-                not known
-                and not _alike(ours.get(key), due.get(key))
-                and mine.has(one[0], key)
-                and theirs.has(other[0], key)
-            ):
-                here, there = _shown(ours.get(key)), _shown(due.get(key))
-                yield f"{key} is {here} in {mine.framework}, {there} in {theirs.framework}"
+        yield from _other_settings(mine, one[0], theirs, other[0], setting[0] if setting is not None else "")
     if setting is None:
         numbers = mine.numbers(one, attributes=not single), theirs.numbers(other, attributes=not single)
-        alone = [_alone(numbers[i], numbers[1 - i]) for i in (0, 1)]
-        if any(alone):
-            yield "; ".join(
-                f"{side.framework} alone has {', '.join(f'{numbers[i][v]} {v:g}'.strip() for v in alone[i][:_SAID])}"
-                for i, side in enumerate((mine, theirs))
-                if alone[i]
-            )
-    prints = [
-        {
-            name: _print(array)
-            for name, array in side.constants(names).items()
-            if array.size > 1 and array.dtype.kind == "f"
-        }
-        for side, names in ((mine, one), (theirs, other))
+        yield from _other_numbers(mine, numbers[0], theirs, numbers[1])
+    weights = mine.weights(one), theirs.weights(other)
+    odd = [
+        (side, [n for n, p in weights[i].items() if not any(_alike(p, q) for q in weights[1 - i].values())])
+        for i, side in enumerate((mine, theirs))
     ]
-    odd = [[n for n, p in prints[i].items() if not any(_alike(p, q) for q in prints[1 - i].values())] for i in (0, 1)]
-    if any(odd):
-        said = [
-            f"{', '.join(odd[i][: _SAID - 1])} of {side.framework}" for i, side in enumerate((mine, theirs)) if odd[i]
-        ]
+    said = [f"{', '.join(names[: _SAID - 1])} of {side.framework}" for side, names in odd if names]
+    if said:
         yield f"weights that the other has not: {' and '.join(said)}"
+
+
+def _other_settings(mine: _Side, node: str, theirs: _Side, other: str, known: str) -> Iterator[str]:
+    """The attributes that two nodes of one operator have otherwise, but one that is ``known``."""
+    ours, due = mine.settings(node), theirs.settings(other)
+    for key in sorted((ours.keys() | due.keys()) - {known}):
+        if not _alike(ours.get(key), due.get(key)) and mine.has(node, key) and theirs.has(other, key):
+            here, there = _shown(ours.get(key)), _shown(due.get(key))
+            yield f"{key} is {here} in {mine.framework}, {there} in {theirs.framework}"
+
+
+def _other_numbers(mine: _Side, ours: Mapping[float, str], theirs: _Side, due: Mapping[float, str]) -> Iterator[str]:
+    """The numbers that only one side has."""
+    said = [
+        f"{side.framework} alone has {', '.join(f'{numbers[v]} {v:g}'.strip() for v in alone[:_SAID])}"
+        for side, numbers, alone in ((mine, ours, _alone(ours, due)), (theirs, due, _alone(due, ours)))
+        if alone
+    ]
+    if said:
+        yield "; ".join(said)
 
 
 def _setting(mine: Mapping[float, str], theirs: Mapping[float, str], same_ops: bool) -> tuple[str, float, float] | None:
@@ -265,11 +269,6 @@ def _alone(numbers: Mapping[float, str], others: Mapping[float, str]) -> list[fl
 
 def _is_number(array: Array) -> bool:
     return bool(array.size == 1 and array.dtype.kind == "f")
-
-
-def _print(array: Array) -> Array:
-    """The numbers in an order that no transposition changes."""
-    return np.sort(array.reshape(-1).astype(np.float64))
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -17,7 +17,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, helper, numpy_helper
+from onnx import (
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    TensorShapeProto,
+    TypeProto,
+    ValueInfoProto,
+    helper,
+    numpy_helper,
+)
 
 from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.onnxgraph.weights import Weights
@@ -37,6 +46,20 @@ def reads(node: NodeProto) -> Iterator[str]:
             for inner in graph.node:
                 yield from reads(inner)
             yield from (output.name for output in graph.output)
+
+
+def behind(
+    model: ModelProto, names: Collection[str], takes: Callable[[int, NodeProto], bool]
+) -> tuple[list[int], set[str]]:
+    """The nodes, in order, that make ``names`` or what other such nodes read, of those that ``takes`` allows, and what
+    they read from outside."""
+    wanted, inside, needed = set(names), set[str](), []
+    for index, node in reversed(list(enumerate(model.graph.node))):
+        if not wanted.isdisjoint(node.output) and takes(index, node):
+            needed.append(index)
+            inside.update(node.output)
+            wanted.update(reads(node))
+    return sorted(needed), wanted - inside
 
 
 def array_values(model: ModelProto) -> tuple[str, ...]:
@@ -225,6 +248,32 @@ def part_model(
 
 
 Runner = Callable[[bytes, Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]], list[str]], list[NDArray[Any]]]
+
+
+def run_nodes(
+    model: ModelProto,
+    weights: Weights,
+    nodes: tuple[Sequence[int], Collection[str]],
+    name: str,
+    fetch: Callable[[str], NDArray[Any] | None],
+    run: Runner,
+) -> tuple[NDArray[Any], ModelProto]:
+    """What some nodes (see :func:`behind`) make of a value, and the model that they are, its inputs of known shape.
+
+    Raises what the runtime raises, for an input that ``fetch`` does not give too.
+    """
+    places, read = nodes
+    held = {tensor.name for tensor in model.graph.initializer}
+    arrays = {n: a for n in sorted(set(read) - held - set(weights)) if (a := fetch(n)) is not None}
+    part = Part(tuple(places), tuple(arrays), (name,), tuple(n for n in sorted(read) if n in weights and n not in held))
+    made = part_model(model, part, weights, {n: array.dtype for n, array in arrays.items()})
+    (answer,) = run(made.SerializeToString(), {n: weights[n] for n in part.weights}, arrays, [name])
+    for value in made.graph.input:
+        value.type.tensor_type.shape.dim.extend(
+            TensorShapeProto.Dimension(dim_value=size) for size in arrays[value.name].shape
+        )
+        value.type.tensor_type.shape.SetInParent()
+    return answer, made
 
 
 @dataclass(frozen=True, eq=False)
