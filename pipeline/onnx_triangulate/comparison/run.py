@@ -1,13 +1,18 @@
-"""Two graphs that should mean the same: borders matched, both run, and every node named at which they part.
+"""Compare two graphs that should mean the same: match their interfaces, run both, name every node at which they differ.
 
-Design note.  There is no native run here, so no side is the truth: ``B`` is judged by ``A``.  Meaning is compared in
-float64, where a fault stands out from 1e-13 of rounding (``locate.teacher_forced``), on random feeds, on small
-integers, because random numbers rarely tie, and on large numbers, because small ones reach no limit; feeds of the
-user's own replace them.  Arithmetic is compared in the graphs' own types: each node of each graph, as the runtime runs
-it with its optimizations off, is held against the bound of its operator, and the outputs against what roundings inside
-of the better of the two may do to them.  A kernel beyond its bound is named and says nothing of what the graphs mean.
-A graph that could not be run, an output without a counterpart, a size that only A takes, a constant, an attribute or an
-inner graph that differs where nothing shows it, random numbers, nothing compared: never "same".
+Design note.  No framework runs here, so neither graph is the truth: B is judged by A.  The stages are modules of this
+room: ``interface`` matches inputs and outputs, ``feeding`` draws what both are fed, ``judging`` and ``outputs`` judge
+one feed, ``further`` everything beyond the first feeds.
+
+*Meaning* is compared in float64, where a fault stands out from 1e-13 of rounding (``locate.teacher_forced``): on random
+feeds, on small integers (random numbers rarely tie) and on large numbers (small ones reach no limit), or on the user's
+own feeds in place of these.  *Arithmetic* is compared in the graphs' own types: each node of each graph, as the runtime
+executes it without optimizations, is held against the bound of its operator, and the outputs against what roundings
+inside the more accurate of the two graphs may do to them.  A kernel beyond its bound is named; it says nothing about
+the meaning of the graphs.
+
+Never "same": a graph that could not be run, an output without a counterpart, a size that only A accepts, a constant,
+an attribute or a subgraph that differs where no feed shows it, random numbers, nothing compared.
 """
 
 from __future__ import annotations

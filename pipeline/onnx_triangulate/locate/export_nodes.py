@@ -1,18 +1,18 @@
-"""The faulty nodes of an export: every node judged on its own, in one pass, all of them and not only the first.
+"""The faulty nodes of an export: every node judged on its own, in one pass over the graph.
 
-Design note.  The cut view: a node is given the source's values, and what it should make of them, in float64, is held
-against the source's value of its output, over the bound of its operator.  So an error that was inherited never counts,
-and two faults are told apart.  Where the source has its values in float64 these are used: nothing is rounded then, and
-a bound of float32 arithmetic is only ever reached by a node that means something else.  (A runtime's kernels are judged
-on what they consumed in a run: ``locate.kernels``.)
+Design note.  Each node is evaluated in float64 on the *source's* values of its inputs, and the result is compared with
+the source's value of its output, within the bound of its operator.  An inherited error therefore never counts, and two
+faults are told apart.  Where the source has its values in float64, these are used: nothing is rounded then, and only a
+node with another meaning exceeds a bound of float32 arithmetic.  (A runtime's kernels are judged on what they consumed
+in a run: ``locate.kernels``.)
 
-A node whose value the source does not have is judged through the next one it has.  What rounding and rounded constants
-on the way may do to that one is measured by moving them (:data:`TRIALS` times by random signs) and added to the bound;
-as most nodes are right without that, the stretch is evaluated again for it only where it is not.  An operator without a
-rule (a loop, a branch) is evaluated in float64 all the same, and held against what it does when its inputs are moved by
-one rounding; that is a noise floor and no bound, so in float32 nobody is accused by it.
+A node whose output the source does not have is judged together with the next node whose output it has.  What rounding
+and rounded constants between the two may do is measured by moving them (:data:`TRIALS` draws of random signs) and added
+to the bound; most nodes are healthy without that, so it is measured only where one is not.  An operator without a rule
+(a loop, a branch) is compared with what it does when its inputs are moved by one rounding; that is a noise floor and no
+bound, so in float32 nobody is accused by it.
 
-Nothing is run here: the arrays are handed in one by one, each is let go when its last consumer was judged, and weights
+No engine runs here: arrays are handed in one by one, each is released after its last consumer was judged, and weights
 are read where they are used.
 """
 

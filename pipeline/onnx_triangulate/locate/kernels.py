@@ -1,10 +1,10 @@
-"""The faulty kernels: every node of a run judged on what it consumed there.
+"""The faulty kernels of a run: every node judged on the inputs that it consumed there.
 
-Design note.  A node's value is held against the node in float64 on the very inputs that it had in the run, over the
-bound of its operator (``numerics.replay``).  Where ``unspecified`` is the blame, the faulty nodes are those
-that differ where ONNX says nothing.  Values are asked for in the order of the nodes and let go when
-their last consumer was judged, so a run may hand them over in parts.  A sequence is none of the arrays that a run
-returns: it is made here of what was returned, and what is taken out of it is judged.
+Design note.  A node's output is compared with the node evaluated in float64 on the same inputs, within the bound of its
+operator (``numerics.replay``).  Where ``unspecified`` is the blame, those nodes are named that differ where ONNX
+specifies nothing.  Values are asked for in the order of the nodes and released after their last consumer was judged, so
+a run may deliver them in parts.  No run returns a sequence: sequences are rebuilt here from the arrays that were
+returned, and the arrays taken out of them are judged.
 """
 
 from __future__ import annotations

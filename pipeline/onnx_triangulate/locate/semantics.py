@@ -1,9 +1,9 @@
-"""What a worker does to say where two frameworks part: one's graph judged by the other's, and what each node holds.
+"""Where the exports of two frameworks differ in meaning: one graph judged by the other, and what their nodes hold.
 
-Design note.  Both graphs are faithful, so what parts them is what the frameworks were told, node by node.  The search
-is that of ``compare`` (``locate.teacher_forced``), on the case's own inputs, with the borders matched by the
-case's own names.  What the nodes of a region hold (settings, numbers, weights) is then read side by side: a node whose
-operator is the same differs by these.
+Design note.  Both exports are faithful, so a difference is in what the frameworks were told, node by node.  The search
+is that of ``compare`` (``locate.teacher_forced``), on the case's own inputs, with the inputs and outputs matched by the
+case's names.  The attributes, numbers and weights of the nodes of a faulty region are then compared: two nodes of one
+operator differ by these.
 """
 
 from __future__ import annotations

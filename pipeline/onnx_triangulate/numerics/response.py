@@ -1,20 +1,17 @@
-"""What a rounding inside a graph does to its outputs, measured: every node's result moved by its own rounding.
+"""The response of a graph's outputs to roundings inside it, measured: every node's result is moved by its own rounding.
 
-Design note.  That a rounding in a node acts like a rounding of what the node consumed holds where the node responds to
-what it consumes.  At the minimum of a GELU it does not: nothing that is moved in front of it moves its result, and it
-is rounded all the same.  So the graph is evaluated in float64 once as it is and several times with the result of every
-node that rounds moved by one unit roundoff of float32, signs at random; the largest response over u joins the scale of
-``perturbed_runs.derive_bounds``.  Two nodes of one size may cancel under every sign that is drawn (a quotient
-and the sum that it goes into, once in 2^n for each of thousands of elements), so draws come in pairs: in the second the
-signs of those nodes are turned whose number has a certain bit, another bit for each pair, so that of any two of up to
-2^:data:`PAIRS` nodes some draw has both push the same way.
+Design note.  A rounding in a node usually acts like a rounding of what the node consumed.  It does not where the node
+does not respond to its inputs: at the minimum of a GELU nothing moves its result, and yet the result is rounded.  So the
+graph is evaluated in float64 once as it is, and several times with the result of every node that rounds moved by one
+unit roundoff of float32, signs at random and in pairs of draws (``numerics.perturbation``); the largest response over u
+joins the scale of ``perturbed_runs.derive_bounds``.
 
-Functions of several steps in one kernel (a GELU is x times 1 + erf(..), and the sum cancels) are moved by their rule's
-bound and by the floor that was measured of them, over the function's own count of roundings, because the scale is
-multiplied by a count.  What IEEE 754 rounds correctly and float32 can hold is not moved: nobody jumps for it.
+A function of several steps in one kernel (a GELU is x times 1 + erf(..), and the sum cancels) is moved by its rule's
+bound and by its measured floor, divided by the function's own count of roundings, because the scale is multiplied by a
+count.  What IEEE 754 rounds correctly and float32 can hold is not moved: it is exact.
 
-A sum of products is rounded at the size of its terms.  Whoever moves what the sum consumes as well (a definition's
-scale does) has that in the response; who asks what another arithmetic of the same meaning may give (``sums``) has every
+A sum of products is rounded at the size of its terms.  Whoever also moves the inputs of the sum (a definition's scale
+does) has that in the response.  Whoever asks what another arithmetic with the same meaning may give (``sums``) has every
 sum moved by its terms, exact or not: the other may add in another order, or multiply by a ninth where this one divides.
 """
 

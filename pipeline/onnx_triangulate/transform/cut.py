@@ -1,11 +1,11 @@
 """A graph in parts that are run one after another, and the cut model among them.
 
-Design note.  All values of a large model at once are more than anybody wants to hold, so the graph is run in parts of
-consecutive nodes, under a budget of bytes: what a part reads is fed, what it makes is returned, looked at and dropped.
-In the *cut* model every value that the source also has is fed with the source's tensor wherever it is read, and what
-the graph itself computes for it is an output under another name; so each node (or each stretch of nodes between two
-such values) answers on the source's own inputs, and its error is seen alone.  Weights are not in the parts: they are
-named there, and handed to the runtime as arrays.  Sequences and optionals are no arrays: they stay inside a part.
+Design note.  All values of a large model at once need more memory than there is.  So the graph is run in parts of
+consecutive nodes under a budget of bytes: a part is fed what it reads and returns what it makes, which is looked at and
+released.  In the *cut* model every value that the source also has is fed from the source wherever it is read, and the
+graph's own result for it is an output under another name; each node (or each stretch of nodes between two such values)
+then computes on the source's inputs, and its error is seen alone.  Weights are not in the parts: they are declared as
+external data and handed to the runtime as arrays.  Sequences and optionals are no arrays; they stay inside one part.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""What an optimizer made of a graph: the nodes of one version that the other has not, in regions that hang together.
+"""What an optimizer rewrote: the nodes of one version of a graph that the other version lacks, in connected regions.
 
-Two versions of one graph hold the same node where its operator, its attributes and the names of what it reads and makes
-are the same.  What is in one only was rewritten.  A value that both versions make ends a region; nodes that make the
-same value, or pass on one that the other version lacks, are in one: a fused node and those that it stands for.  Nodes
-are named as in the exported graph, by the values that they make, because a runtime gives names of its own when it saves
-what it runs.
+A node is the same in both versions where its operator, its attributes and the names of its inputs and outputs are.  All
+others were rewritten.  A value that both versions make ends a region.  Nodes that make the same value, or that pass on
+a value which the other version lacks, are in one region: a fused node and the nodes that it replaces.  Nodes are named
+as in the exported graph, by the values that they make, because a runtime renames them when it saves what it runs.
 """
 
 from __future__ import annotations

@@ -1,29 +1,36 @@
-"""Two graphs that should mean the same, in float64: every value of B made of A's values, and judged where it is.
+"""Judge graph B by graph A in float64, node by node, with A's values as inputs (teacher forcing).
 
-Design note.  A is evaluated once.  B is walked node by node.  What is the same function of A's values as some value of
-A is that value, by structure: nothing is evaluated.  What is not is evaluated on A's values, and where some value of A
-is that (up to the order of its axes, within the bound) it takes its place, so that nothing is inherited.  What lies
-between aligned values is a region: a fused or decomposed operator has values of its own inside, and is healthy if what
-comes out of it is A's.  Where an output of B is not A's, the values on the way to it that are nobody's are looked at in
-order: the first that, replaced by a value of A, lets its consumers make A's values again is where the graphs meet
-again, and what lies before it is faulty.  Then the search goes on from there, so every fault is found, not the first.
+Design note.  The *reference* A is evaluated once.  The nodes of B are visited in topological order, and each value of B
+is *aligned* with a value of A where that is possible:
 
-A value may be A's by its numbers alone, and by chance: exp(x) - 1 of tiny numbers is x as well.  So where a region that
-reads such a value is faulty, B is walked again with its own value there, and if nothing is faulty then, nothing is.
+* **by structure**: B computes the same function of aligned values as A does.  Equal hashes prove that; nothing is
+  evaluated.
+* **by numbers**: B's node is evaluated on A's values, and the result equals a value of A within the bound, up to the
+  order of axes.
 
-What parts inside may be undone before any output is made: a filler that is cropped away, a bias that a normalization
-takes off again.  So where something is faulty, B is evaluated once more on its own values; if its outputs are A's
-there, not within a bound but as good as exactly, these are ``asleep``: they are named, and whether they ever wake
-is for other feeds to say.
+An aligned value of B is replaced by A's, so a node is always judged on correct inputs and no error is inherited.  The
+nodes between aligned values form a *region*.  A fused or decomposed operator has intermediate values that A lacks; its
+region is healthy if the values that leave it are A's.
 
-The bound.  In float64 two graphs of one meaning part by three things: float64's own roundings; constants that a
-rewriting computed in float32 (a folded weight); and Python scalars that either side holds in float32.  All are
-responses to moving something by one rounding: the region's inputs and constants for the first, for the others the
-constants and float attributes that one side's region has and the other's has not.  The responses are measured, with
-random signs, on both sides; the first counts as often as roundings lie on the graphs' longest path, the others
-``FOLDED`` times for each node that one region has more than the other, because it was folded away (gamma_6, the count
-of BatchNormalization, the longest formula that is folded).  A region whose constants are all found on the other side
-has only the first: 1e-13, not 1e-7.
+Where an output of B is not A's, the unaligned values upstream of it are *candidates*: the first one that, replaced by a
+value of A, makes its consumers produce A's values again is where the graphs realign.  The region before it is faulty.
+The search then continues behind it, so all faults are found and not only the first.
+
+Alignment by numbers may be a coincidence: exp(x) - 1 equals x for tiny x.  So where a faulty region reads such a value,
+B is visited again without that alignment, and if no fault remains there is none.
+
+A difference may be cancelled before any output: padding that is cropped again, a bias that a normalization removes.  So
+where faults were found, B is also evaluated on its own values.  If its outputs then equal A's to almost all digits, the
+faults are ``asleep``: they are reported, and other feeds decide whether they reach an output.
+
+The bound.  In float64 two graphs with one meaning differ by float64's own roundings, by constants that a rewriting
+computed in float32 (a folded weight), and by Python scalars that either file stores in float32.  Each is measured as a
+response to moving numbers by one rounding (``numerics.perturbation``), on both sides.  For float64's roundings the
+inputs and constants of the region are moved, and the response counts once for each rounding on the graphs' longest
+path.  For the others, the constants and float attributes are moved that one region has and the other has not; that
+response counts ``FOLDED`` times for each node that one region has more than the other (gamma_6 of Higham's section 3.1
+for the six operations of a folded BatchNormalization, the longest formula that is folded).  Where all constants of a
+region occur on the other side, only the first term is left: about 1e-13, not 1e-7.
 """
 
 from __future__ import annotations

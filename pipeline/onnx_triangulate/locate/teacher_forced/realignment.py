@@ -1,7 +1,7 @@
-"""Where B meets A again behind what parted them: by structure first, by numbers where the structure is another.
+"""Where B computes A's values again behind a difference: by structure first, by numbers where the structure differs.
 
-Structure: what B's consumers read besides a value that is nobody's says which value of A stands in its place there
-(:attr:`Reference.contexts`); of several the one counts behind which most of B is A's again.
+By structure: what the consumers of an unaligned value of B read besides it says which value of A they expect in its
+place (:attr:`Reference.contexts`).  Of several, the one counts behind which most values of B are A's again.
 """
 
 from __future__ import annotations
