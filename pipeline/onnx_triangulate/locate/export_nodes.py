@@ -108,7 +108,7 @@ class _Value:
     channels_first: bool | None = None  # how the source's axes stand, where the two may have different orders
 
 
-class Held:
+class HeldBytes:
     """The bytes of what is alive, and how many there were at most."""
 
     def __init__(self) -> None:
@@ -156,7 +156,7 @@ class ExportJudge:
         self.sizes: dict[str, int] = {}
         self.fixed: set[str] = set()
         self.outputs = {output.name for output in bare.graph.output}
-        self.held = Held()
+        self.held = HeldBytes()
         for name, carried in self.values.items():
             self._keep(name, carried)
         self.faults: list[Fault] = []

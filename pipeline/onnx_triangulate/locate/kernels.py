@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import onnx
 
-from onnx_triangulate.locate.export_nodes import Held, error_of, last_uses
+from onnx_triangulate.locate.export_nodes import HeldBytes, error_of, last_uses
 from onnx_triangulate.numerics.evaluate import runner
 from onnx_triangulate.numerics.noise_floor import FLOOR, Run, noise_floor
 from onnx_triangulate.numerics.reduced_precision import reduced_precision
@@ -67,13 +67,13 @@ class _KernelJudge:
     ) -> None:
         self._model, self._feeds, self._produced, self._weights, self._blame = model, feeds, produced, weights, blame
         self._version = opset(model) or 1
-        self._wide = _Wide(model)
+        self._wide = _Float64Graph(model)
         self._made_here: dict[str, Array] = {}  # what no run returns: sequences
         self._faults: list[Fault] = []
         self._uncompared: list[Fault] = []
         self._within: list[Fault] = []
         self._without_rule: set[str] = set()
-        self._judged, self._held = 0, Held()
+        self._judged, self._held = 0, HeldBytes()
 
     @property
     def found(self) -> Localization:
@@ -157,7 +157,7 @@ class _KernelJudge:
         return tuple(_by_floor(node, answers, results))
 
 
-class _Wide:
+class _Float64Graph:
     """The graph in float64, for the few nodes that hold graphs of their own; made when the first one is met."""
 
     def __init__(self, model: onnx.ModelProto) -> None:

@@ -20,7 +20,7 @@ from onnx_triangulate.locate.feeds import Feed
 from onnx_triangulate.locate.float32_runs import RUNTIME
 from onnx_triangulate.locate.graph_pair import MOST_WEIGHTS, GraphPair
 from onnx_triangulate.locate.model_interface import read_inlined
-from onnx_triangulate.locate.movable import Loosened, loosened
+from onnx_triangulate.locate.movable import MovableGraph, made_movable
 from onnx_triangulate.locate.sweep import Budget, tried
 from onnx_triangulate.numerics.compare import same_values
 from onnx_triangulate.records.arrays import Array
@@ -33,7 +33,7 @@ _SLICES = 32  # of a constant, each moved alone
 
 
 @dataclass
-class _Sampled:
+class _MovableRun:
     """A graph whose unproved parts may be moved, on a few feeds: what it made of each, and what every one of its
     conditions was on them."""
 
@@ -73,7 +73,7 @@ def silent(
         names = [*unproved.constants, *(name for name, _ in unproved.conditions), *(p.says for p in unproved.inside)]
         return [f"{_listed(names)} of {side}: not measured, the graph cannot be run with them open"], []
     run, loose, watched = opened
-    graph = _Sampled(side, run, conditions={name: set() for name in watched})
+    graph = _MovableRun(side, run, conditions={name: set() for name in watched})
     _sample(graph, pair, feeds, budget)
     said = [
         f"{name} ({node}) of {side} is never {'false' if True in graph.conditions[name] else 'true'}: "
@@ -112,7 +112,7 @@ def silent(
     return said, late
 
 
-def _sample(graph: _Sampled, pair: GraphPair, feeds: Sequence[Feed], budget: Budget) -> None:
+def _sample(graph: _MovableRun, pair: GraphPair, feeds: Sequence[Feed], budget: Budget) -> None:
     """Run a graph as it stands on feeds, the first of which are kept."""
     for feed in feeds:
         arrays = pair.draw(feed)
@@ -129,7 +129,7 @@ def _sample(graph: _Sampled, pair: GraphPair, feeds: Sequence[Feed], budget: Bud
 
 
 def _by_rows(
-    graph: _Sampled, constants: Mapping[str, Array], shown: Mapping[str, str], budget: Budget
+    graph: _MovableRun, constants: Mapping[str, Array], shown: Mapping[str, str], budget: Budget
 ) -> tuple[list[str], list[str]]:
     """The constants of which some rows show nowhere, in words, and those of which not every row was moved."""
     said, coarse = [], []
@@ -168,7 +168,7 @@ def few_others(pair: GraphPair, proof: Proof) -> list[str]:
     return said
 
 
-def _unreached(graph: _Sampled, name: str, held: Array) -> list[str]:
+def _unreached(graph: _MovableRun, name: str, held: Array) -> list[str]:
     """A limit that nothing reached, in words: it may be moved away from the numbers that were fed, as far as one likes,
     and no output answers."""
     number = float(held.reshape(-1)[0])
@@ -201,14 +201,14 @@ def any_number(name: str, side: str) -> str:
     return f"{name} of {side} could be any number: no feed shows it"
 
 
-def _loose(file: Path, unproved: Unproved, saved: Path) -> tuple[Loose, Loosened, list[str]] | None:
+def _loose(file: Path, unproved: Unproved, saved: Path) -> tuple[Loose, MovableGraph, list[str]] | None:
     """The graph with its unproved parts to be moved, and its conditions shown."""
     model = read_inlined(file)
     if model.ByteSize() > MOST_WEIGHTS:
         return None
     ends = {o.name for o in model.graph.output}
     watched = [name for name, _ in unproved.conditions]
-    made = loosened(model, unproved)
+    made = made_movable(model, unproved)
     onnx.save(made.model, saved)
     names = [*ends, *(n for n in dict.fromkeys(watched) if n not in ends)]
     opened = tried(runtimes()[RUNTIME].open, saved)

@@ -1,18 +1,19 @@
 """The response of a graph's outputs to roundings inside it, measured: every node's result is moved by its own rounding.
 
 Design note.  A rounding in a node usually acts like a rounding of what the node consumed.  It does not where the node
-does not respond to its inputs: at the minimum of a GELU nothing moves its result, and yet the result is rounded.  So the
-graph is evaluated in float64 once as it is, and several times with the result of every node that rounds moved by one
-unit roundoff of float32, signs at random and in pairs of draws (``numerics.perturbation``); the largest response over u
-joins the scale of ``perturbed_runs.derive_bounds``.
+does not respond to its inputs: at the minimum of a GELU nothing moves its result, and yet the result is rounded.  So
+the graph is evaluated in float64 once as it is, and several times with the result of every node that rounds moved by
+one unit roundoff of float32, signs at random and in pairs of draws (``numerics.perturbation``); the largest response
+over u joins the scale of ``perturbed_runs.derive_bounds``.
 
 A function of several steps in one kernel (a GELU is x times 1 + erf(..), and the sum cancels) is moved by its rule's
 bound and by its measured floor, divided by the function's own count of roundings, because the scale is multiplied by a
 count.  What IEEE 754 rounds correctly and float32 can hold is not moved: it is exact.
 
 A sum of products is rounded at the size of its terms.  Whoever also moves the inputs of the sum (a definition's scale
-does) has that in the response.  Whoever asks what another arithmetic with the same meaning may give (``sums``) has every
-sum moved by its terms, exact or not: the other may add in another order, or multiply by a ninth where this one divides.
+does) has that in the response.  Whoever asks what another arithmetic with the same meaning may give (``sums``) has
+every sum moved by its terms, exact or not: the other may add in another order, or multiply by a ninth where this one
+divides.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def inner_scale(
     A graph that amplifies rounding has a large one: it is no licence for that graph itself.  Raises whatever the
     evaluation of a node raises.
     """
-    seen = _Looked(graph, sums, folded)
+    seen = _GraphRoundings(graph, sums, folded)
     centre = _evaluated(graph, feeds, outputs, seen.look)
     sizes = seen.sizes
     if fused:
@@ -124,7 +125,7 @@ def _mover(sizes: Mapping[str, Array], random: np.random.Generator, flipped: Col
 
 
 @dataclass
-class _Looked:
+class _GraphRoundings:
     """What is seen of a graph as it stands: how far one rounding moves each value, all shapes, whether a step jumps."""
 
     graph: Graph

@@ -28,7 +28,7 @@ from onnx_triangulate.locate.graph_pair import GraphPair, Ways, axes_between, pr
 from onnx_triangulate.locate.model_interface import Interface
 from onnx_triangulate.locate.special_values import confirmed
 from onnx_triangulate.locate.sweep import Row, boundaries, in_parts, sweep
-from onnx_triangulate.locate.unexercised import Unseen
+from onnx_triangulate.locate.unexercised import Unexercised
 from onnx_triangulate.locate.unshown_constants import any_number, few_others, silent
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records import npz
@@ -191,7 +191,7 @@ def _in_float64(work: Work, seen: Seen, pair: Pair) -> tuple[str, list[str]]:
 
     Where the model agrees in float64 on its own inputs, that counts for more than what a node inside makes there.
     """
-    folder, found = seen.folder / FRESH, Unseen()
+    folder, found = seen.folder / FRESH, Unexercised()
     own = inputs.inputs_of(seen.case, seen.ref.name, work.options.seed)
     ports, started, graphs = pair.a.inputs, time.monotonic(), pair.graphs
     fed = {
