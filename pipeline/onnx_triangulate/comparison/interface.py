@@ -23,7 +23,7 @@ _LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2,
 
 @dataclass(frozen=True)
 class Match:
-    """B's border values with A's: the name in A, how to turn A's value, and how the two were found."""
+    """B's inputs, or outputs, with A's: the name in A, how to turn A's value, and how the two were found."""
 
     found: Mapping[str, tuple[str, Orientation]]
     how: Mapping[str, str]
@@ -32,7 +32,7 @@ class Match:
 def match(
     left: Sequence[ValueInfo], right: Sequence[ValueInfo], what: str, dims: Mapping[str, int], *, strict: bool
 ) -> Match:
-    """B's border by A's: by name (an output of that name is it, whatever its shape), else by position among those of
+    """B's inputs or outputs by A's: by name (an output of that name is it, whatever its shape), else by position among those of
     one type and shape.
 
     Raises :class:`UnusableInput` (``strict``) where one has no counterpart.

@@ -79,7 +79,7 @@ def prepare(model: Any) -> PreparedGraph:
 
 
 def _has_doubles(model: Any) -> bool:
-    """Whether something in a model is of float64: a border, a constant, what it is cast to."""
+    """Whether something in a model is of float64: an input or output, a constant, what it is cast to."""
     double = TensorProto.DOUBLE
     every = [n for node in model.graph.node for n in (node, *_inner(node))]
     held = [a for n in every for a in n.attribute]

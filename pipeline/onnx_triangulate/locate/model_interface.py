@@ -74,7 +74,7 @@ def read_interface(file: Path) -> Interface:
     held = {t.name for t in model.graph.initializer}
     taken = [_port(v) for v in model.graph.input if v.name not in held]
     tables, divisors = _tables(model), _divisors(model)
-    border = Interface(
+    interface = Interface(
         tuple(
             replace(_as_taken(model, port), below=tables.get(port.name), divides=port.whole and port.name in divisors)
             for port in taken
@@ -85,13 +85,13 @@ def read_interface(file: Path) -> Interface:
         any(inner.op_type in _JUMPS for node in model.graph.node for inner in (node, *_inner(node))),
     )
     who = printable(str(file))
-    if not border.outputs:
+    if not interface.outputs:
         raise UnusableInput(f"{who}: the graph has no outputs, so there is nothing to compare")
     unknown = [(node, op) for node, op in unknown_operators(model) if op not in _AT_ANY_OPSET]
     if unknown:
         node, op = unknown[0]
         raise UnusableInput(f"{who}: {printable(op)} ({printable(node)}) is no operator of ONNX at this opset")
-    return border
+    return interface
 
 
 def _refuse(model: Any, who: str) -> None:

@@ -155,7 +155,7 @@ def _rewritten(state: AlignmentState, name: str, read: str) -> bool:
 
 
 def alike(state: AlignmentState, name: str, tolerance: float = 1e-3) -> Iterator[tuple[str, Orientation]]:
-    """Values of A with nearly the marks of a value of B, the nearest elementwise first, of these the plainest."""
+    """Values of A with nearly the moments of a value of B, the nearest elementwise first, of these the plainest."""
     value = state.own[name]
     if not isinstance(value, np.ndarray) or not value.size:
         return
