@@ -17,9 +17,10 @@ import pytest
 from onnx import numpy_helper
 
 from onnx_triangulate.comparison.interface import match
-from onnx_triangulate.comparison.run import Options, compare_files, dims_of
+from onnx_triangulate.comparison.options import Options, dims_of
+from onnx_triangulate.comparison.run import compare_files
 from onnx_triangulate.locate import float64_comparison, model_interface
-from onnx_triangulate.locate.float64_comparison import ValueInfo
+from onnx_triangulate.locate.feeds import ValueInfo
 from onnx_triangulate.locate.teacher_forced import TeacherForcedResult
 from onnx_triangulate.onnxgraph.dataflow import Orientation, classes, orientations
 from onnx_triangulate.records.errors import UnusableInput
