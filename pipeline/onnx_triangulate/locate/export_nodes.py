@@ -30,6 +30,7 @@ from onnx_triangulate.numerics.evaluate import runner
 from onnx_triangulate.numerics.noise_floor import FLOOR, noise_floor
 from onnx_triangulate.numerics.perturbation import UNIT, distance, moved, signs
 from onnx_triangulate.numerics.replay import NodeCheck, expected, judge
+from onnx_triangulate.onnxgraph.graph import reads
 from onnx_triangulate.onnxgraph.nodes import node_name, opset
 from onnx_triangulate.onnxgraph.weights import Weights, without_weights
 from onnx_triangulate.ops.calls import ExpectedOutput
@@ -38,7 +39,7 @@ from onnx_triangulate.ops.random_draws import draws, stored
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Fault, Localization, SourceValues
 from onnx_triangulate.records.party import Party
-from onnx_triangulate.transform.cut import array_values, constants, reads
+from onnx_triangulate.transform.cut import array_values, constants
 from onnx_triangulate.transform.float64 import to_float64
 
 TRIALS = 4
