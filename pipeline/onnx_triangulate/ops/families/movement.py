@@ -94,12 +94,7 @@ _X = {"x": "float[2,3,7]"}
 _IMAGE = {"x": "float[1,8,3,5]"}
 
 OPERATORS = (
-    Operator(
-        "BitCast",
-        "data movement",
-        _moved,
-        (Example("BitCast<to=6>(x)", _X, {"x": 1.01}, opset=26),),
-    ),
+    Operator("BitCast", "data movement", _moved, (Example("BitCast<to=6>(x)", _X, {"x": 1.01}, opset=26),)),
     Operator(
         "CenterCropPad",
         "data movement",
@@ -184,13 +179,7 @@ OPERATORS = (
         "GatherElements",
         "data movement",
         _moved,
-        (
-            Example(
-                "GatherElements<axis=1>(x, i)",
-                {"x": "float[2,3]", "i": [[2, 0, 1], [0, 0, 2]]},
-                {"x": 1.01},
-            ),
-        ),
+        (Example("GatherElements<axis=1>(x, i)", {"x": "float[2,3]", "i": [[2, 0, 1], [0, 0, 2]]}, {"x": 1.01}),),
         roundings=0,
         value=_elements_gathered,
         stock="wrong",
@@ -244,9 +233,7 @@ OPERATORS = (
         _moved,
         (
             Example(
-                "ReverseSequence<batch_axis=0,time_axis=1>(x, n)",
-                {"x": "float[3,4]", "n": [1, 2, 4]},
-                "Identity(x)",
+                "ReverseSequence<batch_axis=0,time_axis=1>(x, n)", {"x": "float[3,4]", "n": [1, 2, 4]}, "Identity(x)"
             ),
         ),
         roundings=0,

@@ -126,11 +126,7 @@ OPERATORS = (
         axes=links.same,
     ),
     Operator(
-        "com.microsoft.FusedMatMul",
-        value=_fused_matmul,
-        stock="wrong",
-        roundings=counts.contraction,
-        matrices=(0, 1),
+        "com.microsoft.FusedMatMul", value=_fused_matmul, stock="wrong", roundings=counts.contraction, matrices=(0, 1)
     ),
     Operator(
         "com.microsoft.FusedGemm",
@@ -172,9 +168,7 @@ OPERATORS = (
     Operator("com.microsoft.QLinearConvTranspose", window=WindowForm("ConvTranspose", 3, last=None)),
     Operator("com.microsoft.QLinearAveragePool", window=WindowForm("AveragePool", zero=2, last=None)),
     Operator(
-        "com.microsoft.ConvTransposeWithDynamicPads",
-        window=WindowForm("ConvTranspose", 1, amounts=2),
-        images=(0,),
+        "com.microsoft.ConvTransposeWithDynamicPads", window=WindowForm("ConvTranspose", 1, amounts=2), images=(0,)
     ),
     Operator("com.microsoft.nchwc.Conv", window=WindowForm("Conv", 1)),
     Operator("com.microsoft.nchwc.MaxPool", window=WindowForm("MaxPool")),
