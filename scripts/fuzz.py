@@ -191,7 +191,7 @@ def _looked_into(number: int, file: Path) -> str:
             other = viewed(file)
             apart = differences(view, other, found, inspected(other))
             to_text(differences_json(apart))
-            if apart.only_left or apart.only_right or any(not d.same for d in apart.differences):
+            if apart.only_left or apart.only_right or any(not d.harmless for d in apart.differences):
                 return "differs from itself"
         return "; ".join(found.failed[:1])
     except UnusableInput as error:
@@ -208,7 +208,7 @@ def _compared(number: int, file: Path, compare: Callable[[Path, Path], Any]) -> 
         if "this tool fails" in str(error):
             return str(error).partition("this tool fails")[2]
         return "" if str(error).isprintable() else f"a refusal that is no printable line: {error!r}"
-    if found.outcome == "differs" and not all(g.party.endswith("ort.off") for g in found.guilty):
+    if found.outcome == "differs" and not all(g.party.endswith("ort.off") for g in found.faults):
         return "differs from itself"
     bugs = [p for p in found.problems if " tool: " in p]
     return bugs[0] if bugs else ""

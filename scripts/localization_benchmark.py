@@ -28,7 +28,7 @@ from onnx_triangulate import CaseRef
 from onnx_triangulate.cases import catalogue, inputs
 from onnx_triangulate.engines import running
 from onnx_triangulate.engines.frameworks._onnx_file import Values
-from onnx_triangulate.locate.node_tasks import judged_export
+from onnx_triangulate.locate.localize import judged_export
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Localization, SourceValues
 from onnx_triangulate.records.runs import Model
@@ -149,7 +149,7 @@ def show(
     what: str, seconds: float, plain: float, found: Localization, phases: Mapping[str, float], everything: int
 ) -> None:
     steps = ", ".join(f"{name} {value:.2f} s" for name, value in phases.items())
-    guilty = ", ".join(f"{e.node} ({e.ratio:.3g} times its bound; {e.origin})" for e in found.guilty) or "nobody"
+    guilty = ", ".join(f"{e.node} ({e.ratio:.3g} times its bound; {e.origin})" for e in found.faults) or "nobody"
     print(f"{what}: {seconds:.2f} s, {seconds / plain:.1f} plain runs of {plain * 1e3:.0f} ms ({steps})")
     print(f"  held at most {found.peak / 2**20:.0f} MiB, {found.peak / everything:.2f} of all activations in float32")
     print(f"  {found.judged} of {found.nodes} nodes judged; guilty: {guilty}", flush=True)
@@ -186,7 +186,7 @@ def scaling() -> None:
             found = judged_export(proto, feeds, source, party="torch")
             each.append((time.perf_counter() - started) / size)
         print(
-            f"{size} nodes: {each[-1] * 1e3:.3f} ms a node; guilty: {', '.join(e.node for e in found.guilty)}",
+            f"{size} nodes: {each[-1] * 1e3:.3f} ms a node; guilty: {', '.join(e.node for e in found.faults)}",
             flush=True,
         )
     print(f"the slowest takes {max(each) / min(each):.2f} times as long a node as the fastest")

@@ -29,7 +29,7 @@ import onnx.version_converter
 from onnx import ModelProto
 
 from onnx_triangulate.comparison import run
-from onnx_triangulate.locate import graph_pairs
+from onnx_triangulate.locate import model_interface
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison
 
@@ -209,7 +209,7 @@ def drawn(model: ModelProto) -> dict[str, np.ndarray[Any, Any]]:
 
 def verdict(pair: Pair, folder: Path) -> GraphComparison | str:
     """What ``compare`` says of a pair, or why it does not take it."""
-    graph_pairs._model.cache_clear()
+    model_interface.load_model.cache_clear()
     files = folder / "old.onnx", folder / "new.onnx"
     onnx.save(pair.old, files[0])
     onnx.save(pair.new, files[1])
@@ -261,7 +261,7 @@ def sweep(pairs: Iterator[Pair], every: int = 1) -> Counter[str]:
 
 
 def _why(found: GraphComparison) -> str:
-    guilty = [f"{g.node} {g.op} {g.party} {g.ratio:.3g}" for g in found.guilty]
+    guilty = [f"{g.node} {g.op} {g.party} {g.ratio:.3g}" for g in found.faults]
     return "; ".join([*guilty, *found.problems])[:300]
 
 

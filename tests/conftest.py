@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +144,18 @@ def broken(tmp_path_factory: pytest.TempPathFactory, triangulate: Callable[..., 
     return triangulate("verify", CASES / "broken.py", "leaky_relu/slope_0_2", "--seed", "1", out=out)
 
 
+@pytest.fixture(scope="session")
+def node_tests() -> list[Any]:
+    """ONNX's own node tests (``name``, ``model``, ``data_sets``): making them takes long, so it is done once."""
+    from onnx.backend.test.loader import load_model_tests
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = [t for t in load_model_tests(kind="node") if t.model is not None]
+    assert len(found) > 1600
+    return found
+
+
 @pytest.fixture(scope="module")
 def compared(
     tmp_path_factory: pytest.TempPathFactory,
@@ -163,7 +176,9 @@ RUNS = frozenset({"limits_process", "planted", "limits", "catalogue", "healthy",
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that look at one run of the engines go to one process of pytest-xdist, all others by file."""
+    """Tests that look at one run of the engines are slow, and go to one process of pytest-xdist; all others by file."""
     for item in items:
         runs = RUNS & set(getattr(item, "fixturenames", ()))
+        if runs:
+            item.add_marker("slow")
         item.add_marker(pytest.mark.xdist_group("runs" if runs else item.nodeid.partition("::")[0]))

@@ -43,7 +43,7 @@ ENGINES = f"{PACKAGE}/engines/"
 def contracts(root: Path) -> subprocess.CompletedProcess[str]:
     """What import-linter says of the package under ``root``, by the contracts of its ``pyproject.toml``."""
     return subprocess.run(
-        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as lint; lint()", "--no-cache"],
         cwd=root,
         env=os.environ | {"PYTHONPATH": str(root / "pipeline"), "NO_COLOR": "1"},
         capture_output=True,

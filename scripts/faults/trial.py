@@ -20,8 +20,10 @@ import onnx
 from faults.graphs import Kept, drawn, session
 from faults.kinds import KINDS
 from faults.site import CONTROL, Accepted, Site
-from onnx_triangulate.locate import graph_pairs, node_tasks
-from onnx_triangulate.locate.teacher_forced import Known, know
+from onnx_triangulate.diff.operators import COMMUTATIVE
+from onnx_triangulate.locate import localize
+from onnx_triangulate.locate.float64_comparison import PreparedGraph, judge_graphs, prepare, to_float64_arrays
+from onnx_triangulate.locate.teacher_forced import Reference, evaluate_reference
 from onnx_triangulate.numerics.evaluate import Graph
 from onnx_triangulate.onnxgraph.dataflow import Orientation, classes
 from onnx_triangulate.records.arrays import Array
@@ -94,9 +96,9 @@ class Record:
 @dataclass(frozen=True, eq=False)
 class _Original:
     kept: Kept
-    taken: graph_pairs.Taken
+    taken: PreparedGraph
     feeds: Mapping[str, Mapping[str, Array]]
-    evaluated: Mapping[str, Known]
+    evaluated: Mapping[str, Reference]
     digests: Mapping[bytes, str]
     border: tuple[Mapping[str, tuple[str, Orientation]], Mapping[str, tuple[str, Orientation]]]
 
@@ -104,14 +106,14 @@ class _Original:
 @lru_cache(maxsize=16)
 def _original(name: str, folder: Path, number: int) -> _Original:
     kept = Kept(name, folder / name)
-    taken = graph_pairs.taken(kept.proto)
+    taken = prepare(kept.proto)
     feeds = {"native": kept.feeds} if not number else {}
     for kind in FEEDS[1:]:
         random = np.random.default_rng([number, kind == "integers"])
         feeds[kind] = {n: drawn(a, random, n, kept.about, whole=kind == "integers") for n, a in kept.feeds.items()}
-    evaluated = {kind: know(taken.graph, graph_pairs.in_double(given)) for kind, given in feeds.items()}
+    evaluated = {kind: evaluate_reference(taken.graph, to_float64_arrays(given)) for kind, given in feeds.items()}
     digests: dict[bytes, str] = {}
-    for value, digest in classes(taken.double, {n: n for n in kept.feeds}, "left").items():
+    for value, digest in classes(taken.double, {n: n for n in kept.feeds}, "left", COMMUTATIVE).items():
         digests.setdefault(digest, value)
     border = ({n: (n, Orientation()) for n in kept.feeds}, {n: (n, Orientation()) for n in taken.graph.outputs})
     return _Original(kept, taken, feeds, evaluated, digests, border)
@@ -174,7 +176,7 @@ def _looked_at(original: _Original, model: onnx.ModelProto) -> tuple[str, tuple[
         answers = session(model).run(wanted, dict(feeds))
     except Exception as error:  # whatever a runtime raises
         return "invalid", (), 0.0, _one_line(error)
-    mutant = graph_pairs.taken(model)
+    mutant = prepare(model)
     seen, far = [], 0.0
     for kind in original.feeds:
         away = distance(original, mutant, kind)
@@ -189,19 +191,19 @@ def _looked_at(original: _Original, model: onnx.ModelProto) -> tuple[str, tuple[
     return "equivalent", (), 0.0, ""
 
 
-def distance(original: _Original, mutant: graph_pairs.Taken, kind: str) -> float:
+def distance(original: _Original, mutant: PreparedGraph, kind: str) -> float:
     """How far an output in float64 is from the original's, as a part of its largest number."""
     have = original.evaluated[kind].values
     made = _outputs(original, mutant, kind)
     return max((_apart(have[name], made.get(name)) for name in mutant.graph.outputs), default=0.0)
 
 
-def _outputs(original: _Original, mutant: graph_pairs.Taken, kind: str) -> dict[str, Array]:
+def _outputs(original: _Original, mutant: PreparedGraph, kind: str) -> dict[str, Array]:
     """All values of a mutant; what is the same function of the same inputs is not computed again."""
     have = original.evaluated[kind].values
     graph: Graph = mutant.graph
-    same = classes(mutant.double, {n: n for n in original.kept.feeds}, "right")
-    values: dict[str, Array] = {**graph.constants, **graph_pairs.in_double(original.feeds[kind])}
+    same = classes(mutant.double, {n: n for n in original.kept.feeds}, "right", COMMUTATIVE)
+    values: dict[str, Array] = {**graph.constants, **to_float64_arrays(original.feeds[kind])}
     for step in graph.steps:
         known = [original.digests.get(same.get(name, b"")) for name in step.makes]
         if all(k is not None and k in have for k in known):
@@ -228,11 +230,11 @@ def _apart(due: Array, seen: Array | None) -> float:
 
 def _both_count(original: _Original, trial: Trial, model: onnx.ModelProto, status: str) -> str:
     """Two faults are two only if each shows beside the other."""
-    both = graph_pairs.taken(model)
+    both = prepare(model)
     for fault in trial.faults:
         made = planted(original.kept, [fault])
         assert made is not None
-        single = graph_pairs.taken(made[0])
+        single = prepare(made[0])
         away = [
             max(_apart(_outputs(original, single, kind).get(n, np.zeros(0)), v) for n, v in outputs.items())
             for kind in original.feeds
@@ -246,15 +248,15 @@ def _both_count(original: _Original, trial: Trial, model: onnx.ModelProto, statu
 def _by_graph(original: _Original, model: onnx.ModelProto) -> Named:
     """``compare``, with the original's values as they are kept: the first feed that shows a fault counts."""
     try:
-        mutant = graph_pairs.taken(model)
+        mutant = prepare(model)
         for kind in FEEDS[1:]:
             given = original.feeds[kind]
-            found = graph_pairs.judged(original.taken, mutant, given, *original.border, known=original.evaluated[kind])
-            if found.guilty or found.unjudged:
+            found = judge_graphs(original.taken, mutant, given, *original.border, known=original.evaluated[kind])
+            if found.faults or found.unjudged:
                 return Named(
-                    tuple(p.node for p in found.guilty),
-                    tuple(p.nodes for p in found.guilty),
-                    tuple(float(p.ratio) for p in found.guilty),
+                    tuple(p.node for p in found.faults),
+                    tuple(p.nodes for p in found.faults),
+                    tuple(p.severity for p in found.faults),
                     "; ".join(found.unjudged)[:300] or None,
                 )
     except Exception as error:  # a crash of the search is a miss, and is said
@@ -268,14 +270,14 @@ def _by_native(original: _Original, model: onnx.ModelProto) -> Named:
     changed = computed_initializers(model, kept.base.weights.values())  # as verify finds what the source does not hold
     computed = (*kept.about["computed"], *changed)
     try:
-        found = node_tasks.judged_export(model, kept.feeds, kept.source, party=kept.about["graph"], computed=computed)
+        found = localize.judged_export(model, kept.feeds, kept.source, party=kept.about["graph"], computed=computed)
     except Exception as error:  # as above
         return Named(problem=_one_line(error))
-    problem = "; ".join(f"{e.node}: {e.problem}" for e in found.uncompared)[:300] if not found.guilty else ""
+    problem = "; ".join(f"{e.node}: {e.problem}" for e in found.uncompared)[:300] if not found.faults else ""
     return Named(
-        tuple(e.node for e in found.guilty),
-        tuple(e.together for e in found.guilty),
-        tuple(float(e.ratio or 0) for e in found.guilty),
+        tuple(e.node for e in found.faults),
+        tuple(e.others for e in found.faults),
+        tuple(e.severity for e in found.faults),
         problem or found.problem or None,
     )
 
@@ -286,15 +288,15 @@ def _as_given(original: _Original, model: onnx.ModelProto, native: Named) -> Nam
     if not any(native.regions):
         return native
     try:
-        mutant, given = graph_pairs.taken(model), original.feeds["native"]
-        found = graph_pairs.judged(original.taken, mutant, given, *original.border, known=original.evaluated["native"])
+        mutant, given = prepare(model), original.feeds["native"]
+        found = judge_graphs(original.taken, mutant, given, *original.border, known=original.evaluated["native"])
     except Exception as error:  # as above
         return Named(problem=_one_line(error))
-    nodes, regions = tuple(p.node for p in found.guilty), tuple(p.nodes for p in found.guilty)
+    nodes, regions = tuple(p.node for p in found.faults), tuple(p.nodes for p in found.faults)
     fewer = len({*nodes, *(n for r in regions for n in r)}) < len(
         {*native.nodes, *(n for r in native.regions for n in r)}
     )
-    return Named(nodes, regions, tuple(float(p.ratio) for p in found.guilty)) if nodes and fewer else native
+    return Named(nodes, regions, tuple(p.severity for p in found.faults)) if nodes and fewer else native
 
 
 def _one_line(error: BaseException) -> str:

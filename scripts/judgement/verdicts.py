@@ -53,7 +53,7 @@ def of_verify(verdict: Verdict) -> Line:
         "status": verdict.status,
         "words": list(verdict.blame),
         "blames": [
-            {"blame": b.blame, "party": b.party, "op": b.op, "nodes": list(b.nodes), "size": b.size, "says": b.says}
+            {"blame": b.blame, "party": b.party, "op": b.op, "nodes": list(b.nodes), "size": b.size, "says": b.message}
             for b in verdict.evidence.blames
         ],
         "unexpected": sorted({b.blame for b in verdict.unexpected}),
@@ -70,7 +70,7 @@ def of_compare(found: GraphComparison) -> Line:
         "status": found.outcome,
         "exit": found.exit_status,
         "grade": str(grade) if grade else "",
-        "guilty": [{"node": g.node, "op": g.op, "party": g.party, "ratio": g.ratio} for g in found.guilty][:6],
+        "guilty": [{"node": g.node, "op": g.op, "party": g.party, "ratio": g.ratio} for g in found.faults][:6],
         "problems": list(found.problems)[:6],
         "notes": list(found.notes)[:6],
         "feeds": list(found.feeds),

@@ -10,6 +10,8 @@ import pytest
 from onnx_triangulate.records.verdict import Report, Verdict
 from onnx_triangulate.verification.run import Options, exit_status, verify
 
+pytestmark = pytest.mark.slow  # the engines run
+
 INPUTS = Path(__file__).parent / "inputs"
 
 
@@ -162,7 +164,7 @@ def test_a_divergence_is_blamed_on_whose_doing_it_is(report: Report, name: str) 
     assert said <= due.blame | due.also, f"{said}: {due.why}"
     if due.named:
         words = {b.op for b in verdict.evidence.blames} | {n for b in verdict.evidence.blames for n in b.nodes}
-        words |= {word for f in verdict.findings for word in (*f.nodes, *f.says.replace(",", " ").split())}
+        words |= {word for f in verdict.findings for word in (*f.nodes, *f.message.replace(",", " ").split())}
         words |= {part for word in words if word for part in (word.split("_") + word.split("/"))}
         assert words & due.named, f"none of {sorted(due.named)} is named: {due.why}"
 

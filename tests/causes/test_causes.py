@@ -10,7 +10,7 @@ import pytest
 
 from onnx_triangulate.causes import Cause, Example, causes, collect, find_causes
 from onnx_triangulate.records.runs import Diff
-from onnx_triangulate.records.verdict import Blamed, Evidence, Finding
+from onnx_triangulate.records.verdict import Blame, Evidence, Finding
 
 FIRES = [pytest.param(c, e, id=f"{c.name}: {e.about}") for c in causes().values() for e in c.fires]
 QUIET = [pytest.param(c, e, id=f"{c.name}: {e.about}") for c in causes().values() for e in c.quiet]
@@ -29,8 +29,8 @@ def _problems(cause: Cause) -> list[str]:
         finding = cause.suspect(example.evidence(), example.blamed, example.load)
         if finding is None:
             found.append(f"does not fire: {example.about}")
-        elif example.says not in finding.says:
-            found.append(f"{example.about}: says {finding.says!r}")
+        elif example.message not in finding.message:
+            found.append(f"{example.about}: says {finding.message!r}")
     loud = [e for e in cause.quiet if cause.suspect(e.evidence(), e.blamed, e.load) is not None]
     return found + [f"is not quiet: {e.about}" for e in loud]
 
@@ -39,14 +39,14 @@ def _problems(cause: Cause) -> list[str]:
 def test_fires(cause: Cause, example: Example) -> None:
     finding = cause.suspect(example.evidence(), example.blamed, example.load)
     assert finding is not None
-    assert example.says in finding.says
+    assert example.message in finding.message
     assert (finding.cause, finding.blame, finding.party) == (cause.name, example.blamed.blame, example.blamed.party)
     assert finding.proved is False
     assert finding.edit
     assert finding.nodes or not example.graphs, "a finding names nodes wherever there is a graph"
     named = {n for g in example.graphs for n in _names(example.load(g))}
     assert set(finding.nodes) <= named | set(example.blamed.nodes)
-    assert finding.says.isprintable()
+    assert finding.message.isprintable()
 
 
 @pytest.mark.parametrize(("cause", "example"), QUIET)
@@ -136,11 +136,11 @@ def test_hostile_names_are_escaped_in_what_is_said() -> None:
     }"""
     model = onnx.parser.parse_model(text)
     model.graph.node[1].name = "log\x1b[2J\nsecond line"
-    blamed = Blamed("export", "torch>reference", ("torch", "torch>reference"))
+    blamed = Blame("export", "torch>reference", ("torch", "torch>reference"))
     edge = Diff("torch", "torch>reference", "export", "diverges")
     evidence = Evidence("a/b", {}, {}, {}, (edge,), (), (blamed,))
     (finding,) = find_causes(evidence, lambda graph: model if graph == "torch" else None)
     assert finding.nodes[0] == "log\x1b[2J\nsecond line"
-    assert finding.says.isprintable()
+    assert finding.message.isprintable()
     assert finding.edit is not None
     assert finding.edit.isprintable()

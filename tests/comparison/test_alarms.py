@@ -15,11 +15,11 @@ from onnx import ModelProto, numpy_helper
 
 from onnx_triangulate.comparison import run
 from onnx_triangulate.comparison.run import Options, _Found, _outcome
-from onnx_triangulate.locate import graph_pairs
+from onnx_triangulate.locate import float64_comparison, model_interface
 from onnx_triangulate.numerics.evaluator import as_specified, evaluate
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import Unsupported
-from onnx_triangulate.records.graph_comparison import ComparedOutput, GraphComparison, GuiltyNode
+from onnx_triangulate.records.graph_comparison import ComparedOutput, Fault, GraphComparison
 
 RANDOM = np.random.default_rng(0)
 HEAD = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft.nchwc" : 1]> g'
@@ -50,7 +50,7 @@ Compare = Callable[[ModelProto, ModelProto], GraphComparison]
 @pytest.fixture
 def compared(tmp_path: Path) -> Compare:
     def compare(a: ModelProto, b: ModelProto) -> GraphComparison:
-        graph_pairs._model.cache_clear()
+        model_interface.load_model.cache_clear()
         files = tmp_path / "a.onnx", tmp_path / "b.onnx"
         for proto, file in zip((a, b), files, strict=True):
             onnx.save(proto, file)
@@ -117,7 +117,7 @@ def test_nodes_and_values_are_called_as_in_the_file(compared: Compare) -> None:
     for each in (a, b):
         each.opset_import[0].version = 13
     assert compared(a, a).outcome == "same"
-    (guilty,) = [g for g in compared(a, b).guilty if g.party == "B"]
+    (guilty,) = [g for g in compared(a, b).faults if g.party == "B"]
     assert (guilty.node, guilty.op, guilty.output) == ("DequantizeLinear_4", "DequantizeLinear", "y")
 
 
@@ -129,23 +129,23 @@ def test_an_operand_that_A_holds_folded_is_named_by_the_node_that_makes_it(compa
     text += " [joined] w = Concat<axis=1>(%s) y = MatMul(x, w) }"
     healthy, swapped = (graph(text % order, {"u": left, "v": right}) for order in ("p, v", "v, p"))
     assert compared(a, healthy).outcome == "same"
-    assert [g.node for g in compared(a, swapped).guilty] == ["joined"]
+    assert [g.node for g in compared(a, swapped).faults] == ["joined"]
 
 
 def test_a_blocked_layout_is_declined_with_what_to_do() -> None:
     text = "(float[1,8,4,4] x) => (float[1,8,4,4] y) { r = com.microsoft.nchwc.ReorderInput(x) y = %s }"
     with pytest.raises(Unsupported, match="ORT_ENABLE_EXTENDED"):
-        graph_pairs.taken(graph(text % "com.microsoft.nchwc.ReorderOutput<channels=8>(r)", {}))
-    graph_pairs.taken(graph("(float[1] x) => (float[1] y) { y = Relu(x) }", {}))
+        float64_comparison.prepare(graph(text % "com.microsoft.nchwc.ReorderOutput<channels=8>(r)", {}))
+    float64_comparison.prepare(graph("(float[1] x) => (float[1] y) { y = Relu(x) }", {}))
 
 
 def test_a_kernel_that_departs_is_no_difference_of_meaning() -> None:
-    kernel, node = (GuiltyNode("n", "Op", "y", 9.0, party) for party in ("B>ort.off", "B"))
-    assert _outcome(_Found(guilty=[kernel], compared=1)) == "same"
-    assert _outcome(_Found(guilty=[kernel], compared=1, parts=True)) == "departs"
+    kernel, node = (Fault("n", "Op", "y", 9.0, party) for party in ("B>ort.off", "B"))
+    assert _outcome(_Found(faults=[kernel], compared=1)) == "same"
+    assert _outcome(_Found(faults=[kernel], compared=1, parts=True)) == "departs"
     assert _outcome(_Found(compared=1, parts=True)) == "differs"
-    assert _outcome(_Found(guilty=[kernel, node], compared=1)) == "differs"
-    assert _outcome(_Found(guilty=[kernel], problems=["p"], compared=1, parts=True)) == "uncompared"
+    assert _outcome(_Found(faults=[kernel, node], compared=1)) == "differs"
+    assert _outcome(_Found(faults=[kernel], problems=["p"], compared=1, parts=True)) == "uncompared"
 
 
 def test_what_is_said_of_an_output_holds_on_every_feed() -> None:

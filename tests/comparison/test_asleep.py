@@ -78,7 +78,7 @@ def pair(border: str, *bodies: str) -> list[onnx.ModelProto]:
 def test_what_is_undone_before_any_output_is_no_difference(compared: Compared, bodies: tuple[str, ...]) -> None:
     a, undone, shown = pair(*bodies)
     found = compared(a, undone)
-    assert (found.outcome, found.guilty, found.problems) == ("same", (), ()), comparison_lines(found)
+    assert (found.outcome, found.faults, found.problems) == ("same", (), ()), comparison_lines(found)
     assert any(note.startswith("inside, ") for note in found.notes)
     other = compared(a, shown)
     assert other.outcome == "differs", comparison_lines(other)

@@ -15,7 +15,7 @@ from onnx_triangulate.comparison.run import Options, _compare
 from onnx_triangulate.diff.equivalence import prove
 from onnx_triangulate.engines.workers import Workers
 from onnx_triangulate.facts.limits import limiting, limits
-from onnx_triangulate.locate.feeds import Port
+from onnx_triangulate.locate.feeds import ValueInfo
 from onnx_triangulate.locate.sizes import other_sizes
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison
@@ -139,13 +139,13 @@ def test_limits_are_what_something_open_may_reach() -> None:
 
 
 def test_sizes_at_a_limit_come_early_and_stay_small() -> None:
-    ports = [Port("x", "float32", ("n", "t", 1200))]
+    ports = [ValueInfo("x", "float32", ("n", "t", 1200))]
     sizes = other_sizes(ports, {"n": 2, "t": 3}, ["n", "t"], (), (512,))
     assert {"n": 2, "t": 514} not in sizes  # a million numbers
     assert {"n": 1, "t": 514} in sizes[:12]
     assert {"n": 1, "t": 513} in sizes[:12]
     assert {"n": 2, "t": 514} in other_sizes(
-        [Port("x", "float32", ("n", "t"))], {"n": 2, "t": 3}, ["n", "t"], (), (512,)
+        [ValueInfo("x", "float32", ("n", "t"))], {"n": 2, "t": 3}, ["n", "t"], (), (512,)
     )
 
 
@@ -171,7 +171,7 @@ def test_the_lowest_number_masks_as_an_infinity_does(compared: Compared, nodes: 
         proto.graph.initializer.append(zero)
     a, b = reversed(pair) if turned else pair
     found = compared(a, b)
-    assert (found.outcome, found.guilty, found.problems) == ("same", (), ()), comparison_lines(found)
+    assert (found.outcome, found.faults, found.problems) == ("same", (), ()), comparison_lines(found)
     infinite = "B" if turned else "A"
     assert any(f"NaN in {infinite}" in says and "masked whole" in says for says in found.unexercised)
 
@@ -193,7 +193,7 @@ MASKS = {
 def test_a_mask_that_shows_is_another(compared: Compared, name: str) -> None:
     found = compared(*MASKS[name])
     assert found.outcome == "differs", comparison_lines(found)
-    assert [node.node for node in found.guilty if node.party == "B"] == ["Where_0"]
+    assert [node.node for node in found.faults if node.party == "B"] == ["Where_0"]
 
 
 ASKED = "s = Shape (x) e = Expand (c, s) u = Trilu <upper = 1> (e, k) z = Equal (u, zero) y = Where (z, x, fill)"
@@ -251,11 +251,11 @@ def rotary(inv: Any) -> onnx.ModelProto:
 
 def test_the_numbers_behind_a_guilty_node_are_named(compared: Compared) -> None:
     found = compared(rotary(INV), rotary(INV * np.float32([1, 1.001, 1])))
-    (node,) = (node for node in found.guilty if node.party == "B")
+    (node,) = (node for node in found.faults if node.party == "B")
     assert (node.node, node.against) == ("Mul_5", ("Mul_5",))
     assert node.problem == "constant inv is 0.1 in A and 0.1001 in B (1 of 3 numbers differ)"
-    assert node.values is not None
-    assert node.values[1] == pytest.approx(1.001 * node.values[0])
+    assert node.expected is not None
+    assert node.actual == pytest.approx(1.001 * node.expected)
 
 
 def test_numbers_that_are_a_rounding_off_are_counted(compared: Compared) -> None:

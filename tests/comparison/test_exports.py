@@ -83,7 +83,7 @@ SAME = [
 @pytest.mark.parametrize(("a", "b"), SAME)
 def test_optimizing_changes_no_meaning(files: Callable[[str], Path], name: str, a: str, b: str) -> None:
     found = compare_files(files(f"{name}-{a}"), files(f"{name}-{b}"))
-    assert (found.outcome, found.guilty, found.problems) == ("same", (), ())
+    assert (found.outcome, found.faults, found.problems) == ("same", (), ())
     assert found.proved or found.compared > 0
     assert found.worst <= 1
 
@@ -135,7 +135,7 @@ def test_an_edit_of_an_export_is_named(
     node = edited(files(name), tmp_path / "edited.onnx", op, edit)
     found = compare_files(files(name), tmp_path / "edited.onnx", Options(seed=1))
     assert found.outcome == "differs"
-    assert [guilty.node for guilty in found.guilty if guilty.party == "B"] == [node]
+    assert [guilty.node for guilty in found.faults if guilty.party == "B"] == [node]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_an_edit_is_named_against_the_other_export(
 ) -> None:
     node = edited(files(name), tmp_path / "edited.onnx", op, edit)
     found = compare_files(files(other), tmp_path / "edited.onnx")
-    assert [guilty.node for guilty in found.guilty if guilty.party == "B"] == [node]
+    assert [guilty.node for guilty in found.faults if guilty.party == "B"] == [node]
 
 
 @pytest.mark.slow
@@ -181,8 +181,8 @@ def test_two_layouts_and_two_opsets_of_one_keras_model_mean_the_same(tmp_path: P
         onnx.save(proto, file)
     for a, b in (files, files[::-1]):
         found = compare_files(a, b)
-        assert (found.outcome, found.guilty) == ("same", ())
+        assert (found.outcome, found.faults) == ("same", ())
         assert any("axes (0, " in note for note in found.notes)
     node = edited(files[1], tmp_path / "edited.onnx", "Conv", weight)
     found = compare_files(files[0], tmp_path / "edited.onnx")
-    assert [guilty.node for guilty in found.guilty if guilty.party == "B"] == [node]
+    assert [guilty.node for guilty in found.faults if guilty.party == "B"] == [node]

@@ -17,8 +17,8 @@ from onnx_triangulate.comparison.run import Options, _compare, compare_files, di
 from onnx_triangulate.diff.equivalence import prove
 from onnx_triangulate.engines.workers import Workers
 from onnx_triangulate.facts.limits import limits
-from onnx_triangulate.locate import graph_pairs
-from onnx_triangulate.locate.feeds import KINDS, Feed, Landmarks, Port, draw, drawn_kinds
+from onnx_triangulate.locate import model_interface
+from onnx_triangulate.locate.feeds import KINDS, Feed, Landmarks, ValueInfo, draw, drawn_kinds
 from onnx_triangulate.locate.sizes import guesses, other_sizes, shapes_at
 from onnx_triangulate.locate.sweep import Row, _Budget, in_parts
 from onnx_triangulate.records.errors import UnusableInput
@@ -53,7 +53,7 @@ def test_what_few_feeds_show_is_not_the_same_and_its_twin_is(compared: Compared,
     assert other.outcome != "same", comparison_lines(other)
     assert other.exit_status == 1
     twin = compared(pair.a, pair.twin, dims=pair.dims)
-    meant = [node for node in twin.guilty if node.party == "B"]  # a kernel far from 0 may depart from either
+    meant = [node for node in twin.faults if node.party == "B"]  # a kernel far from 0 may depart from either
     assert (twin.outcome, meant, twin.problems) == ("same", [], ()), comparison_lines(twin)
 
 
@@ -160,7 +160,7 @@ def test_sizes_at_which_a_does_not_run_say_nothing(compared: Compared) -> None:
 
 
 def test_a_feed_is_drawn_of_its_recipe_alone() -> None:
-    ports = (Port("x", "float32", (2, 3)), Port("i", "int64", (4,), free=True), Port("f", "bool", ()))
+    ports = (ValueInfo("x", "float32", (2, 3)), ValueInfo("i", "int64", (4,), free=True), ValueInfo("f", "bool", ()))
     shapes = {"x": (2, 3), "i": (4,), "f": ()}
     marks = Landmarks((6.0,), (7,), (16,))
     for feed in [*(Feed(kind, shapes) for kind in KINDS), *drawn_kinds(ports, shapes, marks)]:
@@ -173,10 +173,10 @@ def test_a_feed_is_drawn_of_its_recipe_alone() -> None:
 
 def test_every_place_of_a_table_every_flag_and_both_sides_of_a_constant_are_fed() -> None:
     ports = (
-        Port("i", "int64", (3,), below=10),
-        Port("f", "bool", ()),
-        Port("g", "bool", ()),
-        Port("x", "float32", (2,)),
+        ValueInfo("i", "int64", (3,), below=10),
+        ValueInfo("f", "bool", ()),
+        ValueInfo("g", "bool", ()),
+        ValueInfo("x", "float32", (2,)),
     )
     shapes = {"i": (3,), "f": (), "g": (), "x": (2,)}
     marks = Landmarks((5.0,))
@@ -187,7 +187,7 @@ def test_every_place_of_a_table_every_flag_and_both_sides_of_a_constant_are_fed(
 
 
 def test_axes_of_one_name_move_together_and_large_ones_stay_small() -> None:
-    ports = (Port("x", "float32", ("n", 4)), Port("z", "float32", ("n", None)))
+    ports = (ValueInfo("x", "float32", ("n", 4)), ValueInfo("z", "float32", ("n", None)))
     for sizes in other_sizes(ports, {"n": 2, "z[1]": 3}, ["n", "z[1]"], (16, 10**6)):
         shapes = shapes_at(ports, sizes)
         assert shapes["x"][0] == shapes["z"][0]
@@ -259,7 +259,12 @@ def test_a_sweep_that_ends_is_asked_once() -> None:
 
 def test_numbers_of_no_axes_are_drawn() -> None:
     """Comparing objects gives one Python bool there, which took all further feeds with it."""
-    ports = (Port("a", "int64", ()), Port("b", "int64", (2,)), Port("c", "float32", ()), Port("d", "bool", ()))
+    ports = (
+        ValueInfo("a", "int64", ()),
+        ValueInfo("b", "int64", (2,)),
+        ValueInfo("c", "float32", ()),
+        ValueInfo("d", "bool", ()),
+    )
     shapes = {"a": (), "b": (2,), "c": (), "d": ()}
     marks = Landmarks((0.5,), (3,), (4,))
     kinds = list(drawn_kinds(ports, shapes, marks))
@@ -270,7 +275,7 @@ def test_numbers_of_no_axes_are_drawn() -> None:
 
 
 def test_sets_of_many_flags_hold_each_alone_and_all_but_each() -> None:
-    ports = tuple(Port(f"f{i}", "bool", ()) for i in range(12))
+    ports = tuple(ValueInfo(f"f{i}", "bool", ()) for i in range(12))
     shapes: dict[str, tuple[int, ...]] = {p.name: () for p in ports}
     drawn = [draw(f, ports, Landmarks(), 0) for f in drawn_kinds(ports, shapes, Landmarks()) if f.kind == "flags"]
     counts = [sum(bool(v) for v in arrays.values()) for arrays in drawn]
@@ -297,7 +302,7 @@ def test_nothing_is_divided_by_a_0_that_was_drawn(compared: Compared, nodes: str
 
 
 def test_a_drawn_divisor_is_never_0_and_other_numbers_are() -> None:
-    ports = (Port("a", "int64", (4,), free=True, divides=True), Port("b", "int64", (4,), free=True))
+    ports = (ValueInfo("a", "int64", (4,), free=True, divides=True), ValueInfo("b", "int64", (4,), free=True))
     shapes = {"a": (4,), "b": (4,)}
     marks = Landmarks((), (0, 1), (4,))
     drawn = [draw(feed, ports, marks, 0) for feed in drawn_kinds(ports, shapes, marks)]
@@ -340,15 +345,15 @@ def test_a_node_without_inputs_divides_nothing() -> None:
     model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 18]> g (float[2] x) => (float[2] y) {
         d = Identity (x) y = Div (x, d)
     }""")
-    assert graph_pairs._divisors(model) == {"x", "d"}
+    assert model_interface._divisors(model) == {"x", "d"}
     del model.graph.node[0].input[:]
-    assert graph_pairs._divisors(model) == {"d"}
+    assert model_interface._divisors(model) == {"d"}
     model.graph.node[0].op_type = "Slice"
     assert limits(model) == ()
 
 
 def test_a_name_in_a_refusal_is_one_printable_line() -> None:
-    port = Port("in\x1b[31m\n", "float8e8m0", (2,))
+    port = ValueInfo("in\x1b[31m\n", "float8e8m0", (2,))
     with pytest.raises(UnusableInput) as refused:
         draw(Feed("random", {port.name: (2,)}), [port], Landmarks(), 0)
     assert str(refused.value).isprintable()

@@ -237,7 +237,7 @@ def test_never_same(name: str, tmp_path: Path) -> None:
     found = outcome(tmp_path, DIFFERENT[name])
     assert found.outcome in ("differs", "uncompared")
     assert found.exit_status == 1
-    assert found.guilty or found.problems
+    assert found.faults or found.problems
 
 
 @pytest.mark.parametrize("name", UNSEEN)
@@ -246,8 +246,8 @@ def test_what_no_feed_shows_is_said(name: str, tmp_path: Path) -> None:
     found = outcome(tmp_path, (a, b), Options(timeout=20))  # on far numbers one of them never ends
     assert found.exit_status == 1
     if found.outcome == "differs":  # a further feed shows it: who is guilty is known, and nothing is said to be unseen
-        assert [node.party for node in found.guilty] == ["B"] or found.problems
-        assert not any("nothing that was compared shows it" in problem for problem in found.problems if found.guilty)
+        assert [node.party for node in found.faults] == ["B"] or found.problems
+        assert not any("nothing that was compared shows it" in problem for problem in found.problems if found.faults)
     else:
         silent = [problem for problem in found.problems if not problem.startswith("on NaN")]
         assert silent
@@ -257,7 +257,7 @@ def test_what_no_feed_shows_is_said(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SAME)
 def test_same(name: str, tmp_path: Path) -> None:
     found = outcome(tmp_path, SAME[name])
-    assert (found.outcome, found.guilty, found.problems) == ("same", (), ())
+    assert (found.outcome, found.faults, found.problems) == ("same", (), ())
 
 
 def test_a_size_that_was_asked_for_is_a_size_that_was_compared(tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ from onnx import numpy_helper
 
 from onnx_triangulate.comparison.interface import match
 from onnx_triangulate.comparison.run import Options, compare_files, dims_of
-from onnx_triangulate.locate import graph_pairs
-from onnx_triangulate.locate.graph_pairs import Port
-from onnx_triangulate.locate.teacher_forced import Forced
+from onnx_triangulate.diff.operators import COMMUTATIVE
+from onnx_triangulate.locate import float64_comparison, model_interface
+from onnx_triangulate.locate.float64_comparison import ValueInfo
+from onnx_triangulate.locate.teacher_forced import TeacherForcedResult
 from onnx_triangulate.onnxgraph.dataflow import Orientation, classes, orientations
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison
@@ -67,15 +68,15 @@ def model(nodes: str = NODES, weights: dict[str, np.ndarray] = WEIGHTS, shape: s
 
 
 @pytest.fixture
-def judged(tmp_path: Path) -> Callable[[onnx.ModelProto, onnx.ModelProto], Forced]:
+def judged(tmp_path: Path) -> Callable[[onnx.ModelProto, onnx.ModelProto], TeacherForcedResult]:
     """The float64 half alone, in this process."""
 
-    def judge(a: onnx.ModelProto, b: onnx.ModelProto) -> Forced:
+    def judge(a: onnx.ModelProto, b: onnx.ModelProto) -> TeacherForcedResult:
         files = tmp_path / "a.onnx", tmp_path / "b.onnx"
-        graph_pairs._model.cache_clear()
+        model_interface.load_model.cache_clear()
         for proto, file in zip((a, b), files, strict=True):
             onnx.save(proto, file)
-        left, right = (graph_pairs.read_border(file) for file in files)
+        left, right = (model_interface.read_interface(file) for file in files)
         random = np.random.default_rng(0)
         feeds = {p.name: random.uniform(-1, 1, p.shape).astype(p.dtype) for p in left.inputs}  # type: ignore[arg-type]
         np.savez(tmp_path / "feeds.npz", **feeds)
@@ -83,19 +84,19 @@ def judged(tmp_path: Path) -> Callable[[onnx.ModelProto, onnx.ModelProto], Force
             match(ours, theirs, "x", {}, strict=True).found
             for ours, theirs in ((left.inputs, right.inputs), (left.outputs, right.outputs))
         )
-        return graph_pairs.compare_in_float64(*files, tmp_path / "feeds.npz", inputs, outputs)
+        return float64_comparison.compare_in_float64(*files, tmp_path / "feeds.npz", inputs, outputs)
 
     return judge
 
 
-def healthy(found: Forced) -> None:
-    assert found.guilty == ()
+def healthy(found: TeacherForcedResult) -> None:
+    assert found.faults == ()
     assert found.compared > 0
     assert found.unjudged == ()
     assert found.worst <= 1
 
 
-Judge = Callable[[onnx.ModelProto, onnx.ModelProto], Forced]
+Judge = Callable[[onnx.ModelProto, onnx.ModelProto], TeacherForcedResult]
 
 
 def test_a_graph_is_itself_under_other_names_and_in_another_order(judged: Judge) -> None:
@@ -152,10 +153,10 @@ def test_a_decomposed_layer_normalization_is_one_region(judged: Judge) -> None:
     wrong.CopyFrom(decomposed)
     eps = next(t for t in wrong.graph.initializer if t.name == "eps")
     eps.CopyFrom(numpy_helper.from_array(np.array(0.0101, np.float32), "eps"))
-    (part,) = judged(model(), wrong).guilty
+    (part,) = judged(model(), wrong).faults
     assert "safe" in part.nodes
     assert part.against == ("layer",)
-    (part,) = judged(decomposed, wrong).guilty  # operator by operator, the node itself
+    (part,) = judged(decomposed, wrong).faults  # operator by operator, the node itself
     assert part.nodes == ("safe",)
 
 
@@ -185,8 +186,8 @@ EDITS: list[tuple[str, str, str, str]] = [
 def test_an_edit_is_named_and_nothing_else(judged: Judge, kind: str, node: str, before: str, then: str) -> None:
     assert before in NODES
     found = judged(model(), model(NODES.replace(before, then)))
-    assert [part.node for part in found.guilty] == [node]
-    assert found.guilty[0].ratio > 1
+    assert [part.node for part in found.faults] == [node]
+    assert found.faults[0].ratio > 1
 
 
 @pytest.mark.parametrize(
@@ -199,7 +200,7 @@ def test_a_weight_that_is_one_percent_off_is_found_at_its_reader(
     changed = WEIGHTS[weight].copy()
     changed.flat[slice(0, 1 if one else None)] *= 1.01
     found = judged(model(), model(weights={**WEIGHTS, weight: changed}))
-    assert [part.node for part in found.guilty] == [node]
+    assert [part.node for part in found.faults] == [node]
 
 
 PAIRS = [
@@ -218,7 +219,7 @@ def test_two_edits_are_both_named(judged: Judge, first: int, second: int) -> Non
         assert before in nodes
         nodes = nodes.replace(before, then)
     found = judged(model(), model(nodes))
-    assert {part.node for part in found.guilty} == {edit[1] for edit in chosen}
+    assert {part.node for part in found.faults} == {edit[1] for edit in chosen}
 
 
 def test_layouts_on_the_border_are_matched_and_said(tmp_path: Path) -> None:
@@ -243,16 +244,16 @@ def compared(folder: Path, a: onnx.ModelProto, b: onnx.ModelProto, **options: ob
 
 def test_the_whole_way_says_same_differs_and_where(tmp_path: Path) -> None:
     found = compared(tmp_path, model(), model())
-    assert (found.grade, found.exit_status, found.guilty) == ("proved the same", 0, ())
+    assert (found.grade, found.exit_status, found.faults) == ("proved the same", 0, ())
     assert found.replayed > 0
     halved = {**WEIGHTS, "half": np.array(0.5)}
     found = compared(tmp_path, model(), model(NODES.replace("Div(a, two)", "Mul(a, half)"), halved))
-    assert (found.grade, found.exit_status, found.guilty) == ("same on what was fed", 0, ())
+    assert (found.grade, found.exit_status, found.faults) == ("same on what was fed", 0, ())
     assert found.compared > 0
-    assert found.swept > 0
+    assert found.further_feeds > 0
     found = compared(tmp_path, model(), model(NODES.replace("axis=3", "axis=2")))
     assert (found.outcome, found.exit_status) == ("differs", 1)
-    assert [(node.node, node.party) for node in found.guilty] == [("soft", "B")]
+    assert [(node.node, node.party) for node in found.faults] == [("soft", "B")]
     lines = [line.plain for line in comparison_lines(found)]
     assert lines[0].startswith("differs")
     assert any(line.strip().startswith("guilty") and "soft" in line for line in lines[:4])
@@ -281,7 +282,7 @@ def test_whole_numbers_are_negative_where_they_are_no_places_and_no_sizes(
     border = "(float[9] x, int64[1] i, bool c) => (float[n] y) <int64[1] k = {3}, int64[0] s = {}>"
     file = tmp_path / "whole.onnx"
     onnx.save(onnx.parser.parse_model(f"{head} g {border} {{ {nodes} }}"), file)
-    assert [port.free for port in graph_pairs.read_border(file).inputs if port.name == "i"] == [free]
+    assert [port.free for port in model_interface.read_interface(file).inputs if port.name == "i"] == [free]
 
 
 def test_nothing_compared_is_no_agreement(tmp_path: Path) -> None:
@@ -311,7 +312,7 @@ def test_hostile_names_reach_no_terminal(tmp_path: Path, hostile: str) -> None:
     b = model(NODES.replace("axis=3", "axis=2"))
     b.graph.node[-1].name = hostile
     found = compared(tmp_path, model(), b)
-    assert [node.node for node in found.guilty] == [hostile]
+    assert [node.node for node in found.faults] == [hostile]
     text = "\n".join(line.plain for line in comparison_lines(found))
     assert hostile not in text
 
@@ -396,8 +397,8 @@ def test_files_that_cannot_be_used_are_one_line_and_status_2(tmp_path: Path) -> 
 
 def test_inputs_that_do_not_match_are_said() -> None:
     with pytest.raises(UnusableInput, match="no counterpart in A"):
-        match([Port("x", "float32", (2, 3))], [Port("z", "int64", (2, 3))], "inputs", {}, strict=True)
-    found = match([Port("x", "float32", (2, 3))], [Port("z", "float32", (2, 3))], "inputs", {}, strict=True)
+        match([ValueInfo("x", "float32", (2, 3))], [ValueInfo("z", "int64", (2, 3))], "inputs", {}, strict=True)
+    found = match([ValueInfo("x", "float32", (2, 3))], [ValueInfo("z", "float32", (2, 3))], "inputs", {}, strict=True)
     assert found.found == {"z": ("x", Orientation())}
     assert "by position" in found.how["z"]
 
@@ -431,7 +432,7 @@ def test_classes_see_through_names_identities_and_transposes() -> None:
     a = model("t = Transpose<perm=[0, 2, 3, 1]>(x)\n u = Transpose<perm=[0, 3, 1, 2]>(t)\n y = Add(u, two)")
     b = model("i = Identity(x)\n y = Add(deux, i)", {"deux": WEIGHTS["two"]})
     c = model("y = Add(x, drei)", {"drei": np.array(3.0)})
-    of_a, of_b, of_c = (classes(m, {"x": "x"}, side)["y"] for m, side in ((a, "a"), (b, "b"), (c, "c")))
+    of_a, of_b, of_c = (classes(m, {"x": "x"}, side, COMMUTATIVE)["y"] for m, side in ((a, "a"), (b, "b"), (c, "c")))
     assert of_a == of_b
     assert of_a != of_c
 

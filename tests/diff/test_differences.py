@@ -419,9 +419,9 @@ def test_a_planted_change_is_listed_and_nothing_else(name: str) -> None:
     assert (found.kind, found.what) == expected[:2]
     if expected[2:] != ("", ""):
         assert (found.left, found.right) == expected[2:]
-    assert node in found.nodes if node else found.nodes == ()
-    assert other in found.others if other else found.others == ()
-    assert not found.same
+    assert node in found.left_nodes if node else found.left_nodes == ()
+    assert other in found.right_nodes if other else found.right_nodes == ()
+    assert not found.harmless
 
 
 def test_a_planted_change_in_the_other_direction() -> None:
@@ -482,7 +482,7 @@ def with_weights(text: str) -> onnx.ModelProto:
 def test_the_even_convolution_is_one_line(right: str) -> None:
     found = compare(with_weights(TORCH), with_weights(right))
     assert said(found) == [("pads", "pads", "(1,1,1,1)", "(0,0,1,1)")]
-    assert (found.differences[0].nodes, found.differences[0].others) == (("node_Conv_9",), ("Conv2D",))
+    assert (found.differences[0].left_nodes, found.differences[0].right_nodes) == (("node_Conv_9",), ("Conv2D",))
     assert (found.matched, found.only_left, found.only_right) == (1, (), ())
 
 
@@ -496,7 +496,7 @@ def test_the_layout_of_a_border_is_a_note() -> None:
 def test_a_border_that_is_permuted_otherwise_is_a_difference() -> None:
     wrong = TENSORFLOW.replace("[0, 3, 1, 2]", "[0, 3, 2, 1]").replace("[0, 0, 1, 1]", "[1, 1, 1, 1]")
     (found,) = compare(with_weights(TORCH), with_weights(wrong)).differences
-    assert (found.kind, found.what, found.nodes) == ("layout", "input", ("x",))
+    assert (found.kind, found.what, found.left_nodes) == ("layout", "input", ("x",))
 
 
 # -- folded and fused
@@ -519,7 +519,7 @@ def test_a_batch_normalization_that_is_folded_is_one_operator_difference() -> No
         "Conv, BatchNormalization",
         "Conv",
     )
-    assert found.says.startswith("folded: the numbers agree up to rounding")
+    assert found.message.startswith("folded: the numbers agree up to rounding")
 
 
 def test_a_batch_normalization_that_is_folded_wrongly_is_not_called_folded() -> None:
@@ -529,7 +529,7 @@ def test_a_batch_normalization_that_is_folded_wrongly_is_not_called_folded() -> 
 
     (found,) = compare(graph(), graph(FOLDED, change=wrongly)).differences
     assert (found.kind, found.what) == ("operator", "folded")
-    assert "not those of folding" in found.says
+    assert "not those of folding" in found.message
 
 
 def test_a_small_weight_that_doubles_beside_a_large_one_is_no_rounding() -> None:
@@ -548,7 +548,7 @@ def test_a_small_weight_that_doubles_beside_a_large_one_is_no_rounding() -> None
 def test_rounding_of_a_weight_is_said_to_be_rounding() -> None:
     (found,) = compare(graph(), graph(change=set_to("w2", lambda w: np.nextafter(w, np.float32(9))))).differences
     assert (found.kind, found.what) == ("weights", "weight")
-    assert found.says.startswith("rounding")
+    assert found.message.startswith("rounding")
 
 
 def test_a_fused_operator_is_one_difference_that_is_the_same() -> None:
@@ -558,7 +558,7 @@ def test_a_fused_operator_is_one_difference_that_is_the_same() -> None:
     )
     (found,) = compare(graph(edited("LeakyRelu <alpha = 0.1>", "Relu")), graph(fused)).differences
     assert (found.kind, found.left, found.right) == ("operator", "Conv, Relu", "com.microsoft.FusedConv")
-    assert found.same
+    assert found.harmless
 
 
 def test_of_a_fused_operator_that_does_more_it_is_not_said_that_it_is_the_same() -> None:
@@ -567,7 +567,7 @@ def test_of_a_fused_operator_that_does_more_it_is_not_said_that_it_is_the_same()
         '[conv2] l2 = com.microsoft.FusedConv <group = 2, pads = [0,0,2,2], activation = "Relu"> (p1, w2)',
     )
     found = compare(graph(edited("LeakyRelu <alpha = 0.1>", "Relu")), graph(fused)).differences
-    assert [(d.kind, d.same) for d in found] == [("pads", False), ("operator", False)]
+    assert [(d.kind, d.harmless) for d in found] == [("pads", False), ("operator", False)]
 
 
 # -- subgraphs, functions, borders
@@ -589,7 +589,7 @@ def branching(body: str = IF) -> onnx.ModelProto:
 def test_subgraphs_are_entered() -> None:
     assert compare(branching(), branching()).differences == ()
     (found,) = compare(branching(), branching(edited("alpha = 2.0", "alpha = 3.0", body=IF))).differences
-    assert (found.kind, found.what, found.nodes) == ("attribute", "alpha", ("choose/then_branch/up",))
+    assert (found.kind, found.what, found.left_nodes) == ("attribute", "alpha", ("choose/then_branch/up",))
 
 
 def test_a_function_is_compared_as_what_it_does() -> None:
@@ -689,7 +689,7 @@ def test_numbers_that_are_in_a_file_that_is_not_there_are_not_guessed() -> None:
         return model
 
     (found,) = compare(graph(), outside("one")).differences
-    assert (found.kind, found.says) == ("weights", "the numbers are not there to compare")
+    assert (found.kind, found.message) == ("weights", "the numbers are not there to compare")
 
 
 # -- what must never be called the same

@@ -103,11 +103,11 @@ def test_what_is_of_no_effect_is_listed_as_such(name: str) -> None:
     for one, two in ((left, right), (right, left)):
         found = compare(parsed(one), parsed(two)).differences
         assert {d.what for d in found} == expected
-        assert all(d.same and d.says for d in found)
+        assert all(d.harmless and d.message for d in found)
 
 
 @pytest.mark.parametrize("name", EFFECT)
 def test_what_is_of_an_effect_is_not_called_of_none(name: str) -> None:
     found = compare(*map(parsed, EFFECT[name])).differences
     assert found
-    assert not any(d.same for d in found)
+    assert not any(d.harmless for d in found)

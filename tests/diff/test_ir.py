@@ -172,6 +172,6 @@ def test_a_sparse_constant_that_cannot_be_written_out_is_compared_by_what_it_say
         return model
 
     assert said(compare(spoilt("k", 2.0), spoilt("q", 2.0))) == []
-    assert [d.says for d in compare(spoilt("k", 2.0), spoilt("k", 3.0)).differences] == [
+    assert [d.message for d in compare(spoilt("k", 2.0), spoilt("k", 3.0)).differences] == [
         "the numbers are not there to compare"
     ]

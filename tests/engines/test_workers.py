@@ -47,7 +47,7 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
 def failed(answer: Any, kind: str) -> str:
     assert isinstance(answer, Failure), answer
     assert answer.kind == kind, answer
-    return answer.says
+    return answer.message
 
 
 def test_a_value_comes_back_from_another_process(workers: Workers) -> None:

@@ -8,7 +8,7 @@ from onnx import ModelProto, TensorProto
 
 from onnx_triangulate.facts.size_summary import bits, dtype_name, holdings
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.records.inspection import Inner, Stored
+from onnx_triangulate.records.inspection import NestedGraph, SizeSummary
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17, "mine" : 1]> g (float[2,3] x, bool c) => (y)'
 
@@ -23,16 +23,16 @@ def test_numbers_are_counted_by_type_largest_first() -> None:
         "{ k = Constant <value_ints = [1, 2, 3]> () y = Mul (x, w) }"
     )
     assert holdings(View(model)).stored == (
-        Stored("int64", 1, 3, 24),
-        Stored("float32", 2, 4, 16),
-        Stored("int8", 1, 2, 2),
+        SizeSummary("int64", 1, 3, 24),
+        SizeSummary("float32", 2, 4, 16),
+        SizeSummary("int8", 1, 2, 2),
     )
 
 
 def test_external_data_are_counted_and_named_but_not_opened() -> None:
     model = parsed(f'{HEAD} <float[1000,1000] w = ["location": "gone.bin", "offset": "0"]> {{ y = MatMul (x, w) }}')
     held = holdings(View(model))
-    assert held.stored == (Stored("float32", 1, 1_000_000, 4_000_000, external=4_000_000),)
+    assert held.stored == (SizeSummary("float32", 1, 1_000_000, 4_000_000, external=4_000_000),)
     assert held.external == ("gone.bin",)
 
 
@@ -44,10 +44,10 @@ def test_subgraphs_have_a_path_and_functions_the_number_of_their_calls() -> None
         '<domain: "mine", opset_import: ["" : 17]> never (u) => (v) { v = Add (u, u) w = Neg (v) }'
     )
     assert holdings(View(model)).inner == (
-        Inner("if/then_branch/", "subgraph", 2),
-        Inner("if/else_branch/", "subgraph", 1),
-        Inner("twice/", "function", 1, calls=2),
-        Inner("never/", "function", 2, calls=0),
+        NestedGraph("if/then_branch/", "subgraph", 2),
+        NestedGraph("if/else_branch/", "subgraph", 1),
+        NestedGraph("twice/", "function", 1, calls=2),
+        NestedGraph("never/", "function", 2, calls=0),
     )
 
 

@@ -132,7 +132,7 @@ def test_a_permutation_within_a_convolutional_net_is_read_by_its_layouts() -> No
     head = """g (float[2,3,7,8] x, float[6,3,1,1] w) => (y) <int64[3] s = {2,-1,3}> {
         c = Conv (x, w) [t] t = Transpose <perm = [0, 2, 3, 1]> (c) [r] y = Reshape (t, s) }"""
     (found,) = transposes(parse(head))
-    assert (found.kind, found.for_whom, found.cancels_with) == ("NCHW->NHWC", ("r",), ())
+    assert (found.kind, found.needed_by, found.cancels_with) == ("NCHW->NHWC", ("r",), ())
 
 
 def test_weights_that_could_be_stored_transposed() -> None:
@@ -141,7 +141,7 @@ def test_weights_that_could_be_stored_transposed() -> None:
         [d] u = Transpose <perm = [0, 3, 1, 2]> (c) y = Relu (u) }"""
     found = {t.node: t for t in transposes(parse(text))}
     assert (found["w"].kind, found["w"].on_constant, found["w"].bytes) == ("HWIO->OIHW", True, 24)
-    assert found["w"].for_whom == ("Conv_1",)
+    assert found["w"].needed_by == ("Conv_1",)
     assert not found["d"].on_constant
     assert found["d"].bytes == 2 * 2 * 7 * 8 * 4
 
@@ -198,7 +198,7 @@ def test_what_cancels(body: str, cancels: dict[str, tuple[str, ...]], vanishes: 
     text = f"g (float[2,7,7,7] x) => {outputs} <float[7] k = {{1,2,3,4,5,6,7}}, int64[1] one = {{1}}> {{ {body} }}"
     found = transposes(parse(text))
     assert {t.node: t.cancels_with for t in found if t.cancels_with} == cancels
-    assert "".join(t.node for t in found if t.vanishes) == vanishes
+    assert "".join(t.node for t in found if t.removable) == vanishes
 
 
 def test_how_far_it_could_be_moved() -> None:
@@ -207,9 +207,9 @@ def test_how_far_it_could_be_moved() -> None:
         m = MaxPool <kernel_shape = [2,2]> (p) [stuck] v = {BACK} (m) q = Sigmoid (v)
         [cut] w = MatMul (q, q) z = Relu (w) }}"""
     found = {t.node: t for t in transposes(parse(text))}
-    assert (found["in"].through, found["in"].border) == (("Relu_0",), ("x",))
-    assert (found["out"].through, found["out"].border) == (("sig",), ("y",))
-    assert (found["stuck"].through, found["stuck"].border, found["stuck"].for_whom) == ((), (), ("cut",))
+    assert (found["in"].through, found["in"].movable_to) == (("Relu_0",), ("x",))
+    assert (found["out"].through, found["out"].movable_to) == (("sig",), ("y",))
+    assert (found["stuck"].through, found["stuck"].movable_to, found["stuck"].needed_by) == ((), (), ("cut",))
 
 
 AXIS = {"Concat": 1, "Hardmax": -1, "Split": 0}
@@ -319,7 +319,7 @@ def groups(found: Sequence[Transpose]) -> list[list[Transpose]]:
     made: list[list[Transpose]] = []
     seen: set[str] = set()
     for start in found:
-        if not start.vanishes or start.node in seen:
+        if not start.removable or start.node in seen:
             continue
         waiting, own = [start.node], []
         while waiting:
@@ -345,16 +345,16 @@ def test_what_is_said_to_vanish_can_be_taken_out_and_what_moves_can_be_moved() -
             same(ReferenceEvaluator(other).run(None, {"x": x}), expected, seed)
             vanished += len(group)
         for step in found:
-            if step.border == ("x",) and step.through:
+            if step.movable_to == ("x",) and step.through:
                 back = tuple(int(p) for p in np.argsort(step.perm))
                 other = rewritten(model, step.through, back, [step.node])
                 same(ReferenceEvaluator(at_the_input(other, step)).run(None, {"x": x}), expected, seed)
                 moved += 1
-            elif step.border and "x" not in step.border:
+            elif step.movable_to and "x" not in step.movable_to:
                 other = rewritten(model, step.through, step.perm, [step.node])
                 ran = ReferenceEvaluator(other).run(None, {"x": x})
                 names = [o.name for o in model.graph.output]
-                ran = [v.transpose(step.perm) if n in step.border else v for n, v in zip(names, ran, strict=True)]
+                ran = [v.transpose(step.perm) if n in step.movable_to else v for n, v in zip(names, ran, strict=True)]
                 same(ran, expected, seed)
                 moved += 1
     assert vanished > 100

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import onnx
@@ -13,7 +12,8 @@ from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.drawing import draw
 from onnx_triangulate.inspection.run import inspected
 from onnx_triangulate.records.errors import UnusableInput
-from onnx_triangulate.records.inspection import Drawing, Inspection, Remark
+from onnx_triangulate.records.inspection import Diagnostic, Drawing, Inspection
+from tests.counting import calls
 
 CONV = """<ir_version: 8, opset_import: ["" : 17]> g (float[1,2,8,8] x, float[3,2,3,3] w) => (float[1,3,4,4] y)
 <float[3] b = {1.0, 2.0, 3.0}>
@@ -124,9 +124,9 @@ def test_around_a_node_only_what_is_near_and_the_rest_is_counted() -> None:
 
 
 def test_what_was_asked_for_is_marked() -> None:
-    assert [box.name for box in drawn(chain(50), around="n20", depth=2).boxes if box.asked] == ["n20"]
-    assert [box.name for box in drawn(chain(50), around="v0", depth=1).boxes if box.asked] == ["v0"]
-    assert not any(box.asked for box in drawn(chain(5)).boxes)
+    assert [box.name for box in drawn(chain(50), around="n20", depth=2).boxes if box.focused] == ["n20"]
+    assert [box.name for box in drawn(chain(50), around="v0", depth=1).boxes if box.focused] == ["v0"]
+    assert not any(box.focused for box in drawn(chain(5)).boxes)
 
 
 def test_values_of_a_subgraph_have_layouts_too() -> None:
@@ -156,16 +156,20 @@ def test_around_nobody_is_said_with_names_that_are_near() -> None:
         drawn(chain(3), around="N1")
 
 
-def test_a_large_graph_is_drawn_in_part_and_fast() -> None:
-    model = chain(20_000)
-    view = View(model)
-    found = inspected(view, ())
-    start = time.perf_counter()
-    drawing = draw(view, found, most=400)
-    assert time.perf_counter() - start < 2
+def test_a_large_graph_is_drawn_in_part() -> None:
+    drawing = drawn(chain(20_000), most=400)
     assert sum(box.kind != "more" for box in drawing.boxes) == 400
     assert drawing.left_out == 20_002 - 400
     assert [box.title for box in drawing.boxes if box.kind == "more"] == ["1 more"]
+
+
+def test_work_grows_with_the_nodes_and_no_faster() -> None:
+    def work(size: int) -> int:
+        view = View(chain(size))
+        found = inspected(view, ())
+        return calls(lambda: draw(view, found, most=400))
+
+    assert work(4000) < 8 * 1.2 * work(500)
 
 
 def test_a_value_that_all_read_does_not_draw_all() -> None:
@@ -209,14 +213,14 @@ def test_remarks_and_layouts_reach_their_boxes() -> None:
     view = View(parser.parse_model(CONV.replace("c = Conv", "[conv] c = Conv")))
     found = inspected(view, ())
     remarks = (
-        Remark("A001", "info", ("conv",), "one"),
-        Remark("B001", "error", ("c", "conv"), "two"),
-        Remark("C001", "warning", ("x",), "three"),
+        Diagnostic("A001", "info", ("conv",), "one"),
+        Diagnostic("B001", "error", ("c", "conv"), "two"),
+        Diagnostic("C001", "warning", ("x",), "three"),
     )
-    found = Inspection(**{**vars(found), "remarks": remarks, "layouts": {"x": "NCHW", "c": "NCHW"}})
+    found = Inspection(**{**vars(found), "diagnostics": remarks, "layouts": {"x": "NCHW", "c": "NCHW"}})
     made = boxes(draw(view, found))
     assert made["Conv"].severity == "error"
-    assert made["Conv"].remarks == ("A001 one", "B001 two")
+    assert made["Conv"].diagnostics == ("A001 one", "B001 two")
     assert (made["x"].severity, made["x"].layout) == ("warning", "NCHW")
     assert (made["w"].severity, made["w"].layout) == (None, "")
     assert {a.name: a.layout for a in draw(view, found).arrows}["c"] == "NCHW"

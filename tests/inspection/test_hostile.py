@@ -65,7 +65,7 @@ def test_the_inspection(hostile: Hostile, tmp_path: Path) -> None:
         said = str(raised.value)
     else:
         found = onnx_triangulate.inspect(file)
-        said = "\n".join([*found.notes, *(r.says for r in found.remarks)])
+        said = "\n".join([*found.notes, *(r.message for r in found.diagnostics)])
         assert len(said) < 20_000
     assert hostile.says in said
 

@@ -19,9 +19,9 @@ from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.engines.frameworks._onnx_file import Values
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate import export_nodes
-from onnx_triangulate.locate.kernel_tasks import judged_kernels
+from onnx_triangulate.locate.kernel_runs import judged_kernels
 from onnx_triangulate.locate.kernels import kernels
-from onnx_triangulate.locate.node_tasks import judged_export, only_node
+from onnx_triangulate.locate.localize import judged_export, only_node
 from onnx_triangulate.onnxgraph.nodes import node_name
 from onnx_triangulate.onnxgraph.weights import Weights
 from onnx_triangulate.ops.elementary import elementary
@@ -212,7 +212,7 @@ def faults(graph: Exported) -> tuple[tuple[int, str, onnx.ModelProto], ...]:
 @pytest.mark.parametrize("double", [True, False])
 def test_a_healthy_graph_has_no_guilty_node(exported: Exported, double: bool) -> None:
     found = exported.localized(exported.proto, double=double)
-    assert found.guilty == ()
+    assert found.faults == ()
     assert found.uncompared == ()
     assert found.judged > 40
     assert found.mapped > 30
@@ -224,8 +224,8 @@ def test_a_single_fault_is_found_and_nobody_else_is_accused(exported: Exported) 
     for index, kind, edited in faults(exported):
         name = node_name(exported.proto.graph.node[index], index)
         found = exported.localized(edited)
-        guilty = {error.node for error in found.guilty}
-        together = {node for error in found.guilty for node in error.together}
+        guilty = {error.node for error in found.faults}
+        together = {node for error in found.faults for node in error.others}
         place = exact if guilty == {name} else through if len(guilty) == 1 and name in together else wrong
         place.append((name, kind, sorted(guilty)))
     assert wrong == []
@@ -238,26 +238,26 @@ def test_two_faults_are_told_apart(exported: Exported) -> None:
     alone = {}
     for index, kind, edited in faults(exported):
         name = node_name(exported.proto.graph.node[index], index)
-        if {error.node for error in exported.localized(edited).guilty} == {name}:
+        if {error.node for error in exported.localized(edited).faults} == {name}:
             alone.setdefault(name, (index, kind))
     names = [name for name, (_, kind) in alone.items() if kind in ("weight", "alpha", "epsilon", "operator")]
     assert len(names) >= 4
     for first, second in itertools.pairwise(names[:9]):
         once = dict(edits(exported.proto, alone[first][0]))[alone[first][1]]
         twice = dict(edits(once, alone[second][0]))[alone[second][1]]
-        assert {error.node for error in exported.localized(twice).guilty} == {first, second}
+        assert {error.node for error in exported.localized(twice).faults} == {first, second}
 
 
 def test_a_guilty_node_says_where_it_comes_from(networks: Callable[[str], dict[str, Exported]]) -> None:
     graph = networks("torch")["torch:raw"]
     index = next(i for i, node in enumerate(graph.proto.graph.node) if node.op_type == "LeakyRelu")
     edited = dict(edits(graph.proto, index))["alpha"]
-    (guilty,) = graph.judged(edited).guilty
+    (guilty,) = graph.judged(edited).faults
     assert (guilty.node, guilty.op) == (graph.proto.graph.node[index].name, "LeakyRelu")
     assert guilty.origin is not None
     assert guilty.origin.value == "leaky_relu"
     line = next(i for i, text in enumerate(Path(__file__).read_text().splitlines(), 1) if "leaky_relu(self" in text)
-    assert guilty.origin.line == f"test_localize.py:{line}"
+    assert guilty.origin.line == f"test_export_nodes.py:{line}"
     assert guilty.propagated == pytest.approx(guilty.introduced, rel=1e-3)
     assert guilty.ratio is not None
     assert guilty.ratio > 1e3
@@ -266,7 +266,7 @@ def test_a_guilty_node_says_where_it_comes_from(networks: Callable[[str], dict[s
 def test_the_module_of_a_guilty_node_is_named(networks: Callable[[str], dict[str, Exported]]) -> None:
     graph = networks("torch")["torch:raw"]
     index = next(i for i, node in enumerate(graph.proto.graph.node) if node.op_type == "LayerNormalization")
-    (guilty,) = graph.localized(dict(edits(graph.proto, index))["epsilon"]).guilty
+    (guilty,) = graph.localized(dict(edits(graph.proto, index))["epsilon"]).faults
     assert guilty.origin is not None
     assert guilty.origin.module == "block.before"
 
@@ -295,10 +295,10 @@ def test_what_only_float32_loses_is_seen_in_the_cut_model(tmp_path: Path) -> Non
     feeds = {"x": np.array([1, -120], np.float32)}
     due = np.log(1 / (1 + np.exp(-np.array([1.0, -120.0]))))
     found = judged_export(proto, feeds, written(tmp_path, {"y": due}), party="torch")
-    assert [(e.op, e.index, e.together) for e in found.guilty] == [("Log", (1,), ("Sigmoid_0",))]
-    assert found.guilty[0].problem == "in float32 it is not finite where the source's value is"
+    assert [(e.op, e.index, e.others) for e in found.faults] == [("Log", (1,), ("Sigmoid_0",))]
+    assert found.faults[0].problem == "in float32 it is not finite where the source's value is"
     arguments: dict[str, Any] = {"party": "torch", "double": True}
-    assert export_nodes.exported(proto, feeds, SourceValues("torch"), {"y": due}.get, **arguments).guilty == ()
+    assert export_nodes.exported(proto, feeds, SourceValues("torch"), {"y": due}.get, **arguments).faults == ()
 
 
 def test_the_cut_model_shows_each_node_alone(tmp_path: Path) -> None:
@@ -327,7 +327,7 @@ def test_kernels_are_judged_on_what_they_consumed(exported: Exported) -> None:
     produced = dict(zip(names, exported.run(model, list(names)), strict=True))
     arguments = {"graph": exported.model.graph, "party": f"{exported.model.graph}>ort.off", "blame": "kernel"}
     found = kernels(exported.proto, exported.feeds, dict(produced), **arguments)
-    assert found.guilty == ()
+    assert found.faults == ()
     assert found.judged == found.nodes
     wrong = [
         (node_name(node, i), node.output[0])
@@ -341,7 +341,7 @@ def test_kernels_are_judged_on_what_they_consumed(exported: Exported) -> None:
         # Only this value is changed: what its consumers made of the right one is not what they make of this one.
         found = kernels(exported.proto, exported.feeds, {**produced, output: value}, **arguments)
         readers = {node_name(n, i) for i, n in enumerate(exported.proto.graph.node) if output in n.input}
-        assert name in {error.node for error in found.guilty} <= {name, *readers}
+        assert name in {error.node for error in found.faults} <= {name, *readers}
 
 
 def test_an_operator_without_a_rule_is_uncompared_and_ends_there() -> None:
@@ -355,7 +355,7 @@ def test_an_operator_without_a_rule_is_uncompared_and_ends_there() -> None:
     feeds = {"x": np.ones(3, np.float32)}
     found = export_nodes.exported(proto, feeds, source, values.get, party="torch", double=True)
     assert [(e.op, e.output) for e in found.uncompared] == [("Strange", "y")]
-    assert [e.op for e in found.guilty] == ["Neg"]
+    assert [e.op for e in found.faults] == ["Neg"]
 
 
 def test_editing_leaves_the_model_as_it_is(exported: Exported) -> None:
@@ -389,7 +389,7 @@ def test_what_nobody_is_guilty_of_is_attributed_and_adds_up(tmp_path: Path) -> N
             single.write(name, np.asarray(array, np.float32))
     source = SourceValues("torch", single.stored())
     found = judged_export(proto, {"x": x}, source, party="torch", attribute=True)
-    assert found.guilty == ()
+    assert found.faults == ()
     assert found.contributions
     top, *_, rest = found.contributions
     assert top.nodes == ("MatMul_1",)
@@ -402,8 +402,8 @@ def test_what_nobody_is_guilty_of_is_attributed_and_adds_up(tmp_path: Path) -> N
     assert abs(difference) == np.abs(mine - values["z"]).max() > 0
     _, (finding,) = name_nodes([], [found])
     assert finding.cause == "conditioning"
-    assert "MatMul_1" in finding.says
-    assert "condition" in finding.says
+    assert "MatMul_1" in finding.message
+    assert "condition" in finding.message
 
 
 def test_what_is_held_at_most_is_counted_and_true(tmp_path: Path) -> None:
@@ -429,7 +429,7 @@ def test_what_is_held_at_most_is_counted_and_true(tmp_path: Path) -> None:
         found = run()
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert found.guilty == ()
+        assert found.faults == ()
         assert found.judged == count
         assert peak <= 1.5 * everything
         assert 0.2 * peak <= found.peak <= 1.5 * everything
@@ -447,7 +447,7 @@ def test_an_output_in_another_form_or_held_fixed_is_guilty() -> None:
         proto = onnx.parser.parse_model(text)
         source = SourceValues("tensorflow", permuted=True)
         found = export_nodes.exported(proto, {"x": x}, source, {"y": due}.get, party="tensorflow", double=True)
-        assert [error.op for error in found.guilty] == guilty
+        assert [error.op for error in found.faults] == guilty
 
 
 def test_a_scalar_is_as_noisy_in_a_constant_node_as_among_the_initializers() -> None:
@@ -461,7 +461,7 @@ def test_a_scalar_is_as_noisy_in_a_constant_node_as_among_the_initializers() -> 
             values = {"y": -x.astype(np.float64) * factor}
             proto = onnx.parser.parse_model(text)
             found = export_nodes.exported(proto, {"x": x}, source, values.get, party="torch", double=True)
-            assert len(found.guilty) == guilty
+            assert len(found.faults) == guilty
 
 
 def test_the_sources_own_kernel_is_not_the_exports_fault(tmp_path: Path) -> None:
@@ -480,10 +480,10 @@ def test_the_sources_own_kernel_is_not_the_exports_fault(tmp_path: Path) -> None
     both, alone = SourceValues("torch", **stored), SourceValues("torch", single=stored["single"])
     for text, source, guilty in ((right, both, 0), (right, alone, 1), (wrong, both, 1)):
         found = judged_export(onnx.parser.parse_model(text), {"x": x}, source, party="torch")
-        assert len(found.guilty) == guilty
+        assert len(found.faults) == guilty
         assert found.judged == 4
     cleared = judged_export(onnx.parser.parse_model(right), {"x": x}, alone, party="torch", innocent=("y",))
-    assert cleared.guilty == ()
+    assert cleared.faults == ()
 
 
 def test_a_function_the_source_has_in_one_piece_brings_the_error_of_its_own_kernel(tmp_path: Path) -> None:
@@ -503,7 +503,7 @@ def test_a_function_the_source_has_in_one_piece_brings_the_error_of_its_own_kern
             file.write("y", (y * (1 + times * 2.0**-24)).astype(np.float32))
         source = SourceValues("tensorflow", single=file.stored(), origins={"y": Origin("sigmoid", op=op)})
         found = judged_export(onnx.parser.parse_model(text), {"x": x}, source, party="tensorflow")
-        assert len(found.guilty) == guilty, (times, op, text)
+        assert len(found.faults) == guilty, (times, op, text)
 
 
 def test_of_nodes_not_told_apart_the_one_with_other_numbers_is_named() -> None:
@@ -518,8 +518,8 @@ def test_of_nodes_not_told_apart_the_one_with_other_numbers_is_named() -> None:
         found = export_nodes.exported(
             proto, {"x": x}, source, values.get, party="torch", double=True, computed=computed
         )
-        (error,) = found.guilty
-        assert (error.node, error.together, error.output) == (named, (other,), "y")
+        (error,) = found.faults
+        assert (error.node, error.others, error.output) == (named, (other,), "y")
 
 
 NAN = np.array([[1.0, np.nan, 2.0]], np.float32)
@@ -533,7 +533,7 @@ def test_what_onnx_leaves_open_is_one_nodes_doing_where_that_is_the_blame(blame:
     top = np.array([[np.nan if keeps else 2.0]], np.float32)
     produced = {"s": NAN, "t": top, "y": np.sqrt(top)}
     found = kernels(model, {"x": NAN}, produced, graph="torch", party="torch>ort.off", blame=blame)
-    assert [error.op for error in found.guilty] == (["ReduceMax"] if blame == "unspecified" and not keeps else [])
+    assert [error.op for error in found.faults] == (["ReduceMax"] if blame == "unspecified" and not keeps else [])
 
 
 @pytest.mark.parametrize(
@@ -590,10 +590,10 @@ def test_nodes_that_lose_what_the_sources_one_operator_keeps(
         file.write("y", np.asarray(function(fed.astype(np.float64)), np.float32))
     source = SourceValues("torch", single=file.stored(), origins={"y": Origin("one_operator")})
     found = judged_export(proto, {"x": fed}, source, party="torch", attribute=True)
-    assert [error.op for error in found.guilty] == ([op] if op is not None else [])
+    assert [error.op for error in found.faults] == ([op] if op is not None else [])
     if op is not None:
-        (error,) = found.guilty
+        (error,) = found.faults
         assert (error.ratio or 0) > 10
-        assert len(error.together) == len(proto.graph.node) - 1
+        assert len(error.others) == len(proto.graph.node) - 1
         _, (finding,) = name_nodes([], [found])
-        assert "these nodes together lose what the source's one operator keeps" in finding.says
+        assert "these nodes together lose what the source's one operator keeps" in finding.message

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from onnx_triangulate.locate import export_nodes, kernels, node_tasks, self_check
+from onnx_triangulate.locate import export_nodes, kernels, localize, self_check
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.errors import BrokenCheck
 from onnx_triangulate.records.runs import Model
@@ -28,17 +28,15 @@ def test_the_localization_is_sound() -> None:
 
 
 def nobody(found: Any) -> Any:
-    return replace(found, guilty=())
+    return replace(found, faults=())
 
 
 def everybody(found: Any) -> Any:
-    return replace(
-        found, guilty=found.guilty or found.uncompared or (export_nodes.NodeError("first", "MatMul", "a", 2.0),)
-    )
+    return replace(found, faults=found.faults or found.uncompared or (export_nodes.Fault("first", "MatMul", "a", 2.0),))
 
 
 def the_next_one(found: Any) -> Any:
-    return replace(found, guilty=tuple(replace(error, node="third") for error in found.guilty))
+    return replace(found, faults=tuple(replace(error, node="third") for error in found.faults))
 
 
 def without_looking(found: Any) -> Any:
@@ -59,4 +57,4 @@ def test_a_broken_localization_names_nobody(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(self_check, "_problem", lambda: "nobody named")
     model = Model("torch", tmp_path / "never read.onnx")
     with pytest.raises(BrokenCheck):
-        node_tasks.localize_nodes(CaseRef(tmp_path / "c.py", "c"), model, "kernel", "torch>ort.off", None, (), None, 0)
+        localize.localize_nodes(CaseRef(tmp_path / "c.py", "c"), model, "kernel", "torch>ort.off", None, (), None, 0)

@@ -12,10 +12,10 @@ import onnx.parser
 import pytest
 from onnx import numpy_helper
 
-from onnx_triangulate.locate import graph_pairs
+from onnx_triangulate.locate.float64_comparison import judge_graphs, prepare
 from onnx_triangulate.locate.sweep import apart
-from onnx_triangulate.locate.teacher_forced import Forced, compare_graphs, know
-from onnx_triangulate.locate.teacher_forced._judging import away
+from onnx_triangulate.locate.teacher_forced import TeacherForcedResult, compare_graphs, evaluate_reference
+from onnx_triangulate.locate.teacher_forced.bound import away
 from onnx_triangulate.numerics.compare import same_values
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records.arrays import Array
@@ -31,20 +31,20 @@ def graph(nodes: str, constants: Mapping[str, Array] | None = None, border: str 
     return made
 
 
-def judged(a: onnx.ModelProto, b: onnx.ModelProto) -> Forced:
+def judged(a: onnx.ModelProto, b: onnx.ModelProto) -> TeacherForcedResult:
     random = np.random.default_rng(0)
     feeds = {
         i.name: random.uniform(-1, 1, [d.dim_value for d in i.type.tensor_type.shape.dim]).astype(np.float32)
         for i in a.graph.input
     }
     borders = ({n: (n, Orientation()) for n in feeds}, {o.name: (o.name, Orientation()) for o in a.graph.output})
-    return graph_pairs.judged(graph_pairs.taken(a), graph_pairs.taken(b), feeds, *borders)
+    return judge_graphs(prepare(a), prepare(b), feeds, *borders)
 
 
 def guilty(a: onnx.ModelProto, b: onnx.ModelProto) -> list[str]:
     found = judged(a, b)
     assert found.unjudged == ()
-    return [part.node for part in found.guilty]
+    return [part.node for part in found.faults]
 
 
 RANDOM = np.random.default_rng(1)
@@ -138,7 +138,7 @@ def test_what_means_the_same_accuses_nobody(one: str, other: str) -> None:
     tail = "[s] y = Add(h, c)"
     for a, b in ((one, other), (other, one)):
         found = judged(graph(a + tail, constants), graph(b + tail, constants))
-        assert (found.guilty, found.unjudged) == ((), ())
+        assert (found.faults, found.unjudged) == ((), ())
         assert found.compared > 0
 
 
@@ -174,8 +174,8 @@ def test_what_hands_on_what_it_reads_and_what_is_spread_are_not_guilty(
     random = np.random.default_rng(0)
     feeds = {"x": random.integers(-9, 9, (3, 6)), "y": random.integers(1, 9, (3, 6))}
     borders = {n: (n, Orientation()) for n in feeds}, {"z": ("z", Orientation())}
-    found = graph_pairs.judged(graph_pairs.taken(a), graph_pairs.taken(b), feeds, *borders)
-    assert [part.node for part in found.guilty] == named
+    found = judge_graphs(prepare(a), prepare(b), feeds, *borders)
+    assert [part.node for part in found.faults] == named
 
 
 def test_two_faults_next_to_each_other_are_both_named() -> None:
@@ -206,8 +206,8 @@ def test_the_work_grows_with_the_graph_and_not_faster() -> None:
             f"[m{i}] u{i} = Mul(v{i}, k) [t{i}] v{i + 1} = Tanh(u{i})" for i in range(length)
         )
         a, b = (graph(f"{nodes} [s] y = Exp(v{length})", W) for nodes in (chain, chain.replace("Sin", "Cos")))
-        known = know(graph_pairs.taken(a).graph, {"x": np.random.default_rng(0).uniform(-1, 1, (2, 3, 4))})
-        right = graph_pairs.taken(b).graph
+        known = evaluate_reference(prepare(a).graph, {"x": np.random.default_rng(0).uniform(-1, 1, (2, 3, 4))})
+        right = prepare(b).graph
         calls, run = [0], right.run
 
         def counting(step: object, values: Mapping[str, Array]) -> dict[str, Array]:
@@ -217,7 +217,7 @@ def test_the_work_grows_with_the_graph_and_not_faster() -> None:
         object.__setattr__(right, "run", counting)
         borders = {"x": ("x", Orientation())}, {"y": ("y", Orientation())}
         found = compare_graphs(known, right, *borders, roundings=1)
-        assert [part.node for part in found.guilty] == ["n"]
+        assert [part.node for part in found.faults] == ["n"]
         return calls[0]
 
     assert counted(80) <= 2.5 * counted(40)
@@ -226,7 +226,7 @@ def test_the_work_grows_with_the_graph_and_not_faster() -> None:
 def test_windows_and_interpolation_are_evaluated_by_their_own_definitions() -> None:
     nodes = '[n] y = Resize<mode="linear", coordinate_transformation_mode="asymmetric">(x, , , sizes)'
     model = graph(nodes, {"sizes": np.array([2, 3, 6])})
-    value = know(graph_pairs.taken(model).graph, {"x": np.arange(24.0).reshape(2, 3, 4)}).values["y"]
+    value = evaluate_reference(prepare(model).graph, {"x": np.arange(24.0).reshape(2, 3, 4)}).values["y"]
     rows = np.clip(np.arange(6) * np.float64(np.float32(4) / np.float32(6)), 0, 3)
     assert np.allclose(value[0, 0], rows, atol=1e-6)
 
@@ -298,7 +298,7 @@ GRU = {
 def test_another_spelling_is_not_unseen(one: str, other: str, constants: Mapping[str, Array], border: str) -> None:
     for a, b in ((one, other), (other, one)):
         found = judged(graph(a, constants, border), graph(b, constants, border))
-        assert (found.guilty, found.unjudged) == ((), ())
+        assert (found.faults, found.unjudged) == ((), ())
 
 
 TABLE = {
@@ -340,7 +340,7 @@ def test_a_shape_is_no_value_to_be_compared(name: str, stored: tuple[bool, bool]
     one, numbers, other, others, then = SHAPED[name]
     a, b = shaped(f"{one} {then}", numbers, stored[0]), shaped(f"{other} {then}", others, stored[1])
     for found in (judged(a, b), judged(b, a)):
-        assert (found.guilty, found.unjudged) == ((), ())
+        assert (found.faults, found.unjudged) == ((), ())
 
 
 @pytest.mark.parametrize("stored", [True, False])

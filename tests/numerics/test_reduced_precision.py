@@ -12,7 +12,7 @@ from onnx_triangulate.locate.kernels import kernels
 from onnx_triangulate.numerics.reduced_precision import CUT, FORMATS, NEAREST, ROUNDINGS, reduced_precision, shortened
 from onnx_triangulate.numerics.replay import replay
 from onnx_triangulate.records.arrays import Array
-from onnx_triangulate.records.verdict import Blamed
+from onnx_triangulate.records.verdict import Blame
 from onnx_triangulate.verification.faulty_nodes import CAUSE, REDUCED, name_nodes
 
 RANDOM = np.random.default_rng(5)
@@ -38,14 +38,14 @@ def named(y: Array) -> str | None:
 @pytest.mark.parametrize(("name", "how"), EXACT)
 def test_f17_a_run_in_a_shorter_format_is_named(name: str, how: str) -> None:
     y = gemm(*(shortened(v, FORMATS[name], how) for v in (X, W)))
-    assert judged(y).guilty
+    assert judged(y).faulty
     assert judged(y).ratio > 3
     assert str(named(y)).split(" or ")[0] == f"{name}, {how}"
 
 
 def test_f17_tf32_is_inside_the_bound_of_its_own_unit() -> None:
     y = gemm(*(shortened(v, 10, NEAREST) for v in (X, W)))
-    assert not judged(y, unit=2.0**-11).guilty
+    assert not judged(y, unit=2.0**-11).faulty
 
 
 def test_float16_factors_are_named() -> None:
@@ -67,7 +67,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", sorted(FAULTS))
 def test_another_fault_is_not_called_reduced_precision(fault: str) -> None:
-    assert judged(FAULTS[fault]).guilty
+    assert judged(FAULTS[fault]).faulty
     assert named(FAULTS[fault]) is None
 
 
@@ -98,7 +98,7 @@ def test_f17_the_finding_says_so_and_names_the_node() -> None:
         '<ir_version: 8, opset_import: ["" : 17]> g (float[7,96] x, float[96,5] w, float[5] b) => (float[7,5] z) '
         "{ [first] y = Gemm (x, w, b) [last] z = Relu (y) }"
     )
-    blamed = Blamed("kernel", "torch>ort.off", ("torch>reference", "torch>ort.off"))
+    blamed = Blame("kernel", "torch>ort.off", ("torch>reference", "torch>ort.off"))
 
     def findings(y: Array) -> Any:
         produced = {"y": y, "z": np.maximum(y, 0)}
@@ -107,7 +107,7 @@ def test_f17_the_finding_says_so_and_names_the_node() -> None:
 
     (short,) = findings(gemm(*(shortened(v, 10, NEAREST) for v in (X, W))))
     assert (short.cause, short.nodes) == (REDUCED, ("first",))
-    assert "factors in TF32, rounded to nearest" in short.says
+    assert "factors in TF32, rounded to nearest" in short.message
     (wrong,) = findings(FAULTS["a weight that is a little off"])
     assert (wrong.cause, wrong.nodes) == (CAUSE, ("first",))
     assert findings(gemm(X, W))[0].cause not in (REDUCED, CAUSE)

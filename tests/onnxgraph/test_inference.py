@@ -133,7 +133,7 @@ def test_what_onnx_refuses_is_said_with_its_node(op: str, pair: tuple[str, str])
     bad, good = (onnx.parser.parse_model(_HEAD + text) for text in pair)
     (found,) = refusals(bad)
     assert (found.op, found.node) == (op, "bad")
-    assert f"({op}, node bad)" in found.says
+    assert f"({op}, node bad)" in found.message
     assert refusals(good) == ()
 
 

@@ -27,7 +27,7 @@ def test_a_function_that_cannot_be_entered_is_compared_by_its_body_and_by_those_
         for text in (FUNCTION % "Relu (a)", FUNCTION % "Sigmoid (a)", (FUNCTION % "Relu (a)").replace("h", "k"))
     )
     found = compare(one, two)
-    assert {(d.kind, d.what, d.same) for d in found.differences} == {("attribute", "the function's body", False)}
+    assert {(d.kind, d.what, d.harmless) for d in found.differences} == {("attribute", "the function's body", False)}
     assert [note for note in found.notes if "not entered" in note and "my.f" in note]
     assert compare(one, one).differences == compare(one, renamed).differences == ()
 

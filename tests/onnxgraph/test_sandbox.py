@@ -85,7 +85,7 @@ def test_a_death_is_that_of_one_task(
     assert (first, last) == (b"first", b"last")
     assert isinstance(failure, Failure)
     assert failure.kind == kind
-    assert says in failure.says
+    assert says in failure.message
     assert capfd.readouterr() == ("", "")
 
 

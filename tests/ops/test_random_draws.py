@@ -9,7 +9,7 @@ import onnx
 import onnx.parser
 import pytest
 
-from onnx_triangulate.locate.graph_pairs import _drawn
+from onnx_triangulate.locate.model_interface import _drawn
 from onnx_triangulate.ops.random_draws import DRAWS, draws, stored
 
 HEAD = '<ir_version: 8, opset_import: ["" : {opset}]> g (float[2,3] x{inputs}) => (float[2,3] y) {body}'

@@ -363,7 +363,7 @@ def told(folder: Path, a: onnx.ModelProto, b: onnx.ModelProto) -> tuple[str, lis
         onnx.save(proto, folder / name)
     found = compare_files(folder / "a.onnx", folder / "b.onnx", Options())
     assert found.compared > 0
-    return found.outcome, [(str(one.node), one.party) for one in found.guilty]
+    return found.outcome, [(str(one.node), one.party) for one in found.faults]
 
 
 @pytest.mark.parametrize("name", PLANTED)
@@ -399,4 +399,4 @@ def test_what_nobody_defines_is_the_same_by_structure_only(tmp_path: Path, alpha
     # What stands twice is the same whatever it means; that is proved, and nothing is evaluated for it.
     proved = alpha == 0.1
     assert (found.outcome, found.proved) == ("same" if proved else "uncompared", proved)
-    assert (found.compared, found.guilty) == (0, ())
+    assert (found.compared, found.faults) == (0, ())

@@ -17,17 +17,17 @@ from onnx_triangulate.records.graphs import GraphFacts, Pads, Transpose
 from onnx_triangulate.records.inspection import (
     Arrow,
     Box,
+    Diagnostic,
     Drawing,
-    Inner,
     Inspection,
-    Remark,
-    Reshaped,
-    Stored,
-    StoredWeight,
+    LayoutReshape,
+    NestedGraph,
+    SizeSummary,
+    WeightLayout,
 )
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Failure, Model, Run
-from onnx_triangulate.records.verdict import Blamed, Evidence, ExpectationResult, Finding, Report, Verdict
+from onnx_triangulate.records.verdict import Blame, Evidence, ExpectationResult, Finding, Report, Verdict
 
 GRAPHS = ("torch", "torch:raw", "torch:script", "tensorflow", "tensorflow:nchw")
 RUNTIMES = ("reference", "ort.off", "ort.all")
@@ -125,7 +125,7 @@ def even_input() -> Verdict:
     )
     rounding = an_edge("torch@64", "torch>reference@64", "exporter", "rounding", max_abs=3e-14, ratio=0.31, differing=3)
     declared = Expected("semantics", "SAME pads only after where the input is even", "asymmetric-padding")
-    blamed = Blamed("semantics", "tensorflow", ("tensorflow", "torch"), "Conv", ("Conv2D",), "y differs in 51 of 54")
+    blamed = Blame("semantics", "tensorflow", ("tensorflow", "torch"), "Conv", ("Conv2D",), "y differs in 51 of 54")
     evidence = dataclasses.replace(conv_evidence("conv2d/even_input", apart, rounding), blames=(blamed,))
     return Verdict(
         "conv2d/even_input",
@@ -157,7 +157,7 @@ def crashed() -> Verdict:
     edge = ("torch>reference", "torch>ort.off")
     missing = an_edge(*edge, "kernel", "missing", compared=0, max_abs=None, ratio=None, problem="torch>ort.off crashed")
     evidence = verdict.evidence
-    blamed = Blamed("crashed", "torch>ort.off", edge, "Unique", ("node_unique",))
+    blamed = Blame("crashed", "torch>ort.off", edge, "Unique", ("node_unique",))
     refused = Failure("refused", "aten.unique is not supported", "aten.unique")
     evidence = dataclasses.replace(
         evidence,
@@ -190,7 +190,7 @@ def stale() -> Verdict:
 
 def unexpected(name: str, blame: str, party: str, edge: tuple[str, str], isolates: str) -> Verdict:
     parts = an_edge(*edge, isolates, "diverges", max_abs=0.5, ratio=3.2e5, index=(1, 2, 0, 1), values=(1.0, 1.5))
-    blamed = Blamed(blame, party, edge, "Conv", ("node_conv2d",), f"{party} leaves its predecessor")
+    blamed = Blame(blame, party, edge, "Conv", ("node_conv2d",), f"{party} leaves its predecessor")
     evidence = dataclasses.replace(conv_evidence(name, dataclasses.replace(parts, differing=7)), blames=(blamed,))
     return Verdict(name, "unexpected", (blame,), evidence, unexpected=(blamed,))
 
@@ -202,7 +202,7 @@ def hostile() -> Verdict:
     verdict = unexpected("conv2d/hostile", "kernel", "torch>ort.off", ("torch>reference", "torch>ort.off"), "kernel")
     evidence = verdict.evidence
     megabyte = "N" * 1_000_000
-    blamed = dataclasses.replace(evidence.blames[0], op=HOSTILE, nodes=(HOSTILE, megabyte), says=HOSTILE)
+    blamed = dataclasses.replace(evidence.blames[0], op=HOSTILE, nodes=(HOSTILE, megabyte), message=HOSTILE)
     pads = (Pads(HOSTILE, HOSTILE, (0, 0), (1, 1), "NOTSET", False, HOSTILE),)
     graph = dataclasses.replace(
         evidence.graphs["torch"], pads=pads, transposes=(Transpose(HOSTILE, (1, 0), HOSTILE),), notes=(HOSTILE,)
@@ -272,21 +272,21 @@ def inspected(evil: str = "name") -> Inspection:
         ops={"Conv": 2, evil: 1},
         initializers=2,
         parameters=54,
-        stored=(Stored("float32", 2, 54, 216, 100), Stored(evil, 1, 1, 8)),
+        stored=(SizeSummary("float32", 2, 54, 216, 100), SizeSummary(evil, 1, 1, 8)),
         external=(evil,),
-        inner=(Inner(evil, "subgraph", 3), Inner("f", "function", 2, 4)),
+        inner=(NestedGraph(evil, "subgraph", 3), NestedGraph("f", "function", 2, 4)),
         pads=(
             Pads(evil, "Conv", (0, 0), (1, 1), "SAME_UPPER", False),
             Pads("b", evil, None, None, evil, None, evil),
         ),
         layouts={evil: "NCHW", "y": "NHWC", "z": evil},
         transposes=(Transpose(evil, (0, 3, 1, 2), "NHWC->NCHW"), Transpose("t", (), evil)),
-        reshapes=(Reshaped(evil, "scrambles", None, evil), Reshaped("r", "transposes", (0, 2, 1))),
-        weights=(StoredWeight(evil, evil, "OIHW", evil),),
-        remarks=(
-            Remark("PAD001", "warning", (evil, "b"), evil),
-            Remark("NUM001", "error", ("b",), "a sentence"),
-            Remark("STR001", "info", (), evil),
+        reshapes=(LayoutReshape(evil, "scrambles", None, evil), LayoutReshape("r", "transposes", (0, 2, 1))),
+        weights=(WeightLayout(evil, evil, "OIHW", evil),),
+        diagnostics=(
+            Diagnostic("PAD001", "warning", (evil, "b"), evil),
+            Diagnostic("NUM001", "error", ("b",), "a sentence"),
+            Diagnostic("STR001", "info", (), evil),
         ),
         notes=(evil,),
     )

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from onnx_triangulate.records.graphs import Pads, Transpose
-from onnx_triangulate.records.inspection import Inspection, Remark, Reshaped, Stored, StoredWeight
+from onnx_triangulate.records.inspection import Diagnostic, Inspection, LayoutReshape, SizeSummary, WeightLayout
 from onnx_triangulate.report.as_json import schema, to_text
 from onnx_triangulate.report.inspection import render_inspection
 from onnx_triangulate.report.inspection_json import LONGEST, inspection_json, name
@@ -38,17 +38,17 @@ def conv() -> Inspection:
         ops={"Transpose": 2, "Conv": 1},
         initializers=1,
         parameters=54,
-        stored=(Stored("float32", 1, 54, 216),),
+        stored=(SizeSummary("float32", 1, 54, 216),),
         pads=(Pads("Conv2D", "Conv", (0, 0), (1, 1), "SAME_UPPER", False),),
         layouts={"x": "NCHW"},
         transposes=(
             Transpose("transpose_0", (0, 3, 1, 2), "NHWC->NCHW"),
             Transpose("transpose_1", (0, 2, 3, 1), "NCHW->NHWC"),
         ),
-        remarks=(
-            Remark("STR001", "info", (), "nodes without a name"),
-            Remark("PAD001", "warning", ("Conv2D",), "pads more after than before"),
-            Remark("PAD001", "warning", ("Conv2D_1",), "pads more after than before, again"),
+        diagnostics=(
+            Diagnostic("STR001", "info", (), "nodes without a name"),
+            Diagnostic("PAD001", "warning", ("Conv2D",), "pads more after than before"),
+            Diagnostic("PAD001", "warning", ("Conv2D_1",), "pads more after than before, again"),
         ),
         notes=("one local function",),
     )
@@ -76,8 +76,8 @@ def test_a_graph_on_one_screen() -> None:
 
 
 def test_what_is_alike_is_said_once() -> None:
-    weights = tuple(StoredWeight(f"w{i}", f"c{i}", "OIHW", "as Conv reads it") for i in range(30))
-    reshapes = (Reshaped("r1", "keeps"), Reshaped("r2", "scrambles", None, "an order that was not meant"))
+    weights = tuple(WeightLayout(f"w{i}", f"c{i}", "OIHW", "as Conv reads it") for i in range(30))
+    reshapes = (LayoutReshape("r1", "keeps"), LayoutReshape("r2", "scrambles", None, "an order that was not meant"))
     text = "\n".join(screen(replace(conv(), weights=weights, reshapes=reshapes)))
     assert "30 × OIHW: as Conv reads it (w0, w1, w2 and 27 more)" in text
     assert "scrambles: an order that was not meant (r2)" in text
@@ -125,7 +125,9 @@ def large() -> Inspection:
         transposes=tuple(Transpose(f"/model/layers.{i}/Transpose", (1, 0), "other") for i in range(300)),
         ops={f"Operator{i}": 300 - i for i in range(60)},
         inputs={f"past_key_values.{i}.key": "float32[batch,8,past,64]" for i in range(60)},
-        remarks=tuple(Remark(f"PAD{i % 40:03d}", "warning", (f"n{i}",), f"a sentence, {i}") for i in range(400)),
+        diagnostics=tuple(
+            Diagnostic(f"PAD{i % 40:03d}", "warning", (f"n{i}",), f"a sentence, {i}") for i in range(400)
+        ),
         notes=tuple(f"a note {i}" for i in range(100)),
     )
 
@@ -254,8 +256,8 @@ def test_verbose_cuts_no_name_that_is_meant_to_be_read() -> None:
         external=(long + ".data",),
         pads=(Pads(long + "pads", "Conv", (0, 0), (1, 1), "NOTSET", False),),
         transposes=(Transpose(long + "t", (1, 0), "other", cancels_with=tuple(f"{long}{i}c" for i in range(9))),),
-        weights=tuple(StoredWeight(f"{long}{i}w", f"c{i}", "OIHW", "as Conv reads it") for i in range(9)),
-        remarks=(Remark("PAD001", "warning", (long + "r",), "a sentence"),),
+        weights=tuple(WeightLayout(f"{long}{i}w", f"c{i}", "OIHW", "as Conv reads it") for i in range(9)),
+        diagnostics=(Diagnostic("PAD001", "warning", (long + "r",), "a sentence"),),
     )  # fmt: skip
     verbose = "".join("".join(screen(found, 140, verbose=True)).split())
     parts = ("p", "x", "op", ".data", "pads", "t", "r", *(f"{i}c" for i in range(9)), *(f"{i}w" for i in range(9)))

@@ -117,7 +117,7 @@ def test_the_picture_says_what_it_shows(igraph: Any, samples: Any) -> None:
 
 @pytest.mark.usefixtures("igraph")
 def test_what_was_asked_for_has_a_ring() -> None:
-    drawn = (Box("a", "node", "Relu", "a"), Box("b", "node", "Conv", "b", asked=True))
+    drawn = (Box("a", "node", "Relu", "a"), Box("b", "node", "Conv", "b", focused=True))
     root = ET.fromstring(picture.svg(Drawing("t", drawn, (Arrow("a", "b"),))))
     (ring,) = [rect for rect in root.iter(f"{SVG}rect") if rect.get("class") == "asked"]
     (group,) = [group for group in root.iter(f"{SVG}g") if ring in list(group)]

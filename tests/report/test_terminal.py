@@ -11,7 +11,7 @@ from rich.console import Console
 
 from onnx_triangulate.records.graphs import Pads
 from onnx_triangulate.records.runs import Failure
-from onnx_triangulate.records.verdict import BLAMES, Blamed, Report
+from onnx_triangulate.records.verdict import BLAMES, Blame, Report
 from onnx_triangulate.report import terminal
 
 WIDTHS = (80, 100, 140)
@@ -127,7 +127,7 @@ def test_many_different_blames_all_stay_in_the_first_forty_lines(samples: Any) -
 
 def test_what_was_declared_and_what_was_not_stand_apart(samples: Any) -> None:
     verdict = samples.even_input()
-    surprise = Blamed("kernel", "torch>ort.off", KERNEL, "Conv")
+    surprise = Blame("kernel", "torch>ort.off", KERNEL, "Conv")
     evidence = dataclasses.replace(verdict.evidence, blames=(*verdict.evidence.blames, surprise))
     verdict = dataclasses.replace(
         verdict, status="unexpected", blame=("kernel", "semantics"), evidence=evidence, unexpected=(surprise,)
@@ -344,7 +344,7 @@ def test_a_framework_that_gives_no_answer_is_not_told_of_a_graph(samples: Any) -
 )
 def test_a_node_that_stands_for_a_long_stretch_is_not_plainly_named(samples: Any, many: int, says: str) -> None:
     verdict = samples.unexpected("a/b", "export", "torch", ("torch", "torch>reference"), "exporter")
-    blamed = dataclasses.replace(verdict.unexpected[0], among={"node_conv2d": many} if many else {})
+    blamed = dataclasses.replace(verdict.unexpected[0], candidates={"node_conv2d": many} if many else {})
     evidence = dataclasses.replace(verdict.evidence, blames=(blamed,))
     assert says in first(samples.report(dataclasses.replace(verdict, evidence=evidence, unexpected=(blamed,))))
 

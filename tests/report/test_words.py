@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onnx_triangulate.records.verdict import BLAMES, Apart, Blamed
+from onnx_triangulate.records.verdict import BLAMES, Blame, LargestDifference
 from onnx_triangulate.report.words import (
     BLAME_WORDS,
     agreement,
@@ -70,8 +70,8 @@ def test_globs_of_any_set_of_parties_expand_to_that_set(samples: Any) -> None:
 
 
 def test_blames_of_one_kind_and_operator_are_one_sentence() -> None:
-    blames = [Blamed("export", name, ("torch", name), "Conv", ("n",)) for name in (*TORCH, "torch:raw")]
-    blames.append(Blamed("export", "tensorflow", ("tensorflow", "tensorflow>reference"), "Pad"))
+    blames = [Blame("export", name, ("torch", name), "Conv", ("n",)) for name in (*TORCH, "torch:raw")]
+    blames.append(Blame("export", "tensorflow", ("tensorflow", "tensorflow>reference"), "Pad"))
     said = sentences(blames, [*TORCH, *RAW])
     assert [(one.who, one.where) for one in said] == [("torch>*, torch:raw", "Conv, node n"), ("tensorflow", "Pad")]
 
@@ -120,7 +120,7 @@ def test_a_graph_that_agrees_within_a_float32_bound_alone_is_not_called_faithful
 def test_a_graph_is_faithful_only_if_compared_and_not_blamed(samples: Any) -> None:
     verdict = samples.even_input()
     assert list(exports(verdict)) == ["faithful"]
-    blamed = Blamed("export", "torch:raw>reference", ("torch", "torch:raw>reference"))
+    blamed = Blame("export", "torch:raw>reference", ("torch", "torch:raw>reference"))
     evidence = dataclasses.replace(verdict.evidence, blames=(blamed,))
     assert exports(dataclasses.replace(verdict, evidence=evidence))["departs"] == ["torch:raw"]
     edges = tuple(edge for edge in verdict.evidence.edges if "torch:script" not in edge.right)
@@ -152,10 +152,12 @@ def test_numbers_for_reading() -> None:
 def test_agreement_says_how_far_apart_it_is(samples: Any) -> None:
     sound = samples.agreeing()
     assert apart(sound) == ""
-    far = dataclasses.replace(sound, apart=Apart("torch", "torch>ort.all", "y", 0.03, 1.0, 1, 10, 2))
+    far = dataclasses.replace(
+        sound, largest_difference=LargestDifference("torch", "torch>ort.all", "y", 0.03, 1.0, 1, 10, 2)
+    )
     assert apart(far) == (
         "at most 0.03 of 1, 1 digit is left; the largest of a row is another one in 2 of 10 rows "
         "(torch | torch>ort.all, y)"
     )
-    none = dataclasses.replace(sound, apart=Apart("torch", "torch>ort.all", "y", 3.0, 1.0, 0))
+    none = dataclasses.replace(sound, largest_difference=LargestDifference("torch", "torch>ort.all", "y", 3.0, 1.0, 0))
     assert "no digit is left (" in apart(none)

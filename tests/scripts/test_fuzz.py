@@ -11,7 +11,7 @@ import pytest
 from onnx_triangulate.diff.differences import differences
 from onnx_triangulate.facts.view import viewed
 from onnx_triangulate.inspection.run import inspected
-from onnx_triangulate.locate.feeds import Feed, Landmarks, Port, draw
+from onnx_triangulate.locate.feeds import Feed, Landmarks, ValueInfo, draw
 from onnx_triangulate.records.errors import UnusableInput
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +73,7 @@ def test_two_outputs_of_one_name(tmp_path: Path) -> None:
 
 def test_a_type_that_numpy_lacks_is_not_drawn() -> None:
     with pytest.raises(UnusableInput, match="numbers of this type are not drawn"):
-        draw(Feed("random", {"x": (2,)}), [Port("x", "uint4", (2,))], Landmarks(), 0)
+        draw(Feed("random", {"x": (2,)}), [ValueInfo("x", "uint4", (2,))], Landmarks(), 0)
 
 
 @pytest.mark.parametrize("version", [-1, 1 << 31, 1 << 62])

@@ -11,7 +11,7 @@ from onnx import TensorProto
 from onnx.reference import ReferenceEvaluator
 
 from onnx_triangulate.records.errors import Unsupported
-from onnx_triangulate.transform.float64 import computed_initializers, float32_nodes, float_constants, nudged, to_float64
+from onnx_triangulate.transform.float64 import computed_initializers, float_constants, nudged, to_float64
 
 HEAD = '<ir_version: 8, opset_import: ["" : 21]>'
 
@@ -170,7 +170,6 @@ def test_resize_scales_stay_float32_constant_or_computed() -> None:
         onnx.checker.check_model(wide, full_check=True)
         (y,) = ReferenceEvaluator(wide).run(None, {"x": np.arange(4.0).reshape(1, 1, 2, 2) / 3, **more})
         assert y.dtype == np.float64
-    assert float32_nodes(parse(f"{head} {{ y = Resize {held} (x, , s) }}")) == ()
 
 
 def test_a_scale_that_is_used_elsewhere_too_is_converted_and_cast() -> None:
@@ -194,7 +193,6 @@ def test_quantization_computes_in_float32_behind_casts() -> None:
     assert [n.op_type for n in wide.graph.node] == ["Cast", "QuantizeLinear", "DequantizeLinear", "Cast"]
     (y,) = ReferenceEvaluator(wide).run(None, {"x": X})
     assert y.dtype == np.float64
-    assert float32_nodes(model) == ("q", "d")
 
 
 def test_random_numbers_are_drawn_in_float32() -> None:

@@ -11,7 +11,7 @@ from onnx_triangulate.cases.requirements import parsed
 from onnx_triangulate.records.case import Case, Expected, Tensor
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.runs import Diff
-from onnx_triangulate.records.verdict import Blamed, ExpectationResult, Finding
+from onnx_triangulate.records.verdict import Blame, ExpectationResult, Finding
 from onnx_triangulate.verification.expectations import hold, status_of, undecided
 
 VERSIONS: Mapping[str, str | None] = {
@@ -20,8 +20,8 @@ VERSIONS: Mapping[str, str | None] = {
     "tensorflow": "2.21.0",
     "onnxruntime": "1.32.0",
 }
-EXPORT = Blamed("export", "torch", ("torch", "torch>reference"), says="means something else")
-SEMANTICS = Blamed("semantics", "tensorflow|torch", ("tensorflow", "torch"), says="other meanings")
+EXPORT = Blame("export", "torch", ("torch", "torch>reference"), message="means something else")
+SEMANTICS = Blame("semantics", "tensorflow|torch", ("tensorflow", "torch"), message="other meanings")
 
 
 def declared(blame: str = "export", **more: Any) -> Expected:
@@ -35,11 +35,11 @@ def a_case(expect: Mapping[tuple[str, str], Expected | tuple[Expected, ...]]) ->
 def held(
     edge: tuple[str, str],
     *expected: Expected,
-    blames: Sequence[Blamed] = (EXPORT,),
+    blames: Sequence[Blame] = (EXPORT,),
     absent: Sequence[str] = (),
     versions: Mapping[str, str | None] = VERSIONS,
     among: Sequence[str] | None = None,
-) -> tuple[list[str], tuple[Blamed, ...]]:
+) -> tuple[list[str], tuple[Blame, ...]]:
     case = a_case({edge: expected if len(expected) > 1 else expected[0]})
     results, unexpected = hold(case, blames, absent, versions, among)
     assert [(r.edge, r.expected) for r in results] == [(edge, one) for one in expected]
@@ -49,7 +49,7 @@ def held(
 def test_met() -> None:
     assert held(("torch", "torch>reference"), declared()) == (["met"], ())
     (result,), _ = hold(a_case({("torch", "torch>*"): declared()}), (EXPORT,), (), VERSIONS)
-    assert result.says == "means something else"
+    assert result.message == "means something else"
 
 
 def test_nothing_declared_is_all_unexpected() -> None:
@@ -69,7 +69,7 @@ def test_the_blame_on_another_edge_does_not_meet_it() -> None:
 def test_no_blame_at_all_is_stale_and_says_what_to_do() -> None:
     (result,), unexpected = hold(a_case({("torch", "torch>*"): declared()}), (), (), VERSIONS)
     assert (result.outcome, unexpected) == ("stale", ())
-    assert "torch | torch>* no longer shows 'export'" in result.says
+    assert "torch | torch>* no longer shows 'export'" in result.message
 
 
 @pytest.mark.parametrize(
@@ -91,19 +91,19 @@ def test_no_blame_at_all_is_stale_and_says_what_to_do() -> None:
     ],
 )
 def test_globs_and_the_order_of_an_edge(pattern: tuple[str, str], edge: tuple[str, str], outcome: str) -> None:
-    blamed = Blamed("export", "torch", edge)
+    blamed = Blame("export", "torch", edge)
     assert held(pattern, declared(), blames=(blamed,)) == ([outcome], () if outcome == "met" else (blamed,))
 
 
 def test_two_on_one_edge_are_held_each() -> None:
     both = declared("parameters"), declared("semantics")
     assert held(("tensorflow", "torch"), *both, blames=(SEMANTICS,)) == (["stale", "met"], ())
-    parameters = Blamed("parameters", "tensorflow|torch", ("tensorflow", "torch"))
+    parameters = Blame("parameters", "tensorflow|torch", ("tensorflow", "torch"))
     assert held(("torch", "tensorflow"), *both, blames=(SEMANTICS, parameters)) == (["met", "met"], ())
 
 
 def test_one_covers_all_that_it_matches_and_nothing_else() -> None:
-    raw = Blamed("export", "torch:raw", ("torch", "torch:raw>reference"))
+    raw = Blame("export", "torch:raw", ("torch", "torch:raw>reference"))
     assert held(("torch", "torch*>*"), declared(), blames=(EXPORT, raw, SEMANTICS)) == (["met"], (SEMANTICS,))
 
 
@@ -216,7 +216,7 @@ def result(outcome: str) -> ExpectationResult:
     ],
 )
 def test_status(
-    edges: list[Diff], unexpected: tuple[Blamed, ...], results: list[str], problems: tuple[str, ...], status: str
+    edges: list[Diff], unexpected: tuple[Blame, ...], results: list[str], problems: tuple[str, ...], status: str
 ) -> None:
     assert status_of(edges, unexpected, unexpected, [result(r) for r in results], problems) == status
 
@@ -224,20 +224,20 @@ def test_status(
 @pytest.mark.parametrize(
     ("blamed", "explains"),
     [
-        (Blamed("crashed", "torch>ort.all", ("torch>ort.off", "torch>ort.all")), True),
-        (Blamed("unsupported", "torch>ort.all", ("torch", "torch>ort.all")), True),
-        (Blamed("unsupported", "torch", ("truth", "torch")), True),
-        (Blamed("export-failed", "torch", ("torch", "torch>*")), True),
-        (Blamed("crashed", "torch", ("torch", "torch>*")), True),
-        (Blamed("export", "torch", ("torch", "torch>reference")), True),
-        (Blamed("kernel", "torch>ort.all", ("torch>ort.off", "torch>ort.all")), True),
-        (Blamed("crashed", "torch>reference", ("torch", "torch>reference")), False),
-        (Blamed("export-failed", "torch:raw", ("torch", "torch:raw>*")), False),
-        (Blamed("semantics", "tensorflow|torch", ("tensorflow", "torch")), False),
-        (Blamed("native", "torch", ("truth", "torch")), False),
+        (Blame("crashed", "torch>ort.all", ("torch>ort.off", "torch>ort.all")), True),
+        (Blame("unsupported", "torch>ort.all", ("torch", "torch>ort.all")), True),
+        (Blame("unsupported", "torch", ("truth", "torch")), True),
+        (Blame("export-failed", "torch", ("torch", "torch>*")), True),
+        (Blame("crashed", "torch", ("torch", "torch>*")), True),
+        (Blame("export", "torch", ("torch", "torch>reference")), True),
+        (Blame("kernel", "torch>ort.all", ("torch>ort.off", "torch>ort.all")), True),
+        (Blame("crashed", "torch>reference", ("torch", "torch>reference")), False),
+        (Blame("export-failed", "torch:raw", ("torch", "torch:raw>*")), False),
+        (Blame("semantics", "tensorflow|torch", ("tensorflow", "torch")), False),
+        (Blame("native", "torch", ("truth", "torch")), False),
     ],
 )
-def test_only_the_party_that_lacks_something_explains_an_edge(blamed: Blamed, explains: bool) -> None:
+def test_only_the_party_that_lacks_something_explains_an_edge(blamed: Blame, explains: bool) -> None:
     assert undecided([AGREES, GONE], [blamed]) == (() if explains else (GONE,))
     assert undecided([AGREES, UNKNOWN], [blamed]) == (UNKNOWN,)
 
@@ -245,12 +245,12 @@ def test_only_the_party_that_lacks_something_explains_an_edge(blamed: Blamed, ex
 @pytest.mark.parametrize(
     "blamed",
     [
-        Blamed("crashed", "torch", ("torch", "torch>*")),
-        Blamed("export-failed", "torch", ("torch", "torch>*")),
-        Blamed("export", "torch", ("torch", "torch>reference")),
+        Blame("crashed", "torch", ("torch", "torch>*")),
+        Blame("export-failed", "torch", ("torch", "torch>*")),
+        Blame("export", "torch", ("torch", "torch>reference")),
     ],
 )
-def test_a_graphs_blame_does_not_explain_a_source_without_a_value(blamed: Blamed) -> None:
+def test_a_graphs_blame_does_not_explain_a_source_without_a_value(blamed: Blame) -> None:
     """Both are named 'torch'."""
     lost = an_edge("truth", "torch", "missing", 0)
     assert undecided([an_edge("torch", "torch>reference"), lost], [blamed]) == (lost,)
@@ -261,13 +261,13 @@ def test_undecided_edges() -> None:
     twice = an_edge("torch", "torch>ort.off", "nondeterministic", 0)
     parts = an_edge("torch", "torch>reference", "diverges")
     assert undecided([AGREES, sharper, parts], []) == (parts,)
-    assert undecided([AGREES, sharper, parts], [Blamed("export", "torch", ("torch", "torch>ort.off"))]) == ()
-    assert undecided([AGREES, sharper, parts], [Blamed("export", "torch:raw", ("torch", "torch:raw>ort.off"))]) == (
+    assert undecided([AGREES, sharper, parts], [Blame("export", "torch", ("torch", "torch>ort.off"))]) == ()
+    assert undecided([AGREES, sharper, parts], [Blame("export", "torch:raw", ("torch", "torch:raw>ort.off"))]) == (
         parts,
     )
     assert undecided([AGREES, twice], []) == (twice,)
-    assert undecided([AGREES, twice], [Blamed("nondeterministic", "torch>ort.off", ("torch", "torch>ort.off"))]) == ()
-    gone = Blamed("crashed", "torch>ort.all", ("torch", "torch>ort.all"))
+    assert undecided([AGREES, twice], [Blame("nondeterministic", "torch>ort.off", ("torch", "torch>ort.off"))]) == ()
+    gone = Blame("crashed", "torch>ort.all", ("torch", "torch>ort.all"))
     assert undecided([GONE, sharper], [gone]) == (GONE, sharper)  # nothing at all was compared
 
 
@@ -303,7 +303,7 @@ def test_what_an_expectation_does_not_name_is_not_expected(
     named: dict[str, Any], op: str | None, nodes: tuple[str, ...], outcome: str, left: int
 ) -> None:
     case = a_case({("torch", "torch>*"): declared(**named)})
-    blamed = Blamed("export", "torch", ("torch", "torch>reference"), op=op, nodes=nodes)
+    blamed = Blame("export", "torch", ("torch", "torch>reference"), op=op, nodes=nodes)
     results, unexpected = hold(case, (blamed,), (), {})
     assert [result.outcome for result in results] == [outcome]
     assert len(unexpected) == left
@@ -311,8 +311,8 @@ def test_what_an_expectation_does_not_name_is_not_expected(
 
 def test_a_second_fault_beside_the_declared_one_is_not_expected() -> None:
     case = a_case({("torch", "torch>*"): declared(op="Mul")})
-    known = Blamed("export", "torch", ("torch", "torch>reference"), op="Mul", nodes=("m",))
-    new = Blamed("export", "torch", ("torch", "torch>ort.off"), op="Add", nodes=("a",), size="n=5")
+    known = Blame("export", "torch", ("torch", "torch>reference"), op="Mul", nodes=("m",))
+    new = Blame("export", "torch", ("torch", "torch>ort.off"), op="Add", nodes=("a",), size="n=5")
     results, unexpected = hold(case, (known, new), (), {})
     assert [result.outcome for result in results] == ["met"]
     assert unexpected == (new,)

@@ -20,6 +20,8 @@ from onnx_triangulate.cases import catalogue, inputs
 from onnx_triangulate.records.verdict import Verdict
 from onnx_triangulate.verification.run import exit_status
 
+pytestmark = pytest.mark.slow  # the engines run
+
 GRAPHS = ("torch", "torch:raw", "torch:script")
 RUNTIMES = ("reference", "ort.off", "ort.all")
 

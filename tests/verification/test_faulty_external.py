@@ -17,6 +17,8 @@ from onnx_triangulate.records.verdict import Report, Verdict
 from onnx_triangulate.verification import faulty_external
 from onnx_triangulate.verification.run import verify
 
+pytestmark = pytest.mark.slow  # the engines run
+
 SOURCE = """
 import numpy as np
 from onnx_triangulate import Case, Tensor
@@ -135,8 +137,8 @@ def test_weights_of_many_nodes_are_one_thing(report: Report) -> None:
     (finding,) = verdict(report, "trained_on").findings
     assert finding.cause == faulty_external.WEIGHTS
     assert finding.proved
-    assert finding.says.startswith("5 weights are not the model's, and nothing else differs: ")
-    assert "32 of 32 differ, by 0.25 at most" in finding.says
+    assert finding.message.startswith("5 weights are not the model's, and nothing else differs: ")
+    assert "32 of 32 differ, by 0.25 at most" in finding.message
     (blamed,) = [b for b in verdict(report, "trained_on").evidence.blames if b.blame == "export"]
     assert set(blamed.nodes) == {"first", "second", "third"}
     assert blamed.op == "Gemm"
@@ -150,7 +152,7 @@ def test_the_weight_of_one_node_is_named_with_its_node(report: Report) -> None:
 def test_half_precision_is_one_thing(report: Report) -> None:
     (finding,) = [f for f in verdict(report, "halves").findings if f.blame == "export"]
     assert finding.cause == faulty_external.TYPES
-    assert "6 weights are float16 where the model has float32" in finding.says
+    assert "6 weights are float16 where the model has float32" in finding.message
     assert finding.edit == "export the file in the model's own number types"
 
 
@@ -158,7 +160,7 @@ def test_another_number_type_of_an_output_names_its_cast(report: Report) -> None
     (finding,) = [f for f in verdict(report, "doubled").findings if f.blame == "export"]
     assert finding.cause == faulty_external.TYPES
     assert finding.nodes == ("widen",)
-    assert "output y: float64 where the model has float32" in finding.says
+    assert "output y: float64 where the model has float32" in finding.message
     assert finding.edit == "leave out Cast widen"
     assert {b.nodes for b in verdict(report, "doubled").evidence.blames if b.blame == "export"} == {("widen",)}
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from onnx_triangulate.engines import running
-from onnx_triangulate.locate import pass_tasks
-from onnx_triangulate.locate.passes import NOT_AGAIN
+from onnx_triangulate.locate import pass_runs
+from onnx_triangulate.locate.pass_search import NOT_AGAIN
 from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.transform.rewritten import Region
 from onnx_triangulate.verification.faulty_folding import name_folding
 from onnx_triangulate.verification.faulty_passes import CAUSE, NOBODY
@@ -64,12 +64,12 @@ class Exporter:
         return Run(Party.parse(party), {"y": ArrayFile(file, (1,), "float32")})
 
     def __call__(self, kind: str, function: Any, *arguments: Any) -> Any:
-        if function is pass_tasks.exporter_passes:
+        if function is pass_runs.exporter_passes:
             assert kind == "torch"
             return self.names
-        if function is pass_tasks.parted_nodes:
+        if function is pass_runs.parted_nodes:
             return self.parted
-        if function is pass_tasks.optimize_without:
+        if function is pass_runs.optimize_without:
             assert kind == "torch"
             self.off = frozenset(arguments[2])
             return Failure("refused", "no") if self.off == self.refused else arguments[3]
@@ -80,11 +80,11 @@ class Exporter:
         return [self.run("torch>reference", 2 if self.wrong(frozenset(self.names) - self.off) else 1)]
 
 
-def asked(exporter: Exporter, *more: Blamed, party: str = "torch") -> tuple[tuple[Blamed, ...], tuple[Finding, ...]]:
+def asked(exporter: Exporter, *more: Blame, party: str = "torch") -> tuple[tuple[Blame, ...], tuple[Finding, ...]]:
     answers = {"torch": 1, "torch>reference": 2, "torch:raw>ort.off": exporter.raw}
     runs = {name: exporter.run(name, value) for name, value in answers.items()}
     models = {graph: Model(graph, exporter.folder / "graph.onnx") for graph in ("torch", "torch:raw", "torch:script")}
-    blamed = Blamed("export", party, EDGE, says="it parts")
+    blamed = Blame("export", party, EDGE, message="it parts")
     ref = CaseRef(exporter.folder / "case.py", "case")
     return name_folding(exporter, "runtimes", ref, models, Parties(runs, {}), [blamed, *more], 0, exporter.folder)
 
@@ -93,20 +93,20 @@ def test_a_planted_pass(tmp_path: Path) -> None:
     (blamed,), (finding,) = asked(Exporter(tmp_path, lambda on: "fold" in on))
     assert (blamed.nodes, blamed.op) == (("folded",), "Mul")
     assert (finding.cause, finding.proved, finding.nodes) == (CAUSE, True, ("folded",))
-    assert "fold changes what the graph means: with it left out torch>reference agrees with torch" in finding.says
-    assert "Mul (folded) does not make what torch:raw makes with a, b" in finding.says
+    assert "fold changes what the graph means: with it left out torch>reference agrees with torch" in finding.message
+    assert "Mul (folded) does not make what torch:raw makes with a, b" in finding.message
 
 
 def test_two_passes_that_do_it_together(tmp_path: Path) -> None:
     _, (finding,) = asked(Exporter(tmp_path, lambda on: {"fold", "tidy"} <= on))
-    assert "only together with" in finding.says
-    assert "alone removes it too" in finding.says
+    assert "only together with" in finding.message
+    assert "alone removes it too" in finding.message
 
 
 def test_passes_that_one_by_one_do_no_harm_name_nobody(tmp_path: Path) -> None:
     _, (finding,) = asked(Exporter(tmp_path, lambda on: False))
     assert (finding.cause, finding.proved) == (NOBODY, False)
-    assert NOT_AGAIN in finding.says
+    assert NOT_AGAIN in finding.message
 
 
 def test_a_graph_that_is_wrong_with_every_pass_left_out_names_nobody(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_pass_that_raises_is_not_taken_for_agreement(tmp_path: Path) -> None:
     exporter = Exporter(tmp_path, lambda on: "fuse" in on)
     exporter.refused = frozenset({"fuse"})
     _, (finding,) = asked(exporter)
-    assert len([name for name in exporter.names if name in finding.says.split(" change", maxsplit=1)[0]]) > 1
+    assert len([name for name in exporter.names if name in finding.message.split(" change", maxsplit=1)[0]]) > 1
 
 
 def test_nodes_that_could_not_be_compared_leave_the_pass_named(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_an_exporter_without_passes_is_left_alone(tmp_path: Path, names: Any) ->
 
 
 def test_a_wrong_translation_is_not_the_optimizers(tmp_path: Path) -> None:
-    raw = Blamed("export", "torch:raw", ("torch", "torch:raw>reference"))
+    raw = Blame("export", "torch:raw", ("torch", "torch:raw>reference"))
     assert asked(Exporter(tmp_path, lambda on: True), raw)[1] == ()
     assert asked(Exporter(tmp_path, lambda on: True), party="torch:script")[1] == ()
 

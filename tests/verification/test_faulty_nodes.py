@@ -11,15 +11,17 @@ import onnx
 import pytest
 
 from onnx_triangulate.records.arrays import ArrayFile
-from onnx_triangulate.records.faults import Localization, NodeError, Origin
+from onnx_triangulate.records.faults import Fault, Localization, Origin
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Model, Run
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification.faulty_nodes import CAUSE, NOBODY, name_nodes, name_types
 from onnx_triangulate.verification.localization import by_exclusion
 
-BLAMED = Blamed("export", "torch", ("torch", "torch>reference"), says="it parts")
-ERROR = NodeError("n2", "Conv", "y", 31.0, 0.5, 0.75, (0, 1), (2.0, 3.0), ("n1",), Origin("conv2d", "head", "net.py:7"))
+BLAMED = Blame("export", "torch", ("torch", "torch>reference"), message="it parts")
+ERROR = Fault(
+    "n2", "Conv", "y", 31.0, 0.5, 0.75, (0, 1), 3.0, 2.0, ("n1", "n2"), origin=Origin("conv2d", "head", "net.py:7")
+)
 FOUND = Localization("torch", "torch", "export", (ERROR,), judged=4, nodes=5, unmapped=2, precision="float64")
 
 
@@ -77,31 +79,29 @@ def test_every_blamed_export_is_localized_or_says_why_not(planted: Any, name: st
 
 def test_a_blame_gets_the_nodes_and_says_what_was_seen() -> None:
     (blamed,), (finding,) = name_nodes([BLAMED], [FOUND])
-    assert (blamed.nodes, blamed.op, blamed.says) == (("n2",), "Conv", "it parts")
+    assert (blamed.nodes, blamed.op, blamed.message) == (("n2",), "Conv", "it parts")
     assert (finding.cause, finding.nodes, finding.proved) == (CAUSE, ("n2", "n1"), False)
     for words in ("introduces 0.5, 31 times its bound", "0.75 off in a whole run", "[0, 1] is 2 where 3 is due"):
-        assert words in finding.says
+        assert words in finding.message
     for words in ("conv2d, in head, net.py:7", "4 of 5 nodes judged, in float64", "2 values have none of the source"):
-        assert words in finding.says
+        assert words in finding.message
 
 
 def test_a_node_that_is_named_already_keeps_its_name() -> None:
-    named = Blamed("export", "torch", BLAMED.edge, op="Log", nodes=("other",))
+    named = Blame("export", "torch", BLAMED.edge, op="Log", nodes=("other",))
     assert name_nodes([named], [FOUND])[0] == (named,)
 
 
 def test_another_partys_localization_names_nothing() -> None:
-    other = Blamed("kernel", "torch>ort.off", ("torch>reference", "torch>ort.off"))
+    other = Blame("kernel", "torch>ort.off", ("torch>reference", "torch>ort.off"))
     assert name_nodes([other], [FOUND])[0] == (other,)
 
 
 def test_many_guilty_nodes_are_counted() -> None:
-    many = Localization(
-        "torch", "torch", "export", tuple(NodeError(f"n{i}", "Add", f"v{i}", np.inf) for i in range(11))
-    )
+    many = Localization("torch", "torch", "export", tuple(Fault(f"n{i}", "Add", f"v{i}", np.inf) for i in range(11)))
     (blamed,), findings = name_nodes([BLAMED], [many])
     assert len(blamed.nodes) == 11
-    assert findings[-1].says == "3 more nodes are above their bound"
+    assert findings[-1].message == "3 more nodes are above their bound"
     assert findings[-1].nodes == ("n8", "n9", "n10")
 
 
@@ -110,23 +110,23 @@ def test_a_localization_that_failed_says_so() -> None:
     (blamed,), (finding,) = name_nodes([BLAMED], [lost])
     assert blamed == BLAMED
     assert (finding.cause, finding.nodes) == (NOBODY, ())
-    assert "could not be judged: the source gives no intermediate values" in finding.says
+    assert "could not be judged: the source gives no intermediate values" in finding.message
 
 
 def test_nodes_that_are_not_told_apart_are_counted() -> None:
     for many, words in ((1, "not told apart from 1 other, for"), (22, "not told apart from 22 others, for")):
-        stretch = replace(ERROR, together=tuple(f"m{i}" for i in range(many)))
-        (blamed,), (finding,) = name_nodes([BLAMED], [replace(FOUND, guilty=(stretch,))])
-        assert words in finding.says
-        assert blamed.among == {"n2": many + 1}
+        stretch = replace(ERROR, nodes=("n2", *(f"m{i}" for i in range(many))))
+        (blamed,), (finding,) = name_nodes([BLAMED], [replace(FOUND, faults=(stretch,))])
+        assert words in finding.message
+        assert blamed.candidates == {"n2": many + 1}
 
 
-UNSURE = NodeError("n4", "GridSample", "y", problem="no rule covers it")
-NO_BOUND = replace(FOUND, guilty=(), blame="reference", judged=4, nodes=5, uncompared=(UNSURE,))
+UNSURE = Fault("n4", "GridSample", "y", problem="no rule covers it")
+NO_BOUND = replace(FOUND, faults=(), blame="reference", judged=4, nodes=5, uncompared=(UNSURE,))
 
 
 def test_the_node_that_no_bound_tells_of_is_named_where_every_other_one_is_inside_its_own() -> None:
-    (error,) = by_exclusion(NO_BOUND).guilty
+    (error,) = by_exclusion(NO_BOUND).faults
     assert (error.node, error.op) == ("n4", "GridSample")
     assert "no rule covers it; it is the only node that no bound tells of" in str(error.problem)
 
@@ -148,12 +148,12 @@ def test_nobody_else_is_named_by_exclusion(found: Localization) -> None:
 
 @pytest.mark.parametrize("blame", ["export", "kernel", "reference", "unspecified"])
 def test_a_graph_of_one_node_names_it_whatever_the_blame(blame: str) -> None:
-    lost = Localization("torch", "torch", blame, only=NodeError("n0", "Mul", "y"), problem="no intermediate values")
+    lost = Localization("torch", "torch", blame, only=Fault("n0", "Mul", "y"), problem="no intermediate values")
     found = by_exclusion(lost)
     (blamed,), (finding,) = name_nodes([replace(BLAMED, blame=blame)], [found])
     assert (blamed.nodes, blamed.op, finding.cause) == (("n0",), "Mul", CAUSE)
-    assert "it is the only node between the inputs and the outputs" in finding.says
-    assert "no intermediate values" in finding.says
+    assert "it is the only node between the inputs and the outputs" in finding.message
+    assert "no intermediate values" in finding.message
 
 
 @pytest.mark.parametrize(("dtype", "values"), [("int32", [1, 2]), ("int64", [1, 3])])
@@ -167,7 +167,7 @@ def test_an_output_of_another_type_names_the_node_that_makes_it(tmp_path: Path, 
         [narrow] t = Cast <to = 6> (x) [same] y = Identity (t) }"""
     onnx.save(onnx.parser.parse_model(text), tmp_path / "g.onnx")
     models = {"torch": Model("torch", tmp_path / "g.onnx", None, {"x": "x"}, {"y": "y"})}
-    blamed = Blamed("export", "torch", ("torch", "torch>reference"))
+    blamed = Blame("export", "torch", ("torch", "torch>reference"))
     nobody = Finding(NOBODY, "export", "torch", (), "no node is above its bound")
     edges = [Diff(*blamed.edge, "export", "diverges", output="y")]
     (named,), found = name_types(lambda f, *words: f(*words), models, runs, edges, [blamed], [nobody])
@@ -176,4 +176,4 @@ def test_an_output_of_another_type_names_the_node_that_makes_it(tmp_path: Path, 
         return
     (finding,) = found
     assert (named.nodes, named.op, finding.nodes) == (("narrow",), "Cast", ("narrow",))
-    assert finding.says == "Cast makes y int32 where it is int64 in torch"
+    assert finding.message == "Cast makes y int32 where it is int64 in torch"

@@ -14,6 +14,8 @@ from onnx_triangulate.verification.faulty_nodes import CAUSE as GUILTY
 from onnx_triangulate.verification.faulty_order import CAUSE
 from onnx_triangulate.verification.run import Options, verify
 
+pytestmark = pytest.mark.slow  # the engines run
+
 MODEL = """
 from onnx_triangulate import Case, Tensor
 X = {"x": Tensor("n c", (3, 4), low=-2, high=2, integers=False)}
@@ -78,7 +80,7 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Verdict]:
 
 
 def claims(verdict: Verdict) -> list[str]:
-    return [finding.says for finding in verdict.findings if finding.cause == CAUSE]
+    return [finding.message for finding in verdict.findings if finding.cause == CAUSE]
 
 
 @pytest.mark.parametrize("name", ["healthy", "alike"])
@@ -102,8 +104,8 @@ def test_another_order_is_blamed_on_the_export_and_on_no_node(
     assert (blamed.blame, blamed.party, blamed.nodes, blamed.op) == ("export", "torch", (), None)
     (finding,) = verdict.findings
     assert (finding.cause, finding.proved, finding.nodes) == (CAUSE, True, ())
-    assert finding.says.startswith(f"the outputs come in another order: {said}")
-    assert blamed.says == finding.says
+    assert finding.message.startswith(f"the outputs come in another order: {said}")
+    assert blamed.message == finding.message
     assert finding.edit is not None
 
 
@@ -119,5 +121,5 @@ def test_a_wrong_node_is_no_matter_of_order(verdicts: dict[str, Verdict], name: 
     assert any(finding.cause != GUILTY or finding.nodes for finding in verdict.findings)
     assert (
         "the given graph means something else than the model"
-        in next(b for b in verdict.evidence.blames if b.blame == "export").says
+        in next(b for b in verdict.evidence.blames if b.blame == "export").message
     )

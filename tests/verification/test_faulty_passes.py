@@ -13,15 +13,15 @@ import pytest
 
 from onnx_triangulate.engines.protocols import Passes
 from onnx_triangulate.engines.runtimes import runtimes
-from onnx_triangulate.locate import pass_tasks as tasks
-from onnx_triangulate.locate.pass_tasks import Rewriting, Setting
-from onnx_triangulate.locate.passes import NO_SWITCH, NOT_AGAIN
+from onnx_triangulate.locate import pass_runs as tasks
+from onnx_triangulate.locate.pass_runs import Rewriting, Setting
+from onnx_triangulate.locate.pass_search import NO_SWITCH, NOT_AGAIN
 from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.errors import BrokenCheck
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.transform.rewritten import Counted, Region
 from onnx_triangulate.verification.faulty_passes import CAUSE, NOBODY, OBSERVER, name_passes
 from onnx_triangulate.verification.triangulate import Parties
@@ -45,8 +45,8 @@ def test_a_fusion_is_named_with_its_nodes_and_its_off_switch(planted: Any) -> No
     assert set(named) == {f"{graph}>ort.all" for graph in ("torch", "torch:raw", "torch:script")}
     for party, finding in named.items():
         assert finding.proved
-        assert finding.says.startswith("DivMulFusion changes the answer: with it switched off")
-        assert "1 of 2 places that it rewrote" in finding.says
+        assert finding.message.startswith("DivMulFusion changes the answer: with it switched off")
+        assert "1 of 2 places that it rewrote" in finding.message
         assert finding.edit is not None
         assert finding.edit.startswith('InferenceSession(..., disabled_optimizers=["DivMulFusion"])')
         assert "ORT_DISABLE_ALL" in finding.edit
@@ -65,9 +65,9 @@ def test_a_valid_graph_that_passes_together_make_unusable(planted: Any) -> None:
     assert (verdict.status, verdict.blame) == ("expected", ("optimizer",))
     (finding,) = findings(verdict, CAUSE).values()
     assert finding.proved
-    assert "DivMulFusion makes the graph unusable" in finding.says
-    assert "only together with CastElimination" in finding.says
-    assert "switching off CastElimination alone removes it too" in finding.says
+    assert "DivMulFusion makes the graph unusable" in finding.message
+    assert "only together with CastElimination" in finding.message
+    assert "switching off CastElimination alone removes it too" in finding.message
 
 
 @seen_in_this_release
@@ -79,9 +79,9 @@ def test_a_fusion_is_named_and_not_what_prepares_the_graph_for_it(planted: Any) 
     assert len(named) == 3
     for finding in named.values():
         assert finding.proved
-        assert finding.says.startswith("LayerNormFusionL1 changes the answer")
-        assert "became LayerNormalization" in finding.says
-    assert "only together with ConstantFolding" in named["torch:raw>ort.all"].says
+        assert finding.message.startswith("LayerNormFusionL1 changes the answer")
+        assert "became LayerNormalization" in finding.message
+    assert "only together with ConstantFolding" in named["torch:raw>ort.all"].message
 
 
 class Engine:
@@ -131,12 +131,12 @@ class Engine:
         return self.run(arguments[2], 1)
 
 
-def asked(engine: Engine, blame: str = "optimizer") -> tuple[Blamed, list[Finding]]:
+def asked(engine: Engine, blame: str = "optimizer") -> tuple[Blame, list[Finding]]:
     before, after = "torch>ort.off", "torch>ort.all"
     first = engine.before or engine.run(before, 1)
     last = Run(Party.parse(after), error=engine.error) if engine.error else engine.run(after, 2)
     parties = Parties({"torch": engine.run("torch", 1), before: first, after: last}, {})
-    blamed = Blamed(blame, after, (before, after), says="it parts")
+    blamed = Blame(blame, after, (before, after), message="it parts")
     model = Model("torch", engine.folder / "model.onnx")
     ref = CaseRef(engine.folder / "case.py", "case")
     (named,), found = name_passes(engine, ref, {"torch": model}, parties, [blamed], runtimes(), 0, engine.folder)
@@ -151,24 +151,24 @@ def test_one_planted_pass(tmp_path: Path) -> None:
         'InferenceSession(..., disabled_optimizers=["B"]), or '
         "SessionOptions.graph_optimization_level = GraphOptimizationLevel.weak"
     )
-    assert "Conv (n1) and Relu (n2) became com.microsoft.FusedConv" in guilty.says
-    assert "names as planted" in guilty.says
+    assert "Conv (n1) and Relu (n2) became com.microsoft.FusedConv" in guilty.message
+    assert "names as planted" in guilty.message
     assert effect.cause == OBSERVER
-    assert "9 nodes exported run as 5 nodes (2 own.Fused)" in effect.says
-    assert "8 nodes and the divergence is gone" in effect.says
+    assert "9 nodes exported run as 5 nodes (2 own.Fused)" in effect.message
+    assert "8 nodes and the divergence is gone" in effect.message
 
 
 def test_a_fault_that_can_be_watched_is_said_to_be_there(tmp_path: Path) -> None:
     _, (guilty, effect) = asked(Engine(tmp_path, lambda on, held: "B" in on))
-    assert "the divergence is still there" in effect.says
-    assert "is gone" not in guilty.says
+    assert "the divergence is still there" in effect.message
+    assert "is gone" not in guilty.message
 
 
 def test_the_guilty_one_of_two_places(tmp_path: Path) -> None:
     engine = Engine(tmp_path, lambda on, held: "C" in on and "v3" not in held, (FIRST, SECOND, UNHELD))
     blamed, (guilty, _) = asked(engine)
     assert (blamed.nodes, guilty.nodes) == (("n3", "n4"), ("n3", "n4"))
-    assert "1 of 3 places that it rewrote" in guilty.says
+    assert "1 of 3 places that it rewrote" in guilty.message
     assert engine.looked == (["A", "B", "C", "D"], ("C",))
 
 
@@ -176,14 +176,14 @@ def test_places_that_cannot_be_told_apart_are_all_named(tmp_path: Path) -> None:
     engine = Engine(tmp_path, lambda on, held: "C" in on, (FIRST, SECOND))
     _, (guilty, _) = asked(engine)
     assert guilty.nodes == ("n1", "n2", "n3", "n4")
-    assert "which of these places is guilty could not be told apart" in guilty.says
+    assert "which of these places is guilty could not be told apart" in guilty.message
 
 
 def test_one_takes_over_where_another_is_off(tmp_path: Path) -> None:
     _, (guilty, _) = asked(Engine(tmp_path, lambda on, held: bool(on & {"A", "D"})))
     assert guilty.edit is not None
     assert 'disabled_optimizers=["A", "D"]' in guilty.edit
-    assert "A and D change the answer: with all of them switched off" in guilty.says
+    assert "A and D change the answer: with all of them switched off" in guilty.message
 
 
 def test_a_rule_without_a_name_is_switched_off_with_its_group(tmp_path: Path) -> None:
@@ -197,14 +197,14 @@ def test_a_rule_without_a_name_is_switched_off_with_its_group(tmp_path: Path) ->
 def test_where_no_switch_helps_that_is_said(tmp_path: Path) -> None:
     blamed, (nobody, _) = asked(Engine(tmp_path, lambda on, held: True))
     assert (blamed.nodes, nobody.cause, nobody.proved) == ((), NOBODY, False)
-    assert NO_SWITCH in nobody.says
+    assert NO_SWITCH in nobody.message
     assert nobody.edit == "SessionOptions.graph_optimization_level = GraphOptimizationLevel.off"
 
 
 def test_a_divergence_that_does_not_come_back(tmp_path: Path) -> None:
     _, (nobody, _) = asked(Engine(tmp_path, lambda on, held: False))
     assert (nobody.cause, nobody.edit) == (NOBODY, None)
-    assert NOT_AGAIN in nobody.says
+    assert NOT_AGAIN in nobody.message
 
 
 def test_a_graph_that_is_refused(tmp_path: Path) -> None:
@@ -212,8 +212,8 @@ def test_a_graph_that_is_refused(tmp_path: Path) -> None:
     engine.error = Failure("refused", "no such input")
     blamed, (guilty, _) = asked(engine)
     assert blamed.nodes == ()
-    assert "makes the graph unusable" in guilty.says
-    assert "only together with" in guilty.says
+    assert "makes the graph unusable" in guilty.message
+    assert "only together with" in guilty.message
 
 
 def test_a_process_that_dies(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_where_the_listing_of_passes_dies_those_that_are_recorded_are_tried(tmp_
     assert guilty.cause == CAUSE
     assert guilty.edit is not None
     assert 'disabled_optimizers=["ConstantFolding"]' in guilty.edit
-    assert "as recorded, for the session that lists them gave none: killed" in guilty.says
+    assert "as recorded, for the session that lists them gave none: killed" in guilty.message
 
 
 def test_where_none_of_the_recorded_passes_is_guilty_that_is_what_was_tried(tmp_path: Path) -> None:
@@ -243,8 +243,8 @@ def test_where_none_of_the_recorded_passes_is_guilty_that_is_what_was_tried(tmp_
     engine.listed = engine.seen = Failure("crashed", "killed")
     _, (nobody,) = asked(engine)
     assert nobody.cause == NOBODY
-    assert "with every known pass switched off" in nobody.says
-    assert "as recorded" in nobody.says
+    assert "with every known pass switched off" in nobody.message
+    assert "as recorded" in nobody.message
 
 
 @pytest.mark.parametrize("kind", ["timeout", "memory"])
@@ -258,7 +258,7 @@ def test_where_the_unoptimized_run_has_no_answer_the_native_one_is_asked(tmp_pat
     engine = Engine(tmp_path, lambda on, held: "A" in on)
     engine.before = Run(Party.parse("torch>ort.off"), error=Failure("refused", "no"))
     _, (guilty, _) = asked(engine)
-    assert "torch>ort.all agrees with torch, with it on again it parts again" in guilty.says
+    assert "torch>ort.all agrees with torch, with it on again it parts again" in guilty.message
     assert asked(engine, "crashed")[1] == []
 
 
@@ -294,9 +294,9 @@ def test_f12_a_broken_search_is_noticed(fresh: None, monkeypatch: pytest.MonkeyP
         whole = engine.open_without
         monkeypatch.setattr(engine, "open_without", lambda self, file, off=(), *a, **k: whole(self, file, (), *a, **k))
     else:
-        from onnx_triangulate.locate import passes
+        from onnx_triangulate.locate import pass_search
 
-        monkeypatch.setattr(passes, "search", lambda names, *a, **k: passes.PassSearch(off=names[:1]))
+        monkeypatch.setattr(pass_search, "search", lambda names, *a, **k: pass_search.PassSearch(off=names[:1]))
     problem = tasks.self_check("ort.all")
     assert problem is not None
     assert "EliminateIdentity was planted" in problem

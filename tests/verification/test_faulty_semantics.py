@@ -11,16 +11,19 @@ import onnx
 import pytest
 
 from onnx_triangulate.locate import semantics
-from onnx_triangulate.locate.semantics import Meanings, Parted, parted_meanings
+from onnx_triangulate.locate.semantics import MeaningDifference, Meanings, meaning_differences
 from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.case import Case, CaseRef, Tensor
+from onnx_triangulate.records.faults import Fault
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification.faulty_nodes import CAUSE, NOBODY
 from onnx_triangulate.verification.faulty_semantics import MEANT, name_meanings
 from onnx_triangulate.verification.run import Options, verify
 from onnx_triangulate.verification.triangulate import Parties
+
+pytestmark = pytest.mark.slow  # the engines run
 
 CASES = Path(__file__).parents[1] / "case_files"
 
@@ -47,9 +50,9 @@ def test_another_activation_is_named_in_both_graphs(verdicts: dict[str, Any]) ->
     assert (finding.cause, finding.blame, len(finding.nodes)) == (CAUSE, "semantics", 2)
     assert "LeakyRelu" in finding.nodes[0]
     assert finding.nodes[1].startswith("node_relu")
-    assert finding.says.startswith(f"Relu of torch ({finding.nodes[1]}) stands where tensorflow has LeakyRelu (")
+    assert finding.message.startswith(f"Relu of torch ({finding.nodes[1]}) stands where tensorflow has LeakyRelu (")
     for words in ("times its bound", "alpha 0.1", "tensorflow:nchw held against torch:raw in float64"):
-        assert words in finding.says
+        assert words in finding.message
     (blamed,) = verdict.evidence.blames
     assert (blamed.nodes, blamed.op) == (finding.nodes, "LeakyRelu, Relu")
 
@@ -58,38 +61,39 @@ def test_weights_and_a_meaning_are_two_differences(verdicts: dict[str, Any]) -> 
     verdict = verdicts["weights_and_activation"]
     assert verdict.blame == ("parameters",)
     weights, activation = named(verdict)
-    assert "Conv of torch" in weights.says
-    assert "weights that the other has not" in weights.says
-    assert "Relu of torch" in activation.says
+    assert "Conv of torch" in weights.message
+    assert "weights that the other has not" in weights.message
+    assert "Relu of torch" in activation.message
 
 
 def test_differences_inside_decomposed_operators_are_each_listed(verdicts: dict[str, Any]) -> None:
     norm, gelu = named(verdicts["epsilon_and_gelu"])
-    assert "LayerNormalization of torch" in norm.says
-    assert norm.says.startswith("epsilon 0.001 in tensorflow, 1e-05 in torch; LayerNormalization")
+    assert "LayerNormalization of torch" in norm.message
+    assert norm.message.startswith("epsilon 0.001 in tensorflow, 1e-05 in torch; LayerNormalization")
     assert norm.edit == "give both one epsilon: 1e-05 in tensorflow too, or 0.001 in torch"
-    assert "Gelu of torch" in gelu.says
-    assert "0.044715" in gelu.says
+    assert "Gelu of torch" in gelu.message
+    assert "0.044715" in gelu.message
 
 
 def test_a_setting_that_float32_hides_shows_in_float64(verdicts: dict[str, Any]) -> None:
     """Two frameworks in float64 round in float64: what they keep in float32 is measured, and is no leave for more."""
     (norm,) = named(verdicts["small_epsilon"])
     assert verdicts["small_epsilon"].blame == ("semantics",)
-    assert "LayerNormalization of torch" in norm.says
-    assert norm.says.startswith("epsilon 1e-06 in tensorflow, 1.1e-06 in torch; ")
+    assert "LayerNormalization of torch" in norm.message
+    assert norm.message.startswith("epsilon 1e-06 in tensorflow, 1.1e-06 in torch; ")
     assert verdicts["same_epsilon"].blame == ("agree",)
 
 
 EDGE = ("tensorflow", "torch")
-BLAMED = Blamed("semantics", "tensorflow|torch", EDGE, says="they part")
+BLAMED = Blame("semantics", "tensorflow|torch", EDGE, message="they part")
 CASE = Case("pair", {"x": Tensor("n c", (1, 2))}, {}, {"y": Tensor("n c")})
-PARTED = Parted(("leaky",), ("LeakyRelu",), ("relu",), ("Relu",), "y", 31.0, 0.5, (0, 1), (0.0, -0.5))
+FAULT = Fault("leaky", "LeakyRelu", "y", 31.0, 0.5, None, (0, 1), 0.0, -0.5, ("leaky",), against=("relu",))
+PARTED = MeaningDifference(FAULT, ("LeakyRelu",), ("Relu",))
 
 
 def asked(
-    folder: Path, answer: Any, *more: Blamed, wrong: str = "", size: tuple[tuple[str, int], ...] = ()
-) -> tuple[tuple[Blamed, ...], tuple[Finding, ...], list[tuple[str, str]]]:
+    folder: Path, answer: Any, *more: Blame, wrong: str = "", size: tuple[tuple[str, int], ...] = ()
+) -> tuple[tuple[Blame, ...], tuple[Finding, ...], list[tuple[str, str]]]:
     """``answer`` is what the worker gives; ``wrong`` a graph that does not give its framework's answer."""
     runs = {}
     for name in ("torch", "torch>reference", "torch:raw>reference", "tensorflow", "tensorflow>reference"):
@@ -100,7 +104,7 @@ def asked(
     calls: list[tuple[str, str]] = []
 
     def call(function: Any, ref: CaseRef, judge: Model, other: Model, *_: Any) -> Any:
-        assert function is semantics.parted_meanings
+        assert function is semantics.meaning_differences
         calls.append((judge.graph, other.graph))
         return answer
 
@@ -113,22 +117,24 @@ def test_what_the_worker_found_is_said_of_both_frameworks(tmp_path: Path) -> Non
     (blamed,), (finding,), calls = asked(tmp_path, Meanings((PARTED,), 3, 2))
     assert calls == [("torch:raw", "tensorflow")]
     assert (blamed.nodes, blamed.op, finding.nodes) == (("leaky", "relu"), "LeakyRelu, Relu", ("leaky", "relu"))
-    assert "Relu of torch (relu) stands where tensorflow has LeakyRelu (leaky); apart by 0.5, 31 times" in finding.says
-    assert "y[0, 1] is 0 in torch and -0.5 in tensorflow" in finding.says
+    assert (
+        "Relu of torch (relu) stands where tensorflow has LeakyRelu (leaky); apart by 0.5, 31 times" in finding.message
+    )
+    assert "y[0, 1] is 0 in torch and -0.5 in tensorflow" in finding.message
 
 
 def test_all_differences_are_listed_or_counted(tmp_path: Path) -> None:
     _, findings, _ = asked(tmp_path, Meanings((PARTED,) * 11, 3, 2))
     assert len(findings) == 9
-    assert "3 more nodes" in findings[-1].says
+    assert "3 more nodes" in findings[-1].message
 
 
 def test_an_export_that_is_blamed_stands_for_nobody(tmp_path: Path) -> None:
-    export = Blamed("export", "tensorflow", ("tensorflow", "tensorflow>reference"))
+    export = Blame("export", "tensorflow", ("tensorflow", "tensorflow>reference"))
     for more, wrong in (((export,), ""), ((), "tensorflow")):
         blames, (finding,), calls = asked(tmp_path, Meanings((PARTED,), 3, 2), *more, wrong=wrong)
         assert (finding.cause, calls, blames[-1]) == (NOBODY, [], BLAMED)
-        assert "no export of tensorflow is known to be faithful" in finding.says
+        assert "no export of tensorflow is known to be faithful" in finding.message
 
 
 def test_a_wrong_raw_graph_leaves_the_other_one(tmp_path: Path) -> None:
@@ -138,23 +144,23 @@ def test_a_wrong_raw_graph_leaves_the_other_one(tmp_path: Path) -> None:
 def test_where_no_node_parts_that_is_said(tmp_path: Path) -> None:
     (blamed,), (finding,), _ = asked(tmp_path, Meanings((), 3, 2, ("y: an operator without a definition",)))
     assert (blamed, finding.cause) == (BLAMED, NOBODY)
-    assert "no node of one graph parts from the other: y: an operator without a definition" in finding.says
+    assert "no node of one graph parts from the other: y: an operator without a definition" in finding.message
 
 
 @pytest.mark.parametrize(("kind", "tries"), [("timeout", 1), ("memory", 1), ("crashed", 1), ("refused", 2)])
 def test_a_comparison_that_fails_is_said_and_a_costly_one_not_repeated(tmp_path: Path, kind: str, tries: int) -> None:
     _, (finding,), calls = asked(tmp_path, Failure(kind, "no answer within 120 s"))
     assert (finding.cause, len(calls)) == (NOBODY, tries)
-    assert f"could not be compared: {kind}: no answer within 120 s" in finding.says
+    assert f"could not be compared: {kind}: no answer within 120 s" in finding.message
 
 
 def test_the_size_is_said(tmp_path: Path) -> None:
     _, (finding,), _ = asked(tmp_path, Meanings((PARTED,), 3, 2), size=(("n", 5),))
-    assert finding.says.startswith("at n=5: Relu of torch")
+    assert finding.message.startswith("at n=5: Relu of torch")
 
 
 def test_both_blames_of_an_edge_are_one_question(tmp_path: Path) -> None:
-    other = Blamed("parameters", "tensorflow|torch", EDGE)
+    other = Blame("parameters", "tensorflow|torch", EDGE)
     blames, (finding,), _ = asked(tmp_path, Meanings((PARTED,), 3, 2), other)
     assert finding.blame == "semantics"
     assert blames[0] == other
@@ -182,17 +188,17 @@ def test_borders_in_other_orders_and_inputs_of_one_side_only(tmp_path: Path) -> 
         [l] t = LeakyRelu <alpha = 0.25> (x) [e] e = ReduceSum <keepdims = 0> (z) [m] m = Mul(e, e) [s] f = Sub(m, m)
         [a] y = Add(t, f) }"""
     other = graph(tmp_path, "tensorflow", leaky, {"x": "n h c", "y": "n h c"}, "x", "z")
-    found = parted_meanings(ref, torch, other, 0, tmp_path / "out")
+    found = meaning_differences(ref, torch, other, 0, tmp_path / "out")
     assert isinstance(found, Meanings)
-    (parted,) = found.parted
-    assert "l" in parted.nodes
-    assert parted.against == ("r",)
+    (parted,) = found.differences
+    assert "l" in parted.fault.nodes
+    assert parted.fault.against == ("r",)
     assert any("alpha 0.25" in words for words in parted.differs)
     same = graph(tmp_path, "tensorflow", "g (float[2,4,3] x) => (float[2,4,3] y) { [r2] y = Relu(x) }", other.axes, "x")
-    healthy = parted_meanings(ref, torch, same, 0, tmp_path / "out")
+    healthy = meaning_differences(ref, torch, same, 0, tmp_path / "out")
     assert isinstance(healthy, Meanings)
-    assert (healthy.parted, healthy.compared) == ((), 24)
-    small = parted_meanings(ref, torch, other, 0, tmp_path / "out", memory=-1)
+    assert (healthy.differences, healthy.compared) == ((), 24)
+    small = meaning_differences(ref, torch, other, 0, tmp_path / "out", memory=-1)
     assert isinstance(small, Failure)
     assert small.kind == "memory"
 
@@ -230,15 +236,15 @@ def test_an_epsilon_in_another_layout_is_the_one_difference(tmp_path: Path, shap
 
     torch = made("torch", GROUPS, {}, "")
     other = made("tensorflow", GROUPS_LAST, {"x": "n h w c"}, "0.001")
-    found = parted_meanings(ref, torch, other, 0, tmp_path / "out")
+    found = meaning_differences(ref, torch, other, 0, tmp_path / "out")
     assert isinstance(found, Meanings)
-    (parted,) = found.parted
-    assert (parted.nodes[0], parted.against[0]) == ("eps", "norm")
-    assert "pool" not in (*parted.nodes, *parted.against)
+    (parted,) = found.differences
+    assert (parted.fault.nodes[0], parted.fault.against[0]) == ("eps", "norm")
+    assert "pool" not in (*parted.fault.nodes, *parted.fault.against)
     assert parted.setting == ("epsilon", pytest.approx(1e-5), pytest.approx(1e-3))
-    assert parted.max_abs is not None
-    assert parted.max_abs < 0.01
+    assert parted.fault.introduced is not None
+    assert parted.fault.introduced < 0.01
     same = made("tensorflow", GROUPS_LAST, {"x": "n h w c"}, "0.00001")
-    healthy = parted_meanings(ref, torch, same, 0, tmp_path / "out")
+    healthy = meaning_differences(ref, torch, same, 0, tmp_path / "out")
     assert isinstance(healthy, Meanings)
-    assert healthy.parted == ()
+    assert healthy.differences == ()

@@ -11,6 +11,8 @@ from onnx_triangulate.records.verdict import Report, Verdict
 from onnx_triangulate.verification.faulty_training import CAUSE
 from onnx_triangulate.verification.run import verify
 
+pytestmark = pytest.mark.slow  # the engines run
+
 SOURCE = """
 import numpy as np
 from onnx_triangulate import Case, Tensor
@@ -73,7 +75,7 @@ def verdict(report: Report, name: str) -> Verdict:
 def test_the_mode_that_was_kept_is_proved_and_no_node_is_searched_for(report: Report) -> None:
     (finding,) = verdict(report, "kept").findings
     assert (finding.cause, finding.nodes, finding.proved) == (CAUSE, ("norm",), True)
-    assert finding.says.startswith(
+    assert finding.message.startswith(
         "the graph has BatchNormalization with training_mode=1 where the model is in inference"
     )
     (blamed,) = verdict(report, "kept").evidence.blames

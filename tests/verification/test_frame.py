@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.records.runs import Diff, Failure, Run
-from onnx_triangulate.records.verdict import Blamed
+from onnx_triangulate.records.verdict import Blame
 from onnx_triangulate.verification import expectations
 from onnx_triangulate.verification.triangulate import apart, blame, edges_of
 from tests.verification.test_triangulate import RIGHT, Seen, Twice, graph_of, held, make
@@ -127,7 +127,7 @@ def test_a_case_in_which_every_outcome_is_missing_is_no_agreement(outcomes: list
     edges = [Diff("torch", f"torch>ort.{i}", "export", outcome) for i, outcome in enumerate(outcomes)]
     assert not expectations.agreed(edges, (), ())
     assert expectations.status_of(edges, (), (), (), ()) == "undecided"
-    assert expectations.status_of(edges, [Blamed("crashed", "torch", ("torch", "torch"))], (), (), ()) == "undecided"
+    assert expectations.status_of(edges, [Blame("crashed", "torch", ("torch", "torch"))], (), (), ()) == "undecided"
 
 
 @pytest.mark.parametrize(
@@ -157,13 +157,13 @@ def test_a_case_in_which_every_outcome_is_missing_is_no_agreement(outcomes: list
     ],
 )
 def test_what_a_blame_explains(blamed: tuple[str, str], edge: tuple[str, str], explained: bool) -> None:
-    read_from = Blamed(*blamed, edge=("nobody", "else"))
+    read_from = Blame(*blamed, edge=("nobody", "else"))
     assert expectations.explains(read_from, Diff(*edge, "step", "diverges")) is explained
 
 
 def test_what_is_blamed_at_another_size_explains_nothing_at_the_declared_one() -> None:
     edge = Diff("torch", "torch>ort.all", "export", "diverges")
-    blamed = Blamed("export", "torch", ("torch", "torch>ort.all"), size="n=5")
+    blamed = Blame("export", "torch", ("torch", "torch>ort.all"), size="n=5")
     assert not expectations.explains(blamed, edge)
     assert expectations.explains(blamed, replace(edge, size="n=5"))
     assert expectations.explains(replace(blamed, size=""), replace(edge, size="n=5"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from onnx_triangulate.locate.feeds import Feed, Port
+from onnx_triangulate.locate.feeds import Feed, ValueInfo
 from onnx_triangulate.locate.sweep import Row, in_parts
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records.runs import Failure
@@ -43,8 +43,8 @@ def test_inputs_in_words(kind: str, value: np.ndarray, says: str) -> None:
 
 
 def test_a_table_of_either_graph_bounds_its_places() -> None:
-    ours, theirs = Port("i", "int64", (2,), free=True), Port("j", "int64", (2,), below=50)
-    assert _joined([ours], [theirs], {"j": ("i", Orientation())}) == (Port("i", "int64", (2,), below=50),)
+    ours, theirs = ValueInfo("i", "int64", (2,), free=True), ValueInfo("j", "int64", (2,), below=50)
+    assert _joined([ours], [theirs], {"j": ("i", Orientation())}) == (ValueInfo("i", "int64", (2,), below=50),)
 
 
 def test_axes_are_moved_there_and_back() -> None:

@@ -18,6 +18,8 @@ from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.verdict import Report
 from onnx_triangulate.verification.run import Options, verify
 
+pytestmark = pytest.mark.slow  # the engines run
+
 CASES = Path(__file__).parents[1] / "case_files" / "licence.py"
 HELD: Mapping[str, Any] = runpy.run_path(str(CASES))
 

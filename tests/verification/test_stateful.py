@@ -11,6 +11,8 @@ from onnx_triangulate.engines import running
 from onnx_triangulate.engines.frameworks import _state
 from onnx_triangulate.verification.run import Options, verify
 
+pytestmark = pytest.mark.slow  # the engines run
+
 FILE = Path(__file__).parents[1] / "case_files" / "stateful.py"
 REFS = {ref.name.partition("/")[2]: ref for ref in catalogue.find([str(FILE)])}
 SAID = {
@@ -32,8 +34,8 @@ def test_memory_and_chance(name: str, tmp_path: Path) -> None:
     assert run.error is None
     assert run.deterministic is not name.startswith(("remembers", "draws"))
     if name.startswith("draws"):
-        assert "draws random numbers" in run.varies
-    assert SAID.get(name, "") in run.varies
+        assert "draws random numbers" in run.nondeterminism
+    assert SAID.get(name, "") in run.nondeterminism
 
 
 def test_statistics_that_move_are_told_and_are_no_alarm(tmp_path: Path) -> None:

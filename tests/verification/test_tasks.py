@@ -128,7 +128,7 @@ def test_weights_in_another_file_are_read_from_there_one_at_a_time(
         assert other.error is None
         assert np.array_equal(mine.outputs["y"].load(), other.outputs["y"].load())
     moved = [tasks.with_slack(ref, m, r[-1], [], 0, tmp_path, 2**33) for m, r in ((ordinary, here), (model, there))]
-    assert np.array_equal(*[run.bounds["y"].slack.load() for run in moved])
+    assert np.array_equal(*[run.bounds["y"].constant_rounding.load() for run in moved])
     monkeypatch.setattr(tasks, "MOST_OUTSIDE", 100)
     (tmp_path / "w.data").rename(tmp_path / "gone")
     assert tasks.count_roundings(file) == tasks.count_roundings(ordinary.file)
@@ -143,8 +143,8 @@ def test_a_float64_run_that_memory_does_not_hold_is_missing_with_its_reason(fold
     (run,) = running.run_graph(ref, models["torch"], ["reference@64"], 0, tmp_path, 100)
     assert run.error is not None
     assert (run.error.kind, run.outputs) == ("unsupported", None)
-    assert "float64" in run.error.says
-    assert "--memory" in run.error.says
+    assert "float64" in run.error.message
+    assert "--memory" in run.error.message
 
 
 def test_a_skeleton_means_the_whole_model(folded: Any, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from onnx_triangulate.records.case import Absent
 from onnx_triangulate.records.graphs import GraphFacts
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Bound, Diff, Failure, Model, Run
-from onnx_triangulate.records.verdict import Blamed
+from onnx_triangulate.records.verdict import Blame
 from onnx_triangulate.verification import expectations
 from onnx_triangulate.verification.triangulate import Parties, blame, edges_of, groups_of, undeclared
 
@@ -58,7 +58,7 @@ class Seen:
 
     parties: Parties
     edges: tuple[Diff, ...]
-    blames: tuple[Blamed, ...]
+    blames: tuple[Blame, ...]
     models: Mapping[str, Model] = field(default_factory=dict)
 
     @property
@@ -245,7 +245,7 @@ def test_slack_of_a_run_is_added_to_its_bound() -> None:
     answers = torch_alone() | {"torch>reference@64": tuple(v * (1 + 1e-9) for v in RIGHT)}
     seen = make(answers)
     run = seen.parties.runs["torch>reference@64"]
-    given = replace(run, bounds={"y": Bound(slack=held(np.full(3, 1e-8), "float64"))})
+    given = replace(run, bounds={"y": Bound(constant_rounding=held(np.full(3, 1e-8), "float64"))})
     parties = Parties({**seen.parties.runs, "torch>reference@64": given}, {})
     assert parties.diff("torch@64", "torch>reference@64", "export").outcome == "rounding"
     assert parties.diff("torch@64", "torch:raw>reference@64", "export").outcome == "equal"
@@ -255,7 +255,7 @@ def test_a_kernel_fault() -> None:
     seen = make(torch_alone() | graph_of("torch", {"ort.off": A, "ort.all": A}))
     assert seen.named == {("kernel", "torch>ort.off")}
     assert seen.blames[0].edge == ("torch>reference", "torch>ort.off")
-    assert "3 against 4" in seen.blames[0].says
+    assert "3 against 4" in seen.blames[0].message
 
 
 def test_an_optimizer_fault() -> None:
@@ -381,13 +381,13 @@ def test_folding_by_the_exporters_optimizer() -> None:
     """'torch' wrong, 'torch:raw' right: said to be its optimizer, which is not said where both are wrong."""
     folded = make(torch_alone() | graph_of("torch", usual=A))
     assert folded.named == {("export", "torch")}
-    assert "its optimizer" in folded.blames[0].says
+    assert "its optimizer" in folded.blames[0].message
     assert folded["torch:raw>reference@64", "torch>reference@64"].isolates == "folding"
     translated = make(torch_alone() | graph_of("torch", usual=A) | graph_of("torch:raw", usual=A))
     assert translated.named == {("export", "torch"), ("export", "torch:raw")}
-    assert not any("its optimizer" in blamed.says for blamed in translated.blames)
+    assert not any("its optimizer" in blamed.message for blamed in translated.blames)
     raw = make(torch_alone() | graph_of("torch:raw", usual=A))
-    assert not any("its optimizer" in blamed.says for blamed in raw.blames)
+    assert not any("its optimizer" in blamed.message for blamed in raw.blames)
 
 
 @pytest.mark.parametrize("kind", ["crashed", "timeout", "memory"])
@@ -456,14 +456,14 @@ def test_a_graph_that_the_checker_refuses() -> None:
     """F2, although every runtime takes it."""
     seen = make(torch_alone(), checks={"torch": Failure("invalid", "not a model", op="Conv"), "torch:raw": None})
     assert seen.named == {("export-failed", "torch")}
-    assert "not a model" in seen.blames[0].says
+    assert "not a model" in seen.blames[0].message
 
 
 def test_a_checker_that_died_is_no_pass() -> None:
     """F5."""
     seen = make(torch_alone(), checks={"torch": Failure("crashed", "killed by signal SIGSEGV")})
     assert {blamed.blame for blamed in seen.blames} == {"crashed"}
-    assert "SIGSEGV" in seen.blames[0].says
+    assert "SIGSEGV" in seen.blames[0].message
     wrong = make(torch_alone() | graph_of("torch", {"ort.all": A}), checks={"torch": Failure("timeout", "hung")})
     assert {blamed.blame for blamed in wrong.blames} == {"crashed", "optimizer"}
 
@@ -484,7 +484,7 @@ def test_a_graph_that_a_runtime_refuses_only_when_it_optimizes(kind: str) -> Non
     assert seen.named == {("optimizer", "torch>ort.all")}
     (blamed,) = seen.blames
     assert (blamed.op, blamed.nodes, blamed.edge) == ("Einsum", ("e",), ("torch>ort.off", "torch>ort.all"))
-    assert "torch>ort.off runs this and torch>ort.all does not: Node input 'a'" in blamed.says
+    assert "torch>ort.off runs this and torch>ort.all does not: Node input 'a'" in blamed.message
     assert seen.undecided == set()
     both = make(torch_alone() | graph_of("torch", {"ort.off": error, "ort.all": error}))
     assert both.named == {("unsupported", "torch>ort.off"), ("unsupported", "torch>ort.all")}
@@ -530,16 +530,16 @@ def test_a_source_that_refuses_where_nothing_else_says_what_is_right(graph: Any)
     answers["truth@torch"] = REFUSED
     seen = make(answers | graph_of("torch", usual=graph), derived="torch itself, which has no answer")
     assert seen.named == {("unsupported", "torch")}
-    assert seen.blames[0].says == "torch itself gives no answer to these inputs: no"
+    assert seen.blames[0].message == "torch itself gives no answer to these inputs: no"
 
 
 @pytest.mark.parametrize(
     ("given", "says"), [(True, "the given graph means"), (False, "the graph that its optimizer wrote")]
 )
 def test_a_given_graph_was_not_written_here(given: bool, says: str) -> None:
-    models = {graph: Model(graph, given=given) for graph in ("torch", "torch:raw")}
+    models = {graph: Model(graph, external=given) for graph in ("torch", "torch:raw")}
     seen = make(torch_alone() | graph_of("torch", usual=A), models=models)
-    assert seen.blames[0].says.startswith(says)
+    assert seen.blames[0].message.startswith(says)
 
 
 def test_graphs_without_any_source() -> None:
@@ -643,7 +643,7 @@ def test_an_output_of_another_shape_parts() -> None:
     answers = torch_alone() | graph_of("torch", {"ort.all": (RIGHT,)})
     seen = make(answers)
     assert seen.named == {("optimizer", "torch>ort.all")}
-    assert "shape" in seen.blames[0].says
+    assert "shape" in seen.blames[0].message
     assert make(torch_alone(torch=(RIGHT,))).named == {("native", "torch")}
 
 
@@ -740,7 +740,7 @@ def test_frameworks_that_part_without_a_definition() -> None:
     assert make(answers).named == {("semantics", "tensorflow|torch")}
     other = make(answers, weights=("scale",))
     assert other.named == {("parameters", "tensorflow|torch")}
-    assert "scale" in other.blames[0].says
+    assert "scale" in other.blames[0].message
     unknown = make(two(RIGHT, A))
     assert (unknown.named, unknown.status) == (set(), "undecided")
 
@@ -869,7 +869,7 @@ def test_the_place_of_a_nan_is_as_open_as_its_value(ops: tuple[str, ...], nan_fe
 @pytest.mark.parametrize(("graphs", "agrees"), [("bfloat16", True), ("float32", False)])
 def test_numbers_that_numpy_has_no_type_for_are_held_against_their_own_type(graphs: str, agrees: bool) -> None:
     numbers = np.array([1.0, -2.5, 3.0], np.float32)
-    kept = replace(held(numbers, "float32"), meant="bfloat16")
+    kept = replace(held(numbers, "float32"), original_dtype="bfloat16")
     theirs = Held(Path("theirs.npy"), (3,), graphs, array=numbers.astype(getattr(ml_dtypes, graphs, graphs)))
     runs = {
         "torch": Run(Party("torch"), outputs={"y": kept}),
@@ -887,7 +887,7 @@ def test_an_optimizer_that_takes_chance_out_of_a_graph_is_named() -> None:
     (blamed,) = [each for each in seen.blames if each.blame == "optimizer"]
     assert (blamed.party, blamed.edge) == ("torch>ort.all", ("torch>ort.off", "torch>ort.all"))
     assert blamed.nodes == ("dropout",)
-    assert "taken out" in blamed.says
+    assert "taken out" in blamed.message
     both = make(once | {"torch>ort.all": Twice(RIGHT)}, draws=("dropout",))
     for healthy in (make(once), both):
         assert not [each for each in healthy.blames if each.blame == "optimizer"]

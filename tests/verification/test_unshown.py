@@ -16,6 +16,8 @@ from onnx import ModelProto, numpy_helper
 from onnx_triangulate.records.verdict import Report, Verdict
 from onnx_triangulate.verification.run import exit_status, verify
 
+pytestmark = pytest.mark.slow  # the engines run
+
 SOURCE = """
 import numpy as np
 from onnx_triangulate import Case, Tensor

@@ -11,6 +11,8 @@ from onnx_triangulate.report.words import exports
 from onnx_triangulate.verification.run import Options, verify
 from tests.conftest import CASES
 
+pytestmark = pytest.mark.slow  # the engines run
+
 pytest.importorskip("torch")
 
 

@@ -134,11 +134,11 @@ def load(ref: CaseRef) -> Case:
 
     Raises :class:`UnusableInput` where the file of inputs does not fit the case.
     """
-    case, given = declared(ref), ref.given
+    case, given = declared(ref), ref.inputs_file
     if given is None and case.inputs_file is not None:
         given = ref.file.parent / case.inputs_file
     fed = inputs.at(case if given is None else inputs.fed_from(case, given), dict(ref.sizes))
-    return fed if ref.drawn is None else inputs.drawn(case, fed, ref.name, *ref.drawn)
+    return fed if ref.drawn_inputs is None else inputs.drawn(case, fed, ref.name, *ref.drawn_inputs)
 
 
 def find(targets: Iterable[str] = ()) -> tuple[CaseRef, ...]:

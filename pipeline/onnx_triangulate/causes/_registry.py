@@ -12,10 +12,10 @@ from onnx import ModelProto
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Failure, Model, Run
-from onnx_triangulate.records.verdict import Blamed, Evidence, Finding
+from onnx_triangulate.records.verdict import Blame, Evidence, Finding
 
 Load = Callable[[str], ModelProto | None]
-Suspect = Callable[[Evidence, Blamed, Load], Finding | None]
+Suspect = Callable[[Evidence, Blame, Load], Finding | None]
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class Example:
     """A situation in which a cause is suspected, or must not be: what is blamed, and the graphs as ONNX text."""
 
     about: str
-    blamed: Blamed
+    blamed: Blame
     graphs: Mapping[str, str] = field(default_factory=dict)
     edges: tuple[Diff, ...] = ()
-    blames: tuple[Blamed, ...] = ()
+    blames: tuple[Blame, ...] = ()
     errors: Mapping[str, Failure] = field(default_factory=dict)
-    says: str = ""
+    message: str = ""
 
     def evidence(self) -> Evidence:
         """The situation as the records a run would have left."""
@@ -73,7 +73,7 @@ class Cause:
     quiet: tuple[Example, ...]
 
 
-def graph_of(blamed: Blamed) -> str | None:
+def graph_of(blamed: Blame) -> str | None:
     """The exported graph that a blame is about: its party's, or the one on its edge."""
     for name in (blamed.party, *reversed(blamed.edge)):
         try:
@@ -88,7 +88,7 @@ def graph_of(blamed: Blamed) -> str | None:
         return None
 
 
-def edge_of(evidence: Evidence, blamed: Blamed) -> Diff | None:
+def edge_of(evidence: Evidence, blamed: Blame) -> Diff | None:
     """The edge that a blame was read from."""
     wanted = set(blamed.edge)
     return next((d for d in evidence.edges if {d.left, d.right} == wanted), None)

@@ -12,7 +12,7 @@ from onnx import ModelProto
 from onnx_triangulate.causes._registry import Cause, Example, Load, first_graph
 from onnx_triangulate.facts.pads import Window, windows
 from onnx_triangulate.onnxgraph.nodes import printable
-from onnx_triangulate.records.verdict import Blamed, Evidence, Finding
+from onnx_triangulate.records.verdict import Blame, Evidence, Finding
 
 _AXES = {1: "w", 2: "h w", 3: "d h w"}
 _TENSORFLOW = ("tensorflow", "tensorflow:nchw")
@@ -88,7 +88,7 @@ def _pairs(left: ModelProto, right: ModelProto) -> list[tuple[Window, Window]]:
     return list(zip(mine, other, strict=True))
 
 
-def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
+def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
     if blamed.blame != "semantics":
         return None
     first, second = first_graph(load, _TENSORFLOW), first_graph(load, _TORCH)
@@ -103,7 +103,7 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
         blame=blamed.blame,
         party=blamed.party,
         nodes=tuple(name for a, b in parting for name in (a.node, b.node)),
-        says=_says(*parting[0]) + more,
+        message=_says(*parting[0]) + more,
         edit="; ".join(_edit(second[0], mine, theirs) for mine, theirs in parting),
     )
 
@@ -144,7 +144,7 @@ def _pad_and_conv(pads: str) -> str:
     }}"""
 
 
-_BLAMED = Blamed("semantics", "torch", ("tensorflow", "torch"))
+_BLAMED = Blame("semantics", "torch", ("tensorflow", "torch"))
 
 CAUSE = Cause(
     name="asymmetric-padding",
@@ -155,25 +155,25 @@ CAUSE = Cause(
             "the notebook's even input",
             _BLAMED,
             {"tensorflow": _conv("0, 0, 1, 1"), "torch": _conv("1, 1, 1, 1")},
-            says="tensorflow pads 0 before and 1 after, torch 1 and 1 (Conv, axes h w)",
+            message="tensorflow pads 0 before and 1 after, torch 1 and 1 (Conv, axes h w)",
         ),
         Example(
             "a transposed convolution with its extra row on the other side",
             _BLAMED,
             {"tensorflow": _transposed("1, 1, 2, 2", "0, 0"), "torch": _transposed("2, 2, 2, 2", "1, 1")},
-            says="tensorflow cuts 1 before and 2 after, torch 2 and 1 (ConvTranspose, axes h w)",
+            message="tensorflow cuts 1 before and 2 after, torch 2 and 1 (ConvTranspose, axes h w)",
         ),
         Example(
             "an input whose size nothing declares",
             _BLAMED,
             {"tensorflow": _conv("0, 0, 1, 1", "N"), "torch": _conv("1, 1, 1, 1", "N")},
-            says="tensorflow pads 0 before and 1 after, torch 1 and 1 (Conv, axes h w)",
+            message="tensorflow pads 0 before and 1 after, torch 1 and 1 (Conv, axes h w)",
         ),
         Example(
             "the padding in a node of its own",
             _BLAMED,
             {"tensorflow": _pad_and_conv("0, 0, 0, 0"), "torch:raw": _conv("1, 1, 1, 1")},
-            says="tensorflow pads 0 before and 1 after, torch 1 and 1 (Conv, axes h w)",
+            message="tensorflow pads 0 before and 1 after, torch 1 and 1 (Conv, axes h w)",
         ),
     ),
     quiet=(
@@ -194,7 +194,7 @@ CAUSE = Cause(
         ),
         Example(
             "the same pads, but it is the exporter that is blamed",
-            Blamed("export", "torch>reference", ("torch", "torch>reference")),
+            Blame("export", "torch>reference", ("torch", "torch>reference")),
             {"tensorflow": _conv("0, 0, 1, 1"), "torch": _conv("1, 1, 1, 1")},
         ),
         Example(

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from onnx_triangulate.causes._registry import Cause, Example, Load, graph_of
-from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, places, printable
+from onnx_triangulate.onnxgraph.graph import places
+from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, printable
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff
-from onnx_triangulate.records.verdict import Blamed, Evidence, Finding
+from onnx_triangulate.records.verdict import Blame, Evidence, Finding
 from onnx_triangulate.transform.float64 import computed_initializers
 
 
@@ -43,7 +44,7 @@ def _agrees(evidence: Evidence, raw: str) -> bool:
     return bool(outcomes) and all(outcomes)
 
 
-def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
+def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
     graph = graph_of(blamed)
     if blamed.blame != "export" or graph is None or ":" in graph:
         return None
@@ -63,8 +64,8 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
         blame=blamed.blame,
         party=blamed.party,
         nodes=users,
-        says=f"{raw} agrees with {raw.split(':', 1)[0]} and {graph} does not: constants that only folding put into the "
-        f"file are {listed}",
+        message=f"{raw} agrees with {raw.split(':', 1)[0]} and {graph} does not: constants that only folding put into "
+        f"the file are {listed}",
         edit=f"export {graph} without its optimizer, or compute {listed} in the graph",
     )
 
@@ -76,7 +77,7 @@ _RAW = f"""{_HEAD} g (float[2] x) => (float[2] y) <float[2] a = {{0.1, 0.7}}, fl
 }}"""
 _WRONG = f"""{_HEAD} g (float[2] x) => (float[2] y) <float[2] c = {{0.4, 1.6}}> {{ [scale] y = Mul (x, c) }}"""
 _UNFOLDED = f"""{_HEAD} g (float[2] x) => (float[2] y) <float[2] a = {{0.7, 0.1}}> {{ [scale] y = Mul (x, a) }}"""
-_BLAMED = Blamed("export", "torch>reference", ("torch", "torch>reference"))
+_BLAMED = Blame("export", "torch>reference", ("torch", "torch>reference"))
 _PARTS = Diff("torch", "torch>reference", "export", "diverges")
 _FAITHFUL = Diff("torch", "torch:raw>reference", "export", "rounding")
 _GUILTY_TOO = Diff("torch", "torch:raw>reference", "export", "diverges")
@@ -91,7 +92,8 @@ CAUSE = Cause(
             _BLAMED,
             {"torch": _WRONG, "torch:raw": _RAW},
             (_PARTS, _FAITHFUL),
-            says="torch:raw agrees with torch and torch does not: constants that only folding put into the file are c",
+            message="torch:raw agrees with torch and torch does not: constants that only folding put into the file are "
+            "c",
         ),
     ),
     quiet=(

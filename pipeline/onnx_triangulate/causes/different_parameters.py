@@ -11,8 +11,9 @@ import numpy as np
 from onnx import ModelProto
 
 from onnx_triangulate.causes._registry import Cause, Example, Load, first_graph
-from onnx_triangulate.onnxgraph.nodes import array, places, printable
-from onnx_triangulate.records.verdict import Blamed, Evidence, Finding
+from onnx_triangulate.onnxgraph.graph import places
+from onnx_triangulate.onnxgraph.nodes import array, printable
+from onnx_triangulate.records.verdict import Blame, Evidence, Finding
 
 _TENSORFLOW = ("tensorflow:nchw", "tensorflow")
 _TORCH = ("torch", "torch:raw", "torch:script")
@@ -51,14 +52,14 @@ def _stored(model: ModelProto) -> dict[tuple[str, str, int], tuple[str, np.ndarr
         for slot, role in enumerate(_PARAMETERS.get(place.op, ()), 1):
             if len(place.inputs) <= slot:
                 continue
-            tensor = place.scope.tensor(place.inputs[slot])
+            tensor = place.graph.tensor(place.inputs[slot])
             values = array(tensor) if tensor is not None else None
             if values is not None:
                 found[place.op, role, count] = (place.name, values)
     return found
 
 
-def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
+def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
     if blamed.blame != "parameters":
         return None
     first, second = first_graph(load, _TENSORFLOW), first_graph(load, _TORCH)
@@ -85,7 +86,7 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
         blame=blamed.blame,
         party=blamed.party,
         nodes=tuple(dict.fromkeys(nodes)),
-        says=f"the frameworks compute one function with different parameters: {detail}",
+        message=f"the frameworks compute one function with different parameters: {detail}",
         edit="give both frameworks the same parameters",
     )
 
@@ -100,7 +101,7 @@ def _norm(epsilon: str, scale: str = "1, 1") -> str:
     }}"""
 
 
-_BLAMED = Blamed("parameters", "torch", ("tensorflow", "torch"))
+_BLAMED = Blame("parameters", "torch", ("tensorflow", "torch"))
 
 CAUSE = Cause(
     name="different-parameters",
@@ -111,20 +112,20 @@ CAUSE = Cause(
             "Keras's epsilon",
             _BLAMED,
             {"tensorflow": _norm("0.001"), "torch": _norm("0.00001")},
-            says="epsilon of BatchNormalization is 0.001 in tensorflow, 1e-05 in torch",
+            message="epsilon of BatchNormalization is 0.001 in tensorflow, 1e-05 in torch",
         ),
         Example(
             "a scale drawn at random",
             _BLAMED,
             {"tensorflow": _norm("0.00001"), "torch": _norm("0.00001", "0.3073, 0.5")},
-            says="the scale of BatchNormalization norm differs",
+            message="the scale of BatchNormalization norm differs",
         ),
-        Example("nothing to be seen in the graphs", _BLAMED, says="the graphs alone do not show which"),
+        Example("nothing to be seen in the graphs", _BLAMED, message="the graphs alone do not show which"),
     ),
     quiet=(
         Example(
             "the frameworks mean different things",
-            Blamed("semantics", "torch", ("tensorflow", "torch")),
+            Blame("semantics", "torch", ("tensorflow", "torch")),
             {"tensorflow": _norm("0.001"), "torch": _norm("0.00001")},
         ),
     ),

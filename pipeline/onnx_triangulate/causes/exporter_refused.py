@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from onnx_triangulate.causes._registry import Cause, Example, Load, graph_of
 from onnx_triangulate.onnxgraph.nodes import printable
 from onnx_triangulate.records.runs import Failure
-from onnx_triangulate.records.verdict import Blamed, Evidence, Finding
+from onnx_triangulate.records.verdict import Blame, Evidence, Finding
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Reason:
     """What an exporter's words look like, what they mean, and what to change in the model."""
 
     words: re.Pattern[str]
-    says: str
+    message: str
     edit: str
 
 
@@ -69,16 +69,16 @@ REASONS = (
 )
 
 
-def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
+def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
     graph = graph_of(blamed)
     model = evidence.models.get(graph) if graph is not None else None
     if blamed.blame != "export-failed":
         return None
-    if _TWICE.search(blamed.says):
+    if _TWICE.search(blamed.message):
         return _two_of_one_name(blamed)
     if model is None or model.error is None or model.file is not None:
         return None
-    says = model.error.says
+    says = model.error.message
     reason = next((each for each in REASONS if each.words.search(says)), None)
     if reason is None:
         return None
@@ -88,14 +88,14 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
         blame=blamed.blame,
         party=blamed.party,
         nodes=(),
-        says=f"the exporter refuses the model: {reason.says.format(op=op)}",
+        message=f"the exporter refuses the model: {reason.message.format(op=op)}",
         edit=reason.edit.format(op=op),
     )
 
 
-def _two_of_one_name(blamed: Blamed) -> Finding | None:
+def _two_of_one_name(blamed: Blame) -> Finding | None:
     """A graph whose output got the name that the exporter gives another value (``var`` of aten.var)."""
-    found = _TWICE.search(blamed.says)
+    found = _TWICE.search(blamed.message)
     if found is None:
         return None
     name = printable(next(filter(None, found.groups())))
@@ -104,13 +104,13 @@ def _two_of_one_name(blamed: Blamed) -> Finding | None:
         blame=blamed.blame,
         party=blamed.party,
         nodes=blamed.nodes,
-        says=f"two values of the graph are named {name}: the exporter calls one so after its operator",
+        message=f"two values of the graph are named {name}: the exporter calls one so after its operator",
         edit=f"rename the output {name}, if the case or output_names calls one so",
     )
 
 
 _TWICE = re.compile(r"'([^']+)' has been used as output names multiple times|Duplicate definition of name \(([^)]+)\)")
-_BLAMED = Blamed("export-failed", "torch", ("torch", "torch>*"), op="aten::sub")
+_BLAMED = Blame("export-failed", "torch", ("torch", "torch>*"), op="aten::sub")
 _SSA = "onnx.checker: Graph must be in single static assignment (SSA) form, however 'var' has been used as output names"
 _PROMOTION = "RuntimeError: Cannot find a compatible OpOverload for aten.sub with the provided arguments."
 _NO_FUNCTION = (
@@ -126,24 +126,24 @@ CAUSE = Cause(
             "one minus integers",
             _BLAMED,
             errors={"torch": Failure("refused", _PROMOTION, op="aten::sub")},
-            says="its type promotion finds no form of aten::sub",
+            message="its type promotion finds no form of aten::sub",
         ),
         Example(
             "complex numbers",
             _BLAMED,
             errors={"torch": Failure("refused", f"{_NO_FUNCTION} registered for the complex-valued input")},
-            says="complex numbers",
+            message="complex numbers",
         ),
         Example(
             "a branch on data",
             _BLAMED,
             errors={"torch": Failure("refused", "GuardOnDataDependentSymNode: Could not guard on Eq(u0, 1)")},
-            says="depends on the values",
+            message="depends on the values",
         ),
         Example(
             "an output called like an operator",
-            Blamed("export-failed", "torch", ("torch", "torch>*"), says=f"{_SSA} multiple times."),
-            says="two values of the graph are named var",
+            Blame("export-failed", "torch", ("torch", "torch>*"), message=f"{_SSA} multiple times."),
+            message="two values of the graph are named var",
         ),
     ),
     quiet=(
@@ -155,7 +155,7 @@ CAUSE = Cause(
         Example("words that nobody knows", _BLAMED, errors={"torch": Failure("refused", "no")}),
         Example(
             "not a failed export",
-            Blamed("export", "torch", ("torch", "torch>reference")),
+            Blame("export", "torch", ("torch", "torch>reference")),
             errors={"torch": Failure("refused", _PROMOTION)},
         ),
     ),

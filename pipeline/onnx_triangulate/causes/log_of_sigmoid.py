@@ -10,17 +10,18 @@ import numpy as np
 from onnx import ModelProto, NodeProto
 
 from onnx_triangulate.causes._registry import Cause, Example, Load, edge_of, graph_of
-from onnx_triangulate.onnxgraph.nodes import Scope, array, in_onnx, places, printable
+from onnx_triangulate.onnxgraph.graph import Graph, places
+from onnx_triangulate.onnxgraph.nodes import array, in_onnx, printable
 from onnx_triangulate.records.runs import Diff
-from onnx_triangulate.records.verdict import Blamed, Evidence, Finding
+from onnx_triangulate.records.verdict import Blame, Evidence, Finding
 
 _PASSES = ("Identity", "Cast")
 
 
-def _made_by(scope: Scope, name: str) -> NodeProto | None:
+def _made_by(graph: Graph, name: str) -> NodeProto | None:
     """The node that makes a value, Identity and Cast aside."""
     for _ in range(8):
-        node = scope.producer(name)
+        node = graph.producer(name)
         if node is None or not in_onnx(node):
             return None
         if node.op_type not in _PASSES or not node.input:
@@ -29,11 +30,11 @@ def _made_by(scope: Scope, name: str) -> NodeProto | None:
     return None
 
 
-def _is_one(scope: Scope, name: str) -> bool:
-    tensor = scope.tensor(name)
+def _is_one(graph: Graph, name: str) -> bool:
+    tensor = graph.tensor(name)
     if tensor is None:
-        node = scope.producer(name)
-        return node is not None and node.op_type in _PASSES and bool(node.input) and _is_one(scope, node.input[0])
+        node = graph.producer(name)
+        return node is not None and node.op_type in _PASSES and bool(node.input) and _is_one(graph, node.input[0])
     values = array(tensor)
     return values is not None and values.size > 0 and bool(np.all(values == 1))
 
@@ -44,16 +45,16 @@ def _logs(model: ModelProto) -> list[tuple[str, str, str]]:
     for place in places(model):
         if place.op != "Log" or not place.inputs:
             continue
-        scope, formula = place.scope, "Log(Sigmoid(x))"
-        inner = _made_by(scope, place.inputs[0])
-        if inner is not None and inner.op_type == "Sub" and len(inner.input) == 2 and _is_one(scope, inner.input[0]):
-            inner, formula = _made_by(scope, inner.input[1]), "Log(1 - Sigmoid(x))"
+        graph, formula = place.graph, "Log(Sigmoid(x))"
+        inner = _made_by(graph, place.inputs[0])
+        if inner is not None and inner.op_type == "Sub" and len(inner.input) == 2 and _is_one(graph, inner.input[0]):
+            inner, formula = _made_by(graph, inner.input[1]), "Log(1 - Sigmoid(x))"
         if inner is not None and inner.op_type == "Sigmoid":
-            found.append((place.name, scope.name_of_producer(inner.output[0]), formula))
+            found.append((place.name, graph.name_of_producer(inner.output[0]), formula))
     return found
 
 
-def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
+def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
     graph = graph_of(blamed)
     if blamed.blame != "export" or graph is None:
         return None
@@ -71,7 +72,7 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
         blame=blamed.blame,
         party=blamed.party,
         nodes=tuple(name for pair in found for name in pair[:2]),
-        says=f"the graph computes {formula} ({printable(log)} of {printable(sigmoid)}), "
+        message=f"the graph computes {formula} ({printable(log)} of {printable(sigmoid)}), "
         f"which float32 cannot hold for large inputs{seen}",
         edit=f"write Neg(Softplus({'x' if '1 -' in formula else 'Neg(x)'})) for {printable(log)}",
     )
@@ -97,7 +98,7 @@ _CLIPPED = f"""{_HEAD} g (float[4] x) => (float[4] y) <float low = {{0.0000001}}
     c = Clip (s, low)
     y = Log (c)
 }}"""
-_BLAMED = Blamed("export", "torch>reference", ("torch", "torch>reference"))
+_BLAMED = Blame("export", "torch>reference", ("torch", "torch>reference"))
 _EDGE = Diff("torch", "torch>reference", "export", "diverges", values=(50.0, float("inf")))
 
 CAUSE = Cause(
@@ -110,17 +111,17 @@ CAUSE = Cause(
             _BLAMED,
             {"torch": _LOG_SIGMOID},
             (_EDGE,),
-            says="the graph computes Log(Sigmoid(x)) (log of sigmoid), which float32 cannot hold for large inputs: "
+            message="the graph computes Log(Sigmoid(x)) (log of sigmoid), which float32 cannot hold for large inputs: "
             "torch gives 50, torch>reference inf",
         ),
-        Example("of the complement", _BLAMED, {"torch": _LOG_COMPLEMENT}, says="Log(1 - Sigmoid(x))"),
+        Example("of the complement", _BLAMED, {"torch": _LOG_COMPLEMENT}, message="Log(1 - Sigmoid(x))"),
     ),
     quiet=(
         Example("the form that stays finite", _BLAMED, {"torch": _SOFTPLUS}, (_EDGE,)),
         Example("clipped away from zero first", _BLAMED, {"torch": _CLIPPED}, (_EDGE,)),
         Example(
             "a kernel is blamed, not the graph",
-            Blamed("kernel", "torch>ort.off", ("torch>reference", "torch>ort.off")),
+            Blame("kernel", "torch>ort.off", ("torch>reference", "torch>ort.off")),
             {"torch": _LOG_SIGMOID},
         ),
         Example("no graph", _BLAMED),

@@ -18,7 +18,7 @@ from onnx_triangulate.onnxgraph.nodes import opset, printable
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure
-from onnx_triangulate.records.verdict import Blamed, Evidence, Finding
+from onnx_triangulate.records.verdict import Blame, Evidence, Finding
 
 _NO_CONVERSION = re.compile(
     r"No ONNX function found for (?!.*complex)|UnsupportedOperatorError|[Oo]perator \S+ to ONNX .*is not supported"
@@ -26,7 +26,7 @@ _NO_CONVERSION = re.compile(
 )
 
 
-def _named(evidence: Evidence, blamed: Blamed, graph: str) -> str | None:
+def _named(evidence: Evidence, blamed: Blame, graph: str) -> str | None:
     """The operator that the blame, the exporter or one of the graph's runtimes named."""
     if blamed.op:
         return blamed.op
@@ -46,13 +46,13 @@ def _named(evidence: Evidence, blamed: Blamed, graph: str) -> str | None:
 def _words(evidence: Evidence, graph: str) -> list[str]:
     """What the exporter and the graph's runtimes said in refusing."""
     model = evidence.models.get(graph)
-    said = [model.error.says] if model is not None and model.error is not None else []
+    said = [model.error.message] if model is not None and model.error is not None else []
     return said + [
-        run.error.says for run in evidence.runs.values() if run.error is not None and run.party.graph == graph
+        run.error.message for run in evidence.runs.values() if run.error is not None and run.party.graph == graph
     ]
 
 
-def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
+def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
     graph = graph_of(blamed)
     if blamed.blame != "export-failed" or graph is None:
         return None
@@ -75,7 +75,7 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
         blame=blamed.blame,
         party=blamed.party,
         nodes=nodes,
-        says=f"the exporter left {listed} unconverted: {where}"
+        message=f"the exporter left {listed} unconverted: {where}"
         if where
         else f"the exporter could not convert {listed}",
         edit=f"give the exporter a handler for {listed}, or write the model with other operations",
@@ -88,8 +88,8 @@ _LEFT = f"""{_HEAD} g (float[4] x) => (float[4] y) {{
     [loss] y = Log1p (e)
 }}"""
 _FINE = f"{_HEAD} g (float[4] x) => (float[4] y) {{ y = Exp (x) }}"
-_BLAMED = Blamed("export-failed", "tensorflow", ("tensorflow", "tensorflow>reference"), op="Log1p")
-_UNNAMED = Blamed("export-failed", "tensorflow>reference", ("tensorflow", "tensorflow>reference"))
+_BLAMED = Blame("export-failed", "tensorflow", ("tensorflow", "tensorflow>reference"), op="Log1p")
+_UNNAMED = Blame("export-failed", "tensorflow>reference", ("tensorflow", "tensorflow>reference"))
 
 CAUSE = Cause(
     name="operator-not-converted",
@@ -100,21 +100,21 @@ CAUSE = Cause(
             "tf2onnx and Log1p",
             _BLAMED,
             {"tensorflow": _LEFT},
-            says="the exporter left Log1p unconverted: ONNX has no such operator at opset 18",
+            message="the exporter left Log1p unconverted: ONNX has no such operator at opset 18",
         ),
-        Example("nobody named it", _UNNAMED, {"tensorflow": _LEFT}, says="left Log1p unconverted"),
+        Example("nobody named it", _UNNAMED, {"tensorflow": _LEFT}, message="left Log1p unconverted"),
         Example(
             "there is no file, but a runtime named it",
             _UNNAMED,
             errors={"tensorflow": Failure("invalid", "No Op registered for Log1p", op="Log1p")},
-            says="could not convert Log1p",
+            message="could not convert Log1p",
         ),
     ),
     quiet=(
         Example("refused for another reason", _UNNAMED, {"tensorflow": _FINE}),
         Example(
             "refused for the types of its operands",
-            Blamed("export-failed", "torch", ("torch", "torch>*"), op="aten::sub"),
+            Blame("export-failed", "torch", ("torch", "torch>*"), op="aten::sub"),
             errors={"torch": Failure("refused", "RuntimeError: Cannot find a compatible OpOverload", op="aten::sub")},
         ),
         Example(
@@ -124,7 +124,7 @@ CAUSE = Cause(
         ),
         Example(
             "not a failed export",
-            Blamed("export", "tensorflow>reference", ("tensorflow", "tensorflow>reference")),
+            Blame("export", "tensorflow>reference", ("tensorflow", "tensorflow>reference")),
             {"tensorflow": _LEFT},
         ),
     ),

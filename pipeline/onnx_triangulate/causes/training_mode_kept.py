@@ -12,13 +12,13 @@ from onnx_triangulate.causes._registry import Cause, Example, Load, graph_of
 from onnx_triangulate.facts.training import training_nodes
 from onnx_triangulate.onnxgraph.nodes import printable
 from onnx_triangulate.records.party import Party
-from onnx_triangulate.records.verdict import Blamed, Evidence, Finding
+from onnx_triangulate.records.verdict import Blame, Evidence, Finding
 
 _SHOWN = 3
 _STRETCH = 4
 
 
-def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
+def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
     graph = graph_of(blamed)
     if blamed.blame not in ("export", "nondeterministic") or graph is None:
         return None
@@ -29,7 +29,7 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
         steady = all(b.blame != "nondeterministic" or b.party != framework for b in evidence.blames)
         trained = {name: op for name, op in trained.items() if op == "Dropout"} if steady else {}
     elif not blamed.nodes or not (
-        trained.keys() >= set(blamed.nodes) or any(count > _STRETCH for count in blamed.among.values())
+        trained.keys() >= set(blamed.nodes) or any(count > _STRETCH for count in blamed.candidates.values())
     ):
         return None
     if not trained:
@@ -42,7 +42,7 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
         blame=blamed.blame,
         party=blamed.party,
         nodes=tuple(trained),
-        says=f"the graph has {ops} with training_mode=1 where the model is in inference: {listed}",
+        message=f"the graph has {ops} with training_mode=1 where the model is in inference: {listed}",
         edit="call model.eval() before exporting, or set training_mode=0 there and give it the model's own statistics"
         if "BatchNormalization" in trained.values()
         else "call model.eval() before exporting, or set training_mode to false there",
@@ -64,7 +64,7 @@ _KEEPS = (
     f"""{_HEAD} g (float[4] x) => (float[4] y) <float r = {{0.5}}, bool t = {{0}}> {{ [drop] y = Dropout (x, r, t) }}"""
 )
 _EDGE = ("torch", "torch>reference")
-_WAVERS = Blamed("nondeterministic", "torch>reference", _EDGE)
+_WAVERS = Blame("nondeterministic", "torch>reference", _EDGE)
 
 CAUSE = Cause(
     name="training-mode-kept",
@@ -73,27 +73,27 @@ CAUSE = Cause(
     fires=(
         Example(
             "the guilty node trains",
-            Blamed("export", "torch", _EDGE, nodes=("norm",)),
+            Blame("export", "torch", _EDGE, nodes=("norm",)),
             {"torch": _TRAINS},
-            says="BatchNormalization with training_mode=1 where the model is in inference: norm",
+            message="BatchNormalization with training_mode=1 where the model is in inference: norm",
         ),
         Example(
             "somewhere in a stretch of nodes",
-            Blamed("export", "torch", _EDGE, nodes=("act",), among={"act": 20}),
+            Blame("export", "torch", _EDGE, nodes=("act",), candidates={"act": 20}),
             {"torch": _TRAINS},
-            says="training_mode=1",
+            message="training_mode=1",
         ),
-        Example("a Dropout that drops", _WAVERS, {"torch": _DROPS}, says="Dropout with training_mode=1"),
+        Example("a Dropout that drops", _WAVERS, {"torch": _DROPS}, message="Dropout with training_mode=1"),
     ),
     quiet=(
-        Example("it infers", Blamed("export", "torch", _EDGE, nodes=("norm",)), {"torch": _INFERS}),
-        Example("another node is guilty", Blamed("export", "torch", _EDGE, nodes=("act",)), {"torch": _TRAINS}),
+        Example("it infers", Blame("export", "torch", _EDGE, nodes=("norm",)), {"torch": _INFERS}),
+        Example("another node is guilty", Blame("export", "torch", _EDGE, nodes=("act",)), {"torch": _TRAINS}),
         Example("a Dropout that keeps", _WAVERS, {"torch": _KEEPS}),
         Example(
             "the model itself drops",
             _WAVERS,
             {"torch": _DROPS},
-            blames=(Blamed("nondeterministic", "torch", ("torch", "torch")),),
+            blames=(Blame("nondeterministic", "torch", ("torch", "torch")),),
         ),
     ),
 )

@@ -11,10 +11,11 @@ from __future__ import annotations
 from onnx import ModelProto
 
 from onnx_triangulate.causes._registry import Cause, Example, Load, graph_of
-from onnx_triangulate.onnxgraph.nodes import places, printable
+from onnx_triangulate.onnxgraph.graph import places
+from onnx_triangulate.onnxgraph.nodes import printable
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.party import Party
-from onnx_triangulate.records.verdict import Blamed, Evidence, Finding
+from onnx_triangulate.records.verdict import Blame, Evidence, Finding
 
 _REDUCES = ("ReduceMean", "ReduceSum", "ReduceSumSquare", "GlobalAveragePool", "InstanceNormalization")
 _ALL = ("torch:script", "torch:raw", "torch", "tensorflow", "tensorflow:nchw")
@@ -27,7 +28,7 @@ def _frozen(model: ModelProto) -> list[str]:
         for place in places(model)
         if place.op == "BatchNormalization"
         and not place.attributes.get("training_mode")
-        and all(_given(place.scope.producer(n)) for n in place.inputs[3:5])
+        and all(_given(place.graph.producer(n)) for n in place.inputs[3:5])
     ]
 
 
@@ -52,7 +53,7 @@ def _exported_blame(evidence: Evidence) -> set[str]:
     return {n for n in names if n is not None}
 
 
-def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
+def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
     graph = graph_of(blamed)
     if blamed.blame != "export" or graph is None:
         return None
@@ -84,7 +85,7 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
         blame=blamed.blame,
         party=blamed.party,
         nodes=tuple(nodes),
-        says=f"{seen}, while {training[0]} takes them from the batch; "
+        message=f"{seen}, while {training[0]} takes them from the batch; "
         "a model in training mode was exported in inference mode",
         edit=f"set training_mode=1 on {printable(nodes[0])}",
     )
@@ -107,7 +108,7 @@ _COMPUTED = f"""{_HEAD} g (float[2,2,3,3] x) => (float[2,2,3,3] y)
 _FOLDED = f"""{_HEAD} g (float[2,2,3,3] x) => (float[2,2,3,3] y) <float[1,2,1,1] s = {{0.9999, 0.9999}}> {{
     [scale] y = Mul (x, s)
 }}"""
-_BLAMED = Blamed("export", "torch>reference", ("torch", "torch>reference"))
+_BLAMED = Blame("export", "torch>reference", ("torch", "torch>reference"))
 
 CAUSE = Cause(
     name="training-mode-lost",
@@ -118,15 +119,15 @@ CAUSE = Cause(
             "beside an export that trains",
             _BLAMED,
             {"torch": _INFERENCE, "torch:script": _TRAINING},
-            says="BatchNormalization norm runs with stored statistics (training_mode=0), while torch:script "
+            message="BatchNormalization norm runs with stored statistics (training_mode=0), while torch:script "
             "takes them from the batch",
         ),
         Example(
             "folded away by the exporter's optimizer",
             _BLAMED,
             {"torch": _FOLDED, "torch:raw": _INFERENCE, "tensorflow": _COMPUTED},
-            blames=(Blamed("export", "torch:raw>reference", ("torch", "torch:raw>reference")),),
-            says="folded into other constants",
+            blames=(Blame("export", "torch:raw>reference", ("torch", "torch:raw>reference")),),
+            message="folded into other constants",
         ),
     ),
     quiet=(
@@ -139,7 +140,7 @@ CAUSE = Cause(
         Example("no batch normalization", _BLAMED, {"torch": _FOLDED}),
         Example(
             "the frameworks are blamed",
-            Blamed("semantics", "torch", ("tensorflow", "torch")),
+            Blame("semantics", "torch", ("tensorflow", "torch")),
             {"torch": _INFERENCE},
         ),
     ),

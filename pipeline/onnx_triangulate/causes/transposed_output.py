@@ -12,12 +12,12 @@ from onnx_triangulate.causes._registry import Cause, Example, Load, edge_of, gra
 from onnx_triangulate.facts.transposes import transposes
 from onnx_triangulate.onnxgraph.nodes import printable
 from onnx_triangulate.records.runs import Diff
-from onnx_triangulate.records.verdict import Blamed, Evidence, Finding
+from onnx_triangulate.records.verdict import Blame, Evidence, Finding
 
 _EXPLAINED = re.compile(r"transposed by (\([\d, ]*\)|[\d, ]+)")
 
 
-def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
+def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
     edge = edge_of(evidence, blamed)
     if edge is None or edge.agrees or not edge.explanation:
         return None
@@ -34,7 +34,7 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
         blame=blamed.blame,
         party=blamed.party,
         nodes=tuple(t.node for t in held),
-        says=f"the output{output} of {edge.left} equals that of {edge.right} transposed by {found[1]}; "
+        message=f"the output{output} of {edge.left} equals that of {edge.right} transposed by {found[1]}; "
         f"Transposes in {graph or 'its graph'}: {listed}",
         edit=f"permute the output{output} of {edge.right}, or its layout at the border, by {found[1]}",
     )
@@ -43,7 +43,7 @@ def _suspect(evidence: Evidence, blamed: Blamed, load: Load) -> Finding | None:
 _GRAPH = """<ir_version: 8, opset_import: ["" : 18]> g (float[1,3,7,8] x) => (float[1,7,8,3] y) {
     [to_nhwc] y = Transpose <perm = [0, 2, 3, 1]> (x)
 }"""
-_BLAMED = Blamed("export", "tensorflow>reference", ("tensorflow", "tensorflow>reference"))
+_BLAMED = Blame("export", "tensorflow>reference", ("tensorflow", "tensorflow>reference"))
 
 
 def _diff(explanation: str | None) -> Diff:
@@ -60,7 +60,7 @@ CAUSE = Cause(
             _BLAMED,
             {"tensorflow": _GRAPH},
             (_diff("equals the other side transposed by (0, 3, 1, 2)"),),
-            says="the output y of tensorflow equals that of tensorflow>reference transposed by (0, 3, 1, 2); "
+            message="the output y of tensorflow equals that of tensorflow>reference transposed by (0, 3, 1, 2); "
             "Transposes in tensorflow: to_nhwc NCHW->NHWC",
         ),
     ),

@@ -280,7 +280,7 @@ def inspect(
     rules = chosen(_words(select), _words(ignore))
     view = viewed(model)
     found = inspected(view, rules)
-    severities: list[str] = [remark.severity for remark in found.remarks]
+    severities: list[str] = [remark.severity for remark in found.diagnostics]
     failed = found.failed
     if other is None:
         _draw(view, found, pictures, around, depth)
@@ -288,7 +288,7 @@ def inspect(
     else:
         second = viewed(other)
         beside = inspected(second, rules)
-        severities += [remark.severity for remark in beside.remarks]
+        severities += [remark.severity for remark in beside.diagnostics]
         failed += beside.failed
         if _tell_differences((view, found), (second, beside), json, verbose):
             severities.append("warning")
@@ -450,7 +450,7 @@ def _tell_differences(left: tuple[Any, Any], right: tuple[Any, Any], json: str |
         write_json(differences_json(found), json)
     if json != STDOUT:
         render_differences(found, _console(), verbose)
-    return bool(found.only_left or found.only_right) or any(not difference.same for difference in found.differences)
+    return bool(found.only_left or found.only_right) or any(not difference.harmless for difference in found.differences)
 
 
 def _words(given: Iterable[str]) -> tuple[str, ...]:

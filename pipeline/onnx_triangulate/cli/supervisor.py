@@ -95,11 +95,11 @@ def verify(
             if not isinstance(answer, Failure):
                 return finished(answer.notices)
             if report is None:
-                raise UnusableInput(f"reading the cases ended in {answer.kind}: {answer.says}")
+                raise UnusableInput(f"reading the cases ended in {answer.kind}: {answer.message}")
             left = [name for name in names if name not in done]
             if deaths and left:
                 add(_lost(left[0], answer))
-            deaths.append(f"the process that judges ended ({answer.says}); another one went on, case by case")
+            deaths.append(f"the process that judges ended ({answer.message}); another one went on, case by case")
             if all(name in done for name in names):
                 return finished()
     except KeyboardInterrupt:
@@ -110,7 +110,7 @@ def verify(
 
 def _lost(name: str, death: Failure) -> Verdict:
     """The verdict on a case with which whoever judges it dies."""
-    says = f"it could not be judged: {death.kind}: {death.says}"
+    says = f"it could not be judged: {death.kind}: {death.message}"
     return Verdict(name, "undecided", (), Evidence(name, {}, {}, {}, (), (), ()), deaths=(says,))
 
 
@@ -119,7 +119,7 @@ def compare(left: Path, right: Path, options: PairOptions) -> GraphComparison:
     with _folder() as folder:
         answer = _judged(_compare, (left, right, options, folder), options.memory, folder)
     if isinstance(answer, Failure):
-        raise UnusableInput(f"{left} and {right} cannot be compared: {answer.kind}: {answer.says}")
+        raise UnusableInput(f"{left} and {right} cannot be compared: {answer.kind}: {answer.message}")
     assert isinstance(answer, GraphComparison)
     return answer
 
@@ -131,7 +131,7 @@ def listed(targets: Sequence[str]) -> list[Mapping[str, Any]]:
     with _folder() as folder:
         answer = _judged(rows, (tuple(targets),), _MEMORY, folder, _LOADING)
     if isinstance(answer, Failure):
-        raise UnusableInput(f"reading the cases ended in {answer.kind}: {answer.says}")
+        raise UnusableInput(f"reading the cases ended in {answer.kind}: {answer.message}")
     return list(answer)
 
 

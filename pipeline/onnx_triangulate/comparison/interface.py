@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from onnx_triangulate.locate.feeds import Port
+from onnx_triangulate.locate.feeds import ValueInfo
 from onnx_triangulate.locate.feeds import said as _said
-from onnx_triangulate.locate.graph_pairs import Border
+from onnx_triangulate.locate.model_interface import Interface
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.text import safe
@@ -29,7 +29,9 @@ class Match:
     how: Mapping[str, str]
 
 
-def match(left: Sequence[Port], right: Sequence[Port], what: str, dims: Mapping[str, int], *, strict: bool) -> Match:
+def match(
+    left: Sequence[ValueInfo], right: Sequence[ValueInfo], what: str, dims: Mapping[str, int], *, strict: bool
+) -> Match:
     """B's border by A's: by name (an output of that name is it, whatever its shape), else by position among those of
     one type and shape.
 
@@ -76,7 +78,7 @@ def match(left: Sequence[Port], right: Sequence[Port], what: str, dims: Mapping[
     return Match(found, how)
 
 
-def _asked_elsewise(left: Port, right: Port, dims: Mapping[str, int]) -> str:
+def _asked_elsewise(left: ValueInfo, right: ValueInfo, dims: Mapping[str, int]) -> str:
     """Which of one side's sizes the user asked for as another than the other side takes, in words; else nothing."""
     if left.shape is None or right.shape is None or len(left.shape) != len(right.shape):
         return ""
@@ -88,7 +90,7 @@ def _asked_elsewise(left: Port, right: Port, dims: Mapping[str, int]) -> str:
     return ""
 
 
-def _way(left: Port, right: Port, dims: Mapping[str, int]) -> Orientation | None:
+def _way(left: ValueInfo, right: ValueInfo, dims: Mapping[str, int]) -> Orientation | None:
     """How A's value becomes B's, if their declared types and shapes allow it at all."""
     if left.dtype != right.dtype:
         return None
@@ -109,14 +111,14 @@ def fits(a: Sequence[int | str | None], b: Sequence[int | str | None]) -> bool:
     return all(x == y or not isinstance(x, int) or not isinstance(y, int) for x, y in zip(a, b, strict=True))
 
 
-def lacking(a: Border, b: Border, outputs: Match) -> list[str]:
+def lacking(a: Interface, b: Interface, outputs: Match) -> list[str]:
     taken = {source for source, _ in outputs.found.values()}
     only = [("A", p) for p in a.outputs if p.name not in taken]
     only += [("B", p) for p in b.outputs if p.name not in outputs.found]
     return [f"output {safe(_said(port))} of {side} has no counterpart and was not compared" for side, port in only]
 
 
-def fixed(a: Border, b: Border, inputs: Match, dims: Mapping[str, int]) -> list[str]:
+def fixed(a: Interface, b: Interface, inputs: Match, dims: Mapping[str, int]) -> list[str]:
     """The sizes that A leaves open and B takes one of only, unless the user asked for that size."""
     said = []
     for name, (source, way) in inputs.found.items():

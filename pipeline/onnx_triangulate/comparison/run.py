@@ -30,22 +30,35 @@ from onnx_triangulate.comparison.interface import PLAIN, Match, fits, fixed, lac
 from onnx_triangulate.diff.equivalence import Proof
 from onnx_triangulate.engines.installed import installed
 from onnx_triangulate.engines.workers import Workers
-from onnx_triangulate.locate import graph_pairs as tasks
+from onnx_triangulate.locate import float32_runs, model_interface
+from onnx_triangulate.locate import float64_comparison as tasks
 from onnx_triangulate.locate import sweep as sweeps
-from onnx_triangulate.locate.feeds import FROM_END, JUDGED, KINDS, REACHING, Feed, Landmarks, Port, draw, drawn_kinds
+from onnx_triangulate.locate.feeds import (
+    FROM_END,
+    JUDGED,
+    KINDS,
+    REACHING,
+    Feed,
+    Landmarks,
+    ValueInfo,
+    draw,
+    drawn_kinds,
+)
 from onnx_triangulate.locate.feeds import said as _said
-from onnx_triangulate.locate.graph_pairs import Border, Replayed
+from onnx_triangulate.locate.float32_runs import NodeReplay
+from onnx_triangulate.locate.model_interface import Interface
 from onnx_triangulate.locate.sizes import guesses, keys, open_axes, other_sizes, shapes_at
 from onnx_triangulate.locate.sweep import Row
-from onnx_triangulate.locate.teacher_forced import SILENT, Forced, Numbers
-from onnx_triangulate.locate.unseen import Unseen
+from onnx_triangulate.locate.teacher_forced import SILENT, TeacherForcedResult
+from onnx_triangulate.locate.unexercised import Unseen
 from onnx_triangulate.numerics.compare import compare
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.onnxgraph.nodes import message
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import UnusableInput
-from onnx_triangulate.records.graph_comparison import ComparedOutput, GraphComparison, GuiltyNode
+from onnx_triangulate.records.faults import DifferingConstant, Fault
+from onnx_triangulate.records.graph_comparison import ComparedOutput, GraphComparison
 from onnx_triangulate.records.runs import Failure
 from onnx_triangulate.records.text import safe
 from onnx_triangulate.report.words import count, figure
@@ -105,7 +118,7 @@ def compare_with(workers: Workers, left: Path, right: Path, options: Options, fo
 class _Found(Unseen):
     """What is known so far: what speaks against B, what stands open, and on how much it rests."""
 
-    guilty: list[GuiltyNode] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
     parted: list[str] = field(default_factory=list)  # differences that no node stands for
     nans: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -114,7 +127,7 @@ class _Found(Unseen):
     unexercised: list[str] = field(default_factory=list)
     outputs: list[ComparedOutput] = field(default_factory=list)
     finite: set[str] = field(default_factory=set)
-    meant: Forced | None = None
+    meant: TeacherForcedResult | None = None
     worst: float = 0.0
     compared: int = 0
     judged: int = 0
@@ -130,11 +143,13 @@ class _Found(Unseen):
 
     def kernels_are_finite(self) -> bool:
         """Whether no kernel that departs makes NaN or an infinity of what means a number, so that none explains it."""
-        return all(math.isfinite(v) for g in self.guilty if g.party != "B" for v in g.values or ())
+        return all(
+            math.isfinite(v) for g in self.faults if g.party != "B" for v in (g.expected, g.actual) if v is not None
+        )
 
     def differs(self) -> bool:
-        meant = any(g.party == "B" for g in self.guilty)
-        return bool(meant or self.parted or (self.parts and not self.guilty))
+        meant = any(g.party == "B" for g in self.faults)
+        return bool(meant or self.parted or (self.parts and not self.faults))
 
 
 @dataclass(frozen=True)
@@ -144,8 +159,8 @@ class _Pair:
     workers: _Asked
     left: Path
     right: Path
-    a: Border
-    b: Border
+    a: Interface
+    b: Interface
     inputs: Match
     outputs: Match
     options: Options
@@ -153,7 +168,7 @@ class _Pair:
 
     @property
     def marks(self) -> Landmarks:
-        return self.a.marks.joined(self.b.marks)
+        return self.a.landmarks.joined(self.b.landmarks)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """What a function gives in a worker; a :class:`Failure` where it dies or a runtime refuses."""
@@ -175,14 +190,14 @@ def _compare(
     borders = []
     for file in (left, right):
         try:
-            border = workers.call(WORKER, tasks.read_border, file.absolute())
+            border = workers.call(WORKER, model_interface.read_interface, file.absolute())
         except UnusableInput:
             raise
         except Exception as error:  # a graph that nobody has thought of
             says = f"{type(error).__name__}: {' '.join(str(error).split())}"
             raise UnusableInput(f"{safe(file)}: this tool fails to read the graph: {safe(says)}") from error
         if isinstance(border, Failure):
-            raise UnusableInput(f"{safe(file)}: reading it ended in {border.kind}: {safe(border.says)}")
+            raise UnusableInput(f"{safe(file)}: reading it ended in {border.kind}: {safe(border.message)}")
         borders.append(border)
     a, b = borders
     named = {d for side in borders for p in side.inputs for d in p.shape or () if isinstance(d, str)}
@@ -236,19 +251,19 @@ def _compare(
         not (found.differs() or a.drawn or b.drawn) and options.inputs is None and a.inputs and isinstance(proof, Proof)
     ):
         _further(pair, proof, feeds, found, turned=turned)
-    if not any(g.party == "B" for g in found.guilty):
+    if not any(g.party == "B" for g in found.faults):
         found.problems += sorted(found.unseen())
         found.unexercised += [] if found.differs() else _ends(found)
         found.notes += _rounded(found)
     found.notes += [] if found.differs() else found.sleepers()
-    found.guilty.sort(key=lambda g: g.party != "B")
+    found.faults.sort(key=lambda g: g.party != "B")
     outcome = "same" if proved else _outcome(found)
     meant = found.meant
     return GraphComparison(
         *names,
         outcome,
         found.compared,
-        tuple(found.guilty),
+        tuple(found.faults),
         {"A": meant.alignment.only_left, "B": meant.alignment.only_right} if meant else {"A": (), "B": ()},
         len(meant.alignment.pairs) if meant else 0,
         tuple(found.outputs),
@@ -300,7 +315,7 @@ def _rounded(found: _Found) -> list[str]:
     ]
 
 
-def _together(port: Port, b: Border, inputs: Match) -> Port:
+def _together(port: ValueInfo, b: Interface, inputs: Match) -> ValueInfo:
     """An input of A with what B does with it: how long the tables are that only B is seen to pick from, and whether
     both take places that are counted from the end."""
     theirs = [p for p in b.inputs if inputs.found.get(p.name, ("", PLAIN))[0] == port.name]
@@ -317,9 +332,9 @@ def _together(port: Port, b: Border, inputs: Match) -> Port:
 
 def _staged(workers: _Asked, file: Path, place: Path) -> Path:
     """A file as it may be read: its numbers may lie behind links."""
-    answer = workers.call(WORKER, tasks.staged, file.absolute(), place)
+    answer = workers.call(WORKER, model_interface.staged, file.absolute(), place)
     if isinstance(answer, Failure):
-        raise UnusableInput(f"{safe(file)}: reading it ended in {answer.kind}: {safe(answer.says)}")
+        raise UnusableInput(f"{safe(file)}: reading it ended in {answer.kind}: {safe(answer.message)}")
     assert isinstance(answer, Path)
     return file if answer == file.absolute() else answer
 
@@ -341,7 +356,7 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
     watched = tuple(found.unseen().values())
     forced = None if proved else _in_float64(workers, left, right, arrays, pair.inputs, outputs, folder, watched)
     if isinstance(forced, Failure):
-        found.on(name, f"not compared in float64: {forced.kind}: {forced.says}")
+        found.on(name, f"not compared in float64: {forced.kind}: {forced.message}")
     elif forced is not None:
         forced = found.woken(forced)
         found.compared += forced.compared
@@ -351,27 +366,27 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
         found.looked_at(forced)
         if not forced.compared:
             found.on(name, "nothing was compared in float64")
-        if found.meant is None or (forced.guilty and not found.meant.guilty):
+        if found.meant is None or (forced.faults and not found.meant.faults):
             found.meant = forced
-        if not any(g.party == "B" for g in found.guilty):
+        if not any(g.party == "B" for g in found.faults):
             _blamed(found, forced, name)
     runs = _replayed(workers, left, right, arrays, pair.inputs, folder)
     for side, run in runs.items():
         found.judged, found.unbounded = found.judged + run.judged, found.unbounded + run.unbounded
         found.held = max(found.held, run.held)
-        found.guilty += [g for g in run.guilty if (g.node, g.party) not in {(h.node, h.party) for h in found.guilty}]
+        found.faults += [g for g in run.faults if (g.node, g.party) not in {(h.node, h.party) for h in found.faults}]
         if run.problem:
             found.on(name, f"{side}: {run.problem}")
     room = functools.partial(_room, workers, left, right, folder, exact=_is_judged(pair, forced))
     parted = _outputs(runs, outputs, outputs.how, room, turned)
     found.outputs = [_worse(*both) for both in zip(found.outputs, parted, strict=True)] if found.outputs else parted
-    if not found.guilty:
+    if not found.faults:
         found.on(name, *(p.problem for p in parted if p.outcome == "diverges" and p.problem))
         far = [f"{safe(p.right)} is apart by {p.max_abs:.3g}" for p in parted if p.outcome == "unbounded"]
         found.on(name, *(f"{says} in the graphs' own types, with no known bound" for says in far))
     if not (pair.a.jumps or pair.b.jumps):  # there one rounding may move far
         found.on(name, *(p.problem for p in parted if p.outcome == "rounding" and p.problem))
-    if found.guilty and found.kernels_are_finite() and not (pair.a.drawn or pair.b.drawn):
+    if found.faults and found.kernels_are_finite() and not (pair.a.drawn or pair.b.drawn):
         whole = {p.name for p in pair.b.outputs if p.whole or p.dtype == "bool"}
         found.parted += [
             f"on {name}: {p.problem}" for p in parted if p.outcome == "diverges" and p.problem and _is_odd(p, whole)
@@ -381,16 +396,16 @@ def _judge(pair: _Pair, name: str, arrays: Mapping[str, Array], found: _Found, *
     found.finite |= _finite(runs["B"])
 
 
-def _is_judged(pair: _Pair, forced: Forced | Failure | None) -> bool:
+def _is_judged(pair: _Pair, forced: TeacherForcedResult | Failure | None) -> bool:
     """Whether all of B was judged in float64 and is what A means; at a jump that leaves either side of it open."""
-    if not isinstance(forced, Forced) or pair.a.jumps or pair.b.jumps:
+    if not isinstance(forced, TeacherForcedResult) or pair.a.jumps or pair.b.jumps:
         return False
-    return bool(forced.compared) and not forced.guilty and not forced.unjudged
+    return bool(forced.compared) and not forced.faults and not forced.unjudged
 
 
-def _blamed(found: _Found, forced: Forced, name: str) -> None:
-    found.guilty += _guilty(forced)
-    if forced.guilty:
+def _blamed(found: _Found, forced: TeacherForcedResult, name: str) -> None:
+    found.faults += _faults_of_b(forced)
+    if forced.faults:
         found.notes.append(f"the guilty nodes of B show on the {name} inputs")
 
 
@@ -483,7 +498,7 @@ def _shown(pair: _Pair, feeds: Sequence[Feed], found: _Found) -> None:
             if isinstance(forced, Failure):
                 continue
             forced = found.woken(forced)
-            if forced.guilty:
+            if forced.faults:
                 found.meant = forced
                 _blamed(found, forced, feed.name)
                 return
@@ -549,13 +564,13 @@ def _weighed(pair: _Pair, proof: Proof, rows: Sequence[Row], found: _Found, *, t
     """What parts on further feeds: at a special kind by its own rule, else as the first feeds are judged."""
     for row in rows:
         if row.state == "refused by B" and row.feed.kind == FROM_END:
-            found.notes.append(f"B does not run on {FROM_END}, as A does: {row.says}")
+            found.notes.append(f"B does not run on {FROM_END}, as A does: {row.message}")
         elif row.state == "refused by B":
-            found.parted.append(f"B does not run on {safe(row.feed.name)}, where A does: {row.says}")
+            found.parted.append(f"B does not run on {safe(row.feed.name)}, where A does: {row.message}")
     found.unexercised += [
-        f"on {_WORDS['inf']}, {safe(row.says)}; a NaN that infinities make is not held against either"
+        f"on {_WORDS['inf']}, {safe(row.message)}; a NaN that infinities make is not held against either"
         for row in rows
-        if row.state == "close" and JUDGED.get(row.feed.kind) == "inf" and row.says
+        if row.state == "close" and JUDGED.get(row.feed.kind) == "inf" and row.message
     ][:1]
     special = [r for r in rows if r.state == "apart" and r.feed.kind in JUDGED and r.arrays is not None]
     for row in special:
@@ -571,7 +586,7 @@ def _weighed(pair: _Pair, proof: Proof, rows: Sequence[Row], found: _Found, *, t
         elif says:
             (found.nans if judged == "nan" else found.parted).append(f"on {_WORDS[judged]}, {safe(says)}")
         else:
-            found.notes.append(f"on {_WORDS[judged]} the runs part, the meaning does not: {safe(row.says)}")
+            found.notes.append(f"on {_WORDS[judged]} the runs part, the meaning does not: {safe(row.message)}")
     usual = [r for r in rows if r.state == "apart" and r.feed.kind not in JUDGED and r.arrays is not None]
     usual.sort(key=lambda r: -r.score)
     started = time.monotonic()
@@ -587,21 +602,21 @@ def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
     arrays = npz.load(row.arrays)
     name = safe(row.feed.name)
     forced = _in_float64(pair.workers, pair.left, pair.right, arrays, pair.inputs, pair.outputs, pair.folder)
-    forced = found.woken(forced) if isinstance(forced, Forced) else forced
-    if isinstance(forced, Forced) and forced.guilty:
+    forced = found.woken(forced) if isinstance(forced, TeacherForcedResult) else forced
+    if isinstance(forced, TeacherForcedResult) and forced.faults:
         found.meant = forced
         _blamed(found, forced, name)
         return
     _saved({n: way.apply(arrays[s]) for n, (s, way) in pair.inputs.found.items()}, pair.folder / "B.npz")
     _saved(arrays, pair.folder / "A.npz")
-    runs = {side: Replayed(outputs=files) for side, files in zip("AB", row.outputs, strict=True)}
+    runs = {side: NodeReplay(outputs=files) for side, files in zip("AB", row.outputs, strict=True)}
     room = functools.partial(_room, pair.workers, pair.left, pair.right, pair.folder, exact=_is_judged(pair, forced))
     whole = {p.name for p in pair.b.outputs if p.whole or p.dtype == "bool"}
     files, ways = (pair.left.absolute(), pair.right.absolute()), (dict(pair.inputs.found), dict(pair.outputs.found))
     for part in _outputs(runs, pair.outputs, pair.outputs.how, room, turned):
-        says = f"on {name} inputs, {part.problem or safe(row.says)}"
+        says = f"on {name} inputs, {part.problem or safe(row.message)}"
         odd = _is_odd(part, whole)
-        if part.outcome == "diverges" and found.guilty and not (odd and found.kernels_are_finite()):
+        if part.outcome == "diverges" and found.faults and not (odd and found.kernels_are_finite()):
             continue  # a kernel that departs does that
         if part.outcome == "diverges":
             exact = part.right in whole and row.feed.kind in _WHOLE_KINDS
@@ -612,9 +627,9 @@ def _weigh(pair: _Pair, row: Row, found: _Found, *, turned: bool) -> None:
                 found.parted.append(says if isinstance(sure, Failure) else f"on {name} inputs, {safe(sure)}")
             else:
                 found.notes.append(f"{says}; in float64 they are the same there")
-        elif part.outcome == "rounding" and part.problem and row.feed.kind in _CANCELLING and not found.guilty:
+        elif part.outcome == "rounding" and part.problem and row.feed.kind in _CANCELLING and not found.faults:
             found.problems.append(f"on {name} inputs, {part.problem}")
-        elif part.outcome == "unbounded" and row.score > sweeps.APART and not found.guilty:
+        elif part.outcome == "unbounded" and row.score > sweeps.APART and not found.faults:
             if _is_judged(pair, forced) and not odd:  # as a normalization of numbers that are all one
                 found.notes.append(f"{says}; in float64 they are the same there")
             else:
@@ -723,11 +738,11 @@ def _first_that_runs(pair: _Pair, feeds: Sequence[Feed]) -> int | str:
             return start + answer
         if not isinstance(answer, Failure):
             return says[0] if says else str(answer)
-        says.append(f"the run ended in {answer.kind}: {answer.says}")
+        says.append(f"the run ended in {answer.kind}: {answer.message}")
     return says[0]
 
 
-def _given(file: Path, a: Border, memory: int) -> dict[str, Array]:
+def _given(file: Path, a: Interface, memory: int) -> dict[str, Array]:
     """The user's arrays, held strictly to what A declares."""
     who = f"--inputs {safe(file)}"
     arrays = npz.load(file, who, memory=memory // 8)
@@ -775,7 +790,12 @@ class _Asked:
         return self._spent[key]
 
 
-_SAME_EACH_TIME = (tasks.compare_in_float64, tasks.replay_nodes, tasks.float32_room, tasks.count_roundings)
+_SAME_EACH_TIME = (
+    tasks.compare_in_float64,
+    float32_runs.replay_nodes,
+    float32_runs.float32_room,
+    float32_runs.count_roundings,
+)
 
 
 def _in_float64(
@@ -787,7 +807,7 @@ def _in_float64(
     outputs: Match,
     folder: Path,
     watched: Sequence[tuple[str, str]] = (),
-) -> Forced | Failure:
+) -> TeacherForcedResult | Failure:
     feeds = _saved(arrays, folder / "left.npz")
     try:
         answer: Any = workers.call(
@@ -804,30 +824,30 @@ def _in_float64(
         raise
     except Exception as error:  # float64 conversion refuses some graphs; what it says is the reason
         return Failure("refused", message(error, 300))
-    assert isinstance(answer, (Forced, Failure))
+    assert isinstance(answer, (TeacherForcedResult, Failure))
     return answer
 
 
 def _replayed(
     workers: _Asked, left: Path, right: Path, arrays: Mapping[str, Array], inputs: Match, folder: Path
-) -> dict[str, Replayed]:
+) -> dict[str, NodeReplay]:
     turned = {name: way.apply(arrays[source]) for name, (source, way) in inputs.found.items()}
-    runs: dict[str, Replayed] = {}
+    runs: dict[str, NodeReplay] = {}
     call: Callable[..., Any] = workers.call
     for side, file, feeds in (("A", left, arrays), ("B", right, turned)):
         saved = _saved(feeds, folder / f"{side}.npz")
         try:
-            answer = call(WORKER, tasks.replay_nodes, file.absolute(), side, saved, folder)
+            answer = call(WORKER, float32_runs.replay_nodes, file.absolute(), side, saved, folder)
         except UnusableInput:
             raise
         except Exception as error:  # a graph that cannot be taken apart raises ValueError, anything else is our own
             kind = "invalid" if isinstance(error, ValueError) else "tool"
             answer = Failure(kind, message(f"{type(error).__name__}: {error}", 300))
-        runs[side] = Replayed(problem=f"{answer.kind}: {answer.says}") if isinstance(answer, Failure) else answer
+        runs[side] = NodeReplay(problem=f"{answer.kind}: {answer.message}") if isinstance(answer, Failure) else answer
     return runs
 
 
-def _finite(run: Replayed) -> set[str]:
+def _finite(run: NodeReplay) -> set[str]:
     """The outputs that hold a finite number, or anything that is no float, or nothing at all."""
     arrays = {name: np.load(file, allow_pickle=False) for name, file in run.outputs.items()}
     return {n for n, v in arrays.items() if v.dtype.kind not in "fc" or not v.size or bool(np.isfinite(v).any())}
@@ -837,7 +857,7 @@ Room = Callable[..., "Array | None"]
 
 
 def _outputs(
-    runs: Mapping[str, Replayed], outputs: Match, inputs_how: Mapping[str, str], room: Room, turned: bool
+    runs: Mapping[str, NodeReplay], outputs: Match, inputs_how: Mapping[str, str], room: Room, turned: bool
 ) -> list[ComparedOutput]:
     """The outputs in the graphs' own types, floats within what both may be off by the arithmetic of either.
 
@@ -922,10 +942,10 @@ def _room(
     for number, (file, side, output) in enumerate(sides):
         other, its, _ = sides[1 - number]
         try:
-            also = call(WORKER, tasks.count_roundings, other.absolute(), folder / f"{its}.npz")
+            also = call(WORKER, float32_runs.count_roundings, other.absolute(), folder / f"{its}.npz")
             also = also if isinstance(also, int) else 0  # of a fused operator nobody knows: as many as this side has
             feeds, where = folder / f"{side}.npz", folder / f"room-{side}"
-            rooms = call(WORKER, tasks.float32_room, file.absolute(), feeds, (output,), also, where, fused)
+            rooms = call(WORKER, float32_runs.float32_room, file.absolute(), feeds, (output,), also, where, fused)
         except Exception:  # a graph that cannot be taken apart, or counted: nobody can say  # noqa: S112
             continue
         made = rooms.get(output) if isinstance(rooms, dict) else None
@@ -944,28 +964,20 @@ def _room(
         return np.asarray(amplified + np.nan_to_num(np.abs(np.subtract(*meant)) + sum(own), nan=0.0, posinf=0.0))
 
 
-def _guilty(forced: Forced) -> list[GuiltyNode]:
+def _faults_of_b(forced: TeacherForcedResult) -> list[Fault]:
+    """The faults of B, with the constants that differ in words."""
     return [
-        GuiltyNode(
-            part.node,
-            part.op,
-            part.output,
-            part.ratio,
-            "B",
-            part.max_abs,
-            part.index,
-            part.values,
-            part.counterpart,
-            part.nodes if len(part.nodes) > 1 else (),
-            part.against,
-            "; ".join([*([part.problem] if part.problem else []), *map(_numbers, part.numbers)]) or None,
+        replace(
+            fault,
+            party="B",
+            problem="; ".join([*([fault.problem] if fault.problem else []), *map(_constant, fault.constants)]) or None,
         )
-        for part in forced.guilty
+        for fault in forced.faults
     ]
 
 
-def _numbers(odd: Numbers) -> str:
-    due, made = two(odd.due, odd.made)
+def _constant(odd: DifferingConstant) -> str:
+    due, made = two(odd.expected, odd.actual)
     count = f" ({odd.differing:,} of {odd.size:,} numbers differ)" if odd.size > 1 else ""
     return f"constant {safe(odd.name)} is {due} in A and {made} in B{count}"
 

@@ -92,7 +92,7 @@ def differences(left: View, right: View, left_inspection: Inspection, right_insp
 def of_effect(left: View, right: View) -> tuple[Difference, ...]:
     """The differences that change a number, in order."""
     *_, found = _compared_at_one_size(left, right)
-    return tuple(difference for difference in ordered(found.differences) if not difference.same)
+    return tuple(difference for difference in ordered(found.differences) if not difference.harmless)
 
 
 def _compared_at_one_size(left: View, right: View) -> tuple[Sequence[str], Form, Form, Compared]:
@@ -200,7 +200,7 @@ class _Comparison:
                         beside.update({n: o for s in other.steps for n, o in zip(s.nodes, s.ops, strict=False)})
 
     def _say_fused(self) -> None:
-        said = [{n for d in self.found for n in d.nodes}, {n for d in self.found for n in d.others}]
+        said = [{n for d in self.found for n in d.left_nodes}, {n for d in self.found for n in d.right_nodes}]
         for (which, node), (op, beside) in self.fused.items():
             same = node not in said[which]
             here, there = ((node,), op), (tuple(beside), ", ".join(beside.values()))

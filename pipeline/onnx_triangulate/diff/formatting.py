@@ -218,7 +218,7 @@ def once(found: Iterable[Difference]) -> tuple[Difference, ...]:
     """A changed Transpose that several nodes read behind is one change."""
     kept: dict[tuple[Any, ...], Difference] = {}
     for difference in found:
-        kept.setdefault(tuple(replace(difference, same=False).__dict__.values()), difference)
+        kept.setdefault(tuple(replace(difference, harmless=False).__dict__.values()), difference)
     return tuple(kept.values())
 
 

@@ -34,14 +34,9 @@ from onnx_triangulate.diff.matching import same_border
 from onnx_triangulate.diff.operators import FOLLOWS
 from onnx_triangulate.facts import pads as _pads
 from onnx_triangulate.facts.view import View
+from onnx_triangulate.onnxgraph.graph import Graph
 from onnx_triangulate.onnxgraph.inlining import Key, called_in, inlined_model, written_bodies
-from onnx_triangulate.onnxgraph.nodes import (
-    opset,
-    printable,
-    scope_of,
-    text,
-    without_large_initializers,
-)
+from onnx_triangulate.onnxgraph.nodes import opset, printable, text, without_large_initializers
 from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.onnxgraph.weights import Weights
 
@@ -120,7 +115,7 @@ def _build(
     def window(name: str) -> _pads.Window | None:
         return queues[name].popleft() if queues.get(name) else None
 
-    builder = Builder(scope_of(shaped.graph).declare(), version, window, functions=functions)
+    builder = Builder(Graph(shaped.graph).declare(), version, window, functions=functions)
     return builder.form(model.graph, weights, {}, (), frames)
 
 

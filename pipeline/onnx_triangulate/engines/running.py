@@ -96,7 +96,7 @@ def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
         remembers = fresh is not None and not _alike(between or {}, _answer_or_none(fresh, others, seed))
     except Exception as error:  # what answers once and not again has been changed by its first call
         says = f"{framework} answers these inputs once and then raises {type(error).__name__}: {one_line(error)}"
-        return replace(run, deterministic=False, varies=says)
+        return replace(run, deterministic=False, nondeterminism=says)
     named = f" ({', '.join(moved[:_NAMED])}{', …' if len(moved) > _NAMED else ''})" if moved else ""
     if not steady:
         seeds = drawn or any("seed_generator" in name for name in moved)  # Keras keeps the state of its chance so
@@ -107,13 +107,13 @@ def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
             else f"{framework} remembers its calls{named}: asked again it answers the same inputs otherwise; "
             "a graph has no memory, and holds what one call left"
         )
-        return replace(run, deterministic=False, varies=says)
+        return replace(run, deterministic=False, nondeterminism=says)
     if remembers:
         says = (
             f"{framework} remembers its calls{named}: what it answers depends on the inputs that it was asked before; "
             "a graph has no memory, and holds what one call left"
         )
-        return replace(run, deterministic=False, varies=says)
+        return replace(run, deterministic=False, nondeterminism=says)
     kept = tuple(name for name in moved if name in before)
     if kept:
         says = (
@@ -232,7 +232,7 @@ def _native_run(
             return Run(party, error=Failure("builder", broken))
         axes, narrow = promised.axes if isinstance(promised, Tensor) else None, value.dtype.name == "bfloat16"
         kept = save(folder, party, name, value.astype(np.float32) if narrow else value, axes)
-        outputs[name] = replace(kept, meant="bfloat16") if narrow else kept
+        outputs[name] = replace(kept, original_dtype="bfloat16") if narrow else kept
     same = all(_same(first[name], second.get(name)) for name in first) and set(first) == set(second)
     notes = tuple(note for name, value in first.items() if (note := _says_little(name, value)))
     varies = "" if same else f"two models that {party.framework} built under one seed answer the same inputs otherwise"
@@ -242,7 +242,7 @@ def _native_run(
         deterministic=same,
         seconds=time.perf_counter() - started,
         notes=notes,
-        varies=varies,
+        nondeterminism=varies,
     )
 
 
@@ -328,7 +328,7 @@ def _double_run(
 
     assert model.file is not None
     from onnx_triangulate.numerics.evaluator import in_float64 as ours
-    from onnx_triangulate.onnxgraph.nodes import places
+    from onnx_triangulate.onnxgraph.graph import places
 
     double = in_float64(skeleton(model.file, memory=memory))
     file = written(double.model, folder / f"{party.slug}.onnx")
@@ -386,9 +386,9 @@ def _check(file: Path) -> tuple[str, ...]:
         raise InvalidGraph(f"onnx.checker: {one_line(error)}", op=op, node=node) from error
     found = full_check(load(file))
     if isinstance(found, Failure):
-        return (f"ONNX's full check gives no answer: {found.says}",)
+        return (f"ONNX's full check gives no answer: {found.message}",)
     if found is not None:
-        raise InvalidGraph(found.says, op=found.op, node=found.node)
+        raise InvalidGraph(found.message, op=found.op, node=found.node)
     return ()
 
 

@@ -425,7 +425,7 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
 def died(kind: str, function: Callable[..., Any], death: Failure) -> str:
     """A sentence about a death after which the same was asked again, and answered."""
     what = function.__name__.strip("_").replace("_", " ")
-    return f"a process of {kind} ended in {what} ({death.says}); another one answered"
+    return f"a process of {kind} ended in {what} ({death.message}); another one answered"
 
 
 @contextlib.contextmanager

@@ -14,8 +14,9 @@ import onnx
 from onnx import ModelProto, TensorProto, TypeProto, ValueInfoProto
 
 from onnx_triangulate.facts.view import View
+from onnx_triangulate.onnxgraph.graph import Place, places
 from onnx_triangulate.onnxgraph.loading import load
-from onnx_triangulate.onnxgraph.nodes import Place, constant_tensor, elements, in_onnx, opset, places, printable, text
+from onnx_triangulate.onnxgraph.nodes import constant_tensor, elements, in_onnx, opset, printable, text
 from onnx_triangulate.ops.random_draws import draws, stored
 from onnx_triangulate.records.graphs import GraphFacts
 

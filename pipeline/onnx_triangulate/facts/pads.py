@@ -38,19 +38,8 @@ from onnx_triangulate.facts.reach import (
     split,
     unread_condition,
 )
-from onnx_triangulate.onnxgraph.nodes import (
-    Dims,
-    Place,
-    Scope,
-    array,
-    attributes,
-    elements,
-    in_onnx,
-    operator,
-    places,
-    printable,
-    text,
-)
+from onnx_triangulate.onnxgraph.graph import Graph, Place, places
+from onnx_triangulate.onnxgraph.nodes import Dims, array, attributes, elements, in_onnx, operator, printable, text
 from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.ops.operator import WindowForm
 from onnx_triangulate.ops.window_ops import form_of, is_pad
@@ -98,18 +87,18 @@ def _perm(node: NodeProto) -> Ints | None:
     return perm if _well_typed("perm", perm) else None
 
 
-def _weight_shape(scope: Scope, name: str) -> Dims | None:
+def _weight_shape(graph: Graph, name: str) -> Dims | None:
     """The shape of a weight, also behind the nodes of a quantized graph that keep it and behind a Transpose."""
     perms: list[Ints] = []
     for _ in range(_MOST_STEPS):
-        shape = scope.shape(name)
+        shape = graph.shape(name)
         if shape is not None:
             for perm in reversed(perms):
                 if sorted(perm) != list(range(len(shape))):
                     return None
                 shape = tuple(shape[axis] for axis in perm)
             return shape
-        node = scope.producer(name)
+        node = graph.producer(name)
         if node is None or not in_onnx(node) or not node.input:
             return None
         if node.op_type == "Transpose":
@@ -123,29 +112,29 @@ def _weight_shape(scope: Scope, name: str) -> Dims | None:
     return None
 
 
-def _data_shape(scope: Scope, name: str) -> Dims | None:
+def _data_shape(graph: Graph, name: str) -> Dims | None:
     """The shape of a window's input, also where ONNX Runtime has reordered its channels."""
-    shape, node = scope.shape(name), scope.producer(name)
+    shape, node = graph.shape(name), graph.producer(name)
     if shape is not None or node is None or not node.input:
         return shape
     blocked = text(node.domain) == "com.microsoft.nchwc" and text(node.op_type) == "ReorderInput"
-    return scope.shape(node.input[0]) if blocked and not attributes(node).get("channels_last") else None
+    return graph.shape(node.input[0]) if blocked and not attributes(node).get("channels_last") else None
 
 
 def _kernel(place: Place, form: WindowForm, held: dict[str, Any]) -> Ints | None:
     if held.get("kernel_shape"):
         return tuple(held["kernel_shape"])
     name = place.input(form.weight)
-    shape = _spatial(_weight_shape(place.scope, name)) if name else None
+    shape = _spatial(_weight_shape(place.graph, name)) if name else None
     if shape is None:
         return None
     known = tuple(d for d in shape if d is not None)
     return known if len(known) == len(shape) else None
 
 
-def _scalar(scope: Scope, name: str) -> float | None:
+def _scalar(graph: Graph, name: str) -> float | None:
     """A constant of one element."""
-    tensor = scope.tensor(name)
+    tensor = graph.tensor(name)
     if tensor is None or elements(tensor) != 1:
         return None
     values = array(tensor)
@@ -154,26 +143,24 @@ def _scalar(scope: Scope, name: str) -> float | None:
     return float(values.reshape(-1)[0])
 
 
-def _depends(scope: Scope, name: str, stored: frozenset[str]) -> str:
+def _depends(graph: Graph, name: str, stored: frozenset[str]) -> str:
     """What the amounts in ``name`` depend on, where they are not known."""
-    shown, inner = printable(name), scope
-    while name not in inner.producers and name not in inner.inputs and name not in inner.tensors:
-        if inner.parent is None:
-            kept = f"depends on {shown}, whose numbers this file keeps elsewhere"
-            return kept if name in stored else f"depends on {shown}, which nothing in this graph makes"
-        inner = inner.parent
-    if name in inner.tensors:
+    shown, owner = printable(name), graph.owner(name)
+    elsewhere = f"depends on {shown}, whose numbers this file keeps elsewhere"
+    if owner is None:
+        return elsewhere if name in stored else f"depends on {shown}, which nothing in this graph makes"
+    if name in owner.tensors:
         return f"depends on {shown}, whose numbers are not readable here"
-    if name in inner.inputs:
-        if inner.parent is None and name in stored:
-            return f"depends on {shown}, whose numbers this file keeps elsewhere"
-        return f"depends on the input {shown}" + ("" if inner.path == "" else f" of {printable(inner.path)}")
-    return f"depends on {shown}, which {printable(inner.name_of_producer(name))} computes"
+    if name in owner.input_names:
+        if owner.parent is None and name in stored:
+            return elsewhere
+        return f"depends on the input {shown}" + ("" if owner.path == "" else f" of {printable(owner.path)}")
+    return f"depends on {shown}, which {printable(owner.name_of_producer(name))} computes"
 
 
-def _replaceable(scope: Scope, name: str) -> str:
+def _replaceable(graph: Graph, name: str) -> str:
     """A sentence where a constant is an input of the graph too."""
-    both = name in scope.tensors and name in scope.inputs
+    both = name in graph.tensors and name in graph.input_names
     return f"the amounts are those stored for {printable(name)}, which is also an input of the graph" if both else ""
 
 
@@ -190,14 +177,14 @@ class _Padding:
     condition: str = ""
 
 
-def _padding(scope: Scope, node: NodeProto, rank: int | None = None, stored: frozenset[str] = frozenset()) -> _Padding:
+def _padding(graph: Graph, node: NodeProto, rank: int | None = None, stored: frozenset[str] = frozenset()) -> _Padding:
     held = attributes(node)
     for name in sorted(_parameters(node) & _PADDING):
         return _Padding(note=f"{name} is a parameter of the function")
     mode = held.get("mode", "constant")
     if not isinstance(mode, str):
         return _Padding(mode="", note="mode is not of the type that ONNX gives it")
-    shape = scope.shape(_input(node, 0))
+    shape = graph.shape(_input(node, 0))
     if shape is not None:
         rank = len(shape)
     unknown = _Padding(mode=mode, shape=shape)
@@ -205,16 +192,16 @@ def _padding(scope: Scope, node: NodeProto, rank: int | None = None, stored: fro
     name = _input(node, 1)
     if written is not None and (name or not _well_typed("pads", written)):
         return replace(unknown, note="pads is not of the type that ONNX gives it" if not name else "pads twice")
-    amounts = written if written is not None else scope.integers(name)
+    amounts = written if written is not None else graph.integers(name)
     if amounts is None:
-        said = _depends(scope, name, stored) if name else ""
+        said = _depends(graph, name, stored) if name else ""
         return replace(unknown, note="" if name else "no pads", condition=said)
-    notes = [_replaceable(scope, name)] if name else []
+    notes = [_replaceable(graph, name)] if name else []
     axes: Ints | None = None
     if _input(node, 3):
-        axes = scope.integers(_input(node, 3))
+        axes = graph.integers(_input(node, 3))
         if axes is None:
-            return replace(unknown, condition=_depends(scope, _input(node, 3), stored))
+            return replace(unknown, condition=_depends(graph, _input(node, 3), stored))
     if len(amounts) != 2 * (len(amounts) // 2 if axes is None else len(axes)):
         return replace(unknown, note=f"pads has {len(amounts)} values")
     half = len(amounts) // 2
@@ -236,27 +223,27 @@ def _padding(scope: Scope, node: NodeProto, rank: int | None = None, stored: fro
         notes.append(where)
     value: float | None = 0.0
     if _input(node, 2):
-        value = _scalar(scope, _input(node, 2))
+        value = _scalar(graph, _input(node, 2))
     elif isinstance(held.get("value"), int | float):
         value = float(held["value"])
     return _Padding(begin, end, mode, value, shape, "; ".join(n for n in notes if n))
 
 
 def _filled(
-    scope: Scope, window: Place, form: WindowForm, held: dict[str, Any], value: float | None, own: Ints
+    graph: Graph, window: Place, form: WindowForm, held: dict[str, Any], value: float | None, own: Ints
 ) -> bool:
     """Whether a constant of ``value`` in front of a window is what its own padding would have been."""
     if value is None or form.like in ("ConvTranspose", "MaxUnpool"):
         return False
     if form.like == "MaxPool":
-        kind = scope.type(window.input(0))
+        kind = graph.type(window.input(0))
         least = _LEAST.get(kind) if kind is not None else None
         return value == -math.inf or (least is not None and value == least)
     if form.like == "AveragePool" and held.get("count_include_pad") != 1 and any(own):
         return False
     zero: float | None = 0.0
     if window.input(form.zero):
-        zero = _scalar(scope, window.input(form.zero))
+        zero = _scalar(graph, window.input(form.zero))
     return value == zero
 
 
@@ -282,7 +269,7 @@ class _Before:
 
 def _before(place: Place, form: WindowForm, held: dict[str, Any], count: int, last: bool, own: Ints) -> _Before:
     """Follow a window's input back through Pads, and through what only renames or permutes values."""
-    scope, name, rank = place.scope, place.input(0), count + 2
+    graph, name, rank = place.graph, place.input(0), count + 2
     axes = [0, *range(1, rank - 1)] if last else [0, *range(2, rank)]
     channel = rank - 1 if last else 1
     # Batch, the spatial axes, channels: where each lies in the value at hand, None where that has no such axis.
@@ -291,7 +278,7 @@ def _before(place: Place, form: WindowForm, held: dict[str, Any], count: int, la
     restored: str | None = None
     rounded = False  # behind a quantization that is not undone: what a Pad fills in is told, not added up
     for _ in range(_MOST_STEPS):
-        node = scope.producer(name)
+        node = graph.producer(name)
         if node is None or not node.input:
             return found
         op = operator(node)
@@ -303,7 +290,7 @@ def _before(place: Place, form: WindowForm, held: dict[str, Any], count: int, la
                 return found
             order = [None if axis is None else perm[axis] for axis in order]
         elif op in ("Unsqueeze", "Squeeze"):
-            before = _without_ones(scope, node, rank)
+            before = _without_ones(graph, node, rank)
             if before is None:
                 return found
             places, rank = before
@@ -319,8 +306,8 @@ def _before(place: Place, form: WindowForm, held: dict[str, Any], count: int, la
         elif op in ("QuantizeLinear", "DynamicQuantizeLinear") and restored is None:
             rounded = True
         elif is_pad(node) and restored is None:
-            padding = _padding(scope, node, rank)
-            label = printable(scope.name_of_producer(name))
+            padding = _padding(graph, node, rank)
+            label = printable(graph.name_of_producer(name))
             if padding.begin is None or padding.end is None or len(padding.begin) != rank:
                 return replace(found, notes=(*found.notes, f"a Pad ({label}) feeds it, its amounts are not constant"))
             first = tuple([0 if axis is None else padding.begin[axis] for axis in order])
@@ -333,7 +320,7 @@ def _before(place: Place, form: WindowForm, held: dict[str, Any], count: int, la
                 return replace(found, notes=notes)
             more = found.amounts or ((0,) * count, (0,) * count)
             amounts = (_sum(more[0], first[1:-1]), _sum(more[1], end[1:-1]))
-            exact = exact and _filled(scope, place, form, held, padding.value, own) and min(*first, *end) >= 0
+            exact = exact and _filled(graph, place, form, held, padding.value, own) and min(*first, *end) >= 0
             shape = padding.shape
             size = None if shape is None else tuple([1 if axis is None else shape[axis] for axis in order[1:-1]])
             found = _Before(amounts, exact, size, notes)
@@ -344,10 +331,10 @@ def _before(place: Place, form: WindowForm, held: dict[str, Any], count: int, la
     return replace(found, amounts=None, notes=(*found.notes[:2], "more Pads feed it than are followed"))
 
 
-def _without_ones(scope: Scope, node: NodeProto, rank: int) -> tuple[list[int | None], int] | None:
+def _without_ones(graph: Graph, node: NodeProto, rank: int) -> tuple[list[int | None], int] | None:
     """Where each axis of what an Unsqueeze or Squeeze makes lies in what it reads, and the rank of that."""
     held = attributes(node)
-    axes = held["axes"] if "axes" in held else scope.integers(_input(node, 1))
+    axes = held["axes"] if "axes" in held else graph.integers(_input(node, 1))
     if not axes or not _well_typed("axes", axes) or _parameters(node):
         return None
     added = text(node.op_type) == "Unsqueeze"
@@ -416,7 +403,7 @@ def _well_typed(name: str, value: Any) -> bool:
 
 def _resolve(place: Place, form: WindowForm, stored: frozenset[str]) -> tuple[Window, bool]:
     """A node's window, and whether a Pad in front is what its own padding would have been."""
-    scope, held = place.scope, place.attributes
+    graph, held = place.graph, place.attributes
     wrong = [name for name, value in held.items() if name in _READ and not _well_typed(name, value)]
     if wrong:
         note = f"{wrong[0]} is not of the type that ONNX gives it"
@@ -437,12 +424,12 @@ def _resolve(place: Place, form: WindowForm, stored: frozenset[str]) -> tuple[Wi
             return Window(**about, note=f"{name} is a parameter of the function"), False
     last = bool(held.get("channels_last")) if form.last is None else form.last
     kernel = _kernel(place, form, held)
-    shape = _spatial(_data_shape(scope, place.input(0)), last)
+    shape = _spatial(_data_shape(graph, place.input(0)), last)
     given: Ints = tuple(held.get("pads", ()))
     if place.input(form.amounts):
-        dynamic = scope.integers(place.input(form.amounts))
+        dynamic = graph.integers(place.input(form.amounts))
         if dynamic is None:
-            said = _depends(scope, place.input(form.amounts), stored)
+            said = _depends(graph, place.input(form.amounts), stored)
             return Window(**about, kernel=kernel, note="the amounts are not constant", condition=said), False
         given = dynamic
     candidates = (kernel, tuple(held.get("strides", ())), tuple(held.get("dilations", ())), given[::2], shape)
@@ -486,7 +473,7 @@ def _known_rank(
         notes.append("the size of the output is an input")
         told["agreed"] = False
     if form.like == "MaxPool":
-        kind = place.scope.type(place.input(0))
+        kind = place.graph.type(place.input(0))
         if kind in _LEAST:
             told["filler"] = str(_LEAST[kind])
     known = True
@@ -683,7 +670,7 @@ def _number(value: float | None) -> str:
 
 
 def _pad_row(place: Place, stored: frozenset[str]) -> Pads:
-    read = _padding(place.scope, place.node, None, stored)
+    read = _padding(place.graph, place.node, None, stored)
     notes = [f"mode {printable(read.mode)}"]
     value = _number(read.value)
     if read.mode == "constant" and read.begin is not None and value != "0":

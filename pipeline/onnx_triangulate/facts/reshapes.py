@@ -17,7 +17,7 @@ from onnx_triangulate.facts.layouts import Flow, Names, word
 from onnx_triangulate.facts.transposes import Cone, downstream, upstream
 from onnx_triangulate.onnxgraph.nodes import Dims
 from onnx_triangulate.ops.axis_propagation import Group, group, reshaped, target_dims
-from onnx_triangulate.records.inspection import Reshaped
+from onnx_triangulate.records.inspection import LayoutReshape
 
 _SPATIAL = "DHW"
 
@@ -111,7 +111,7 @@ def _plainly(index: int, flow: Flow) -> bool:
     return index not in flow.bound and flow.ops[index] not in ("Transpose", "Reshape", "Flatten")
 
 
-def _ordered(flow: Flow, index: int, order: str) -> Reshaped | None:
+def _ordered(flow: Flow, index: int, order: str) -> LayoutReshape | None:
     """What a Reshape or Flatten that merges or splits axes does to their order."""
     source, result = flow.inputs[index][0], flow.outputs[index][0]
     dims, made, groups = _sides(flow, index)
@@ -130,7 +130,9 @@ def _ordered(flow: Flow, index: int, order: str) -> Reshaped | None:
                 verb = "merges" if side == 0 else "splits"
                 axes = next(axes for axes, differs in seen if differs is False)
                 letters = _product([names[a] for a in axes if own[a] != 1])
-                return Reshaped(place.name, "keeps", None, f"it {verb} {letters}, the order that the border has too")
+                return LayoutReshape(
+                    place.name, "keeps", None, f"it {verb} {letters}, the order that the border has too"
+                )
             continue
         cone = (
             upstream(flow, source, lambda n: _plainly(n, flow))
@@ -148,7 +150,7 @@ def _ordered(flow: Flow, index: int, order: str) -> Reshaped | None:
                 f"it {verb} {_product(mine)} where the border's order is {_product(wanted)}; the value {other} a "
                 "Transpose, so the graph asks for this order itself"
             )
-            return Reshaped(place.name, "permuted", None, says)
+            return LayoutReshape(place.name, "permuted", None, says)
         ends = ", ".join(sorted({flow.ops[n] for n in cone.ends})[:3])
         says = (
             f"it {verb} {_product(mine)}, the order of {ends}, with no Transpose in between, where the border's "
@@ -156,7 +158,7 @@ def _ordered(flow: Flow, index: int, order: str) -> Reshaped | None:
             "; whether they were reordered, or the source transposes here itself, "
             "cannot be seen in the file"
         )
-        return Reshaped(place.name, "scrambles", None, says)
+        return LayoutReshape(place.name, "scrambles", None, says)
     return None
 
 
@@ -200,7 +202,7 @@ def _squeezed(flow: Flow, index: int) -> tuple[Dims | None, Dims | None]:
     return flow.view(before).shape(0), flow.view(index).made()
 
 
-def reshapes_of(flow: Flow) -> tuple[Reshaped, ...]:
+def reshapes_of(flow: Flow) -> tuple[LayoutReshape, ...]:
     """Every Reshape, Flatten, or Squeeze with Unsqueeze that concerns the layout, in the file's order."""
     order = _border_order(flow)
     found = []
@@ -218,7 +220,7 @@ def reshapes_of(flow: Flow) -> tuple[Reshaped, ...]:
             continue
         perm = singleton_permutation(dims, made)
         if perm is not None:
-            found.append(Reshaped(place.name, "transposes", perm, _moved(flow, ins[0], perm)))
+            found.append(LayoutReshape(place.name, "transposes", perm, _moved(flow, ins[0], perm)))
         elif place.op != "Unsqueeze":
             said = _disguised(flow, index, dims, made) or (_ordered(flow, index, order) if order else None)
             if said is not None:
@@ -234,7 +236,7 @@ def _moved(flow: Flow, source: int, perm: tuple[int, ...]) -> str:
     return f"it moves axes of size one only, as a Transpose by {' '.join(map(str, perm))} would{change}"
 
 
-def _disguised(flow: Flow, index: int, dims: Dims, made: Dims) -> Reshaped | None:
+def _disguised(flow: Flow, index: int, dims: Dims, made: Dims) -> LayoutReshape | None:
     source = flow.inputs[index][0]
     if flow.ops[index] != "Reshape" or source in flow.contested:
         return None
@@ -245,4 +247,4 @@ def _disguised(flow: Flow, index: int, dims: Dims, made: Dims) -> Reshaped | Non
         f"from {word(flow.axes[source])} it makes the shape that a Transpose by {' '.join(map(str, perm))} would make, "
         "but a Reshape moves no data: the elements of different channels are mixed"
     )
-    return Reshaped(flow.places[index].name, "scrambles", None, says)
+    return LayoutReshape(flow.places[index].name, "scrambles", None, says)

@@ -16,7 +16,7 @@ from onnx import TensorProto
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.onnxgraph.nodes import constant_tensor, elements, text
-from onnx_triangulate.records.inspection import Inner, Stored
+from onnx_triangulate.records.inspection import NestedGraph, SizeSummary
 
 _NAMES = {"float": "float32", "double": "float64"}
 
@@ -25,9 +25,9 @@ _NAMES = {"float": "float32", "double": "float64"}
 class Holdings:
     """What ``records.inspection.Inspection`` says of it."""
 
-    stored: tuple[Stored, ...]
+    stored: tuple[SizeSummary, ...]
     external: tuple[str, ...]
-    inner: tuple[Inner, ...]
+    inner: tuple[NestedGraph, ...]
 
 
 @cache
@@ -62,15 +62,15 @@ def location(tensor: TensorProto) -> str | None:
 
 def tensors(view: View) -> Iterator[tuple[str, TensorProto]]:
     """Every stored tensor with the full name of its value: initializers, dense and sparse, and Constant nodes."""
-    for body in view.bodies:
-        for name, tensor in body.initializers.items():
-            yield body.path + text(name), tensor
-        for sparse in getattr(body.proto, "sparse_initializer", ()):
-            yield body.path + text(sparse.values.name), sparse.values
+    for graph in view.graphs:
+        for name, tensor in graph.initializers.items():
+            yield graph.path + text(name), tensor
+        for sparse in getattr(graph.proto, "sparse_initializer", ()):
+            yield graph.path + text(sparse.values.name), sparse.values
     for place in view.of("Constant"):
         constant = constant_tensor(place.node)
         if isinstance(constant, TensorProto) and place.outputs:
-            yield place.scope.path + text(place.outputs[0]), constant
+            yield place.graph.path + text(place.outputs[0]), constant
 
 
 def holdings(view: View) -> Holdings:
@@ -86,13 +86,13 @@ def holdings(view: View) -> Holdings:
         if file is not None:
             row[3] += size(tensor)
             files.setdefault(file)
-    stored = [Stored(dtype_name(kind), *row) for kind, row in counts.items()]
+    stored = [SizeSummary(dtype_name(kind), *row) for kind, row in counts.items()]
     calls = Counter((text(p.node.domain), text(p.node.op_type)) for p in view.places) if view.model.functions else {}
     inner = []
-    for body in view.bodies:
-        if body.kind == "subgraph":
-            inner.append(Inner(body.path, "subgraph", len(body.places)))
-        elif body.kind == "function":
-            called = calls.get((text(getattr(body.proto, "domain", "")), text(body.proto.name)), 0)
-            inner.append(Inner(body.path, "function", len(body.places), called))
+    for graph in view.graphs:
+        if graph.kind == "subgraph":
+            inner.append(NestedGraph(graph.path, "subgraph", len(graph.places)))
+        elif graph.kind == "function":
+            called = calls.get((text(getattr(graph.proto, "domain", "")), text(graph.proto.name)), 0)
+            inner.append(NestedGraph(graph.path, "function", len(graph.places), called))
     return Holdings(tuple(sorted(stored, key=lambda s: (-s.bytes, -s.elements, s.dtype))), tuple(files), tuple(inner))

@@ -13,7 +13,7 @@ from onnx import ModelProto
 
 from onnx_triangulate.facts.layouts import WEIGHT_SLOTS, Flow, word
 from onnx_triangulate.onnxgraph.nodes import text
-from onnx_triangulate.records.inspection import StoredWeight
+from onnx_triangulate.records.inspection import WeightLayout
 
 _MOST = 16  # nodes between a weight and the operator that uses it
 
@@ -67,10 +67,10 @@ def _says(flow: Flow, index: int, nodes: list[int], layout: str, producer: str) 
     return "; ".join(said)
 
 
-def weights_of(flow: Flow, model: ModelProto) -> tuple[StoredWeight, ...]:
+def weights_of(flow: Flow, model: ModelProto) -> tuple[WeightLayout, ...]:
     """The constants that convolutions and matrix products use as weights, by the node that uses them."""
     producer = text(model.producer_name).lower()
-    found: dict[tuple[int, int], StoredWeight] = {}
+    found: dict[tuple[int, int], WeightLayout] = {}
     for index, place in enumerate(flow.places):
         for slot in WEIGHT_SLOTS.get(flow.ops[index], ()):
             value = flow.inputs[index][slot] if slot < len(flow.inputs[index]) else -1
@@ -82,5 +82,5 @@ def weights_of(flow: Flow, model: ModelProto) -> tuple[StoredWeight, ...]:
                 layout = word(names)
                 if layout and set("".join(names or ())) <= set("OIDHW"):
                     says = _says(flow, index, nodes, layout, producer)
-                    found.setdefault((index, root), StoredWeight(text(flow.names[root]), place.name, layout, says))
+                    found.setdefault((index, root), WeightLayout(text(flow.names[root]), place.name, layout, says))
     return tuple(found.values())

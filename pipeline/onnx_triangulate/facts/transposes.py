@@ -19,9 +19,10 @@ from onnx import ModelProto, TensorProto
 from onnx.helper import tensor_dtype_to_np_dtype
 
 from onnx_triangulate.facts.layouts import Flow, Names, flow_of, word
-from onnx_triangulate.onnxgraph.nodes import places
+from onnx_triangulate.onnxgraph.graph import places
 from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.ops.axis_propagation import permutation
+from onnx_triangulate.ops.registry import operators
 from onnx_triangulate.records.graphs import Transpose
 
 _BY_ITSELF = {
@@ -32,7 +33,7 @@ _BY_ITSELF = {
     (2, 3, 1, 0): ("OIHW", "HWIO"),
     (2, 3, 4, 1, 0): ("OIDHW", "DHWIO"),
 }
-_PRODUCTS = {"MatMul": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3), "com.microsoft.FusedMatMul": (0, 1)}
+_PRODUCTS = {name: op.matrices for name, op in operators().items() if op.matrices is not None and name != "Gemm"}
 _BITS = {
     TensorProto.INT4: 4,
     TensorProto.UINT4: 4,
@@ -226,9 +227,9 @@ def _bytes(flow: Flow, index: int) -> int | None:
     """What a Transpose moves."""
     place = flow.places[index]
     for name in (*place.inputs[:1], *place.outputs[:1]):
-        dims, kind = place.scope.shape(name), place.scope.type(name)
+        dims, kind = place.graph.shape(name), place.graph.type(name)
         if kind is None:
-            kind = next((k for n in place.outputs[:1] if (k := place.scope.type(n)) is not None), None)
+            kind = next((k for n in place.outputs[:1] if (k := place.graph.type(n)) is not None), None)
         if dims is None or kind is None or None in dims:
             continue
         try:
@@ -433,13 +434,13 @@ def _record(flow: Flow, step: _Found, vanishes: bool) -> Transpose:
         node=flow.places[step.index].name,
         perm=step.perm,
         kind=_kind(flow, step.source, step.result, step.perm),
-        for_whom=named({n: None for n in step.after.ends if n not in step.cancels}),
+        needed_by=named({n: None for n in step.after.ends if n not in step.cancels}),
         cancels_with=named(step.cancels),
         through=named(step.through),
-        border=tuple(flow.border_out.get(v) or flow.border_in[v] for v in step.border),
+        movable_to=tuple(flow.border_out.get(v) or flow.border_in[v] for v in step.border),
         bytes=_bytes(flow, step.index),
         on_constant=flow.constant[step.source],
-        vanishes=vanishes,
+        removable=vanishes,
     )
 
 

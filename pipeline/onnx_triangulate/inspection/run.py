@@ -11,8 +11,8 @@ from onnx_triangulate.facts.file import read_facts
 from onnx_triangulate.facts.size_summary import holdings
 from onnx_triangulate.facts.view import View, viewed
 from onnx_triangulate.inspection.rules import Rule, chosen
-from onnx_triangulate.onnxgraph.nodes import printable, text
-from onnx_triangulate.records.inspection import Inspection, Remark
+from onnx_triangulate.onnxgraph.nodes import domain_of, printable
+from onnx_triangulate.records.inspection import Diagnostic, Inspection
 
 
 def inspect(model: ModelProto | str | Path) -> Inspection:
@@ -28,12 +28,12 @@ def inspected(view: View, rules: Sequence[Rule] | None = None) -> Inspection:
     """What a graph holds; ``rules`` are those asked, all of them unless said otherwise."""
     facts = read_facts(view.file or Path(), view=view)
     held = holdings(view)
-    remarks, failed = remarked(view, chosen() if rules is None else rules)
+    remarks, failed = diagnose(view, chosen() if rules is None else rules)
     return Inspection(
         file=view.file,
         producer=facts.producer,
         ir_version=view.model.ir_version,
-        opsets={("" if text(o.domain) == "ai.onnx" else text(o.domain)): o.version for o in view.model.opset_import},
+        opsets={domain_of(o): o.version for o in view.model.opset_import},
         inputs=facts.inputs,
         outputs=facts.outputs,
         ops=facts.ops,
@@ -47,19 +47,19 @@ def inspected(view: View, rules: Sequence[Rule] | None = None) -> Inspection:
         transposes=view.transposes,
         reshapes=view.reshapes,
         weights=view.weights,
-        remarks=remarks,
+        diagnostics=remarks,
         notes=(*facts.notes, *view.problems, *failed),
         failed=failed,
     )
 
 
-def remarked(view: View, rules: Sequence[Rule]) -> tuple[tuple[Remark, ...], tuple[str, ...]]:
+def diagnose(view: View, rules: Sequence[Rule]) -> tuple[tuple[Diagnostic, ...], tuple[str, ...]]:
     """What rules have to say, and which of them failed: one that does must not silence the others."""
-    remarks: list[Remark] = []
+    remarks: list[Diagnostic] = []
     failed = []
     for rule in rules:
         try:
-            remarks += rule.remarks(view)
+            remarks += rule.diagnose(view)
         except Exception as error:  # a bug of the rule, said to be one
             failed.append(f"rule {rule.code} failed: {type(error).__name__}: {printable(str(error))}")
     return tuple(remarks), tuple(failed)

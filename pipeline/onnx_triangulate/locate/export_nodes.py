@@ -1,4 +1,4 @@
-"""The guilty nodes of an export: every node judged on its own, in one pass, all of them and not only the first.
+"""The faulty nodes of an export: every node judged on its own, in one pass, all of them and not only the first.
 
 Design note.  The cut view: a node is given the source's values, and what it should make of them, in float64, is held
 against the source's value of its output, over the bound of its operator.  So an error that was inherited never counts,
@@ -27,30 +27,28 @@ import numpy as np
 import onnx
 
 from onnx_triangulate.numerics.evaluate import runner
-from onnx_triangulate.numerics.perturbed import FLOOR, perturbed, signs
+from onnx_triangulate.numerics.noise_floor import FLOOR, noise_floor
+from onnx_triangulate.numerics.perturbation import UNIT, distance, moved, signs
 from onnx_triangulate.numerics.replay import NodeCheck, expected, judge
 from onnx_triangulate.onnxgraph.nodes import node_name, opset
 from onnx_triangulate.onnxgraph.weights import Weights, without_weights
 from onnx_triangulate.ops.calls import ExpectedOutput
 from onnx_triangulate.ops.elementary import elementary
 from onnx_triangulate.ops.random_draws import draws, stored
+from onnx_triangulate.ops.registry import names
 from onnx_triangulate.records.arrays import Array
-from onnx_triangulate.records.faults import Localization, NodeError, SourceValues
+from onnx_triangulate.records.faults import Fault, Localization, SourceValues
 from onnx_triangulate.transform.cut import array_values, constants, reads
 from onnx_triangulate.transform.float64 import to_float64
 
 TRIALS = 4
-UNIT = 2.0**-24
 TINY = 2.0**-126
 # Channels last to channels first, by rank: how tf2onnx turns what it moves.
 _PERMUTED = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
 # Sums of products: four roundings of a weight move the sum of k by at most 4 u |x| |w|, which is 4 / (k + 1) of the
 # bound gamma_(k+1) |x| |w|, so thrice the bound holds for every k and no version needs to be evaluated.
-_SUMS = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul"))
-_SPATIAL = frozenset(
-    "Conv ConvTranspose MaxPool AveragePool GlobalAveragePool GlobalMaxPool BatchNormalization LRN "
-    "InstanceNormalization DepthToSpace SpaceToDepth".split()
-)
+_SUMS = names(lambda op: op.linear and (op.kernel or op.matrices))
+_SPATIAL = names(lambda op: op.images and not op.domain)
 _COMPARED = 4096  # elements, when two orders of axes are told apart
 Answers = tuple[ExpectedOutput | None, ...] | str
 
@@ -160,9 +158,9 @@ class Exported:
         self.held = Held()
         for name, carried in self.values.items():
             self._keep(name, carried)
-        self.guilty: list[NodeError] = []
-        self.uncompared: list[NodeError] = []
-        self.within: list[NodeError] = []
+        self.faults: list[Fault] = []
+        self.uncompared: list[Fault] = []
+        self.within: list[Fault] = []
         self.judged: set[str] = set()
         self.perturbed: set[str] = set()
         self._run = runner(wide)
@@ -187,7 +185,7 @@ class Exported:
             self.source.graph,
             self.party,
             "export",
-            tuple(self.guilty),
+            tuple(self.faults),
             len(self.judged),
             sum(node.op_type != "Constant" for node in self.model.graph.node),  # they are judged where they are used
             tuple(self.uncompared),
@@ -222,11 +220,11 @@ class Exported:
             return None
         response = np.zeros(centre.shape)
         for trial in range(1, TRIALS + 1):
-            moved = self._from_given(index, name, trial)
-            if moved is None or moved.shape != centre.shape:
+            version = self._from_given(index, name, trial)
+            if version is None or version.shape != centre.shape:
                 return None
             with np.errstate(all="ignore"):
-                response = np.fmax(response, np.abs(moved - centre))
+                response = np.fmax(response, np.abs(version - centre))
         return centre, response
 
     def _from_given(self, index: int, name: str, trial: int) -> Array | None:
@@ -240,7 +238,7 @@ class Exported:
             if array is None or not trial or array.dtype != np.float64 or read not in {*self.given, *self.feeds}:
                 return array
             random = np.random.default_rng([trial, self.maker.get(read, len(self.nodes)), *read.encode()])
-            made[read] = np.asarray(array * (1 + UNIT * signs(random, array.shape)))
+            made[read] = moved(array, random)
             return made[read]
 
         for i in self._region(index):
@@ -318,7 +316,7 @@ class Exported:
         """The name that the graph's own node has, of which this one is the float64 form (or a part of it)."""
         return next((self.names[out] for out in self.nodes[index].output if out in self.names), "")
 
-    def _record(self, error: NodeError, index: int) -> None:
+    def _record(self, error: Fault, index: int) -> None:
         if error.problem is not None and error.ratio is None:
             self.uncompared.append(error)
             return
@@ -329,8 +327,7 @@ class Exported:
             likely = self._likeliest(region, index)
             if likely != index:
                 error = replace(error, node=self._own(likely), op=self.nodes[likely].op_type)
-            others = tuple(n for n in stretch if n != error.node)
-            self.guilty.append(replace(error, together=others, origin=self.source.origins.get(error.output)))
+            self.faults.append(replace(error, nodes=stretch, origin=self.source.origins.get(error.output)))
         else:
             self.within.append(replace(error, origin=self.source.origins.get(error.output)))
 
@@ -343,27 +340,29 @@ class Exported:
         made: _Carried,
         given: Array,
         own: str,
-    ) -> NodeError:
+    ) -> Fault:
         """The source's value of an output against what the graph makes of the source's values before it."""
         node = self.nodes[index]
         name, op = node.output[position], node.op_type
         if isinstance(answers, str) or made.problem is not None:
-            return NodeError(own, op, name, problem=answers if isinstance(answers, str) else made.problem)
+            return Fault(own, op, name, problem=answers if isinstance(answers, str) else made.problem)
         answer = _sure(answers[position])
         doubtful = [c for c in inputs if c is not None and c.uncertain]
         if doubtful and op in _SUMS and all(c.constant for c in doubtful):
             answer, doubtful = _changed(answer, lambda bound: 3 * bound, relative=3 * answer.relative), []
         check = _compared(name, answer, given)
-        if check.guilty and not self.double and (whole := self._in_one_piece(name, op, answer)) is not None:
+        if check.faulty and not self.double and (whole := self._in_one_piece(name, op, answer)) is not None:
             answer = whole
             check = _compared(name, answer, given)
-        if check.guilty and doubtful:
+        if check.faulty and doubtful:
             widened = self._widened(index, position, answer)
             if isinstance(widened, str):
-                return NodeError(own, op, name, problem=widened)
+                return Fault(own, op, name, problem=widened)
             check = _compared(name, widened, given)
         error = error_of(own, op, check)
-        if check.guilty and not self.double and self.perturbed.intersection(self._named(self._region(index))):
+        # What the graph makes is judged, and the source's value is what was to be made.
+        error = replace(error, expected=error.actual, actual=error.expected)
+        if check.faulty and not self.double and self.perturbed.intersection(self._named(self._region(index))):
             says = f"beyond {FLOOR}, {error.ratio or 0:.3g} times, which is no bound"
             return replace(error, ratio=None, problem=says)
         return error
@@ -427,7 +426,7 @@ class Exported:
                 if outer is None:
                     return answers
                 values[name] = _wide(outer)
-        found = perturbed(self._run, node, index, self._own(index), values)
+        found = noise_floor(self._run, node, index, self._own(index), values)
         if isinstance(found, str):
             return f"{answers}, and {found}"
         self.perturbed.add(self._own(index))
@@ -441,14 +440,13 @@ class Exported:
         for answers in self._versions(index):
             if isinstance(answers, str):
                 return answers
-            moved = np.asarray(_sure(answers[position]).value)
-            if moved.shape != value.shape:
+            version = np.asarray(_sure(answers[position]).value)
+            if version.shape != value.shape:
                 return "its shape depends on what rounding decides"
             if value.dtype.kind == "f":
-                with np.errstate(all="ignore"):
-                    response = np.maximum(response, np.nan_to_num(np.abs(moved - value), nan=0.0, posinf=np.inf))
+                response = np.maximum(response, distance(version, value, infinite=np.inf))
             else:
-                flips |= np.asarray(moved != value)
+                flips |= np.asarray(version != value)
         self.held.also(4 * value.nbytes)
         if value.dtype.kind != "f":
             return replace(answer, flips=flips)
@@ -461,10 +459,10 @@ class Exported:
         stretch = self._region(index)
         last = {name: i for i in stretch for name in self.reads[i]}
         for trial in range(1, TRIALS + 1):
-            moved: dict[str, Array] = {}
+            versions: dict[str, Array] = {}
 
-            def version(name: str, trial: int = trial, moved: dict[str, Array] = moved) -> Array | None:
-                return moved[name] if name in moved else self._moved(name, trial)
+            def version(name: str, trial: int = trial, versions: dict[str, Array] = versions) -> Array | None:
+                return versions[name] if name in versions else self._moved(name, trial)
 
             for i in stretch:
                 node = self.nodes[i]
@@ -478,10 +476,10 @@ class Exported:
                     answer = answers[place] if place < len(answers) else None
                     if name and answer is not None:
                         random = np.random.default_rng([trial, i, place])
-                        moved[name] = _moved_answer(answer, random, still=name in self.fixed)
+                        versions[name] = _moved_answer(answer, random, still=name in self.fixed)
                 for name in [*node.input, *node.output]:
                     if last.get(name, -1) <= i:
-                        moved.pop(name, None)
+                        versions.pop(name, None)
 
     def _moved(self, name: str, trial: int) -> Array | None:
         """A value from outside a stretch, in one of its versions (0: as it is): of the source, fed, or constant."""
@@ -495,7 +493,7 @@ class Exported:
             return array
         roundings = 4.0 if name in self.computed else 1.0
         random = np.random.default_rng([trial, self.order.get(name, 0)])
-        return np.asarray(array * (1 + roundings * UNIT * signs(random, array.shape)))
+        return moved(array, random, roundings=roundings)
 
     def _region(self, index: int) -> list[int]:
         """The nodes through which one is judged: itself and those before it up to the source's values."""
@@ -597,16 +595,24 @@ def _changed(answer: ExpectedOutput, change: Callable[[Array], Array], **more: A
     return replace(answer, error=change(answer.limit()), at=there, **more)
 
 
-def error_of(node: str, op: str, check: NodeCheck) -> NodeError:
+def error_of(node: str, op: str, check: NodeCheck) -> Fault:
     ratio = check.ratio if check.outcome != "uncompared by bound" else None
     if check.outcome in ("equal", "rounding", "flip within rounding") and ratio is None:
         ratio = 0.0
-    return NodeError(
-        node, op, check.output, ratio, check.max_abs, index=check.index, values=check.values, problem=check.problem
+    return Fault(
+        node,
+        op,
+        check.output,
+        ratio,
+        check.max_abs,
+        index=check.index,
+        expected=check.expected,
+        actual=check.actual,
+        problem=check.problem,
     )
 
 
-def not_finite(error: NodeError, given: Array, seen: Array) -> NodeError:
+def not_finite(error: Fault, given: Array, seen: Array) -> Fault:
     """The error of a node that is right in float64 and not finite in float32 where the source's value is."""
     if seen.shape != given.shape or seen.dtype.kind != "f" or given.dtype.kind != "f":
         return error
@@ -616,10 +622,12 @@ def not_finite(error: NodeError, given: Array, seen: Array) -> NodeError:
     index = tuple(int(i) for i in np.argwhere(lost)[0])
     says = "in float32 it is not finite where the source's value is"
     due = float(given[index])
-    return replace(error, ratio=np.inf, introduced=np.inf, index=index, values=(due, float(seen[index])), problem=says)
+    return replace(
+        error, ratio=np.inf, introduced=np.inf, index=index, expected=due, actual=float(seen[index]), problem=says
+    )
 
 
-def distance(given: Array, seen: Array | None) -> float | None:
+def farthest(given: Array, seen: Array | None) -> float | None:
     """The largest distance of two arrays of numbers; infinite where one is no number."""
     if seen is None or seen.shape != given.shape or given.dtype.kind not in "biuf" or not given.size:
         return None
@@ -679,9 +687,9 @@ __all__ = [
     "TRIALS",
     "Exported",
     "Held",
-    "distance",
     "error_of",
     "exported",
+    "farthest",
     "fixed_values",
     "last_uses",
     "not_finite",

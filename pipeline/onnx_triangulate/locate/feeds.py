@@ -74,7 +74,7 @@ _PAIRED = 5  # numbers of the graphs of which sums and quotients are taken
 
 
 @dataclass(frozen=True)
-class Port:
+class ValueInfo:
     """An input or output as a file declares it: numpy's name of its type, each axis a size, a name or nothing.
 
     ``below`` is what numbers of an input must stay below to be places in every table that it picks from; ``free`` says
@@ -130,7 +130,7 @@ class Feed:
         return self.kind + (f" at {self.sized}" if self.sized else "")
 
 
-def drawn_kinds(ports: Sequence[Port], shapes: Mapping[str, tuple[int, ...]], marks: Landmarks) -> Iterator[Feed]:
+def drawn_kinds(ports: Sequence[ValueInfo], shapes: Mapping[str, tuple[int, ...]], marks: Landmarks) -> Iterator[Feed]:
     """The feeds beyond the first three, at the same sizes, the cheapest to the most special."""
     if any(p.dtype == "bool" for p in ports):
         flags = sum(p.dtype == "bool" for p in ports)
@@ -164,7 +164,7 @@ def drawn_kinds(ports: Sequence[Port], shapes: Mapping[str, tuple[int, ...]], ma
         yield from (Feed(kind, shapes, turn) for kind in JUDGED for turn in range(2))
 
 
-def draw(feed: Feed, ports: Sequence[Port], marks: Landmarks, seed: int) -> dict[str, Array]:
+def draw(feed: Feed, ports: Sequence[ValueInfo], marks: Landmarks, seed: int) -> dict[str, Array]:
     """The arrays of a feed by A's names.  Raises :class:`UnusableInput` for a type of which no numbers are drawn."""
     place = KINDS.index(feed.kind) if feed.kind in KINDS else len(KINDS) + sum(feed.kind.encode()) + 10_000 * feed.turn
     flags = itertools.count()
@@ -199,13 +199,13 @@ def draw(feed: Feed, ports: Sequence[Port], marks: Landmarks, seed: int) -> dict
     return arrays
 
 
-def said(port: Port) -> str:
+def said(port: ValueInfo) -> str:
     """A port in words, as its file declares it."""
     shape = "[...]" if port.shape is None else "[" + ",".join("?" if d is None else str(d) for d in port.shape) + "]"
     return f"{port.name} {port.dtype}{shape}"
 
 
-def _apart(values: Array, port: Port, number: int) -> Array:
+def _apart(values: Array, port: ValueInfo, number: int) -> Array:
     """What several inputs have in common, of all but the first some of it one step off: equal, next, and the next."""
     if not number:
         return values
@@ -224,7 +224,7 @@ def _size(shape: tuple[int, ...]) -> int:
     return max(1, int(np.prod(shape)))
 
 
-def _may_be_size(port: Port, shape: tuple[int, ...]) -> bool:
+def _may_be_size(port: ValueInfo, shape: tuple[int, ...]) -> bool:
     """Whether an input is drawn as one size or another: whole numbers, or so few that they may be anything."""
     return port.whole or (port.dtype in _FLOATS and _size(shape) <= _FEW)
 
@@ -250,7 +250,7 @@ def _flag(feed: Feed, shape: tuple[int, ...], random: np.random.Generator, numbe
     return random.integers(0, 2, shape).astype(bool)
 
 
-def _whole(feed: Feed, port: Port, shape: tuple[int, ...], random: np.random.Generator, marks: Landmarks) -> Array:
+def _whole(feed: Feed, port: ValueInfo, shape: tuple[int, ...], random: np.random.Generator, marks: Landmarks) -> Array:
     held = np.iinfo(port.dtype)
     lowest = int(held.min) + (1 if held.min else 0)  # of the very lowest there is no positive; its division kills
     if feed.kind == "counts":
@@ -352,7 +352,7 @@ def _parts(marks: Landmarks) -> list[float]:
     return [v for v in dict.fromkeys(found) if 1e-6 < abs(v) < 1e6 and abs(v) != 1]
 
 
-def _near_whole(ports: Sequence[Port], marks: Landmarks) -> list[int]:
+def _near_whole(ports: Sequence[ValueInfo], marks: Landmarks) -> list[int]:
     found = [*_COUNTS, *(v for n in marks.whole for v in (n, n - 1, n + 1))]
     if any(p.free for p in ports):
         found += [-v for v in _COUNTS]

@@ -1,7 +1,7 @@
-"""The guilty kernels: every node of a run judged on what it consumed there.
+"""The faulty kernels: every node of a run judged on what it consumed there.
 
 Design note.  A node's value is held against the node in float64 on the very inputs that it had in the run, over the
-bound of its operator (``numerics.replay``).  Where ``unspecified`` is the blame, the guilty nodes are those
+bound of its operator (``numerics.replay``).  Where ``unspecified`` is the blame, the faulty nodes are those
 that differ where ONNX says nothing.  Values are asked for in the order of the nodes and let go when
 their last consumer was judged, so a run may hand them over in parts.  A sequence is none of the arrays that a run
 returns: it is made here of what was returned, and what is taken out of it is judged.
@@ -17,14 +17,14 @@ import onnx
 
 from onnx_triangulate.locate.export_nodes import Held, error_of, last_uses
 from onnx_triangulate.numerics.evaluate import runner
-from onnx_triangulate.numerics.perturbed import FLOOR, Run, perturbed
+from onnx_triangulate.numerics.noise_floor import FLOOR, Run, noise_floor
 from onnx_triangulate.numerics.reduced_precision import reduced_precision
 from onnx_triangulate.numerics.replay import NodeCheck, judge, replay
 from onnx_triangulate.onnxgraph.nodes import node_name, opset
 from onnx_triangulate.onnxgraph.weights import Weights
 from onnx_triangulate.ops.calls import ExpectedOutput
 from onnx_triangulate.records.arrays import Array
-from onnx_triangulate.records.faults import Localization, NodeError
+from onnx_triangulate.records.faults import Fault, Localization
 from onnx_triangulate.transform.cut import reads
 from onnx_triangulate.transform.float64 import to_float64
 
@@ -51,7 +51,7 @@ def kernels(
     fixed = Weights(model) if weights is None else weights
     last = last_uses(model)
     wide = _Wide(model)
-    guilty, uncompared, every, without_rule = [], [], [], set()
+    faulty, uncompared, every, without_rule = [], [], [], set()
     made_here: dict[str, Array] = {}
     judged, held = 0, Held()
     for index, node in enumerate(model.graph.node):
@@ -64,14 +64,14 @@ def kernels(
         lacking = [n for n, v in zip(node.input, consumed, strict=True) if n and v is None]
         if lacking:
             says = f"the run did not return what it consumed ({lacking[0]})"
-            uncompared.append(NodeError(name, node.op_type, node.output[0] if node.output else "", problem=says))
+            uncompared.append(Fault(name, node.op_type, node.output[0] if node.output else "", problem=says))
         else:
             held.also(sum(3 * v.size * 8 for v in (*consumed, *results) if v is not None))  # in float64, and bounds
             boxes = any(n in made_here for n in node.input)
             checks = () if boxes else replay(node, version, consumed, results, runtime=constants_of)
             if boxes or any(c.outcome == "uncompared by bound" and c.rule is None for c in checks):
                 values = {n: v for n in reads(node) if (v := _found(n, feeds, produced, made_here, fixed)) is not None}
-                answers = wide.perturbed(index, name, values)
+                answers = wide.noise_floor(index, name, values)
                 if isinstance(answers, str):
                     checks = tuple(replace(check, problem=f"{check.problem}, and {answers}") for check in checks)
                 else:
@@ -85,11 +85,11 @@ def kernels(
             for check in checks:
                 error = error_of(name, node.op_type, check)
                 result = _found(check.output, produced)
-                if check.guilty:
+                if check.faulty:
                     shorter = reduced_precision(node, version, consumed, results, runtime=constants_of)
-                    guilty.append(replace(error, precision=shorter))
+                    faulty.append(replace(error, precision=shorter))
                 elif check.unsaid and left_open:
-                    guilty.append(replace(error, introduced=None))
+                    faulty.append(replace(error, introduced=None))
                 elif check.outcome == "uncompared by bound" and (result is None or result.size):
                     uncompared.append(error)
                 else:
@@ -103,7 +103,7 @@ def kernels(
         graph,
         party,
         blame,
-        tuple(guilty),
+        tuple(faulty),
         judged,
         len(model.graph.node),
         tuple(uncompared),
@@ -123,7 +123,9 @@ class _Wide:
         self._run: Run | None = None
         self._nodes: dict[str, onnx.NodeProto] = {}
 
-    def perturbed(self, index: int, name: str, values: Mapping[str, Array]) -> tuple[ExpectedOutput | None, ...] | str:
+    def noise_floor(
+        self, index: int, name: str, values: Mapping[str, Array]
+    ) -> tuple[ExpectedOutput | None, ...] | str:
         if self._run is None:
             wide = to_float64(self._model)
             self._run = runner(wide)
@@ -131,7 +133,7 @@ class _Wide:
         first = next((output for output in self._model.graph.node[index].output if output), "")
         if first not in self._nodes or self._nodes[first].op_type != self._model.graph.node[index].op_type:
             return "float64 has another operator in its place"
-        return perturbed(self._run, self._nodes[first], index, name, values)
+        return noise_floor(self._run, self._nodes[first], index, name, values)
 
 
 def _by_floor(
@@ -144,7 +146,7 @@ def _by_floor(
             continue
         value = answer.value.astype(result.dtype) if answer.value.dtype.kind != "f" else answer.value
         check = judge(name, ExpectedOutput(value, result.dtype.name, answer.error, answer.flips), result)
-        if check.guilty:
+        if check.faulty:
             says = check.problem or f"beyond {FLOOR}, {check.ratio or 0:.3g} times, which is no bound"
             check = NodeCheck(name, "uncompared by bound", max_abs=check.max_abs, index=check.index, problem=says)
         checks.append(check)

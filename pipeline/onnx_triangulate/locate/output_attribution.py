@@ -1,4 +1,4 @@
-"""Where a difference of outputs comes from when no node is guilty: exact hybrids of two runs.
+"""Where a difference of outputs comes from when no node is faulty: exact hybrids of two runs.
 
 Design note.  The hybrid h_k takes what the first k nodes make from the source and lets the runtime do the rest, so h_0
 is the runtime's own run and the last one is the source's, and the difference of the two is the sum of h_k - h_(k+1),

@@ -2,7 +2,7 @@
 
 A localizer that is broken names nodes as confidently as one that is not.  So before it judges a graph, both of its
 views are given a graph of three nodes, once healthy and once with one node that computes something else: the first must
-come out without a guilty node, the second with that one and no other.
+come out without a faulty node, the second with that one and no other.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _problem() -> str | None:
         source = SourceValues("known")
         sent = export_nodes.exported(model, feeds, source, double.get, party="known", double=True)
         for view, found in (("a run", ran), ("an export", sent)):
-            named = tuple(error.node for error in found.guilty)
+            named = tuple(error.node for error in found.faults)
             if named != due or found.judged != len(_NODES):
                 seen = f"{', '.join(named) or 'nobody'} named, {found.judged} of {len(_NODES)} nodes judged"
                 return f"in {view} {', '.join(due) or 'nobody'} is guilty; {seen}"

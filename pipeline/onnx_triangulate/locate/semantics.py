@@ -9,15 +9,16 @@ operator is the same differs by these.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from onnx_triangulate.locate.graph_pairs import MOVERS
+from onnx_triangulate.locate.model_interface import MOVERS
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import CaseRef
+from onnx_triangulate.records.faults import Fault
 from onnx_triangulate.records.inspection import Difference
 from onnx_triangulate.records.runs import Failure, Model
 
@@ -28,24 +29,18 @@ _LONG = 6
 
 
 @dataclass(frozen=True)
-class Parted:
-    """Where one graph does not make what the other makes of the same values.
+class MeaningDifference:
+    """Where one framework's graph does not make what the other's makes of the same values.
 
-    ``nodes`` of the graph that is judged stand where the judge has ``against``, the likeliest first; ``values`` are the
-    judge's and the other's; ``differs`` is what only one side's nodes hold, in words; ``setting`` is the one number
-    that the two were told differently: what it is called, the judge's, the other's.
+    ``fault`` names the nodes of the graph that is judged and those of the judge in their place (``against``), the
+    likeliest first; ``ops`` and ``against_ops`` are their operators.  ``differs`` is what only one side's nodes hold,
+    in words; ``setting`` the one number that the two were told differently: what it is called, the judge's, the
+    other's.
     """
 
-    nodes: tuple[str, ...]
+    fault: Fault
     ops: tuple[str, ...]
-    against: tuple[str, ...]
     against_ops: tuple[str, ...]
-    output: str
-    ratio: float
-    max_abs: float | None = None
-    index: tuple[int, ...] | None = None
-    values: tuple[float, float] | None = None
-    problem: str | None = None
     differs: tuple[str, ...] = ()
     setting: tuple[str, float, float] | None = None
 
@@ -55,13 +50,13 @@ class Meanings:
     """Everything at which two graphs part; ``aligned`` values of one are values of the other, ``compared`` elements of
     outputs were, and ``unjudged`` says what could not be judged."""
 
-    parted: tuple[Parted, ...]
+    differences: tuple[MeaningDifference, ...]
     aligned: int
     compared: int
     unjudged: tuple[str, ...] = ()
 
 
-def parted_meanings(
+def meaning_differences(
     ref: CaseRef, judge: Model, other: Model, seed: int, folder: Path, memory: int | None = None
 ) -> Meanings | Failure:
     """Where ``other`` parts from ``judge``, exports of one case by two frameworks, in float64.
@@ -69,7 +64,7 @@ def parted_meanings(
     ``memory`` is the most bytes that both graphs' weights may need.
     """
     from onnx_triangulate.engines.running import refusal
-    from onnx_triangulate.locate.node_tasks import held_against
+    from onnx_triangulate.locate.localize import held_against
     from onnx_triangulate.onnxgraph.weights import read_model
 
     assert judge.file is not None
@@ -87,30 +82,18 @@ def parted_meanings(
     if isinstance(found, Failure):
         return found
     theirs, mine = sides
-    parted = []
-    for part in found.guilty:
+    differences = []
+    for part in found.faults:
         nodes = mine.likeliest_first(part.node, mine.fed(part.nodes))
         against = theirs.fed(part.against)
         setting = _setting(mine.numbers(nodes), theirs.numbers(against), mine.ops(nodes) == theirs.ops(against))
         if setting is not None:
             nodes = mine.holders_first(nodes, setting[2])
             against = theirs.holders_first(against, setting[1])
-        made = Parted(
-            nodes,
-            mine.ops(nodes),
-            against,
-            theirs.ops(against),
-            part.output,
-            part.ratio,
-            part.max_abs,
-            part.index,
-            part.values,
-            part.problem,
-            tuple(_differences(mine, nodes, theirs, against, setting)),
-            setting,
-        )
-        parted.append(made)
-    return Meanings(tuple(parted), len(found.alignment.pairs), found.compared, found.unjudged)
+        differs = tuple(_differences(mine, nodes, theirs, against, setting))
+        fault = replace(part, nodes=nodes, against=against)
+        differences.append(MeaningDifference(fault, mine.ops(nodes), theirs.ops(against), differs, setting))
+    return Meanings(tuple(differences), len(found.alignment.pairs), found.compared, found.unjudged)
 
 
 class _Side:
@@ -217,7 +200,7 @@ def structure(left: Path, right: Path) -> tuple[tuple[Difference, ...], Mapping[
     """What one file has otherwise than another, without what changes no number, and the operators of both by node."""
     from onnx_triangulate.diff.differences import of_effect
     from onnx_triangulate.facts.view import viewed
-    from onnx_triangulate.onnxgraph.nodes import places
+    from onnx_triangulate.onnxgraph.graph import places
 
     try:
         mine, other = viewed(left), viewed(right)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from onnx_triangulate.locate.feeds import Port
+from onnx_triangulate.locate.feeds import ValueInfo
 
 _MOST = 28  # sets of sizes
 _AT_LIMITS = 24  # further ones
@@ -25,21 +25,21 @@ _LONGEST = 2048
 _GUESSES = (3, 2, 4, 8, 16, 32, 64, 5, 7, 12, 128, 224, 1)
 
 
-def keys(port: Port) -> tuple[int | str, ...]:
+def keys(port: ValueInfo) -> tuple[int | str, ...]:
     """Each axis as its size or what its size is known by: its name, or the input's and its number."""
     return tuple(d if isinstance(d, int) else d or f"{port.name}[{axis}]" for axis, d in enumerate(port.shape or ()))
 
 
-def shapes_at(ports: Sequence[Port], sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+def shapes_at(ports: Sequence[ValueInfo], sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
     return {p.name: tuple(k if isinstance(k, int) else sizes[k] for k in keys(p)) for p in ports}
 
 
-def open_axes(ports: Sequence[Port]) -> list[str]:
+def open_axes(ports: Sequence[ValueInfo]) -> list[str]:
     """What the sizes of open axes are known by, in order."""
     return list(dict.fromkeys(k for p in ports for k in keys(p) if isinstance(k, str)))
 
 
-def guesses(ports: Sequence[Port], known: Mapping[str, int]) -> Iterator[dict[str, int]]:
+def guesses(ports: Sequence[ValueInfo], known: Mapping[str, int]) -> Iterator[dict[str, int]]:
     """Sizes for all open axes, where ``known`` leaves some without: a batch of two, the others all alike or not."""
     lacking = [k for k in open_axes(ports) if k not in known]
     first = {k for p in ports for k in keys(p)[:1] if isinstance(k, str)}
@@ -49,7 +49,7 @@ def guesses(ports: Sequence[Port], known: Mapping[str, int]) -> Iterator[dict[st
 
 
 def other_sizes(
-    ports: Sequence[Port],
+    ports: Sequence[ValueInfo],
     base: Mapping[str, int],
     moving: Sequence[str],
     lengths: Sequence[int],
@@ -80,7 +80,7 @@ def other_sizes(
 
 
 def _beyond(
-    ports: Sequence[Port], base: Mapping[str, int], moving: Sequence[str], limits: Sequence[int]
+    ports: Sequence[ValueInfo], base: Mapping[str, int], moving: Sequence[str], limits: Sequence[int]
 ) -> Iterator[dict[str, int]]:
     """Sizes at which a limit is reached, the largest limits first; the other axes at 1 where that were too much."""
     for limit in limits:
@@ -91,5 +91,5 @@ def _beyond(
                     yield from [sizes for sizes in several if _largest(ports, sizes) <= _LONG][:1]
 
 
-def _largest(ports: Sequence[Port], sizes: Mapping[str, int]) -> int:
+def _largest(ports: Sequence[ValueInfo], sizes: Mapping[str, int]) -> int:
     return max((int(np.prod(shape)) for shape in shapes_at(ports, sizes).values()), default=0)

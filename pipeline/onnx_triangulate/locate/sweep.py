@@ -25,8 +25,10 @@ import onnx
 
 from onnx_triangulate.diff.equivalence import Proof, Unproved, prove, unmoved
 from onnx_triangulate.engines.runtimes import runtimes
-from onnx_triangulate.locate.feeds import JUDGED, Feed, Landmarks, Port, draw
-from onnx_triangulate.locate.graph_pairs import RUNTIME, arrays_of, evaluated, whole
+from onnx_triangulate.locate.feeds import JUDGED, Feed, Landmarks, ValueInfo, draw
+from onnx_triangulate.locate.float32_runs import RUNTIME
+from onnx_triangulate.locate.float64_comparison import float64_outputs
+from onnx_triangulate.locate.model_interface import read_inlined
 from onnx_triangulate.locate.movable import Loosened, loosened
 from onnx_triangulate.numerics.compare import is_float, same_values
 from onnx_triangulate.onnxgraph.dataflow import Orientation
@@ -36,8 +38,8 @@ from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.runs import Failure
 
 Ways = Mapping[str, tuple[str, Orientation]]
-Judged = Literal["nan", "inf", "huge", "exact"]
-State = Literal["equal", "close", "apart", "refused by A", "refused by B", "not run"]
+Rule = Literal["nan", "inf", "huge", "exact"]
+RowState = Literal["equal", "close", "apart", "refused by A", "refused by B", "not run"]
 # Of the largest number of an output, some 64 roundings of float32.  It chooses which further feeds are looked at
 # closer, and a bound judges these; what is less is not told from rounding, and the first feeds are judged in float64.
 _NOISE = 4e-6
@@ -66,9 +68,9 @@ class Row:
     """
 
     feed: Feed
-    state: State
+    state: RowState
     score: float = 0.0
-    says: str = ""
+    message: str = ""
     arrays: Path | None = None
     outputs: tuple[Mapping[str, Path], Mapping[str, Path]] = field(default=({}, {}))
     answers: Mapping[str, str] = field(default_factory=dict)
@@ -95,7 +97,7 @@ def proof(
     """
     plain = {n: s for n, (s, way) in inputs.items() if way == Orientation()}
     ends = {n: s for n, (s, way) in outputs.items() if way == Orientation()}
-    models = whole(left), whole(right)
+    models = read_inlined(left), read_inlined(right)
     one, other = [_at_sizes(m, s) for m, s in zip(models, sizes, strict=True)] if sizes else ({}, {})
     return prove(*models, plain, ends, (one, other))
 
@@ -122,7 +124,9 @@ def _at_sizes(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> 
     return _tried(run) or {}
 
 
-def first_that_runs(file: Path, ports: Sequence[Port], feeds: Sequence[Feed], marks: Landmarks, seed: int) -> int | str:
+def first_that_runs(
+    file: Path, ports: Sequence[ValueInfo], feeds: Sequence[Feed], marks: Landmarks, seed: int
+) -> int | str:
     """The first of the feeds that a graph runs on, or what the runtime says of the first."""
     run = _opened(file)
     says = "nothing was tried"
@@ -147,7 +151,7 @@ def _tried(run: Callable[..., Any], *arguments: Any) -> Any:
 def sweep(
     left: Path,
     right: Path,
-    ports: Sequence[Port],
+    ports: Sequence[ValueInfo],
     feeds: Sequence[Feed],
     marks: Landmarks,
     seed: int,
@@ -192,7 +196,7 @@ def in_parts(
             rows += answer
             continue
         if answer.kind == "refused":  # a file that the runtime does not load: that was said before
-            lost.append(f"further feeds: {answer.says}")
+            lost.append(f"further feeds: {answer.message}")
             break
         deaths, hangs = deaths + 1, hangs + (answer.kind == "timeout")
         if len(some) == 1 or deaths > _DEATHS or hangs > _HANGS:
@@ -214,7 +218,7 @@ def _row(
     try:
         one = runs[0](arrays)
     except Exception as error:  # a runtime's refusal, whatever its type
-        return Row(feed, "refused by A", says=message(error))
+        return Row(feed, "refused by A", message=message(error))
     try:
         two = runs[1](_turned(arrays, inputs))
     except Exception as error:
@@ -317,12 +321,12 @@ def _outputs(made: Mapping[str, Array], folder: Path, side: str) -> dict[str, Pa
 @lru_cache(maxsize=2)
 def _opened(file: Path) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
     """A graph as the runtime runs it, all of its outputs by name.  Raises what the runtime refuses with."""
-    names = list(dict.fromkeys(o.name for o in whole(file).graph.output))
+    names = list(dict.fromkeys(o.name for o in read_inlined(file).graph.output))
     run = runtimes()[RUNTIME].open(file)
     return lambda arrays: dict(zip(names, map(np.asarray, run(arrays, names)), strict=True))
 
 
-def confirmed(left: Path, right: Path, row: Row, inputs: Ways, outputs: Ways, judged: Judged) -> str:
+def confirmed(left: Path, right: Path, row: Row, inputs: Ways, outputs: Ways, judged: Rule) -> str:
     """Whether what parts on a feed of a special kind is a matter of the graphs and not of kernels or overflow.
 
     NaN and infinities: the float64 values of the two part in the same way.  Huge numbers: one graph's run is finite
@@ -330,8 +334,8 @@ def confirmed(left: Path, right: Path, row: Row, inputs: Ways, outputs: Ways, ju
     float64, so that no rounding made one of them jump.  Empty where it is none, else in words.
     """
     assert row.arrays is not None
-    given = arrays_of(row.arrays)
-    exact = evaluated(left, given), evaluated(right, _turned(given, inputs))
+    given = npz.load(row.arrays)
+    exact = float64_outputs(left, given), float64_outputs(right, _turned(given, inputs))
     for name, (source, way) in outputs.items():
         if source not in exact[0] or name not in exact[1] or source not in row.outputs[0] or name not in row.outputs[1]:
             continue
@@ -339,7 +343,7 @@ def confirmed(left: Path, right: Path, row: Row, inputs: Ways, outputs: Ways, ju
         one = way.apply(np.load(row.outputs[0][source], allow_pickle=False))
         two = np.load(row.outputs[1][name], allow_pickle=False)
         if len({x.shape for x in (a, b, one, two)}) > 1:
-            return f"{name}: {row.says.partition(': ')[2]}"
+            return f"{name}: {row.message.partition(': ')[2]}"
         where = _odd(one, two, judged)
         if judged == "huge":
             if one.dtype.kind != "f":
@@ -362,7 +366,7 @@ def overflowed(
     left: Path,
     right: Path,
     feed: Feed,
-    ports: Sequence[Port],
+    ports: Sequence[ValueInfo],
     marks: Landmarks,
     seed: int,
     inputs: Ways,
@@ -370,7 +374,7 @@ def overflowed(
 ) -> str:
     """Where one graph's values are finite and the other's are not if every node rounds to its own type, in words."""
     given = draw(feed, ports, marks, seed)
-    one, two = evaluated(left, given), evaluated(right, _turned(given, inputs))
+    one, two = float64_outputs(left, given), float64_outputs(right, _turned(given, inputs))
     for name, (source, way) in outputs.items():
         if source in one and name in two and one[source].dtype.kind == two[name].dtype.kind == "f":
             a, b = way.apply(one[source]), two[name]
@@ -394,7 +398,7 @@ def _odd(a: Array, b: Array, judged: str) -> Array:
 def boundaries(
     left: Path,
     right: Path,
-    ports: Sequence[Port],
+    ports: Sequence[ValueInfo],
     feeds: Sequence[Feed],
     marks: Landmarks,
     seed: int,
@@ -474,7 +478,7 @@ def silent(
     file: Path,
     side: Literal["A", "B"],
     unproved: Unproved,
-    ports: Sequence[Port],
+    ports: Sequence[ValueInfo],
     feeds: Sequence[Feed],
     marks: Landmarks,
     seed: int,
@@ -564,7 +568,7 @@ def few_others(left: Path, right: Path, proof: Proof) -> list[str]:
     """
     held = []
     for file, unproved in ((left, proof.left), (right, proof.right)):
-        stored = {t.name: t for t in whole(file).graph.initializer}
+        stored = {t.name: t for t in read_inlined(file).graph.initializer}
         held.append({n: np.asarray(onnx.numpy_helper.to_array(stored[n])) for n in unproved.constants if n in stored})
     said = []
     for name, mine in held[1].items():
@@ -618,7 +622,7 @@ Loose = Callable[[Mapping[str, Array], Mapping[str, Array]], dict[str, Array]]
 
 def _loose(file: Path, unproved: Unproved, saved: Path) -> tuple[Loose, Loosened, list[str]] | None:
     """The graph with its unproved parts to be moved, and its conditions shown."""
-    model = whole(file)
+    model = read_inlined(file)
     if model.ByteSize() > _MOST_WEIGHTS:
         return None
     ends = {o.name for o in model.graph.output}

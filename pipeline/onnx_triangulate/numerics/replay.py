@@ -34,7 +34,7 @@ class NodeCheck:
     """One output of one node.
 
     ``ratio`` is the largest distance over its bound (infinite where nothing is allowed), ``max_abs`` the largest
-    distance, ``index`` and ``values`` the worst element's (float64's value, the run's value), ``compared`` how many
+    distance, ``index``, ``expected`` (float64's value) and ``actual`` the worst element's, ``compared`` how many
     elements were compared, ``bound`` the worst element's bound, ``rule`` the rule's name, ``problem`` why not
     everything could be compared or what is wrong before any value is, ``unsaid`` that what differs is what ONNX leaves
     open.
@@ -45,7 +45,8 @@ class NodeCheck:
     ratio: float | None = None
     max_abs: float | None = None
     index: tuple[int, ...] | None = None
-    values: tuple[float, float] | None = None
+    expected: float | None = None
+    actual: float | None = None
     bound: float | None = None
     compared: int = 0
     differing: int = 0
@@ -54,7 +55,7 @@ class NodeCheck:
     unsaid: bool = False
 
     @property
-    def guilty(self) -> bool:
+    def faulty(self) -> bool:
         return self.outcome == "diverges"
 
 
@@ -335,7 +336,8 @@ class _Tally:
             ratio=ratio if outcome in ("rounding", "diverges") else None,
             max_abs=self.far,
             index=index,
-            values=(due, float(self.seen[index])) if numbers else None,
+            expected=due if numbers else None,
+            actual=float(self.seen[index]) if numbers else None,
             bound=self.answer.relative * abs(due) if cheap else float(self.error(np.asarray([place]))[0]),
             compared=int(self.seen.size - self.unknown),
             differing=self.differing,

@@ -28,7 +28,7 @@ import numpy as np
 import onnx
 
 from onnx_triangulate.numerics.evaluate import Graph, Step
-from onnx_triangulate.numerics.perturbed import UNIT, signs
+from onnx_triangulate.numerics.perturbation import STEPS, UNIT, largest_responses, paired, signs, turned
 from onnx_triangulate.numerics.replay import expected
 from onnx_triangulate.ops.elementary import measured
 from onnx_triangulate.ops.registry import names, operators
@@ -38,7 +38,6 @@ PAIRS, FEWEST = 8, 4
 # IEEE 754 rounds these correctly, so where the exact result is a float32 nothing is rounded, and nobody jumps for it.
 _EXACT = frozenset("Add Sub Mul Div Sqrt Reciprocal".split())
 _SUMS = names(lambda op: op.linear and op.rule != "interpolation")
-_STEPS = names(lambda op: op.jumps == "to steps")
 _UNROUNDED = names(lambda op: op.roundings == 0 and not op.domain)
 _FUSED = {name: op.steps for name, op in operators().items() if op.steps}
 _COARSEST = "tensorflow" if "tensorflow" in measured()["runtimes"] else "onnxruntime"
@@ -86,16 +85,18 @@ def inner_scale(
         return Inner({name: centre[name] for name in floats}, scale, shapes, bool(jumping))
     numbers = {step.index: place for place, step in enumerate(s for s in graph.steps if sizes.keys() & set(s.makes))}
     pairs = min(max(len(numbers).bit_length(), FEWEST), PAIRS)
-    for pair, turned in itertools.product(range(pairs), (False, True)):
-        flipped = {index for index, place in numbers.items() if turned and place >> pair & 1}
-        moved = _evaluated(graph, feeds, floats, sizes, np.random.default_rng([pair, 7]), flipped)
+
+    def draw(pair: int, second: bool) -> dict[str, Array]:
+        flipped = {index for index, place in numbers.items() if second and turned(place, pair)}
+        made = _evaluated(graph, feeds, floats, sizes, np.random.default_rng([pair, 7]), flipped)
         for name in floats:
-            if moved[name].shape != centre[name].shape:
+            if made[name].shape != centre[name].shape:
                 raise ValueError(f"the shape of {name} depends on what rounding decides")
-            with np.errstate(invalid="ignore"):
-                response = np.nan_to_num(np.abs(moved[name] - centre[name]), nan=0.0, posinf=0.0)
-            scale[name] = np.maximum(scale[name], response / UNIT)
-    return Inner({name: centre[name] for name in floats}, scale, shapes, bool(jumping))
+        return made
+
+    centres = {name: centre[name] for name in floats}
+    responses = largest_responses(centres, itertools.starmap(draw, paired(pairs)), infinite=0.0)
+    return Inner(centres, {name: moves / UNIT for name, moves in responses.items()}, shapes, bool(jumping))
 
 
 def _evaluated(
@@ -187,7 +188,7 @@ def _jumps(step: Step, values: Mapping[str, Array], made: Mapping[str, Array]) -
     if not taken:
         return False
     given = [value.dtype for value in made.values() if isinstance(value, np.ndarray)]
-    return step.op in _STEPS or any(d.kind in "biu" or d.itemsize < 4 for d in given)
+    return step.op in STEPS or any(d.kind in "biu" or d.itemsize < 4 for d in given)
 
 
 def _whole(operands: Sequence[Array]) -> bool:

@@ -25,7 +25,7 @@ _INNER = (AttributeProto.GRAPH, AttributeProto.GRAPHS, AttributeProto.UNDEFINED)
 class Refusal:
     """What ONNX has against a graph: its words, and the operator and the node that they name, if any."""
 
-    says: str
+    message: str
     op: str | None = None
     node: str | None = None
 
@@ -94,7 +94,7 @@ def _read(words: str, model: ModelProto) -> Iterator[Refusal]:
             continue  # ONNX's own definition of an operator is at fault: none of the file's nodes is
         op, node = named[-1] if named else (None, None)
         says = f"{plain} ({op}{f', node {node}' if node else ''})" if op else plain
-        yield Refusal(says, op, node or (_only(op, model) if op else None))
+        yield Refusal(says, op, node or (only_node(op, model) if op else None))
 
 
 def _is_function(op: str, model: ModelProto) -> bool:
@@ -105,7 +105,7 @@ def _is_function(op: str, model: ModelProto) -> bool:
     return bool(schema.has_function or schema.has_context_dependent_function)
 
 
-def _only(op: str, model: ModelProto) -> str | None:
+def only_node(op: str, model: ModelProto) -> str | None:
     """The name that the one node of an operator goes by, where it has none of its own."""
     found = [
         node_name(node, index)

@@ -16,7 +16,7 @@ import onnx.inliner
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from onnx_triangulate.onnxgraph.dataflow import digest
-from onnx_triangulate.onnxgraph.nodes import subgraphs, text
+from onnx_triangulate.onnxgraph.nodes import domain_of, subgraphs, text
 
 _MOST_INLINED = 50_000
 Key = tuple[str, str, str]  # domain, name and overload of a function
@@ -27,7 +27,7 @@ def _inlined_size(model: ModelProto) -> int | None:
 
     Nodes in subgraphs count as well, and what they call.
     """
-    bodies = {_key(f.domain, f.name)[:2]: f for f in model.functions}
+    bodies = {key_of_function(f)[:2]: f for f in model.functions}
     calls = {key: [call[:2] for call in called_in(function.node)] for key, function in bodies.items()}
     sizes: dict[tuple[str, str], int] = {}
     for first in bodies:
@@ -77,7 +77,7 @@ def inlined(model: ModelProto) -> ModelProto:
 
 def _with_defaults(model: ModelProto) -> ModelProto:
     """The calls of functions with the defaults of their attributes written out: the inliner forgets them."""
-    defaults = {_key(f.domain, f.name, f.overload): f.attribute_proto for f in model.functions if f.attribute_proto}
+    defaults = {key_of_function(f): f.attribute_proto for f in model.functions if f.attribute_proto}
     if not defaults:
         return model
     made = ModelProto()
@@ -94,11 +94,12 @@ def _with_defaults(model: ModelProto) -> ModelProto:
 
 def key_of(node: NodeProto) -> Key:
     """Which function a node would call."""
-    return _key(node.domain, node.op_type, node.overload)
+    return domain_of(node), text(node.op_type), text(node.overload)
 
 
-def _key(domain: str, name: str, overload: str = "") -> Key:
-    return "" if text(domain) == "ai.onnx" else text(domain), text(name), text(overload)
+def key_of_function(function: FunctionProto) -> Key:
+    """Under which key nodes call a function."""
+    return domain_of(function), text(function.name), text(function.overload)
 
 
 def written_bodies(model: ModelProto, folder: str) -> Mapping[Key, str]:
@@ -107,7 +108,7 @@ def written_bodies(model: ModelProto, folder: str) -> Mapping[Key, str]:
     bodies: dict[Key, list[bytes]] = {}
     calls: dict[Key, list[Key]] = {}
     for function in model.functions:
-        key = _key(function.domain, function.name, function.overload)
+        key = key_of_function(function)
         said = bodies.setdefault(key, [])
         said.append(_nameless(function).SerializeToString(deterministic=True))
         if _outside(function):

@@ -171,7 +171,7 @@ def _in_child(tasks: Sequence[Callable[[], bytes]], pipe: int, seconds: float, m
         signal.setitimer(signal.ITIMER_PROF, 0)
         if isinstance(answer, Failure):
             kind = b"m" if answer.kind == "memory" else b"r"
-            _write(pipe, kind, answer.says.encode("utf-8", "backslashreplace"))
+            _write(pipe, kind, answer.message.encode("utf-8", "backslashreplace"))
         else:
             _write(pipe, b"=", answer)
 

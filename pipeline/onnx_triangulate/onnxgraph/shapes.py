@@ -24,7 +24,7 @@ import onnx
 from google.protobuf.message import Message
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
 
-from onnx_triangulate.onnxgraph.inference import Refusal, infer, refusals
+from onnx_triangulate.onnxgraph.inference import Refusal, infer, only_node, refusals
 from onnx_triangulate.onnxgraph.nodes import elements, printable, text, without_large_initializers
 from onnx_triangulate.onnxgraph.sandbox import Aside
 from onnx_triangulate.records.runs import Failure
@@ -85,7 +85,7 @@ class Look:
             return None
         answer = self._aside.answer(0)
         if isinstance(answer, Failure):
-            self.problems.append(f"ONNX's shape inference gives no answer ({_line(answer.says)}): {instead}")
+            self.problems.append(f"ONNX's shape inference gives no answer ({_line(answer.message)}): {instead}")
             return None
         shaped = ModelProto()
         shaped.ParseFromString(answer)
@@ -96,12 +96,12 @@ class Look:
         """What the full check has against the model, or which tensor holds too little, in one line."""
         answer = self._aside.answer(0 if self._refusal else 1)
         if isinstance(answer, Failure):
-            self.problems.append(f"ONNX's checker gives no answer: {_line(answer.says)}")
+            self.problems.append(f"ONNX's checker gives no answer: {_line(answer.message)}")
         elif answer:
             return Refusal(*json.loads(answer))
         strict = b"" if self._refusal else self._aside.answer(2)
         if isinstance(strict, Failure):
-            self.problems.append(f"ONNX's full check gives no answer: {_line(strict.says)}")
+            self.problems.append(f"ONNX's full check gives no answer: {_line(strict.message)}")
             return None
         return Refusal(*json.loads(strict)) if strict else None
 
@@ -207,7 +207,7 @@ def _packed(found: Sequence[Refusal]) -> bytes:
     """All that was found in one line, by the first one's operator and node; nothing if nothing was."""
     if not found:
         return b""
-    said = "; ".join(each.says for each in found[:3]) + ("; …" if len(found) > 3 else "")
+    said = "; ".join(each.message for each in found[:3]) + ("; …" if len(found) > 3 else "")
     return json.dumps([said, found[0].op, found[0].node]).encode()
 
 
@@ -218,6 +218,7 @@ def _check(model: ModelProto) -> bytes:
         onnx.checker.check_model(numberless(model, empty=True))
     except onnx.checker.ValidationError as error:
         op, node = named_by_checker(str(error))
+        node = node or (only_node(op, model) if op else None)
         found.append(Refusal(f"ONNX's checker says: {_line(str(error))}", op, node))
     found += [Refusal(short) for short in islice(_short_tensors(model), 1)]
     return _packed(found)
@@ -226,13 +227,13 @@ def _check(model: ModelProto) -> bytes:
 def _strictly(model: ModelProto) -> bytes:
     """What strict inference of types and shapes has against the model."""
     found = refusals(numberless(model))
-    return _packed([replace(each, says=f"ONNX's full check says: {_line(each.says)}") for each in found[:4]])
+    return _packed([replace(each, message=f"ONNX's full check says: {_line(each.message)}") for each in found[:4]])
 
 
 def named_by_checker(says: str) -> tuple[str | None, str | None]:
     """The operator and the node that the words of ONNX's checker name."""
     op = re.search(r"No Op registered for (\w+)", says) or re.search(r"OpType: (\w+)", says)
-    node = re.search(r"[Nn]ode\. Name: (.+?) OpType:", says)
+    node = re.search(r"\b[Nn]ode[.:]\s+[Nn]ame: (.+?) OpType:", says)
     return op[1] if op else None, node[1] if node else None
 
 

@@ -41,6 +41,6 @@ def allowance(bound: Bound | None, dtype: npt.DTypeLike, *, exact: float = 0.0) 
         scale = np.abs(bound.scale.load().astype(np.float64))
         with np.errstate(invalid="ignore"):  # no rounding of an infinite scale is no bound all the same
             allowed = allowed + np.where(np.isinf(scale), np.inf, gamma(bound.roundings, unit_roundoff(dtype)) * scale)
-    if bound.slack is not None:
-        allowed = allowed + np.abs(bound.slack.load().astype(np.float64))
+    if bound.constant_rounding is not None:
+        allowed = allowed + np.abs(bound.constant_rounding.load().astype(np.float64))
     return np.asarray(allowed)

@@ -63,6 +63,7 @@ class Operator:
     does not say what becomes of a NaN.  ``zero_sign_open``: nor which zero comes out.  ``limits``: inputs that may
     hold a limit or a threshold.  ``images``: inputs and outputs, by slot, of axes (N, C, spatial ...).  ``kernel``:
     the input that is a kernel, and its first two axes.  ``matrices``: the two inputs that are multiplied.
+    ``channels_last``: the default of the attribute of that name.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Operator:
     images: tuple[int, ...] = ()
     kernel: tuple[int, str] | None = None
     matrices: tuple[int, int] | None = None
+    channels_last: int | None = None
 
     @property
     def domain(self) -> str:

@@ -22,20 +22,22 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class ArrayFile:
-    """An array by reference: a ``.npy`` file in the run's folder, in the case's own axes.
+    """An array by reference: a ``.npy`` file in the run's folder, in the case's own order of axes.
 
-    ``meant``: the type in which the party gave it, where numpy has none and the numbers are kept in a wider one."""
+    ``shape`` counts elements per axis, ``axes`` names these axes (``"n c h w"``), ``dtype`` is numpy's name of the type
+    in the file.  ``original_dtype`` is set where the party gave a type that numpy lacks and the file holds a wider one.
+    """
 
     file: Path
     shape: tuple[int, ...]
     dtype: str
     axes: str | None = None
-    meant: str = ""
+    original_dtype: str = ""
 
     @property
-    def given(self) -> str:
-        """The type that the party gave the array in."""
-        return self.meant or self.dtype
+    def party_dtype(self) -> str:
+        """The element type of the party's own answer: ``original_dtype``, else ``dtype``."""
+        return self.original_dtype or self.dtype
 
     def load(self) -> Array:
         array = np.asarray(np.load(self.file, allow_pickle=False))
@@ -47,17 +49,18 @@ class ArrayFile:
 
 
 @dataclass(frozen=True)
-class Stored:
-    """Arrays one after another in one file, as they came; ``slots`` are their places: offset, type, shape.
+class ArrayStore:
+    """Arrays by name, one after another in one file: a spill store that a worker writes.
 
-    The file is mapped, so that reading an array is reading what is used of it, and nothing is held.
+    ``slots`` gives each name its byte offset, numpy type and shape.  The file is memory-mapped: reading an array reads
+    the pages that are used and keeps nothing in memory.
     """
 
     file: Path
     slots: Mapping[str, tuple[int, str, tuple[int, ...]]] = field(default_factory=dict)
 
     def load(self, name: str) -> Array | None:
-        """One array, not to be written to; None where it is not there."""
+        """One array, read-only and C-contiguous; ``None`` where the store has no such name."""
         if name not in self.slots:
             return None
         offset, dtype, shape = self.slots[name]
@@ -67,6 +70,7 @@ class Stored:
         return np.ndarray(shape, dtype, _mapped(self.file, state.st_size, state.st_mtime_ns), offset)
 
     def bytes(self, name: str) -> int:
+        """The size of one array in bytes.  Raises ``KeyError`` where the store has no such name."""
         _, dtype, shape = self.slots[name]
         return math.prod(shape) * np.dtype(dtype).itemsize
 

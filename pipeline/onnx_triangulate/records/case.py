@@ -133,16 +133,17 @@ class Case:
 class CaseRef:
     """Where a case is: its file and its full name ``GROUP/NAME``.  Workers load the case from it.
 
-    ``numbers`` is a digest of the inputs and parameters it gave when the run began, ``sizes`` are those of its dynamic
-    axes where they are not the declared ones, ``given`` an ``.npz`` of inputs in place of the case's own,
-    ``drawn`` says which other inputs are drawn in place of all of these, and from which seed."""
+    ``numbers`` is a digest of the inputs and parameters that the case gave when the run began; ``sizes`` pairs dynamic
+    axes with their lengths where these are not the declared ones; ``inputs_file`` is an ``.npz`` of inputs in place of
+    the case's own; ``drawn_inputs`` (which distribution, in words; seed) asks for random inputs in place of all of
+    these."""
 
     file: Path
     name: str
     numbers: str = ""
     sizes: tuple[tuple[str, int], ...] = ()
-    given: Path | None = None
-    drawn: tuple[str, int] | None = None
+    inputs_file: Path | None = None
+    drawn_inputs: tuple[str, int] | None = None
 
     @property
     def group(self) -> str:
@@ -150,5 +151,7 @@ class CaseRef:
 
     @property
     def size(self) -> str:
-        """The sizes, ``n=5, t=9``, or the other inputs in words; nothing at what is declared."""
-        return self.drawn[0] if self.drawn else ", ".join(f"{axis}={length}" for axis, length in self.sizes)
+        """``n=5, t=9`` or the distribution of the drawn inputs; ``""`` at the declared sizes and inputs."""
+        return (
+            self.drawn_inputs[0] if self.drawn_inputs else ", ".join(f"{axis}={length}" for axis, length in self.sizes)
+        )

@@ -16,10 +16,10 @@ class BrokenCheck(Exception):
 
 
 class RefusedGraph(Exception):
-    """A graph is not taken, for an operator or a node if that is known."""
+    """A checker or a runtime refuses a graph; ``op`` and ``node`` say where, if that is known."""
 
-    def __init__(self, says: str, op: str | None = None, node: str | None = None) -> None:
-        super().__init__(says)
+    def __init__(self, message: str, op: str | None = None, node: str | None = None) -> None:
+        super().__init__(message)
         self.op = op
         self.node = node
 

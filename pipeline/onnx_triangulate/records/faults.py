@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from onnx_triangulate.records.arrays import Array, Stored
+from onnx_triangulate.records.arrays import Array, ArrayStore
 from onnx_triangulate.records.runs import Failure
 
 
@@ -37,8 +37,8 @@ class SourceValues:
     """
 
     graph: str
-    single: Stored | None = None
-    double: Stored | None = None
+    single: ArrayStore | None = None
+    double: ArrayStore | None = None
     origins: Mapping[str, Origin] = field(default_factory=dict)
     permuted: bool = False
     error: Failure | None = None
@@ -64,12 +64,37 @@ class SourceValues:
 
 
 @dataclass(frozen=True)
-class NodeError:
-    """What one node adds of its own: ``introduced`` is the largest distance on the inputs it was given, ``ratio`` that
-    over its bound, ``propagated`` the largest distance of its value from the source's in a whole run.
+class DifferingConstant:
+    """A constant that holds other numbers than the one expected in its place: the first that differs, of how many.
 
-    ``values`` are what was due and what was seen at ``index``; ``together`` names nodes without a value of the source,
-    which are judged through this one.  ``precision`` is a shorter format whose factors explain the value entirely.
+    ``name`` is the graph's own name of it; ``differing`` of ``size`` elements are not equal.
+    """
+
+    name: str
+    expected: float
+    actual: float
+    differing: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A node that does not make what it should of the values that it is given.  Localization, kernels, ``compare`` and
+    the comparison of two frameworks all give this record.
+
+    ``node``, its operator ``op`` and the value ``output`` at which it shows.  ``nodes`` are all nodes that cannot be
+    told apart from it, in the graph's order and itself among them; empty where it stands alone.  ``introduced`` is the
+    largest absolute distance of ``output`` on the inputs that the node was given, ``ratio`` that over its bound (above
+    1: no rounding; infinite where no difference is allowed), ``propagated`` the largest distance in a whole run.
+
+    ``expected`` and ``actual`` are the worst element's, at ``index``: expected is what the reference makes of the same
+    inputs.  That is the source's value for an export, float64's for a kernel, A's where B is judged by A, and the
+    judge's where frameworks are compared.  ``party`` says whose node it is where several are judged at once (``B``, or
+    ``A>ort.off`` for the runtime's kernel).  ``counterpart`` and ``against`` are the reference's value and nodes in its
+    place, ``constants`` those that hold other numbers there.
+
+    ``origin`` is where the source makes the value, ``precision`` a shorter format whose factors explain it entirely,
+    ``problem`` what is wrong other than the numbers, or why it could not be judged.
     """
 
     node: str
@@ -79,11 +104,26 @@ class NodeError:
     introduced: float | None = None
     propagated: float | None = None
     index: tuple[int, ...] | None = None
-    values: tuple[float, float] | None = None
-    together: tuple[str, ...] = ()
+    expected: float | None = None
+    actual: float | None = None
+    nodes: tuple[str, ...] = ()
+    party: str = ""
+    counterpart: str | None = None
+    against: tuple[str, ...] = ()
+    constants: tuple[DifferingConstant, ...] = ()
     origin: Origin | None = None
-    problem: str | None = None
     precision: str | None = None
+    problem: str | None = None
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The nodes that nothing tells apart from this one."""
+        return tuple(name for name in self.nodes if name != self.node)
+
+    @property
+    def severity(self) -> float:
+        """The ratio, where one that is not known counts as nothing."""
+        return self.ratio or 0.0
 
 
 @dataclass(frozen=True)
@@ -105,13 +145,13 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Localization:
-    """Which nodes of a graph are guilty, as seen by ``party``: of the exporter's step or of a runtime's.
+    """Which nodes of a graph are at fault, as seen by ``party``: of the exporter's step or of a runtime's.
 
     ``judged`` counts the nodes that were judged, alone or through a later one; ``uncompared`` are those about which
     nothing could be said; ``unmapped`` counts the values that the source does not have; ``peak`` is the bytes of
     arrays held at most, weights not counted; ``within`` are the judged outputs that are inside their bounds;
-    ``contributions`` say where a difference arises that no node is guilty of; ``only`` is the graph's node, where it is
-    the only one between the inputs and the outputs;
+    ``contributions`` say where a difference arises that no node is at fault for; ``only`` is the graph's node, where
+    it is the only one between the inputs and the outputs;
     ``captured`` is how far what the exporter captured is from the native run, where it is not the same: what no node of
     the graph did.
     """
@@ -119,10 +159,10 @@ class Localization:
     graph: str
     party: str
     blame: str
-    guilty: tuple[NodeError, ...] = ()
+    faults: tuple[Fault, ...] = ()
     judged: int = 0
     nodes: int = 0
-    uncompared: tuple[NodeError, ...] = ()
+    uncompared: tuple[Fault, ...] = ()
     unmapped: int = 0
     mapped: int = 0
     peak: int = 0
@@ -130,7 +170,7 @@ class Localization:
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     captured: str = ""
-    within: tuple[NodeError, ...] = ()
+    within: tuple[Fault, ...] = ()
     contributions: tuple[Contribution, ...] = ()
-    only: NodeError | None = None
+    only: Fault | None = None
     problem: str | None = None

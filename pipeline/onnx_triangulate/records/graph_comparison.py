@@ -7,30 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from onnx_triangulate.records.faults import Fault
 from onnx_triangulate.records.runs import Outcome
-
-
-@dataclass(frozen=True)
-class GuiltyNode:
-    """A node of one graph that does not make what the other graph makes of the same values.
-
-    ``party`` is ``B`` where the two graphs part in float64 (which of them is right, two graphs alone cannot say), and
-    ``A>ort.off`` or ``B>ort.off`` where a runtime's kernel does not make what its own node means.  ``nodes`` are all
-    nodes of the region where it could not be narrowed to one, ``against`` those that the other graph has in its place.
-    """
-
-    node: str
-    op: str
-    output: str
-    ratio: float
-    party: str
-    max_abs: float | None = None
-    index: tuple[int, ...] | None = None
-    values: tuple[float, float] | None = None
-    counterpart: str | None = None
-    nodes: tuple[str, ...] = ()
-    against: tuple[str, ...] = ()
-    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,20 +33,21 @@ class GraphComparison:
 
     ``compared`` counts elements of outputs judged in float64, ``aligned`` values of B found in A, ``unmapped`` those
     found on one side only, ``worst`` the largest ratio of a healthy region to its bound, ``replayed`` the node runs
-    that were held against their own bounds and ``unbounded`` those without a rule; ``held`` is the bytes of values
-    that were there at most at one time, weights not counted.
+    that were held against their own bounds and ``unbounded`` those without a rule; ``peak_bytes``
+    is the largest size of all intermediate values held at one time, weights not counted.
 
-    ``guilty`` are nodes of B, and kernels of the runtime (``A>ort.off``), which say nothing of what the graphs mean:
+    ``faults`` are of nodes of B (``party`` is ``B``: which of two graphs is right, two graphs alone cannot say), and of
+    kernels of the runtime (``A>ort.off``), which say nothing of what the graphs mean:
     "departs" is where the graphs mean the same and such a kernel makes their outputs differ.
-    ``proved``: same by structure, whatever is fed.  ``swept`` counts the further feeds on which both graphs ran,
-    ``sizes`` those at other sizes, and ``unexercised`` says what no feed showed although nothing speaks against it.
+    ``proved``: same by structure, whatever is fed.  ``further_feeds`` counts the feeds beyond ``feeds`` on
+    which both graphs ran, ``sizes`` names those at other sizes, ``unexercised`` names behaviour that no feed reached.
     """
 
     left: Path
     right: Path
     outcome: Literal["same", "same but for NaN", "departs", "differs", "uncompared"]
     compared: int
-    guilty: tuple[GuiltyNode, ...]
+    faults: tuple[Fault, ...]
     unmapped: Mapping[str, tuple[str, ...]]
     aligned: int
     outputs: tuple[ComparedOutput, ...]
@@ -82,9 +61,9 @@ class GraphComparison:
     versions: Mapping[str, str | None]
     seed: int
     seconds: float = 0.0
-    held: int = 0
+    peak_bytes: int = 0
     proved: bool = False
-    swept: int = 0
+    further_feeds: int = 0
     sizes: tuple[str, ...] = ()
     unexercised: tuple[str, ...] = ()
 

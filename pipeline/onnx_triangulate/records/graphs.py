@@ -45,23 +45,23 @@ class Pads:
 class Transpose:
     """A Transpose node; ``kind`` reads its permutation: ``"NHWC->NCHW"``, ``"HWIO->OIHW"``, ``"other"`` …
 
-    ``for_whom`` are the nodes that need the change: the first ones downstream for which the order of axes matters.
-    With each Transpose of ``cancels_with`` it composes to the identity; ``vanishes`` says that all of them can be taken
-    out, once axes and constants of the nodes ``through`` which they meet are rewritten, and nothing else notices.
-    ``through`` are the nodes in between, or those through which it could be moved to
-    ``border``, inputs or outputs of the graph.  ``bytes`` are those that it moves, ``None`` where dims are not known.
-    ``on_constant``: what it transposes could be stored transposed."""
+    ``needed_by`` are the first nodes downstream for which the order of axes matters.  With each Transpose of
+    ``cancels_with`` it composes to the identity; ``removable``: all of them can be removed once axes and constants of
+    the nodes ``through`` which they meet are rewritten, and no other node is affected.  ``through`` are the nodes in
+    between, or those through which it could be moved to ``movable_to``, inputs or outputs of the graph.  ``bytes`` is
+    the size of its output, ``None`` where dims are unknown.  ``on_constant``: its input is a constant, which could be
+    stored transposed."""
 
     node: str
     perm: tuple[int, ...]
     kind: str
-    for_whom: tuple[str, ...] = ()
+    needed_by: tuple[str, ...] = ()
     cancels_with: tuple[str, ...] = ()
     through: tuple[str, ...] = ()
-    border: tuple[str, ...] = ()
+    movable_to: tuple[str, ...] = ()
     bytes: int | None = None
     on_constant: bool = False
-    vanishes: bool = False
+    removable: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""The records of ``inspect``: what one graph holds, what is remarkable in it, what differs between two, what is drawn.
+"""The records of ``inspect``: what one graph holds, its diagnostics, what differs between two graphs, what is drawn.
 
-Design note.  As everywhere, frozen and free of frameworks and of ONNX; :mod:`pipeline.graph` makes them and
-``report`` shows them.  Names are those of the file, unescaped: whoever shows them makes them harmless.
+Design note.  As everywhere, frozen and free of frameworks and of ONNX; ``facts``, ``diff`` and ``inspection`` make them
+and ``report`` shows them.  Names are those of the file, unescaped: whoever shows them makes them harmless.
 A node's name is its full one (``outer/inner`` in a subgraph, ``FUNCTION/inner`` in a function).
 """
 
@@ -19,19 +19,20 @@ SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error")
 
 
 @dataclass(frozen=True)
-class Remark:
-    """Something that a rule has to say: ``code`` is the rule's, ``nodes`` whom it is about (nodes, or values where no
-    node is concerned), ``says`` a sentence with what was seen and why it matters."""
+class Diagnostic:
+    """What a rule reports: ``code`` is the rule's, ``nodes`` are the nodes concerned (values where no node is),
+    ``message`` is a sentence with what was seen and why it matters."""
 
     code: str
     severity: Severity
     nodes: tuple[str, ...]
-    says: str
+    message: str
 
 
 @dataclass(frozen=True)
-class Stored:
-    """The numbers that a file holds of one type: tensors, elements, bytes; ``external`` bytes lie in other files."""
+class SizeSummary:
+    """The stored numbers of one element type: counts of tensors and elements, bytes; ``external`` bytes of these lie in
+    files of external data."""
 
     dtype: str
     tensors: int
@@ -41,8 +42,8 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Inner:
-    """A subgraph or a local function: where it is, what it is, how many nodes it has and how often it is called."""
+class NestedGraph:
+    """A subgraph or a local function: its path, how many nodes it has and from how many places it is called."""
 
     path: str
     kind: Literal["subgraph", "function"]
@@ -51,8 +52,8 @@ class Inner:
 
 
 @dataclass(frozen=True)
-class Reshaped:
-    """A Reshape (or Flatten, Squeeze with Unsqueeze) that concerns the layout.
+class LayoutReshape:
+    """A Reshape (or Flatten, Squeeze with Unsqueeze) that merges or moves axes whose order is a layout.
 
     ``kind``: ``"transposes"`` (it moves axes of size one, as a Transpose by ``perm`` would), ``"scrambles"`` (it merges
     or splits axes of a value that an operator's layout, and no Transpose of the model, put into another order than the
@@ -64,17 +65,17 @@ class Reshaped:
     node: str
     kind: Literal["transposes", "scrambles", "permuted", "keeps"]
     perm: tuple[int, ...] | None = None
-    says: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True)
-class StoredWeight:
-    """How a weight lies in the file: ``layout`` names its axes (``"OIHW"``), ``says`` how that is known."""
+class WeightLayout:
+    """How a weight lies in the file: ``layout`` names its axes (``"OIHW"``), ``message`` how that is known."""
 
     name: str
     node: str
     layout: str
-    says: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,15 +97,15 @@ class Inspection:
     ops: Mapping[str, int]
     initializers: int = 0
     parameters: int = 0
-    stored: tuple[Stored, ...] = ()
+    stored: tuple[SizeSummary, ...] = ()
     external: tuple[str, ...] = ()
-    inner: tuple[Inner, ...] = ()
+    inner: tuple[NestedGraph, ...] = ()
     pads: tuple[Pads, ...] = ()
     layouts: Mapping[str, str] = field(default_factory=dict)
     transposes: tuple[Transpose, ...] = ()
-    reshapes: tuple[Reshaped, ...] = ()
-    weights: tuple[StoredWeight, ...] = ()
-    remarks: tuple[Remark, ...] = ()
+    reshapes: tuple[LayoutReshape, ...] = ()
+    weights: tuple[WeightLayout, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     notes: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
 
@@ -116,21 +117,22 @@ class Inspection:
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that two graphs of one model have differently.
+    """One difference between two graphs of one model.
 
     ``kind`` is ``"pads"``, ``"layout"``, ``"attribute"``, ``"operator"``, ``"weights"``, ``"type"``, ``"border"`` or
     ``"only"`` (nothing on the other side does this); ``what`` names the attribute; ``left`` and ``right`` are what
-    either has, as text; ``same`` says that it makes no difference to the numbers (an axis written as -1).
+    either side has, as text, at ``left_nodes`` and ``right_nodes``; ``harmless``: it changes no number (an axis written
+    as -1).
     """
 
     kind: str
     what: str
-    nodes: tuple[str, ...]
-    others: tuple[str, ...]
+    left_nodes: tuple[str, ...]
+    right_nodes: tuple[str, ...]
     left: str
     right: str
-    says: str = ""
-    same: bool = False
+    message: str = ""
+    harmless: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,8 @@ class Differences:
 @dataclass(frozen=True)
 class Box:
     """A node, an input or an output of a drawing; ``lines`` are its small print (pads, kernel); ``layout`` colours it;
-    ``severity`` is that of the worst remark about it; ``asked``: it is what was to be drawn with what is near."""
+    ``severity`` is that of its worst diagnostic, ``diagnostics`` are their codes and messages; ``focused``: the drawing
+    was asked for around it."""
 
     key: str
     kind: Literal["node", "input", "output", "more"]
@@ -161,8 +164,8 @@ class Box:
     lines: tuple[str, ...] = ()
     layout: str = ""
     severity: Severity | None = None
-    remarks: tuple[str, ...] = ()  # code and sentence
-    asked: bool = False
+    diagnostics: tuple[str, ...] = ()  # code and sentence
+    focused: bool = False
 
 
 @dataclass(frozen=True)

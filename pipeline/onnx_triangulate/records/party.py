@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 from onnx_triangulate.records.errors import UnusableInput
 
@@ -24,20 +25,21 @@ class Party:
     meaning: str = ""
     parameters: str = ""
 
-    @classmethod
-    def parse(cls, text: str) -> Party:
+    @staticmethod
+    @cache
+    def parse(text: str) -> Party:
         """Read a party's name.  Raises :class:`UnusableInput` where it is not one."""
         if text == "truth":
-            return cls("truth")
+            return Party("truth")
         if text.startswith("truth@"):
             meaning, _, given = text.removeprefix("truth@").rstrip(")").partition("(")
-            return cls("truth", meaning=meaning, parameters=given)
+            return Party("truth", meaning=meaning, parameters=given)
         match = _PARTY.match(text)
         if match is None or not (match["framework"] or match["exporter"]):
             raise UnusableInput(
                 f"party {text!r}: expected FRAMEWORK[:EXPORTER][>RUNTIME][@64], such as torch:raw>ort.off"
             )
-        return cls(match["framework"], match["exporter"] or "", match["runtime"] or "", bool(match["double"]))
+        return Party(match["framework"], match["exporter"] or "", match["runtime"] or "", bool(match["double"]))
 
     def __str__(self) -> str:
         if self.framework == "truth":
@@ -54,6 +56,28 @@ class Party:
     @property
     def native(self) -> bool:
         return not self.runtime and self.framework != "truth"
+
+    @property
+    def is_truth(self) -> bool:
+        return self.framework == "truth"
+
+    @property
+    def source(self) -> Party:
+        """The native run of this party's framework, in the same precision."""
+        return Party(self.framework, double=self.double)
+
+    @property
+    def in_float64(self) -> Party:
+        return replace(self, double=True)
+
+    def on(self, runtime: str, *, double: bool = False) -> Party:
+        """The same graph, run by a runtime."""
+        return replace(self, runtime=runtime, double=double)
+
+    @property
+    def item(self) -> str:
+        """What a worker is asked for to run this party's graph: the runtime and its precision, ``reference@64``."""
+        return f"{self.runtime}{'@64' if self.double else ''}"
 
     @property
     def slug(self) -> str:

@@ -33,23 +33,26 @@ class Failure:
     ``tool``         a bug of this project."""
 
     kind: str
-    says: str
+    message: str
     op: str | None = None
     node: str | None = None
 
 
 @dataclass(frozen=True)
 class Bound:
-    """How far from its definition float arithmetic may land: gamma_k * scale + floor + slack, elementwise.
+    """How far float arithmetic may land from a definition, elementwise and absolute, in units of the value itself:
+    gamma_k * scale + floor + constant_rounding, with gamma_k = k u / (1 - k u) and k = ``roundings`` (Higham, Accuracy
+    and Stability of Numerical Algorithms, 3.1).
 
-    ``slack`` is an absolute term measured elsewhere (the response to a constant's own rounding), ``sides`` that of
-    whole numbers, which rounding puts on either side of a jump."""
+    ``constant_rounding`` is the measured response of the output to one rounding of the model's constants;
+    ``integer_jumps`` the allowance of integer outputs, which rounding puts on either side of a jump.  Arrays have the
+    shape of the output that they bound, or one that broadcasts to it."""
 
     scale: ArrayFile | None = None
     roundings: int = 0
     floor: float = 0.0
-    slack: ArrayFile | None = None
-    sides: ArrayFile | None = None
+    constant_rounding: ArrayFile | None = None
+    integer_jumps: ArrayFile | None = None
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,8 @@ class Run:
     """What one party answered.  Exactly one of ``outputs`` and ``error`` is set.
 
     ``bounds`` are by output; an output without one is exact (for a truth) or says nothing (for anybody else).
-    ``derived`` says where a definition comes from that the case did not give, ``varies`` why a run is not
-    ``deterministic``, where that is known."""
+    ``derived`` says where a definition comes from that the case did not give, ``nondeterminism`` why a run is
+    not ``deterministic``, where that is known; ``seconds`` is wall-clock time."""
 
     party: Party
     outputs: Mapping[str, ArrayFile | Absent] | None = None
@@ -68,13 +71,13 @@ class Run:
     bounds: Mapping[str, Bound] = field(default_factory=dict)
     derived: str = ""
     notes: tuple[str, ...] = ()
-    varies: str = ""
+    nondeterminism: str = ""
 
 
 @dataclass(frozen=True)
 class Model:
     """What one exporter wrote.  ``inputs``/``outputs`` map the case's names to the graph's; ``axes`` gives the order of
-    axes that stands at the graph's border, by the case's names, where it is not the case's own."""
+    axes at the graph's inputs and outputs, by the case's names, where it is not the case's own."""
 
     graph: str
     file: Path | None = None
@@ -86,8 +89,18 @@ class Model:
     seconds: float = 0.0
     log: str = ""
     notes: tuple[str, ...] = ()
-    given: bool = False  # a file that somebody else exported
-    frozen: tuple[str, ...] = ()  # what its tracer took for a constant, in the tracer's own words
+    external: bool = False  # a file that somebody else exported
+    traced_constants: tuple[str, ...] = ()  # what its tracer took for a constant, in the tracer's own words
+
+    @property
+    def party(self) -> Party:
+        """Who wrote it: the framework and the exporter."""
+        return Party.parse(self.graph)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is a graph that can be run."""
+        return self.error is None and self.file is not None
 
 
 @dataclass(frozen=True)
@@ -121,6 +134,15 @@ class Diff:
     @property
     def agrees(self) -> bool:
         return self.outcome in ("equal", "rounding")
+
+    @property
+    def diverges(self) -> bool:
+        return self.outcome == "diverges"
+
+    @property
+    def ends(self) -> tuple[Party, Party]:
+        """The two parties."""
+        return Party.parse(self.left), Party.parse(self.right)
 
 
 @dataclass(frozen=True)

@@ -34,19 +34,20 @@ Status = Literal["expected", "unexpected", "stale", "undecided"]
 
 
 @dataclass(frozen=True)
-class Blamed:
-    """One step that parts: the blame, the party whose step it is, the edge it was read from, and where in the graph.
+class Blame:
+    """One step at which parties part: its kind (of :data:`BLAMES`, or a runtime's own step), the party whose step it
+    is, the edge from which it was read, and the operator and nodes in the graph.
 
-    ``among``: of a node that was not told apart from others, how many they are together."""
+    ``candidates``: of a node that could not be told apart from others, how many they are together."""
 
     blame: str
     party: str
     edge: tuple[str, str]
     op: str | None = None
     nodes: tuple[str, ...] = ()
-    says: str = ""
+    message: str = ""
     size: str = ""  # of the case's dynamic axes; nothing at the declared ones
-    among: Mapping[str, int] = field(default_factory=dict, hash=False)
+    candidates: Mapping[str, int] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Evidence:
     graphs: Mapping[str, GraphFacts]
     edges: tuple[Diff, ...]
     groups: tuple[tuple[str, ...], ...]
-    blames: tuple[Blamed, ...]
+    blames: tuple[Blame, ...]
     sizes: Mapping[str, Mapping[str, Run]] = field(default_factory=dict)
 
 
@@ -73,7 +74,7 @@ class Finding:
     blame: str
     party: str
     nodes: tuple[str, ...]
-    says: str
+    message: str
     proved: bool = False
     edit: str | None = None
 
@@ -85,15 +86,15 @@ class ExpectationResult:
     edge: tuple[str, str]
     expected: Expected
     outcome: str
-    says: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True)
-class Apart:
-    """The largest difference that an agreement covers, beside the largest number of its output, and what it means.
+class LargestDifference:
+    """The largest absolute difference on an edge that agrees, beside the largest magnitude of its output (``top``).
 
-    ``digits`` is how many decimal digits of that number it leaves; ``moved`` in how many of ``rows`` (the last axis of
-    an output of up to three) the place of the largest element is another one.
+    ``digits`` counts the decimal digits of ``top`` that both sides share; ``moved`` says in how many of ``rows`` (along
+    the last axis of an output of up to three) the largest element is at another place.
     """
 
     left: str
@@ -119,10 +120,10 @@ class Verdict:
     evidence: Evidence
     findings: tuple[Finding, ...] = ()
     expectations: tuple[ExpectationResult, ...] = ()
-    unexpected: tuple[Blamed, ...] = ()
+    unexpected: tuple[Blame, ...] = ()
     problems: tuple[str, ...] = ()
     note: str = ""
-    apart: Apart | None = None
+    largest_difference: LargestDifference | None = None
     deaths: tuple[str, ...] = ()
 
 

@@ -21,7 +21,7 @@ class Format:
     """A file format: its name, one line of help, and the function that writes a report to a path (``-`` is stdout)."""
 
     name: str
-    says: str
+    message: str
     write: Callable[[Report, str], None]
 
 

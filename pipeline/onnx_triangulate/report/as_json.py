@@ -22,7 +22,15 @@ from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.case import Absent
 from onnx_triangulate.records.graphs import GraphFacts
 from onnx_triangulate.records.runs import Diff, Failure, Model, Run
-from onnx_triangulate.records.verdict import Apart, Blamed, Evidence, ExpectationResult, Finding, Report, Verdict
+from onnx_triangulate.records.verdict import (
+    Blame,
+    Evidence,
+    ExpectationResult,
+    Finding,
+    LargestDifference,
+    Report,
+    Verdict,
+)
 from onnx_triangulate.report import Format
 from onnx_triangulate.report.files import check_writable, write_text
 from onnx_triangulate.report.words import exports
@@ -45,7 +53,7 @@ def number(value: Any) -> int | float | str | None:
 def _failure(failure: Failure | None) -> Json | None:
     if failure is None:
         return None
-    return {"kind": failure.kind, "says": failure.says, "op": failure.op, "node": failure.node}
+    return {"kind": failure.kind, "says": failure.message, "op": failure.op, "node": failure.node}
 
 
 def _file(file: Path, folder: Path | None) -> str:
@@ -93,14 +101,14 @@ def _edge(edge: Diff) -> Json:
     }
 
 
-def _blamed(blamed: Blamed) -> Json:
+def _blamed(blamed: Blame) -> Json:
     return {
         "blame": blamed.blame,
         "party": blamed.party,
         "op": blamed.op,
         "nodes": list(blamed.nodes),
         "edge": list(blamed.edge),
-        "says": blamed.says,
+        "says": blamed.message,
         "size": blamed.size,
     }
 
@@ -164,12 +172,12 @@ def _finding(finding: Finding) -> Json:
         "party": finding.party,
         "nodes": list(finding.nodes),
         "proved": bool(finding.proved),
-        "says": finding.says,
+        "says": finding.message,
         "edit": finding.edit,
     }
 
 
-def _apart(apart: Apart) -> Json:
+def _apart(apart: LargestDifference) -> Json:
     return {
         "left": apart.left,
         "right": apart.right,
@@ -193,7 +201,7 @@ def _expectation(result: ExpectationResult) -> Json:
         "op": [result.expected.op] if isinstance(result.expected.op, str) else list(result.expected.op),
         "nodes": list(result.expected.nodes),
         "outcome": result.outcome,
-        "says": result.says,
+        "says": result.message,
     }
 
 
@@ -221,7 +229,7 @@ def _case(verdict: Verdict, folder: Path | None) -> Json:
         "unexpected": _each(_blamed, verdict.unexpected),
         "problems": list(verdict.problems),
         "note": verdict.note,
-        "apart": None if verdict.apart is None else _apart(verdict.apart),
+        "apart": None if verdict.largest_difference is None else _apart(verdict.largest_difference),
         "deaths": list(verdict.deaths),
     }
 

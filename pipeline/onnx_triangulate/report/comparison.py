@@ -12,7 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from onnx_triangulate.records.graph_comparison import ComparedOutput, GraphComparison, GuiltyNode
+from onnx_triangulate.records.faults import Fault
+from onnx_triangulate.records.graph_comparison import ComparedOutput, GraphComparison
 from onnx_triangulate.records.text import clip, prose, safe
 from onnx_triangulate.report.as_json import number, to_text
 from onnx_triangulate.report.files import write_text
@@ -41,17 +42,17 @@ def _ratio(value: float) -> str:
     return f"{figure(value)} times its bound" if math.isfinite(value) else "no difference allowed"
 
 
-def _guilty(node: GuiltyNode, width: int) -> list[Text]:
-    made = wrapped(f"{safe(node.node, 80)}   {safe(node.op, 40)}   {safe(node.party)}   {_ratio(node.ratio)}", width)
+def _fault(node: Fault, width: int) -> list[Text]:
+    made = wrapped(f"{safe(node.node, 80)}   {safe(node.op, 40)}   {safe(node.party)}   {_ratio(node.severity)}", width)
     says = []
-    if node.values is not None and node.index is not None:
-        ours, theirs = pair(*node.values)
+    if node.expected is not None and node.actual is not None and node.index is not None:
+        ours, theirs = pair(node.expected, node.actual)
         where = f"{safe(node.output, 60)}[{','.join(str(i) for i in node.index)}]"
         what = "A has {}, B" if node.party == "B" else "it means {}, the run"
-        says.append(f"{where}: {what.format(ours)} has {theirs}; max_abs {figure(node.max_abs)}")
+        says.append(f"{where}: {what.format(ours)} has {theirs}; max_abs {figure(node.introduced)}")
     if node.problem:
         says.append(prose(node.problem))
-    if node.nodes:
+    if node.others:
         says.append(
             f"not narrowed further than {', '.join(safe(n, 40) for n in node.nodes[:_SHOWN])}{_more(node.nodes)}"
         )
@@ -91,17 +92,17 @@ def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
     made = [head]
     for label, file in (("A", found.left), ("B", found.right)):
         made += block(label, [Text(clip(safe(file, 400), room))])
-    for place, node in enumerate(found.guilty):
-        again = place > 0 and (node.party == "B") == (found.guilty[place - 1].party == "B")
+    for place, node in enumerate(found.faults):
+        again = place > 0 and (node.party == "B") == (found.faults[place - 1].party == "B")
         label = "and" if again else "guilty" if node.party == "B" else "kernel"
-        made += block(label, _guilty(node, room), "bold red")
+        made += block(label, _fault(node, room), "bold red")
     made += block("problem", [line for p in found.problems for line in wrapped(prose(p), room, hang=2)], "bold red")
     made += block("not tried", [line for u in found.unexercised for line in wrapped(prose(u), room, hang=2)], "yellow")
     made += block(
         "outputs",
         [line for o in found.outputs for line in wrapped(_output(o, found.outcome == "differs"), room, hang=2)],
     )
-    kernels = sum(node.party != "B" for node in found.guilty)
+    kernels = sum(node.party != "B" for node in found.faults)
     named = f" except at {count(kernels, 'node')} named above" if kernels else ""
     nodes = f"{count(found.replayed, 'node run')} in the graphs' own types, as exact as each operator must be{named}"
     if found.unbounded:
@@ -113,12 +114,12 @@ def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
     )
     if found.compared:
         made += block("compared", wrapped(compared, room, hang=2))
-    if found.swept:
+    if found.further_feeds:
         sizes = f"; {count(len(found.sizes), 'other size')}: {' · '.join(found.sizes[:_SHOWN])}{_more(found.sizes)}"
-        further = f"{count(found.swept, 'further feed')} in the graphs' own types{sizes if found.sizes else ''}"
+        further = f"{count(found.further_feeds, 'further feed')} in the graphs' own types{sizes if found.sizes else ''}"
         made += block("and fed", wrapped(further, room, hang=2))
-    if found.held:
-        made += block("memory", [Text(f"at most {found.held / 2**20:.3g} MiB at a time, besides the weights")])
+    if found.peak_bytes:
+        made += block("memory", [Text(f"at most {found.peak_bytes / 2**20:.3g} MiB at a time, besides the weights")])
     only_a, only_b = found.unmapped.get("A", ()), found.unmapped.get("B", ())
     alone = f"on one side alone: {len(only_a):,} of A, {len(only_b):,} of B"
     mapped = f"{count(found.aligned, 'value')} of B found in A; {alone}"
@@ -147,7 +148,7 @@ def comparison_json(found: GraphComparison) -> Mapping[str, Any]:
         "outcome": found.outcome,
         "grade": found.grade,
         "proved": found.proved,
-        "swept": found.swept,
+        "swept": found.further_feeds,
         "sizes": list(found.sizes),
         "unexercised": list(found.unexercised),
         "compared": found.compared,
@@ -159,15 +160,15 @@ def comparison_json(found: GraphComparison) -> Mapping[str, Any]:
                 "output": node.output,
                 "ratio": number(node.ratio),
                 "party": node.party,
-                "max_abs": number(node.max_abs),
+                "max_abs": number(node.introduced),
                 "index": None if node.index is None else list(node.index),
-                "values": None if node.values is None else [number(v) for v in node.values],
+                "values": None if node.expected is None else [number(node.expected), number(node.actual)],
                 "counterpart": node.counterpart,
-                "nodes": list(node.nodes),
+                "nodes": list(node.nodes if node.others else ()),
                 "against": list(node.against),
                 "problem": node.problem,
             }
-            for node in found.guilty
+            for node in found.faults
         ],
         "aligned": found.aligned,
         "unmapped": {side: list(names) for side, names in found.unmapped.items()},
@@ -184,7 +185,7 @@ def comparison_json(found: GraphComparison) -> Mapping[str, Any]:
             for o in found.outputs
         ],
         "worst": number(found.worst),
-        "held": found.held,
+        "held": found.peak_bytes,
         "nodes": {"judged": found.replayed, "unbounded": found.unbounded},
         "problems": list(found.problems),
         "notes": list(found.notes),

@@ -77,10 +77,10 @@ def differences_json(found: Differences) -> dict[str, Any]:
             {
                 "kind": d.kind,
                 "what": name(d.what),
-                "left": {"nodes": [name(n) for n in d.nodes], "has": name(d.left)},
-                "right": {"nodes": [name(n) for n in d.others], "has": name(d.right)},
-                "says": name(d.says),
-                "same": d.same,
+                "left": {"nodes": [name(n) for n in d.left_nodes], "has": name(d.left)},
+                "right": {"nodes": [name(n) for n in d.right_nodes], "has": name(d.right)},
+                "says": name(d.message),
+                "same": d.harmless,
             }
             for d in found.differences
         ],
@@ -98,8 +98,8 @@ def _side(inspected: Inspection) -> dict[str, Any]:
         "producer": name(inspected.producer),
         "opsets": {name(domain): version for domain, version in inspected.opsets.items()},
         "remarks": [
-            {"code": r.code, "severity": r.severity, "nodes": [name(n) for n in r.nodes], "says": name(r.says)}
-            for r in inspected.remarks
+            {"code": r.code, "severity": r.severity, "nodes": [name(n) for n in r.nodes], "says": name(r.message)}
+            for r in inspected.diagnostics
         ],
     }
 
@@ -112,7 +112,7 @@ def _result(found: Differences) -> str:
     if not found.differences:
         alone = len(found.only_left) + len(found.only_right)
         return f"no difference found{at}; {matched}" if not alone else f"{count(alone, 'node')} alone{at}; {matched}"
-    harmless = sum(d.same for d in found.differences)
+    harmless = sum(d.harmless for d in found.differences)
     same = f" ({harmless:,} of no effect on the numbers)" if harmless else ""
     return f"{count(len(found.differences), 'difference')}{at}{same}; {matched}"
 
@@ -131,10 +131,12 @@ def _grouped(found: Sequence[Difference]) -> list[list[Difference]]:
     groups: dict[tuple[Any, ...], list[Difference]] = {}
     for d in found:
         told = (
-            (d.says.partition(":")[0], "", "") if d.kind == "weights" else (d.says.partition("(")[0], d.left, d.right)
+            (d.message.partition(":")[0], "", "")
+            if d.kind == "weights"
+            else (d.message.partition("(")[0], d.left, d.right)
         )
-        apart = len(groups) if d.kind == "weights" and not d.says.startswith(_TOGETHER) else -1
-        groups.setdefault((d.kind, d.what, d.same, apart, *told), []).append(d)
+        apart = len(groups) if d.kind == "weights" and not d.message.startswith(_TOGETHER) else -1
+        groups.setdefault((d.kind, d.what, d.harmless, apart, *told), []).append(d)
     return list(groups.values())
 
 
@@ -144,14 +146,14 @@ def _lines(group: Sequence[Difference], room: int, verbose: bool) -> list[Text]:
     left, right = whole(first.left, _TEXT, verbose), whole(first.right, _TEXT, verbose)
     what = whole(first.what, 40, verbose)
     if len(group) > 1 and first.kind == "weights":
-        head = f"{times}{what}{' in rounding' if first.says.startswith('rounding') else ''}"
+        head = f"{times}{what}{' in rounding' if first.message.startswith('rounding') else ''}"
     elif first.kind == "only":
-        head = f"{times}{left} on the left only" if first.nodes else f"{times}{right} on the right only"
+        head = f"{times}{left} on the left only" if first.left_nodes else f"{times}{right} on the right only"
     elif first.kind == "operator" and first.what in ("op", "folded", "fused"):
         head = f"{times}{left} against {right}"
     else:
         head = f"{times}{what} {left} against {right}"
-    says = prose(first.says, 600 if verbose else 200) if len(group) == 1 else prose(_worst(group), 200)
+    says = prose(first.message, 600 if verbose else 200) if len(group) == 1 else prose(_worst(group), 200)
     where = _where(group, verbose)
     made = _wrapped(f"{head}   {where}".rstrip(), room)
     return made + [Text("  ") + line for line in (_wrapped(says, room - 2, "dim") if says else [])]
@@ -159,14 +161,14 @@ def _lines(group: Sequence[Difference], room: int, verbose: bool) -> list[Text]:
 
 def _worst(group: Sequence[Difference]) -> str:
     """What is said of several at once: the sentence of the first, without its numbers."""
-    said = group[0].says
-    return said.partition(" (")[0].partition(": at most")[0] if len({d.says for d in group}) > 1 else said
+    said = group[0].message
+    return said.partition(" (")[0].partition(": at most")[0] if len({d.message for d in group}) > 1 else said
 
 
 def _where(group: Sequence[Difference], verbose: bool) -> str:
     if len(group) == 1:
         return _pair(group[0], verbose)
-    ends = [[_named(names[0], verbose) for names in (d.nodes, d.others) if names] for d in group[:_NAMED]]
+    ends = [[_named(names[0], verbose) for names in (d.left_nodes, d.right_nodes) if names] for d in group[:_NAMED]]
     rest = len(group) - _NAMED
     return f"at {', '.join(' | '.join(dict.fromkeys(each)) for each in ends)}" + (
         f" and {rest:,} more" if rest > 0 else ""
@@ -176,7 +178,7 @@ def _where(group: Sequence[Difference], verbose: bool) -> str:
 def _pair(difference: Difference, verbose: bool) -> str:
     """The nodes of both sides; of many the first and the last, which say from where to where they reach."""
     made = []
-    for names in (difference.nodes, difference.others):
+    for names in (difference.left_nodes, difference.right_nodes):
         if verbose or len(names) <= _NAMED:
             made.append(_some(names, len(names), verbose))
         else:

@@ -66,10 +66,10 @@ def page(drawing: Drawing, found: Inspection) -> str:
         [
             f'<span class="{attribute(remark.severity)}">{attribute(remark.severity)}</span>',
             _code(remark.code, 20),
-            attribute(remark.says, 600),
+            attribute(remark.message, 600),
             _nodes(remark.nodes),
         ]
-        for group in worst_first(found.remarks).values()
+        for group in worst_first(found.diagnostics).values()
         for remark in group
     ]
     pads = [
@@ -90,8 +90,12 @@ def page(drawing: Drawing, found: Inspection) -> str:
         [attribute(s.dtype, 20), f"{s.tensors:,}", f"{s.elements:,}", size(s.bytes), size(s.external)]
         for s in found.stored
     ]
-    reshapes = [[_code(r.node), attribute(r.kind), axes(r.perm or ()), attribute(r.says, 400)] for r in found.reshapes]
-    weights = [[_code(w.name), _code(w.node), attribute(w.layout, 20), attribute(w.says, 400)] for w in found.weights]
+    reshapes = [
+        [_code(r.node), attribute(r.kind), axes(r.perm or ()), attribute(r.message, 400)] for r in found.reshapes
+    ]
+    weights = [
+        [_code(w.name), _code(w.node), attribute(w.layout, 20), attribute(w.message, 400)] for w in found.weights
+    ]
     tables = [
         _table("Remarks", ("severity", "code", "what", "nodes"), remarks),
         _table("Pads", ("node", "op", "before", "after", "effect", "PyTorch", "Keras"), pads),

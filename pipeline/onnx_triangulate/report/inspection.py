@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from onnx_triangulate.records.graphs import Pads, Transpose
-from onnx_triangulate.records.inspection import SEVERITIES, Inspection, Remark, Reshaped, Severity
+from onnx_triangulate.records.inspection import SEVERITIES, Diagnostic, Inspection, LayoutReshape, Severity
 from onnx_triangulate.records.text import clip, prose, safe, whole
 from onnx_triangulate.report.inspection_json import inspection_json
 from onnx_triangulate.report.lines import LABEL, Cell, block, columns, emit, fits, more, wrapped
@@ -66,9 +66,9 @@ def _said(pads: Pads) -> tuple[object, ...]:
     return (*sides, pads.extra, pads.with_pad, pads.unread, pads.condition, note, pads.torch, pads.keras)
 
 
-def worst_first(remarks: Sequence[Remark]) -> dict[tuple[Severity, str], list[Remark]]:
+def worst_first(remarks: Sequence[Diagnostic]) -> dict[tuple[Severity, str], list[Diagnostic]]:
     """Remarks by severity and code, the worst and the most frequent first."""
-    found: dict[tuple[Severity, str], list[Remark]] = {}
+    found: dict[tuple[Severity, str], list[Diagnostic]] = {}
     for remark in remarks:
         found.setdefault((remark.severity, remark.code), []).append(remark)
     return dict(sorted(found.items(), key=lambda item: (-SEVERITIES.index(item[0][0]), -len(item[1]), item[0][1])))
@@ -158,7 +158,7 @@ def moved(step: Transpose, verbose: bool = False) -> str:
     """What becomes of a Transpose: with whom it cancels, for whom it is there, the bytes that it moves."""
     cancels = [whole(node, 40, verbose) for node in step.cancels_with]
     said = [f"cancels with {more(cancels, len(cancels) if verbose else NAMED)}" if cancels else ""]
-    for_whom = [whole(node, 40, verbose) for node in step.for_whom]
+    for_whom = [whole(node, 40, verbose) for node in step.needed_by]
     limit = len(for_whom) if verbose else NAMED
     said.append(f"for {more(for_whom, limit)}" if for_whom and not cancels else "")
     said.append("of a constant" if step.on_constant else "")
@@ -195,13 +195,13 @@ def _counted(label: str, texts: Sequence[str], room: int, limit: int) -> list[Te
     return block(label, shown)
 
 
-def reshaped(reshapes: Sequence[Reshaped]) -> list[Reshaped]:
+def reshaped(reshapes: Sequence[LayoutReshape]) -> list[LayoutReshape]:
     """Those that may have put numbers into a wrong order first, those that change nothing last."""
     last = {"scrambles": 0, "keeps": 2}
     return sorted(reshapes, key=lambda reshape: last.get(reshape.kind, 1))
 
 
-def _reshaped(reshape: Reshaped) -> str:
+def _reshaped(reshape: LayoutReshape) -> str:
     return f"{reshape.kind} {_perm(reshape.perm)}" if reshape.perm else reshape.kind
 
 
@@ -230,21 +230,21 @@ def _named(node: str, width: int, verbose: bool) -> str:
 def _remarks(found: Inspection, room: int, verbose: bool) -> list[Text]:
     """A code a paragraph: its first sentence, and the nodes of all."""
     shown: list[Text] = []
-    groups = worst_first(found.remarks)
+    groups = worst_first(found.diagnostics)
     for (severity, code), remarks in list(groups.items())[: len(groups) if verbose else CODES]:
         alike = f" × {len(remarks):,}" if len(remarks) > 1 and not verbose else ""
         head = f"{safe(code, 20)} {severity}{alike}"
         if verbose:
             texts = [
-                f"{prose(remark.says)} ({_about(remark.nodes, len(remark.nodes), verbose)})"
+                f"{prose(remark.message)} ({_about(remark.nodes, len(remark.nodes), verbose)})"
                 if remark.nodes
-                else prose(remark.says)
+                else prose(remark.message)
                 for remark in remarks
             ]
         else:
             nodes = list(dict.fromkeys(node for remark in remarks for node in remark.nodes))
             about = f" ({_about(nodes, NAMED, verbose)})" if nodes else ""
-            texts = [f"{prose(remarks[0].says, 240)}{about}"]
+            texts = [f"{prose(remarks[0].message, 240)}{about}"]
         for text in texts:
             first, *rest = wrapped(f"{head}  {text}", room, hang=2)
             first.stylize(STYLES.get(severity, ""), 0, len(head))
@@ -260,8 +260,8 @@ def inspection_lines(found: Inspection, width: int = 100, verbose: bool = False)
     room = width - LABEL
     made = _head(found, width, verbose) + _border(found, room, verbose) + _holds(found, room, verbose)
     made += _pads(found, room, verbose) + _transposes(found, room, verbose)
-    made += _alike("reshapes", [(r.node, _reshaped(r), r.says) for r in reshaped(found.reshapes)], room, verbose)
-    made += _alike("weights", [(w.name, w.layout, w.says) for w in found.weights], room, verbose)
+    made += _alike("reshapes", [(r.node, _reshaped(r), r.message) for r in reshaped(found.reshapes)], room, verbose)
+    made += _alike("weights", [(w.name, w.layout, w.message) for w in found.weights], room, verbose)
     made += _remarks(found, room, verbose)
     notes = [prose(note) for note in found.notes]
     return made + _counted("notes", notes, room, len(notes) if verbose else FEW)

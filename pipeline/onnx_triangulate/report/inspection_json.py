@@ -76,13 +76,13 @@ def _transpose_json(step: Transpose) -> Json:
         "node": name(step.node),
         "perm": [int(axis) for axis in step.perm],
         "kind": name(step.kind),
-        "for_whom": _names(step.for_whom),
+        "for_whom": _names(step.needed_by),
         "cancels_with": _names(step.cancels_with),
         "through": _names(step.through),
-        "border": _names(step.border),
+        "border": _names(step.movable_to),
         "bytes": None if number is None else int(number),
         "on_constant": step.on_constant,
-        "vanishes": step.vanishes,
+        "vanishes": step.removable,
     }
 
 
@@ -118,16 +118,16 @@ def inspection_json(found: Inspection) -> Json:
         "layouts": _mapping(found.layouts),
         "transposes": [_transpose_json(step) for step in found.transposes],
         "reshapes": [
-            {"node": name(r.node), "kind": r.kind, "perm": _integers(r.perm), "says": name(r.says)}
+            {"node": name(r.node), "kind": r.kind, "perm": _integers(r.perm), "says": name(r.message)}
             for r in found.reshapes
         ],
         "weights": [
-            {"name": name(w.name), "node": name(w.node), "layout": name(w.layout), "says": name(w.says)}
+            {"name": name(w.name), "node": name(w.node), "layout": name(w.layout), "says": name(w.message)}
             for w in found.weights
         ],
         "remarks": [
-            {"code": name(r.code), "severity": r.severity, "nodes": _names(r.nodes), "says": name(r.says)}
-            for r in found.remarks
+            {"code": name(r.code), "severity": r.severity, "nodes": _names(r.nodes), "says": name(r.message)}
+            for r in found.diagnostics
         ],
         "notes": _names(found.notes),
         "failed": _names(found.failed),

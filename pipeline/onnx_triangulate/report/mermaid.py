@@ -40,7 +40,7 @@ def label(text: object, limit: int = _LONGEST) -> str:
 def _box(number: int, box: Box) -> str:
     rows = [box.title, *([box.name] if box.name and box.name != box.title else []), *box.lines]
     rows += [box.layout] if box.layout else []
-    rows += [f"{box.severity or 'remark'} {codes(box)}"] if box.remarks else []
+    rows += [f"{box.severity or 'remark'} {codes(box)}"] if box.diagnostics else []
     before, after = _SHAPES[box.kind]
     return f"    n{number}{before}{'<br/>'.join(label(row) for row in rows)}{after}"
 
@@ -56,7 +56,7 @@ def _styled(drawing: Drawing, count: int) -> list[str]:
         found.setdefault(family(box.layout), []).append(f"n{number}")
         if box.severity is not None:
             found.setdefault(box.severity, []).append(f"n{number}")
-        if box.asked:
+        if box.focused:
             found.setdefault("asked", []).append(f"n{number}")
     made = [f"    {style}" for style in _CLASSES if style.split()[1] in found]
     return made + [f"    class {','.join(members)} {name}" for name, members in found.items()]

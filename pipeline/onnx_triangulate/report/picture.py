@@ -104,7 +104,7 @@ class Plan:
 def _height(box: Box) -> int:
     if box.kind == "more":
         return _HEAD
-    return _HEAD + 6 + _LINE * (len(box.lines) + bool(_named(box)) + bool(box.remarks))
+    return _HEAD + 6 + _LINE * (len(box.lines) + bool(_named(box)) + bool(box.diagnostics))
 
 
 def _named(box: Box) -> bool:
@@ -232,19 +232,19 @@ def _classes(box: Box) -> str:
 
 def codes(box: Box) -> str:
     """The codes of the remarks about a box, each once."""
-    said = list(dict.fromkeys(remark.split(" ", 1)[0] for remark in box.remarks))
+    said = list(dict.fromkeys(remark.split(" ", 1)[0] for remark in box.diagnostics))
     return ", ".join(said[:3]) + (f" and {len(said) - 3} more" if len(said) > 3 else "")
 
 
 def _box(at: Placed) -> str:
     box = at.box
     radius = 4 if box.kind == "node" else min(at.height / 2, 14)
-    tip = [f"{box.title}: {box.name}" if _named(box) else box.title, *box.lines, *box.remarks]
+    tip = [f"{box.title}: {box.name}" if _named(box) else box.title, *box.lines, *box.diagnostics]
     made = [
         f'<g class="{_classes(box)}"><title>{"&#10;".join(attribute(line) for line in tip)}</title>',
         f'<rect x="{at.x:.1f}" y="{at.y:.1f}" width="{_WIDTH}" height="{at.height:.1f}" rx="{radius:.0f}"/>',
     ]
-    if box.asked:  # a ring around it
+    if box.focused:  # a ring around it
         made.append(
             f'<rect class="asked" x="{at.x - 5:.1f}" y="{at.y - 5:.1f}" width="{_WIDTH + 10}" '
             f'height="{at.height + 10:.1f}" rx="{radius + 5:.0f}"/>'
@@ -260,7 +260,7 @@ def _box(at: Placed) -> str:
         made.append(f'<text class="word" x="{at.x + _WIDTH - 8:.1f}" y="{y:.1f}" text-anchor="end">{layout}</text>')
     rows = [("name", _clipped(box.name, _COLUMNS))] if _named(box) else []
     rows += [("pads" if line.startswith("pads ") else "", _clipped(line, _COLUMNS)) for line in box.lines]
-    if box.remarks:
+    if box.diagnostics:
         rows.append(("mark", f"{_SIGNS.get(box.severity or '', '')} {_clipped(codes(box), _COLUMNS - 2)}"))
     for style, line in rows:
         y += _LINE

@@ -71,7 +71,7 @@ def _block(label: str, content: Sequence[Text]) -> list[Text]:
 
 def _sentence(sentence: Sentence) -> str:
     where = f" ({sentence.where})" if sentence.where else ""
-    return f"{sentence.blame}: {sentence.says}{where}" if sentence.blame else sentence.says
+    return f"{sentence.blame}: {sentence.message}{where}" if sentence.blame else sentence.message
 
 
 def _headline(verdict: Verdict, width: int) -> list[Text]:
@@ -117,7 +117,7 @@ def _exports(verdict: Verdict, width: int) -> list[Text]:
 def _given(verdict: Verdict, width: int) -> list[Text]:
     """The files that were judged in place of exports, how their borders were read, and at which sizes."""
     models = verdict.evidence.models
-    said = [f"{safe(n)}: {prose('; '.join(m.notes))}" for n, m in models.items() if m.given and m.notes]
+    said = [f"{safe(n)}: {prose('; '.join(m.notes))}" for n, m in models.items() if m.external and m.notes]
     made = _block("given", [line for text in said for line in wrapped(text, width - LABEL, hang=2)])
     ran = {
         size: any(run.party.runtime and run.outputs is not None for run in runs.values())
@@ -144,7 +144,7 @@ def _findings(verdict: Verdict, width: int) -> list[Text]:
         # A name cut in the middle finds no node: what does not fit beside the cause goes on below.
         first, *rest = wrapped(f"{line.plain}   {about}", width - LABEL, "dim", hang=2)
         shown += [line + Text(first.plain[len(line.plain) :], "dim"), *rest]
-        shown += wrapped(prose(finding.says, WHOLE), width - LABEL)
+        shown += wrapped(prose(finding.message, WHOLE), width - LABEL)
         shown += wrapped(f"change: {prose(finding.edit)}", width - LABEL, hang=8) if finding.edit else []
     return _block("cause", shown)
 
@@ -152,7 +152,7 @@ def _findings(verdict: Verdict, width: int) -> list[Text]:
 def _expectation(result: ExpectationResult) -> str:
     edge = " | ".join(safe(end) for end in result.edge)
     what = f"{safe(result.expected.blame)} at {edge}"
-    says = f" ({prose(result.says)})" if result.says else ""
+    says = f" ({prose(result.message)})" if result.message else ""
     when = f", when {safe(result.expected.when)}" if result.expected.when else ""
     reason = prose(result.expected.reason)
     return {
@@ -313,7 +313,7 @@ def _failures(verdict: Verdict, width: int, verbose: bool) -> list[Text]:
     limit = 4000 if verbose else 300
     shown: list[Text] = []
     for failure in dict.fromkeys([*exports, *together]):
-        if failure.kind == "builder" and failure.says in verdict.problems:
+        if failure.kind == "builder" and failure.message in verdict.problems:
             continue
         who = [f"export of {safe(graph)}" for graph in exports.get(failure, ())]
         if failure in together:
@@ -321,7 +321,7 @@ def _failures(verdict: Verdict, width: int, verbose: bool) -> list[Text]:
         where = " ".join(safe(part, 60) for part in (failure.op, failure.node) if part)
         head = f"{', '.join(who)}: {safe(failure.kind)}{f' at {where}' if where else ''}"
         shown += wrapped(head, width - LABEL, hang=2)
-        shown += [Text("  ") + line for line in wrapped(prose(failure.says, limit), width - LABEL - 2, "dim")]
+        shown += [Text("  ") + line for line in wrapped(prose(failure.message, limit), width - LABEL - 2, "dim")]
     for (node, graph), (parties, sizes, says) in _failed_elsewhere(verdict).items():
         whom = names(parties, everybody) if len(parties) <= NAMED else f"{safe(graph)}>*"
         head = f"{whom}: none at {'; '.join(map(safe, sizes))}{f', at {node}' if node else ''}"
@@ -340,7 +340,7 @@ def _failed_elsewhere(verdict: Verdict) -> Mapping[tuple[str, str], tuple[Sequen
             if run.error is None or (name in runs and runs[name].error is not None):
                 continue
             at = " ".join(safe(part, 60) for part in (run.error.op, run.error.node) if part)
-            parties, sizes, _ = found.setdefault((at, name.partition(">")[0]), ([], [], run.error.says))
+            parties, sizes, _ = found.setdefault((at, name.partition(">")[0]), ([], [], run.error.message))
             parties += [name] if name not in parties else []
             sizes += [size] if size not in sizes else []
     return found

@@ -17,7 +17,7 @@ from onnx_triangulate.records.graphs import Pads
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff
 from onnx_triangulate.records.text import prose, safe
-from onnx_triangulate.records.verdict import Blamed, Verdict
+from onnx_triangulate.records.verdict import Blame, Verdict
 
 BLAME_WORDS: Mapping[str, str] = {
     "agree": "every path gives the same answer",
@@ -56,7 +56,7 @@ class Sentence:
     """One blame as a sentence; ``who`` is its subject in short, ``where`` the operator and the nodes."""
 
     blame: str
-    says: str
+    message: str
     who: str
     where: str = ""
     details: tuple[str, ...] = ()
@@ -109,10 +109,10 @@ def names(parties: Iterable[str], of: Iterable[str]) -> str:
     return ", ".join(safe(name) for name in compress(parties, of))
 
 
-def sentences(blames: Sequence[Blamed], of: Iterable[str]) -> list[Sentence]:
+def sentences(blames: Sequence[Blame], of: Iterable[str]) -> list[Sentence]:
     """Blames as sentences: those of one blame and one operator (and, where it is about an edge, one edge) together."""
     universe = list(of)
-    together: dict[tuple[object, ...], list[Blamed]] = {}
+    together: dict[tuple[object, ...], list[Blame]] = {}
     for blamed in blames:
         about = blamed.edge if blamed.blame in _BETWEEN else None
         together.setdefault((blamed.blame, blamed.op, about, _refuses_itself(blamed)), []).append(blamed)
@@ -130,13 +130,13 @@ def sentences(blames: Sequence[Blamed], of: Iterable[str]) -> list[Sentence]:
     return found
 
 
-def _details(members: Sequence[Blamed], universe: Iterable[str]) -> tuple[str, ...]:
+def _details(members: Sequence[Blame], universe: Iterable[str]) -> tuple[str, ...]:
     """What is said of blames, each once: where only the party is another, with all of them."""
     together: dict[tuple[bool, str], list[str]] = {}
     for blamed in members:
         own = f"{blamed.party} "
-        about = blamed.says.startswith(own)
-        together.setdefault((about, blamed.says.removeprefix(own)), []).append(blamed.party)
+        about = blamed.message.startswith(own)
+        together.setdefault((about, blamed.message.removeprefix(own)), []).append(blamed.party)
     said = [
         f"{names(who, universe)}: {says}" if len(who) > 1 else f"{who[0]} {says}"
         for (about, says), who in together.items()
@@ -146,16 +146,16 @@ def _details(members: Sequence[Blamed], universe: Iterable[str]) -> tuple[str, .
     return tuple(dict.fromkeys(map(prose, said)))
 
 
-def _refuses_itself(blamed: Blamed) -> bool:
+def _refuses_itself(blamed: Blame) -> bool:
     try:
         return blamed.blame == "unsupported" and Party.parse(blamed.party).native
     except UnusableInput:
         return False
 
 
-def _where(op: str, members: Sequence[Blamed]) -> str:
+def _where(op: str, members: Sequence[Blame]) -> str:
     """The operator and the nodes of a blame; of a node that stands for a long stretch, for how many."""
-    among = {node: count for blamed in members for node, count in blamed.among.items() if count > TOLD_APART}
+    among = {node: count for blamed in members for node, count in blamed.candidates.items() if count > TOLD_APART}
     nodes = list(dict.fromkeys(node for blamed in members for node in blamed.nodes))
     if len(nodes) == 1 and nodes[0] in among:
         return f"one of {among[nodes[0]]} nodes, likeliest {safe(op, 60) + ' ' if op else ''}{safe(nodes[0], NODE)}"
@@ -197,7 +197,7 @@ def agreement(verdict: Verdict) -> tuple[str, str]:
 
 def apart(verdict: Verdict) -> str:
     """The largest difference beneath what agrees, and what it means, in a line; nothing where all bits are equal."""
-    found = verdict.apart
+    found = verdict.largest_difference
     if found is None:
         return ""
     left = f"{found.digits} digits are left" if found.digits != 1 else "1 digit is left"

@@ -24,6 +24,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, numpy_helper
 
+from onnx_triangulate.numerics.perturbation import moved, neighbour
+from onnx_triangulate.onnxgraph.graph import places
 from onnx_triangulate.onnxgraph.inlining import with_bodies_of
 from onnx_triangulate.onnxgraph.nodes import (
     array,
@@ -33,7 +35,6 @@ from onnx_triangulate.onnxgraph.nodes import (
     node_name,
     operator,
     opset,
-    places,
     printable,
     subgraphs,
     text,
@@ -293,7 +294,7 @@ def to_float64(model: ModelProto) -> ModelProto:
 
     Converted: initializers, inputs, outputs, tensor attributes, Constants, Cast targets and other attributes that name
     the type of a result, in subgraphs and local functions too; value_info is dropped.  Kept: float16 and bfloat16,
-    ``stash_type`` of LayerNormalization, and float32 where an operator takes nothing else (:func:`float32_nodes`), with
+    ``stash_type`` of LayerNormalization, and float32 where an operator takes nothing else, with
     Casts around it.  Raises ``records.errors.Unsupported`` for sparse tensors, BitCast, and data that is in other
     files and was not loaded.
     """
@@ -302,9 +303,9 @@ def to_float64(model: ModelProto) -> ModelProto:
     types: dict[str, int] = {}
     seen: set[int] = set()
     for place in places(inferred if inferred is not None else model):
-        if id(place.scope) not in seen:
-            seen.add(id(place.scope))
-            types.update(place.scope.types)
+        if id(place.graph) not in seen:
+            seen.add(id(place.graph))
+            types.update(place.graph.types)
     taken = set(types)
     for place in places(model):
         taken.update(place.inputs, place.outputs)
@@ -321,20 +322,6 @@ def to_float64(model: ModelProto) -> ModelProto:
                 attribute.i = _DOUBLE
         _convert_nodes(function, how)
     return converted
-
-
-def float32_nodes(model: ModelProto) -> tuple[str, ...]:
-    """The nodes that compute in float32 even in the float64 graph: quantization, random numbers and the like.
-
-    Resize and Upsample are not among them: only their ``scales`` are float32.
-    """
-    version = opset(model)
-    found = []
-    for place in places(model):
-        inputs, outputs = _float32_slots(place.node, version)
-        if place.op not in ("Resize", "Upsample") and (inputs or outputs or _draws_float32(place.node)):
-            found.append(place.name)
-    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -459,20 +446,20 @@ def nudged(model: ModelProto, ref: ConstantRef, sign: int) -> ModelProto:
     A tensor moves by half a float32 ulp, an attribute to its float32 neighbour (see ``ref.weight``).  Raises
     ``ValueError`` where the constant is not there, or is a float32 tensor, which cannot hold half an ulp.
     """
-    moved = ModelProto()
-    moved.CopyFrom(model)
-    for way, graph in _all_graphs(moved):
+    nudged_model = ModelProto()
+    nudged_model.CopyFrom(model)
+    for way, graph in _all_graphs(nudged_model):
         if way != ref.graph:
             continue
         if ref.attribute is not None:
             for node in graph.node:
                 if node.output and node.output[0] == ref.value_of:
                     _move_attribute(node, ref, sign)
-                    return moved
+                    return nudged_model
         for tensor in _tensors(graph):
             if tensor[0] == ref.value_of:
                 _move_tensor(tensor[1], ref, sign)
-                return moved
+                return nudged_model
     raise ValueError(f"no constant {printable(ref.value_of)!r} in this model")
 
 
@@ -481,16 +468,15 @@ def shaken(model: ModelProto, names: Iterable[str], seed: int) -> ModelProto:
 
     The signs are random, seeded by ``seed``; ``model`` is left as it is.
     """
-    moved = ModelProto()
-    moved.CopyFrom(model)
+    shaken_model = ModelProto()
+    shaken_model.CopyFrom(model)
     wanted, generator = set(names), np.random.default_rng(seed)
-    for _, graph in _all_graphs(moved):
+    for _, graph in _all_graphs(shaken_model):
         for name, tensor in _tensors(graph):
             if text(name) in wanted and tensor.data_type == _DOUBLE:
                 values = numpy_helper.to_array(tensor)
-                signs = generator.choice([-1.0, 1.0], values.shape)
-                tensor.CopyFrom(numpy_helper.from_array(np.asarray(values * (1 + signs * 2.0**-24)), tensor.name))
-    return moved
+                tensor.CopyFrom(numpy_helper.from_array(moved(values, generator, draw=np.int64), tensor.name))
+    return shaken_model
 
 
 def _tensors(graph: GraphProto | FunctionProto) -> Iterator[tuple[str, TensorProto]]:
@@ -504,14 +490,13 @@ def _tensors(graph: GraphProto | FunctionProto) -> Iterator[tuple[str, TensorPro
 
 
 def _move_attribute(node: NodeProto, ref: ConstantRef, sign: int) -> None:
-    target = np.float32(np.inf if sign > 0 else -np.inf)
-    neighbour = float(np.nextafter(np.float32(ref.value), target))
+    value = neighbour(ref.value, sign)
     if ref.index is None:
-        _set_attribute(node, str(ref.attribute), neighbour)
+        _set_attribute(node, str(ref.attribute), value)
         return
     for attribute in node.attribute:
         if attribute.name == ref.attribute:
-            attribute.floats[ref.index] = neighbour
+            attribute.floats[ref.index] = value
 
 
 def _move_tensor(tensor: TensorProto, ref: ConstantRef, sign: int) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from onnx_triangulate.numerics.perturbation import moved
 from onnx_triangulate.onnxgraph.nodes import constant_tensor, elements
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import Unsupported
@@ -104,7 +105,6 @@ def shaken(slim: Skeleton, names: frozenset[str], seed: int) -> Skeleton:
     for name in sorted(names & set(weights)):
         value = weights[name]
         if value.dtype == np.float64:
-            signs = generator.integers(0, 2, value.shape, dtype=np.int8)
-            weights[name] = value * (1 + (2 * signs - 1) * 2.0**-24)
+            weights[name] = moved(value, generator)
     small = names - set(weights)
     return replace(slim, model=shake(slim.model, small, seed) if small else slim.model, weights=weights)

@@ -17,6 +17,7 @@ import numpy as np
 
 from onnx_triangulate.engines import running
 from onnx_triangulate.engines.runtimes import runtimes
+from onnx_triangulate.numerics.perturbation import BEYOND, largest_responses, signs
 from onnx_triangulate.records.arrays import Array, ArrayFile
 from onnx_triangulate.records.case import Case, CaseRef
 from onnx_triangulate.records.runs import Bound, Model, Run
@@ -25,8 +26,7 @@ from onnx_triangulate.transform.skeleton import Skeleton, in_float64, shaken, sk
 
 FOLD_ROUNDINGS = 7  # of a folded batch normalization: v + eps, sqrt, 1 /, times scale, times mean, minus, times weight
 SHAKES = 8
-ONE_BY_ONE = 8  # constants; with more, all are moved at once, SHAKES times
-BEYOND_SHAKES = 3  # the true roundings are one more such draw, of at most half the size for attributes (nudged)
+ONE_BY_ONE = 8  # constants; with more, all are moved at once, SHAKES times (an attribute by twice its rounding)
 
 Answer = Callable[[Skeleton], dict[str, Array]]
 
@@ -56,12 +56,14 @@ def slack(
             moved = (replace(double, model=float64.nudged(double.model, constant, sign)) for sign in (-1, 1))
             add(_responses(run, moved, answer), constant.weight)
     else:
-        add(_responses(run, (_all_nudged(double, constants, shake) for shake in range(SHAKES)), answer), BEYOND_SHAKES)
+        add(_responses(run, (_all_nudged(double, constants, shake) for shake in range(SHAKES)), answer), BEYOND)
     known = (array for file in sources for array in running.arrays_of(file))
     computed = frozenset(float64.computed_initializers(double.model, known, double.weights) if sources else ())
     if computed:
         add(_responses(run, (shaken(double, computed, shake) for shake in range(SHAKES)), answer), FOLD_ROUNDINGS)
-    bounds = {n: Bound(slack=running.save(folder, run.party, n, v, None, kind="slack")) for n, v in slack.items()}
+    bounds = {
+        n: Bound(constant_rounding=running.save(folder, run.party, n, v, None, kind="slack")) for n, v in slack.items()
+    }
     return replace(run, bounds=bounds)
 
 
@@ -83,7 +85,8 @@ def _answering(run: Run, case: Case, model: Model, feeds: Mapping[str, Array], f
 def _all_nudged(double: Skeleton, constants: Sequence[float64.ConstantRef], seed: int) -> Skeleton:
     """Every constant moved by one rounding, up or down at random."""
     model = double.model
-    for constant, sign in zip(constants, np.random.default_rng(seed).choice([-1, 1], len(constants)), strict=True):
+    ways = signs(np.random.default_rng(seed), (len(constants),), draw=np.int64)
+    for constant, sign in zip(constants, ways, strict=True):
         model = float64.nudged(model, constant, int(sign))
     return replace(double, model=model)
 
@@ -96,11 +99,4 @@ def _responses(run: Run, moved: Iterable[Skeleton], answer: Answer) -> dict[str,
         for name, value in run.outputs.items()
         if isinstance(value, ArrayFile) and np.dtype(value.dtype).kind == "f"
     }
-    responses: dict[str, Array] = {}
-    for each in moved:
-        outputs = answer(each)
-        for name, value in floats.items():
-            with np.errstate(invalid="ignore"):
-                response = np.nan_to_num(np.abs(outputs[name] - value))
-            responses[name] = np.maximum(responses[name], response) if name in responses else response
-    return responses
+    return largest_responses(floats, map(answer, moved))

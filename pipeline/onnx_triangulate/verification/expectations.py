@@ -18,7 +18,7 @@ from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.records.case import Case, Expected
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff
-from onnx_triangulate.records.verdict import Blamed, ExpectationResult, Finding, Status
+from onnx_triangulate.records.verdict import Blame, ExpectationResult, Finding, Status
 
 # What an expectation may depend on a release of, whether it is installed here or not.
 
@@ -32,12 +32,12 @@ def expectations(case: Case) -> Iterator[tuple[tuple[str, str], Expected]]:
 
 def hold(
     case: Case,
-    blames: Sequence[Blamed],
+    blames: Sequence[Blame],
     absent: Sequence[str],
     versions: Mapping[str, str | None],
     among: Collection[str] | None = None,
     findings: Sequence[Finding] | None = None,
-) -> tuple[tuple[ExpectationResult, ...], tuple[Blamed, ...]]:
+) -> tuple[tuple[ExpectationResult, ...], tuple[Blame, ...]]:
     """What became of each expectation, and the blames that none of them declares.
 
     ``absent`` names the frameworks and the runtimes' distributions that are not installed, ``among`` the parties of a
@@ -45,7 +45,7 @@ def hold(
     expectation that names one.
     """
     results: list[ExpectationResult] = []
-    covered: set[Blamed] = set()
+    covered: set[Blame] = set()
     for edge, expected in expectations(case):
         matching = [blamed for blamed in blames if blamed.blame == expected.blame and _matches(edge, blamed.edge)]
         if not _applies(expected, versions):
@@ -54,7 +54,7 @@ def hold(
             meant = [blamed for blamed in matching if _other(expected, blamed, findings) is None]
             if meant:
                 covered.update(meant)
-                results.append(ExpectationResult(edge, expected, "met", meant[0].says))
+                results.append(ExpectationResult(edge, expected, "met", meant[0].message))
             else:
                 # One whose cause alone is not the declared one is told as stale; what shows elsewhere is not declared.
                 covered.update(blamed for blamed in matching if _elsewhere(expected, blamed) is None)
@@ -70,7 +70,7 @@ def hold(
     return tuple(results), tuple(blamed for blamed in blames if blamed not in covered)
 
 
-def _elsewhere(expected: Expected, blamed: Blamed) -> str | None:
+def _elsewhere(expected: Expected, blamed: Blame) -> str | None:
     """What a blame is about that the expectation does not name, in words; None for nothing."""
     ops = (expected.op,) if isinstance(expected.op, str) else expected.op
     more = sorted(set((blamed.op or "").split(", ")) - set(ops)) if ops else []
@@ -82,7 +82,7 @@ def _elsewhere(expected: Expected, blamed: Blamed) -> str | None:
     return None
 
 
-def _other(expected: Expected, blamed: Blamed, findings: Sequence[Finding] | None) -> str | None:
+def _other(expected: Expected, blamed: Blame, findings: Sequence[Finding] | None) -> str | None:
     """Why a blame is not the expected one, in words; None where it is."""
     if (elsewhere := _elsewhere(expected, blamed)) is not None:
         return elsewhere
@@ -95,8 +95,8 @@ def _other(expected: Expected, blamed: Blamed, findings: Sequence[Finding] | Non
 
 def status_of(
     edges: Sequence[Diff],
-    blames: Sequence[Blamed],
-    unexpected: Sequence[Blamed],
+    blames: Sequence[Blame],
+    unexpected: Sequence[Blame],
     results: Sequence[ExpectationResult],
     problems: Sequence[str],
     groups: Sequence[Sequence[str]] = (),
@@ -114,7 +114,7 @@ def status_of(
 
 
 def agreed(
-    edges: Sequence[Diff], blames: Sequence[Blamed], problems: Sequence[str], groups: Sequence[Sequence[str]] = ()
+    edges: Sequence[Diff], blames: Sequence[Blame], problems: Sequence[str], groups: Sequence[Sequence[str]] = ()
 ) -> bool:
     """Whether a case may be called agreement: something agrees, and nothing that was looked at speaks against it.
 
@@ -130,7 +130,7 @@ def agreed(
     return not waiting
 
 
-def undecided(edges: Sequence[Diff], blames: Sequence[Blamed]) -> tuple[Diff, ...]:
+def undecided(edges: Sequence[Diff], blames: Sequence[Blame]) -> tuple[Diff, ...]:
     """The edges that nobody's blame explains: those that part, and those that could not be compared; all if none could.
 
     Only the blame of a party that lacks something explains that an edge could not be compared, and only at that party.
@@ -173,7 +173,7 @@ def never_compared(edges: Sequence[Diff]) -> frozenset[str]:
     return frozenset.intersection(*(frozenset(edge.empty) for edge in looked)) if looked else frozenset()
 
 
-def explains(blamed: Blamed, edge: Diff) -> bool:
+def explains(blamed: Blame, edge: Diff) -> bool:
     """Whether a blame says why an edge parts: the step that is blamed lies on the way to one of its ends.
 
     What is blamed at another size than the declared one is healthy at that one, or it would be blamed there.
@@ -194,7 +194,7 @@ def _meant(party: Party) -> tuple[str, str]:
     return meaning, party.parameters or meaning
 
 
-def _on_the_way(blamed: Blamed, end: Party) -> bool:
+def _on_the_way(blamed: Blame, end: Party) -> bool:
     """Whether the party whose step is blamed is ``end``, or one that makes what ``end`` starts from."""
     guilty = Party.parse(blamed.party)
     if blamed.blame == "conditioning" or (blamed.blame == "nondeterministic" and guilty.native):
@@ -220,7 +220,7 @@ def _before(runtime: str) -> list[str]:
     return found
 
 
-def _who_lacks(blamed: Blamed) -> str | None:
+def _who_lacks(blamed: Blame) -> str | None:
     """The parties (as a glob) of which a blame says that they have no value, or not every value; None for none."""
     if blamed.blame in ("conditioning", "native", "parameters", "semantics"):
         return None

@@ -49,9 +49,9 @@ def adopt(ref: CaseRef, graph: str, file: Path, native: Run, weights: Path | Non
         borders, axes = _inputs(case, party, proto, file, notes)
         outputs, more = _outputs(case, party, proto, native, file, notes)
     except UnusableInput as error:
-        return Model(graph, error=Failure("builder", str(error)), given=True)
+        return Model(graph, error=Failure("builder", str(error)), external=True)
     notes.insert(0, f"the given file {file.name}")
-    return Model(graph, file, None, borders, outputs, axes | more, weights, notes=tuple(notes), given=True)
+    return Model(graph, file, None, borders, outputs, axes | more, weights, notes=tuple(notes), external=True)
 
 
 def _declared(value: onnx.ValueInfoProto) -> tuple[np.dtype | None, Dims]:

@@ -17,7 +17,7 @@ from onnx_triangulate.locate import semantics
 from onnx_triangulate.records.inspection import Difference
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import fresh_exports
 from onnx_triangulate.verification.localization import RUNTIME_WORKER
 from onnx_triangulate.verification.session import Seen, Work
@@ -58,7 +58,7 @@ class _Beside:
     @property
     def nodes(self) -> tuple[str, ...]:
         """The file's nodes at which something differs."""
-        there = (name for d in self.differences for name in d.others if name in self.ops)
+        there = (name for d in self.differences for name in d.right_nodes if name in self.ops)
         return tuple(dict.fromkeys(there))
 
 
@@ -70,22 +70,22 @@ class Given:
     something differs; ``faithful`` are the fresh exports that agree where the file, by its graph's name, does not.
     """
 
-    settled: tuple[Blamed, ...]
-    open: tuple[Blamed, ...]
+    settled: tuple[Blame, ...]
+    open: tuple[Blame, ...]
     findings: tuple[Finding, ...]
     faithful: Mapping[str, Model]
 
 
-def name_given(work: Work, seen: Seen, blames: Sequence[Blamed]) -> Given:
+def name_given(work: Work, seen: Seen, blames: Sequence[Blame]) -> Given:
     """The blames of given files, with what a fresh export of the source has otherwise."""
     parties = seen.parties(work.options.seed)
-    settled: list[Blamed] = []
-    left: list[Blamed] = []
+    settled: list[Blame] = []
+    left: list[Blame] = []
     findings: list[Finding] = []
     faithful: dict[str, Model] = {}
     for blamed in blames:
         model = seen.models.get(blamed.party)
-        asked = blamed.blame == "export" and model is not None and bool(model.given and model.file)
+        asked = blamed.blame == "export" and model is not None and bool(model.external and model.file)
         beside = _beside(work, seen, model, blamed, parties) if asked and model is not None else None
         if beside is None:
             left.append(blamed)
@@ -119,7 +119,7 @@ def unshown(work: Work, seen: Seen, pair: fresh_exports.Pair) -> str:
     return "; ".join(filter(None, (says, listed)))
 
 
-def _beside(work: Work, seen: Seen, model: Model, blamed: Blamed, parties: Parties) -> _Beside | None:
+def _beside(work: Work, seen: Seen, model: Model, blamed: Blame, parties: Parties) -> _Beside | None:
     """The fresh export that the file is nearest to, where it agrees on the edge of the blame."""
     found: list[_Beside] = []
     for export in fresh_exports.exports(work, seen, Party.parse(model.graph).framework):
@@ -134,7 +134,7 @@ def _beside(work: Work, seen: Seen, model: Model, blamed: Blamed, parties: Parti
     return min(found, key=lambda each: (each.cause == OTHERWISE, len(each.differences)), default=None)
 
 
-def agrees(work: Work, seen: Seen, export: Model, blamed: Blamed, parties: Parties) -> bool:
+def agrees(work: Work, seen: Seen, export: Model, blamed: Blame, parties: Parties) -> bool:
     """Whether the edge of a blame agrees with another graph in the blamed one's place."""
     left, right = blamed.edge
     if right not in parties.runs or parties.diff(left, right, "export").agrees:
@@ -147,7 +147,7 @@ def agrees(work: Work, seen: Seen, export: Model, blamed: Blamed, parties: Parti
     return parties.replacing(right, run).diff(left, right, "export").agrees
 
 
-def _finding(beside: _Beside, blamed: Blamed) -> Finding:
+def _finding(beside: _Beside, blamed: Blame) -> Finding:
     said = _types(beside.differences) if beside.cause == TYPES else [_words(d) for d in beside.differences]
     listed = "; ".join(said[:_SHOWN]) + (f"; {len(said) - _SHOWN} more" if len(said) > _SHOWN else "")
     held = f"with a fresh export in the file's place {blamed.edge[0]} | {blamed.edge[1]} agrees"
@@ -158,14 +158,14 @@ def _finding(beside: _Beside, blamed: Blamed) -> Finding:
         edit = "export the file from this model again, or give the model the weights of the file"
     elif beside.cause == TYPES:
         says = f"the file differs from a fresh export in its number types alone: {listed}"
-        casts = [name for d in beside.differences if d.kind == "only" for name in d.others]
+        casts = [name for d in beside.differences if d.kind == "only" for name in d.right_nodes]
         held_types = any(d.kind == "type" and d.what != "output" for d in beside.differences)
         alone = casts and len(casts) <= _FEW and not held_types
         edit = f"leave out Cast {' and '.join(casts)}" if alone else "export the file in the model's own number types"
     else:
         says = f"the file differs from a fresh export in {len(said)} thing{'s' * (len(said) > 1)}: {listed}"
-        alone = len(said) == 1 and first.kind in ("attribute", "pads") and bool(first.others)
-        edit = f"set {first.what} of {first.others[0]} to {first.left}" if alone else None
+        alone = len(said) == 1 and first.kind in ("attribute", "pads") and bool(first.right_nodes)
+        edit = f"set {first.what} of {first.right_nodes[0]} to {first.left}" if alone else None
     return Finding(beside.cause, blamed.blame, blamed.party, beside.nodes, f"{says}; {held}", proved=True, edit=edit)
 
 
@@ -189,11 +189,15 @@ def _types(differences: Sequence[Difference]) -> list[str]:
 def _words(difference: Difference) -> str:
     """What the file has, where the model has something else."""
     if difference.kind == "only":
-        which = "the file" if difference.others else "the fresh export"
-        ops, nodes = (difference.right, difference.others) if difference.others else (difference.left, difference.nodes)
+        which = "the file" if difference.right_nodes else "the fresh export"
+        ops, nodes = (
+            (difference.right, difference.right_nodes)
+            if difference.right_nodes
+            else (difference.left, difference.left_nodes)
+        )
         return f"{ops} ({', '.join(nodes[:_SHOWN])}) stands in {which} alone"
-    where = f" of {difference.others[0]}" if difference.others and difference.what != "output" else ""
-    where = f" {difference.others[0]}" if difference.others and difference.what == "output" else where
-    more = f" and {len(difference.others) - 1} more" if len(difference.others) > 1 else ""
-    said = f" ({difference.says})" if difference.says else ""
+    where = f" of {difference.right_nodes[0]}" if difference.right_nodes and difference.what != "output" else ""
+    where = f" {difference.right_nodes[0]}" if difference.right_nodes and difference.what == "output" else where
+    more = f" and {len(difference.right_nodes) - 1} more" if len(difference.right_nodes) > 1 else ""
+    said = f" ({difference.message})" if difference.message else ""
     return f"{difference.what}{where}{more}: {difference.right} where the model has {difference.left}{said}"

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from onnx_triangulate.engines import running
-from onnx_triangulate.locate import pass_tasks
-from onnx_triangulate.locate.passes import Diverges, PassSearch, search
+from onnx_triangulate.locate import pass_runs
+from onnx_triangulate.locate.pass_search import Diverges, PassSearch, search
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.transform.rewritten import Region
 from onnx_triangulate.verification import tasks
 from onnx_triangulate.verification.faulty_passes import CAUSE, NOBODY
@@ -35,17 +35,17 @@ def name_folding(
     ref: CaseRef,
     models: Mapping[str, Model],
     parties: Parties,
-    blames: Sequence[Blamed],
+    blames: Sequence[Blame],
     seed: int,
     folder: Path,
-) -> tuple[tuple[Blamed, ...], tuple[Finding, ...]]:
+) -> tuple[tuple[Blame, ...], tuple[Finding, ...]]:
     """The blames of an export with the nodes that its optimizer got wrong, and findings that name the pass.
 
     ``call(kind, function, *arguments)`` runs a function in a framework's worker, or in that of the runtimes, whose kind
     is ``worker``.
     """
     guilty = {blamed.party for blamed in blames if blamed.blame == "export"}
-    named: list[Blamed] = []
+    named: list[Blame] = []
     findings: list[Finding] = []
     for blamed in blames:
         graph, raw = blamed.party, f"{blamed.party}:raw"
@@ -58,14 +58,14 @@ def name_folding(
         if not faithful(parties, graph, raw):
             named.append(blamed)
             continue
-        names = call(graph, pass_tasks.exporter_passes, graph)
+        names = call(graph, pass_runs.exporter_passes, graph)
         if isinstance(names, Failure) or not names or ">" not in right:
             named.append(blamed)
             continue
         place = folder / "folding"
         asking = _question(call, worker, ref, model, before.file, names, blamed, parties, seed, place)
         found = search(names, asking)
-        parted = call(worker, pass_tasks.parted_nodes, ref, before, model, seed, place)
+        parted = call(worker, pass_runs.parted_nodes, ref, before, model, seed, place)
         regions = () if isinstance(parted, Failure) else parted
         nodes = tuple(dict.fromkeys(node for region in regions for node in region.nodes))
         if nodes and not blamed.nodes:
@@ -93,7 +93,7 @@ def _question(
     model: Model,
     raw: Path,
     names: Sequence[str],
-    blamed: Blamed,
+    blamed: Blame,
     parties: Parties,
     seed: int,
     place: Path,
@@ -105,7 +105,7 @@ def _question(
 
     def diverges(off: frozenset[str], _: str | None) -> bool:
         left_out = [name for name in names if name in off]
-        file = call(blamed.party, pass_tasks.optimize_without, blamed.party, raw, left_out, place / "trial.onnx")
+        file = call(blamed.party, pass_runs.optimize_without, blamed.party, raw, left_out, place / "trial.onnx")
         if isinstance(file, Failure):
             return True
         made = replace(model, file=file)
@@ -119,7 +119,7 @@ def _question(
     return diverges
 
 
-def _finding(blamed: Blamed, raw: str, found: PassSearch, regions: Sequence[Region], nodes: tuple[str, ...]) -> Finding:
+def _finding(blamed: Blame, raw: str, found: PassSearch, regions: Sequence[Region], nodes: tuple[str, ...]) -> Finding:
     graph, (left, right) = blamed.party, blamed.edge
     where = [
         f"{', '.join(r.ops)} ({', '.join(r.nodes[:_NAMED])}) does not make what {raw} makes with "

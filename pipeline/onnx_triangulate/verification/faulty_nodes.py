@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from onnx_triangulate.records.arrays import ArrayFile
-from onnx_triangulate.records.faults import Contribution, Localization, NodeError
+from onnx_triangulate.records.faults import Contribution, Fault, Localization
 from onnx_triangulate.records.runs import Diff, Model, Run
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import tasks
 
 LOCALIZED = ("export", "kernel", "reference", "unspecified")
@@ -25,18 +25,18 @@ _NAMED = 8
 
 
 def name_nodes(
-    blames: Sequence[Blamed], localized: Iterable[Localization]
-) -> tuple[tuple[Blamed, ...], tuple[Finding, ...]]:
+    blames: Sequence[Blame], localized: Iterable[Localization]
+) -> tuple[tuple[Blame, ...], tuple[Finding, ...]]:
     """The blames with their nodes, and a finding for each guilty node, or for why there is none."""
     found = {(each.blame, each.party): each for each in localized}
     named = []
     for blamed in blames:
         each = found.get((blamed.blame, blamed.party))
-        if each is not None and each.guilty and not blamed.nodes:
-            nodes = tuple(dict.fromkeys(error.node for error in each.guilty))
-            ops = sorted({error.op for error in each.guilty})
-            among = {error.node: 1 + len(error.together) for error in each.guilty if error.together}
-            blamed = replace(blamed, nodes=nodes, op=blamed.op or ", ".join(ops), among=among)
+        if each is not None and each.faults and not blamed.nodes:
+            nodes = tuple(dict.fromkeys(error.node for error in each.faults))
+            ops = sorted({error.op for error in each.faults})
+            among = {error.node: 1 + len(error.others) for error in each.faults if error.others}
+            blamed = replace(blamed, nodes=nodes, op=blamed.op or ", ".join(ops), candidates=among)
         named.append(blamed)
     return tuple(named), tuple(finding for each in found.values() for finding in _findings(each))
 
@@ -46,12 +46,12 @@ def name_types(
     models: Mapping[str, Model],
     runs: Mapping[str, Run],
     edges: Sequence[Diff],
-    blames: Sequence[Blamed],
+    blames: Sequence[Blame],
     found: Sequence[Finding],
-) -> tuple[tuple[Blamed, ...], tuple[Finding, ...]]:
+) -> tuple[tuple[Blame, ...], tuple[Finding, ...]]:
     """The blames of graphs that give an output in another number type, with the node that makes it where no other was
     found, and the findings with those that say so.  ``call`` runs a function in the runtimes' worker."""
-    named: list[Blamed] = []
+    named: list[Blame] = []
     said: list[Finding] = []
     for blamed in blames:
         model, sides = models.get(blamed.party), [runs.get(end) for end in blamed.edge]
@@ -88,19 +88,19 @@ def _findings(each: Localization) -> list[Finding]:
     if each.problem is not None:
         says = f"{each.party}: its nodes could not be judged: {each.problem}"
         return [Finding(NOBODY, each.blame, each.party, (), says)]
-    if each.guilty:
+    if each.faults:
         findings = [
             Finding(
                 REDUCED if error.precision else CAUSE,
                 each.blame,
                 each.party,
-                (error.node, *error.together),
+                (error.node, *error.others),
                 _words(error, each) + (f" ({_coverage(each)})" if place == 0 else ""),
             )
-            for place, error in enumerate(each.guilty[:_NAMED])
+            for place, error in enumerate(each.faults[:_NAMED])
         ]
-        if len(each.guilty) > _NAMED:
-            rest = each.guilty[_NAMED:]
+        if len(each.faults) > _NAMED:
+            rest = each.faults[_NAMED:]
             says = f"{len(rest)} more {'nodes are above their' if len(rest) > 1 else 'node is above its'} bound"
             findings.append(Finding(CAUSE, each.blame, each.party, tuple(e.node for e in rest), says))
         return findings
@@ -135,24 +135,22 @@ def _condition(part: Contribution) -> str:
     return "" if part.condition is None else f" (condition {part.condition:.3g})"
 
 
-def _words(error: NodeError, each: Localization) -> str:
+def _words(error: Fault, each: Localization) -> str:
     parts = [f"{error.op} introduces {_number(error.introduced)}" if error.introduced is not None else error.op]
     if error.ratio is not None:
         parts[0] += f", {_number(error.ratio)} times its bound" if error.ratio < 1e9 else ", far above its bound"
     if error.propagated is not None:
         parts.append(f"{error.output} is {_number(error.propagated)} off in a whole run")
-    if error.values is not None and error.index is not None:
-        due, seen = error.values if each.blame != "export" else error.values[::-1]
-        if each.blame == "export" and error.problem and "not finite" in error.problem:
-            due, seen = error.values
+    if error.expected is not None and error.actual is not None and error.index is not None:
+        due = error.expected
         other = f"and {due:.6g} by this project's definition" if error.ratio is None else f"where {due:.6g} is due"
-        parts.append(f"{list(error.index)} is {seen:.6g} {other}")
+        parts.append(f"{list(error.index)} is {error.actual:.6g} {other}")
     if error.problem:
         parts.append(error.problem)
     if error.precision:
         parts.append(f"it is what float32 sums make of factors in {error.precision}: a setting, no other meaning")
-    if error.together:
-        others = f"{len(error.together)} other{'s' * (len(error.together) > 1)}"
+    if error.others:
+        others = f"{len(error.others)} other{'s' * (len(error.others) > 1)}"
         parts.append(f"not told apart from {others}, for the source has no value between them")
     if error.origin is not None:
         parts.append(f"the source's {error.origin}")

@@ -19,7 +19,7 @@ from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import external_models
 from onnx_triangulate.verification.triangulate import Parties
 
@@ -34,15 +34,15 @@ def name_orders(
     ref: CaseRef,
     models: Mapping[str, Model],
     parties: Parties,
-    blames: Sequence[Blamed],
+    blames: Sequence[Blame],
     seed: int,
     folder: Path,
-) -> tuple[tuple[Blamed, ...], tuple[Finding, ...]]:
+) -> tuple[tuple[Blame, ...], tuple[Finding, ...]]:
     """The blames of exports with what is wrong with the order of their outputs, and findings that say so.
 
     ``call(function, *arguments)`` runs a function in the runtimes' worker.
     """
-    named: list[Blamed] = []
+    named: list[Blame] = []
     findings: list[Finding] = []
     for blamed in blames:
         model = models.get(blamed.party)
@@ -67,7 +67,7 @@ def name_orders(
         else:
             named.append(blamed)
             continue
-        named.append(replace(blamed, says=says, nodes=(), op=None))
+        named.append(replace(blamed, message=says, nodes=(), op=None))
         findings.append(Finding(cause, blamed.blame, blamed.party, (), says, proved=True, edit=edit))
     return tuple(named), tuple(findings)
 

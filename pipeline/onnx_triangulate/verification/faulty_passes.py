@@ -1,7 +1,7 @@
 """Which pass of a runtime's optimizer changes the answer, where in the graph, and how to switch it off.
 
 Design note.  The question "does it still part?" is the question of the edge: the same run at another setting, compared
-with the same party by the same bounds.  Who is guilty is found by ``locate.passes``; every run is in a worker.
+with the same party by the same bounds.  Who is guilty is found by ``locate.pass_search``; every run is in a worker.
 
 *Where* is found with the optimizer's own weakness.  A pass that needs a value to itself leaves it alone when it is an
 output of the graph: marking one rewritten region's inner values as outputs keeps the passes away from that region, and
@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from onnx_triangulate.engines.protocols import Optimizing, Passes, Runtime
-from onnx_triangulate.locate import pass_tasks as tasks
-from onnx_triangulate.locate.pass_tasks import Rewriting, Setting
-from onnx_triangulate.locate.passes import PassSearch, minimal, search
+from onnx_triangulate.locate import pass_runs as tasks
+from onnx_triangulate.locate.pass_runs import Rewriting, Setting
+from onnx_triangulate.locate.pass_search import PassSearch, minimal, search
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.errors import BrokenCheck
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.transform.rewritten import Counted, Region
 from onnx_triangulate.verification.triangulate import Parties
 
@@ -41,17 +41,17 @@ def name_passes(
     ref: CaseRef,
     models: Mapping[str, Model],
     parties: Parties,
-    blames: Sequence[Blamed],
+    blames: Sequence[Blame],
     runtimes: Mapping[str, Runtime],
     seed: int,
     folder: Path,
-) -> tuple[tuple[Blamed, ...], tuple[Finding, ...]]:
+) -> tuple[tuple[Blame, ...], tuple[Finding, ...]]:
     """The blames of an optimizer with their nodes, and findings that say which pass it was.
 
     ``call(function, *arguments)`` runs a function in a runtime's worker and gives its answer or a :class:`Failure`.
     Raises ``records.errors.BrokenCheck`` where the search fails on a graph whose guilty pass is known.
     """
-    named: list[Blamed] = []
+    named: list[Blame] = []
     findings: list[Finding] = []
     for blamed in blames:
         model, runtime = _rewriter(blamed, models, parties, runtimes)
@@ -67,7 +67,7 @@ def name_passes(
 
 
 def _rewriter(
-    blamed: Blamed, models: Mapping[str, Model], parties: Parties, runtimes: Mapping[str, Runtime]
+    blamed: Blame, models: Mapping[str, Model], parties: Parties, runtimes: Mapping[str, Runtime]
 ) -> tuple[Model | None, Optimizing | None]:
     """The graph and the runtime whose optimizer a blame is about, if it is about one.
 
@@ -96,7 +96,7 @@ def _answered(parties: Parties, name: str) -> bool:
 def _trust(call: Call, runtime: str) -> None:
     problem = call(tasks.self_check, runtime)
     if problem is not None:
-        says = problem.says if isinstance(problem, Failure) else problem
+        says = problem.message if isinstance(problem, Failure) else problem
         raise BrokenCheck(f"the search for guilty passes is wrong where the answer is known ({runtime}): {says}")
 
 
@@ -109,7 +109,7 @@ class _There:
         ref: CaseRef,
         model: Model,
         parties: Parties,
-        blamed: Blamed,
+        blamed: Blame,
         runtime: Optimizing,
         seed: int,
         folder: Path,
@@ -133,7 +133,7 @@ class _There:
         return not self._parties.replacing(name, run).diff(*self._edge, STEP).agrees
 
 
-def _investigate(there: _There) -> tuple[Blamed, list[Finding]]:
+def _investigate(there: _There) -> tuple[Blame, list[Finding]]:
     blamed, model = there.blamed, there.model
     assert model.file is not None
     known = there.call(tasks.list_passes, model.file, there.runtime.name)

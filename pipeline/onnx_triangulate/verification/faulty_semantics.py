@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from onnx_triangulate.locate import semantics as meaning_tasks
-from onnx_triangulate.locate.semantics import Meanings, Parted
+from onnx_triangulate.locate.semantics import MeaningDifference, Meanings
 from onnx_triangulate.records.case import Case, CaseRef
 from onnx_triangulate.records.runs import Failure, Model
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification.faulty_folding import faithful
 from onnx_triangulate.verification.faulty_nodes import CAUSE, NOBODY
 from onnx_triangulate.verification.triangulate import Parties
@@ -38,11 +38,11 @@ def name_meanings(
     case: Case,
     models: Mapping[str, Model],
     parties: Parties,
-    blames: Sequence[Blamed],
+    blames: Sequence[Blame],
     seed: int,
     folder: Path,
     memory: int | None = None,
-) -> tuple[tuple[Blamed, ...], tuple[Finding, ...]]:
+) -> tuple[tuple[Blame, ...], tuple[Finding, ...]]:
     """The blames between frameworks with the nodes of both, and findings that say where and by how much.
 
     ``call(function, *arguments)`` runs a function in the runtimes' worker and gives its answer or a :class:`Failure`.
@@ -61,17 +61,19 @@ def name_meanings(
         found: Meanings | Failure = Failure("refused", "nothing to compare")
         pair = (right[0], left[0])
         for pair in itertools.islice(itertools.product(right, left), _TRIES):
-            found = call(meaning_tasks.parted_meanings, ref, *pair, seed, folder / "meaning", memory)
+            found = call(meaning_tasks.meaning_differences, ref, *pair, seed, folder / "meaning", memory)
             if not isinstance(found, Failure) or found.kind in _COSTLY:
                 break
         said = _findings(blamed, found, *pair)
         if ref.size:
-            said = [replace(finding, says=f"at {ref.size}: {finding.says}") for finding in said]
+            said = [replace(finding, message=f"at {ref.size}: {finding.message}") for finding in said]
         findings += said
-        if isinstance(found, Meanings) and found.parted and not blamed.nodes:
+        if isinstance(found, Meanings) and found.differences and not blamed.nodes:
             place = named.index(blamed)
-            ops = dict.fromkeys(op for part in found.parted for op in (*part.ops[:1], *part.against_ops[:_SHOWN]))
-            nodes = dict.fromkeys(name for part in found.parted for name in (*part.nodes[:1], *part.against[:1]))
+            ops = dict.fromkeys(op for part in found.differences for op in (*part.ops[:1], *part.against_ops[:_SHOWN]))
+            nodes = dict.fromkeys(
+                name for part in found.differences for name in (*part.fault.nodes[:1], *part.fault.against[:1])
+            )
             named[place] = replace(blamed, nodes=tuple(nodes), op=blamed.op or ", ".join(list(ops)[:_SHOWN]))
     return tuple(named), tuple(findings)
 
@@ -95,16 +97,16 @@ def _standing(
     return [m for m in able if faithful(parties, framework, m.graph)]
 
 
-def _nobody(blamed: Blamed, says: str) -> Finding:
+def _nobody(blamed: Blame, says: str) -> Finding:
     return Finding(NOBODY, blamed.blame, blamed.party, (), says)
 
 
-def _findings(blamed: Blamed, found: Meanings | Failure, judge: Model, other: Model) -> list[Finding]:
+def _findings(blamed: Blame, found: Meanings | Failure, judge: Model, other: Model) -> list[Finding]:
     pair = f"{other.graph} held against {judge.graph} in float64"
     if isinstance(found, Failure):
-        return [_nobody(blamed, f"{pair}: their nodes could not be compared: {found.kind}: {found.says}")]
+        return [_nobody(blamed, f"{pair}: their nodes could not be compared: {found.kind}: {found.message}")]
     coverage = f"({pair})"
-    if not found.parted:
+    if not found.differences:
         why = "; ".join(found.unjudged[:2]) or "every output of one graph is the other's"
         return [_nobody(blamed, f"no node of one graph parts from the other: {why} {coverage}")]
     names = [m.graph.partition(":")[0] for m in (judge, other)]
@@ -113,36 +115,39 @@ def _findings(blamed: Blamed, found: Meanings | Failure, judge: Model, other: Mo
             CAUSE,
             blamed.blame,
             blamed.party,
-            (*part.nodes[:1], *part.against, *part.nodes[1:]),
+            (*part.fault.nodes[:1], *part.fault.against, *part.fault.nodes[1:]),
             f"{_words(part, *names)} {coverage}",
             edit=_edit(part, *names),
         )
-        for part in found.parted[:_NAMED]
+        for part in found.differences[:_NAMED]
     ]
-    if rest := found.parted[_NAMED:]:
+    if rest := found.differences[_NAMED:]:
         says = f"{len(rest)} more node{'s' * (len(rest) > 1)} of {other.graph} part from {judge.graph}"
-        findings.append(Finding(CAUSE, blamed.blame, blamed.party, tuple(p.nodes[0] for p in rest), says))
+        findings.append(Finding(CAUSE, blamed.blame, blamed.party, tuple(p.fault.nodes[0] for p in rest), says))
     return findings
 
 
-def _words(part: Parted, judge: str, other: str) -> str:
-    theirs = f"{_listed(part.against_ops)} of {judge} ({_listed(part.against)})" if part.against else f"none of {judge}"
-    stands = "stand" if len(part.against) > 1 else "stands"
-    parts = [f"{theirs} {stands} where {other} has {_listed(part.ops)} ({_listed(part.nodes)})"]
-    if part.max_abs is not None:
-        parts.append(f"apart by {part.max_abs:.3g}, {_times(part.ratio)}")
-    if part.values is not None and part.index is not None:
-        ours, seen = part.values
-        parts.append(f"{part.output}{list(part.index)} is {ours:.6g} in {judge} and {seen:.6g} in {other}")
-    if part.problem:
-        parts.append(part.problem.replace("A has", f"{judge} has").replace("A's values", f"{judge}'s values"))
+def _words(part: MeaningDifference, judge: str, other: str) -> str:
+    fault = part.fault
+    theirs = f"none of {judge}"
+    if fault.against:
+        theirs = f"{_listed(part.against_ops)} of {judge} ({_listed(fault.against)})"
+    stands = "stand" if len(fault.against) > 1 else "stands"
+    parts = [f"{theirs} {stands} where {other} has {_listed(part.ops)} ({_listed(fault.nodes)})"]
+    if fault.introduced is not None:
+        parts.append(f"apart by {fault.introduced:.3g}, {_times(fault.severity)}")
+    if fault.expected is not None and fault.actual is not None and fault.index is not None:
+        place = f"{fault.output}{list(fault.index)}"
+        parts.append(f"{place} is {fault.expected:.6g} in {judge} and {fault.actual:.6g} in {other}")
+    if fault.problem:
+        parts.append(fault.problem.replace("A has", f"{judge} has").replace("A's values", f"{judge}'s values"))
     if part.setting is not None:
         name, due, seen = part.setting
         parts.insert(0, f"{name} {_digits(seen)} in {other}, {_digits(due)} in {judge}")
     return "; ".join([*parts, *part.differs])
 
 
-def _edit(part: Parted, judge: str, other: str) -> str | None:
+def _edit(part: MeaningDifference, judge: str, other: str) -> str | None:
     """Neither framework is right, so either may be told what the other was."""
     if part.setting is None:
         return None

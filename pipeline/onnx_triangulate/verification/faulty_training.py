@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from onnx_triangulate.records.verdict import Blamed, Finding
+from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import tasks
 from onnx_triangulate.verification.faulty_external import agrees
 from onnx_triangulate.verification.localization import RUNTIME_WORKER
@@ -22,12 +22,12 @@ _SHOWN = 3
 
 
 def name_training(
-    work: Work, seen: Seen, blames: Sequence[Blamed]
-) -> tuple[tuple[Blamed, ...], tuple[Blamed, ...], tuple[Finding, ...]]:
+    work: Work, seen: Seen, blames: Sequence[Blame]
+) -> tuple[tuple[Blame, ...], tuple[Blame, ...], tuple[Finding, ...]]:
     """The blames that training mode is behind, with its nodes, the other blames, and findings that say so."""
     parties = seen.parties(work.options.seed)
-    settled: list[Blamed] = []
-    left: list[Blamed] = []
+    settled: list[Blame] = []
+    left: list[Blame] = []
     findings: list[Finding] = []
     for blamed in blames:
         model = seen.models.get(blamed.party)

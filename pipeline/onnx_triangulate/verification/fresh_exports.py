@@ -21,12 +21,13 @@ import numpy as np
 from onnx_triangulate.cases import inputs
 from onnx_triangulate.diff.equivalence import Proof
 from onnx_triangulate.engines.frameworks import adapters
-from onnx_triangulate.locate import graph_pairs as borders
+from onnx_triangulate.locate import float64_comparison as borders
+from onnx_triangulate.locate import model_interface
 from onnx_triangulate.locate import sweep as sweeps
-from onnx_triangulate.locate.feeds import JUDGED, KINDS, REACHING, Feed, Landmarks, Port, draw, drawn_kinds
-from onnx_triangulate.locate.graph_pairs import Border
+from onnx_triangulate.locate.feeds import JUDGED, KINDS, REACHING, Feed, Landmarks, ValueInfo, draw, drawn_kinds
+from onnx_triangulate.locate.model_interface import Interface
 from onnx_triangulate.locate.sweep import Row, Ways
-from onnx_triangulate.locate.unseen import Unseen
+from onnx_triangulate.locate.unexercised import Unseen
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
@@ -48,13 +49,13 @@ _MOST = 4  # sets of inputs of one file: the model runs on each
 class Sought:
     """Inputs by the case's names, in a file, and what they are in words."""
 
-    says: str
+    message: str
     file: Path
 
 
 def exports(work: Work, seen: Seen, framework: str) -> Iterator[Model]:
     """The source's own exports as ``FRAMEWORK:fresh``, those that the case has made before those made for this."""
-    made = [g for g, m in seen.models.items() if Party.parse(g).framework == framework and m.file and not m.given]
+    made = [g for g, m in seen.models.items() if Party.parse(g).framework == framework and m.file and not m.external]
     for graph in sorted(made):
         yield replace(seen.models[graph], graph=Party(framework, FRESH).graph)
     for exporter in _EXPORTERS:
@@ -82,7 +83,7 @@ class Pair:
     fresh: Model
     left: Path
     right: Path
-    a: Border
+    a: Interface
     proof: Proof
     inputs: Ways
     outputs: Ways
@@ -102,8 +103,8 @@ def paired(work: Work, seen: Seen, given: Model) -> Pair | None:
         for mine, its in ((fresh.inputs, given.inputs), (fresh.outputs, given.outputs))
     )
     proof = _asked(work, sweeps.proof, left, right, taken, ends)
-    sides = [_asked(work, borders.read_border, file) for file in (left, right)]
-    if not isinstance(proof, Proof) or proof.same or not all(isinstance(side, Border) for side in sides):
+    sides = [_asked(work, model_interface.read_interface, file) for file in (left, right)]
+    if not isinstance(proof, Proof) or proof.same or not all(isinstance(side, Interface) for side in sides):
         return None
     a, b = sides
     a = replace(a, inputs=_joined(a.inputs, b.inputs, taken))
@@ -112,12 +113,12 @@ def paired(work: Work, seen: Seen, given: Model) -> Pair | None:
         return None
     own = inputs.inputs_of(seen.case, seen.ref.name, work.options.seed)
     shapes = {p.name: _turn(seen, fresh, names[p.name]).apply(own[names[p.name]]).shape for p in a.inputs}
-    marks = a.marks.joined(b.marks)
+    marks = a.landmarks.joined(b.landmarks)
     feeds = (*[Feed(kind, shapes) for kind in KINDS], *drawn_kinds(a.inputs, shapes, marks))
     return Pair(given, fresh, left, right, a, proof, taken, ends, names, feeds, marks)
 
 
-def _joined(ports: Sequence[Port], others: Sequence[Port], ways: Ways) -> tuple[Port, ...]:
+def _joined(ports: Sequence[ValueInfo], others: Sequence[ValueInfo], ways: Ways) -> tuple[ValueInfo, ...]:
     """Inputs with what either graph says of the places that they are: a fresh export may compute its tables."""
     theirs = {ways[port.name][0]: port for port in others if port.name in ways}
     joined = []
@@ -206,10 +207,10 @@ def _in_float64(work: Work, seen: Seen, pair: Pair) -> tuple[str, list[str]]:
         if isinstance(forced, Failure):
             continue
         forced = found.woken(forced)
-        if feed is None and forced.guilty and sharp:
+        if feed is None and forced.faults and sharp:
             continue
-        if forced.guilty:
-            part = forced.guilty[0]
+        if forced.faults:
+            part = forced.faults[0]
             where = "" if feed is None else f" on further inputs ({feed.kind})"
             return f"in float64 the file parts from a fresh export at {part.node} ({part.op}){where}", []
         found.looked_at(forced)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from onnx_triangulate.locate import node_tasks
+from onnx_triangulate.locate import localize
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.faults import Localization, SourceValues
 from onnx_triangulate.records.party import Party
@@ -30,7 +30,7 @@ def by_exclusion(found: Localization) -> Localization:
     It is the only one between the inputs and the outputs, or the only one of which no bound tells while every other one
     is inside its own.  Where what the exporter captured is not the model, it is no node.
     """
-    if found.guilty or found.captured:
+    if found.faults or found.captured:
         return found
     unsure = {error.node: error for error in reversed(found.uncompared)}
     if found.only is not None:
@@ -45,7 +45,7 @@ def by_exclusion(found: Localization) -> Localization:
         return found
     notes = (*found.notes, *([found.problem] if found.problem else []))
     guilty = replace(guilty, introduced=None, problem="; ".join(filter(None, (guilty.problem, says))))
-    return replace(found, guilty=(guilty,), problem=None, notes=notes)
+    return replace(found, faults=(guilty,), problem=None, notes=notes)
 
 
 def localized(
@@ -78,7 +78,7 @@ def localized(
     def judged(values: SourceValues | None, innocent: tuple[str, ...] = ()) -> Localization:
         found = call(
             RUNTIME_WORKER,
-            node_tasks.localize_nodes,
+            localize.localize_nodes,
             ref,
             model,
             blame,
@@ -91,12 +91,12 @@ def localized(
             innocent,
         )
         if isinstance(found, Failure):
-            return Localization(graph, party, blame, problem=f"{found.kind}: {found.says}")
+            return Localization(graph, party, blame, problem=f"{found.kind}: {found.message}")
         assert isinstance(found, Localization)
         return found
 
     def asked(*doubles: bool) -> SourceValues:
-        values = call(framework, node_tasks.source_values, ref, framework, model, doubles, seed, folder)
+        values = call(framework, localize.source_values, ref, framework, model, doubles, seed, folder)
         values = SourceValues(graph, error=values) if isinstance(values, Failure) else values
         assert isinstance(values, SourceValues)
         return values
@@ -105,7 +105,7 @@ def localized(
         return judged(None)
     values = asked(True)
     beside = functools.partial(
-        call, RUNTIME_WORKER, node_tasks.localize_against, ref, model, trusted, party, seed, folder / "against"
+        call, RUNTIME_WORKER, localize.localize_against, ref, model, trusted, party, seed, folder / "against"
     )
     if values.error is not None and trusted is not None:
         against = beside()
@@ -113,18 +113,18 @@ def localized(
             return against
     if values.error is None and values.double is not None:
         found = judged(values)
-        if trusted is not None and any(error.together for error in found.guilty):
+        if trusted is not None and any(error.others for error in found.faults):
             against = beside()
             if isinstance(against, Localization) and 0 < _accused(against) < _accused(found):
                 return against
-        if found.guilty and not any(error.problem for error in found.guilty):
+        if found.faults and not any(error.problem for error in found.faults):
             return found  # what float32 alone shows is told from what the source does itself by its own float32 values
         single = asked(False)
-        if found.guilty:
+        if found.faults:
             return judged(replace(single, double=values.double))
         again = judged(single, tuple(error.output for error in found.within))
         peak, seconds = max(found.peak, again.peak), found.seconds + again.seconds
-        kept = again if again.guilty else found
+        kept = again if again.faults else found
         return replace(kept, peak=peak, seconds=seconds, captured=again.captured, contributions=again.contributions)
     single = asked(False)
     return judged(replace(single, notes=(*values.notes, *single.notes)))
@@ -132,4 +132,4 @@ def localized(
 
 def _accused(found: Localization) -> int:
     """How many nodes are named, those included that are not told apart from a guilty one."""
-    return len({node for error in found.guilty for node in (error.node, *error.together)})
+    return len({node for error in found.faults for node in (error.node, *error.others)})

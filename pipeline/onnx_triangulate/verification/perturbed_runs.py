@@ -17,6 +17,15 @@ import numpy as np
 
 from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.engines.running import MOST_GUESSED, one_line, results_in_case_axes, save, values_of, warm
+from onnx_triangulate.numerics.perturbation import (
+    BEYOND,
+    UNIT,
+    at_least_mean,
+    distance,
+    is_jump,
+    largest_responses,
+    paired,
+)
 from onnx_triangulate.records.arrays import Array, ArrayFile
 from onnx_triangulate.records.case import Case, CaseRef
 from onnx_triangulate.records.party import Party
@@ -24,11 +33,10 @@ from onnx_triangulate.records.runs import Bound, Jitter, Roundings, Run
 from onnx_triangulate.verification.tasks import SUBNORMAL, float_outputs
 
 TWINS = 5  # pairs of draws: of any two of the first 32 things that round, some draw has both push the same way
-BEYOND = 3  # the true roundings are one more draw like those that were made
 JITTERS = 16  # sign patterns; the chance that all of 16 miss an element's sensitivity by a factor of 2 is under 1e-6
 
 _OWN_SIZE = 2.0**-40  # of a number: what two orders of float64's operations may make of it
-_STEP, _TINY_STEP = 2.0**-24, 2.0**-50
+_TINY_STEP = 2.0**-50
 
 
 def derive_bounds(
@@ -63,13 +71,13 @@ def derive_bounds(
     try:
         response = asked.responses([Jitter(each) for each in range(JITTERS)])
         own, inner = replace(asked, floats={**floats, **wholes}).own_roundings()
-        if double and any(_jumps(response[name], centre, _STEP).any() for name, centre in floats.items()):
+        if double and any(is_jump(response[name], centre, UNIT).any() for name, centre in floats.items()):
             tiny = asked.responses([Jitter(each, _TINY_STEP) for each in range(JITTERS)])
             for name, moves in response.items():
                 response[name] = _without_jumps(moves, tiny[name], floats[name])
         elif not double:  # there is no smaller step: what is so large for one is taken for a jump
             for name, moves in response.items():
-                moves[_jumps(moves, floats[name], float(np.finfo(floats[name].dtype).eps))] = 0
+                moves[is_jump(moves, floats[name], float(np.finfo(floats[name].dtype).eps))] = 0
     except Exception as error:  # whatever the framework raises
         how = f"no bound: its roundings could not be moved ({one_line(error)})"
         return Run(party, outputs=source.outputs, derived=f"{label}; {how}")
@@ -89,9 +97,8 @@ def derive_bounds(
             continue  # nothing was moved: that there was no response says nothing
         if name in inner:
             moves = np.maximum(moves, inner[name] * BEYOND / max(roundings.count, 1))
-        least = np.where(moves > 0, moves, moves.mean()) if moves.size else moves
-        unit = _STEP if double else float(np.finfo(floats[name].dtype).eps)
-        scale = save(folder, party, name, least / unit, None, kind="scale")
+        unit = UNIT if double else float(np.finfo(floats[name].dtype).eps)
+        scale = save(folder, party, name, at_least_mean(moves) / unit, None, kind="scale")
         bounds[name] = Bound(scale=scale, roundings=roundings.count, floor=roundings.count * SUBNORMAL)
     bounds |= _on_jumps({name: inner[name] for name in wholes if name in inner}, party, folder)
     how = f"scale from {JITTERS} perturbations, k = {roundings.count} roundings on the longest path"
@@ -118,7 +125,9 @@ def constants_slack(ref: CaseRef, framework: str, source: Run, seed: int, folder
     except Exception as error:  # whatever the framework raises; its float64 run stands as it is
         return unmeasured(source, one_line(error))
     bounds = {
-        name: Bound(slack=save(folder, source.party, name, BEYOND * (moves + steep[name]), None, kind="slack"))
+        name: Bound(
+            constant_rounding=save(folder, source.party, name, BEYOND * (moves + steep[name]), None, kind="slack")
+        )
         for name, moves in responses.items()
         if name not in wholes
     }
@@ -138,7 +147,7 @@ def _out_of_proportion(asked: _Moved) -> dict[str, Array]:
     That one shrinks with the root of the step.  What does not shrink is a jump, which no rounding excuses.
     """
     twins = _twins("roundings")
-    single, double = (asked.responses([replace(each, step=step) for each in twins]) for step in (_STEP, 2.0**-52))
+    single, double = (asked.responses([replace(each, step=step) for each in twins]) for step in (UNIT, 2.0**-52))
     return {name: np.where(moves < single[name] / 64, moves, 0.0) for name, moves in double.items()}
 
 
@@ -154,12 +163,12 @@ def _whole_outputs(run: Run) -> dict[str, Array]:
 def _on_jumps(responses: Mapping[str, Array], party: Party, folder: Path) -> dict[str, Bound]:
     """How far whole numbers may be off that the program's own roundings, in front of a jump, put on either side."""
     moved = {name: BEYOND * moves for name, moves in responses.items() if moves.any()}
-    return {n: Bound(sides=save(folder, party, n, moves, None, kind="sides")) for n, moves in moved.items()}
+    return {n: Bound(integer_jumps=save(folder, party, n, moves, None, kind="sides")) for n, moves in moved.items()}
 
 
 def _twins(what: Literal["roundings", "constants"]) -> list[Jitter]:
     """Draws in pairs: what cancels under the signs of one adds up under those of its twin (:class:`Jitter`)."""
-    return [Jitter(pair, what=what, turned=turned) for pair in range(TWINS) for turned in (None, pair)]
+    return [Jitter(pair, what=what, turned=pair if second else None) for pair, second in paired(TWINS)]
 
 
 @dataclass(frozen=True)
@@ -190,15 +199,13 @@ class _Moved:
         centres = dict(self.floats)
         if any(jitter.what != "inputs" for jitter in jitters):  # the program is watched for that, or traced
             (still,) = self._runs([replace(jitters[0], step=0.0)])
-            centres = {name: still[name].astype(np.float64) for name in self.floats}
-        found = {name: np.zeros(centre.shape) for name, centre in centres.items()}
-        for moved in self._runs(jitters):
-            for name, centre in centres.items():
-                distance = _distance(moved[name], centre)
-                found[name] = np.asarray(np.maximum(found[name], distance))  # of two 0-d arrays numpy makes a scalar
+            centres = {name: still[name] for name in self.floats}
+        centres = {name: centre.astype(np.float64) for name, centre in centres.items()}
+        draws = ({name: moved[name].astype(np.float64) for name in centres} for moved in self._runs(jitters))
+        found = largest_responses(centres, draws)
         for name, centre in centres.items():
             own_size = _OWN_SIZE * np.abs(centre[np.isfinite(centre)]).max(initial=0.0)
-            if (_distance(centre, self.floats[name]) > BEYOND * found[name] + own_size).any():
+            if (distance(centre, self.floats[name].astype(np.float64)) > BEYOND * found[name] + own_size).any():
                 # What a program makes of it that behaves otherwise while it is looked at is no measure of the model.
                 raise NotImplementedError(f"{self.framework} makes another {name} while its operators are watched")
         return found
@@ -218,27 +225,16 @@ class _Moved:
             return None, {}
 
 
-def _distance(one: Array, other: Array) -> Array:
-    with np.errstate(invalid="ignore"):
-        return np.nan_to_num(np.abs(one.astype(np.float64) - other.astype(np.float64)))
-
-
 def _without_jumps(moves: Array, tiny: Array, centre: Array) -> Array:
     """Responses to moved inputs, where nothing is moved across a jump.
 
     A response shrinks with the step or, in chaos, by less.  That of a number that lies on a jump is what it was; that
     of one beside a jump is gone at once, and what is left of it is the slope on its own side.
     """
-    flagged = _jumps(moves, centre, _STEP)
-    slope = tiny * (_STEP / _TINY_STEP)
+    flagged = is_jump(moves, centre, UNIT)
+    slope = tiny * (UNIT / _TINY_STEP)
     beside = flagged & (slope < moves / 64)
     return np.where(flagged & (tiny > moves / 4), 0.0, np.where(beside, slope, moves))
-
-
-def _jumps(response: Array, centre: Array, unit: float) -> Array:
-    """Where the response to one rounding is so large, for the output, that a jump may be why."""
-    top = np.abs(centre[np.isfinite(centre)]).max(initial=0.0)
-    return np.asarray(response > 2.0**12 * unit * top)
 
 
 def _float_fed(case: Case, values: Mapping[str, Any]) -> bool:

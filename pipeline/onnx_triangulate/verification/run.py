@@ -33,7 +33,7 @@ from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.faults import Localization
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Failure, Model, Run
-from onnx_triangulate.records.verdict import Blamed, Evidence, Finding, Report, Verdict
+from onnx_triangulate.records.verdict import Blame, Evidence, Finding, Report, Verdict
 from onnx_triangulate.verification import (
     expectations,
     faulty_external,
@@ -84,7 +84,7 @@ def verify(
     started = time.perf_counter()
     _check_globs(options.parties)
     targets = tuple(targets)
-    refs = [replace(ref, given=options.inputs) for ref in catalogue.find(targets)]
+    refs = [replace(ref, inputs_file=options.inputs) for ref in catalogue.find(targets)]
     for ref in refs if options.inputs or options.onnx else ():
         catalogue.load(ref)  # what the command itself gives must fit every case; what a case names is that case's own
         _given(ref, options.onnx)
@@ -271,7 +271,9 @@ def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str
     unshown: list[Diff] = []
     for graph, model in seen.models.items():
         accused = {b.party for b in blames if b.blame in ("export", "export-failed")}
-        pair = fresh_exports.paired(work, seen, model) if model.given and model.file and graph not in accused else None
+        pair = (
+            fresh_exports.paired(work, seen, model) if model.external and model.file and graph not in accused else None
+        )
         if pair is None:
             continue
         for other, more in _sought(work, seen, pair, weights):
@@ -280,10 +282,10 @@ def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str
             break
         else:
             unshown += _unshown(work, seen, pair)
-    kept = [other for other in others if other.ref.drawn is None]
+    kept = [other for other in others if other.ref.drawn_inputs is None]
     edges = tuple(edge for each in (seen, *kept) for edge in each.edges)
     edges += tuple(unshown)
-    edges += tuple(edge for other in others if other.ref.drawn for edge in _telling(other, blames))
+    edges += tuple(edge for other in others if other.ref.drawn_inputs for edge in _telling(other, blames))
     every = [each.parties(work.options.seed) for each in (seen, *kept)]
     sizes = {other.ref.size: other.runs for other in others}
     groups = triangulate.groups_of(*every)
@@ -310,8 +312,8 @@ def _judge(work: Work, seen: Seen, others: Sequence[Seen], versions: Mapping[str
 
 def _at(size: str, finding: Finding) -> Finding:
     """A finding of another size, which says so."""
-    known = not size or finding.says.startswith(f"at {size}: ")
-    return finding if known else replace(finding, says=f"at {size}: {finding.says}")
+    known = not size or finding.message.startswith(f"at {size}: ")
+    return finding if known else replace(finding, message=f"at {size}: {finding.message}")
 
 
 def _plain_first(causes: Sequence[Finding], named: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -321,7 +323,7 @@ def _plain_first(causes: Sequence[Finding], named: Sequence[Finding]) -> tuple[F
     return (*causes, *(f for f in named if f.cause not in searched or (f.blame, f.party) not in kept))
 
 
-def _named(work: Work, seen: Seen, blames: Sequence[Blamed]) -> tuple[list[Blamed], list[Finding]]:
+def _named(work: Work, seen: Seen, blames: Sequence[Blame]) -> tuple[list[Blame], list[Finding]]:
     """The blames at one size with their guilty nodes, and findings that say so in words."""
     ref, models, seed, folder = seen.ref, seen.models, work.options.seed, seen.folder
     present = {name: r for name, r in runtimes().items() if r.distribution not in work.absent}
@@ -349,7 +351,7 @@ def _size(case: Case) -> str:
     return ", ".join(f"{axis}={sizes[axis]}" for axis in case.dynamic if axis in sizes)
 
 
-def _blames(work: Work, seen: Seen, weights: Sequence[str], declared: str = "") -> list[Blamed]:
+def _blames(work: Work, seen: Seen, weights: Sequence[str], declared: str = "") -> list[Blame]:
     """Whose steps part at one size; ``declared`` are the sizes that the case declares."""
     present = {name: r for name, r in runtimes().items() if r.distribution not in work.absent}
     parties = seen.parties(work.options.seed)
@@ -359,21 +361,21 @@ def _blames(work: Work, seen: Seen, weights: Sequence[str], declared: str = "") 
     size = seen.ref.size
     if not size:
         return list(found)
-    if seen.ref.drawn is not None:
+    if seen.ref.drawn_inputs is not None:
         found = tuple(blamed for blamed in found if _of_a_file(seen, blamed))
     blames = []
     for blamed in found:
-        says = f"at {size}: {blamed.says}"
+        says = f"at {size}: {blamed.message}"
         if blamed.blame == "export-failed":  # the graph runs at the declared sizes
-            why = blamed.says.removeprefix(triangulate.NOBODY_ACCEPTS)
+            why = blamed.message.removeprefix(triangulate.NOBODY_ACCEPTS)
             blamed, says = (
                 replace(blamed, blame="export"),
                 f"runs at {declared or 'its own sizes'}, not at {size}: {why}",
             )
         model = seen.models.get(blamed.party)
-        if seen.ref.drawn is not None and model is not None and model.frozen:
-            says = f"what the exporter was traced with is frozen into the graph ({model.frozen[0]}): {says}"
-        blames.append(replace(blamed, says=says, size=size))
+        if seen.ref.drawn_inputs is not None and model is not None and model.traced_constants:
+            says = f"what the exporter was traced with is frozen into the graph ({model.traced_constants[0]}): {says}"
+        blames.append(replace(blamed, message=says, size=size))
     return blames
 
 
@@ -390,10 +392,10 @@ def _undeclared(seen: Seen, seed: int) -> dict[tuple[str, str], tuple[str, ...]]
 
 def _sought(
     work: Work, seen: Seen, pair: fresh_exports.Pair, weights: Sequence[str]
-) -> Iterator[tuple[Seen, list[Blamed]]]:
+) -> Iterator[tuple[Seen, list[Blame]]]:
     """Where a given file parts from the source's fresh export, and from the model as well."""
     for found in fresh_exports.sought(work, seen, pair):
-        other = fed_with(work, seen, pair.given, pair.fresh, found.says, found.file)
+        other = fed_with(work, seen, pair.given, pair.fresh, found.message, found.file)
         more = [b for b in _blames(work, other, weights) if b.party == pair.given.graph] if other is not None else []
         if other is not None and more:
             yield other, more
@@ -410,7 +412,7 @@ def _unshown(work: Work, seen: Seen, pair: fresh_exports.Pair) -> list[Diff]:
     return [Diff(edge.left, edge.right, edge.isolates, "missing", problem=says, size="further inputs")]
 
 
-def _of_a_file(seen: Seen, blamed: Blamed) -> bool:
+def _of_a_file(seen: Seen, blamed: Blame) -> bool:
     """Whether a blame on other inputs than the case's own is one of a given file, which must mean the model on them.
 
     What a kernel or a framework makes of inputs that nobody asked about is nobody's question.  Those far beyond their
@@ -420,29 +422,29 @@ def _of_a_file(seen: Seen, blamed: Blamed) -> bool:
     if blamed.blame != "export":
         return False
     sharp = [edge for edge in seen.edges if edge.right.endswith("@64") and edge.right.startswith(f"{blamed.party}>")]
-    which = seen.ref.drawn[0] if seen.ref.drawn else ""
+    which = seen.ref.drawn_inputs[0] if seen.ref.drawn_inputs else ""
     if which == inputs.LARGE:
         return any(edge.outcome == "diverges" for edge in sharp)
     whole = not any(np.dtype(tensor.dtype).kind == "f" for tensor in seen.case.inputs.values())
     return which in inputs.DRAWN or whole or not any(edge.agrees for edge in sharp)
 
 
-def _telling(other: Seen, blames: Sequence[Blamed]) -> list[Diff]:
+def _telling(other: Seen, blames: Sequence[Blame]) -> list[Diff]:
     """The edges on other inputs than the case's own that agree, or that a blame explains."""
     here = [blamed for blamed in blames if blamed.size == other.ref.size]
     return [edge for edge in other.edges if edge.agrees or any(expectations.explains(b, edge) for b in here)]
 
 
-def _frozen(seen: Seen) -> list[Blamed]:
+def _frozen(seen: Seen) -> list[Blame]:
     """The graphs that have one size only where the case declares another."""
     return [
-        Blamed("export", graph, (graph.partition(":")[0], f"{graph}>*"), says=f"the graph is not dynamic: {says}")
+        Blame("export", graph, (graph.partition(":")[0], f"{graph}>*"), message=f"the graph is not dynamic: {says}")
         for graph in seen.models
         if (says := frozen(seen, graph))
     ]
 
 
-def _localize(work: Work, seen: Seen, blames: Sequence[Blamed], faithful: Mapping[str, Model]) -> list[Localization]:
+def _localize(work: Work, seen: Seen, blames: Sequence[Blame], faithful: Mapping[str, Model]) -> list[Localization]:
     """The guilty nodes of every graph whose export, kernels or evaluation in the reference is blamed, or left open.
 
     ``faithful`` are other exports of the same model, by the graph in whose place they agree.
@@ -469,7 +471,7 @@ def _localize(work: Work, seen: Seen, blames: Sequence[Blamed], faithful: Mappin
             trusted=faithful.get(graph) or _trusted(seen, blames, graph, parties),
         )
 
-    first: dict[tuple[str, str], Blamed] = {}
+    first: dict[tuple[str, str], Blame] = {}
     for blamed in parted:
         first.setdefault((blamed.blame, blamed.party), blamed)
     for (blame, party), blamed in first.items():
@@ -478,8 +480,8 @@ def _localize(work: Work, seen: Seen, blames: Sequence[Blamed], faithful: Mappin
         found: Localization | None = None
         for end in ends:
             answer = asked(blame, end)
-            found = answer if found is None or (answer is not None and answer.guilty) else found
-            if found is not None and found.guilty:
+            found = answer if found is None or (answer is not None and answer.faults) else found
+            if found is not None and found.faults:
                 break
         if found is not None:
             found = localization.by_exclusion(replace(found, party=party))
@@ -488,7 +490,7 @@ def _localize(work: Work, seen: Seen, blames: Sequence[Blamed], faithful: Mappin
     return localized
 
 
-def _trusted(seen: Seen, blames: Sequence[Blamed], graph: str, parties: triangulate.Parties) -> Model | None:
+def _trusted(seen: Seen, blames: Sequence[Blame], graph: str, parties: triangulate.Parties) -> Model | None:
     """The raw export of the same framework, where it is another one, runs, and is not to blame."""
     framework = graph.partition(":")[0]
     raw = seen.models.get(f"{framework}:raw")
@@ -515,17 +517,17 @@ def _problems(case: Case, runs: Mapping[str, Run], models: Mapping[str, Model]) 
     if natives and all(run.error is not None and run.error.kind == "refused" for run in natives):
         fed = ", ".join(f"{name} {t.dtype}{list(t.shape or ())}" for name, t in case.inputs.items())
         return tuple(
-            f"{run.party}: the model refuses its inputs ({fed}): {run.error.says}" for run in natives if run.error
+            f"{run.party}: the model refuses its inputs ({fed}): {run.error.message}" for run in natives if run.error
         )
     errors = [*[run.error for run in runs.values()], *[model.error for model in models.values()]]
-    return tuple(dict.fromkeys(error.says for error in errors if error is not None and error.kind == "builder"))
+    return tuple(dict.fromkeys(error.message for error in errors if error is not None and error.kind == "builder"))
 
 
 def _problems_at(other: Seen) -> tuple[str, ...]:
     """A framework that does not run its own model at a size that the case declares."""
     natives = [run for run in other.runs.values() if run.party.native and not run.party.double]
     return tuple(
-        f"{run.party} does not run its own model at {other.ref.size}: {run.error.says}"
+        f"{run.party} does not run its own model at {other.ref.size}: {run.error.message}"
         for run in natives
         if run.error is not None and run.error.kind in ("refused", "builder")
     )

@@ -117,7 +117,9 @@ class Work:
                     continue
                 reached = [failure for failure in lost.values() if failure.kind in _LIMITS]
                 if len(reached) >= _ENOUGH:
-                    lost[place] = replace(reached[-1], says=f"not asked, for {len(reached)} others: {reached[-1].says}")
+                    lost[place] = replace(
+                        reached[-1], message=f"not asked, for {len(reached)} others: {reached[-1].message}"
+                    )
                     continue
                 one = self.workers.ask(kind, function, arguments([items[place]]), again=False)
                 if isinstance(one, Failure):
@@ -216,12 +218,14 @@ def asked_otherwise(seen: Seen) -> tuple[str, ...]:
 
 def redrawn(work: Work, seen: Seen, drawn: str) -> Seen:
     """The graphs that may be right for some inputs only, fed with others than the case's own."""
-    return _elsewhere(work, seen, replace(seen.ref, drawn=(drawn, work.options.seed)), _conditional(seen))
+    return _elsewhere(work, seen, replace(seen.ref, drawn_inputs=(drawn, work.options.seed)), _conditional(seen))
 
 
 def _conditional(seen: Seen) -> list[Model]:
     """Files that somebody else exported, and exports whose tracer says that it took a value for a constant."""
-    return [model for model in seen.models.values() if model.error is None and (model.given or model.frozen)]
+    return [
+        model for model in seen.models.values() if model.error is None and (model.external or model.traced_constants)
+    ]
 
 
 def fed_with(work: Work, seen: Seen, given: Model, fresh: Model, says: str, file: Path) -> Seen | None:
@@ -229,7 +233,7 @@ def fed_with(work: Work, seen: Seen, given: Model, fresh: Model, says: str, file
     or where the source has no answer: such inputs say nothing of the file."""
     globs = work.options.parties
     asked = replace(work, options=replace(work.options, parties=(*globs, f"{fresh.graph}>*") if globs else ()))
-    ref = replace(seen.ref, drawn=(says, work.options.seed), given=file)
+    ref = replace(seen.ref, drawn_inputs=(says, work.options.seed), inputs_file=file)
     other = _elsewhere(asked, seen, ref, [given, fresh])
     framework = given.graph.partition(":")[0]
     present = {name: r for name, r in runtimes().items() if r.distribution not in work.absent}
@@ -251,7 +255,7 @@ def _elsewhere(work: Work, seen: Seen, ref: CaseRef, ran: Sequence[Model]) -> Se
     folder.mkdir(parents=True, exist_ok=True)
     given = {model.graph.partition(":")[0] for model in ran}
     frameworks = sorted(n for n, r in seen.runs.items() if r.party.native and not r.party.double and not r.error)
-    frameworks = [name for name in frameworks if not ref.drawn or name in given]
+    frameworks = [name for name in frameworks if not ref.drawn_inputs or name in given]
     runs, _ = _sources(work, ref, frameworks, [], _sharp(work, [model.graph for model in ran]), folder)
     other = Seen(ref, case, folder, runs, {model.graph: model for model in ran}, seen.graphs)
     ran_through = _through_runtimes(work, other, seen.models, check=False, declared=seen.runs)

@@ -20,20 +20,18 @@ from onnx_triangulate.cases import layout
 from onnx_triangulate.engines.protocols import Runtime
 from onnx_triangulate.numerics.compare import Comparison, compare
 from onnx_triangulate.ops.bounds import allowance
+from onnx_triangulate.ops.registry import names
 from onnx_triangulate.records.arrays import Array, ArrayFile
 from onnx_triangulate.records.case import Absent
 from onnx_triangulate.records.graphs import GraphFacts
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Bound, Diff, Failure, Model, Run
-from onnx_triangulate.records.verdict import Apart, Blamed
+from onnx_triangulate.records.verdict import Blame, LargestDifference
 
 # ONNX (and IEEE 754, for sums) leaves the sign of a zero result open in these.
-ZERO_SIGN_OPEN = frozenset(
-    "Relu Max Min Clip ReduceMax ReduceMin MaxPool GlobalMaxPool Conv ConvTranspose Gemm MatMul Einsum ReduceSum "
-    "ReduceMean Sum Mean AveragePool GlobalAveragePool ConvInteger MatMulInteger CumSum".split()
-)
+ZERO_SIGN_OPEN = names(lambda op: op.zero_sign_open)
 # ONNX does not say what these make of a NaN.
-NAN_OPEN = frozenset("Max Min ReduceMax ReduceMin ArgMax ArgMin MaxPool GlobalMaxPool Clip Relu TopK".split())
+NAN_OPEN = names(lambda op: op.nan_open)
 PLACES = frozenset(("ArgMax", "ArgMin", "TopK"))  # those of them that give a place
 _HALF_THE_DIGITS = 2.0**-12  # of float32's 24 bits
 _FLUSHED = 4 * float(np.finfo(np.float32).tiny)
@@ -152,7 +150,7 @@ class Parties:
         kept = any(getattr(value, "meant", "") for value in (self.runs[against].outputs or {}).values())
         if odd := _other_types(self, against, second) if asked or (kept and not judged.double) else ():
             own, seen = (self.runs[name].outputs or {} for name in (against, second))
-            types = [getattr(of[odd[0]], "given", "") for of in (own, seen)]
+            types = [getattr(of[odd[0]], "party_dtype", "") for of in (own, seen)]
             says = f"{odd[0]} is {types[0]} in {against}, {types[1]} in {second}"
             return Comparison("diverges", output=odd[0], problem=says)
         found = compare(
@@ -181,8 +179,8 @@ class Parties:
             held = [self.runs.get(self.truth_of(party.framework)), self.runs.get(f"{party.framework}@64")]
             for run in held if party.framework != "truth" else [self.runs[str(party)]]:
                 for key, bound in (run.bounds if run is not None else {}).items():
-                    if bound.sides is not None:
-                        found[key] = found.get(key, np.zeros(())) + bound.sides.load().astype(np.float64)
+                    if bound.integer_jumps is not None:
+                        found[key] = found.get(key, np.zeros(())) + bound.integer_jumps.load().astype(np.float64)
         return found
 
     def _beside(self, name: str, other: str) -> dict[str, Array | Absent]:
@@ -193,7 +191,7 @@ class Parties:
             against, value = theirs.get(key), values[key]
             if isinstance(held, Absent) or isinstance(value, Absent) or not isinstance(against, ArrayFile):
                 continue
-            if held.given == against.given and held.dtype != against.dtype:
+            if held.party_dtype == against.party_dtype and held.dtype != against.dtype:
                 values[key] = value.astype(np.float32)
         return values
 
@@ -276,7 +274,7 @@ class Parties:
             error = self.runs[name].error
             if error is not None:
                 return Diff(
-                    left, right, isolates, "missing", problem=f"{name} has no value: {error.kind}: {error.says}"
+                    left, right, isolates, "missing", problem=f"{name} has no value: {error.kind}: {error.message}"
                 )
         for name in (left, right):
             if not self.runs[name].deterministic:
@@ -402,9 +400,9 @@ def groups_of(parties: Parties, *others: Parties) -> tuple[tuple[str, ...], ...]
     return tuple(sorted(ordered, key=lambda group: (-len(group), [place[n] for n in group])))
 
 
-def apart(parties: Parties, edges: Sequence[Diff]) -> Apart | None:
+def apart(parties: Parties, edges: Sequence[Diff]) -> LargestDifference | None:
     """The largest difference, for the size of its output, on the edges that agree in the case's own precision."""
-    found: list[Apart] = []
+    found: list[LargestDifference] = []
     for edge in edges:
         sides = [parties.runs[name].party for name in (edge.left, edge.right)]
         if edge.outcome != "rounding" or any(side.double for side in sides):
@@ -425,7 +423,7 @@ def apart(parties: Parties, edges: Sequence[Diff]) -> Apart | None:
             digits = max(0, int(np.floor(np.log10(top) - np.log10(most))))
             rows = left.size // left.shape[-1] if 1 <= left.ndim <= _ROWS and left.shape[-1] > 1 else 0
             moved = int(np.sum(one.argmax(-1) != other.argmax(-1))) if rows else 0
-            found.append(Apart(edge.left, edge.right, name, most, top, digits, rows, moved, edge.size))
+            found.append(LargestDifference(edge.left, edge.right, name, most, top, digits, rows, moved, edge.size))
     return max(found, key=lambda each: (each.max_abs / each.top, each.moved), default=None)
 
 
@@ -461,20 +459,20 @@ def blame(
     checks: Mapping[str, Failure | None],
     *,
     different_weights: Sequence[str] = (),
-) -> tuple[Blamed, ...]:
+) -> tuple[Blame, ...]:
     """Whose steps part.
 
     ``checks`` is what the onnx checker said of each graph; ``different_weights`` names weights that one framework's
     model has and the other's has not, for cases that define no truth to tell parameters from meaning.
     """
     seen = {(edge.left, edge.right): edge for edge in edges}
-    found: list[Blamed] = []
+    found: list[Blame] = []
     for name, run in parties.runs.items():
         if run.error is not None and run.error.kind in _GONE:
-            found.append(Blamed("crashed", name, _edge_to(name, seen), op=run.error.op, says=run.error.says))
+            found.append(Blame("crashed", name, _edge_to(name, seen), op=run.error.op, message=run.error.message))
         if run.outputs is not None and not run.deterministic:
-            says = run.varies or f"{name} gave two different answers to the same inputs"
-            found.append(Blamed("nondeterministic", name, _edge_to(name, seen), says=says))
+            says = run.nondeterminism or f"{name} gave two different answers to the same inputs"
+            found.append(Blame("nondeterministic", name, _edge_to(name, seen), message=says))
     natives = sorted(n for n, r in parties.runs.items() if r.party.native and not r.party.double)
     for framework in natives:
         found += _native_blame(parties, seen, framework)
@@ -490,17 +488,17 @@ def _edge_to(name: str, seen: Mapping[tuple[str, str], Diff]) -> tuple[str, str]
     return next((pair for pair in seen if pair[1] == name), next((pair for pair in seen if name in pair), (name, name)))
 
 
-def _native_blame(parties: Parties, seen: Mapping[tuple[str, str], Diff], framework: str) -> list[Blamed]:
+def _native_blame(parties: Parties, seen: Mapping[tuple[str, str], Diff], framework: str) -> list[Blame]:
     run = parties.runs[framework]
     truth = parties.truth_of(framework)
     if run.error is not None:
         if run.error.kind == "refused":
-            says = f"{framework} itself gives no answer to these inputs: {run.error.says}"
-            return [Blamed("unsupported", framework, (truth, framework), op=run.error.op, says=says)]
+            says = f"{framework} itself gives no answer to these inputs: {run.error.message}"
+            return [Blame("unsupported", framework, (truth, framework), op=run.error.op, message=says)]
         return []
     if lost := parties.without_digits(framework):
         says = f"{framework} amplifies rounding until {lost}"
-        return [Blamed("conditioning", framework, (truth, framework), says=says)]
+        return [Blame("conditioning", framework, (truth, framework), message=says)]
     for name in (framework, f"{framework}@64"):
         edge = seen.get((truth, name))
         if edge is not None and edge.outcome == "diverges":
@@ -508,7 +506,7 @@ def _native_blame(parties: Parties, seen: Mapping[tuple[str, str], Diff], framew
             given = parties.runs[truth]
             if edge.output is not None and edge.output not in given.bounds and not given.derived:
                 says += " (a plain array is an exact definition, to the bit; Rounded allows for rounding)"
-            return [Blamed("native", name, (truth, name), says=says)]
+            return [Blame("native", name, (truth, name), message=says)]
     return []
 
 
@@ -530,11 +528,13 @@ def _graph_blame(
     model: Model,
     runtimes: Mapping[str, Runtime],
     check: Failure | None,
-) -> list[Blamed]:
+) -> list[Blame]:
     """The exporter's, the kernels', the optimizer's and the reference's part in one graph."""
     framework = graph.partition(":")[0]
     if check is not None and check.kind in _GONE:
-        gone = Blamed("crashed", f"{graph}>check", (framework, f"{graph}>check"), says=f"onnx.checker: {check.says}")
+        gone = Blame(
+            "crashed", f"{graph}>check", (framework, f"{graph}>check"), message=f"onnx.checker: {check.message}"
+        )
         return [gone, *_graph_blame(parties, seen, graph, model, runtimes, None)]
     source = parties.runs.get(framework)
     silent = source is not None and source.error is not None
@@ -548,32 +548,34 @@ def _graph_blame(
         kind = "crashed" if model.error.kind in _GONE else "export-failed"
         if model.error.kind == "builder":
             return []
-        return [Blamed(kind, graph, (framework, f"{graph}>*"), op=model.error.op, says=model.error.says)]
+        return [Blame(kind, graph, (framework, f"{graph}>*"), op=model.error.op, message=model.error.message)]
     names = [f"{graph}>{name}" for name in runtimes if f"{graph}>{name}" in parties.runs]
     failures = {n: e for n in names if (e := parties.runs[n].error) is not None}
     refused = {n: e for n, e in failures.items() if e.kind not in _GONE}
     if check is not None or (names and len(refused) == len(names) and not _valid(parties, graph, runtimes, refused)):
         error = next((e for e in [check, *refused.values()] if e is not None and e.op), None)
         error = error or check or next(iter(refused.values()))
-        says = f"{NOBODY_ACCEPTS}{error.says}"
+        says = f"{NOBODY_ACCEPTS}{error.message}"
         nodes = (error.node,) if error.node else ()
-        return [Blamed("export-failed", graph, (framework, f"{graph}>*"), op=error.op, nodes=nodes, says=says)]
+        return [Blame("export-failed", graph, (framework, f"{graph}>*"), op=error.op, nodes=nodes, message=says)]
     found = []
     for n, e in refused.items():
         if _lacks(parties, n, runtimes):
             continue
         pair = _other_setting(parties, graph, n, runtimes)
         kind = runtimes[n.partition(">")[2]].step if pair is not None else "unsupported"
-        says = f"{pair[0]} runs this and {n} does not: {e.says}" if pair is not None else e.says
+        says = f"{pair[0]} runs this and {n} does not: {e.message}" if pair is not None else e.message
         nodes = (e.node,) if e.node else ()
-        found.append(Blamed(kind, n, pair or _edge_to(n, seen), op=e.op, nodes=nodes, says=says))
+        found.append(Blame(kind, n, pair or _edge_to(n, seen), op=e.op, nodes=nodes, message=says))
     judged = {n: _right(parties, seen, framework, n) for n in names if n not in failures}
     right = {n: verdict for n, verdict in judged.items() if verdict is not None}
     if right:
-        found += _step_blame(parties, seen, graph, framework, right, runtimes, given=model.given)
+        found += _step_blame(parties, seen, graph, framework, right, runtimes, given=model.external)
     elif sharp := _sharply_parted(parties, seen, graph, framework, runtimes):  # nobody bounds the runs in float32
-        says = f"{_written(seen, graph, framework, model.given)} means something else than the model{_where(sharp[0])}"
-        found.append(Blamed("export", graph, (sharp[0].left, sharp[0].right), says=says))
+        says = (
+            f"{_written(seen, graph, framework, model.external)} means something else than the model{_where(sharp[0])}"
+        )
+        found.append(Blame("export", graph, (sharp[0].left, sharp[0].right), message=says))
     return found + _chain_blame(parties, seen, graph, right, runtimes)
 
 
@@ -648,7 +650,7 @@ def _right(parties: Parties, seen: Mapping[tuple[str, str], Diff], framework: st
 def _other_types(parties: Parties, left: str, right: str) -> tuple[str, ...]:
     """The outputs that are of another type on either side."""
     mine, theirs = (
-        {n: v.given for n, v in (parties.runs[name].outputs or {}).items() if not isinstance(v, Absent)}
+        {n: v.party_dtype for n, v in (parties.runs[name].outputs or {}).items() if not isinstance(v, Absent)}
         for name in (left, right)
     )
     return tuple(name for name in mine if name in theirs and mine[name] != theirs[name])
@@ -669,7 +671,7 @@ def _step_blame(
     runtimes: Mapping[str, Runtime],
     *,
     given: bool = False,
-) -> list[Blamed]:
+) -> list[Blame]:
     parts = _sharply_parted(parties, seen, graph, framework, runtimes)
     wrong = [name for name, fine in right.items() if not fine]
     nan_open = _nan_open(parties, graph)
@@ -683,7 +685,7 @@ def _step_blame(
         apart = next(iter(read), None) or parties.diff(parties.truth_of(framework), wrong[0], "export")
         says = f"{_written(seen, graph, framework, given)} means something else than the model{_where(apart)}"
         kind = "unspecified" if nan_open and read and all(_by_nan(parties, graph, e) for e in read) else "export"
-        blames = [Blamed(kind, graph, (apart.left, apart.right), says=says)]
+        blames = [Blame(kind, graph, (apart.left, apart.right), message=says)]
         if read and all(_by_order(parties, graph, e) for e in read):
             blames = [_order_open(parties, graph, blames[0])]
         if len(wrong) == len(right):
@@ -706,7 +708,7 @@ def _step_blame(
         if edge is not None and nan_open and _by_nan(parties, graph, edge):
             kind = "unspecified"
         says = f"{name} parts from {pair[0]}{_where(edge) if edge else ''}"
-        blamed = Blamed(kind, name, pair, says=says)
+        blamed = Blame(kind, name, pair, message=says)
         ordered = edge is None or not _by_order(parties, graph, edge)
         blames.append(blamed if ordered else _order_open(parties, graph, blamed))
     return blames
@@ -744,7 +746,7 @@ def _chain_blame(
     graph: str,
     right: Mapping[str, bool],
     runtimes: Mapping[str, Runtime],
-) -> list[Blamed]:
+) -> list[Blame]:
     """The steps between runtimes that part although neither side was found wrong.
 
     Agreement is not transitive: both may be near enough to the source and too far from each other; or the source is
@@ -760,12 +762,12 @@ def _chain_blame(
             continue  # a wrong side was judged, or inherits from one that was
         kind = "unspecified" if nan_open and _by_nan(parties, graph, edge) else runtime.step
         says = f"{edge.right} parts from {edge.left}{_where(edge)}"
-        blamed = Blamed(kind, edge.right, (edge.left, edge.right), says=says)
+        blamed = Blame(kind, edge.right, (edge.left, edge.right), message=says)
         blames.append(_order_open(parties, graph, blamed) if _by_order(parties, graph, edge) else blamed)
     return blames
 
 
-def _chance_blame(parties: Parties, graph: str, runtimes: Mapping[str, Runtime]) -> list[Blamed]:
+def _chance_blame(parties: Parties, graph: str, runtimes: Mapping[str, Runtime]) -> list[Blame]:
     """The optimizers that take out of a graph what draws random numbers: no numbers can be compared to show that.
 
     A runtime that answers otherwise each time although nothing in the graph draws is at fault itself.
@@ -784,7 +786,7 @@ def _chance_blame(parties: Parties, graph: str, runtimes: Mapping[str, Runtime])
         if [run.deterministic for run in answered] != [False, True]:
             continue
         says = f"{pair[0]} draws anew each time, as the graph says, and {pair[1]} does not: what draws was taken out"
-        blames.append(Blamed(runtime.step, pair[1], pair, nodes=facts.draws, says=says))
+        blames.append(Blame(runtime.step, pair[1], pair, nodes=facts.draws, message=says))
     return blames
 
 
@@ -848,22 +850,22 @@ def _reordered(one: Array | Absent, other: Array | Absent, allowed: Sequence[Arr
         )
 
 
-def _order_open(parties: Parties, graph: str, blamed: Blamed) -> Blamed:
+def _order_open(parties: Parties, graph: str, blamed: Blame) -> Blame:
     """The blame where only an order differs that ONNX leaves open."""
     nodes = parties._graphs[graph].unordered
-    says = f"{blamed.says}; the same in another order, which ONNX leaves open where TopK is not sorted (sorted=0)"
-    return replace(blamed, blame="unspecified", op="TopK", nodes=nodes, says=says)
+    says = f"{blamed.message}; the same in another order, which ONNX leaves open where TopK is not sorted (sorted=0)"
+    return replace(blamed, blame="unspecified", op="TopK", nodes=nodes, message=says)
 
 
 def _meaning_blame(
     parties: Parties,
     seen: Mapping[tuple[str, str], Diff],
     natives: Sequence[str],
-    found: Sequence[Blamed],
+    found: Sequence[Blame],
     different_weights: Sequence[str],
-) -> list[Blamed]:
+) -> list[Blame]:
     """What parts the frameworks: their meanings, their parameters, or both."""
-    blames: list[Blamed] = []
+    blames: list[Blame] = []
     path = [edge for edge in seen.values() if edge.left.startswith("truth@") and edge.right.startswith("truth@")]
     for left, right in itertools.combinations(natives, 2):
         edge = seen.get((left, right))
@@ -886,7 +888,7 @@ def _meaning_blame(
             says = reason + _where(edge)
             if different_weights and step == "parameters":
                 says += "; whether they mean the same cannot be seen from the outputs alone"
-            blames.append(Blamed(step, f"{left}|{right}", (left, right), says=says))
+            blames.append(Blame(step, f"{left}|{right}", (left, right), message=says))
     return blames
 
 

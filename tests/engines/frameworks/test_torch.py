@@ -141,7 +141,7 @@ def test_a_refusal_is_a_value_that_names_the_operator(tmp_path: Path) -> None:
         ("torch:script", "refused"),
     ]
     assert {m.error.op for m in models if m.error} == {"prims::bessel_j0", "aten::special_bessel_j0"}
-    assert all("\n" not in m.error.says for m in models if m.error)
+    assert all("\n" not in m.error.message for m in models if m.error)
 
 
 def test_outputs_named_like_inputs_and_inputs_passed_through(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from onnx_triangulate.engines.protocols import Optimizing
 from onnx_triangulate.engines.runtimes import onnxruntime, runtimes
-from onnx_triangulate.locate import pass_tasks as tasks
-from onnx_triangulate.locate.passes import search
+from onnx_triangulate.locate import pass_runs as tasks
+from onnx_triangulate.locate.pass_search import search
 from onnx_triangulate.records.runs import Model
 
 ORT = runtimes()["ort.all"]

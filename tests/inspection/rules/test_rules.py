@@ -19,21 +19,23 @@ EVERY = list(rules().values())
     ("rule", "text"), [pytest.param(r, t, id=f"{r.code}-{i}") for r in EVERY for i, t in enumerate(r.fires)]
 )
 def test_fires(rule: Rule, text: str) -> None:
-    remarks = rule.remarks(View(onnx.parser.parse_model(text)))
+    remarks = rule.diagnose(View(onnx.parser.parse_model(text)))
     assert remarks
     for remark in remarks:
         assert remark.code == rule.code
-        assert remark.nodes or remark.says
-        assert remark.says
+        assert remark.nodes or remark.message
+        assert remark.message
         assert remark.severity in ("info", "warning", "error")
-        assert not re.search(r"\b1 (\w+s|\w+ (stand|lead|wait|are|have|read|do|share)) ", remark.says), remark.says
+        assert not re.search(r"\b1 (\w+s|\w+ (stand|lead|wait|are|have|read|do|share)) ", remark.message), (
+            remark.message
+        )
 
 
 @pytest.mark.parametrize(
     ("rule", "text"), [pytest.param(r, t, id=f"{r.code}-{i}") for r in EVERY for i, t in enumerate(r.quiet)]
 )
 def test_stays_quiet(rule: Rule, text: str) -> None:
-    assert rule.remarks(View(onnx.parser.parse_model(text))) == ()
+    assert rule.diagnose(View(onnx.parser.parse_model(text))) == ()
 
 
 def test_a_second_rule_of_one_code_is_refused() -> None:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from onnx_triangulate.records.arrays import Stored
+from onnx_triangulate.records.arrays import ArrayStore
 
 MOST = 2**31 - 2**24  # bytes of one protobuf message; what is larger keeps its weights in another file
 
@@ -79,8 +79,8 @@ class Values:
         if array.size:
             self._end += self._stream.write(array.reshape(-1).view(np.uint8).data)
 
-    def stored(self) -> Stored:
-        return Stored(self._file, dict(self._slots))
+    def stored(self) -> ArrayStore:
+        return ArrayStore(self._file, dict(self._slots))
 
 
 def border(

@@ -33,7 +33,7 @@ from onnx_triangulate.engines.frameworks import _state
 from onnx_triangulate.engines.frameworks._onnx_file import Values, border, write, write_arrays
 from onnx_triangulate.engines.frameworks._structure import BuilderError, forward_outputs, kind_of, named, raised
 from onnx_triangulate.engines.frameworks._tensorflow_roundings import Traced, moving
-from onnx_triangulate.records.arrays import Array, Stored
+from onnx_triangulate.records.arrays import Array, ArrayStore
 from onnx_triangulate.records.case import Case, Tensor
 from onnx_triangulate.records.faults import Origin, SourceValues
 from onnx_triangulate.records.runs import Failure, Jitter, Model, Roundings
@@ -281,7 +281,7 @@ class TensorFlow:
                 return SourceValues(model.graph, error=Failure("refused", _one_line(error)))
         frozen = _kept[key]
         wanted = matched(proto, frozen.outputs, list(model.outputs.values()), frozen.definition)
-        stored: dict[bool, Stored] = {}
+        stored: dict[bool, ArrayStore] = {}
         notes = []
         for double in doubles:
             wide = _tensors(case, values, double=double, move=None)

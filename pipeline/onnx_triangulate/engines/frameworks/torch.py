@@ -36,7 +36,7 @@ from onnx_triangulate.cases.layout import order
 from onnx_triangulate.engines.frameworks import _onnx_file, _state
 from onnx_triangulate.engines.frameworks._onnx_file import write_arrays
 from onnx_triangulate.engines.frameworks._structure import BuilderError, forward_outputs, kind_of, named, raised
-from onnx_triangulate.records.arrays import Array, Stored
+from onnx_triangulate.records.arrays import Array, ArrayStore
 from onnx_triangulate.records.case import Case
 from onnx_triangulate.records.faults import SourceValues
 from onnx_triangulate.records.runs import Failure, Jitter, Model, Roundings
@@ -252,7 +252,7 @@ class Torch:
                 found = _exportable(case, values, seed)
                 _keep_program(key, _program(case, found).exported_program)
         arguments = tuple(_tensor(values[name], double=False) for name in _read_in_order(_programs[key], case))
-        stored: dict[bool, Stored] = {}
+        stored: dict[bool, ArrayStore] = {}
         notes = []
         for double in doubles:
             try:
@@ -296,7 +296,7 @@ class Torch:
             written = _written("torch:script", made, folder, case, found, started, log)
         frozen = _taken_for_constants(log.getvalue())
         notes = (f"its tracer took for constants: {'; '.join(frozen[:3])}",) if frozen else ()
-        return replace(written, frozen=frozen, notes=(*written.notes, *notes))
+        return replace(written, traced_constants=frozen, notes=(*written.notes, *notes))
 
 
 def _scripted(case: Case, found: _Exportable, folder: Path) -> Any:

@@ -15,7 +15,8 @@ from onnx import NodeProto, TensorProto
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._registry import Found
-from onnx_triangulate.onnxgraph.nodes import Place, array, attributes, elements, in_onnx, printable, text
+from onnx_triangulate.onnxgraph.graph import Place
+from onnx_triangulate.onnxgraph.nodes import array, attributes, elements, in_onnx, printable, text
 from onnx_triangulate.records.inspection import Severity
 
 FEW = 4096
@@ -78,7 +79,7 @@ def slot(node: NodeProto, index: int) -> str:
 
 def stored(view: View, place: Place, name: str) -> TensorProto | None:
     """The tensor that a node reads under this name, where it is stored in the model."""
-    return view.body(place).tensor(name) if name else None
+    return place.graph.tensor(name) if name else None
 
 
 def constant(view: View, place: Place, name: str, most: int = FEW) -> NDArray[Any] | None:
@@ -116,7 +117,7 @@ def attribute(node: NodeProto, name: str, kind: type, default: Any) -> Any:
 
 def maker(place: Place, name: str) -> NodeProto | None:
     """The node of ONNX's own operators that makes what a node reads under this name."""
-    node = place.scope.producer(name) if name else None
+    node = place.graph.producer(name) if name else None
     return node if node is not None and in_onnx(node) else None
 
 
@@ -127,7 +128,7 @@ def title(place: Place) -> str:
 
 def float_type(place: Place, name: str) -> str | None:
     """The float type of a value, where it is known to have one."""
-    kind = place.scope.type(name) if name else None
+    kind = place.graph.type(name) if name else None
     return None if kind is None else FLOATS.get(kind)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.onnxgraph.nodes import text
-from onnx_triangulate.records.inspection import Remark, Severity
+from onnx_triangulate.records.inspection import Diagnostic, Severity
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Found:
     """One finding of a rule: whom it is about, and the sentence; ``severity`` where it is not the rule's own."""
 
     nodes: tuple[str, ...]
-    says: str
+    message: str
     severity: Severity | None = None
 
 
@@ -36,8 +36,9 @@ class Rule:
     fires: tuple[str, ...]
     quiet: tuple[str, ...]
 
-    def remarks(self, view: View) -> tuple[Remark, ...]:
+    def diagnose(self, view: View) -> tuple[Diagnostic, ...]:
         found = list(self.find(view))
         return tuple(
-            Remark(self.code, f.severity or self.severity, tuple(text(n) for n in f.nodes), text(f.says)) for f in found
+            Diagnostic(self.code, f.severity or self.severity, tuple(text(n) for n in f.nodes), text(f.message))
+            for f in found
         )

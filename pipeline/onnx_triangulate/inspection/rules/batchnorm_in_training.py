@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import Gathered
 from onnx_triangulate.inspection.rules._registry import Found, Rule
-from onnx_triangulate.onnxgraph.nodes import Place
+from onnx_triangulate.onnxgraph.graph import Place
 
 _ARGUMENTS = "(float[2,3,4,4] x, float[3] s, float[3] b, float[3] m, float[3] v)"
 _HEAD = f'<ir_version: 8, opset_import: ["" : 17]> g {_ARGUMENTS}'
@@ -26,7 +26,7 @@ def _training(place: Place, opset: int | None) -> bool:
 def _find(view: View) -> Iterator[Found]:
     gathered = Gathered()
     for place in view.of("BatchNormalization"):
-        if _training(place, view.body(place).opset):
+        if _training(place, place.graph.opset):
             gathered.add(
                 place.name,
                 "BatchNormalization is in training mode ({n}): it normalizes by each batch's own statistics, not by "

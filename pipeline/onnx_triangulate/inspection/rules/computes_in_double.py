@@ -22,7 +22,7 @@ def _find(view: View) -> Iterator[Found]:
     doubles = [
         place.name
         for place in view.places
-        if place.op not in _CARRIERS and any(place.scope.type(o) == TensorProto.DOUBLE for o in place.outputs if o)
+        if place.op not in _CARRIERS and any(place.graph.type(o) == TensorProto.DOUBLE for o in place.outputs if o)
     ]
     if doubles:
         yield Found(

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import onnx
+
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import count, shown, some
-from onnx_triangulate.inspection.rules._operators import domain, domains, functions
 from onnx_triangulate.inspection.rules._registry import Found, Rule
-from onnx_triangulate.onnxgraph.nodes import text
+from onnx_triangulate.onnxgraph.nodes import domain_of, text
 
+_DOMAINS = frozenset(schema.domain for schema in onnx.defs.get_all_schemas())
 _HEAD = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]> g (float[2,3] x) => (y)'
 _LOCAL = '<ir_version: 8, opset_import: ["" : 17, "mine" : 1]> g (float[2,3] x) => (y)'
 
 
 def _find(view: View) -> Iterator[Found]:
-    own = functions(view)
+    own = {(domain_of(f), text(f.name)) for f in view.model.functions}
     by_domain: dict[str, tuple[list[str], dict[str, None]]] = {}
     for place in view.places:
-        where, op = domain(place.node.domain), text(place.node.op_type)
-        if where not in domains() and (where, op) not in own:
+        where, op = domain_of(place.node), text(place.node.op_type)
+        if where not in _DOMAINS and (where, op) not in own:
             nodes, ops = by_domain.setdefault(where, ([], {}))
             nodes.append(place.name)
             ops.setdefault(op)

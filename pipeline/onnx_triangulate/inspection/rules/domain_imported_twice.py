@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import shown
-from onnx_triangulate.inspection.rules._operators import domain
 from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.onnxgraph.nodes import domain_of
 
 _GRAPH = "g (float[2,3] x) => (y)"
 
@@ -15,7 +15,7 @@ _GRAPH = "g (float[2,3] x) => (y)"
 def _find(view: View) -> Iterator[Found]:
     versions: dict[str, list[int]] = {}
     for entry in view.model.opset_import:
-        versions.setdefault(domain(entry.domain), []).append(entry.version)
+        versions.setdefault(domain_of(entry), []).append(entry.version)
     for where, listed in versions.items():
         of = f"domain {shown(where)}" if where else "ONNX's own domain"
         if len(set(listed)) > 1:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import Gathered, constant, scalar
 from onnx_triangulate.inspection.rules._registry import Found, Rule
-from onnx_triangulate.onnxgraph.nodes import Place
+from onnx_triangulate.onnxgraph.graph import Place
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
 def _training(view: View, place: Place) -> bool:
-    opset = view.body(place).opset
+    opset = place.graph.opset
     if opset is not None and opset < 12:
         return opset < 7 and not place.attribute("is_test", int, 0)
     mode = constant(view, place, place.input(2), most=1)

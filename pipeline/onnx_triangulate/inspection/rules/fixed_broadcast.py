@@ -8,7 +8,7 @@ from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import Gathered, constant, shown, stored
 from onnx_triangulate.inspection.rules._registry import Found, Rule
 from onnx_triangulate.inspection.rules._symbols import Symbols
-from onnx_triangulate.onnxgraph.nodes import Place
+from onnx_triangulate.onnxgraph.graph import Place
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[n,t,2] x)'
 _ELEMENTWISE = ("Add", "Sub", "Mul", "Div", "Pow", "And", "Or", "Equal", "Less", "Greater", "Where", "Max", "Min")
@@ -27,7 +27,7 @@ def _find(view: View) -> Iterator[Found]:
     gathered = Gathered()
     symbols = Symbols.of(view)
     for place in view.of("Expand", *_ELEMENTWISE) if symbols.free else ():
-        if place.scope.path:
+        if place.graph.path:
             continue
         operands = place.inputs
         fixed = [

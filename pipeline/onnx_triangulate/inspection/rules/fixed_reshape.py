@@ -16,7 +16,7 @@ def _find(view: View) -> Iterator[Found]:
     gathered = Gathered()
     symbols = Symbols.of(view)
     for place in view.of("Reshape") if symbols.free else ():
-        shape = None if place.scope.path else symbols.shape(place.input(0))
+        shape = None if place.graph.path else symbols.shape(place.input(0))
         free = symbols.free_in(shape) if shape is not None else []
         if not free:
             continue

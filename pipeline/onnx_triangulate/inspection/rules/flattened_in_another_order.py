@@ -14,7 +14,7 @@ _CONV = "a = Transpose <perm = [0,3,1,2]> (x) b = Conv <pads = [1,1,1,1]> (a, w)
 def _find(view: View) -> Iterator[Found]:
     for reshaped in view.reshapes:
         if reshaped.kind == "scrambles":
-            yield Found((reshaped.node,), reshaped.says)
+            yield Found((reshaped.node,), reshaped.message)
 
 
 RULE = Rule(

@@ -12,8 +12,8 @@ _GRAPH = "g (float[2,3] x, float[3] w) => (y) <float[3] w = {1.0, 2.0, 3.0}> { y
 
 
 def _find(view: View) -> Iterator[Found]:
-    body = view.bodies[0]
-    both = tuple(name for name in body.inputs if name in body.initializers)
+    graph = view.graphs[0]
+    both = tuple(name for name in graph.inputs if name in graph.initializers)
     if not both:
         return
     says = f"{count(len(both), 'stored tensor')} that a caller may replace, as inputs of the model ({some(both)})"

@@ -17,7 +17,7 @@ def _find(view: View) -> Iterator[Found]:
     gathered = Gathered()
     for place in view.of("Cast"):
         to = target(place.node)
-        if to is not None and place.scope.type(place.input(0)) == to:
+        if to is not None and place.graph.type(place.input(0)) == to:
             gathered.add(
                 place.name, f"Cast to {dtype_name(to)} of what is {dtype_name(to)} already ({{n}}): it does nothing"
             )

@@ -12,17 +12,17 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x)'
 
 
 def _find(view: View) -> Iterator[Found]:
-    for body in view.bodies:
-        if not body.outputs:
-            where = (body.holder.name,) if body.holder is not None else ()
+    for graph in view.graphs:
+        if not graph.outputs:
+            where = (graph.holder.name,) if graph.holder is not None else ()
             what = {
                 "graph": "the graph",
                 "subgraph": "a graph inside of it",
-                "function": f"function {shown(body.proto.name)}",
+                "function": f"function {shown(graph.proto.name)}",
             }
-            does = f"has {count(len(body.places), 'node')} and no output: nobody sees what it computes"
+            does = f"has {count(len(graph.places), 'node')} and no output: nobody sees what it computes"
             yield Found(
-                where, f"{what[body.kind]} {does if body.places else 'has no nodes and no outputs: it is empty'}"
+                where, f"{what[graph.kind]} {does if graph.places else 'has no nodes and no outputs: it is empty'}"
             )
 
 

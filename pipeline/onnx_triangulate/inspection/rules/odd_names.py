@@ -19,9 +19,9 @@ def _odd(name: str | bytes) -> bool:
 
 def _find(view: View) -> Iterator[Found]:
     odd: dict[str, None] = {}
-    for body in view.bodies:
-        names = [*body.inputs, *body.outputs, *body.initializers]
-        for place in body.places:
+    for graph in view.graphs:
+        names = [*graph.inputs, *graph.outputs, *graph.initializers]
+        for place in graph.places:
             names += [place.node.name, place.node.op_type, place.node.domain, *place.outputs]
         odd.update(dict.fromkeys(text(name) for name in names if _odd(name)))
     if odd:

@@ -14,9 +14,9 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 def _find(view: View) -> Iterator[Found]:
     shared: dict[str, None] = {}
     nodes = 0
-    for body in view.bodies:
+    for graph in view.graphs:
         seen: dict[str, int] = {}
-        for place in body.places:
+        for place in graph.places:
             if place.node.name:
                 seen[place.name] = seen.get(place.name, 0) + 1
         for name, times in seen.items():

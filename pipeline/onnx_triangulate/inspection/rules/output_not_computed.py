@@ -12,14 +12,13 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x)'
 
 
 def _find(view: View) -> Iterator[Found]:
-    body = view.bodies[0]
-    made = set(body.made)
-    constants = {name for name in body.outputs if body.tensor(name) is not None}
-    through = [n for n in body.outputs if n in body.inputs and n not in made and n not in constants]
+    graph = view.graphs[0]
+    constants = {name for name in graph.outputs if graph.tensor(name) is not None}
+    through = [n for n in graph.outputs if n in graph.inputs and n not in graph.producers and n not in constants]
     if through:
         yield Found(tuple(through), f"an output is an input, unchanged ({some(through)}): some runtimes refuse that")
     if constants:
-        named = [name for name in body.outputs if name in constants]
+        named = [name for name in graph.outputs if name in constants]
         yield Found(tuple(named), f"an output is a stored tensor ({some(named)}): it is the same for every input")
 
 

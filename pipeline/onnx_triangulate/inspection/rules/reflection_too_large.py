@@ -14,7 +14,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,4] x)'
 def _find(view: View) -> Iterator[Found]:
     gathered = Gathered()
     for place in view.of("Pad"):
-        shape = place.scope.shape(place.input(0))
+        shape = place.graph.shape(place.input(0))
         if place.attribute("mode", str, "constant") != "reflect" or shape is None or place.input(3):
             continue
         amounts = place.attribute("pads", tuple, ())

@@ -47,7 +47,7 @@ def _says(node: NodeProto) -> str:
 def _find(view: View) -> Iterator[Found]:
     gathered = Gathered()
     for place in view.of("Resize"):
-        opset = view.body(place).opset
+        opset = place.graph.opset
         if opset is not None and opset < 11:
             mode = place.attributes.get("mode", "nearest")
             gathered.add(

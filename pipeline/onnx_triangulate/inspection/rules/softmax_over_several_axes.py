@@ -15,7 +15,7 @@ _NEW = '<ir_version: 8, opset_import: ["" : 13]> g (float[1,3,4,5] x) => (y)'
 def _find(view: View) -> Iterator[Found]:
     gathered = Gathered()
     for place in view.of("Softmax", "LogSoftmax", "Hardmax"):
-        opset, shape = view.body(place).opset, place.scope.shape(place.input(0))
+        opset, shape = place.graph.opset, place.graph.shape(place.input(0))
         if opset is None or opset >= 13 or shape is None:
             continue
         axis = place.attribute("axis", int, 1)

@@ -17,7 +17,7 @@ def _find(view: View) -> Iterator[Found]:
     for place in view.of("Transpose"):
         name = place.input(0)
         tensor = stored(view, place, name)
-        if tensor is None or name in view.body(place).inputs or len(tensor.dims) < 2:
+        if tensor is None or name in place.graph.input_names or len(tensor.dims) < 2:
             continue
         nodes.append(place.name)
         moved += size(tensor)

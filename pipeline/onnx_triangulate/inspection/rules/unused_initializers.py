@@ -15,10 +15,10 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 def _find(view: View) -> Iterator[Found]:
     unused, bytes_ = [], 0
-    for body in view.bodies:
-        for name, tensor in body.initializers.items():
-            if name not in body.read:
-                unused.append(body.path + text(name))
+    for graph in view.graphs:
+        for name, tensor in graph.initializers.items():
+            if name not in graph.read:
+                unused.append(graph.path + text(name))
                 bytes_ += size(tensor)
     if unused:
         yield Found(

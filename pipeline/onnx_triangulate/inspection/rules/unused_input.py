@@ -10,8 +10,8 @@ from onnx_triangulate.inspection.rules._registry import Found, Rule
 
 
 def _find(view: View) -> Iterator[Found]:
-    body = view.bodies[0]
-    unused = [name for name in body.inputs if name not in body.read and name not in body.initializers]
+    graph = view.graphs[0]
+    unused = [name for name in graph.inputs if name not in graph.read and name not in graph.initializers]
     if unused:
         yield Found(
             tuple(unused),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import onnx
+
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules._operators import NEWEST
 from onnx_triangulate.inspection.rules._registry import Found, Rule
 
+_NEWEST = onnx.defs.onnx_opset_version()
 _GRAPH = "g (float[2,3] x) => (y) { y = Relu (x) }"
 
 
@@ -19,8 +21,8 @@ def _find(view: View) -> Iterator[Found]:
         yield Found((), f"opset {opset}: there is no such version", "error")
     elif opset < 7:
         yield Found((), f"opset {opset}: ONNX Runtime promises to read models from opset 7 on")
-    elif opset > NEWEST:
-        yield Found((), f"opset {opset}: the newest that is known here is {NEWEST}, newer operators are not judged")
+    elif opset > _NEWEST:
+        yield Found((), f"opset {opset}: the newest that is known here is {_NEWEST}, newer operators are not judged")
 
 
 RULE = Rule(

@@ -9,7 +9,7 @@ from onnx import NodeProto
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import Gathered, maker, scalar, slot
 from onnx_triangulate.inspection.rules._registry import Found, Rule
-from onnx_triangulate.onnxgraph.nodes import Place
+from onnx_triangulate.onnxgraph.graph import Place
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 _MEANS = ("ReduceMean", "GlobalAveragePool", "AveragePool")

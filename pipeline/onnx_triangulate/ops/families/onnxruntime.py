@@ -164,12 +164,15 @@ OPERATORS = (
     Operator("com.microsoft.NhwcFusedConv", window=WindowForm("Conv", 1, last=True)),
     Operator("com.microsoft.NhwcMaxPool", window=WindowForm("MaxPool", last=True)),
     Operator("com.microsoft.MaxpoolWithMask", window=WindowForm("MaxPool")),
-    Operator("com.microsoft.QLinearConv", window=WindowForm("QLinearConv", 3, zero=2, last=None)),
-    Operator("com.microsoft.QLinearConvTranspose", window=WindowForm("ConvTranspose", 3, last=None)),
-    Operator("com.microsoft.QLinearAveragePool", window=WindowForm("AveragePool", zero=2, last=None)),
+    Operator("com.microsoft.QLinearConv", window=WindowForm("QLinearConv", 3, zero=2, last=None), channels_last=0),
+    Operator("com.microsoft.QLinearConvTranspose", window=WindowForm("ConvTranspose", 3, last=None), channels_last=0),
+    Operator("com.microsoft.QLinearAveragePool", window=WindowForm("AveragePool", zero=2, last=None), channels_last=0),
     Operator(
         "com.microsoft.ConvTransposeWithDynamicPads", window=WindowForm("ConvTranspose", 1, amounts=2), images=(0,)
     ),
+    Operator("com.microsoft.QLinearGlobalAveragePool", channels_last=0),
+    Operator("com.microsoft.GroupNorm", channels_last=1),
+    Operator("com.microsoft.SkipGroupNorm", channels_last=1),
     Operator("com.microsoft.nchwc.Conv", window=WindowForm("Conv", 1)),
     Operator("com.microsoft.nchwc.MaxPool", window=WindowForm("MaxPool")),
     Operator("com.microsoft.nchwc.AveragePool", window=WindowForm("AveragePool")),

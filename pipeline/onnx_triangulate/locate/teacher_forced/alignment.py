@@ -6,17 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from onnx_triangulate.locate.teacher_forced._judging import away, judge, region
-from onnx_triangulate.locate.teacher_forced._searching import Found, suspect, twins
-from onnx_triangulate.locate.teacher_forced._state import (
-    Judged,
-    State,
-    classes_of,
-    exact_digest,
-    marks,
-    one_line,
-    sorted_digest,
-)
+from onnx_triangulate.locate.teacher_forced.bound import away, judge, region
+from onnx_triangulate.locate.teacher_forced.realignment import Found, candidates, suspect
+from onnx_triangulate.locate.teacher_forced.reference import classes_of, exact_digest, moments, one_line, sorted_digest
+from onnx_triangulate.locate.teacher_forced.state import AlignmentState, Judgement
 from onnx_triangulate.numerics.compare import same_values
 from onnx_triangulate.numerics.evaluate import Step
 from onnx_triangulate.onnxgraph.dataflow import How, Orientation, Pair, orientations
@@ -26,7 +19,7 @@ from onnx_triangulate.records.errors import Unsupported
 _SMALL = 12
 
 
-def advance(state: State, start: int) -> Found | None:
+def advance(state: AlignmentState, start: int) -> Found | None:
     """Evaluate B from a step on, aligning what it makes, up to a value that must be another (:func:`suspect`)."""
     for step in state.b.steps[start:]:
         if step.index in state.fixed and not state.live.intersection(step.reads) and not _looked_for(state, step):
@@ -71,7 +64,7 @@ def advance(state: State, start: int) -> Found | None:
     return None
 
 
-def fold(state: State) -> None:
+def fold(state: AlignmentState) -> None:
     """Evaluate what no data reaches, once."""
     for step in state.b.steps:
         if step.index in state.b.folded and all(name in state.env for name in step.reads):
@@ -88,12 +81,12 @@ def fold(state: State) -> None:
                 state.classes |= classes_of(step, True, state.namer, state.classes, state.env)
 
 
-def _looked_for(state: State, step: Step) -> bool:
+def _looked_for(state: AlignmentState, step: Step) -> bool:
     """Whether a step that no data reaches makes an output, or what must be another value."""
     return any(name in state.outputs or name in state.forced for name in step.makes)
 
 
-def align(state: State, name: str, same: str | None) -> None:
+def align(state: AlignmentState, name: str, same: str | None) -> None:
     """Find which value of A this value of B is, and put it in its place.
 
     What a large region makes is judged only if that is twice as large as the last that was not A's: its bound costs as
@@ -115,7 +108,7 @@ def align(state: State, name: str, same: str | None) -> None:
         size = len(region(state.b, name, state.pairs, state.is_constant)[0]) if how == "numbers" else 0
         if designated is None and _SMALL < size < 2 * state.failed:
             continue
-        judged = Judged(0.0, 0.0) if how == "structure" else judge(state, name, left, orientation)
+        judged = Judgement(0.0, 0.0) if how == "structure" else judge(state, name, left, orientation)
         state.failed = max(state.failed, size if judged.ratio > 1 else 0)
         if judged.ratio <= 1:
             turned = orientation.apply(state.have[left])
@@ -125,11 +118,11 @@ def align(state: State, name: str, same: str | None) -> None:
             return
 
 
-def moved_elsewhere(state: State, name: str, left: str, orientation: Orientation) -> bool:
-    """Whether a step that only moves numbers puts them where its twin in A does not: perhaps it is wrong.
+def moved_elsewhere(state: AlignmentState, name: str, left: str, orientation: Orientation) -> bool:
+    """Whether a step that only moves numbers puts them where its counterpart in A does not: perhaps it is wrong.
 
     Every order of a value's axes is an alignment, so a wrong ``perm`` would pass and its consumer be blamed.  What
-    writes a value in another shape that has another layout than A's cannot do as its twin does.
+    writes a value in another shape that has another layout than A's cannot do as its counterpart does.
     """
     step = state.b.producer[name]
     if any(_rewritten(state, name, read) for read in step.reads):
@@ -137,24 +130,26 @@ def moved_elsewhere(state: State, name: str, left: str, orientation: Orientation
     mine = sorted_digest(state.own[name])
     if not any(n in state.env and not state.is_constant(n) and sorted_digest(state.env[n]) == mine for n in step.reads):
         return False
-    others = list(twins(state, name))
+    others = list(candidates(state, name))
     due = orientation.apply(state.have[left])
-    return bool(others) and not any(exact_digest(state.have[twin]) == exact_digest(due) for twin in others)
+    return bool(others) and not any(
+        exact_digest(state.have[counterpart]) == exact_digest(due) for counterpart in others
+    )
 
 
-def _rewritten(state: State, name: str, read: str) -> bool:
+def _rewritten(state: AlignmentState, name: str, read: str) -> bool:
     pair, value, held = state.pairs.get(read), state.own[name], state.env.get(read)
     if pair is None or pair.orientation.perm is None or not isinstance(held, np.ndarray):
         return False
     return bool(held.shape != value.shape and held.size == value.size and same_values(held.reshape(value.shape), value))
 
 
-def alike(state: State, name: str, tolerance: float = 1e-3) -> Iterator[tuple[str, Orientation]]:
+def alike(state: AlignmentState, name: str, tolerance: float = 1e-3) -> Iterator[tuple[str, Orientation]]:
     """Values of A with nearly the marks of a value of B, the nearest elementwise first, of these the plainest."""
     value = state.own[name]
     if not isinstance(value, np.ndarray) or not value.size:
         return
-    mean, rms = marks(value)
+    mean, rms = moments(value)
     near: list[tuple[float, int, int, str, Orientation]] = []
     for left, m, r in state.known.index.get(value.size, ()):
         if abs(m - mean) > tolerance * max(r, rms) or abs(r - rms) > tolerance * max(r, rms):

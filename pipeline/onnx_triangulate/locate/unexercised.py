@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from onnx_triangulate.locate.teacher_forced import SILENT, Forced, Part
+from onnx_triangulate.locate.teacher_forced import SILENT, TeacherForcedResult
+from onnx_triangulate.records.faults import Fault
 from onnx_triangulate.records.text import safe
 
 
@@ -22,21 +23,21 @@ class Unseen:
     exercised: set[tuple[str, str]] = field(default_factory=set)
     aligned: list[set[tuple[str, str]]] = field(default_factory=list)
 
-    asleep: dict[str, Part] = field(default_factory=dict)
+    asleep: dict[str, Fault] = field(default_factory=dict)
     ends: dict[str, tuple[float, float]] = field(default_factory=dict)  # by node of B: infinities on one side alone
     rounded: dict[str, tuple[int, int, float]] = field(default_factory=dict)  # constants of B, nearly A's
 
-    def woken(self, forced: Forced) -> Forced:
-        """As it was found, or with nothing guilty where that is undone again before any output is made."""
+    def woken(self, forced: TeacherForcedResult) -> TeacherForcedResult:
+        """As it was found, or with nothing faulty where that is undone again before any output is made."""
         if not forced.asleep:
             return forced
-        self.asleep |= {part.node: part for part in forced.guilty if part.node not in self.asleep}
-        return replace(forced, guilty=())
+        self.asleep |= {part.node: part for part in forced.faults if part.node not in self.asleep}
+        return replace(forced, faults=())
 
     def sleepers(self) -> list[str]:
         """What parts inside alone, in words."""
         return [
-            f"inside, {safe(part.output)} of B ({safe(part.node)}) is not A's, at most {part.max_abs:.3g} apart; "
+            f"inside, {safe(part.output)} of B ({safe(part.node)}) is not A's, at most {part.introduced:.3g} apart; "
             "no output shows it on anything that was fed"
             for part in self.asleep.values()
         ]
@@ -45,7 +46,7 @@ class Unseen:
         """What might differ and no feed shows."""
         return {says: pair for says, pair in self.silent.items() if pair not in self.exercised}
 
-    def looked_at(self, forced: Forced) -> None:
+    def looked_at(self, forced: TeacherForcedResult) -> None:
         """What one feed shows of what others do not, and what it does not show itself."""
         self.exercised |= forced.exercised
         new = {pair for says, pair in forced.silent.items() if says not in self.silent}

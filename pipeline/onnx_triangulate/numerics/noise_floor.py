@@ -16,18 +16,18 @@ import numpy as np
 import onnx
 
 from onnx_triangulate.numerics.evaluate import Step
+from onnx_triangulate.numerics.perturbation import UNIT, distance, moved
 from onnx_triangulate.onnxgraph.nodes import operator
 from onnx_triangulate.ops.calls import ExpectedOutput
 from onnx_triangulate.records.arrays import Array
 
 TIMES = 8
-UNIT = 2.0**-24
 FLOOR = "the noise floor of an operator without a rule"
 
 Run = Callable[[Step, Mapping[str, Array]], Mapping[str, Any]]
 
 
-def perturbed(
+def noise_floor(
     run: Run, node: onnx.NodeProto, index: int, name: str, values: Mapping[str, Array]
 ) -> tuple[ExpectedOutput | None, ...] | str:
     """What a node makes of ``values`` (by name, what its graphs capture included) and its noise floor, or why not."""
@@ -44,12 +44,12 @@ def perturbed(
         flips = {n: np.zeros(v.shape, bool) for n, v in centre.items() if v.dtype.kind in "biu"}
         for trial in range(TIMES if error or flips else 0):
             random = np.random.default_rng([trial, index])
-            made = once({n: _each(v, partial(moved, random)) for n, v in wide.items()})
+            made = once({n: _each(v, partial(moved, random=random)) for n, v in wide.items()})
             for n, v in made.items():
                 if v.shape != centre[n].shape:
                     return "its shape depends on what rounding decides"
                 if n in error:
-                    error[n] = np.maximum(error[n], np.nan_to_num(np.abs(v - centre[n]), nan=0.0))
+                    error[n] = np.maximum(error[n], distance(v, centre[n]))
                 elif n in flips:
                     flips[n] |= np.asarray(v != centre[n])
     except Exception as raised:  # the evaluator's own operators raise whatever numpy raises
@@ -58,17 +58,6 @@ def perturbed(
         ExpectedOutput(centre[n], centre[n].dtype.name, error.get(n, 0.0), flips.get(n)) if n else None
         for n in node.output
     )
-
-
-def moved(random: np.random.Generator, array: Array) -> Array:
-    """Every float64 number moved by one unit roundoff of float32, up or down."""
-    if array.dtype != np.float64:
-        return array
-    return np.asarray(array * (1 + UNIT * signs(random, array.shape)))
-
-
-def signs(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    return random.integers(0, 2, shape, dtype=np.int8) * 2.0 - 1.0
 
 
 def boxed(arrays: list[Array]) -> Array:

@@ -1,8 +1,8 @@
-"""What workers do to find the guilty nodes of a graph: the source's values, the runs, the judging.
+"""What workers do to find the faulty nodes of a graph: the source's values, the runs, the judging.
 
 Design note.  Values go from the framework's worker to the runtimes' through one file each, and are mapped where they
 are used.  Runs are made in parts under a budget (``transform.cut``), the whole graph is run only when somebody
-is guilty, and then for the guilty values alone.  What is held at most is counted: arrays of the source in use, float64
+is faulty, and then for the faulty values alone.  What is held at most is counted: arrays of the source in use, float64
 values, bounds, and what goes into and comes out of the runtime; weights are not.
 """
 
@@ -21,8 +21,9 @@ from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.engines.running import feeds_of, one_line, refusal, values_of, warm
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate import export_nodes, output_attribution
-from onnx_triangulate.locate.kernel_tasks import budget, judged_kernels, run_part
-from onnx_triangulate.locate.teacher_forced import Forced
+from onnx_triangulate.locate.kernel_runs import budget, judged_kernels, run_part
+from onnx_triangulate.locate.teacher_forced import TeacherForcedResult
+from onnx_triangulate.numerics.perturbation import UNIT, at_least_mean
 from onnx_triangulate.onnxgraph.nodes import node_name
 from onnx_triangulate.onnxgraph.weights import Weights, read_model, without_weights
 from onnx_triangulate.ops.elementary import measured
@@ -30,12 +31,12 @@ from onnx_triangulate.ops.rounding_counts import TRANSCENDENTAL
 from onnx_triangulate.ops.roundings import roundings
 from onnx_triangulate.records.arrays import Array, ArrayFile
 from onnx_triangulate.records.case import CaseRef, Tensor
-from onnx_triangulate.records.faults import Contribution, Localization, NodeError, SourceValues
+from onnx_triangulate.records.faults import Contribution, Fault, Localization, SourceValues
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
 from onnx_triangulate.transform import cut
 
-FOLLOWED = 64  # guilty values for which a whole run says how far off they are there
+FOLLOWED = 64  # faulty values for which a whole run says how far off they are there
 
 
 def source_values(
@@ -66,11 +67,11 @@ def localize_nodes(
     attribute: bool = True,
     innocent: Collection[str] = (),
 ) -> Localization:
-    """The guilty nodes of one graph: of the export in the cut view, of a runtime on what its nodes consumed.
+    """The faulty nodes of one graph: of the export in the cut view, of a runtime on what its nodes consumed.
 
     ``party`` is whose step is blamed (``torch`` or ``torch>ort.off``), ``sources`` as in
     ``engines.running.run_graph``, ``native`` the native run that the captured program should repeat.  ``attribute``:
-    where nobody is guilty, say which nodes contribute most to the difference.  ``innocent`` as for
+    where nobody is faulty, say which nodes contribute most to the difference.  ``innocent`` as for
     :func:`judged_export`.
     """
     from onnx_triangulate.locate.self_check import require_sound
@@ -80,7 +81,7 @@ def localize_nodes(
     try:
         proto, weights = read_model(model.file)
     except Exception as error:  # whatever protobuf raises
-        return Localization(model.graph, party, blame, problem=refusal(error, model.file).says)
+        return Localization(model.graph, party, blame, problem=refusal(error, model.file).message)
     feeds = feeds_of(ref, catalogue.load(ref), model, seed)
     only = only_node(proto, weights)
     if blame != "export":
@@ -88,7 +89,7 @@ def localize_nodes(
         return replace(found, only=only)
     assert values is not None
     if values.error is not None or not values.names:
-        says = f"the source gives no intermediate values: {values.error.says if values.error else 'no values'}"
+        says = f"the source gives no intermediate values: {values.error.message if values.error else 'no values'}"
         return Localization(model.graph, party, blame, only=only, problem=says)
     computed = computed_constants(proto, weights, sources)
     found = judged_export(
@@ -97,7 +98,7 @@ def localize_nodes(
     return replace(found, captured=_captured(model, values, native), only=only)
 
 
-def only_node(proto: Any, weights: Collection[str]) -> NodeError | None:
+def only_node(proto: Any, weights: Collection[str]) -> Fault | None:
     """The only node that makes something of the inputs which an output needs, if there is only one."""
     fixed, needed = export_nodes.fixed_values(proto, weights), {output.name for output in proto.graph.output}
     between = []
@@ -105,14 +106,14 @@ def only_node(proto: Any, weights: Collection[str]) -> NodeError | None:
         if needed.isdisjoint(node.output) or fixed.issuperset(name for name in node.output if name):
             continue
         needed.update(cut.reads(node))
-        between.append(NodeError(node_name(node, index), node.op_type, next(n for n in node.output if n)))
+        between.append(Fault(node_name(node, index), node.op_type, next(n for n in node.output if n)))
     return between[0] if len(between) == 1 else None
 
 
 def localize_against(
     ref: CaseRef, model: Model, trusted: Model, party: str, seed: int, folder: Path
 ) -> Localization | Failure:
-    """The guilty nodes of an export that keeps no names of the source's values, held in float64 against one that is
+    """The faulty nodes of an export that keeps no names of the source's values, held in float64 against one that is
     right: another export of the same model, whose step nobody blames."""
     found = held_against(ref, trusted, model, seed, folder)
     if isinstance(found, Failure):
@@ -125,18 +126,8 @@ def localize_against(
     aligned = {pair.right for pair in found.alignment.pairs}
     judged = sum(any(name in aligned for name in node.output) for node in nodes) if found.unjudged else len(nodes)
     errors = tuple(
-        NodeError(
-            part.node,
-            part.op,
-            part.output,
-            part.ratio,
-            part.max_abs,
-            index=part.index,
-            values=part.values[::-1] if part.values is not None else None,
-            together=tuple(node for node in part.nodes if node != part.node),
-            problem=part.problem,
-        )
-        for part in found.guilty
+        replace(fault, counterpart=None, against=(), constants=())
+        for fault in found.faults  # they are the other graph's
     )
     return Localization(
         model.graph,
@@ -153,10 +144,10 @@ def localize_against(
     )
 
 
-def held_against(ref: CaseRef, right: Model, other: Model, seed: int, folder: Path) -> Forced | Failure:
-    """What ``locate.graph_pairs`` says in float64 of ``other`` beside ``right``, two exports of one case, on the
+def held_against(ref: CaseRef, right: Model, other: Model, seed: int, folder: Path) -> TeacherForcedResult | Failure:
+    """What ``locate.float64_comparison`` says in float64 of ``other`` beside ``right``, two exports of one case, on the
     case's inputs.  Borders are matched by the case's names, and turned where they have other orders of axes."""
-    from onnx_triangulate.locate.graph_pairs import compare_in_float64
+    from onnx_triangulate.locate.float64_comparison import compare_in_float64
     from onnx_triangulate.onnxgraph.dataflow import Orientation
 
     assert right.file is not None
@@ -211,7 +202,7 @@ def judged_export(
     found, judge = None, None
     for double in (True, False):
         stored = source.double if double else source.single
-        if stored is None or (found is not None and found.guilty):
+        if stored is None or (found is not None and found.faults):
             continue
         again = export_nodes.Exported(
             bare,
@@ -226,18 +217,18 @@ def judged_export(
         )
         later = again.localization()
         cleared = {*innocent, *(error.output for error in found.within)} if found is not None else set(innocent)
-        later = replace(later, guilty=tuple(e for e in later.guilty if e.problem or e.output not in cleared))
-        if found is None or later.guilty:
+        later = replace(later, faults=tuple(e for e in later.faults if e.problem or e.output not in cleared))
+        if found is None or later.faults:
             found, judge = replace(later, peak=max(later.peak, found.peak if found else 0)), again
     assert found is not None
     assert judge is not None
     found = _with_float32(found, judge, bare, weights, feeds, source, runtime)
-    if found.guilty:
+    if found.faults:
         return _with_propagated(found, judge, bare, weights, feeds, source, runtime)
     if attribute and source.single is not None:
         found = _with_contributions(found, judge, weights, feeds, source, runtime)
         found = _with_unstable(found, judge, bare, weights, feeds, source, runtime)
-        return _with_propagated(found, judge, bare, weights, feeds, source, runtime) if found.guilty else found
+        return _with_propagated(found, judge, bare, weights, feeds, source, runtime) if found.faults else found
     return found
 
 
@@ -259,7 +250,7 @@ def _with_float32(
     def fetch(name: str) -> Array | None:
         return feeds[name] if name in feeds else judge.standing(name, source.narrow(name))
 
-    known = {error.output for error in found.guilty}
+    known = {error.output for error in found.faults}
     lost, notes, peak = [], list(found.notes), found.peak
     for part in cut.run_parts(bare, weights, planned, fetch, functools.partial(run_part, runtime), given):
         peak = max(peak, part.held)
@@ -271,12 +262,12 @@ def _with_float32(
             due = fetch(name)
             assert due is not None
             nodes = judge.stretch(name)
-            error = NodeError(nodes[-1] if nodes else name, judge.operator(name), name, together=nodes[:-1])
+            error = Fault(nodes[-1] if nodes else name, judge.operator(name), name, nodes=nodes)
             error = export_nodes.not_finite(error, due, array)
             if error.ratio is not None:
                 lost.append(replace(error, origin=source.origins.get(name)))
-    guilty = tuple(sorted((*found.guilty, *lost), key=lambda error: judge.maker[error.output]))
-    return replace(found, guilty=guilty, notes=tuple(notes), peak=peak)
+    faulty = tuple(sorted((*found.faults, *lost), key=lambda error: judge.maker[error.output]))
+    return replace(found, faults=faulty, notes=tuple(notes), peak=peak)
 
 
 def _with_propagated(
@@ -288,8 +279,8 @@ def _with_propagated(
     source: SourceValues,
     runtime: str,
 ) -> Localization:
-    """How far the guilty values are from the source's in a whole run, a few at a time."""
-    names = [error.output for error in found.guilty if error.output in source.names][:FOLLOWED]
+    """How far the faulty values are from the source's in a whole run, a few at a time."""
+    names = [error.output for error in found.faults if error.output in source.names][:FOLLOWED]
     far: dict[str, float | None] = {}
     notes, peak = list(found.notes), found.peak
     try:
@@ -298,12 +289,12 @@ def _with_propagated(
         for name in names:
             (seen,) = run(feeds, [name])
             due = judge.standing(name, source.narrow(name))
-            far[name] = export_nodes.distance(due, seen) if due is not None else None
+            far[name] = export_nodes.farthest(due, seen) if due is not None else None
             peak = max(peak, 3 * seen.nbytes)
     except Exception as error:  # a runtime's refusal, whatever its type
         notes.append(f"no whole run: {one_line(error)[:160]}")
-    guilty = tuple(replace(error, propagated=far.get(error.output)) for error in found.guilty)
-    return replace(found, guilty=guilty, notes=tuple(notes), peak=peak)
+    faulty = tuple(replace(error, propagated=far.get(error.output)) for error in found.faults)
+    return replace(found, faults=faulty, notes=tuple(notes), peak=peak)
 
 
 def _with_contributions(
@@ -314,7 +305,7 @@ def _with_contributions(
     source: SourceValues,
     runtime: str,
 ) -> Localization:
-    """Where the differences of the outputs arise, if nobody is guilty of them."""
+    """Where the differences of the outputs arise, if nobody is faulty of them."""
     known = {name for name in judge.fits if name in source.names}
 
     def value(name: str) -> Array | None:
@@ -363,28 +354,28 @@ def _with_unstable(
             continue
         (seen, count), (centre, response) = made, spread
         with np.errstate(all="ignore"):
-            least = np.where(response > 0, response, response.mean() if response.size else 0.0)
-            bound = (count + TRANSCENDENTAL) * (least + export_nodes.UNIT * np.abs(centre) + export_nodes.TINY)
+            bound = (count + TRANSCENDENTAL) * (at_least_mean(response) + UNIT * np.abs(centre) + export_nodes.TINY)
             wide, own = seen.astype(np.float64), due.astype(np.float64)
             far = np.nan_to_num(np.fmin(np.abs(wide - own), np.abs(wide - centre)))
             ratio = np.nan_to_num(far / bound)
         if not ratio.size or ratio.max() <= 1:
             continue
         index = tuple(int(i) for i in np.unravel_index(int(ratio.argmax()), ratio.shape))
-        error = NodeError(
+        error = Fault(
             nodes[-1],
             judge.operator(name),
             name,
             float(ratio[index]),
             float(far[index]),
             index=index,
-            values=(float(wide[index]), float(own[index])),
-            together=nodes[:-1],
+            expected=float(own[index]),
+            actual=float(wide[index]),
+            nodes=nodes,
             origin=source.origins.get(name),
             problem="in float32 these nodes together lose what the source's one operator keeps",
         )
         lost.append(error)
-    return replace(found, guilty=(*found.guilty, *lost))
+    return replace(found, faults=(*found.faults, *lost))
 
 
 _MUCH = 0.1  # of an output's difference: no more than a question of where to look
@@ -471,7 +462,7 @@ def _captured(model: Model, values: SourceValues, native: Run | None) -> str:
         if own.shape != theirs.shape or own.dtype != theirs.dtype:
             return f"{name} has another shape or type there than in the native run"
         if not np.array_equal(own, theirs, equal_nan=own.dtype.kind == "f"):
-            far = export_nodes.distance(own, np.asarray(theirs))
+            far = export_nodes.farthest(own, np.asarray(theirs))
             apart = f"by up to {far:.3g} " if far is not None and np.isfinite(far) else ""
             return f"{name} differs {apart}from the native run there"
     return ""

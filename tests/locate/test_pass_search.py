@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from onnx_triangulate.locate.passes import NO_NAMES, NO_SWITCH, NOT_AGAIN, UNSTEADY, minimal, search
+from onnx_triangulate.locate.pass_search import NO_NAMES, NO_SWITCH, NOT_AGAIN, UNSTEADY, minimal, search
 
 NAMES = tuple(f"p{i}" for i in range(60))
 LEVELS = ("layout", "extended", "basic", "none")

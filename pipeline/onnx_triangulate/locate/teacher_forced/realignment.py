@@ -1,7 +1,7 @@
 """Where B meets A again behind what parted them: by structure first, by numbers where the structure is another.
 
 Structure: what B's consumers read besides a value that is nobody's says which value of A stands in its place there
-(:attr:`Known.holes`); of several the one counts behind which most of B is A's again.
+(:attr:`Reference.contexts`); of several the one counts behind which most of B is A's again.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from onnx_triangulate.locate.teacher_forced._judging import away, region
-from onnx_triangulate.locate.teacher_forced._state import State, hole, marks, sorted_digest
+from onnx_triangulate.locate.teacher_forced.bound import away, region
+from onnx_triangulate.locate.teacher_forced.reference import context_hash, moments, sorted_digest
+from onnx_triangulate.locate.teacher_forced.state import AlignmentState
 from onnx_triangulate.numerics.compare import same_values
 from onnx_triangulate.numerics.evaluate import Graph, Step
+from onnx_triangulate.numerics.perturbation import UNIT, signs
 from onnx_triangulate.onnxgraph.dataflow import Orientation, orientations
 from onnx_triangulate.records.arrays import Array
 
@@ -35,7 +37,7 @@ _CANDIDATES = 24  # values that are looked at in one place
 _END = 2.0**-6  # of the largest number: a mask may be scaled; what is said of it rests on the outputs being the same
 
 
-def resume(state: State, bad: Sequence[str]) -> Found | None:
+def resume(state: AlignmentState, bad: Sequence[str]) -> Found | None:
     """Which value of B must be which of A for the graphs to meet again, the first one."""
     for name, left in movers(state, bad):
         if confirmed(state, name, left, Orientation()):
@@ -55,7 +57,7 @@ def resume(state: State, bad: Sequence[str]) -> Found | None:
             continue
         proposed = list(hypotheses(state, name))
         near = [proposal for proposal in proposed if is_near(state, name, *proposal)]
-        others = [(twin, Orientation()) for twin in twins(state, name)]
+        others = [(counterpart, Orientation()) for counterpart in candidates(state, name)]
         for left, orientation in near:
             if confirmed(state, name, left, orientation):
                 return name, left, orientation
@@ -66,14 +68,14 @@ def resume(state: State, bad: Sequence[str]) -> Found | None:
             if (left, orientation) not in near and confirmed(state, name, left, orientation):
                 return name, left, orientation
     for name in open_values:
-        twin = None if state.is_constant(name) else next(iter(twins(state, name)), None)
-        if twin is not None:
-            return name, twin, plainest(state, name, twin)
+        counterpart = None if state.is_constant(name) else next(iter(candidates(state, name)), None)
+        if counterpart is not None:
+            return name, counterpart, plainest(state, name, counterpart)
     remaining = [name for name in bad if name not in open_values]  # made by nothing: an input or a constant of B
     return (remaining[0], *state.outputs[remaining[0]]) if remaining else None
 
 
-def by_shape_alone(state: State, name: str, left: str) -> bool:
+def by_shape_alone(state: AlignmentState, name: str, left: str) -> bool:
     """Whether nothing but a shape that both are written in says that a value of B stands where one of A does, while
     their numbers have nothing in common: two layouts have that in common where axes are of one length."""
     readers = state.b.consumers.get(name, ())
@@ -87,9 +89,9 @@ def by_shape_alone(state: State, name: str, left: str) -> bool:
     return value.size == held.size and _unlike(plainest(state, name, left).apply(held), value) > _UNLIKE
 
 
-def hidden(state: State) -> Found | None:
+def hidden(state: AlignmentState) -> Found | None:
     """A difference that these feeds let vanish again (a Relu holds it at zero): an operator that does not make what
-    its twin makes of the same values, while its consumers would take the twin's value for their own.
+    its counterpart makes of the same values, while its consumers would take the counterpart's value for their own.
 
     What stands for an infinity is none: a mask of the lowest number that the type has says what one of infinities says,
     until nothing else is left beside it.  That is kept to be said.
@@ -98,18 +100,18 @@ def hidden(state: State) -> Found | None:
         for name in step.makes if not state.is_folded(step) else ():
             if name in state.pairs or name not in state.own or name in state.outputs:
                 continue
-            for twin in twins(state, name):
-                held = state.have[twin]
+            for counterpart in candidates(state, name):
+                held = state.have[counterpart]
                 alike = isinstance(held, np.ndarray) and held.shape == np.shape(state.own[name])
                 if said := _endless(held, state.own[name]):
                     state.ends.setdefault(step.name, said)
                     continue
                 if (
                     alike
-                    and not _same_either_way(state, name, twin)
-                    and (reach(state, name, twin) or confirmed(state, name, twin, Orientation()))
+                    and not _same_either_way(state, name, counterpart)
+                    and (reach(state, name, counterpart) or confirmed(state, name, counterpart, Orientation()))
                 ):
-                    return name, twin, Orientation()
+                    return name, counterpart, Orientation()
     return None
 
 
@@ -131,10 +133,10 @@ def _endless(due: Any, made: Any) -> tuple[float, float] | None:
     return float(due.reshape(-1)[place]), float(made.reshape(-1)[place])
 
 
-def _same_either_way(state: State, name: str, twin: str) -> bool:
+def _same_either_way(state: AlignmentState, name: str, counterpart: str) -> bool:
     """Whether what is made of a value is A's because either value makes it (a square of a difference, whichever way
     round), not because the feeds hold it where nothing answers: it answers wherever the two are not one."""
-    own, held = np.asarray(state.own[name]), np.asarray(state.have[twin])
+    own, held = np.asarray(state.own[name]), np.asarray(state.have[counterpart])
     readers = state.b.consumers.get(name, ())
     if own.dtype.kind != "f" or not readers:
         return False
@@ -156,7 +158,7 @@ def _same_either_way(state: State, name: str, twin: str) -> bool:
     return True
 
 
-def suspect(state: State, step: Step) -> Found | None:
+def suspect(state: AlignmentState, step: Step) -> Found | None:
     """A value that is nobody's though all it is made of is A's, where A's structure goes on behind it with another.
 
     So is one that is A's in another order only, as everything is that a wrong ``perm`` makes.  To go on from there at
@@ -193,12 +195,12 @@ def suspect(state: State, step: Step) -> Found | None:
     return None
 
 
-def _settled(state: State, name: str) -> bool:
+def _settled(state: AlignmentState, name: str) -> bool:
     pair = state.pairs.get(name)
     return pair is not None and (pair.how != "numbers" or pair.orientation == Orientation())
 
 
-def _odd_constants(state: State, step: Step) -> list[str]:
+def _odd_constants(state: AlignmentState, step: Step) -> list[str]:
     """What is computed of constants for a step, and no constant of A's; the first first."""
     found: dict[str, int] = {}
     waiting = list(step.reads)
@@ -212,7 +214,7 @@ def _odd_constants(state: State, step: Step) -> list[str]:
     return sorted(found, key=found.__getitem__)
 
 
-def _by_numbers_above(state: State, step: Step) -> list[str]:
+def _by_numbers_above(state: AlignmentState, step: Step) -> list[str]:
     """What a step is made of that is A's by numbers only, which may be another value's by chance; the first first."""
     found: dict[str, int] = {}
     waiting = list(step.reads)
@@ -225,7 +227,7 @@ def _by_numbers_above(state: State, step: Step) -> list[str]:
     return sorted((n for n in found if state.pairs[n].how == "numbers"), key=found.__getitem__)
 
 
-def rejoins(state: State, name: str) -> bool:
+def rejoins(state: AlignmentState, name: str) -> bool:
     """Whether B makes a value of A again of a value that is none: nearly, as far as one rounding of it moves that."""
     random = np.random.default_rng(0)
     start: Any = state.own[name]
@@ -234,7 +236,7 @@ def rejoins(state: State, name: str) -> bool:
     values: dict[str, Array] = {name: start}
     moved: dict[str, Array] = {name: np.roll(start.reshape(-1), 1).reshape(start.shape)}
     if start.dtype.kind == "f":
-        moved[name] = start * (1 + 2.0**-24 * random.choice((-1.0, 1.0), start.shape))
+        moved[name] = start * (1 + UNIT * signs(random, start.shape, draw=np.int64))
     classes: dict[str, bytes] = {}
     rest: dict[str, Array] = {}
     for step in state.b.steps[state.b.producer[name].index + 1 :]:
@@ -261,7 +263,7 @@ def rejoins(state: State, name: str) -> bool:
     return False
 
 
-def _made(state: State, step: Step, values: dict[str, Array]) -> dict[str, Array] | None:
+def _made(state: AlignmentState, step: Step, values: dict[str, Array]) -> dict[str, Array] | None:
     if any(n not in values for n in step.reads):
         return None
     try:
@@ -270,7 +272,7 @@ def _made(state: State, step: Step, values: dict[str, Array]) -> dict[str, Array
         return None
 
 
-def _is_nearly(state: State, output: str, value: Array, moved: Array, rounds: bool) -> bool:
+def _is_nearly(state: AlignmentState, output: str, value: Array, moved: Array, rounds: bool) -> bool:
     """Whether a value is one of A that is still free, as far as ``moved`` shows what rounding does to it.
 
     What does not move at all shows nothing: it hardly depends on what was moved.
@@ -286,7 +288,7 @@ def _is_nearly(state: State, output: str, value: Array, moved: Array, rounds: bo
     if moves > _JUMP * largest:  # a step of Floor or of a comparison says nothing of rounding
         return False
     room = rounds * _ROOM * moves + 1e-12 * largest
-    mean, rms = marks(value)
+    mean, rms = moments(value)
     for left, m, r in state.known.index.get(value.size, ()):
         held = state.have[left]
         if left in state.uses or abs(m - mean) > room or abs(r - rms) > room or held.dtype != value.dtype:
@@ -297,18 +299,18 @@ def _is_nearly(state: State, output: str, value: Array, moved: Array, rounds: bo
     return False
 
 
-def by_structure(state: State, name: str, also: Collection[str] = ()) -> str | None:
+def by_structure(state: AlignmentState, name: str, also: Collection[str] = ()) -> str | None:
     """The value of A that stands, in A, where B's consumers read this value of B."""
     held: dict[str, None] = {}
     for step in state.b.consumers.get(name, ()):
-        key = hole(step, name, state.namer, state.classes)
-        for left in state.known.holes.get(key, ()) if key is not None else ():
+        key = context_hash(step, name, state.namer, state.classes)
+        for left in state.known.contexts.get(key, ()) if key is not None else ():
             held[left] = None
     if not held:
         return None
     step = state.b.producer[name]
     above = {pair.left for pair in _above(state, step)}
-    others = set(twins(state, name)) if not state.is_constant(name) else set()
+    others = set(candidates(state, name)) if not state.is_constant(name) else set()
     own = state.own.get(name, state.env.get(name))
 
     def rank(left: str) -> tuple[int, bool, bool, bool, float]:
@@ -330,13 +332,13 @@ def by_structure(state: State, name: str, also: Collection[str] = ()) -> str | N
     return ranked[0][1] if ranked and ranked[0][0][0] < 0 else None
 
 
-def _above(state: State, step: Step) -> Iterator[Any]:
+def _above(state: AlignmentState, step: Step) -> Iterator[Any]:
     """The pairs that a value's region starts from."""
     _, start = region(state.b, step.makes[0], state.pairs, state.is_constant)
     yield from (state.pairs[n] for n in start if n in state.pairs)
 
 
-def reach(state: State, name: str, left: str) -> int:
+def reach(state: AlignmentState, name: str, left: str) -> int:
     """How many values of B behind ``name`` would be A's by structure, were it ``left``."""
     base = state.known.classes.get(left)
     if base is None:
@@ -366,7 +368,7 @@ def reach(state: State, name: str, left: str) -> int:
     return count
 
 
-def follow(step: Step, state: State, held: dict[str, bytes]) -> dict[str, bytes]:
+def follow(step: Step, state: AlignmentState, held: dict[str, bytes]) -> dict[str, bytes]:
     """As :func:`classes_of`, under the hypothesis, and whether data reaches the step or not."""
     reads = {n: held.get(n) or state.classes.get(n, b"") for n in step.reads}
     if not all(reads.values()):
@@ -376,7 +378,7 @@ def follow(step: Step, state: State, held: dict[str, bytes]) -> dict[str, bytes]
     return {name: state.known.folds.get(digest, digest) for name, digest in made.items()}
 
 
-def is_near(state: State, name: str, left: str, orientation: Orientation) -> bool:
+def is_near(state: AlignmentState, name: str, left: str, orientation: Orientation) -> bool:
     value = state.own.get(name)
     if not isinstance(value, np.ndarray) or not isinstance(state.have[left], np.ndarray):
         return False
@@ -386,8 +388,8 @@ def is_near(state: State, name: str, left: str, orientation: Orientation) -> boo
         return False
 
 
-def movers(state: State, bad: Sequence[str]) -> list[tuple[str, str]]:
-    """Steps that put numbers elsewhere than their twins do, and their twins, behind values aligned in another order.
+def movers(state: AlignmentState, bad: Sequence[str]) -> list[tuple[str, str]]:
+    """Steps that put numbers elsewhere than their counterparts do, and these, behind values aligned in another order.
 
     What a wrong ``perm`` disorders stays A's value in another order through every operator that does not care, up to
     the one that does.
@@ -407,13 +409,13 @@ def movers(state: State, bad: Sequence[str]) -> list[tuple[str, str]]:
         if pair is None and name in state.own and name not in state.outputs:
             mine = sorted_digest(state.own[name])
             if any(n in state.env and sorted_digest(state.env[n]) == mine for n in step.reads):
-                twin = next(iter(twins(state, name)), None)
-                if twin is not None:
-                    found[name] = twin
+                counterpart = next(iter(candidates(state, name)), None)
+                if counterpart is not None:
+                    found[name] = counterpart
     return sorted(found.items(), key=lambda item: state.b.producer[item[0]].index)
 
 
-def open_above(state: State, bad: Sequence[str]) -> list[str]:
+def open_above(state: AlignmentState, bad: Sequence[str]) -> list[str]:
     """Values without a counterpart from which an output that is wrong is made, in order.
 
     A constant that is none of A's is one of them: there A may compute of the inputs what B holds fixed.
@@ -431,7 +433,7 @@ def open_above(state: State, bad: Sequence[str]) -> list[str]:
     return sorted(found, key=lambda name: state.b.producer[name].index)
 
 
-def plainest(state: State, name: str, left: str) -> Orientation:
+def plainest(state: AlignmentState, name: str, left: str) -> Orientation:
     """The way in which a value of A is one of B: the plainest, unless they are far apart in it and near in another.
 
     Two frameworks have two layouts, and a value that is not quite A's stands in its own: judged in A's order of axes,
@@ -458,7 +460,7 @@ def _unlike(one: Array, other: Array) -> float:
         return float(1 - np.corrcoef(mine, theirs)[0, 1])
 
 
-def twins(state: State, name: str) -> Iterator[str]:
+def candidates(state: AlignmentState, name: str) -> Iterator[str]:
     """Values of A that an operator of the same kind makes of the same values."""
     step = state.b.producer[name]
     slot = step.makes.index(name)
@@ -466,20 +468,20 @@ def twins(state: State, name: str) -> Iterator[str]:
     if not reads or any(n not in state.pairs for n in reads):
         return
     wanted = sorted(state.known.classes.get(state.pairs[n].left, b"").hex() for n in reads)
-    for other in state.known.twins.get((step.op, *wanted), ()):
+    for other in state.known.same_operator.get((step.op, *wanted), ()):
         left = other.makes[slot] if slot < len(other.makes) else ""
         if left in state.have and left not in state.uses:
             yield left
 
 
-def hypotheses(state: State, name: str) -> Iterator[tuple[str, Orientation]]:
-    """What a value of B might have been: twins, what it is near to, what it was made of, what is left of its size."""
+def hypotheses(state: AlignmentState, name: str) -> Iterator[tuple[str, Orientation]]:
+    """What a value of B might have been: candidates, near values, what it was made of, what is left of its size."""
     value = state.own.get(name)
     step = state.b.producer[name]
     seen: set[tuple[str, Orientation]] = set()
 
     def proposals() -> Iterator[tuple[str, Orientation]]:
-        for left in twins(state, name):
+        for left in candidates(state, name):
             yield left, plainest(state, name, left)
             yield left, Orientation()
         taken = state.uses
@@ -488,7 +490,7 @@ def hypotheses(state: State, name: str) -> Iterator[tuple[str, Orientation]]:
                 (s.makes[0], Orientation()) for s in state.a.steps if s.op == step.op and s.makes[0] not in taken
             )
             return
-        mean, rms = marks(value)
+        mean, rms = moments(value)
         reads = [state.pairs[n] for n in step.reads if n in state.pairs]
         ranked = []
         for left, m, r in state.known.index.get(value.size, ()):
@@ -513,7 +515,7 @@ def hypotheses(state: State, name: str) -> Iterator[tuple[str, Orientation]]:
             yield proposal
 
 
-def confirmed(state: State, name: str, left: str, orientation: Orientation) -> bool:
+def confirmed(state: AlignmentState, name: str, left: str, orientation: Orientation) -> bool:
     """Whether B's consumers make A's values again when A's value takes the place of a value of B."""
     try:
         held = {name: orientation.apply(state.have[left])}
@@ -549,7 +551,7 @@ def below(graph: Graph, left: str) -> set[str]:
     return found
 
 
-def is_one_of(state: State, output: str, value: Array, among: set[str]) -> bool:
+def is_one_of(state: AlignmentState, output: str, value: Array, among: set[str]) -> bool:
     if not isinstance(value, np.ndarray) or value.size == 0 or (value.size > 1 and np.all(value == value.flat[0])):
         return False
     if output in state.outputs:

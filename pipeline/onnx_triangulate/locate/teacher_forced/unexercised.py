@@ -21,19 +21,17 @@ import numpy as np
 import onnx
 
 from onnx_triangulate.diff.operators import FOLLOWS
-from onnx_triangulate.locate.teacher_forced._judging import region
-from onnx_triangulate.locate.teacher_forced._state import State
+from onnx_triangulate.locate.teacher_forced.bound import region
+from onnx_triangulate.locate.teacher_forced.state import AlignmentState
 from onnx_triangulate.numerics.compare import is_float, same_values
 from onnx_triangulate.numerics.evaluate import Graph, Step
 from onnx_triangulate.onnxgraph.dataflow import Orientation, Pair, settings
 from onnx_triangulate.onnxgraph.nodes import array, subgraphs, whole_slots
-from onnx_triangulate.ops.registry import operators
+from onnx_triangulate.ops.registry import names, operators
 from onnx_triangulate.records.arrays import Array
 
 SILENT = "nothing that was compared shows it"
-_LINEAR = frozenset(
-    "AveragePool Conv ConvTranspose Einsum Gemm GlobalAveragePool MatMul ReduceMean ReduceSum Resize Upsample".split()
-)
+_LINEAR = names(lambda op: op.linear)
 _CLOSE = 2.0**-20  # computed by two exporters in float32
 _APART = 1e-5
 _ROUNDS = 8
@@ -55,7 +53,7 @@ class _Side:
     makes: str
 
 
-def unseen(state: State) -> dict[str, tuple[str, str]]:
+def unseen(state: AlignmentState) -> dict[str, tuple[str, str]]:
     """Where B holds other numbers, attributes or inner graphs than A does in the same place, and no value that was
     compared shows it: rows of a table that no index picked, a limit that nothing reached, a branch not taken.
 
@@ -70,7 +68,7 @@ def unseen(state: State) -> dict[str, tuple[str, str]]:
     return said
 
 
-def exercised(state: State, pair: tuple[str, str]) -> bool:
+def exercised(state: AlignmentState, pair: tuple[str, str]) -> bool:
     """Whether two values that were taken for one elsewhere say more here: they are not the same here, or what makes
     them hides nothing from the numbers that are."""
     left, name = pair
@@ -83,7 +81,7 @@ def exercised(state: State, pair: tuple[str, str]) -> bool:
     return theirs is not None and mine is not None and not _hides(state, theirs, mine)
 
 
-def rounded(state: State) -> dict[str, tuple[int, int, float]]:
+def rounded(state: AlignmentState) -> dict[str, tuple[int, int, float]]:
     """B's constants that are not A's to the bit, though what is made of them is A's within the bound: how many numbers
     of how many, and the largest distance relative to a number (to the largest one, where it is 0)."""
     found: dict[str, tuple[int, int, float]] = {}
@@ -104,7 +102,7 @@ def rounded(state: State) -> dict[str, tuple[int, int, float]]:
     return found
 
 
-def _constants(state: State, name: str, pair: Pair) -> Iterator[str]:
+def _constants(state: AlignmentState, name: str, pair: Pair) -> Iterator[str]:
     """Other numbers in the same place."""
     for node, b, one, other in _placed(state, name, pair):
         same = _alike(one, other)
@@ -112,7 +110,7 @@ def _constants(state: State, name: str, pair: Pair) -> Iterator[str]:
             yield f"{node} of B reads {b}, {int((~same).sum())} of {one.size} numbers of which are not A's"
 
 
-def _placed(state: State, name: str, pair: Pair) -> Iterator[tuple[str, str, Array, Array]]:
+def _placed(state: AlignmentState, name: str, pair: Pair) -> Iterator[tuple[str, str, Array, Array]]:
     """Constants of one shape in the same place, of nodes of one operator that read the same data; but not places and
     sizes, which are written in several ways.  The node, the constant's name in B, its numbers and A's."""
     mine, theirs = state.b.producer.get(name), state.a.producer.get(pair.left)
@@ -146,7 +144,7 @@ def _alike(one: Array, other: Array) -> Array:
         return np.asarray((one == other) | close | (np.isnan(one) & np.isnan(other)))
 
 
-def _probed(state: State, name: str, pair: Pair) -> Iterator[str]:
+def _probed(state: AlignmentState, name: str, pair: Pair) -> Iterator[str]:
     """Nodes of one operator that make the same of the same data on the feeds, and not on probes; or a node in the
     place of none or of another, on probes that every spelling of one function agrees on."""
     theirs, mine = _sides(state, name, pair)
@@ -180,7 +178,7 @@ def _probed(state: State, name: str, pair: Pair) -> Iterator[str]:
             return
 
 
-def _sides(state: State, name: str, pair: Pair) -> tuple[_Side | None, _Side | None]:
+def _sides(state: AlignmentState, name: str, pair: Pair) -> tuple[_Side | None, _Side | None]:
     """Both regions: of one node at most, or of a few where one has all operators of the other and one more."""
     for most in (1, _TOGETHER):
         theirs = _side(state.a, pair.left, state.uses, state.a.is_constant, state.known.classes, state.have, most)
@@ -196,7 +194,7 @@ def _sides(state: State, name: str, pair: Pair) -> tuple[_Side | None, _Side | N
     return None, None
 
 
-def _further(state: State, theirs: _Side, mine: _Side) -> bool:
+def _further(state: AlignmentState, theirs: _Side, mine: _Side) -> bool:
     """Whether two values are one function of what stands further in front: what they start from may be aligned by
     chance (a Max that nothing reached, and what it limits)."""
     before = [
@@ -225,7 +223,7 @@ def _further(state: State, theirs: _Side, mine: _Side) -> bool:
     )
 
 
-def _together(state: State, name: str, left: str) -> bool:
+def _together(state: AlignmentState, name: str, left: str) -> bool:
     """Whether two values that are one on the feeds alone (the Max of a Max and a Min, and a Clip) are no fault: where
     all that is made of B's is what A makes, from what stands in front of both.
     """
@@ -248,7 +246,7 @@ def _together(state: State, name: str, left: str) -> bool:
     return True
 
 
-def _agree(state: State, theirs: _Side, mine: _Side) -> bool:
+def _agree(state: AlignmentState, theirs: _Side, mine: _Side) -> bool:
     """Whether two sides make the same of every probe; what makes nothing of one agrees with nobody."""
     if set(theirs.start.values()) != set(mine.start.values()):
         return False
@@ -278,7 +276,7 @@ def _side(
     return _Side(graph, tuple(steps), data, held, name)
 
 
-def _what(state: State, theirs: Step, mine: Step) -> str:
+def _what(state: AlignmentState, theirs: Step, mine: Step) -> str:
     """What two nodes of one operator do not share, in words; empty where it is nothing."""
     held = [
         {n: v for n, v in settings(step.node, graph.version).items() if not _graph(v)}
@@ -357,7 +355,7 @@ def _word(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _hides(state: State, theirs: _Side, mine: _Side) -> bool:
+def _hides(state: AlignmentState, theirs: _Side, mine: _Side) -> bool:
     """Whether anything that a node does may stay unseen on the numbers that it read."""
     data = [state.have[n] for n in theirs.start]
     floats = all(v.dtype.kind == "f" and (v.size <= 1 or bool(v.min() != v.max())) for v in data)
@@ -388,7 +386,9 @@ def _numbers(side: _Side) -> Iterator[float]:
                 yield from (float(v) for v in flat if abs(v) <= _LARGEST)
 
 
-def _probes(state: State, side: _Side, numbers: Sequence[float], kinds: Sequence[str]) -> Iterator[dict[bytes, Array]]:
+def _probes(
+    state: AlignmentState, side: _Side, numbers: Sequence[float], kinds: Sequence[str]
+) -> Iterator[dict[bytes, Array]]:
     """Arrays by the class of the value whose place they take."""
     data = {n: np.asarray(state.have[n]) for n in sorted(side.start)}
     near = [n * m for n in numbers for m in (0.5, 0.75, 1.0, 1.5)] + [sum(p) / 2 for p in itertools.pairwise(numbers)]

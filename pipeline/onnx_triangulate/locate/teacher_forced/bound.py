@@ -9,21 +9,22 @@ from typing import Any
 import numpy as np
 import onnx
 
-from onnx_triangulate.locate.teacher_forced._state import Judged, State, exact_digest, print_of
+from onnx_triangulate.locate.teacher_forced.reference import exact_digest
+from onnx_triangulate.locate.teacher_forced.state import AlignmentState, Judgement, print_of
 from onnx_triangulate.numerics.compare import same_values
 from onnx_triangulate.numerics.evaluate import Graph, Step
+from onnx_triangulate.numerics.perturbation import STEPS, UNIT, distance, neighbour, signs
+from onnx_triangulate.numerics.perturbation import moved as moved_by_rounding
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.ops.bounds import unit_roundoff
 from onnx_triangulate.records.arrays import Array
 
 FOLDED = 6
 JITTERS = 4
-_JUMPS = frozenset("Floor Ceil Round Sign Mod Hardmax".split())
-_U32 = 2.0**-24
 _FAR, _NONE = 8, 2.0**-40  # roundings of float32; what float64's own may do
 
 
-def judge(state: State, name: str, left: str, orientation: Orientation) -> Judged:
+def judge(state: AlignmentState, name: str, left: str, orientation: Orientation) -> Judgement:
     """The own value of B at ``name`` against A's at ``left``."""
     held: Any = state.have[left]
     value: Any = state.own.get(name)
@@ -31,40 +32,41 @@ def judge(state: State, name: str, left: str, orientation: Orientation) -> Judge
         alike = len(held) == len(value) and all(
             exact_digest(a) == exact_digest(b) for a, b in zip(held, value, strict=True)
         )
-        return Judged(0.0, 0.0) if alike else Judged(np.inf, problem="its sequence holds other arrays")
+        return Judgement(0.0, 0.0) if alike else Judgement(np.inf, problem="its sequence holds other arrays")
     if not isinstance(value, np.ndarray) or not isinstance(held, np.ndarray):
-        return Judged(np.inf, problem="it could not be evaluated on A's values")
+        return Judgement(np.inf, problem="it could not be evaluated on A's values")
     try:
         turned = orientation.apply(held)
     except ValueError:
-        return Judged(np.inf, problem=f"has shape {value.shape} where A has {held.shape}")
+        return Judgement(np.inf, problem=f"has shape {value.shape} where A has {held.shape}")
     if turned.shape != value.shape:
-        return Judged(np.inf, problem=f"has shape {value.shape} where A has {turned.shape}")
+        return Judgement(np.inf, problem=f"has shape {value.shape} where A has {turned.shape}")
     if turned.dtype != value.dtype:
-        return Judged(np.inf, problem=f"is {value.dtype} where A has {turned.dtype}")
+        return Judgement(np.inf, problem=f"is {value.dtype} where A has {turned.dtype}")
     if value.dtype.kind not in "fc":
         if same_values(turned, value):
-            return Judged(0.0, 0.0)
+            return Judgement(0.0, 0.0)
         where = tuple(int(i) for i in np.argwhere(turned != value)[0])
-        return Judged(np.inf, None, where, problem=f"{int((turned != value).sum())} of {value.size} elements differ")
+        return Judgement(np.inf, None, where, problem=f"{int((turned != value).sum())} of {value.size} elements differ")
     with np.errstate(all="ignore"):
         same = (turned == value) | (np.isnan(turned) & np.isnan(value))
         if same.all():
-            return Judged(0.0, 0.0)
+            return Judgement(0.0, 0.0)
         distance = np.where(same, 0.0, np.abs(turned - value))
         strict = ~same & ~np.isfinite(distance)
         limit = np.broadcast_to(allowed(state, name, left, orientation), value.shape)
         ratio = np.where(strict, np.inf, np.where(distance > 0, distance / limit, 0.0))
     worst = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
-    return Judged(
+    return Judgement(
         float(ratio[worst]),
         float(distance[worst]),
         tuple(int(i) for i in worst),
-        (float(turned[worst]), float(value[worst])),
+        float(turned[worst]),
+        float(value[worst]),
     )
 
 
-def one_in_float32(state: State, name: str, left: str, orientation: Orientation) -> bool:
+def one_in_float32(state: AlignmentState, name: str, left: str, orientation: Orientation) -> bool:
     """Whether the regions that end in these two values make the same bits where every step is rounded to float32,
     though they are far apart in float64.
 
@@ -95,7 +97,7 @@ def one_in_float32(state: State, name: str, left: str, orientation: Orientation)
         return False
     with np.errstate(all="ignore"):
         apart = np.abs(wide - due)
-        return bool(np.all((apart <= _NONE * np.abs(due)) | (apart > _FAR * _U32 * np.abs(due))))
+        return bool(np.all((apart <= _NONE * np.abs(due)) | (apart > _FAR * UNIT * np.abs(due))))
 
 
 def _single(value: Any) -> Any:
@@ -122,7 +124,7 @@ def region(graph: Graph, name: str, cut: Collection[str], fixed: Callable[[str],
     return [steps[index] for index in sorted(steps)], start
 
 
-def allowed(state: State, name: str, left: str, orientation: Orientation) -> Array:
+def allowed(state: AlignmentState, name: str, left: str, orientation: Orientation) -> Array:
     """How far the regions that end in these two values may part, elementwise in B's axes."""
     steps_b, start_b = region(state.b, name, state.pairs, state.is_constant)
     steps_a, start_a = region(state.a, left, state.uses, state.a.is_constant)
@@ -137,9 +139,9 @@ def allowed(state: State, name: str, left: str, orientation: Orientation) -> Arr
     folded = FOLDED * max(1, abs(len(steps_a) - len(steps_b)))
     total: Array = np.zeros(())
     unit = unit_roundoff(state.have[left].dtype)  # both sides are of one type here; float16 stays float16
-    stored = max(unit, _U32) / _U32  # in what a constant was folded
+    stored = max(unit, UNIT) / UNIT  # in what a constant was folded
     # A node in sixteen bits is evaluated in float64 and rounds its result once, whatever it sums.
-    rounds = len(steps_a) + len(steps_b) if unit > _U32 else 2 * state.roundings
+    rounds = len(steps_a) + len(steps_b) if unit > UNIT else 2 * state.roundings
     for side, (graph, fixed, steps, start, values, target) in enumerate(
         (
             (state.a, state.a.is_constant, steps_a, start_a, state.have, left),
@@ -153,7 +155,7 @@ def allowed(state: State, name: str, left: str, orientation: Orientation) -> Arr
         if alone or odd:
             total = total + folded * stored * turn.apply(response(graph, steps, values, target, alone, odd))
         everything = response(graph, steps, values, target, start, set())
-        total = total + (rounds + 2) * (unit / _U32) * turn.apply(everything)
+        total = total + (rounds + 2) * (unit / UNIT) * turn.apply(everything)
     return total
 
 
@@ -188,8 +190,8 @@ def response(
         held = {n: _widened(values[n]) for n in reads if n in values}
         for name in sorted(moved) if jitter else ():
             value = held.get(name)
-            if isinstance(value, np.ndarray) and value.dtype == np.float64:
-                held[name] = value * (1 + _U32 * random.choice((-1.0, 1.0), value.shape))
+            if isinstance(value, np.ndarray):
+                held[name] = moved_by_rounding(value, random, draw=np.int64)
         try:
             for step in steps:
                 if narrows(step, values):  # a coarser grid would pass for a response
@@ -204,9 +206,7 @@ def response(
         if centre is None:
             centre = made
             continue
-        with np.errstate(all="ignore"):
-            distance = np.nan_to_num(np.abs(made - centre), nan=0.0, posinf=0.0)
-        largest = np.maximum(largest, distance)
+        largest = np.maximum(largest, distance(made, centre, infinite=0.0))
     if not largest.size or any(jumps(step, held) for step in steps):
         return largest
     return np.asarray(np.maximum(largest, largest.mean()))
@@ -219,7 +219,7 @@ def _widened(value: Any) -> Any:
 
 def jumps(step: Step, values: Mapping[str, Array]) -> bool:
     """Whether what a step makes does not move smoothly with what it is made of."""
-    if step.op in _JUMPS:
+    if step.op in STEPS:
         return True
     before = any(getattr(values.get(n), "dtype", np.dtype(bool)).kind == "f" for n in step.reads)
     return before and any(getattr(values.get(n), "dtype", np.dtype(float)).kind in "iub" for n in step.makes)
@@ -240,8 +240,8 @@ def nudged(step: Step, numbers: set[float], random: np.random.Generator) -> Step
     node.CopyFrom(step.node)
 
     def moved(value: float) -> float:
-        target = np.float32(random.choice((-np.inf, np.inf)))
-        return float(np.nextafter(np.float32(value), target)) if value in numbers else value
+        sign = float(signs(random, (), draw=np.int64))
+        return neighbour(value, sign) if value in numbers else value
 
     for attribute in node.attribute:
         if attribute.type == onnx.AttributeProto.FLOAT:

@@ -41,7 +41,7 @@ def test_a_loop_is_judged_in_float64(times: int, guilty: list[str]) -> None:
     found = exported(
         onnx.parser.parse_model(LOOP), {"x": X}, SourceValues("torch"), values.get, party="torch", double=True
     )
-    assert [error.op for error in found.guilty] == guilty
+    assert [error.op for error in found.faults] == guilty
     assert found.uncompared == ()
     assert found.judged == 2
     assert any("1 nodes without a rule judged by perturbation" in note for note in found.notes)
@@ -51,7 +51,7 @@ def test_in_float32_what_is_beyond_a_noise_floor_is_uncompared() -> None:
     y = (looped(X.astype(np.float64)) * 1.001).astype(np.float32)
     proto = onnx.parser.parse_model(LOOP)
     found = exported(proto, {"x": X}, SourceValues("torch"), {"y": y, "z": -y}.get, party="torch", double=False)
-    assert found.guilty == ()
+    assert found.faults == ()
     assert [(error.op, "which is no bound" in (error.problem or "")) for error in found.uncompared] == [("Loop", True)]
 
 
@@ -60,7 +60,7 @@ def test_a_kernel_without_a_rule_is_held_against_its_noise_floor(factor: float, 
     y = (looped(X.astype(np.float64)) * factor).astype(np.float32)
     about: dict[str, Any] = {"graph": "torch", "party": "torch>ort.off", "blame": "kernel"}
     found = kernels(onnx.parser.parse_model(LOOP), {"x": X}, {"y": y, "z": -y}, **about)
-    assert found.guilty == ()
+    assert found.faults == ()
     assert [error.op for error in found.uncompared] == uncompared
 
 
@@ -75,12 +75,12 @@ def test_what_is_taken_out_of_a_sequence_is_judged(wrong: bool) -> None:
     values = {"y": y.astype(np.float64), "z": np.maximum(y, 0).astype(np.float64)}
     proto = onnx.parser.parse_model(SEQUENCE)
     found = exported(proto, {"x": x}, SourceValues("torch"), values.get, party="torch", double=True)
-    assert [error.op for error in found.guilty] == (["SequenceAt"] if wrong else [])
+    assert [error.op for error in found.faults] == (["SequenceAt"] if wrong else [])
     assert found.uncompared == ()
     about: dict[str, Any] = {"graph": "torch", "party": "torch>ort.off", "blame": "kernel"}
     run = kernels(proto, {"x": x}, {n: v.astype(np.float32) for n, v in values.items()}, **about)
     assert [error.op for error in run.uncompared] == (["SequenceAt"] if wrong else [])
-    assert run.guilty == ()
+    assert run.faults == ()
 
 
 def test_onnx_runtime_agrees_on_what_the_loop_means() -> None:

@@ -1,4 +1,4 @@
-"""What a worker does for the search of guilty passes: one run at other settings, and a look at what was rewritten.
+"""What a worker does for the search of faulty passes: one run at other settings, and a look at what was rewritten.
 
 Each is one call, so a session that kills its process at some setting costs that answer and no other.
 """
@@ -20,7 +20,7 @@ from onnx_triangulate.engines import running
 from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.engines.protocols import Optimizing, OptimizingFramework, Passes
 from onnx_triangulate.engines.runtimes import runtimes
-from onnx_triangulate.locate.node_tasks import held_against
+from onnx_triangulate.locate.localize import held_against
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
@@ -98,7 +98,7 @@ def look(model: Model, runtime: str, names: Sequence[str], on: Sequence[str], fo
         file = running.written(whole, folder / "watched.onnx")
         return replace(found, watched=counted(_saved(file, runtime, (), folder)), values=values)
     except Exception as error:  # a runtime's refusal, or protobuf's two gigabytes
-        return replace(found, problem=running.refusal(error, model.file).says)
+        return replace(found, problem=running.refusal(error, model.file).message)
 
 
 @cache
@@ -110,7 +110,7 @@ def self_check(runtime: str) -> str | None:
     """
     import onnx.parser
 
-    from onnx_triangulate.locate.passes import search
+    from onnx_triangulate.locate.pass_search import search
 
     engine = runtimes()[runtime]
     assert isinstance(engine, Optimizing)
@@ -190,4 +190,4 @@ def parted_nodes(ref: CaseRef, raw: Model, optimized: Model, seed: int, folder: 
     found = held_against(ref, raw, optimized, seed, folder)
     if isinstance(found, Failure):
         return found
-    return tuple(Region(part.nodes or (part.node,), (part.op,), part.against, ()) for part in found.guilty)
+    return tuple(Region(part.nodes or (part.node,), (part.op,), part.against, ()) for part in found.faults)

@@ -1,33 +1,36 @@
-"""Which nodes of a region are guilty that ends in a value which must be another."""
+"""Which nodes of a region are faulty that ends in a value which must be another."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from onnx_triangulate.locate.teacher_forced._judging import away, judge, one_in_float32, region
-from onnx_triangulate.locate.teacher_forced._searching import NEAR, Found, follow, plainest, twins
-from onnx_triangulate.locate.teacher_forced._state import Judged, Numbers, Part, State, exact_digest, one_line
+from onnx_triangulate.locate.teacher_forced.bound import away, judge, one_in_float32, region
+from onnx_triangulate.locate.teacher_forced.realignment import NEAR, Found, candidates, follow, plainest
+from onnx_triangulate.locate.teacher_forced.reference import exact_digest, one_line
+from onnx_triangulate.locate.teacher_forced.state import AlignmentState, Judgement
 from onnx_triangulate.numerics.compare import same_values
 from onnx_triangulate.numerics.evaluate import Graph, Step
 from onnx_triangulate.onnxgraph.dataflow import Orientation, Pair
 from onnx_triangulate.records.arrays import Array
+from onnx_triangulate.records.faults import DifferingConstant, Fault
 
 
-def blame(state: State, found: Found) -> tuple[list[Part], int]:
-    """Which nodes of the region that ends in ``name`` are guilty; every value that this settles is assumed from now on.
+def blame(state: AlignmentState, found: Found) -> tuple[list[Fault], int]:
+    """Which nodes of the region that ends in ``name`` are faulty; every value that this settles is assumed from now on.
 
-    Where the region has A's operators one by one, each is judged on A's values alone; otherwise it is guilty as a
+    Where the region has A's operators one by one, each is judged on A's values alone; otherwise it is faulty as a
     whole, under the name of its last node.
     """
     name, left, orientation = upstream(state, found)
     steps, _ = region(state.b, name, state.pairs, state.is_constant)
     if not steps:
-        judged = judge(state, name, left, orientation) if name in state.own else Judged(np.inf)
+        judged = judge(state, name, left, orientation) if name in state.own else Judgement(np.inf)
         state.join(Pair(left, name, orientation, "assumed"))
-        return [Part(name, "", name, left, judged.ratio, judged.max_abs, (), ())], len(state.b.steps)
+        return [Fault(name, "", name, judged.ratio, judged.max_abs, counterpart=left)], len(state.b.steps)
     others, _ = region(state.a, left, state.uses, state.a.is_constant)
     first = steps[0].index
     if state.b.is_constant(name):
@@ -46,8 +49,8 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
     if near is not None:
         return near, first
     if orientation == Orientation():
-        # Numbers may be written in another shape or layout; then they, and not the shape, are what is told.  Where
-        # nothing but the shape or the order is wrong, that is.
+        # Numbers may be written in another shape or layout; then the numbers are reported, not the shape.  Where only
+        # the shape or the order is wrong, that is.
         other = plainest(state, name, left)
         if other != orientation and judge(state, name, left, other).ratio > 1:
             orientation = other
@@ -59,55 +62,67 @@ def blame(state: State, found: Found) -> tuple[list[Part], int]:
     if unknown is not None and judged.max_abs is None:
         state.unjudged[name] = unknown
         return [], first
-    last, twin = departing(state, steps, left), None
+    last, counterpart = departing(state, steps, left), None
     if last is None:
-        last, twin = within(state, steps[-1], left)
-    if twin is not None and last is not steps[-1]:
-        return [constant_part(state, last, twin, judged)], first
+        last, counterpart = within(state, steps[-1], left)
+    if counterpart is not None and last is not steps[-1]:
+        return [constant_part(state, last, counterpart, judged)], first
     last = behind_identities(state, last)
-    part = Part(
-        last.name,
-        last.said,
-        name,
-        left,
+    judged = replace(judged, problem=judged.problem or error_in(state, steps))
+    nodes = tuple(s.name for s in steps) if last in steps else ()
+    return [fault_of(last, name, left, judged, others, tuple(other_numbers(state, steps, others)), nodes)], first
+
+
+def fault_of(
+    step: Step,
+    output: str,
+    left: str,
+    judged: Judgement,
+    others: Sequence[Step],
+    constants: tuple[DifferingConstant, ...],
+    nodes: tuple[str, ...] = (),
+) -> Fault:
+    """A step of B as it was judged at ``output``, with A's steps in its place."""
+    return Fault(
+        step.name,
+        step.said,
+        output,
         judged.ratio,
         judged.max_abs,
-        tuple(s.name for s in steps) if last in steps else (last.name,),
-        tuple(s.name for s in others),
-        judged.index,
-        judged.values,
-        judged.problem or error_in(state, steps),
-        tuple(other_numbers(state, steps, others)),
+        index=judged.index,
+        expected=judged.expected,
+        actual=judged.actual,
+        nodes=nodes or (step.name,),
+        counterpart=left,
+        against=tuple(other.name for other in others),
+        constants=constants,
+        problem=judged.problem,
     )
-    return [part], first
 
 
-def constant_part(state: State, step: Step, twin: Step, judged: Judged) -> Part:
-    """A guilty step that computes a constant, and what its twin makes; how far beyond its bound is what that does."""
-    made, due = step.makes[0], twin.makes[0]
+def constant_part(state: AlignmentState, step: Step, counterpart: Step, judged: Judgement) -> Fault:
+    """A faulty step that computes a constant, beside its counterpart; the ratio is that of what the constant does."""
+    made, due = step.makes[0], counterpart.makes[0]
     one, other = state.have.get(due), state.env.get(made)
-    max_abs, index, values = None, None, None
+    shown = Judgement(judged.ratio)
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and one.shape == other.shape and one.size:
         with np.errstate(all="ignore"):
             far = np.where(one == other, 0.0, np.abs(one.astype(np.float64) - other.astype(np.float64)))
             far = np.nan_to_num(far, nan=np.inf)
         index = tuple(int(i) for i in np.unravel_index(int(np.argmax(far)), far.shape))
-        max_abs, values = float(far[index]), (float(one[index]), float(other[index]))
-    return Part(
-        step.name, step.said, made, due, judged.ratio, max_abs, (step.name,), (twin.name,), index, values,
-        None, tuple(other_numbers(state, [step], [twin])),
-    )  # fmt: skip
+        shown = Judgement(judged.ratio, float(far[index]), index, float(one[index]), float(other[index]))
+    return fault_of(step, made, due, shown, [counterpart], tuple(other_numbers(state, [step], [counterpart])))
 
 
-def other_numbers(state: State, steps: Sequence[Step], others: Sequence[Step]) -> Iterator[Numbers]:
+def other_numbers(state: AlignmentState, steps: Sequence[Step], others: Sequence[Step]) -> Iterator[DifferingConstant]:
     """The constants that a region reads in A's place with other numbers."""
     mine, theirs = ([s for s in side if s.op not in ("Constant", "Identity")] for side in (steps, others))
     if [s.op for s in mine] != [s.op for s in theirs]:
         return
-    for step, twin in zip(mine, theirs, strict=True):
-        if len(step.node.input) != len(twin.node.input):
+    for step, counterpart in zip(mine, theirs, strict=True):
+        if len(step.node.input) != len(counterpart.node.input):
             continue
-        for b, a in zip(step.node.input, twin.node.input, strict=True):
+        for b, a in zip(step.node.input, counterpart.node.input, strict=True):
             one, other = state.have.get(a), state.env.get(b)
             fixed = bool(a and b) and state.b.is_constant(b) and state.a.is_constant(a)
             if not fixed or not isinstance(one, np.ndarray) or not isinstance(other, np.ndarray):
@@ -119,14 +134,14 @@ def other_numbers(state: State, steps: Sequence[Step], others: Sequence[Step]) -
             if odd.any():
                 place = int(np.argmax(odd.reshape(-1)))
                 due, made = float(one.reshape(-1)[place]), float(other.reshape(-1)[place])
-                yield Numbers(state.b.aliases.get(b, b), due, made, int(odd.sum()), odd.size)
+                yield DifferingConstant(state.b.aliases.get(b, b), due, made, int(odd.sum()), odd.size)
 
 
 def _shape(value: object) -> object:
     return getattr(value, "shape", None)
 
 
-def upstream(state: State, found: Found) -> Found:
+def upstream(state: AlignmentState, found: Found) -> Found:
     """The operand behind a value that must be another, where that operand is what is wrong.
 
     B computes twice what A computes once, and A's other value is nobody's: the second computation, which has the same
@@ -137,8 +152,8 @@ def upstream(state: State, found: Found) -> Found:
     if step is None or due is None or step.op != due.op or len(step.node.input) != len(due.node.input):
         return found
     for mine, theirs in zip(step.node.input, due.node.input, strict=True):
-        pair, made, twin = state.pairs.get(mine), state.b.producer.get(mine), state.a.producer.get(theirs)
-        if pair is None or made is None or twin is None or made.op != twin.op or theirs in state.uses:
+        pair, made, counterpart = state.pairs.get(mine), state.b.producer.get(mine), state.a.producer.get(theirs)
+        if pair is None or made is None or counterpart is None or made.op != counterpart.op or theirs in state.uses:
             continue
         apart = theirs in state.have and state.classes[mine] != state.known.classes[theirs]
         if apart and state.uses[pair.left] > 1 and mine not in state.outputs and not followed(state, mine):
@@ -147,7 +162,7 @@ def upstream(state: State, found: Found) -> Found:
     return found
 
 
-def followed(state: State, name: str) -> bool:
+def followed(state: AlignmentState, name: str) -> bool:
     """Whether a consumer of a value of B makes of it what A makes, and no other value of B is that already."""
     for step in state.b.consumers.get(name, ()):
         for made, digest in follow(step, state, {}).items():
@@ -160,24 +175,24 @@ def followed(state: State, name: str) -> bool:
     return False
 
 
-def within(state: State, step: Step, left: str) -> tuple[Step, Step | None]:
-    """The step behind a guilty step that computes a constant for it which is not A's, of constants that are, with its
-    twin in A, if it has one."""
+def within(state: AlignmentState, step: Step, left: str) -> tuple[Step, Step | None]:
+    """The step behind a faulty step that computes a constant for it which is not A's, of constants that are, with its
+    counterpart in A, if it has one."""
     due = state.a.producer.get(left)
     while due is not None and due.op == step.op and len(due.node.input) == len(step.node.input):
         for mine, theirs in zip(step.node.input, due.node.input, strict=True):
-            made, twin = state.b.producer.get(mine), state.a.producer.get(theirs)
+            made, counterpart = state.b.producer.get(mine), state.a.producer.get(theirs)
             fixed = bool(mine and theirs) and state.is_constant(mine) and state.a.is_constant(theirs)
             apart = fixed and state.classes.get(mine) not in state.known.constants
-            if apart and made is not None and twin is not None and made.op == twin.op != "Constant":
-                step, due = made, twin
+            if apart and made is not None and counterpart is not None and made.op == counterpart.op != "Constant":
+                step, due = made, counterpart
                 break
         else:
             return step, due
     return inside(state, step), None
 
 
-def behind_identities(state: State, step: Step) -> Step:
+def behind_identities(state: AlignmentState, step: Step) -> Step:
     """The step behind those that by definition hand on what they read; the step itself where nothing is behind them.
 
     A Cast of floats is no such step: to fewer digits and back it rounds, whatever float64 makes of it.
@@ -196,7 +211,7 @@ def behind_identities(state: State, step: Step) -> Step:
     return found
 
 
-def departing(state: State, steps: Sequence[Step], left: str) -> Step | None:
+def departing(state: AlignmentState, steps: Sequence[Step], left: str) -> Step | None:
     """Of steps that A does without, the first that does not hand on what it was given."""
     _, start = region(state.b, steps[-1].makes[0], state.pairs, state.is_constant)
     if not any(n in state.pairs and state.pairs[n].left == left for n in start):
@@ -209,12 +224,12 @@ def departing(state: State, steps: Sequence[Step], left: str) -> Step | None:
     return None
 
 
-def first_near(state: State, steps: Sequence[Step]) -> list[Part] | None:
-    """The first step of a region, but the last, that makes nearly, and not quite, what its twin makes."""
+def first_near(state: AlignmentState, steps: Sequence[Step]) -> list[Fault] | None:
+    """The first step of a region, but the last, that makes nearly, and not quite, what its counterpart makes."""
     for step in steps[:-1]:
         for output in step.makes:
-            for twin in twins(state, output):
-                value, due = state.own.get(output), state.have[twin]
+            for counterpart in candidates(state, output):
+                value, due = state.own.get(output), state.have[counterpart]
                 if (
                     not isinstance(value, np.ndarray)
                     or not isinstance(due, np.ndarray)
@@ -222,37 +237,24 @@ def first_near(state: State, steps: Sequence[Step]) -> list[Part] | None:
                     or not 0 < away(due, value) < NEAR
                 ):
                     continue
-                judged = judge(state, output, twin, Orientation())
+                judged = judge(state, output, counterpart, Orientation())
                 if judged.ratio > 1:
-                    state.forced[output] = (twin, Orientation())
-                    guilty, due_step = within(state, step, twin)
-                    if due_step is not None and guilty is not step:
-                        return [constant_part(state, guilty, due_step, judged)]
-                    against = (state.a.producer[twin].name,)
-                    numbers = tuple(other_numbers(state, [step], [state.a.producer[twin]]))
-                    where = judged.index, judged.values, judged.problem, numbers
-                    return [
-                        Part(
-                            guilty.name,
-                            guilty.said,
-                            output,
-                            twin,
-                            judged.ratio,
-                            judged.max_abs,
-                            (guilty.name,),
-                            against,
-                            *where,
-                        )
-                    ]
+                    state.forced[output] = (counterpart, Orientation())
+                    faulty, due_step = within(state, step, counterpart)
+                    if due_step is not None and faulty is not step:
+                        return [constant_part(state, faulty, due_step, judged)]
+                    against = [state.a.producer[counterpart]]
+                    constants = tuple(other_numbers(state, [step], against))
+                    return [fault_of(faulty, output, counterpart, judged, against, constants)]
     return None
 
 
-def inside(state: State, step: Step) -> Step:
-    """The guilty step behind a guilty step: where an operand of it is computed of constants (a shape, a turned weight),
-    the first step there of whose twin in A, which makes something of the same constants, it makes something else.
+def inside(state: AlignmentState, step: Step) -> Step:
+    """The faulty step behind a faulty step: where an operand of it is computed of constants (a shape, a turned weight),
+    the first step there that makes something else than its counterpart in A makes of the same constants.
 
-    A may hold the operand folded, without anything on the way to it: then no step on the way is anybody's twin, and
-    what makes the one operand that is no constant of A's is guilty.  Where A has no such operator at all, its constants
+    A may hold the operand folded, without anything on the way to it: then no step on the way has a counterpart, and
+    what makes the one operand that is no constant of A's is faulty.  Where A has no such operator at all, its constants
     say nothing of the operand.
     """
     chain: dict[int, Step] = {}
@@ -293,13 +295,13 @@ def folded_values(graph: Graph) -> Iterator[str]:
             yield from step.makes
 
 
-def error_in(state: State, steps: Sequence[Step]) -> str | None:
+def error_in(state: AlignmentState, steps: Sequence[Step]) -> str | None:
     return next((state.errors[s.index] for s in steps if s.index in state.errors), None)
 
 
 def one_by_one(
-    state: State, steps: Sequence[Step], others: Sequence[Step], name: str, left: str, orientation: Orientation
-) -> list[Part]:
+    state: AlignmentState, steps: Sequence[Step], others: Sequence[Step], name: str, left: str, orientation: Orientation
+) -> list[Fault]:
     """Judge each step of a region on the values of its partner; nothing where one has no partner."""
     before = state.kept()
     free = list(others)
@@ -321,42 +323,28 @@ def one_by_one(
             state.own.pop(output, None)
             if output in made:
                 state.own[output] = made[output]
-            twin = left if output == name else partner.makes[slot]
-            if twin not in state.have:
+            counterpart = left if output == name else partner.makes[slot]
+            if counterpart not in state.have:
                 state.back(before)
                 return []
-            way = orientation if output == name else plainest(state, output, twin)
-            judged = judge(state, output, twin, way)
-            state.forced[output] = (twin, way)
-            state.env[output] = way.apply(state.have[twin])
-            state.join(Pair(twin, output, way, "assumed"))
+            way = orientation if output == name else plainest(state, output, counterpart)
+            judged = judge(state, output, counterpart, way)
+            state.forced[output] = (counterpart, way)
+            state.env[output] = way.apply(state.have[counterpart])
+            state.join(Pair(counterpart, output, way, "assumed"))
             if judged.ratio > 1:
-                against = (state.a.producer[twin].name,) if twin in state.a.producer else ()
-                guilty, due = within(state, step, twin)
-                if due is not None and guilty is not step:
-                    parts.append(constant_part(state, guilty, due, judged))
+                against = [state.a.producer[counterpart]] if counterpart in state.a.producer else []
+                faulty, due = within(state, step, counterpart)
+                if due is not None and faulty is not step:
+                    parts.append(constant_part(state, faulty, due, judged))
                     continue
-                numbers = tuple(other_numbers(state, [step], [partner]))
-                parts.append(
-                    Part(
-                        guilty.name,
-                        guilty.said,
-                        output,
-                        twin,
-                        judged.ratio,
-                        judged.max_abs,
-                        (guilty.name,),
-                        against,
-                        judged.index,
-                        judged.values,
-                        judged.problem or problem,
-                        numbers,
-                    )
-                )
+                constants = tuple(other_numbers(state, [step], [partner]))
+                judged = replace(judged, problem=judged.problem or problem)
+                parts.append(fault_of(faulty, output, counterpart, judged, against, constants))
     return parts
 
 
-def partner_of(state: State, step: Step, others: Sequence[Step], left: str | None) -> Step | None:
+def partner_of(state: AlignmentState, step: Step, others: Sequence[Step], left: str | None) -> Step | None:
     """The step of A's region that reads the same data, of one operator if there is one; the last makes ``left``."""
     if left is not None:
         return next((other for other in others if left in other.makes), None)

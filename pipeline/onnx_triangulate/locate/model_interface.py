@@ -1,0 +1,259 @@
+"""What a file takes and gives, and what whoever feeds it has to mind: tables, divisors, limits, random numbers.
+
+What cannot be used raises ``UnusableInput`` in the worker and, from there, in the supervisor.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnx_triangulate.locate.feeds import ENDLESS, Landmarks, ValueInfo
+from onnx_triangulate.ops.registry import names
+from onnx_triangulate.records.errors import UnusableInput
+
+_FEW, _MOST_LANDMARKS = 8, 48  # numbers of a constant, and of a file, that are worth a feed of their own
+MOVERS = names(lambda op: op.moves) | {"Cast"}
+
+_JUMPS = names(lambda op: op.jumps)
+
+_PLACED = frozenset("Gather GatherElements GatherND ScatterElements ScatterND".split())  # -s to s - 1, in slot 1
+
+_AT_ANY_OPSET = frozenset({"LayerNormalization"})  # ONNX Runtime's optimizer writes it before ONNX has it
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a graph takes and gives; ``drawn`` says which node's random numbers an output depends on.
+
+    ``landmarks`` are numbers and lengths at which it may do something else; ``jumps`` says that it holds an operator
+    whose answer does not move smoothly with what it is given.
+    """
+
+    inputs: tuple[ValueInfo, ...]
+    outputs: tuple[ValueInfo, ...]
+    drawn: str | None = None
+    landmarks: Landmarks = field(default_factory=Landmarks)
+    jumps: bool = False
+
+
+def read_interface(file: Path) -> Interface:
+    """What a file takes and gives.  Raises :class:`UnusableInput` where it cannot be used."""
+    from onnx_triangulate.facts.file import unknown_operators
+    from onnx_triangulate.onnxgraph.nodes import printable
+
+    model = load_model(file)
+    _refuse(model, printable(str(file)))
+    held = {t.name for t in model.graph.initializer}
+    taken = [_port(v) for v in model.graph.input if v.name not in held]
+    tables, divisors = _tables(model), _divisors(model)
+    border = Interface(
+        tuple(
+            replace(_as_taken(model, port), below=tables.get(port.name), divides=port.whole and port.name in divisors)
+            for port in taken
+        ),
+        tuple(_port(v) for v in model.graph.output),
+        _drawn(model),
+        _landmarks(model),
+        any(inner.op_type in _JUMPS for node in model.graph.node for inner in (node, *_inner(node))),
+    )
+    who = printable(str(file))
+    if not border.outputs:
+        raise UnusableInput(f"{who}: the graph has no outputs, so there is nothing to compare")
+    unknown = [(node, op) for node, op in unknown_operators(model) if op not in _AT_ANY_OPSET]
+    if unknown:
+        node, op = unknown[0]
+        raise UnusableInput(f"{who}: {printable(op)} ({printable(node)}) is no operator of ONNX at this opset")
+    return border
+
+
+def _refuse(model: Any, who: str) -> None:
+    """Raise :class:`UnusableInput` where a graph cannot be named or followed at all."""
+    from onnx_triangulate.onnxgraph.nodes import printable
+    from onnx_triangulate.onnxgraph.shapes import endless
+
+    graphs = [model.graph, *model.functions]
+    names = [n for g in graphs for node in g.node for n in (*node.input, *node.output, node.name, node.op_type)]
+    named = (model.graph.input, model.graph.output, model.graph.initializer, model.graph.value_info)
+    names += [value.name for values in named for value in values]
+    odd = next((name for name in names if isinstance(name, bytes)), None)
+    if odd is not None:
+        raise UnusableInput(f"{who}: the name {printable(odd)} is not UTF-8, which every engine refuses")
+    for what, values in (("inputs", model.graph.input), ("outputs", model.graph.output)):
+        twice = [name for name, times in Counter(value.name for value in values).items() if times > 1]
+        if twice:
+            raise UnusableInput(f"{who}: two {what} are named {printable(twice[0])}; no engine can tell them apart")
+    if refusal := endless(model):
+        raise UnusableInput(f"{who}: {refusal}")
+    keys = Counter((f.domain, f.name, f.overload) for f in model.functions)
+    if twice := [name for (_, name, _), times in keys.items() if times > 1]:
+        raise UnusableInput(f"{who}: two local functions are named {printable(twice[0])}")
+
+
+def _tables(model: Any) -> dict[str, int]:
+    """By value, the length of the shortest table of numbers in the file that it picks from, moved about or not."""
+    from onnx_triangulate.onnxgraph.nodes import attributes, constant_tensor
+
+    shapes = {t.name: tuple(t.dims) for t in model.graph.initializer}
+    shapes |= {
+        n.output[0]: tuple(t.dims) for n in model.graph.node if n.output and (t := constant_tensor(n)) is not None
+    }
+    found: dict[str, int] = {}
+    for node in reversed(model.graph.node):
+        if node.op_type == "Gather" and len(node.input) == 2 and node.input[0] in shapes:
+            shape, axis = shapes[node.input[0]], attributes(node).get("axis", 0)
+            if -len(shape) <= axis < len(shape):
+                found[node.input[1]] = min(found.get(node.input[1], shape[axis]), shape[axis])
+        elif node.op_type in MOVERS and node.input and node.output and node.output[0] in found:
+            found[node.input[0]] = min(found.get(node.input[0], 2**31), found[node.output[0]])
+    return found
+
+
+def _divisors(model: Any) -> set[str]:
+    """What something is divided by, moved about on its way or not."""
+    found: set[str] = set()
+    for node in reversed([inner for outer in model.graph.node for inner in (outer, *_inner(outer))]):
+        if node.op_type in ("Div", "Mod") and len(node.input) == 2:
+            found.add(node.input[1])
+        elif node.op_type not in (*MOVERS, "Expand", "Abs", "Neg"):
+            continue
+        elif node.input and node.output and node.output[0] in found:
+            found.add(node.input[0])
+    return found
+
+
+def _landmarks(model: Any) -> Landmarks:
+    """The numbers of short constants and of attributes, inner graphs included, and the lengths of tables."""
+    from onnx_triangulate.facts.limits import limits
+    from onnx_triangulate.onnxgraph.nodes import array, attributes, constant_tensor
+
+    tensors = list(model.graph.initializer)
+    numbers: dict[float, None] = {}
+    whole: dict[int, None] = {}
+    for node in [n for outer in model.graph.node for n in (outer, *_inner(outer))]:
+        tensor = constant_tensor(node)
+        tensors += [] if tensor is None else [tensor]
+        held = attributes(node)
+        numbers |= dict.fromkeys(v for v in held.values() if isinstance(v, float) and abs(v) < ENDLESS)
+        for name, value in held.items():
+            if isinstance(value, tuple) and name in ("starts", "ends", "shape", "kernel_shape"):
+                whole |= dict.fromkeys(int(v) for v in value)
+    lengths = {int(d) for t in tensors for d in t.dims}
+    for tensor in tensors:
+        value = array(tensor) if 0 < int(np.prod(list(tensor.dims), dtype=object)) <= _FEW else None
+        if value is not None and value.dtype.kind == "f":
+            numbers |= dict.fromkeys(float(v) for v in value.reshape(-1) if abs(float(v)) < ENDLESS)
+        elif value is not None and value.dtype.kind in "iu":
+            whole |= dict.fromkeys(int(v) for v in value.reshape(-1))
+    lengths |= {v for v in whole if v > 0}
+    kept = sorted(n for n in lengths if n > 1)[:_MOST_LANDMARKS]
+    return Landmarks(
+        tuple(numbers)[:_MOST_LANDMARKS], tuple(whole)[:_MOST_LANDMARKS], tuple(kept), limits(model)[:_MOST_LANDMARKS]
+    )
+
+
+def _as_taken(model: Any, port: ValueInfo) -> ValueInfo:
+    """An input with what it may hold: nothing takes it, or what is made of it, for a place or a size (``free``), or for
+    no more than a place that may be counted from the end (``ended``).
+
+    ONNX takes those in whole numbers only, where numbers to compute with may be of any type; Range has its sizes in the
+    type of what it gives.  What a subgraph or an operator outside of ONNX does with a value nobody knows.
+    """
+    from onnx_triangulate.onnxgraph.nodes import in_onnx, opset, whole_slots
+    from onnx_triangulate.transform.cut import reads
+
+    made = {port.name}
+    free = True
+    for node in model.graph.node:
+        if made.isdisjoint(reads(node)):
+            continue
+        if not in_onnx(node) or any(True for _ in _inner(node)) or node.op_type == "Range":
+            return port
+        places = [slot for slot in whole_slots(node, opset(model)) if node.input[slot] in made]
+        if places and not (node.op_type in _PLACED and places == [1]):
+            return port
+        free = free and not places
+        if not places or node.input[0] in made:
+            made.update(node.output)
+    return replace(port, free=free, ended=True)
+
+
+def _drawn(model: Any) -> str | None:
+    """A node that draws random numbers and that an output depends on, in words; None where there is none."""
+    from onnx_triangulate.onnxgraph.inlining import inlined_model
+    from onnx_triangulate.onnxgraph.nodes import node_name, opset, printable
+    from onnx_triangulate.ops.random_draws import draws, stored
+    from onnx_triangulate.transform.cut import reads
+
+    model = inlined_model(model) or model
+    value, version = stored(model), opset(model)
+    wanted = {o.name for o in model.graph.output}
+    for index, node in reversed(list(enumerate(model.graph.node))):
+        if wanted.intersection(node.output):
+            wanted.update(reads(node))
+            drawing = [n for n in (node, *_inner(node)) if draws(n, value, version)]
+            if drawing:
+                return f"{printable(node_name(node, index))} ({printable(drawing[0].op_type)})"
+    return None
+
+
+def _inner(node: Any) -> Iterator[Any]:
+    from onnx_triangulate.onnxgraph.nodes import subgraphs
+
+    for _, graph in subgraphs(node):
+        for each in graph.node:
+            yield each
+            yield from _inner(each)
+
+
+@lru_cache(maxsize=2)
+def load_model(file: Path) -> Any:
+    """A model with its external data.  Raises :class:`UnusableInput`, in one line, where it cannot be had whole."""
+    import onnx
+
+    from onnx_triangulate.facts.file import load
+    from onnx_triangulate.onnxgraph.nodes import printable
+
+    model = load(file)
+    try:
+        onnx.external_data_helper.load_external_data_for_model(model, str(file.parent))
+    except Exception as error:  # missing, outside of the folder, too short: each raises a type of its own
+        says = printable(" ".join(str(error).split()), 200)
+        raise UnusableInput(f"{printable(str(file))}: its external data cannot be had: {says}") from None
+    return model
+
+
+def _port(value: Any) -> ValueInfo:
+    import onnx
+
+    kind = value.type.tensor_type
+    if not value.type.HasField("tensor_type"):
+        return ValueInfo(value.name, value.type.WhichOneof("value") or "nothing", None)
+    try:
+        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)).name
+    except (KeyError, TypeError, ValueError):
+        dtype = f"type {kind.elem_type}"
+    if not kind.HasField("shape"):
+        return ValueInfo(value.name, dtype, None)
+    shape = tuple(d.dim_value if d.HasField("dim_value") else (d.dim_param or None) for d in kind.shape.dim)
+    return ValueInfo(value.name, dtype, shape)
+
+
+def staged(file: Path, place: Path) -> Path:
+    """A file, or a copy of it where its numbers lie behind links; see ``onnxgraph.external_data``."""
+    from onnx_triangulate.onnxgraph.external_data import staged as as_it_may_be_read
+
+    return as_it_may_be_read(file, place)
+
+
+def read_inlined(file: Path) -> Any:
+    """A model with its external data, its local functions inlined."""
+    from onnx_triangulate.onnxgraph.inlining import inlined
+
+    return inlined(load_model(file))

@@ -1,0 +1,141 @@
+"""What is known of A, and the comparison under way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from onnx_triangulate.locate.teacher_forced.reference import Reference, sorted_digest
+from onnx_triangulate.numerics.evaluate import Graph, Step
+from onnx_triangulate.onnxgraph.dataflow import Alignment, Namer, Orientation, Pair
+from onnx_triangulate.records.arrays import Array
+from onnx_triangulate.records.faults import Fault
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A value of B against its counterpart in A: distance over bound, the largest distance, and where it is, with A's
+    (``expected``) and B's element there."""
+
+    ratio: float
+    max_abs: float | None = None
+    index: tuple[int, ...] | None = None
+    expected: float | None = None
+    actual: float | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class TeacherForcedResult:
+    """What was found: the alignment, the faults in the order of B's nodes, the worst healthy ratio.
+
+    ``compared`` counts elements of B's outputs that were compared; ``unjudged`` says which could not be, and why.
+    ``held`` is how many bytes of values of the two graphs were there at most, constants left out.  ``silent`` are those
+    of ``unjudged`` that nothing shows here, each with the value of A and the value of B that it is about; ``exercised``
+    such pairs of other feeds that are told apart here.  ``ends`` are B's nodes where one side holds infinities and the
+    other numbers at the end of its type, with such a pair of A's and B's: nothing that is made of them differs here.
+    ``rounded`` are B's constants that are not A's to the bit, though what is made of them is A's: how many numbers of
+    how many, and the largest distance relative to a number.  ``asleep``: all that is at fault is undone again before an
+    output is made, so that here B's outputs, of its own values, are A's.
+    """
+
+    alignment: Alignment
+    faults: tuple[Fault, ...]
+    compared: int
+    worst: float
+    unjudged: tuple[str, ...]
+    held: int = 0
+    silent: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    exercised: frozenset[tuple[str, str]] = frozenset()
+    ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    rounded: Mapping[str, tuple[int, int, float]] = field(default_factory=dict)
+    asleep: bool = False
+
+
+@dataclass
+class AlignmentState:
+    """The comparison under way."""
+
+    known: Reference
+    b: Graph
+    outputs: Mapping[str, tuple[str, Orientation]]
+    roundings: int
+    namer: Namer
+    classes: dict[str, bytes] = field(default_factory=dict)
+    env: dict[str, Array] = field(default_factory=dict)
+    own: dict[str, Array] = field(default_factory=dict)
+    pairs: dict[str, Pair] = field(default_factory=dict)
+    uses: Counter[str] = field(default_factory=Counter)
+    forced: dict[str, tuple[str, Orientation]] = field(default_factory=dict)
+    ratios: dict[str, float] = field(default_factory=dict)
+    errors: dict[int, str] = field(default_factory=dict)  # by step
+    prints: dict[tuple[bool, str], bytes] = field(default_factory=dict)
+    unsupported: dict[str, str] = field(default_factory=dict)
+    unjudged: dict[str, str] = field(default_factory=dict)
+    fixed: set[int] = field(default_factory=set)  # steps that were evaluated once and for all
+    failed: int = 0  # the most nodes of a region that is not A's
+    cleared: set[str] = field(default_factory=set)  # suspects behind which B is A's again all the same
+    never: frozenset[str] = frozenset()  # values that no number makes A's
+    ends: dict[str, tuple[float, float]] = field(default_factory=dict)  # by node: infinities in A or B, numbers there
+    live: set[str] = field(default_factory=set)  # constants of B in whose place A has data, and what is made of them
+
+    def is_constant(self, name: str) -> bool:
+        """Whether no data reaches a value of B, nor should."""
+        return self.b.is_constant(name) and name not in self.live
+
+    def is_folded(self, step: Step) -> bool:
+        return step.index in self.b.folded and not self.live.intersection(step.makes)
+
+    @property
+    def a(self) -> Graph:
+        return self.known.graph
+
+    @property
+    def have(self) -> Mapping[str, Array]:
+        return self.known.values
+
+    def join(self, pair: Pair) -> None:
+        """A value of B is one of A from now on, and has its class."""
+        self.part(pair.right)
+        self.pairs[pair.right] = pair
+        self.uses[pair.left] += 1
+        base = self.known.classes.get(pair.left)
+        if base is not None:
+            self.classes[pair.right] = self.namer.turned_by(base, pair.orientation)
+
+    def part(self, name: str) -> None:
+        pair = self.pairs.pop(name, None)
+        if pair is not None:
+            self.uses[pair.left] -= 1
+            if not self.uses[pair.left]:
+                del self.uses[pair.left]
+
+    def loosen(self, name: str) -> None:
+        """A constant is to be another: what is computed of it is evaluated again."""
+        waiting = [name]
+        while waiting:
+            for step in self.b.consumers.get(waiting.pop(), ()):
+                if step.index in self.fixed:
+                    self.fixed.discard(step.index)
+                    waiting += step.makes
+
+    def kept(self) -> tuple[Any, ...]:
+        """Everything that :meth:`back` restores."""
+        return tuple(
+            (name, type(held)(held))
+            for name in ("classes", "env", "own", "pairs", "uses", "forced", "ratios", "live")
+            for held in (getattr(self, name),)
+        )
+
+    def back(self, kept: tuple[Any, ...]) -> None:
+        for name, held in kept:
+            setattr(self, name, held)
+
+
+def print_of(state: AlignmentState, of_a: bool, name: str, values: Mapping[str, Array]) -> bytes:
+    """Equal for constants that hold the same numbers in any order."""
+    if (of_a, name) not in state.prints:
+        state.prints[of_a, name] = sorted_digest(values[name])
+    return state.prints[of_a, name]
