@@ -10,8 +10,8 @@ numbers only (ONNX's own schema, ``onnxgraph.nodes.whole_slots``).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass
-from typing import Literal
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Any, Literal
 
 from onnx_triangulate.onnxgraph.folding import FOLDS, Fold
 from onnx_triangulate.ops.axis_propagation import AxisRule
@@ -100,3 +100,8 @@ class Operator:
     def fold(self) -> Fold | None:
         """How its result is computed exactly where every input is a constant."""
         return FOLDS.get(self.name)
+
+
+def alike(*operators: Operator, **facts: Any) -> tuple[Operator, ...]:
+    """Records that have these fields in common."""
+    return tuple(replace(op, **facts) for op in operators)
