@@ -20,6 +20,7 @@ import onnx
 from faults.graphs import Kept, drawn, session
 from faults.kinds import KINDS
 from faults.site import CONTROL, Accepted, Site
+from onnx_triangulate.diff.operators import COMMUTATIVE
 from onnx_triangulate.locate import localize
 from onnx_triangulate.locate.export_nodes import Export
 from onnx_triangulate.locate.float64_comparison import PreparedGraph, judge_graphs, prepare, to_float64_arrays
@@ -123,7 +124,7 @@ def _original(name: str, folder: Path, number: int) -> _Original:
 
 def _classes(model: onnx.ModelProto, inputs: Iterable[str]) -> dict[str, bytes]:
     """The class of every value of the main graph: values of one class are one function of the inputs."""
-    namer = Namer(opset(model))
+    namer = Namer(opset(model), COMMUTATIVE)
     found = {name: namer.of_input(name) for name in inputs}
     found |= {t.name: namer.of_constant(onnx.numpy_helper.to_array(t)) for t in model.graph.initializer}
     for node in model.graph.node:
