@@ -149,7 +149,7 @@ class Parties:
         # A definition in float64 may stand for any float type: which one is meant, the framework itself says.
         asked = definition and judged.framework in self.runs and not judged.double
         against = judged.framework if asked else first
-        kept = any(getattr(value, "meant", "") for value in (self.runs[against].outputs or {}).values())
+        kept = any(isinstance(v, ArrayFile) and v.original_dtype for v in (self.runs[against].outputs or {}).values())
         if odd := _other_types(self, against, second) if asked or (kept and not judged.double) else ():
             own, seen = (self.runs[name].outputs or {} for name in (against, second))
             types = [getattr(of[odd[0]], "party_dtype", "") for of in (own, seen)]
