@@ -20,7 +20,9 @@ import onnx
 from faults.graphs import Kept, drawn, session
 from faults.kinds import KINDS
 from faults.site import CONTROL, Accepted, Site
+from onnx_triangulate.diff.operators import COMMUTATIVE
 from onnx_triangulate.locate import localize
+from onnx_triangulate.locate.export_nodes import Export
 from onnx_triangulate.locate.float64_comparison import PreparedGraph, judge_graphs, prepare, to_float64_arrays
 from onnx_triangulate.locate.teacher_forced import Reference, evaluate_reference
 from onnx_triangulate.numerics.evaluate import Graph
@@ -122,7 +124,7 @@ def _original(name: str, folder: Path, number: int) -> _Original:
 
 def _classes(model: onnx.ModelProto, inputs: Iterable[str]) -> dict[str, bytes]:
     """The class of every value of the main graph: values of one class are one function of the inputs."""
-    namer = Namer(opset(model))
+    namer = Namer(opset(model), COMMUTATIVE)
     found = {name: namer.of_input(name) for name in inputs}
     found |= {t.name: namer.of_constant(onnx.numpy_helper.to_array(t)) for t in model.graph.initializer}
     for node in model.graph.node:
@@ -282,7 +284,9 @@ def _by_native(original: _Original, model: onnx.ModelProto) -> Named:
     changed = computed_initializers(model, kept.base.weights.values())  # as verify finds what the source does not hold
     computed = (*kept.about["computed"], *changed)
     try:
-        found = localize.judged_export(model, kept.feeds, kept.source, party=kept.about["graph"], computed=computed)
+        found = localize.judged_export(
+            Export.of(model, kept.feeds, kept.source, party=kept.about["graph"], computed=computed)
+        )
     except Exception as error:  # as above
         return Named(problem=_one_line(error))
     problem = "; ".join(f"{e.node}: {e.problem}" for e in found.uncompared)[:300] if not found.faults else ""

@@ -17,7 +17,9 @@ import pytest
 from onnx import numpy_helper
 
 from onnx_triangulate.comparison.interface import match
-from onnx_triangulate.comparison.run import Options, compare_files, dims_of
+from onnx_triangulate.comparison.options import Options, dims_of
+from onnx_triangulate.comparison.run import compare_files
+from onnx_triangulate.diff.operators import COMMUTATIVE
 from onnx_triangulate.locate import float64_comparison, model_interface
 from onnx_triangulate.locate.feeds import ValueInfo
 from onnx_triangulate.locate.teacher_forced import TeacherForcedResult
@@ -431,7 +433,7 @@ def test_classes_see_through_names_identities_and_transposes() -> None:
     a = model("t = Transpose<perm=[0, 2, 3, 1]>(x)\n u = Transpose<perm=[0, 3, 1, 2]>(t)\n y = Add(u, two)")
     b = model("i = Identity(x)\n y = Add(deux, i)", {"deux": WEIGHTS["two"]})
     c = model("y = Add(x, drei)", {"drei": np.array(3.0)})
-    namer = Namer(17)
+    namer = Namer(17, COMMUTATIVE)
 
     def of_y(graph: onnx.GraphProto) -> bytes:
         known = {

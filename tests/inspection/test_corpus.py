@@ -30,7 +30,7 @@ def faults(name: str, model: ModelProto | Path) -> Iterator[str]:
 def faults_of(found: Inspection) -> Iterator[str]:
     """Rules that failed, engines that gave no answer, and what is called an error although onnx ships it."""
     yield from (note for note in found.notes if "failed" in note or "no answer" in note)
-    yield from (remark.message for remark in found.diagnostics if remark.severity == "error")
+    yield from (diagnostic.message for diagnostic in found.diagnostics if diagnostic.severity == "error")
 
 
 @pytest.mark.slow

@@ -23,10 +23,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 
+from onnx_triangulate.diff.operators import COMMUTATIVE
 from onnx_triangulate.facts.limits import limiting
 from onnx_triangulate.onnxgraph.dataflow import Namer, canonical, digest
 from onnx_triangulate.onnxgraph.graph import reads
 from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, in_onnx, node_name, opset, subgraphs, text
+from onnx_triangulate.ops.registry import names
 
 Place = tuple[tuple[int, str], ...]  # where a graph stands: by node and attribute, from the outermost on
 
@@ -35,9 +37,9 @@ _ORDERED = frozenset({"Sum", "Mean"})
 # What a node does with an operand of which it takes the shape or the type, or nothing in inference: (operator, slot).
 _UNREAD = frozenset({("Shape", 0), ("Size", 0), ("CastLike", 1), ("Dropout", 1), ("Resize", 1), ("EyeLike", 0)})
 # They pick one of many numbers: where NaN stands in their order, ONNX does not say.
-_PICKS = frozenset("ArgMax ArgMin GlobalMaxPool Hardmax MaxPool ReduceMax ReduceMin TopK Unique".split())
+_PICKS = names(lambda op: op.picks)
 _LARGEST = float(np.finfo(np.float32).max)
-_KEEPS_ZEROS = frozenset("Abs Expand Flatten Identity Neg Reshape Squeeze Tile Transpose Trilu Unsqueeze".split())
+_KEEPS_ZEROS = names(lambda op: op.moves) | {"Abs", "Expand", "Neg", "Tile", "Trilu"}
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ class _Structure:
 
 
 def _structure(model: onnx.ModelProto, inputs: Mapping[str, str], side: str, at_sizes: Values) -> _Structure:
-    made = _Structure(Namer(opset(model)), opset(model), side, at_sizes)
+    made = _Structure(Namer(opset(model), COMMUTATIVE), opset(model), side, at_sizes)
     made.values = made.follow(model.graph, {name: made.namer.of_input(shared) for name, shared in inputs.items()}, ())
     return made
 

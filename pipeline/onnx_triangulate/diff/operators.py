@@ -30,17 +30,13 @@ from onnx_triangulate.diff.ir import (
     turned,
 )
 from onnx_triangulate.onnxgraph.nodes import Dims
+from onnx_triangulate.ops import axis_propagation as links
+from onnx_triangulate.ops.registry import names
 
-UNARY = (
-    "Abs Acos Acosh Asin Asinh Atan Atanh Ceil Celu Cos Cosh Elu Erf Exp Floor Gelu HardSigmoid HardSwish IsInf IsNaN "
-    "LeakyRelu Log Mish Neg Not Reciprocal Round Selu Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh "
-    "ThresholdedRelu"
-).split()
-COMMUTATIVE = frozenset("Add Mul And Or Xor Equal Max Min Sum Mean BitwiseAnd BitwiseOr BitwiseXor".split())
-NARY = (
-    "Add Sub Mul Div Pow And Or Xor Equal Less Greater LessOrEqual GreaterOrEqual Max Min Sum Mean Where PRelu Mod "
-    "BitwiseAnd BitwiseOr BitwiseXor"
-).split()
+COMMUTATIVE = names(lambda op: op.commutes)
+# Element by element, of one operand and of several; five have rules of their own.
+UNARY = names(lambda op: op.axes is links.same and not op.domain) - {"Cast", "CastLike", "Clip", "Identity", "Relu"}
+NARY = names(lambda op: op.axes is links.elementwise)
 # Those that keep the order of axes of what they read, and so can be seen in any.
 FOLLOWS = frozenset([*UNARY, *NARY, "Clip", "Cast", "Concat"])
 LARGEST = 3.0e38

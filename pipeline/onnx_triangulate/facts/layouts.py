@@ -26,7 +26,7 @@ from onnx_triangulate.onnxgraph.nodes import array, elements, opset, text
 from onnx_triangulate.ops.axis_propagation import BACKWARD, CHANNELS, PLAIN, Link
 from onnx_triangulate.ops.graph_node import GraphNode
 from onnx_triangulate.ops.random_draws import DRAWS
-from onnx_triangulate.ops.registry import axis_links
+from onnx_triangulate.ops.registry import axis_links, operators
 
 # The name of one axis: a letter, several letters where axes were merged ("HW"), "" where it is not known.
 Names = tuple[str, ...]
@@ -34,36 +34,13 @@ Names = tuple[str, ...]
 _SPATIAL = {1: "W", 2: "HW", 3: "DHW"}
 _ORDER = "DHW"
 
-_DATA = (  # operators whose data are (N, C, spatial …): inputs and outputs by slot
-    (
-        "Conv ConvTranspose ConvInteger QLinearConv DeformConv MaxPool AveragePool LpPool GlobalAveragePool "
-        "GlobalMaxPool GlobalLpPool BatchNormalization InstanceNormalization GroupNormalization LRN DepthToSpace "
-        "SpaceToDepth MaxRoiPool RoiAlign GridSample com.microsoft.ConvTransposeWithDynamicPads",
-        (0,),
-    ),
-    ("MaxUnpool", (0, 1)),
-    ("com.microsoft.FusedConv", (0, 3)),
-)
-_EITHER = {  # channels_last is an attribute, with this default
-    "com.microsoft.QLinearAveragePool": 0,
-    "com.microsoft.QLinearGlobalAveragePool": 0,
-    "com.microsoft.QLinearConv": 0,
-    "com.microsoft.GroupNorm": 1,
-    "com.microsoft.SkipGroupNorm": 1,
-}
-_LAST = frozenset("com.microsoft.NhwcMaxPool com.microsoft.NhwcConv com.microsoft.NhwcFusedConv".split())
+_SLOTS = {name: op.images for name, op in operators().items() if op.images}
+_EITHER = {name: op.channels_last for name, op in operators().items() if op.channels_last is not None}
+_LAST = {name for name, op in operators().items() if op.window is not None and op.window.last}
 _LAST_DOMAIN = "com.ms.internal.nhwc."
-_WEIGHTS = {
-    "Conv": (1, "OI"),
-    "ConvTranspose": (1, "IO"),
-    "ConvInteger": (1, "OI"),
-    "QLinearConv": (3, "OI"),
-    "DeformConv": (1, "OI"),
-    "com.microsoft.FusedConv": (1, "OI"),
-}
-_DENSE = {"MatMul": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3), "Gemm": (0, 1)}
+_WEIGHTS = {name: op.kernel for name, op in operators().items() if op.kernel is not None}
+_DENSE = {name: op.matrices for name, op in operators().items() if op.matrices is not None and not op.domain}
 WEIGHT_SLOTS = {op: (slot,) for op, (slot, _) in _WEIGHTS.items()} | _DENSE
-_SLOTS = {op: slots for ops, slots in _DATA for op in ops.split()}
 
 
 @lru_cache(maxsize=4096)

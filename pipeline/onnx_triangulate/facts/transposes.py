@@ -22,6 +22,7 @@ from onnx_triangulate.facts.layouts import Flow, Names, flow_of, word
 from onnx_triangulate.onnxgraph.graph import places
 from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.ops.axis_propagation import permutation
+from onnx_triangulate.ops.registry import operators
 from onnx_triangulate.records.graphs import Transpose
 
 _BY_ITSELF = {
@@ -32,7 +33,7 @@ _BY_ITSELF = {
     (2, 3, 1, 0): ("OIHW", "HWIO"),
     (2, 3, 4, 1, 0): ("OIDHW", "DHWIO"),
 }
-_PRODUCTS = {"MatMul": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3), "com.microsoft.FusedMatMul": (0, 1)}
+_PRODUCTS = {name: op.matrices for name, op in operators().items() if op.matrices is not None and name != "Gemm"}
 _BITS = {
     TensorProto.INT4: 4,
     TensorProto.UINT4: 4,

@@ -32,7 +32,7 @@ _WHOLE = {onnx.TensorProto.INT32: np.int32, onnx.TensorProto.INT64: np.int64}
 
 
 @dataclass
-class Loosened:
+class MovableGraph:
     """The graph, its constants that may be moved, and by its name what moves each part inside.
 
     ``lifted`` are constants from inside, by their name here; ``stiff`` are parts that nothing moves.
@@ -45,11 +45,11 @@ class Loosened:
     stiff: list[str] = field(default_factory=list)
 
 
-def loosened(model: onnx.ModelProto, unproved: StructuralGap) -> Loosened:
+def made_movable(model: onnx.ModelProto, unproved: StructuralGap) -> MovableGraph:
     """A copy of a model in which all that is unproved may be moved, and its conditions are outputs."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    made = Loosened(copy)
+    made = MovableGraph(copy)
     graph = copy.graph
     kinds = _kinds(model, unproved)
     for part in sorted(unproved.inside, key=lambda part: -len(part.place)):
@@ -91,7 +91,7 @@ def _at(graph: onnx.GraphProto, place: Place) -> onnx.GraphProto:
     return graph
 
 
-def _open(made: Loosened, name: str, usual: Array) -> str:
+def _open(made: MovableGraph, name: str, usual: Array) -> str:
     """An input of the whole graph with a default."""
     graph = made.model.graph
     name = f"moved {name} {len(graph.input)}"
@@ -143,7 +143,7 @@ def _kinds(model: onnx.ModelProto, unproved: StructuralGap) -> dict[Place, list[
     return said
 
 
-def _turn(made: Loosened, held: onnx.GraphProto, part: InnerGap, kinds: Sequence[int]) -> None:
+def _turn(made: MovableGraph, held: onnx.GraphProto, part: InnerGap, kinds: Sequence[int]) -> None:
     """Let a graph within make other numbers; a loop's own condition apart."""
     moves: dict[str, Array] = {}
     first = 1 if len(held.input) > 1 and _is_loop(made.model.graph, part.place) else 0
@@ -176,7 +176,7 @@ def _is_loop(graph: onnx.GraphProto, place: Place) -> bool:
     return str(_at(graph, place[:-1]).node[place[-1][0]].op_type) == "Loop"
 
 
-def _put_off(made: Loosened, held: onnx.GraphProto, says: str) -> None:
+def _put_off(made: MovableGraph, held: onnx.GraphProto, says: str) -> None:
     flag = _open(made, "flag", np.array(False))
     end = held.output[0]
     fresh = f"{end.name} put off {len(made.model.graph.input)}"
@@ -185,7 +185,7 @@ def _put_off(made: Loosened, held: onnx.GraphProto, says: str) -> None:
     made.moves[says] = {flag: np.array(True)}
 
 
-def _counted(made: Loosened, graph: onnx.GraphProto) -> None:
+def _counted(made: MovableGraph, graph: onnx.GraphProto) -> None:
     """Give each loop of a graph and of those within it a count; last, for the nodes change their places."""
     nodes = []
     for node in graph.node:

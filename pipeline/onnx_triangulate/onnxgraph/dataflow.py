@@ -28,7 +28,6 @@ from onnx_triangulate.onnxgraph.nodes import array, attributes, in_onnx, subgrap
 Array = NDArray[Any]
 How = Literal["border", "structure", "numbers", "assumed"]
 
-COMMUTATIVE = frozenset({"Add", "Mul", "And", "Or", "Xor", "Equal", "Max", "Min", "Sum", "Mean"})
 _MOST_AXES = 5
 
 
@@ -93,11 +92,12 @@ def _turns(perm: tuple[int, ...], shape: tuple[int, ...]) -> bool:
 class Namer:
     """Classes one node at a time, for a graph whose values may be found to be another graph's on the way.
 
-    ``version`` is the graph's opset.  Nodes with subgraphs are of one class if their text and all that they read is.
+    ``version`` is the graph's opset; the inputs of ``commutative`` operators may stand in any order.  Nodes with
+    subgraphs are of one class if their text and all that they read is.
     """
 
-    def __init__(self, version: int | None) -> None:
-        self._version = version
+    def __init__(self, version: int | None, commutative: frozenset[str]) -> None:
+        self._version, self._commutative = version, commutative
         self._turned: dict[bytes, tuple[tuple[int, ...], bytes]] = {}
 
     def of_input(self, name: str) -> bytes:
@@ -127,7 +127,7 @@ class Namer:
             parts = (str(self._version).encode(), said, b"operands", *operands, b"captured", *read)
             return {n: digest("subgraph", str(i), *parts) for i, n in enumerate(node.output) if n}
         return {
-            name: _class(node, self._version, operands, slot, self._turned)
+            name: _class(node, self._version, operands, slot, self._turned, self._commutative)
             for slot, name in enumerate(node.output)
             if name
         }
@@ -136,7 +136,7 @@ class Namer:
         """What a node is apart from one operand, which is marked among ``operands``; None for one with a subgraph."""
         if any(True for _ in subgraphs(node)):
             return None
-        held = sorted(operands) if in_onnx(node) and text(node.op_type) in COMMUTATIVE else operands
+        held = sorted(operands) if in_onnx(node) and text(node.op_type) in self._commutative else operands
         return digest("hole", text(node.domain), text(node.op_type), *canonical(node, self._version), *held)
 
     def turned_by(self, base: bytes, orientation: Orientation) -> bytes:
@@ -158,6 +158,7 @@ def _class(
     operands: Sequence[bytes],
     slot: int,
     turned: dict[bytes, tuple[tuple[int, ...], bytes]],
+    commutative: frozenset[str],
 ) -> bytes:
     op = text(node.op_type)
     if in_onnx(node):
@@ -175,7 +176,7 @@ def _class(
                 made = digest("Transpose", repr(perm), base)
                 turned[made] = (perm, base)
                 return made
-        if op in COMMUTATIVE:
+        if op in commutative:
             operands = sorted(operands)
     return digest(text(node.domain), op, str(slot), *canonical(node, version), *operands)
 
