@@ -32,8 +32,8 @@ class Match:
 def match(
     left: Sequence[ValueInfo], right: Sequence[ValueInfo], what: str, dims: Mapping[str, int], *, strict: bool
 ) -> Match:
-    """B's inputs or outputs by A's: by name (an output of that name is it, whatever its shape), else by position among those of
-    one type and shape.
+    """B's inputs or outputs by A's: by name (an output of that name is it, whatever its shape), else by position among
+    those of one type and shape.
 
     Raises :class:`UnusableInput` (``strict``) where one has no counterpart.
     """
