@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +56,12 @@ def axes_between(case: Case, left: Model | None, right: Model, name: str) -> Ori
     """
     tensor = case.inputs.get(name) or case.outputs.get(name)
     axes = getattr(tensor, "axes", "")
-    source, target = ((axes if m is None else m.axes.get(name, axes)).split() for m in (left, right))
-    if source == target or set(source) != set(target) or len(set(source)) < len(source):
+    return turned_axes(*((axes if m is None else m.axes.get(name, axes)).split() for m in (left, right)))
+
+
+def turned_axes(source: Sequence[str], target: Sequence[str]) -> Orientation:
+    """How an array with named axes comes to have them in another order; as it stands where they are not the same."""
+    if list(source) == list(target) or set(source) != set(target) or len(set(source)) < len(source):
         return Orientation()
     return Orientation(perm=tuple(source.index(axis) for axis in target))
 

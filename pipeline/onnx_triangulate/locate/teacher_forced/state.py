@@ -35,7 +35,7 @@ class TeacherForcedResult:
 
     ``compared`` counts elements of B's outputs that were compared; ``unjudged`` says which could not be, and why.
     ``held`` is the bytes of intermediate values of both graphs held at most, constants left out.  ``unshown`` are those
-    of ``unjudged`` that no value shows on this feed, each with the value of A and of B concerned; ``exercised`` are such
+    of ``unjudged`` that no value shows on this feed, each with the values of A and B concerned; ``exercised`` are such
     pairs of other feeds that this feed tells apart.
 
     ``ends`` are B's nodes where one side holds infinities and the other the largest numbers of its type, with such a
