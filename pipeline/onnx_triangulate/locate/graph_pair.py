@@ -15,12 +15,12 @@ from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate.feeds import Feed, Landmarks, ValueInfo, draw
 from onnx_triangulate.locate.float32_runs import RUNTIME
 from onnx_triangulate.locate.model_interface import read_inlined
+from onnx_triangulate.locate.teacher_forced import Ways
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import Case
 from onnx_triangulate.records.runs import Model
 
-Ways = Mapping[str, tuple[str, Orientation]]
 MOST_WEIGHTS = 1.5 * 2**30  # bytes of a file that is written again
 
 

@@ -24,10 +24,11 @@ from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.locate import float64_comparison as borders
 from onnx_triangulate.locate import model_interface
 from onnx_triangulate.locate.feeds import JUDGED, KINDS, REACHING, Feed, Landmarks, ValueInfo, drawn_kinds
-from onnx_triangulate.locate.graph_pair import GraphPair, Ways, axes_between, prove_pair
+from onnx_triangulate.locate.graph_pair import GraphPair, axes_between, prove_pair
 from onnx_triangulate.locate.model_interface import Interface
 from onnx_triangulate.locate.special_values import confirmed
 from onnx_triangulate.locate.sweep import Row, boundaries, in_parts, sweep
+from onnx_triangulate.locate.teacher_forced import Ways
 from onnx_triangulate.locate.unexercised import Unexercised
 from onnx_triangulate.locate.unshown_constants import any_number, few_others, find_unshown
 from onnx_triangulate.onnxgraph.dataflow import Orientation

@@ -205,6 +205,7 @@ __all__ = [
     "Reference",
     "SpillStore",
     "TeacherForcedResult",
+    "Ways",
     "compare_graphs",
     "evaluate",
     "evaluate_reference",
