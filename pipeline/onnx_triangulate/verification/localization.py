@@ -75,21 +75,10 @@ def localized(
         return None
     framework = graph.partition(":")[0]
 
+    blamed = localize.BlamedGraph(ref, model, blame, party, seed, tuple(sources), native, attribute)
+
     def judged(values: SourceValues | None, innocent: tuple[str, ...] = ()) -> Localization:
-        found = call(
-            RUNTIME_WORKER,
-            localize.localize_nodes,
-            ref,
-            model,
-            blame,
-            party,
-            values,
-            tuple(sources),
-            native,
-            seed,
-            attribute,
-            innocent,
-        )
+        found = call(RUNTIME_WORKER, localize.localize_nodes, blamed, values, innocent)
         if isinstance(found, Failure):
             return Localization(graph, party, blame, problem=f"{found.kind}: {found.message}")
         assert isinstance(found, Localization)
