@@ -16,7 +16,7 @@ import pytest
 
 from onnx_triangulate.cases import inputs, layout
 from onnx_triangulate.engines.frameworks import adapter
-from onnx_triangulate.engines.frameworks._onnx_file import Values
+from onnx_triangulate.engines.frameworks._stored_values import Values
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate import export_nodes
 from onnx_triangulate.locate.export_nodes import Export

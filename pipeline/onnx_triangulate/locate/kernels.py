@@ -20,12 +20,12 @@ from onnx_triangulate.numerics.evaluate import runner
 from onnx_triangulate.numerics.noise_floor import FLOOR, Run, noise_floor
 from onnx_triangulate.numerics.reduced_precision import reduced_precision
 from onnx_triangulate.numerics.replay import NodeCheck, judge, replay
+from onnx_triangulate.onnxgraph.graph import reads
 from onnx_triangulate.onnxgraph.nodes import node_name, opset
 from onnx_triangulate.onnxgraph.weights import Weights
 from onnx_triangulate.ops.calls import ExpectedOutput
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Fault, Localization
-from onnx_triangulate.transform.cut import reads
 from onnx_triangulate.transform.float64 import to_float64
 
 

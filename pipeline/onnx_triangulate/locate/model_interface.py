@@ -19,6 +19,7 @@ from onnx_triangulate.facts.file import load, unknown_operators
 from onnx_triangulate.facts.limits import limits
 from onnx_triangulate.locate.feeds import ENDLESS, Landmarks, ValueInfo
 from onnx_triangulate.onnxgraph.external_data import staged as as_it_may_be_read
+from onnx_triangulate.onnxgraph.graph import reads
 from onnx_triangulate.onnxgraph.inlining import inlined, inlined_model
 from onnx_triangulate.onnxgraph.nodes import (
     array,
@@ -33,16 +34,13 @@ from onnx_triangulate.onnxgraph.nodes import (
 )
 from onnx_triangulate.onnxgraph.shapes import endless
 from onnx_triangulate.ops.random_draws import draws, stored
+from onnx_triangulate.ops.registry import names
 from onnx_triangulate.records.errors import UnusableInput
-from onnx_triangulate.transform.cut import reads
 
 _FEW, _MOST_LANDMARKS = 8, 48  # numbers of a constant, and of a file, that are worth a feed of their own
-MOVERS = frozenset("Cast Flatten Identity Reshape Squeeze Transpose Unsqueeze".split())
+MOVERS = names(lambda op: op.moves) | {"Cast"}
 
-_JUMPS = frozenset(
-    "ArgMax ArgMin Ceil Equal Floor Greater GreaterOrEqual Hardmax Less LessOrEqual Mod NonMaxSuppression NonZero Not "
-    "QuantizeLinear DynamicQuantizeLinear Round Sign ThresholdedRelu TopK Unique Where Shrink GridSample".split()
-)
+_JUMPS = names(lambda op: op.jumps)
 
 _PLACED = frozenset("Gather GatherElements GatherND ScatterElements ScatterND".split())  # -s to s - 1, in slot 1
 

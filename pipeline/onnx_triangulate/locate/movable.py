@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 
-from onnx_triangulate.diff.equivalence import Inside, Place, Unproved
+from onnx_triangulate.diff.equivalence import InnerGap, Place, StructuralGap
 from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, opset, subgraphs
 from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.records.arrays import Array
@@ -45,7 +45,7 @@ class MovableGraph:
     stiff: list[str] = field(default_factory=list)
 
 
-def made_movable(model: onnx.ModelProto, unproved: Unproved) -> MovableGraph:
+def made_movable(model: onnx.ModelProto, unproved: StructuralGap) -> MovableGraph:
     """A copy of a model in which all that is unproved may be moved, and its conditions are outputs."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -134,7 +134,7 @@ def _renamed(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
             output.name = fresh
 
 
-def _kinds(model: onnx.ModelProto, unproved: Unproved) -> dict[Place, list[int]]:
+def _kinds(model: onnx.ModelProto, unproved: StructuralGap) -> dict[Place, list[int]]:
     """The types of what graphs within make; where a file does not say one, inference may."""
     places = [part.place for part in unproved.inside if not (part.ends or part.constant)]
     said = {place: [o.type.tensor_type.elem_type for o in _at(model.graph, place).output] for place in places}
@@ -143,7 +143,7 @@ def _kinds(model: onnx.ModelProto, unproved: Unproved) -> dict[Place, list[int]]
     return said
 
 
-def _turn(made: MovableGraph, held: onnx.GraphProto, part: Inside, kinds: Sequence[int]) -> None:
+def _turn(made: MovableGraph, held: onnx.GraphProto, part: InnerGap, kinds: Sequence[int]) -> None:
     """Let a graph within make other numbers; a loop's own condition apart."""
     moves: dict[str, Array] = {}
     first = 1 if len(held.input) > 1 and _is_loop(made.model.graph, part.place) else 0

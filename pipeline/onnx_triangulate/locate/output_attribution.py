@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 
 from onnx_triangulate.locate.export_nodes import ExportJudge, fixed_values
+from onnx_triangulate.onnxgraph.graph import reads
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Contribution
 from onnx_triangulate.transform import cut
@@ -77,7 +78,7 @@ def contributions(
 def _places(judge: ExportJudge, known: Collection[str], fixed: Collection[str]) -> list[int]:
     """Where the graph can be cut: between nodes with nothing across that the source does not have."""
     nodes = judge.model.graph.node
-    last = {name: i for i, node in enumerate(nodes) for name in cut.reads(node)}
+    last = {name: i for i, node in enumerate(nodes) for name in reads(node)}
     last |= {output.name: len(nodes) for output in judge.model.graph.output}
     open_until, places = 0, [0]
     for index, node in enumerate(nodes):

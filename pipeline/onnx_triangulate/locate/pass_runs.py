@@ -75,7 +75,7 @@ def run_with(ref: CaseRef, model: Model, party: str, setting: Setting, seed: int
             file = _holding(model.file, setting.held, folder / "held.onnx")
         run = engine.open_without(file, setting.off, setting.level)
         feeds = running.feeds_of(ref, case, model, seed)
-        answer = running.graph_run(who, case, model, file, feeds, folder, run=run)
+        answer = running.graph_run(who, case, model, feeds, folder, run=run)
     except Exception as error:  # a runtime's refusal, whatever its type
         answer = Run(who, error=running.refusal(error, file))
     return replace(answer, seconds=time.perf_counter() - started)

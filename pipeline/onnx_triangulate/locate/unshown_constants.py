@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import onnx
 
-from onnx_triangulate.diff.equivalence import Proof, Unproved
+from onnx_triangulate.diff.equivalence import Proof, StructuralGap
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate.feeds import Feed
 from onnx_triangulate.locate.float32_runs import RUNTIME
@@ -57,7 +57,7 @@ class _MovableRun:
 def find_unshown(
     pair: GraphPair,
     side: Literal["A", "B"],
-    unproved: Unproved,
+    unproved: StructuralGap,
     feeds: Sequence[Feed],
     folder: Path,
     seconds: float,
@@ -201,7 +201,7 @@ def any_number(name: str, side: str) -> str:
     return f"{name} of {side} could be any number: no feed shows it"
 
 
-def _loose(file: Path, unproved: Unproved, saved: Path) -> tuple[Loose, MovableGraph, list[str]] | None:
+def _loose(file: Path, unproved: StructuralGap, saved: Path) -> tuple[Loose, MovableGraph, list[str]] | None:
     """The graph with its unproved parts to be moved, and its conditions shown."""
     model = read_inlined(file)
     if model.ByteSize() > MOST_WEIGHTS:

@@ -28,6 +28,7 @@ from onnx import (
     numpy_helper,
 )
 
+from onnx_triangulate.onnxgraph.graph import reads
 from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.onnxgraph.weights import Weights
 
@@ -36,16 +37,6 @@ _NO_ARRAYS = frozenset(
 )
 _SHORT = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 SEEN = "__seen"
-
-
-def reads(node: NodeProto) -> Iterator[str]:
-    """The names a node reads, those of its subgraphs included."""
-    yield from (name for name in node.input if name)
-    for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            for inner in graph.node:
-                yield from reads(inner)
-            yield from (output.name for output in graph.output)
 
 
 def behind(

@@ -41,6 +41,7 @@ from typing import Any
 
 import numpy as np
 
+from onnx_triangulate.diff.operators import COMMUTATIVE
 from onnx_triangulate.locate.teacher_forced.alignment import advance, fold
 from onnx_triangulate.locate.teacher_forced.cancelled import is_cancelled
 from onnx_triangulate.locate.teacher_forced.faulty_regions import blame
@@ -98,7 +99,7 @@ def _started(
     known: Reference, b: Graph, inputs: Ways, outputs: Ways, roundings: int, never: frozenset[str]
 ) -> AlignmentState:
     """A's inputs in the place of B's, and what no data reaches evaluated."""
-    state = AlignmentState(known, b, inputs, outputs, roundings, Namer(b.version), never=never)
+    state = AlignmentState(known, b, inputs, outputs, roundings, Namer(b.version, COMMUTATIVE), never=never)
     state.env |= b.constants
     state.classes |= {name: state.namer.of_constant(value) for name, value in b.constants.items()}
     for name, (left, orientation) in inputs.items():
