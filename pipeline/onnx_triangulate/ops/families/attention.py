@@ -131,6 +131,8 @@ def _rotary(call: NodeCall) -> Sequence[Enclosure]:
 _QKV = {"q": "float[2,3,4,8]", "k": "float[2,3,6,8]", "v": "float[2,3,6,8]"}
 
 OPERATORS = (
+    Operator("CausalConvWithState", any_float=True),
+    Operator("LinearAttention", any_float=True),
     Operator(
         "Attention",
         "attention",
@@ -140,6 +142,7 @@ OPERATORS = (
             Example("Attention<is_causal=1>(q, k, v)", _QKV, "Attention(q, k, v)", opset=23),
         ),
         roundings=counts.attention,
+        result_type="softmax_precision",
     ),
     Operator(
         "RotaryEmbedding",
@@ -154,5 +157,6 @@ OPERATORS = (
             ),
         ),
         roundings=3,
+        any_float=True,
     ),
 )

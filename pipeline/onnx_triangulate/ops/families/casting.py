@@ -91,6 +91,7 @@ OPERATORS = (
         ),
         roundings=counts.cast,
         axes=links.same,
+        result_type="to",
     ),
     Operator(
         "CastLike",

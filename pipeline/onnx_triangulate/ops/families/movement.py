@@ -136,7 +136,11 @@ OPERATORS = (
             examples=(Example("Expand(x, s)", {"x": "float[3,1]", "s": [2, 3, 5]}, {"x": 1.01}),),
             axes=links.expand,
         ),
-        Operator("EyeLike", examples=(Example("EyeLike<k=1>(x)", {"x": "float[3,5]"}, "EyeLike<k=0>(x)"),)),
+        Operator(
+            "EyeLike",
+            examples=(Example("EyeLike<k=1>(x)", {"x": "float[3,5]"}, "EyeLike<k=0>(x)"),),
+            result_type="dtype",
+        ),
         Operator(
             "Flatten",
             examples=(Example("Flatten<axis=2>(x)", _X, "Flatten<axis=1>(x)"),),

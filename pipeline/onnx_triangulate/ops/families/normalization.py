@@ -226,6 +226,7 @@ OPERATORS = (
         roundings=counts.from_axis(8),
         steps=8,
         axes=links.same_order,
+        any_float=True,
     ),
     Operator(
         "GroupNormalization",
@@ -242,6 +243,7 @@ OPERATORS = (
         roundings=counts.of_all(8),
         steps=8,
         images=(0,),
+        result_type="stash_type",
     ),
     Operator(
         "RMSNormalization",

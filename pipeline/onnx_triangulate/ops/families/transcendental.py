@@ -156,7 +156,7 @@ def _example(name: str) -> Example:
 OPERATORS = (
     *alike(
         Operator("Selu", "selu", _selu, (Example("Selu(x)", _X, "Selu<gamma=1.06>(x)"),)),
-        Operator("Celu", "celu", _celu, (Example("Celu<alpha=1.5>(x)", _X, "Celu<alpha=1.515>(x)"),)),
+        Operator("Celu", "celu", _celu, (Example("Celu<alpha=1.5>(x)", _X, "Celu<alpha=1.515>(x)"),), any_float=True),
         roundings=counts.TRANSCENDENTAL + 3,
         steps=counts.TRANSCENDENTAL + 3,
         axes=links.same,
