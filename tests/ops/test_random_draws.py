@@ -57,7 +57,7 @@ def test_there_is_one_list() -> None:
     root = Path(__file__).parents[2] / "pipeline" / "onnx_triangulate"
     several = re.compile(r"(?:RandomNormal|RandomUniform|Bernoulli|Multinomial)\W+(?:Random|Bernoulli|Multinomial)")
     found = {str(file.relative_to(root)) for file in root.rglob("*.py") if several.search(file.read_text("utf-8"))}
-    assert found == {"transform/float64.py"}  # which of them draw float32 unless told
+    assert found == {"ops/families/random_numbers.py"}
     assert "Dropout" in DRAWS
     assert len(DRAWS) > 6
     assert all(onnx.defs.has(op) for op in DRAWS)

@@ -108,6 +108,11 @@ class Operator:
         return FOLDS.get(self.name)
 
 
+def bounded(rule: str, bound: Bound, *examples: Example, **facts: Any) -> Operator:
+    """The record of the operator that the examples are of."""
+    return Operator(examples[0].op, rule, bound, examples, **facts)
+
+
 def alike(*operators: Operator, **facts: Any) -> tuple[Operator, ...]:
     """Records that have these fields in common."""
     return tuple(replace(op, **facts) for op in operators)

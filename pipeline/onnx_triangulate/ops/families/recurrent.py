@@ -18,7 +18,7 @@ from onnx_triangulate.ops import rounding_counts as counts
 from onnx_triangulate.ops.calls import NodeCall, NotCovered
 from onnx_triangulate.ops.enclosures import Enclosure, clipped, joined
 from onnx_triangulate.ops.examples import Example
-from onnx_triangulate.ops.operator import Operator
+from onnx_triangulate.ops.operator import bounded
 from onnx_triangulate.ops.recurrence import BEYOND, GATES, Chosen, Parts, recurrent, taken_apart
 from onnx_triangulate.records.arrays import Array
 
@@ -215,49 +215,40 @@ def _named(*names: str) -> str:
 _SCALED = _named("Sigmoid", "ScaledTanh")
 
 OPERATORS = (
-    Operator(
-        "LSTM",
+    bounded(
         "lstm",
         _recurrent,
-        (
-            _example("LSTM", "", {"r": 1.01}),
-            _example("LSTM", ", input_forget=1", ""),
-            _example("LSTM", _named("HardSigmoid", "Softsign", "Tanh"), _named("HardSigmoid", "Tanh", "Tanh")),
-            _example("LSTM", _named("Sigmoid", "LeakyRelu", "Elu"), _named("Sigmoid", "LeakyRelu", "Relu")),
-        ),
+        _example("LSTM", "", {"r": 1.01}),
+        _example("LSTM", ", input_forget=1", ""),
+        _example("LSTM", _named("HardSigmoid", "Softsign", "Tanh"), _named("HardSigmoid", "Tanh", "Tanh")),
+        _example("LSTM", _named("Sigmoid", "LeakyRelu", "Elu"), _named("Sigmoid", "LeakyRelu", "Relu")),
         value=_value,
         stock="wrong",
         roundings=counts.recurrent,
     ),
-    Operator(
-        "GRU",
+    bounded(
         "gru",
         _recurrent,
-        (
-            _example("GRU", "", ", linear_before_reset=1"),
-            _example("GRU", ", clip=0.5", ", clip=0.51"),
-            _example(
-                "GRU",
-                _SCALED + ", activation_alpha=[1.1], activation_beta=[0.9]",
-                _SCALED + ", activation_alpha=[1.1], activation_beta=[0.91]",
-            ),
+        _example("GRU", "", ", linear_before_reset=1"),
+        _example("GRU", ", clip=0.5", ", clip=0.51"),
+        _example(
+            "GRU",
+            _SCALED + ", activation_alpha=[1.1], activation_beta=[0.9]",
+            _SCALED + ", activation_alpha=[1.1], activation_beta=[0.91]",
         ),
         value=_value,
         stock="wrong",
         roundings=counts.recurrent,
     ),
-    Operator(
-        "RNN",
+    bounded(
         "rnn",
         _recurrent,
-        (
-            _example("RNN", "", {"w": 1.01}),
-            _example("RNN", _named("Softplus") + ", clip=2.0", _named("Softplus")),
-            _example(
-                "RNN",
-                _named("Affine") + ", activation_alpha=[0.3], activation_beta=[0.5]",
-                _named("Affine") + ", activation_alpha=[0.3], activation_beta=[0.51]",
-            ),
+        _example("RNN", "", {"w": 1.01}),
+        _example("RNN", _named("Softplus") + ", clip=2.0", _named("Softplus")),
+        _example(
+            "RNN",
+            _named("Affine") + ", activation_alpha=[0.3], activation_beta=[0.5]",
+            _named("Affine") + ", activation_alpha=[0.3], activation_beta=[0.51]",
         ),
         value=_value,
         stock="wrong",
