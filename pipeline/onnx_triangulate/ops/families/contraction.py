@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from onnx_triangulate.cases.definitions import split_pads
 from onnx_triangulate.ops import axis_propagation as links
 from onnx_triangulate.ops import rounding_counts as counts
 from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, contracted, wide
@@ -96,10 +97,7 @@ def transposed_axes(call: NodeCall, sizes_in: Sequence[int], kernel: Sequence[in
         whole = stride * (size - 1) + int(extra[i]) + reach
         if wanted is not None or auto.startswith("SAME"):
             target = int(wanted[i - n]) if wanted is not None else size * stride
-            total = max(whole - target, 0)
-            # Without SAME_UPPER the odd one goes to the beginning.
-            begin = total // 2 if auto == "SAME_UPPER" else total - total // 2
-            end = total - begin
+            begin, end = split_pads(max(whole - target, 0), auto == "SAME_UPPER")
         else:
             begin, end = (int(pads[i]), int(pads[n + i])) if auto == "NOTSET" else (0, 0)
             target = whole - begin - end
