@@ -34,13 +34,13 @@ from onnx_triangulate.onnxgraph.nodes import (
 )
 from onnx_triangulate.onnxgraph.shapes import endless
 from onnx_triangulate.ops.random_draws import draws, stored
-from onnx_triangulate.ops.registry import names
+from onnx_triangulate.ops.registry import operators_where
 from onnx_triangulate.records.errors import UnusableInput
 
 _FEW, _MOST_LANDMARKS = 8, 48  # numbers of a constant, and of a file, that are worth a feed of their own
-MOVERS = names(lambda op: op.moves) | {"Cast"}
+MOVERS = operators_where(lambda op: op.moves) | {"Cast"}
 
-_JUMPS = names(lambda op: op.jumps)
+_JUMPS = operators_where(lambda op: op.jumps)
 
 _PLACED = frozenset("Gather GatherElements GatherND ScatterElements ScatterND".split())  # -s to s - 1, in slot 1
 

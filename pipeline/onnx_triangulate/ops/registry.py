@@ -52,8 +52,8 @@ def operators() -> Mapping[str, Operator]:
     return collect(modules())
 
 
-def names(holds: Callable[[Operator], object]) -> frozenset[str]:
-    """The operators of which something holds."""
+def operators_where(holds: Callable[[Operator], object]) -> frozenset[str]:
+    """The names of the operators of which something holds."""
     return frozenset(name for name, op in operators().items() if holds(op))
 
 
