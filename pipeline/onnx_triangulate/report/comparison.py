@@ -1,4 +1,4 @@
-"""The report of ``compare``, for people and for programs.
+"""The report of ``compare`` for people.
 
 The first lines answer: same or not, the first guilty node, all others, what was compared, what was not mapped.
 """
@@ -6,8 +6,7 @@ The first lines answer: same or not, the first guilty node, all others, what was
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -15,8 +14,6 @@ from rich.text import Text
 from onnx_triangulate.records.faults import Fault
 from onnx_triangulate.records.graph_comparison import ComparedOutput, GraphComparison
 from onnx_triangulate.records.text import clip, prose, safe
-from onnx_triangulate.report.as_json import number, to_text
-from onnx_triangulate.report.files import write_text
 from onnx_triangulate.report.lines import LABEL, block, emit, wrapped
 from onnx_triangulate.report.words import count, figure, pair
 
@@ -134,64 +131,3 @@ def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
 def render_comparison(found: GraphComparison, console: Console) -> None:
     """Print what was found."""
     emit(comparison_lines(found, console.width), console)
-
-
-def comparison_json(found: GraphComparison) -> Mapping[str, Any]:
-    """The comparison as the document ``triangulate-compare/1`` (``schema("triangulate-compare-1")``)."""
-    return {
-        "schema": "triangulate-compare/1",
-        "versions": dict(found.versions),
-        "seed": found.seed,
-        "exit_status": found.exit_status,
-        "left": str(found.left),
-        "right": str(found.right),
-        "outcome": found.outcome,
-        "grade": found.grade,
-        "proved": found.proved,
-        "swept": found.further_feeds,
-        "sizes": list(found.sizes),
-        "unexercised": list(found.unexercised),
-        "compared": found.compared,
-        "feeds": list(found.feeds),
-        "guilty": [
-            {
-                "node": node.node,
-                "op": node.op,
-                "output": node.output,
-                "ratio": number(node.ratio),
-                "party": node.party,
-                "max_abs": number(node.introduced),
-                "index": None if node.index is None else list(node.index),
-                "values": None if node.expected is None else [number(node.expected), number(node.actual)],
-                "counterpart": node.counterpart,
-                "nodes": list(node.nodes if node.others else ()),
-                "against": list(node.against),
-                "problem": node.problem,
-            }
-            for node in found.faults
-        ],
-        "aligned": found.aligned,
-        "unmapped": {side: list(names) for side, names in found.unmapped.items()},
-        "outputs": [
-            {
-                "left": o.left,
-                "right": o.right,
-                "matched": o.matched,
-                "outcome": o.outcome,
-                "compared": o.compared,
-                "max_abs": number(o.max_abs),
-                "problem": o.problem,
-            }
-            for o in found.outputs
-        ],
-        "worst": number(found.worst),
-        "held": found.peak_bytes,
-        "nodes": {"judged": found.replayed, "unbounded": found.unbounded},
-        "problems": list(found.problems),
-        "notes": list(found.notes),
-    }
-
-
-def write_comparison(found: GraphComparison, path: str) -> None:
-    """Write the document to ``path``; ``-`` is standard output."""
-    write_text(to_text(comparison_json(found)), path)

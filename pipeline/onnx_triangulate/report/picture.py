@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from onnx_triangulate.records.errors import MissingEngine
-from onnx_triangulate.records.inspection import Arrow, Box, Drawing, Inspection, Severity
+from onnx_triangulate.records.inspection import Arrow, Box, Drawing, Severity
 from onnx_triangulate.records.text import clip, safe
 
 MOST = 400
@@ -338,8 +338,3 @@ def svg(drawing: Drawing) -> str:
         f'viewBox="0 0 {width:.0f} {height:.0f}"><title>{attribute(drawing.title)}</title><style>{_styles()}</style>'
         f'<text class="name" x="{_MARGIN}" y="{_MARGIN}">{html.escape(head)}</text>{"".join(body)}{legend}</svg>\n'
     )
-
-
-def page(drawing: Drawing, found: Inspection) -> str:
-    """The drawing as a file of its own."""
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{svg(drawing)}'

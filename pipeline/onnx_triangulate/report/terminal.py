@@ -14,7 +14,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len
@@ -25,8 +24,6 @@ from onnx_triangulate.records.graphs import GraphFacts
 from onnx_triangulate.records.runs import Diff, Failure
 from onnx_triangulate.records.text import WHOLE, clip, prose, safe
 from onnx_triangulate.records.verdict import STATUSES, ExpectationResult, Finding, Report, Verdict
-from onnx_triangulate.report import Format
-from onnx_triangulate.report.files import write_text
 from onnx_triangulate.report.lines import LABEL, Cell, block, columns, emit, fits, more, padded, wrapped
 from onnx_triangulate.report.words import (
     BLUNTLY,
@@ -577,11 +574,3 @@ def render_list(cases: Sequence[Any], console: Console) -> None:
         for line in made:
             line.truncate(console.width, overflow="ellipsis")
     emit(made, console)
-
-
-def write_report(report: Report, path: str | Path) -> None:
-    """Write the report as it would be printed, 100 columns wide and without colour."""
-    write_text("".join(line.plain + "\n" for line in lines(report)), path)
-
-
-FORMAT = Format("text", "the report as the terminal shows it, without colour", write_report)

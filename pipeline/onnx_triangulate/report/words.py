@@ -35,6 +35,7 @@ BLAME_WORDS: Mapping[str, str] = {
     "unspecified": "the specification leaves this open, {left} and {right} answer differently",
     "unsupported": "a valid graph, but not implemented by {who}",
 }
+OWN_STEP = "the runtime's own step departs in {who}"  # one that a user's runtime brings
 # A framework's own run has no graph that could be valid.
 NO_ANSWER = "{who} itself gives no answer to these inputs"
 NOTHING_COMPARED = "nothing was compared"
@@ -120,9 +121,7 @@ def sentences(blames: Sequence[Blame], of: Iterable[str]) -> list[Sentence]:
     for (blame, op, _, itself), members in together.items():
         left, right = (safe(end) for end in members[0].edge)
         who = names((blamed.party for blamed in members), universe)
-        words = (NO_ANSWER if itself else BLAME_WORDS.get(str(blame), "parts: {who}")).format(
-            left=left, right=right, who=who
-        )
+        words = (NO_ANSWER if itself else BLAME_WORDS.get(str(blame), OWN_STEP)).format(left=left, right=right, who=who)
         where = _where(str(op) if op else "", members)
         details = _details(members, universe)
         subject = f"{left} | {right}" if blame in _BETWEEN else who

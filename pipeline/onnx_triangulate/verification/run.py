@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import IO
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from onnx_triangulate.cases import catalogue, inputs
 from onnx_triangulate.engines import running
@@ -115,7 +115,7 @@ def verify(
                     if progress:
                         progress(verdicts[-1], len(verdicts), len(refs))
     finally:
-        held.close()
+        held.release()
         if options.out is None:
             shutil.rmtree(folder, ignore_errors=True)
     return replace(
@@ -165,21 +165,16 @@ def _place(ref: CaseRef) -> Path:
     return Path(*ref.name.split("/"))
 
 
-def _held(folder: Path) -> IO[str]:
-    """A lock on the folder for as long as the file is open: two runs in one would read each other's arrays.
+def _held(folder: Path) -> FileLock:
+    """A lock on the folder until it is released or the process ends: two runs in one would read each other's arrays.
 
     Raises ``UnusableInput`` where another run holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = (folder / ".lock").open("w")
+    lock = FileLock(folder / ".lock")
     try:
-        import fcntl
-
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:
-        pass  # no such lock on this system
-    except OSError as error:
-        lock.close()
+        lock.acquire(blocking=False)
+    except Timeout as error:
         raise UnusableInput(f"--out {folder}: another run is writing there; name another folder") from error
     return lock
 
