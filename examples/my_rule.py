@@ -1,13 +1,13 @@
 """A lint rule of inspect: a division by a constant, which this chip does slowly."""
 
-from onnx_triangulate.inspection.rules import Found, Rule
+from onnx_triangulate.inspection.rules import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 18]> g (float[2] x) => (float[2] y) '
 
 
 def find(view):
     for place in view.of("Div"):
-        yield Found((place.name,), "a Div: the chip multiplies by the inverse faster")
+        yield Occurrence((place.name,), "a Div: the chip multiplies by the inverse faster")
 
 
 RULE = Rule(

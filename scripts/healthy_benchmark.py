@@ -28,7 +28,9 @@ from onnx_triangulate.engines.workers import Workers
 from onnx_triangulate.records.faults import Localization
 from onnx_triangulate.records.runs import Failure, Model
 from onnx_triangulate.verification import tasks
+from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.localization import localized
+from onnx_triangulate.verification.session import Options, Session
 
 ZOO = Path(__file__).parent / "zoo"
 COLUMNS = "graph                                              view    nodes judged uncomp unmap  worst  guilty   sec"
@@ -97,6 +99,7 @@ def judged(workers: Workers, ref: CaseRef, seed: int) -> Iterator[Line]:
     """Both views of every graph of a case."""
     case = catalogue.load(ref)
     folder = Path(tempfile.mkdtemp(prefix="healthy-"))
+    session = Session(workers, Options(seed=seed))
     try:
         for framework in sorted(case.builders):
             found = workers.call(framework, tasks.export, ref, framework, adapters()[framework].exporters, seed, folder)
@@ -104,24 +107,15 @@ def judged(workers: Workers, ref: CaseRef, seed: int) -> Iterator[Line]:
             for graph, model in models.items():
                 if model.error is not None or model.file is None:
                     continue
+                case_run = CaseRun(ref, case, folder, seed, models=models)
                 faults = {
                     e.blame for each in case.expect.values() for e in (each if isinstance(each, tuple) else (each,))
                 }
                 for view, blame, party in (("export", "export", graph), ("kernel", "kernel", f"{graph}>ort.off")):
                     started = time.perf_counter()
-                    answer = localized(
-                        workers.call,
-                        ref,
-                        models,
-                        blame,
-                        party,
-                        sources=[file for file in (model.weights, models["torch:raw"].file) if file is not None][:1]
-                        if graph.startswith("torch")
-                        else [],
-                        seed=seed,
-                        folder=folder,
-                        attribute=False,
-                    )
+                    files = (model.weights, models["torch:raw"].file) if graph.startswith("torch") else ()
+                    sources = [file for file in files if file is not None][:1]
+                    answer = localized(session, case_run, blame, party, sources=sources, attribute=False)
                     if answer is not None:
                         yield line(ref.name, view, answer, time.perf_counter() - started, blame in faults)
     finally:

@@ -16,7 +16,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,16 @@ import onnx
 from onnx_triangulate import CaseRef
 from onnx_triangulate.cases import catalogue, inputs
 from onnx_triangulate.engines import running
-from onnx_triangulate.engines.frameworks._onnx_file import Values
+from onnx_triangulate.engines.frameworks._stored_values import Values
+from onnx_triangulate.locate.export_nodes import Export
 from onnx_triangulate.locate.localize import judged_export
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Localization, SourceValues
 from onnx_triangulate.records.runs import Model
 from onnx_triangulate.verification import tasks
+from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.localization import localized
+from onnx_triangulate.verification.session import Options, Session
 
 SIZES = (100, 500, 1000, 5000)
 
@@ -123,15 +126,17 @@ def timed(
     """One localization, its seconds, and the seconds of its steps."""
     phases: dict[str, float] = {}
 
-    def call(_worker: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        started = time.perf_counter()
-        answer = function(*arguments)
-        phases[function.__name__] = phases.get(function.__name__, 0.0) + time.perf_counter() - started
-        return answer
+    class Timed:
+        def ask(self, kind: str, function: Callable[..., Any], arguments: Sequence[Any], **_: Any) -> Any:
+            started = time.perf_counter()
+            answer = function(*arguments)
+            phases[function.__name__] = phases.get(function.__name__, 0.0) + time.perf_counter() - started
+            return answer
 
     started = time.perf_counter()
     sources = [file for file in (whole[graph].weights, whole["torch:raw"].file) if file is not None][:1]
-    found = localized(call, ref, models, "export", graph, sources=sources, folder=folder, attribute=False)
+    case_run = CaseRun(ref, catalogue.load(ref), folder, models=models)
+    found = localized(Session(Timed(), Options()), case_run, "export", graph, sources=sources, attribute=False)
     assert found is not None
     return found, time.perf_counter() - started, phases
 
@@ -181,9 +186,9 @@ def scaling() -> None:
                 for name, array in values:
                     stored.write(name, array)
             source = SourceValues("torch", double=stored.stored())
-            judged_export(proto, feeds, source, party="torch") if not each else None  # imports, once
+            judged_export(Export.of(proto, feeds, source, party="torch")) if not each else None  # imports, once
             started = time.perf_counter()
-            found = judged_export(proto, feeds, source, party="torch")
+            found = judged_export(Export.of(proto, feeds, source, party="torch"))
             each.append((time.perf_counter() - started) / size)
         print(
             f"{size} nodes: {each[-1] * 1e3:.3f} ms a node; guilty: {', '.join(e.node for e in found.faults)}",

@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,8 @@ from typing import Any
 import onnx
 import pytest
 
-from onnx_triangulate.comparison.run import Options as PairOptions
-from onnx_triangulate.comparison.run import _compare
+from onnx_triangulate.comparison.options import Options as PairOptions
+from onnx_triangulate.comparison.run import compare_with
 from onnx_triangulate.engines.workers import Workers
 from onnx_triangulate.records.graph_comparison import GraphComparison
 from onnx_triangulate.records.runs import Diff
@@ -143,6 +143,18 @@ def broken(tmp_path_factory: pytest.TempPathFactory, triangulate: Callable[..., 
     return triangulate("verify", CASES / "broken.py", "leaky_relu/slope_0_2", "--seed", "1", out=out)
 
 
+@pytest.fixture(scope="session")
+def node_tests() -> list[Any]:
+    """ONNX's own node tests (``name``, ``model``, ``data_sets``): making them takes long, so it is done once."""
+    from onnx.backend.test.loader import load_model_tests
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = [t for t in load_model_tests(kind="node") if t.model is not None]
+    assert len(found) > 1600
+    return found
+
+
 @pytest.fixture(scope="module")
 def compared(
     tmp_path_factory: pytest.TempPathFactory,
@@ -154,7 +166,7 @@ def compared(
             folder = tmp_path_factory.mktemp("pair")
             for name, proto in (("a", a), ("b", b)):
                 onnx.save(proto, folder / f"{name}.onnx")
-            return _compare(workers, folder / "a.onnx", folder / "b.onnx", PairOptions(), folder, time.perf_counter())
+            return compare_with(workers, folder / "a.onnx", folder / "b.onnx", PairOptions(), folder)
 
         yield run
 

@@ -68,11 +68,11 @@ def test_rooms_stand_in_layers_without_circles() -> None:
 
 BROKEN = {
     "facts/pads.py": ("def f():\n    from onnx_triangulate.diff import matching", "rooms stand in layers"),
-    "comparison/interface.py": ("from onnx_triangulate.verification import triangulate", "rooms stand in layers"),
+    "comparison/interface.py": ("from onnx_triangulate.verification import blame", "rooms stand in layers"),
     "inspection/drawing.py": ("def f():\n    from onnx_triangulate.comparison import run", "rooms stand in layers"),
     "causes/size_made_a_number.py": ("from onnx_triangulate.locate import passes", "rooms stand in layers"),
     "diff/ir.py": ("def f():\n    from onnx_triangulate.diff import matching", "no circles"),
-    "report/terminal.py": ("from onnx_triangulate.verification.triangulate import blame", "rooms stand in layers"),
+    "report/terminal.py": ("from onnx_triangulate.verification.blame import blame", "rooms stand in layers"),
     "report/lines.py": ("import onnx", "know no ONNX"),
     "records/runs.py": ("def f():\n    import rich", "records know numpy"),
     "engines/frameworks/torch.py": ("from onnx_triangulate.numerics import compare", "frameworks know neither"),
@@ -198,7 +198,7 @@ HARMLESS = [
     ("models/conv2d.py", "from onnx_triangulate.cases.definitions import x"),
     (f"{PACKAGE}/facts/pads.py", "from onnx import ModelProto\nfrom onnx_triangulate.onnxgraph.nodes import places"),
     (f"{ENGINES}frameworks/torch.py", "import torch\nimport onnxscript"),
-    (f"{ENGINES}frameworks/torch.py", "from onnx_triangulate.engines.frameworks._structure import named"),
+    (f"{ENGINES}frameworks/torch.py", "from onnx_triangulate.engines.frameworks._results import named"),
     (f"{ENGINES}frameworks/_torch_gradients.py", "from torch.fx import symbolic_trace"),
     (f"{ENGINES}frameworks/jax.py", "import jax"),
     (f"{ENGINES}runtimes/onnxruntime.py", "import onnxruntime as ort"),

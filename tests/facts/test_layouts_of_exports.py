@@ -123,19 +123,9 @@ def test_a_transpose_that_an_optimizer_forgot_before_the_flatten(
     assert [r.kind for r in View(broken).reshapes] == ["scrambles"]
 
 
-@pytest.fixture(scope="module")
-def node_tests() -> list[Any]:
-    from onnx.backend.test.loader import load_model_tests
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return [t for t in load_model_tests(kind="node") if t.model is not None]
-
-
 def test_every_node_test_is_followed_and_every_transpose_among_them_is_the_permutation_that_is_said(
     node_tests: list[Any],
 ) -> None:
-    assert len(node_tests) > 1600
     ran = 0
     for test in node_tests:
         seen = View(test.model)

@@ -14,7 +14,7 @@ from onnx import AttributeProto, ModelProto, TensorProto, helper, numpy_helper
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.onnxgraph import sandbox, shapes
-from onnx_triangulate.onnxgraph.nodes import places
+from onnx_triangulate.onnxgraph.graph import places
 from onnx_triangulate.onnxgraph.shapes import endless, numberless
 from scripts.inspect_files import external
 
@@ -83,7 +83,7 @@ def test_stack_traces_of_exporters_are_left_out() -> None:
 
 def test_shapes_are_inferred_through_what_has_no_numbers() -> None:
     view = View(weighty())
-    shape = {name: place.scope.shape(name) for place in view.places for name in place.node.output}
+    shape = {name: place.graph.shape(name) for place in view.places for name in place.node.output}
     assert shape["a"] == (1, 7, 1, 1)
     assert shape["k"] == (1, 7, 1, 1, 300)
     assert shape["t0"] == (3000,)
@@ -95,7 +95,7 @@ def test_places_are_those_of_the_model_itself() -> None:
     view = View(model)
     place = next(p for p in view.places if p.name == "Conv_1")
     assert place.node is model.graph.node[1] or place.node == model.graph.node[1]
-    tensor = place.scope.tensor("w")
+    tensor = place.graph.tensor("w")
     assert tensor is not None
     assert len(tensor.raw_data) == 4 * 7 * 3 * 40 * 50
 
@@ -230,7 +230,7 @@ def test_a_death_is_a_problem_and_the_rest_is_answered(
     monkeypatch.setattr(shapes, "_SECONDS", 0.1)
     model = parsed("g (float[2,3] x) => (y) { a = Transpose (x) y = Relu <slope = 0.5> (a) }")
     view = View(model)
-    shape = {name: p.scope.shape(name) for p in view.places for name in p.node.output}
+    shape = {name: p.graph.shape(name) for p in view.places for name in p.node.output}
     assert shape["a"] == (None if place == "_infer" else (3, 2))
     assert (view.invalid is None) == (place == "_check")
     (problem,) = view.problems
@@ -269,8 +269,8 @@ def test_graphs_nested_more_deeply_than_any_parser_reads() -> None:
     view = View(model)
     assert len(view.places) == 2001
     assert len(view.places[-1].name) < 1000
-    assert view.places[-1].scope.shape("x") is None
-    assert view.places[-1].scope.producer("x") is None
+    assert view.places[-1].graph.shape("x") is None
+    assert view.places[-1].graph.producer("x") is None
     assert any("no answer" in problem for problem in view.problems)
 
 
@@ -290,4 +290,4 @@ def test_constants_that_are_none_are_unknown(attribute: AttributeProto) -> None:
     model = parsed("g (float[2] x) => (y) { k = Constant <value = float {0}> () y = Reshape (x, k) }")
     model.graph.node[0].attribute[0].CopyFrom(attribute)
     view = View(model)
-    assert view.places[1].scope.integers("k") is None
+    assert view.places[1].graph.integers("k") is None

@@ -13,14 +13,13 @@ from onnx_triangulate.engines import running
 from onnx_triangulate.locate import pass_runs
 from onnx_triangulate.locate.pass_search import NOT_AGAIN
 from onnx_triangulate.records.arrays import ArrayFile
-from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.transform.rewritten import Region
 from onnx_triangulate.verification.faulty_folding import name_folding
 from onnx_triangulate.verification.faulty_passes import CAUSE, NOBODY
-from onnx_triangulate.verification.triangulate import Parties
+from tests.verification.sessions import case_run, session
 
 PARTED = Region(("folded",), ("Mul",), ("a", "b"), ())
 EDGE = ("torch", "torch>reference")
@@ -85,8 +84,8 @@ def asked(exporter: Exporter, *more: Blame, party: str = "torch") -> tuple[tuple
     runs = {name: exporter.run(name, value) for name, value in answers.items()}
     models = {graph: Model(graph, exporter.folder / "graph.onnx") for graph in ("torch", "torch:raw", "torch:script")}
     blamed = Blame("export", party, EDGE, message="it parts")
-    ref = CaseRef(exporter.folder / "case.py", "case")
-    return name_folding(exporter, "runtimes", ref, models, Parties(runs, {}), [blamed, *more], 0, exporter.folder)
+    found = name_folding(session(exporter), case_run(exporter.folder, runs, models), [blamed, *more])
+    return found.blames, found.findings
 
 
 def test_a_planted_pass(tmp_path: Path) -> None:

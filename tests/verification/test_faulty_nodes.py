@@ -17,6 +17,7 @@ from onnx_triangulate.records.runs import Diff, Model, Run
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification.faulty_nodes import CAUSE, NOBODY, name_nodes, name_types
 from onnx_triangulate.verification.localization import by_exclusion
+from tests.verification.sessions import case_run, session
 
 BLAMED = Blame("export", "torch", ("torch", "torch>reference"), message="it parts")
 ERROR = Fault(
@@ -170,10 +171,12 @@ def test_an_output_of_another_type_names_the_node_that_makes_it(tmp_path: Path, 
     blamed = Blame("export", "torch", ("torch", "torch>reference"))
     nobody = Finding(NOBODY, "export", "torch", (), "no node is above its bound")
     edges = [Diff(*blamed.edge, "export", "diverges", output="y")]
-    (named,), found = name_types(lambda f, *words: f(*words), models, runs, edges, [blamed], [nobody])
+    asked = case_run(tmp_path, runs, models, edges=tuple(edges))
+    found = name_types(session(lambda kind, function, *words: function(*words)), asked, [blamed], [nobody])
+    (named,) = found.blames
     if dtype == "int64":
-        assert (named, found) == (blamed, (nobody,))
+        assert (named, found.findings) == (blamed, (nobody,))
         return
-    (finding,) = found
+    (finding,) = found.findings
     assert (named.nodes, named.op, finding.nodes) == (("narrow",), "Cast", ("narrow",))
     assert finding.message == "Cast makes y int32 where it is int64 in torch"

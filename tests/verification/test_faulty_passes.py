@@ -17,14 +17,13 @@ from onnx_triangulate.locate import pass_runs as tasks
 from onnx_triangulate.locate.pass_runs import Rewriting, Setting
 from onnx_triangulate.locate.pass_search import NO_SWITCH, NOT_AGAIN
 from onnx_triangulate.records.arrays import ArrayFile
-from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.errors import BrokenCheck
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.transform.rewritten import Counted, Region
 from onnx_triangulate.verification.faulty_passes import CAUSE, NOBODY, OBSERVER, name_passes
-from onnx_triangulate.verification.triangulate import Parties
+from tests.verification.sessions import case_run, session
 
 SEEN = version("onnxruntime").startswith("1.32.")
 seen_in_this_release = pytest.mark.skipif(not SEEN, reason="the faults are those of onnxruntime 1.32")
@@ -113,7 +112,7 @@ class Engine:
         np.save(file, np.array([value], np.float32))
         return Run(Party.parse(party), {"y": ArrayFile(file, (1,), "float32")})
 
-    def __call__(self, function: Any, *arguments: Any) -> Any:
+    def __call__(self, kind: str, function: Any, *arguments: Any) -> Any:
         if function is tasks.self_check:
             self.checked += 1
             return self.trusted
@@ -135,12 +134,12 @@ def asked(engine: Engine, blame: str = "optimizer") -> tuple[Blame, list[Finding
     before, after = "torch>ort.off", "torch>ort.all"
     first = engine.before or engine.run(before, 1)
     last = Run(Party.parse(after), error=engine.error) if engine.error else engine.run(after, 2)
-    parties = Parties({"torch": engine.run("torch", 1), before: first, after: last}, {})
+    runs = {"torch": engine.run("torch", 1), before: first, after: last}
     blamed = Blame(blame, after, (before, after), message="it parts")
     model = Model("torch", engine.folder / "model.onnx")
-    ref = CaseRef(engine.folder / "case.py", "case")
-    (named,), found = name_passes(engine, ref, {"torch": model}, parties, [blamed], runtimes(), 0, engine.folder)
-    return named, list(found)
+    found = name_passes(session(engine), case_run(engine.folder, runs, {"torch": model}), [blamed])
+    (named,) = found.blames
+    return named, list(found.findings)
 
 
 def test_one_planted_pass(tmp_path: Path) -> None:

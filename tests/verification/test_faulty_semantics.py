@@ -19,9 +19,9 @@ from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification.faulty_nodes import CAUSE, NOBODY
-from onnx_triangulate.verification.faulty_semantics import MEANT, name_meanings
+from onnx_triangulate.verification.faulty_semantics import MEANT, name_semantics
 from onnx_triangulate.verification.run import Options, verify
-from onnx_triangulate.verification.triangulate import Parties
+from tests.verification.sessions import case_run, session
 
 pytestmark = pytest.mark.slow  # the engines run
 
@@ -103,14 +103,14 @@ def asked(
     models = {graph: Model(graph, folder / "graph.onnx") for graph in ("tensorflow", "torch", "torch:raw")}
     calls: list[tuple[str, str]] = []
 
-    def call(function: Any, ref: CaseRef, judge: Model, other: Model, *_: Any) -> Any:
+    def call(kind: str, function: Any, ref: CaseRef, judge: Model, other: Model, *_: Any) -> Any:
         assert function is semantics.meaning_differences
         calls.append((judge.graph, other.graph))
         return answer
 
     ref = CaseRef(folder / "case.py", "pair/pair", sizes=size)
-    blames, findings = name_meanings(call, ref, CASE, models, Parties(runs, {}), [*more, BLAMED], 0, folder)
-    return blames, findings, calls
+    found = name_semantics(session(call), case_run(folder, runs, models, CASE, ref=ref), [*more, BLAMED])
+    return found.blames, found.findings, calls
 
 
 def test_what_the_worker_found_is_said_of_both_frameworks(tmp_path: Path) -> None:

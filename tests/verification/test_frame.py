@@ -14,7 +14,9 @@ from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.records.runs import Diff, Failure, Run
 from onnx_triangulate.records.verdict import Blame
 from onnx_triangulate.verification import expectations
-from onnx_triangulate.verification.triangulate import apart, blame, edges_of
+from onnx_triangulate.verification.agreement import largest_difference
+from onnx_triangulate.verification.blame import blame
+from onnx_triangulate.verification.edges import edges_of
 from tests.verification.test_triangulate import RIGHT, Seen, Twice, graph_of, held, make
 
 KINDS = ("refused", "unsupported", "invalid", "crashed", "timeout", "memory")
@@ -116,7 +118,7 @@ def test_nor_is_one_with_an_output_of_another_type(world: dict[str, Any], dtype:
 def again(seen: Seen, who: str, run: Run) -> Seen:
     """The same world with another run of one party."""
     parties = seen.parties.replacing(who, run)
-    graphs = list(parties._graphs)
+    graphs = list(parties.graphs)
     edges = edges_of(parties, graphs, runtimes())
     models = {graph: make({f"{graph}>ort.off": RIGHT}).models[graph] for graph in graphs}
     return Seen(parties, edges, blame(parties, models, edges, runtimes(), {}), models)
@@ -191,15 +193,15 @@ def test_how_far_apart_agreement_is_and_what_that_means() -> None:
     """The largest difference for the size of its output; whether the largest of a row is another one."""
     one, other = ((1.0, 2.0, 2.0 + 2.0**-21), (0.0, 0.0, 1e-4)), ((1.0, 2.0 + 2.0**-21, 2.0), (0.0, 0.0, 1e-4))
     seen = make(dict.fromkeys(["truth", *TORCH], one) | {"torch>ort.all": other}, scale=8.0, roundings=8)
-    found = apart(seen.parties, seen.edges)
+    found = largest_difference(seen.parties, seen.edges)
     assert found is not None
     assert (found.right, found.output, found.max_abs, found.digits) == ("torch>ort.all", "y", 2.0**-21, 6)
     assert (found.rows, found.moved) == (2, 1)
     far = make(TORCH | {"truth@torch": RIGHT, "torch>ort.all": (1.0, 2.0, 3.1)}, derived="x", scale=2.0**19)
-    found = apart(far.parties, far.edges)
+    found = largest_difference(far.parties, far.edges)
     assert found is not None
     assert found.digits == 1  # three percent apart
     equal = make(TORCH | {"truth@torch": RIGHT})
-    assert apart(equal.parties, equal.edges) is None
+    assert largest_difference(equal.parties, equal.edges) is None
     doubles = make(TORCH | {"truth@torch": RIGHT, "torch>reference@64": NEAR}, derived="x", scale=2.0**19)
-    assert apart(doubles.parties, doubles.edges) is None
+    assert largest_difference(doubles.parties, doubles.edges) is None

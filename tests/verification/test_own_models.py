@@ -19,7 +19,7 @@ from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Run
 from onnx_triangulate.report.documents import schema
-from onnx_triangulate.verification.external_models import adopt
+from onnx_triangulate.verification.external_models import external_model
 
 pytestmark = pytest.mark.slow  # the engines run
 
@@ -544,7 +544,9 @@ def plant(given: Path, file: Path, what: Any) -> Path:
 def test_a_given_file_that_cannot_be_one_of_this_case(given: Path, tmp_path: Path, what: Any, says: str) -> None:
     (ref, *_) = catalogue.find([str(given / "image.py")])
     y = ArrayFile(tmp_path / "y.npy", (2, 4, 4, 3), "float32", "n c h w")
-    model = adopt(ref, "torch", plant(given, tmp_path / "given.onnx", what), Run(Party("torch"), {"y": y}), None, 0)
+    model = external_model(
+        ref, "torch", plant(given, tmp_path / "given.onnx", what), Run(Party("torch"), {"y": y}), None, 0
+    )
     assert model.error is not None
     assert (model.error.kind, model.file) == ("builder", None)
     assert says in model.error.message

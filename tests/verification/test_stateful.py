@@ -8,7 +8,7 @@ import pytest
 
 from onnx_triangulate.cases import catalogue
 from onnx_triangulate.engines import running
-from onnx_triangulate.engines.frameworks import _state
+from onnx_triangulate.engines.frameworks import _model_state
 from onnx_triangulate.verification.run import Options, verify
 
 pytestmark = pytest.mark.slow  # the engines run
@@ -62,15 +62,15 @@ def test_what_is_looked_at_of_a_model() -> None:
         return None
 
     def of(value: object) -> dict[str, str]:
-        return _state.plain("m", value, digest)
+        return _model_state.plain("m", value, digest)
 
     held: list[object] = [1, {"a": 2.5}]
     before = of(held)
     held[1] = {"a": 2.5, "b": None}
-    assert _state.changed(before, of(held)) == ("m.1.b", "m.1.len")
+    assert _model_state.changed(before, of(held)) == ("m.1.b", "m.1.len")
     ring: list[object] = []
     ring.append(ring)
     assert of(ring) == {"m.len": "1"}
     step = 3
-    assert _state.closed_over(lambda x, times=2: x * step * times) == {"step": 3, "times": 2}
-    assert _state.closed_over(max) == {}
+    assert _model_state.closed_over(lambda x, times=2: x * step * times) == {"step": 3, "times": 2}
+    assert _model_state.closed_over(max) == {}

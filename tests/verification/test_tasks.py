@@ -23,8 +23,8 @@ from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.runs import Model
 from onnx_triangulate.transform.skeleton import in_float64, shaken, skeleton
 from onnx_triangulate.verification import perturbed_runs, tasks
-from onnx_triangulate.verification.run import _held
-from onnx_triangulate.verification.triangulate import Parties
+from onnx_triangulate.verification.parties import Parties
+from onnx_triangulate.verification.run import _locked
 
 FOLDED = """
 from onnx_triangulate import Case, Tensor
@@ -212,11 +212,11 @@ def test_exporters_see_other_numbers_of_the_same_kind(folded: Any) -> None:
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
-    first = _held(tmp_path / "out")
+    first = _locked(tmp_path / "out")
     with pytest.raises(UnusableInput, match="another run is writing there"):
-        _held(tmp_path / "out")
+        _locked(tmp_path / "out")
     first.close()
-    _held(tmp_path / "out").close()
+    _locked(tmp_path / "out").close()
 
 
 def test_what_a_folder_target_leaves_out_is_said(tmp_path: Path) -> None:

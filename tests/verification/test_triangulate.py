@@ -20,7 +20,11 @@ from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Bound, Diff, Failure, Model, Run
 from onnx_triangulate.records.verdict import Blame
 from onnx_triangulate.verification import expectations
-from onnx_triangulate.verification.triangulate import Parties, blame, edges_of, groups_of, undeclared
+from onnx_triangulate.verification.agreement import groups_of
+from onnx_triangulate.verification.blame import blame
+from onnx_triangulate.verification.edges import edges_of
+from onnx_triangulate.verification.parties import Parties
+from onnx_triangulate.verification.undeclared_axes import undeclared
 
 RIGHT = (1.0, 2.0, 3.0)
 A, B = (1.0, 2.0, 4.0), (1.0, 9.0, 3.0)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from onnx_triangulate.causes._registry import Cause, Example, Load, graph_of
-from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, places, printable
+from onnx_triangulate.onnxgraph.graph import places
+from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, printable
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff

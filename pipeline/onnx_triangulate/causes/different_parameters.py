@@ -11,7 +11,8 @@ import numpy as np
 from onnx import ModelProto
 
 from onnx_triangulate.causes._registry import Cause, Example, Load, first_graph
-from onnx_triangulate.onnxgraph.nodes import array, places, printable
+from onnx_triangulate.onnxgraph.graph import places
+from onnx_triangulate.onnxgraph.nodes import array, printable
 from onnx_triangulate.records.verdict import Blame, Evidence, Finding
 
 _TENSORFLOW = ("tensorflow:nchw", "tensorflow")
@@ -51,7 +52,7 @@ def _stored(model: ModelProto) -> dict[tuple[str, str, int], tuple[str, np.ndarr
         for slot, role in enumerate(_PARAMETERS.get(place.op, ()), 1):
             if len(place.inputs) <= slot:
                 continue
-            tensor = place.scope.tensor(place.inputs[slot])
+            tensor = place.graph.tensor(place.inputs[slot])
             values = array(tensor) if tensor is not None else None
             if values is not None:
                 found[place.op, role, count] = (place.name, values)

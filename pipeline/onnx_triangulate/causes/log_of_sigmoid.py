@@ -10,17 +10,18 @@ import numpy as np
 from onnx import ModelProto, NodeProto
 
 from onnx_triangulate.causes._registry import Cause, Example, Load, edge_of, graph_of
-from onnx_triangulate.onnxgraph.nodes import Scope, array, in_onnx, places, printable
+from onnx_triangulate.onnxgraph.graph import Graph, places
+from onnx_triangulate.onnxgraph.nodes import array, in_onnx, printable
 from onnx_triangulate.records.runs import Diff
 from onnx_triangulate.records.verdict import Blame, Evidence, Finding
 
 _PASSES = ("Identity", "Cast")
 
 
-def _made_by(scope: Scope, name: str) -> NodeProto | None:
+def _made_by(graph: Graph, name: str) -> NodeProto | None:
     """The node that makes a value, Identity and Cast aside."""
     for _ in range(8):
-        node = scope.producer(name)
+        node = graph.producer(name)
         if node is None or not in_onnx(node):
             return None
         if node.op_type not in _PASSES or not node.input:
@@ -29,11 +30,11 @@ def _made_by(scope: Scope, name: str) -> NodeProto | None:
     return None
 
 
-def _is_one(scope: Scope, name: str) -> bool:
-    tensor = scope.tensor(name)
+def _is_one(graph: Graph, name: str) -> bool:
+    tensor = graph.tensor(name)
     if tensor is None:
-        node = scope.producer(name)
-        return node is not None and node.op_type in _PASSES and bool(node.input) and _is_one(scope, node.input[0])
+        node = graph.producer(name)
+        return node is not None and node.op_type in _PASSES and bool(node.input) and _is_one(graph, node.input[0])
     values = array(tensor)
     return values is not None and values.size > 0 and bool(np.all(values == 1))
 
@@ -44,12 +45,12 @@ def _logs(model: ModelProto) -> list[tuple[str, str, str]]:
     for place in places(model):
         if place.op != "Log" or not place.inputs:
             continue
-        scope, formula = place.scope, "Log(Sigmoid(x))"
-        inner = _made_by(scope, place.inputs[0])
-        if inner is not None and inner.op_type == "Sub" and len(inner.input) == 2 and _is_one(scope, inner.input[0]):
-            inner, formula = _made_by(scope, inner.input[1]), "Log(1 - Sigmoid(x))"
+        graph, formula = place.graph, "Log(Sigmoid(x))"
+        inner = _made_by(graph, place.inputs[0])
+        if inner is not None and inner.op_type == "Sub" and len(inner.input) == 2 and _is_one(graph, inner.input[0]):
+            inner, formula = _made_by(graph, inner.input[1]), "Log(1 - Sigmoid(x))"
         if inner is not None and inner.op_type == "Sigmoid":
-            found.append((place.name, scope.name_of_producer(inner.output[0]), formula))
+            found.append((place.name, graph.name_of_producer(inner.output[0]), formula))
     return found
 
 

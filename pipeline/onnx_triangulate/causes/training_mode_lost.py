@@ -11,7 +11,8 @@ from __future__ import annotations
 from onnx import ModelProto
 
 from onnx_triangulate.causes._registry import Cause, Example, Load, graph_of
-from onnx_triangulate.onnxgraph.nodes import places, printable
+from onnx_triangulate.onnxgraph.graph import places
+from onnx_triangulate.onnxgraph.nodes import printable
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.verdict import Blame, Evidence, Finding
@@ -27,7 +28,7 @@ def _frozen(model: ModelProto) -> list[str]:
         for place in places(model)
         if place.op == "BatchNormalization"
         and not place.attributes.get("training_mode")
-        and all(_given(place.scope.producer(n)) for n in place.inputs[3:5])
+        and all(_given(place.graph.producer(n)) for n in place.inputs[3:5])
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,15 @@ from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 from onnx.numpy_helper import from_array
 
 from onnx_triangulate.diff.ir import (
-    Border,
     Const,
-    Form,
     Ints,
+    NormalForm,
     Operand,
     Ref,
     Shape,
     Step,
     Value,
+    ValueInfo,
     as_attribute,
     compose,
     constant_of,
@@ -36,16 +36,15 @@ from onnx_triangulate.facts import pads as _pads
 from onnx_triangulate.facts.value_types import is_tensor, kind_of_type
 from onnx_triangulate.onnxgraph.dataflow import digest
 from onnx_triangulate.onnxgraph.folding import fold
+from onnx_triangulate.onnxgraph.graph import Graph
 from onnx_triangulate.onnxgraph.inlining import Key, key_of
 from onnx_triangulate.onnxgraph.nodes import (
     Dims,
-    Scope,
     attributes,
     constant_tensor,
     in_onnx,
     node_name,
     operator,
-    scope_of,
     sparse_tensor,
     subgraphs,
     text,
@@ -80,7 +79,7 @@ class Builder:
 
     def __init__(
         self,
-        scope: Scope,
+        graph: Graph,
         version: int | None,
         windows: Callable[[str], _pads.Window | None],
         path: str = "",
@@ -89,7 +88,7 @@ class Builder:
     ) -> None:
         """``functions`` are those that are not entered, each with a digest of its body."""
         self.functions = functions or {}
-        self.scope = scope
+        self.graph = graph
         self.version = version
         self.path = path
         self.windows = windows
@@ -201,11 +200,11 @@ class Builder:
         soft: Mapping[str, Any] | None = None,
         ops: tuple[str, ...] = (),
         types: Sequence[int | None] = (),
-        bodies: Mapping[str, Form] | None = None,
+        bodies: Mapping[str, NormalForm] | None = None,
     ) -> list[Ref]:
         """One step for the node at hand; ``also`` are steps that it takes the place of."""
         index = len(self.steps)
-        kind = self.scope.type(self.node.output[0]) if self.node.output else None
+        kind = self.graph.type(self.node.output[0]) if self.node.output else None
         made = [
             self.fresh(index, slot, d, types[slot] if slot < len(types) else kind, "") for slot, d in enumerate(dims)
         ]
@@ -219,12 +218,12 @@ class Builder:
         return [Ref(value) for value in made]
 
     def opaque(self, op: str, held: Mapping[str, Any], operands: Sequence[Operand]) -> list[Ref]:
-        outputs = [self.scope.shape(n) if n else None for n in self.node.output] or [None]
-        types = [self.scope.type(n) if n else None for n in self.node.output]
+        outputs = [self.graph.shape(n) if n else None for n in self.node.output] or [None]
+        types = [self.graph.type(n) if n else None for n in self.node.output]
         return self.emit(op, held, operands, outputs, types=types)
 
     def out(self, slot: int = 0) -> Dims | None:
-        return self.scope.shape(self.node.output[slot]) if len(self.node.output) > slot else None
+        return self.graph.shape(self.node.output[slot]) if len(self.node.output) > slot else None
 
     def known(self, derived: Dims | None, slot: int = 0) -> Dims | None:
         """The shape of a result: what inference says, and where it says nothing what the rule has derived."""
@@ -251,8 +250,8 @@ class Builder:
         if not name:
             return None
         if name not in self.env:
-            dims = self.scope.shape(name)
-            self.env[name] = Ref(self.fresh(-1, 0, dims, self.scope.type(name), name))
+            dims = self.graph.shape(name)
+            self.env[name] = Ref(self.fresh(-1, 0, dims, self.graph.type(name), name))
         return self.env[name]
 
     def integers(self, slot: int, name: str) -> Ints | None:
@@ -327,7 +326,7 @@ class Builder:
             return Const.of(name, np.asarray(known[start:end], np.int64))
         held = self.held
         if op == "CastLike":
-            like = self.scope.type(node.input[1]) if len(node.input) > 1 else None
+            like = self.graph.type(node.input[1]) if len(node.input) > 1 else None
             if like is None:
                 return None
             op, held, operands = "Cast", {"to": like}, operands[:1]
@@ -390,24 +389,24 @@ class Builder:
             held = plain(self.held) | {"subgraphs": digest(node.SerializeToString(deterministic=True)).hex()}
             self.notes.append(f"subgraphs of {self.name} are nested too deeply and are compared as text")
             return self.opaque(operator(node), held, operands)
-        bodies: dict[str, Form] = {}
+        bodies: dict[str, NormalForm] = {}
         captured: dict[str, None] = {}
         graphs = list(subgraphs(node))
-        shaped = list(subgraphs(self.scope.nodes[index])) if index < len(self.scope.nodes) else []
+        shaped = list(subgraphs(self.graph.nodes[index])) if index < len(self.graph.nodes) else []
         if [name for name, _ in shaped] != [name for name, _ in graphs]:
             shaped = graphs
         for _, graph in graphs:
-            captured.update(dict.fromkeys(free_names(graph)))
+            captured.update(dict.fromkeys(Graph(graph).free))
         outer = [name for name in captured if name in self.env]
         for (attribute, graph), (_, known) in zip(graphs, shaped, strict=True):
             branch = "" if attribute == "body" else f"{attribute}/"
-            scope = scope_of(known, f"{self.name}/{branch}", self.scope).declare()
-            inner = Builder(scope, self.version, self.windows, scope.path, self.depth + 1, self.functions)
+            known_graph = Graph(known, f"{self.name}/{branch}", self.graph).declare()
+            inner = Builder(known_graph, self.version, self.windows, known_graph.path, self.depth + 1, self.functions)
             given = {n: self.env[n] for n in outer if isinstance(self.env[n], Const)}
             bodies[attribute] = inner.form(graph, self.weights, given, tuple(n for n in outer if n not in given))
         reads = [self.env[name] for name in outer if not isinstance(self.env[name], Const)]
-        outputs = [self.scope.shape(n) if n else None for n in node.output]
-        types = [self.scope.type(n) if n else None for n in node.output]
+        outputs = [self.graph.shape(n) if n else None for n in node.output]
+        types = [self.graph.type(n) if n else None for n in node.output]
         return self.emit(operator(node), plain(self.held), [*operands, *reads], outputs, types=types, bodies=bodies)
 
     # -- the graph
@@ -419,7 +418,7 @@ class Builder:
         given: Mapping[str, Operand],
         captured: Sequence[str] = (),
         frames: Mapping[str, Ints] | None = None,
-    ) -> Form:
+    ) -> NormalForm:
         """``given`` are outer constants, ``captured`` outer values that are taken as further inputs; ``frames`` says by
         which permutation an input is always read."""
         self.weights = weights
@@ -432,27 +431,27 @@ class Builder:
         inputs = []
         kinds = {v.name: kind_of_type(v.type) for v in (*graph.input, *graph.output) if not is_tensor(v.type)}
         for name in (*(i.name for i in graph.input if i.name not in stored), *captured):
-            dims, kind = self.scope.shape(name), self.scope.type(name)
+            dims, kind = self.graph.shape(name), self.graph.type(name)
             perm = (frames or {}).get(text(name))
             seen = dims if perm is None else turned(dims, perm)
             ref = Ref(self.fresh(-1, 0, seen, kind, text(name)), inverse(perm))
             self.env[name] = ref
-            inputs.append(Border(text(name), dims, kind, ref, kinds.get(name)))
+            inputs.append(ValueInfo(text(name), dims, kind, ref, kinds.get(name)))
         for index, node in enumerate(graph.node):
             self.read(node, index)
         outputs = [
-            Border(
-                text(o.name), self.scope.shape(o.name), self.scope.type(o.name), self.look(o.name), kinds.get(o.name)
+            ValueInfo(
+                text(o.name), self.graph.shape(o.name), self.graph.type(o.name), self.look(o.name), kinds.get(o.name)
             )
             for o in graph.output
         ]
         self._forget(outputs)
-        return Form(
+        return NormalForm(
             self.path, self.values, self.steps, inputs, outputs, self.traceless, self.notes, self.version,
             tuple(text(n) for n in captured),
         )  # fmt: skip
 
-    def _forget(self, outputs: Sequence[Border]) -> None:
+    def _forget(self, outputs: Sequence[ValueInfo]) -> None:
         """Leave out the steps that others took the place of and that nobody else reads."""
         used: Counter[int] = Counter(ref.value for step in self.steps for _, ref in step.refs())
         used.update(b.operand.value for b in outputs if isinstance(b.operand, Ref))
@@ -504,17 +503,3 @@ def _as_transpose(dims: Dims, shape: Shape) -> Ints | None:
         if len(perm) == len(dims) and turned(dims, perm) == shape and _moves_ones(dims, perm):
             return perm
     return None
-
-
-def free_names(graph: GraphProto) -> Iterator[str]:
-    """The outer values that a subgraph reads, in the order in which it does."""
-    waiting: list[tuple[GraphProto, frozenset[str]]] = [(graph, frozenset())]
-    while waiting:
-        inner, outer = waiting.pop()
-        own = {i.name for i in inner.input} | {t.name for t in inner.initializer}
-        own |= {o for n in inner.node for o in n.output}
-        known = outer | own
-        for node in inner.node:
-            yield from (name for name in node.input if name and name not in known)
-            waiting += [(deeper, known) for _, deeper in subgraphs(node)]
-        yield from (o.name for o in inner.output if o.name not in known)

@@ -34,7 +34,7 @@ class Framework(Protocol):
 
     def instance(self, case: Case, values: Mapping[str, Any], *, seed: int) -> Any:
         """The model of a case without gradients, built in the case's own precision: an ``Instance`` of
-        ``engines.frameworks._state``."""
+        ``engines.frameworks._model_state``."""
 
     def perturbed(
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter]

@@ -17,8 +17,8 @@ from urllib.parse import quote
 import numpy as np
 
 from onnx_triangulate.cases import catalogue, inputs, layout
-from onnx_triangulate.engines.frameworks import _state, adapter
-from onnx_triangulate.engines.frameworks._structure import BuilderError
+from onnx_triangulate.engines.frameworks import _model_state, adapter
+from onnx_triangulate.engines.frameworks._results import BuilderError
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.numerics.compare import same_bits
 from onnx_triangulate.records.arrays import Array, ArrayFile
@@ -84,10 +84,10 @@ def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
         return run
     _, others = values_of(ref, framework, seed, example=True)
     try:
-        instance: _state.Instance = engine.instance(case, values, seed=seed)
+        instance: _model_state.Instance = engine.instance(case, values, seed=seed)
         before = instance.state()
         first = instance(values, seed=seed)
-        moved = _state.changed(before, instance.state())
+        moved = _model_state.changed(before, instance.state())
         between = _answer_or_none(instance, others, seed)
         last = instance(values, seed=seed + 1)
         steady = _alike(first, last)
@@ -123,7 +123,7 @@ def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
     return run
 
 
-def _answer_or_none(instance: _state.Instance, values: Mapping[str, Any], seed: int) -> Mapping[str, Any] | None:
+def _answer_or_none(instance: _model_state.Instance, values: Mapping[str, Any], seed: int) -> Mapping[str, Any] | None:
     """What a model answers to inputs that are not the case's own, and need not be its to answer."""
     try:
         return instance(values, seed=seed)
@@ -158,7 +158,7 @@ def run_graph(
             runs.append(
                 _double_run(party, case, model, feeds, memory, folder)
                 if double
-                else graph_run(party, case, model, model.file, feeds, folder)
+                else graph_run(party, case, model, feeds, folder)
             )
         except Exception as error:  # a runtime's refusal, whatever its type
             runs.append(Run(party, error=_named_op(refusal(error, model.file), model.file)))
@@ -289,17 +289,15 @@ def graph_run(
     party: Party,
     case: Case,
     model: Model,
-    file: Path,
     feeds: Mapping[str, Array],
     folder: Path,
-    weights: Mapping[str, Array] | None = None,
     run: Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]] | None = None,
 ) -> Run:
-    """Run a file twice in one runtime (or as ``run`` does) and bring its outputs to the case's axes."""
-    run = run or runtimes()[party.runtime].open(file, double=party.double)
+    """Run a graph twice in one runtime (or as ``run`` does) and bring its outputs to the case's axes."""
+    assert model.file is not None
+    run = run or runtimes()[party.runtime].open(model.file, double=party.double)
     names = list(model.outputs.values())
-    fed = {**(weights or {}), **feeds}
-    first, second = run(fed, names), run(fed, names)
+    first, second = run(feeds, names), run(feeds, names)
     outputs: dict[str, Any] = {
         n: t for n, t in case.outputs.items() if isinstance(t, Absent) and n not in model.outputs
     }
@@ -328,11 +326,12 @@ def _double_run(
 
     assert model.file is not None
     from onnx_triangulate.numerics.evaluator import in_float64 as ours
-    from onnx_triangulate.onnxgraph.nodes import places
+    from onnx_triangulate.onnxgraph.graph import places
 
     double = in_float64(skeleton(model.file, memory=memory))
     file = written(double.model, folder / f"{party.slug}.onnx")
-    run = graph_run(party, case, model, file, widened(feeds), folder, double.weights)
+    fed = {**double.weights, **widened(feeds)}
+    run = graph_run(party, case, replace(model, file=file), fed, folder)
     known = {op.__name__ if not op.op_domain else f"{op.op_domain}.{op.__name__}" for op in ours()}
     taken = sorted({place.op for place in places(double.model)} & known)
     note = f"by ONNX's definitions, not by the evaluator's own operators: {', '.join(taken)}"

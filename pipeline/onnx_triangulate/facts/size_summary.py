@@ -22,7 +22,7 @@ _NAMES = {"float": "float32", "double": "float64"}
 
 
 @dataclass(frozen=True)
-class Holdings:
+class FileContents:
     """What ``records.inspection.Inspection`` says of it."""
 
     stored: tuple[SizeSummary, ...]
@@ -62,18 +62,18 @@ def location(tensor: TensorProto) -> str | None:
 
 def tensors(view: View) -> Iterator[tuple[str, TensorProto]]:
     """Every stored tensor with the full name of its value: initializers, dense and sparse, and Constant nodes."""
-    for body in view.bodies:
-        for name, tensor in body.initializers.items():
-            yield body.path + text(name), tensor
-        for sparse in getattr(body.proto, "sparse_initializer", ()):
-            yield body.path + text(sparse.values.name), sparse.values
+    for graph in view.graphs:
+        for name, tensor in graph.initializers.items():
+            yield graph.path + text(name), tensor
+        for sparse in getattr(graph.proto, "sparse_initializer", ()):
+            yield graph.path + text(sparse.values.name), sparse.values
     for place in view.of("Constant"):
         constant = constant_tensor(place.node)
         if isinstance(constant, TensorProto) and place.outputs:
-            yield place.scope.path + text(place.outputs[0]), constant
+            yield place.graph.path + text(place.outputs[0]), constant
 
 
-def holdings(view: View) -> Holdings:
+def contents_of(view: View) -> FileContents:
     """Numbers by type, largest first; the files of external data; subgraphs and functions."""
     counts: dict[int, list[int]] = {}
     files: dict[str, None] = {}
@@ -89,10 +89,12 @@ def holdings(view: View) -> Holdings:
     stored = [SizeSummary(dtype_name(kind), *row) for kind, row in counts.items()]
     calls = Counter((text(p.node.domain), text(p.node.op_type)) for p in view.places) if view.model.functions else {}
     inner = []
-    for body in view.bodies:
-        if body.kind == "subgraph":
-            inner.append(NestedGraph(body.path, "subgraph", len(body.places)))
-        elif body.kind == "function":
-            called = calls.get((text(getattr(body.proto, "domain", "")), text(body.proto.name)), 0)
-            inner.append(NestedGraph(body.path, "function", len(body.places), called))
-    return Holdings(tuple(sorted(stored, key=lambda s: (-s.bytes, -s.elements, s.dtype))), tuple(files), tuple(inner))
+    for graph in view.graphs:
+        if graph.kind == "subgraph":
+            inner.append(NestedGraph(graph.path, "subgraph", len(graph.places)))
+        elif graph.kind == "function":
+            called = calls.get((text(getattr(graph.proto, "domain", "")), text(graph.proto.name)), 0)
+            inner.append(NestedGraph(graph.path, "function", len(graph.places), called))
+    return FileContents(
+        tuple(sorted(stored, key=lambda s: (-s.bytes, -s.elements, s.dtype))), tuple(files), tuple(inner)
+    )

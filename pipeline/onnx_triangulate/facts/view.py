@@ -7,21 +7,21 @@ inference adds; where inference fails (or would take for ever) they are the file
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto
 
 from onnx_triangulate.facts import pads as _pads
 from onnx_triangulate.facts.layouts import Flow, flow_of
 from onnx_triangulate.facts.reshapes import reshapes_of
 from onnx_triangulate.facts.stored_weights import weights_of
 from onnx_triangulate.facts.transposes import transposes_of
-from onnx_triangulate.onnxgraph.bodies import Body, bodies
+from onnx_triangulate.onnxgraph.graph import Graph, Place, declare, graphs_of, in_order, outermost
 from onnx_triangulate.onnxgraph.inference import Refusal
-from onnx_triangulate.onnxgraph.nodes import Place, declared, opset, undeclared
-from onnx_triangulate.onnxgraph.shapes import Look
+from onnx_triangulate.onnxgraph.nodes import opset
+from onnx_triangulate.onnxgraph.shapes import SandboxedCheck
 from onnx_triangulate.records.graphs import Pads, Transpose
 from onnx_triangulate.records.inspection import LayoutReshape, WeightLayout
 
@@ -35,18 +35,18 @@ class View:
         self.problems: list[str] = []
 
     @cached_property
-    def look(self) -> Look:
+    def check(self) -> SandboxedCheck:
         """ONNX's own inference and checker, at work from the first time that this is read."""
-        return Look(self.model, self.problems)
+        return SandboxedCheck(self.model, self.problems)
 
     def begin(self) -> View:
         """Let them begin their work before anybody asks for it."""
-        assert self.look
+        assert self.check
         return self
 
     @cached_property
     def _inferred(self) -> ModelProto | None:
-        return self.look.shaped
+        return self.check.shaped
 
     @property
     def shaped(self) -> ModelProto:
@@ -57,13 +57,14 @@ class View:
     @property
     def invalid(self) -> Refusal | None:
         """What ONNX's full check has against the model, or which tensor holds too little, in one line."""
-        return self.look.invalid
+        return self.check.invalid
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
         """Every node in place, those of subgraphs and functions too, in the file's order, with inferred shapes."""
-        found = undeclared(self.model)  # while inference is at work
-        return declared(found, self._inferred)
+        found = in_order(outermost(self.graphs))  # while inference is at work
+        declare(self.graphs, self._inferred)
+        return found
 
     @cached_property
     def _by_op(self) -> Mapping[str, list[Place]]:
@@ -77,17 +78,9 @@ class View:
         return [place for op in ops for place in self._by_op.get(op, ())]
 
     @cached_property
-    def bodies(self) -> tuple[Body, ...]:
-        """The main graph, every subgraph and every function, with what they take, give and store."""
-        return bodies(self.model, self.places)
-
-    @cached_property
-    def _bodies_by_scope(self) -> Mapping[int, Body]:
-        return {id(body.places[0].scope): body for body in self.bodies if body.places}
-
-    def body(self, place: Place) -> Body:
-        """The graph or function that a node stands in."""
-        return self._bodies_by_scope[id(place.scope)]
+    def graphs(self) -> tuple[Graph, ...]:
+        """The main graph, every subgraph and every function; shapes and types are there once ``places`` was read."""
+        return graphs_of(self.model)
 
     @cached_property
     def _read(self) -> tuple[tuple[_pads.Window, ...], tuple[Pads, ...]]:
@@ -126,13 +119,6 @@ class View:
     @cached_property
     def transposes(self) -> tuple[Transpose, ...]:
         return transposes_of(self.flow)
-
-    def initializers(self) -> Iterator[TensorProto]:
-        """Those of the main graph and of every subgraph."""
-        yield from self.model.graph.initializer
-        for place in self.places:
-            for _, graph in place.graphs:
-                yield from graph.initializer
 
 
 def viewed(model: ModelProto | str | Path) -> View:

@@ -20,19 +20,8 @@ import onnx
 from onnx import NodeProto, TensorProto
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.onnxgraph.nodes import (
-    Place,
-    Scope,
-    array,
-    attributes,
-    elements,
-    in_onnx,
-    opset,
-    printable,
-    scope_of,
-    subgraphs,
-    text,
-)
+from onnx_triangulate.onnxgraph.graph import Graph, Place, in_order
+from onnx_triangulate.onnxgraph.nodes import array, attributes, elements, in_onnx, opset, printable, text
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graphs import Pads
 from onnx_triangulate.records.inspection import SEVERITIES, Arrow, Box, Diagnostic, Drawing, Inspection, Severity
@@ -50,10 +39,8 @@ _ONES = ("strides", "dilations")  # all ones where they are not given, which no 
 class _Wires:
     """The nodes of one graph and the values between them: nodes are numbers, inputs and outputs of the graph follow."""
 
-    scope: Scope
-    stored: Mapping[str | bytes, TensorProto]  # those of the main graph, also where its scope has shed large ones
-    places: list[Place] = field(default_factory=list)
-    inner: list[list[Place]] = field(default_factory=list)  # the nodes of the subgraphs of each node
+    graph: Graph
+    places: Sequence[Place]
     kinds: list[str] = field(default_factory=list)
     names: list[str | bytes] = field(default_factory=list)  # of inputs and outputs: the value
     arrows: dict[tuple[int, int], list[str | bytes]] = field(default_factory=dict)
@@ -77,95 +64,35 @@ class _Wires:
             values.append(value)
 
 
-def _is_main(scope: Scope) -> bool:
-    return scope.parent is None and not scope.path
+def _nested(place: Place) -> Counter[str]:
+    """How many nodes each subgraph of a node has, those inside of it included, by the subgraph's path."""
+    return Counter({graph.path: len(in_order((graph,))) for graph in place.subgraphs})
 
 
-def _tensor(scope: Scope, name: str | bytes, stored: Mapping[str | bytes, TensorProto]) -> TensorProto | None:
-    """The tensor behind a name as it is seen in ``scope``."""
-    step: Scope | None = scope
-    while step is not None:
-        if name in step.producers and name not in step.tensors:
-            return None
-        if _is_main(step) and name in stored:
-            return stored[name]
-        if name in step.tensors:
-            return step.tensors[name]  # type: ignore[index]  # a name that is no UTF-8 is bytes
-        if name in step.inputs:
-            return None
-        step = step.parent
-    return None
-
-
-def _within(scope: Scope | None, outer: Scope) -> bool:
-    while scope is not None and scope is not outer:
-        scope = scope.parent
-    return scope is outer
-
-
-def _defined(name: str | bytes, scope: Scope, outer: Scope) -> bool:
-    """Whether a value that is read in ``scope`` is one of ``outer``'s."""
-    step: Scope | None = scope
-    while step is not None and step is not outer:
-        if name in step.producers or name in step.inputs or name in step.tensors:
-            return False
-        step = step.parent
-    return True
-
-
-def _outputs(view: View, scope: Scope, holder: Place | None) -> list[str]:
-    """The outputs of a scope's graph or function, in order."""
-    if scope.parent is None:
-        if not scope.path:
-            return [value.name for value in view.model.graph.output]
-        found = [f for f in view.model.functions if f"{text(f.name)}/" == scope.path]
-        return list(found[0].output) if found else []
-    for attribute, graph in subgraphs(holder.node) if holder is not None else ():
-        branch = "" if attribute == "body" else f"{attribute}/"
-        if scope.path == f"{holder.name if holder else ''}/{branch}" and len(graph.node) == len(scope.nodes):
-            return [value.name for value in graph.output]
-    return []
-
-
-def _wires(view: View, scope: Scope) -> _Wires:
-    wires = _Wires(scope, {tensor.name: tensor for tensor in view.model.graph.initializer})
-    holder: Place | None = None
-    makers: dict[str | bytes, int] = {}
-    for place in view.places:
-        if place.scope is scope:
-            wires.places.append(place)
-            wires.inner.append([])
-            number = wires.add("node")
-            for output in place.outputs:
-                if output:
-                    makers.setdefault(output, number)
-        elif wires.inner and scope is not place.scope and _within(place.scope.parent, scope):
-            wires.inner[-1].append(place)
-        elif scope.parent is place.scope and not wires.places:
-            holder = place  # the last node before the subgraph's own
+def _wires(graph: Graph) -> _Wires:
+    wires = _Wires(graph, graph.places)
+    for _ in graph.places:
+        wires.add("node")
     sources: dict[str | bytes, int] = {}
-    stored = wires.stored
 
     def source(name: str | bytes) -> int | None:
-        if name in makers:
-            return makers[name]
-        if not name or _tensor(scope, name, stored) is not None:
+        if name in graph.producers:
+            return graph.producers[name]  # type: ignore[index]  # a name that is no UTF-8 is bytes
+        if not name or graph.tensor(name) is not None:  # type: ignore[arg-type]
             return None
-        if name not in sources and (name in scope.inputs or scope.parent is not None):
+        if name not in sources and (name in graph.given or graph.parent is not None):
             sources[name] = wires.add("input", name)
         return sources.get(name)
 
-    if _is_main(scope):
-        for value in view.model.graph.input:
-            source(value.name)
-    for number, (place, inner) in enumerate(zip(wires.places, wires.inner, strict=True)):
-        read = [name for name in place.inputs if name]
-        read += [n for deep in inner for n in deep.node.input if n and _defined(n, deep.scope, scope)]
-        for name in dict.fromkeys(read):
+    if graph.kind == "graph":
+        for name in graph.inputs:
+            source(name)
+    for number in range(len(graph.places)):
+        for name in dict.fromkeys(graph.reads(number)):
             origin = source(name)
             if origin is not None:
                 wires.join(origin, number, name)
-    for name in dict.fromkeys(_outputs(view, scope, holder)):
+    for name in dict.fromkeys(graph.outputs):
         origin = source(name)
         if origin is not None:
             wires.join(origin, wires.add("output", name), name)
@@ -202,25 +129,21 @@ def _order(wires: _Wires) -> list[int]:
     return order + [number for number, is_done in enumerate(done) if not is_done]
 
 
-def _centre(view: View, around: str) -> tuple[Scope, set[str | bytes]]:
+def _centre(view: View, around: str) -> tuple[Graph, set[str | bytes]]:
     """The graph that holds a node, or a value, of this name."""
     for place in view.places:
         if place.name == around:
-            return place.scope, set()
+            return place.graph, set()
     for place in view.places:
         for name in (*place.outputs, *place.inputs):
             if name and text(name) == around:
-                scope = place.scope
-                while scope.parent is not None and not _own(scope, name):
-                    scope = scope.parent
-                return scope, {name}
+                graph = place.graph
+                while graph.parent is not None and not graph.defines(name):
+                    graph = graph.parent
+                return graph, {name}
     near = list(dict.fromkeys(place.name for place in view.places if around and around.lower() in place.name.lower()))
     hint = f"; there is {', '.join(printable(name, 60) for name in near[:3])}" if near else ""
     raise UnusableInput(f"{printable(around)}: no node or value of that name{hint}")
-
-
-def _own(scope: Scope, name: str | bytes) -> bool:
-    return name in scope.producers or name in scope.inputs or name in scope.tensors
 
 
 def _near(wires: _Wires, centres: Sequence[int], depth: int, most: int, hidden: set[int]) -> list[int]:
@@ -245,12 +168,11 @@ def draw(view: View, found: Inspection, *, around: str | None = None, depth: int
     Raises ``UnusableInput`` where there is no node or value called ``around``.
     """
     values: set[str | bytes] = set()
+    assert view.places is not None  # shapes and types are there from now on
+    graph = view.graphs[0]
     if around is not None:
-        scope, values = _centre(view, around)
-    else:
-        main = (place.scope for place in view.places if _is_main(place.scope))
-        scope = next(main, None) or scope_of(view.model.graph).declare()
-    wires = _wires(view, scope)
+        graph, values = _centre(view, around)
+    wires = _wires(graph)
     centres = [n for n, place in enumerate(wires.places) if around is not None and place.name == around and not values]
     if values:
         centres = [n for n, place in enumerate(wires.places) if not values.isdisjoint(place.outputs)]
@@ -259,18 +181,18 @@ def draw(view: View, found: Inspection, *, around: str | None = None, depth: int
     hidden = _hidden(wires, set(centres))
     order = [number for number in _order(wires) if number not in hidden]
     chosen = set(_near(wires, centres, depth, most, hidden) if around is not None else order[:most])
-    return _Drawn(view, found, wires, hidden, centres).drawing(
-        [number for number in order if number in chosen], len(order) - len(chosen), _title(view, scope, around), most
+    return _DrawingBuilder(view, found, wires, hidden, centres).drawing(
+        [number for number in order if number in chosen], len(order) - len(chosen), _title(view, graph, around), most
     )
 
 
-def _title(view: View, scope: Scope, around: str | None) -> str:
+def _title(view: View, graph: Graph, around: str | None) -> str:
     file = view.file.name if view.file is not None else text(view.model.graph.name) or "a model in memory"
-    inside = f", in {scope.path.rstrip('/')}" if scope.path else ""
+    inside = f", in {graph.path.rstrip('/')}" if graph.path else ""
     return f"{file}{inside}{'' if around is None else f', around {around}'}"
 
 
-class _Drawn:
+class _DrawingBuilder:
     """Boxes and arrows of one graph."""
 
     def __init__(self, view: View, found: Inspection, wires: _Wires, hidden: set[int], asked: Sequence[int]) -> None:
@@ -278,7 +200,7 @@ class _Drawn:
         self.hidden = hidden
         self.asked = frozenset(asked)
         self.view = view
-        self.main = _is_main(wires.scope)
+        self.main = wires.graph.kind == "graph"
         self.found = found
         self.version = opset(view.model)
         self.pads = _pads_of(view.places, found.pads, wires.places)
@@ -319,11 +241,11 @@ class _Drawn:
     def _layout(self, value: str | bytes) -> str:
         if self.main:
             return self.found.layouts.get(text(value), "")
-        return self.view.flow.layout_in(self.wires.scope, value)  # type: ignore[arg-type]  # not UTF-8: bytes
+        return self.view.flow.layout_in(self.wires.graph, value)  # type: ignore[arg-type]  # not UTF-8: bytes
 
     def _type(self, name: str | bytes) -> str:
-        known = self.wires.scope.type(name)  # type: ignore[arg-type]  # a name that is no UTF-8 is bytes
-        shape = self.wires.scope.shape(name)  # type: ignore[arg-type]
+        known = self.wires.graph.type(name)  # type: ignore[arg-type]  # a name that is no UTF-8 is bytes
+        shape = self.wires.graph.shape(name)  # type: ignore[arg-type]
         dims = "[...]" if shape is None else f"[{','.join('?' if d is None else str(d) for d in shape)}]"
         return "" if known is None and shape is None else f"{dtype(known)}{dims}"
 
@@ -368,8 +290,7 @@ class _Drawn:
         said = _OF_PADDING if pads is not None else ()
         lines += self._constants(place, said)
         lines += _attributes(place, self.version, said)
-        inner = Counter(_first_step(deep.scope, self.wires.scope) for deep in self.wires.inner[number])
-        for path, held in inner.items():
+        for path, held in _nested(place).items():
             branch = path.removeprefix(place.name).strip("/") or "body"
             lines.append(f"{branch}: {held:,} {'node' if held == 1 else 'nodes'}")
         if len(lines) > _LINES:
@@ -384,18 +305,11 @@ class _Drawn:
         formal = _formal(place.node, self.version)
         lines = []
         for slot, name in enumerate(place.inputs):
-            tensor = _tensor(self.wires.scope, name, self.wires.stored) if name else None
+            tensor = self.wires.graph.tensor(name) if name else None
             if tensor is not None:
                 called = formal[slot] if slot < len(formal) else f"input {slot}"  # of a list without names
                 lines += [f"{called} {_numbers(tensor)}"] if called not in without else []
         return lines
-
-
-def _first_step(scope: Scope, outer: Scope) -> str:
-    """The path of the subgraph right inside ``outer`` that ``scope`` is, or is in."""
-    while scope.parent is not None and scope.parent is not outer:
-        scope = scope.parent
-    return scope.path
 
 
 def dtype(known: int | None) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from onnx import NodeProto
 
-from onnx_triangulate.onnxgraph.nodes import Dims, Place
+from onnx_triangulate.onnxgraph.graph import Place
+from onnx_triangulate.onnxgraph.nodes import Dims
 
 MOST_AXES = 64  # ONNX sets no limit; numpy's is this
 
@@ -39,13 +40,13 @@ class GraphNode:
         return self.ranks[slot] if slot < len(self.ranks) else None
 
     def shape(self, slot: int) -> Dims | None:
-        return self.place.scope.shape(self.place.inputs[slot]) if self.has(slot) else None
+        return self.place.graph.shape(self.place.inputs[slot]) if self.has(slot) else None
 
     def made(self, slot: int = 0) -> Dims | None:
-        return self.place.scope.shape(self.place.outputs[slot]) if slot < len(self.place.outputs) else None
+        return self.place.graph.shape(self.place.outputs[slot]) if slot < len(self.place.outputs) else None
 
     def ints(self, slot: int) -> tuple[int, ...] | None:
-        return self.place.scope.integers(self.place.inputs[slot]) if self.has(slot) else None
+        return self.place.graph.integers(self.place.inputs[slot]) if self.has(slot) else None
 
     def integer(self, name: str, default: int) -> int:
         value = self.held.get(name, default)

@@ -85,7 +85,7 @@ def _reduced(node: GraphNode) -> int | None:
     held = node.held
     axes = held.get("axes")
     if axes is None and len(node.place.inputs) > 1 and node.place.inputs[1]:
-        axes = node.place.scope.integers(node.place.inputs[1])
+        axes = node.place.graph.integers(node.place.inputs[1])
         if axes is None:
             return None
     if not axes:

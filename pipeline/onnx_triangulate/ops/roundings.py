@@ -12,8 +12,9 @@ import math
 
 from onnx import ModelProto, TensorProto
 
+from onnx_triangulate.onnxgraph.graph import Place, places
 from onnx_triangulate.onnxgraph.inlining import inlined
-from onnx_triangulate.onnxgraph.nodes import Place, constant_tensor, elements, opset, places
+from onnx_triangulate.onnxgraph.nodes import constant_tensor, elements, opset
 from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.ops.graph_node import GraphNode
 from onnx_triangulate.ops.registry import operators
@@ -22,7 +23,7 @@ from onnx_triangulate.records.runs import Roundings
 
 def _count(place: Place, version: int) -> int | None:
     known = operators().get(place.op)
-    if place.graphs or known is None:
+    if place.subgraphs or known is None:
         return None
     if not callable(known.roundings):
         return known.roundings
@@ -93,8 +94,8 @@ _FLOATS = frozenset(
 
 def _whole(place: Place) -> bool:
     """Whether all that a node gives are whole numbers or truth values, which no arithmetic rounds."""
-    kinds = [place.scope.types.get(name) for name in place.outputs if name]
-    return bool(kinds) and not place.graphs and all(kind is not None and kind not in _FLOATS for kind in kinds)
+    kinds = [place.graph.types.get(name) for name in place.outputs if name]
+    return bool(kinds) and not place.subgraphs and all(kind is not None and kind not in _FLOATS for kind in kinds)
 
 
 def _everything(model: ModelProto) -> int | None:

@@ -35,7 +35,7 @@ _MOST_PAIRS = 45  # of ten inputs; each is a run
 Dims = tuple[int | None, ...] | None
 
 
-def adopt(ref: CaseRef, graph: str, file: Path, native: Run, weights: Path | None, seed: int) -> Model:
+def external_model(ref: CaseRef, graph: str, file: Path, native: Run, weights: Path | None, seed: int) -> Model:
     """``file`` as the export ``graph`` of a case whose framework answered ``native``.
 
     ``weights`` is an ``.npz`` of the source's own constants.

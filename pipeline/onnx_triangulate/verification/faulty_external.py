@@ -1,4 +1,4 @@
-"""What a given file has otherwise than a fresh export of its source, where that one is faithful.
+"""What an external file has otherwise than a fresh export of its source, where that one is faithful.
 
 Design note.  Other weights make every node that reads them guilty, a file in half precision makes all of them so, and
 a Cast at the end makes none: each is one thing, and a search by node takes it apart or misses it.  So before anybody
@@ -12,16 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from onnx_triangulate.engines import running
 from onnx_triangulate.locate import semantics
 from onnx_triangulate.records.inspection import Difference
-from onnx_triangulate.records.party import Party
-from onnx_triangulate.records.runs import Failure, Model, Run
+from onnx_triangulate.records.runs import Failure, Model
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import fresh_exports
-from onnx_triangulate.verification.localization import RUNTIME_WORKER
-from onnx_triangulate.verification.session import Seen, Work
-from onnx_triangulate.verification.triangulate import Parties
+from onnx_triangulate.verification.case_run import CaseRun
+from onnx_triangulate.verification.diagnosis import Diagnosis, agrees_with
+from onnx_triangulate.verification.session import Session
 
 WEIGHTS = "other-weights"
 TYPES = "other-number-types"
@@ -33,8 +31,8 @@ _MOST = 12
 
 
 @dataclass(frozen=True)
-class _Beside:
-    """A fresh export, what the given file has otherwise, and the operators of both by node."""
+class _Comparison:
+    """A fresh export, what the external file has otherwise, and the operators of both by node."""
 
     export: Model
     differences: tuple[Difference, ...]
@@ -56,61 +54,54 @@ class _Beside:
         return _MOST + sum(d.kind in ("weights", "type") for d in self.differences)
 
     @property
+    def is_all(self) -> bool:
+        """Whether nothing else is to be looked for behind the blame."""
+        return self.cause == TYPES or (self.cause == WEIGHTS and len(self.nodes) > _FEW)
+
+    @property
     def nodes(self) -> tuple[str, ...]:
         """The file's nodes at which something differs."""
         there = (name for d in self.differences for name in d.right_nodes if name in self.ops)
         return tuple(dict.fromkeys(there))
 
 
-@dataclass(frozen=True)
-class Given:
-    """What is known of blamed files by laying each beside a fresh export of its source.
-
-    ``settled`` are those blames behind which there is nothing else, ``open`` the others, with the nodes at which
-    something differs; ``faithful`` are the fresh exports that agree where the file, by its graph's name, does not.
-    """
-
-    settled: tuple[Blame, ...]
-    open: tuple[Blame, ...]
-    findings: tuple[Finding, ...]
-    faithful: Mapping[str, Model]
-
-
-def name_given(work: Work, seen: Seen, blames: Sequence[Blame]) -> Given:
-    """The blames of given files, with what a fresh export of the source has otherwise."""
-    parties = seen.parties(work.options.seed)
+def name_external(session: Session, case_run: CaseRun, blames: Sequence[Blame]) -> Diagnosis:
+    """The blames of external files, with what a fresh export of the source has otherwise and, of those that are left
+    open, the fresh exports that agree."""
     settled: list[Blame] = []
     left: list[Blame] = []
     findings: list[Finding] = []
     faithful: dict[str, Model] = {}
     for blamed in blames:
-        model = seen.models.get(blamed.party)
-        asked = blamed.blame == "export" and model is not None and bool(model.external and model.file)
-        beside = _beside(work, seen, model, blamed, parties) if asked and model is not None else None
-        if beside is None:
+        model = case_run.models.get(blamed.party) if blamed.blame == "export" else None
+        asked = model is not None and model.external and model.file is not None
+        comparison = _compared(session, case_run, model, blamed) if model is not None and asked else None
+        if comparison is None:
             left.append(blamed)
             continue
-        faithful[blamed.party] = beside.export
-        findings += [_finding(beside, blamed)] if 0 < len(beside.differences) <= beside.most else []
-        if beside.cause == TYPES or (beside.cause == WEIGHTS and len(beside.nodes) > _FEW):
-            ops = sorted({beside.ops[node] for node in beside.nodes})
-            settled.append(replace(blamed, nodes=beside.nodes, op=", ".join(ops) or None))
+        faithful[blamed.party] = comparison.export
+        if 0 < len(comparison.differences) <= comparison.most:
+            findings.append(_finding(comparison, blamed))
+        if comparison.is_all:
+            ops = sorted({comparison.ops[node] for node in comparison.nodes})
+            settled.append(replace(blamed, nodes=comparison.nodes, op=", ".join(ops) or None))
         else:
             left.append(blamed)
-    return Given(tuple(settled), tuple(left), tuple(findings), faithful)
+    return Diagnosis(tuple(left), tuple(findings), tuple(settled), faithful)
 
 
-def unshown(work: Work, seen: Seen, pair: fresh_exports.Pair) -> str:
-    """What a given file holds otherwise than a fresh export, in words, and nothing that was asked of the model shows.
+def unshown(session: Session, case_run: CaseRun, pair: fresh_exports.Pair) -> str:
+    """What an external file holds otherwise than a fresh export, in words, and nothing that was asked of the model
+    shows.
 
     Where the model has no float64 to tell of it, weights that are not the model's are enough; anything else that the
     two have differently may come to the same, and only says why they part.
     """
-    says = fresh_exports.unshown(work, seen, pair)
-    if fresh_exports.is_sharp(seen, pair.given.graph):
+    says = fresh_exports.unshown(session, case_run, pair)
+    if fresh_exports.is_sharp(case_run, pair.external.graph):
         return says
-    answer = work.call(RUNTIME_WORKER, semantics.structure, pair.left, pair.right)
-    found = [] if isinstance(answer, Failure) else [d for d in answer[0] if not d.says.startswith("rounding")]
+    answer = session.call_runtimes(semantics.structure, pair.graphs.left, pair.graphs.right)
+    found = [] if isinstance(answer, Failure) else [d for d in answer[0] if not d.message.startswith("rounding")]
     found = found if says else [d for d in found if d.kind == "weights"]
     if not found:
         return says
@@ -119,54 +110,48 @@ def unshown(work: Work, seen: Seen, pair: fresh_exports.Pair) -> str:
     return "; ".join(filter(None, (says, listed)))
 
 
-def _beside(work: Work, seen: Seen, model: Model, blamed: Blame, parties: Parties) -> _Beside | None:
+def _compared(session: Session, case_run: CaseRun, model: Model, blamed: Blame) -> _Comparison | None:
     """The fresh export that the file is nearest to, where it agrees on the edge of the blame."""
-    found: list[_Beside] = []
-    for export in fresh_exports.exports(work, seen, Party.parse(model.graph).framework):
-        assert export.file is not None
-        assert model.file is not None
-        if not agrees(work, seen, export, blamed, parties):
+    found: list[_Comparison] = []
+    for export in fresh_exports.exports(session, case_run, model.party.framework):
+        if not agrees_beside(session, case_run, export, blamed):
             continue
-        answer = work.call(RUNTIME_WORKER, semantics.structure, export.file, model.file)
-        found.append(_Beside(export, *(((), {}) if isinstance(answer, Failure) else answer)))
+        answer = session.call_runtimes(semantics.structure, export.file, model.file)
+        found.append(_Comparison(export, *(((), {}) if isinstance(answer, Failure) else answer)))
         if found[-1].cause != OTHERWISE:
             break
     return min(found, key=lambda each: (each.cause == OTHERWISE, len(each.differences)), default=None)
 
 
-def agrees(work: Work, seen: Seen, export: Model, blamed: Blame, parties: Parties) -> bool:
-    """Whether the edge of a blame agrees with another graph in the blamed one's place."""
-    left, right = blamed.edge
-    if right not in parties.runs or parties.diff(left, right, "export").agrees:
+def agrees_beside(session: Session, case_run: CaseRun, model: Model, blamed: Blame) -> bool:
+    """Whether the edge of a blame does not agree as it is, and does with another graph in the blamed one's place."""
+    if blamed.edge[1] not in case_run.runs or case_run.parties.diff(*blamed.edge, "export").agrees:
         return False
-    party = Party.parse(right)
-    item = f"{party.runtime}{'@64' if party.double else ''}"
-    folder = seen.folder / fresh_exports.FRESH / "beside"
-    runs = work.call(RUNTIME_WORKER, running.run_graph, seen.ref, export, [item], work.options.seed, folder)
-    run = Run(party, error=runs) if isinstance(runs, Failure) else replace(runs[0], party=party)
-    return parties.replacing(right, run).diff(left, right, "export").agrees
+    return agrees_with(session, case_run, blamed.edge, model, case_run.folder / fresh_exports.FRESH / "beside")
 
 
-def _finding(beside: _Beside, blamed: Blame) -> Finding:
-    said = _types(beside.differences) if beside.cause == TYPES else [_words(d) for d in beside.differences]
+def _finding(comparison: _Comparison, blamed: Blame) -> Finding:
+    said = _types(comparison.differences) if comparison.cause == TYPES else [_words(d) for d in comparison.differences]
     listed = "; ".join(said[:_SHOWN]) + (f"; {len(said) - _SHOWN} more" if len(said) > _SHOWN else "")
     held = f"with a fresh export in the file's place {blamed.edge[0]} | {blamed.edge[1]} agrees"
-    first = beside.differences[0]
+    first = comparison.differences[0]
     edit: str | None
-    if beside.cause == WEIGHTS:
+    if comparison.cause == WEIGHTS:
         says = f"{_count(len(said), 'weight')} not the model's, and nothing else differs: {listed}"
         edit = "export the file from this model again, or give the model the weights of the file"
-    elif beside.cause == TYPES:
+    elif comparison.cause == TYPES:
         says = f"the file differs from a fresh export in its number types alone: {listed}"
-        casts = [name for d in beside.differences if d.kind == "only" for name in d.right_nodes]
-        held_types = any(d.kind == "type" and d.what != "output" for d in beside.differences)
+        casts = [name for d in comparison.differences if d.kind == "only" for name in d.right_nodes]
+        held_types = any(d.kind == "type" and d.what != "output" for d in comparison.differences)
         alone = casts and len(casts) <= _FEW and not held_types
         edit = f"leave out Cast {' and '.join(casts)}" if alone else "export the file in the model's own number types"
     else:
         says = f"the file differs from a fresh export in {len(said)} thing{'s' * (len(said) > 1)}: {listed}"
         alone = len(said) == 1 and first.kind in ("attribute", "pads") and bool(first.right_nodes)
         edit = f"set {first.what} of {first.right_nodes[0]} to {first.left}" if alone else None
-    return Finding(beside.cause, blamed.blame, blamed.party, beside.nodes, f"{says}; {held}", proved=True, edit=edit)
+    return Finding(
+        comparison.cause, blamed.blame, blamed.party, comparison.nodes, f"{says}; {held}", proved=True, edit=edit
+    )
 
 
 def _count(number: int, noun: str) -> str:
@@ -188,16 +173,11 @@ def _types(differences: Sequence[Difference]) -> list[str]:
 
 def _words(difference: Difference) -> str:
     """What the file has, where the model has something else."""
+    nodes = difference.right_nodes
     if difference.kind == "only":
-        which = "the file" if difference.right_nodes else "the fresh export"
-        ops, nodes = (
-            (difference.right, difference.right_nodes)
-            if difference.right_nodes
-            else (difference.left, difference.left_nodes)
-        )
-        return f"{ops} ({', '.join(nodes[:_SHOWN])}) stands in {which} alone"
-    where = f" of {difference.right_nodes[0]}" if difference.right_nodes and difference.what != "output" else ""
-    where = f" {difference.right_nodes[0]}" if difference.right_nodes and difference.what == "output" else where
-    more = f" and {len(difference.right_nodes) - 1} more" if len(difference.right_nodes) > 1 else ""
+        which, ops = ("the file", difference.right) if nodes else ("the fresh export", difference.left)
+        return f"{ops} ({', '.join((nodes or difference.left_nodes)[:_SHOWN])}) stands in {which} alone"
+    where = f"{'' if difference.what == 'output' else ' of'} {nodes[0]}" if nodes else ""
+    more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
     said = f" ({difference.message})" if difference.message else ""
     return f"{difference.what}{where}{more}: {difference.right} where the model has {difference.left}{said}"

@@ -8,113 +8,74 @@ divergence, this is not the exporter's own run, and nobody is named.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from onnx_triangulate.engines import running
 from onnx_triangulate.locate import pass_runs
 from onnx_triangulate.locate.pass_search import Diverges, PassSearch, search
-from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.party import Party
-from onnx_triangulate.records.runs import Failure, Model, Run
+from onnx_triangulate.records.runs import Failure, Model
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.transform.rewritten import Region
-from onnx_triangulate.verification import tasks
-from onnx_triangulate.verification.faulty_passes import CAUSE, NOBODY
-from onnx_triangulate.verification.triangulate import Parties
+from onnx_triangulate.verification.case_run import CaseRun
+from onnx_triangulate.verification.diagnosis import Diagnosis, agrees_with
+from onnx_triangulate.verification.faulty_passes import CAUSE, NOBODY, with_regions
+from onnx_triangulate.verification.session import Session
 
-Call = Callable[..., Any]
 _NAMED = 3
 
 
-def name_folding(
-    call: Call,
-    worker: str,
-    ref: CaseRef,
-    models: Mapping[str, Model],
-    parties: Parties,
-    blames: Sequence[Blame],
-    seed: int,
-    folder: Path,
-) -> tuple[tuple[Blame, ...], tuple[Finding, ...]]:
-    """The blames of an export with the nodes that its optimizer got wrong, and findings that name the pass.
-
-    ``call(kind, function, *arguments)`` runs a function in a framework's worker, or in that of the runtimes, whose kind
-    is ``worker``.
-    """
-    guilty = {blamed.party for blamed in blames if blamed.blame == "export"}
+def name_folding(session: Session, case_run: CaseRun, blames: Sequence[Blame]) -> Diagnosis:
+    """The blames of an export with the nodes that its optimizer got wrong, and findings that name the pass."""
+    departed = {blamed.party for blamed in blames if blamed.blame == "export"}
     named: list[Blame] = []
     findings: list[Finding] = []
     for blamed in blames:
-        graph, raw = blamed.party, f"{blamed.party}:raw"
-        model, before = models.get(graph), models.get(raw)
-        asked = blamed.blame == "export" and ":" not in graph and raw not in guilty
-        right = blamed.edge[1]
-        if not asked or model is None or before is None or before.file is None or right not in parties.runs:
+        raw = _faithful_raw(case_run, blamed) if blamed.blame == "export" else None
+        names = _pass_names(session, blamed) if raw is not None and raw.graph not in departed else ()
+        if raw is None or raw.file is None or not names:
             named.append(blamed)
             continue
-        if not faithful(parties, graph, raw):
-            named.append(blamed)
-            continue
-        names = call(graph, pass_runs.exporter_passes, graph)
-        if isinstance(names, Failure) or not names or ">" not in right:
-            named.append(blamed)
-            continue
-        place = folder / "folding"
-        asking = _question(call, worker, ref, model, before.file, names, blamed, parties, seed, place)
-        found = search(names, asking)
-        parted = call(worker, pass_runs.parted_nodes, ref, before, model, seed, place)
+        place = case_run.folder / "folding"
+        found = search(names, _question(session, case_run, blamed, raw.file, names))
+        model = case_run.models[blamed.party]
+        parted = session.call_runtimes(pass_runs.parted_nodes, case_run.ref, raw, model, case_run.seed, place)
         regions = () if isinstance(parted, Failure) else parted
-        nodes = tuple(dict.fromkeys(node for region in regions for node in region.nodes))
-        if nodes and not blamed.nodes:
-            ops = sorted({op for region in regions for op in region.ops})
-            blamed = replace(blamed, nodes=nodes, op=blamed.op or ", ".join(ops))
+        blamed, nodes = with_regions(blamed, regions)
         named.append(blamed)
-        findings.append(_finding(blamed, raw, found, regions, nodes))
-    return tuple(named), tuple(findings)
+        findings.append(_finding(blamed, raw.graph, found, regions, nodes))
+    return Diagnosis(tuple(named), tuple(findings))
 
 
-def faithful(parties: Parties, framework: str, graph: str) -> bool:
-    """Whether a runtime ran an export and gave the framework's answer."""
-    ran = [(name, run) for name, run in parties.runs.items() if run.party.graph == graph and run.party.runtime]
-    answered = [name for name, run in ran if run.outputs is not None]
-    source = parties.runs.get(framework)
-    if source is None or source.outputs is None:
-        return False
-    return any(parties.diff(framework, name, "export").agrees for name in answered if not name.endswith("@64"))
+def _faithful_raw(case_run: CaseRun, blamed: Blame) -> Model | None:
+    """The raw export that an exporter's optimizer made the blamed one of, where that one is faithful."""
+    party, ran = Party.parse(blamed.party), case_run.runs.get(blamed.edge[1])
+    raw = case_run.models.get(Party(party.framework, "raw").graph)
+    if party.exporter or blamed.party not in case_run.models or raw is None or raw.file is None:
+        return None
+    if ran is None or not ran.party.runtime:
+        return None
+    return raw if case_run.parties.faithful(raw.graph) else None
 
 
-def _question(
-    call: Call,
-    worker: str,
-    ref: CaseRef,
-    model: Model,
-    raw: Path,
-    names: Sequence[str],
-    blamed: Blame,
-    parties: Parties,
-    seed: int,
-    place: Path,
-) -> Diverges:
+def _pass_names(session: Session, blamed: Blame) -> tuple[str, ...]:
+    names = session.call(blamed.party, pass_runs.exporter_passes, blamed.party)
+    return () if isinstance(names, Failure) or names is None else tuple(names)
+
+
+def _question(session: Session, case_run: CaseRun, blamed: Blame, raw: Path, names: Sequence[str]) -> Diverges:
     """Whether the edge of the blame still parts when its graph is made of ``raw`` without some passes."""
-    right = blamed.edge[1]
-    party = Party.parse(right)
-    item = f"{party.runtime}{'@64' if party.double else ''}"
+    model, place = case_run.models[blamed.party], case_run.folder / "folding"
 
     def diverges(off: frozenset[str], _: str | None) -> bool:
         left_out = [name for name in names if name in off]
-        file = call(blamed.party, pass_runs.optimize_without, blamed.party, raw, left_out, place / "trial.onnx")
+        arguments = (blamed.party, raw, left_out, place / "trial.onnx")
+        file = session.call(blamed.party, pass_runs.optimize_without, *arguments)
         if isinstance(file, Failure):
             return True
-        made = replace(model, file=file)
-        runs = call(worker, running.run_graph, ref, made, [item], seed, place)
-        run = Run(party, error=runs) if isinstance(runs, Failure) else runs[0]
-        if party.double and run.outputs is not None:
-            allowed = call(worker, tasks.with_slack, ref, made, run, [made.weights or raw], seed, place)
-            run = Run(party, error=allowed) if isinstance(allowed, Failure) else allowed
-        return not parties.replacing(right, run).diff(*blamed.edge, "export").agrees
+        made = replace(model, file=file, weights=model.weights or raw)
+        return not agrees_with(session, case_run, blamed.edge, made, place, allowance=True)
 
     return diverges
 

@@ -7,16 +7,19 @@ own (what the exporter captured is not the model, or the model amplifies).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.faults import Contribution, Fault, Localization
-from onnx_triangulate.records.runs import Diff, Model, Run
+from onnx_triangulate.records.runs import Model
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import tasks
+from onnx_triangulate.verification.case_run import CaseRun
+from onnx_triangulate.verification.diagnosis import Diagnosis
+from onnx_triangulate.verification.localization import localize
+from onnx_triangulate.verification.session import Session
 
-LOCALIZED = ("export", "kernel", "reference", "unspecified")
 CAUSE = "guilty-node"
 NOBODY = "no-guilty-node"
 AMPLIFIED = "conditioning"
@@ -27,7 +30,7 @@ _NAMED = 8
 def name_nodes(
     blames: Sequence[Blame], localized: Iterable[Localization]
 ) -> tuple[tuple[Blame, ...], tuple[Finding, ...]]:
-    """The blames with their nodes, and a finding for each guilty node, or for why there is none."""
+    """The blames with their nodes, and a finding for each faulty node, or for why there is none."""
     found = {(each.blame, each.party): each for each in localized}
     named = []
     for blamed in blames:
@@ -41,47 +44,52 @@ def name_nodes(
     return tuple(named), tuple(finding for each in found.values() for finding in _findings(each))
 
 
-def name_types(
-    call: Callable[..., object],
-    models: Mapping[str, Model],
-    runs: Mapping[str, Run],
-    edges: Sequence[Diff],
-    blames: Sequence[Blame],
-    found: Sequence[Finding],
-) -> tuple[tuple[Blame, ...], tuple[Finding, ...]]:
+def name_faulty_nodes(
+    session: Session, case_run: CaseRun, blames: Sequence[Blame], faithful: Mapping[str, Model]
+) -> Diagnosis:
+    """The blames with their faulty nodes, and findings for each; ``faithful`` are other exports of the same model, by
+    the graph in whose place they agree."""
+    named, findings = name_nodes(blames, localize(session, case_run, blames, faithful))
+    return name_types(session, case_run, named, findings)
+
+
+def name_types(session: Session, case_run: CaseRun, blames: Sequence[Blame], findings: Sequence[Finding]) -> Diagnosis:
     """The blames of graphs that give an output in another number type, with the node that makes it where no other was
-    found, and the findings with those that say so.  ``call`` runs a function in the runtimes' worker."""
+    found, and the ``findings`` with those that say so."""
     named: list[Blame] = []
     said: list[Finding] = []
     for blamed in blames:
-        model, sides = models.get(blamed.party), [runs.get(end) for end in blamed.edge]
-        made: dict[str, str] = {}
-        others = list(_other_types(*sides)) if model is not None and blamed.blame == "export" else []
-        for name, due, seen in others:
-            maker = call(tasks.maker, model, name)
+        others = _other_types(case_run, blamed)
+        ops: dict[str, str] = {}
+        for name, (due, seen) in others.items():
+            maker = session.call_runtimes(tasks.maker, case_run.models[blamed.party], name)
             if isinstance(maker, tuple):
                 node, op = maker
-                made[node] = op
+                ops[node] = op
                 says = f"{op} makes {name} {seen} where it is {due} in {blamed.edge[0]}"
                 said.append(Finding(CAUSE, blamed.blame, blamed.party, (node,), says))
-        typed = {name for name, _, _ in others} if made else set()
-        if any((e.left, e.right) == blamed.edge and e.output in typed for e in edges):  # then values were not compared
-            mine = (blamed.blame, blamed.party)
-            found = [f for f in found if f.cause != NOBODY or (f.blame, f.party) != mine]
-        if made and not blamed.nodes:
-            blamed = replace(blamed, nodes=tuple(made), op=", ".join(dict.fromkeys(made.values())))
+        if ops and any((e.left, e.right) == blamed.edge and e.output in others for e in case_run.edges):
+            mine = (blamed.blame, blamed.party)  # values were not compared then
+            findings = [f for f in findings if f.cause != NOBODY or (f.blame, f.party) != mine]
+        if ops and not blamed.nodes:
+            blamed = replace(blamed, nodes=tuple(ops), op=", ".join(dict.fromkeys(ops.values())))
         named.append(blamed)
-    return tuple(named), (*said, *found)
+    return Diagnosis(tuple(named), (*said, *findings))
 
 
-def _other_types(due: Run | None, seen: Run | None) -> Iterator[tuple[str, str, str]]:
-    """Outputs whose number type is another one, with both types."""
-    if due is None or seen is None or due.party.double or seen.party.double:
-        return
+def _other_types(case_run: CaseRun, blamed: Blame) -> dict[str, tuple[str, str]]:
+    """The outputs of a blamed export whose number type is another one than the source's, with both types."""
+    due, seen = (case_run.runs.get(end) for end in blamed.edge)
+    if blamed.blame != "export" or blamed.party not in case_run.models or due is None or seen is None:
+        return {}
+    if due.party.double or seen.party.double:
+        return {}
+    found = {}
     for name, value in (due.outputs or {}).items():
         other = (seen.outputs or {}).get(name)
         if isinstance(value, ArrayFile) and isinstance(other, ArrayFile) and value.dtype != other.dtype:
-            yield name, value.dtype, other.dtype
+            found[name] = value.dtype, other.dtype
+    return found
 
 
 def _findings(each: Localization) -> list[Finding]:

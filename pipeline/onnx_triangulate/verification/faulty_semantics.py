@@ -10,91 +10,76 @@ it stands for nothing, and that is said.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
-from onnx_triangulate.locate import semantics as meaning_tasks
+from onnx_triangulate.locate import semantics as semantics_tasks
 from onnx_triangulate.locate.semantics import MeaningDifference, Meanings
-from onnx_triangulate.records.case import Case, CaseRef
 from onnx_triangulate.records.runs import Failure, Model
 from onnx_triangulate.records.verdict import Blame, Finding
-from onnx_triangulate.verification.faulty_folding import faithful
+from onnx_triangulate.verification.case_run import CaseRun
+from onnx_triangulate.verification.diagnosis import Diagnosis
 from onnx_triangulate.verification.faulty_nodes import CAUSE, NOBODY
-from onnx_triangulate.verification.triangulate import Parties
+from onnx_triangulate.verification.session import Session
 
 MEANT = ("semantics", "parameters")
-Call = Callable[..., Any]
 _NAMED = 8
 _SHOWN = 3
 _TRIES = 3
 _COSTLY = ("timeout", "memory", "crashed")
 
 
-def name_meanings(
-    call: Call,
-    ref: CaseRef,
-    case: Case,
-    models: Mapping[str, Model],
-    parties: Parties,
-    blames: Sequence[Blame],
-    seed: int,
-    folder: Path,
-    memory: int | None = None,
-) -> tuple[tuple[Blame, ...], tuple[Finding, ...]]:
-    """The blames between frameworks with the nodes of both, and findings that say where and by how much.
-
-    ``call(function, *arguments)`` runs a function in the runtimes' worker and gives its answer or a :class:`Failure`.
-    """
+def name_semantics(session: Session, case_run: CaseRun, blames: Sequence[Blame]) -> Diagnosis:
+    """The blames between frameworks with the nodes of both, and findings that say where and by how much."""
     asked = {b.edge: b for b in sorted(blames, key=lambda b: b.blame) if b.blame in MEANT}  # semantics, if both
     departed = {b.party for b in blames if b.blame in ("export", "export-failed")}
     named = list(blames)
     findings: list[Finding] = []
     for edge, blamed in asked.items():
-        left, right = (_standing(framework, case, models, parties, departed) for framework in edge)
+        left, right = (_representatives(case_run, framework, departed) for framework in edge)
         lacking = [name for name, graphs in zip(edge, (left, right), strict=True) if not graphs]
         if lacking:
             problem = f"no export of {' or of '.join(lacking)} is known to be faithful, so none can stand for it"
             findings.append(_nobody(blamed, f"the nodes of the two were not compared: {problem}"))
             continue
-        found: Meanings | Failure = Failure("refused", "nothing to compare")
-        pair = (right[0], left[0])
-        for pair in itertools.islice(itertools.product(right, left), _TRIES):
-            found = call(meaning_tasks.meaning_differences, ref, *pair, seed, folder / "meaning", memory)
-            if not isinstance(found, Failure) or found.kind in _COSTLY:
-                break
-        said = _findings(blamed, found, *pair)
-        if ref.size:
-            said = [replace(finding, message=f"at {ref.size}: {finding.message}") for finding in said]
-        findings += said
+        found, judge, other = _compared(session, case_run, right, left)
+        at = f"at {case_run.size}: " if case_run.size else ""
+        findings += [replace(f, message=f"{at}{f.message}") for f in _findings(blamed, found, judge, other)]
         if isinstance(found, Meanings) and found.differences and not blamed.nodes:
-            place = named.index(blamed)
             ops = dict.fromkeys(op for part in found.differences for op in (*part.ops[:1], *part.against_ops[:_SHOWN]))
             nodes = dict.fromkeys(
                 name for part in found.differences for name in (*part.fault.nodes[:1], *part.fault.against[:1])
             )
-            named[place] = replace(blamed, nodes=tuple(nodes), op=blamed.op or ", ".join(list(ops)[:_SHOWN]))
-    return tuple(named), tuple(findings)
+            op = blamed.op or ", ".join(list(ops)[:_SHOWN])
+            named[named.index(blamed)] = replace(blamed, nodes=tuple(nodes), op=op)
+    return Diagnosis(tuple(named), tuple(findings))
 
 
-def _standing(
-    framework: str, case: Case, models: Mapping[str, Model], parties: Parties, departed: set[str]
-) -> list[Model]:
+def _compared(
+    session: Session, case_run: CaseRun, judges: Sequence[Model], others: Sequence[Model]
+) -> tuple[Meanings | Failure, Model, Model]:
+    """What the first pair of graphs that can be compared comes to, and that pair."""
+    folder, limit = case_run.folder / "meaning", session.weight_limit
+    for judge, other in itertools.islice(itertools.product(judges, others), _TRIES):
+        arguments = (case_run.ref, judge, other, case_run.seed, folder, limit)
+        found = session.call_runtimes(semantics_tasks.meaning_differences, *arguments)
+        if not isinstance(found, Failure) or found.kind in _COSTLY:
+            break
+    return found, judge, other
+
+
+def _representatives(case_run: CaseRun, framework: str, departed: set[str]) -> list[Model]:
     """The exports that may stand for a framework: those with the case's own order of axes at the border first."""
-    able = [
-        model
-        for graph, model in models.items()
-        if graph.partition(":")[0] == framework and graph not in departed and model.error is None and model.file
-    ]
+    case = case_run.case
+    own = [model for model in case_run.models.values() if model.party.framework == framework and model.usable]
     declared = {name: t.axes for name, t in {**case.inputs, **case.outputs}.items() if hasattr(t, "axes")}
 
     def turned(model: Model) -> int:
         return sum(axes.split() != declared.get(name, axes).split() for name, axes in model.axes.items())
 
     # What an exporter's optimizer has folded together cannot be told apart: the raw graph comes before its own.
-    able.sort(key=lambda m: (turned(m), m.graph != f"{framework}:raw", m.graph))
-    return [m for m in able if faithful(parties, framework, m.graph)]
+    own.sort(key=lambda model: (turned(model), model.party.exporter != "raw", model.graph))
+    return [model for model in own if model.graph not in departed and case_run.parties.faithful(model.graph)]
 
 
 def _nobody(blamed: Blame, says: str) -> Finding:
@@ -109,7 +94,7 @@ def _findings(blamed: Blame, found: Meanings | Failure, judge: Model, other: Mod
     if not found.differences:
         why = "; ".join(found.unjudged[:2]) or "every output of one graph is the other's"
         return [_nobody(blamed, f"no node of one graph parts from the other: {why} {coverage}")]
-    names = [m.graph.partition(":")[0] for m in (judge, other)]
+    names = [model.party.framework for model in (judge, other)]
     findings = [
         Finding(
             CAUSE,

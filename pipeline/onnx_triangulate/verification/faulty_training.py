@@ -8,42 +8,44 @@ nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import tasks
-from onnx_triangulate.verification.faulty_external import agrees
-from onnx_triangulate.verification.localization import RUNTIME_WORKER
-from onnx_triangulate.verification.session import Seen, Work
+from onnx_triangulate.verification.case_run import CaseRun
+from onnx_triangulate.verification.diagnosis import Diagnosis
+from onnx_triangulate.verification.faulty_external import agrees_beside
+from onnx_triangulate.verification.session import Session
 
 CAUSE = "training-mode-kept"
 _SHOWN = 3
 
 
-def name_training(
-    work: Work, seen: Seen, blames: Sequence[Blame]
-) -> tuple[tuple[Blame, ...], tuple[Blame, ...], tuple[Finding, ...]]:
+def name_training(session: Session, case_run: CaseRun, blames: Sequence[Blame]) -> Diagnosis:
     """The blames that training mode is behind, with its nodes, the other blames, and findings that say so."""
-    parties = seen.parties(work.options.seed)
     settled: list[Blame] = []
     left: list[Blame] = []
     findings: list[Finding] = []
     for blamed in blames:
-        model = seen.models.get(blamed.party)
+        model = case_run.models.get(blamed.party)
         found = None
-        if blamed.blame == "export" and model is not None and model.file is not None and model.error is None:
-            found = work.call(RUNTIME_WORKER, tasks.in_inference, model, seen.folder / "inference")
-        if not isinstance(found, tuple) or not agrees(work, seen, found[0], blamed, parties):
+        if blamed.blame == "export" and model is not None and model.usable:
+            found = session.call_runtimes(tasks.in_inference, model, case_run.folder / "inference")
+        if not isinstance(found, tuple) or not agrees_beside(session, case_run, found[0], blamed):
             left.append(blamed)
             continue
         nodes = found[1]
-        ops = dict.fromkeys(nodes.values())
-        settled.append(replace(blamed, nodes=tuple(nodes), op=", ".join(ops)))
-        modes = " and ".join(f"{op} with training_mode=1" for op in ops)
-        listed = ", ".join(list(nodes)[:_SHOWN]) + (f" and {len(nodes) - _SHOWN} more" if len(nodes) > _SHOWN else "")
-        says = f"the graph has {modes} where the model is in inference: {listed}"
-        says += f"; with 0 there, {' | '.join(blamed.edge)} agrees"
-        edit = "set training_mode=0 on these nodes, or call model.eval() before exporting"
-        findings.append(Finding(CAUSE, blamed.blame, blamed.party, tuple(nodes), says, proved=True, edit=edit))
-    return tuple(settled), tuple(left), tuple(findings)
+        settled.append(replace(blamed, nodes=tuple(nodes), op=", ".join(dict.fromkeys(nodes.values()))))
+        findings.append(_finding(blamed, nodes))
+    return Diagnosis(tuple(left), tuple(findings), tuple(settled))
+
+
+def _finding(blamed: Blame, nodes: Mapping[str, str]) -> Finding:
+    """``nodes`` are those that train, with their operators."""
+    modes = " and ".join(f"{op} with training_mode=1" for op in dict.fromkeys(nodes.values()))
+    listed = ", ".join(list(nodes)[:_SHOWN]) + (f" and {len(nodes) - _SHOWN} more" if len(nodes) > _SHOWN else "")
+    says = f"the graph has {modes} where the model is in inference: {listed}"
+    says += f"; with 0 there, {' | '.join(blamed.edge)} agrees"
+    edit = "set training_mode=0 on these nodes, or call model.eval() before exporting"
+    return Finding(CAUSE, blamed.blame, blamed.party, tuple(nodes), says, proved=True, edit=edit)

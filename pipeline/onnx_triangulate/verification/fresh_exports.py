@@ -1,12 +1,11 @@
-"""Where a given file parts from a fresh export of its source: inputs on which the model itself is then asked.
+"""Where an external file parts from a fresh export of its source: inputs on which the model itself is then asked.
 
-Design note.  A given file may be the model's on every ordinary input and not be the model's: weights behind units that
-are saturated or dead, a limit, a threshold, one row of a table, what becomes of NaN.  ``compare`` finds such places
-between two graphs, and the source has a graph, its fresh export.  So that one is made as well, and where structure does
-not prove the two the same both run on the further feeds of ``locate.feeds``.  What parts there is no verdict, for
-the fresh export may be the one that is wrong: it is a set of inputs (:class:`Sought`), on which the case is run and
-judged like on any other (``verification.session.fed_with``).
-"""
+Design note.  An external file may be the model's on every ordinary input and not be the model's: weights behind units
+that are saturated or dead, a limit, a threshold, one row of a table, what becomes of NaN.  ``compare`` finds such
+places between two graphs, and the source has a graph, its fresh export.  So that one is made as well, and where
+structure does not prove the two the same both run on the further feeds of ``locate.feeds``.  What parts there is no
+verdict, for the fresh export may be the one that is wrong: it is a set of inputs (:class:`Sought`), on which the case
+is run and judged like on any other (``verification.session.fed_with``)."""
 
 from __future__ import annotations
 
@@ -21,13 +20,14 @@ import numpy as np
 from onnx_triangulate.cases import inputs
 from onnx_triangulate.diff.equivalence import Proof
 from onnx_triangulate.engines.frameworks import adapters
-from onnx_triangulate.locate import float64_comparison as borders
-from onnx_triangulate.locate import model_interface
-from onnx_triangulate.locate import sweep as sweeps
-from onnx_triangulate.locate.feeds import JUDGED, KINDS, REACHING, Feed, Landmarks, ValueInfo, draw, drawn_kinds
+from onnx_triangulate.locate import float64_comparison, model_interface
+from onnx_triangulate.locate.feeds import JUDGED, KINDS, REACHING, Feed, Landmarks, ValueInfo, drawn_kinds
+from onnx_triangulate.locate.graph_pair import GraphPair, Ways, axes_between, prove_pair
 from onnx_triangulate.locate.model_interface import Interface
-from onnx_triangulate.locate.sweep import Row, Ways
-from onnx_triangulate.locate.unexercised import Unseen
+from onnx_triangulate.locate.special_values import confirmed
+from onnx_triangulate.locate.sweep import Row, boundaries, in_parts, sweep
+from onnx_triangulate.locate.unexercised import Unexercised
+from onnx_triangulate.locate.unshown_constants import any_number, few_others, silent
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
@@ -35,8 +35,8 @@ from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model
 from onnx_triangulate.verification import tasks
-from onnx_triangulate.verification.localization import RUNTIME_WORKER
-from onnx_triangulate.verification.session import Seen, Work
+from onnx_triangulate.verification.case_run import CaseRun
+from onnx_triangulate.verification.session import Session
 
 FRESH = "fresh"  # in place of an exporter's name: it is no party of the case
 _EXPORTERS = ("raw", "")  # by preference: nothing was folded in a raw export
@@ -53,17 +53,17 @@ class Sought:
     file: Path
 
 
-def exports(work: Work, seen: Seen, framework: str) -> Iterator[Model]:
+def exports(session: Session, case_run: CaseRun, framework: str) -> Iterator[Model]:
     """The source's own exports as ``FRAMEWORK:fresh``, those that the case has made before those made for this."""
-    made = [g for g, m in seen.models.items() if Party.parse(g).framework == framework and m.file and not m.external]
+    made = [g for g, m in case_run.models.items() if m.party.framework == framework and m.file and not m.external]
     for graph in sorted(made):
-        yield replace(seen.models[graph], graph=Party(framework, FRESH).graph)
+        yield replace(case_run.models[graph], graph=Party(framework, FRESH).graph)
     for exporter in _EXPORTERS:
         if exporter not in adapters()[framework].exporters or Party(framework, exporter).graph in made:
             continue
-        folder = seen.folder / FRESH / (exporter or "plain")
+        folder = case_run.folder / FRESH / (exporter or "plain")
         folder.mkdir(parents=True, exist_ok=True)
-        answer = work.call(framework, tasks.export, seen.ref, framework, [exporter], work.options.seed, folder)
+        answer = session.call(framework, tasks.export, case_run.ref, framework, [exporter], case_run.seed, folder)
         if isinstance(answer, Failure):
             continue
         model: Model = answer[0]
@@ -73,37 +73,38 @@ def exports(work: Work, seen: Seen, framework: str) -> Iterator[Model]:
 
 @dataclass(frozen=True)
 class Pair:
-    """A given file and the fresh export that it is held against, which structure does not prove the same.
+    """An external file and the fresh export that it is held against, which structure does not prove the same.
 
-    ``inputs`` and ``outputs`` say how the file's are those of the fresh export; ``names`` are the case's names of the
-    latter's inputs.
+    ``graphs`` has the fresh export as A and the file as B; ``names`` are the case's names of A's inputs.
     """
 
-    given: Model
+    external: Model
     fresh: Model
-    left: Path
-    right: Path
+    graphs: GraphPair
     a: Interface
     proof: Proof
-    inputs: Ways
-    outputs: Ways
     names: Mapping[str, str]
     feeds: tuple[Feed, ...]
-    marks: Landmarks
 
 
-def paired(work: Work, seen: Seen, given: Model) -> Pair | None:
-    """A given file with the fresh export; None where they are proved the same, or nothing can be drawn for the two."""
-    fresh = next(exports(work, seen, Party.parse(given.graph).framework), None)
-    if fresh is None or fresh.file is None or given.file is None:
+def paired(session: Session, case_run: CaseRun, external: Model) -> Pair | None:
+    """An external file with the fresh export; None where they are proved the same, or nothing can be drawn for the
+    two."""
+    fresh = next(exports(session, case_run, external.party.framework), None)
+    if fresh is None or fresh.file is None or external.file is None:
         return None
-    left, right = fresh.file.absolute(), given.file.absolute()
+    seed = case_run.seed
     taken, ends = (
-        {border: (mine[name], _between(seen, fresh, given, name)) for name, border in its.items() if name in mine}
-        for mine, its in ((fresh.inputs, given.inputs), (fresh.outputs, given.outputs))
+        {
+            border: (mine[name], axes_between(case_run.case, fresh, external, name))
+            for name, border in its.items()
+            if name in mine
+        }
+        for mine, its in ((fresh.inputs, external.inputs), (fresh.outputs, external.outputs))
     )
-    proof = _asked(work, sweeps.proof, left, right, taken, ends)
-    sides = [_asked(work, model_interface.read_interface, file) for file in (left, right)]
+    graphs = GraphPair(fresh.file.absolute(), external.file.absolute(), (), taken, ends, Landmarks(), seed)
+    proof = _asked(session, prove_pair, graphs)
+    sides = [_asked(session, model_interface.read_interface, file) for file in (graphs.left, graphs.right)]
     if not isinstance(proof, Proof) or proof.same or not all(isinstance(side, Interface) for side in sides):
         return None
     a, b = sides
@@ -111,11 +112,14 @@ def paired(work: Work, seen: Seen, given: Model) -> Pair | None:
     names = {border: name for name, border in fresh.inputs.items()}
     if a.drawn or b.drawn or {port.name for port in a.inputs} - set(names):
         return None
-    own = inputs.inputs_of(seen.case, seen.ref.name, work.options.seed)
-    shapes = {p.name: _turn(seen, fresh, names[p.name]).apply(own[names[p.name]]).shape for p in a.inputs}
-    marks = a.landmarks.joined(b.landmarks)
-    feeds = (*[Feed(kind, shapes) for kind in KINDS], *drawn_kinds(a.inputs, shapes, marks))
-    return Pair(given, fresh, left, right, a, proof, taken, ends, names, feeds, marks)
+    own = inputs.inputs_of(case_run.case, case_run.ref.name, seed)
+    shapes = {
+        p.name: axes_between(case_run.case, None, fresh, names[p.name]).apply(own[names[p.name]]).shape
+        for p in a.inputs
+    }
+    graphs = replace(graphs, ports=a.inputs, landmarks=a.landmarks.joined(b.landmarks))
+    feeds = (*[Feed(kind, shapes) for kind in KINDS], *drawn_kinds(a.inputs, shapes, graphs.landmarks))
+    return Pair(external, fresh, graphs, a, proof, names, feeds)
 
 
 def _joined(ports: Sequence[ValueInfo], others: Sequence[ValueInfo], ways: Ways) -> tuple[ValueInfo, ...]:
@@ -129,35 +133,34 @@ def _joined(ports: Sequence[ValueInfo], others: Sequence[ValueInfo], ways: Ways)
     return tuple(joined)
 
 
-def sought(work: Work, seen: Seen, pair: Pair) -> list[Sought]:
-    """The inputs on which a given file parts from the fresh export, those first that tell most."""
-    seed, folder, who = work.options.seed, seen.folder / FRESH, pair.given.graph.replace(":", "-")
+def sought(session: Session, case_run: CaseRun, pair: Pair) -> list[Sought]:
+    """The inputs on which an external file parts from the fresh export, those first that tell most."""
+    seed, folder, who = case_run.seed, case_run.folder / FRESH, pair.external.graph.replace(":", "-")
     folder.mkdir(parents=True, exist_ok=True)
-    files, ways, ports = (pair.left, pair.right), (pair.inputs, pair.outputs), pair.a.inputs
 
     def swept(some: Sequence[Feed], part: int, seconds: float) -> Any:
-        place = folder / f"{who}-{part}"
-        return _asked(work, sweeps.sweep, *files, ports, some, pair.marks, seed, *ways, place, seconds)
+        return _asked(session, sweep, pair.graphs, some, folder / f"{who}-{part}", seconds)
 
-    rows, _ = sweeps.in_parts(swept, pair.feeds, _SECONDS)
+    rows, _ = in_parts(swept, pair.feeds, _SECONDS)
     if any(p.dtype == "bool" or p.whole for p in pair.a.outputs) and not any(r.state == "apart" for r in rows):
         usual = [row.feed for row in rows if row.state in ("equal", "close") and row.feed.kind not in JUDGED]
-        arguments = (*files, ports, usual[:24], pair.marks, seed, *ways, folder / f"{who}-walks", _SECONDS)
-        walked = _asked(work, sweeps.boundaries, *arguments)
+        walked = _asked(session, boundaries, pair.graphs, usual[:24], folder / f"{who}-walks", _SECONDS)
         rows += [] if isinstance(walked, Failure) else walked[1]
-    own = inputs.inputs_of(seen.case, seen.ref.name, seed)
+    own = inputs.inputs_of(case_run.case, case_run.ref.name, seed)
     found: list[Sought] = []
     for row in _telling(rows):
         judged = JUDGED.get(row.feed.kind)
         if judged == "nan" and pair.proof.nan_is_open:
             continue  # where NaN stands among numbers ONNX does not say
         if judged:
-            says = _asked(work, sweeps.confirmed, *files, row, *ways, judged)
+            says = _asked(session, confirmed, pair.graphs, row, judged)
             if isinstance(says, Failure) or not says:
                 continue
         assert row.arrays is not None
         fed = own | {
-            pair.names[border]: np.asarray(_back(_turn(seen, pair.fresh, pair.names[border])).apply(value), order="C")
+            pair.names[border]: np.asarray(
+                _back(axes_between(case_run.case, None, pair.fresh, pair.names[border])).apply(value), order="C"
+            )
             for border, value in npz.load(row.arrays).items()
         }
         found.append(Sought(_said(row, fed), npz.save(folder / f"{who}-{len(found)}.npz", fed)))
@@ -166,43 +169,53 @@ def sought(work: Work, seen: Seen, pair: Pair) -> list[Sought]:
     return found
 
 
-def unshown(work: Work, seen: Seen, pair: Pair) -> str:
-    """What a given file holds otherwise than a fresh export, where nothing that was asked of the model decides it.
+def unshown(session: Session, case_run: CaseRun, pair: Pair) -> str:
+    """What an external file holds otherwise than a fresh export, where nothing that was asked of the model decides it.
 
     Whatever stands there, the model would seem to agree; so that it does says nothing of it.
     """
-    parted, silent = _in_float64(work, seen, pair)
+    parted, silent = _in_float64(session, case_run, pair)
     if parted:
         return f"{parted}; nothing that the model was asked says which of the two is right"
-    constants = _any_number(work, seen, pair)
+    constants = _any_number(session, case_run, pair)
     if constants or not silent:
-        return constants or _few_others(work, pair)
+        return constants or _few_others(session, pair)
     more = f" (and {len(silent) - 1} more)" if len(silent) > 1 else ""
     says = silent[0].replace(" of B ", " of the file ").replace("not A's", "not those of a fresh export")
     return f"{says}{more}"
 
 
-def _in_float64(work: Work, seen: Seen, pair: Pair) -> tuple[str, list[str]]:
+def _in_float64(session: Session, case_run: CaseRun, pair: Pair) -> tuple[str, list[str]]:
     """Where the file parts from a fresh export in float64, on the case's own inputs and a few others, and what it
     holds otherwise that none of these shows.
 
     Where the model agrees in float64 on its own inputs, that counts for more than what a node inside makes there.
     """
-    folder, found = seen.folder / FRESH, Unseen()
-    own = inputs.inputs_of(seen.case, seen.ref.name, work.options.seed)
-    ports, started = pair.a.inputs, time.monotonic()
-    fed = {p.name: _turn(seen, pair.fresh, pair.names[p.name]).apply(own[pair.names[p.name]]) for p in ports}
+    folder, found = case_run.folder / FRESH, Unexercised()
+    own = inputs.inputs_of(case_run.case, case_run.ref.name, case_run.seed)
+    ports, started, graphs = pair.a.inputs, time.monotonic(), pair.graphs
+    fed = {
+        p.name: axes_between(case_run.case, None, pair.fresh, pair.names[p.name]).apply(own[pair.names[p.name]])
+        for p in ports
+    }
     drawn = [feed for kind in (*KINDS, *REACHING) for feed in [f for f in pair.feeds if f.kind == kind][:_EACH]]
-    sharp = is_sharp(seen, pair.given.graph)
+    sharp = is_sharp(case_run, pair.external.graph)
     for place, feed in enumerate((None, *drawn)):
         asked = not found.unseen() and (sharp or place > len(KINDS))
         if feed is not None and (asked or time.monotonic() - started > _SECONDS):
             break
-        arrays = fed if feed is None else draw(feed, ports, pair.marks, work.options.seed)
+        arrays = fed if feed is None else pair.graphs.draw(feed)
         file = npz.save(folder / f"judged-{place}.npz", arrays)
         watched = tuple(found.unseen().values())
         forced = _asked(
-            work, borders.compare_in_float64, pair.left, pair.right, file, pair.inputs, pair.outputs, watched
+            session,
+            float64_comparison.compare_in_float64,
+            graphs.left,
+            graphs.right,
+            file,
+            graphs.inputs,
+            graphs.outputs,
+            watched,
         )
         if isinstance(forced, Failure):
             continue
@@ -217,31 +230,31 @@ def _in_float64(work: Work, seen: Seen, pair: Pair) -> tuple[str, list[str]]:
     return "", sorted(found.unseen())
 
 
-def is_sharp(seen: Seen, graph: str) -> bool:
+def is_sharp(case_run: CaseRun, graph: str) -> bool:
     """Whether the source in float64 agrees with the graph in float64."""
-    here = (e for e in seen.edges if e.isolates.startswith("export") and e.right.startswith(f"{graph}>"))
-    return any(edge.agrees for edge in here if edge.left.endswith("@64") and edge.right.endswith("@64"))
+    here = (e for e in case_run.edges if e.isolates.startswith("export") and e.right.startswith(f"{graph}>"))
+    return any(edge.agrees for edge in here if all(end.double for end in edge.ends))
 
 
-def _any_number(work: Work, seen: Seen, pair: Pair) -> str:
-    """The constants of a given file that are none of the fresh export's, where no input shows them, in words."""
+def _any_number(session: Session, case_run: CaseRun, pair: Pair) -> str:
+    """The constants of an external file that are none of the fresh export's, where no input shows them, in words."""
     feeds = [feed for feed in pair.feeds if feed.kind not in JUDGED or feed.kind == "nan"]
     quiet = []
-    for side, file, unproved in (("B", pair.right, pair.proof.right), ("A", pair.left, pair.proof.left)):
-        place = seen.folder / FRESH
-        arguments = (unproved, pair.a.inputs, feeds, pair.marks, work.options.seed, pair.inputs, place, _SECONDS / 2)
-        answer = _asked(work, sweeps.silent, file, side, *arguments) if unproved.constants else ([], [])
+    for side, unproved in (("B", pair.proof.right), ("A", pair.proof.left)):
+        place = case_run.folder / FRESH
+        arguments = (pair.graphs, side, unproved, feeds, place, _SECONDS / 2)
+        answer = _asked(session, silent, *arguments) if unproved.constants else ([], [])
         said = [] if isinstance(answer, Failure) else answer[0]
-        quiet.append([name for name in unproved.constants if sweeps.any_number(name, side) in said])
+        quiet.append([name for name in unproved.constants if any_number(name, side) in said])
         if not quiet[-1]:
             return ""
     theirs, own = (", ".join(names[:3]) + (" …" if len(names) > 3 else "") for names in quiet)
     return f"not shown by any input: {theirs} of the file could be any number; a fresh export has others there ({own})"
 
 
-def _few_others(work: Work, pair: Pair) -> str:
+def _few_others(session: Session, pair: Pair) -> str:
     """Some numbers of a table or a weight that are not the fresh export's, and that nothing asked has shown."""
-    found = _asked(work, sweeps.few_others, pair.left, pair.right, pair.proof)
+    found = _asked(session, few_others, pair.graphs, pair.proof)
     return "" if isinstance(found, Failure) or not found else f"{'; '.join(found[:2])}, and no input shows it"
 
 
@@ -270,33 +283,14 @@ def _said(row: Row, fed: Mapping[str, Array]) -> str:
     return f"further inputs ({row.feed.kind}" + (f": {'; '.join(parts)})" if 0 < len(parts) <= 2 else ")")
 
 
-def _turn(seen: Seen, model: Model, name: str) -> Orientation:
-    """How a value in the case's own axes comes to stand at a graph's border."""
-    tensor = seen.case.inputs.get(name) or seen.case.outputs.get(name)
-    axes = getattr(tensor, "axes", "")
-    return _moved(axes.split(), model.axes.get(name, axes).split())
-
-
-def _between(seen: Seen, one: Model, other: Model, name: str) -> Orientation:
-    tensor = seen.case.inputs.get(name) or seen.case.outputs.get(name)
-    axes = getattr(tensor, "axes", "")
-    return _moved(one.axes.get(name, axes).split(), other.axes.get(name, axes).split())
-
-
-def _moved(source: Sequence[str], target: Sequence[str]) -> Orientation:
-    if list(source) == list(target) or set(source) != set(target) or len(set(source)) < len(source):
-        return Orientation()
-    return Orientation(perm=tuple(source.index(axis) for axis in target))
-
-
 def _back(way: Orientation) -> Orientation:
     return way if way.perm is None else Orientation(perm=tuple(int(i) for i in np.argsort(way.perm)))
 
 
-def _asked(work: Work, function: Callable[..., Any], *arguments: Any) -> Any:
+def _asked(session: Session, function: Callable[..., Any], *arguments: Any) -> Any:
     """What a function gives in the runtimes' worker; a :class:`Failure` where a runtime or an evaluator refuses."""
     try:
-        return work.call(RUNTIME_WORKER, function, *arguments)
+        return session.call_runtimes(function, *arguments)
     except UnusableInput as error:
         return Failure("refused", str(error))
     except Exception as error:  # of no common type

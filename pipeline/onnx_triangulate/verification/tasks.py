@@ -18,7 +18,7 @@ import numpy as np
 
 from onnx_triangulate.cases import catalogue, inputs
 from onnx_triangulate.engines.frameworks import adapter
-from onnx_triangulate.engines.frameworks._structure import BuilderError
+from onnx_triangulate.engines.frameworks._results import BuilderError
 from onnx_triangulate.engines.running import (
     arrays_of,
     feeds_of,

@@ -13,7 +13,7 @@ pytest.importorskip("tensorflow")
 
 from onnx_triangulate.cases import layout
 from onnx_triangulate.engines.frameworks import adapter
-from onnx_triangulate.engines.frameworks._structure import BuilderError
+from onnx_triangulate.engines.frameworks._results import BuilderError
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.records.case import Case, Gradient, Tensor
 from onnx_triangulate.records.runs import Jitter

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 
 from onnx_triangulate.engines.frameworks import _onnx_file, adapter  # noqa: E402
 from onnx_triangulate.engines.frameworks import torch as module  # noqa: E402
-from onnx_triangulate.engines.frameworks._structure import BuilderError  # noqa: E402
+from onnx_triangulate.engines.frameworks._results import BuilderError  # noqa: E402
 from onnx_triangulate.engines.runtimes import runtimes  # noqa: E402
 from onnx_triangulate.records.case import Case, Gradient, Tensor  # noqa: E402
 from onnx_triangulate.records.runs import Jitter  # noqa: E402 - torch decides whether there is anything to test
@@ -384,7 +384,7 @@ def _normalized(x: Any, mean: Any, variance: Any, training: bool) -> Any:
 )
 def test_what_an_operator_writes_into_its_arguments_rounds_too(write: Any, rounds: bool) -> None:
     from onnx_triangulate.engines.frameworks import _torch_roundings as own
-    from onnx_triangulate.engines.frameworks._torch_watch import watching
+    from onnx_triangulate.engines.frameworks._torch_dispatch import watching
 
     def made(jitter: Jitter | None) -> tuple[Any, int]:
         x = torch.rand(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

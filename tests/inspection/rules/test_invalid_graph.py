@@ -32,4 +32,4 @@ def test_the_checkers_word_with_its_node(graph: str, nodes: tuple[str, ...], wor
     (remark,) = rules()["STR001"].diagnose(View(onnx.parser.parse_model(graph)))
     assert remark.severity == "error"
     assert remark.nodes == nodes
-    assert words in remark.says
+    assert words in remark.message

@@ -6,11 +6,9 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-
-from onnx_triangulate.records.arrays import ArrayStore
 
 MOST = 2**31 - 2**24  # bytes of one protobuf message; what is larger keeps its weights in another file
 
@@ -55,32 +53,6 @@ def write_arrays(arrays: Sequence[Any], file: Path) -> Path:
     np.savez(temporary, *arrays)
     os.replace(temporary, file)
     return file
-
-
-class Values:
-    """Arrays written to one file as they come; written again under a name, an array takes the other's place."""
-
-    def __init__(self, file: Path) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.unlink(missing_ok=True)
-        self._file, self._slots, self._end = file, dict[str, tuple[int, str, tuple[int, ...]]](), 0
-
-    def __enter__(self) -> Self:
-        self._stream = self._file.open("wb")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
-
-    def write(self, name: str, array: Any) -> None:
-        array = np.ascontiguousarray(array).reshape(np.shape(array))
-        self._end += self._stream.write(bytes(-self._end % 64))
-        self._slots[name] = (self._end, array.dtype.str, array.shape)
-        if array.size:
-            self._end += self._stream.write(array.reshape(-1).view(np.uint8).data)
-
-    def stored(self) -> ArrayStore:
-        return ArrayStore(self._file, dict(self._slots))
 
 
 def border(

@@ -15,7 +15,6 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -194,6 +193,13 @@ class Traced:
     graph: Any = None
     longest: int = 0
 
+    def begin(self, graph: Any, fed: Sequence[Any]) -> None:
+        """Forget everything: TensorFlow may trace a function again, to see whether it makes variables a second time."""
+        self.graph = graph
+        for known in (self.places, self.passed, self.inner, self.loops, self.unknown):
+            known.clear()
+        self.passed.update({tensor.ref(): (0, True) for tensor in fed})
+
     def count(self, results: Sequence[Any]) -> int:
         """The roundings on the longest path to any of some results."""
         return max((self.reached(t, inside=False)[0] for t in results), default=0)
@@ -242,25 +248,62 @@ def moving(traced: Traced, ways: Any, seed: Any, fed: Sequence[Any]) -> Iterator
 
     Raises ``NotImplementedError`` where TensorFlow does not call back.
     """
-    import tensorflow as tf
-
     try:
         from tensorflow.python.framework import op_callbacks
 
         add, remove = op_callbacks.add_op_callback, op_callbacks.remove_op_callback
     except (ImportError, AttributeError) as error:
         raise NotImplementedError("TensorFlow does not tell of its operators") from error
-    traced.graph = ways.graph
-    traced.places.clear()  # TensorFlow may trace a function again, to see whether it makes variables a second time
-    traced.passed.clear()
-    traced.inner.clear()
-    traced.loops.clear()
-    traced.unknown.clear()
-    for tensor in fed:
-        traced.passed[tensor.ref()] = (0, True)
-    floats = (tf.float64, tf.float32, tf.float16, tf.bfloat16)
+    traced.begin(ways.graph, fed)
+    callback = _Callback(traced, ways, seed).seen
+    add(callback)
+    try:
+        yield
+    finally:
+        remove(callback)
+
+
+@dataclass(frozen=True)
+class _Operator:
+    """One operator as it is put into a graph."""
+
+    kind: str
+    inputs: Sequence[Any]
+    outputs: Sequence[Any]
+    attributes: Mapping[str, Any]
+
+    @property
+    def widens(self) -> bool:
+        """Whether it casts a float to one that is no narrower."""
+        if self.kind != "Cast":
+            return False
+        before, after = self.inputs[0].dtype, self.outputs[0].dtype
+        return before in _floats() and bool(after.size >= before.size)
+
+    @property
+    def narrow(self) -> bool:
+        """Whether it has a float attribute: kept in float32 whatever is computed, a constant, unless it is as short as
+        0.25."""
+        floats = [np.asarray(value, np.float32) for value in self.attributes.values() if isinstance(value, float)]
+        return any(not _short(value).all() for value in floats)
+
+
+def _floats() -> tuple[Any, ...]:
+    import tensorflow as tf
+
+    return (tf.float64, tf.float32, tf.float16, tf.bfloat16)
+
+
+@dataclass(frozen=True)
+class _Callback:
+    """What TensorFlow calls with every operator: it counts the roundings, and gives moved results in their place."""
+
+    traced: Traced
+    ways: Any
+    seed: Any
 
     def seen(
+        self,
         kind: str,
         inputs: Sequence[Any],
         attributes: Any,
@@ -268,24 +311,16 @@ def moving(traced: Traced, ways: Any, seed: Any, fed: Sequence[Any]) -> Iterator
         op_name: Any = None,
         graph: Any = None,
     ) -> Any:
+        import tensorflow as tf
+
         del op_name
-        inside = graph is not traced.graph
-        before = [traced.reached(t, inside) for t in inputs]
-        reached = any(each for _, each in before) or (inside and kind == "Placeholder")
-        given = _attributes(attributes)
-        holding = (*floats, tf.variant)  # a list of tensors holds what was put into it
-        body = _body(traced, kind, inputs, given, inside)
-        own = 0
-        if body is None and any(t.dtype in floats for t in outputs):
-            own = _own(traced, kind, inputs, outputs, given)
-        if kind == "Const" and all(_held(given.get("value"), traced.exact) for _ in outputs):
-            own = 0
-        if kind == "Cast" and inputs[0].dtype in floats and outputs[0].dtype.size >= inputs[0].dtype.size:
-            own = 0
-        # A float attribute is kept in float32 whatever is computed: a constant, unless it is as short as 0.25.
-        narrow = any(
-            isinstance(value, float) and not _short(np.asarray(value, np.float32)).all() for value in given.values()
-        )
+        traced, inside = self.traced, graph is not self.traced.graph
+        operator = _Operator(kind, inputs, outputs, _attributes(attributes))
+        before = [traced.reached(tensor, inside) for tensor in inputs]
+        fed = any(each for _, each in before) or (inside and kind == "Placeholder")
+        body = _body(traced, operator, inside)
+        own = self._own(operator) if body is None else 0
+        narrow = operator.narrow
         if kind == "RealDiv" and not traced.exact:  # by a constant: when it freezes, a product with 1 / constant
             narrow = not before[1][1]
         total = max((count for count, _ in before), default=0) + own + (body or 0)
@@ -293,63 +328,53 @@ def moving(traced: Traced, ways: Any, seed: Any, fed: Sequence[Any]) -> Iterator
             traced.inner[graph.name] = max(traced.inner.get(graph.name, 0), total)
         results = []
         for index, tensor in enumerate(outputs):
-            new = tensor
-            if own and tensor.dtype in floats:
-                inside_of = partial(_rounded_inside, kind, inputs, outputs, given, index)
-                new = _moved(traced, kind, inputs, tensor, own, reached and not narrow, ways, seed, inside_of)
-            traced.passed[new.ref()] = (total if tensor.dtype in holding else 0, reached)
+            moves = own and tensor.dtype in _floats()
+            new = self._moved(operator, index, own, fed and not narrow) if moves else tensor
+            counts = tensor.dtype in (*_floats(), tf.variant)  # a list of tensors holds what was put into it
+            traced.passed[new.ref()] = (total if counts else 0, fed)
             results.append(new)
         if body is not None:
             traced.loops.append((results[0], body))
         return results
 
-    add(seen)
-    try:
-        yield
-    finally:
-        remove(seen)
+    def _own(self, operator: _Operator) -> int:
+        """How often an operator rounds."""
+        if not any(tensor.dtype in _floats() for tensor in operator.outputs) or operator.widens:
+            return 0
+        if operator.kind == "Const" and _held(operator.attributes.get("value"), self.traced.exact):
+            return 0
+        return _own(self.traced, operator)
+
+    def _moved(self, operator: _Operator, index: int, own: int, fed: bool) -> Any:
+        """A result moved by its own roundings, at a place of its own."""
+        import tensorflow as tf
+
+        kind, tensor = operator.kind, operator.outputs[index]
+        place = len(self.traced.places)
+        self.traced.places.append((own, fed))
+        coarser = {tf.float16: 2.0**14, tf.bfloat16: 2.0**17}.get(tensor.dtype, 1.0)  # its eps, in steps of 2^-24
+        way = tf.cast(self.ways[place] * coarser, tensor.dtype)
+        drawn = tf.random.stateless_uniform(tf.shape(tensor), tf.stack([self.seed, place]), 0, 2, tf.int32)
+        signs = tf.cast(2 * drawn - 1, tensor.dtype)
+        size = tf.abs(tensor)
+        rounded = _rounded_inside(operator, index, tf.abs(way))
+        if rounded is not None:
+            rounded = tf.cast(rounded, tensor.dtype)
+            size = tf.maximum(size, tf.where(tf.math.is_finite(rounded), rounded, tf.zeros_like(rounded)))
+        if kind == "Sigmoid":
+            size = tf.minimum(size * COARSEST, tf.ones_like(size))
+        if self.traced.exact and tensor.dtype == tf.float64 and (kind in _CORRECT or kind in ("Const", *_SUMS)):
+            held = tf.equal(tf.cast(tf.cast(tensor, tf.float32), tf.float64), tensor)
+            if kind in _SUMS:
+                held = held & _whole([t for t in operator.inputs if t.dtype == tf.float64])
+            size = tf.where(held, tf.zeros_like(size), size)
+        change = signs * size * way
+        moved = tensor + tf.where(tf.math.is_finite(change), change, tf.zeros_like(change))
+        moved.set_shape(tensor.shape)
+        return moved
 
 
-def _moved(
-    traced: Traced,
-    kind: str,
-    inputs: Sequence[Any],
-    tensor: Any,
-    own: int,
-    fed: bool,
-    ways: Any,
-    seed: Any,
-    inside: Callable[[Any], Any],
-) -> Any:
-    import tensorflow as tf
-
-    place = len(traced.places)
-    traced.places.append((own, fed))
-    coarser = {tf.float16: 2.0**14, tf.bfloat16: 2.0**17}.get(tensor.dtype, 1.0)  # its eps, in steps of 2^-24
-    way = tf.cast(ways[place] * coarser, tensor.dtype)
-    drawn = tf.random.stateless_uniform(tf.shape(tensor), tf.stack([seed, place]), 0, 2, tf.int32)
-    signs = tf.cast(2 * drawn - 1, tensor.dtype)
-    size = tf.abs(tensor)
-    rounded = inside(tf.abs(way))
-    if rounded is not None:
-        rounded = tf.cast(rounded, tensor.dtype)
-        size = tf.maximum(size, tf.where(tf.math.is_finite(rounded), rounded, tf.zeros_like(rounded)))
-    if kind == "Sigmoid":
-        size = tf.minimum(size * COARSEST, tf.ones_like(size))
-    if traced.exact and tensor.dtype == tf.float64 and (kind in _CORRECT or kind in ("Const", *_SUMS)):
-        held = tf.equal(tf.cast(tf.cast(tensor, tf.float32), tf.float64), tensor)
-        if kind in _SUMS:
-            held = held & _whole([t for t in inputs if t.dtype == tf.float64])
-        size = tf.where(held, tf.zeros_like(size), size)
-    change = signs * size * way
-    moved = tensor + tf.where(tf.math.is_finite(change), change, tf.zeros_like(change))
-    moved.set_shape(tensor.shape)
-    return moved
-
-
-def _rounded_inside(
-    kind: str, inputs: Sequence[Any], outputs: Sequence[Any], attributes: Mapping[str, Any], index: int, reach: Any
-) -> Any:
+def _rounded_inside(operator: _Operator, index: int, reach: Any) -> Any:
     """The size of the numbers that an operator of several steps rounds for a result; None where it is the result's own.
 
     The logarithm of a sum of powers is off by units of 1, and a cross entropy's derivative by units of its labels
@@ -359,6 +384,7 @@ def _rounded_inside(
     """
     import tensorflow as tf
 
+    kind, inputs, outputs, attributes = operator.kind, operator.inputs, operator.outputs, operator.attributes
     if kind in _CANCELS:
         return tf.constant(_CANCELS[kind], outputs[index].dtype)
     if kind in _CROSS_ENTROPIES:
@@ -426,11 +452,12 @@ def _plain(value: Any) -> Any:
     return getattr(value, which)
 
 
-def _body(traced: Traced, kind: str, inputs: Sequence[Any], attributes: Mapping[str, Any], inside: bool) -> int | None:
+def _body(traced: Traced, operator: _Operator, inside: bool) -> int | None:
     """The roundings of one pass of a loop; None for what is none, and for one whose passes nobody counts."""
-    if kind not in _LOOPS or inside or not inputs or "loop_counter" not in inputs[0].name:
+    inputs = operator.inputs
+    if operator.kind not in _LOOPS or inside or not inputs or "loop_counter" not in inputs[0].name:
         return None
-    body = getattr(attributes.get("body"), "name", None)
+    body = getattr(operator.attributes.get("body"), "name", None)
     found = [longest for graph, longest in traced.inner.items() if body is not None and graph in (body, f"{body}_")]
     return found[0] if found else None
 
@@ -448,14 +475,13 @@ def _called(traced: Traced, operation: Any) -> int:
     return max(found)
 
 
-def _own(
-    traced: Traced, kind: str, inputs: Sequence[Any], outputs: Sequence[Any], attributes: Mapping[str, Any]
-) -> int:
+def _own(traced: Traced, operator: _Operator) -> int:
+    kind, inputs = operator.kind, operator.inputs
     if kind == "Cast":
         return 1
     try:
         if kind in _COUNTED:
-            return _COUNTED[kind](inputs, outputs, attributes)
+            return _COUNTED[kind](inputs, operator.outputs, operator.attributes)
         if kind in _FIXED:
             return _FIXED[kind]
         read = sum(_numel(t) for t in inputs if t.dtype.is_floating)

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from onnx_triangulate.engines.frameworks._torch_inside import sizes
-from onnx_triangulate.engines.frameworks._torch_watch import takes_functions
+from onnx_triangulate.engines.frameworks._torch_dispatch import takes_functions
+from onnx_triangulate.engines.frameworks._torch_inner_sizes import sizes
 from onnx_triangulate.ops.rounding_counts import COARSEST, TRANSCENDENTAL, interpolated
 from onnx_triangulate.records.runs import Jitter
 
@@ -231,27 +231,20 @@ class Roundings:
 
     def count(self, results: Any) -> int:
         """The roundings on the longest path to any of some results."""
-        return max((self._passed.get(storage_of(t), (0, False))[0] for t in _floats(results)), default=0)
+        return max((count for count, _ in map(self._reached, _floats(results))), default=0)
 
     def run(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Run an operator: count it and, with a jitter, move what it makes."""
-        import torch
-        from torch.utils._pytree import tree_leaves
-
         if takes_functions(func):
             return self._run_inside(func, args, kwargs)
         kwargs = dict(kwargs)
-        name = func._schema.name.rpartition("::")[2].strip("_")
-        if name == "round" and kwargs and kwargs.get("decimals"):
-            name = "round_decimals"  # times a power of ten and back
-        before = [
-            self._passed.get(storage_of(t), (0, False)) for t in tree_leaves((args, kwargs)) if torch.is_tensor(t)
-        ]
+        name = _operator(func, kwargs)
+        before = [self._reached(tensor) for tensor in _tensors((args, kwargs))]
         fed = any(reached for _, reached in before)
         scalars = 0
         if name not in _FACTORIES:
             args, kwargs, scalars = self._scalars(func, args, kwargs, fed)
-        read = sum(t.numel() for t in _floats((args, kwargs)))
+        read = sum(tensor.numel() for tensor in _floats((args, kwargs)))
         given = args[0] if name in _CANCELS and args else None
         if given is not None and func._schema.is_mutable:
             given = given.clone()
@@ -259,40 +252,37 @@ class Roundings:
         results = _floats(made)
         results += [t for t in written(func, args, kwargs) if not any(t is other for other in results)]
         own = self._own(name, args, made, read) if results else 0
-        arguments = {id(t) for t in tree_leaves((args, kwargs)) if torch.is_tensor(t)}
         if name in _FACTORIES and any(not bool(_held(t).all()) for t in results):
             own = max(own, 3 if name in ("arange", "range") else 1)  # a step, times a number, and a start
         fresh = results if not func.is_view or name == "lift_fresh" else []
         self._move(name, fresh, own, args, given, fed)
         passed = max((count for count, _ in before), default=0) + own + bool(scalars)
         self._most = max(self._most, passed)
+        arguments = {id(tensor) for tensor in _tensors((args, kwargs))}
         for tensor in fresh:
-            inside, reached = (
-                self._passed.get(storage_of(tensor), (0, False)) if id(tensor) in arguments else (0, False)
-            )
+            inside, reached = self._reached(tensor) if id(tensor) in arguments else (0, False)
             self._passed[storage_of(tensor)] = (max(inside, passed), fed or reached)
-        for tensor in tree_leaves(made):
-            if torch.is_tensor(tensor) and not tensor.is_floating_point():
+        for tensor in _tensors(made):
+            if not tensor.is_floating_point():
                 self._passed[storage_of(tensor)] = (0, fed)
         return made
+
+    def _reached(self, tensor: Any) -> tuple[int, bool]:
+        """The roundings on the longest path to a tensor, and whether anything fed lies on a path to it."""
+        return self._passed.get(storage_of(tensor), (0, False))
 
     def _run_inside(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Run an operator of control flow, whose functions are seen as they run.
 
         What it makes of their results (scan and map stack them) nobody sees: it counts as the longest path inside.
         """
-        import torch
-        from torch.utils._pytree import tree_leaves
-
-        given = [tensor for tensor in tree_leaves((args, kwargs)) if torch.is_tensor(tensor)]
-        before = [self._passed.get(storage_of(tensor), (0, False)) for tensor in given]
+        before = [self._reached(tensor) for tensor in _tensors((args, kwargs))]
         outside, self._most = self._most, max((count for count, _ in before), default=0)
         made = func(*args, **kwargs)
-        for tensor in tree_leaves(made):
-            if torch.is_tensor(tensor):
-                count, reached = self._passed.get(storage_of(tensor), (0, False))
-                count = max(count, self._most) if tensor.is_floating_point() else 0
-                self._passed[storage_of(tensor)] = (count, reached or any(fed for _, fed in before))
+        for tensor in _tensors(made):
+            count, reached = self._reached(tensor)
+            count = max(count, self._most) if tensor.is_floating_point() else 0
+            self._passed[storage_of(tensor)] = (count, reached or any(fed for _, fed in before))
         self._most = max(outside, self._most)
         return made
 
@@ -383,20 +373,33 @@ class Roundings:
             whole = name in _SUMS and bool((tensor == tensor.round()).all()) and _whole(args)
             way, step = self._way(), self._step(tensor.dtype)
             signs = torch.randint(0, 2, tensor.shape, generator=self._generator, dtype=torch.int8)
-            size = tensor.abs()
-            if name in _CANCELS and given is not None and given.shape == tensor.shape:
-                size = torch.maximum(size, _CANCELS[name](given, tensor).to(size.dtype))
-            if rounded is not None:
-                size = torch.maximum(size, rounded.to(size.dtype).where(rounded.isfinite(), 0.0))
-            if name.endswith("_window"):  # it is written out as a sum that cancels at its ends
-                size = size.clamp(min=0.5)
-            if name in _COORDINATES:  # a weight near 0 is as far off as its neighbour's, which is near 1
-                size = args[0].abs().amax(tuple(range(2, tensor.dim())), keepdim=True).expand(tensor.shape)
+            size = _rounded_size(name, tensor, rounded, args, given)
             change = (signs.to(size.dtype) * 2 - 1) * (size * (own * step * way) + _SUBNORMAL)
             change = change.where(tensor.isfinite(), torch.zeros((), dtype=change.dtype))
             if tensor.dtype == torch.float64 and (name in _CORRECT or name in _WRITTEN or whole):
                 change = change.masked_fill(_held(tensor), 0.0)
             tensor.add_(change.to(tensor.dtype))
+
+
+def _operator(func: Any, kwargs: Mapping[str, Any]) -> str:
+    """The name by which the tables know an operator."""
+    name: str = func._schema.name.rpartition("::")[2].strip("_")
+    return "round_decimals" if name == "round" and kwargs.get("decimals") else name  # times a power of ten and back
+
+
+def _rounded_size(name: str, tensor: Any, rounded: Any, args: Any, given: Any) -> Any:
+    """The size of the numbers that an operator rounds for a result: the result's own, or that of what is ``rounded``
+    inside; ``given`` is the argument of a formula that cancels."""
+    import torch
+
+    if name in _COORDINATES:  # a weight near 0 is as far off as its neighbour's, which is near 1
+        return args[0].abs().amax(tuple(range(2, tensor.dim())), keepdim=True).expand(tensor.shape)
+    size = tensor.abs()
+    if name in _CANCELS and given is not None and given.shape == tensor.shape:
+        size = torch.maximum(size, _CANCELS[name](given, tensor).to(size.dtype))
+    if rounded is not None:
+        size = torch.maximum(size, rounded.to(size.dtype).where(rounded.isfinite(), 0.0))
+    return size.clamp(min=0.5) if name.endswith("_window") else size  # a window is a sum that cancels at its ends
 
 
 _ELEMENTARY = frozenset(
@@ -425,11 +428,15 @@ def written(func: Any, args: Any, kwargs: Mapping[str, Any]) -> list[Any]:
     return _floats([given[each.name] for each in parameters if each.name in given])
 
 
-def _floats(values: Any) -> list[Any]:
+def _tensors(values: Any) -> list[Any]:
     import torch
     from torch.utils._pytree import tree_leaves
 
-    return [t for t in tree_leaves(values) if torch.is_tensor(t) and t.is_floating_point()]
+    return [leaf for leaf in tree_leaves(values) if torch.is_tensor(leaf)]
+
+
+def _floats(values: Any) -> list[Any]:
+    return [tensor for tensor in _tensors(values) if tensor.is_floating_point()]
 
 
 def _bits(dtype: Any) -> int:

@@ -15,13 +15,12 @@ In float64 a Keras model is built a second time under ``floatx`` float64 and giv
 from __future__ import annotations
 
 import inspect
-import io
 import logging
 import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +28,20 @@ import numpy as np
 
 from onnx_triangulate.cases.inputs import forward_inputs
 from onnx_triangulate.cases.layout import order
-from onnx_triangulate.engines.frameworks import _state
-from onnx_triangulate.engines.frameworks._onnx_file import Values, border, write, write_arrays
-from onnx_triangulate.engines.frameworks._structure import BuilderError, forward_outputs, kind_of, named, raised
+from onnx_triangulate.engines.frameworks import _model_state
+from onnx_triangulate.engines.frameworks._logs import collected
+from onnx_triangulate.engines.frameworks._onnx_file import border, write, write_arrays
+from onnx_triangulate.engines.frameworks._results import (
+    BuilderError,
+    computes_float64,
+    forward_outputs,
+    kind_of,
+    named,
+    raised,
+)
+from onnx_triangulate.engines.frameworks._stored_values import Values, write_values
 from onnx_triangulate.engines.frameworks._tensorflow_roundings import Traced, moving
-from onnx_triangulate.records.arrays import Array, ArrayStore
+from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import Case, Tensor
 from onnx_triangulate.records.faults import Origin, SourceValues
 from onnx_triangulate.records.runs import Failure, Jitter, Model, Roundings
@@ -109,9 +117,9 @@ class TensorFlow:
         for asked, given, precise, drawn, kept, again in _traced:
             if asked is case and given is values and (precise, drawn) == (double, seed):
                 return kept, again
-        from onnx_triangulate.engines.frameworks._tensorflow_double import double as frozen_in_double
+        from onnx_triangulate.engines.frameworks._tensorflow_float64 import double as frozen_in_double
 
-        own = double and not _is_double(case)
+        own = double and not computes_float64(case)
         traced = Traced(double=double)
         try:
             try:
@@ -170,7 +178,7 @@ class TensorFlow:
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter | None]
     ) -> Iterator[Mapping[str, Any]]:
         """One answer for each of ``jitters``; None is without one."""
-        if not double or _is_double(case):
+        if not double or computes_float64(case):
             yield from self._eager(case, values, double=double, seed=seed, jitters=jitters)
             return
         try:
@@ -197,7 +205,7 @@ class TensorFlow:
                 model = _build(case, values, tensors, double=double, seed=seed)
                 own = self._variables(case, model, values, tensors) if move is not None else ()
                 still = [np.asarray(variable) for variable in own]
-                if double and not _is_double(case):
+                if double and not computes_float64(case):
                     self._only_double(case, model, values, tensors)
             try:
                 if move is not None:
@@ -281,24 +289,18 @@ class TensorFlow:
                 return SourceValues(model.graph, error=Failure("refused", _one_line(error)))
         frozen = _kept[key]
         wanted = matched(proto, frozen.outputs, list(model.outputs.values()), frozen.definition)
-        stored: dict[bool, ArrayStore] = {}
-        notes = []
-        for double in doubles:
-            wide = _tensors(case, values, double=double, move=None)
-            try:
-                fed = [wide[name] for name in case.inputs]
-                with Values(folder / f"{model.graph.replace(':', '.')}.values{'64' if double else ''}") as file:
-                    intermediates(frozen, fed, wanted, file.write, double=double)
-                stored[double] = file.stored()
-            except Exception as error:  # operators that TensorFlow has in float32 only
-                if not double:
-                    return SourceValues(model.graph, error=Failure("refused", _one_line(error)))
-                notes.append(f"tensorflow has no float64 for this: {_one_line(error)[:120]}")
+
+        def write_in(kept: Values, double: bool) -> None:
+            tensors = _tensors(case, values, double=double, move=None)
+            intermediates(frozen, [tensors[name] for name in case.inputs], wanted, kept.write, double=double)
+
+        found = write_values(model.graph, folder, doubles, write_in, _one_line)
+        if found.error is not None:
+            return found
         ops = {node.name: node.op for node in frozen.definition.node}
-        makers = {name: wanted[name].rpartition(":")[0] for kept in stored.values() for name in kept.slots}
-        origins = {name: Origin(maker, op=ops.get(maker, "")) for name, maker in makers.items()}
-        return SourceValues(
-            model.graph, stored.get(False), stored.get(True), origins, permuted=True, notes=tuple(notes)
+        makers = {name: wanted[name].rpartition(":")[0] for name in found.names}
+        return replace(
+            found, origins={n: Origin(maker, op=ops.get(maker, "")) for n, maker in makers.items()}, permuted=True
         )
 
     def _frozen_in_double(
@@ -310,7 +312,7 @@ class TensorFlow:
         refusal: Exception,
     ) -> Iterator[Mapping[str, Any]]:
         """The frozen graph in float64; what the builder's own float64 run raised, where that cannot be had either."""
-        from onnx_triangulate.engines.frameworks._tensorflow_double import double
+        from onnx_triangulate.engines.frameworks._tensorflow_float64 import double
 
         tensors = _tensors(case, values, double=False, move=None)
         try:
@@ -388,7 +390,7 @@ class TensorFlow:
         graph = f"tensorflow:{exporter}" if exporter else "tensorflow"
         started = time.perf_counter()
         tensors = _tensors(case, values, double=False, move=None)
-        with _quiet() as log:
+        with collected("tf2onnx", "tensorflow") as log:
             try:
                 model = _build(case, values, tensors, double=False, seed=seed)
                 function, names = self._function(case, model, tensors, values, open_axes=True)
@@ -461,18 +463,18 @@ class _Instance:
         import tensorflow as tf
 
         found: dict[str, str] = {}
-        closed = _state.closed_over(self._model)
+        closed = _model_state.closed_over(self._model)
         for path, holder in [("", self._model), *closed.items()]:
             for variable in getattr(holder, "variables", ()):
                 name = getattr(variable, "path", "") or variable.name
-                found |= _state.plain(f"{path}.{name}" if path else name, variable, _digest)
+                found |= _model_state.plain(f"{path}.{name}" if path else name, variable, _digest)
             if isinstance(holder, (tf.Module, tf.keras.layers.Layer)):
                 own = {key: value for key, value in vars(holder).items() if not key.startswith("_")}
                 for key, value in own.items():
                     if isinstance(value, (int, float, str, list, tuple, dict, np.ndarray, tf.Tensor)):
-                        found |= _state.plain(f"{path}.{key}" if path else key, value, _digest)
+                        found |= _model_state.plain(f"{path}.{key}" if path else key, value, _digest)
             elif path:
-                found |= _state.plain(path, holder, _digest)
+                found |= _model_state.plain(path, holder, _digest)
         return found
 
 
@@ -484,7 +486,7 @@ def _digest(value: Any) -> bytes | None:
     if not hasattr(value, "numpy"):
         return None
     try:
-        return _state.array_digest(np.asarray(value.numpy()))
+        return _model_state.array_digest(np.asarray(value.numpy()))
     except Exception:  # a value without numbers of its own
         return repr(value).encode()
 
@@ -532,8 +534,8 @@ def _mover(jitter: Jitter | None) -> Move | None:
 
 def _build(case: Case, values: Mapping[str, Any], tensors: Mapping[str, Any], *, double: bool, seed: int) -> Any:
     """The case's model; in float64 it is built a second time and given the first one's weights."""
-    if not double or _is_double(case):
-        return _built(case, tensors, seed, "float64" if _is_double(case) else "float32")
+    if not double or computes_float64(case):
+        return _built(case, tensors, seed, "float64" if computes_float64(case) else "float32")
     model = _built(case, _tensors(case, values, double=False, move=None), seed, "float32")
     if not getattr(model, "variables", ()):
         return _built(case, tensors, seed, "float32")
@@ -576,11 +578,6 @@ def _built(case: Case, tensors: Mapping[str, Any], seed: int, floatx: str) -> An
     finally:
         tf.keras.config.set_dtype_policy(before)
     return model
-
-
-def _is_double(case: Case) -> bool:
-    dtypes = {np.dtype(tensor.dtype) for tensor in case.inputs.values()}
-    return np.dtype("float64") in dtypes and np.dtype("float32") not in dtypes
 
 
 def _call(case: Case, model: Any, tensors: Mapping[str, Any]) -> Any:
@@ -655,22 +652,6 @@ def _captures_inside(proto: Any, concrete: Any) -> None:
         array = np.asarray(inside[value.name].numpy())
         if value.name not in {tensor.name for tensor in proto.graph.initializer}:
             proto.graph.initializer.append(onnx.numpy_helper.from_array(array, value.name))
-
-
-@contextmanager
-def _quiet() -> Iterator[io.StringIO]:
-    """Collect what tf2onnx logs: its only word about an operator it could not convert."""
-    log = io.StringIO()
-    handler = logging.StreamHandler(log)
-    handler.setLevel(logging.WARNING)
-    loggers = [logging.getLogger("tf2onnx"), logging.getLogger("tensorflow")]
-    for logger in loggers:
-        logger.addHandler(handler)
-    try:
-        yield log
-    finally:
-        for logger in loggers:
-            logger.removeHandler(handler)
 
 
 def _scope(name: str) -> str:

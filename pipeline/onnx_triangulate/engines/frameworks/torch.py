@@ -33,10 +33,19 @@ import numpy as np
 
 from onnx_triangulate.cases.inputs import forward_inputs
 from onnx_triangulate.cases.layout import order
-from onnx_triangulate.engines.frameworks import _onnx_file, _state
+from onnx_triangulate.engines.frameworks import _model_state, _onnx_file
+from onnx_triangulate.engines.frameworks._logs import collected
 from onnx_triangulate.engines.frameworks._onnx_file import write_arrays
-from onnx_triangulate.engines.frameworks._structure import BuilderError, forward_outputs, kind_of, named, raised
-from onnx_triangulate.records.arrays import Array, ArrayStore
+from onnx_triangulate.engines.frameworks._results import (
+    BuilderError,
+    computes_float64,
+    forward_outputs,
+    kind_of,
+    named,
+    raised,
+)
+from onnx_triangulate.engines.frameworks._stored_values import Values, write_values
+from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import Case
 from onnx_triangulate.records.faults import SourceValues
 from onnx_triangulate.records.runs import Failure, Jitter, Model, Roundings
@@ -102,8 +111,8 @@ class Torch:
 
     def roundings(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Roundings | None:
         """Counted while the case runs, forward and backward."""
+        from onnx_triangulate.engines.frameworks._torch_dispatch import watching
         from onnx_triangulate.engines.frameworks._torch_roundings import Roundings as Counting
-        from onnx_triangulate.engines.frameworks._torch_watch import watching
 
         tensors = {name: _tensor(value, double) for name, value in values.items()}
         counting = Counting(tensors[name] for name in case.inputs if name in tensors)
@@ -234,7 +243,6 @@ class Torch:
         """Every value of the program that was exported, by the graph's names, in both precisions."""
         import onnx
 
-        from onnx_triangulate.engines.frameworks._onnx_file import Values
         from onnx_triangulate.engines.frameworks._torch_values import intermediates, origins, plain
 
         if model.graph == "torch:script":
@@ -249,29 +257,21 @@ class Torch:
         key = (case.name, seed, str(folder))
         if key not in _programs:
             with _quiet(), _shared_registry():
-                found = _exportable(case, values, seed)
-                _keep_program(key, _program(case, found).exported_program)
+                _keep_program(key, _program(case, _exportable(case, values, seed)).exported_program)
         arguments = tuple(_tensor(values[name], double=False) for name in _read_in_order(_programs[key], case))
-        stored: dict[bool, ArrayStore] = {}
-        notes = []
-        for double in doubles:
-            try:
-                with Values(folder / f"{model.graph.replace(':', '.')}.values{'64' if double else ''}") as kept:
 
-                    def take(name: str, tensor: Any, kept: Values = kept) -> None:
-                        if name in made:
-                            kept.write(name, plain(tensor))
+        def write(kept: Values, double: bool) -> None:
+            def take(name: str, tensor: Any) -> None:
+                if name in made:
+                    kept.write(name, plain(tensor))
 
-                    returned = intermediates(_programs[key], arguments, take, double=double)
-                    for tensor, name in zip(returned, model.outputs.values(), strict=True):
-                        if hasattr(tensor, "detach"):
-                            kept.write(name, plain(tensor))
-                stored[double] = kept.stored()
-            except Exception as error:  # an operator without that precision
-                if not double:
-                    return SourceValues(model.graph, error=Failure("refused", _one_line(error)))
-                notes.append(f"torch has no float64 for this: {_one_line(error)[:120]}")
-        return SourceValues(model.graph, stored.get(False), stored.get(True), traced, notes=tuple(notes))
+            returned = intermediates(_programs[key], arguments, take, double=double)
+            for tensor, name in zip(returned, model.outputs.values(), strict=True):
+                if hasattr(tensor, "detach"):
+                    kept.write(name, plain(tensor))
+
+        found = write_values(model.graph, folder, doubles, write, _one_line)
+        return found if found.error is not None else replace(found, origins=traced)
 
     def _script(self, case: Case, values: Mapping[str, Any], folder: Path, seed: int) -> Model:
         import torch
@@ -345,7 +345,7 @@ class _Instance:
         import torch
 
         if not isinstance(self._model, torch.nn.Module):
-            return _state.plain("", self._model, _digest)
+            return _model_state.plain("", self._model, _digest)
         found: dict[str, str] = {}
         common = vars(torch.nn.Module())
         for path, module in self._model.named_modules():
@@ -353,7 +353,7 @@ class _Instance:
             held |= {key: value for key, value in vars(module).items() if key not in common}
             for name, value in held.items():
                 if not isinstance(value, torch.nn.Module):
-                    found |= _state.plain(f"{path}.{name}" if path else name, value, _digest)
+                    found |= _model_state.plain(f"{path}.{name}" if path else name, value, _digest)
         return found
 
 
@@ -361,12 +361,12 @@ def _digest(value: Any) -> bytes | None:
     import torch
 
     if isinstance(value, torch.nn.Module):
-        whole = _state.plain("", [*value.parameters(), *value.buffers()], _digest)
+        whole = _model_state.plain("", [*value.parameters(), *value.buffers()], _digest)
         return repr(sorted(whole.items())).encode()
     if not isinstance(value, torch.Tensor):
         return None
     try:
-        return _state.array_digest(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return _model_state.array_digest(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     except Exception:  # a layout without bytes of its own
         return repr(value).encode()
 
@@ -453,16 +453,16 @@ def _rounding(tensors: Mapping[str, Any], jitter: Jitter | None) -> Callable[[],
     """
     if jitter is None or jitter.what == "inputs":
         return contextlib.nullcontext
+    from onnx_triangulate.engines.frameworks._torch_dispatch import watching
     from onnx_triangulate.engines.frameworks._torch_roundings import Roundings as Moving
-    from onnx_triangulate.engines.frameworks._torch_watch import watching
 
     return partial(watching, Moving(tensors.values(), jitter).run)
 
 
 def _watch(case: Case, double: bool) -> Callable[[], Any]:
-    from onnx_triangulate.engines.frameworks._torch_double import in_double
+    from onnx_triangulate.engines.frameworks._torch_float64 import in_double
 
-    return partial(in_double, single=not _is_double(case)) if double else contextlib.nullcontext
+    return partial(in_double, single=not computes_float64(case)) if double else contextlib.nullcontext
 
 
 def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -> Any:
@@ -477,7 +477,7 @@ def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -
         raise BuilderError(f"torch: the builder returned {kind_of(model)}, expected a model to call")
     if isinstance(model, torch.nn.Module):
         model = _own(model)
-        if double or _is_double(case):
+        if double or computes_float64(case):
             for tensor in (*model.parameters(), *model.buffers()):
                 tensor.data = tensor.data.double() if tensor.dtype == torch.float32 else tensor.data
         model.train(case.training)
@@ -502,11 +502,6 @@ def _own(module: Any) -> Any:
         raise BuilderError("torch: the builder returned one large module twice; build it anew in the builder")
     _large.add(module)
     return module
-
-
-def _is_double(case: Case) -> bool:
-    dtypes = {np.dtype(tensor.dtype) for tensor in case.inputs.values()}
-    return np.dtype("float64") in dtypes and np.dtype("float32") not in dtypes
 
 
 def _gradient_sources(case: Case) -> list[str]:
@@ -763,21 +758,13 @@ def _written(
 @contextlib.contextmanager
 def _quiet() -> Iterator[io.StringIO]:
     """Collect what the exporters log and warn; it belongs to the model's record, not on anybody's terminal."""
-    log = io.StringIO()
-    handler = logging.StreamHandler(log)
-    handler.setLevel(logging.WARNING)
-    logger = logging.getLogger("torch.onnx")
-    logger.addHandler(handler)
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            yield log
+    with collected("torch.onnx") as log, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield log
         for warning in caught:
             if not issubclass(warning.category, (DeprecationWarning, FutureWarning)):
                 place = f" ({warning.filename}:{warning.lineno})" if warning.category.__name__ == _TRACER else ""
                 log.write(f"{warning.category.__name__}: {warning.message}{place}\n")
-    finally:
-        logger.removeHandler(handler)
 
 
 _TRACER = "TracerWarning"

@@ -8,7 +8,8 @@ from onnx import NodeProto, TensorProto
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import maker, slot
-from onnx_triangulate.onnxgraph.nodes import Place, attributes, refers
+from onnx_triangulate.onnxgraph.graph import Place
+from onnx_triangulate.onnxgraph.nodes import attributes, refers
 
 _INTEGERS = {
     TensorProto.INT8: 7,
@@ -59,9 +60,9 @@ def returns(view: View) -> Iterator[tuple[Place, str, int, int]]:
         before = maker(place, source)
         if before is None or before.op_type != "Cast":
             continue
-        first, between, last = place.scope.type(slot(before, 0)), target(before), target(place.node)
+        first, between, last = place.graph.type(slot(before, 0)), target(before), target(place.node)
         if first is not None and between is not None and first == last and first != between:
-            yield place, place.scope.name_of_producer(source), first, between
+            yield place, place.graph.name_of_producer(source), first, between
 
 
 def integer(kind: int) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import scalar
-from onnx_triangulate.onnxgraph.nodes import Place
+from onnx_triangulate.onnxgraph.graph import Place
 
 Bound = float | None
 
@@ -15,7 +15,7 @@ Bound = float | None
 def clips(view: View) -> Iterator[tuple[Place, Bound, Bound]]:
     """Every Clip whose bounds are both known; ``None`` is no bound.  Those computed at run time are left out."""
     for place in view.of("Clip"):
-        opset = view.body(place).opset
+        opset = place.graph.opset
         if opset is not None and opset < 11:
             held = place.attributes
             bounds = [held.get("min"), held.get("max")]

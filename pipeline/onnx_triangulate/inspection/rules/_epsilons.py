@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.onnxgraph.nodes import Place, refers
+from onnx_triangulate.onnxgraph.graph import Place
+from onnx_triangulate.onnxgraph.nodes import refers
 
 # Of these, ONNX says 1e-5 where nothing is written; of the others only a written epsilon counts.
 _DEFAULT = 1e-5

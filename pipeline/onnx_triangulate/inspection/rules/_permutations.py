@@ -8,7 +8,8 @@ from onnx import NodeProto
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import maker, slot
-from onnx_triangulate.onnxgraph.nodes import Place, attributes, refers
+from onnx_triangulate.onnxgraph.graph import Place
+from onnx_triangulate.onnxgraph.nodes import attributes, refers
 
 
 def permutation(place: Place, node: NodeProto, source: str) -> tuple[int, ...] | None:
@@ -17,7 +18,7 @@ def permutation(place: Place, node: NodeProto, source: str) -> tuple[int, ...] |
         return None
     perm = attributes(node).get("perm")
     if perm is None:
-        shape = place.scope.shape(source)
+        shape = place.graph.shape(source)
         return None if shape is None else tuple(reversed(range(len(shape))))
     if not isinstance(perm, tuple) or not all(isinstance(p, int) for p in perm):
         return None
@@ -36,4 +37,4 @@ def pairs(view: View) -> Iterator[tuple[Place, str, tuple[int, ...], tuple[int, 
         first = permutation(place, before, slot(before, 0))
         if first is not None and second is not None and len(first) == len(second):
             both = tuple(first[axis] for axis in second)
-            yield place, place.scope.name_of_producer(source), both, first
+            yield place, place.graph.name_of_producer(source), both, first

@@ -20,7 +20,7 @@ from onnx import TensorProto
 from onnx_triangulate.facts.size_summary import bits, tensors
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import FLOATS, numbers
-from onnx_triangulate.onnxgraph.bodies import Body
+from onnx_triangulate.onnxgraph.graph import Graph
 from onnx_triangulate.onnxgraph.nodes import elements, text
 
 MOST = 1 << 30
@@ -150,16 +150,14 @@ def weights(view: View) -> Sequence[Weight]:
 
 
 def _weights(view: View) -> Iterator[Weight]:
-    seen: set[tuple[int, str]] = set()
+    seen: set[tuple[Graph, str]] = set()
     for place in view.of(*WEIGHTS):
         for index in WEIGHTS[place.op]:
             name = place.inputs[index] if index < len(place.inputs) else ""
-            body: Body | None = view.body(place) if name else None
-            while body is not None and name not in body.given and name not in body.made:
-                body = body.parent
-            if body is None or (id(body), name) in seen:
+            owner = place.graph.owner(name) if name else None
+            if owner is None or (owner, name) in seen:
                 continue
-            seen.add((id(body), name))
-            tensor = body.tensor(name)
+            seen.add((owner, name))
+            tensor = owner.tensor(name)
             if tensor is not None:
-                yield Weight(body.path + text(name), place.name, index, tensor)
+                yield Weight(owner.path + text(name), place.name, index, tensor)

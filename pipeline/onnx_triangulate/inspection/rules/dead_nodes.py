@@ -6,39 +6,42 @@ from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import count, some
-from onnx_triangulate.inspection.rules._registry import Found, Rule
-from onnx_triangulate.onnxgraph.bodies import Body
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
+from onnx_triangulate.onnxgraph.graph import Graph
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
-def _live(body: Body) -> set[int]:
+def _live(graph: Graph) -> set[int]:
     live: set[int] = set()
-    waiting = list(body.outputs)
+    waiting = list(graph.outputs)
     while waiting:
-        index = body.made.get(waiting.pop())
+        index = graph.producers.get(waiting.pop())
         if index is not None and index not in live:
             live.add(index)
-            waiting += body.reads(index)
+            waiting += graph.reads(index)
     return live
 
 
-def _find(view: View) -> Iterator[Found]:
+def _find(view: View) -> Iterator[Occurrence]:
+    """From these nodes no path leads to an output of the graph. Left over from an output that was taken away, or a sign
+    that something which should be an output is none.
+    """
     dead: list[str] = []
     inside_dead: set[int] = set()  # graphs of dead nodes: naming those nodes is enough
-    for body in view.bodies:
-        if body.parent is not None and id(body.parent) in inside_dead:
-            inside_dead.add(id(body))
-        if id(body) in inside_dead or not body.outputs:
+    for graph in view.graphs:
+        if graph.parent is not None and id(graph.parent) in inside_dead:
+            inside_dead.add(id(graph))
+        if id(graph) in inside_dead or not graph.outputs:
             continue
-        live = _live(body)
-        useless = {index for index in range(len(body.places)) if index not in live}
-        dead += [body.places[index].name for index in sorted(useless)]
+        live = _live(graph)
+        useless = {index for index in range(len(graph.places)) if index not in live}
+        dead += [graph.places[index].name for index in sorted(useless)]
         if useless:
-            names = {id(body.places[index]) for index in useless}
-            inside_dead |= {id(b) for b in view.bodies if b.parent is body and id(b.holder) in names}
+            names = {id(graph.places[index]) for index in useless}
+            inside_dead |= {id(g) for g in view.graphs if g.parent is graph and id(g.holder) in names}
     if dead:
-        yield Found(
+        yield Occurrence(
             tuple(dead),
             f"{count(len(dead), 'node')} of {len(view.places):,} {'leads' if len(dead) == 1 else 'lead'} to no output "
             f"({some(dead)}): whatever {'it computes' if len(dead) == 1 else 'they compute'} is thrown away",
@@ -49,8 +52,6 @@ RULE = Rule(
     code="STR006",
     name="dead-nodes",
     severity="warning",
-    about="From these nodes no path leads to an output of the graph. Left over from an output that was taken away, or "
-    "a sign that something which should be an output is none.",
     find=_find,
     fires=(f"{_HEAD} {{ y = Relu (x) a = Neg (x) b = Abs (a) }}",),
     quiet=(

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from onnx_triangulate.records.case import Absent, Case
 
 
@@ -24,6 +26,12 @@ def raised(framework: str, error: Exception, says: str) -> BuilderError:
 
 class BuilderError(Exception):
     """The case's builder raised, or its model returned something else than the case promises."""
+
+
+def computes_float64(case: Case) -> bool:
+    """Whether a case's own precision is float64."""
+    dtypes = {np.dtype(tensor.dtype) for tensor in case.inputs.values()}
+    return np.dtype("float64") in dtypes and np.dtype("float32") not in dtypes
 
 
 def forward_outputs(case: Case) -> tuple[str, ...]:

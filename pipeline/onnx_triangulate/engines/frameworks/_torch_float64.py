@@ -22,8 +22,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from onnx_triangulate.engines.frameworks._torch_dispatch import takes_functions, watching
 from onnx_triangulate.engines.frameworks._torch_roundings import storage_of, written
-from onnx_triangulate.engines.frameworks._torch_watch import takes_functions, watching
 
 
 @contextlib.contextmanager

@@ -1,0 +1,190 @@
+"""What every party of a case is held against, and the edges: definitions, their bounds, and whose float64 counts.
+
+A case defines what is right; where it does not, each framework in float64 is its own definition, with a bound by
+perturbation.  What takes many runs (constants that a graph keeps in float32, a bound that is derived beside a declared
+one) is measured only for the edges that need it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from onnx_triangulate.records.arrays import ArrayFile
+from onnx_triangulate.records.case import Tensor
+from onnx_triangulate.records.party import Party
+from onnx_triangulate.records.runs import Diff, Failure, Model, Run
+from onnx_triangulate.verification import perturbed_runs, tasks
+from onnx_triangulate.verification.case_run import CaseRun
+from onnx_triangulate.verification.edges import constants_asked, edges_of
+from onnx_triangulate.verification.session import Session
+
+_OWN_SIZE = 2.0**-40  # of float64's 52 bits: no more than a question of whether to look
+
+
+def with_edges(session: Session, case_run: CaseRun) -> CaseRun:
+    """With definitions, and every edge compared.
+
+    Every edge from a source to its own graph in float64 is held to the bound that is derived of the model: what a case
+    declares of its definition says how far float arithmetic may lie from that, generously or not, and is no leave for a
+    graph to mean something else.  Deriving takes perturbations, so it is done where the declared bound passes a
+    difference that is not of float64's own size.
+    """
+    case_run = _with_edges(session, case_run)
+    if case_run.case.truth is None:
+        return case_run
+    passed = [edge for edge in case_run.edges if _is_sharp(edge) and edge.outcome in ("rounding", "missing")]
+    if not any((edge.max_abs or 0.0) > _OWN_SIZE * _top(case_run.runs[edge.left]) for edge in passed):
+        return case_run
+    bare = {name: run for name, run in case_run.runs.items() if not run.party.is_truth}
+    underived = replace(case_run.case, truth=None)
+    other = _with_edges(session, replace(case_run, case=underived, runs=bare, folder=case_run.folder / "undeclared"))
+    sharp = {edge.ends: edge for edge in other.edges if _is_sharp(edge) and edge.outcome != "missing"}
+    return replace(case_run, edges=tuple(sharp.get(edge.ends, edge) for edge in case_run.edges))
+
+
+def source_weights(session: Session, case_run: CaseRun, model: Model) -> tuple[Path, ...]:
+    """Where the weights of a graph's source are; what is none of them, its exporter has computed."""
+    if model.weights is not None:
+        return (model.weights,)
+    framework = model.party.framework
+    file = session.call(framework, tasks.source_weights, case_run.ref, framework, case_run.seed, case_run.folder)
+    return () if file is None or isinstance(file, Failure) else (file,)
+
+
+def _with_edges(session: Session, case_run: CaseRun) -> CaseRun:
+    case_run = replace(case_run, runs={**_definitions(session, case_run), **case_run.runs})
+    edges = _edges(session, case_run)
+    for step in (_without_other_programs, _with_constant_rounding):
+        other = step(session, case_run, edges)
+        if other is not case_run:
+            case_run, edges = other, _edges(session, other)
+    return replace(case_run, edges=tuple(replace(edge, size=case_run.size) for edge in edges))
+
+
+def _edges(session: Session, case_run: CaseRun) -> tuple[Diff, ...]:
+    return edges_of(case_run.parties, list(case_run.models), session.runtimes)
+
+
+def _is_sharp(edge: Diff) -> bool:
+    left, right = edge.ends
+    return left.double and right.double and left.framework == right.framework
+
+
+def _top(run: Run) -> float:
+    """The largest number of a run's outputs, by size."""
+    outputs = [value.load() for value in (run.outputs or {}).values() if isinstance(value, ArrayFile)]
+    sizes = [np.abs(array.astype(np.float64)) for array in outputs if array.dtype.kind in "fiu"]
+    return max((float(size[np.isfinite(size)].max(initial=0.0)) for size in sizes), default=0.0)
+
+
+def _with_constant_rounding(session: Session, case_run: CaseRun, edges: Sequence[Diff]) -> CaseRun:
+    """With what constants in float32 may make of the float64 runs on the edges that part without it."""
+    parted = {end for edge in edges if edge.diverges for end in edge.ends}
+    graphs = [party for party in sorted(parted, key=str) if party.double and party.runtime]
+    frameworks = {party.framework for party in graphs} | constants_asked(edges)
+    if not frameworks:
+        return case_run
+    ref, seed, folder = case_run.ref, case_run.seed, case_run.folder
+    runs, models = dict(case_run.runs), dict(case_run.models)
+    for framework in sorted(frameworks):
+        name = str(Party(framework, double=True))
+        if name in runs:
+            answer = session.call(framework, perturbed_runs.constants_slack, ref, framework, runs[name], seed, folder)
+            failed = isinstance(answer, Failure)
+            runs[name] = perturbed_runs.unmeasured(runs[name], answer.message) if failed else answer
+    for party in graphs:
+        name, graph = str(party), party.graph
+        sources = source_weights(session, case_run, models[graph])
+        models[graph] = replace(models[graph], weights=next(iter(sources), None))
+        arguments = (ref, models[graph], runs[name], sources, seed, folder, session.weight_limit)
+        answer = session.call_runtimes(tasks.with_slack, *arguments)
+        runs[name] = replace(runs[name], outputs=None, error=answer) if isinstance(answer, Failure) else answer
+    return replace(case_run, runs=runs, models=models)
+
+
+def _without_other_programs(session: Session, case_run: CaseRun, edges: Sequence[Diff]) -> CaseRun:
+    """Without the float64 runs of frameworks whose code is another program in float64, where that is so.
+
+    Code that asks the type for its limits (``finfo(x.dtype).min``, ``nan_to_num``) means other numbers there.
+    """
+    parted = {(edge.left, edge.right) for edge in edges if edge.outcome in ("diverges", "missing")}
+    for framework in sorted({run.party.framework for run in case_run.runs.values() if run.party.native}):
+        if case_run.parties.other_in_double(framework):
+            case_run = _without_float64(case_run, framework)
+        elif (str(Party("truth", meaning=framework)), framework) in parted:
+            case_run = _with_definition_of_graph(session, case_run, framework)
+    return case_run
+
+
+def _without_float64(case_run: CaseRun, framework: str) -> CaseRun:
+    """What overflows in float32 alone is another program, where the case's own definition has it overflow."""
+    own = case_run.runs[framework]
+    own = replace(own, notes=(*own.notes, "in float64 it is another program, further off than float32 may be"))
+    kept = {n: r for n, r in case_run.runs.items() if not (r.party.double and r.party.framework == framework)}
+    return replace(case_run, runs=kept | {framework: own})
+
+
+def _with_definition_of_graph(session: Session, case_run: CaseRun, framework: str) -> CaseRun:
+    """With a definition from an export's float64 run, where the framework's own float64 run stands alone: every other
+    path, in float32 and in float64, agrees with every other."""
+    truth, double = Party("truth", meaning=framework), Party(framework, double=True)
+    derived, sharp, native = (case_run.runs.get(str(party)) for party in (truth, double, Party(framework)))
+    if derived is None or not derived.derived or any(run is None or run.outputs is None for run in (sharp, native)):
+        return case_run
+    graphs = [r for r in case_run.runs.values() if r.party.framework == framework and r.party.runtime]
+    graphs = [run for run in graphs if run.outputs is not None]
+    chosen = next((run for run in graphs if run.party.double), None)
+    if chosen is None or all(run.party.double for run in graphs):
+        return case_run
+    model = case_run.models[chosen.party.graph]
+    arguments = (case_run.ref, model, chosen, case_run.seed, case_run.folder, session.weight_limit)
+    answer = session.call_runtimes(tasks.graph_definition, *arguments)
+    if not isinstance(answer, Run) or answer.outputs is None:
+        return case_run
+    runs = {name: run for name, run in case_run.runs.items() if name != str(double)} | {str(truth): answer}
+    other = replace(case_run, runs=runs)
+    beside = [str(run.party) for run in (case_run.runs[framework], *graphs)]
+    return other if all(other.parties.diff(str(truth), name, "native").agrees for name in beside) else case_run
+
+
+def _definitions(session: Session, case_run: CaseRun) -> dict[str, Run]:
+    """The case's definitions; where it gives none, each framework itself with a bound by perturbation."""
+    if case_run.case.truth is None:
+        natives = [run for run in case_run.runs.values() if run.party.native and not run.party.double]
+        found = [_derived(session, case_run, native) for native in natives]
+    else:
+        answer = session.call_runtimes(tasks.run_truth, case_run.ref, case_run.seed, case_run.folder)
+        found = [Run(Party("truth"), error=answer)] if isinstance(answer, Failure) else answer
+    return {str(run.party): run for run in found}
+
+
+def _derived(session: Session, case_run: CaseRun, native: Run) -> Run:
+    """A framework as its own definition."""
+    framework, case = native.party.framework, case_run.case
+    double = case_run.runs.get(str(Party(framework, double=True)))
+    source = double if double is not None and double.outputs is not None else native
+    models = case_run.models.values()
+    counted = next((m for m in models if m.party.framework == framework and m.file is not None), None)
+    roundings = None
+    if counted is not None:
+        shapes = {border: _shape(case.inputs[n], counted.axes.get(n)) for n, border in counted.inputs.items()}
+        roundings = session.call_runtimes(tasks.count_roundings, counted.file, shapes)
+        roundings = None if isinstance(roundings, Failure) else roundings
+    arguments = (case_run.ref, framework, roundings, source, case_run.seed, case_run.folder)
+    answer = session.call(framework, perturbed_runs.derive_bounds, *arguments)
+    if not isinstance(answer, Failure):
+        derived: Run = answer
+        return derived
+    return Run(Party("truth", meaning=framework), error=answer, derived=framework)
+
+
+def _shape(tensor: Tensor, border: str | None) -> tuple[int, ...] | None:
+    """An input's shape in the order of axes at a graph's border."""
+    if tensor.shape is None:
+        return None
+    sizes = dict(zip(tensor.axes.split(), tensor.shape, strict=True))
+    return tuple(sizes[axis] for axis in (border or tensor.axes).split())
