@@ -260,7 +260,8 @@ def _inspect(args: argparse.Namespace, tell: Callable[[int, str], None]) -> tupl
 
 
 def _compare(args: argparse.Namespace, tell: Callable[[int, str], None]) -> tuple[int, int]:
-    from onnx_triangulate.comparison.run import Options, compare_with
+    from onnx_triangulate.comparison.options import Options
+    from onnx_triangulate.comparison.run import compare_with
     from onnx_triangulate.engines.workers import Workers
 
     done, started = 0, time.monotonic()

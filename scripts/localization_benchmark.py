@@ -28,6 +28,7 @@ from onnx_triangulate import CaseRef
 from onnx_triangulate.cases import catalogue, inputs
 from onnx_triangulate.engines import running
 from onnx_triangulate.engines.frameworks._stored_values import Values
+from onnx_triangulate.locate.export_nodes import Export
 from onnx_triangulate.locate.localize import judged_export
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Localization, SourceValues
@@ -185,9 +186,9 @@ def scaling() -> None:
                 for name, array in values:
                     stored.write(name, array)
             source = SourceValues("torch", double=stored.stored())
-            judged_export(proto, feeds, source, party="torch") if not each else None  # imports, once
+            judged_export(Export.of(proto, feeds, source, party="torch")) if not each else None  # imports, once
             started = time.perf_counter()
-            found = judged_export(proto, feeds, source, party="torch")
+            found = judged_export(Export.of(proto, feeds, source, party="torch"))
             each.append((time.perf_counter() - started) / size)
         print(
             f"{size} nodes: {each[-1] * 1e3:.3f} ms a node; guilty: {', '.join(e.node for e in found.faults)}",

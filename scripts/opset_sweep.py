@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +27,8 @@ import onnx.parser
 import onnx.version_converter
 from onnx import ModelProto
 
-from onnx_triangulate.comparison import run
+from onnx_triangulate.comparison.options import Options
+from onnx_triangulate.comparison.run import compare_with
 from onnx_triangulate.locate import model_interface
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison
@@ -213,12 +213,12 @@ def verdict(pair: Pair, folder: Path) -> GraphComparison | str:
     files = folder / "old.onnx", folder / "new.onnx"
     onnx.save(pair.old, files[0])
     onnx.save(pair.new, files[1])
-    options = run.Options()
+    options = Options()
     if pair.inputs:
         np.savez(folder / "in.npz", **dict(pair.inputs))  # type: ignore[arg-type]  # numpy's stub
-        options = run.Options(inputs=folder / "in.npz")
+        options = Options(inputs=folder / "in.npz")
     try:
-        return run._compare(_Here(), *files, options, folder, time.perf_counter())  # type: ignore[arg-type]
+        return compare_with(_Here(), *files, options, folder)  # type: ignore[arg-type]
     except UnusableInput as error:
         return str(error)
 

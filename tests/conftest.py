@@ -11,7 +11,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,8 +20,8 @@ from typing import Any
 import onnx
 import pytest
 
-from onnx_triangulate.comparison.run import Options as PairOptions
-from onnx_triangulate.comparison.run import _compare
+from onnx_triangulate.comparison.options import Options as PairOptions
+from onnx_triangulate.comparison.run import compare_with
 from onnx_triangulate.engines.workers import Workers
 from onnx_triangulate.records.graph_comparison import GraphComparison
 from onnx_triangulate.records.runs import Diff
@@ -167,7 +166,7 @@ def compared(
             folder = tmp_path_factory.mktemp("pair")
             for name, proto in (("a", a), ("b", b)):
                 onnx.save(proto, folder / f"{name}.onnx")
-            return _compare(workers, folder / "a.onnx", folder / "b.onnx", PairOptions(), folder, time.perf_counter())
+            return compare_with(workers, folder / "a.onnx", folder / "b.onnx", PairOptions(), folder)
 
         yield run
 

@@ -20,11 +20,15 @@ import onnx
 from faults.graphs import Kept, drawn, session
 from faults.kinds import KINDS
 from faults.site import CONTROL, Accepted, Site
+from onnx_triangulate.diff.operators import COMMUTATIVE
 from onnx_triangulate.locate import localize
+from onnx_triangulate.locate.export_nodes import Export
 from onnx_triangulate.locate.float64_comparison import PreparedGraph, judge_graphs, prepare, to_float64_arrays
 from onnx_triangulate.locate.teacher_forced import Reference, evaluate_reference
 from onnx_triangulate.numerics.evaluate import Graph
-from onnx_triangulate.onnxgraph.dataflow import Orientation, classes
+from onnx_triangulate.onnxgraph.dataflow import Namer, Orientation
+from onnx_triangulate.onnxgraph.graph import reads
+from onnx_triangulate.onnxgraph.nodes import opset
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.transform.float64 import computed_initializers
 
@@ -112,10 +116,21 @@ def _original(name: str, folder: Path, number: int) -> _Original:
         feeds[kind] = {n: drawn(a, random, n, kept.about, whole=kind == "integers") for n, a in kept.feeds.items()}
     evaluated = {kind: evaluate_reference(taken.graph, to_float64_arrays(given)) for kind, given in feeds.items()}
     digests: dict[bytes, str] = {}
-    for value, digest in classes(taken.double, {n: n for n in kept.feeds}, "left").items():
+    for value, digest in _classes(taken.double, kept.feeds).items():
         digests.setdefault(digest, value)
     border = ({n: (n, Orientation()) for n in kept.feeds}, {n: (n, Orientation()) for n in taken.graph.outputs})
     return _Original(kept, taken, feeds, evaluated, digests, border)
+
+
+def _classes(model: onnx.ModelProto, inputs: Iterable[str]) -> dict[str, bytes]:
+    """The class of every value of the main graph: values of one class are one function of the inputs."""
+    namer = Namer(opset(model), COMMUTATIVE)
+    found = {name: namer.of_input(name) for name in inputs}
+    found |= {t.name: namer.of_constant(onnx.numpy_helper.to_array(t)) for t in model.graph.initializer}
+    for node in model.graph.node:
+        operands = [found.get(name, namer.unknown(name)) if name else b"" for name in node.input]
+        found |= namer.of_node(node, operands, {name: found[name] for name in reads(node) if name in found})
+    return found
 
 
 def edited(kept: Kept, faults: Iterable[Fault]) -> tuple[Site, tuple[Accepted, ...]] | None:
@@ -201,7 +216,7 @@ def _outputs(original: _Original, mutant: PreparedGraph, kind: str) -> dict[str,
     """All values of a mutant; what is the same function of the same inputs is not computed again."""
     have = original.evaluated[kind].values
     graph: Graph = mutant.graph
-    same = classes(mutant.double, {n: n for n in original.kept.feeds}, "right")
+    same = _classes(mutant.double, original.kept.feeds)
     values: dict[str, Array] = {**graph.constants, **to_float64_arrays(original.feeds[kind])}
     for step in graph.steps:
         known = [original.digests.get(same.get(name, b"")) for name in step.makes]
@@ -269,7 +284,9 @@ def _by_native(original: _Original, model: onnx.ModelProto) -> Named:
     changed = computed_initializers(model, kept.base.weights.values())  # as verify finds what the source does not hold
     computed = (*kept.about["computed"], *changed)
     try:
-        found = localize.judged_export(model, kept.feeds, kept.source, party=kept.about["graph"], computed=computed)
+        found = localize.judged_export(
+            Export.of(model, kept.feeds, kept.source, party=kept.about["graph"], computed=computed)
+        )
     except Exception as error:  # as above
         return Named(problem=_one_line(error))
     problem = "; ".join(f"{e.node}: {e.problem}" for e in found.uncompared)[:300] if not found.faults else ""

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from onnx_triangulate.comparison import run as compare_graphs
+from onnx_triangulate.comparison.options import Options as PairOptions
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison
 from onnx_triangulate.records.verdict import Verdict
@@ -134,7 +135,7 @@ def lasting_workers(logs: Path) -> Iterator[None]:
 def compared(left: Path, right: Path, **more: Any) -> Line:
     """What ``compare`` says of two files."""
     started = time.perf_counter()
-    options = replace(compare_graphs.Options(timeout=TIMEOUT), **more)
+    options = replace(PairOptions(timeout=TIMEOUT), **more)
     try:
         line = of_compare(compare_graphs.compare_files(left, right, options))
     except UnusableInput as error:

@@ -13,7 +13,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from onnx_triangulate.comparison.run import Options, compare_files
+from onnx_triangulate.comparison.options import Options
+from onnx_triangulate.comparison.run import compare_files
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.graph_comparison import GraphComparison
 

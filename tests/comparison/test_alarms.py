@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,10 @@ import onnx.parser
 import pytest
 from onnx import ModelProto, numpy_helper
 
-from onnx_triangulate.comparison import run
-from onnx_triangulate.comparison.run import Options, _Found, _outcome
+from onnx_triangulate.comparison.options import Options
+from onnx_triangulate.comparison.outputs import worse
+from onnx_triangulate.comparison.run import compare_with, verdict
+from onnx_triangulate.comparison.session import Evidence
 from onnx_triangulate.locate import float64_comparison, model_interface
 from onnx_triangulate.numerics.evaluator import as_specified, evaluate
 from onnx_triangulate.records.arrays import Array
@@ -55,7 +56,7 @@ def compared(tmp_path: Path) -> Compare:
         for proto, file in zip((a, b), files, strict=True):
             onnx.save(proto, file)
         here: Any = Here()
-        return run._compare(here, *files, Options(), tmp_path, time.perf_counter())
+        return compare_with(here, *files, Options(), tmp_path)
 
     return compare
 
@@ -140,12 +141,12 @@ def test_a_blocked_layout_is_declined_with_what_to_do() -> None:
 
 
 def test_a_kernel_that_departs_is_no_difference_of_meaning() -> None:
-    kernel, node = (Fault("n", "Op", "y", 9.0, party) for party in ("B>ort.off", "B"))
-    assert _outcome(_Found(faults=[kernel], compared=1)) == "same"
-    assert _outcome(_Found(faults=[kernel], compared=1, parts=True)) == "departs"
-    assert _outcome(_Found(compared=1, parts=True)) == "differs"
-    assert _outcome(_Found(faults=[kernel, node], compared=1)) == "differs"
-    assert _outcome(_Found(faults=[kernel], problems=["p"], compared=1, parts=True)) == "uncompared"
+    kernel, node = (Fault("n", "Op", "y", 9.0, party=party) for party in ("B>ort.off", "B"))
+    assert verdict(Evidence(faults=[kernel], compared=1)) == "same"
+    assert verdict(Evidence(faults=[kernel], compared=1, apart=True)) == "departs"
+    assert verdict(Evidence(compared=1, apart=True)) == "differs"
+    assert verdict(Evidence(faults=[kernel, node], compared=1)) == "differs"
+    assert verdict(Evidence(faults=[kernel], problems=["p"], compared=1, apart=True)) == "uncompared"
 
 
 def test_what_is_said_of_an_output_holds_on_every_feed() -> None:
@@ -153,9 +154,9 @@ def test_what_is_said_of_an_output_holds_on_every_feed() -> None:
         ComparedOutput("y", "y", "by name", outcome, 3, far)  # type: ignore[arg-type]
         for outcome, far in (("equal", 0.0), ("rounding", 1e-7), ("rounding", 1e-6), ("diverges", 1.0))
     ]
-    assert run._worse(rows[0], rows[1]) is rows[1]
-    assert run._worse(rows[2], rows[1]) is rows[2]
-    assert run._worse(rows[3], rows[2]) is rows[3]
+    assert worse(rows[0], rows[1]) is rows[1]
+    assert worse(rows[2], rows[1]) is rows[2]
+    assert worse(rows[3], rows[2]) is rows[3]
 
 
 def test_unique_in_the_order_of_occurrence() -> None:

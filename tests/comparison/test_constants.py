@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +10,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from onnx_triangulate.comparison.run import Options, _compare
+from onnx_triangulate.comparison.options import Options
+from onnx_triangulate.comparison.run import compare_with
 from onnx_triangulate.diff.equivalence import prove
 from onnx_triangulate.engines.workers import Workers
 from onnx_triangulate.facts.limits import limiting, limits
@@ -34,9 +34,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
             folder = tmp_path_factory.mktemp("pair")
             for name, proto in (("a", a), ("b", b)):
                 onnx.save(proto, folder / f"{name}.onnx")
-            return _compare(
-                workers, folder / "a.onnx", folder / "b.onnx", Options(**options), folder, time.perf_counter()
-            )
+            return compare_with(workers, folder / "a.onnx", folder / "b.onnx", Options(**options), folder)
 
         yield run
 

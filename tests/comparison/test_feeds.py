@@ -12,15 +12,16 @@ import numpy as np
 import onnx
 import pytest
 
-from onnx_triangulate.comparison import run as compare_graphs
-from onnx_triangulate.comparison.run import Options, _compare, compare_files, dims_of, only_of
+from onnx_triangulate.comparison import feeding, further
+from onnx_triangulate.comparison.options import Options, dims_of, only_of
+from onnx_triangulate.comparison.run import compare_files, compare_with
 from onnx_triangulate.diff.equivalence import prove
 from onnx_triangulate.engines.workers import Workers
 from onnx_triangulate.facts.limits import limits
 from onnx_triangulate.locate import model_interface
 from onnx_triangulate.locate.feeds import KINDS, Feed, Landmarks, ValueInfo, draw, drawn_kinds
 from onnx_triangulate.locate.sizes import guesses, other_sizes, shapes_at
-from onnx_triangulate.locate.sweep import Row, _Budget, in_parts
+from onnx_triangulate.locate.sweep import Budget, Row, in_parts
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison
 from onnx_triangulate.records.runs import Failure
@@ -42,7 +43,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
             for name, proto in (("a", a), ("b", b)):
                 onnx.save(proto, folder / f"{name}.onnx")
             chosen = Options(**options)  # type: ignore[arg-type]
-            return _compare(workers, folder / "a.onnx", folder / "b.onnx", chosen, folder, time.perf_counter())
+            return compare_with(workers, folder / "a.onnx", folder / "b.onnx", chosen, folder)
 
         yield run
 
@@ -205,12 +206,12 @@ def test_what_was_not_measured_is_no_agreement(compared: Compared, monkeypatch: 
     whole = compared(a, b)
     assert (whole.grade, whole.unexercised) == ("same on what was fed", ())
     assert "not tried" not in comparison_lines(whole)[0].plain
-    monkeypatch.setattr(compare_graphs, "SEARCH", 0.0)
+    monkeypatch.setattr(further, "SEARCH", 0.0)
     found = compared(a, b)
     assert found.outcome == "uncompared", comparison_lines(found)
     assert any("no time was left to move" in problem for problem in found.problems)
     monkeypatch.undo()
-    monkeypatch.setattr(compare_graphs, "SWEEP", 0.0)
+    monkeypatch.setattr(further, "SWEEP", 0.0)
     found = compared(a, b)
     assert found.grade == "same on what was fed"
     assert "what was not tried is below" in comparison_lines(found)[0].plain
@@ -218,12 +219,12 @@ def test_what_was_not_measured_is_no_agreement(compared: Compared, monkeypatch: 
 
 
 def test_a_budget_is_of_the_processor() -> None:
-    budget = _Budget(0.05)
+    budget = Budget(0.05)
     time.sleep(0.1)  # another's work
     assert not budget.spent()
     while not budget.spent():
         sum(range(1000))
-    assert _Budget(0.0).spent()
+    assert Budget(0.0).spent()
 
 
 @pytest.mark.parametrize(("nodes", "said"), [("d = Sub (x, x) y = Add (x, d)", True), ("y = Add (x, z)", False)])
@@ -335,10 +336,8 @@ def test_why_a_runs_at_no_size_is_said(compared: Compared, nodes: str, why: str)
 )
 def test_a_size_that_kills_the_runtime_is_not_all_sizes(answers: list[Any], expected: int | str) -> None:
     left = iter(answers)
-    pair: Any = SimpleNamespace(
-        call=lambda *_: next(left), left=Path("a"), a=SimpleNamespace(inputs=()), marks=None, options=Options()
-    )
-    assert compare_graphs._first_that_runs(pair, [Feed("random", {})] * 9) == expected
+    session: Any = SimpleNamespace(call=lambda *_: next(left), pair=None)
+    assert feeding.first_that_runs(session, [Feed("random", {})] * 9) == expected
 
 
 def test_a_node_without_inputs_divides_nothing() -> None:

@@ -10,7 +10,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from onnx_triangulate.comparison.run import Options, compare_files
+from onnx_triangulate.comparison.options import Options
+from onnx_triangulate.comparison.run import compare_files
 from onnx_triangulate.onnxgraph.nodes import message
 from onnx_triangulate.records.errors import UnusableInput
 

@@ -160,9 +160,9 @@ def test_auto_pad_over_sizes_kernels_strides(op: str) -> None:
 
 @pytest.mark.parametrize("op", ["Conv", "ConvTranspose", "MaxPool", "AveragePool"])
 def test_the_check_sees_upper_and_lower_swapped(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = reach.split
+    right = reach.split_pads
     for module in (reach, pads_module):
-        monkeypatch.setattr(module, "split", lambda total, upper: right(total, not upper))
+        monkeypatch.setattr(module, "split_pads", lambda total, upper: right(total, not upper))
     assert any(parts(model, feeds) for model, feeds, _ in _sweep(op))
 
 

@@ -413,16 +413,16 @@ def test_the_end_of_explicit_pads_shows_in_the_sizes_of_outputs(op: str) -> None
 
 
 def test_the_check_sees_a_beginning_and_an_end_swapped(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = reach.split
+    right = reach.split_pads
     for module in (reach, pads_module):
-        monkeypatch.setattr(module, "split", lambda total, upper: right(total, not upper))
+        monkeypatch.setattr(module, "split_pads", lambda total, upper: right(total, not upper))
     for op in ("Conv", "ConvTranspose", "MaxPool"):
         assert any(parts(node, size, in_onnxruntime) for node, size in drawn(op, 5, 40) if max(node.dilations) == 1), op
 
 
 def test_the_check_sees_one_column_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = reach.needed
-    monkeypatch.setattr(reach, "needed", lambda size, stride, span: right(size, stride, span) + 2)
+    right = reach.same_total
+    monkeypatch.setattr(reach, "same_total", lambda size, stride, span: right(size, stride, span) + 2)
     assert any(parts(node, size, in_onnxruntime) for node, size in drawn("MaxPool", 5, 60))
 
 

@@ -19,9 +19,11 @@ from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.engines.frameworks._stored_values import Values
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate import export_nodes
+from onnx_triangulate.locate.export_nodes import Export
 from onnx_triangulate.locate.kernel_runs import judged_kernels
 from onnx_triangulate.locate.kernels import kernels
 from onnx_triangulate.locate.localize import judged_export, only_node
+from onnx_triangulate.numerics.replay import expected
 from onnx_triangulate.onnxgraph.nodes import node_name
 from onnx_triangulate.onnxgraph.weights import Weights
 from onnx_triangulate.ops.elementary import elementary
@@ -125,19 +127,14 @@ class Exported:
 
     def localized(self, proto: onnx.ModelProto, *, double: bool = True) -> Localization:
         return export_nodes.exported(
-            proto,
-            self.feeds,
-            self.source,
+            Export.of(proto, self.feeds, self.source, party=self.model.graph, computed=self.computed),
             partial(self.source.array, double=double),
-            party=self.model.graph,
             double=double,
-            computed=self.computed,
-            constants_of=self.model.graph.partition(":")[0],
         )
 
     def judged(self, proto: onnx.ModelProto) -> Localization:
         """As `verify` does it, runs included."""
-        return judged_export(proto, self.feeds, self.source, party=self.model.graph, computed=self.computed)
+        return judged_export(Export.of(proto, self.feeds, self.source, party=self.model.graph, computed=self.computed))
 
 
 @pytest.fixture(scope="session", params=["torch:raw", "torch", "tensorflow", "tensorflow:nchw"])
@@ -294,11 +291,15 @@ def test_what_only_float32_loses_is_seen_in_the_cut_model(tmp_path: Path) -> Non
     proto = onnx.parser.parse_model(text)
     feeds = {"x": np.array([1, -120], np.float32)}
     due = np.log(1 / (1 + np.exp(-np.array([1.0, -120.0]))))
-    found = judged_export(proto, feeds, written(tmp_path, {"y": due}), party="torch")
+    found = judged_export(Export.of(proto, feeds, written(tmp_path, {"y": due}), party="torch"))
     assert [(e.op, e.index, e.others) for e in found.faults] == [("Log", (1,), ("Sigmoid_0",))]
     assert found.faults[0].problem == "in float32 it is not finite where the source's value is"
-    arguments: dict[str, Any] = {"party": "torch", "double": True}
-    assert export_nodes.exported(proto, feeds, SourceValues("torch"), {"y": due}.get, **arguments).faults == ()
+    assert (
+        export_nodes.exported(
+            Export.of(proto, feeds, SourceValues("torch"), party="torch"), {"y": due}.get, double=True
+        ).faults
+        == ()
+    )
 
 
 def test_the_cut_model_shows_each_node_alone(tmp_path: Path) -> None:
@@ -353,7 +354,7 @@ def test_an_operator_without_a_rule_is_uncompared_and_ends_there() -> None:
     values = {"y": np.array([5.0, 7.0, 11.0]), "z": np.array([-5.0, -7.0, -12.0])}
     source = SourceValues("torch")
     feeds = {"x": np.ones(3, np.float32)}
-    found = export_nodes.exported(proto, feeds, source, values.get, party="torch", double=True)
+    found = export_nodes.exported(Export.of(proto, feeds, source, party="torch"), values.get, double=True)
     assert [(e.op, e.output) for e in found.uncompared] == [("Strange", "y")]
     assert [e.op for e in found.faults] == ["Neg"]
 
@@ -388,7 +389,7 @@ def test_what_nobody_is_guilty_of_is_attributed_and_adds_up(tmp_path: Path) -> N
         for name, array in values.items():
             single.write(name, np.asarray(array, np.float32))
     source = SourceValues("torch", single.stored())
-    found = judged_export(proto, {"x": x}, source, party="torch", attribute=True)
+    found = judged_export(Export.of(proto, {"x": x}, source, party="torch"), attribute=True)
     assert found.faults == ()
     assert found.contributions
     top, *_, rest = found.contributions
@@ -420,9 +421,9 @@ def test_what_is_held_at_most_is_counted_and_true(tmp_path: Path) -> None:
         values[f"v{i + 1}"] = v
     source = written(tmp_path, values)
     everything = count * size * 4
-    judged_export(proto, feeds, source, party="torch")  # imports and caches
+    judged_export(Export.of(proto, feeds, source, party="torch"))  # imports and caches
     for run in (
-        lambda: judged_export(proto, feeds, source, party="torch"),
+        lambda: judged_export(Export.of(proto, feeds, source, party="torch")),
         lambda: judged_kernels(proto, feeds, graph="torch", party="torch>ort.off", blame="kernel"),
     ):
         tracemalloc.start()
@@ -446,7 +447,9 @@ def test_an_output_in_another_form_or_held_fixed_is_guilty() -> None:
     for text, guilty in ((right, []), (perm, ["Transpose"]), (fixed, ["Transpose"])):
         proto = onnx.parser.parse_model(text)
         source = SourceValues("tensorflow", permuted=True)
-        found = export_nodes.exported(proto, {"x": x}, source, {"y": due}.get, party="tensorflow", double=True)
+        found = export_nodes.exported(
+            Export.of(proto, {"x": x}, source, party="tensorflow"), {"y": due}.get, double=True
+        )
         assert [error.op for error in found.faults] == guilty
 
 
@@ -460,7 +463,7 @@ def test_a_scalar_is_as_noisy_in_a_constant_node_as_among_the_initializers() -> 
         for factor, guilty in ((0.1, 0), (0.1001, 1)):
             values = {"y": -x.astype(np.float64) * factor}
             proto = onnx.parser.parse_model(text)
-            found = export_nodes.exported(proto, {"x": x}, source, values.get, party="torch", double=True)
+            found = export_nodes.exported(Export.of(proto, {"x": x}, source, party="torch"), values.get, double=True)
             assert len(found.faults) == guilty
 
 
@@ -479,10 +482,10 @@ def test_the_sources_own_kernel_is_not_the_exports_fault(tmp_path: Path) -> None
         stored[name] = file.stored()
     both, alone = SourceValues("torch", **stored), SourceValues("torch", single=stored["single"])
     for text, source, guilty in ((right, both, 0), (right, alone, 1), (wrong, both, 1)):
-        found = judged_export(onnx.parser.parse_model(text), {"x": x}, source, party="torch")
+        found = judged_export(Export.of(onnx.parser.parse_model(text), {"x": x}, source, party="torch"))
         assert len(found.faults) == guilty
         assert found.judged == 4
-    cleared = judged_export(onnx.parser.parse_model(right), {"x": x}, alone, party="torch", innocent=("y",))
+    cleared = judged_export(Export.of(onnx.parser.parse_model(right), {"x": x}, alone, party="torch"), innocent=("y",))
     assert cleared.faults == ()
 
 
@@ -502,7 +505,7 @@ def test_a_function_the_source_has_in_one_piece_brings_the_error_of_its_own_kern
         with Values(tmp_path / f"{times}{op}{guilty}") as file:
             file.write("y", (y * (1 + times * 2.0**-24)).astype(np.float32))
         source = SourceValues("tensorflow", single=file.stored(), origins={"y": Origin("sigmoid", op=op)})
-        found = judged_export(onnx.parser.parse_model(text), {"x": x}, source, party="tensorflow")
+        found = judged_export(Export.of(onnx.parser.parse_model(text), {"x": x}, source, party="tensorflow"))
         assert len(found.faults) == guilty, (times, op, text)
 
 
@@ -516,7 +519,7 @@ def test_of_nodes_not_told_apart_the_one_with_other_numbers_is_named() -> None:
     for computed, named, other in (((), "Add_1", "MatMul_0"), (("w",), "MatMul_0", "Add_1")):
         proto, source = onnx.parser.parse_model(text), SourceValues("torch")
         found = export_nodes.exported(
-            proto, {"x": x}, source, values.get, party="torch", double=True, computed=computed
+            Export.of(proto, {"x": x}, source, party="torch", computed=computed), values.get, double=True
         )
         (error,) = found.faults
         assert (error.node, error.others, error.output) == (named, (other,), "y")
@@ -589,7 +592,7 @@ def test_nodes_that_lose_what_the_sources_one_operator_keeps(
     with Values(tmp_path / "single") as file:
         file.write("y", np.asarray(function(fed.astype(np.float64)), np.float32))
     source = SourceValues("torch", single=file.stored(), origins={"y": Origin("one_operator")})
-    found = judged_export(proto, {"x": fed}, source, party="torch", attribute=True)
+    found = judged_export(Export.of(proto, {"x": fed}, source, party="torch"), attribute=True)
     assert [error.op for error in found.faults] == ([op] if op is not None else [])
     if op is not None:
         (error,) = found.faults
@@ -597,3 +600,20 @@ def test_nodes_that_lose_what_the_sources_one_operator_keeps(
         assert len(error.others) == len(proto.graph.node) - 1
         _, (finding,) = name_nodes([], [found])
         assert "these nodes together lose what the source's one operator keeps" in finding.message
+
+
+@pytest.mark.parametrize(("computed", "times"), [(("w",), 3.0), ((), 1.0)])
+def test_a_sum_with_computed_weights_has_thrice_its_bound_and_no_more(computed: tuple[str, ...], times: float) -> None:
+    """Four roundings of every weight are 4 / (k + 1) of the bound of a sum of k products, so at most twice."""
+    text = """<ir_version: 8, opset_import: ["" : 18]> g (float[1,3] x) => (float[1,2] y)
+    <float[3,2] w = {0.3, -0.7, 0.11, 0.9, -0.13, 0.5}> { y = MatMul (x, w) }"""
+    proto, x = onnx.parser.parse_model(text), np.array([[0.25, -1.5, 3.0]], np.float32)
+    wide = [x.astype(np.float64), onnx.numpy_helper.to_array(proto.graph.initializer[0]).astype(np.float64)]
+    answers = expected(proto.graph.node[0], 18, wide, unit=2.0**-24)
+    assert not isinstance(answers, str)
+    assert answers[0] is not None
+    for factor, named in ((0.99 * times, []), (1.01 * times, ["MatMul"])):
+        y = np.asarray(answers[0].value) + factor * np.asarray(answers[0].limit())
+        export = Export.of(proto, {"x": x}, SourceValues("torch"), party="torch", computed=computed)
+        found = export_nodes.exported(export, {"y": y}.get, double=True)
+        assert [fault.op for fault in found.faults] == named

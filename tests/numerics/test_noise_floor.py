@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from onnx_triangulate.engines.runtimes import runtimes
-from onnx_triangulate.locate.export_nodes import exported
+from onnx_triangulate.locate.export_nodes import Export, exported
 from onnx_triangulate.locate.kernels import kernels
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import SourceValues
@@ -39,7 +39,9 @@ def test_a_loop_is_judged_in_float64(times: int, guilty: list[str]) -> None:
     y = looped(X.astype(np.float64), times)
     values = {"y": y, "z": -y}
     found = exported(
-        onnx.parser.parse_model(LOOP), {"x": X}, SourceValues("torch"), values.get, party="torch", double=True
+        Export.of(onnx.parser.parse_model(LOOP), {"x": X}, SourceValues("torch"), party="torch"),
+        values.get,
+        double=True,
     )
     assert [error.op for error in found.faults] == guilty
     assert found.uncompared == ()
@@ -50,7 +52,9 @@ def test_a_loop_is_judged_in_float64(times: int, guilty: list[str]) -> None:
 def test_in_float32_what_is_beyond_a_noise_floor_is_uncompared() -> None:
     y = (looped(X.astype(np.float64)) * 1.001).astype(np.float32)
     proto = onnx.parser.parse_model(LOOP)
-    found = exported(proto, {"x": X}, SourceValues("torch"), {"y": y, "z": -y}.get, party="torch", double=False)
+    found = exported(
+        Export.of(proto, {"x": X}, SourceValues("torch"), party="torch"), {"y": y, "z": -y}.get, double=False
+    )
     assert found.faults == ()
     assert [(error.op, "which is no bound" in (error.problem or "")) for error in found.uncompared] == [("Loop", True)]
 
@@ -74,7 +78,7 @@ def test_what_is_taken_out_of_a_sequence_is_judged(wrong: bool) -> None:
     y = x[:2] if wrong else x[2:]
     values = {"y": y.astype(np.float64), "z": np.maximum(y, 0).astype(np.float64)}
     proto = onnx.parser.parse_model(SEQUENCE)
-    found = exported(proto, {"x": x}, SourceValues("torch"), values.get, party="torch", double=True)
+    found = exported(Export.of(proto, {"x": x}, SourceValues("torch"), party="torch"), values.get, double=True)
     assert [error.op for error in found.faults] == (["SequenceAt"] if wrong else [])
     assert found.uncompared == ()
     about: dict[str, Any] = {"graph": "torch", "party": "torch>ort.off", "blame": "kernel"}

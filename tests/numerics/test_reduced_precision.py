@@ -107,7 +107,7 @@ def test_f17_the_finding_says_so_and_names_the_node() -> None:
 
     (short,) = findings(gemm(*(shortened(v, 10, NEAREST) for v in (X, W))))
     assert (short.cause, short.nodes) == (REDUCED, ("first",))
-    assert "factors in TF32, rounded to nearest" in short.says
+    assert "factors in TF32, rounded to nearest" in short.message
     (wrong,) = findings(FAULTS["a weight that is a little off"])
     assert (wrong.cause, wrong.nodes) == (CAUSE, ("first",))
     assert findings(gemm(X, W))[0].cause not in (REDUCED, CAUSE)

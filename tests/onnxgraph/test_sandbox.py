@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from onnx_triangulate.onnxgraph import sandbox
-from onnx_triangulate.onnxgraph.sandbox import Aside
+from onnx_triangulate.onnxgraph.sandbox import Sandbox
 from onnx_triangulate.records.runs import Failure
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not sandbox.FORKS, reason="nothing is run aside 
 
 
 def answers(*tasks: Callable[[], bytes], seconds: float = 5, memory: int = 1 << 30) -> list[bytes | Failure]:
-    asked = Aside(tasks, seconds=seconds, memory=memory)
+    asked = Sandbox(tasks, seconds=seconds, memory=memory)
     return [asked.answer(index) for index in range(len(tasks))]
 
 
@@ -99,7 +99,7 @@ def test_what_waits_is_killed_by_the_clock() -> None:
 
 def test_no_child_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     pids = [a for a in answers(lambda: str(os.getpid()).encode()) if isinstance(a, bytes)]
-    unasked = Aside([spin], seconds=60, memory=1 << 30)
+    unasked = Sandbox([spin], seconds=60, memory=1 << 30)
     assert unasked._child is not None
     pids.append(str(unasked._child._pid).encode())
     del unasked
@@ -114,8 +114,8 @@ def test_no_child_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_program_that_ends_takes_its_child_with_it() -> None:
     program = (
-        "from onnx_triangulate.onnxgraph.sandbox import Aside\nimport time\n"
-        "asked = Aside([lambda: time.sleep(60)], seconds=60, memory=1 << 30)\nprint(asked._child._pid)"
+        "from onnx_triangulate.onnxgraph.sandbox import Sandbox\nimport time\n"
+        "asked = Sandbox([lambda: time.sleep(60)], seconds=60, memory=1 << 30)\nprint(asked._child._pid)"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT / "pipeline")}
     ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=30)

@@ -1,7 +1,6 @@
-"""Every rule passes what is healthy and catches what is faulty; ONNX Runtime is never above a bound.
+"""ONNX Runtime is never above a bound: on ONNX's node tests, long reductions and windows of random geometry.
 
-Healthy results come from ONNX Runtime with its optimizations off, on the rules' own examples, on ONNX's node tests, on
-inputs of many sizes, on long reductions and on windows of random geometry.
+That a bound passes what is healthy and catches what is faulty is held by ``test_contract``.
 """
 
 from __future__ import annotations
@@ -9,13 +8,11 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -26,106 +23,13 @@ from onnx_triangulate.ops.elementary import elementary, measured
 from onnx_triangulate.ops.enclosures import erf, phi
 from onnx_triangulate.ops.examples import Example
 from onnx_triangulate.ops.families.transcendental import FUNCTIONS
-from onnx_triangulate.ops.operator import Operator
-from onnx_triangulate.ops.registry import collect, names, operator_of, operators
-from onnx_triangulate.records.arrays import Array
+from onnx_triangulate.ops.registry import operator_of, operators
+from tests.one_node import FINE, judged, run, session
 
 ROOT = Path(__file__).resolve().parents[2]
-FINE = ("equal", "rounding", "flip within rounding")
-
 # ONNX's node tests in which ONNX Runtime or the rule's own source is known to be wrong.  None of them is forgiven
 # unless it still fails.
 KNOWN: Mapping[str, str] = {}
-
-# What ONNX says of moved and selected values leaves nothing to round.
-DATA_MOVEMENT = set(
-    "CenterCropPad Compress Concat Constant ConstantOfShape DepthToSpace Dropout Expand EyeLike Flatten Gather "
-    "GatherElements GatherND Identity NonZero OneHot Pad Range Reshape ReverseSequence Scatter ScatterElements "
-    "ScatterND Shape Size Slice SpaceToDepth Split Squeeze TensorScatter Tile TopK Transpose Trilu Unique Unsqueeze "
-    "Upsample Where".split()
-)
-
-
-def session(model: onnx.ModelProto) -> Any:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4
-    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-
-
-def run(node: onnx.NodeProto, opset: int, feeds: Mapping[str, Array]) -> list[Array | None]:
-    """A node's outputs from ONNX Runtime."""
-    inputs = [
-        onnx.helper.make_tensor_value_info(n, onnx.helper.np_dtype_to_tensor_dtype(feeds[n].dtype), feeds[n].shape)
-        for n in dict.fromkeys(node.input)
-        if n
-    ]
-    outputs = [onnx.ValueInfoProto(name=name) for name in node.output if name]
-    graph = onnx.helper.make_graph([node], "g", inputs, outputs)
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=10)
-    found = iter(session(model).run(None, {value.name: np.asarray(feeds[value.name]) for value in inputs}))
-    return [np.asarray(next(found)) if name else None for name in node.output]
-
-
-def judged(example: Example, feeds: Mapping[str, Array], produced: list[Array | None]) -> tuple[NodeCheck, ...]:
-    node = example.proto(example.node)
-    return replay(node, example.opset, [feeds[n] for n in node.input], produced)
-
-
-def faulty(example: Example, feeds: Mapping[str, Array]) -> list[Array | None]:
-    """What the example's fault makes of the same inputs."""
-    if isinstance(example.fault, str):
-        node = example.proto(example.fault)
-        return run(node, example.opset, feeds)
-    turned = {
-        n: np.asarray(v * np.asarray(example.fault[n]).astype(v.dtype)) if n in example.fault else v
-        for n, v in feeds.items()
-    }
-    return run(example.proto(example.node), example.opset, turned)
-
-
-EXAMPLES = [
-    pytest.param(op, example, id=f"{op.name}: {example.node} {i}")
-    for op in operators().values()
-    for i, example in enumerate(op.examples)
-]
-
-
-@pytest.mark.parametrize(("op", "example"), EXAMPLES)
-def test_a_healthy_node_passes(op: Operator, example: Example) -> None:
-    feeds = example.arrays()
-    checks = judged(example, feeds, run(example.proto(example.node), example.opset, feeds))
-    assert checks
-    for check in checks:
-        assert check.outcome in FINE, check
-        assert check.compared > 0
-        assert check.rule == op.rule
-
-
-@pytest.mark.parametrize(("op", "example"), EXAMPLES)
-def test_a_planted_fault_fails(op: Operator, example: Example) -> None:
-    feeds = example.arrays()
-    checks = judged(example, feeds, faulty(example, feeds))
-    assert any(check.faulty for check in checks), checks
-
-
-@pytest.mark.parametrize("scale", [1e-20, 1e-6, 1.0, 30.0, 1e4])
-@pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize(("op", "example"), EXAMPLES)
-def test_a_healthy_node_passes_whatever_the_size_of_its_inputs(
-    op: Operator, example: Example, scale: float, seed: int
-) -> None:
-    feeds = example.arrays(seed)
-    for name, wanted in example.inputs.items():
-        if isinstance(wanted, str) and wanted.startswith(("float", "positive")):
-            feeds[name] = (feeds[name] * np.float32(scale)).astype(np.float32)
-    if example.node == "Sigmoid(x)":  # ONNX Runtime's is not healthy far out: see below
-        feeds["x"] = np.maximum(feeds["x"], -10)
-    checks = judged(example, feeds, run(example.proto(example.node), example.opset, feeds))
-    assert [c for c in checks if c.faulty] == []
 
 
 @pytest.mark.parametrize(("x", "guilty"), [(-5.0, False), (-10.0, False), (-17.0, True), (-20.0, True), (-60.0, True)])
@@ -317,41 +221,6 @@ def test_no_node_test_of_onnx_is_above_its_bound_in_onnxruntime(node_tests: list
     assert {name: checks for name, checks in guilty.items() if name not in KNOWN} == {}
     assert sorted(set(KNOWN) - set(guilty)) == [], "these are right by now: take them off the list"
     assert len(judged_ops) > 120
-
-
-def test_there_are_enough_bounds() -> None:
-    bounded = names(lambda op: op.bound)
-    assert len(bounded) >= 90
-    assert DATA_MOVEMENT - bounded == set()
-
-
-def _module(name: str, held: object) -> ModuleType:
-    module = ModuleType(name)
-    module.OPERATORS = held  # type: ignore[attr-defined]
-    return module
-
-
-def test_a_second_record_of_an_operator_raises() -> None:
-    conv = operators()["Conv"]
-    with pytest.raises(RuntimeError, match="second record of Conv"):
-        collect([_module("a", (conv,)), _module("b", (replace(conv, rule="another"),))])
-
-
-def test_an_empty_registry_raises() -> None:
-    with pytest.raises(RuntimeError, match="no operators"):
-        collect([])
-
-
-@pytest.mark.parametrize("held", [None, (), ("operator",)])
-def test_a_module_without_operators_raises(held: object) -> None:
-    with pytest.raises(RuntimeError, match="expected a tuple of operators"):
-        collect([_module("a", held)])
-
-
-@pytest.mark.parametrize("change", [{"examples": ()}, {"name": "MatMul"}])
-def test_a_bound_without_an_example_raises(change: dict[str, Any]) -> None:
-    with pytest.raises(RuntimeError, match="has a bound and no example"):
-        collect([_module("a", (replace(operators()["Conv"], **change),))])
 
 
 def test_every_constant_says_what_it_was_measured_of() -> None:

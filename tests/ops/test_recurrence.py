@@ -15,7 +15,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 from onnx.reference import ReferenceEvaluator
 
-from onnx_triangulate.comparison.run import Options, compare_files
+from onnx_triangulate.comparison.options import Options
+from onnx_triangulate.comparison.run import compare_files
 from onnx_triangulate.numerics.evaluate import take_apart
 from onnx_triangulate.numerics.evaluator import as_specified, in_float64
 from onnx_triangulate.numerics.replay import replay

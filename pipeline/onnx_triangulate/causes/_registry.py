@@ -48,11 +48,6 @@ class Example:
             blames=(*self.blames, self.blamed),
         )
 
-    def _run(self, graph: str) -> Run:
-        party = Party.parse(f"{graph}>reference")
-        error = self.errors.get(graph)
-        return Run(party, {}) if error is None else Run(party, error=error)
-
     def load(self, graph: str) -> ModelProto | None:
         """The example's graph of that name."""
         return onnx.parser.parse_model(self.graphs[graph]) if graph in self.graphs else None

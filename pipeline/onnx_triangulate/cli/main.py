@@ -329,7 +329,7 @@ def compare(
 ) -> None:
     """Say whether two graphs mean the same, and at which nodes they do not."""
     from onnx_triangulate.cli.supervisor import compare as run
-    from onnx_triangulate.comparison.run import Options, dims_of, only_of
+    from onnx_triangulate.comparison.options import Options, dims_of, only_of
     from onnx_triangulate.report.comparison import render_comparison, write_comparison
     from onnx_triangulate.report.files import check_writable
 

@@ -29,7 +29,7 @@ from onnx_triangulate.records.runs import Failure
 from onnx_triangulate.records.verdict import Evidence, Report, Verdict
 
 if TYPE_CHECKING:  # what judges is imported where it works: `list` takes no time
-    from onnx_triangulate.comparison.run import Options as PairOptions
+    from onnx_triangulate.comparison.options import Options as PairOptions
     from onnx_triangulate.verification.session import Options
 
 _POLL_SECONDS = 0.05

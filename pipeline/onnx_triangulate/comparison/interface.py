@@ -23,7 +23,7 @@ _LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2,
 
 @dataclass(frozen=True)
 class Match:
-    """B's border values with A's: the name in A, how to turn A's value, and how the two were found."""
+    """B's inputs, or outputs, with A's: the name in A, how to turn A's value, and how the two were found."""
 
     found: Mapping[str, tuple[str, Orientation]]
     how: Mapping[str, str]
@@ -32,8 +32,8 @@ class Match:
 def match(
     left: Sequence[ValueInfo], right: Sequence[ValueInfo], what: str, dims: Mapping[str, int], *, strict: bool
 ) -> Match:
-    """B's border by A's: by name (an output of that name is it, whatever its shape), else by position among those of
-    one type and shape.
+    """B's inputs or outputs by A's: by name (an output of that name is it, whatever its shape), else by position among
+    those of one type and shape.
 
     Raises :class:`UnusableInput` (``strict``) where one has no counterpart.
     """
@@ -53,29 +53,32 @@ def match(
         if port.name in found:
             continue
         ways = [(p, way) for p in rest if (way := _way(p, port, dims)) is not None]
-        if not ways:
-            if strict:
-                if port.name in names and (asked := _asked_elsewise(names[port.name], port, dims)):
-                    raise UnusableInput(f"{what}: {asked}")
-                if port.name in names:
-                    raise UnusableInput(
-                        f"{what}: {safe(_said(port))} of B is {safe(_said(names[port.name]))} in A: they must agree in "
-                        "type and, where both say it, in shape"
-                    )
-                raise UnusableInput(
-                    f"{what}: B's {safe(_said(port))} has no counterpart in A, which has "
-                    f"{', '.join(safe(_said(p)) for p in left) or 'none'}; they must agree in name or in type and shape"
-                )
-            continue
-        other, way = ways[0]
-        rest.remove(other)
-        found[port.name] = (other.name, way)
-        turned = f", {way.says}" if way != PLAIN else ""
-        how[port.name] = f"{safe(port.name)} of B taken for {safe(other.name)} of A by position{turned}"
+        if ways:
+            other, way = ways[0]
+            rest.remove(other)
+            found[port.name] = (other.name, way)
+            turned = f", {way.says}" if way != PLAIN else ""
+            how[port.name] = f"{safe(port.name)} of B taken for {safe(other.name)} of A by position{turned}"
+        elif strict:
+            raise UnusableInput(f"{what}: {_without_counterpart(port, names, dims)}")
     if strict and rest and len(left) != len(right):
         notes = ", ".join(safe(_said(p)) for p in rest)
         how["\0left"] = f"{notes} of A only: B does not take it"
     return Match(found, how)
+
+
+def _without_counterpart(port: ValueInfo, names: Mapping[str, ValueInfo], dims: Mapping[str, int]) -> str:
+    """Why an input of B is none of A's, in words."""
+    own = names.get(port.name)
+    if own is None:
+        listed = ", ".join(safe(_said(p)) for p in names.values()) or "none"
+        return (
+            f"B's {safe(_said(port))} has no counterpart in A, which has {listed}; "
+            "they must agree in name or in type and shape"
+        )
+    return _asked_elsewise(own, port, dims) or (
+        f"{safe(_said(port))} of B is {safe(_said(own))} in A: they must agree in type and, where both say it, in shape"
+    )
 
 
 def _asked_elsewise(left: ValueInfo, right: ValueInfo, dims: Mapping[str, int]) -> str:
@@ -122,7 +125,7 @@ def fixed(a: Interface, b: Interface, inputs: Match, dims: Mapping[str, int]) ->
     """The sizes that A leaves open and B takes one of only, unless the user asked for that size."""
     said = []
     for name, (source, way) in inputs.found.items():
-        one, other = (next(p for p in side.inputs if p.name == n) for side, n in ((a, source), (b, name)))
+        one, other = a.input(source), b.input(name)
         if one.shape is None or other.shape is None or way != PLAIN:
             continue
         for axis, (mine, theirs) in enumerate(zip(one.shape, other.shape, strict=True)):

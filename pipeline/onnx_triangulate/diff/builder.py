@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,15 @@ from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 from onnx.numpy_helper import from_array
 
 from onnx_triangulate.diff.ir import (
-    Border,
     Const,
-    Form,
     Ints,
+    NormalForm,
     Operand,
     Ref,
     Shape,
     Step,
     Value,
+    ValueInfo,
     as_attribute,
     compose,
     constant_of,
@@ -200,7 +200,7 @@ class Builder:
         soft: Mapping[str, Any] | None = None,
         ops: tuple[str, ...] = (),
         types: Sequence[int | None] = (),
-        bodies: Mapping[str, Form] | None = None,
+        bodies: Mapping[str, NormalForm] | None = None,
     ) -> list[Ref]:
         """One step for the node at hand; ``also`` are steps that it takes the place of."""
         index = len(self.steps)
@@ -389,19 +389,19 @@ class Builder:
             held = plain(self.held) | {"subgraphs": digest(node.SerializeToString(deterministic=True)).hex()}
             self.notes.append(f"subgraphs of {self.name} are nested too deeply and are compared as text")
             return self.opaque(operator(node), held, operands)
-        bodies: dict[str, Form] = {}
+        bodies: dict[str, NormalForm] = {}
         captured: dict[str, None] = {}
         graphs = list(subgraphs(node))
         shaped = list(subgraphs(self.graph.nodes[index])) if index < len(self.graph.nodes) else []
         if [name for name, _ in shaped] != [name for name, _ in graphs]:
             shaped = graphs
         for _, graph in graphs:
-            captured.update(dict.fromkeys(free_names(graph)))
+            captured.update(dict.fromkeys(Graph(graph).free))
         outer = [name for name in captured if name in self.env]
         for (attribute, graph), (_, known) in zip(graphs, shaped, strict=True):
             branch = "" if attribute == "body" else f"{attribute}/"
-            scope = Graph(known, f"{self.name}/{branch}", self.graph).declare()
-            inner = Builder(scope, self.version, self.windows, scope.path, self.depth + 1, self.functions)
+            known_graph = Graph(known, f"{self.name}/{branch}", self.graph).declare()
+            inner = Builder(known_graph, self.version, self.windows, known_graph.path, self.depth + 1, self.functions)
             given = {n: self.env[n] for n in outer if isinstance(self.env[n], Const)}
             bodies[attribute] = inner.form(graph, self.weights, given, tuple(n for n in outer if n not in given))
         reads = [self.env[name] for name in outer if not isinstance(self.env[name], Const)]
@@ -418,7 +418,7 @@ class Builder:
         given: Mapping[str, Operand],
         captured: Sequence[str] = (),
         frames: Mapping[str, Ints] | None = None,
-    ) -> Form:
+    ) -> NormalForm:
         """``given`` are outer constants, ``captured`` outer values that are taken as further inputs; ``frames`` says by
         which permutation an input is always read."""
         self.weights = weights
@@ -436,22 +436,22 @@ class Builder:
             seen = dims if perm is None else turned(dims, perm)
             ref = Ref(self.fresh(-1, 0, seen, kind, text(name)), inverse(perm))
             self.env[name] = ref
-            inputs.append(Border(text(name), dims, kind, ref, kinds.get(name)))
+            inputs.append(ValueInfo(text(name), dims, kind, ref, kinds.get(name)))
         for index, node in enumerate(graph.node):
             self.read(node, index)
         outputs = [
-            Border(
+            ValueInfo(
                 text(o.name), self.graph.shape(o.name), self.graph.type(o.name), self.look(o.name), kinds.get(o.name)
             )
             for o in graph.output
         ]
         self._forget(outputs)
-        return Form(
+        return NormalForm(
             self.path, self.values, self.steps, inputs, outputs, self.traceless, self.notes, self.version,
             tuple(text(n) for n in captured),
         )  # fmt: skip
 
-    def _forget(self, outputs: Sequence[Border]) -> None:
+    def _forget(self, outputs: Sequence[ValueInfo]) -> None:
         """Leave out the steps that others took the place of and that nobody else reads."""
         used: Counter[int] = Counter(ref.value for step in self.steps for _, ref in step.refs())
         used.update(b.operand.value for b in outputs if isinstance(b.operand, Ref))
@@ -503,17 +503,3 @@ def _as_transpose(dims: Dims, shape: Shape) -> Ints | None:
         if len(perm) == len(dims) and turned(dims, perm) == shape and _moves_ones(dims, perm):
             return perm
     return None
-
-
-def free_names(graph: GraphProto) -> Iterator[str]:
-    """The outer values that a subgraph reads, in the order in which it does."""
-    waiting: list[tuple[GraphProto, frozenset[str]]] = [(graph, frozenset())]
-    while waiting:
-        inner, outer = waiting.pop()
-        own = {i.name for i in inner.input} | {t.name for t in inner.initializer}
-        own |= {o for n in inner.node for o in n.output}
-        known = outer | own
-        for node in inner.node:
-            yield from (name for name in node.input if name and name not in known)
-            waiting += [(deeper, known) for _, deeper in subgraphs(node)]
-        yield from (o.name for o in inner.output if o.name not in known)

@@ -23,9 +23,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 
+from onnx_triangulate.diff.operators import COMMUTATIVE
 from onnx_triangulate.facts.limits import limiting
 from onnx_triangulate.onnxgraph.dataflow import Namer, canonical, digest
+from onnx_triangulate.onnxgraph.graph import reads
 from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, in_onnx, node_name, opset, subgraphs, text
+from onnx_triangulate.ops.registry import names
 
 Place = tuple[tuple[int, str], ...]  # where a graph stands: by node and attribute, from the outermost on
 
@@ -34,13 +37,13 @@ _ORDERED = frozenset({"Sum", "Mean"})
 # What a node does with an operand of which it takes the shape or the type, or nothing in inference: (operator, slot).
 _UNREAD = frozenset({("Shape", 0), ("Size", 0), ("CastLike", 1), ("Dropout", 1), ("Resize", 1), ("EyeLike", 0)})
 # They pick one of many numbers: where NaN stands in their order, ONNX does not say.
-_PICKS = frozenset("ArgMax ArgMin GlobalMaxPool Hardmax MaxPool ReduceMax ReduceMin TopK Unique".split())
+_PICKS = names(lambda op: op.picks)
 _LARGEST = float(np.finfo(np.float32).max)
-_KEEPS_ZEROS = frozenset("Abs Expand Flatten Identity Neg Reshape Squeeze Tile Transpose Trilu Unsqueeze".split())
+_KEEPS_ZEROS = names(lambda op: op.moves) | {"Abs", "Expand", "Neg", "Tile", "Trilu"}
 
 
 @dataclass(frozen=True)
-class Inside:
+class InnerGap:
     """A part within a node that numbers have to show: what the graph at ``place`` makes; where ``ends``, that its loop
     ends before its count; where ``constant`` is a name, that constant of the graph.  ``says`` is its name."""
 
@@ -51,7 +54,7 @@ class Inside:
 
 
 @dataclass(frozen=True)
-class Unproved:
+class StructuralGap:
     """What of one graph is not the other's by structure.
 
     ``constants`` are names of float constants, and of whole ones that are limits, that such nodes read and whose
@@ -63,7 +66,7 @@ class Unproved:
     constants: tuple[str, ...] = ()
     conditions: tuple[tuple[str, str], ...] = ()
     picks: tuple[bytes, ...] = ()
-    inside: tuple[Inside, ...] = ()
+    inside: tuple[InnerGap, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -73,8 +76,8 @@ class Proof:
     and that depend on what is fed."""
 
     same: bool
-    left: Unproved
-    right: Unproved
+    left: StructuralGap
+    right: StructuralGap
     open: tuple[str, ...] = ()
 
     @property
@@ -108,7 +111,7 @@ def prove(
     same = same and set(outputs.values()) == {o.name for o in left.graph.output}
     same = same and set(outputs) == {o.name for o in right.graph.output}
     if same:
-        return Proof(True, Unproved(), Unproved())
+        return Proof(True, StructuralGap(), StructuralGap())
     moving = _moving(left)
     left_open = [source for name, source in outputs.items() if source in moving and b.get(name) != a.get(source)]
     return Proof(
@@ -201,54 +204,73 @@ class _Structure:
 
 
 def _structure(model: onnx.ModelProto, inputs: Mapping[str, str], side: str, at_sizes: Values) -> _Structure:
-    made = _Structure(Namer(opset(model)), opset(model), side, at_sizes)
+    made = _Structure(Namer(opset(model), COMMUTATIVE), opset(model), side, at_sizes)
     made.values = made.follow(model.graph, {name: made.namer.of_input(shared) for name, shared in inputs.items()}, ())
     return made
 
 
-def _unproved(model: onnx.ModelProto, mine: _Structure, theirs: _Structure, other: onnx.ModelProto) -> Unproved:
+def _unproved(model: onnx.ModelProto, mine: _Structure, theirs: _Structure, other: onnx.ModelProto) -> StructuralGap:
     classes, there, at_sizes = mine.values, set(theirs.values.values()), mine.at_sizes
     limits = limiting(model)
     held = {**{name: value for name, value in limits.items() if value.dtype.kind in "iu"}, **dict(_floats(model.graph))}
     known = {_print(v) for _, v in (*_floats_within(other.graph), *limiting(other).items(), *theirs.at_sizes.items())}
     held = {name: value for name, value in held.items() if _print(value) not in known}
-    signs = _signs(model)
-    above = _Above(model, at_sizes, held)
-    constants: dict[str, None] = {}
-    conditions: list[tuple[str, str]] = []
-    picks: list[bytes] = []
-    inside: list[Inside] = []
     moving = _moving(model)
-    whole = _Other(theirs.classes(), frozenset(theirs.wholes.values()), known)
+    other_side = _Other(theirs.classes(), frozenset(theirs.wholes.values()), known)
     settled = {mine.namer.of_constant(np.full(shape, said)) for shape in ((), (1,)) for said in (True, False)}
-    for index, node in enumerate(model.graph.node):
-        if all(classes.get(name) in there or name in at_sizes for name in node.output if name):
+    loose = [
+        (index, node)
+        for index, node in enumerate(model.graph.node)
+        if not all(classes.get(name) in there or name in at_sizes for name in node.output if name)
+    ]
+    inside = [
+        found
+        for index, node in loose
+        if not (node.op_type == "If" and classes.get(node.input[0]) in settled)
+        for found in _within(node, index, (), "", mine, other_side, moving)
+    ]
+    above, signs = _Above(model, at_sizes, held), _signs(model)
+    constants = [
+        name
+        for name in dict.fromkeys(n for _, node in loose for n in _constants_of(node, held, known, at_sizes, above))
+        if name not in signs or not _says_one_thing(held[name])
+    ]
+    return StructuralGap(
+        constants=tuple(constants),
+        conditions=tuple(
+            (node.input[0], text(node.name) or text(node.output[0]))
+            for _, node in loose
+            if node.op_type == "If" and node.input[0] in moving
+        ),
+        picks=tuple(sorted(_pick(node, mine.version) for _, node in loose if text(node.op_type) in _PICKS)),
+        inside=tuple(inside),
+        limits={name: float(limits[name].reshape(-1)[0]) for name in constants if name in limits},
+    )
+
+
+def _pick(node: onnx.NodeProto, version: int | None) -> bytes:
+    return digest("picks", text(node.op_type), *canonical(node, version))
+
+
+def _constants_of(
+    node: onnx.NodeProto, held: Mapping[str, object], known: Collection[bytes], at_sizes: Values, above: _Above
+) -> Iterator[str]:
+    """The constants, of those ``held``, that a node reads, itself or in a graph of its own, or that make what it reads
+    at the only sizes there are."""
+    for slot, name in enumerate(node.input):
+        if (text(node.op_type), slot) in _UNREAD:
             continue
-        if text(node.op_type) in _PICKS:
-            picks.append(digest("picks", text(node.op_type), *canonical(node, opset(model))))
-        for slot, name in enumerate(node.input):
-            if (text(node.op_type), slot) in _UNREAD:
-                continue
-            if name in held:
-                constants[name] = None
-            elif name in at_sizes and at_sizes[name].dtype.kind == "f" and _print(at_sizes[name]) not in known:
-                constants |= dict.fromkeys(above.of(name))
-        constants |= dict.fromkeys(_captured(node, held))
-        if node.op_type == "If" and node.input[0] in moving:
-            conditions.append((node.input[0], text(node.name) or text(node.output[0])))
-        if not (node.op_type == "If" and classes.get(node.input[0]) in settled):
-            inside += _within(node, index, (), "", mine, whole, moving)
-    constants = {name: None for name in constants if name not in signs or not _says_one_thing(held[name])}
-    beyond = {name: float(limits[name].reshape(-1)[0]) for name in constants if name in limits}
-    return Unproved(tuple(constants), tuple(conditions), tuple(sorted(picks)), tuple(inside), beyond)
+        if name in held:
+            yield name
+        elif name in at_sizes and at_sizes[name].dtype.kind == "f" and _print(at_sizes[name]) not in known:
+            yield from above.of(name)
+    yield from _captured(node, held)
 
 
 class _Above:
     """The constants of which values are computed that no data reaches."""
 
     def __init__(self, model: onnx.ModelProto, at_sizes: Values, held: Mapping[str, object]) -> None:
-        from onnx_triangulate.transform.cut import reads
-
         self._held = held
         self._reads = {
             name: reads(node) for node in model.graph.node for name in node.output if at_sizes and name in at_sizes
@@ -271,18 +293,21 @@ def _signs(model: onnx.ModelProto) -> set[str]:
     taken = {o.name for o in model.graph.output}
     signs = {name for node in model.graph.node for name in node.input} - taken
     for node in reversed(model.graph.node):  # a value is read by later nodes only
-        for slot, name in enumerate(node.input):
-            if name not in signs:
-                continue
-            op = text(node.op_type)
-            asked = (op == "Equal" and node.input[1 - slot] in zeros) or (op == "Cast" and _to_bool(node))
-            handed = slot == 0 and op in _KEEPS_ZEROS and all(made in signs for made in node.output)
-            if not in_onnx(node) or not (asked or handed):
-                signs.discard(name)
+        signs -= {name for slot, name in enumerate(node.input) if not _asks_for_zeros(node, slot, zeros, signs)}
         for _, graph in subgraphs(node):
             signs -= {name for inner in _every(graph) for name in inner.input}
             signs -= {output.name for output in graph.output}
     return signs
+
+
+def _asks_for_zeros(node: onnx.NodeProto, slot: int, zeros: Collection[str], signs: Collection[str]) -> bool:
+    """Whether of an input of a node nothing counts but where it is 0; ``signs`` are the values of which that is so."""
+    op = text(node.op_type)
+    if not in_onnx(node):
+        return False
+    if (op == "Equal" and node.input[1 - slot] in zeros) or (op == "Cast" and _to_bool(node)):
+        return True
+    return slot == 0 and op in _KEEPS_ZEROS and all(made in signs for made in node.output)
 
 
 def _to_bool(node: onnx.NodeProto) -> bool:
@@ -305,7 +330,7 @@ class _Other:
 
 def _within(
     node: onnx.NodeProto, index: int, place: Place, where: str, mine: _Structure, other: _Other, moving: set[str]
-) -> Iterator[Inside]:
+) -> Iterator[InnerGap]:
     """What numbers have to show within a node that is not the other side's."""
     name = f"{node_name(node, index)}{where}"
     for attribute, graph in subgraphs(node):
@@ -313,28 +338,31 @@ def _within(
         if mine.wholes[here] in other.wholes:
             continue
         classes = mine.inside[here]
-        looped = node.op_type != "If"
-        if looped or (place and node.input[0] in moving):  # what an outermost If takes is watched as it runs
-            yield Inside(here, f"{attribute} of {name}")
-        moves = moving - {t.name for t in graph.initializer} | {v.name for v in graph.input}
-        moves = _moved(graph, moves)
-        if node.op_type == "Loop" and graph.output and len(graph.input) > 1:
-            end, given = graph.output[0].name, graph.input[1].name
-            if end in moves and classes.get(end) != classes.get(given) and classes.get(end) not in other.values:
-                yield Inside(here, f"the end of {name} before its count", ends=True)
-        held = dict(_floats(graph))
-        read = {
-            name
-            for inner in graph.node
+        if node.op_type != "If" or (place and node.input[0] in moving):  # an outermost If is watched as it runs
+            yield InnerGap(here, f"{attribute} of {name}")
+        moves = _moved(graph, moving - {t.name for t in graph.initializer} | {v.name for v in graph.input})
+        if node.op_type == "Loop" and _may_end(graph, classes, moves, other):
+            yield InnerGap(here, f"the end of {name} before its count", ends=True)
+        loose = [
+            (number, inner)
+            for number, inner in enumerate(graph.node)
             if not all(classes.get(n) in other.values for n in inner.output if n)
-            for name in [*inner.input, *_captured(inner, held)]
-        }
+        ]
+        held = dict(_floats(graph))
+        read = {constant for _, inner in loose for constant in [*inner.input, *_captured(inner, held)]}
         for constant, value in held.items():
             if constant in read and _print(value) not in other.known:
-                yield Inside(here, f"{constant} in {name}", constant=constant)
-        for number, inner in enumerate(graph.node):
-            if not all(classes.get(n) in other.values for n in inner.output if n):
-                yield from _within(inner, number, here, f" in {name}", mine, other, moves)
+                yield InnerGap(here, f"{constant} in {name}", constant=constant)
+        for number, inner in loose:
+            yield from _within(inner, number, here, f" in {name}", mine, other, moves)
+
+
+def _may_end(body: onnx.GraphProto, classes: Mapping[str, bytes], moving: Collection[str], other: _Other) -> bool:
+    """Whether a Loop may end before its count, by a condition that depends on data and is not the other side's."""
+    if not body.output or len(body.input) < 2:
+        return False
+    end, given = body.output[0].name, body.input[1].name
+    return end in moving and classes.get(end) != classes.get(given) and classes.get(end) not in other.values
 
 
 def _captured(node: onnx.NodeProto, held: Mapping[str, object]) -> list[str]:
@@ -377,8 +405,6 @@ def _moving(model: onnx.ModelProto) -> set[str]:
 
 
 def _moved(graph: onnx.GraphProto, moving: set[str]) -> set[str]:
-    from onnx_triangulate.transform.cut import reads
-
     moving = set(moving)
     for node in graph.node:
         if node.op_type not in ("Shape", "Size") and not moving.isdisjoint(reads(node)):

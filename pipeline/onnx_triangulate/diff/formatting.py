@@ -13,24 +13,26 @@ from onnx import TensorProto
 
 from onnx_triangulate.diff.ir import (
     Array,
-    Border,
     Const,
-    Counted,
-    Form,
     Ints,
+    NormalForm,
     Operand,
+    Position,
     Ref,
     Shape,
     Step,
+    ValueInfo,
     compose,
     inverse,
     turned,
 )
 from onnx_triangulate.diff.matching import Unit, channels, linear
 from onnx_triangulate.onnxgraph.nodes import Dims
+from onnx_triangulate.ops.bounds import gamma
 from onnx_triangulate.records.inspection import Difference
 
-ROUNDINGS = 6  # of BatchNormalization, the longest formula that is folded into a weight
+# (x - mean) * (scale / sqrt(variance + epsilon)) + shift: the longest formula that is folded into a weight.
+ROUNDINGS = 6
 SHOWN = 12
 _LISTED = 100  # characters
 _KINDS = 3
@@ -135,14 +137,9 @@ def numbers(
         own = np.maximum(np.abs(wide), np.abs(other))
         each = own if sizes is None else np.maximum(own, np.broadcast_to(sizes, own.shape))
         relative = float(np.max(np.where(same, 0.0, apart / each)))
-        allowed = _gamma(ROUNDINGS * formulas, stored or (one.dtype, two.dtype)) if floats else 0.0
+        unit = max(float(np.finfo(t).eps) / 2 for t in stored or (one.dtype, two.dtype)) if floats else 0.0
+        allowed = gamma(ROUNDINGS * formulas, unit) if floats else 0.0
     return Numbers(differing, one.size, largest, bool(relative <= allowed), relative, not floats)
-
-
-def _gamma(count: int, types: Sequence[np.dtype[Any]]) -> float:
-    """gamma_k of the coarsest of some types (Higham, Accuracy and Stability of Numerical Algorithms, chapter 3)."""
-    unit = max(float(np.finfo(t).eps) / 2 for t in types)
-    return count * unit / (1 - count * unit)
 
 
 def says_numbers(found: Numbers) -> str:
@@ -155,7 +152,10 @@ def says_numbers(found: Numbers) -> str:
     return f"{found.differing:,} of {found.size:,} differ, by {found.largest:.3g} at most"
 
 
-def affine(unit: Unit) -> tuple[Array, Array, Array] | None:
+Affine = tuple[Array, Array, Array]
+
+
+def affine(unit: Unit) -> Affine | None:
     """Weight and shift per channel of a linear step and what is folded into it or could be, in float64; and the shift's
     formula on absolute values, for a sum may be smaller than what it is made of."""
     weight = unit.head.operands[1]
@@ -166,23 +166,12 @@ def affine(unit: Unit) -> tuple[Array, Array, Array] | None:
         return None
     scale, shift, size = np.ones(count), np.zeros(count), np.zeros(count)
     for step in unit.tail:
-        rest = [o.array for o in step.operands if isinstance(o, Const)]
-        if any(a is None or a.dtype.kind != "f" for a in rest):
+        given = [o.array for o in step.operands if isinstance(o, Const)]
+        if any(a is None or a.dtype.kind != "f" for a in given):
             return None
-        given = [a.astype(np.float64).reshape(-1) for a in rest if a is not None]
+        values = [a.astype(np.float64).reshape(-1) for a in given if a is not None]
         with np.errstate(all="ignore"):
-            if step.op == "BatchNormalization":
-                gamma, beta, mean, variance = given
-                factor = gamma / np.sqrt(variance + float(step.attributes.get("epsilon") or 0.0))
-                scale, shift = scale * factor, (shift - mean) * factor + beta
-                size = (size + np.abs(mean)) * np.abs(factor) + np.abs(beta)
-            elif step.op in ("Mul", "Div"):
-                factor = given[0] if step.op == "Mul" else 1 / given[0]
-                scale, shift, size = scale * factor, shift * factor, size * np.abs(factor)
-            else:
-                times = float(step.attributes.get("beta", 1.0))
-                shift = shift + (given[0] if step.op == "Add" else -given[0]) * times
-                size = size + np.abs(given[0] * times)
+            scale, shift, size = _followed_by(step, values, scale, shift, size)
     wide = weight.array.astype(np.float64)
     if unit.head.op == "MatMul":
         return wide * scale, shift, size
@@ -193,6 +182,20 @@ def affine(unit: Unit) -> tuple[Array, Array, Array] | None:
         return None
     per = scale.reshape(group, 1, -1, *(1,) * (wide.ndim - 2))
     return (wide.reshape(group, -1, *wide.shape[1:]) * per).reshape(wide.shape), shift, size
+
+
+def _followed_by(step: Step, given: Sequence[Array], scale: Array, shift: Array, size: Array) -> Affine:
+    """A scale, a shift and its formula on absolute values, with one more step behind them."""
+    if step.op == "BatchNormalization":
+        gamma, beta, mean, variance = given
+        factor = gamma / np.sqrt(variance + float(step.attributes.get("epsilon") or 0.0))
+        size = (size + np.abs(mean)) * np.abs(factor) + np.abs(beta)
+        return scale * factor, (shift - mean) * factor + beta, size
+    if step.op in ("Mul", "Div"):
+        factor = given[0] if step.op == "Mul" else 1 / given[0]
+        return scale * factor, shift * factor, size * np.abs(factor)
+    times = float(step.attributes.get("beta", 1.0))
+    return scale, shift + (given[0] if step.op == "Add" else -given[0]) * times, size + np.abs(given[0] * times)
 
 
 def stored_types(*units: Unit) -> list[np.dtype[Any]]:
@@ -265,29 +268,33 @@ def furthest(left: Array, right: Array) -> tuple[str, str]:
     return (texts[0], texts[1]) if texts[0] != texts[1] else (str(left.reshape(-1)[at]), str(right.reshape(-1)[at]))
 
 
-def there_or_none(form: Form | None) -> str:
+def there_or_none(form: NormalForm | None) -> str:
     return "none" if form is None else "there"
 
 
 def same_number(left: Any, right: Any) -> bool:
-    if isinstance(left, Counted):
-        return isinstance(right, (int, Counted)) and left.agrees(right)
-    if isinstance(right, Counted):
-        return isinstance(left, int) and right.agrees(left)
+    """Whether two attributes are one: numbers as float32 holds them, lists element by element."""
+    if isinstance(left, Position) or isinstance(right, Position):
+        counted, other = (left, right) if isinstance(left, Position) else (right, left)
+        return isinstance(other, (int, Position)) and counted.agrees(other)
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, (int, float)) and isinstance(right, (int, float)):
-        if isinstance(left, float) and isinstance(right, float) and np.isnan(left) and np.isnan(right):
-            return True
-        if isinstance(left, np.float64) or isinstance(right, np.float64):
-            return float(left) == float(right) and bool(np.signbit(left) == np.signbit(right))
-        with np.errstate(over="ignore"):
-            one, two = np.float32(left), np.float32(right)
-            signs = isinstance(right, float) and bool(np.signbit(one) != np.signbit(two))
-            return bool(one == two) and not signs if isinstance(left, float) else left == right
+        exact = isinstance(left, int) and not isinstance(right, np.float64)
+        return bool(left == right) if exact else _same_float(left, right)
     if isinstance(left, tuple) and isinstance(right, tuple) and len(left) == len(right):
         return all(same_number(a, b) for a, b in zip(left, right, strict=True))
     return False
+
+
+def _same_float(left: float, right: float) -> bool:
+    if isinstance(left, float) and isinstance(right, float) and np.isnan(left) and np.isnan(right):
+        return True
+    if isinstance(left, np.float64) or isinstance(right, np.float64):
+        return float(left) == float(right) and bool(np.signbit(left) == np.signbit(right))
+    with np.errstate(over="ignore"):
+        one, two = np.float32(left), np.float32(right)
+    return bool(one == two) and not (isinstance(right, float) and bool(np.signbit(one) != np.signbit(two)))
 
 
 def compatible(left: Any, right: Any, size: int | None = None) -> bool:
@@ -388,11 +395,11 @@ def in_order(left: Dims | None, right: Dims | None, between: Ints) -> bool:
     return left == right
 
 
-def rank_of(border: Border) -> int:
+def rank_of(border: ValueInfo) -> int:
     return -1 if border.dims is None else len(border.dims)
 
 
-def sorted_dims(border: Border) -> list[str]:
+def sorted_dims(border: ValueInfo) -> list[str]:
     return sorted(map(str, border.dims or ()))
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from onnx_triangulate.diff.ir import Const, Form, Ints, Operand, Ref, Step, turned
+from onnx_triangulate.diff.ir import Const, Ints, NormalForm, Operand, Ref, Step, turned
 from onnx_triangulate.onnxgraph.nodes import Dims
 
 _WINDOWS = ("Conv", "MaxPool", "AveragePool", "LpPool")
@@ -25,7 +25,7 @@ _READ_BY = {
 }
 
 
-def of_no_effect(one: Step, two: Step, forms: tuple[Form, Form]) -> Mapping[str, str]:
+def of_no_effect(one: Step, two: Step, forms: tuple[NormalForm, NormalForm]) -> Mapping[str, str]:
     """By the attributes that are of no effect on two steps of one operator, a sentence that says why."""
     if one.op == "Resize":
         return _resize(one.attributes, two.attributes)
@@ -50,7 +50,7 @@ def _resize(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _seen(operand: Operand, form: Form) -> Dims | None:
+def _seen(operand: Operand, form: NormalForm) -> Dims | None:
     if isinstance(operand, Const):
         return operand.dims
     if not isinstance(operand, Ref):
@@ -60,7 +60,7 @@ def _seen(operand: Operand, form: Form) -> Dims | None:
     return turned(form.values[operand.value].dims, operand.perm)
 
 
-def _kernel(step: Step, form: Form) -> Ints | None:
+def _kernel(step: Step, form: NormalForm) -> Ints | None:
     """The spatial size of the window."""
     kernel: Any = step.attributes.get("kernel_shape")
     if kernel is None and len(step.operands) > 1:

@@ -2,7 +2,7 @@
 
 Design note.  An end of INT64_MAX, one of INT32_MAX and the size itself are one place, and so are an index of -1 and the
 last one.  Where the size is not known only one of the two ways to count is there; so a place keeps both and what is
-written (``diff.ir.Counted``), and two are one if they agree in any of these.
+written (``diff.ir.Position``), and two are one if they agree in any of these.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from onnx_triangulate.diff.builder import Builder, rule
-from onnx_triangulate.diff.ir import Const, Counted, Ints, Operand, as_attribute, small_integers
+from onnx_triangulate.diff.ir import Const, Ints, Operand, Position, as_attribute, small_integers
 
 _FAR = (1 << 31) - 1  # what exporters write for "to the end"
 
@@ -19,23 +19,16 @@ _FAR = (1 << 31) - 1  # what exporters write for "to the end"
 def slice_(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     if not operands:
         return None
-    starts, ends, axes, steps = (
-        b.integers(slot, name) for slot, name in enumerate(("starts", "ends", "axes", "steps"), start=1)
-    )
+    names = ("starts", "ends", "axes", "steps")
+    starts, ends, axes, steps = (b.integers(slot, name) for slot, name in enumerate(names, start=1))
     given = [*operands, None, None, None, None]
     rank = b.rank(operands[0])
-    if axes is not None and rank is not None and any(not -rank <= axis < rank for axis in axes):
-        return None
     if axes is not None and rank is not None:
+        if any(not -rank <= axis < rank for axis in axes):
+            return None
         axes = tuple(axis % rank for axis in axes)
     if starts is None or ends is None or _hidden(given[3], axes) or _hidden(given[4], steps):
-        count = b.dims(given[1])
-        if given[3] is None and count is not None and len(count) == 1 and count[0] is not None:
-            b.held["axes"] = tuple(range(count[0]))
-        kept = list(operands)
-        if steps is not None and len(kept) > 4 and set(steps) <= {1}:
-            kept[4] = None
-        return b.generic(kept)
+        return _computed_slice(b, operands, given, steps)
     axes = tuple(range(len(starts))) if axes is None else axes
     steps = (1,) * len(starts) if steps is None else steps
     if not len(starts) == len(ends) == len(axes) == len(steps) == len(set(axes)) or 0 in steps:
@@ -49,8 +42,7 @@ def slice_(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
             continue
         cuts.append((axis, first, last, step))
         if 0 <= axis < len(dims):
-            known = first.front is not None and last.front is not None and size is not None
-            dims[axis] = len(range(first.front or 0, last.front or 0, step)) if known else None
+            dims[axis] = None if size is None else len(range(first.front or 0, last.front or 0, step))
     if not cuts:
         return operands[:1]
     held = dict(zip(("axes", "starts", "ends", "steps"), map(tuple, zip(*cuts, strict=True)), strict=True))
@@ -59,21 +51,34 @@ def slice_(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     return list(b.emit("Slice", held, operands[:1], [b.known(tuple(dims) if rank is not None else None)]))
 
 
+def _computed_slice(
+    b: Builder, operands: Sequence[Operand], given: Sequence[Operand], steps: Ints | None
+) -> Sequence[Operand]:
+    """A Slice whose places are computed: the axes that are the default, and steps that are, are not told apart."""
+    count = b.dims(given[1])
+    if given[3] is None and count is not None and len(count) == 1 and count[0] is not None:
+        b.held["axes"] = tuple(range(count[0]))
+    kept = list(operands)
+    if steps is not None and len(kept) > 4 and set(steps) <= {1}:
+        kept[4] = None
+    return b.generic(kept)
+
+
 def _hidden(operand: Operand, value: Ints | None) -> bool:
     return operand is not None and value is None
 
 
-def _edge(written: int, step: int, size: int | None, first: bool) -> Counted:
+def _edge(written: int, step: int, size: int | None, first: bool) -> Position:
     """Where a Slice starts or ends; backwards it ends at -1, in front of the first."""
     low, past = (0, 0) if step > 0 else (0 if first else -1, 1)
     if size is not None:
         front = min(max(written + size if written < 0 else written, low), size - past)
-        return Counted(written, front, front - size)
+        return Position(written, front, front - size)
     if written >= _FAR:
-        return Counted(written, None, -past)
+        return Position(written, None, -past)
     if written < -_FAR:
-        return Counted(written, low, None)
-    return Counted(written, written, None) if written >= 0 else Counted(written, None, written)
+        return Position(written, low, None)
+    return Position(written, written, None) if written >= 0 else Position(written, None, written)
 
 
 @rule("Gather", "GatherElements", "ScatterElements", "Scatter")
@@ -88,10 +93,10 @@ def indexed(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None
     return b.generic([operands[0], None, *operands[2:]])
 
 
-def _place(written: int, size: int | None) -> Counted:
+def _place(written: int, size: int | None) -> Position:
     if size is None or not -size <= written < size:
-        return Counted(written, written, None) if written >= 0 else Counted(written, None, written)
-    return Counted(written, written % size, written % size - size)
+        return Position(written, written, None) if written >= 0 else Position(written, None, written)
+    return Position(written, written % size, written % size - size)
 
 
 @rule("Expand")
@@ -105,5 +110,5 @@ def expand(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     made = tuple(d if t == 1 else t if d in (1, t) else None for t, d in zip(target, before, strict=True))
     if len(dims) == rank and all(t in (1, d) for t, d in zip(target, before, strict=True)):
         return operands[:1]
-    shape = tuple(Counted(t, d, None) for t, d in zip(target, made, strict=True))
+    shape = tuple(Position(t, d, None) for t, d in zip(target, made, strict=True))
     return list(b.emit("Expand", {"shape": shape}, operands[:1], [b.known(made)]))

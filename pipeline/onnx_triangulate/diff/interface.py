@@ -8,14 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onnx_triangulate.diff.formatting import agree, shown, type_name
-from onnx_triangulate.diff.ir import Border, Form
+from onnx_triangulate.diff.builder import LAYOUTS
+from onnx_triangulate.diff.findings import Findings
+from onnx_triangulate.diff.formatting import (
+    agree,
+    between_perms,
+    dims_text,
+    in_order,
+    kind_of,
+    numbers,
+    rank_of,
+    says_numbers,
+    shown,
+    sorted_dims,
+    type_name,
+)
+from onnx_triangulate.diff.ir import Const, Ints, NormalForm, Operand, Ref, ValueInfo, turned
+from onnx_triangulate.diff.operand_differences import seen
 from onnx_triangulate.facts.value_types import Kind, one_kind, sizes
 from onnx_triangulate.records.inspection import Difference
 
 
 def names(
-    what: str, one: Sequence[Border], two: Sequence[Border], pairs: Sequence[tuple[int, int]]
+    what: str, one: Sequence[ValueInfo], two: Sequence[ValueInfo], pairs: Sequence[tuple[int, int]]
 ) -> tuple[list[Difference], list[str]]:
     """What is there on one side only, or in another order; and a note for each that has another name."""
     ours, theirs = [b.name for b in one], [b.name for b in two]
@@ -35,7 +50,7 @@ def names(
     return found, notes
 
 
-def types(what: str, one: Border, two: Border) -> list[Difference]:
+def types(what: str, one: ValueInfo, two: ValueInfo) -> list[Difference]:
     """Types of elements; and the whole types where one at least is no tensor's."""
     who = (one.name,), (two.name,)
     if one.kind is None and two.kind is None:
@@ -50,7 +65,7 @@ def types(what: str, one: Border, two: Border) -> list[Difference]:
     return []
 
 
-def replaceable(left: Form, right: Form) -> list[Difference]:
+def replaceable(left: NormalForm, right: NormalForm) -> list[Difference]:
     """Constants that are inputs too: what a caller gives in their place is refused where they are not."""
     ours = tuple(n for n in left.replaceable if n not in right.replaceable)
     theirs = tuple(n for n in right.replaceable if n not in left.replaceable)
@@ -58,3 +73,101 @@ def replaceable(left: Form, right: Form) -> list[Difference]:
         return []
     texts = [shown(names) if names else "none" for names in (ours, theirs)]
     return [Difference("border", "constants that a caller may replace", ours, theirs, texts[0], texts[1])]
+
+
+def borders(c: Findings) -> None:
+    left, right = c.forms
+    for what, one, two, pairs in (
+        ("input", left.inputs, right.inputs, c.inputs),
+        ("output", left.outputs, right.outputs, c.outputs),
+    ):
+        if left.path or right.path:
+            if len(one) != len(two):
+                c.add("border", f"{what}s", (left.path,), (right.path,), str(len(one)), str(len(two)))
+        else:
+            found, notes = names(what, one, two, pairs)
+            c.found += found
+            c.notes += notes
+        for ours, theirs in pairs:
+            border(c, what, one[ours], two[theirs])
+    c.found += replaceable(left, right)
+    for ours, theirs in c.outputs:
+        output(c, left.outputs[ours], right.outputs[theirs])
+
+
+def border(c: Findings, what: str, one: ValueInfo, two: ValueInfo) -> None:
+    c.found += types(what, one, two)
+    if what == "output":
+        return
+    left, right = (b.operand for b in (one, two))
+    if not isinstance(left, Ref) or not isinstance(right, Ref):
+        return
+    declared(c, what, one, two, between_perms(left.perm, right.perm))
+
+
+def declared(c: Findings, what: str, one: ValueInfo, two: ValueInfo, between: Ints | None) -> None:
+    """``between`` turns the left border's axes to those of the right."""
+    c.turned |= what == "input" and between is not None
+    if between is not None and between in LAYOUTS and agree(turned(one.dims, between), two.dims):
+        c.notes.append(
+            f"{what} {one.name}: the right has its axes in another order, those of the left by {shown(between)}"
+        )
+        return
+    if between is not None:
+        c.add("layout", what, (one.name,), (two.name,), dims_text(one.dims), dims_text(two.dims),
+                  f"the axes of the left by {shown(between)}")  # fmt: skip
+    elif not agree(one.dims, two.dims) and what == "output" and c.found:
+        c.notes.append(f"{what} {one.name}: {dims_text(one.dims)} on the left, {dims_text(two.dims)} on the right")
+    elif not agree(one.dims, two.dims):
+        c.add("border", f"shape of {what}", (one.name,), (two.name,), dims_text(one.dims), dims_text(two.dims))
+    elif one.dims != two.dims:
+        c.notes.append(f"{what} {one.name}: {dims_text(one.dims)} on the left, {dims_text(two.dims)} on the right")
+
+
+def output(c: Findings, one: ValueInfo, two: ValueInfo) -> None:
+    left, right = one.operand, two.operand
+    if left is None and right is None:
+        return  # neither side makes it
+    if isinstance(left, Const) and isinstance(right, Const):
+        if left.exact != right.exact:
+            _stored(c, one, two, left, right)
+        return
+    there = left, right
+    if not isinstance(left, Ref) or not isinstance(right, Ref):
+        _other_value(c, one, two, *there)
+        return
+    here, beside = c.matching.value(left.value, 0), c.matching.value(right.value, 1)
+    if here is None or beside is None:
+        if rank_of(one) == rank_of(two) and sorted_dims(one) != sorted_dims(two):
+            declared(c, "output", one, two, None)
+    elif here != beside:
+        _other_value(c, one, two, *there)
+    elif not _by_layout(c, one, two, left, right):
+        seen(c, (one.name,), (two.name,), left, right)
+
+
+def _stored(c: Findings, one: ValueInfo, two: ValueInfo, left: Const, right: Const) -> None:
+    """Two outputs that are constants, and not the same."""
+    known = left.array is not None and right.array is not None and left.dims == right.dims
+    found = numbers(left.array, right.array) if known else None  # type: ignore[arg-type]  # both are there
+    texts = kind_of(left), kind_of(right)
+    c.add("weights", "output", (one.name,), (two.name,), *texts, says_numbers(found) if found else "")
+
+
+def _other_value(c: Findings, one: ValueInfo, two: ValueInfo, left: Operand, right: Operand) -> None:
+    c.add("operator", "output", (one.name,), (two.name,), c.source(left, 0), c.source(right, 1))
+
+
+def _by_layout(c: Findings, one: ValueInfo, two: ValueInfo, left: Ref, right: Ref) -> bool:
+    """Whether two outputs that are one value are that value in a layout each, which is then said."""
+    between = between_perms(left.perm, right.perm)
+    if left.shape is not None or right.shape is not None:
+        return False
+    if between is None:
+        declared(c, "output", one, two, None)
+        return True
+    forced = c.turned or not in_order(one.dims, two.dims, between)
+    if between not in LAYOUTS or not forced or not agree(turned(one.dims, between), two.dims):
+        return False
+    declared(c, "output", one, two, between)
+    return True

@@ -194,7 +194,7 @@ class Step:
     ops: tuple[str, ...]
     part: str = ""
     soft: Mapping[str, Any] = field(default_factory=dict)
-    bodies: Mapping[str, Form] = field(default_factory=dict)
+    bodies: Mapping[str, NormalForm] = field(default_factory=dict)
 
     @cached_property
     def said(self) -> str:
@@ -206,7 +206,7 @@ class Step:
 
 
 @dataclass(eq=False)
-class Border:
+class ValueInfo:
     """An input or an output of the graph as the file declares it, and what it is in normal form.  ``kind`` is its type
     where that is no tensor's."""
 
@@ -218,15 +218,15 @@ class Border:
 
 
 @dataclass(eq=False)
-class Form:
+class NormalForm:
     """A graph in normal form.  ``traceless`` counts, by operator, the nodes that left no step of their own;
     ``replaceable`` are the constants that a caller may give another value."""
 
     path: str
     values: list[Value]
     steps: list[Step]
-    inputs: list[Border]
-    outputs: list[Border]
+    inputs: list[ValueInfo]
+    outputs: list[ValueInfo]
     traceless: Mapping[str, int]
     notes: list[str]
     opset: int | None = None
@@ -327,7 +327,7 @@ def as_number(element: Any) -> Any:
 
 
 @dataclass(frozen=True, repr=False)
-class Counted:
+class Position:
     """A place (or a size) as it is written, and what it is from the front and from the end, as far as that is known."""
 
     written: int
@@ -342,8 +342,8 @@ class Counted:
             return str(self.front)
         return f"end {self.back}" if self.back is not None else f"written {self.written}"
 
-    def agrees(self, other: Counted | int) -> bool:
-        if not isinstance(other, Counted):
+    def agrees(self, other: Position | int) -> bool:
+        if not isinstance(other, Position):
             return self.written == other
         fronts, backs = (self.front, other.front), (self.back, other.back)
         return self.written == other.written or any(a is not None and a == b for a, b in (fronts, backs))

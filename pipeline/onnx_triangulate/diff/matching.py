@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
 
-from onnx_triangulate.diff.ir import Const, Form, Ref, Step
+from onnx_triangulate.diff.ir import Const, NormalForm, Ref, Step
 from onnx_triangulate.diff.operators import COMMUTATIVE
 from onnx_triangulate.ops.random_draws import DRAWS
 
@@ -66,11 +66,10 @@ class Unit:
 class Side:
     """A form as units, and who reads whom."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: NormalForm) -> None:
         self.form = form
         self.readers: dict[int, list[tuple[int, int, Ref]]] = defaultdict(list)
         self.given: dict[int, list[tuple[int, Ref]]] = defaultdict(list)
-        self.of_step: dict[int, int] = {}
         self.units: list[Unit] = []
         self.maker: dict[int, tuple[int, int]] = {}
         uses: dict[int, list[int]] = defaultdict(list)
@@ -137,11 +136,9 @@ def _affine(step: Step, value: int, head: Step) -> bool:
         return False
     count, behind = channels(head)
     rest = [o for o in step.operands if not isinstance(o, Ref)]
-    if count is None or not rest or not all(isinstance(o, Const) for o in rest):
+    if count is None or not rest or (step.op == "BatchNormalization" and head.op == "MatMul"):
         return False
-    if step.op == "BatchNormalization":
-        return head.op != "MatMul" and all(isinstance(o, Const) and o.dims == (count,) for o in rest)
-    allowed = ((), (count, *(1,) * behind))
+    allowed = ((count,),) if step.op == "BatchNormalization" else ((), (count, *(1,) * behind))
     return all(isinstance(o, Const) and o.dims in allowed for o in rest)
 
 
@@ -183,7 +180,7 @@ def _number(operand: Const, level: int) -> bytes:
     return operand.bare.roughly if level == 1 else operand.bare.shape
 
 
-def _body(form: Form, names: Names) -> int:
+def _body(form: NormalForm, names: Names) -> int:
     """A subgraph by what its outputs are functions of."""
     side = Side(form)
     said = [signature(u, 0, names) for u in side.units]
@@ -494,7 +491,7 @@ def _groups(
     return [group for group in found.values() if alone or (group[0] and group[1])]
 
 
-def same_border(left: Sequence[Any], right: Sequence[Any]) -> list[tuple[int, int]]:
+def match_values(left: Sequence[Any], right: Sequence[Any]) -> list[tuple[int, int]]:
     """Which input (or output) is which: by name (one that comes twice by its order), and those left by their order."""
     names: dict[str, list[int]] = {}
     for i, b in enumerate(right):

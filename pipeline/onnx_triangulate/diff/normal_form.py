@@ -25,12 +25,12 @@ from onnx_triangulate.diff import windows as _windows_rules  # noqa: F401 - rule
 from onnx_triangulate.diff.builder import Builder
 from onnx_triangulate.diff.formatting import between_perms, in_order
 from onnx_triangulate.diff.ir import (
-    Form,
     Ints,
+    NormalForm,
     Ref,
     Step,
 )
-from onnx_triangulate.diff.matching import same_border
+from onnx_triangulate.diff.matching import match_values
 from onnx_triangulate.diff.operators import FOLLOWS
 from onnx_triangulate.facts import pads as _pads
 from onnx_triangulate.facts.view import View
@@ -47,35 +47,16 @@ _CONSTANTS_ARE_NO_INPUTS = 4  # from this IR version on: before, all had to be i
 # -- models
 
 
-def normal_form(view: View, as_declared: Collection[str] = ()) -> Form:
+def normal_form(view: View, as_declared: Collection[str] = ()) -> NormalForm:
     """The main graph of a model in normal form; the inputs ``as_declared`` keep the order of their axes."""
-    model = view.model
-    notes = []
-    shaped: ModelProto | None = None
-    left: Mapping[Key, str] = {}
-    if model.functions:
-        inlined = inlined_model(model)
-        left = written_bodies(inlined or model, str(view.file.parent.resolve() if view.file is not None else id(view)))
-        called = [key for key in dict.fromkeys(called_in((inlined or model).graph.node)) if key in left]
-        if called:
-            who = [printable(".".join(filter(None, key[:2])), 60) for key in called[:_NAMED]]
-            rest = f" and {len(called) - _NAMED} more" if len(called) > _NAMED else ""
-            notes.append(f"local functions are not entered, but compared as they are written: {', '.join(who)}{rest}")
-        if inlined is None:
-            bare = without_large_initializers(model)
-            bare.ClearField("functions")  # inference would enter them
-            shaped = with_inferred_shapes(bare) or bare
-        else:
-            model = inlined
-            shaped = with_inferred_shapes(inlined)
-    shaped = shaped or (view.shaped if model is view.model else model)
+    model, shaped, kept, notes = _inlined(view)
     folder: Path | None = view.file.parent if view.file is not None else None
     weights = Weights(view.model, folder)
     version = opset(model)
     windows = _windows(shaped)
-    first = _build(model, shaped, weights, version, windows, left)
+    first = _build(model, shaped, weights, version, windows, kept)
     frames = {name: perm for name, perm in reframed(first).items() if name not in as_declared}
-    made = first if not frames else _build(model, shaped, weights, version, windows, left, frames)
+    made = first if not frames else _build(model, shaped, weights, version, windows, kept, frames)
     made.notes[:0] = notes
     if model.ir_version >= _CONSTANTS_ARE_NO_INPUTS:
         stored = {tensor.name for tensor in model.graph.initializer}
@@ -83,13 +64,35 @@ def normal_form(view: View, as_declared: Collection[str] = ()) -> Form:
     return made
 
 
-def normal_forms(left: View, right: View) -> tuple[Form, Form]:
+def _inlined(view: View) -> tuple[ModelProto, ModelProto, Mapping[Key, str], Sequence[str]]:
+    """A model with its functions in place of their calls, a copy of that with shapes, a digest of each function that is
+    not entered, and notes."""
+    model = view.model
+    if not model.functions:
+        return model, view.shaped, {}, ()
+    inlined = inlined_model(model)
+    made = inlined or model
+    kept = written_bodies(made, str(view.file.parent.resolve() if view.file is not None else id(view)))
+    notes = []
+    called = [key for key in dict.fromkeys(called_in(made.graph.node)) if key in kept]
+    if called:
+        who = [printable(".".join(filter(None, key[:2])), 60) for key in called[:_NAMED]]
+        rest = f" and {len(called) - _NAMED} more" if len(called) > _NAMED else ""
+        notes.append(f"local functions are not entered, but compared as they are written: {', '.join(who)}{rest}")
+    if inlined is not None:
+        return inlined, with_inferred_shapes(inlined) or inlined, kept, notes
+    bare = without_large_initializers(model)
+    bare.ClearField("functions")  # inference would enter them
+    return model, with_inferred_shapes(bare) or bare, kept, notes
+
+
+def normal_forms(left: View, right: View) -> tuple[NormalForm, NormalForm]:
     """Both in normal form.  An input that one side reads through a Transpose only, and the other does not, has its axes
     in another order there if the declared sizes say so; else it is one input and the Transpose is a step of one side.
     """
     first, second = normal_form(left), normal_form(right)
     kept: tuple[set[str], set[str]] = (set(), set())
-    for ours, theirs in same_border(first.inputs, second.inputs):
+    for ours, theirs in match_values(first.inputs, second.inputs):
         one, two = first.inputs[ours], second.inputs[theirs]
         if isinstance(one.operand, Ref) and isinstance(two.operand, Ref):
             between = between_perms(one.operand.perm, two.operand.perm)
@@ -109,7 +112,7 @@ def _build(
     windows: Mapping[str, Sequence[_pads.Window]],
     functions: Mapping[Key, str],
     frames: Mapping[str, Ints] | None = None,
-) -> Form:
+) -> NormalForm:
     queues = {name: deque(found) for name, found in windows.items()}
 
     def window(name: str) -> _pads.Window | None:
@@ -126,7 +129,7 @@ def _windows(model: ModelProto) -> dict[str, list[_pads.Window]]:
     return found
 
 
-def reframed(form: Form) -> dict[str, Ints]:
+def reframed(form: NormalForm) -> dict[str, Ints]:
     """The inputs that everybody reads through one and the same permutation, and which.
 
     Element-wise operators take the layout of what they read, so their readers are asked in their place.

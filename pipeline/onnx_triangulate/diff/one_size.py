@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from onnx import ModelProto, TensorShapeProto, ValueInfoProto
 
-from onnx_triangulate.diff.matching import same_border
+from onnx_triangulate.diff.matching import match_values
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.onnxgraph.nodes import named_dims, printable, text
 
@@ -23,35 +23,47 @@ Dim = int | str | None
 
 def at_one_size(left: View, right: View) -> tuple[View, View, tuple[str, ...]]:
     """Both graphs at one size, and what there is to say about that."""
-    inputs = [_inputs(view.model) for view in (left, right)]
-    pairs = [(inputs[0][a], inputs[1][b]) for a, b in same_border(*inputs)]
+    views = left, right
+    inputs = [_inputs(view.model) for view in views]
     taken: tuple[dict[str, int], dict[str, int]] = ({}, {})  # sizes by name
     fixed: tuple[dict[str, list[int]], dict[str, list[int]]] = ({}, {})  # all sizes of an input, by its name
     notes = []
-    for pair in pairs:
+    for a, b in match_values(*inputs):
+        pair = inputs[0][a], inputs[1][b]
         one, two = (_dims(value) for value in pair)
         if one is None or two is None or len(one) != len(two) or one == two:
             continue
-        both = [(a, b) for a, b in zip(one, two, strict=True) if isinstance(a, int) and isinstance(b, int)]
-        if any(a != b for a, b in both):
+        if _contradict(one, two):
             return left, right, ()
-        whole = [all(isinstance(d, int) for d in dims) for dims in (one, two)]
-        if not any(whole) or (len(one) > 2 and not both):
+        which = _open_side(one, two)
+        if which is None:
             continue
-        which, own, sizes = (1, two, one) if whole[0] else (0, one, two)
+        own, sizes = (one, two) if which == 0 else (two, one)
         fixed[which][pair[which].name] = [d for d in sizes if isinstance(d, int)]
         for dim, size in zip(own, sizes, strict=True):
             if isinstance(dim, str) and isinstance(size, int) and taken[which].setdefault(dim, size) != size:
                 return left, right, ()
         name = printable(pair[0].name, 60)
         notes.append(f"input {name}: {_said(one)} on the left, {_said(two)} on the right: compared at that size")
-    if not fixed[0] and not fixed[1]:
-        return left, right, ()
-    views = [
+    made = [
         View(_sized(view.model, taken[which], fixed[which]), view.file) if fixed[which] else view
-        for which, view in enumerate((left, right))
+        for which, view in enumerate(views)
     ]
-    return views[0], views[1], tuple(notes)
+    return made[0], made[1], tuple(notes)
+
+
+def _contradict(one: Sequence[Dim], two: Sequence[Dim]) -> bool:
+    return any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(one, two, strict=True))
+
+
+def _open_side(one: Sequence[Dim], two: Sequence[Dim]) -> int | None:
+    """The side that leaves sizes open which the other one fixes, all of them; ``None`` where that is not so, or where
+    nothing but the rank says that the two are one input."""
+    whole = [all(isinstance(d, int) for d in dims) for dims in (one, two)]
+    common = any(isinstance(a, int) and isinstance(b, int) for a, b in zip(one, two, strict=True))
+    if not any(whole) or (len(one) > 2 and not common):
+        return None
+    return 1 if whole[0] else 0
 
 
 def _inputs(model: ModelProto) -> list[ValueInfoProto]:

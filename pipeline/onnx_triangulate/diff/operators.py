@@ -30,17 +30,13 @@ from onnx_triangulate.diff.ir import (
     turned,
 )
 from onnx_triangulate.onnxgraph.nodes import Dims
+from onnx_triangulate.ops import axis_propagation as links
+from onnx_triangulate.ops.registry import names
 
-UNARY = (
-    "Abs Acos Acosh Asin Asinh Atan Atanh Ceil Celu Cos Cosh Elu Erf Exp Floor Gelu HardSigmoid HardSwish IsInf IsNaN "
-    "LeakyRelu Log Mish Neg Not Reciprocal Round Selu Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh "
-    "ThresholdedRelu"
-).split()
-COMMUTATIVE = frozenset("Add Mul And Or Xor Equal Max Min Sum Mean BitwiseAnd BitwiseOr BitwiseXor".split())
-NARY = (
-    "Add Sub Mul Div Pow And Or Xor Equal Less Greater LessOrEqual GreaterOrEqual Max Min Sum Mean Where PRelu Mod "
-    "BitwiseAnd BitwiseOr BitwiseXor"
-).split()
+COMMUTATIVE = names(lambda op: op.commutes)
+# Element by element, of one operand and of several; five have rules of their own.
+UNARY = names(lambda op: op.axes is links.same and not op.domain) - {"Cast", "CastLike", "Clip", "Identity", "Relu"}
+NARY = names(lambda op: op.axes is links.elementwise)
 # Those that keep the order of axes of what they read, and so can be seen in any.
 FOLLOWS = frozenset([*UNARY, *NARY, "Clip", "Cast", "Concat"])
 LARGEST = 3.0e38
@@ -130,19 +126,25 @@ def _reshaped(b: Builder, operands: Sequence[Operand]) -> Dims | None:
     before = b.dims(operands[0])
     if wanted is None or any(d < -1 for d in wanted) or wanted.count(-1) > 1:
         return None
+    copied = before or ()
     made: list[int | None] = []
     for place, size in enumerate(wanted):
-        if size or b.held.get("allowzero"):
-            made.append(None if size < 0 else size)
+        if size == 0 and not b.held.get("allowzero"):
+            made.append(copied[place] if place < len(copied) else None)
         else:
-            made.append(before[place] if before is not None and place < len(before) else None)
-    rest = [d for place, d in enumerate(made) if wanted[place] != -1]
-    known, kept = [d for d in before or () if d is not None], [d for d in rest if d is not None]
-    if -1 in wanted and before is not None and len(known) == len(before) and len(kept) == len(rest):
-        whole, part = math.prod(known), math.prod(kept)
-        if part and whole % part == 0:
-            made[wanted.index(-1)] = whole // part
+            made.append(None if size < 0 else size)
+    if -1 in wanted and before is not None:
+        at = wanted.index(-1)
+        whole, part = _count(before), _count([*made[:at], *made[at + 1 :]])
+        if whole is not None and part and whole % part == 0:
+            made[at] = whole // part
     return tuple(made)
+
+
+def _count(dims: Sequence[int | None]) -> int | None:
+    """How many elements a shape has, where all of it is known."""
+    known = [d for d in dims if d is not None]
+    return math.prod(known) if len(known) == len(dims) else None
 
 
 def _squeezed(b: Builder, operands: Sequence[Operand]) -> Dims | None:
@@ -174,41 +176,40 @@ def push(b: Builder, op: str, held: Mapping[str, Any], operands: Sequence[Operan
     # Whose view the result has: that of the first, or where they have no order that of the one which was there first.
     leader = min((r.value, place) for place, r in enumerate(refs))[1] if op in COMMUTATIVE and refs else 0
     out = b.known(b.broadcast(operands))
-    views = {(r.perm, r.shape) for r in refs}
-    bases = {b.values[r.value].dims for r in refs if r.shape is not None}
     if any(r.shape is not None for r in refs):
-        perm, shape = next(iter(views))
-        together = len(views) == 1 and len(bases) == 1 and _constants_follow(b, refs[0], operands)
-        if together and (len(refs) == 1 or b.values[refs[0].value].dims is not None):
+        if _seen_alike(b, refs, operands):
             kept = [Ref(o.value) if isinstance(o, Ref) else o for o in _bare(b, operands)]
             (made,) = b.emit(op, held, kept, [b.values[refs[0].value].dims], **more)
-            return [Ref(made.value, perm, shape, refs[0].via)]
+            return [Ref(made.value, refs[0].perm, refs[0].shape, refs[0].via)]
         operands = [b.settled(o) if isinstance(o, Ref) else o for o in operands]
         refs = [o for o in operands if isinstance(o, Ref)]
-    frame = next((r for r in refs if r.perm is not None), None)
-    first = refs[leader] if refs else None
-    rank = len(frame.perm) if frame is not None and frame.perm is not None else None
+    rank = next((len(r.perm) for r in refs if r.perm is not None), None)
     ranks = [b.rank(o) for o in operands if o is not None]
-    if frame is None or first is None or any(r is None or r > (rank or 0) for r in ranks):
+    if rank is None or any(r is None or r > rank for r in ranks) or any(b.rank(r) != rank for r in refs):
         (made,) = b.emit(op, held, _bare(b, operands), [out], **more)
         return [made]
-    if any(b.rank(r) != rank for r in refs):
-        (made,) = b.emit(op, held, _bare(b, operands), [out], **more)
-        return [made]
-    perm = first.perm
-    back = inverse(perm)
-    kept = []
-    for operand in operands:
-        if isinstance(operand, Const) and rank is not None:
-            dims = operand.dims or ()
-            wide = operand.reshaped((1,) * (rank - len(dims)) + tuple(d or 0 for d in dims)) if dims else operand
-            kept.append((wide.transposed(back) if back is not None and dims else wide).bare)
-        elif isinstance(operand, Ref):
-            kept.append(Ref(operand.value, compose(operand.perm, back), None, operand.via))
-        else:
-            kept.append(operand)
-    (made,) = b.emit(op, held, kept, [turned(out, back)], **more)
-    return [Ref(made.value, perm, None, first.via)]
+    first = refs[leader]
+    back = inverse(first.perm)
+    (made,) = b.emit(op, held, [_turned_by(o, back, rank) for o in operands], [turned(out, back)], **more)
+    return [Ref(made.value, first.perm, None, first.via)]
+
+
+def _seen_alike(b: Builder, refs: Sequence[Ref], operands: Sequence[Operand]) -> bool:
+    """Whether all operands are seen through one reshaping of values of one shape."""
+    views = {(r.perm, r.shape) for r in refs}
+    bases = {b.values[r.value].dims for r in refs if r.shape is not None}
+    if len(views) != 1 or len(bases) != 1 or not _constants_follow(b, refs[0], operands):
+        return False
+    return len(refs) == 1 or b.values[refs[0].value].dims is not None
+
+
+def _turned_by(operand: Operand, perm: Ints | None, rank: int) -> Operand:
+    """An operand of at most ``rank`` axes with these in another order."""
+    if isinstance(operand, Const):
+        dims = operand.dims or ()
+        wide = operand.reshaped((1,) * (rank - len(dims)) + tuple(d or 0 for d in dims)) if dims else operand
+        return (wide.transposed(perm) if perm is not None and dims else wide).bare
+    return operand if operand is None else Ref(operand.value, compose(operand.perm, perm), None, operand.via)
 
 
 def _constants_follow(b: Builder, ref: Ref, operands: Sequence[Operand]) -> bool:
@@ -246,15 +247,22 @@ def nary(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
         kept = [o for o in operands if not is_nothing(b, o, operands)]
         if len(kept) == 1:
             return kept
-    if op in ("Max", "Min") and len(operands) == 2:
-        bound = next((o for o in operands if isinstance(o, Const) and o.array is not None and o.array.size == 1), None)
-        other = next((o for o in operands if isinstance(o, Ref)), None)
-        held = bound.array if bound is not None else None
-        if held is not None and other is not None and held.dtype.kind == "f" and held.ndim <= (b.rank(other) or 0):
-            limit = as_number(held.reshape(-1)[0])
-            if not math.isnan(limit):  # which a Clip may leave out
-                return _clip(b, other, *((limit, None) if op == "Max" else (None, limit)))
+    if op in ("Max", "Min") and len(operands) == 2 and (clipped := _as_clip(b, op, operands)) is not None:
+        return clipped
     return push(b, op, plain(b.held), operands)
+
+
+def _as_clip(b: Builder, op: str, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+    """A Max or Min with one number as the Clip that it is."""
+    bound = next((o for o in operands if isinstance(o, Const) and o.array is not None and o.array.size == 1), None)
+    other = next((o for o in operands if isinstance(o, Ref)), None)
+    held = bound.array if bound is not None else None
+    if held is None or other is None or held.dtype.kind != "f" or held.ndim > (b.rank(other) or 0):
+        return None
+    limit = as_number(held.reshape(-1)[0])
+    if math.isnan(limit):  # which a Clip may leave out
+        return None
+    return _clip(b, other, *((limit, None) if op == "Max" else (None, limit)))
 
 
 def is_nothing(b: Builder, operand: Operand, operands: Sequence[Operand]) -> bool:
@@ -333,30 +341,23 @@ def _number(value: float) -> float:
 @rule("Concat")
 def concat(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     axis = b.held.get("axis")
-    refs = [o for o in operands if isinstance(o, Ref)]
-    if not isinstance(axis, int) or not refs:
+    if not isinstance(axis, int) or not any(isinstance(o, Ref) for o in operands):
         return None
     if len(operands) == 1:
         return operands
-    ranks = {b.rank(o) for o in operands}
-    if len(ranks) != 1 or None in ranks:
+    shapes = [b.dims(o) for o in operands]
+    dims = shapes[0]
+    if dims is None or not -len(dims) <= axis < len(dims) or any(d is None or len(d) != len(dims) for d in shapes):
         return None
-    (rank,) = ranks
-    if rank is None or not -rank <= axis < rank:
-        return None
-    axis %= rank
+    axis %= len(dims)
     kept: list[Operand] = [b.settled(o) if isinstance(o, Ref) else o for o in operands]
     perm = next(o.perm for o in kept if isinstance(o, Ref))
     back = inverse(perm)
     if back is not None:
         kept = [b.turn(o, back) for o in kept]
-    shapes = [b.dims(o) or () for o in operands]
-    sizes = [d[axis] for d in shapes if len(d) == rank]
-    parts = [s for s in sizes if s is not None]
-    whole = sum(parts) if len(parts) == len(operands) else None
-    first = shapes[0] if shapes[0] else None
-    derived = None if first is None else (*first[:axis], whole, *first[axis + 1 :])
-    out = turned(b.known(derived), back)
+    parts = [d[axis] for d in shapes if d is not None]
+    whole = None if None in parts else sum(p or 0 for p in parts)
+    out = turned(b.known((*dims[:axis], whole, *dims[axis + 1 :])), back)
     (made,) = b.emit("Concat", {"axis": perm[axis] if perm else axis}, kept, [out])
     return [Ref(made.value, perm)]
 
@@ -421,40 +422,43 @@ def reduced(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None
     if not operands or not isinstance(operands[0], Ref):
         return None
     rank = b.rank(operands[0])
-    op = b.node.op_type
-    keep = bool(b.held.get("keepdims", 1))
+    keep = b.node.op_type.startswith("Global") or bool(b.held.get("keepdims", 1))
     if rank is None:
         return _reduced_of_any_rank(b, operands, keep)
-    axes: Ints | None
-    if op.startswith("Global"):
-        op, axes, keep = {"GlobalAveragePool": "ReduceMean"}.get(op, "ReduceMax"), tuple(range(2, rank)), True
-    elif op.startswith("Arg"):
-        axis = b.held.get("axis", 0)
-        axes = (axis,) if isinstance(axis, int) else None
-    else:
-        axes = b.integers(1, "axes")
-        given = len(operands) > 1 and operands[1] is not None
-        if axes is None and (given or "axes" in b.held):
-            return None
-        if not axes:
-            axes = () if b.held.get("noop_with_empty_axes") else tuple(range(rank))
+    op = {"GlobalAveragePool": "ReduceMean", "GlobalMaxPool": "ReduceMax"}.get(b.node.op_type, b.node.op_type)
+    axes = _reduced_axes(b, operands, rank)
     if axes is None or any(not -rank <= axis < rank for axis in axes):
         return None
     if not axes:
         return operands[:1] if op in _OF_ONE else None
     ref = b.settled(operands[0])
     at = sorted(axis % rank for axis in axes)
-    base = tuple(sorted(ref.perm[axis] if ref.perm else axis for axis in at))
     before = b.dims(ref)
     full = None if before is None else tuple(1 if axis in at else d for axis, d in enumerate(before))
     wanted = full if full is None or keep else tuple(d for axis, d in enumerate(full) if axis not in at)
-    held = {k: v for k, v in plain(b.held).items() if k not in ("axes", "axis", "keepdims", "noop_with_empty_axes")}
-    held["axes"] = base
+    held = {k: v for k, v in plain(b.held).items() if k not in _OF_REDUCTION}
     if not keep and (wanted is None or sum(d is None for d in wanted) > 1):
         return list(b.emit(op, {**held, "axes": tuple(at), "keepdims": 0}, [ref], [wanted]))
+    held["axes"] = tuple(sorted(ref.perm[axis] if ref.perm else axis for axis in at))
     (made,) = b.emit(op, held, [Ref(ref.value)], [turned(full, inverse(ref.perm))], soft={"keepdims": int(keep)})
     result: Operand = Ref(made.value, ref.perm, None, ref.via)
     return [result if keep else b.reshape(result, wanted, b.name)]
+
+
+_OF_REDUCTION = ("axes", "axis", "keepdims", "noop_with_empty_axes")
+
+
+def _reduced_axes(b: Builder, operands: Sequence[Operand], rank: int) -> Ints | None:
+    """The axes that a reduction goes over; none where it does nothing, ``None`` where they are not known."""
+    if b.node.op_type.startswith("Global"):
+        return tuple(range(2, rank))
+    if b.node.op_type.startswith("Arg"):
+        axis = b.held.get("axis", 0)
+        return (axis,) if isinstance(axis, int) else None
+    axes = b.integers(1, "axes")
+    if axes is None and ("axes" in b.held or (len(operands) > 1 and operands[1] is not None)):
+        return None
+    return axes or (() if b.held.get("noop_with_empty_axes") else tuple(range(rank)))
 
 
 def _reduced_of_any_rank(b: Builder, operands: Sequence[Operand], keep: bool) -> Sequence[Operand] | None:
@@ -464,7 +468,7 @@ def _reduced_of_any_rank(b: Builder, operands: Sequence[Operand], keep: bool) ->
     axes = (axis,) if op.startswith("Arg") and isinstance(axis, int) else b.integers(1, "axes")
     if not axes or op.startswith("Global"):
         return None
-    held = {k: v for k, v in plain(b.held).items() if k not in ("axes", "axis", "keepdims", "noop_with_empty_axes")}
+    held = {k: v for k, v in plain(b.held).items() if k not in _OF_REDUCTION}
     held |= {"axes": tuple(sorted(axes))} | ({} if keep else {"keepdims": 0})
     return list(b.emit(op, held, operands[:1], [b.out()]))
 
@@ -473,39 +477,54 @@ def _reduced_of_any_rank(b: Builder, operands: Sequence[Operand], keep: bool) ->
 def pad(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     if not operands or not isinstance(operands[0], Ref):
         return None
-    rank, amounts = b.rank(operands[0]), b.integers(1, "pads")
-    if rank is None and amounts is not None and (len(operands) < 4 or operands[3] is None):
-        rank = len(amounts) // 2
-    if rank is None:
+    amounts = _padded_axes(b, operands)
+    value = _pad_value(b, operands)
+    if amounts is None or value is None:
         return None
-    axes: Ints | None = tuple(range(rank))
-    if len(operands) > 3 and operands[3] is not None:
-        axes = small_integers(operands[3])
-    if amounts is None or axes is None or len(amounts) != 2 * len(axes):
-        return None
-    if any(not -rank <= axis < rank for axis in axes) or len({a % rank for a in axes}) != len(axes):
-        return None
-    value: Any = b.held.get("value", 0.0)
-    if len(operands) > 2 and operands[2] is not None:
-        if not isinstance(operands[2], Const) or operands[2].array is None or operands[2].array.size != 1:
-            return None
-        value = as_number(operands[2].array.reshape(-1)[0])
     mode = b.held.get("mode", "constant")
     ref = b.settled(operands[0])
-    begin, end = [0] * rank, [0] * rank
-    for place, axis in enumerate(axes):
-        at = ref.perm[axis % rank] if ref.perm else axis % rank
-        begin[at], end[at] = amounts[place], amounts[place + len(axes)]
+    begin, end = [0] * len(amounts), [0] * len(amounts)
+    for axis, both in enumerate(amounts):
+        at = ref.perm[axis] if ref.perm else axis
+        begin[at], end[at] = both
     if not any(begin) and not any(end):
         return operands[:1]
     held = {"mode": mode, "pads": (*begin, *end)} | ({"value": value} if mode == "constant" else {})
     base = b.values[ref.value].dims
-    grown = None if base is None else tuple(
-        None if d is None else d + begin[axis] + end[axis] for axis, d in enumerate(base)
-    )  # fmt: skip
-    out = grown if grown is not None else turned(b.out(), inverse(ref.perm))
+    if base is None:
+        out = turned(b.out(), inverse(ref.perm))
+    else:
+        out = tuple(None if d is None else d + first + last for d, first, last in zip(base, begin, end, strict=True))
     (made,) = b.emit("Pad", held, [Ref(ref.value)], [out])
     return [Ref(made.value, ref.perm, None, ref.via)]
+
+
+def _padded_axes(b: Builder, operands: Sequence[Operand]) -> Sequence[tuple[int, int]] | None:
+    """What a Pad adds before and after, axis by axis; ``None`` where that is not known."""
+    rank, amounts = b.rank(operands[0]), b.integers(1, "pads")
+    axes = small_integers(operands[3]) if len(operands) > 3 and operands[3] is not None else ()
+    if amounts is None or axes is None:
+        return None
+    if len(operands) < 4 or operands[3] is None:
+        rank = len(amounts) // 2 if rank is None else rank
+        axes = tuple(range(rank))
+    if rank is None or len(amounts) != 2 * len(axes):
+        return None
+    if any(not -rank <= axis < rank for axis in axes) or len({a % rank for a in axes}) != len(axes):
+        return None
+    made = [(0, 0)] * rank
+    for place, axis in enumerate(axes):
+        made[axis % rank] = amounts[place], amounts[place + len(axes)]
+    return made
+
+
+def _pad_value(b: Builder, operands: Sequence[Operand]) -> Any:
+    """What a Pad fills in; ``None`` where that is not one known number."""
+    if len(operands) < 3 or operands[2] is None:
+        return b.held.get("value", 0.0)
+    if not isinstance(operands[2], Const) or operands[2].array is None or operands[2].array.size != 1:
+        return None
+    return as_number(operands[2].array.reshape(-1)[0])
 
 
 # -- matrices

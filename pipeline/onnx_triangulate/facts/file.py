@@ -6,7 +6,7 @@ Design note.  Tensors kept in other files are counted from their dims and never 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -96,44 +96,14 @@ def read_facts(file: Path, model: ModelProto | None = None, view: View | None = 
     """
     view = view or View(load(file) if model is None else model, file).begin()
     model = view.model
-    ops: Counter[str] = Counter()
-    parameters = 0
-    narrows, unordered, drawing = [], [], []
-    value = stored(model)
-    for place in view.places:
-        ops[place.op] += 1
-        if place.op == "Cast" and place.attribute("to", int, 0) in _NARROW:
-            narrows.append(place.name)
-        if draws(place.node, value, opset(model)):
-            drawing.append(place.name)
-        if place.op == "TopK" and not place.attribute("sorted", int, 1):
-            unordered.append(place.name)
-        constant = constant_tensor(place.node)
-        if constant is not None and elements(constant) > 1 and constant.data_type not in _NOT_WEIGHTS:
-            parameters += elements(constant)
+    value, version = stored(model), opset(model)
+    constants = [tensor for place in view.of("Constant") if (tensor := constant_tensor(place.node)) is not None]
     held = _initializers(view)
-    parameters += sum(elements(t) for t in held if t.data_type not in _NOT_WEIGHTS)
-    notes = []
-    outside = sum(t.data_location == TensorProto.EXTERNAL for t in held)
-    if outside:
-        notes.append(f"{outside} initializers are kept in other files")
-    if model.functions:
-        notes.append(f"{_count(len(model.functions), 'local function')}, each read once")
-    if model.graph.sparse_initializer:
-        notes.append(_count(len(model.graph.sparse_initializer), "sparse initializer"))
-    unknown = _unknown(model, view.places)
-    notes += [
-        f"{printable(op)} ({printable(node)}) is no operator of ONNX: the exporter left it unconverted"
-        for node, op in unknown[:_MOST_NOTES]
-    ]
-    if len(unknown) > _MOST_NOTES:
-        rest = len(unknown) - _MOST_NOTES
-        notes.append(
-            "1 more node is no operator of ONNX" if rest == 1 else f"{rest} more nodes are no operators of ONNX"
-        )
+    numbers = [*held, *(tensor for tensor in constants if elements(tensor) > 1)]
+    ops = Counter(place.op for place in view.places)
     return GraphFacts(
         file=file,
-        opset=opset(model),
+        opset=version,
         producer=" ".join(p for p in (text(model.producer_name), text(model.producer_version)) if p),
         ops=dict(sorted(ops.items(), key=lambda item: (-item[1], item[0]))),
         pads=view.pads,
@@ -141,18 +111,33 @@ def read_facts(file: Path, model: ModelProto | None = None, view: View | None = 
         inputs=_border(model.graph.input, frozenset(t.name for t in model.graph.initializer)),
         outputs=_border(model.graph.output),
         initializers=len(held),
-        parameters=parameters,
-        notes=tuple(notes),
-        narrows=tuple(narrows),
-        draws=tuple(drawing),
-        unordered=tuple(unordered),
+        parameters=sum(elements(t) for t in numbers if t.data_type not in _NOT_WEIGHTS),
+        notes=tuple(_notes(view, held)),
+        narrows=tuple(p.name for p in view.of("Cast") if p.attribute("to", int, 0) in _NARROW),
+        draws=tuple(p.name for p in view.places if draws(p.node, value, version)),
+        unordered=tuple(p.name for p in view.of("TopK") if not p.attribute("sorted", int, 1)),
     )
 
 
+def _notes(view: View, initializers: Sequence[TensorProto]) -> Iterator[str]:
+    """What else the file holds that a reader should know of."""
+    model = view.model
+    outside = sum(t.data_location == TensorProto.EXTERNAL for t in initializers)
+    if outside:
+        yield f"{outside} initializers are kept in other files"
+    if model.functions:
+        yield f"{_count(len(model.functions), 'local function')}, each read once"
+    if model.graph.sparse_initializer:
+        yield _count(len(model.graph.sparse_initializer), "sparse initializer")
+    unknown = _unknown(model, view.places)
+    for node, op in unknown[:_MOST_NOTES]:
+        yield f"{printable(op)} ({printable(node)}) is no operator of ONNX: the exporter left it unconverted"
+    rest = len(unknown) - _MOST_NOTES
+    if rest == 1:
+        yield "1 more node is no operator of ONNX"
+    elif rest > 1:
+        yield f"{rest} more nodes are no operators of ONNX"
+
+
 def _initializers(view: View) -> list[TensorProto]:
-    held = list(view.model.graph.initializer)
-    for place in view.places:
-        for attribute in place.node.attribute:
-            for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                held += graph.initializer
-    return held
+    return [tensor for graph in view.graphs for tensor in getattr(graph.proto, "initializer", ())]

@@ -26,7 +26,7 @@ from onnx_triangulate.onnxgraph.nodes import array, elements, opset, text
 from onnx_triangulate.ops.axis_propagation import BACKWARD, CHANNELS, PLAIN, Link
 from onnx_triangulate.ops.graph_node import GraphNode
 from onnx_triangulate.ops.random_draws import DRAWS
-from onnx_triangulate.ops.registry import axis_links
+from onnx_triangulate.ops.registry import axis_links, operators
 
 # The name of one axis: a letter, several letters where axes were merged ("HW"), "" where it is not known.
 Names = tuple[str, ...]
@@ -34,36 +34,13 @@ Names = tuple[str, ...]
 _SPATIAL = {1: "W", 2: "HW", 3: "DHW"}
 _ORDER = "DHW"
 
-_DATA = (  # operators whose data are (N, C, spatial …): inputs and outputs by slot
-    (
-        "Conv ConvTranspose ConvInteger QLinearConv DeformConv MaxPool AveragePool LpPool GlobalAveragePool "
-        "GlobalMaxPool GlobalLpPool BatchNormalization InstanceNormalization GroupNormalization LRN DepthToSpace "
-        "SpaceToDepth MaxRoiPool RoiAlign GridSample com.microsoft.ConvTransposeWithDynamicPads",
-        (0,),
-    ),
-    ("MaxUnpool", (0, 1)),
-    ("com.microsoft.FusedConv", (0, 3)),
-)
-_EITHER = {  # channels_last is an attribute, with this default
-    "com.microsoft.QLinearAveragePool": 0,
-    "com.microsoft.QLinearGlobalAveragePool": 0,
-    "com.microsoft.QLinearConv": 0,
-    "com.microsoft.GroupNorm": 1,
-    "com.microsoft.SkipGroupNorm": 1,
-}
-_LAST = frozenset("com.microsoft.NhwcMaxPool com.microsoft.NhwcConv com.microsoft.NhwcFusedConv".split())
+_SLOTS = {name: op.images for name, op in operators().items() if op.images}
+_EITHER = {name: op.channels_last for name, op in operators().items() if op.channels_last is not None}
+_LAST = {name for name, op in operators().items() if op.window is not None and op.window.last}
 _LAST_DOMAIN = "com.ms.internal.nhwc."
-_WEIGHTS = {
-    "Conv": (1, "OI"),
-    "ConvTranspose": (1, "IO"),
-    "ConvInteger": (1, "OI"),
-    "QLinearConv": (3, "OI"),
-    "DeformConv": (1, "OI"),
-    "com.microsoft.FusedConv": (1, "OI"),
-}
-_DENSE = {"MatMul": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3), "Gemm": (0, 1)}
+_WEIGHTS = {name: op.kernel for name, op in operators().items() if op.kernel is not None}
+_DENSE = {name: op.matrices for name, op in operators().items() if op.matrices is not None and not op.domain}
 WEIGHT_SLOTS = {op: (slot,) for op, (slot, _) in _WEIGHTS.items()} | _DENSE
-_SLOTS = {op: slots for ops, slots in _DATA for op in ops.split()}
 
 
 @lru_cache(maxsize=4096)
@@ -90,8 +67,8 @@ class Flow:
 
     ``inputs[n]`` and ``outputs[n]`` are the values of node n by slot, -1 for one left out; ``maker`` and ``users`` are
     the same seen from the values; ``onward[n]`` has the outputs that node n links with an input slot, ``back[n]`` the
-    inputs that it links with an output; ``ends`` are those that leave their graph or function; ``border_in`` and
-    ``border_out`` the main graph's inputs and outputs with their names; ``bound`` the nodes that are seeds.
+    inputs that it links with an output; ``ends`` are those that leave their graph or function; ``graph_inputs`` and
+    ``graph_outputs`` the main graph's inputs and outputs with their names; ``bound`` the nodes that are seeds.
     """
 
     places: Sequence[Place]
@@ -105,8 +82,8 @@ class Flow:
     ranks: list[int | None] = field(default_factory=list)
     constant: list[bool] = field(default_factory=list)
     ends: set[int] = field(default_factory=set)
-    border_in: dict[int, str] = field(default_factory=dict)
-    border_out: dict[int, str] = field(default_factory=dict)
+    graph_inputs: dict[int, str] = field(default_factory=dict)
+    graph_outputs: dict[int, str] = field(default_factory=dict)
     links: list[tuple[Link, ...]] = field(default_factory=list)
     onward: list[dict[int, list[int]]] = field(default_factory=list)
     back: list[dict[int, list[int]]] = field(default_factory=list)
@@ -135,7 +112,7 @@ class Flow:
         return ""
 
     def view(self, index: int) -> GraphNode:
-        """GraphNode ``index`` as the rules of ``ops.axis_propagation`` see it."""
+        """Node ``index`` as the rules of ``ops.axis_propagation`` see it."""
         ins, outs = self.inputs[index], self.outputs[index]
         return GraphNode(
             self.places[index],
@@ -207,35 +184,40 @@ class _Wiring:
         return number
 
     def _node(self, index: int, place: Place) -> None:
-        flow, graph, op = self.flow, place.graph, place.op
-        flow.ops.append(op)
+        flow, graph = self.flow, place.graph
+        flow.ops.append(place.op)
         known = self.known.setdefault(graph, {})
         inputs = [known[n] if n in known else self.value(graph, n) for n in place.inputs]
         flow.inputs.append(inputs)
-        outputs = []
-        for name in place.outputs:
-            number = self.value(graph, name)
-            # A name that two nodes make is the first one's.
-            if number >= 0 and flow.maker[number] >= 0:
-                number = -1
-            elif number >= 0:
-                flow.maker[number] = index
-            outputs.append(number)
+        outputs = [self._made(index, graph, name) for name in place.outputs]
         flow.outputs.append(outputs)
         constant, moving = flow.constant, False
         for slot, number in enumerate(inputs):
             if number >= 0:
                 flow.users[number].append((index, slot))
                 moving = moving or not constant[number]
-        held = bool(place.subgraphs)
-        if not moving and not held and op not in DRAWS and max(inputs, default=-1) >= 0:
+        if not moving and not place.subgraphs and place.op not in DRAWS and max(inputs, default=-1) >= 0:
             for number in outputs:
                 if number >= 0:
                     constant[number] = True
+        self._link(index, place)
+
+    def _made(self, index: int, graph: Graph, name: str) -> int:
+        """The number of what node ``index`` makes.  A name that two nodes make is the first one's."""
+        number = self.value(graph, name)
+        if number >= 0 and self.flow.maker[number] >= 0:
+            return -1
+        if number >= 0:
+            self.flow.maker[number] = index
+        return number
+
+    def _link(self, index: int, place: Place) -> None:
+        """How the axes of what a node makes follow from those of what it reads."""
+        flow, inputs, outputs = self.flow, self.flow.inputs[index], self.flow.outputs[index]
         found = axis_links(flow.view(index))
         sound = tuple([k for k in found.links if self._sound(index, k)])
         flow.links.append(sound)
-        flow.free.append(found.free and not held and len(sound) == len(found.links))
+        flow.free.append(found.free and not place.subgraphs and len(sound) == len(found.links))
         onward: dict[int, list[int]] = {}
         back: dict[int, list[int]] = {}
         flow.onward.append(onward)
@@ -270,11 +252,11 @@ class _Wiring:
         for value in model.graph.input:
             number = numbers.get(value.name)
             if number is not None and value.name not in self.held and flow.maker[number] < 0:
-                flow.border_in[number] = value.name
+                flow.graph_inputs[number] = value.name
         for value in model.graph.output:
             number = numbers.get(value.name)
             if number is not None:
-                flow.border_out[number] = value.name
+                flow.graph_outputs[number] = value.name
 
 
 def _spread(names: str, rank: int, last: bool) -> Names | None:
@@ -448,42 +430,46 @@ def _against(names: Names, link: Link, rank: int | None) -> Names:
             return ()
         rank = len(link.axes)
     found = [""] * rank
-    for name, axis in zip(names, link.axes, strict=False):
-        if axis is not None and axis < rank:
-            found[axis] = name
+    told = [(axis, name) for name, axis in zip(names, link.axes, strict=False) if axis is not None]
     for axis, parts in link.merged:
         merged = names[axis] if axis < len(names) else ""
         if len(merged) == len(parts):
-            for part, letter in zip(parts, merged, strict=True):
-                if part < rank:
-                    found[part] = letter
+            told += zip(parts, merged, strict=True)
+    for axis, name in told:
+        if axis < rank:
+            found[axis] = name
     return tuple(found)
 
 
 def _hint(flow: Flow, index: int) -> Names | None:
     """What a Resize of four or five axes leaves alone: N and C, if they are the first two or the first and the last."""
-    place, ins = flow.places[index], flow.inputs[index]
+    ins = flow.inputs[index]
     rank = flow.ranks[ins[0]] if ins and ins[0] >= 0 else None
-    if rank not in (4, 5) or "axes" in place.attributes:
+    if rank not in (4, 5) or "axes" in flow.places[index].attributes:
         return None
+    scaled = _scaled(flow.places[index], rank)
+    if scaled is None or scaled[0]:
+        return None
+    if not scaled[1] and all(scaled[2:]):
+        return _spread("NC", rank, False)
+    return _spread("NC", rank, True) if all(scaled[1:-1]) and not scaled[-1] else None
+
+
+def _scaled(place: Place, rank: int) -> list[bool] | None:
+    """Which axes a Resize or Upsample scales, by its scales or, where these are not known, by the shapes."""
     scaled: list[bool] | None = None
     for slot in (1, 2) if place.op == "Resize" else (1,):
         tensor = place.graph.tensor(place.inputs[slot]) if slot < len(place.inputs) else None
         values = array(tensor) if tensor is not None and elements(tensor) == rank else None
         if values is not None and np.issubdtype(values.dtype, np.floating):
             scaled = [float(v) != 1.0 for v in values.reshape(-1)]
-    dims, made = place.graph.shape(place.inputs[0]), None
-    if place.outputs:
-        made = place.graph.shape(place.outputs[0])
-    if scaled is None and dims is not None and made is not None and len(dims) == len(made) == rank:
-        if None in dims[1:] or None in made[1:]:
-            return None
-        scaled = [d != m for d, m in zip(dims, made, strict=True)]
-    if scaled is None or scaled[0]:
+    dims = place.graph.shape(place.inputs[0])
+    made = place.graph.shape(place.outputs[0]) if place.outputs else None
+    if scaled is not None or dims is None or made is None or not len(dims) == len(made) == rank:
+        return scaled
+    if None in dims[1:] or None in made[1:]:
         return None
-    if not scaled[1] and all(scaled[2:]):
-        return _spread("NC", rank, False)
-    return _spread("NC", rank, True) if all(scaled[1:-1]) and not scaled[-1] else None
+    return [d != m for d, m in zip(dims, made, strict=True)]
 
 
 def flow_of(places: Sequence[Place], model: ModelProto) -> Flow:

@@ -17,22 +17,10 @@ from numpy.typing import NDArray
 
 from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, dims_of, elements, subgraphs
 from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
+from onnx_triangulate.ops.registry import names, operators
 
-_SLOTS: Mapping[str, tuple[int, ...]] = {
-    "Clip": (1, 2),
-    "Greater": (0, 1),
-    "GreaterOrEqual": (0, 1),
-    "Less": (0, 1),
-    "LessOrEqual": (0, 1),
-    "Max": (0, 1),
-    "Min": (0, 1),
-    "Mod": (1,),
-    "Range": (0, 1),
-    "Slice": (1, 2),
-    "TopK": (1,),
-    "Trilu": (1,),
-}
-_MOVERS = frozenset("Cast Concat Flatten Identity Reshape Squeeze Unsqueeze".split())
+_SLOTS: Mapping[str, tuple[int, ...]] = {name: op.limits for name, op in operators().items() if op.limits}
+_MOVERS = names(lambda op: op.moves) | {"Cast", "Concat"}
 _PICKS = frozenset("Gather GatherElements GatherND Slice".split())  # from what stands in slot 0
 _AXES = 8
 _NO_END = 2**31 - 1  # what exporters write for "to the end"

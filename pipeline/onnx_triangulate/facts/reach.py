@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from onnx_triangulate.cases.definitions import same_total, split_pads
 from onnx_triangulate.onnxgraph.nodes import Dims
 
 Ints = tuple[int, ...]
@@ -158,20 +159,10 @@ class Window:
         return tuple((span - 1) / 2 - begin for span, begin in zip(spans, both[0], strict=True))
 
 
-def split(total: int, upper: bool) -> Sides:
-    half = total // 2
-    return (half, total - half) if upper else (total - half, half)
-
-
-def needed(size: int, stride: int, span: int) -> int:
-    """What SAME pads in all; negative where the windows leave out part of the input."""
-    return (-(-size // stride) - 1) * stride + span - size
-
-
 def same(size: int | None, stride: int, span: int, upper: bool, pool: bool = False) -> Sides:
     """What SAME pads before and after.  Raises :class:`Unknown` where that depends on an unknown size."""
     if stride == 1:
-        return split(span - 1, upper)
+        return split_pads(span - 1, upper)
     if size is None:
         if stride > span and pool:
             raise Unknown(_SIZE)
@@ -179,13 +170,13 @@ def same(size: int | None, stride: int, span: int, upper: bool, pool: bool = Fal
         least, most = max(0, span - stride), max(0, span - 1)
         if least != most:
             raise Unknown(_SIZE)
-        return split(most, upper)
-    total = needed(size, stride, span)
+        return split_pads(most, upper)
+    total = same_total(size, stride, span)
     if total < 0 and pool:
         raise Unknown(
             "the window is smaller than the stride: SAME asks for a negative padding, on which runtimes do not agree"
         )
-    return split(max(0, total), upper)
+    return split_pads(max(0, total), upper)
 
 
 _SIZE = "the input's size is not known"

@@ -38,7 +38,7 @@ def singleton_permutation(dims: Dims, made: Dims) -> tuple[int, ...] | None:
 
 def _border_order(flow: Flow) -> str:
     """``"NCDHW"`` or ``"NDHWC"``, as all inputs of the graph (its outputs, if no input has a layout) have it."""
-    for border in (flow.border_in, flow.border_out):
+    for border in (flow.graph_inputs, flow.graph_outputs):
         orders = set()
         for value in border:
             said = flow.layout(value)
@@ -113,53 +113,52 @@ def _plainly(index: int, flow: Flow) -> bool:
 
 def _ordered(flow: Flow, index: int, order: str) -> LayoutReshape | None:
     """What a Reshape or Flatten that merges or splits axes does to their order."""
-    source, result = flow.inputs[index][0], flow.outputs[index][0]
     dims, made, groups = _sides(flow, index)
     if dims is None or made is None or groups is None:
         return None
-    place = flow.places[index]
-    for value, own, side in ((source, dims, 0), (result, made, 1)):
+    name = flow.places[index].name
+    for side, own in enumerate((dims, made)):
+        value = (flow.inputs if side == 0 else flow.outputs)[index][0]
         names = flow.axes[value]
         if value in flow.contested or names is None or len(names) != len(own):
             continue
-        mixed = [g for g in groups if len(g[side]) > 1]
-        seen = [(g[side], _differs(names, g[side], own, order)) for g in mixed]
+        seen = [(g[side], _differs(names, g[side], own, order)) for g in groups if len(g[side]) > 1]
         wrong = [axes for axes, differs in seen if differs]
-        if not wrong:
-            if any(differs is False for _, differs in seen) and all(differs is not None for _, differs in seen):
-                verb = "merges" if side == 0 else "splits"
-                axes = next(axes for axes, differs in seen if differs is False)
-                letters = _product([names[a] for a in axes if own[a] != 1])
-                return LayoutReshape(
-                    place.name, "keeps", None, f"it {verb} {letters}, the order that the border has too"
-                )
-            continue
-        cone = (
-            upstream(flow, source, lambda n: _plainly(n, flow))
-            if side == 0
-            else downstream(flow, result, lambda n: _plainly(n, flow))
-        )
-        whose = _whose(flow, cone)
-        mine = [names[a] for a in wrong[0] if own[a] != 1]
-        wanted = sorted("".join(mine), key=order.index)
-        if not whose:
-            return None
-        verb, other = ("merges", "comes from") if side == 0 else ("splits into", "goes to")
-        if whose == "transposes":
-            says = (
-                f"it {verb} {_product(mine)} where the border's order is {_product(wanted)}; the value {other} a "
-                "Transpose, so the graph asks for this order itself"
-            )
-            return LayoutReshape(place.name, "permuted", None, says)
-        ends = ", ".join(sorted({flow.ops[n] for n in cone.ends})[:3])
-        says = (
-            f"it {verb} {_product(mine)}, the order of {ends}, with no Transpose in between, where the border's "
-            f"order is {_product(wanted)}: weights on the other side that are not reordered meet the wrong elements"
-            "; whether they were reordered, or the source transposes here itself, "
-            "cannot be seen in the file"
-        )
-        return LayoutReshape(place.name, "scrambles", None, says)
+        if wrong:
+            return _disordered(flow, index, side, [names[a] for a in wrong[0] if own[a] != 1], order)
+        kept = [axes for axes, differs in seen if differs is False]
+        if kept and len(kept) == len(seen):
+            letters = _product([names[a] for a in kept[0] if own[a] != 1])
+            says = f"it {'merges' if side == 0 else 'splits'} {letters}, the order that the border has too"
+            return LayoutReshape(name, "keeps", None, says)
     return None
+
+
+def _disordered(flow: Flow, index: int, side: int, letters: Sequence[str], order: str) -> LayoutReshape | None:
+    """A Reshape that merges (``side`` 0) or splits (1) axes, ``letters``, in another order than the border's."""
+    if side == 0:
+        cone = upstream(flow, flow.inputs[index][0], lambda n: _plainly(n, flow))
+        verb, other = "merges", "comes from"
+    else:
+        cone = downstream(flow, flow.outputs[index][0], lambda n: _plainly(n, flow))
+        verb, other = "splits into", "goes to"
+    whose, name = _whose(flow, cone), flow.places[index].name
+    wanted = _product(sorted("".join(letters), key=order.index))
+    if not whose:
+        return None
+    if whose == "transposes":
+        says = (
+            f"it {verb} {_product(letters)} where the border's order is {wanted}; the value {other} a Transpose, so "
+            "the graph asks for this order itself"
+        )
+        return LayoutReshape(name, "permuted", None, says)
+    ends = ", ".join(sorted({flow.ops[n] for n in cone.ends})[:3])
+    says = (
+        f"it {verb} {_product(letters)}, the order of {ends}, with no Transpose in between, where the border's order "
+        f"is {wanted}: weights on the other side that are not reordered meet the wrong elements; whether they were "
+        "reordered, or the source transposes here itself, cannot be seen in the file"
+    )
+    return LayoutReshape(name, "scrambles", None, says)
 
 
 def _sides(flow: Flow, index: int) -> tuple[Dims | None, Dims | None, list[Group] | None]:

@@ -22,7 +22,7 @@ _NAMES = {"float": "float32", "double": "float64"}
 
 
 @dataclass(frozen=True)
-class Holdings:
+class FileContents:
     """What ``records.inspection.Inspection`` says of it."""
 
     stored: tuple[SizeSummary, ...]
@@ -73,7 +73,7 @@ def tensors(view: View) -> Iterator[tuple[str, TensorProto]]:
             yield place.graph.path + text(place.outputs[0]), constant
 
 
-def holdings(view: View) -> Holdings:
+def contents_of(view: View) -> FileContents:
     """Numbers by type, largest first; the files of external data; subgraphs and functions."""
     counts: dict[int, list[int]] = {}
     files: dict[str, None] = {}
@@ -95,4 +95,6 @@ def holdings(view: View) -> Holdings:
         elif graph.kind == "function":
             called = calls.get((text(getattr(graph.proto, "domain", "")), text(graph.proto.name)), 0)
             inner.append(NestedGraph(graph.path, "function", len(graph.places), called))
-    return Holdings(tuple(sorted(stored, key=lambda s: (-s.bytes, -s.elements, s.dtype))), tuple(files), tuple(inner))
+    return FileContents(
+        tuple(sorted(stored, key=lambda s: (-s.bytes, -s.elements, s.dtype))), tuple(files), tuple(inner)
+    )

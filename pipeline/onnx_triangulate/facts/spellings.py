@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onnx_triangulate.facts.reach import Ints, Sides, Window, same, split
+from onnx_triangulate.cases.definitions import split_pads
+from onnx_triangulate.facts.reach import Ints, Sides, Window, same
 from onnx_triangulate.onnxgraph.nodes import Dims
 
 _CONVS = ("Conv", "ConvInteger", "QLinearConv", "DeformConv")
@@ -60,7 +61,9 @@ def torch(window: Window) -> str | None:
         if begin == end:
             return f"padding={_tuple(begin)}"
         slow = spans is not None and max(strides) == 1 and window.like != "DeformConv"
-        if slow and all((b, e) == split(span - 1, True) for b, e, span in zip(begin, end, spans or (), strict=True)):
+        if slow and all(
+            (b, e) == split_pads(span - 1, True) for b, e, span in zip(begin, end, spans or (), strict=True)
+        ):
             return "padding='same'"
         return f"{_f_pad(begin, end)}, padding=0"
     return None if spans is None else _torch_pool(window, begin, end)
@@ -156,32 +159,40 @@ def keras(window: Window) -> str | None:
         return None
     if window.like == "ConvTranspose":  # Keras's has no groups
         return None if spans is None or window.group > 1 else _keras_transposed(window, begin, end, spans)
+    if window.like in _CONVS:
+        return _keras_layer(window, begin, end, zeros=True, same=True)
+    reached = _end_of_pool(window, begin, end)
+    if reached is None:
+        return None
+    counted = window.counted and (any(begin) or any(end))
     averages = window.like == "AveragePool"
-    if window.like not in _CONVS:
-        if _misfits(window) or _rounds_up(window) is None or spans is None:
-            return None
-        overhang = window.overhang or (None,) * len(end)
-        if window.ceil and None in overhang:
-            return None
-        reached = tuple(over or 0 for over in overhang)
-        counted = window.counted and (any(begin) or any(end))
-        if any(reached) and counted:
-            return None
-        end = tuple(e + more for e, more in zip(end, reached, strict=True))
-    else:
-        counted = True
+    return _keras_layer(window, begin, reached, zeros=counted, same=not (averages and counted))
+
+
+def _end_of_pool(window: Window, begin: Ints, end: Ints) -> Ints | None:
+    """What a pool pads after, as far as its windows reach; ``None`` where Keras has no such pool."""
+    if _misfits(window) or _rounds_up(window) is None or window.spans is None:
+        return None
+    overhang = window.overhang or (None,) * len(end)
+    if window.ceil and None in overhang:
+        return None
+    reached = tuple(over or 0 for over in overhang)
+    if any(reached) and window.counted and (any(begin) or any(end)):
+        return None
+    return tuple(e + more for e, more in zip(end, reached, strict=True))
+
+
+def _keras_layer(window: Window, begin: Ints, end: Ints, *, zeros: bool, same: bool) -> str | None:
+    """A padding in Keras's words.  ``zeros``: it may be written as zeros in front; ``same``: as what SAME pads."""
     if not any(begin) and not any(end):
         return "padding='valid'"
-    counts = averages and counted
-    if spans is not None and not counts and _is_same(window.size, strides, spans, begin, end):
+    spans, strides = window.spans, window.strides or ()
+    if spans is not None and same and _is_same(window.size, strides, spans, begin, end):
         return "padding='same'"
     if window.like == "MaxPool":
-        return _ops_pad((0, *begin, 0), (0, *end, 0), f", constant_values={window.filler or _INFINITE}") + (
-            ", padding='valid'"
-        )
-    if not counted:
-        return None
-    return f"ZeroPadding{len(begin)}D({_pairs(begin, end)}), padding='valid'"
+        filled = f", constant_values={window.filler or _INFINITE}"
+        return f"{_ops_pad((0, *begin, 0), (0, *end, 0), filled)}, padding='valid'"
+    return f"ZeroPadding{len(begin)}D({_pairs(begin, end)}), padding='valid'" if zeros else None
 
 
 def _ops_pad(begin: Sequence[int], end: Sequence[int], more: str = "") -> str:

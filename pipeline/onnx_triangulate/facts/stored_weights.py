@@ -38,32 +38,31 @@ def _roots(flow: Flow, value: int) -> tuple[list[int], list[int]]:
 
 
 _TENSORFLOW = {"OIW": "WIO", "OIHW": "HWIO", "OIDHW": "DHWIO"}
+_KERNELS = ("HWIO", "WIO", "DHWIO", "HWOI", "WOI", "DHWOI")
 
 
 def _says(flow: Flow, index: int, nodes: list[int], layout: str, producer: str) -> str:
     place = flow.places[index]
-    turned = [n for n in nodes if flow.ops[n] == "Transpose"]
-    held = place.attributes
-    said = []
+    group = place.attributes.get("group", 1)
+    turned = [flow.places[n].name for n in reversed(nodes) if flow.ops[n] == "Transpose"]
+    stored = {
+        "IO": ("pytorch", "PyTorch's Linear keeps OI"),
+        "OI": ("tf2onnx", "TensorFlow's Dense keeps IO"),
+    }
+    if group == 1:
+        stored |= {own: ("tf2onnx", f"TensorFlow keeps kernels {other}") for own, other in _TENSORFLOW.items()}
+    exporter, keeps = stored.get(layout, ("", ""))
     if turned:
-        names = ", ".join(flow.places[n].name for n in reversed(turned))
-        said.append(f"{place.op} gets it by way of a Transpose at run time ({names})")
-        if layout in ("HWIO", "WIO", "DHWIO", "HWOI", "WOI", "DHWOI"):
-            said.append("this is the order of TensorFlow's kernels")
+        said = [f"{place.op} gets it by way of a Transpose at run time ({', '.join(turned)})"]
+        said += ["this is the order of TensorFlow's kernels"] if layout in _KERNELS else []
     elif place.op == "Gemm":
-        transposed = bool(held.get("transB"))
-        said.append(f"transB is {int(transposed)}")
+        said = [f"transB is {int(bool(place.attributes.get('transB')))}"]
     else:
-        said.append(f"as {place.op} reads it")
-    group = held.get("group", 1)
+        said = [f"as {place.op} reads it"]
     if "O" in layout and len(layout) > 2 and isinstance(group, int) and group > 1:
         said.append(f"{'O' if place.op == 'ConvTranspose' else 'I'} counts one of {group} groups")
-    if not turned and layout in _TENSORFLOW and producer.startswith("tf2onnx") and group == 1:
-        said.append(f"TensorFlow keeps kernels {_TENSORFLOW[layout]}: if it is one, the exporter stored it transposed")
-    if not turned and layout == "IO" and producer.startswith("pytorch"):
-        said.append("PyTorch's Linear keeps OI: if it is one, the exporter stored it transposed")
-    if not turned and layout == "OI" and producer.startswith("tf2onnx"):
-        said.append("TensorFlow's Dense keeps IO: if it is one, the exporter stored it transposed")
+    if not turned and keeps and producer.startswith(exporter):
+        said.append(f"{keeps}: if it is one, the exporter stored it transposed")
     return "; ".join(said)
 
 

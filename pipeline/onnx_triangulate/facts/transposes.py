@@ -22,6 +22,7 @@ from onnx_triangulate.facts.layouts import Flow, Names, flow_of, word
 from onnx_triangulate.onnxgraph.graph import places
 from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.ops.axis_propagation import permutation
+from onnx_triangulate.ops.registry import operators
 from onnx_triangulate.records.graphs import Transpose
 
 _BY_ITSELF = {
@@ -32,7 +33,7 @@ _BY_ITSELF = {
     (2, 3, 1, 0): ("OIHW", "HWIO"),
     (2, 3, 4, 1, 0): ("OIDHW", "DHWIO"),
 }
-_PRODUCTS = {"MatMul": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3), "com.microsoft.FusedMatMul": (0, 1)}
+_PRODUCTS = {name: op.matrices for name, op in operators().items() if op.matrices is not None and name != "Gemm"}
 _BITS = {
     TensorProto.INT4: 4,
     TensorProto.UINT4: 4,
@@ -68,7 +69,7 @@ def downstream(flow: Flow, start: int, passes: Passes) -> Cone:
         if value in cone.values:
             continue
         cone.values.add(value)
-        if value in flow.border_out:
+        if value in flow.graph_outputs:
             cone.border[value] = None
         elif value in flow.ends:
             cone.open = True
@@ -98,7 +99,7 @@ def upstream(flow: Flow, start: int, passes: Passes) -> Cone:
         cone.values.add(value)
         index = flow.maker[value]
         if index < 0:
-            if value in flow.border_in:
+            if value in flow.graph_inputs:
                 cone.border[value] = None
             else:
                 cone.open = True
@@ -245,7 +246,7 @@ def _bytes(flow: Flow, index: int) -> int | None:
 
 
 @dataclass
-class _Found:
+class _Step:
     """One Transpose under way: its values, what lies before and after it."""
 
     index: int
@@ -259,7 +260,7 @@ class _Found:
     border: tuple[int, ...] = ()
 
 
-def _cancel(found: dict[int, _Found]) -> None:
+def _cancel(found: dict[int, _Step]) -> None:
     for step in found.values():
         ends = step.before.ends
         if not ends or step.before.border or step.before.open or step.before.cut:
@@ -273,7 +274,7 @@ def _cancel(found: dict[int, _Found]) -> None:
                 step.cancels[partner.index] = None
 
 
-def _between(step: _Found, found: dict[int, _Found]) -> dict[int, None]:
+def _between(step: _Step, found: dict[int, _Step]) -> dict[int, None]:
     """The nodes between a Transpose and those that it cancels with."""
     nodes: dict[int, None] = {}
     for partner in (found[n] for n in step.cancels):
@@ -282,26 +283,25 @@ def _between(step: _Found, found: dict[int, _Found]) -> dict[int, None]:
     return nodes
 
 
-def _move(flow: Flow, step: _Found) -> None:
-    """Whether a Transpose that cancels with none could stand at the border instead."""
+def _move(flow: Flow, step: _Step) -> None:
+    """Whether a Transpose that cancels with none could stand at the graph's inputs or outputs instead."""
     after, before = step.after, step.before
-    if after.border and not (after.ends or after.open or after.cut):
-        beside = (
-            flow.inputs[n][k.source]
-            for n in after.nodes
-            for k in flow.links[n]
-            if not flow.constant[flow.inputs[n][k.source]]
-        )
-        if all(v in after.values for v in beside):
+    if _only_border(after):
+        sources = (flow.inputs[n][k.source] for n in after.nodes for k in flow.links[n])
+        if all(flow.constant[v] or v in after.values for v in sources):
             step.through, step.border = after.nodes, tuple(after.border)
             return
-    if before.border and not (before.ends or before.open or before.cut):
+    if _only_border(before):
         inner = before.values - set(before.border) if step.source not in before.border else set()
         users = {n for v in inner for n, _ in flow.users[v]}
-        leaves = any(v in flow.ends for v in inner)
         made = {v for n in before.nodes for v in flow.outputs[n] if v >= 0 and (flow.users[v] or v in flow.ends)}
-        if not leaves and users <= {step.index, *before.nodes} and made <= before.values:
+        if inner.isdisjoint(flow.ends) and users <= {step.index, *before.nodes} and made <= before.values:
             step.through, step.border = before.nodes, tuple(before.border)
+
+
+def _only_border(cone: Cone) -> bool:
+    """Whether all ways end at the graph's inputs or outputs."""
+    return bool(cone.border) and not (cone.ends or cone.open or cone.cut)
 
 
 class _Regions:
@@ -323,14 +323,14 @@ class _Regions:
             value = self.parent[value]
         return value
 
-    def closed(self, found: dict[int, _Found]) -> list[set[int]]:
+    def closed(self, found: dict[int, _Step]) -> list[set[int]]:
         """The Transposes around each region that only they enter, all of one permutation, and leave, by its inverse.
 
         None is in two of them: of three in a row two vanish.
         """
         flow = self.flow
-        enters: dict[int, list[_Found]] = {}
-        leaves: dict[int, list[_Found]] = {}
+        enters: dict[int, list[_Step]] = {}
+        leaves: dict[int, list[_Step]] = {}
         torn: set[int] = set()
         for value in range(len(flow.names)):
             if flow.constant[value]:
@@ -379,28 +379,9 @@ def transposes_of(flow: Flow) -> tuple[Transpose, ...]:
     ``identity``, ``other`` (a real permutation, or nothing is known); ``unknown`` (with an empty permutation) where it
     has none written and the rank is not known; ``invalid`` where what is written is no permutation.
     """
-    read: dict[int, tuple[tuple[int, ...], str]] = {}
-    found: dict[int, _Found] = {}
-    for index, op in enumerate(flow.ops):
-        if op != "Transpose":
-            continue
-        node = flow.view(index)
-        perm = permutation(node)
-        ins, outs = flow.inputs[index], flow.outputs[index]
-        if not perm:
-            # A scalar has no axes to name, and its empty permutation is the identity.
-            scalar = perm == () and ins and ins[0] >= 0 and flow.ranks[ins[0]] == 0 and not node.held.get("perm")
-            written = node.held.get("perm", ())
-            said = written if isinstance(written, tuple) and all(isinstance(p, int) for p in written) else ()
-            read[index] = ((), "unknown") if perm is None else (said, "identity" if scalar else "invalid")
-        elif not flow.links[index]:
-            # Its input is missing, or of another rank than the permutation.
-            read[index] = (perm, "invalid" if ins and outs and min(ins[0], outs[0]) >= 0 else "other")
-        else:
-            read[index] = (perm, "")
-            before = upstream(flow, ins[0], lambda n: flow.free[n])
-            after = downstream(flow, outs[0], lambda n: flow.free[n])
-            found[index] = _Found(index, ins[0], outs[0], perm, before, after)
+    steps = [index for index, op in enumerate(flow.ops) if op == "Transpose"]
+    read = {index: _permutation_of(flow, index) for index in steps}
+    found = {index: _step(flow, index, perm) for index, (perm, kind) in read.items() if not kind}
     if not read:
         return ()
     _cancel(found)
@@ -425,7 +406,32 @@ def transposes_of(flow: Flow) -> tuple[Transpose, ...]:
     return tuple(made)
 
 
-def _record(flow: Flow, step: _Found, vanishes: bool) -> Transpose:
+def _permutation_of(flow: Flow, index: int) -> tuple[tuple[int, ...], str]:
+    """The permutation of a Transpose, and its kind where it cannot be followed; ``""`` where it can."""
+    node = flow.view(index)
+    perm = permutation(node)
+    ins, outs = flow.inputs[index], flow.outputs[index]
+    if perm is None:
+        return (), "unknown"
+    if not perm:
+        # A scalar has no axes to name, and its empty permutation is the identity.
+        written = node.held.get("perm", ())
+        scalar = perm == () and ins and ins[0] >= 0 and flow.ranks[ins[0]] == 0 and not written
+        numbers = isinstance(written, tuple) and all(isinstance(p, int) for p in written)
+        return written if numbers else (), "identity" if scalar else "invalid"
+    if not flow.links[index]:
+        # Its input is missing, or of another rank than the permutation.
+        return perm, "invalid" if ins and outs and min(ins[0], outs[0]) >= 0 else "other"
+    return perm, ""
+
+
+def _step(flow: Flow, index: int, perm: tuple[int, ...]) -> _Step:
+    source, result = flow.inputs[index][0], flow.outputs[index][0]
+    before = upstream(flow, source, lambda n: flow.free[n])
+    return _Step(index, source, result, perm, before, downstream(flow, result, lambda n: flow.free[n]))
+
+
+def _record(flow: Flow, step: _Step, vanishes: bool) -> Transpose:
     def named(nodes: dict[int, None]) -> tuple[str, ...]:
         return tuple(flow.places[n].name for n in sorted(nodes))
 
@@ -436,7 +442,7 @@ def _record(flow: Flow, step: _Found, vanishes: bool) -> Transpose:
         needed_by=named({n: None for n in step.after.ends if n not in step.cancels}),
         cancels_with=named(step.cancels),
         through=named(step.through),
-        movable_to=tuple(flow.border_out.get(v) or flow.border_in[v] for v in step.border),
+        movable_to=tuple(flow.graph_outputs.get(v) or flow.graph_inputs[v] for v in step.border),
         bytes=_bytes(flow, step.index),
         on_constant=flow.constant[step.source],
         removable=vanishes,

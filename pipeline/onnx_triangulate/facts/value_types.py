@@ -1,6 +1,6 @@
 """Types of values at the border that are more than a tensor: sequences, optional values, maps, sparse tensors.
 
-Design note.  Shapes and types of tensors have tables of their own (``onnxgraph.nodes.Scope``); for what holds
+Design note.  Shapes and types of tensors have tables of their own (``onnxgraph.graph.Graph``); for what holds
 or may hold a tensor there is only what the border declares.  What is not declared agrees with anything.
 """
 
@@ -55,7 +55,7 @@ def kind_of_type(declared: TypeProto) -> Kind | None:
 
 
 def one_kind(left: Kind | None, right: Kind | None) -> bool:
-    """Whether two types are one, sizes left aside."""
+    """Whether two types are one, whatever their sizes."""
     if left is None or right is None:
         return True
     return left.head == right.head and one_kind(left.inner, right.inner)

@@ -21,7 +21,7 @@ from onnx_triangulate.facts.transposes import transposes_of
 from onnx_triangulate.onnxgraph.graph import Graph, Place, declare, graphs_of, in_order, outermost
 from onnx_triangulate.onnxgraph.inference import Refusal
 from onnx_triangulate.onnxgraph.nodes import opset
-from onnx_triangulate.onnxgraph.shapes import Look
+from onnx_triangulate.onnxgraph.shapes import SandboxedCheck
 from onnx_triangulate.records.graphs import Pads, Transpose
 from onnx_triangulate.records.inspection import LayoutReshape, WeightLayout
 
@@ -35,18 +35,18 @@ class View:
         self.problems: list[str] = []
 
     @cached_property
-    def look(self) -> Look:
+    def check(self) -> SandboxedCheck:
         """ONNX's own inference and checker, at work from the first time that this is read."""
-        return Look(self.model, self.problems)
+        return SandboxedCheck(self.model, self.problems)
 
     def begin(self) -> View:
         """Let them begin their work before anybody asks for it."""
-        assert self.look
+        assert self.check
         return self
 
     @cached_property
     def _inferred(self) -> ModelProto | None:
-        return self.look.shaped
+        return self.check.shaped
 
     @property
     def shaped(self) -> ModelProto:
@@ -57,7 +57,7 @@ class View:
     @property
     def invalid(self) -> Refusal | None:
         """What ONNX's full check has against the model, or which tensor holds too little, in one line."""
-        return self.look.invalid
+        return self.check.invalid
 
     @cached_property
     def places(self) -> tuple[Place, ...]:

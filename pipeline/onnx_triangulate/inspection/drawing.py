@@ -181,7 +181,7 @@ def draw(view: View, found: Inspection, *, around: str | None = None, depth: int
     hidden = _hidden(wires, set(centres))
     order = [number for number in _order(wires) if number not in hidden]
     chosen = set(_near(wires, centres, depth, most, hidden) if around is not None else order[:most])
-    return _Drawn(view, found, wires, hidden, centres).drawing(
+    return _DrawingBuilder(view, found, wires, hidden, centres).drawing(
         [number for number in order if number in chosen], len(order) - len(chosen), _title(view, graph, around), most
     )
 
@@ -192,7 +192,7 @@ def _title(view: View, graph: Graph, around: str | None) -> str:
     return f"{file}{inside}{'' if around is None else f', around {around}'}"
 
 
-class _Drawn:
+class _DrawingBuilder:
     """Boxes and arrows of one graph."""
 
     def __init__(self, view: View, found: Inspection, wires: _Wires, hidden: set[int], asked: Sequence[int]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from onnx import ModelProto
 
 from onnx_triangulate.facts.file import read_facts
-from onnx_triangulate.facts.size_summary import holdings
+from onnx_triangulate.facts.size_summary import contents_of
 from onnx_triangulate.facts.view import View, viewed
 from onnx_triangulate.inspection.rules import Rule, chosen
 from onnx_triangulate.onnxgraph.nodes import domain_of, printable
@@ -27,7 +27,7 @@ def inspect(model: ModelProto | str | Path) -> Inspection:
 def inspected(view: View, rules: Sequence[Rule] | None = None) -> Inspection:
     """What a graph holds; ``rules`` are those asked, all of them unless said otherwise."""
     facts = read_facts(view.file or Path(), view=view)
-    held = holdings(view)
+    held = contents_of(view)
     remarks, failed = diagnose(view, chosen() if rules is None else rules)
     return Inspection(
         file=view.file,

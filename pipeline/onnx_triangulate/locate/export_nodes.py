@@ -1,18 +1,18 @@
-"""The faulty nodes of an export: every node judged on its own, in one pass, all of them and not only the first.
+"""The faulty nodes of an export: every node judged on its own, in one pass over the graph.
 
-Design note.  The cut view: a node is given the source's values, and what it should make of them, in float64, is held
-against the source's value of its output, over the bound of its operator.  So an error that was inherited never counts,
-and two faults are told apart.  Where the source has its values in float64 these are used: nothing is rounded then, and
-a bound of float32 arithmetic is only ever reached by a node that means something else.  (A runtime's kernels are judged
-on what they consumed in a run: ``locate.kernels``.)
+Design note.  Each node is evaluated in float64 on the *source's* values of its inputs, and the result is compared with
+the source's value of its output, within the bound of its operator.  An inherited error therefore never counts, and two
+faults are told apart.  Where the source has its values in float64, these are used: nothing is rounded then, and only a
+node with another meaning exceeds a bound of float32 arithmetic.  (A runtime's kernels are judged on what they consumed
+in a run: ``locate.kernels``.)
 
-A node whose value the source does not have is judged through the next one it has.  What rounding and rounded constants
-on the way may do to that one is measured by moving them (:data:`TRIALS` times by random signs) and added to the bound;
-as most nodes are right without that, the stretch is evaluated again for it only where it is not.  An operator without a
-rule (a loop, a branch) is evaluated in float64 all the same, and held against what it does when its inputs are moved by
-one rounding; that is a noise floor and no bound, so in float32 nobody is accused by it.
+A node whose output the source does not have is judged together with the next node whose output it has.  What rounding
+and rounded constants between the two may do is measured by moving them (:data:`TRIALS` draws of random signs) and added
+to the bound; most nodes are healthy without that, so it is measured only where one is not.  An operator without a rule
+(a loop, a branch) is compared with what it does when its inputs are moved by one rounding; that is a noise floor and no
+bound, so in float32 nobody is accused by it.
 
-Nothing is run here: the arrays are handed in one by one, each is let go when its last consumer was judged, and weights
+No engine runs here: arrays are handed in one by one, each is released after its last consumer was judged, and weights
 are read where they are used.
 """
 
@@ -30,14 +30,17 @@ from onnx_triangulate.numerics.evaluate import runner
 from onnx_triangulate.numerics.noise_floor import FLOOR, noise_floor
 from onnx_triangulate.numerics.perturbation import UNIT, distance, moved, signs
 from onnx_triangulate.numerics.replay import NodeCheck, expected, judge
+from onnx_triangulate.onnxgraph.graph import reads
 from onnx_triangulate.onnxgraph.nodes import node_name, opset
 from onnx_triangulate.onnxgraph.weights import Weights, without_weights
 from onnx_triangulate.ops.calls import ExpectedOutput
-from onnx_triangulate.ops.elementary import elementary
+from onnx_triangulate.ops.elementary import elementary, measured
 from onnx_triangulate.ops.random_draws import draws, stored
+from onnx_triangulate.ops.registry import names
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Fault, Localization, SourceValues
-from onnx_triangulate.transform.cut import array_values, constants, reads
+from onnx_triangulate.records.party import Party
+from onnx_triangulate.transform.cut import array_values, constants
 from onnx_triangulate.transform.float64 import to_float64
 
 TRIALS = 4
@@ -46,44 +49,53 @@ TINY = 2.0**-126
 _PERMUTED = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
 # Sums of products: four roundings of a weight move the sum of k by at most 4 u |x| |w|, which is 4 / (k + 1) of the
 # bound gamma_(k+1) |x| |w|, so thrice the bound holds for every k and no version needs to be evaluated.
-_SUMS = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul"))
-_SPATIAL = frozenset(
-    "Conv ConvTranspose MaxPool AveragePool GlobalAveragePool GlobalMaxPool BatchNormalization LRN "
-    "InstanceNormalization DepthToSpace SpaceToDepth".split()
-)
+_SUMS = names(lambda op: op.linear and (op.kernel or op.matrices))
+_SPATIAL = names(lambda op: op.images and not op.domain)
 _COMPARED = 4096  # elements, when two orders of axes are told apart
 Answers = tuple[ExpectedOutput | None, ...] | str
 
 
-def exported(
-    model: onnx.ModelProto,
-    feeds: Mapping[str, Array],
-    source: SourceValues,
-    arrays: Callable[[str], Array | None],
-    *,
-    party: str,
-    double: bool,
-    computed: Collection[str] = (),
-    weights: Mapping[str, Array] | None = None,
-    constants_of: str = "onnxruntime",
-) -> Localization:
-    """Judge every node of an exported graph on the source's values; see :class:`Exported`."""
-    judge_all = Exported(
-        model,
-        feeds,
-        source,
-        arrays,
-        party=party,
-        double=double,
-        computed=computed,
-        weights=weights,
-        constants_of=constants_of,
-    )
-    return judge_all.localization()
+@dataclass(frozen=True, eq=False)
+class Export:
+    """An exported graph, without its weights, with what it is fed and what its source makes of the same.
+
+    ``computed`` are constants that the exporter computed itself, in float32.  ``weights`` are the initializers.
+    ``engine`` made the source's values: its measured constants bound their elementary functions.
+    """
+
+    model: onnx.ModelProto
+    feeds: Mapping[str, Array]
+    source: SourceValues
+    party: str
+    computed: frozenset[str]
+    weights: Weights
+    engine: str
+
+    @classmethod
+    def of(
+        cls,
+        model: onnx.ModelProto,
+        feeds: Mapping[str, Array],
+        source: SourceValues,
+        *,
+        party: str,
+        computed: Collection[str] = (),
+        weights: Weights | None = None,
+    ) -> Export:
+        """``weights`` are the model's own unless it comes without."""
+        framework = Party.parse(party).framework
+        engine = framework if framework in measured()["runtimes"] else "onnxruntime"
+        weights = Weights(model) if weights is None else weights
+        return cls(without_weights(model), feeds, source, party, frozenset(computed), weights, engine)
+
+
+def exported(export: Export, arrays: Callable[[str], Array | None], *, double: bool) -> Localization:
+    """Judge every node of an exported graph on the source's values; see :class:`ExportJudge`."""
+    return ExportJudge(export, arrays, double=double).localization()
 
 
 @dataclass(frozen=True, eq=False)
-class _Carried:
+class _Value:
     """A value on its way, in float64: whether rounding before it may have led elsewhere (``uncertain``), whether it
     does not depend on the inputs (``fixed``) and is a constant as it stands, and why it is unknown, if it is."""
 
@@ -95,7 +107,7 @@ class _Carried:
     channels_first: bool | None = None  # how the source's axes stand, where the two may have different orders
 
 
-class Held:
+class HeldBytes:
     """The bytes of what is alive, and how many there were at most."""
 
     def __init__(self) -> None:
@@ -115,34 +127,20 @@ class Held:
         self.now -= self._sizes.pop(name, 0)
 
 
-class Exported:
+class ExportJudge:
     """Every node of an exported graph, judged on the source's values.
 
     ``arrays(NAME)`` gives the source's value of one of the graph's values, or None; ``double`` says that they are in
-    float64.  ``computed`` are constants that the exporter computed itself, in float32.  ``weights`` are the
-    initializers, the model's own unless it comes without.  ``constants_of`` names the engine that made the source's
-    values, whose measured constants bound its elementary functions.
+    float64.
     """
 
-    def __init__(
-        self,
-        model: onnx.ModelProto,
-        feeds: Mapping[str, Array],
-        source: SourceValues,
-        arrays: Callable[[str], Array | None],
-        *,
-        party: str,
-        double: bool,
-        computed: Collection[str] = (),
-        weights: Mapping[str, Array] | None = None,
-        constants_of: str = "onnxruntime",
-    ) -> None:
+    def __init__(self, export: Export, arrays: Callable[[str], Array | None], *, double: bool) -> None:
         self.started = time.perf_counter()
-        self.weights = Weights(model) if weights is None else weights
-        bare = without_weights(model)
+        bare, feeds = export.model, export.feeds
         wide = to_float64(bare)
-        self.model, self.feeds, self.source, self.arrays = bare, feeds, source, arrays
-        self.party, self.double, self.computed, self.engine = party, double, set(computed), constants_of
+        self.export, self.model, self.feeds, self.source = export, bare, feeds, export.source
+        self.arrays, self.double = arrays, double
+        self.weights, self.computed, self.engine = export.weights, export.computed, export.engine
         self.version = opset(wide) or 1
         self.nodes = list(wide.graph.node)
         self.names = {out: node_name(n, i) for i, n in enumerate(bare.graph.node) for out in n.output if out}
@@ -151,13 +149,13 @@ class Exported:
         self.reads = [tuple(dict.fromkeys(reads(node))) for node in self.nodes]
         self.maker = {name: i for i, node in enumerate(self.nodes) for name in node.output if name}
         self.last = last_uses(wide)
-        self.values: dict[str, _Carried] = {name: _Carried(_wide(array)) for name, array in feeds.items()}
+        self.values: dict[str, _Value] = {name: _Value(_wide(array)) for name, array in feeds.items()}
         self.given: dict[str, tuple[int, ...] | None] = {}  # the source's values that were used, and how they stand
         self.fits: set[str] = set()  # those of them that the graph has in the same shape and type
         self.sizes: dict[str, int] = {}
         self.fixed: set[str] = set()
-        self.outputs = {output.name for output in model.graph.output}
-        self.held = Held()
+        self.outputs = {output.name for output in bare.graph.output}
+        self.held = HeldBytes()
         for name, carried in self.values.items():
             self._keep(name, carried)
         self.faults: list[Fault] = []
@@ -169,7 +167,7 @@ class Exported:
         self._done = False
 
     def localization(self) -> Localization:
-        """All nodes, in order.  NodeCall again, the same."""
+        """All nodes, in order.  Asked again, the same."""
         if not self._done:
             for index in range(len(self.nodes)):
                 self._step(index)
@@ -185,7 +183,7 @@ class Exported:
             notes.append(f"{len(self.perturbed)} nodes without a rule judged by perturbation ({listed})")
         return Localization(
             self.source.graph,
-            self.party,
+            self.export.party,
             "export",
             tuple(self.faults),
             len(self.judged),
@@ -273,7 +271,6 @@ class Exported:
 
     def _step(self, index: int) -> None:
         node = self.nodes[index]
-        own = self._own(index)
         inputs = [self._look(n) if n else None for n in node.input]
         answers = self._answers(index, inputs)
         fixed = not draws(node, self._constant, self.version) and all(
@@ -284,7 +281,7 @@ class Exported:
         for position, name in enumerate(node.output):
             if not name:
                 continue
-            made = _carried(answers, position, inputs, fixed)
+            made = _made(answers, position, inputs, fixed)
             if fixed:
                 self.fixed.add(name)
             if node.op_type == "Constant" and made.value is not None:
@@ -293,24 +290,40 @@ class Exported:
                 continue
             given = None if fixed and name not in self.outputs else self.arrays(name)
             if given is not None:
-                order, first = None, None
-                if self.source.permuted:
-                    order, first = _turned(given, made.value, _channels_first(node, given.ndim, inputs))
-                if order == () and name in self.outputs:  # what is returned in another form is wrong
-                    order = None
-                if order != ():  # otherwise the graph has it in a form of its own: judged through the next one
-                    turned = _turn(given, order)
-                    self.sizes[name] = turned.nbytes
-                    self.held.add(name, turned.nbytes)
-                    self._record(self._judge(index, position, answers, inputs, made, turned, own), index)
-                    self.given[name] = order
-                    if made.value is not None and made.value.shape == turned.shape:
-                        alike = made.value.dtype == (np.float64 if turned.dtype == np.float32 else turned.dtype)
-                        self.fits.update([name] if alike else ())
-                    made = _Carried(turned, channels_first=first)
+                made = self._beside(index, position, answers, inputs, made, given)
             self._keep(name, made)
 
-    def _keep(self, name: str, carried: _Carried) -> None:
+    def _beside(
+        self,
+        index: int,
+        position: int,
+        answers: Answers,
+        inputs: Sequence[_Value | None],
+        made: _Value,
+        given: Array,
+    ) -> _Value:
+        """The source's value of an output, in the graph's order of axes, once the graph's is judged by it; the graph's
+        own where that is in a form that the source has not, so that it is judged through the next one."""
+        node = self.nodes[index]
+        name = node.output[position]
+        order, first = None, None
+        if self.source.permuted:
+            order, first = _turned(given, made.value, _channels_first(node, given.ndim, inputs))
+        if order == ():
+            if name not in self.outputs:
+                return made
+            order = None  # what is returned in another form is wrong
+        turned = _turn(given, order)
+        self.sizes[name] = turned.nbytes
+        self.held.add(name, turned.nbytes)
+        self._record(self._judge(index, position, answers, inputs, made, turned), index)
+        self.given[name] = order
+        if made.value is not None and made.value.shape == turned.shape:
+            alike = made.value.dtype == (np.float64 if turned.dtype == np.float32 else turned.dtype)
+            self.fits.update([name] if alike else ())
+        return _Value(turned, channels_first=first)
+
+    def _keep(self, name: str, carried: _Value) -> None:
         self.values[name] = carried
         self.held.add(name, 0 if carried.fixed or carried.value is None else carried.value.nbytes)
 
@@ -338,13 +351,12 @@ class Exported:
         index: int,
         position: int,
         answers: Answers,
-        inputs: Sequence[_Carried | None],
-        made: _Carried,
+        inputs: Sequence[_Value | None],
+        made: _Value,
         given: Array,
-        own: str,
     ) -> Fault:
         """The source's value of an output against what the graph makes of the source's values before it."""
-        node = self.nodes[index]
+        node, own = self.nodes[index], self._own(index)
         name, op = node.output[position], node.op_type
         if isinstance(answers, str) or made.problem is not None:
             return Fault(own, op, name, problem=answers if isinstance(answers, str) else made.problem)
@@ -381,14 +393,14 @@ class Exported:
             own = c * UNIT * np.abs(np.asarray(answer.value, np.float64)) + floor
         return replace(answer, error=answer.limit() + own, at=None)
 
-    def _look(self, name: str) -> _Carried:
+    def _look(self, name: str) -> _Value:
         """A value as it stands at this node."""
         if name in self.values:
             return self.values[name]
         array = self._constant(name)
         if array is None:
-            return _Carried(None, problem=f"{name} is unknown")
-        return _Carried(array, uncertain=self._noisy(name, array), fixed=True, constant=True)
+            return _Value(None, problem=f"{name} is unknown")
+        return _Value(array, uncertain=self._noisy(name, array), fixed=True, constant=True)
 
     def _constant(self, name: str) -> Array | None:
         if name in self.small:
@@ -404,7 +416,7 @@ class Exported:
             return False
         return name in self.computed or not bool(np.all(array == np.round(array)))
 
-    def _answers(self, index: int, inputs: Sequence[_Carried | None]) -> Answers:
+    def _answers(self, index: int, inputs: Sequence[_Value | None]) -> Answers:
         """What a node makes of its inputs, or why that is unknown."""
         for carried in inputs:
             if carried is not None and carried.problem is not None:
@@ -555,14 +567,14 @@ def fixed_values(model: onnx.ModelProto, weights: Collection[str]) -> set[str]:
     return known
 
 
-def _carried(answers: Answers, position: int, inputs: Sequence[_Carried | None], fixed: bool) -> _Carried:
+def _made(answers: Answers, position: int, inputs: Sequence[_Value | None], fixed: bool) -> _Value:
     if isinstance(answers, str):
-        return _Carried(None, fixed=fixed, problem=answers)
+        return _Value(None, fixed=fixed, problem=answers)
     answer = answers[position] if position < len(answers) else None
     if answer is None:
-        return _Carried(None, fixed=fixed, problem="no rule covers this output")
+        return _Value(None, fixed=fixed, problem="no rule covers this output")
     uncertain = any(c is not None and c.uncertain for c in inputs) or (answer.rounds and not fixed)
-    return _Carried(np.asarray(answer.value), uncertain, fixed)
+    return _Value(np.asarray(answer.value), uncertain, fixed)
 
 
 def _moved_answer(answer: ExpectedOutput, random: np.random.Generator, *, still: bool) -> Array:
@@ -676,23 +688,10 @@ def _far(choice: Array, made: Array) -> float:
     return float(np.nan_to_num(apart, nan=0.0).mean())
 
 
-def _channels_first(node: onnx.NodeProto, rank: int, inputs: Sequence[_Carried | None]) -> bool | None:
+def _channels_first(node: onnx.NodeProto, rank: int, inputs: Sequence[_Value | None]) -> bool | None:
     """How the axes of what a node makes stand beside the source's, as far as its operator and its inputs say."""
     if node.op_type in _SPATIAL:
         return True
     if node.op_type == "Transpose":
         return None
     return next((c.channels_first for c in inputs if c and c.value is not None and c.value.ndim == rank), None)
-
-
-__all__ = [
-    "TRIALS",
-    "Exported",
-    "Held",
-    "error_of",
-    "exported",
-    "farthest",
-    "fixed_values",
-    "last_uses",
-    "not_finite",
-]

@@ -130,73 +130,91 @@ class Feed:
         return self.kind + (f" at {self.sized}" if self.sized else "")
 
 
-def drawn_kinds(ports: Sequence[ValueInfo], shapes: Mapping[str, tuple[int, ...]], marks: Landmarks) -> Iterator[Feed]:
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def drawn_kinds(ports: Sequence[ValueInfo], shapes: Shapes, landmarks: Landmarks) -> Iterator[Feed]:
     """The feeds beyond the first three, at the same sizes, the cheapest to the most special."""
-    if any(p.dtype == "bool" for p in ports):
-        flags = sum(p.dtype == "bool" for p in ports)
-        yield from (Feed("flags", shapes, turn) for turn in range(min(2**flags, _FLAGS)))
+    flags = sum(p.dtype == "bool" for p in ports)
+    yield from _turns("flags", shapes, min(2**flags, _FLAGS) if flags else 0)
     if any(_may_be_size(p, shapes[p.name]) for p in ports):
-        yield from (Feed("sizes", shapes, turn) for turn in range(len(_sizes(shapes))))
+        yield from _turns("sizes", shapes, len(_sizes(shapes)))
     whole = [p for p in ports if p.whole]
+    floats = [p for p in ports if p.dtype in _FLOATS]
     if whole:
-        sizes = [_size(shapes[p.name]) for p in whole]
-        near = _near_whole(whole, marks)
-        yield from (Feed("counts", shapes, turn) for turn in range(len(near)))
-        longest = max((-(-min(p.below or 0, _PLACES) // n) for p, n in zip(whole, sizes, strict=True)), default=0)
-        yield from (Feed("places", shapes, turn) for turn in range(min(longest, _PLACES)))
-        if any(p.ended and not p.free for p in whole):
-            yield from (Feed(FROM_END, shapes, turn) for turn in range(2 + min(longest, _TURNS)))
-        if any(p.free for p in whole):
-            yield from (Feed(kind, shapes, turn) for kind in ("wide", "beyond") for turn in range(2))
-        if len(whole) > 1:
-            yield from (Feed("alike", shapes, turn) for turn in range(_ALIKE))
-    if any(p.dtype in _FLOATS for p in ports):
+        yield from _whole_kinds(whole, shapes, landmarks)
+    if floats:
         yield from (Feed(kind, shapes) for kind in _SPREAD)
-        if not whole and sum(p.dtype in _FLOATS for p in ports) > 1:
-            yield from (Feed("alike", shapes, turn) for turn in range(_ALIKE))
-        yield from (Feed("halves of parts", shapes, turn) for turn in range(min(len(_parts(marks)), _AROUND)))
-        near_floats = _near(marks)
-        if near_floats:
-            size = max(1, min(int(np.prod(shapes[p.name])) for p in ports if p.dtype in _FLOATS))
-            turns = min(_AROUND, -(-len(near_floats) // size))
-            yield from (Feed("around", shapes, turn) for turn in range(turns + 1))
-            yield from (Feed("even", shapes, turn) for turn in range(min(len(near_floats), 3 * _AROUND)))
+        if not whole and len(floats) > 1:
+            yield from _turns("alike", shapes, _ALIKE)
+        yield from _around_kinds(floats, shapes, landmarks)
         yield from (Feed(kind, shapes, turn) for kind in JUDGED for turn in range(2))
 
 
-def draw(feed: Feed, ports: Sequence[ValueInfo], marks: Landmarks, seed: int) -> dict[str, Array]:
+def _turns(kind: str, shapes: Shapes, count: int) -> Iterator[Feed]:
+    return (Feed(kind, shapes, turn) for turn in range(count))
+
+
+def _whole_kinds(whole: Sequence[ValueInfo], shapes: Shapes, landmarks: Landmarks) -> Iterator[Feed]:
+    """Small counts, every place of a table, places from the end, and whole numbers over their whole type."""
+    yield from _turns("counts", shapes, len(_near_whole(whole, landmarks)))
+    longest = max(-(-min(p.below or 0, _PLACES) // _size(shapes[p.name])) for p in whole)
+    yield from _turns("places", shapes, min(longest, _PLACES))
+    if any(p.ended and not p.free for p in whole):
+        yield from _turns(FROM_END, shapes, 2 + min(longest, _TURNS))
+    if any(p.free for p in whole):
+        yield from (Feed(kind, shapes, turn) for kind in ("wide", "beyond") for turn in range(2))
+    if len(whole) > 1:
+        yield from _turns("alike", shapes, _ALIKE)
+
+
+def _around_kinds(floats: Sequence[ValueInfo], shapes: Shapes, landmarks: Landmarks) -> Iterator[Feed]:
+    """Numbers at and around those that the graphs hold."""
+    yield from _turns("halves of parts", shapes, min(len(_parts(landmarks)), _AROUND))
+    near = _near(landmarks)
+    if near:
+        size = max(1, min(int(np.prod(shapes[p.name])) for p in floats))
+        yield from _turns("around", shapes, min(_AROUND, -(-len(near) // size)) + 1)
+        yield from _turns("even", shapes, min(len(near), 3 * _AROUND))
+
+
+def draw(feed: Feed, ports: Sequence[ValueInfo], landmarks: Landmarks, seed: int) -> dict[str, Array]:
     """The arrays of a feed by A's names.  Raises :class:`UnusableInput` for a type of which no numbers are drawn."""
     place = KINDS.index(feed.kind) if feed.kind in KINDS else len(KINDS) + sum(feed.kind.encode()) + 10_000 * feed.turn
     flags = itertools.count()
+    among = sum(p.dtype == "bool" for p in ports)
     arrays = {}
     for number, port in enumerate(ports):
         random = np.random.default_rng([seed, 0 if feed.kind == "alike" else number, place])
         shape = feed.shapes[port.name]
         if port.dtype == "bool":
-            among = sum(p.dtype == "bool" for p in ports)
-            arrays[port.name] = _flag(feed, shape, random, next(flags), among)
-        elif feed.kind == "sizes" and _may_be_size(port, shape):
-            size = _sizes(feed.shapes)[feed.turn]
-            most = port.below - 1 if port.below is not None else np.iinfo(port.dtype).max if port.whole else size
-            arrays[port.name] = np.full(shape, min(size, most), port.dtype)
-        elif port.whole and port.dtype in _INTEGERS:
-            drawn = _whole(feed, port, shape, random, marks)
-            arrays[port.name] = (
-                _apart(drawn, port, number + feed.turn // 2 if number else 0) if feed.kind == "alike" else drawn
-            )
-        elif port.dtype in _FLOATS:
-            with np.errstate(all="ignore"):
-                values = np.asarray(_float(feed, shape, random, marks, HUGE[port.dtype])).astype(port.dtype)
-            arrays[port.name] = (
-                _apart(values, port, number + feed.turn // 2 if number else 0) if feed.kind == "alike" else values
-            )
-        if port.divides and port.name in arrays:
-            arrays[port.name] = np.where(arrays[port.name] == 0, np.array(1, port.dtype), arrays[port.name])
-        if port.name not in arrays:
+            drawn: Array | None = _flag(feed, shape, random, next(flags), among)
+        else:
+            drawn = _numbers(feed, port, shape, random, landmarks)
+        if drawn is None:
             raise UnusableInput(
                 f"input {printable(said(port))}: numbers of this type are not drawn; give --inputs FILE.npz"
             )
+        if feed.kind == "alike" and port.dtype != "bool":
+            drawn = _apart(drawn, port, number + feed.turn // 2 if number else 0)
+        arrays[port.name] = np.where(drawn == 0, np.array(1, port.dtype), drawn) if port.divides else drawn
     return arrays
+
+
+def _numbers(
+    feed: Feed, port: ValueInfo, shape: tuple[int, ...], random: np.random.Generator, landmarks: Landmarks
+) -> Array | None:
+    """Numbers of an input's type; None where none are drawn of it."""
+    if feed.kind == "sizes" and _may_be_size(port, shape):
+        size = _sizes(feed.shapes)[feed.turn]
+        most = port.below - 1 if port.below is not None else np.iinfo(port.dtype).max if port.whole else size
+        return np.full(shape, min(size, most), port.dtype)
+    if port.whole and port.dtype in _INTEGERS:
+        return _whole(feed, port, shape, random, landmarks)
+    if port.dtype in _FLOATS:
+        with np.errstate(all="ignore"):
+            return np.asarray(_float(feed, shape, random, landmarks, HUGE[port.dtype])).astype(port.dtype)
+    return None
 
 
 def said(port: ValueInfo) -> str:
@@ -229,7 +247,7 @@ def _may_be_size(port: ValueInfo, shape: tuple[int, ...]) -> bool:
     return port.whole or (port.dtype in _FLOATS and _size(shape) <= _FEW)
 
 
-def _sizes(shapes: Mapping[str, tuple[int, ...]]) -> list[int]:
+def _sizes(shapes: Shapes) -> list[int]:
     """What graphs may compute of sizes and compare with a number: how many elements an input has, and along its axes,
     with what stands beside."""
     found = [_size(shape) for shape in shapes.values()] + [n for shape in shapes.values() for n in shape]
@@ -250,21 +268,17 @@ def _flag(feed: Feed, shape: tuple[int, ...], random: np.random.Generator, numbe
     return random.integers(0, 2, shape).astype(bool)
 
 
-def _whole(feed: Feed, port: ValueInfo, shape: tuple[int, ...], random: np.random.Generator, marks: Landmarks) -> Array:
+def _whole(
+    feed: Feed, port: ValueInfo, shape: tuple[int, ...], random: np.random.Generator, landmarks: Landmarks
+) -> Array:
     held = np.iinfo(port.dtype)
     lowest = int(held.min) + (1 if held.min else 0)  # of the very lowest there is no positive; its division kills
     if feed.kind == "counts":
         most = held.max if port.below is None else port.below - 1
-        near = [v for v in _near_whole([port], marks) if lowest <= v <= most] or [0]
+        near = [v for v in _near_whole([port], landmarks) if lowest <= v <= most] or [0]
         return np.full(shape, near[feed.turn % len(near)], port.dtype)
-    if feed.kind == "places" and port.below:
-        count = int(np.prod(shape))
-        return ((np.arange(count) + feed.turn * count) % port.below).reshape(shape).astype(port.dtype)
-    if feed.kind == FROM_END and port.ended and not port.free:
-        below, count = max(1, port.below or 2), int(np.prod(shape))
-        if feed.turn < 2:  # both signs together, then one
-            return random.integers(-below, 0 if feed.turn else below, shape).astype(port.dtype)
-        return ((np.arange(count) + (feed.turn - 2) * count) % below - below).reshape(shape).astype(port.dtype)
+    if (feed.kind == "places" and port.below) or (feed.kind == FROM_END and port.ended and not port.free):
+        return _places(feed, port, shape, random)
     if feed.kind == "wide" and port.free:
         return random.integers(lowest, held.max, shape, dtype=port.dtype, endpoint=True)
     if feed.kind in ("beyond", "alike") and port.free:
@@ -277,18 +291,29 @@ def _whole(feed: Feed, port: ValueInfo, shape: tuple[int, ...], random: np.rando
     return random.integers(max(low, held.min), min(end, int(held.max) + 1), shape).astype(port.dtype)
 
 
-def _float(feed: Feed, shape: tuple[int, ...], random: np.random.Generator, marks: Landmarks, huge: float) -> Array:
+def _places(feed: Feed, port: ValueInfo, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    """Every place of a table in its turn, from the start or from the end."""
+    count = int(np.prod(shape))
+    if feed.kind == "places":
+        return ((np.arange(count) + feed.turn * count) % (port.below or 1)).reshape(shape).astype(port.dtype)
+    below = max(1, port.below or 2)
+    if feed.turn < 2:  # both signs together, then one
+        return random.integers(-below, 0 if feed.turn else below, shape).astype(port.dtype)
+    return ((np.arange(count) + (feed.turn - 2) * count) % below - below).reshape(shape).astype(port.dtype)
+
+
+def _float(feed: Feed, shape: tuple[int, ...], random: np.random.Generator, landmarks: Landmarks, huge: float) -> Array:
     if feed.kind == "integers":
         return random.integers(-3, 4, shape)
     unit = random.uniform(-1, 1, shape)
-    near = _near(marks) or [0.0]
+    near = _near(landmarks) or [0.0]
     if feed.kind == "around":
         rolled = np.roll(near, -feed.turn * max(1, unit.size))
         return np.resize(rolled, shape) if feed.turn % 2 else random.choice(near, shape)
     if feed.kind == "even":
         return np.full(shape, near[feed.turn % len(near)])
     if feed.kind == "halves of parts":
-        return random.integers(-8, 9, shape) / 2 * _parts(marks)[feed.turn]
+        return random.integers(-8, 9, shape) / 2 * _parts(landmarks)[feed.turn]
     several = max(0.2, 1.5 / max(1, unit.size))
     made: dict[str, Callable[[], Array]] = {
         "large": lambda: unit * LARGE,
@@ -338,22 +363,22 @@ def _rows(unit: Array, value: float) -> Array:
     return unit
 
 
-def _near(marks: Landmarks) -> list[float]:
+def _near(landmarks: Landmarks) -> list[float]:
     """The numbers that the graphs hold, those on both sides of them, and what a few of them are together."""
-    found = [v for n in marks.numbers for v in (n, n - 1, n + 1, n * 0.5, n * 2, -n, n * 4)]
-    for one, other in itertools.permutations(marks.numbers[:_PAIRED], 2):
+    found = [v for n in landmarks.numbers for v in (n, n - 1, n + 1, n * 0.5, n * 2, -n, n * 4)]
+    for one, other in itertools.permutations(landmarks.numbers[:_PAIRED], 2):
         found += [one + other / 2, one - other / 2, one * other, *([one / other] if other else [])]
     return list(dict.fromkeys(v for v in found if abs(v) <= _LARGEST))
 
 
-def _parts(marks: Landmarks) -> list[float]:
+def _parts(landmarks: Landmarks) -> list[float]:
     """The steps of which a graph makes whole ones by a factor that it holds."""
-    found = [v for n in marks.numbers if n for v in (1 / n, n)]
+    found = [v for n in landmarks.numbers if n for v in (1 / n, n)]
     return [v for v in dict.fromkeys(found) if 1e-6 < abs(v) < 1e6 and abs(v) != 1]
 
 
-def _near_whole(ports: Sequence[ValueInfo], marks: Landmarks) -> list[int]:
-    found = [*_COUNTS, *(v for n in marks.whole for v in (n, n - 1, n + 1))]
+def _near_whole(ports: Sequence[ValueInfo], landmarks: Landmarks) -> list[int]:
+    found = [*_COUNTS, *(v for n in landmarks.whole for v in (n, n - 1, n + 1))]
     if any(p.free for p in ports):
         found += [-v for v in _COUNTS]
     below = max((p.below or 0 for p in ports), default=0)

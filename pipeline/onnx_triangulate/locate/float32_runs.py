@@ -9,10 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from onnx_triangulate.engines.running import MOST_GUESSED
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate.float64_comparison import prepare, sized_model
+from onnx_triangulate.locate.kernel_runs import judged_kernels
 from onnx_triangulate.locate.model_interface import read_inlined
+from onnx_triangulate.numerics.evaluate import coarsest_unit, widened
+from onnx_triangulate.numerics.response import inner_scale
 from onnx_triangulate.onnxgraph.nodes import message
+from onnx_triangulate.ops.bounds import gamma
+from onnx_triangulate.ops.roundings import roundings
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Fault
@@ -45,12 +51,6 @@ def float32_room(
     cannot be had, or would mean nothing (an operator without a count in a large model, more roundings than sixteen bits
     have digits for).
     """
-    from onnx_triangulate.engines.running import MOST_GUESSED
-    from onnx_triangulate.numerics.evaluate import coarsest_unit, widened
-    from onnx_triangulate.numerics.response import inner_scale
-    from onnx_triangulate.ops.bounds import gamma
-    from onnx_triangulate.ops.roundings import roundings
-
     given = npz.load(feeds)
     model = read_inlined(file)
     try:
@@ -81,8 +81,6 @@ def float32_room(
 
 def count_roundings(file: Path, feeds: Path) -> int | None:
     """The roundings on a graph's longest path at the shapes of ``feeds``; None where an operator has no count."""
-    from onnx_triangulate.ops.roundings import roundings
-
     found = roundings(sized_model(read_inlined(file), {n: v.shape for n, v in npz.load(feeds).items()}))
     return None if found is None or found.unknown else found.count
 
@@ -96,8 +94,6 @@ def replay_nodes(file: Path, side: str, feeds: Path, folder: Path) -> NodeReplay
 
     ``feeds`` holds arrays named as this graph's own inputs.
     """
-    from onnx_triangulate.locate.kernel_runs import judged_kernels
-
     model = read_inlined(file)
     given = npz.load(feeds)
     names = list(dict.fromkeys(o.name for o in model.graph.output))

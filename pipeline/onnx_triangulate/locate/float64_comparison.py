@@ -9,14 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+from onnx import AttributeProto, TensorProto
 
 from onnx_triangulate.locate.model_interface import _inner, read_inlined
-from onnx_triangulate.locate.teacher_forced import Reference, TeacherForcedResult
-from onnx_triangulate.numerics.evaluate import Graph, Step
+from onnx_triangulate.locate.teacher_forced import (
+    Reference,
+    SpillStore,
+    TeacherForcedResult,
+    compare_graphs,
+    evaluate,
+    evaluate_reference,
+)
+from onnx_triangulate.numerics.evaluate import Graph, Step, take_apart
 from onnx_triangulate.onnxgraph.dataflow import Orientation
+from onnx_triangulate.onnxgraph.nodes import elements, node_name, operator, printable
+from onnx_triangulate.ops.random_draws import draws
+from onnx_triangulate.ops.roundings import roundings
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import Unsupported
+from onnx_triangulate.transform.float64 import to_float64
 
 BUDGET = 2**28  # bytes of A's values that are held; the others are mapped from files
 
@@ -33,8 +46,6 @@ def compare_in_float64(
 
     What A's values are beyond :data:`BUDGET` lies in files beside ``feeds``.
     """
-    from onnx_triangulate.locate.teacher_forced import SpillStore, evaluate_reference
-
     a, given = prepare(read_inlined(left)), npz.load(feeds)
     with tempfile.TemporaryDirectory(dir=feeds.parent) as folder:
         known = evaluate_reference(a.graph, to_float64_arrays(given), SpillStore(Path(folder), BUDGET))
@@ -55,10 +66,6 @@ def prepare(model: Any) -> PreparedGraph:
 
     Raises ``records.errors.Unsupported`` or ``ValueError`` where it cannot be had in float64.
     """
-    from onnx_triangulate.numerics.evaluate import take_apart
-    from onnx_triangulate.ops.random_draws import draws
-    from onnx_triangulate.transform.float64 import to_float64
-
     _require_axes(model)
     double = to_float64(model)
     graph = take_apart(double, _names(model))
@@ -72,9 +79,7 @@ def prepare(model: Any) -> PreparedGraph:
 
 
 def _has_doubles(model: Any) -> bool:
-    """Whether something in a model is of float64: a border, a constant, what it is cast to."""
-    from onnx import AttributeProto, TensorProto
-
+    """Whether something in a model is of float64: an input or output, a constant, what it is cast to."""
     double = TensorProto.DOUBLE
     every = [n for node in model.graph.node for n in (node, *_inner(node))]
     held = [a for n in every for a in n.attribute]
@@ -89,8 +94,6 @@ def _has_doubles(model: Any) -> bool:
 def _require_axes(model: Any) -> None:
     """Raises ``records.errors.Unsupported`` for a layout that ONNX does not have: its axes are not those that the
     shapes say, so that nothing could be aligned by them."""
-    from onnx_triangulate.onnxgraph.nodes import node_name, printable
-
     for index, node in enumerate(model.graph.node):
         if node.domain == "com.microsoft.nchwc":
             name = node_name(node, index)
@@ -114,10 +117,6 @@ def judge_graphs(
 ) -> TeacherForcedResult:
     """Judge ``b`` by ``a`` on arrays named as ``a``'s inputs; ``known`` is what ``know`` made of these, if it is there
     already."""
-    from onnx_triangulate.locate.teacher_forced import compare_graphs, evaluate_reference
-    from onnx_triangulate.onnxgraph.nodes import elements
-    from onnx_triangulate.ops.roundings import roundings
-
     held = [{n: v.shape for n, v in given.items()}, {}]
     held[1] = {n: way.apply(given[source]).shape for n, (source, way) in inputs.items() if source in given}
     models = (a.model, b.model)
@@ -135,8 +134,6 @@ def judge_graphs(
 
 def float64_outputs(file: Path, given: Mapping[str, Array]) -> dict[str, Array]:
     """A graph's outputs in float64, those that can be had."""
-    from onnx_triangulate.locate.teacher_forced import evaluate
-
     graph = prepare(read_inlined(file)).graph
     values, _ = evaluate(graph, to_float64_arrays(given))
     return {name: values[name] for name in graph.outputs if isinstance(values.get(name), np.ndarray)}
@@ -151,8 +148,6 @@ def sized_model(
     model: Any, shapes: Mapping[str, tuple[int, ...]], seen: Mapping[str, tuple[int, ...]] | None = None
 ) -> Any:
     """The model with the sizes that its inputs have in this run, and those of values that were ``seen`` in it."""
-    import onnx
-
     sized = onnx.ModelProto()
     sized.CopyFrom(model)
     for value in sized.graph.input:
@@ -172,8 +167,6 @@ def sized_model(
 
 def _names(model: Any) -> dict[str, tuple[str, str]]:
     """The file's name and operator of the node that makes each value."""
-    from onnx_triangulate.onnxgraph.nodes import node_name, operator
-
     return {
         output: (node_name(node, i), operator(node))
         for i, node in enumerate(model.graph.node)

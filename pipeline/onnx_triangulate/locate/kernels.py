@@ -1,10 +1,10 @@
-"""The faulty kernels: every node of a run judged on what it consumed there.
+"""The faulty kernels of a run: every node judged on the inputs that it consumed there.
 
-Design note.  A node's value is held against the node in float64 on the very inputs that it had in the run, over the
-bound of its operator (``numerics.replay``).  Where ``unspecified`` is the blame, the faulty nodes are those
-that differ where ONNX says nothing.  Values are asked for in the order of the nodes and let go when
-their last consumer was judged, so a run may hand them over in parts.  A sequence is none of the arrays that a run
-returns: it is made here of what was returned, and what is taken out of it is judged.
+Design note.  A node's output is compared with the node evaluated in float64 on the same inputs, within the bound of its
+operator (``numerics.replay``).  Where ``unspecified`` is the blame, those nodes are named that differ where ONNX
+specifies nothing.  Values are asked for in the order of the nodes and released after their last consumer was judged, so
+a run may deliver them in parts.  No run returns a sequence: sequences are rebuilt here from the arrays that were
+returned, and the arrays taken out of them are judged.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from dataclasses import replace
 
 import onnx
 
-from onnx_triangulate.locate.export_nodes import Held, error_of, last_uses
+from onnx_triangulate.locate.export_nodes import HeldBytes, error_of, last_uses
 from onnx_triangulate.numerics.evaluate import runner
 from onnx_triangulate.numerics.noise_floor import FLOOR, Run, noise_floor
 from onnx_triangulate.numerics.reduced_precision import reduced_precision
 from onnx_triangulate.numerics.replay import NodeCheck, judge, replay
+from onnx_triangulate.onnxgraph.graph import reads
 from onnx_triangulate.onnxgraph.nodes import node_name, opset
 from onnx_triangulate.onnxgraph.weights import Weights
 from onnx_triangulate.ops.calls import ExpectedOutput
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Fault, Localization
-from onnx_triangulate.transform.cut import reads
 from onnx_triangulate.transform.float64 import to_float64
 
 
@@ -37,85 +37,127 @@ def kernels(
     graph: str,
     party: str,
     blame: str,
-    constants_of: str = "onnxruntime",
     weights: Mapping[str, Array] | None = None,
 ) -> Localization:
     """Judge every node on what it consumed in one run.
 
-    ``produced`` gives the run's values by name; they are taken out of it as they are done with.  ``constants_of`` names
-    the runtime whose measured constants bound the elementary functions.  ``weights`` are the initializers, the model's
-    own unless it comes without.
+    ``produced`` gives the run's values by name; they are taken out of it as they are done with.  ``weights`` are the
+    initializers, the model's own unless it comes without.
     """
     started = time.perf_counter()
-    version = opset(model) or 1
-    fixed = Weights(model) if weights is None else weights
+    judge_all = _KernelJudge(model, feeds, produced, Weights(model) if weights is None else weights, blame)
     last = last_uses(model)
-    wide = _Wide(model)
-    faulty, uncompared, every, without_rule = [], [], [], set()
-    made_here: dict[str, Array] = {}
-    judged, held = 0, Held()
-    for index, node in enumerate(model.graph.node):
+    for index in range(len(model.graph.node)):
+        judge_all.judge(index)
+        judge_all.drop(last.get(index, ()))
+    found = judge_all.found
+    return replace(found, graph=graph, party=party, seconds=time.perf_counter() - started)
+
+
+class _KernelJudge:
+    """The nodes of one run, judged in their order."""
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        feeds: Mapping[str, Array],
+        produced: MutableMapping[str, Array],
+        weights: Mapping[str, Array],
+        blame: str,
+    ) -> None:
+        self._model, self._feeds, self._produced, self._weights, self._blame = model, feeds, produced, weights, blame
+        self._version = opset(model) or 1
+        self._wide = _Float64Graph(model)
+        self._made_here: dict[str, Array] = {}  # what no run returns: sequences
+        self._faults: list[Fault] = []
+        self._uncompared: list[Fault] = []
+        self._within: list[Fault] = []
+        self._without_rule: set[str] = set()
+        self._judged, self._held = 0, HeldBytes()
+
+    @property
+    def found(self) -> Localization:
+        few = len(self._without_rule)
+        return Localization(
+            "",
+            "",
+            self._blame,
+            tuple(self._faults),
+            self._judged,
+            len(self._model.graph.node),
+            tuple(self._uncompared),
+            peak=self._held.peak,
+            precision="float32",
+            notes=(f"{few} nodes without a rule judged by perturbation",) if few else (),
+            within=tuple(self._within),
+        )
+
+    def judge(self, index: int) -> None:
+        """Judge one node."""
+        node = self._model.graph.node[index]
         name = node_name(node, index)
-        consumed = [_found(n, feeds, produced, made_here, fixed) for n in node.input]
-        results = [_found(n, produced) for n in node.output]
-        for n, value in [*zip(node.input, consumed, strict=True), *zip(node.output, results, strict=True)]:
-            if value is not None and n not in fixed:
-                held.add(n, value.nbytes)
+        consumed = [self._value(n) for n in node.input]
+        results = [_found(n, self._produced) for n in node.output]
+        self._hold(node, consumed, results)
         lacking = [n for n, v in zip(node.input, consumed, strict=True) if n and v is None]
         if lacking:
             says = f"the run did not return what it consumed ({lacking[0]})"
-            uncompared.append(Fault(name, node.op_type, node.output[0] if node.output else "", problem=says))
-        else:
-            held.also(sum(3 * v.size * 8 for v in (*consumed, *results) if v is not None))  # in float64, and bounds
-            boxes = any(n in made_here for n in node.input)
-            checks = () if boxes else replay(node, version, consumed, results, runtime=constants_of)
-            if boxes or any(c.outcome == "uncompared by bound" and c.rule is None for c in checks):
-                values = {n: v for n in reads(node) if (v := _found(n, feeds, produced, made_here, fixed)) is not None}
-                answers = wide.noise_floor(index, name, values)
-                if isinstance(answers, str):
-                    checks = tuple(replace(check, problem=f"{check.problem}, and {answers}") for check in checks)
-                else:
-                    without_rule.add(name)
-                    named = {n: a.value for n, a in zip(node.output, answers, strict=True) if n and a is not None}
-                    made_here |= {n: value for n, value in named.items() if value.dtype == object}
-                    checks = tuple(_by_floor(node, answers, results))
-            left_open = blame == "unspecified"
-            told = any(c.outcome != "uncompared by bound" or (c.unsaid and left_open) for c in checks)
-            judged += told or (name in without_rule and not checks)
-            for check in checks:
-                error = error_of(name, node.op_type, check)
-                result = _found(check.output, produced)
-                if check.faulty:
-                    shorter = reduced_precision(node, version, consumed, results, runtime=constants_of)
-                    faulty.append(replace(error, precision=shorter))
-                elif check.unsaid and left_open:
-                    faulty.append(replace(error, introduced=None))
-                elif check.outcome == "uncompared by bound" and (result is None or result.size):
-                    uncompared.append(error)
-                else:
-                    every.append(error)
-        for gone in last.get(index, ()):
-            held.drop(gone)
-            produced.pop(gone, None)
-            made_here.pop(gone, None)
-    notes = (f"{len(without_rule)} nodes without a rule judged by perturbation",) if without_rule else ()
-    return Localization(
-        graph,
-        party,
-        blame,
-        tuple(faulty),
-        judged,
-        len(model.graph.node),
-        tuple(uncompared),
-        peak=held.peak,
-        precision="float32",
-        seconds=time.perf_counter() - started,
-        notes=notes,
-        within=tuple(every),
-    )
+            output = node.output[0] if node.output else ""
+            self._uncompared.append(Fault(name, node.op_type, output, problem=says))
+            return
+        checks = self._checks(index, name, consumed, results)
+        left_open = self._blame == "unspecified"
+        told = any(c.outcome != "uncompared by bound" or (c.unsaid and left_open) for c in checks)
+        self._judged += told or (name in self._without_rule and not checks)
+        for check in checks:
+            fault = error_of(name, node.op_type, check)
+            result = _found(check.output, self._produced)
+            if check.faulty:
+                shorter = reduced_precision(node, self._version, consumed, results)
+                self._faults.append(replace(fault, precision=shorter))
+            elif check.unsaid and left_open:
+                self._faults.append(replace(fault, introduced=None))
+            elif check.outcome == "uncompared by bound" and (result is None or result.size):
+                self._uncompared.append(fault)
+            else:
+                self._within.append(fault)
+
+    def drop(self, names: Sequence[str]) -> None:
+        """Let values go that nobody needs any more."""
+        for name in names:
+            self._held.drop(name)
+            self._produced.pop(name, None)
+            self._made_here.pop(name, None)
+
+    def _value(self, name: str) -> Array | None:
+        return _found(name, self._feeds, self._produced, self._made_here, self._weights)
+
+    def _hold(self, node: onnx.NodeProto, consumed: Sequence[Array | None], results: Sequence[Array | None]) -> None:
+        for name, value in zip([*node.input, *node.output], [*consumed, *results], strict=True):
+            if value is not None and name not in self._weights:
+                self._held.add(name, value.nbytes)
+
+    def _checks(
+        self, index: int, name: str, consumed: Sequence[Array | None], results: Sequence[Array | None]
+    ) -> tuple[NodeCheck, ...]:
+        """A node's outputs against the bound of its operator or, where it has no rule, against its noise floor."""
+        node = self._model.graph.node[index]
+        self._held.also(sum(3 * v.size * 8 for v in (*consumed, *results) if v is not None))  # in float64, and bounds
+        boxes = any(n in self._made_here for n in node.input)
+        checks = () if boxes else replay(node, self._version, consumed, results)
+        if not boxes and not any(c.outcome == "uncompared by bound" and c.rule is None for c in checks):
+            return checks
+        values = {n: v for n in reads(node) if (v := self._value(n)) is not None}
+        answers = self._wide.noise_floor(index, name, values)
+        if isinstance(answers, str):
+            return tuple(replace(check, problem=f"{check.problem}, and {answers}") for check in checks)
+        self._without_rule.add(name)
+        named = {n: a.value for n, a in zip(node.output, answers, strict=True) if n and a is not None}
+        self._made_here |= {n: value for n, value in named.items() if value.dtype == object}
+        return tuple(_by_floor(node, answers, results))
 
 
-class _Wide:
+class _Float64Graph:
     """The graph in float64, for the few nodes that hold graphs of their own; made when the first one is met."""
 
     def __init__(self, model: onnx.ModelProto) -> None:

@@ -13,17 +13,34 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
+from onnx_triangulate.facts.file import load, unknown_operators
+from onnx_triangulate.facts.limits import limits
 from onnx_triangulate.locate.feeds import ENDLESS, Landmarks, ValueInfo
+from onnx_triangulate.onnxgraph.external_data import staged as as_it_may_be_read
+from onnx_triangulate.onnxgraph.graph import reads
+from onnx_triangulate.onnxgraph.inlining import inlined, inlined_model
+from onnx_triangulate.onnxgraph.nodes import (
+    array,
+    attributes,
+    constant_tensor,
+    in_onnx,
+    node_name,
+    opset,
+    printable,
+    subgraphs,
+    whole_slots,
+)
+from onnx_triangulate.onnxgraph.shapes import endless
+from onnx_triangulate.ops.random_draws import draws, stored
+from onnx_triangulate.ops.registry import names
 from onnx_triangulate.records.errors import UnusableInput
 
 _FEW, _MOST_LANDMARKS = 8, 48  # numbers of a constant, and of a file, that are worth a feed of their own
-MOVERS = frozenset("Cast Flatten Identity Reshape Squeeze Transpose Unsqueeze".split())
+MOVERS = names(lambda op: op.moves) | {"Cast"}
 
-_JUMPS = frozenset(
-    "ArgMax ArgMin Ceil Equal Floor Greater GreaterOrEqual Hardmax Less LessOrEqual Mod NonMaxSuppression NonZero Not "
-    "QuantizeLinear DynamicQuantizeLinear Round Sign ThresholdedRelu TopK Unique Where Shrink GridSample".split()
-)
+_JUMPS = names(lambda op: op.jumps)
 
 _PLACED = frozenset("Gather GatherElements GatherND ScatterElements ScatterND".split())  # -s to s - 1, in slot 1
 
@@ -44,18 +61,18 @@ class Interface:
     landmarks: Landmarks = field(default_factory=Landmarks)
     jumps: bool = False
 
+    def input(self, name: str) -> ValueInfo:
+        return next(port for port in self.inputs if port.name == name)
+
 
 def read_interface(file: Path) -> Interface:
     """What a file takes and gives.  Raises :class:`UnusableInput` where it cannot be used."""
-    from onnx_triangulate.facts.file import unknown_operators
-    from onnx_triangulate.onnxgraph.nodes import printable
-
     model = load_model(file)
     _refuse(model, printable(str(file)))
     held = {t.name for t in model.graph.initializer}
     taken = [_port(v) for v in model.graph.input if v.name not in held]
     tables, divisors = _tables(model), _divisors(model)
-    border = Interface(
+    interface = Interface(
         tuple(
             replace(_as_taken(model, port), below=tables.get(port.name), divides=port.whole and port.name in divisors)
             for port in taken
@@ -66,20 +83,17 @@ def read_interface(file: Path) -> Interface:
         any(inner.op_type in _JUMPS for node in model.graph.node for inner in (node, *_inner(node))),
     )
     who = printable(str(file))
-    if not border.outputs:
+    if not interface.outputs:
         raise UnusableInput(f"{who}: the graph has no outputs, so there is nothing to compare")
     unknown = [(node, op) for node, op in unknown_operators(model) if op not in _AT_ANY_OPSET]
     if unknown:
         node, op = unknown[0]
         raise UnusableInput(f"{who}: {printable(op)} ({printable(node)}) is no operator of ONNX at this opset")
-    return border
+    return interface
 
 
 def _refuse(model: Any, who: str) -> None:
     """Raise :class:`UnusableInput` where a graph cannot be named or followed at all."""
-    from onnx_triangulate.onnxgraph.nodes import printable
-    from onnx_triangulate.onnxgraph.shapes import endless
-
     graphs = [model.graph, *model.functions]
     names = [n for g in graphs for node in g.node for n in (*node.input, *node.output, node.name, node.op_type)]
     named = (model.graph.input, model.graph.output, model.graph.initializer, model.graph.value_info)
@@ -100,8 +114,6 @@ def _refuse(model: Any, who: str) -> None:
 
 def _tables(model: Any) -> dict[str, int]:
     """By value, the length of the shortest table of numbers in the file that it picks from, moved about or not."""
-    from onnx_triangulate.onnxgraph.nodes import attributes, constant_tensor
-
     shapes = {t.name: tuple(t.dims) for t in model.graph.initializer}
     shapes |= {
         n.output[0]: tuple(t.dims) for n in model.graph.node if n.output and (t := constant_tensor(n)) is not None
@@ -132,31 +144,22 @@ def _divisors(model: Any) -> set[str]:
 
 def _landmarks(model: Any) -> Landmarks:
     """The numbers of short constants and of attributes, inner graphs included, and the lengths of tables."""
-    from onnx_triangulate.facts.limits import limits
-    from onnx_triangulate.onnxgraph.nodes import array, attributes, constant_tensor
-
-    tensors = list(model.graph.initializer)
-    numbers: dict[float, None] = {}
-    whole: dict[int, None] = {}
-    for node in [n for outer in model.graph.node for n in (outer, *_inner(outer))]:
-        tensor = constant_tensor(node)
-        tensors += [] if tensor is None else [tensor]
-        held = attributes(node)
-        numbers |= dict.fromkeys(v for v in held.values() if isinstance(v, float) and abs(v) < ENDLESS)
-        for name, value in held.items():
-            if isinstance(value, tuple) and name in ("starts", "ends", "shape", "kernel_shape"):
-                whole |= dict.fromkeys(int(v) for v in value)
-    lengths = {int(d) for t in tensors for d in t.dims}
-    for tensor in tensors:
-        value = array(tensor) if 0 < int(np.prod(list(tensor.dims), dtype=object)) <= _FEW else None
-        if value is not None and value.dtype.kind == "f":
-            numbers |= dict.fromkeys(float(v) for v in value.reshape(-1) if abs(float(v)) < ENDLESS)
-        elif value is not None and value.dtype.kind in "iu":
-            whole |= dict.fromkeys(int(v) for v in value.reshape(-1))
-    lengths |= {v for v in whole if v > 0}
-    kept = sorted(n for n in lengths if n > 1)[:_MOST_LANDMARKS]
+    nodes = [n for outer in model.graph.node for n in (outer, *_inner(outer))]
+    tensors = [*model.graph.initializer, *(t for n in nodes if (t := constant_tensor(n)) is not None)]
+    few = [t for t in tensors if 0 < int(np.prod(list(t.dims), dtype=object)) <= _FEW]
+    values = [v.reshape(-1) for t in few if (v := array(t)) is not None]
+    held = [(name, value) for node in nodes for name, value in attributes(node).items()]
+    numbers = [value for _, value in held if isinstance(value, float)]
+    numbers += [float(v) for value in values if value.dtype.kind == "f" for v in value]
+    sized = ("starts", "ends", "shape", "kernel_shape")
+    whole = [int(v) for name, value in held if isinstance(value, tuple) and name in sized for v in value]
+    whole += [int(v) for value in values if value.dtype.kind in "iu" for v in value]
+    lengths = {int(d) for t in tensors for d in t.dims} | set(whole)
     return Landmarks(
-        tuple(numbers)[:_MOST_LANDMARKS], tuple(whole)[:_MOST_LANDMARKS], tuple(kept), limits(model)[:_MOST_LANDMARKS]
+        tuple(dict.fromkeys(n for n in numbers if abs(n) < ENDLESS))[:_MOST_LANDMARKS],
+        tuple(dict.fromkeys(whole))[:_MOST_LANDMARKS],
+        tuple(sorted(n for n in lengths if n > 1)[:_MOST_LANDMARKS]),
+        limits(model)[:_MOST_LANDMARKS],
     )
 
 
@@ -167,9 +170,6 @@ def _as_taken(model: Any, port: ValueInfo) -> ValueInfo:
     ONNX takes those in whole numbers only, where numbers to compute with may be of any type; Range has its sizes in the
     type of what it gives.  What a subgraph or an operator outside of ONNX does with a value nobody knows.
     """
-    from onnx_triangulate.onnxgraph.nodes import in_onnx, opset, whole_slots
-    from onnx_triangulate.transform.cut import reads
-
     made = {port.name}
     free = True
     for node in model.graph.node:
@@ -188,11 +188,6 @@ def _as_taken(model: Any, port: ValueInfo) -> ValueInfo:
 
 def _drawn(model: Any) -> str | None:
     """A node that draws random numbers and that an output depends on, in words; None where there is none."""
-    from onnx_triangulate.onnxgraph.inlining import inlined_model
-    from onnx_triangulate.onnxgraph.nodes import node_name, opset, printable
-    from onnx_triangulate.ops.random_draws import draws, stored
-    from onnx_triangulate.transform.cut import reads
-
     model = inlined_model(model) or model
     value, version = stored(model), opset(model)
     wanted = {o.name for o in model.graph.output}
@@ -206,8 +201,6 @@ def _drawn(model: Any) -> str | None:
 
 
 def _inner(node: Any) -> Iterator[Any]:
-    from onnx_triangulate.onnxgraph.nodes import subgraphs
-
     for _, graph in subgraphs(node):
         for each in graph.node:
             yield each
@@ -217,11 +210,6 @@ def _inner(node: Any) -> Iterator[Any]:
 @lru_cache(maxsize=2)
 def load_model(file: Path) -> Any:
     """A model with its external data.  Raises :class:`UnusableInput`, in one line, where it cannot be had whole."""
-    import onnx
-
-    from onnx_triangulate.facts.file import load
-    from onnx_triangulate.onnxgraph.nodes import printable
-
     model = load(file)
     try:
         onnx.external_data_helper.load_external_data_for_model(model, str(file.parent))
@@ -232,8 +220,6 @@ def load_model(file: Path) -> Any:
 
 
 def _port(value: Any) -> ValueInfo:
-    import onnx
-
     kind = value.type.tensor_type
     if not value.type.HasField("tensor_type"):
         return ValueInfo(value.name, value.type.WhichOneof("value") or "nothing", None)
@@ -249,13 +235,9 @@ def _port(value: Any) -> ValueInfo:
 
 def staged(file: Path, place: Path) -> Path:
     """A file, or a copy of it where its numbers lie behind links; see ``onnxgraph.external_data``."""
-    from onnx_triangulate.onnxgraph.external_data import staged as as_it_may_be_read
-
     return as_it_may_be_read(file, place)
 
 
 def read_inlined(file: Path) -> Any:
     """A model with its external data, its local functions inlined."""
-    from onnx_triangulate.onnxgraph.inlining import inlined
-
     return inlined(load_model(file))

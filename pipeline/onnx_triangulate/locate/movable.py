@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 
-from onnx_triangulate.diff.equivalence import Inside, Place, Unproved
+from onnx_triangulate.diff.equivalence import InnerGap, Place, StructuralGap
 from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, opset, subgraphs
 from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.records.arrays import Array
@@ -32,7 +32,7 @@ _WHOLE = {onnx.TensorProto.INT32: np.int32, onnx.TensorProto.INT64: np.int64}
 
 
 @dataclass
-class Loosened:
+class MovableGraph:
     """The graph, its constants that may be moved, and by its name what moves each part inside.
 
     ``lifted`` are constants from inside, by their name here; ``stiff`` are parts that nothing moves.
@@ -45,11 +45,11 @@ class Loosened:
     stiff: list[str] = field(default_factory=list)
 
 
-def loosened(model: onnx.ModelProto, unproved: Unproved) -> Loosened:
+def made_movable(model: onnx.ModelProto, unproved: StructuralGap) -> MovableGraph:
     """A copy of a model in which all that is unproved may be moved, and its conditions are outputs."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    made = Loosened(copy)
+    made = MovableGraph(copy)
     graph = copy.graph
     kinds = _kinds(model, unproved)
     for part in sorted(unproved.inside, key=lambda part: -len(part.place)):
@@ -91,7 +91,7 @@ def _at(graph: onnx.GraphProto, place: Place) -> onnx.GraphProto:
     return graph
 
 
-def _open(made: Loosened, name: str, usual: Array) -> str:
+def _open(made: MovableGraph, name: str, usual: Array) -> str:
     """An input of the whole graph with a default."""
     graph = made.model.graph
     name = f"moved {name} {len(graph.input)}"
@@ -134,7 +134,7 @@ def _renamed(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
             output.name = fresh
 
 
-def _kinds(model: onnx.ModelProto, unproved: Unproved) -> dict[Place, list[int]]:
+def _kinds(model: onnx.ModelProto, unproved: StructuralGap) -> dict[Place, list[int]]:
     """The types of what graphs within make; where a file does not say one, inference may."""
     places = [part.place for part in unproved.inside if not (part.ends or part.constant)]
     said = {place: [o.type.tensor_type.elem_type for o in _at(model.graph, place).output] for place in places}
@@ -143,7 +143,7 @@ def _kinds(model: onnx.ModelProto, unproved: Unproved) -> dict[Place, list[int]]
     return said
 
 
-def _turn(made: Loosened, held: onnx.GraphProto, part: Inside, kinds: Sequence[int]) -> None:
+def _turn(made: MovableGraph, held: onnx.GraphProto, part: InnerGap, kinds: Sequence[int]) -> None:
     """Let a graph within make other numbers; a loop's own condition apart."""
     moves: dict[str, Array] = {}
     first = 1 if len(held.input) > 1 and _is_loop(made.model.graph, part.place) else 0
@@ -176,7 +176,7 @@ def _is_loop(graph: onnx.GraphProto, place: Place) -> bool:
     return str(_at(graph, place[:-1]).node[place[-1][0]].op_type) == "Loop"
 
 
-def _put_off(made: Loosened, held: onnx.GraphProto, says: str) -> None:
+def _put_off(made: MovableGraph, held: onnx.GraphProto, says: str) -> None:
     flag = _open(made, "flag", np.array(False))
     end = held.output[0]
     fresh = f"{end.name} put off {len(made.model.graph.input)}"
@@ -185,7 +185,7 @@ def _put_off(made: Loosened, held: onnx.GraphProto, says: str) -> None:
     made.moves[says] = {flag: np.array(True)}
 
 
-def _counted(made: Loosened, graph: onnx.GraphProto) -> None:
+def _counted(made: MovableGraph, graph: onnx.GraphProto) -> None:
     """Give each loop of a graph and of those within it a count; last, for the nodes change their places."""
     nodes = []
     for node in graph.node:

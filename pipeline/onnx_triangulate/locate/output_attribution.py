@@ -9,13 +9,14 @@ around such a value stay together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 
 import numpy as np
+import onnx
 
-from onnx_triangulate.locate.export_nodes import Exported, fixed_values
-from onnx_triangulate.onnxgraph.weights import Weights
+from onnx_triangulate.locate.export_nodes import ExportJudge, fixed_values
+from onnx_triangulate.onnxgraph.graph import reads
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Contribution
 from onnx_triangulate.transform import cut
@@ -25,9 +26,7 @@ MOST = 5
 
 
 def contributions(
-    judge: Exported,
-    weights: Weights,
-    feeds: Mapping[str, Array],
+    judge: ExportJudge,
     source: Callable[[str], Array | None],
     known: Collection[str],
     output: str,
@@ -35,59 +34,51 @@ def contributions(
 ) -> tuple[Contribution, ...]:
     """What contributes most to the largest difference of an output, and what everything else does, last.
 
-    ``source(NAME)`` is the source's value as the graph has it, in the case's precision, for every name of ``known``.
-    Nothing where the output does not differ.  Raises whatever the runtime raises.
+    ``source(NAME)`` is what is fed, or the source's value as the graph has it, in the case's precision, for every name
+    of ``known``.  Nothing where the output does not differ.  Raises whatever the runtime raises.
     """
     theirs = source(output)
     if theirs is None:
         return ()
-    model = judge.model
-    fixed = fixed_values(model, weights)
+    fixed = fixed_values(judge.model, judge.weights)
     places = _places(judge, known, fixed)
-    answers: dict[int, float] = {}
-    mine = _hybrid(judge, weights, feeds, source, fixed, output, 0, run)
+    hybrids = _Hybrids(judge, source, fixed, output, run)
+    mine = hybrids.output_at(0)
     with np.errstate(all="ignore"):
         apart = np.abs(mine.astype(np.float64) - theirs.astype(np.float64))
     if mine.shape != theirs.shape or not mine.size or not np.nanmax(apart) > 0:
         return ()
     index = np.unravel_index(int(np.nanargmax(apart)), mine.shape)
+    answers = {len(judge.model.graph.node): float(theirs[index]), 0: float(mine[index])}
 
-    def at(place: int) -> float:
-        if place not in answers:
-            made = theirs if place == len(model.graph.node) else None
-            made = _hybrid(judge, weights, feeds, source, fixed, output, place, run) if made is None else made
-            answers[place] = float(made[index])
-        return answers[place]
+    def moved(span: tuple[int, int]) -> float:
+        """By how much the element differs between two places of the graph."""
+        for place in (places[span[0]], places[span[1]]):
+            if place not in answers:
+                answers[place] = float(hybrids.output_at(place)[index])
+        return answers[places[span[0]]] - answers[places[span[1]]]
 
-    answers[0] = float(mine[index])
     spans = [(0, len(places) - 1)]
     while len(answers) < RUNS:
-        spans.sort(key=lambda span: -abs(at(places[span[0]]) - at(places[span[1]])))
+        spans.sort(key=lambda span: -abs(moved(span)))
         wide = next((s for s in spans[:MOST] if s[1] - s[0] > 1), None)
         if wide is None:
             break
         middle = (wide[0] + wide[1]) // 2
         spans.remove(wide)
         spans += [(wide[0], middle), (middle, wide[1])]
-    spans.sort(key=lambda span: -abs(at(places[span[0]]) - at(places[span[1]])))
-    found = [
-        Contribution(
-            judge.owners(range(places[i], places[j])), output, at(places[i]) - at(places[j]), tuple(map(int, index))
-        )
-        for i, j in spans
-    ]
+    spans.sort(key=lambda span: -abs(moved(span)))
+    where = tuple(map(int, index))
+    found = [Contribution(judge.owners(range(places[i], places[j])), output, moved((i, j)), where) for i, j in spans]
     rest = sum(c.difference for c in found[MOST:])
     top = [replace(c, condition=judge.condition(c.nodes[0]) if len(c.nodes) == 1 else None) for c in found[:MOST]]
-    return (
-        *top,
-        Contribution((), output, rest, tuple(map(int, index)), others=sum(len(c.nodes) for c in found[MOST:])),
-    )
+    return (*top, Contribution((), output, rest, where, others=sum(len(c.nodes) for c in found[MOST:])))
 
 
-def _places(judge: Exported, known: Collection[str], fixed: Collection[str]) -> list[int]:
+def _places(judge: ExportJudge, known: Collection[str], fixed: Collection[str]) -> list[int]:
     """Where the graph can be cut: between nodes with nothing across that the source does not have."""
     nodes = judge.model.graph.node
-    last = {name: i for i, node in enumerate(nodes) for name in cut.reads(node)}
+    last = {name: i for i, node in enumerate(nodes) for name in reads(node)}
     last |= {output.name: len(nodes) for output in judge.model.graph.output}
     open_until, places = 0, [0]
     for index, node in enumerate(nodes):
@@ -98,39 +89,25 @@ def _places(judge: Exported, known: Collection[str], fixed: Collection[str]) -> 
     return [*places, len(nodes)]
 
 
-def _hybrid(
-    judge: Exported,
-    weights: Weights,
-    feeds: Mapping[str, Array],
-    source: Callable[[str], Array | None],
-    fixed: Collection[str],
-    output: str,
-    place: int,
-    run: cut.Runner,
-) -> Array:
-    """The output when what the nodes before ``place`` make is the source's."""
-    model = judge.model
-    nodes = model.graph.node
-    wanted, needed = {output}, []
-    for index in reversed(range(len(nodes))):
-        made = [name for name in nodes[index].output if name in wanted]
-        if made and (index >= place or all(name in fixed for name in made)):
-            needed.append(index)
-            wanted.update(cut.reads(nodes[index]))
-    inside = {name for index in needed for name in nodes[index].output}
-    if output not in inside:
-        value = source(output)
-        assert value is not None
-        return value
-    held = {tensor.name for tensor in model.graph.initializer}
-    arrays = {}
-    for name in wanted - inside - held - set(weights):
-        value = feeds.get(name) if name in feeds else source(name)
-        if value is not None:
-            arrays[name] = value
-    part = cut.Part(
-        tuple(sorted(needed)), tuple(arrays), (output,), tuple(n for n in wanted if n in weights and n not in held)
-    )
-    proto = cut.part_model(model, part, weights, {name: array.dtype for name, array in arrays.items()})
-    (answer,) = run(proto.SerializeToString(), {name: weights[name] for name in part.weights}, arrays, [output])
-    return answer
+@dataclass(frozen=True, eq=False)
+class _Hybrids:
+    """Runs in which the source's values stand in front of a place in the graph."""
+
+    judge: ExportJudge
+    source: Callable[[str], Array | None]
+    fixed: Collection[str]
+    output: str
+    run: cut.Runner
+
+    def output_at(self, place: int) -> Array:
+        """The output when what the nodes before ``place`` make is the source's."""
+        model = self.judge.model
+        nodes = cut.behind(model, {self.output}, lambda index, node: index >= place or self._is_fixed(node))
+        if not nodes[0]:
+            value = self.source(self.output)
+            assert value is not None
+            return value
+        return cut.run_nodes(model, self.judge.weights, nodes, self.output, self.source, self.run)[0]
+
+    def _is_fixed(self, node: onnx.NodeProto) -> bool:
+        return all(name in self.fixed for name in node.output if name)

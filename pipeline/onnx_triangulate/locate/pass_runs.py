@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnx.parser
 
 from onnx_triangulate.cases import catalogue
 from onnx_triangulate.engines import running
@@ -21,10 +23,12 @@ from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.engines.protocols import Optimizing, OptimizingFramework, Passes
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate.localize import held_against
+from onnx_triangulate.locate.pass_search import search
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
-from onnx_triangulate.transform.rewritten import Counted, Region
+from onnx_triangulate.transform.cut import all_outputs
+from onnx_triangulate.transform.rewritten import Counted, Region, counted, regions
 
 
 @dataclass(frozen=True)
@@ -79,11 +83,6 @@ def run_with(ref: CaseRef, model: Model, party: str, setting: Setting, seed: int
 
 def look(model: Model, runtime: str, names: Sequence[str], on: Sequence[str], folder: Path) -> Rewriting:
     """What the passes ``on`` alone, of all ``names``, make of a graph; and the observer effect of all of them."""
-    import onnx
-
-    from onnx_triangulate.transform.cut import all_outputs
-    from onnx_triangulate.transform.rewritten import counted, regions
-
     assert model.file is not None
     folder.mkdir(parents=True, exist_ok=True)
     exported = onnx.load(model.file, load_external_data=False)
@@ -108,10 +107,6 @@ def self_check(runtime: str) -> str | None:
     In the one the divergence is planted: a graph "diverges" while the optimizer still takes its Identity away, so the
     engine, its off-switches and the search have to work together.  The other one is compared with itself unoptimized.
     """
-    import onnx.parser
-
-    from onnx_triangulate.locate.pass_search import search
-
     engine = runtimes()[runtime]
     assert isinstance(engine, Optimizing)
     with tempfile.TemporaryDirectory() as folder:
@@ -143,8 +138,6 @@ _KNOWN = """<ir_version: 8, opset_import: ["" : 17]> known (float[3] x) => (floa
 
 
 def _saved(file: Path, runtime: str, off: Sequence[str], folder: Path) -> Any:
-    import onnx
-
     engine = runtimes()[runtime]
     assert isinstance(engine, Optimizing)
     place = folder / "optimized.onnx"
@@ -157,8 +150,6 @@ def _saved(file: Path, runtime: str, off: Sequence[str], folder: Path) -> Any:
 
 def _holding(file: Path, values: Sequence[str], place: Path) -> Path:
     """The graph with some of its values as further outputs."""
-    import onnx
-
     model = onnx.load(file)
     already = {output.name for output in model.graph.output}
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in values if name not in already)

@@ -45,7 +45,7 @@ class PassSearch:
 
 
 @dataclass
-class _Asked:
+class _Oracle:
     """The engine with a memory and a counter."""
 
     diverges: Diverges
@@ -70,7 +70,7 @@ def search(
     and unknown ones: they are tried only where the others do not suffice.  ``levels`` are weaker than the usual one,
     the strongest first.
     """
-    ask = _Asked(diverges)
+    ask = _Oracle(diverges)
     if not ask():
         return PassSearch(sessions=ask.sessions, problem=NOT_AGAIN)
     level = next((each for each in levels if not ask(level=each)), None)
@@ -97,7 +97,7 @@ def search(
 
 
 def _holds(
-    ask: _Asked, off: Collection[str], on: Collection[str], everything: frozenset[str], level: str | None
+    ask: _Oracle, off: Collection[str], on: Collection[str], everything: frozenset[str], level: str | None
 ) -> bool:
     """Whether what the conclusion rests on is answered in the same way again."""
     chosen = frozenset(off)

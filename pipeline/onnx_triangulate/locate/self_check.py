@@ -49,7 +49,8 @@ def _problem() -> str | None:
         ran = kernels.kernels(model, feeds, single, graph="known", party="known>known", blame="kernel")
         double = _values({name: array.astype(np.float64) for name, array in feeds.items()}, np.float64, wrong)
         source = SourceValues("known")
-        sent = export_nodes.exported(model, feeds, source, double.get, party="known", double=True)
+        export = export_nodes.Export.of(model, feeds, source, party="known")
+        sent = export_nodes.exported(export, double.get, double=True)
         for view, found in (("a run", ran), ("an export", sent)):
             named = tuple(error.node for error in found.faults)
             if named != due or found.judged != len(_NODES):

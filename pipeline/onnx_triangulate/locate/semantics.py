@@ -1,9 +1,9 @@
-"""What a worker does to say where two frameworks part: one's graph judged by the other's, and what each node holds.
+"""Where the exports of two frameworks differ in meaning: one graph judged by the other, and what their nodes hold.
 
-Design note.  Both graphs are faithful, so what parts them is what the frameworks were told, node by node.  The search
-is that of ``compare`` (``locate.teacher_forced``), on the case's own inputs, with the borders matched by the
-case's own names.  What the nodes of a region hold (settings, numbers, weights) is then read side by side: a node whose
-operator is the same differs by these.
+Design note.  Both exports are faithful, so a difference is in what the frameworks were told, node by node.  The search
+is that of ``compare`` (``locate.teacher_forced``), on the case's own inputs, with the inputs and outputs matched by the
+case's names.  The attributes, numbers and weights of the nodes of a faulty region are then compared: two nodes of one
+operator differ by these.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ from typing import Any
 
 import numpy as np
 
+from onnx_triangulate.diff.differences import of_effect
+from onnx_triangulate.engines.running import refusal
+from onnx_triangulate.facts.view import viewed
+from onnx_triangulate.locate.localize import held_against
 from onnx_triangulate.locate.model_interface import MOVERS
+from onnx_triangulate.onnxgraph.dataflow import declares, settings
+from onnx_triangulate.onnxgraph.graph import places
+from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, elements, node_name, operator, opset
+from onnx_triangulate.onnxgraph.weights import read_model
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.faults import Fault
@@ -63,10 +71,6 @@ def meaning_differences(
 
     ``memory`` is the most bytes that both graphs' weights may need.
     """
-    from onnx_triangulate.engines.running import refusal
-    from onnx_triangulate.locate.localize import held_against
-    from onnx_triangulate.onnxgraph.weights import read_model
-
     assert judge.file is not None
     assert other.file is not None
     files = {judge.graph: judge.file, other.graph: other.file}
@@ -100,16 +104,12 @@ class _Side:
     """One framework's graph: its nodes by name, and the constants that a node reads, however far behind."""
 
     def __init__(self, framework: str, model: Any, weights: Mapping[str, Array]) -> None:
-        from onnx_triangulate.onnxgraph.nodes import elements, node_name, opset
-
         self.framework, self.version, self._weights = framework, opset(model), weights
         self.nodes = {node_name(node, i): node for i, node in enumerate(model.graph.node)}
         self._makers = {output: node for node in model.graph.node for output in node.output if output}
         self.bytes = 3 * 8 * sum(elements(tensor) for tensor in model.graph.initializer)
 
     def ops(self, names: Sequence[str]) -> tuple[str, ...]:
-        from onnx_triangulate.onnxgraph.nodes import operator
-
         return tuple(dict.fromkeys(operator(self.nodes[name]) for name in names if name in self.nodes))
 
     def fed(self, names: Sequence[str]) -> tuple[str, ...]:
@@ -125,8 +125,6 @@ class _Side:
 
     def settings(self, name: str) -> dict[str, Any]:
         """The attributes of a node that are numbers or text, defaults written out."""
-        from onnx_triangulate.onnxgraph.dataflow import settings
-
         return {
             key: value
             for key, value in settings(self.nodes[name], self.version).items()
@@ -135,8 +133,6 @@ class _Side:
 
     def has(self, name: str, key: str) -> bool:
         """Whether a node's operator has an attribute of that name at the graph's opset, where it may be an input."""
-        from onnx_triangulate.onnxgraph.dataflow import declares
-
         return declares(self.nodes[name], self.version, key)
 
     def numbers(self, names: Sequence[str], attributes: bool = True) -> dict[float, str]:
@@ -171,10 +167,14 @@ class _Side:
                 found |= self._behind(read) or {}
         return found
 
+    def weights(self, names: Sequence[str]) -> dict[str, Array]:
+        """The numbers of the float constants of several elements that nodes read, in an order that no transposition
+        changes."""
+        read = self.constants(names).items()
+        return {n: np.sort(v.reshape(-1).astype(np.float64)) for n, v in read if v.size > 1 and v.dtype.kind == "f"}
+
     def _behind(self, value: str) -> dict[str, Array] | None:
         """The constants that a value is computed of; None where data reaches it."""
-        from onnx_triangulate.onnxgraph.nodes import array, constant_tensor
-
         if value in self._weights:
             try:
                 return {value: np.asarray(self._weights[value])}
@@ -198,10 +198,6 @@ class _Side:
 
 def structure(left: Path, right: Path) -> tuple[tuple[Difference, ...], Mapping[str, str]] | Failure:
     """What one file has otherwise than another, without what changes no number, and the operators of both by node."""
-    from onnx_triangulate.diff.differences import of_effect
-    from onnx_triangulate.facts.view import viewed
-    from onnx_triangulate.onnxgraph.graph import places
-
     try:
         mine, other = viewed(left), viewed(right)
         found = of_effect(mine, other)
@@ -219,40 +215,38 @@ def _differences(
     one, other = ([n for n in names if n in side.nodes] for side, names in ((mine, nodes), (theirs, against)))
     single = len(one) == len(other) == 1 and mine.ops(one) == theirs.ops(other)
     if single:
-        ours, due = mine.settings(one[0]), theirs.settings(other[0])
-        for key in sorted(ours.keys() | due.keys()):
-            known = setting is not None and setting[0] == key
-            if (
-                not known
-                and not _alike(ours.get(key), due.get(key))
-                and mine.has(one[0], key)
-                and theirs.has(other[0], key)
-            ):
-                here, there = _shown(ours.get(key)), _shown(due.get(key))
-                yield f"{key} is {here} in {mine.framework}, {there} in {theirs.framework}"
+        yield from _other_settings(mine, one[0], theirs, other[0], setting[0] if setting is not None else "")
     if setting is None:
         numbers = mine.numbers(one, attributes=not single), theirs.numbers(other, attributes=not single)
-        alone = [_alone(numbers[i], numbers[1 - i]) for i in (0, 1)]
-        if any(alone):
-            yield "; ".join(
-                f"{side.framework} alone has {', '.join(f'{numbers[i][v]} {v:g}'.strip() for v in alone[i][:_SAID])}"
-                for i, side in enumerate((mine, theirs))
-                if alone[i]
-            )
-    prints = [
-        {
-            name: _print(array)
-            for name, array in side.constants(names).items()
-            if array.size > 1 and array.dtype.kind == "f"
-        }
-        for side, names in ((mine, one), (theirs, other))
+        yield from _other_numbers(mine, numbers[0], theirs, numbers[1])
+    weights = mine.weights(one), theirs.weights(other)
+    odd = [
+        (side, [n for n, p in weights[i].items() if not any(_alike(p, q) for q in weights[1 - i].values())])
+        for i, side in enumerate((mine, theirs))
     ]
-    odd = [[n for n, p in prints[i].items() if not any(_alike(p, q) for q in prints[1 - i].values())] for i in (0, 1)]
-    if any(odd):
-        said = [
-            f"{', '.join(odd[i][: _SAID - 1])} of {side.framework}" for i, side in enumerate((mine, theirs)) if odd[i]
-        ]
+    said = [f"{', '.join(names[: _SAID - 1])} of {side.framework}" for side, names in odd if names]
+    if said:
         yield f"weights that the other has not: {' and '.join(said)}"
+
+
+def _other_settings(mine: _Side, node: str, theirs: _Side, other: str, known: str) -> Iterator[str]:
+    """The attributes that two nodes of one operator have otherwise, but one that is ``known``."""
+    ours, due = mine.settings(node), theirs.settings(other)
+    for key in sorted((ours.keys() | due.keys()) - {known}):
+        if not _alike(ours.get(key), due.get(key)) and mine.has(node, key) and theirs.has(other, key):
+            here, there = _shown(ours.get(key)), _shown(due.get(key))
+            yield f"{key} is {here} in {mine.framework}, {there} in {theirs.framework}"
+
+
+def _other_numbers(mine: _Side, ours: Mapping[float, str], theirs: _Side, due: Mapping[float, str]) -> Iterator[str]:
+    """The numbers that only one side has."""
+    said = [
+        f"{side.framework} alone has {', '.join(f'{numbers[v]} {v:g}'.strip() for v in alone[:_SAID])}"
+        for side, numbers, alone in ((mine, ours, _alone(ours, due)), (theirs, due, _alone(due, ours)))
+        if alone
+    ]
+    if said:
+        yield "; ".join(said)
 
 
 def _setting(mine: Mapping[float, str], theirs: Mapping[float, str], same_ops: bool) -> tuple[str, float, float] | None:
@@ -275,11 +269,6 @@ def _alone(numbers: Mapping[float, str], others: Mapping[float, str]) -> list[fl
 
 def _is_number(array: Array) -> bool:
     return bool(array.size == 1 and array.dtype.kind == "f")
-
-
-def _print(array: Array) -> Array:
-    """The numbers in an order that no transposition changes."""
-    return np.sort(array.reshape(-1).astype(np.float64))
 
 
 def _alike(one: Any, other: Any) -> bool:

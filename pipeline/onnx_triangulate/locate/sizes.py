@@ -59,24 +59,26 @@ def other_sizes(
     these may reach, which come right after the first."""
     if not moving:
         return []
-    found: list[dict[str, int]] = []
-    longer = [n for n in lengths if 1 < n <= _LONGEST]
-    found += [{k: base[k] + 1} for k in moving]
-    found += [dict.fromkeys(moving, 1), {k: 2 * base[k] + 1 for k in moving}]
-    found += [{k: base[k] + 1 + place for place, k in enumerate(moving)}, {k: base[k] + 1 for k in moving}]
-    found += [{k: 2 * base[k] for k in moving}]
-    found += [{k: 1} for k in moving]
-    found += [{k: 2 * base[k]} for k in moving]
-    found += [{k: n + more} for k in moving for n in reversed(longer) for more in (1, 0) if n >= base[k]]
-    found += [{k: base[k] - 1} for k in moving if base[k] > 2]
-    found += [dict.fromkeys(moving, n + more) for n in longer for more in (0, 1)]
-    whole = [{**base, **sizes} for sizes in found]
+    whole = [{**base, **sizes} for sizes in _moved(base, moving, [n for n in lengths if 1 < n <= _LONGEST])]
     most = min(_ELEMENTS, max(_SMALL, _TIMES * _largest(ports, base)))
     fitting = [sizes for sizes in whole if _largest(ports, sizes) <= most]
     beyond = list(_beyond(ports, base, moving, limits))[:_AT_LIMITS]
     first, rest = fitting[: len(moving) + 1], fitting[len(moving) + 1 :]
     kept = [dict(items) for items in dict.fromkeys(tuple(sizes.items()) for sizes in (*first, *beyond, *rest))]
     return [sizes for sizes in kept if sizes != dict(base)][: _MOST + len(beyond)]
+
+
+def _moved(base: Mapping[str, int], moving: Sequence[str], longer: Sequence[int]) -> Iterator[dict[str, int]]:
+    """One more, one, twice as many and those that the graphs hold, of each axis alone and of all together."""
+    yield from ({k: base[k] + 1} for k in moving)
+    yield from (dict.fromkeys(moving, 1), {k: 2 * base[k] + 1 for k in moving})
+    yield from ({k: base[k] + 1 + place for place, k in enumerate(moving)}, {k: base[k] + 1 for k in moving})
+    yield {k: 2 * base[k] for k in moving}
+    yield from ({k: 1} for k in moving)
+    yield from ({k: 2 * base[k]} for k in moving)
+    yield from ({k: n + more} for k in moving for n in reversed(longer) for more in (1, 0) if n >= base[k])
+    yield from ({k: base[k] - 1} for k in moving if base[k] > 2)
+    yield from (dict.fromkeys(moving, n + more) for n in longer for more in (0, 1))
 
 
 def _beyond(

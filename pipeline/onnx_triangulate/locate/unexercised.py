@@ -14,7 +14,7 @@ from onnx_triangulate.records.text import safe
 
 
 @dataclass
-class Unseen:
+class Unexercised:
     """``silent`` is what nothing shows, each with the values of A and B that it is about; ``exercised`` are such values
     that some feed tells apart; ``aligned`` are all values that were taken for one, by feed; ``asleep`` is what parts
     inside and no output shows, by node of B."""

@@ -9,7 +9,7 @@ caller derives; there is no tolerance here.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -61,24 +61,29 @@ def compare(
         lacking = {"left": sorted(set(right) - set(left)), "right": sorted(set(left) - set(right))}
         said = [f"the {side} side has no output {', '.join(names)}" for side, names in lacking.items() if names]
         return Comparison("missing", problem="; ".join(said), output=[*lacking["right"], *lacking["left"]][0])
-    parts = [
-        _one(name, left[name], right[name], allowed.get(name), definition, zero_sign_open, sides.get(name))
+    parts = {
+        name: _one(name, left[name], right[name], allowed.get(name), definition, zero_sign_open, sides.get(name))
         for name in sorted(left)
-    ]
-    compared = sum(part.compared for part in parts)
-    if not parts or (compared == 0 and all(part.outcome == "equal" for part in parts)):
+    }
+    return _worst(parts, [name for name, part in parts.items() if _has_nothing(left[name], part)])
+
+
+def _worst(parts: Mapping[str, Comparison], empty: Sequence[str]) -> Comparison:
+    """What is said of several outputs: the worst, with the numbers of all."""
+    rows = list(parts.values())
+    compared = sum(part.compared for part in rows)
+    if not rows or (compared == 0 and all(part.outcome == "equal" for part in rows)):
         return Comparison("missing", problem="nothing was compared: no output has an element")
-    worst = max(parts, key=lambda part: (_SEVERITY[part.outcome], _rank(part.ratio), _rank(part.max_abs)))
-    notes = [part.explanation for part in parts if part.explanation]
+    worst = max(rows, key=lambda part: (_SEVERITY[part.outcome], _rank(part.ratio), _rank(part.max_abs)))
+    apart = [part for part in rows if part.outcome not in ("equal", "rounding")]
     return replace(
         worst,
-        empty=tuple(name for name, part in zip(sorted(left), parts, strict=True) if _has_nothing(left[name], part)),
+        empty=tuple(empty),
         compared=compared,
-        differing=sum(part.differing for part in parts),
-        nan_only=any(part.nan_only for part in parts)
-        and all(part.nan_only or part.outcome in ("equal", "rounding") for part in parts),
-        max_abs=max((part.max_abs for part in parts if part.max_abs is not None), default=None, key=_rank),
-        explanation=worst.explanation or (notes[0] if notes else None),
+        differing=sum(part.differing for part in rows),
+        nan_only=any(part.nan_only for part in rows) and all(part.nan_only for part in apart),
+        max_abs=max((part.max_abs for part in rows if part.max_abs is not None), default=None, key=_rank),
+        explanation=worst.explanation or next((part.explanation for part in rows if part.explanation), None),
     )
 
 

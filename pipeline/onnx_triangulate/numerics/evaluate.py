@@ -20,7 +20,8 @@ import numpy as np
 import onnx
 
 from onnx_triangulate.numerics.evaluator import in_float64
-from onnx_triangulate.onnxgraph.nodes import array, in_onnx, node_name, operator, opset, subgraphs, text
+from onnx_triangulate.onnxgraph.graph import reads
+from onnx_triangulate.onnxgraph.nodes import array, in_onnx, node_name, operator, opset, text
 from onnx_triangulate.ops import registry
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import Unsupported
@@ -92,7 +93,7 @@ def take_apart(model: onnx.ModelProto, names: Mapping[str, tuple[str, str]]) -> 
     nodes = _sorted(graph, {*constants, *inputs})
     called = _called(nodes, names)
     steps = tuple(
-        Step(index, node, called[index][0], operator(node), _reads(node), _makes(node), called[index][1])
+        Step(index, node, called[index][0], operator(node), reads(node), _makes(node), called[index][1])
         for index, node in enumerate(nodes)
     )
     folded = _folded(steps, inputs)
@@ -150,7 +151,7 @@ def _called(nodes: Sequence[onnx.NodeProto], names: Mapping[str, tuple[str, str]
     for index, node in reversed(list(enumerate(nodes))):
         own = names.get(_first(node)) or next((readers[n] for n in node.output if names and n in readers), None)
         found.append(own or (node_name(node, index), operator(node)))
-        readers |= dict.fromkeys(_reads(node), found[-1])
+        readers |= dict.fromkeys(reads(node), found[-1])
     return found[::-1]
 
 
@@ -170,18 +171,6 @@ def _makes(node: onnx.NodeProto) -> tuple[str, ...]:
     return tuple(name for name in node.output if name)
 
 
-def _reads(node: onnx.NodeProto) -> tuple[str, ...]:
-    """A node's own inputs in order, then what its subgraphs capture."""
-    own = [name for name in node.input if name]
-    for _, inner in subgraphs(node):
-        made = {i.name for i in inner.input} | {t.name for t in inner.initializer}
-        for deeper in inner.node:
-            own += [name for name in _reads(deeper) if name not in made]
-            made.update(deeper.output)
-        own += [o.name for o in inner.output if o.name not in made]
-    return tuple(dict.fromkeys(own)) if any(True for _ in subgraphs(node)) else tuple(own)
-
-
 def _sorted(graph: onnx.GraphProto, known: set[str]) -> list[onnx.NodeProto]:
     """The nodes in topological order; the file's own, where it is one."""
     waiting = list(graph.node)
@@ -189,13 +178,13 @@ def _sorted(graph: onnx.GraphProto, known: set[str]) -> list[onnx.NodeProto]:
     while waiting:
         later = []
         for node in waiting:
-            if all(name in known for name in _reads(node)):
+            if all(name in known for name in reads(node)):
                 done.append(node)
                 known.update(node.output)
             else:
                 later.append(node)
         if len(later) == len(waiting):
-            lacking = next(name for name in _reads(later[0]) if name not in known)
+            lacking = next(name for name in reads(later[0]) if name not in known)
             raise ValueError(f"{operator(later[0])} reads {text(lacking)!r}, which nothing before it makes")
         waiting = later
     return done

@@ -20,11 +20,12 @@ import numpy as np
 import onnx
 
 from onnx_triangulate.numerics.replay import replay
+from onnx_triangulate.ops.registry import operators
 from onnx_triangulate.records.arrays import Array
 
 FORMATS = {"TF32": 10, "bfloat16": 7}
 NEAREST, CUT = ROUNDINGS = ("rounded to nearest", "cut off")
-_FACTORS = {"Conv": (0, 1), "ConvTranspose": (0, 1), "Gemm": (0, 1), "MatMul": (0, 1)}
+_FACTORS = {name: op.matrices or (0, 1) for name, op in operators().items() if op.linear and (op.kernel or op.matrices)}
 
 
 def reduced_precision(

@@ -1,28 +1,26 @@
-"""What a rounding inside a graph does to its outputs, measured: every node's result moved by its own rounding.
+"""The response of a graph's outputs to roundings inside it, measured: every node's result is moved by its own rounding.
 
-Design note.  That a rounding in a node acts like a rounding of what the node consumed holds where the node responds to
-what it consumes.  At the minimum of a GELU it does not: nothing that is moved in front of it moves its result, and it
-is rounded all the same.  So the graph is evaluated in float64 once as it is and several times with the result of every
-node that rounds moved by one unit roundoff of float32, signs at random; the largest response over u joins the scale of
-``perturbed_runs.derive_bounds``.  Two nodes of one size may cancel under every sign that is drawn (a quotient
-and the sum that it goes into, once in 2^n for each of thousands of elements), so draws come in pairs: in the second the
-signs of those nodes are turned whose number has a certain bit, another bit for each pair, so that of any two of up to
-2^:data:`PAIRS` nodes some draw has both push the same way.
+Design note.  A rounding in a node usually acts like a rounding of what the node consumed.  It does not where the node
+does not respond to its inputs: at the minimum of a GELU nothing moves its result, and yet the result is rounded.  So
+the graph is evaluated in float64 once as it is, and several times with the result of every node that rounds moved by
+one unit roundoff of float32, signs at random and in pairs of draws (``numerics.perturbation``); the largest response
+over u joins the scale of ``perturbed_runs.derive_bounds``.
 
-Functions of several steps in one kernel (a GELU is x times 1 + erf(..), and the sum cancels) are moved by their rule's
-bound and by the floor that was measured of them, over the function's own count of roundings, because the scale is
-multiplied by a count.  What IEEE 754 rounds correctly and float32 can hold is not moved: nobody jumps for it.
+A function of several steps in one kernel (a GELU is x times 1 + erf(..), and the sum cancels) is moved by its rule's
+bound and by its measured floor, divided by the function's own count of roundings, because the scale is multiplied by a
+count.  What IEEE 754 rounds correctly and float32 can hold is not moved: it is exact.
 
-A sum of products is rounded at the size of its terms.  Whoever moves what the sum consumes as well (a definition's
-scale does) has that in the response; who asks what another arithmetic of the same meaning may give (``sums``) has every
-sum moved by its terms, exact or not: the other may add in another order, or multiply by a ninth where this one divides.
+A sum of products is rounded at the size of its terms.  Whoever also moves the inputs of the sum (a definition's scale
+does) has that in the response.  Whoever asks what another arithmetic with the same meaning may give (``sums``) has
+every sum moved by its terms, exact or not: the other may add in another order, or multiply by a ninth where this one
+divides.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx
@@ -73,70 +71,80 @@ def inner_scale(
     A graph that amplifies rounding has a large one: it is no licence for that graph itself.  Raises whatever the
     evaluation of a node raises.
     """
-    sizes: dict[str, Array] = {}
-    jumping: set[str] = set()
-    shapes: dict[str, tuple[int, ...]] = {}
-    centre = _evaluated(graph, feeds, outputs, sizes, None, jumping=jumping, shapes=shapes, sums=sums, folded=folded)
+    seen = _GraphRoundings(graph, sums, folded)
+    centre = _evaluated(graph, feeds, outputs, seen.look)
+    sizes = seen.sizes
     if fused:
         sizes = {name: sizes[name] for step in graph.steps if step.op in _FUSED for name in step.makes if name in sizes}
     floats = [name for name in outputs if centre[name].dtype.kind == "f"]
-    scale = {name: np.zeros(centre[name].shape) for name in floats}
+    centres = {name: centre[name] for name in floats}
     if not sizes:
-        return Inner({name: centre[name] for name in floats}, scale, shapes, bool(jumping))
+        return Inner(centres, {name: np.zeros(v.shape) for name, v in centres.items()}, seen.shapes, seen.jumps)
     numbers = {step.index: place for place, step in enumerate(s for s in graph.steps if sizes.keys() & set(s.makes))}
     pairs = min(max(len(numbers).bit_length(), FEWEST), PAIRS)
 
     def draw(pair: int, second: bool) -> dict[str, Array]:
         flipped = {index for index, place in numbers.items() if second and turned(place, pair)}
-        made = _evaluated(graph, feeds, floats, sizes, np.random.default_rng([pair, 7]), flipped)
+        made = _evaluated(graph, feeds, floats, _mover(sizes, np.random.default_rng([pair, 7]), flipped))
         for name in floats:
             if made[name].shape != centre[name].shape:
                 raise ValueError(f"the shape of {name} depends on what rounding decides")
         return made
 
-    centres = {name: centre[name] for name in floats}
     responses = largest_responses(centres, itertools.starmap(draw, paired(pairs)), infinite=0.0)
-    return Inner(centres, {name: moves / UNIT for name, moves in responses.items()}, shapes, bool(jumping))
+    return Inner(centres, {name: moves / UNIT for name, moves in responses.items()}, seen.shapes, seen.jumps)
 
 
-def _evaluated(
-    graph: Graph,
-    feeds: Mapping[str, Array],
-    outputs: Collection[str],
-    sizes: dict[str, Array],
-    random: np.random.Generator | None,
-    flipped: Collection[int] = (),
-    jumping: set[str] | None = None,
-    shapes: dict[str, tuple[int, ...]] | None = None,
-    sums: bool = False,
-    folded: bool = False,
-) -> dict[str, Array]:
-    """``outputs``; without ``random`` as they are, and ``sizes`` gets each value's rounding, which else moves it, the
-    other way for the steps ``flipped``.  ``jumping`` gets the steps that jump,
-    ``shapes`` the shapes."""
+Made = dict[str, Array]
+Visit = Callable[[Step, Mapping[str, Array], Made], Made]
+
+
+def _evaluated(graph: Graph, feeds: Mapping[str, Array], outputs: Collection[str], visit: Visit) -> Made:
+    """``outputs``, where what each step makes is what ``visit`` gives for it."""
     last = {name: step.index for step in graph.steps for name in step.reads}
-    values: dict[str, Array] = {**graph.constants, **feeds}
-    kept: dict[str, Array] = {name: values[name] for name in outputs if name in values}
+    values: Made = {**graph.constants, **feeds}
+    kept: Made = {name: values[name] for name in outputs if name in values}
     for step in graph.steps:
-        made = graph.run(step, values)
-        if jumping is not None and step.index not in graph.folded and _jumps(step, values, made):
-            jumping.add(step.name)
-        if shapes is not None:
-            shapes |= {n: v.shape for n, v in made.items() if isinstance(v, np.ndarray)}
-        rounds = (step.index in graph.folded) is folded and step.op not in _UNROUNDED
-        if random is None and rounds:
-            sizes |= _roundings(graph, step, values, made, strict=sums)
-            if sums and step.op in _SUMS:
-                sizes |= {n: np.maximum(sizes.get(n, 0.0), size) for n, size in _terms(graph, step, values).items()}
-        elif random is not None:
-            way = -1.0 if step.index in flipped else 1.0
-            made = {n: v + way * sizes[n] * signs(random, v.shape) if n in sizes else v for n, v in made.items()}
+        made = visit(step, values, graph.run(step, values))
         values |= made
         kept |= {name: value for name, value in made.items() if name in outputs}
         for name in {*step.reads, *made}:
             if last.get(name, step.index) <= step.index:
                 values.pop(name, None)
     return kept
+
+
+def _mover(sizes: Mapping[str, Array], random: np.random.Generator, flipped: Collection[int]) -> Visit:
+    """Moves every value by its own rounding, the other way for the steps ``flipped``."""
+
+    def moved(step: Step, _: Mapping[str, Array], made: Made) -> Made:
+        way = -1.0 if step.index in flipped else 1.0
+        return {n: v + way * sizes[n] * signs(random, v.shape) if n in sizes else v for n, v in made.items()}
+
+    return moved
+
+
+@dataclass
+class _GraphRoundings:
+    """What is seen of a graph as it stands: how far one rounding moves each value, all shapes, whether a step jumps."""
+
+    graph: Graph
+    sums: bool
+    folded: bool
+    sizes: dict[str, Array] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    jumps: bool = False
+
+    def look(self, step: Step, values: Mapping[str, Array], made: Made) -> Made:
+        graph = self.graph
+        self.jumps |= step.index not in graph.folded and _jumps(step, values, made)
+        self.shapes |= {n: v.shape for n, v in made.items() if isinstance(v, np.ndarray)}
+        if (step.index in graph.folded) is self.folded and step.op not in _UNROUNDED:
+            self.sizes |= _roundings(graph, step, values, made, strict=self.sums)
+            if self.sums and step.op in _SUMS:
+                terms = _terms(graph, step, values)
+                self.sizes |= {n: np.maximum(self.sizes.get(n, 0.0), size) for n, size in terms.items()}
+        return made
 
 
 def _roundings(
@@ -154,17 +162,23 @@ def _roundings(
         with np.errstate(all="ignore"):
             size = UNIT * np.abs(value)
             found[name] = np.nan_to_num(np.where(value.astype(np.float32) == value, 0.0, size) if exact else size)
-    if step.op in _FUSED and found:
-        consumed = [values[name] if name else None for name in step.node.input]
-        answers = expected(step.node, graph.version or 1, consumed, unit=UNIT, runtime=_COARSEST)
-        for name, answer in zip(step.node.output, answers if not isinstance(answers, str) else (), strict=False):
-            if name in found and answer is not None:
-                if strict and not np.isfinite(answer.limit()).all():
-                    raise ValueError(f"{step.op} has no bound for these numbers")
-                limit = np.broadcast_to(np.nan_to_num(answer.limit(), posinf=0.0), found[name].shape)
-                found[name] = np.maximum(found[name], limit / _FUSED[step.op])
-        found = {name: size + _floor(step.op) / _FUSED[step.op] for name, size in found.items()}
-    return found
+    return _fused(graph, step, values, found, strict=strict) if step.op in _FUSED and found else found
+
+
+def _fused(
+    graph: Graph, step: Step, values: Mapping[str, Array], sizes: Mapping[str, Array], *, strict: bool
+) -> dict[str, Array]:
+    """The roundings of a function of several steps, by its rule's bound and by what was measured where it is small."""
+    consumed = [values[name] if name else None for name in step.node.input]
+    answers = expected(step.node, graph.version or 1, consumed, unit=UNIT, runtime=_COARSEST)
+    found, steps = dict(sizes), _FUSED[step.op]
+    for name, answer in zip(step.node.output, answers if not isinstance(answers, str) else (), strict=False):
+        if name in found and answer is not None:
+            if strict and not np.isfinite(answer.limit()).all():
+                raise ValueError(f"{step.op} has no bound for these numbers")
+            limit = np.broadcast_to(np.nan_to_num(answer.limit(), posinf=0.0), found[name].shape)
+            found[name] = np.maximum(found[name], limit / steps)
+    return {name: size + _floor(step.op) / steps for name, size in found.items()}
 
 
 def _terms(graph: Graph, step: Step, values: Mapping[str, Array]) -> dict[str, Array]:

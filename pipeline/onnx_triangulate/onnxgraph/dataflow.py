@@ -1,6 +1,6 @@
 """Which value of one graph is which value of another: by dataflow, never by name or position.
 
-Design note.  Two means, both without running a model.  :func:`classes` hashes forward from inputs and constants: two
+Design note.  Two means, both without running a model.  A :class:`Namer` hashes forward from inputs and constants: two
 values of one class are the same function of the same inputs, whatever they are called and wherever they stand.
 Constants count by their values, attributes with their defaults filled in, operands of commutative operators in any
 order; Identity is transparent, and Transposes compose, so that two which cancel leave no trace.  Where rewriting
@@ -20,14 +20,14 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import AttributeProto, ModelProto, NodeProto
+from onnx import AttributeProto, NodeProto
 
-from onnx_triangulate.onnxgraph.nodes import array, attributes, in_onnx, opset, subgraphs, text
+from onnx_triangulate.onnxgraph.graph import captured
+from onnx_triangulate.onnxgraph.nodes import array, attributes, in_onnx, subgraphs, text
 
 Array = NDArray[Any]
 How = Literal["border", "structure", "numbers", "assumed"]
 
-COMMUTATIVE = frozenset({"Add", "Mul", "And", "Or", "Xor", "Equal", "Max", "Min", "Sum", "Mean"})
 _MOST_AXES = 5
 
 
@@ -89,35 +89,15 @@ def _turns(perm: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     return moved != sorted(moved)
 
 
-def classes(model: ModelProto, inputs: Mapping[str, str], side: str) -> dict[str, bytes]:
-    """The class of every value of the main graph.
-
-    ``inputs`` gives the graph's inputs the names that they share with the other graph; ``side`` keeps apart what has no
-    class (an operator with a subgraph, which reads more than its operands).  The version of an operator is part of its
-    class: what two versions have in common is for numbers to say.
-    """
-    version = opset(model)
-    found: dict[str, bytes] = {name: digest("input", shared) for name, shared in inputs.items()}
-    for tensor in model.graph.initializer:
-        found[tensor.name] = _constant(tensor)
-    turned: dict[bytes, tuple[tuple[int, ...], bytes]] = {}
-    for node in model.graph.node:
-        operands = [found.get(name, digest("unknown", side, name)) if name else b"" for name in node.input]
-        opaque = any(True for _ in subgraphs(node))
-        for slot, name in enumerate(node.output):
-            if name:
-                found[name] = digest("opaque", side, name) if opaque else _class(node, version, operands, slot, turned)
-    return found
-
-
 class Namer:
     """Classes one node at a time, for a graph whose values may be found to be another graph's on the way.
 
-    ``version`` is the graph's opset.  Nodes with subgraphs are of one class if their text and all that they read is.
+    ``version`` is the graph's opset; the inputs of ``commutative`` operators may stand in any order.  Nodes with
+    subgraphs are of one class if their text and all that they read is.
     """
 
-    def __init__(self, version: int | None) -> None:
-        self._version = version
+    def __init__(self, version: int | None, commutative: frozenset[str]) -> None:
+        self._version, self._commutative = version, commutative
         self._turned: dict[bytes, tuple[tuple[int, ...], bytes]] = {}
 
     def of_input(self, name: str) -> bytes:
@@ -142,12 +122,12 @@ class Namer:
             bare.ClearField("name")
             del bare.input[:], bare.output[:]
             said = bare.SerializeToString(deterministic=True)
-            inside = sorted(_named_inside(node) & set(reads))
-            captured = [part for name in inside for part in (name.encode("utf-8", "surrogatepass"), reads[name])]
-            parts = (str(self._version).encode(), said, b"operands", *operands, b"captured", *captured)
+            inside = sorted(set(captured(node)) & set(reads))
+            read = [part for name in inside for part in (name.encode("utf-8", "surrogatepass"), reads[name])]
+            parts = (str(self._version).encode(), said, b"operands", *operands, b"captured", *read)
             return {n: digest("subgraph", str(i), *parts) for i, n in enumerate(node.output) if n}
         return {
-            name: _class(node, self._version, operands, slot, self._turned)
+            name: _class(node, self._version, operands, slot, self._turned, self._commutative)
             for slot, name in enumerate(node.output)
             if name
         }
@@ -156,7 +136,7 @@ class Namer:
         """What a node is apart from one operand, which is marked among ``operands``; None for one with a subgraph."""
         if any(True for _ in subgraphs(node)):
             return None
-        held = sorted(operands) if in_onnx(node) and text(node.op_type) in COMMUTATIVE else operands
+        held = sorted(operands) if in_onnx(node) and text(node.op_type) in self._commutative else operands
         return digest("hole", text(node.domain), text(node.op_type), *canonical(node, self._version), *held)
 
     def turned_by(self, base: bytes, orientation: Orientation) -> bytes:
@@ -172,25 +152,13 @@ class Namer:
         return base if orientation.shape is None else digest("reshaped", repr(orientation.shape), base)
 
 
-def _named_inside(node: NodeProto) -> set[str]:
-    """Every name that the graphs a node holds read or give, at any depth."""
-    names: set[str] = set()
-    waiting = [node]
-    while waiting:
-        for _, graph in subgraphs(waiting.pop()):
-            names.update(output.name for output in graph.output)
-            for inner in graph.node:
-                names.update(inner.input)
-                waiting.append(inner)
-    return names
-
-
 def _class(
     node: NodeProto,
     version: int | None,
     operands: Sequence[bytes],
     slot: int,
     turned: dict[bytes, tuple[tuple[int, ...], bytes]],
+    commutative: frozenset[str],
 ) -> bytes:
     op = text(node.op_type)
     if in_onnx(node):
@@ -208,7 +176,7 @@ def _class(
                 made = digest("Transpose", repr(perm), base)
                 turned[made] = (perm, base)
                 return made
-        if op in COMMUTATIVE:
+        if op in commutative:
             operands = sorted(operands)
     return digest(text(node.domain), op, str(slot), *canonical(node, version), *operands)
 

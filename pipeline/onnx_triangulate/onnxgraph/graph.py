@@ -80,9 +80,9 @@ class Graph:
     @cached_property
     def places(self) -> tuple[Place, ...]:
         """The graph's own nodes in the file's order."""
-        return tuple(self._place(index, node) for index, node in enumerate(self.nodes))
+        return tuple(self.place(index, node) for index, node in enumerate(self.nodes))
 
-    def _place(self, index: int, node: NodeProto) -> Place:
+    def place(self, index: int, node: NodeProto) -> Place:
         name, inner = node_name(node, index), []
         for position, (attribute, proto) in enumerate(subgraphs(node) if node.attribute else ()):
             branch = "" if attribute == "body" else f"{_short(attribute, _MOST_NAME)}/"
@@ -307,6 +307,18 @@ class Place:
         """An attribute of the type that ONNX gives it; ``default`` where there is none or it is of another type."""
         value = self.attributes.get(name, default)
         return value if isinstance(value, kind) else default
+
+
+def captured(node: NodeProto) -> tuple[str, ...]:
+    """The names that the subgraphs of a node read from outside, in order."""
+    return Graph(GraphProto()).place(0, node).captured
+
+
+def reads(node: NodeProto) -> tuple[str, ...]:
+    """The names that a node reads: its own inputs in order, then what its subgraphs capture."""
+    own = tuple(name for name in node.input if name)
+    inner = captured(node) if node.attribute else ()
+    return tuple(dict.fromkeys((*own, *inner))) if inner else own
 
 
 def graphs_of(model: ModelProto) -> tuple[Graph, ...]:

@@ -9,6 +9,7 @@ it bare would judge another model.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import onnx
@@ -22,29 +23,29 @@ _MOST_INLINED = 50_000
 Key = tuple[str, str, str]  # domain, name and overload of a function
 
 
-def _inlined_size(model: ModelProto) -> int | None:
-    """How many nodes the model would have with its functions in place; None where they call one another in a circle.
+def expanded_size(model: ModelProto, *, calls: bool) -> int | None:
+    """How many nodes there are, those of subgraphs included, once every call of a local function is followed; the calls
+    themselves count if ``calls``.  Nothing is built.  ``None`` where functions call one another in a circle."""
+    bodies = {key_of_function(f): Counter(called_in(f.node)) for f in model.functions}
+    sizes: dict[Key, int] = {}
 
-    Nodes in subgraphs count as well, and what they call.
-    """
-    bodies = {key_of_function(f)[:2]: f for f in model.functions}
-    calls = {key: [call[:2] for call in called_in(function.node)] for key, function in bodies.items()}
-    sizes: dict[tuple[str, str], int] = {}
+    def size(called: Mapping[Key, int]) -> int:
+        return sum(times * (calls + sizes[key] if key in sizes else 1) for key, times in called.items())
+
     for first in bodies:
-        stack, open_ = [first], set()
-        while stack:
-            key = stack[-1]
-            missing = [c for c in calls[key] if c in bodies and c not in sizes]
-            if not missing:
-                sizes[key] = sum(sizes.get(c, 1) for c in calls[key])
-                stack.pop()
-                open_.discard(key)
+        waiting, above = [first], set[Key]()
+        while waiting:
+            key = waiting[-1]
+            missing = [inner for inner in bodies[key] if inner in bodies and inner not in sizes]
+            if key in sizes or not missing:
+                sizes.setdefault(key, size(bodies[key]))
+                waiting.pop()
                 continue
-            open_.add(key)
-            if missing[0] in open_:
+            if key in above:
                 return None
-            stack.append(missing[0])
-    return sum(sizes.get(c[:2], 1) for c in called_in(model.graph.node))
+            above.add(key)
+            waiting += missing
+    return size(Counter(called_in(model.graph.node)))
 
 
 def inlined_model(model: ModelProto) -> ModelProto | None:
@@ -62,7 +63,7 @@ def inlined(model: ModelProto) -> ModelProto:
     """
     if not model.functions:
         return model
-    size = _inlined_size(model)
+    size = expanded_size(model, calls=False)
     if size is None:
         raise ValueError("its functions call one another in a circle")
     if size > _MOST_INLINED:

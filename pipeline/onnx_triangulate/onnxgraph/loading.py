@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
 from onnx_triangulate.onnxgraph.nodes import printable
+from onnx_triangulate.onnxgraph.wire import LENGTH, Broken, field_at
 from onnx_triangulate.records.errors import UnusableInput
 
 _MOST_BYTES = 2**31 - 1  # protobuf's own limit
@@ -39,7 +40,6 @@ _OTHERS = (
     (0, b"<!DOCTYPE", f"a web page, {_EXPECTED} (was the link to the file itself?)"),
     (0, b"<html", f"a web page, {_EXPECTED} (was the link to the file itself?)"),
 )
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _GRAPH = 7  # ModelProto.graph
 _INTO = {  # by kind of message, the fields that lead to further graphs
     "model": {7: "graph", 25: "function"},
@@ -51,14 +51,6 @@ _INTO = {  # by kind of message, the fields that lead to further graphs
 _MOST_VERSION = 2**31 - 1  # the ONNX library itself takes no larger one
 _DEEP = 30  # graphs within graphs: protobuf stops at a hundred messages, three of which make one
 _SOURCE = Callable[[int, int], bytes]
-
-
-class _Broken(Exception):
-    """What is no sequence of protobuf fields; ``cut`` where it is one that the file ends in the middle of."""
-
-    def __init__(self, cut: bool) -> None:
-        super().__init__()
-        self.cut = cut
 
 
 def load(file: Path) -> ModelProto:
@@ -102,7 +94,7 @@ def _loaded(read: _SOURCE, size: int, who: str) -> ModelProto:
         )
     try:
         model = _parsed(read, size)
-    except _Broken as broken:
+    except Broken as broken:
         # An ONNX file opens with field 1, the IR version, a small number: one that does so and then breaks was cut.
         cut = head[:1] == b"\x08" and head[1:2] < b"\x40"
         seen = "begins like an ONNX model but breaks off (an incomplete download?)" if cut else "not a protobuf"
@@ -147,10 +139,10 @@ def _parsed(read: _SOURCE, size: int) -> ModelProto:
             fields += 1
             if whole and len(piece) - whole < 20 < size - at - whole:
                 break  # a tag may lie across the end of the piece
-            number, wire, content, stop = _field(piece, whole)
+            number, wire, content, stop = field_at(piece, whole)
             if at + stop > size:
-                raise _Broken(cut=True)
-            if stop > len(piece) or (number == _GRAPH and wire == _LENGTH):
+                raise Broken(cut=True)
+            if stop > len(piece) or (number == _GRAPH and wire == LENGTH):
                 break
             whole = stop
         if fields == _MOST_FIELDS:
@@ -158,7 +150,7 @@ def _parsed(read: _SOURCE, size: int) -> ModelProto:
         if whole:
             _merge(model, piece[:whole], "model")
             at += whole
-        elif number == _GRAPH and wire == _LENGTH:
+        elif number == _GRAPH and wire == LENGTH:
             model.graph.SetInParent()
             for part in _pieces(read, at + content, at + stop):
                 _merge(model.graph, part, "graph")
@@ -175,13 +167,13 @@ def _merge(message: object, piece: bytes, kind: str) -> None:
     except DecodeError:
         if _nested(piece, kind) >= _DEEP:
             raise _TooDeep from None
-        raise _Broken(cut=False) from None
+        raise Broken(cut=False) from None
 
 
 def _all(read: _SOURCE, at: int, count: int) -> bytes:
     found = read(at, count)
     if len(found) < count:  # it is being written to
-        raise _Broken(cut=True)
+        raise Broken(cut=True)
     return found
 
 
@@ -195,8 +187,8 @@ def _pieces(read: _SOURCE, at: int, end: int) -> Iterator[bytes]:
         while whole < len(piece):
             fields += 1
             try:
-                _, _, _, stop = _field(piece, whole)
-            except _Broken as broken:
+                _, _, _, stop = field_at(piece, whole)
+            except Broken as broken:
                 if not broken.cut or at + len(piece) == end or not whole:
                     raise
                 break  # a tag that lies across the end of the piece
@@ -208,42 +200,12 @@ def _pieces(read: _SOURCE, at: int, end: int) -> Iterator[bytes]:
             raise _TooMany
         if not whole:
             if at + longer > end:
-                raise _Broken(cut=False)
+                raise Broken(cut=False)
             piece, whole = _all(read, at, longer), longer
         elif longer > end - at:
-            raise _Broken(cut=False)
+            raise Broken(cut=False)
         yield piece if whole == len(piece) else piece[:whole]
         at += whole
-
-
-def _field(data: bytes, at: int) -> tuple[int, int, int, int]:
-    """Number and wire type of the field at ``at``, where its content begins, where it ends (perhaps beyond)."""
-    tag, at = _varint(data, at)
-    number, wire = tag >> 3, tag & 7
-    if not number:
-        raise _Broken(cut=False)
-    if wire == _LENGTH:
-        length, at = _varint(data, at)
-        return number, wire, at, at + length
-    if wire == _VARINT:
-        return number, wire, at, _varint(data, at)[1]
-    if wire in (_FIXED64, _FIXED32):
-        return number, wire, at, at + (8 if wire == _FIXED64 else 4)
-    raise _Broken(cut=False)  # groups, which ONNX has none of
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < len(data):
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-        if shift >= 70:
-            raise _Broken(cut=False)
-    raise _Broken(cut=True)
 
 
 def _nested(content: bytes, kind: str) -> int:
@@ -255,10 +217,10 @@ def _nested(content: bytes, kind: str) -> int:
         while at < end and fields < _MOST_LOOKED_AT:
             fields += 1
             try:
-                number, wire, begin, at = _field(content, at)
-            except _Broken:
+                number, wire, begin, at = field_at(content, at)
+            except Broken:
                 break
             inner = _INTO.get(kind, {}).get(number)
-            if inner is not None and wire == _LENGTH and at <= end:
+            if inner is not None and wire == LENGTH and at <= end:
                 waiting.append((begin, at, inner, depth + (inner == "graph")))
     return deepest

@@ -1,4 +1,4 @@
-"""Native code that may abort, hang or outgrow memory, run aside: in a forked child that is thrown away.
+"""Native code that may abort, hang or outgrow memory, in a forked child that is thrown away.
 
 Design note.  ``engines.workers`` spawns warmed processes for engines; that takes seconds.  A look into one graph
 has half a second for everything, so what is called here is forked: it starts in milliseconds with all that the parent
@@ -40,7 +40,7 @@ _ended: list[int] = []
 _HEAD = 9  # one byte that says how it went, eight of length
 
 
-class Aside:
+class Sandbox:
     """Tasks in a child, which starts at once: ask for an answer when it is needed.
 
     An answer is what the task gave, or what became of it: over ``seconds`` of processor time or ``memory`` more bytes,

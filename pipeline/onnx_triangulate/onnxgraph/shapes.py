@@ -2,7 +2,7 @@
 
 Design note.  Both are native code that takes the graph at its word: a function that calls the one before it twice,
 forty times over, is expanded for ever; an output count of 2**40 is allocated.  So what can be counted is counted first
-(:func:`endless`), both run aside (``onnxgraph.sandbox``), where they may die, and both are given a copy without
+(:func:`endless`), both run in a child (``onnxgraph.sandbox``), where they may die, and both are given a copy without
 numbers: a tensor of more than a few elements keeps its type and its dims.  The checker would miss the numbers; for it
 such a tensor is an empty one, and whether tensors hold what their dims promise is looked at here.  Data in other files
 is never opened.
@@ -22,11 +22,12 @@ from itertools import islice
 
 import onnx
 from google.protobuf.message import Message
-from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
 
 from onnx_triangulate.onnxgraph.inference import Refusal, infer, only_node, refusals
-from onnx_triangulate.onnxgraph.nodes import elements, printable, text, without_large_initializers
-from onnx_triangulate.onnxgraph.sandbox import Aside
+from onnx_triangulate.onnxgraph.inlining import expanded_size
+from onnx_triangulate.onnxgraph.nodes import elements, printable, without_large_initializers
+from onnx_triangulate.onnxgraph.sandbox import Sandbox
 from onnx_triangulate.records.runs import Failure
 
 _SMALL = 1024  # elements that a tensor may have and keep its numbers: those that inference reads are fewer
@@ -59,10 +60,8 @@ _MAY_BE_LARGE = frozenset(
 )
 _SAYINGS = ("doc_string", "metadata_props")
 
-Key = tuple[str, str, str]
 
-
-class Look:
+class SandboxedCheck:
     """What ONNX's inference and its checker have to say; both begin to work at once, and are waited for when asked.
 
     What cannot be found out is added to ``problems``, once it was asked for.
@@ -74,7 +73,7 @@ class Look:
         tasks: list[Callable[[], bytes]] = [lambda: _check(model)]
         if not self._refusal:
             tasks = [lambda: _infer(model), *tasks, lambda: _strictly(model)]
-        self._aside = _aside(tasks, model)
+        self._sandbox = _sandbox(tasks, model)
 
     @cached_property
     def shaped(self) -> ModelProto | None:
@@ -83,7 +82,7 @@ class Look:
         if self._refusal:
             self.problems.append(f"{self._refusal}: {instead}")
             return None
-        answer = self._aside.answer(0)
+        answer = self._sandbox.answer(0)
         if isinstance(answer, Failure):
             self.problems.append(f"ONNX's shape inference gives no answer ({_line(answer.message)}): {instead}")
             return None
@@ -94,30 +93,30 @@ class Look:
     @cached_property
     def invalid(self) -> Refusal | None:
         """What the full check has against the model, or which tensor holds too little, in one line."""
-        answer = self._aside.answer(0 if self._refusal else 1)
+        answer = self._sandbox.answer(0 if self._refusal else 1)
         if isinstance(answer, Failure):
             self.problems.append(f"ONNX's checker gives no answer: {_line(answer.message)}")
         elif answer:
             return Refusal(*json.loads(answer))
-        strict = b"" if self._refusal else self._aside.answer(2)
+        strict = b"" if self._refusal else self._sandbox.answer(2)
         if isinstance(strict, Failure):
             self.problems.append(f"ONNX's full check gives no answer: {_line(strict.message)}")
             return None
         return Refusal(*json.loads(strict)) if strict else None
 
 
-def _aside(tasks: Sequence[Callable[[], bytes]], model: ModelProto) -> Aside:
+def _sandbox(tasks: Sequence[Callable[[], bytes]], model: ModelProto) -> Sandbox:
     """The tasks in a child with the time and memory that a model of this size may take."""
     size = sum(1 for _ in _every_node(model))
     onnx.defs.has("Relu")  # reads all schemas, once and here, not in every child
-    return Aside(tasks, seconds=_SECONDS + _SECONDS_PER_NODE * size, memory=_MEMORY + _MEMORY_PER_NODE * size)
+    return Sandbox(tasks, seconds=_SECONDS + _SECONDS_PER_NODE * size, memory=_MEMORY + _MEMORY_PER_NODE * size)
 
 
 def full_check(model: ModelProto) -> Refusal | Failure | None:
     """What ONNX's full check has against a model besides the plain check, which see; a failure where it dies."""
     if endless(model):
         return None
-    answer = _aside([lambda: _strictly(model)], model).answer(0)
+    answer = _sandbox([lambda: _strictly(model)], model).answer(0)
     if isinstance(answer, Failure):
         return answer
     return Refusal(*json.loads(answer)) if answer else None
@@ -130,47 +129,13 @@ def endless(model: ModelProto) -> str:
     """
     if not model.functions:
         return ""
-    bodies = {_key(f.domain, f.name, f.overload): f for f in model.functions}
-    calls = {key: _calls(f.node, bodies) for key, f in bodies.items()}
-    sizes: dict[Key, int] = {}
-    for start in bodies:
-        waiting, above = [start], set[Key]()
-        while waiting:
-            key = waiting[-1]
-            if key in sizes:
-                waiting.pop()
-                continue
-            missing = [inner for inner in calls[key][1] if inner not in sizes]
-            if key in above and missing:
-                return "local functions call one another in a circle"
-            if missing:
-                above.add(key)
-                waiting += missing
-                continue
-            sizes[key] = calls[key][0] + sum(sizes[inner] * times for inner, times in calls[key][1].items())
-            waiting.pop()
-    plain, called = _calls(model.graph.node, bodies)
-    expanded = plain + sum(sizes[key] * times for key, times in called.items())
-    if expanded > _MOST_EXPANDED + plain:
+    expanded = expanded_size(model, calls=True)
+    if expanded is None:
+        return "local functions call one another in a circle"
+    if expanded > _MOST_EXPANDED + sum(1 for _ in _nodes(model.graph.node)):
         many = str(expanded) if expanded < 10**12 else f"10^{len(str(min(expanded, 10**100))) - 1} or more"
         return f"the local functions' calls would expand to {many} nodes"
     return ""
-
-
-def _key(domain: str, name: str, overload: str) -> Key:
-    plain = text(domain)
-    return ("" if plain == "ai.onnx" else plain, text(name), text(overload))
-
-
-def _calls(nodes: Iterable[NodeProto], bodies: dict[Key, FunctionProto]) -> tuple[int, dict[Key, int]]:
-    """How many nodes there are, those of subgraphs too, and which of them call which function how often."""
-    count, called = 0, dict[Key, int]()
-    for node in _nodes(nodes):
-        count += 1
-        key = _key(node.domain, node.op_type, node.overload)
-        if key in bodies:
-            called[key] = called.get(key, 0) + 1
-    return count, called
 
 
 def _nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:

@@ -22,6 +22,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from onnx_triangulate.onnxgraph.inlining import inlined
 from onnx_triangulate.onnxgraph.nodes import elements, printable, without_large_initializers
+from onnx_triangulate.onnxgraph.wire import LENGTH, VARINT, Broken, field_at, length_delimited, varint
 
 # Several elements to a byte: numpy has no such type.
 _PACKED = (TensorProto.INT4, TensorProto.UINT4, TensorProto.FLOAT4E2M1)
@@ -109,7 +110,7 @@ def read_model(file: Path) -> tuple[ModelProto, Weights]:
     """
     try:
         serialized, spans = _without_data(memoryview(_mapped(file)))
-    except (ValueError, IndexError):  # empty, or not the message that it should be: protobuf says it better
+    except ValueError:  # empty, or not the message that it should be: protobuf says it better
         serialized, spans = file.read_bytes(), {}
     model = onnx.load_from_string(serialized)
     return model, Weights(model, file.parent, {place: (file, *span) for place, span in spans.items()})
@@ -125,46 +126,15 @@ def _mapped(file: Path) -> mmap.mmap:
         return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _varint(view: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = view[at]
-        value |= (byte & 127) << shift
-        at += 1
-        if byte < 128:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise ValueError("no varint")
-
-
 def _fields(view: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
-    """Number, wire type, where the field begins, where its contents begin and end (of a varint: its value, twice)."""
+    """Number, wire type, where the field begins, where its content begins and ends.  Raises :class:`Broken`."""
     at = start
     while at < end:
-        begins = at
-        tag, at = _varint(view, at)
-        number, wire = tag >> 3, tag & 7
-        if wire == 0:
-            value, at = _varint(view, at)
-            yield number, wire, begins, value, at
-            continue
-        size, at = (8, at) if wire == 1 else (4, at) if wire == 5 else _varint(view, at) if wire == 2 else (-1, at)
-        if size < 0 or at + size > end:
-            raise ValueError("a field that does not end")
-        yield number, wire, begins, at, at + size
-        at += size
-    if at != end:
-        raise ValueError("a field that does not end")
-
-
-def _field(number: int, contents: bytes) -> bytes:
-    """A length-delimited field."""
-    header, size = bytearray([number << 3 | 2]), len(contents)
-    while size > 127:
-        header.append(size & 127 | 128)
-        size >>= 7
-    return bytes(header) + bytes([size]) + contents
+        number, wire, content, stop = field_at(view, at)
+        if stop > end:
+            raise Broken(cut=True)
+        yield number, wire, at, content, stop
+        at = stop
 
 
 def _without_data(view: memoryview) -> tuple[bytes, dict[int, tuple[int, int]]]:
@@ -173,19 +143,19 @@ def _without_data(view: memoryview) -> tuple[bytes, dict[int, tuple[int, int]]]:
     made = bytearray()
     place = 0
     for number, wire, begins, start, end in _fields(view, 0, len(view)):
-        if number != 7 or wire != 2:
+        if number != 7 or wire != LENGTH:
             made += view[begins:end]
             continue
         graph = bytearray()
         for inner, kind, first, low, high in _fields(view, start, end):
-            tensor = _tensor(view, low, high) if inner == 5 and kind == 2 and high - low > _LARGE else None
+            tensor = _tensor(view, low, high) if inner == 5 and kind == LENGTH and high - low > _LARGE else None
             if tensor is not None:
                 contents, spans[place] = tensor
-                graph += _field(5, contents)
+                graph += length_delimited(5, contents)
             else:
                 graph += view[first:high]
-            place += inner == 5 and kind == 2
-        made += _field(7, bytes(graph))
+            place += inner == 5 and kind == LENGTH
+        made += length_delimited(7, bytes(graph))
     return bytes(made), spans
 
 
@@ -193,11 +163,11 @@ def _tensor(view: memoryview, start: int, end: int) -> tuple[bytes, tuple[int, i
     """A tensor without its raw data, and where that is; None where it has none or is of a type of its own."""
     kept, span, plain = bytearray(), None, False
     for number, wire, begins, low, high in _fields(view, start, end):
-        if number == 9 and wire == 2:
+        if number == 9 and wire == LENGTH:
             span = (low, high - low)
         else:
             kept += view[begins:high]
-        plain |= number == 2 and wire == 0 and low in _PLAIN
+        plain |= number == 2 and wire == VARINT and varint(view, low)[0] in _PLAIN
     return (bytes(kept), span) if span is not None and plain and span[1] > _LARGE else None
 
 

@@ -43,7 +43,7 @@ class Example:
 
 
 def drawn(wanted: Any, random: np.random.Generator) -> Array:
-    """An array for an example's input."""
+    """An array for an example's input: numbers of a type, ``positive``, ``unit`` (-1 to 1) or ``share`` (0 to 1)."""
     if not isinstance(wanted, str):
         value = np.asarray(wanted)
         return value.astype(np.float32) if value.dtype == np.float64 else value
@@ -56,8 +56,8 @@ def drawn(wanted: Any, random: np.random.Generator) -> Array:
     values = random.normal(size=shape) * 2
     if kind == "positive":
         return np.asarray(np.abs(values) + 0.05).astype(np.float32)
-    if kind == "unit":
-        return np.asarray(np.tanh(values)).astype(np.float32)
+    if kind in ("unit", "share"):
+        return np.asarray(np.tanh(values if kind == "unit" else np.abs(values))).astype(np.float32)
     flat = values.reshape(-1)
     if flat.size > 4:
         flat[1], flat[3] = 0.0, flat[2]

@@ -10,8 +10,8 @@ numbers only (ONNX's own schema, ``onnxgraph.nodes.whole_slots``).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass
-from typing import Literal
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Any, Literal
 
 from onnx_triangulate.onnxgraph.folding import FOLDS, Fold
 from onnx_triangulate.ops.axis_propagation import AxisRule
@@ -63,6 +63,7 @@ class Operator:
     does not say what becomes of a NaN.  ``zero_sign_open``: nor which zero comes out.  ``limits``: inputs that may
     hold a limit or a threshold.  ``images``: inputs and outputs, by slot, of axes (N, C, spatial ...).  ``kernel``:
     the input that is a kernel, and its first two axes.  ``matrices``: the two inputs that are multiplied.
+    ``channels_last``: the default of the attribute of that name.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Operator:
     images: tuple[int, ...] = ()
     kernel: tuple[int, str] | None = None
     matrices: tuple[int, int] | None = None
+    channels_last: int | None = None
 
     @property
     def domain(self) -> str:
@@ -98,3 +100,8 @@ class Operator:
     def fold(self) -> Fold | None:
         """How its result is computed exactly where every input is a constant."""
         return FOLDS.get(self.name)
+
+
+def alike(*operators: Operator, **facts: Any) -> tuple[Operator, ...]:
+    """Records that have these fields in common."""
+    return tuple(replace(op, **facts) for op in operators)

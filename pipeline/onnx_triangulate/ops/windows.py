@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from onnx_triangulate.cases.definitions import same_total, split_pads
 from onnx_triangulate.ops.calls import NodeCall, NotCovered
 from onnx_triangulate.records.arrays import Array
 
@@ -44,13 +45,11 @@ def _axis(call: NodeCall, i: int, n: int, size: int, kernel: int, ceil: bool) ->
     pads = call.attribute("pads", [0] * 2 * n)
     begin, end = (int(pads[i]), int(pads[n + i])) if auto == "NOTSET" else (0, 0)
     if auto.startswith("SAME"):
-        outputs = -(-size // stride)
-        total = (outputs - 1) * stride + reach - size
+        total = same_total(size, stride, reach)
         if total < 0 and "kernel_shape" in call.attributes and call.node.op_type != "Conv":
             raise NotCovered("SAME padding of windows with gaps between them, whose formula gives negative padding")
-        total = max(total, 0)
-        begin = total // 2 if auto == "SAME_UPPER" else total - total // 2
-        return Axis(size, kernel, stride, dilation, begin, total - begin, outputs)
+        begin, end = split_pads(max(total, 0), auto == "SAME_UPPER")
+        return Axis(size, kernel, stride, dilation, begin, end, -(-size // stride))
     room = size + begin + end - reach
     outputs = room // stride + 1
     if ceil:

@@ -1,23 +1,34 @@
 """A graph in parts that are run one after another, and the cut model among them.
 
-Design note.  All values of a large model at once are more than anybody wants to hold, so the graph is run in parts of
-consecutive nodes, under a budget of bytes: what a part reads is fed, what it makes is returned, looked at and dropped.
-In the *cut* model every value that the source also has is fed with the source's tensor wherever it is read, and what
-the graph itself computes for it is an output under another name; so each node (or each stretch of nodes between two
-such values) answers on the source's own inputs, and its error is seen alone.  Weights are not in the parts: they are
-named there, and handed to the runtime as arrays.  Sequences and optionals are no arrays: they stay inside a part.
+Design note.  All values of a large model at once need more memory than there is.  So the graph is run in parts of
+consecutive nodes under a budget of bytes: a part is fed what it reads and returns what it makes, which is looked at and
+released.  In the *cut* model every value that the source also has is fed from the source wherever it is read, and the
+graph's own result for it is an output under another name; each node (or each stretch of nodes between two such values)
+then computes on the source's inputs, and its error is seen alone.  Weights are not in the parts: they are declared as
+external data and handed to the runtime as arrays.  Sequences and optionals are no arrays; they stay inside one part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, helper, numpy_helper
+from onnx import (
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    TensorShapeProto,
+    TypeProto,
+    ValueInfoProto,
+    helper,
+    numpy_helper,
+)
 
+from onnx_triangulate.onnxgraph.graph import reads
 from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.onnxgraph.weights import Weights
 
@@ -28,14 +39,18 @@ _SHORT = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 SEEN = "__seen"
 
 
-def reads(node: NodeProto) -> Iterator[str]:
-    """The names a node reads, those of its subgraphs included."""
-    yield from (name for name in node.input if name)
-    for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            for inner in graph.node:
-                yield from reads(inner)
-            yield from (output.name for output in graph.output)
+def behind(
+    model: ModelProto, names: Collection[str], takes: Callable[[int, NodeProto], bool]
+) -> tuple[list[int], set[str]]:
+    """The nodes, in order, that make ``names`` or what other such nodes read, of those that ``takes`` allows, and what
+    they read from outside."""
+    wanted, inside, needed = set(names), set[str](), []
+    for index, node in reversed(list(enumerate(model.graph.node))):
+        if not wanted.isdisjoint(node.output) and takes(index, node):
+            needed.append(index)
+            inside.update(node.output)
+            wanted.update(reads(node))
+    return sorted(needed), wanted - inside
 
 
 def array_values(model: ModelProto) -> tuple[str, ...]:
@@ -139,34 +154,58 @@ def parts(
     """
     graph = model.graph
     known = {tensor.name for tensor in graph.initializer}
-    unknown = max((s for s in sizes.values() if s), default=1)
-    read = [tuple(dict.fromkeys(reads(node))) for node in graph.node]
-    made = [tuple(name for name in node.output if name) for node in graph.node]
-    makes = {name for names in made for name in names}
+    flow = _Flow(
+        [tuple(dict.fromkeys(reads(node))) for node in graph.node],
+        [tuple(name for name in node.output if name) for node in graph.node],
+        sizes,
+        given,
+    )
     outside = {v.name for v in graph.input} - set(weights)
-    last = {name: index for index, names in enumerate(read) for name in names}
-    ranges, start, held = [], 0, 0
-    seen: set[str] = set()
-    for index in range(len(graph.node)):
-        names = {*made[index], *(n for n in read[index] if n in given)} - seen
-        held += sum((sizes[n] if sizes[n] is not None else unknown) or 0 for n in names if n in sizes)
-        seen |= names
-        opened = any(n not in sizes and last.get(n, -1) > index for n in made[index])  # no array, still needed
-        if held >= budget and not opened:
-            ranges.append(range(start, index + 1))
-            start, held, seen = index + 1, 0, set()
-    if start < len(graph.node):
-        ranges.append(range(start, len(graph.node)))
+    makes = {name for names in flow.made for name in names}
     found = []
-    for span in ranges:
-        inside = {n for i in span for n in made[i]}
-        wanted = dict.fromkeys(n for i in span for n in read[i])
-        asked = [
-            n for i in span for n in made[i] if n in sizes and (n in given or not given or last.get(n, -1) >= span.stop)
-        ]
+    for span in flow.spans(budget):
+        inside = {n for i in span for n in flow.made[i]}
+        wanted = dict.fromkeys(n for i in span for n in flow.read[i])
         fed = [n for n in wanted if n not in known and (n in given or n in outside or (n in makes and n not in inside))]
-        found.append(Part(span, tuple(fed), tuple(asked), tuple(n for n in wanted if n in weights and n not in known)))
+        heavy = tuple(n for n in wanted if n in weights and n not in known)
+        found.append(Part(span, tuple(fed), flow.asked(span), heavy))
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Flow:
+    """What each node reads and makes, the sizes of arrays in bytes, and the values that are fed from outside."""
+
+    read: Sequence[tuple[str, ...]]
+    made: Sequence[tuple[str, ...]]
+    sizes: Mapping[str, int | None]
+    given: Collection[str]
+
+    @cached_property
+    def last(self) -> dict[str, int]:
+        """By value, the last node that reads it."""
+        return {name: index for index, names in enumerate(self.read) for name in names}
+
+    def spans(self, budget: int) -> list[range]:
+        """Consecutive nodes of about ``budget`` bytes; what is no array is not handed from one to the next."""
+        unknown = max((s for s in self.sizes.values() if s), default=1)
+        found, start, held = [], 0, 0
+        seen: set[str] = set()
+        for index, (read, made) in enumerate(zip(self.read, self.made, strict=True)):
+            names = {*made, *(n for n in read if n in self.given)} - seen
+            known = [self.sizes[n] for n in names if n in self.sizes]
+            held += sum(unknown if size is None else size for size in known)
+            seen |= names
+            opened = any(n not in self.sizes and self.last.get(n, -1) > index for n in made)  # no array, still needed
+            if held >= budget and not opened:
+                found.append(range(start, index + 1))
+                start, held, seen = index + 1, 0, set()
+        return [*found, range(start, len(self.read))] if start < len(self.read) else found
+
+    def asked(self, span: range) -> tuple[str, ...]:
+        """The arrays that are asked of some nodes."""
+        arrays = (n for i in span for n in self.made[i] if n in self.sizes)
+        return tuple(n for n in arrays if not self.given or n in self.given or self.last.get(n, -1) >= span.stop)
 
 
 def part_model(
@@ -200,6 +239,32 @@ def part_model(
 
 
 Runner = Callable[[bytes, Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]], list[str]], list[NDArray[Any]]]
+
+
+def run_nodes(
+    model: ModelProto,
+    weights: Weights,
+    nodes: tuple[Sequence[int], Collection[str]],
+    name: str,
+    fetch: Callable[[str], NDArray[Any] | None],
+    run: Runner,
+) -> tuple[NDArray[Any], ModelProto]:
+    """What some nodes (see :func:`behind`) make of a value, and the model that they are, its inputs of known shape.
+
+    Raises what the runtime raises, for an input that ``fetch`` does not give too.
+    """
+    places, read = nodes
+    held = {tensor.name for tensor in model.graph.initializer}
+    arrays = {n: a for n in sorted(set(read) - held - set(weights)) if (a := fetch(n)) is not None}
+    part = Part(tuple(places), tuple(arrays), (name,), tuple(n for n in sorted(read) if n in weights and n not in held))
+    made = part_model(model, part, weights, {n: array.dtype for n, array in arrays.items()})
+    (answer,) = run(made.SerializeToString(), {n: weights[n] for n in part.weights}, arrays, [name])
+    for value in made.graph.input:
+        value.type.tensor_type.shape.dim.extend(
+            TensorShapeProto.Dimension(dim_value=size) for size in arrays[value.name].shape
+        )
+        value.type.tensor_type.shape.SetInParent()
+    return answer, made
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,20 +301,10 @@ def run_parts(
             array = fetch(name) if array is None else array
             if array is not None:
                 feeds[name] = array
-        lacking = next((name for name in part.inputs if name not in feeds), None)
-        if lacking is not None:
-            yield PartRun(part, {}, error=f"{lacking} was not computed")
+        made = _answer(model, weights, part, feeds, run, given)
+        if isinstance(made, str):
+            yield PartRun(part, {}, error=made)
             continue
-        made: dict[str, NDArray[Any]] = {}
-        if part.outputs:
-            proto = part_model(model, part, weights, {n: a.dtype for n, a in feeds.items()}, given)
-            asked = [name + SEEN if name in given else name for name in part.outputs]
-            try:
-                handed = {name: weights[name] for name in part.weights}
-                made = dict(zip(part.outputs, run(proto.SerializeToString(), handed, feeds, asked), strict=True))
-            except Exception as error:  # a runtime's refusal, whatever its type
-                yield PartRun(part, {}, error=" ".join(str(error).split())[:200])
-                continue
         for name in part.inputs:
             if last[name] == index:
                 carried.pop(name, None)
@@ -258,25 +313,29 @@ def run_parts(
         yield PartRun(part, made, sum(several.values()))
 
 
+def _answer(
+    model: ModelProto,
+    weights: Weights,
+    part: Part,
+    feeds: Mapping[str, NDArray[Any]],
+    run: Runner,
+    given: Collection[str],
+) -> dict[str, NDArray[Any]] | str:
+    """What one part makes, by the graph's names, or why it makes nothing."""
+    lacking = next((name for name in part.inputs if name not in feeds), None)
+    if lacking is not None:
+        return f"{lacking} was not computed"
+    if not part.outputs:
+        return {}
+    proto = part_model(model, part, weights, {n: a.dtype for n, a in feeds.items()}, given)
+    asked = [name + SEEN if name in given else name for name in part.outputs]
+    try:
+        handed = {name: weights[name] for name in part.weights}
+        return dict(zip(part.outputs, run(proto.SerializeToString(), handed, feeds, asked), strict=True))
+    except Exception as error:  # a runtime's refusal, whatever its type
+        return " ".join(str(error).split())[:200]
+
+
 def constants(model: ModelProto) -> dict[str, NDArray[Any]]:
     """The initializers as arrays; raises ``ValueError`` where data is in another file and was not loaded."""
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-
-
-__all__ = [
-    "SEEN",
-    "Part",
-    "PartRun",
-    "Runner",
-    "all_outputs",
-    "array_sizes",
-    "array_values",
-    "constants",
-    "has_short_floats",
-    "named_weights",
-    "part_model",
-    "parts",
-    "reads",
-    "run_parts",
-    "with_outputs",
-]

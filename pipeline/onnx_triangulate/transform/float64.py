@@ -162,23 +162,32 @@ def _convert_node(node: NodeProto, index: int, how: _Conversion) -> None:
     named |= how.parameters.get((text(node.domain), text(node.op_type)), set())
     if in_onnx(node) and node.op_type == "BitCast":
         raise _refuse("reinterpreting bits has no meaning in another type", node, index)
+    if any(a.type in (AttributeProto.SPARSE_TENSOR, AttributeProto.SPARSE_TENSORS) for a in node.attribute):
+        raise _refuse("sparse tensors are not converted", node, index)
     for attribute in node.attribute:
-        if attribute.type == AttributeProto.TENSOR:
-            _to_double(attribute.t)
-        elif attribute.type == AttributeProto.TENSORS:
-            for tensor in attribute.tensors:
-                _to_double(tensor)
-        elif attribute.type == AttributeProto.TYPE_PROTO:
-            _type_to_double(attribute.tp)
-        elif attribute.type in (AttributeProto.SPARSE_TENSOR, AttributeProto.SPARSE_TENSORS):
-            raise _refuse("sparse tensors are not converted", node, index)
-        elif attribute.type == AttributeProto.INT and attribute.name in named and attribute.i == _FLOAT:
-            attribute.i = _DOUBLE
+        _convert_attribute(attribute, named)
     for _, graph in subgraphs(node):
         _convert_graph(graph, how)
-    if not in_onnx(node):
-        return
-    present = {a.name for a in node.attribute}
+    if in_onnx(node):
+        _write_default(node, type_attribute, how.version)
+
+
+def _convert_attribute(attribute: AttributeProto, named: set[str]) -> None:
+    """A tensor, a type, or a number that names one (``named``)."""
+    if attribute.type == AttributeProto.TENSOR:
+        _to_double(attribute.t)
+    elif attribute.type == AttributeProto.TENSORS:
+        for tensor in attribute.tensors:
+            _to_double(tensor)
+    elif attribute.type == AttributeProto.TYPE_PROTO:
+        _type_to_double(attribute.tp)
+    elif attribute.type == AttributeProto.INT and attribute.name in named and attribute.i == _FLOAT:
+        attribute.i = _DOUBLE
+
+
+def _write_default(node: NodeProto, type_attribute: str | None, version: int | None) -> None:
+    """Float64 where a node means float32 because nothing, or a float attribute, is written."""
+    present = {a.name: a for a in node.attribute}
     if node.op_type == "Constant":
         for attribute in node.attribute:
             if attribute.name in ("value_float", "value_floats") and not attribute.ref_attr_name:
@@ -189,7 +198,7 @@ def _convert_node(node: NodeProto, index: int, how: _Conversion) -> None:
                 break
     elif node.op_type == "ConstantOfShape" and "value" not in present:
         _set_attribute(node, "value", numpy_helper.from_array(np.zeros(1, np.float64)))
-    elif type_attribute is not None and type_attribute not in present and _means_float32(node, how.version):
+    elif type_attribute is not None and type_attribute not in present and _means_float32(node, version):
         _set_attribute(node, type_attribute, _DOUBLE)
 
 

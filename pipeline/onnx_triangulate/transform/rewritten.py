@@ -1,15 +1,14 @@
-"""What an optimizer made of a graph: the nodes of one version that the other has not, in regions that hang together.
+"""What an optimizer rewrote: the nodes of one version of a graph that the other version lacks, in connected regions.
 
-Two versions of one graph hold the same node where its operator, its attributes and the names of what it reads and makes
-are the same.  What is in one only was rewritten.  A value that both versions make ends a region; nodes that make the
-same value, or pass on one that the other version lacks, are in one: a fused node and those that it stands for.  Nodes
-are named as in the exported graph, by the values that they make, because a runtime gives names of its own when it saves
-what it runs.
+A node is the same in both versions where its operator, its attributes and the names of its inputs and outputs are.  All
+others were rewritten.  A value that both versions make ends a region.  Nodes that make the same value, or that pass on
+a value which the other version lacks, are in one region: a fused node and the nodes that it replaces.  Nodes are named
+as in the exported graph, by the values that they make, because a runtime renames them when it saves what it runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from onnx import ModelProto, NodeProto
@@ -38,25 +37,32 @@ class Counted:
 def regions(exported: ModelProto, before: ModelProto, after: ModelProto) -> tuple[Region, ...]:
     """The regions of ``before`` that are otherwise in ``after``, in the order of the exported graph."""
     made_by = {o: (i, node_name(n, i)) for i, n in enumerate(exported.graph.node) for o in n.output if o}
-    kept = {_content(node) for node in before.graph.node} & {_content(node) for node in after.graph.node}
-    gone = [node for node in before.graph.node if _content(node) not in kept]
-    new = [node for node in after.graph.node if _content(node) not in kept]
-    still = {name for node in after.graph.node for name in node.output}
-    still |= {tensor.name for tensor in after.graph.initializer}
-    outputs = {value.name for value in after.graph.output}
-    found = []
+    contents = [{_content(node): node for node in side.graph.node} for side in (before, after)]
+    kept = contents[0].keys() & contents[1].keys()
+    gone, new = ([node for node in side.graph.node if _content(node) not in kept] for side in (before, after))
+    staying = {name for node in after.graph.node for name in node.output}
+    staying |= {tensor.name for tensor in after.graph.initializer} | {value.name for value in after.graph.output}
     both = {o for node in gone for o in node.output if o} & {o for node in new for o in node.output}
+    found = []
     for members in _together([*gone, *new], both):
         old = [node for i, node in enumerate(gone) if i in members]
         fresh = [node for i, node in enumerate(new, len(gone)) if i in members]
-        if not old:
-            continue
-        names = {_named(node, made_by): operator(node) for node in old}
-        place = min(made_by.get(o, (len(made_by), ""))[0] for node in old for o in node.output)
-        inner = [o for node in old for o in node.output if o and o not in still | outputs and o in made_by]
-        region = Region(tuple(names), tuple(names.values()), tuple(operator(n) for n in fresh), tuple(inner))
-        found.append((place, region))
+        if old:
+            place = min(made_by.get(o, (len(made_by), ""))[0] for node in old for o in node.output)
+            found.append((place, _region(old, fresh, made_by, staying)))
     return tuple(region for _, region in sorted(found, key=lambda each: each[0]))
+
+
+def _region(
+    old: Sequence[NodeProto],
+    fresh: Sequence[NodeProto],
+    made_by: Mapping[str, tuple[int, str]],
+    staying: Collection[str],
+) -> Region:
+    """Nodes that are gone and those in their place."""
+    names = {_named(node, made_by): operator(node) for node in old}
+    inner = [o for node in old for o in node.output if o and o not in staying and o in made_by]
+    return Region(tuple(names), tuple(names.values()), tuple(operator(n) for n in fresh), tuple(inner))
 
 
 def counted(model: ModelProto) -> Counted:
@@ -77,9 +83,8 @@ def _named(node: NodeProto, made_by: Mapping[str, tuple[int, str]]) -> str:
     return next((made_by[o][1] for o in node.output if o in made_by), node.name or node.op_type)
 
 
-def _together(nodes: Iterable[NodeProto], both: Collection[str]) -> list[set[int]]:
+def _together(nodes: Sequence[NodeProto], both: Collection[str]) -> list[set[int]]:
     """The nodes, by place, that make the same value, or pass on one that is not in ``both`` versions."""
-    nodes = list(nodes)
     parent = list(range(len(nodes)))
 
     def root(i: int) -> int:
@@ -91,13 +96,10 @@ def _together(nodes: Iterable[NodeProto], both: Collection[str]) -> list[set[int
     for i, node in enumerate(nodes):
         for name in filter(None, node.output):
             makers.setdefault(name, []).append(i)
-    for several in makers.values():
-        for other in several[1:]:
-            parent[root(other)] = root(several[0])
-    for i, node in enumerate(nodes):
-        for name in node.input:
-            for maker in makers.get(name, ())[: name not in both]:
-                parent[root(i)] = root(maker)
+    joined = [(other, several[0]) for several in makers.values() for other in several[1:]]
+    passed = [(i, name) for i, node in enumerate(nodes) for name in node.input if name not in both]
+    for one, other in [*joined, *((i, m) for i, name in passed for m in makers.get(name, ())[:1])]:
+        parent[root(one)] = root(other)
     sets: dict[int, set[int]] = {}
     for i in range(len(nodes)):
         sets.setdefault(root(i), set()).add(i)

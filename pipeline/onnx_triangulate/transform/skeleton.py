@@ -41,16 +41,10 @@ def skeleton(file: Path, *, memory: int | None = None, large: int = LARGE) -> Sk
     """
     model = onnx.load(file, load_external_data=False)
     graph = model.graph
-    nodes = {n.output[0]: n for n in graph.node if n.output and constant_tensor(n) is not None}
-    tensors: dict[str, TensorProto] = {t.name: t for t in graph.initializer}
-    tensors |= {name: t for name, node in nodes.items() if (t := constant_tensor(node)) is not None}
+    nodes = {n.output[0]: t for n in graph.node if n.output and (t := constant_tensor(n)) is not None}
+    tensors: dict[str, TensorProto] = {t.name: t for t in graph.initializer} | nodes
     tensors = {n: t for n, t in tensors.items() if elements(t) >= large and t.data_type != TensorProto.STRING}
-    need = sum(8 * elements(t) for t in tensors.values())
-    need += 4 * max((elements(t) for t in tensors.values()), default=0) + file.stat().st_size
-    if memory is not None and need > memory:
-        raise Unsupported(
-            f"its weights in float64 need {need / 2**30:.1f} GiB, the limit is {memory / 2**30:.1f} GiB: raise --memory"
-        )
+    _refuse_large(tensors, file, memory)
     declared = {value.name for value in graph.input}
     weights: dict[str, Array] = {}
     borders: list[ValueInfoProto] = []
@@ -59,11 +53,10 @@ def skeleton(file: Path, *, memory: int | None = None, large: int = LARGE) -> Sk
         if name not in declared:
             borders.append(helper.make_tensor_value_info(name, tensor.data_type, list(tensor.dims)))
         tensor.ClearField("raw_data")  # at once: one weight, not all of them, is held twice
-    kept = [t for t in graph.initializer if t.name not in weights]
-    bare = [n for n in graph.node if not (n.output and n.output[0] in weights and n.output[0] in nodes)]
     slim = _without(model)
-    slim.graph.initializer.extend(kept)
-    slim.graph.node.extend(bare)
+    slim.graph.initializer.extend(t for t in graph.initializer if t.name not in weights)
+    taken = weights.keys() & nodes.keys()
+    slim.graph.node.extend(n for n in graph.node if not (n.output and n.output[0] in taken))
     slim.graph.input.extend(borders)
     for tensor in slim.graph.initializer:
         if tensor.data_location == TensorProto.EXTERNAL:
@@ -71,6 +64,16 @@ def skeleton(file: Path, *, memory: int | None = None, large: int = LARGE) -> Sk
             tensor.data_location = TensorProto.DEFAULT
             del tensor.external_data[:]
     return Skeleton(slim, weights)
+
+
+def _refuse_large(tensors: dict[str, TensorProto], file: Path, memory: int | None) -> None:
+    """Raise :class:`Unsupported` where weights in float64 would take more than ``memory`` bytes."""
+    need = sum(8 * elements(t) for t in tensors.values())
+    need += 4 * max((elements(t) for t in tensors.values()), default=0) + file.stat().st_size
+    if memory is not None and need > memory:
+        raise Unsupported(
+            f"its weights in float64 need {need / 2**30:.1f} GiB, the limit is {memory / 2**30:.1f} GiB: raise --memory"
+        )
 
 
 def _without(model: ModelProto) -> ModelProto:

@@ -9,7 +9,7 @@ inference goes on from there.
 from __future__ import annotations
 
 import numpy as np
-from onnx import GraphProto, ModelProto, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from onnx_triangulate.onnxgraph.folding import fold
 from onnx_triangulate.onnxgraph.nodes import Dims, array, attributes, constant_tensor, dims_of, elements, in_onnx
@@ -49,30 +49,33 @@ def _made(graph: GraphProto, sizes: dict[str, Dims]) -> dict[str, Array]:
     """By name, the results that are known and are not constants already."""
     fed = {value.name for value in graph.input}
     given = {value.name for value in graph.output}
-    known: dict[str, Array] = {}
-    for tensor in graph.initializer:
-        if elements(tensor) <= _SMALL and tensor.name not in fed and (value := array(tensor)) is not None:
-            known[tensor.name] = value
+    known = {t.name: v for t in graph.initializer if t.name not in fed and (v := _small(t)) is not None}
     made: dict[str, Array] = {}
     for node in graph.node:
         if not in_onnx(node) or len(node.output) != 1 or node.output[0] in given:
             continue
         constant = constant_tensor(node)
-        if constant is not None:
-            value = array(constant) if elements(constant) <= _SMALL else None
-            if value is not None:
-                known[node.output[0]] = value
+        result = _result(node, known, sizes) if constant is None else _small(constant)
+        if result is None or result.size > _SMALL:
             continue
-        held = attributes(node)
-        if node.op_type == "Shape":
-            result = _shape(sizes.get(node.input[0]), held.get("start", 0), held.get("end"))
-        else:
-            inputs = [known.get(name) if name else None for name in node.input]
-            whole = all(value is not None or not name for value, name in zip(inputs, node.input, strict=True))
-            result = fold(node.op_type, held, inputs) if whole and inputs else None
-        if result is not None and result.size <= _SMALL:
-            known[node.output[0]] = made[node.output[0]] = np.asarray(result)
+        known[node.output[0]] = np.asarray(result)
+        if constant is None:
+            made[node.output[0]] = known[node.output[0]]
     return made
+
+
+def _small(tensor: TensorProto) -> Array | None:
+    return array(tensor) if elements(tensor) <= _SMALL else None
+
+
+def _result(node: NodeProto, known: dict[str, Array], sizes: dict[str, Dims]) -> Array | None:
+    """What a node makes of sizes and constants; None where that is not known."""
+    held = attributes(node)
+    if node.op_type == "Shape":
+        return _shape(sizes.get(node.input[0]), held.get("start", 0), held.get("end"))
+    inputs = [known.get(name) if name else None for name in node.input]
+    whole = all(value is not None or not name for value, name in zip(inputs, node.input, strict=True))
+    return fold(node.op_type, held, inputs) if whole and inputs else None
 
 
 def _shape(dims: Dims | None, start: int, end: int | None) -> Array | None:

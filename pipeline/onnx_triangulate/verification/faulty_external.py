@@ -100,7 +100,7 @@ def unshown(session: Session, case_run: CaseRun, pair: fresh_exports.Pair) -> st
     says = fresh_exports.unshown(session, case_run, pair)
     if fresh_exports.is_sharp(case_run, pair.external.graph):
         return says
-    answer = session.call_runtimes(semantics.structure, pair.left, pair.right)
+    answer = session.call_runtimes(semantics.structure, pair.graphs.left, pair.graphs.right)
     found = [] if isinstance(answer, Failure) else [d for d in answer[0] if not d.message.startswith("rounding")]
     found = found if says else [d for d in found if d.kind == "weights"]
     if not found:

@@ -21,11 +21,13 @@ from onnx_triangulate.cases import inputs
 from onnx_triangulate.diff.equivalence import Proof
 from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.locate import float64_comparison, model_interface
-from onnx_triangulate.locate import sweep as sweeps
-from onnx_triangulate.locate.feeds import JUDGED, KINDS, REACHING, Feed, Landmarks, ValueInfo, draw, drawn_kinds
+from onnx_triangulate.locate.feeds import JUDGED, KINDS, REACHING, Feed, Landmarks, ValueInfo, drawn_kinds
+from onnx_triangulate.locate.graph_pair import GraphPair, Ways, axes_between, prove_pair
 from onnx_triangulate.locate.model_interface import Interface
-from onnx_triangulate.locate.sweep import Row, Ways
-from onnx_triangulate.locate.unexercised import Unseen
+from onnx_triangulate.locate.special_values import confirmed
+from onnx_triangulate.locate.sweep import Row, boundaries, in_parts, sweep
+from onnx_triangulate.locate.unexercised import Unexercised
+from onnx_triangulate.locate.unshown_constants import any_number, few_others, silent
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
@@ -73,21 +75,16 @@ def exports(session: Session, case_run: CaseRun, framework: str) -> Iterator[Mod
 class Pair:
     """An external file and the fresh export that it is held against, which structure does not prove the same.
 
-    ``inputs`` and ``outputs`` say how the file's are those of the fresh export; ``names`` are the case's names of the
-    latter's inputs.
+    ``graphs`` has the fresh export as A and the file as B; ``names`` are the case's names of A's inputs.
     """
 
     external: Model
     fresh: Model
-    left: Path
-    right: Path
+    graphs: GraphPair
     a: Interface
     proof: Proof
-    inputs: Ways
-    outputs: Ways
     names: Mapping[str, str]
     feeds: tuple[Feed, ...]
-    marks: Landmarks
 
 
 def paired(session: Session, case_run: CaseRun, external: Model) -> Pair | None:
@@ -96,17 +93,18 @@ def paired(session: Session, case_run: CaseRun, external: Model) -> Pair | None:
     fresh = next(exports(session, case_run, external.party.framework), None)
     if fresh is None or fresh.file is None or external.file is None:
         return None
-    left, right = fresh.file.absolute(), external.file.absolute()
+    seed = case_run.seed
     taken, ends = (
         {
-            border: (mine[name], _between(case_run, fresh, external, name))
+            border: (mine[name], axes_between(case_run.case, fresh, external, name))
             for name, border in its.items()
             if name in mine
         }
         for mine, its in ((fresh.inputs, external.inputs), (fresh.outputs, external.outputs))
     )
-    proof = _asked(session, sweeps.proof, left, right, taken, ends)
-    sides = [_asked(session, model_interface.read_interface, file) for file in (left, right)]
+    graphs = GraphPair(fresh.file.absolute(), external.file.absolute(), (), taken, ends, Landmarks(), seed)
+    proof = _asked(session, prove_pair, graphs)
+    sides = [_asked(session, model_interface.read_interface, file) for file in (graphs.left, graphs.right)]
     if not isinstance(proof, Proof) or proof.same or not all(isinstance(side, Interface) for side in sides):
         return None
     a, b = sides
@@ -114,11 +112,14 @@ def paired(session: Session, case_run: CaseRun, external: Model) -> Pair | None:
     names = {border: name for name, border in fresh.inputs.items()}
     if a.drawn or b.drawn or {port.name for port in a.inputs} - set(names):
         return None
-    own = inputs.inputs_of(case_run.case, case_run.ref.name, case_run.seed)
-    shapes = {p.name: _turn(case_run, fresh, names[p.name]).apply(own[names[p.name]]).shape for p in a.inputs}
-    marks = a.landmarks.joined(b.landmarks)
-    feeds = (*[Feed(kind, shapes) for kind in KINDS], *drawn_kinds(a.inputs, shapes, marks))
-    return Pair(external, fresh, left, right, a, proof, taken, ends, names, feeds, marks)
+    own = inputs.inputs_of(case_run.case, case_run.ref.name, seed)
+    shapes = {
+        p.name: axes_between(case_run.case, None, fresh, names[p.name]).apply(own[names[p.name]]).shape
+        for p in a.inputs
+    }
+    graphs = replace(graphs, ports=a.inputs, landmarks=a.landmarks.joined(b.landmarks))
+    feeds = (*[Feed(kind, shapes) for kind in KINDS], *drawn_kinds(a.inputs, shapes, graphs.landmarks))
+    return Pair(external, fresh, graphs, a, proof, names, feeds)
 
 
 def _joined(ports: Sequence[ValueInfo], others: Sequence[ValueInfo], ways: Ways) -> tuple[ValueInfo, ...]:
@@ -136,17 +137,14 @@ def sought(session: Session, case_run: CaseRun, pair: Pair) -> list[Sought]:
     """The inputs on which an external file parts from the fresh export, those first that tell most."""
     seed, folder, who = case_run.seed, case_run.folder / FRESH, pair.external.graph.replace(":", "-")
     folder.mkdir(parents=True, exist_ok=True)
-    files, ways, ports = (pair.left, pair.right), (pair.inputs, pair.outputs), pair.a.inputs
 
     def swept(some: Sequence[Feed], part: int, seconds: float) -> Any:
-        place = folder / f"{who}-{part}"
-        return _asked(session, sweeps.sweep, *files, ports, some, pair.marks, seed, *ways, place, seconds)
+        return _asked(session, sweep, pair.graphs, some, folder / f"{who}-{part}", seconds)
 
-    rows, _ = sweeps.in_parts(swept, pair.feeds, _SECONDS)
+    rows, _ = in_parts(swept, pair.feeds, _SECONDS)
     if any(p.dtype == "bool" or p.whole for p in pair.a.outputs) and not any(r.state == "apart" for r in rows):
         usual = [row.feed for row in rows if row.state in ("equal", "close") and row.feed.kind not in JUDGED]
-        arguments = (*files, ports, usual[:24], pair.marks, seed, *ways, folder / f"{who}-walks", _SECONDS)
-        walked = _asked(session, sweeps.boundaries, *arguments)
+        walked = _asked(session, boundaries, pair.graphs, usual[:24], folder / f"{who}-walks", _SECONDS)
         rows += [] if isinstance(walked, Failure) else walked[1]
     own = inputs.inputs_of(case_run.case, case_run.ref.name, seed)
     found: list[Sought] = []
@@ -155,13 +153,13 @@ def sought(session: Session, case_run: CaseRun, pair: Pair) -> list[Sought]:
         if judged == "nan" and pair.proof.nan_is_open:
             continue  # where NaN stands among numbers ONNX does not say
         if judged:
-            says = _asked(session, sweeps.confirmed, *files, row, *ways, judged)
+            says = _asked(session, confirmed, pair.graphs, row, judged)
             if isinstance(says, Failure) or not says:
                 continue
         assert row.arrays is not None
         fed = own | {
             pair.names[border]: np.asarray(
-                _back(_turn(case_run, pair.fresh, pair.names[border])).apply(value), order="C"
+                _back(axes_between(case_run.case, None, pair.fresh, pair.names[border])).apply(value), order="C"
             )
             for border, value in npz.load(row.arrays).items()
         }
@@ -193,27 +191,30 @@ def _in_float64(session: Session, case_run: CaseRun, pair: Pair) -> tuple[str, l
 
     Where the model agrees in float64 on its own inputs, that counts for more than what a node inside makes there.
     """
-    folder, found = case_run.folder / FRESH, Unseen()
+    folder, found = case_run.folder / FRESH, Unexercised()
     own = inputs.inputs_of(case_run.case, case_run.ref.name, case_run.seed)
-    ports, started = pair.a.inputs, time.monotonic()
-    fed = {p.name: _turn(case_run, pair.fresh, pair.names[p.name]).apply(own[pair.names[p.name]]) for p in ports}
+    ports, started, graphs = pair.a.inputs, time.monotonic(), pair.graphs
+    fed = {
+        p.name: axes_between(case_run.case, None, pair.fresh, pair.names[p.name]).apply(own[pair.names[p.name]])
+        for p in ports
+    }
     drawn = [feed for kind in (*KINDS, *REACHING) for feed in [f for f in pair.feeds if f.kind == kind][:_EACH]]
     sharp = is_sharp(case_run, pair.external.graph)
     for place, feed in enumerate((None, *drawn)):
         asked = not found.unseen() and (sharp or place > len(KINDS))
         if feed is not None and (asked or time.monotonic() - started > _SECONDS):
             break
-        arrays = fed if feed is None else draw(feed, ports, pair.marks, case_run.seed)
+        arrays = fed if feed is None else pair.graphs.draw(feed)
         file = npz.save(folder / f"judged-{place}.npz", arrays)
         watched = tuple(found.unseen().values())
         forced = _asked(
             session,
             float64_comparison.compare_in_float64,
-            pair.left,
-            pair.right,
+            graphs.left,
+            graphs.right,
             file,
-            pair.inputs,
-            pair.outputs,
+            graphs.inputs,
+            graphs.outputs,
             watched,
         )
         if isinstance(forced, Failure):
@@ -239,12 +240,12 @@ def _any_number(session: Session, case_run: CaseRun, pair: Pair) -> str:
     """The constants of an external file that are none of the fresh export's, where no input shows them, in words."""
     feeds = [feed for feed in pair.feeds if feed.kind not in JUDGED or feed.kind == "nan"]
     quiet = []
-    for side, file, unproved in (("B", pair.right, pair.proof.right), ("A", pair.left, pair.proof.left)):
+    for side, unproved in (("B", pair.proof.right), ("A", pair.proof.left)):
         place = case_run.folder / FRESH
-        arguments = (unproved, pair.a.inputs, feeds, pair.marks, case_run.seed, pair.inputs, place, _SECONDS / 2)
-        answer = _asked(session, sweeps.silent, file, side, *arguments) if unproved.constants else ([], [])
+        arguments = (pair.graphs, side, unproved, feeds, place, _SECONDS / 2)
+        answer = _asked(session, silent, *arguments) if unproved.constants else ([], [])
         said = [] if isinstance(answer, Failure) else answer[0]
-        quiet.append([name for name in unproved.constants if sweeps.any_number(name, side) in said])
+        quiet.append([name for name in unproved.constants if any_number(name, side) in said])
         if not quiet[-1]:
             return ""
     theirs, own = (", ".join(names[:3]) + (" …" if len(names) > 3 else "") for names in quiet)
@@ -253,7 +254,7 @@ def _any_number(session: Session, case_run: CaseRun, pair: Pair) -> str:
 
 def _few_others(session: Session, pair: Pair) -> str:
     """Some numbers of a table or a weight that are not the fresh export's, and that nothing asked has shown."""
-    found = _asked(session, sweeps.few_others, pair.left, pair.right, pair.proof)
+    found = _asked(session, few_others, pair.graphs, pair.proof)
     return "" if isinstance(found, Failure) or not found else f"{'; '.join(found[:2])}, and no input shows it"
 
 
@@ -280,25 +281,6 @@ def _said(row: Row, fed: Mapping[str, Array]) -> str:
         )
         parts.append(f"{name} {' and '.join([*odd, *([' to '.join(dict.fromkeys(ends))] if ends else [])])}")
     return f"further inputs ({row.feed.kind}" + (f": {'; '.join(parts)})" if 0 < len(parts) <= 2 else ")")
-
-
-def _turn(case_run: CaseRun, model: Model, name: str) -> Orientation:
-    """How a value in the case's own axes comes to stand at a graph's border."""
-    tensor = case_run.case.inputs.get(name) or case_run.case.outputs.get(name)
-    axes = getattr(tensor, "axes", "")
-    return _moved(axes.split(), model.axes.get(name, axes).split())
-
-
-def _between(case_run: CaseRun, one: Model, other: Model, name: str) -> Orientation:
-    tensor = case_run.case.inputs.get(name) or case_run.case.outputs.get(name)
-    axes = getattr(tensor, "axes", "")
-    return _moved(one.axes.get(name, axes).split(), other.axes.get(name, axes).split())
-
-
-def _moved(source: Sequence[str], target: Sequence[str]) -> Orientation:
-    if list(source) == list(target) or set(source) != set(target) or len(set(source)) < len(source):
-        return Orientation()
-    return Orientation(perm=tuple(source.index(axis) for axis in target))
 
 
 def _back(way: Orientation) -> Orientation:

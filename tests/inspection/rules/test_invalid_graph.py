@@ -29,7 +29,7 @@ BODY = '<domain: "mine", opset_import: ["" : 17, "mine" : 1]>'
     ],
 )
 def test_the_checkers_word_with_its_node(graph: str, nodes: tuple[str, ...], words: str) -> None:
-    (remark,) = rules()["STR001"].remarks(View(onnx.parser.parse_model(graph)))
+    (remark,) = rules()["STR001"].diagnose(View(onnx.parser.parse_model(graph)))
     assert remark.severity == "error"
     assert remark.nodes == nodes
-    assert words in remark.says
+    assert words in remark.message

@@ -11,7 +11,7 @@ import pytest
 from onnx import AttributeProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto, numpy_helper
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules import Found, Rule, chosen, rules
+from onnx_triangulate.inspection.rules import Occurrence, Rule, chosen, rules
 from onnx_triangulate.inspection.rules import _values as values
 from onnx_triangulate.inspection.run import inspected
 from tests.counting import calls
@@ -28,10 +28,10 @@ def said(model: ModelProto, code: str, file: Path | None = None) -> list[str]:
 
 
 def test_a_rule_that_fails_is_a_note_and_silences_nobody() -> None:
-    def find(view: View) -> list[Found]:
+    def find(view: View) -> list[Occurrence]:
         raise KeyError("pl\x1banted")
 
-    broken = Rule("XXX001", "planted", "info", "", find, (), ())
+    broken = Rule("XXX001", "planted", "info", find, (), ())
     model = parsed(f"{HEAD} {{ y = Relu (x) z = Neg (x) }}")
     found = inspected(View(model), [broken, rules()["STR006"]])
     assert [r.code for r in found.diagnostics] == ["STR006"]
@@ -172,7 +172,7 @@ def looked_at_by(every: tuple[Rule, ...], size: int) -> int:
     body = " ".join(f"v{i + 1} = Transpose <perm = [1, 0]> (v{i})" for i in range(size))
     view = View(parsed(f'<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] v0) => (v{size}) {{ {body} }}'))
     assert view.places
-    return calls(lambda: [rule.diagnostics(view) for rule in every])
+    return calls(lambda: [rule.diagnose(view) for rule in every])
 
 
 def test_work_grows_with_the_nodes_and_no_faster() -> None:
@@ -181,10 +181,10 @@ def test_work_grows_with_the_nodes_and_no_faster() -> None:
 
 
 def test_a_rule_that_asks_every_node_of_every_node_is_noticed() -> None:
-    def find(view: View) -> list[Found]:
-        return [Found((), "") for one in view.places for two in view.places if len(one.inputs) > len(two.inputs)]
+    def find(view: View) -> list[Occurrence]:
+        return [Occurrence((), "") for one in view.places for two in view.places if len(one.inputs) > len(two.inputs)]
 
-    slow = (Rule("XXX001", "planted", "info", "", find, (), ()),)
+    slow = (Rule("XXX001", "planted", "info", find, (), ()),)
     assert looked_at_by(slow, 400) > 4 * 1.2 * looked_at_by(slow, 100)
 
 

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from types import ModuleType
 
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.records.errors import UnusableInput
 
-__all__ = ["Found", "Rule", "chosen", "collect", "rules"]
+__all__ = ["Occurrence", "Rule", "chosen", "collect", "rules"]
 
 _CODE = re.compile(r"[A-Z]{3}\d{3}")
 

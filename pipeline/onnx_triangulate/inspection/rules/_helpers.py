@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules._registry import Found
+from onnx_triangulate.inspection.rules._registry import Occurrence
 from onnx_triangulate.onnxgraph.graph import Place
 from onnx_triangulate.onnxgraph.nodes import array, attributes, elements, in_onnx, printable, text
 from onnx_triangulate.records.inspection import Severity
@@ -55,7 +55,7 @@ def words(values: Sequence[int | None]) -> str:
     return " ".join("?" if v is None else str(v) for v in values[:_MOST_AXES]) + (f" … (+{rest:,})" if rest > 0 else "")
 
 
-class Gathered:
+class DiagnosticGroups:
     """Nodes by what is to be said of them; one remark for each sentence."""
 
     def __init__(self) -> None:
@@ -65,10 +65,10 @@ class Gathered:
         """One find; ``{n}`` in its sentence becomes how often it was said: ``1 node``, ``12 nodes``."""
         self._finds.setdefault((says, severity), []).append((nodes,) if isinstance(nodes, str) else nodes)
 
-    def found(self) -> Iterator[Found]:
+    def occurrences(self) -> Iterator[Occurrence]:
         for (says, severity), finds in self._finds.items():
             nodes = tuple(dict.fromkeys(node for find in finds for node in find))
-            yield Found(nodes, says.replace("{n}", count(len(finds), "node")), severity)
+            yield Occurrence(nodes, says.replace("{n}", count(len(finds), "node")), severity)
 
 
 def slot(node: NodeProto, index: int) -> str:
@@ -124,12 +124,6 @@ def maker(place: Place, name: str) -> NodeProto | None:
 def title(place: Place) -> str:
     """A node in a sentence: its operator and its name."""
     return f"{printable(place.op, 40)} ({printable(place.name, 60)})"
-
-
-def float_type(place: Place, name: str) -> str | None:
-    """The float type of a value, where it is known to have one."""
-    kind = place.graph.type(name) if name else None
-    return None if kind is None else FLOATS.get(kind)
 
 
 def finite(value: float) -> bool:

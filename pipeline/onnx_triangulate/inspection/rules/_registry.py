@@ -11,7 +11,7 @@ from onnx_triangulate.records.inspection import Diagnostic, Severity
 
 
 @dataclass(frozen=True)
-class Found:
+class Occurrence:
     """One finding of a rule: whom it is about, and the sentence; ``severity`` where it is not the rule's own."""
 
     nodes: tuple[str, ...]
@@ -23,18 +23,22 @@ class Found:
 class Rule:
     """One thing that is worth a remark.
 
-    ``code`` is three letters and three digits (``PAD001``), ``name`` its reading (``asymmetric-padding``); ``about``,
-    one paragraph for the documentation, says what is meant, why it matters, what to do.  ``find(view)`` finds.
+    ``code`` is three letters and three digits (``PAD001``), ``name`` its reading (``asymmetric-padding``).
+    ``find(view)`` finds; its docstring is the rule's documentation: what is meant, why it matters, what to do.
     ``fires`` and ``quiet`` are its proofs, graphs in ONNX's text syntax: tests and documentation are made of them.
     """
 
     code: str
     name: str
     severity: Severity
-    about: str
-    find: Callable[[View], Iterable[Found]]
+    find: Callable[[View], Iterable[Occurrence]]
     fires: tuple[str, ...]
     quiet: tuple[str, ...]
+
+    @property
+    def about(self) -> str:
+        """The documentation as one paragraph."""
+        return " ".join((self.find.__doc__ or "").split())
 
     def diagnose(self, view: View) -> tuple[Diagnostic, ...]:
         found = list(self.find(view))

@@ -5,30 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules._helpers import Gathered, words
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, words
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x, float[4,3,3,3] w)'
 
 
-def _find(view: View) -> Iterator[Found]:
-    gathered = Gathered()
+def _find(view: View) -> Iterator[Occurrence]:
+    """The node pads (a ConvTranspose: cuts) more on one side than on the other. TensorFlow's `SAME` does so for an even
+    total; a PyTorch layer cannot, and needs a `torch.nn.functional.pad` in front. A model that was moved from one
+    framework to the other with the same number on both sides computes something shifted by one element: compare the two
+    exports.
+    """
+    groups = DiagnosticGroups()
     for pads in view.pads:
         if pads.begin is not None and pads.end is not None and pads.begin != pads.end and pads.op != "Pad":
             verb = "cuts" if pads.op == "ConvTranspose" else "pads"
             says = f"{pads.op} {verb} {words(pads.begin)} before and {words(pads.end)} after ({{n}})"
-            gathered.add(pads.node, f"{says}: PyTorch's layers treat both sides alike, and need a separate step for it")
-    yield from gathered.found()
+            groups.add(pads.node, f"{says}: PyTorch's layers treat both sides alike, and need a separate step for it")
+    yield from groups.occurrences()
 
 
 RULE = Rule(
     code="PAD001",
     name="asymmetric-padding",
     severity="info",
-    about="The node pads (a ConvTranspose: cuts) more on one side than on the other. TensorFlow's `SAME` does so for "
-    "an even total; a PyTorch layer cannot, and needs a `torch.nn.functional.pad` in front. A model that was moved "
-    "from one framework to the other with the same number on both sides computes something shifted by one element: "
-    "compare the two exports.",
     find=_find,
     fires=(
         f"{_HEAD} => (y) {{ y = Conv <strides = [2, 2], pads = [0, 0, 1, 1]> (x, w) }}",

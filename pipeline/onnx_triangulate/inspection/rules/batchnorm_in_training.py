@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules._helpers import Gathered
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.graph import Place
 
 _ARGUMENTS = "(float[2,3,4,4] x, float[3] s, float[3] b, float[3] m, float[3] v)"
@@ -23,25 +23,26 @@ def _training(place: Place, opset: int | None) -> bool:
     return not place.attribute("is_test", int, 0)
 
 
-def _find(view: View) -> Iterator[Found]:
-    gathered = Gathered()
+def _find(view: View) -> Iterator[Occurrence]:
+    """A BatchNormalization in training mode (`training_mode=1`; before opset 14, one that gives out statistics as well)
+    computes the mean and variance of the batch it is given: its output depends on what else is in the batch. Export the
+    model in evaluation mode (`model.eval()`, `training=False`).
+    """
+    groups = DiagnosticGroups()
     for place in view.of("BatchNormalization"):
         if _training(place, place.graph.opset):
-            gathered.add(
+            groups.add(
                 place.name,
                 "BatchNormalization is in training mode ({n}): it normalizes by each batch's own statistics, not by "
                 "those it was trained to",
             )
-    yield from gathered.found()
+    yield from groups.occurrences()
 
 
 RULE = Rule(
     code="NUM001",
     name="batchnorm-in-training-mode",
     severity="warning",
-    about="A BatchNormalization in training mode (`training_mode=1`; before opset 14, one that gives out statistics as "
-    "well) computes the mean and variance of the batch it is given: its output depends on what else is in the batch. "
-    "Export the model in evaluation mode (`model.eval()`, `training=False`).",
     find=_find,
     fires=(
         f"{_HEAD} => (y) {{ y, rm, rv = BatchNormalization <training_mode = 1> (x, s, b, m, v) }}",

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules._helpers import Gathered, words
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, words
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.inspection.rules._windows import per_axis
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x)'
 
 
-def _find(view: View) -> Iterator[Found]:
+def _find(view: View) -> Iterator[Occurrence]:
+    """With `ceil_mode=1` a pool makes a last window that hangs over the end of the input. What hangs over does not
+    count in a maximum; an average is taken over what is left, and runtimes have disagreed about it. TensorFlow has no
+    such mode: its `SAME` pads on both sides instead, which shifts every window.
+    """
     ceils = {p.name for p in view.of("MaxPool", "AveragePool", "LpPool") if p.attribute("ceil_mode", int, 0)}
-    gathered = Gathered()
+    groups = DiagnosticGroups()
     for window in view.windows:
         if window.node not in ceils or window.auto_pad not in ("", "NOTSET") or window.before is not None:
             continue
@@ -28,21 +32,18 @@ def _find(view: View) -> Iterator[Found]:
             steps -= steps * axis.stride >= axis.size + axis.begin
             beyond.append(max(0, steps * axis.stride + axis.span - axis.size - axis.begin - axis.end))
         if any(beyond):
-            gathered.add(
+            groups.add(
                 window.node,
                 f"{window.op} rounds its size up ({{n}}): the last window reaches {words(beyond)} beyond the end, "
                 "where there is nothing; without ceil_mode it would not be there",
             )
-    yield from gathered.found()
+    yield from groups.occurrences()
 
 
 RULE = Rule(
     code="PAD007",
     name="ceil-mode-overhang",
     severity="info",
-    about="With `ceil_mode=1` a pool makes a last window that hangs over the end of the input. What hangs over does "
-    "not count in a maximum; an average is taken over what is left, and runtimes have disagreed about it. TensorFlow "
-    "has no such mode: its `SAME` pads on both sides instead, which shifts every window.",
     find=_find,
     fires=(f"{_HEAD} => (y) {{ y = MaxPool <kernel_shape = [3, 3], strides = [2, 2], ceil_mode = 1> (x) }}",),
     quiet=(

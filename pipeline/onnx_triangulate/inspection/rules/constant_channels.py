@@ -8,14 +8,18 @@ import numpy as np
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import shown
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.inspection.rules._values import Values, stored_array, weights
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,1,4] x) => (y)'
 _FIRST = 8
 
 
-def _find(view: View) -> Iterator[Found]:
+def _find(view: View) -> Iterator[Occurrence]:
+    """Kernels of a convolution that are all zero give a channel that is the same everywhere: pruned, or never reached
+    by training. Where all kernels are equal, all channels are, which no training leaves (in a depthwise convolution it
+    can be meant, a blur, and is not remarked).
+    """
     digests = Values.of(view).digests
     groups = {place.name: place.attribute("group", int, 1) for place in view.of("Conv")}
     for name, node, index, tensor in weights(view):
@@ -33,23 +37,20 @@ def _find(view: View) -> Iterator[Found]:
         zero = int(np.count_nonzero(~kernels[empty].any(axis=1))) if empty.any() else 0
         if zero:
             says = f"{zero:,} of {len(kernels):,} kernels in {shown(name)} are all zero: these channels are their bias"
-            yield Found((node,), says)
+            yield Occurrence((node,), says)
         elif (
             groups[node] == 1
             and bool((kernels[:, :_FIRST] == kernels[0, :_FIRST]).all())
             and bool((kernels == kernels[0]).all())
         ):
             says = f"all {len(kernels):,} kernels in {shown(name)} are the same: so are its channels"
-            yield Found((node,), says, "warning")
+            yield Occurrence((node,), says, "warning")
 
 
 RULE = Rule(
     code="VAL005",
     name="constant-channels",
     severity="info",
-    about="Kernels of a convolution that are all zero give a channel that is the same everywhere: pruned, or never "
-    "reached by training. Where all kernels are equal, all channels are, which no training leaves (in a depthwise "
-    "convolution it can be meant, a blur, and is not remarked).",
     find=_find,
     fires=(
         f"{_HEAD} <float[2,1,2] w = {{1.0, 2.0, 0.0, 0.0}}> {{ y = Conv (x, w) }}",

@@ -5,34 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules._helpers import Gathered, number
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, number
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.inspection.rules._values import Values, weights
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
-def _find(view: View) -> Iterator[Found]:
-    gathered = Gathered()
+def _find(view: View) -> Iterator[Occurrence]:
+    """All elements of a weight matrix or kernel are one number. Zeros are what is left where weights were not loaded,
+    or pruned away; other numbers can be meant (a convolution that averages).
+    """
+    groups = DiagnosticGroups()
     digests = Values.of(view).digests
     for name, node, _, _ in weights(view):
         digest = digests.get(name)
         if digest is None or digest.lowest != digest.highest or digest.count < 2 or len(digest.dims) < 2:
             continue
         if digest.lowest == 0:
-            gathered.add((node,), "a weight is all zero ({n}): what it is multiplied with has no effect")
+            groups.add((node,), "a weight is all zero ({n}): what it is multiplied with has no effect")
         else:
             says = f"a weight is {number(digest.lowest)} throughout ({{n}}): a sum or an average, if that is meant"
-            gathered.add((node,), says, "info")
-    yield from gathered.found()
+            groups.add((node,), says, "info")
+    yield from groups.occurrences()
 
 
 RULE = Rule(
     code="VAL004",
     name="constant-weights",
     severity="warning",
-    about="All elements of a weight matrix or kernel are one number. Zeros are what is left where weights were not "
-    "loaded, or pruned away; other numbers can be meant (a convolution that averages).",
     find=_find,
     fires=(
         f"{_HEAD} <float[3,1] w = {{0.0, 0.0, 0.0}}> {{ y = MatMul (x, w) }}",

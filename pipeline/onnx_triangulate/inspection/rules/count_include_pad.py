@@ -5,37 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules._helpers import Gathered
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x)'
 
 
-def _find(view: View) -> Iterator[Found]:
+def _find(view: View) -> Iterator[Occurrence]:
+    """At the border an AveragePool divides either by the size of the window (`count_include_pad=1`, PyTorch's default)
+    or by the number of real elements in it (ONNX's and TensorFlow's default). Two exports of one model that differ here
+    differ at the border only.
+    """
     pads = {p.node: p for p in view.pads}
-    gathered = Gathered()
+    groups = DiagnosticGroups()
     for place in view.of("AveragePool"):
         known = pads.get(place.name)
         if known is None or (known.begin is not None and not any((*known.begin, *(known.end or ())))):
             continue
         counted = place.attribute("count_include_pad", int, 0)
-        gathered.add(
+        groups.add(
             place.name,
             "AveragePool counts padding as zeros ({n}), as PyTorch does unless told otherwise; TensorFlow never does"
             if counted
             else "AveragePool leaves padding out of the average ({n}), as TensorFlow does; PyTorch counts it as zeros "
             "unless told count_include_pad=False",
         )
-    yield from gathered.found()
+    yield from groups.occurrences()
 
 
 RULE = Rule(
     code="PAD006",
     name="padding-in-averages",
     severity="info",
-    about="At the border an AveragePool divides either by the size of the window (`count_include_pad=1`, PyTorch's "
-    "default) or by the number of real elements in it (ONNX's and TensorFlow's default). Two exports of one model that "
-    "differ here differ at the border only.",
     find=_find,
     fires=(
         f"{_HEAD} => (y) {{ y = AveragePool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x) }}",

@@ -8,7 +8,7 @@ import onnx
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import count, shown, some
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.nodes import domain_of, text
 
 _DOMAINS = frozenset(schema.domain for schema in onnx.defs.get_all_schemas())
@@ -16,7 +16,10 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]> g (float[
 _LOCAL = '<ir_version: 8, opset_import: ["" : 17, "mine" : 1]> g (float[2,3] x) => (y)'
 
 
-def _find(view: View) -> Iterator[Found]:
+def _find(view: View) -> Iterator[Occurrence]:
+    """Operators outside of ONNX's own domains that the model does not define as functions. Only a runtime that knows
+    them can run the model; their shapes and meaning are not checked by anybody else.
+    """
     own = {(domain_of(f), text(f.name)) for f in view.model.functions}
     by_domain: dict[str, tuple[list[str], dict[str, None]]] = {}
     for place in view.places:
@@ -31,15 +34,13 @@ def _find(view: View) -> Iterator[Found]:
             if where == "com.microsoft"
             else "a runtime has to bring them"
         )
-        yield Found(tuple(nodes), f"{count(len(nodes), 'node')} of domain {shown(where)} ({some(ops)}): {who}")
+        yield Occurrence(tuple(nodes), f"{count(len(nodes), 'node')} of domain {shown(where)} ({some(ops)}): {who}")
 
 
 RULE = Rule(
     code="STR013",
     name="custom-domain",
     severity="info",
-    about="Operators outside of ONNX's own domains that the model does not define as functions. Only a runtime that "
-    "knows them can run the model; their shapes and meaning are not checked by anybody else.",
     find=_find,
     fires=(f"{_HEAD} {{ y = com.microsoft.FusedGelu (x) }}",),
     quiet=(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import count, some
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.graph import Graph
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
@@ -23,7 +23,10 @@ def _live(graph: Graph) -> set[int]:
     return live
 
 
-def _find(view: View) -> Iterator[Found]:
+def _find(view: View) -> Iterator[Occurrence]:
+    """From these nodes no path leads to an output of the graph. Left over from an output that was taken away, or a sign
+    that something which should be an output is none.
+    """
     dead: list[str] = []
     inside_dead: set[int] = set()  # graphs of dead nodes: naming those nodes is enough
     for graph in view.graphs:
@@ -38,7 +41,7 @@ def _find(view: View) -> Iterator[Found]:
             names = {id(graph.places[index]) for index in useless}
             inside_dead |= {id(g) for g in view.graphs if g.parent is graph and id(g.holder) in names}
     if dead:
-        yield Found(
+        yield Occurrence(
             tuple(dead),
             f"{count(len(dead), 'node')} of {len(view.places):,} {'leads' if len(dead) == 1 else 'lead'} to no output "
             f"({some(dead)}): whatever {'it computes' if len(dead) == 1 else 'they compute'} is thrown away",
@@ -49,8 +52,6 @@ RULE = Rule(
     code="STR006",
     name="dead-nodes",
     severity="warning",
-    about="From these nodes no path leads to an output of the graph. Left over from an output that was taken away, or "
-    "a sign that something which should be an output is none.",
     find=_find,
     fires=(f"{_HEAD} {{ y = Relu (x) a = Neg (x) b = Abs (a) }}",),
     quiet=(

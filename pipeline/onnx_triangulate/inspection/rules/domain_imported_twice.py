@@ -6,13 +6,16 @@ from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import shown
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.nodes import domain_of
 
 _GRAPH = "g (float[2,3] x) => (y)"
 
 
-def _find(view: View) -> Iterator[Found]:
+def _find(view: View) -> Iterator[Occurrence]:
+    """The list of operator sets names a domain more than once. Readers take the first or the last version, or refuse
+    the model. The empty name and `ai.onnx` are one domain.
+    """
     versions: dict[str, list[int]] = {}
     for entry in view.model.opset_import:
         versions.setdefault(domain_of(entry), []).append(entry.version)
@@ -20,17 +23,15 @@ def _find(view: View) -> Iterator[Found]:
         of = f"domain {shown(where)}" if where else "ONNX's own domain"
         if len(set(listed)) > 1:
             both = " and ".join(str(v) for v in listed[:4])
-            yield Found((), f"{of} is imported in versions {both}: which one its operators mean is open")
+            yield Occurrence((), f"{of} is imported in versions {both}: which one its operators mean is open")
         elif len(listed) > 1:
-            yield Found((), f"{of} is imported {len(listed)} times in the same version", "info")
+            yield Occurrence((), f"{of} is imported {len(listed)} times in the same version", "info")
 
 
 RULE = Rule(
     code="STR015",
     name="domain-imported-twice",
     severity="error",
-    about="The list of operator sets names a domain more than once. Readers take the first or the last version, or "
-    "refuse the model. The empty name and `ai.onnx` are one domain.",
     find=_find,
     fires=(f'<ir_version: 8, opset_import: ["" : 17, "ai.onnx" : 13]> {_GRAPH} {{ y = Relu (x) }}',),
     quiet=(f'<ir_version: 8, opset_import: ["" : 17, "ai.onnx.ml" : 3]> {_GRAPH} {{ y = Relu (x) }}',),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules._helpers import Gathered, constant, scalar
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, constant, scalar
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.graph import Place
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
@@ -21,20 +21,21 @@ def _training(view: View, place: Place) -> bool:
     return mode is not None and mode.size == 1 and bool(mode.reshape(-1)[0]) and ratio != 0
 
 
-def _find(view: View) -> Iterator[Found]:
-    gathered = Gathered()
+def _find(view: View) -> Iterator[Occurrence]:
+    """A Dropout whose `training_mode` is stored as true (before opset 7: without `is_test`) drops elements at random
+    each time the model runs. Export in evaluation mode.
+    """
+    groups = DiagnosticGroups()
     for place in view.of("Dropout"):
         if _training(view, place):
-            gathered.add(place.name, "Dropout is in training mode ({n}): it sets random elements to zero in every run")
-    yield from gathered.found()
+            groups.add(place.name, "Dropout is in training mode ({n}): it sets random elements to zero in every run")
+    yield from groups.occurrences()
 
 
 RULE = Rule(
     code="NUM010",
     name="dropout-in-training-mode",
     severity="warning",
-    about="A Dropout whose `training_mode` is stored as true (before opset 7: without `is_test`) drops elements at "
-    "random each time the model runs. Export in evaluation mode.",
     find=_find,
     fires=(f"{_HEAD} <float r = {{0.5}}, bool t = {{1}}> {{ y = Dropout (x, r, t) }}",),
     quiet=(

@@ -13,7 +13,7 @@ from onnx_triangulate.facts.size_summary import size
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._external import external, number, outside
 from onnx_triangulate.inspection.rules._helpers import count, shown, some
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
@@ -34,7 +34,10 @@ def _short(tensor: TensorProto, held: int) -> bool:
     return (number(tensor, "offset") or 0) + max(needed, given or 0) > held or (given is not None and given < needed)
 
 
-def _find(view: View) -> Iterator[Found]:
+def _find(view: View) -> Iterator[Occurrence]:
+    """Weights may lie in other files beside the model. One of these is not there, or is shorter than what should be in
+    it: the model was copied without it, or the download broke off. The files are not opened for this.
+    """
     by_file: dict[str, list[tuple[str, TensorProto]]] = {}
     for name, tensor, file in external(view):
         if not outside(file) or not file:
@@ -43,17 +46,17 @@ def _find(view: View) -> Iterator[Found]:
         names = tuple(name for name, _ in held)
         which = f"{count(len(names), 'tensor')} ({some(names)})"
         if not file:
-            yield Found(names, f"{which} should lie in another file, and which one is not said")
+            yield Occurrence(names, f"{which} should lie in another file, and which one is not said")
             continue
         if view.file is None:
             continue
         length = _length(view.file.parent / file)
         if isinstance(length, str):
-            yield Found(names, f"{which} should lie in {shown(file)} beside the model, which {length}")
+            yield Occurrence(names, f"{which} should lie in {shown(file)} beside the model, which {length}")
             continue
         short = tuple(name for name, tensor in held if _short(tensor, length))
         if short:
-            yield Found(
+            yield Occurrence(
                 short,
                 f"{count(len(short), 'tensor')} ({some(short)}) not whole in {shown(file)}, a file of {length:,} bytes",
             )
@@ -63,8 +66,6 @@ RULE = Rule(
     code="STR025",
     name="external-data-missing",
     severity="error",
-    about="Weights may lie in other files beside the model. One of these is not there, or is shorter than what should "
-    "be in it: the model was copied without it, or the download broke off. The files are not opened for this.",
     find=_find,
     fires=(f'{_HEAD} <float[3] w = ["offset": "0"]> {{ y = Mul (x, w) }}',),
     quiet=(f"{_HEAD} <float[3] w = {{1.0, 2.0, 3.0}}> {{ y = Mul (x, w) }}",),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules._helpers import Gathered, constant, shown, stored
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, constant, shown, stored
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.inspection.rules._symbols import Symbols
 from onnx_triangulate.onnxgraph.graph import Place
 
@@ -23,8 +23,12 @@ def _fixed(view: View, place: Place, name: str) -> tuple[int, ...] | None:
     return None if tensor is None else tuple(tensor.dims)
 
 
-def _find(view: View) -> Iterator[Found]:
-    gathered = Gathered()
+def _find(view: View) -> Iterator[Occurrence]:
+    """A stored tensor, or the constant target of an Expand, has a size where the value beside it has an axis that a
+    caller may choose. Broadcasting accepts that size and 1, and refuses all others: a mask or position table that was
+    made for the example input at export. Export with that axis dynamic, and compute such tensors from the shape.
+    """
+    groups = DiagnosticGroups()
     symbols = Symbols.of(view)
     for place in view.of("Expand", *_ELEMENTWISE) if symbols.free else ():
         if place.graph.path:
@@ -45,22 +49,19 @@ def _find(view: View) -> Iterator[Found]:
                 None,
             )
             if clash is not None:
-                gathered.add(
+                groups.add(
                     (place.name,),
                     f"{place.op} meets an axis that a caller chooses ({shown(clash[0])}) with a constant of size "
                     f"{clash[1]} ({{n}}): it works where that is {clash[1]} (or 1) and nowhere else",
                 )
                 break
-    yield from gathered.found()
+    yield from groups.occurrences()
 
 
 RULE = Rule(
     code="SHP002",
     name="fixed-broadcast",
     severity="warning",
-    about="A stored tensor, or the constant target of an Expand, has a size where the value beside it has an axis that "
-    "a caller may choose. Broadcasting accepts that size and 1, and refuses all others: a mask or position table that "
-    "was made for the example input at export. Export with that axis dynamic, and compute such tensors from the shape.",
     find=_find,
     fires=(
         f"{_HEAD} => (y) <float[3,2] p = {{1,2,3,4,5,6}}> {{ y = Add (x, p) }}",

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules._helpers import Gathered, constant, shown, words
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, constant, shown, words
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.inspection.rules._symbols import Symbols
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[n,6] x)'
 
 
-def _find(view: View) -> Iterator[Found]:
-    gathered = Gathered()
+def _find(view: View) -> Iterator[Occurrence]:
+    """An input has an axis with a name instead of a size, so that a caller may choose it; a Reshape further on has all
+    its sizes written as constants. The model then runs for the size it was exported with, and fails for every other.
+    Export with the axis declared dynamic, and without Python numbers taken from shapes (`int(x.shape[0])`); or write -1
+    for that axis.
+    """
+    groups = DiagnosticGroups()
     symbols = Symbols.of(view)
     for place in view.of("Reshape") if symbols.free else ():
         shape = None if place.graph.path else symbols.shape(place.input(0))
@@ -25,12 +30,12 @@ def _find(view: View) -> Iterator[Found]:
         if not values and "shape" in {a.name for a in place.node.attribute}:
             values = place.attribute("shape", tuple, ())  # before opset 5
         if values and all(v > 0 for v in values):
-            gathered.add(
+            groups.add(
                 (place.name,),
                 f"Reshape to {words(values)}, sizes written as constants ({{n}}), of what is {_said(shape or ())}: it "
                 f"fits one size of {' and '.join(shown(f) for f in dict.fromkeys(free))} only",
             )
-    yield from gathered.found()
+    yield from groups.occurrences()
 
 
 def _said(shape: tuple[int | str | None, ...]) -> str:
@@ -41,10 +46,6 @@ RULE = Rule(
     code="SHP001",
     name="fixed-reshape",
     severity="warning",
-    about="An input has an axis with a name instead of a size, so that a caller may choose it; a Reshape further on "
-    "has all its sizes written as constants. The model then runs for the size it was exported with, and fails for "
-    "every other. Export with the axis declared dynamic, and without Python numbers taken from shapes "
-    "(`int(x.shape[0])`); or write -1 for that axis.",
     find=_find,
     fires=(f"{_HEAD} => (y) {{ s = Constant <value_ints = [4, 3, 2]> () y = Reshape (x, s) }}",),
     quiet=(

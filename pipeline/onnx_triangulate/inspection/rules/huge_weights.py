@@ -7,14 +7,17 @@ from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import count, number, some
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.inspection.rules._values import Values, weights
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 _HUGE = 1e6
 
 
-def _find(view: View) -> Iterator[Found]:
+def _find(view: View) -> Iterator[Occurrence]:
+    """A weight matrix or kernel has elements above a million. Products with them swallow everything else in a sum, and
+    nothing that was trained looks so: a byte order, a scale or a type was taken for another.
+    """
     digests = Values.of(view).digests
     nodes: dict[str, float] = {}
     for name, node, _, _ in weights(view):
@@ -26,7 +29,7 @@ def _find(view: View) -> Iterator[Found]:
             nodes[node] = max(largest, nodes.get(node, 0.0))
     if nodes:
         most = number(max(nodes.values()))
-        yield Found(
+        yield Occurrence(
             tuple(nodes),
             f"weights of {count(len(nodes), 'node')} ({some(nodes)}) reach {most}: small terms of a sum vanish beside "
             "them",
@@ -37,8 +40,6 @@ RULE = Rule(
     code="VAL007",
     name="huge-weights",
     severity="warning",
-    about="A weight matrix or kernel has elements above a million. Products with them swallow everything else in a "
-    "sum, and nothing that was trained looks so: a byte order, a scale or a type was taken for another.",
     find=_find,
     fires=(f"{_HEAD} <float[3,1] w = {{1.0, 1e9, 3.0}}> {{ y = MatMul (x, w) }}",),
     quiet=(

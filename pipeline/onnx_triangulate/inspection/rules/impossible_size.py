@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import some
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.inspection.rules._symbols import inputs
 from onnx_triangulate.onnxgraph.nodes import named_dims
 
@@ -15,7 +15,11 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g'
 _MOST = 1 << 40
 
 
-def _find(view: View) -> Iterator[Found]:
+def _find(view: View) -> Iterator[Occurrence]:
+    """A declared shape has a negative size, a zero at the border of the model, or a product of 2^40 and more. Old
+    exporters wrote -1 or 0 for an axis of unknown size: runtimes refuse it, or take it by its word. Leave the size away
+    or give the axis a name.
+    """
     graph = view.model.graph
     negative, zero, huge = [], [], []
     border = {value.name for value in (*inputs(view), *graph.output)}
@@ -29,26 +33,23 @@ def _find(view: View) -> Iterator[Found]:
         elif len(sizes) > 64 or math.prod(sizes) >= _MOST:
             huge.append(value.name)
     if negative:
-        yield Found(
+        yield Occurrence(
             tuple(negative),
             f"a size is negative ({some(negative)}): an axis of unknown size has a name or nothing, -1 is no size",
             "error",
         )
     if zero:
-        yield Found(
+        yield Occurrence(
             tuple(zero), f"an axis has size 0 ({some(zero)}): a value without elements, if it is meant so", "info"
         )
     if huge:
-        yield Found(tuple(huge), f"a size that no memory holds is declared ({some(huge)})")
+        yield Occurrence(tuple(huge), f"a size that no memory holds is declared ({some(huge)})")
 
 
 RULE = Rule(
     code="SHP005",
     name="impossible-size",
     severity="warning",
-    about="A declared shape has a negative size, a zero at the border of the model, or a product of 2^40 and more. Old "
-    "exporters wrote -1 or 0 for an axis of unknown size: runtimes refuse it, or take it by its word. Leave the size "
-    "away or give the axis a name.",
     find=_find,
     fires=(
         f"{_HEAD} (float[0,3] x) => (y) {{ y = Relu (x) }}",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import some
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.nodes import text
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (float[2,3] y)'
@@ -36,27 +36,28 @@ def _more(view: View, says: str) -> tuple[tuple[str, ...], str]:
     return (), ""
 
 
-def _find(view: View) -> Iterator[Found]:
+def _find(view: View) -> Iterator[Occurrence]:
+    """The graph breaks a rule of the ONNX specification that ONNX's own full check
+    (`onnx.checker.check_model(full_check=True)`) knows: a value that nothing makes, or that is used before it is made;
+    two nodes that make one value, or a subgraph that reuses an outer name; an operator or an attribute that this
+    version of its domain does not have or has withdrawn; a domain of which no version is imported; functions that are
+    defined twice or call themselves; a version of the format that is none, or newer than the installed ONNX; a tensor
+    that holds less than its dims promise; an operator on a type that it is not defined for; a recorded type that is not
+    the one that is made; an axis that is not there. Runtimes differ in what they let pass, so such a file may load in
+    one and not in another. The checker stops at the first thing it finds; weights and external data are not read for
+    it, and recorded shapes are SHP006's.
+    """
     found = view.invalid
     if found is not None:
         nodes, more = _more(view, found.message)
         nodes = (found.node,) if found.node else nodes
-        yield Found(nodes, f"not a valid ONNX graph, so runtimes may refuse it: {found.message}{more}")
+        yield Occurrence(nodes, f"not a valid ONNX graph, so runtimes may refuse it: {found.message}{more}")
 
 
 RULE = Rule(
     code="STR001",
     name="invalid-graph",
     severity="error",
-    about="The graph breaks a rule of the ONNX specification that ONNX's own full check "
-    "(`onnx.checker.check_model(full_check=True)`) knows: a value that nothing makes, or that is used before it is "
-    "made; two nodes that make one value, or a subgraph that reuses an outer name; an operator or an attribute that "
-    "this version of its domain does not have or has withdrawn; a domain of which no version is imported; functions "
-    "that are defined twice or call themselves; a version of the format that is none, or newer than the installed "
-    "ONNX; a tensor that holds less than its dims promise; an operator on a type that it is not defined for; a "
-    "recorded type that is not the one that is made; an axis that is not there. Runtimes differ in what they let "
-    "pass, so such a file may load in one and not in another. The checker stops at the first thing it finds; weights "
-    "and external data are not read for it, and recorded shapes are SHP006's.",
     find=_find,
     fires=(
         f"{_HEAD} {{ y = Relu <slope = 0.1> (x) }}",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules._helpers import Gathered, maker
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, maker
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 _BETTER = {
@@ -16,26 +16,28 @@ _BETTER = {
 }
 
 
-def _find(view: View) -> Iterator[Found]:
-    gathered = Gathered()
+def _find(view: View) -> Iterator[Occurrence]:
+    """`Log(Sigmoid(x))`, `Log(Softmax(x))` and `Log(Exp(x))` are fine on paper and give −inf (or inf) in float32 for
+    inputs of ordinary size, where the frameworks' own `logsigmoid` and `log_softmax` do not. Exporters write them for
+    operators that ONNX lacks.
+    """
+    groups = DiagnosticGroups()
     for place in view.of("Log"):
         before = maker(place, place.input(0))
         if before is not None and before.op_type in _BETTER:
-            gathered.add(place.name, f"Log of {before.op_type} ({{n}}): {_BETTER[before.op_type]}")
-    yield from gathered.found()
+            groups.add(place.name, f"Log of {before.op_type} ({{n}}): {_BETTER[before.op_type]}")
+    yield from groups.occurrences()
 
 
 RULE = Rule(
     code="NUM007",
     name="log-of-small",
     severity="warning",
-    about="`Log(Sigmoid(x))`, `Log(Softmax(x))` and `Log(Exp(x))` are fine on paper and give −inf (or inf) in float32 "
-    "for inputs of ordinary size, where the frameworks' own `logsigmoid` and `log_softmax` do not. Exporters write "
-    "them for operators that ONNX lacks.",
     find=_find,
     fires=(
         f"{_HEAD} {{ s = Sigmoid (x) y = Log (s) }}",
         f"{_HEAD} {{ s = Softmax <axis = 1> (x) y = Log (s) }}",
+        f"{_HEAD} {{ s = Exp (x) y = Log (s) }}",
     ),
     quiet=(
         f"{_HEAD} {{ y = LogSoftmax <axis = 1> (x) }}",

@@ -7,36 +7,37 @@ from collections.abc import Iterator
 from onnx_triangulate.facts.size_summary import dtype_name
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._casts import holds, returns, target
-from onnx_triangulate.inspection.rules._helpers import Gathered
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g'
 
 
-def _find(view: View) -> Iterator[Found]:
-    gathered = Gathered()
+def _find(view: View) -> Iterator[Occurrence]:
+    """A Cast to the type that its input has, or a pair of Casts through a larger type and back. Harmless; often a trace
+    of a promotion rule that a script applied without looking.
+    """
+    groups = DiagnosticGroups()
     for place in view.of("Cast"):
         to = target(place.node)
         if to is not None and place.graph.type(place.input(0)) == to:
-            gathered.add(
+            groups.add(
                 place.name, f"Cast to {dtype_name(to)} of what is {dtype_name(to)} already ({{n}}): it does nothing"
             )
     for place, _, outer, inner in returns(view):
         if holds(inner, outer):
-            gathered.add(
+            groups.add(
                 place.name,
                 f"Cast back to {dtype_name(outer)} of what a Cast made {dtype_name(inner)} ({{n}}): what comes out is "
                 "what went in",
             )
-    yield from gathered.found()
+    yield from groups.occurrences()
 
 
 RULE = Rule(
     code="TYP004",
     name="needless-cast",
     severity="info",
-    about="A Cast to the type that its input has, or a pair of Casts through a larger type and back. Harmless; often a "
-    "trace of a promotion rule that a script applied without looking.",
     find=_find,
     fires=(
         f"{_HEAD} (float[2,3] x) => (float[2,3] y) {{ y = Cast <to = 1> (x) }}",

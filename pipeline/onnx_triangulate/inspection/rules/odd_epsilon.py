@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._epsilons import epsilons
-from onnx_triangulate.inspection.rules._helpers import Gathered, number
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, number
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _ARGUMENTS = "(float[2,3,4,4] x, float[3] s, float[3] b, float[3] m, float[3] v)"
 _HEAD = f'<ir_version: 8, opset_import: ["" : 17]> g {_ARGUMENTS} => (y)'
@@ -26,22 +26,23 @@ def _odd(epsilon: float) -> str:
     return ""
 
 
-def _find(view: View) -> Iterator[Found]:
-    gathered = Gathered()
+def _find(view: View) -> Iterator[Occurrence]:
+    """A normalization divides by the root of variance + epsilon; epsilon is usually 1e-3 to 1e-12. One of zero (or
+    less) lets a constant channel divide by zero, a tiny one has no effect in float32, a large one changes what comes
+    out. All three are seen where an exporter swapped epsilon with momentum or read it in another unit.
+    """
+    groups = DiagnosticGroups()
     for place, epsilon in epsilons(view):
         why = _odd(epsilon)
         if why:
-            gathered.add(place.name, f"{place.op} has epsilon {number(epsilon)} ({{n}}): {why}")
-    yield from gathered.found()
+            groups.add(place.name, f"{place.op} has epsilon {number(epsilon)} ({{n}}): {why}")
+    yield from groups.occurrences()
 
 
 RULE = Rule(
     code="NUM002",
     name="odd-epsilon",
     severity="warning",
-    about="A normalization divides by the root of variance + epsilon; epsilon is usually 1e-3 to 1e-12. One of zero "
-    "(or less) lets a constant channel divide by zero, a tiny one has no effect in float32, a large one changes what "
-    "comes out. All three are seen where an exporter swapped epsilon with momentum or read it in another unit.",
     find=_find,
     fires=(
         f"{_HEAD} {{ y = BatchNormalization <epsilon = 0.0> (x, s, b, m, v) }}",

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import count, some
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
-def _find(view: View) -> Iterator[Found]:
+def _find(view: View) -> Iterator[Occurrence]:
+    """Names of nodes should tell them apart: quantization settings, profiles and every report go by them. ONNX does not
+    enforce it.
+    """
     shared: dict[str, None] = {}
     nodes = 0
     for graph in view.graphs:
@@ -24,7 +27,7 @@ def _find(view: View) -> Iterator[Found]:
                 shared.setdefault(name)
                 nodes += times
     if shared:
-        yield Found(
+        yield Occurrence(
             tuple(shared),
             f"{count(nodes, 'node')} share {count(len(shared), 'name')} ({some(shared)}): a report, a profile or a "
             "setting that goes by names means any of them",
@@ -35,8 +38,6 @@ RULE = Rule(
     code="STR010",
     name="one-name-for-several-nodes",
     severity="warning",
-    about="Names of nodes should tell them apart: quantization settings, profiles and every report go by them. ONNX "
-    "does not enforce it.",
     find=_find,
     fires=(f"{_HEAD} {{ [a] z = Relu (x) [a] y = Neg (z) }}",),
     quiet=(f"{_HEAD} {{ [a] z = Relu (x) [b] y = Neg (z) }}",),

@@ -6,28 +6,31 @@ from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import some
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x)'
 
 
-def _find(view: View) -> Iterator[Found]:
+def _find(view: View) -> Iterator[Occurrence]:
+    """An output of the model is one of its inputs, or a stored tensor. The model it was made from may do just that; or
+    the exporter folded into a constant what should depend on the input.
+    """
     graph = view.graphs[0]
     constants = {name for name in graph.outputs if graph.tensor(name) is not None}
     through = [n for n in graph.outputs if n in graph.inputs and n not in graph.producers and n not in constants]
     if through:
-        yield Found(tuple(through), f"an output is an input, unchanged ({some(through)}): some runtimes refuse that")
+        yield Occurrence(
+            tuple(through), f"an output is an input, unchanged ({some(through)}): some runtimes refuse that"
+        )
     if constants:
         named = [name for name in graph.outputs if name in constants]
-        yield Found(tuple(named), f"an output is a stored tensor ({some(named)}): it is the same for every input")
+        yield Occurrence(tuple(named), f"an output is a stored tensor ({some(named)}): it is the same for every input")
 
 
 RULE = Rule(
     code="STR011",
     name="output-not-computed",
     severity="warning",
-    about="An output of the model is one of its inputs, or a stored tensor. The model it was made from may do just "
-    "that; or the exporter folded into a constant what should depend on the input.",
     find=_find,
     fires=(
         f"{_HEAD} => (x, y) {{ y = Relu (x) }}",

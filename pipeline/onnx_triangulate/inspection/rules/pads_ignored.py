@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules._helpers import Gathered, words
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, words
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x, float[4,3,3,3] w)'
 
 
-def _find(view: View) -> Iterator[Found]:
+def _find(view: View) -> Iterator[Occurrence]:
+    """`pads` and `auto_pad` (or a ConvTranspose's `output_shape`) are both written, and say different things. ONNX does
+    not allow `pads` beside `auto_pad`; they are not looked at, and a reader of the attributes is misled. Leave one of
+    them out.
+    """
     written = {p.name: p for w in {w.op for w in view.windows} for p in view.of(w)}
-    gathered = Gathered()
+    groups = DiagnosticGroups()
     for window in view.windows:
         place = written.get(window.node)
         if place is None:
@@ -30,17 +34,14 @@ def _find(view: View) -> Iterator[Found]:
                 if effective
                 else ""
             )
-            gathered.add(window.node, says + known)
-    yield from gathered.found()
+            groups.add(window.node, says + known)
+    yield from groups.occurrences()
 
 
 RULE = Rule(
     code="PAD003",
     name="pads-ignored",
     severity="warning",
-    about="`pads` and `auto_pad` (or a ConvTranspose's `output_shape`) are both written, and say different things. "
-    "ONNX does not allow `pads` beside `auto_pad`; they are not looked at, and a reader of the attributes is misled. "
-    "Leave one of them out.",
     find=_find,
     fires=(f'{_HEAD} => (y) {{ y = Conv <pads = [2, 2, 2, 2], auto_pad = "SAME_UPPER"> (x, w) }}',),
     quiet=(

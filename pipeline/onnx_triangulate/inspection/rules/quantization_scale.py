@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules._helpers import Gathered, constant, count
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, constant, count
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 _SCALES = {
@@ -19,8 +19,11 @@ _SCALES = {
 }
 
 
-def _find(view: View) -> Iterator[Found]:
-    gathered = Gathered()
+def _find(view: View) -> Iterator[Occurrence]:
+    """Quantizing divides by the scale. One of zero is what calibration gives for a channel that never fired, and turns
+    it into NaN or the largest integer; a negative one flips signs in some runtimes and is refused by others.
+    """
+    groups = DiagnosticGroups()
     for place in view.of(*_SCALES):
         for index in _SCALES[place.op]:
             scales = constant(view, place, place.input(index), most=1 << 16)
@@ -29,20 +32,18 @@ def _find(view: View) -> Iterator[Found]:
             wrong = int(np.count_nonzero(~(np.isfinite(scales) & (scales > 0))))
             if wrong:
                 which = "its scale is" if scales.size == 1 else f"{wrong} of {count(int(scales.size), 'scale')} are"
-                gathered.add(
+                groups.add(
                     (place.name,),
                     f"{place.op}: {which} zero, negative or not finite ({{n}}): nothing can be divided by it",
                 )
                 break
-    yield from gathered.found()
+    yield from groups.occurrences()
 
 
 RULE = Rule(
     code="NUM013",
     name="quantization-scale",
     severity="warning",
-    about="Quantizing divides by the scale. One of zero is what calibration gives for a channel that never fired, and "
-    "turns it into NaN or the largest integer; a negative one flips signs in some runtimes and is refused by others.",
     find=_find,
     fires=(f"{_HEAD} <float s = {{0.0}}, uint8 z = {{0}}> {{ y = QuantizeLinear (x, s, z) }}",),
     quiet=(f"{_HEAD} <float s = {{0.1}}, uint8 z = {{0}}> {{ y = QuantizeLinear (x, s, z) }}",),

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules._helpers import Gathered, constant, words
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, constant, words
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,4] x)'
 
 
-def _find(view: View) -> Iterator[Found]:
-    gathered = Gathered()
+def _find(view: View) -> Iterator[Occurrence]:
+    """A Pad in `reflect` mode mirrors the input without its border: at most `size - 1` elements. ONNX does not say what
+    happens beyond; PyTorch and TensorFlow refuse it, numpy mirrors again and again.
+    """
+    groups = DiagnosticGroups()
     for place in view.of("Pad"):
         shape = place.graph.shape(place.input(0))
         if place.attribute("mode", str, "constant") != "reflect" or shape is None or place.input(3):
@@ -25,20 +28,18 @@ def _find(view: View) -> Iterator[Found]:
             continue
         sides = zip((*shape, *shape), amounts, strict=True)
         if any(size is not None and size > 0 and amount >= size for size, amount in sides):
-            gathered.add(
+            groups.add(
                 (place.name,),
                 f"Pad reflects by {words(amounts)} a value of {words(shape)} ({{n}}): beyond size - 1 there is nothing "
                 "to mirror, and engines refuse it or each does something else",
             )
-    yield from gathered.found()
+    yield from groups.occurrences()
 
 
 RULE = Rule(
     code="PAD009",
     name="reflection-too-large",
     severity="warning",
-    about="A Pad in `reflect` mode mirrors the input without its border: at most `size - 1` elements. ONNX does not "
-    "say what happens beyond; PyTorch and TensorFlow refuse it, numpy mirrors again and again.",
     find=_find,
     fires=(f'{_HEAD} => (y) {{ p = Constant <value_ints = [0,0,4,0,0,0]> () y = Pad <mode = "reflect"> (x, p) }}',),
     quiet=(

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from onnx import NodeProto
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules._helpers import Gathered, attribute, number
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, attribute, number
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.nodes import printable
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,4,4] x) => (y) <float[4] s = {1.0, 1.0, 2.0, 2.0}>'
@@ -44,31 +44,32 @@ def _says(node: NodeProto) -> str:
     return f"Resize is {shown} ({{n}})" + (f": {reading}" if reading and "antialias" not in extras else "")
 
 
-def _find(view: View) -> Iterator[Found]:
-    gathered = Gathered()
+def _find(view: View) -> Iterator[Occurrence]:
+    """A Resize has to say which position of the input an element of the output stands for
+    (`coordinate_transformation_mode`) and, for `nearest`, which way it rounds. Half a pixel's difference shifts the
+    whole picture and goes unnoticed in every test of shapes. The remark says what is written and which framework means
+    the same.
+    """
+    groups = DiagnosticGroups()
     for place in view.of("Resize"):
         opset = place.graph.opset
         if opset is not None and opset < 11:
             mode = place.attributes.get("mode", "nearest")
-            gathered.add(
+            groups.add(
                 place.name,
                 f"Resize is {printable(str(mode), 40)}, of an opset before 11 ({{n}}): ONNX did not say then how "
                 "positions are found, and runtimes differ",
                 "warning",
             )
         else:
-            gathered.add(place.name, _says(place.node))
-    yield from gathered.found()
+            groups.add(place.name, _says(place.node))
+    yield from groups.occurrences()
 
 
 RULE = Rule(
     code="NUM006",
     name="resize-modes",
     severity="info",
-    about="A Resize has to say which position of the input an element of the output stands for "
-    "(`coordinate_transformation_mode`) and, for `nearest`, which way it rounds. Half a pixel's difference shifts the "
-    "whole picture and goes unnoticed in every test of shapes. The remark says what is written and which framework "
-    "means the same.",
     find=_find,
     fires=(
         f'{_HEAD} {{ y = Resize <mode = "linear", coordinate_transformation_mode = "align_corners"> (x, , s) }}',

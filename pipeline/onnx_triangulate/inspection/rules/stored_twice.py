@@ -9,7 +9,7 @@ from onnx import TensorProto
 from onnx_triangulate.facts.size_summary import size, tensors
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import count, some
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.inspection.rules._values import Values, stored_array
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1] x) => (y)'
@@ -18,7 +18,10 @@ _RAMP = ", ".join(str(i) for i in range(_SMALL))
 _OTHER = ", ".join(str(i) for i in range(1, _SMALL + 1))
 
 
-def _find(view: View) -> Iterator[Found]:
+def _find(view: View) -> Iterator[Occurrence]:
+    """Tensors of 1,024 elements and more are equal in every bit. A weight that two layers share (an embedding and the
+    output layer of a language model) was written twice.
+    """
     digests = Values.of(view).digests
     alike: dict[tuple[object, ...], list[tuple[str, TensorProto]]] = {}
     for name, tensor in tensors(view):
@@ -40,7 +43,7 @@ def _find(view: View) -> Iterator[Found]:
                 copies += equal
                 wasted += (len(equal) - 1) * size(group[0][1])
     if copies:
-        yield Found(
+        yield Occurrence(
             tuple(copies),
             f"{count(len(copies), 'stored tensor')} that are copies of each other ({some(copies)}): {wasted:,} "
             "bytes could be saved",
@@ -51,8 +54,6 @@ RULE = Rule(
     code="VAL006",
     name="stored-twice",
     severity="info",
-    about="Tensors of 1,024 elements and more are equal in every bit. A weight that two layers share (an embedding and "
-    "the output layer of a language model) was written twice.",
     find=_find,
     fires=(
         f"{_HEAD} <float[{_SMALL}] a = {{{_RAMP}}}, float[{_SMALL}] b = {{{_RAMP}}}> "

@@ -5,28 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules._helpers import Gathered, words
+from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, words
 from onnx_triangulate.inspection.rules._permutations import permutation
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x)'
 
 
-def _find(view: View) -> Iterator[Found]:
-    gathered = Gathered()
+def _find(view: View) -> Iterator[Occurrence]:
+    """The permutation is 0, 1, 2 …: the node copies its input. Usually what is left of two Transposes that were merged,
+    sometimes a permutation that was meant to be another one.
+    """
+    groups = DiagnosticGroups()
     for place in view.of("Transpose"):
         perm = permutation(place, place.node, place.input(0))
         if perm and perm == tuple(range(len(perm))):
-            gathered.add(place.name, f"Transpose by {words(perm)} moves nothing ({{n}}): an Identity, copied")
-    yield from gathered.found()
+            groups.add(place.name, f"Transpose by {words(perm)} moves nothing ({{n}}): an Identity, copied")
+    yield from groups.occurrences()
 
 
 RULE = Rule(
     code="LAY002",
     name="transpose-of-nothing",
     severity="warning",
-    about="The permutation is 0, 1, 2 …: the node copies its input. Usually what is left of two Transposes that were "
-    "merged, sometimes a permutation that was meant to be another one.",
     find=_find,
     fires=(f"{_HEAD} => (y) {{ y = Transpose <perm = [0,1,2,3]> (x) }}",),
     quiet=(f"{_HEAD} => (y) {{ y = Transpose <perm = [0,1,3,2]> (x) }}",),

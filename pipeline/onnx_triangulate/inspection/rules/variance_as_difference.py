@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from onnx import NodeProto
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules._helpers import Gathered, maker, scalar, slot
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, maker, scalar, slot
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.graph import Place
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
@@ -25,8 +25,11 @@ def _squared(view: View, place: Place, node: NodeProto | None) -> str:
     return base if node.op_type == "Pow" and scalar(view, place, slot(node, 1)) == 2 else ""
 
 
-def _find(view: View) -> Iterator[Found]:
-    gathered = Gathered()
+def _find(view: View) -> Iterator[Occurrence]:
+    """E[x²] − E[x]² loses as many digits as the mean is larger than the spread: in float32 a mean of a thousand and a
+    spread of a tenth leave none, and the root of a negative variance is NaN. The mean of (x − mean)² is safe.
+    """
+    groups = DiagnosticGroups()
     for place in view.of("Sub"):
         left, right = maker(place, place.input(0)), maker(place, place.input(1))
         if left is None or left.op_type not in _MEANS:
@@ -34,20 +37,18 @@ def _find(view: View) -> Iterator[Found]:
         mean = maker(place, _squared(view, place, right))
         inner = _squared(view, place, maker(place, slot(left, 0)))
         if inner and mean is not None and mean.op_type in _MEANS and slot(mean, 0) == inner:
-            gathered.add(
+            groups.add(
                 place.name,
                 "a variance is computed as the mean of squares minus the square of the mean ({n}): where the mean is "
                 "large both are nearly equal, and what is left is rounding, even negative",
             )
-    yield from gathered.found()
+    yield from groups.occurrences()
 
 
 RULE = Rule(
     code="NUM009",
     name="variance-as-difference",
     severity="warning",
-    about="E[x²] − E[x]² loses as many digits as the mean is larger than the spread: in float32 a mean of a thousand "
-    "and a spread of a tenth leave none, and the root of a negative variance is NaN. The mean of (x − mean)² is safe.",
     find=_find,
     fires=(f"{_HEAD} {{ q = Mul (x, x) a = ReduceMean (q) m = ReduceMean (x) s = Mul (m, m) y = Sub (a, s) }}",),
     quiet=(

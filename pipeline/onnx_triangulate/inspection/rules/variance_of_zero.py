@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._epsilons import epsilons
 from onnx_triangulate.inspection.rules._helpers import constant, count, some
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 _REST = "float[3] s = {1.0, 1.0, 1.0}, float[3] b = {0.0, 0.0, 0.0}, float[3] m = {0.0, 1.0, 2.0}"
 
 
-def _find(view: View) -> Iterator[Found]:
+def _find(view: View) -> Iterator[Occurrence]:
+    """A stored variance of a BatchNormalization is zero (a channel that was the same for every input of the training;
+    small differences are blown up by the root of 1/epsilon) or negative, which no variance is: mean and variance were
+    swapped, or the file is damaged.
+    """
     negative, zero = [], []
     for place, epsilon in epsilons(view):
         if place.op != "BatchNormalization":
@@ -27,19 +31,16 @@ def _find(view: View) -> Iterator[Found]:
             zero.append(place.name)
     if negative:
         which = f"variances below -epsilon in {count(len(negative), 'node')} ({some(negative)})"
-        yield Found(tuple(negative), f"{which}: their root is NaN", "error")
+        yield Occurrence(tuple(negative), f"{which}: their root is NaN", "error")
     if zero:
         which = f"variances of 0 in {count(len(zero), 'node')} ({some(zero)})"
-        yield Found(tuple(zero), f"{which}: channels that never varied in training, or whose statistics are lost")
+        yield Occurrence(tuple(zero), f"{which}: channels that never varied in training, or whose statistics are lost")
 
 
 RULE = Rule(
     code="VAL008",
     name="variance-of-zero",
     severity="info",
-    about="A stored variance of a BatchNormalization is zero (a channel that was the same for every input of the "
-    "training; small differences are blown up by the root of 1/epsilon) or negative, which no variance is: mean and "
-    "variance were swapped, or the file is damaged.",
     find=_find,
     fires=(
         f"{_HEAD} <{_REST}, float[3] v = {{1.0, 0.0, 1.0}}> {{ y = BatchNormalization (x, s, b, m, v) }}",

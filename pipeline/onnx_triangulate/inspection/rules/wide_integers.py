@@ -9,7 +9,7 @@ from onnx import TensorProto
 from onnx_triangulate.facts.size_summary import size, tensors
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import numbers, some
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.nodes import elements
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (int64[1] i) => (y)'
@@ -18,7 +18,10 @@ _MOST = 1 << 24
 _REACH = 1 << 31
 
 
-def _find(view: View) -> Iterator[Found]:
+def _find(view: View) -> Iterator[Occurrence]:
+    """A stored tensor of 1,024 or more 64-bit integers holds no value that needs them: a mask, a table of positions.
+    Gather and others take int32 as well; Reshape, Slice and their like want int64.
+    """
     names, bytes_ = [], 0
     for name, tensor in tensors(view):
         if tensor.data_type != TensorProto.INT64 or not _LARGE <= elements(tensor) <= _MOST:
@@ -28,7 +31,7 @@ def _find(view: View) -> Iterator[Found]:
             names.append(name)
             bytes_ += size(tensor)
     if names:
-        yield Found(
+        yield Occurrence(
             tuple(names),
             f"tables of int64 whose values fit int32 ({some(names)}; {bytes_:,} bytes): half of that is zeros, where "
             "the operators that read them take int32",
@@ -42,8 +45,6 @@ RULE = Rule(
     code="TYP005",
     name="wide-integers",
     severity="info",
-    about="A stored tensor of 1,024 or more 64-bit integers holds no value that needs them: a mask, a table of "
-    "positions. Gather and others take int32 as well; Reshape, Slice and their like want int64.",
     find=_find,
     fires=(f"{_HEAD} <int64[{_LARGE}] t = {{{_LONG}}}> {{ y = Gather (t, i) }}",),
     quiet=(

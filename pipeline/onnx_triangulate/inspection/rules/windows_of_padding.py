@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from onnx_triangulate.facts.pads import Window
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules._helpers import Gathered, words
-from onnx_triangulate.inspection.rules._registry import Found, Rule
+from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, words
+from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.inspection.rules._windows import per_axis
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x, float[4,3,3,3] w)'
@@ -34,24 +34,25 @@ def _only_padding(window: Window) -> bool:
     return False
 
 
-def _find(view: View) -> Iterator[Found]:
-    gathered = Gathered()
+def _find(view: View) -> Iterator[Occurrence]:
+    """The padding is as large as the kernel or larger, so that windows at the border see no element of the input.
+    PyTorch refuses such pools (`pad should be at most half of effective kernel size`); in a convolution it is usually
+    padding that was meant for another kernel, or pads that were written in another order of axes.
+    """
+    groups = DiagnosticGroups()
     for window in view.windows:
         if window.op != "ConvTranspose" and window.before is None and _only_padding(window):
             what = _POOL.get(window.op, "gives the bias and nothing else")
             pads = f"{words(window.begin or ())} before, {words(window.end or ())} after"
             says = f"{window.op} with a kernel of {words(window.kernel or ())} pads {pads} ({{n}})"
-            gathered.add(window.node, f"{says}: a window at the border lies outside of the input and {what}")
-    yield from gathered.found()
+            groups.add(window.node, f"{says}: a window at the border lies outside of the input and {what}")
+    yield from groups.occurrences()
 
 
 RULE = Rule(
     code="PAD005",
     name="windows-of-padding",
     severity="warning",
-    about="The padding is as large as the kernel or larger, so that windows at the border see no element of the input. "
-    "PyTorch refuses such pools (`pad should be at most half of effective kernel size`); in a convolution it is "
-    "usually padding that was meant for another kernel, or pads that were written in another order of axes.",
     find=_find,
     fires=(
         f"{_HEAD} => (y) {{ y = Conv <pads = [3, 3, 3, 3]> (x, w) }}",

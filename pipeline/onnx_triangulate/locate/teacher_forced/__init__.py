@@ -1,49 +1,57 @@
-"""Two graphs that should mean the same, in float64: every value of B made of A's values, and judged where it is.
+"""Judge graph B by graph A in float64, node by node, with A's values as inputs (teacher forcing).
 
-Design note.  A is evaluated once.  B is walked node by node.  What is the same function of A's values as some value of
-A is that value, by structure: nothing is evaluated.  What is not is evaluated on A's values, and where some value of A
-is that (up to the order of its axes, within the bound) it takes its place, so that nothing is inherited.  What lies
-between aligned values is a region: a fused or decomposed operator has values of its own inside, and is healthy if what
-comes out of it is A's.  Where an output of B is not A's, the values on the way to it that are nobody's are looked at in
-order: the first that, replaced by a value of A, lets its consumers make A's values again is where the graphs meet
-again, and what lies before it is faults.  Then the search goes on from there, so every fault is found, not the first.
+Design note.  The *reference* A is evaluated once.  The nodes of B are visited in topological order, and each value of B
+is *aligned* with a value of A where that is possible:
 
-A value may be A's by its numbers alone, and by chance: exp(x) - 1 of tiny numbers is x as well.  So where a region that
-reads such a value is faults, B is walked again with its own value there, and if nothing is faults then, nothing is.
+* **by structure**: B computes the same function of aligned values as A does.  Equal hashes prove that; nothing is
+  evaluated.
+* **by numbers**: B's node is evaluated on A's values, and the result equals a value of A within the bound, up to the
+  order of axes.
 
-What parts inside may be undone before any output is made: a filler that is cropped away, a bias that a normalization
-takes off again.  So where something is faults, B is evaluated once more on its own values; if its outputs are A's
-there, not within a bound but as good as exactly, the faults are ``asleep``: they are named, and whether they ever wake
-is for other feeds to say.
+An aligned value of B is replaced by A's, so a node is always judged on correct inputs and no error is inherited.  The
+nodes between aligned values form a *region*.  A fused or decomposed operator has intermediate values that A lacks; its
+region is healthy if the values that leave it are A's.
 
-The bound.  In float64 two graphs of one meaning part by three things: float64's own roundings; constants that a
-rewriting computed in float32 (a folded weight); and Python scalars that either side holds in float32.  All are
-responses to moving something by one rounding: the region's inputs and constants for the first, for the others the
-constants and float attributes that one side's region has and the other's has not.  The responses are measured, with
-random signs, on both sides; the first counts as often as roundings lie on the graphs' longest path, the others
-``FOLDED`` times for each node that one region has more than the other, because it was folded away (gamma_6, the count
-of BatchNormalization, the longest formula that is folded).  A region whose constants are all found on the other side
-has only the first: 1e-13, not 1e-7.
+Where an output of B is not A's, the unaligned values upstream of it are *candidates*: the first one that, replaced by a
+value of A, makes its consumers produce A's values again is where the graphs realign.  The region before it is faulty.
+The search then continues behind it, so all faults are found and not only the first.
+
+Alignment by numbers may be a coincidence: exp(x) - 1 equals x for tiny x.  So where a faulty region reads such a value,
+B is visited again without that alignment, and if no fault remains there is none.
+
+A difference may be cancelled before any output: padding that is cropped again, a bias that a normalization removes.  So
+where faults were found, B is also evaluated on its own values.  If its outputs then equal A's to almost all digits, the
+faults are ``asleep``: they are reported, and other feeds decide whether they reach an output.
+
+The bound.  In float64 two graphs with one meaning differ by float64's own roundings, by constants that a rewriting
+computed in float32 (a folded weight), and by Python scalars that either file stores in float32.  Each is measured as a
+response to moving numbers by one rounding (``numerics.perturbation``), on both sides.  For float64's roundings the
+inputs and constants of the region are moved, and the response counts once for each rounding on the graphs' longest
+path.  For the others, the constants and float attributes are moved that one region has and the other has not; that
+response counts ``FOLDED`` times for each node that one region has more than the other (gamma_6 of Higham's section 3.1
+for the six operations of a folded BatchNormalization, the longest formula that is folded).  Where all constants of a
+region occur on the other side, only the first term is left: about 1e-13, not 1e-7.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from onnx_triangulate.diff.operators import COMMUTATIVE
 from onnx_triangulate.locate.teacher_forced.alignment import advance, fold
 from onnx_triangulate.locate.teacher_forced.faulty_regions import blame
 from onnx_triangulate.locate.teacher_forced.realignment import hidden, resume
 from onnx_triangulate.locate.teacher_forced.reference import Reference, SpillStore, evaluate, evaluate_reference
-from onnx_triangulate.locate.teacher_forced.state import AlignmentState, Judgement, TeacherForcedResult
-from onnx_triangulate.locate.teacher_forced.undone import _undone
+from onnx_triangulate.locate.teacher_forced.state import AlignmentState, Judgement, TeacherForcedResult, Ways
+from onnx_triangulate.locate.teacher_forced.undone import is_undone
 from onnx_triangulate.locate.teacher_forced.unexercised import SILENT, exercised, rounded, unseen
 from onnx_triangulate.numerics.compare import same_values
 from onnx_triangulate.numerics.evaluate import Graph
-from onnx_triangulate.onnxgraph.dataflow import Alignment, Namer, Orientation, Pair
+from onnx_triangulate.onnxgraph.dataflow import Alignment, Namer, Pair
 from onnx_triangulate.records.faults import Fault
 
 _AGAIN = 3
@@ -52,94 +60,116 @@ _AGAIN = 3
 def compare_graphs(
     known: Reference,
     b: Graph,
-    inputs: Mapping[str, tuple[str, Orientation]],
-    outputs: Mapping[str, tuple[str, Orientation]],
+    inputs: Ways,
+    outputs: Ways,
     *,
     roundings: int,
     watched: Iterable[tuple[str, str]] = (),
 ) -> TeacherForcedResult:
     """Judge B by A, which :func:`evaluate_reference` evaluated.
 
-    ``inputs`` and ``outputs`` give for each of B's border values A's and the way to turn it.  ``roundings`` is how many
-    lie on both graphs' longest paths together.  ``watched`` are pairs of values that other feeds did not tell apart.
+    ``inputs`` and ``outputs`` give for each of B's inputs and outputs A's and the way to turn it.  ``roundings`` is how
+    many lie on both graphs' longest paths together.  ``watched`` are pairs of values that no other feed told apart.
     """
-    found = first = _walked(known, b, inputs, outputs, roundings, tuple(watched), frozenset())
+    pairs = tuple(watched)
+
+    def walked(never: frozenset[str]) -> TeacherForcedResult:
+        """One walk of B; no number makes the values ``never`` A's."""
+        state = _started(known, b, inputs, outputs, roundings, never)
+        return _result(state, _searched(state), pairs)
+
+    found = first = walked(frozenset())
     never: frozenset[str] = frozenset()
     for _ in range(_AGAIN):
         if not found.faults or not (chance := _by_chance(found, b) - never):
             break
         never |= chance
-        found = _walked(known, b, inputs, outputs, roundings, tuple(watched), never)
+        found = walked(never)
     return first if found.faults else found
 
 
 def _by_chance(found: TeacherForcedResult, b: Graph) -> frozenset[str]:
-    """The values of B that a faults region reads and that are A's by their numbers alone."""
-    faults = {node for part in found.faults for node in (part.node, *part.nodes)}
-    reads = {name for step in b.steps if step.name in faults for name in step.reads}
+    """The values of B that a faulty region reads and that are A's by their numbers alone."""
+    faulty = {node for fault in found.faults for node in (fault.node, *fault.nodes)}
+    reads = {name for step in b.steps if step.name in faulty for name in step.reads}
     return frozenset(pair.right for pair in found.alignment.pairs if pair.how == "numbers" and pair.right in reads)
 
 
-def _walked(
-    known: Reference,
-    b: Graph,
-    inputs: Mapping[str, tuple[str, Orientation]],
-    outputs: Mapping[str, tuple[str, Orientation]],
-    roundings: int,
-    watched: Sequence[tuple[str, str]],
-    never: frozenset[str],
-) -> TeacherForcedResult:
-    """One walk of B; no number makes the values ``never`` A's."""
-    have = known.values
-    state = AlignmentState(known, b, outputs, roundings, Namer(b.version), never=never)
+def _started(
+    known: Reference, b: Graph, inputs: Ways, outputs: Ways, roundings: int, never: frozenset[str]
+) -> AlignmentState:
+    """A's inputs in the place of B's, and what no data reaches evaluated."""
+    state = AlignmentState(known, b, inputs, outputs, roundings, Namer(b.version, COMMUTATIVE), never=never)
     state.env |= b.constants
     state.classes |= {name: state.namer.of_constant(value) for name, value in b.constants.items()}
     for name, (left, orientation) in inputs.items():
-        if left in have:
-            state.env[name] = orientation.apply(have[left])
+        if left in known.values:
+            state.env[name] = orientation.apply(known.values[left])
             state.join(Pair(left, name, orientation, "border"))
     fold(state)
+    return state
+
+
+def _searched(state: AlignmentState) -> list[Fault]:
+    """Every fault of B: align up to a value that must be another, say what makes it so, and go on from there."""
     faults: list[Fault] = []
     start = 0
-    for _ in range(len(b.steps) + 1):
+    for _ in range(len(state.b.steps) + 1):
         found = advance(state, start)
-        bad = [name for name in outputs if name not in state.pairs and outputs[name][0] in have]
         if found is None:
+            bad = [n for n, (left, _) in state.outputs.items() if n not in state.pairs and left in state.have]
             found = resume(state, bad) if bad else hidden(state)
         if found is None:
             break
         parts, start = blame(state, found)
         faults += parts
-    unjudged = [
-        f"{name}: A's value could not be had in float64" for name, (left, _) in outputs.items() if left not in have
-    ]
-    unjudged += [f"{name} of A: {why}" for name, why in known.errors.items()]
-    unjudged += [f"{b.aliases.get(name, name)} of B: {why}" for name, why in state.unjudged.items()]
-    asleep = bool(faults) and not unjudged and _undone(known, b, inputs, outputs, faults)
+    return faults
+
+
+def _result(
+    state: AlignmentState, faults: Sequence[Fault], watched: Collection[tuple[str, str]]
+) -> TeacherForcedResult:
+    """What a walk came to."""
+    b, have = state.b, state.have
+    unjudged = _unjudged(state)
+    asleep = bool(faults) and not unjudged and is_undone(state, faults)
     silent = {} if faults and not asleep else unseen(state)
     told = frozenset() if faults or unjudged else frozenset(pair for pair in watched if exercised(state, pair))
-    unjudged += silent
-    judged = [name for name, (left, _) in outputs.items() if left in have and name in state.own]
-    values_b = [n for s in b.steps for n in s.makes if not b.is_constant(n)]
-    order = {name: i for i, name in enumerate([*b.inputs, *values_b])}
-    pairs = sorted((p for n, p in state.pairs.items() if n in order), key=lambda p: order[p.right])
+    judged = [name for name, (left, _) in state.outputs.items() if left in have and name in state.own]
+    healthy = [r for n, r in state.ratios.items() if state.pairs[n].how != "assumed" and r <= 1]
     return TeacherForcedResult(
-        Alignment(
-            tuple(pairs),
-            tuple(n for n in known.data if n not in state.uses and not twice(state, n)),
-            tuple(n for n in values_b if n not in state.pairs),
-        ),
-        tuple(replace(part, output=b.aliases.get(part.output, part.output)) for part in merged(faults, b)),
+        _alignment(state),
+        tuple(replace(fault, output=b.aliases.get(fault.output, fault.output)) for fault in merged(faults, b)),
         sum(np.size(state.own[name]) for name in judged),
-        max((r for n, r in state.ratios.items() if state.pairs[n].how != "assumed" and r <= 1), default=0.0),
-        tuple(unjudged),
-        known.held + _own_bytes(state),
+        max(healthy, default=0.0),
+        (*unjudged, *silent),
+        state.known.held + _own_bytes(state),
         silent,
         told,
         state.ends,
         {} if faults else rounded(state),
         asleep,
     )
+
+
+def _unjudged(state: AlignmentState) -> list[str]:
+    """What could not be judged, in words."""
+    known, b = state.known, state.b
+    lacking = [name for name, (left, _) in state.outputs.items() if left not in known.values]
+    return [
+        *(f"{name}: A's value could not be had in float64" for name in lacking),
+        *(f"{name} of A: {why}" for name, why in known.errors.items()),
+        *(f"{b.aliases.get(name, name)} of B: {why}" for name, why in state.unjudged.items()),
+    ]
+
+
+def _alignment(state: AlignmentState) -> Alignment:
+    """The values of B that are A's, in B's order, and those of either side alone."""
+    values = [n for step in state.b.steps for n in step.makes if not state.b.is_constant(n)]
+    order = {name: i for i, name in enumerate([*state.b.inputs, *values])}
+    pairs = sorted((pair for n, pair in state.pairs.items() if n in order), key=lambda pair: order[pair.right])
+    only_left = [n for n in state.known.data if n not in state.uses and not twice(state, n)]
+    return Alignment(tuple(pairs), tuple(only_left), tuple(n for n in values if n not in state.pairs))
 
 
 def _own_bytes(state: AlignmentState) -> int:

@@ -32,35 +32,46 @@ def advance(state: AlignmentState, start: int) -> Found | None:
         state.errors.pop(step.index, None)
         if step.index in state.b.folded and state.live.intersection(step.reads):
             state.live.update(step.makes)
-        folded = state.is_folded(step)
-        classes = {} if folded else classes_of(step, folded, state.namer, state.classes, state.env)
-        same = {name: left for name, c in classes.items() if (left := state.known.first.get(c)) is not None}
-        made: Mapping[str, Array] = {}
-        if len(same) == len(step.makes):
-            made = {name: state.have[left] for name, left in same.items()}
-        elif all(name in state.env for name in step.reads):
-            try:
-                made = state.b.run(step, state.env)
-            except Unsupported as error:
-                state.unsupported[step.name] = str(error)
-            except Exception as error:  # an operator's numpy raises whatever numpy raises
-                state.errors[step.index] = one_line(error)
-        state.env |= made
-        if folded:
-            classes = classes_of(step, folded, state.namer, state.classes, state.env)
-        state.classes |= classes
-        for name in step.makes:
-            if name in made:
-                state.own[name] = made[name]
-            if name in state.forced:
-                left, orientation = state.forced[name]
-                state.env[name] = orientation.apply(state.have[left])
-                state.join(Pair(left, name, orientation, "assumed"))
-            elif name in made and (name in state.outputs or not folded):
-                align(state, name, same.get(name))
+        _make(state, step)
         found = suspect(state, step)
         if found is not None:
             return found
+    return None
+
+
+def _make(state: AlignmentState, step: Step) -> None:
+    """What a step makes: A's values, where it is the same function of them, else what evaluation gives; aligned."""
+    folded = state.is_folded(step)
+    classes = {} if folded else classes_of(step, folded, state.namer, state.classes, state.env)
+    same = {name: left for name, c in classes.items() if (left := state.known.first.get(c)) is not None}
+    made: Mapping[str, Array] = {}
+    if len(same) == len(step.makes):
+        made = {name: state.have[left] for name, left in same.items()}
+    elif all(name in state.env for name in step.reads):
+        made = _evaluated(state, step) or {}
+    state.env |= made
+    if folded:
+        classes = classes_of(step, folded, state.namer, state.classes, state.env)
+    state.classes |= classes
+    for name in step.makes:
+        if name in made:
+            state.own[name] = made[name]
+        if name in state.forced:
+            left, orientation = state.forced[name]
+            state.env[name] = orientation.apply(state.have[left])
+            state.join(Pair(left, name, orientation, "assumed"))
+        elif name in made and (name in state.outputs or not folded):
+            align(state, name, same.get(name))
+
+
+def _evaluated(state: AlignmentState, step: Step) -> Mapping[str, Array] | None:
+    """What a step makes of B's values; None, with the reason kept, where it cannot be evaluated."""
+    try:
+        return state.b.run(step, state.env)
+    except Unsupported as error:
+        state.unsupported[step.name] = str(error)
+    except Exception as error:  # an operator's numpy raises whatever numpy raises
+        state.errors[step.index] = one_line(error)
     return None
 
 
@@ -68,13 +79,8 @@ def fold(state: AlignmentState) -> None:
     """Evaluate what no data reaches, once."""
     for step in state.b.steps:
         if step.index in state.b.folded and all(name in state.env for name in step.reads):
-            try:
-                made = state.b.run(step, state.env)
-            except Unsupported as error:
-                state.unsupported[step.name] = str(error)
-            except Exception as error:  # an operator's numpy raises whatever numpy raises
-                state.errors[step.index] = one_line(error)
-            else:
+            made = _evaluated(state, step)
+            if made is not None:
                 state.fixed.add(step.index)
                 state.env |= made
                 state.own |= made
@@ -92,30 +98,34 @@ def align(state: AlignmentState, name: str, same: str | None) -> None:
     What a large region makes is judged only if that is twice as large as the last that was not A's: its bound costs as
     many evaluations as it has nodes, and a value that is not aligned only makes the next region larger.
     """
-    designated = state.outputs.get(name)
-    if designated is not None:
-        left, orientation = designated
-        candidates: Iterable[tuple[str, Orientation]] = [(left, orientation)] if left in state.have else []
-        one = same is not None and state.known.classes.get(left) == state.known.classes.get(same)
-        how: How = "structure" if one and orientation == Orientation() else "numbers"
-    elif same is not None:
-        candidates, how = [(same, Orientation())], "structure"
-    else:
-        candidates, how = () if name in state.never else alike(state, name), "numbers"
+    candidates, how = _alignable(state, name, same)
+    free = name not in state.outputs
     for left, orientation in candidates:
-        if designated is None and how != "structure" and moved_elsewhere(state, name, left, orientation):
+        if free and how != "structure" and moved_elsewhere(state, name, left, orientation):
             break
         size = len(region(state.b, name, state.pairs, state.is_constant)[0]) if how == "numbers" else 0
-        if designated is None and _SMALL < size < 2 * state.failed:
+        if free and _SMALL < size < 2 * state.failed:
             continue
         judged = Judgement(0.0, 0.0) if how == "structure" else judge(state, name, left, orientation)
         state.failed = max(state.failed, size if judged.ratio > 1 else 0)
         if judged.ratio <= 1:
-            turned = orientation.apply(state.have[left])
-            state.env[name] = turned
+            state.env[name] = orientation.apply(state.have[left])
             state.join(Pair(left, name, orientation, how))
             state.ratios[name] = judged.ratio
             return
+
+
+def _alignable(state: AlignmentState, name: str, same: str | None) -> tuple[Iterable[tuple[str, Orientation]], How]:
+    """What of A a value of B may be, and what says so: an output is its counterpart; else structure, or numbers."""
+    designated = state.outputs.get(name)
+    if designated is not None:
+        left, orientation = designated
+        one = same is not None and state.known.classes.get(left) == state.known.classes.get(same)
+        plain = one and orientation == Orientation()
+        return ([designated] if left in state.have else []), "structure" if plain else "numbers"
+    if same is not None:
+        return [(same, Orientation())], "structure"
+    return () if name in state.never else alike(state, name), "numbers"
 
 
 def moved_elsewhere(state: AlignmentState, name: str, left: str, orientation: Orientation) -> bool:
@@ -145,7 +155,7 @@ def _rewritten(state: AlignmentState, name: str, read: str) -> bool:
 
 
 def alike(state: AlignmentState, name: str, tolerance: float = 1e-3) -> Iterator[tuple[str, Orientation]]:
-    """Values of A with nearly the marks of a value of B, the nearest elementwise first, of these the plainest."""
+    """Values of A with nearly the moments of a value of B, the nearest elementwise first, of these the plainest."""
     value = state.own[name]
     if not isinstance(value, np.ndarray) or not value.size:
         return

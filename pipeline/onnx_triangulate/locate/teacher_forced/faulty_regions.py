@@ -32,22 +32,31 @@ def blame(state: AlignmentState, found: Found) -> tuple[list[Fault], int]:
         state.join(Pair(left, name, orientation, "assumed"))
         return [Fault(name, "", name, judged.ratio, judged.max_abs, counterpart=left)], len(state.b.steps)
     others, _ = region(state.a, left, state.uses, state.a.is_constant)
-    first = steps[0].index
     if state.b.is_constant(name):
         state.loosen(name)
         if not state.a.is_constant(left):
             state.live.add(name)
+    return _in_region(state, (name, left, orientation), steps, others), steps[0].index
+
+
+def _in_region(state: AlignmentState, due: Found, steps: Sequence[Step], others: Sequence[Step]) -> list[Fault]:
+    """The faulty steps of a region of B, which stands where A has ``others``."""
+    name, left, orientation = due
     if one_in_float32(state, name, left, orientation):
         state.forced[name] = (left, orientation)
-        return [], first
+        return []
     odd = Counter(s.op for s in steps) - Counter(s.op for s in others)
     if len(steps) == len(others) > 1 and odd.total() <= 1:
-        parts = one_by_one(state, steps, others, name, left, orientation)
-        if parts:
-            return parts, first
+        faults = one_by_one(state, steps, others, due)
+        if faults:
+            return faults
     near = first_near(state, steps)
-    if near is not None:
-        return near, first
+    return near if near is not None else _as_a_whole(state, due, steps, others)
+
+
+def _as_a_whole(state: AlignmentState, due: Found, steps: Sequence[Step], others: Sequence[Step]) -> list[Fault]:
+    """The fault of a region whose steps cannot be told apart, under the name of its last node."""
+    name, left, orientation = due
     if orientation == Orientation():
         # Numbers may be written in another shape or layout; then the numbers are reported, not the shape.  Where only
         # the shape or the order is wrong, that is.
@@ -57,20 +66,20 @@ def blame(state: AlignmentState, found: Found) -> tuple[list[Fault], int]:
     state.forced[name] = (left, orientation)
     judged = judge(state, name, left, orientation)
     if judged.ratio <= 1:  # apart from the designated value only in what it was compared to
-        return [], first
+        return []
     unknown = next((state.unsupported[s.name] for s in steps if s.name in state.unsupported), None)
     if unknown is not None and judged.max_abs is None:
         state.unjudged[name] = unknown
-        return [], first
+        return []
     last, counterpart = departing(state, steps, left), None
     if last is None:
         last, counterpart = within(state, steps[-1], left)
     if counterpart is not None and last is not steps[-1]:
-        return [constant_part(state, last, counterpart, judged)], first
+        return [constant_part(state, last, counterpart, judged)]
     last = behind_identities(state, last)
     judged = replace(judged, problem=judged.problem or error_in(state, steps))
     nodes = tuple(s.name for s in steps) if last in steps else ()
-    return [fault_of(last, name, left, judged, others, tuple(other_numbers(state, steps, others)), nodes)], first
+    return [fault_of(last, name, left, judged, others, tuple(other_numbers(state, steps, others)), nodes)]
 
 
 def fault_of(
@@ -123,22 +132,25 @@ def other_numbers(state: AlignmentState, steps: Sequence[Step], others: Sequence
         if len(step.node.input) != len(counterpart.node.input):
             continue
         for b, a in zip(step.node.input, counterpart.node.input, strict=True):
-            one, other = state.have.get(a), state.env.get(b)
-            fixed = bool(a and b) and state.b.is_constant(b) and state.a.is_constant(a)
-            if not fixed or not isinstance(one, np.ndarray) or not isinstance(other, np.ndarray):
-                continue
-            if one.shape != other.shape or one.dtype != other.dtype or one.dtype.kind not in "fiu":
-                continue
-            with np.errstate(all="ignore"):
-                odd = ~((one == other) | (np.isnan(one.astype(np.float64)) & np.isnan(other.astype(np.float64))))
-            if odd.any():
-                place = int(np.argmax(odd.reshape(-1)))
-                due, made = float(one.reshape(-1)[place]), float(other.reshape(-1)[place])
-                yield DifferingConstant(state.b.aliases.get(b, b), due, made, int(odd.sum()), odd.size)
+            if b and a and state.b.is_constant(b) and state.a.is_constant(a):
+                differing = _differing(state.b.aliases.get(b, b), state.have.get(a), state.env.get(b))
+                yield from [differing] if differing is not None else []
 
 
-def _shape(value: object) -> object:
-    return getattr(value, "shape", None)
+def _differing(name: str, expected: object, actual: object) -> DifferingConstant | None:
+    """Where two constants of one type and shape hold other numbers."""
+    if not isinstance(expected, np.ndarray) or not isinstance(actual, np.ndarray):
+        return None
+    if expected.shape != actual.shape or expected.dtype != actual.dtype or expected.dtype.kind not in "fiu":
+        return None
+    with np.errstate(all="ignore"):
+        both_nan = np.isnan(expected.astype(np.float64)) & np.isnan(actual.astype(np.float64))
+        odd = ~((expected == actual) | both_nan)
+    if not odd.any():
+        return None
+    place = int(np.argmax(odd.reshape(-1)))
+    due, made = float(expected.reshape(-1)[place]), float(actual.reshape(-1)[place])
+    return DifferingConstant(name, due, made, int(odd.sum()), odd.size)
 
 
 def upstream(state: AlignmentState, found: Found) -> Found:
@@ -229,24 +241,32 @@ def first_near(state: AlignmentState, steps: Sequence[Step]) -> list[Fault] | No
     for step in steps[:-1]:
         for output in step.makes:
             for counterpart in candidates(state, output):
-                value, due = state.own.get(output), state.have[counterpart]
-                if (
-                    not isinstance(value, np.ndarray)
-                    or not isinstance(due, np.ndarray)
-                    or value.shape != due.shape
-                    or not 0 < away(due, value) < NEAR
-                ):
+                if not _nearly(state.have[counterpart], state.own.get(output)):
                     continue
                 judged = judge(state, output, counterpart, Orientation())
                 if judged.ratio > 1:
                     state.forced[output] = (counterpart, Orientation())
-                    faulty, due_step = within(state, step, counterpart)
-                    if due_step is not None and faulty is not step:
-                        return [constant_part(state, faulty, due_step, judged)]
                     against = [state.a.producer[counterpart]]
-                    constants = tuple(other_numbers(state, [step], against))
-                    return [fault_of(faulty, output, counterpart, judged, against, constants)]
+                    return [_of_step(state, step, (output, counterpart), judged, against)]
     return None
+
+
+def _nearly(due: object, value: object) -> bool:
+    if not isinstance(value, np.ndarray) or not isinstance(due, np.ndarray) or value.shape != due.shape:
+        return False
+    return 0 < away(due, value) < NEAR
+
+
+def _of_step(
+    state: AlignmentState, step: Step, pair: tuple[str, str], judged: Judgement, against: Sequence[Step]
+) -> Fault:
+    """The fault of one step at a value of B and A's, or of the constant that it reads."""
+    output, counterpart = pair
+    faulty, due = within(state, step, counterpart)
+    if due is not None and faulty is not step:
+        return constant_part(state, faulty, due, judged)
+    made = [state.a.producer[counterpart]] if counterpart in state.a.producer else []
+    return fault_of(faulty, output, counterpart, judged, made, tuple(other_numbers(state, [step], against)))
 
 
 def inside(state: AlignmentState, step: Step) -> Step:
@@ -257,6 +277,23 @@ def inside(state: AlignmentState, step: Step) -> Step:
     what makes the one operand that is no constant of A's is faulty.  Where A has no such operator at all, its constants
     say nothing of the operand.
     """
+    chain = _computing_constants(state, step)
+    if not chain:
+        return step
+    due = _made_of_constants(state)
+    for above in chain:
+        if above.op == "Constant" or not all(n in state.env for n in (*above.reads, *above.makes)):
+            continue
+        expected = due.get((above.op, *(exact_digest(state.env[n]).hex() for n in above.reads)))
+        if expected is not None and not {exact_digest(state.env[n]) for n in above.makes} <= expected:
+            return above
+    odd = _odd_operands(state, step)
+    told = len(odd) == 1 and not state.is_folded(step) and any(other.op == step.op for other in state.a.steps)
+    return odd[0] if told else step
+
+
+def _computing_constants(state: AlignmentState, step: Step) -> list[Step]:
+    """The steps that compute of constants what a step reads, in order."""
     chain: dict[int, Step] = {}
     waiting = [n for n in step.reads if state.is_constant(n)]
     while waiting:
@@ -264,29 +301,28 @@ def inside(state: AlignmentState, step: Step) -> Step:
         if above is not None and above.index not in chain:
             chain[above.index] = above
             waiting += [n for n in above.reads if state.is_constant(n)]
-    if not chain:
-        return step
-    known = {exact_digest(state.have[n]) for n in (*state.a.constants, *folded_values(state.a)) if n in state.have}
+    return [chain[index] for index in sorted(chain)]
+
+
+def _made_of_constants(state: AlignmentState) -> dict[tuple[str, ...], set[bytes]]:
+    """What A's steps make of constants, by operator and operands."""
     due: dict[tuple[str, ...], set[bytes]] = {}
     for other in state.a.steps:
         if other.index in state.a.folded and all(n in state.have for n in (*other.reads, *other.makes)):
             key = (other.op, *(exact_digest(state.have[n]).hex() for n in other.reads))
             due.setdefault(key, set()).update(exact_digest(state.have[n]) for n in other.makes)
-    for index in sorted(chain):
-        above = chain[index]
-        if above.op == "Constant" or not all(n in state.env for n in (*above.reads, *above.makes)):
-            continue
-        twins_make = due.get((above.op, *(exact_digest(state.env[n]).hex() for n in above.reads)))
-        if twins_make is not None and not {exact_digest(state.env[n]) for n in above.makes} <= twins_make:
-            return above
-    odd = {
-        above.index: above
-        for n in step.reads
-        if state.is_constant(n) and n in state.env and exact_digest(state.env[n]) not in known
-        if (above := state.b.producer.get(n)) is not None and above.op != "Constant"
-    }
-    told = len(odd) == 1 and not state.is_folded(step) and any(other.op == step.op for other in state.a.steps)
-    return next(iter(odd.values())) if told else step
+    return due
+
+
+def _odd_operands(state: AlignmentState, step: Step) -> list[Step]:
+    """The steps that compute constants which a step reads and A does not have."""
+    known = {exact_digest(state.have[n]) for n in (*state.a.constants, *folded_values(state.a)) if n in state.have}
+    odd: dict[int, Step] = {}
+    for name in step.reads:
+        above = state.b.producer.get(name) if state.is_constant(name) and name in state.env else None
+        if above is not None and above.op != "Constant" and exact_digest(state.env[name]) not in known:
+            odd[above.index] = above
+    return list(odd.values())
 
 
 def folded_values(graph: Graph) -> Iterator[str]:
@@ -299,49 +335,55 @@ def error_in(state: AlignmentState, steps: Sequence[Step]) -> str | None:
     return next((state.errors[s.index] for s in steps if s.index in state.errors), None)
 
 
-def one_by_one(
-    state: AlignmentState, steps: Sequence[Step], others: Sequence[Step], name: str, left: str, orientation: Orientation
-) -> list[Fault]:
+def one_by_one(state: AlignmentState, steps: Sequence[Step], others: Sequence[Step], due: Found) -> list[Fault]:
     """Judge each step of a region on the values of its partner; nothing where one has no partner."""
     before = state.kept()
     free = list(others)
-    parts = []
+    faults: list[Fault] = []
     for step in steps:
-        made: Mapping[str, Array] = {}
-        problem = None
-        if all(n in state.env for n in step.reads):
-            try:
-                made = state.b.run(step, state.env)
-            except Exception as error:  # an operator's numpy raises whatever numpy raises
-                problem = one_line(error)
-        partner = partner_of(state, step, free, left if name in step.makes else None)
-        if partner is None or len(partner.makes) < len(step.makes):
+        partner = partner_of(state, step, free, due[1] if due[0] in step.makes else None)
+        found = None if partner is None else _beside_partner(state, step, partner, due)
+        if partner is None or found is None:
             state.back(before)
             return []
         free.remove(partner)
-        for slot, output in enumerate(step.makes):
-            state.own.pop(output, None)
-            if output in made:
-                state.own[output] = made[output]
-            counterpart = left if output == name else partner.makes[slot]
-            if counterpart not in state.have:
-                state.back(before)
-                return []
-            way = orientation if output == name else plainest(state, output, counterpart)
-            judged = judge(state, output, counterpart, way)
-            state.forced[output] = (counterpart, way)
-            state.env[output] = way.apply(state.have[counterpart])
-            state.join(Pair(counterpart, output, way, "assumed"))
-            if judged.ratio > 1:
-                against = [state.a.producer[counterpart]] if counterpart in state.a.producer else []
-                faulty, due = within(state, step, counterpart)
-                if due is not None and faulty is not step:
-                    parts.append(constant_part(state, faulty, due, judged))
-                    continue
-                constants = tuple(other_numbers(state, [step], [partner]))
-                judged = replace(judged, problem=judged.problem or problem)
-                parts.append(fault_of(faulty, output, counterpart, judged, against, constants))
-    return parts
+        faults += found
+    return faults
+
+
+def _beside_partner(state: AlignmentState, step: Step, partner: Step, due: Found) -> list[Fault] | None:
+    """A step of B judged by its partner in A, whose values take the place of B's; None where A lacks one."""
+    name, left, orientation = due
+    if len(partner.makes) < len(step.makes):
+        return None
+    made, problem = _run(state, step)
+    faults = []
+    for slot, output in enumerate(step.makes):
+        state.own.pop(output, None)
+        if output in made:
+            state.own[output] = made[output]
+        counterpart = left if output == name else partner.makes[slot]
+        if counterpart not in state.have:
+            return None
+        way = orientation if output == name else plainest(state, output, counterpart)
+        judged = judge(state, output, counterpart, way)
+        state.forced[output] = (counterpart, way)
+        state.env[output] = way.apply(state.have[counterpart])
+        state.join(Pair(counterpart, output, way, "assumed"))
+        if judged.ratio > 1:
+            judged = replace(judged, problem=judged.problem or problem)
+            faults.append(_of_step(state, step, (output, counterpart), judged, [partner]))
+    return faults
+
+
+def _run(state: AlignmentState, step: Step) -> tuple[Mapping[str, Array], str | None]:
+    """What a step makes of the values that stand for what it reads, and why it makes nothing."""
+    if not all(n in state.env for n in step.reads):
+        return {}, None
+    try:
+        return state.b.run(step, state.env), None
+    except Exception as error:  # an operator's numpy raises whatever numpy raises
+        return {}, one_line(error)
 
 
 def partner_of(state: AlignmentState, step: Step, others: Sequence[Step], left: str | None) -> Step | None:

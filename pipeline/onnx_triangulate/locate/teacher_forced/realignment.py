@@ -1,7 +1,7 @@
-"""Where B meets A again behind what parted them: by structure first, by numbers where the structure is another.
+"""Where B computes A's values again behind a difference: by structure first, by numbers where the structure differs.
 
-Structure: what B's consumers read besides a value that is nobody's says which value of A stands in its place there
-(:attr:`Reference.contexts`); of several the one counts behind which most of B is A's again.
+By structure: what the consumers of an unaligned value of B read besides it says which value of A they expect in its
+place (:attr:`Reference.contexts`).  Of several, the one counts behind which most values of B are A's again.
 """
 
 from __future__ import annotations
@@ -43,13 +43,32 @@ def resume(state: AlignmentState, bad: Sequence[str]) -> Found | None:
         if confirmed(state, name, left, Orientation()):
             return name, left, Orientation()
     open_values = open_above(state, bad)
+    found = _by_structure_above(state, open_values) or _by_hypotheses(state, open_values)
+    if found is not None:
+        return found
     for name in open_values:
-        if name not in state.outputs:
-            due = by_structure(state, name)
-            if due is not None and not by_shape_alone(state, name, due):
-                return name, due, Orientation()
-        elif all(n in state.pairs or state.is_constant(n) for n in state.b.producer[name].reads):
-            return (name, *state.outputs[name])
+        counterpart = None if state.is_constant(name) else next(iter(candidates(state, name)), None)
+        if counterpart is not None:
+            return name, counterpart, plainest(state, name, counterpart)
+    remaining = [name for name in bad if name not in open_values]  # made by nothing: an input or a constant of B
+    return (remaining[0], *state.outputs[remaining[0]]) if remaining else None
+
+
+def _by_structure_above(state: AlignmentState, open_values: Sequence[str]) -> Found | None:
+    """The first open value that A's structure names another for, or an output that is made of A's values."""
+    for name in open_values:
+        if name in state.outputs:
+            if all(n in state.pairs or state.is_constant(n) for n in state.b.producer[name].reads):
+                return (name, *state.outputs[name])
+            continue
+        due = by_structure(state, name)
+        if due is not None and not by_shape_alone(state, name, due):
+            return name, due, Orientation()
+    return None
+
+
+def _by_hypotheses(state: AlignmentState, open_values: Sequence[str]) -> Found | None:
+    """The first open value that is an output, or in whose place one of A's makes B A's again."""
     for name in open_values:
         if name in state.outputs:
             return (name, *state.outputs[name])
@@ -58,21 +77,14 @@ def resume(state: AlignmentState, bad: Sequence[str]) -> Found | None:
         proposed = list(hypotheses(state, name))
         near = [proposal for proposal in proposed if is_near(state, name, *proposal)]
         others = [(counterpart, Orientation()) for counterpart in candidates(state, name)]
-        for left, orientation in near:
-            if confirmed(state, name, left, orientation):
-                return name, left, orientation
-        for proposal in near:
-            if proposal in others:  # its consumer is at fault too
-                return (name, *proposal)
-        for left, orientation in proposed:
-            if (left, orientation) not in near and confirmed(state, name, left, orientation):
-                return name, left, orientation
-    for name in open_values:
-        counterpart = None if state.is_constant(name) else next(iter(candidates(state, name)), None)
-        if counterpart is not None:
-            return name, counterpart, plainest(state, name, counterpart)
-    remaining = [name for name in bad if name not in open_values]  # made by nothing: an input or a constant of B
-    return (remaining[0], *state.outputs[remaining[0]]) if remaining else None
+        found = next((p for p in near if confirmed(state, name, *p)), None)
+        if found is None:  # its consumer is at fault too
+            found = next((p for p in near if p in others), None)
+        if found is None:
+            found = next((p for p in proposed if p not in near and confirmed(state, name, *p)), None)
+        if found is not None:
+            return (name, *found)
+    return None
 
 
 def by_shape_alone(state: AlignmentState, name: str, left: str) -> bool:
@@ -175,24 +187,34 @@ def suspect(state: AlignmentState, step: Step) -> Found | None:
     for name in (*_odd_constants(state, step), *doubtful, *nobody):
         if name in state.outputs or name in state.cleared:
             continue
-        left = by_structure(state, name, also)
-        pair = state.pairs.get(name)
-        if left is None or (pair is not None and pair.left == left and pair.orientation == Orientation()):
+        left = _another(state, name, also)
+        if left is None:
             continue
-        if reach(state, name, left) < _STRONG:
-            continue
-        made = state.b.producer.get(name)
-        if made is not None and (said := _endless(state.have.get(left), state.own.get(name, state.env.get(name)))):
-            state.ends.setdefault(made.name, said)
-            state.cleared.add(name)
-            continue
-        # Whole numbers that are no values (a shape, axes) count by what is made of them, and cannot be moved a little.
-        whole = state.is_constant(name) and getattr(state.env.get(name), "dtype", np.dtype(float)).kind in "iub"
-        if any(n in state.own and rejoins(state, n) for n in (nobody if whole else [name])):
+        if _is_cleared(state, name, left, nobody):
             state.cleared.add(name)
             continue
         return name, left, Orientation()
     return None
+
+
+def _another(state: AlignmentState, name: str, also: Collection[str]) -> str | None:
+    """The value of A that structure says stands in a value's place, if that is another and no chance."""
+    left = by_structure(state, name, also)
+    pair = state.pairs.get(name)
+    if left is None or (pair is not None and pair.left == left and pair.orientation == Orientation()):
+        return None
+    return left if reach(state, name, left) >= _STRONG else None
+
+
+def _is_cleared(state: AlignmentState, name: str, left: str, nobody: Sequence[str]) -> bool:
+    """Whether a suspected value only stands for an infinity, or B is A's again behind it all the same."""
+    made = state.b.producer.get(name)
+    if made is not None and (said := _endless(state.have.get(left), state.own.get(name, state.env.get(name)))):
+        state.ends.setdefault(made.name, said)
+        return True
+    # Whole numbers that are no values (a shape, axes) count by what is made of them, and cannot be moved a little.
+    whole = state.is_constant(name) and getattr(state.env.get(name), "dtype", np.dtype(float)).kind in "iub"
+    return any(n in state.own and rejoins(state, n) for n in (nobody if whole else [name]))
 
 
 def _settled(state: AlignmentState, name: str) -> bool:
@@ -476,43 +498,45 @@ def candidates(state: AlignmentState, name: str) -> Iterator[str]:
 
 def hypotheses(state: AlignmentState, name: str) -> Iterator[tuple[str, Orientation]]:
     """What a value of B might have been: candidates, near values, what it was made of, what is left of its size."""
-    value = state.own.get(name)
-    step = state.b.producer[name]
     seen: set[tuple[str, Orientation]] = set()
-
-    def proposals() -> Iterator[tuple[str, Orientation]]:
-        for left in candidates(state, name):
-            yield left, plainest(state, name, left)
-            yield left, Orientation()
-        taken = state.uses
-        if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
-            yield from (
-                (s.makes[0], Orientation()) for s in state.a.steps if s.op == step.op and s.makes[0] not in taken
-            )
-            return
-        mean, rms = moments(value)
-        reads = [state.pairs[n] for n in step.reads if n in state.pairs]
-        ranked = []
-        for left, m, r in state.known.index.get(value.size, ()):
-            away = (abs(m - mean) + abs(r - rms)) / max(r, rms, 1e-300)
-            made = state.a.producer.get(left)
-            if left not in taken or away < 0.1:
-                ranked.append((left in taken, made is None or made.op != step.op, away, left))
-        for _, _, _, left in sorted(ranked)[:_CANDIDATES]:
-            yield left, plainest(state, name, left)
-            for orientation in list(orientations(state.have[left].shape, value.shape))[:8]:
-                yield left, orientation
-        for pair in reads:
-            yield pair.left, pair.orientation
-        for other in state.a.steps:
-            for left in other.makes:
-                if other.op == step.op and left not in taken and left in state.have:
-                    yield left, Orientation()
-
-    for proposal in proposals():
+    for proposal in _proposals(state, name):
         if proposal not in seen and proposal[0] in state.have:
             seen.add(proposal)
             yield proposal
+
+
+def _proposals(state: AlignmentState, name: str) -> Iterator[tuple[str, Orientation]]:
+    value, step = state.own.get(name), state.b.producer[name]
+    for left in candidates(state, name):
+        yield left, plainest(state, name, left)
+        yield left, Orientation()
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        free = (s.makes[0] for s in state.a.steps if s.op == step.op and s.makes[0] not in state.uses)
+        yield from ((left, Orientation()) for left in free)
+        return
+    reads = [state.pairs[n] for n in step.reads if n in state.pairs]
+    for left in _of_its_size(state, value, step):
+        yield left, plainest(state, name, left)
+        for orientation in list(orientations(state.have[left].shape, value.shape))[:8]:
+            yield left, orientation
+    for pair in reads:
+        yield pair.left, pair.orientation
+    for other in state.a.steps:
+        if other.op == step.op:
+            free = (left for left in other.makes if left not in state.uses and left in state.have)
+            yield from ((left, Orientation()) for left in free)
+
+
+def _of_its_size(state: AlignmentState, value: Array, step: Step) -> list[str]:
+    """Values of A with as many elements: free ones of the same operator first, then those with the nearest moments."""
+    mean, rms = moments(value)
+    ranked = []
+    for left, m, r in state.known.index.get(value.size, ()):
+        away = (abs(m - mean) + abs(r - rms)) / max(r, rms, 1e-300)
+        made = state.a.producer.get(left)
+        if left not in state.uses or away < 0.1:
+            ranked.append((left in state.uses, made is None or made.op != step.op, away, left))
+    return [left for _, _, _, left in sorted(ranked)[:_CANDIDATES]]
 
 
 def confirmed(state: AlignmentState, name: str, left: str, orientation: Orientation) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from onnx_triangulate.diff.operators import COMMUTATIVE
 from onnx_triangulate.numerics.evaluate import Graph, Step
 from onnx_triangulate.onnxgraph.dataflow import Namer
 from onnx_triangulate.records.arrays import Array
@@ -35,7 +36,7 @@ class Reference:
 
     @cached_property
     def classes(self) -> dict[str, bytes]:
-        namer = Namer(self.graph.version)
+        namer = Namer(self.graph.version, COMMUTATIVE)
         found = {name: namer.of_input(name) for name in self.graph.inputs}
         for name in self.graph.constants:
             found[name] = namer.of_constant(self.values[name])
@@ -56,7 +57,7 @@ class Reference:
     def folds(self) -> dict[bytes, bytes]:
         """The class of a constant by that of the computation which makes it of constants."""
         found: dict[bytes, bytes] = {}
-        namer = Namer(self.graph.version)
+        namer = Namer(self.graph.version, COMMUTATIVE)
         for step in self.graph.steps:
             if step.index in self.graph.folded and all(n in self.classes for n in step.reads):
                 operands = [self.classes[n] if n else b"" for n in step.node.input]
@@ -72,7 +73,7 @@ class Reference:
     @cached_property
     def contexts(self) -> dict[bytes, list[str]]:
         found: dict[bytes, list[str]] = {}
-        namer = Namer(self.graph.version)
+        namer = Namer(self.graph.version, COMMUTATIVE)
         for step in self.graph.steps:
             if step.op != "Constant":
                 for name in dict.fromkeys(step.reads):

@@ -13,6 +13,8 @@ from onnx_triangulate.onnxgraph.dataflow import Alignment, Namer, Orientation, P
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Fault
 
+Ways = Mapping[str, tuple[str, Orientation]]  # by B's name: A's, and how A's array becomes B's
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -60,7 +62,8 @@ class AlignmentState:
 
     known: Reference
     b: Graph
-    outputs: Mapping[str, tuple[str, Orientation]]
+    inputs: Ways
+    outputs: Ways
     roundings: int
     namer: Namer
     classes: dict[str, bytes] = field(default_factory=dict)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from onnx_triangulate.locate.teacher_forced.bound import jumps
-from onnx_triangulate.locate.teacher_forced.reference import Reference, evaluate
+from onnx_triangulate.locate.teacher_forced.reference import evaluate
+from onnx_triangulate.locate.teacher_forced.state import AlignmentState
 from onnx_triangulate.numerics.compare import same_values
 from onnx_triangulate.numerics.evaluate import Graph
 from onnx_triangulate.numerics.perturbation import signs
@@ -18,48 +19,41 @@ from onnx_triangulate.records.faults import Fault
 
 _ROUNDED = 2.0**-46  # some of float64's roundings
 
-_UNDONE = 1e-10  # of what a faults value is off by, each of its own size: float64's roundings leave less
+_UNDONE = 1e-10  # of what a faulty value is off by, each of its own size: float64's roundings leave less
 
 
-def _undone(
-    known: Reference,
-    b: Graph,
-    inputs: Mapping[str, tuple[str, Orientation]],
-    outputs: Mapping[str, tuple[str, Orientation]],
-    faults: Sequence[Fault],
-) -> bool:
-    """Whether nothing of what each faults part adds is left in any output that B makes of its own values.
+def is_undone(state: AlignmentState, faults: Sequence[Fault]) -> bool:
+    """Whether nothing of what each fault adds is left in any output that B makes of its own values.
 
     What jumps behind it (a class, a comparison) hides small things from nearly all feeds, and undoes nothing.
     """
-    sizes = [_apart_by(part) for part in faults]
-    if not all(sizes) or any(left not in known.values for left, _ in (*inputs.values(), *outputs.values())):
+    b, have = state.b, state.have
+    sizes = [_apart_by(fault) for fault in faults]
+    if not all(sizes) or any(left not in have for left, _ in (*state.inputs.values(), *state.outputs.values())):
         return False
-    values, errors = evaluate(b, {name: way.apply(known.values[left]) for name, (left, way) in inputs.items()})
-    if errors or any(name not in values for name in outputs):
+    values, errors = evaluate(b, {name: way.apply(have[left]) for name, (left, way) in state.inputs.items()})
+    if errors or any(name not in values for name in state.outputs) or _jumps_behind(b, values, faults):
         return False
-    behind = {part.output for part in faults}
+    left_over = [_left_over(have[left], way, values[name]) for name, (left, way) in state.outputs.items()]
+    if max(left_over) > _UNDONE * min(sizes):
+        return False
+    return all(_however_far(state, values, fault) for fault in faults)
+
+
+def _jumps_behind(b: Graph, values: Mapping[str, Array], faults: Sequence[Fault]) -> bool:
+    behind = {fault.output for fault in faults}
     for step in b.steps:
         if behind.intersection(step.reads):
             behind.update(step.makes)
             if jumps(step, values):
-                return False
-    left_over = [_left_over(known.values[left], way, values[name]) for name, (left, way) in outputs.items()]
-    if max(left_over) > _UNDONE * min(sizes):
-        return False
-    return all(_undone_however_far(known, b, outputs, values, part) for part in faults)
+                return True
+    return False
 
 
-def _undone_however_far(
-    known: Reference,
-    b: Graph,
-    outputs: Mapping[str, tuple[str, Orientation]],
-    values: Mapping[str, Array],
-    part: Fault,
-) -> bool:
-    """Whether no output answers when a faults value is moved on, far along what it is off by: a saturated Sigmoid and a
+def _however_far(state: AlignmentState, values: Mapping[str, Array], fault: Fault) -> bool:
+    """Whether no output answers when a faulty value is moved on, far along what it is off by: a saturated Sigmoid and a
     Relu at zero do, for they hide a difference and undo none."""
-    due, own = known.values.get(part.counterpart or ""), values.get(part.output)
+    due, own = state.have.get(fault.counterpart or ""), values.get(fault.output)
     if not isinstance(due, np.ndarray) or not isinstance(own, np.ndarray) or due.shape != own.shape:
         return False
     off = own - due
@@ -68,20 +62,24 @@ def _undone_however_far(
         return False
     far = max(30.0, 4 * float(np.abs(due).max()) / largest)
     turns = signs(np.random.default_rng(0), due.shape, draw=np.int64)
-    for way in (-far, -30.0, 30.0, far):
-        placed = due + way * off
-        try:
-            moved, beside = (
-                _behind(b, values, part.output, value) for value in (placed, placed * (1 + _ROUNDED * turns))
-            )
-        except Exception:  # an operator's numpy raises whatever numpy raises
-            return False
-        for name, (left, to) in outputs.items():
-            if _left_over(known.values[left], to, moved[name]) > _UNDONE and not _is_rounding(
-                to.apply(known.values[left]), moved[name], beside[name]
-            ):
-                return False
-    return True
+    return all(_same_outputs(state, values, fault, due + way * off, turns) for way in (-far, -30.0, 30.0, far))
+
+
+def _same_outputs(
+    state: AlignmentState, values: Mapping[str, Array], fault: Fault, placed: Array, turns: Array
+) -> bool:
+    """Whether B's outputs are A's with another number in a faulty value's place, but for the rounding of that."""
+    try:
+        moved, beside = (
+            _behind(state.b, values, fault.output, value) for value in (placed, placed * (1 + _ROUNDED * turns))
+        )
+    except Exception:  # an operator's numpy raises whatever numpy raises
+        return False
+    return all(
+        _left_over(state.have[left], to, moved[name]) <= _UNDONE
+        or _is_rounding(to.apply(state.have[left]), moved[name], beside[name])
+        for name, (left, to) in state.outputs.items()
+    )
 
 
 def _behind(b: Graph, values: Mapping[str, Array], name: str, value: Array) -> dict[str, Array]:
@@ -103,7 +101,7 @@ def _is_rounding(due: Array, made: Array, beside: Array) -> bool:
 
 
 def _apart_by(part: Fault) -> float:
-    """How far a faults value is from A's, of what it is; 0 where that is no number."""
+    """How far a faulty value is from A's, of what it is; 0 where that is no number."""
     if part.problem is not None or part.expected is None or part.actual is None:
         return 0.0
     largest, apart = max(abs(part.expected), abs(part.actual)), part.introduced

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,13 +27,11 @@ from onnx_triangulate.numerics.compare import is_float, same_values
 from onnx_triangulate.numerics.evaluate import Graph, Step
 from onnx_triangulate.onnxgraph.dataflow import Orientation, Pair, settings
 from onnx_triangulate.onnxgraph.nodes import array, subgraphs, whole_slots
-from onnx_triangulate.ops.registry import operators
+from onnx_triangulate.ops.registry import names, operators
 from onnx_triangulate.records.arrays import Array
 
 SILENT = "nothing that was compared shows it"
-_LINEAR = frozenset(
-    "AveragePool Conv ConvTranspose Einsum Gemm GlobalAveragePool MatMul ReduceMean ReduceSum Resize Upsample".split()
-)
+_LINEAR = names(lambda op: op.linear)
 _CLOSE = 2.0**-20  # computed by two exporters in float32
 _APART = 1e-5
 _ROUNDS = 8
@@ -53,6 +51,11 @@ class _Side:
     start: Mapping[str, bytes]
     fixed: Mapping[str, Array]
     makes: str
+
+    @property
+    def node(self) -> Step | None:
+        """The first step that does something."""
+        return next((step for step in self.steps if step.op != "Identity"), None)
 
 
 def unseen(state: AlignmentState) -> dict[str, tuple[str, str]]:
@@ -119,21 +122,23 @@ def _placed(state: AlignmentState, name: str, pair: Pair) -> Iterator[tuple[str,
     if mine is None or theirs is None or mine.op != theirs.op or len(mine.node.input) != len(theirs.node.input):
         return
     operands = list(zip(mine.node.input, theirs.node.input, strict=True))
-    data = [(b, a) for b, a in operands if b and not state.is_constant(b)]
-    if any(b not in state.pairs or state.pairs[b] != replace(state.pairs[b], left=a) for b, a in data):
+    if not all(_same_data(state, b, a) for b, a in operands if b and not state.is_constant(b)):
         return  # of other data other constants may make the same
-    if any(state.pairs[b].orientation != Orientation() for b, _ in data):
-        return
     places = whole_slots(mine.node, state.b.version)
     for slot, (b, a) in enumerate(operands):
         if not (b and a and state.is_constant(b) and state.a.is_constant(a)):
             continue
         one, other = state.env.get(b), state.have.get(a)
-        if not isinstance(one, np.ndarray) or not isinstance(other, np.ndarray) or one.shape != other.shape:
+        if not isinstance(one, np.ndarray) or not isinstance(other, np.ndarray):
             continue
-        if one.dtype != other.dtype or (one.dtype.kind != "f" and slot in places):
-            continue
-        yield mine.name, b, one, other
+        if one.shape == other.shape and one.dtype == other.dtype and (one.dtype.kind == "f" or slot not in places):
+            yield mine.name, b, one, other
+
+
+def _same_data(state: AlignmentState, b: str, a: str) -> bool:
+    """Whether a value of B is that value of A, as it stands."""
+    pair = state.pairs.get(b)
+    return pair is not None and pair.left == a and pair.orientation == Orientation()
 
 
 def _alike(one: Array, other: Array) -> Array:
@@ -152,39 +157,36 @@ def _probed(state: AlignmentState, name: str, pair: Pair) -> Iterator[str]:
     theirs, mine = _sides(state, name, pair)
     if theirs is None or mine is None or set(theirs.start.values()) != set(mine.start.values()):
         return
-    steps = [next((s for s in side.steps if s.op != "Identity"), None) for side in (theirs, mine)]
-    there, here = steps
-    if here is None and there is None:
-        return
+    there, here = theirs.node, mine.node
     alone = here is not None and there is not None and here.op == there.op
     what = _what(state, there, here) if alone and here is not None and there is not None else ""
-    if alone and not what:
-        return
-    if not _hides(state, theirs, mine):
+    if (here is None and there is None) or (alone and not what) or not _hides(state, theirs, mine):
         return
     shown = here if here is not None else mine.steps[-1] if mine.steps else None
     of_b = f"{shown.name} of B" if shown is not None else f"{name} of B"
     of_a = f"{there.name} of A" if there is not None else "nothing in A"
-    numbers = sorted({n for side in (theirs, mine) for n in _numbers(side)})
     text = f"{of_b} {'has ' + what if what else 'stands for ' + of_a}"
-    if _most(theirs) != _most(mine) or any(_nested(step) for side in (theirs, mine) for step in side.steps):
-        yield text
+    endless = _most(theirs) != _most(mine) or any(_nested(step) for side in (theirs, mine) for step in side.steps)
+    if not endless and not _part_on_probes(state, theirs, mine, alone=alone):
         return
+    if endless or alone or not (_further(state, theirs, mine) or _together(state, name, pair.left)):
+        yield text
+
+
+def _part_on_probes(state: AlignmentState, theirs: _Side, mine: _Side, *, alone: bool) -> bool:
+    """Whether two sides make other values of some probe; of two operators one may know fewer types, or shapes."""
     short = [_shortened(side) for side in (theirs, mine)]
-    for given in _probes(state, theirs, numbers, _FAR if alone else _MILD):
+    for given in _probes(state, theirs, _all_numbers(theirs, mine), _FAR if alone else _MILD):
         made = [_made(side, given) for side in short]
-        lacking = any(value is None for value in made)  # of two operators one may know fewer types, or shapes
-        if _parted(*made) and (alone or not lacking):
-            if alone or not (_further(state, theirs, mine) or _together(state, name, pair.left)):
-                yield text
-            return
+        if _parted(*made) and (alone or not any(value is None for value in made)):
+            return True
+    return False
 
 
 def _sides(state: AlignmentState, name: str, pair: Pair) -> tuple[_Side | None, _Side | None]:
     """Both regions: of one node at most, or of a few where one has all operators of the other and one more."""
     for most in (1, _TOGETHER):
-        theirs = _side(state.a, pair.left, state.uses, state.a.is_constant, state.known.classes, state.have, most)
-        mine = _side(state.b, name, state.pairs, state.is_constant, state.classes, state.env, most)
+        theirs, mine = _side_of_a(state, pair.left, most), _side_of_b(state, name, most)
         own = state.known.classes.get(pair.left)
         if mine is not None and mine.steps and own is not None and set(mine.start.values()) == {own}:
             return _Side(state.a, (), {pair.left: own}, {}, pair.left), mine  # made of what has its like in A's place
@@ -199,30 +201,10 @@ def _sides(state: AlignmentState, name: str, pair: Pair) -> tuple[_Side | None, 
 def _further(state: AlignmentState, theirs: _Side, mine: _Side) -> bool:
     """Whether two values are one function of what stands further in front: what they start from may be aligned by
     chance (a Max that nothing reached, and what it limits)."""
-    before = [
-        _side(
-            state.a,
-            theirs.makes,
-            state.uses.keys() - theirs.start.keys(),
-            state.a.is_constant,
-            state.known.classes,
-            state.have,
-            _TOGETHER,
-        ),
-        _side(
-            state.b,
-            mine.makes,
-            state.pairs.keys() - mine.start.keys(),
-            state.is_constant,
-            state.classes,
-            state.env,
-            _TOGETHER,
-        ),
-    ]
-    return any(
-        a is not None and b is not None and _agree(state, a, b)
-        for a, b in ((theirs, before[1]), (before[0], mine), (before[0], before[1]))
-    )
+    a = _side_of_a(state, theirs.makes, _TOGETHER, through=theirs.start.keys())
+    b = _side_of_b(state, mine.makes, _TOGETHER, through=mine.start.keys())
+    pairs = ((theirs, b), (a, mine), (a, b))
+    return any(one is not None and other is not None and _agree(state, one, other) for one, other in pairs)
 
 
 def _together(state: AlignmentState, name: str, left: str) -> bool:
@@ -236,13 +218,8 @@ def _together(state: AlignmentState, name: str, left: str) -> bool:
     if name in state.b.outputs or not 0 < len(made) <= _TOGETHER or any(v not in state.pairs for v in made):
         return False
     for value in made:
-        like = state.pairs[value].left
-        theirs = _side(
-            state.a, like, state.uses.keys() - {left}, state.a.is_constant, state.known.classes, state.have, _TOGETHER
-        )
-        mine = _side(
-            state.b, value, state.pairs.keys() - {name}, state.is_constant, state.classes, state.env, _TOGETHER
-        )
+        theirs = _side_of_a(state, state.pairs[value].left, _TOGETHER, through={left})
+        mine = _side_of_b(state, value, _TOGETHER, through={name})
         if theirs is None or mine is None or not _agree(state, theirs, mine):
             return False
     return True
@@ -252,29 +229,47 @@ def _agree(state: AlignmentState, theirs: _Side, mine: _Side) -> bool:
     """Whether two sides make the same of every probe; what makes nothing of one agrees with nobody."""
     if set(theirs.start.values()) != set(mine.start.values()):
         return False
-    numbers = sorted({n for side in (theirs, mine) for n in _numbers(side)})
-    for given in _probes(state, theirs, numbers, _FAR):
+    for given in _probes(state, theirs, _all_numbers(theirs, mine), _FAR):
         one, other = _made(theirs, given), _made(mine, given)
         if one is None or other is None or _parted(one, other):
             return False
     return True
 
 
+def _side_of_a(state: AlignmentState, name: str, most: int, through: Collection[str] = ()) -> _Side | None:
+    """A's region in front of a value; what it may go ``through`` ends it nowhere."""
+    cut = state.uses.keys() - set(through) if through else state.uses
+    known = state.known
+    steps, start = region(state.a, name, cut, state.a.is_constant)
+    data = {n: known.classes.get(n, b"") for n in start if not state.a.is_constant(n)}
+    return _side(state.a, name, (steps, start), most, data, state.have)
+
+
+def _side_of_b(state: AlignmentState, name: str, most: int, through: Collection[str] = ()) -> _Side | None:
+    """B's region in front of a value."""
+    cut = state.pairs.keys() - set(through) if through else state.pairs
+    steps, start = region(state.b, name, cut, state.is_constant)
+    data = {n: state.classes.get(n, b"") for n in start if not state.is_constant(n)}
+    return _side(state.b, name, (steps, start), most, data, state.env)
+
+
 def _side(
-    graph: Graph, name: str, cut: Any, fixed: Any, classes: Mapping[str, bytes], values: Any, most: int = 1
+    graph: Graph,
+    name: str,
+    found: tuple[Sequence[Step], Collection[str]],
+    most: int,
+    data: Mapping[str, bytes],
+    values: Mapping[str, Any],
 ) -> _Side | None:
-    """The region in front of a value, where it is at most so many nodes, Identities aside, and its data are arrays."""
-    steps, start = region(graph, name, cut, fixed)
-    if sum(step.op != "Identity" for step in steps) > most or (
-        most > 1 and any(step.op in ("Loop", "Scan", "If") for step in steps)
-    ):
+    """A region, where it is at most so many nodes, Identities aside, and its data are arrays."""
+    steps, start = found
+    if sum(step.op != "Identity" for step in steps) > most or (not steps and name not in start):
         return None
-    if not steps and name not in start:
+    if most > 1 and any(step.op in ("Loop", "Scan", "If") for step in steps):
         return None
-    data = {n: classes.get(n, b"") for n in start if not fixed(n)}
-    held = {n: values[n] for n in start if fixed(n) and n in values}
-    if not all(data.values()) or not data or any(not isinstance(values.get(n), np.ndarray) for n in data):
+    if not data or not all(data.values()) or any(not isinstance(values.get(n), np.ndarray) for n in data):
         return None
+    held = {n: values[n] for n in start if n not in data and n in values}
     return _Side(graph, tuple(steps), data, held, name)
 
 
@@ -293,13 +288,22 @@ def _what(state: AlignmentState, theirs: Step, mine: Step) -> str:
     ]
     if inner[0] != inner[1]:
         return "another graph inside than A"
-    constants = [
-        [(values.get(n), n) if n and fixed(n) else (None, "") for n in dict.fromkeys((*step.node.input, *step.reads))]
-        for step, fixed, values in ((theirs, state.a.is_constant, state.have), (mine, state.is_constant, state.env))
-    ]
-    if len(constants[0]) != len(constants[1]):
+    return _other_operand(
+        _constant_operands(theirs, state.a.is_constant, state.have),
+        _constant_operands(mine, state.is_constant, state.env),
+    )
+
+
+def _constant_operands(step: Step, fixed: Callable[[str], bool], values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """What a step reads, its inner graphs included, each with its numbers where it is a constant."""
+    names = dict.fromkeys((*step.node.input, *step.reads))
+    return [(n, values.get(n)) if n and fixed(n) else ("", None) for n in names]
+
+
+def _other_operand(theirs: list[tuple[str, Any]], mine: list[tuple[str, Any]]) -> str:
+    if len(theirs) != len(mine):
         return "other operands than A"
-    for (a, _), (b, n) in zip(*constants, strict=True):
+    for (_, a), (n, b) in zip(theirs, mine, strict=True):
         if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
             if a.shape != b.shape or a.dtype != b.dtype or not _alike(b, a).all():
                 return f"another {n} than A"
@@ -368,6 +372,10 @@ def _hides(state: AlignmentState, theirs: _Side, mine: _Side) -> bool:
         for step in side.steps
     ]
     return not (floats and all(moves))
+
+
+def _all_numbers(*sides: _Side) -> list[float]:
+    return sorted({n for side in sides for n in _numbers(side)})
 
 
 def _numbers(side: _Side) -> Iterator[float]:

@@ -16,7 +16,7 @@ from onnx_triangulate.ops import rounding_counts as counts
 from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, exact, rounded
 from onnx_triangulate.ops.enclosures import Enclosure
 from onnx_triangulate.ops.examples import Example
-from onnx_triangulate.ops.operator import Operator
+from onnx_triangulate.ops.operator import Operator, alike
 from onnx_triangulate.records.arrays import Array
 
 
@@ -153,37 +153,60 @@ _PAIR = {"x": "float[2,3,7]", "z": "float[3,1]"}
 _X = {"x": "float[2,3,7]"}
 
 OPERATORS = (
-    Operator(
-        "Add",
-        "addition",
-        _add,
-        (
-            Example("Add(x, z)", _PAIR, {"z": 1.01}),
-            Example("Add(x, z)", {"x": [[1, 2], [3, 4]], "z": [7, 8]}, {"z": 2}),
+    *alike(
+        Operator(
+            "Add",
+            "addition",
+            _add,
+            (
+                Example("Add(x, z)", _PAIR, {"z": 1.01}),
+                Example("Add(x, z)", {"x": [[1, 2], [3, 4]], "z": [7, 8]}, {"z": 2}),
+            ),
+            commutes=True,
         ),
+        Operator("Sub", "subtraction", _sub, (Example("Sub(x, z)", _PAIR, "Sub(z, x)"),)),
+        Operator("Mul", "multiplication", _mul, (Example("Mul(x, z)", _PAIR, {"z": 1.01}),), commutes=True),
+        Operator(
+            "Div", "division", _div, (Example("Div(x, z)", {"x": "float[2,3,7]", "z": "positive[3,1]"}, {"z": 1.01}),)
+        ),
+        Operator("PRelu", "parametric relu", _prelu, (Example("PRelu(x, z)", _PAIR, {"z": 1.01}),)),
         roundings=1,
         axes=links.elementwise,
-        commutes=True,
     ),
-    Operator(
-        "Sub", "subtraction", _sub, (Example("Sub(x, z)", _PAIR, "Sub(z, x)"),), roundings=1, axes=links.elementwise
-    ),
-    Operator(
-        "Mul",
-        "multiplication",
-        _mul,
-        (Example("Mul(x, z)", _PAIR, {"z": 1.01}),),
-        roundings=1,
-        axes=links.elementwise,
-        commutes=True,
-    ),
-    Operator(
-        "Div",
-        "division",
-        _div,
-        (Example("Div(x, z)", {"x": "float[2,3,7]", "z": "positive[3,1]"}, {"z": 1.01}),),
-        roundings=1,
-        axes=links.elementwise,
+    *alike(
+        Operator("Sqrt", "square root", _sqrt, (Example("Sqrt(x)", {"x": "positive[3,7]"}, {"x": 1.01}),), roundings=1),
+        Operator(
+            "Reciprocal",
+            "reciprocal",
+            _reciprocal,
+            (Example("Reciprocal(x)", {"x": "positive[3,7]"}, {"x": 1.01}),),
+            roundings=1,
+        ),
+        Operator(
+            "LeakyRelu",
+            "leaky relu",
+            _leaky,
+            (Example("LeakyRelu<alpha=0.2>(x)", _X, "LeakyRelu<alpha=0.202>(x)"),),
+            roundings=1,
+        ),
+        Operator(
+            "HardSigmoid",
+            "hard sigmoid",
+            _hard_sigmoid,
+            (Example("HardSigmoid<alpha=0.2,beta=0.4>(x)", _X, "HardSigmoid<alpha=0.2,beta=0.41>(x)"),),
+            roundings=2,
+        ),
+        Operator("HardSwish", "hard swish", _hard_swish, (Example("HardSwish(x)", _X, {"x": 1.01}),), roundings=3),
+        Operator(
+            "Shrink",
+            "shrink",
+            _shrink,
+            (Example("Shrink<lambd=0.5,bias=0.25>(x)", _X, "Shrink<lambd=0.5,bias=0.26>(x)"),),
+            roundings=1,
+            jumps="at places",
+        ),
+        Operator("Softsign", "softsign", _softsign, (Example("Softsign(x)", _X, {"x": 1.01}),), roundings=2),
+        axes=links.same,
     ),
     Operator(
         "Mod",
@@ -219,74 +242,14 @@ OPERATORS = (
         zero_sign_open=True,
     ),
     Operator(
-        "Sqrt",
-        "square root",
-        _sqrt,
-        (Example("Sqrt(x)", {"x": "positive[3,7]"}, {"x": 1.01}),),
-        roundings=1,
-        axes=links.same,
-    ),
-    Operator(
-        "Reciprocal",
-        "reciprocal",
-        _reciprocal,
-        (Example("Reciprocal(x)", {"x": "positive[3,7]"}, {"x": 1.01}),),
-        roundings=1,
-        axes=links.same,
-    ),
-    Operator(
-        "LeakyRelu",
-        "leaky relu",
-        _leaky,
-        (Example("LeakyRelu<alpha=0.2>(x)", _X, "LeakyRelu<alpha=0.202>(x)"),),
-        roundings=1,
-        axes=links.same,
-    ),
-    Operator(
-        "PRelu",
-        "parametric relu",
-        _prelu,
-        (Example("PRelu(x, z)", _PAIR, {"z": 1.01}),),
-        roundings=1,
-        axes=links.elementwise,
-    ),
-    Operator(
-        "HardSigmoid",
-        "hard sigmoid",
-        _hard_sigmoid,
-        (Example("HardSigmoid<alpha=0.2,beta=0.4>(x)", _X, "HardSigmoid<alpha=0.2,beta=0.41>(x)"),),
-        roundings=2,
-        axes=links.same,
-    ),
-    Operator(
-        "HardSwish",
-        "hard swish",
-        _hard_swish,
-        (Example("HardSwish(x)", _X, {"x": 1.01}),),
-        roundings=3,
-        axes=links.same,
-    ),
-    Operator(
-        "Shrink",
-        "shrink",
-        _shrink,
-        (Example("Shrink<lambd=0.5,bias=0.25>(x)", _X, "Shrink<lambd=0.5,bias=0.26>(x)"),),
-        roundings=1,
-        axes=links.same,
-        jumps="at places",
-    ),
-    Operator(
-        "Softsign", "softsign", _softsign, (Example("Softsign(x)", _X, {"x": 1.01}),), roundings=2, axes=links.same
-    ),
-    Operator(
         "CumSum",
         "cumulative sum",
         lambda call: _cum(call, False),
         (Example("CumSum<exclusive=1>(x, a)", _X | {"a": np.int64(2)}, "CumSum<exclusive=1,reverse=1>(x, a)"),),
+        stock="wrong",
         roundings=counts.of_all(),
         axes=links.cumulative,
         zero_sign_open=True,
-        stock="wrong",
     ),
     Operator(
         "CumProd",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from onnx_triangulate.cases.definitions import split_pads
 from onnx_triangulate.ops import axis_propagation as links
 from onnx_triangulate.ops import rounding_counts as counts
 from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, contracted, wide
@@ -96,10 +97,7 @@ def transposed_axes(call: NodeCall, sizes_in: Sequence[int], kernel: Sequence[in
         whole = stride * (size - 1) + int(extra[i]) + reach
         if wanted is not None or auto.startswith("SAME"):
             target = int(wanted[i - n]) if wanted is not None else size * stride
-            total = max(whole - target, 0)
-            # Without SAME_UPPER the odd one goes to the beginning.
-            begin = total // 2 if auto == "SAME_UPPER" else total - total // 2
-            end = total - begin
+            begin, end = split_pads(max(whole - target, 0), auto == "SAME_UPPER")
         else:
             begin, end = (int(pads[i]), int(pads[n + i])) if auto == "NOTSET" else (0, 0)
             target = whole - begin - end
@@ -165,8 +163,8 @@ OPERATORS = (
         ),
         roundings=counts.contraction,
         axes=links.matmul,
-        zero_sign_open=True,
         linear=True,
+        zero_sign_open=True,
         matrices=(0, 1),
     ),
     Operator(
@@ -181,8 +179,8 @@ OPERATORS = (
             ),
         ),
         roundings=counts.contraction,
-        zero_sign_open=True,
         linear=True,
+        zero_sign_open=True,
         matrices=(0, 1),
     ),
     Operator(
@@ -198,13 +196,13 @@ OPERATORS = (
             ),
             Example("Conv<group=4,dilations=[2,1]>(x, w)", {"x": "float[1,4,9,7]", "w": "float[8,1,3,3]"}, {"w": 1.01}),
         ),
-        roundings=counts.conv,
-        zero_sign_open=True,
-        linear=True,
-        images=(0,),
-        window=WindowForm("Conv", 1),
-        kernel=(1, "OI"),
         stock="slow",
+        roundings=counts.conv,
+        linear=True,
+        zero_sign_open=True,
+        window=WindowForm("Conv", 1),
+        images=(0,),
+        kernel=(1, "OI"),
     ),
     Operator(
         "ConvTranspose",
@@ -217,19 +215,19 @@ OPERATORS = (
                 "ConvTranspose<group=2,strides=[2,3],pads=[0,1,1,0],output_padding=[1,0]>(x, w, b)",
             ),
         ),
-        roundings=counts.conv_transpose,
-        zero_sign_open=True,
-        linear=True,
-        images=(0,),
-        window=WindowForm("ConvTranspose", 1),
-        kernel=(1, "IO"),
         stock="wrong",
+        roundings=counts.conv_transpose,
+        linear=True,
+        zero_sign_open=True,
+        window=WindowForm("ConvTranspose", 1),
+        images=(0,),
+        kernel=(1, "IO"),
     ),
     Operator(
         "DeformConv",
         roundings=counts.more(counts.conv, 20),
-        images=(0,),
         window=WindowForm("DeformConv", 1),
+        images=(0,),
         kernel=(1, "OI"),
     ),
     Operator(
@@ -238,8 +236,8 @@ OPERATORS = (
         _einsum,
         (Example('Einsum<equation="bij,bkj->bik">(x, z)', {"x": "float[2,3,7]", "z": "float[2,5,7]"}, {"z": 1.01}),),
         roundings=counts.einsum,
-        zero_sign_open=True,
         linear=True,
+        zero_sign_open=True,
     ),
     Operator(
         "MatMulInteger",
@@ -268,8 +266,8 @@ OPERATORS = (
             ),
         ),
         zero_sign_open=True,
-        images=(0,),
         window=WindowForm("ConvInteger", 1, zero=2),
+        images=(0,),
         kernel=(1, "OI"),
     ),
 )

@@ -15,7 +15,7 @@ from onnx_triangulate.ops import rounding_counts as counts
 from onnx_triangulate.ops.calls import NodeCall, NotCovered
 from onnx_triangulate.ops.families import contraction, pooling, quantization, selection
 from onnx_triangulate.ops.families.transcendental import gelu, tanh_gelu
-from onnx_triangulate.ops.operator import Operator, Value, WindowForm
+from onnx_triangulate.ops.operator import Operator, Value, WindowForm, alike
 from onnx_triangulate.records.arrays import Array
 
 
@@ -114,46 +114,41 @@ _WINDOWS = [
 ]
 
 OPERATORS = (
+    *alike(
+        Operator("com.microsoft.Gelu", value=_gelu, roundings=_GELU, axes=links.same),
+        Operator("com.microsoft.BiasGelu", value=_bias_gelu, roundings=_GELU + 1, axes=links.same_order),
+        Operator("com.microsoft.FastGelu", value=_fast_gelu, roundings=_GELU + 1, axes=links.same_order),
+        Operator("com.microsoft.QuickGelu", value=_quick_gelu, roundings=counts.TRANSCENDENTAL + 3, axes=links.same),
+        Operator("com.microsoft.FusedMatMul", value=_fused_matmul, roundings=counts.contraction, matrices=(0, 1)),
+        Operator(
+            "com.microsoft.FusedGemm",
+            value=_fused_gemm,
+            roundings=counts.more(counts.contraction, counts.TRANSCENDENTAL),
+        ),
+        Operator(
+            "com.microsoft.FusedConv",
+            value=_fused_conv,
+            roundings=counts.more(counts.conv, counts.TRANSCENDENTAL + 1),
+            window=WindowForm("Conv", 1),
+            images=(0, 3),
+            kernel=(1, "OI"),
+        ),
+        Operator(
+            "com.microsoft.SkipLayerNormalization",
+            value=_skip_layer_normalization,
+            roundings=counts.from_axis(10),
+            axes=links.same_order,
+        ),
+        stock="wrong",
+    ),
+    *alike(
+        Operator("com.microsoft.QLinearConv", window=WindowForm("QLinearConv", 3, zero=2, last=None)),
+        Operator("com.microsoft.QLinearConvTranspose", window=WindowForm("ConvTranspose", 3, last=None)),
+        Operator("com.microsoft.QLinearAveragePool", window=WindowForm("AveragePool", zero=2, last=None)),
+        Operator("com.microsoft.QLinearGlobalAveragePool"),
+        channels_last=0,
+    ),
     Operator("SimplifiedLayerNormalization", axes=links.same_order),
-    Operator("com.microsoft.Gelu", value=_gelu, stock="wrong", roundings=_GELU, axes=links.same),
-    Operator("com.microsoft.BiasGelu", value=_bias_gelu, stock="wrong", roundings=_GELU + 1, axes=links.same_order),
-    Operator("com.microsoft.FastGelu", value=_fast_gelu, stock="wrong", roundings=_GELU + 1, axes=links.same_order),
-    Operator(
-        "com.microsoft.QuickGelu",
-        value=_quick_gelu,
-        stock="wrong",
-        roundings=counts.TRANSCENDENTAL + 3,
-        axes=links.same,
-    ),
-    Operator(
-        "com.microsoft.FusedMatMul",
-        value=_fused_matmul,
-        stock="wrong",
-        roundings=counts.contraction,
-        matrices=(0, 1),
-    ),
-    Operator(
-        "com.microsoft.FusedGemm",
-        value=_fused_gemm,
-        stock="wrong",
-        roundings=counts.more(counts.contraction, counts.TRANSCENDENTAL),
-    ),
-    Operator(
-        "com.microsoft.FusedConv",
-        value=_fused_conv,
-        stock="wrong",
-        roundings=counts.more(counts.conv, counts.TRANSCENDENTAL + 1),
-        images=(0, 3),
-        kernel=(1, "OI"),
-        window=WindowForm("Conv", 1),
-    ),
-    Operator(
-        "com.microsoft.SkipLayerNormalization",
-        value=_skip_layer_normalization,
-        stock="wrong",
-        roundings=counts.from_axis(10),
-        axes=links.same_order,
-    ),
     Operator("com.microsoft.QuantizeLinear", axes=links.quantize),
     Operator("com.microsoft.DequantizeLinear", axes=links.quantize),
     Operator("com.microsoft.QLinearAdd", axes=links.quantized_pair),
@@ -163,19 +158,15 @@ OPERATORS = (
     Operator("com.microsoft.QLinearLeakyRelu", axes=links.same),
     Operator("com.microsoft.QLinearReduceMean", axes=links.reduce),
     Operator("com.microsoft.QLinearSoftmax", axes=links.same_order),
-    # Which order of axes the weight of NhwcConv has depends on who runs it: the kernel is what kernel_shape says.
     Operator("com.microsoft.NhwcConv", window=WindowForm("Conv", last=True)),
     Operator("com.microsoft.NhwcFusedConv", window=WindowForm("Conv", 1, last=True)),
     Operator("com.microsoft.NhwcMaxPool", window=WindowForm("MaxPool", last=True)),
     Operator("com.microsoft.MaxpoolWithMask", window=WindowForm("MaxPool")),
-    Operator("com.microsoft.QLinearConv", window=WindowForm("QLinearConv", 3, zero=2, last=None)),
-    Operator("com.microsoft.QLinearConvTranspose", window=WindowForm("ConvTranspose", 3, last=None)),
-    Operator("com.microsoft.QLinearAveragePool", window=WindowForm("AveragePool", zero=2, last=None)),
     Operator(
-        "com.microsoft.ConvTransposeWithDynamicPads",
-        window=WindowForm("ConvTranspose", 1, amounts=2),
-        images=(0,),
+        "com.microsoft.ConvTransposeWithDynamicPads", window=WindowForm("ConvTranspose", 1, amounts=2), images=(0,)
     ),
+    Operator("com.microsoft.GroupNorm", channels_last=1),
+    Operator("com.microsoft.SkipGroupNorm", channels_last=1),
     Operator("com.microsoft.nchwc.Conv", window=WindowForm("Conv", 1)),
     Operator("com.microsoft.nchwc.MaxPool", window=WindowForm("MaxPool")),
     Operator("com.microsoft.nchwc.AveragePool", window=WindowForm("AveragePool")),

@@ -141,9 +141,9 @@ OPERATORS = (
         "dequantize",
         _dequantize,
         (Example("DequantizeLinear(x, s, o)", {"x": "uint8[3,7]", **_SCALES}, {"s": 1.01}, opset=19),),
+        stock="wrong",
         roundings=2,
         axes=links.quantize,
-        stock="wrong",
     ),
     Operator(
         "DynamicQuantizeLinear",
@@ -179,8 +179,8 @@ OPERATORS = (
                 opset=10,
             ),
         ),
-        images=(0,),
         window=WindowForm("QLinearConv", 3, zero=2),
+        images=(0,),
         kernel=(3, "OI"),
     ),
 )

@@ -5,13 +5,20 @@ Dropout, which draws in training, is in ``movement``.
 
 from __future__ import annotations
 
+from onnx_triangulate.ops.examples import Example
 from onnx_triangulate.ops.operator import Operator
 
+
+def _drawing(text: str, inputs: dict[str, str]) -> Operator:
+    example = Example(text, inputs, "")
+    return Operator(example.op, examples=(example,), draws=True)
+
+
 OPERATORS = (
-    Operator("Bernoulli", draws=True),
-    Operator("Multinomial", draws=True),
-    Operator("RandomNormal", draws=True),
-    Operator("RandomNormalLike", draws=True),
-    Operator("RandomUniform", draws=True),
-    Operator("RandomUniformLike", draws=True),
+    _drawing("Bernoulli(p)", {"p": "share[64]"}),
+    _drawing("Multinomial<sample_size=64>(x)", {"x": "float[1,8]"}),
+    _drawing("RandomNormal<shape=[64]>()", {}),
+    _drawing("RandomNormalLike(x)", {"x": "float[64]"}),
+    _drawing("RandomUniform<shape=[64]>()", {}),
+    _drawing("RandomUniformLike(x)", {"x": "float[64]"}),
 )

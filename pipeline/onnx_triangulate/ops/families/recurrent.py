@@ -225,9 +225,9 @@ OPERATORS = (
             _example("LSTM", _named("HardSigmoid", "Softsign", "Tanh"), _named("HardSigmoid", "Tanh", "Tanh")),
             _example("LSTM", _named("Sigmoid", "LeakyRelu", "Elu"), _named("Sigmoid", "LeakyRelu", "Relu")),
         ),
-        roundings=counts.recurrent,
         value=_value,
         stock="wrong",
+        roundings=counts.recurrent,
     ),
     Operator(
         "GRU",
@@ -242,9 +242,9 @@ OPERATORS = (
                 _SCALED + ", activation_alpha=[1.1], activation_beta=[0.91]",
             ),
         ),
-        roundings=counts.recurrent,
         value=_value,
         stock="wrong",
+        roundings=counts.recurrent,
     ),
     Operator(
         "RNN",
@@ -259,8 +259,8 @@ OPERATORS = (
                 _named("Affine") + ", activation_alpha=[0.3], activation_beta=[0.51]",
             ),
         ),
-        roundings=counts.recurrent,
         value=_value,
         stock="wrong",
+        roundings=counts.recurrent,
     ),
 )

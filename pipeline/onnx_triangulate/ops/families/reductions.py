@@ -101,6 +101,14 @@ def _operator(op: str, formula: Formula, rule: str, fault: str, kind: str = "flo
 
 
 OPERATORS = (
+    Operator(
+        "ReduceProd",
+        "product",
+        _reduction(_product),
+        (Example("ReduceProd<keepdims=0>(x, a)", {"x": "positive[2,3,7]", "a": [2]}, {"x": 1.01}),),
+        roundings=counts.reduction(1),
+        axes=links.reduce,
+    ),
     _operator("ReduceSum", _sum, "sum", "ReduceMean", roundings=counts.reduction(1), zero_sign_open=True, linear=True),
     _operator(
         "ReduceMean", _mean, "mean", "ReduceSum", roundings=counts.reduction(1), zero_sign_open=True, linear=True
@@ -123,13 +131,5 @@ OPERATORS = (
         "ReduceSum",
         steps=2 + 2 * counts.TRANSCENDENTAL,
         roundings=counts.reduction(2 + 2 * counts.TRANSCENDENTAL),
-    ),
-    Operator(
-        "ReduceProd",
-        "product",
-        _reduction(_product),
-        (Example("ReduceProd<keepdims=0>(x, a)", {"x": "positive[2,3,7]", "a": [2]}, {"x": 1.01}),),
-        roundings=counts.reduction(1),
-        axes=links.reduce,
     ),
 )

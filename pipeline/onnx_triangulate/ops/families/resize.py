@@ -199,10 +199,10 @@ OPERATORS = (
                 'Resize<mode="nearest",coordinate_transformation_mode="asymmetric",nearest_mode="ceil">(x, r, s)',
             ),
         ),
+        stock="wrong",
         roundings=counts.resize,
         axes=links.resize,
         linear=True,
-        stock="wrong",
     ),
     Operator(
         "Upsample",
@@ -216,9 +216,9 @@ OPERATORS = (
                 opset=9,
             ),
         ),
+        stock="wrong",
         roundings=counts.resize,
         axes=links.resize,
         linear=True,
-        stock="wrong",
     ),
 )

@@ -14,7 +14,7 @@ from onnx_triangulate.ops import axis_propagation as links
 from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered, exact
 from onnx_triangulate.ops.examples import Example
 from onnx_triangulate.ops.families.reductions import reduced_axes
-from onnx_triangulate.ops.operator import Operator, WindowForm
+from onnx_triangulate.ops.operator import Operator, WindowForm, alike
 from onnx_triangulate.ops.windows import pooled_axes, windows
 from onnx_triangulate.records.arrays import Array
 
@@ -145,50 +145,82 @@ _PAIR = {"x": "float[2,3,7]", "z": "float[3,1]"}
 _IMAGE = {"x": "float[2,3,7,8]"}
 
 OPERATORS = (
-    Operator(
-        "Relu",
-        "relu",
-        _relu,
-        (Example("Relu(x)", _X, "Abs(x)"),),
+    *alike(
+        Operator("Relu", "relu", _relu, (Example("Relu(x)", _X, "Abs(x)"),), axes=links.same),
+        Operator(
+            "Max",
+            "larger",
+            _extreme(np.maximum),
+            (Example("Max(x, z)", _PAIR, "Min(x, z)"),),
+            axes=links.elementwise,
+            commutes=True,
+            limits=(0, 1),
+        ),
+        Operator(
+            "Min",
+            "smaller",
+            _extreme(np.minimum),
+            (Example("Min(x, z)", _PAIR, "Max(x, z)"),),
+            axes=links.elementwise,
+            commutes=True,
+            limits=(0, 1),
+        ),
+        Operator(
+            "Clip",
+            "clip",
+            _clip,
+            (Example("Clip(x, a, b)", _X | {"a": np.float32(-1), "b": np.float32(0.5)}, "Clip(x, a)"),),
+            axes=links.same,
+            limits=(1, 2),
+        ),
+        Operator(
+            "ReduceMax",
+            "largest along axes",
+            _reduced(np.max),
+            (Example("ReduceMax<keepdims=0>(x, a)", _X | {"a": [1]}, "ReduceMin<keepdims=0>(x, a)"),),
+            axes=links.reduce,
+            picks=True,
+        ),
+        Operator(
+            "ReduceMin",
+            "smallest along axes",
+            _reduced(np.min),
+            (Example("ReduceMin<keepdims=0>(x, a)", _X | {"a": [1]}, "ReduceMax<keepdims=0>(x, a)"),),
+            axes=links.reduce,
+            picks=True,
+        ),
+        Operator(
+            "MaxPool",
+            "max pooling",
+            _max_pool,
+            (
+                Example(
+                    "MaxPool<kernel_shape=[3,3],strides=[2,2],pads=[0,0,1,1]>(x)",
+                    _IMAGE,
+                    "MaxPool<kernel_shape=[3,3],strides=[2,2],pads=[1,1,0,0]>(x)",
+                ),
+                Example(
+                    "MaxPool<kernel_shape=[2,3],ceil_mode=1,strides=[2,2]>(x)", _IMAGE, {"x": 1.01}, outputs="y, i"
+                ),
+            ),
+            value=_max_pool_value,
+            stock="wrong",
+            picks=True,
+            window=WindowForm("MaxPool"),
+            images=(0,),
+        ),
+        Operator(
+            "GlobalMaxPool",
+            "global max pooling",
+            _global_max,
+            (Example("GlobalMaxPool(x)", _IMAGE, "GlobalAveragePool(x)"),),
+            stock="wrong",
+            picks=True,
+            images=(0,),
+        ),
         roundings=0,
-        axes=links.same,
-        zero_sign_open=True,
         nan_open=True,
-    ),
-    Operator(
-        "Max",
-        "larger",
-        _extreme(np.maximum),
-        (Example("Max(x, z)", _PAIR, "Min(x, z)"),),
-        roundings=0,
-        axes=links.elementwise,
-        commutes=True,
         zero_sign_open=True,
-        nan_open=True,
-        limits=(0, 1),
-    ),
-    Operator(
-        "Min",
-        "smaller",
-        _extreme(np.minimum),
-        (Example("Min(x, z)", _PAIR, "Max(x, z)"),),
-        roundings=0,
-        axes=links.elementwise,
-        commutes=True,
-        zero_sign_open=True,
-        nan_open=True,
-        limits=(0, 1),
-    ),
-    Operator(
-        "Clip",
-        "clip",
-        _clip,
-        (Example("Clip(x, a, b)", _X | {"a": np.float32(-1), "b": np.float32(0.5)}, "Clip(x, a)"),),
-        roundings=0,
-        axes=links.same,
-        zero_sign_open=True,
-        nan_open=True,
-        limits=(1, 2),
     ),
     Operator(
         "ThresholdedRelu",
@@ -216,61 +248,6 @@ OPERATORS = (
         axes=links.same,
     ),
     Operator(
-        "ReduceMax",
-        "largest along axes",
-        _reduced(np.max),
-        (Example("ReduceMax<keepdims=0>(x, a)", _X | {"a": [1]}, "ReduceMin<keepdims=0>(x, a)"),),
-        roundings=0,
-        axes=links.reduce,
-        zero_sign_open=True,
-        nan_open=True,
-        picks=True,
-    ),
-    Operator(
-        "ReduceMin",
-        "smallest along axes",
-        _reduced(np.min),
-        (Example("ReduceMin<keepdims=0>(x, a)", _X | {"a": [1]}, "ReduceMax<keepdims=0>(x, a)"),),
-        roundings=0,
-        axes=links.reduce,
-        zero_sign_open=True,
-        nan_open=True,
-        picks=True,
-    ),
-    Operator(
-        "MaxPool",
-        "max pooling",
-        _max_pool,
-        (
-            Example(
-                "MaxPool<kernel_shape=[3,3],strides=[2,2],pads=[0,0,1,1]>(x)",
-                _IMAGE,
-                "MaxPool<kernel_shape=[3,3],strides=[2,2],pads=[1,1,0,0]>(x)",
-            ),
-            Example("MaxPool<kernel_shape=[2,3],ceil_mode=1,strides=[2,2]>(x)", _IMAGE, {"x": 1.01}, outputs="y, i"),
-        ),
-        roundings=0,
-        zero_sign_open=True,
-        nan_open=True,
-        picks=True,
-        images=(0,),
-        window=WindowForm("MaxPool"),
-        value=_max_pool_value,
-        stock="wrong",
-    ),
-    Operator(
-        "GlobalMaxPool",
-        "global max pooling",
-        _global_max,
-        (Example("GlobalMaxPool(x)", _IMAGE, "GlobalAveragePool(x)"),),
-        roundings=0,
-        zero_sign_open=True,
-        nan_open=True,
-        picks=True,
-        images=(0,),
-        stock="wrong",
-    ),
-    Operator(
         "MaxUnpool",
         "max unpooling",
         _max_unpool,
@@ -282,7 +259,7 @@ OPERATORS = (
             ),
         ),
         roundings=0,
-        images=(0, 1),
         window=WindowForm("MaxUnpool"),
+        images=(0, 1),
     ),
 )

@@ -17,7 +17,7 @@ from onnx_triangulate.ops import rounding_counts as counts
 from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered, rounded
 from onnx_triangulate.ops.enclosures import Enclosure, Format, erf, phi, sigmoid, where
 from onnx_triangulate.ops.examples import Example
-from onnx_triangulate.ops.operator import Operator
+from onnx_triangulate.ops.operator import Operator, alike
 from onnx_triangulate.records.arrays import Array
 
 FUNCTIONS: dict[str, Callable[[Array], Array]] = {
@@ -154,18 +154,12 @@ def _example(name: str) -> Example:
 
 
 OPERATORS = (
-    *(
-        Operator(
-            name,
-            "elementary function",
-            _elementary,
-            (_example(name),),
-            stock="slow" if name == "Erf" else "right",
-            roundings=counts.TRANSCENDENTAL,
-            steps=counts.TRANSCENDENTAL if name == "Sigmoid" else 0,
-            axes=links.same,
-        )
-        for name in FUNCTIONS
+    *alike(
+        Operator("Selu", "selu", _selu, (Example("Selu(x)", _X, "Selu<gamma=1.06>(x)"),)),
+        Operator("Celu", "celu", _celu, (Example("Celu<alpha=1.5>(x)", _X, "Celu<alpha=1.515>(x)"),)),
+        roundings=counts.TRANSCENDENTAL + 3,
+        steps=counts.TRANSCENDENTAL + 3,
+        axes=links.same,
     ),
     Operator(
         "Pow",
@@ -180,8 +174,8 @@ OPERATORS = (
         "softplus",
         _softplus,
         (Example("Softplus(x)", _X, {"x": 1.01}),),
-        steps=2 * counts.TRANSCENDENTAL + 1,
         roundings=2 * counts.TRANSCENDENTAL + 1,
+        steps=2 * counts.TRANSCENDENTAL + 1,
         axes=links.same,
     ),
     Operator(
@@ -189,26 +183,8 @@ OPERATORS = (
         "elu",
         _elu,
         (Example("Elu<alpha=1.5>(x)", _X, "Elu<alpha=1.515>(x)"),),
-        steps=counts.TRANSCENDENTAL + 2,
         roundings=counts.TRANSCENDENTAL + 2,
-        axes=links.same,
-    ),
-    Operator(
-        "Selu",
-        "selu",
-        _selu,
-        (Example("Selu(x)", _X, "Selu<gamma=1.06>(x)"),),
-        steps=counts.TRANSCENDENTAL + 3,
-        roundings=counts.TRANSCENDENTAL + 3,
-        axes=links.same,
-    ),
-    Operator(
-        "Celu",
-        "celu",
-        _celu,
-        (Example("Celu<alpha=1.5>(x)", _X, "Celu<alpha=1.515>(x)"),),
-        steps=counts.TRANSCENDENTAL + 3,
-        roundings=counts.TRANSCENDENTAL + 3,
+        steps=counts.TRANSCENDENTAL + 2,
         axes=links.same,
     ),
     Operator(
@@ -219,18 +195,18 @@ OPERATORS = (
             Example("Gelu(x)", _X, 'Gelu<approximate="tanh">(x)', opset=20),
             Example('Gelu<approximate="tanh">(x)', _X, "Gelu(x)", opset=20),
         ),
-        steps=counts.TRANSCENDENTAL + 8,
-        roundings=counts.TRANSCENDENTAL + 8,
-        axes=links.same,
         stock="slow",
+        roundings=counts.TRANSCENDENTAL + 8,
+        steps=counts.TRANSCENDENTAL + 8,
+        axes=links.same,
     ),
     Operator(
         "Swish",
         "swish",
         _swish,
         (Example("Swish<alpha=1.5>(x)", _X, "Swish<alpha=1.515>(x)", opset=24),),
-        steps=counts.TRANSCENDENTAL + 2,
         roundings=counts.TRANSCENDENTAL + 2,
+        steps=counts.TRANSCENDENTAL + 2,
         axes=links.same,
     ),
     Operator(
@@ -238,8 +214,21 @@ OPERATORS = (
         "mish",
         _mish,
         (Example("Mish(x)", _X, {"x": 1.01}),),
-        steps=3 * counts.TRANSCENDENTAL + 2,
         roundings=3 * counts.TRANSCENDENTAL + 2,
+        steps=3 * counts.TRANSCENDENTAL + 2,
         axes=links.same,
+    ),
+    *(
+        Operator(
+            name,
+            "elementary function",
+            _elementary,
+            (_example(name),),
+            stock="slow" if name == "Erf" else "right",
+            roundings=counts.TRANSCENDENTAL,
+            steps=counts.TRANSCENDENTAL if name == "Sigmoid" else 0,
+            axes=links.same,
+        )
+        for name in FUNCTIONS
     ),
 )
