@@ -223,7 +223,7 @@ def exports(verdict: Verdict) -> Mapping[str, list[str]]:
             graphs = {blamed.party.split(">", 1)[0], *(end.split(">", 1)[0] for end in blamed.edge if ">" in end)}
             parted[blamed.blame] |= graphs
     agreed, sharp, blunt = set(), set(), set()
-    defined = any(name.startswith("truth") and not run.derived for name, run in evidence.runs.items())
+    defined = any(run.party.is_truth and not run.derived for run in evidence.runs.values())
     unsteady = {name for name, run in evidence.runs.items() if not run.deterministic}
     for edge in evidence.edges:
         left, right = edge.left.removesuffix("@64"), _parsed(edge.right)

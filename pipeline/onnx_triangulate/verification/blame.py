@@ -173,8 +173,9 @@ def _written(runs: GraphRuns) -> str:
     """The graph, and who wrote it."""
     if runs.model.external:
         return "the given graph"
-    pair = (f"{runs.framework}:raw>reference@64", f"{runs.framework}>reference@64")
-    folded = runs.edges.get(pair) if not runs.model.party.exporter else None
+    raw, party = Party(runs.framework, "raw"), runs.model.party
+    before, after = (str(each.on("reference", double=True)) for each in (raw, party))
+    folded = runs.edges.get((before, after)) if not party.exporter else None
     return f"the graph that {'its optimizer' if folded is not None and folded.diverges else 'it'} wrote"
 
 
