@@ -28,6 +28,7 @@ from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.faults import Fault
 from onnx_triangulate.records.inspection import Difference
+from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model
 
 _SAID = 4
@@ -75,7 +76,7 @@ def meaning_differences(
     assert other.file is not None
     files = {judge.graph: judge.file, other.graph: other.file}
     try:
-        sides = [_Side(graph.partition(":")[0], *read_model(file)) for graph, file in files.items()]
+        sides = [_Side(Party.parse(graph).framework, *read_model(file)) for graph, file in files.items()]
     except Exception as error:  # whatever protobuf raises
         return refusal(error, other.file)
     need = sum(side.bytes for side in sides)

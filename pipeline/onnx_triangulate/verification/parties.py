@@ -82,24 +82,7 @@ class Parties:
             if not self.runs[name].deterministic:
                 problem = f"{name} gave two answers to one question"
                 return Diff(left, right, isolates, "nondeterministic", problem=problem)
-        found = self.between(left, right)
-        return Diff(
-            left,
-            right,
-            isolates,
-            found.outcome,
-            found.compared,
-            found.max_abs,
-            found.ratio,
-            found.output,
-            found.index,
-            found.values,
-            found.differing,
-            found.nan_only,
-            found.problem,
-            found.explanation,
-            empty=found.empty,
-        )
+        return Diff(left, right, isolates, **vars(self.between(left, right)))
 
     def between(self, left: str, right: str) -> Comparison:
         """The comparison of two parties that both have an answer."""
