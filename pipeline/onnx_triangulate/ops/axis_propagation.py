@@ -299,38 +299,42 @@ def group(dims: Dims, made: Dims, copied: frozenset[int] = frozenset()) -> list[
         return None
     old = [a for a, d in enumerate(dims) if d != 1]
     new = [a for a, d in enumerate(made) if d != 1]
-    front: list[Group] = []
+    front = _groups(dims, made, old, new, copied)
+    old, new = old[sum(len(o) for o, _ in front) :], new[sum(len(n) for _, n in front) :]
+    turned = _groups(dims, made, old[::-1], new[::-1], frozenset())
+    back = [(o[::-1], n[::-1]) for o, n in reversed(turned)]
+    left = tuple(old[: len(old) - sum(len(o) for o, _ in back)])
+    right = tuple(new[: len(new) - sum(len(n) for _, n in back)])
+    if (left or right) and not _may_be_equal(dims, made, left, right):
+        return None
+    middle = [(left, right)] if left or right else []
+    ones_old = [a for a, d in enumerate(dims) if d == 1]
+    ones_new = [a for a, d in enumerate(made) if d == 1]
+    ones = [((a,), (b,)) for a, b in zip(ones_old, ones_new, strict=True)] if len(ones_old) == len(ones_new) else []
+    return [*front, *middle, *back, *ones]
+
+
+def _groups(dims: Dims, made: Dims, old: Sequence[int], new: Sequence[int], copied: frozenset[int]) -> list[Group]:
+    """The smallest groups of equal size, from the first axes on, as far as sizes are known."""
+    found: list[Group] = []
     i = j = 0
     while i < len(old) and j < len(new):
         taken = _equal(dims, made, old[i:], new[j:], copied)
         if taken is None:
             break
-        front.append((tuple(old[i : i + taken[0]]), tuple(new[j : j + taken[1]])))
+        found.append((tuple(old[i : i + taken[0]]), tuple(new[j : j + taken[1]])))
         i, j = i + taken[0], j + taken[1]
-    back: list[Group] = []
-    m, n = len(old), len(new)
-    while m > i and n > j:
-        taken = _equal(dims, made, old[i:m][::-1], new[j:n][::-1], frozenset())
-        if taken is None:
-            break
-        back.insert(0, (tuple(old[m - taken[0] : m]), tuple(new[n - taken[1] : n])))
-        m, n = m - taken[0], n - taken[1]
-    middle: list[Group] = []
-    if i < m or j < n:
-        left, right = tuple(old[i:m]), tuple(new[j:n])
-        holes = [sum(d[a] is None for a in side) for d, side in ((dims, left), (made, right))]
-        if not left or not right:
-            # What is left over on one side alone is an unknown size that must be one here.
-            return None
-        if 0 in holes and max(holes) == 0 and prod(dims[a] or 1 for a in left) != prod(made[a] or 1 for a in right):
-            return None
-        if max(holes) > 1 and (len(left), len(right)) != (1, 1) and min(len(left), len(right)) > 1:
-            return None
-        middle = [(left, right)]
-    ones_old = [a for a, d in enumerate(dims) if d == 1]
-    ones_new = [a for a, d in enumerate(made) if d == 1]
-    ones = [((a,), (b,)) for a, b in zip(ones_old, ones_new, strict=True)] if len(ones_old) == len(ones_new) else []
-    return [*front, *middle, *back, *ones]
+    return found
+
+
+def _may_be_equal(dims: Dims, made: Dims, left: tuple[int, ...], right: tuple[int, ...]) -> bool:
+    """Whether what is left over may be one group: not on one side alone, where an unknown size must be one."""
+    if not left or not right:
+        return False
+    holes = [sum(d[a] is None for a in side) for d, side in ((dims, left), (made, right))]
+    if max(holes) == 0:
+        return prod(dims[a] or 1 for a in left) == prod(made[a] or 1 for a in right)
+    return max(holes) == 1 or (len(left), len(right)) == (1, 1) or min(len(left), len(right)) == 1
 
 
 def _equal(
