@@ -72,7 +72,7 @@ def _twins(name: str, text: str, right: str, wrong: str, inputs: dict[str, Any] 
 BIG = {"1e4": "10000.0", "60": "60.0", "300": "300.0"}
 
 
-def _rows() -> Iterator[Row]:
+def _rows() -> Iterator[Row]:  # noqa: C901  one loop a table of models
     for name, add in BIG.items():
         for function, sign in (
             ("t.sigmoid({})", ""),

@@ -15,7 +15,7 @@ from onnx_triangulate.engines.protocols import Passes
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate import pass_runs as tasks
 from onnx_triangulate.locate.pass_runs import Rewriting, Setting
-from onnx_triangulate.locate.pass_search import NO_SWITCH, NOT_AGAIN
+from onnx_triangulate.locate.pass_search import NO_SWITCH, NOT_AGAIN, PassSearch
 from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.errors import BrokenCheck
 from onnx_triangulate.records.party import Party
@@ -293,9 +293,7 @@ def test_f12_a_broken_search_is_noticed(fresh: None, monkeypatch: pytest.MonkeyP
         whole = engine.open_without
         monkeypatch.setattr(engine, "open_without", lambda self, file, off=(), *a, **k: whole(self, file, (), *a, **k))
     else:
-        from onnx_triangulate.locate import pass_search
-
-        monkeypatch.setattr(pass_search, "search", lambda names, *a, **k: pass_search.PassSearch(off=names[:1]))
+        monkeypatch.setattr(tasks, "search", lambda names, *a, **k: PassSearch(off=names[:1]))
     problem = tasks.self_check("ort.all")
     assert problem is not None
     assert "EliminateIdentity was planted" in problem

@@ -345,6 +345,16 @@ def test_runtimes_too_far_from_each_other_though_near_enough_to_the_source() -> 
     assert rest
 
 
+@pytest.mark.parametrize("parted", ["declared", "other"])
+def test_parties_that_part_at_one_size_are_in_no_group_together(parted: str) -> None:
+    healthy, odd = make(torch_alone()), make(torch_alone() | {"torch>ort.all": A})
+    declared, other = (odd, healthy) if parted == "declared" else (healthy, odd)
+    groups = groups_of(declared.parties, other.parties)
+    assert groups == groups_of(odd.parties)
+    assert not any({"torch", "torch>ort.all"} <= set(group) for group in groups)
+    assert groups_of(healthy.parties, healthy.parties) == healthy.groups
+
+
 def test_groups_are_all_the_largest_sets_that_agree_throughout() -> None:
     """Against every subset, for answers that lie on a line and agree up to a distance."""
     u = 2.0**-24

@@ -143,13 +143,11 @@ def run_graph(
     ``memory`` is the most bytes that a float64 run may need.
     """
     case = loaded(ref, seed)
-    framework, _, exporter = model.graph.partition(":")
     assert model.file is not None
     feeds = feeds_of(ref, case, model, seed)
     runs = []
     for item in items:
-        name, double = item.removesuffix("@64"), item.endswith("@64")
-        party = Party(framework, exporter, name, double)
+        party = Party.parse(f"{model.graph}>{item}")
         started = time.perf_counter()
         try:
             if item == CHECK:
@@ -157,7 +155,7 @@ def run_graph(
                 continue
             runs.append(
                 _double_run(party, case, model, feeds, memory, folder)
-                if double
+                if party.double
                 else graph_run(party, case, model, feeds, folder)
             )
         except Exception as error:  # a runtime's refusal, whatever its type

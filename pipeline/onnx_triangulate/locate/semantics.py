@@ -21,13 +21,14 @@ from onnx_triangulate.facts.view import viewed
 from onnx_triangulate.locate.localize import held_against
 from onnx_triangulate.locate.model_interface import MOVERS
 from onnx_triangulate.onnxgraph.dataflow import declares, settings
-from onnx_triangulate.onnxgraph.graph import places
+from onnx_triangulate.onnxgraph.graph import graphs_of, places
 from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, elements, node_name, operator, opset
 from onnx_triangulate.onnxgraph.weights import read_model
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.faults import Fault
 from onnx_triangulate.records.inspection import Difference
+from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model
 
 _SAID = 4
@@ -75,7 +76,7 @@ def meaning_differences(
     assert other.file is not None
     files = {judge.graph: judge.file, other.graph: other.file}
     try:
-        sides = [_Side(graph.partition(":")[0], *read_model(file)) for graph, file in files.items()]
+        sides = [_Side(Party.parse(graph).framework, *read_model(file)) for graph, file in files.items()]
     except Exception as error:  # whatever protobuf raises
         return refusal(error, other.file)
     need = sum(side.bytes for side in sides)
@@ -106,7 +107,7 @@ class _Side:
     def __init__(self, framework: str, model: Any, weights: Mapping[str, Array]) -> None:
         self.framework, self.version, self._weights = framework, opset(model), weights
         self.nodes = {node_name(node, i): node for i, node in enumerate(model.graph.node)}
-        self._makers = {output: node for node in model.graph.node for output in node.output if output}
+        self._graph = graphs_of(model)[0]
         self.bytes = 3 * 8 * sum(elements(tensor) for tensor in model.graph.initializer)
 
     def ops(self, names: Sequence[str]) -> tuple[str, ...]:
@@ -180,7 +181,7 @@ class _Side:
                 return {value: np.asarray(self._weights[value])}
             except ValueError:  # data that is not there
                 return {}
-        node = self._makers.get(value)
+        node = self._graph.producer(value)
         if node is None:
             return {} if not value else None
         tensor = constant_tensor(node)

@@ -35,8 +35,8 @@ def operators() -> Mapping[str, Operator]:
     return collect(plugins.modules("operators", families.__name__))
 
 
-def names(holds: Callable[[Operator], object]) -> frozenset[str]:
-    """The operators of which something holds."""
+def operators_where(holds: Callable[[Operator], object]) -> frozenset[str]:
+    """The names of the operators of which something holds."""
     return frozenset(name for name, op in operators().items() if holds(op))
 
 

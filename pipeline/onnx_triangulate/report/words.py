@@ -236,7 +236,7 @@ def _parted(verdict: Verdict, blame: str) -> set[str]:
 def _agreeing(verdict: Verdict) -> tuple[set[str], set[str]]:
     """The graphs that agree with their framework's native run, and those of them that only do so within a bound."""
     evidence = verdict.evidence
-    defined = any(name.startswith("truth") and not run.derived for name, run in evidence.runs.items())
+    defined = any(run.party.is_truth and not run.derived for run in evidence.runs.values())
     unsteady = {name for name, run in evidence.runs.items() if not run.deterministic}
     agreed, sharp, blunt = set(), set(), set()
     for edge in evidence.edges:

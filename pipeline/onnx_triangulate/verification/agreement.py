@@ -23,13 +23,7 @@ def groups_of(parties: Parties, *others: Parties) -> tuple[tuple[str, ...], ...]
 
     Sets may overlap.  ``others`` are the same parties at other sizes: a pair agrees where it agrees at every size.
     """
-    steady = {
-        name: run
-        for name, run in parties.runs.items()
-        if run.outputs is not None and not run.party.double and not run.party.parameters and run.deterministic
-    }
-    # What defines a model out of its own run defines nothing where that run is one of several.
-    names = [name for name, run in steady.items() if not run.derived or run.party.meaning in steady]
+    names = _names(parties)
     agree = {name: {name} for name in names}
     for left, right in itertools.combinations(names, 2):
         if all(_agree(each, left, right) for each in (parties, *others)):
@@ -39,6 +33,14 @@ def groups_of(parties: Parties, *others: Parties) -> tuple[tuple[str, ...], ...]
     place = {name: i for i, name in enumerate(names)}
     ordered = [tuple(sorted(clique, key=place.__getitem__)) for clique in cliques]
     return tuple(sorted(ordered, key=lambda group: (-len(group), [place[n] for n in group])))
+
+
+def _names(parties: Parties) -> list[str]:
+    """The parties with one answer in the case's own precision.  What defines a model out of its own run defines nothing
+    where that run is one of several."""
+    steady = {name: run for name, run in parties.runs.items() if run.outputs is not None and run.deterministic}
+    steady = {name: run for name, run in steady.items() if not run.party.double and not run.party.parameters}
+    return [name for name, run in steady.items() if not run.derived or run.party.meaning in steady]
 
 
 def largest_difference(parties: Parties, edges: Sequence[Diff]) -> LargestDifference | None:

@@ -173,8 +173,9 @@ def _written(runs: GraphRuns) -> str:
     """The graph, and who wrote it."""
     if runs.model.external:
         return "the given graph"
-    pair = (f"{runs.framework}:raw>reference@64", f"{runs.framework}>reference@64")
-    folded = runs.edges.get(pair) if not runs.model.party.exporter else None
+    raw, party = Party(runs.framework, "raw"), runs.model.party
+    before, after = (str(each.on("reference", double=True)) for each in (raw, party))
+    folded = runs.edges.get((before, after)) if not party.exporter else None
     return f"the graph that {'its optimizer' if folded is not None and folded.diverges else 'it'} wrote"
 
 
@@ -256,23 +257,26 @@ def _semantics_blames(
 ) -> Iterator[Blame]:
     """``semantics``: two frameworks mean different things.  ``parameters``: they were given different ones.  The path
     of definitions tells which; without one, weights that only one of the two has."""
-    path = [edge for edge in edges.values() if all(end.is_truth and end.meaning for end in edge.ends)]
+    path = (edge for edge in edges.values() if all(end.is_truth and end.meaning for end in edge.ends))
+    steps = sorted({edge.isolates for edge in path if edge.diverges})
+    wrong = {blame.party for blame in found if blame.blame == "native"} if _defined(parties) else set()
     for left, right in itertools.combinations(natives, 2):
-        doubles = tuple(str(Party(name, double=True)) for name in (left, right))
-        both = (edges.get((left, right)), edges.get((doubles[0], doubles[1])))
-        edge = next((e for e in both if e is not None and e.diverges), None)
-        if edge is None:
-            continue
-        steps = sorted({e.isolates for e in path if e.diverges})
-        wrong = any(b.blame == "native" and b.party in (left, right) for b in found)
-        if not steps and wrong and _defined(parties):
+        edge = _parted_frameworks(edges, left, right)
+        if edge is None or (not steps and not wrong.isdisjoint((left, right))):
             continue
         for step in steps or ["parameters" if different_weights else "semantics"]:
-            says = f"{left} and {right} {_SEMANTICS[step]}{_where(edge)}"
-            if different_weights and step == "parameters":
-                says = f"{left} and {right} {_SEMANTICS[step]} ({', '.join(different_weights[:3])}){_where(edge)}"
+            listed = f" ({', '.join(different_weights[:3])})" if different_weights and step == "parameters" else ""
+            says = f"{left} and {right} {_SEMANTICS[step]}{listed}{_where(edge)}"
+            if listed:
                 says += "; whether they mean the same cannot be seen from the outputs alone"
             yield Blame(step, f"{left}|{right}", (left, right), message=says)
+
+
+def _parted_frameworks(edges: Edges, left: str, right: str) -> Diff | None:
+    """The edge at which two frameworks part, in their own precision or in float64."""
+    doubles = str(Party(left, double=True)), str(Party(right, double=True))
+    found = (edges.get(pair) for pair in ((left, right), doubles))
+    return next((edge for edge in found if edge is not None and edge.diverges), None)
 
 
 _SEMANTICS = {"semantics": "mean different things", "parameters": "were given different parameters"}

@@ -131,24 +131,23 @@ def _without_float64(case_run: CaseRun, framework: str) -> CaseRun:
 def _with_definition_of_graph(session: Session, case_run: CaseRun, framework: str) -> CaseRun:
     """With a definition from an export's float64 run, where the framework's own float64 run stands alone: every other
     path, in float32 and in float64, agrees with every other."""
-    truth, double = Party("truth", meaning=framework), Party(framework, double=True)
-    derived, sharp, native = (case_run.runs.get(str(party)) for party in (truth, double, Party(framework)))
-    if derived is None or not derived.derived or any(run is None or run.outputs is None for run in (sharp, native)):
+    parties, runs = case_run.parties, case_run.runs
+    truth, double = (str(party) for party in (Party("truth", meaning=framework), Party(framework, double=True)))
+    if truth not in runs or not runs[truth].derived or not (parties.answered(double) and parties.answered(framework)):
         return case_run
-    graphs = [r for r in case_run.runs.values() if r.party.framework == framework and r.party.runtime]
-    graphs = [run for run in graphs if run.outputs is not None]
-    chosen = next((run for run in graphs if run.party.double), None)
-    if chosen is None or all(run.party.double for run in graphs):
+    own = [run for name, run in runs.items() if run.party.framework == framework and parties.answered(name)]
+    graphs = [run for run in own if run.party.runtime]
+    sharp = next((run for run in graphs if run.party.double), None)
+    if sharp is None or all(run.party.double for run in graphs):
         return case_run
-    model = case_run.models[chosen.party.graph]
-    arguments = (case_run.ref, model, chosen, case_run.seed, case_run.folder, session.weight_limit)
+    model = case_run.models[sharp.party.graph]
+    arguments = (case_run.ref, model, sharp, case_run.seed, case_run.folder, session.weight_limit)
     answer = session.call_runtimes(tasks.graph_definition, *arguments)
     if not isinstance(answer, Run) or answer.outputs is None:
         return case_run
-    runs = {name: run for name, run in case_run.runs.items() if name != str(double)} | {str(truth): answer}
-    other = replace(case_run, runs=runs)
-    beside = [str(run.party) for run in (case_run.runs[framework], *graphs)]
-    return other if all(other.parties.diff(str(truth), name, "native").agrees for name in beside) else case_run
+    other = replace(case_run, runs={name: run for name, run in runs.items() if name != double} | {truth: answer})
+    beside = [str(run.party) for run in (runs[framework], *graphs)]
+    return other if all(other.parties.diff(truth, name, "native").agrees for name in beside) else case_run
 
 
 def _definitions(session: Session, case_run: CaseRun) -> dict[str, Run]:

@@ -102,8 +102,14 @@ def _of_graph(parties: Parties, graph: Party, runtimes: Mapping[str, Runtime]) -
         sharp = str(graph.on(runtime.name, double=True))
         if sharp in parties.runs and double in parties.runs:
             yield double, sharp, _steps(runtime, runtimes)
+    if not graph.exporter:
+        yield from _folding(parties, graph, runtimes)
+
+
+def _folding(parties: Parties, graph: Party, runtimes: Mapping[str, Runtime]) -> Iterator[Pair]:
+    """From an exporter's raw graph to what its optimizer makes of it."""
     raw = Party(graph.framework, "raw")
-    for runtime in runtimes.values() if not graph.exporter else ():
+    for runtime in runtimes.values():
         before, after = (str(each.on(runtime.name, double=True)) for each in (raw, graph))
         if before in parties.runs and after in parties.runs:
             yield before, after, "folding"

@@ -6,7 +6,7 @@ Nothing is judged here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -31,11 +31,8 @@ def run_case(session: Session, ref: CaseRef, external: Mapping[str, Path | Failu
     why one cannot be read."""
     case_run = CaseRun(ref, catalogue.load(ref), folder, session.options.seed)
     folder.mkdir(parents=True, exist_ok=True)
-    builders = case_run.case.builders
-    engines = {n: adapter for n, adapter in adapters().items() if n in builders and n not in session.absent}
-    replaced = {Party.parse(graph).framework for graph in external}
-    graphs = [Party(n, e).graph for n, engine in engines.items() if n not in replaced for e in engine.exporters]
-    graphs += [graph for graph in external if Party.parse(graph).framework in engines]
+    engines = [name for name in adapters() if name in case_run.case.builders and name not in session.absent]
+    graphs = _graphs(engines, external)
     asked = [graph for graph in graphs if session.runs_with(graph)]
     fresh = [graph for graph in asked if graph not in external]
     runs, models = _sources(session, case_run, sorted(engines), fresh, session.precisions(graphs))
@@ -44,6 +41,14 @@ def run_case(session: Session, ref: CaseRef, external: Mapping[str, Path | Failu
     models = {name: models[name] for name in sorted(models)}
     case_run = replace(case_run, models=models, graphs=_facts(session, models))
     return with_edges(session, _through_runtimes(session, case_run, check="onnx" not in session.absent))
+
+
+def _graphs(engines: Sequence[str], external: Collection[str]) -> list[str]:
+    """The exports of frameworks by name; external files stand in place of all of their framework's."""
+    replaced = {Party.parse(graph).framework for graph in external}
+    fresh = [name for name in engines if name not in replaced]
+    graphs = [Party(name, exporter).graph for name in fresh for exporter in adapters()[name].exporters]
+    return [*graphs, *(graph for graph in external if Party.parse(graph).framework in engines)]
 
 
 def at_sizes(session: Session, declared: CaseRun, sizes: tuple[tuple[str, int], ...]) -> CaseRun:

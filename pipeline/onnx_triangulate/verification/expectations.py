@@ -20,8 +20,6 @@ from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff
 from onnx_triangulate.records.verdict import Blame, ExpectationResult, Finding, Status
 
-# What an expectation may depend on a release of, whether it is installed here or not.
-
 
 def expectations(case: Case) -> Iterator[tuple[tuple[str, str], Expected]]:
     """Every declared expectation with its edge."""
@@ -47,27 +45,31 @@ def hold(
     results: list[ExpectationResult] = []
     covered: set[Blame] = set()
     for edge, expected in expectations(case):
-        matching = [blamed for blamed in blames if blamed.blame == expected.blame and _matches(edge, blamed.edge)]
+        matching = [b for b in blames if b.blame == expected.blame and _matches(edge, b.edge)]
         if not _applies(expected, versions):
             results.append(ExpectationResult(edge, expected, "not applicable", f"holds for {expected.when} only"))
         elif matching:
-            meant = [blamed for blamed in matching if _other(expected, blamed, findings) is None]
-            if meant:
-                covered.update(meant)
-                results.append(ExpectationResult(edge, expected, "met", meant[0].message))
-            else:
-                # One whose cause alone is not the declared one is told as stale; what shows elsewhere is not declared.
-                covered.update(blamed for blamed in matching if _elsewhere(expected, blamed) is None)
-                says = f"{expected.blame!r} shows, but not {_other(expected, matching[0], findings)}"
-                results.append(ExpectationResult(edge, expected, "stale", says))
-        elif any(_speaks_of_absent(side, absent) for side in edge):
-            results.append(ExpectationResult(edge, expected, "undecided", "an engine it speaks of is not installed"))
-        elif among is not None and not all(any(fnmatchcase(name, side) for name in among) for side in edge):
-            results.append(ExpectationResult(edge, expected, "not applicable", "its parties were not asked for"))
+            meant = [blame for blame in matching if _other(expected, blame, findings) is None]
+            # One whose cause alone is not the declared one is told as stale; what shows elsewhere is not declared.
+            covered.update(meant or (blame for blame in matching if _elsewhere(expected, blame) is None))
+            stale = f"{expected.blame!r} shows, but not {_other(expected, matching[0], findings)}"
+            outcome, says = ("met", meant[0].message) if meant else ("stale", stale)
+            results.append(ExpectationResult(edge, expected, outcome, says))
         else:
-            says = f"{edge[0]} | {edge[1]} no longer shows {expected.blame!r}: take the expectation out or mend it"
-            results.append(ExpectationResult(edge, expected, "stale", says))
-    return tuple(results), tuple(blamed for blamed in blames if blamed not in covered)
+            results.append(_not_shown(edge, expected, absent, among))
+    return tuple(results), tuple(blame for blame in blames if blame not in covered)
+
+
+def _not_shown(
+    edge: tuple[str, str], expected: Expected, absent: Sequence[str], among: Collection[str] | None
+) -> ExpectationResult:
+    """What becomes of an expectation that no blame matches."""
+    if any(_speaks_of_absent(side, absent) for side in edge):
+        return ExpectationResult(edge, expected, "undecided", "an engine it speaks of is not installed")
+    if among is not None and not all(any(fnmatchcase(name, side) for name in among) for side in edge):
+        return ExpectationResult(edge, expected, "not applicable", "its parties were not asked for")
+    says = f"{edge[0]} | {edge[1]} no longer shows {expected.blame!r}: take the expectation out or mend it"
+    return ExpectationResult(edge, expected, "stale", says)
 
 
 def _elsewhere(expected: Expected, blamed: Blame) -> str | None:
@@ -139,32 +141,24 @@ def undecided(edges: Sequence[Diff], blames: Sequence[Blame]) -> tuple[Diff, ...
     if not any(edge.compared for edge in edges):
         return tuple(edges)
     lacking = {pattern for b in blames if (pattern := _who_lacks(b))}
-    unseen = never_compared(edges)
-    return tuple(
-        edge
-        for edge in edges
-        if (edge.agrees and not unseen.isdisjoint(edge.empty))
-        or (
-            edge.outcome == "diverges"
-            and not any(explains(blamed, edge) for blamed in blames)
-            and not _of_the_absent(edge, edges)
-        )
-        or (
-            edge.outcome in ("missing", "nondeterministic")
-            and not edge.left.endswith("@64")  # a float64 run is a sharper lens, and not every engine has one
-            and not edge.right.endswith("@64")
-            and (edge.compared or not any(fnmatchcase(side, p) for side in (edge.left, edge.right) for p in lacking))
-        )
-    )
+    unseen, ran = never_compared(edges), {end.framework for edge in edges for end in edge.ends}
+
+    def is_open(edge: Diff) -> bool:
+        if edge.agrees:
+            return not unseen.isdisjoint(edge.empty)
+        if edge.diverges:
+            return not any(explains(blame, edge) for blame in blames) and not _of_the_absent(edge, ran)
+        if any(end.double for end in edge.ends):  # a float64 run is a sharper lens, and not every engine has one
+            return False
+        explained = any(fnmatchcase(side, pattern) for side in (edge.left, edge.right) for pattern in lacking)
+        return bool(edge.compared) or not explained
+
+    return tuple(edge for edge in edges if is_open(edge))
 
 
-def _of_the_absent(edge: Diff, edges: Sequence[Diff]) -> bool:
-    """Whether an edge lies between two definitions, one of which is of a framework that did not run."""
-    ends = [Party.parse(end) for end in (edge.left, edge.right)]
-    if any(end.framework != "truth" for end in ends):
-        return False
-    ran = {Party.parse(end).framework for each in edges for end in (each.left, each.right)}
-    return not {end.meaning for end in ends if end.meaning} <= ran
+def _of_the_absent(edge: Diff, ran: Collection[str]) -> bool:
+    """Whether an edge lies between two definitions, one of which is of a framework that is not among those that ran."""
+    return all(end.is_truth for end in edge.ends) and not {end.meaning for end in edge.ends if end.meaning} <= set(ran)
 
 
 def never_compared(edges: Sequence[Diff]) -> frozenset[str]:
@@ -194,21 +188,21 @@ def _meant(party: Party) -> tuple[str, str]:
     return meaning, party.parameters or meaning
 
 
-def _on_the_way(blamed: Blame, end: Party) -> bool:
+def _on_the_way(blame: Blame, end: Party) -> bool:
     """Whether the party whose step is blamed is ``end``, or one that makes what ``end`` starts from."""
-    guilty = Party.parse(blamed.party)
-    if blamed.blame == "conditioning" or (blamed.blame == "nondeterministic" and guilty.native):
+    faulty = Party.parse(blame.party)
+    if blame.blame == "conditioning" or (blame.blame == "nondeterministic" and faulty.native):
         # of the model, whoever computes it
-        return end.framework == guilty.framework or (end.framework == "truth" and end.meaning == guilty.framework)
-    if blamed.blame == "native":
-        return end.native and end.framework == guilty.framework
-    if not guilty.runtime:
-        return bool(end.runtime) and end.graph == guilty.graph
-    if end.graph != guilty.graph or (guilty.double and not end.double):
+        return faulty.framework in (end.framework, end.meaning if end.is_truth else end.framework)
+    if blame.blame == "native":
+        return end.native and end.framework == faulty.framework
+    if end.graph != faulty.graph or (faulty.runtime and faulty.double and not end.double):
         return False
-    if blamed.blame == "reference":
-        return end.runtime == guilty.runtime
-    return not end.double and guilty.runtime in _before(end.runtime)
+    if not faulty.runtime:
+        return bool(end.runtime)
+    if blame.blame == "reference":
+        return end.runtime == faulty.runtime
+    return not end.double and faulty.runtime in _before(end.runtime)
 
 
 def _before(runtime: str) -> list[str]:
@@ -249,7 +243,7 @@ def _matches(pattern: tuple[str, str], edge: tuple[str, str]) -> bool:
 
 def _speaks_of_absent(side: str, absent: Sequence[str]) -> bool:
     """Whether a party, or a glob of parties, is of an engine that is not there."""
-    graph, _, runtime = side.removesuffix("@64").partition(">")
+    graph, _, runtime = side.removesuffix("@64").partition(">")  # a glob is no party
     framework = graph.removeprefix("truth@").partition("(")[0].partition(":")[0]
     gone = [r.name for r in runtimes().values() if r.distribution in absent]
     return any(fnmatchcase(name, framework) for name in absent) or any(fnmatchcase(name, runtime) for name in gone)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,18 +40,99 @@ def external_model(ref: CaseRef, graph: str, file: Path, native: Run, weights: P
 
     ``weights`` is an ``.npz`` of the source's own constants.
     """
-    case, party = running.loaded(ref, seed), Party.parse(graph)
+    case = running.loaded(ref, seed)
     try:
         proto = load(file)
         if not proto.graph.output:
             raise UnusableInput(f"{file}: its graph has no outputs, expected an ONNX model that computes something")
-        notes: list[str] = []
-        borders, axes = _inputs(case, party, proto, file, notes)
-        outputs, more = _outputs(case, party, proto, native, file, notes)
+        interface = _Interface(case, Party.parse(graph), proto, file)
+        inputs, input_axes = interface.inputs()
+        outputs, output_axes = interface.outputs(native)
     except UnusableInput as error:
         return Model(graph, error=Failure("builder", str(error)), external=True)
-    notes.insert(0, f"the given file {file.name}")
-    return Model(graph, file, None, borders, outputs, axes | more, weights, notes=tuple(notes), external=True)
+    notes, axes = (f"the given file {file.name}", *interface.notes), input_axes | output_axes
+    return Model(graph, file, None, inputs, outputs, axes, weights, notes=notes, external=True)
+
+
+@dataclass(frozen=True)
+class _Interface:
+    """The inputs and outputs of an external graph, matched to a case's; ``notes`` say what was not matched by name."""
+
+    case: Case
+    party: Party
+    proto: onnx.ModelProto
+    file: Path
+    notes: list[str] = field(default_factory=list)
+
+    def inputs(self) -> tuple[dict[str, str], dict[str, str]]:
+        """By the case's names, the graph's inputs, and the order of axes of each.
+
+        Raises :class:`UnusableInput` where the graph is none of this case.
+        """
+        stored = {tensor.name for tensor in self.proto.graph.initializer}
+        wanted = {value.name: value for value in self.proto.graph.input if value.name not in stored}
+        matched = self._matched_inputs(wanted)
+        axes = {name: self._input_axes(name, wanted[border]) for name, border in matched.items()}
+        return {name: matched[name] for name in self.case.inputs if name in matched}, axes
+
+    def _matched_inputs(self, wanted: Mapping[str, onnx.ValueInfoProto]) -> dict[str, str]:
+        """By name, those that are left by position."""
+        matched = {name: name for name in self.case.inputs if name in wanted}
+        for name in self.case.inputs:
+            if name not in matched and f"{name}:0" in wanted:
+                matched[name] = f"{name}:0"
+        left = [name for name in wanted if name not in matched.values()]
+        unmatched = [name for name in self.case.inputs if name not in matched]
+        if left and len(left) == len(unmatched):
+            matched |= dict(zip(unmatched, left, strict=True))
+            pairs = ", ".join(f"{name} is {border}" for name, border in zip(unmatched, left, strict=True))
+            self.notes.append(f"inputs matched by position: {pairs}")
+        elif left:
+            own = ", ".join(self.case.inputs)
+            raise UnusableInput(
+                f"{self.file}: wants inputs {', '.join(map(repr, left))}; those of {self.case.name} are {own}"
+            )
+        elif unmatched:
+            self.notes.append(f"the graph has no input {', '.join(unmatched)}")
+        return matched
+
+    def _input_axes(self, name: str, value: onnx.ValueInfoProto) -> str:
+        """The order of an input's axes, told by its declared type and shape."""
+        tensor, (dtype, dims) = self.case.inputs[name], _declared(value)
+        shape = tensor.shape if tensor.shape is not None else np.shape(tensor.values)
+        fitting = _fitting(tensor, shape, self.party, dims)
+        if not fitting or (dtype is not None and dtype != np.dtype(tensor.dtype)):
+            due = f"the case feeds {tensor.dtype}{list(shape)} ({tensor.axes})"
+            raise UnusableInput(f"{self.file}: input {value.name} is {_words(dtype, dims)}, {due}")
+        axes = _one(fitting, f"{self.file}: input {value.name} is {_words(dtype, dims)}")
+        if len(_orders(tensor, self.party)) > 1:
+            self.notes.append(f"input {value.name} has the axes {axes}")
+        return axes
+
+    def outputs(self, native: Run) -> tuple[dict[str, str], dict[str, str]]:
+        """As :meth:`inputs`, of the outputs; their shapes are those of the framework's answer."""
+        results = {value.name: value for value in self.proto.graph.output}
+        answer = {n: v for n, v in (native.outputs or {}).items() if isinstance(v, ArrayFile)}
+        promised = {name: tensor for name, tensor in self.case.outputs.items() if isinstance(tensor, Tensor)}
+        names = list(answer) or list(promised) or list(results)
+        if set(names) == set(results):
+            matched = {name: name for name in names}
+        elif len(names) == len(results):
+            matched = dict(zip(names, results, strict=True))
+            pairs = ", ".join(f"{name} is {border}" for name, border in matched.items())
+            self.notes.append(f"outputs matched by position: {pairs}")
+        else:
+            theirs, own = ", ".join(results), ", ".join(names)
+            raise UnusableInput(f"{self.file}: gives {theirs}; the model of {self.case.name} gives {own}")
+        axes = {}
+        for name, border in matched.items():
+            tensor, value = promised.get(name), answer.get(name)
+            if tensor is None or value is None or len(value.shape) != len(tensor.axes.split()):
+                continue
+            _, dims = _declared(results[border])
+            fitting = _fitting(tensor, value.shape, self.party, dims) or _orders(tensor, self.party)[:1]
+            axes[name] = _one(fitting, f"{self.file}: output {border} is {_words('', dims)}")
+        return matched, axes
 
 
 def _declared(value: onnx.ValueInfoProto) -> tuple[np.dtype | None, Dims]:
@@ -90,43 +171,6 @@ def _fitting(tensor: Tensor, shape: Sequence[int], party: Party, dims: Dims) -> 
     return fitting[:1] if len(fitting) > 1 and party.exporter == "" else fitting
 
 
-def _inputs(
-    case: Case, party: Party, proto: onnx.ModelProto, file: Path, notes: list[str]
-) -> tuple[dict[str, str], dict[str, str]]:
-    held = {tensor.name for tensor in proto.graph.initializer}
-    wanted = {value.name: value for value in proto.graph.input if value.name not in held}
-    matched = {name: name for name in case.inputs if name in wanted}
-    for name in case.inputs:
-        if name not in matched and f"{name}:0" in wanted:
-            matched[name] = f"{name}:0"
-    left = [name for name in wanted if name not in matched.values()]
-    open_ = [name for name in case.inputs if name not in matched]
-    if left and len(left) == len(open_):
-        matched |= dict(zip(open_, left, strict=True))
-        pairs = ", ".join(f"{name} is {border}" for name, border in zip(open_, left, strict=True))
-        notes.append(f"inputs matched by position: {pairs}")
-    elif left:
-        raise UnusableInput(
-            f"{file}: wants inputs {', '.join(map(repr, left))}; those of {case.name} are {', '.join(case.inputs)}"
-        )
-    elif open_:
-        notes.append(f"the graph has no input {', '.join(open_)}")
-    axes = {}
-    for name, border in matched.items():
-        tensor, (dtype, dims) = case.inputs[name], _declared(wanted[border])
-        shape = tensor.shape if tensor.shape is not None else np.shape(tensor.values)
-        due = f"the case feeds {tensor.dtype}{list(shape)} ({tensor.axes})"
-        if dtype is not None and dtype != np.dtype(tensor.dtype):
-            raise UnusableInput(f"{file}: input {border} is {_words(dtype, dims)}, {due}")
-        fitting = _fitting(tensor, shape, party, dims)
-        if not fitting:
-            raise UnusableInput(f"{file}: input {border} is {_words(dtype, dims)}, {due}")
-        axes[name] = _one(fitting, f"{file}: input {border} is {_words(dtype, dims)}")
-        if len(_orders(tensor, party)) > 1:
-            notes.append(f"input {border} has the axes {axes[name]}")
-    return {name: matched[name] for name in case.inputs if name in matched}, axes
-
-
 def _one(fitting: Sequence[str], who: str) -> str:
     if len(fitting) == 1:
         return fitting[0]
@@ -136,53 +180,23 @@ def _one(fitting: Sequence[str], who: str) -> str:
     )
 
 
-def _outputs(
-    case: Case, party: Party, proto: onnx.ModelProto, native: Run, file: Path, notes: list[str]
-) -> tuple[dict[str, str], dict[str, str]]:
-    results = {value.name: value for value in proto.graph.output}
-    given: Mapping[str, ArrayFile] = {n: v for n, v in (native.outputs or {}).items() if isinstance(v, ArrayFile)}
-    names = list(given) or [n for n, t in case.outputs.items() if isinstance(t, Tensor)] or list(results)
-    if set(names) == set(results):
-        matched = {name: name for name in names}
-    elif len(names) == len(results):
-        matched = dict(zip(names, results, strict=True))
-        pairs = ", ".join(f"{name} is {border}" for name, border in matched.items())
-        notes.append(f"outputs matched by position: {pairs}")
-    else:
-        raise UnusableInput(f"{file}: gives {', '.join(results)}; the model of {case.name} gives {', '.join(names)}")
-    axes = {}
-    for name, border in matched.items():
-        tensor, value = case.outputs.get(name), given.get(name)
-        if not isinstance(tensor, Tensor) or value is None or len(value.shape) != len(tensor.axes.split()):
-            continue
-        _, dims = _declared(results[border])
-        fitting = _fitting(tensor, value.shape, party, dims) or _orders(tensor, party)[:1]
-        axes[name] = _one(fitting, f"{file}: output {border} is {_words('', dims)}")
-    return matched, axes
-
-
 def reordered(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) -> Model | None:
     """The same export with its outputs in the order in which, as ``runtime`` computes them, they are nearest to what
     the framework answered; None where they are in it already, or where one of them can be none of the others."""
-    case, party = running.loaded(ref, seed), Party.parse(model.graph)
-    due = {n: v.load() for n, v in (native.outputs or {}).items() if isinstance(v, ArrayFile) and n in model.outputs}
-    borders = list(model.outputs.values())
+    due, borders = _answered(model, native), list(model.outputs.values())
     if len(due) < 2 or len(due) != len(borders) or model.file is None:
         return None
+    case = running.loaded(ref, seed)
     try:
         made = runtimes()[runtime].open(model.file)(running.feeds_of(ref, case, model, seed), borders)
     except Exception:  # whatever a runtime raises; its own run has said so
         return None
     values = dict(zip(borders, made, strict=False))
-    far: dict[tuple[str, str], tuple[float, str | None]] = {}
-    for name, want in due.items():
-        tensor = case.outputs.get(name)
-        for border, value in values.items():
-            ways: list[tuple[float, str | None]] = [(_distance(want, value), None)]
-            if isinstance(tensor, Tensor) and want.ndim == value.ndim == len(tensor.axes.split()):
-                orders = dict.fromkeys([*filter(None, [model.axes.get(name)]), *_orders(tensor, party)])
-                ways = [(_distance(want, layout.permute(value, axes, tensor.axes)), axes) for axes in orders]
-            far[name, border] = min(ways, key=lambda way: way[0])
+    far = {
+        (name, border): _nearest(case, model, name, want, value)
+        for name, want in due.items()
+        for border, value in values.items()
+    }
     chosen: dict[str, str] = {}
     # Of two outputs with the same numbers each keeps its own: where nothing tells them apart, nothing is claimed.
     for name, border in sorted(far, key=lambda pair: (far[pair][0], model.outputs[pair[0]] != pair[1])):
@@ -194,14 +208,29 @@ def reordered(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) 
     return replace(model, outputs={name: chosen[name] for name in model.outputs}, axes={**model.axes, **axes})
 
 
+def _answered(model: Model, native: Run) -> dict[str, Array]:
+    """What the framework answered, for the outputs that the graph has."""
+    outputs = (native.outputs or {}).items()
+    return {n: v.load() for n, v in outputs if isinstance(v, ArrayFile) and n in model.outputs}
+
+
+def _nearest(case: Case, model: Model, name: str, want: Array, value: Array) -> tuple[float, str | None]:
+    """How far an output is from what is wanted, in the order of axes in which it is nearest, and that order."""
+    tensor = case.outputs.get(name)
+    if not isinstance(tensor, Tensor) or not want.ndim == value.ndim == len(tensor.axes.split()):
+        return _distance(want, value), None
+    orders = dict.fromkeys([*filter(None, [model.axes.get(name)]), *_orders(tensor, model.party)])
+    ways = [(_distance(want, layout.permute(value, axes, tensor.axes)), axes) for axes in orders]
+    return min(ways, key=lambda way: way[0])
+
+
 def exchanged(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) -> Model | None:
     """The same graph with two of its inputs exchanged, where its outputs are then nearest to the framework's answer.
 
     Only inputs of one type and one shape can stand for each other without a word from anybody.  None where the graph's
     own order is the nearest.
     """
-    case = running.loaded(ref, seed)
-    due = {n: v.load() for n, v in (native.outputs or {}).items() if isinstance(v, ArrayFile) and n in model.outputs}
+    case, due = running.loaded(ref, seed), _answered(model, native)
     if model.file is None or not due:
         return None
     try:
@@ -217,7 +246,8 @@ def exchanged(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) 
         turned = (running.in_case_axes(case, tried, name, value) for name, value in zip(due, made, strict=False))
         return max(_distance(due[name], value) for name, value in zip(due, turned, strict=False))
 
-    kinds = {n: (case.inputs[n].dtype, np.shape(inputs.inputs_of(case, ref.name, seed)[n])) for n in model.inputs}
+    fed = inputs.inputs_of(case, ref.name, seed)
+    kinds = {name: (case.inputs[name].dtype, np.shape(fed[name])) for name in model.inputs}
     pairs = [p for p in itertools.combinations(model.inputs, 2) if kinds[p[0]] == kinds[p[1]]][:_MOST_PAIRS]
     ways = [replace(model, inputs=_swapped(model.inputs, *p), axes=_swapped(model.axes, *p)) for p in pairs]
     nearest = min(ways, key=far, default=None)

@@ -9,7 +9,7 @@ not guessed.  Where all of it is weights of many nodes, or number types, no node
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from onnx_triangulate.locate import semantics
@@ -131,27 +131,43 @@ def agrees_beside(session: Session, case_run: CaseRun, model: Model, blamed: Bla
 
 
 def _finding(comparison: _Comparison, blamed: Blame) -> Finding:
-    said = _types(comparison.differences) if comparison.cause == TYPES else [_words(d) for d in comparison.differences]
+    what, said, edit = _STATEMENTS[comparison.cause](comparison.differences)
     listed = "; ".join(said[:_SHOWN]) + (f"; {len(said) - _SHOWN} more" if len(said) > _SHOWN else "")
-    held = f"with a fresh export in the file's place {blamed.edge[0]} | {blamed.edge[1]} agrees"
-    first = comparison.differences[0]
-    edit: str | None
-    if comparison.cause == WEIGHTS:
-        says = f"{_count(len(said), 'weight')} not the model's, and nothing else differs: {listed}"
-        edit = "export the file from this model again, or give the model the weights of the file"
-    elif comparison.cause == TYPES:
-        says = f"the file differs from a fresh export in its number types alone: {listed}"
-        casts = [name for d in comparison.differences if d.kind == "only" for name in d.right_nodes]
-        held_types = any(d.kind == "type" and d.what != "output" for d in comparison.differences)
-        alone = casts and len(casts) <= _FEW and not held_types
-        edit = f"leave out Cast {' and '.join(casts)}" if alone else "export the file in the model's own number types"
-    else:
-        says = f"the file differs from a fresh export in {len(said)} thing{'s' * (len(said) > 1)}: {listed}"
-        alone = len(said) == 1 and first.kind in ("attribute", "pads") and bool(first.right_nodes)
-        edit = f"set {first.what} of {first.right_nodes[0]} to {first.left}" if alone else None
-    return Finding(
-        comparison.cause, blamed.blame, blamed.party, comparison.nodes, f"{says}; {held}", proved=True, edit=edit
-    )
+    says = f"{what}: {listed}; with a fresh export in the file's place {blamed.edge[0]} | {blamed.edge[1]} agrees"
+    return Finding(comparison.cause, blamed.blame, blamed.party, comparison.nodes, says, proved=True, edit=edit)
+
+
+_Statement = tuple[str, list[str], str | None]  # what differs, each difference, and the edit that mends it
+
+
+def _weights_statement(differences: Sequence[Difference]) -> _Statement:
+    edit = "export the file from this model again, or give the model the weights of the file"
+    said = [_words(difference) for difference in differences]
+    return f"{_count(len(said), 'weight')} not the model's, and nothing else differs", said, edit
+
+
+def _types_statement(differences: Sequence[Difference]) -> _Statement:
+    casts = [name for d in differences if d.kind == "only" for name in d.right_nodes]
+    stored = any(d.kind == "type" and d.what != "output" for d in differences)
+    alone = casts and len(casts) <= _FEW and not stored
+    edit = f"leave out Cast {' and '.join(casts)}" if alone else "export the file in the model's own number types"
+    return "the file differs from a fresh export in its number types alone", _types(differences), edit
+
+
+def _other_statement(differences: Sequence[Difference]) -> _Statement:
+    first, *more = differences
+    edit = None
+    if not more and first.kind in ("attribute", "pads") and first.right_nodes:
+        edit = f"set {first.what} of {first.right_nodes[0]} to {first.left}"
+    what = f"the file differs from a fresh export in {len(differences)} thing{'s' * bool(more)}"
+    return what, [_words(difference) for difference in differences], edit
+
+
+_STATEMENTS: Mapping[str, Callable[[Sequence[Difference]], _Statement]] = {
+    WEIGHTS: _weights_statement,
+    TYPES: _types_statement,
+    OTHERWISE: _other_statement,
+}
 
 
 def _count(number: int, noun: str) -> str:

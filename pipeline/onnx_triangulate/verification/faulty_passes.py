@@ -206,22 +206,27 @@ def _words(
         parts.append(f"switching off {' or '.join(found.instead)} alone removes it too")
     elif not others and len(found.on) < len(found.off):
         parts.append(f"{_listed(found.on)} is enough for it")
+    parts += _places(faulty, seen, alone)
+    return "; ".join(parts) + f" ({_sessions(trial.sessions)}; {known.source})"
+
+
+def _places(faulty: Sequence[Region], seen: Rewriting, alone: bool) -> list[str]:
+    """Where in the graph the passes rewrote what they must not, in words."""
+    if not faulty:
+        return [f"what it rewrote could not be seen: {seen.problem}"] if seen.problem else []
     shown = [
         f"{' and '.join(f'{o} ({n})' for n, o in list(zip(r.nodes, r.ops, strict=True))[:_NAMED])} "
         f"became {', '.join(r.into) or 'nothing'}"
         for r in faulty[:_NAMED]
     ]
-    if shown:
-        count = f" ({len(faulty)} of {len(seen.regions)} places that it rewrote)" if len(seen.regions) > 1 else ""
-        more = f", and {len(faulty) - _NAMED} more" if len(faulty) > _NAMED else ""
-        parts.append(f"{'; '.join(shown)}{more}{count}")
-        if alone:
-            parts.append("with these values as outputs, so that they are left alone, it is gone")
-        elif len(faulty) > 1:
-            parts.append("which of these places is guilty could not be told apart")
-    elif seen.problem:
-        parts.append(f"what it rewrote could not be seen: {seen.problem}")
-    return "; ".join(parts) + f" ({_sessions(trial.sessions)}; {known.source})"
+    count = f" ({len(faulty)} of {len(seen.regions)} places that it rewrote)" if len(seen.regions) > 1 else ""
+    more = f", and {len(faulty) - _NAMED} more" if len(faulty) > _NAMED else ""
+    said = [f"{'; '.join(shown)}{more}{count}"]
+    if alone:
+        said.append("with these values as outputs, so that they are left alone, it is gone")
+    elif len(faulty) > 1:
+        said.append("which of these places is guilty could not be told apart")
+    return said
 
 
 def _sessions(count: int) -> str:

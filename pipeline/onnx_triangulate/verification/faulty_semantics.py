@@ -46,13 +46,16 @@ def name_semantics(session: Session, case_run: CaseRun, blames: Sequence[Blame])
         at = f"at {case_run.size}: " if case_run.size else ""
         findings += [replace(f, message=f"{at}{f.message}") for f in _findings(blamed, found, judge, other)]
         if isinstance(found, Meanings) and found.differences and not blamed.nodes:
-            ops = dict.fromkeys(op for part in found.differences for op in (*part.ops[:1], *part.against_ops[:_SHOWN]))
-            nodes = dict.fromkeys(
-                name for part in found.differences for name in (*part.fault.nodes[:1], *part.fault.against[:1])
-            )
-            op = blamed.op or ", ".join(list(ops)[:_SHOWN])
-            named[named.index(blamed)] = replace(blamed, nodes=tuple(nodes), op=op)
+            named[named.index(blamed)] = _with_nodes(blamed, found)
     return Diagnosis(tuple(named), tuple(findings))
+
+
+def _with_nodes(blamed: Blame, found: Meanings) -> Blame:
+    """A blame with the first nodes of both frameworks at each difference, and their operators."""
+    faults = [difference.fault for difference in found.differences]
+    nodes = dict.fromkeys(name for fault in faults for name in (*fault.nodes[:1], *fault.against[:1]))
+    ops = dict.fromkeys(op for each in found.differences for op in (*each.ops[:1], *each.against_ops[:_SHOWN]))
+    return replace(blamed, nodes=tuple(nodes), op=blamed.op or ", ".join(list(ops)[:_SHOWN]))
 
 
 def _compared(

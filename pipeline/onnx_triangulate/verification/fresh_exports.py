@@ -22,12 +22,13 @@ from onnx_triangulate.diff.equivalence import Proof
 from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.locate import float64_comparison, model_interface
 from onnx_triangulate.locate.feeds import JUDGED, KINDS, REACHING, Feed, Landmarks, ValueInfo, drawn_kinds
-from onnx_triangulate.locate.graph_pair import GraphPair, Ways, axes_between, prove_pair
+from onnx_triangulate.locate.graph_pair import GraphPair, axes_between, prove_pair
 from onnx_triangulate.locate.model_interface import Interface
 from onnx_triangulate.locate.special_values import confirmed
 from onnx_triangulate.locate.sweep import Row, boundaries, in_parts, sweep
+from onnx_triangulate.locate.teacher_forced import Ways
 from onnx_triangulate.locate.unexercised import Unexercised
-from onnx_triangulate.locate.unshown_constants import any_number, few_others, silent
+from onnx_triangulate.locate.unshown_constants import any_number, few_others, find_unshown
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
@@ -86,6 +87,22 @@ class Pair:
     names: Mapping[str, str]
     feeds: tuple[Feed, ...]
 
+    def own_inputs(self, case_run: CaseRun) -> dict[str, Array]:
+        """The case's own inputs by A's names, in A's orders of axes."""
+        own = inputs.inputs_of(case_run.case, case_run.ref.name, case_run.seed)
+        names = {port.name: self.names[port.name] for port in self.a.inputs}
+        return {border: self._turned(case_run, name).apply(own[name]) for border, name in names.items()}
+
+    def by_case(self, case_run: CaseRun, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """Inputs of A by the case's names, in the case's orders of axes."""
+        named = {self.names[border]: value for border, value in arrays.items()}
+        turned = {name: _back(self._turned(case_run, name)).apply(value) for name, value in named.items()}
+        return {name: np.asarray(value, order="C") for name, value in turned.items()}
+
+    def _turned(self, case_run: CaseRun, name: str) -> Orientation:
+        """How an input in the case's own axes comes to stand at A's border."""
+        return axes_between(case_run.case, None, self.fresh, name)
+
 
 def paired(session: Session, case_run: CaseRun, external: Model) -> Pair | None:
     """An external file with the fresh export; None where they are proved the same, or nothing can be drawn for the
@@ -104,22 +121,18 @@ def paired(session: Session, case_run: CaseRun, external: Model) -> Pair | None:
     )
     graphs = GraphPair(fresh.file.absolute(), external.file.absolute(), (), taken, ends, Landmarks(), seed)
     proof = _asked(session, prove_pair, graphs)
-    sides = [_asked(session, model_interface.read_interface, file) for file in (graphs.left, graphs.right)]
-    if not isinstance(proof, Proof) or proof.same or not all(isinstance(side, Interface) for side in sides):
+    a, b = (_asked(session, model_interface.read_interface, file) for file in (graphs.left, graphs.right))
+    if not isinstance(proof, Proof) or proof.same or not isinstance(a, Interface) or not isinstance(b, Interface):
         return None
-    a, b = sides
     a = replace(a, inputs=_joined(a.inputs, b.inputs, taken))
     names = {border: name for name, border in fresh.inputs.items()}
     if a.drawn or b.drawn or {port.name for port in a.inputs} - set(names):
         return None
-    own = inputs.inputs_of(case_run.case, case_run.ref.name, seed)
-    shapes = {
-        p.name: axes_between(case_run.case, None, fresh, names[p.name]).apply(own[names[p.name]]).shape
-        for p in a.inputs
-    }
     graphs = replace(graphs, ports=a.inputs, landmarks=a.landmarks.joined(b.landmarks))
+    pair = Pair(external, fresh, graphs, a, proof, names, ())
+    shapes = {name: array.shape for name, array in pair.own_inputs(case_run).items()}
     feeds = (*[Feed(kind, shapes) for kind in KINDS], *drawn_kinds(a.inputs, shapes, graphs.landmarks))
-    return Pair(external, fresh, graphs, a, proof, names, feeds)
+    return replace(pair, feeds=feeds)
 
 
 def _joined(ports: Sequence[ValueInfo], others: Sequence[ValueInfo], ways: Ways) -> tuple[ValueInfo, ...]:
@@ -149,24 +162,24 @@ def sought(session: Session, case_run: CaseRun, pair: Pair) -> list[Sought]:
     own = inputs.inputs_of(case_run.case, case_run.ref.name, seed)
     found: list[Sought] = []
     for row in _telling(rows):
-        judged = JUDGED.get(row.feed.kind)
-        if judged == "nan" and pair.proof.nan_is_open:
-            continue  # where NaN stands among numbers ONNX does not say
-        if judged:
-            says = _asked(session, confirmed, pair.graphs, row, judged)
-            if isinstance(says, Failure) or not says:
-                continue
-        assert row.arrays is not None
-        fed = own | {
-            pair.names[border]: np.asarray(
-                _back(axes_between(case_run.case, None, pair.fresh, pair.names[border])).apply(value), order="C"
-            )
-            for border, value in npz.load(row.arrays).items()
-        }
+        if row.arrays is None or not _is_confirmed(session, pair, row):
+            continue
+        fed = own | pair.by_case(case_run, npz.load(row.arrays))
         found.append(Sought(_said(row, fed), npz.save(folder / f"{who}-{len(found)}.npz", fed)))
         if len(found) == _MOST:
             break
     return found
+
+
+def _is_confirmed(session: Session, pair: Pair, row: Row) -> bool:
+    """Whether what parts on a feed counts: feeds of some kinds are judged by rules of their own."""
+    judged = JUDGED.get(row.feed.kind)
+    if not judged:
+        return True
+    if judged == "nan" and pair.proof.nan_is_open:
+        return False  # where NaN stands among numbers ONNX does not say
+    says = _asked(session, confirmed, pair.graphs, row, judged)
+    return bool(says) and not isinstance(says, Failure)
 
 
 def unshown(session: Session, case_run: CaseRun, pair: Pair) -> str:
@@ -192,41 +205,28 @@ def _in_float64(session: Session, case_run: CaseRun, pair: Pair) -> tuple[str, l
     Where the model agrees in float64 on its own inputs, that counts for more than what a node inside makes there.
     """
     folder, found = case_run.folder / FRESH, Unexercised()
-    own = inputs.inputs_of(case_run.case, case_run.ref.name, case_run.seed)
-    ports, started, graphs = pair.a.inputs, time.monotonic(), pair.graphs
-    fed = {
-        p.name: axes_between(case_run.case, None, pair.fresh, pair.names[p.name]).apply(own[pair.names[p.name]])
-        for p in ports
-    }
+    started, graphs = time.monotonic(), pair.graphs
     drawn = [feed for kind in (*KINDS, *REACHING) for feed in [f for f in pair.feeds if f.kind == kind][:_EACH]]
     sharp = is_sharp(case_run, pair.external.graph)
     for place, feed in enumerate((None, *drawn)):
         asked = not found.unseen() and (sharp or place > len(KINDS))
         if feed is not None and (asked or time.monotonic() - started > _SECONDS):
             break
-        arrays = fed if feed is None else pair.graphs.draw(feed)
+        arrays = pair.own_inputs(case_run) if feed is None else graphs.draw(feed)
         file = npz.save(folder / f"judged-{place}.npz", arrays)
         watched = tuple(found.unseen().values())
-        forced = _asked(
-            session,
-            float64_comparison.compare_in_float64,
-            graphs.left,
-            graphs.right,
-            file,
-            graphs.inputs,
-            graphs.outputs,
-            watched,
-        )
+        arguments = (graphs.left, graphs.right, file, graphs.inputs, graphs.outputs, watched)
+        forced = _asked(session, float64_comparison.compare_in_float64, *arguments)
         if isinstance(forced, Failure):
             continue
-        forced = found.woken(forced)
+        forced = found.without_cancelled(forced)
         if feed is None and forced.faults and sharp:
             continue
         if forced.faults:
             part = forced.faults[0]
             where = "" if feed is None else f" on further inputs ({feed.kind})"
             return f"in float64 the file parts from a fresh export at {part.node} ({part.op}){where}", []
-        found.looked_at(forced)
+        found.add(forced)
     return "", sorted(found.unseen())
 
 
@@ -243,7 +243,7 @@ def _any_number(session: Session, case_run: CaseRun, pair: Pair) -> str:
     for side, unproved in (("B", pair.proof.right), ("A", pair.proof.left)):
         place = case_run.folder / FRESH
         arguments = (pair.graphs, side, unproved, feeds, place, _SECONDS / 2)
-        answer = _asked(session, silent, *arguments) if unproved.constants else ([], [])
+        answer = _asked(session, find_unshown, *arguments) if unproved.constants else ([], [])
         said = [] if isinstance(answer, Failure) else answer[0]
         quiet.append([name for name in unproved.constants if any_number(name, side) in said])
         if not quiet[-1]:

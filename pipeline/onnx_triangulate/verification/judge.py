@@ -12,7 +12,7 @@ from onnx_triangulate.cases import inputs
 from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.records.case import Case
 from onnx_triangulate.records.party import Party
-from onnx_triangulate.records.runs import Diff, Failure, Model
+from onnx_triangulate.records.runs import Diff, Failure, Model, Run
 from onnx_triangulate.records.verdict import Blame, Evidence, Finding, Verdict
 from onnx_triangulate.verification import (
     expectations,
@@ -291,21 +291,23 @@ def _different_weights(session: Session, case_run: CaseRun) -> tuple[str, ...]:
 
 def _problems(case_run: CaseRun) -> tuple[str, ...]:
     """What is wrong with the case itself, each said once; so is a model that no framework of the case will run."""
-    runs, models = case_run.runs.values(), case_run.models.values()
-    natives = [(run, run.error) for run in runs if run.party.native and not run.party.double]
-    if natives and all(error is not None and error.kind == "refused" for _, error in natives):
+    refused = [(run.party, run.error) for run in _natives(case_run)]
+    if refused and all(error is not None and error.kind == "refused" for _, error in refused):
         tensors = case_run.case.inputs.items()
         fed = ", ".join(f"{name} {t.dtype}{list(t.shape or ())}" for name, t in tensors)
-        return tuple(f"{run.party}: the model refuses its inputs ({fed}): {e.message}" for run, e in natives if e)
-    errors = [*[run.error for run in runs], *[model.error for model in models]]
+        return tuple(f"{party}: the model refuses its inputs ({fed}): {e.message}" for party, e in refused if e)
+    errors = [*(run.error for run in case_run.runs.values()), *(model.error for model in case_run.models.values())]
     return tuple(dict.fromkeys(error.message for error in errors if error is not None and error.kind == "builder"))
 
 
 def _problems_at(other: CaseRun) -> tuple[str, ...]:
     """A framework that does not run its own model at a size that the case declares."""
-    natives = [run for run in other.runs.values() if run.party.native and not run.party.double]
     return tuple(
         f"{run.party} does not run its own model at {other.size}: {run.error.message}"
-        for run in natives
+        for run in _natives(other)
         if run.error is not None and run.error.kind in ("refused", "builder")
     )
+
+
+def _natives(case_run: CaseRun) -> list[Run]:
+    return [run for run in case_run.runs.values() if run.party.native and not run.party.double]

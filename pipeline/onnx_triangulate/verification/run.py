@@ -116,11 +116,11 @@ def _fails(verdict: Verdict) -> bool:
 
 def _check_globs(globs: Sequence[str]) -> None:
     every = [
-        f"{Party(name, exporter).graph}>{runtime.name}{double}"
+        str(Party(name, exporter, runtime.name, double))
         for name, framework in adapters().items()
         for exporter in (*framework.exporters, "file")
         for runtime in runtimes().values()
-        for double in ("", *(["@64"] if runtime.double else []))
+        for double in ((False, True) if runtime.double else (False,))
     ]
     for glob in globs:
         if not any(fnmatchcase(party, glob) for party in every):

@@ -150,7 +150,7 @@ def run_truth(ref: CaseRef, seed: int, folder: Path) -> list[Run]:
     case = catalogue.load(ref)
     if case.truth is None:
         return []
-    frameworks = sorted(case.builders)
+    frameworks, fed = sorted(case.builders), inputs.inputs_of(case, ref.name, seed)
     several = isinstance(case.truth, Mapping)
     if not several and not inputs.differing(case):
         plan = [(Party("truth"), frameworks[0], frameworks[0])]
@@ -162,7 +162,10 @@ def run_truth(ref: CaseRef, seed: int, folder: Path) -> list[Run]:
     runs = []
     for party, meaning, given in plan:
         try:
-            runs.append(_truth_run(case, ref, party, meaning, given, seed, folder))
+            returned = _returned(case, meaning, {**fed, **inputs.parameters_of(case, ref.name, given, seed)})
+            runs.append(_definition_run(case, party, returned, folder))
+        except BuilderError as error:
+            runs.append(Run(party, error=Failure("builder", f"the truth of {ref.name} {error}")))
         except Exception as error:  # what the case's own code returned cannot be made an array with a bound
             says = f"the truth of {ref.name} returned nothing usable: {type(error).__name__}: {one_line(error)}"
             runs.append(Run(party, error=Failure("builder", says)))
@@ -309,25 +312,25 @@ def explain(evidence: Evidence) -> tuple[Finding, ...]:
     return find_causes(evidence, load)
 
 
-def _truth_run(case: Case, ref: CaseRef, party: Party, meaning: str, given: str, seed: int, folder: Path) -> Run:
+def _returned(case: Case, meaning: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the case's definition gives, by output.  Raises :class:`BuilderError` where it does not."""
     truth = case.truth[meaning] if isinstance(case.truth, Mapping) else case.truth
     assert truth is not None
-    arguments: dict[str, Any] = {
-        **inputs.inputs_of(case, ref.name, seed),
-        **inputs.parameters_of(case, ref.name, given, seed),
-    }
-    arguments = {name: _definition(value) for name, value in arguments.items()}
     try:
         with np.errstate(all="ignore"):
-            returned = truth(**arguments)
+            returned = truth(**{name: _in_float64(value) for name, value in arguments.items()})
     except Exception as error:  # the case's own code
-        says = f"the truth of {ref.name} raised {type(error).__name__}: {one_line(error)}"
-        return Run(party, error=Failure("builder", says))
-    if not isinstance(returned, Mapping):
-        present = [n for n, t in case.outputs.items() if isinstance(t, Tensor)]
-        if len(present) > 1:
-            return Run(party, error=Failure("builder", f"the truth of {ref.name} returned one array for {present}"))
-        returned = {(present or ["y"])[0]: returned}
+        raise BuilderError(f"raised {type(error).__name__}: {one_line(error)}") from error
+    if isinstance(returned, Mapping):
+        return returned
+    present = [name for name, tensor in case.outputs.items() if isinstance(tensor, Tensor)]
+    if len(present) > 1:
+        raise BuilderError(f"returned one array for {present}")
+    return {(present or ["y"])[0]: returned}
+
+
+def _definition_run(case: Case, party: Party, returned: Mapping[str, Any], folder: Path) -> Run:
+    """The values of a definition, with their bounds."""
     outputs: dict[str, Any] = {n: t for n, t in case.outputs.items() if isinstance(t, Absent)}
     bounds: dict[str, Bound] = {}
     for name, value in returned.items():
@@ -344,11 +347,9 @@ def _truth_run(case: Case, ref: CaseRef, party: Party, meaning: str, given: str,
         outputs[name] = save(folder, party, name, array, axes)
     lacking = set(case.outputs) ^ set(outputs) if case.outputs else set()
     if lacking:
-        return Run(
-            party, error=Failure("builder", f"the truth of {ref.name} and its outputs differ in {sorted(lacking)}")
-        )
+        raise BuilderError(f"and its outputs differ in {sorted(lacking)}")
     return Run(party, outputs=outputs, bounds=bounds)
 
 
-def _definition(value: Any) -> Any:
+def _in_float64(value: Any) -> Any:
     return value.astype(np.float64) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value

@@ -76,6 +76,8 @@ def _convolution_backward(
     groups: int,
     mask: Sequence[bool],
 ) -> tuple[Any, Any, Any]:
+    """The gradients of a convolution's input, weight and bias; the arguments are those of
+    ``aten::convolution_backward``."""
     import torch
 
     convolution = torch.ops.aten.convolution.default

@@ -20,7 +20,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,17 @@ from onnx_triangulate.records.faults import Origin, SourceValues
 from onnx_triangulate.records.runs import Failure, Jitter, Model, Roundings
 
 _NCHW = {"n h w c": "n c h w"}
+
+
+@dataclass(frozen=True)
+class _Trace:
+    """A case traced with what it rounds: a function of how far each result is moved, a seed and the inputs; the names
+    of its outputs, and the tensors that it is fed."""
+
+    traced: Traced
+    function: Callable[..., Any]
+    names: Sequence[str]
+    tensors: Mapping[str, Any]
 
 
 class TensorFlow:
@@ -117,42 +128,13 @@ class TensorFlow:
         for asked, given, precise, drawn, kept, again in _traced:
             if asked is case and given is values and (precise, drawn) == (double, seed):
                 return kept, again
-        from onnx_triangulate.engines.frameworks._tensorflow_float64 import double as frozen_in_double
-
-        own = double and not computes_float64(case)
-        traced = Traced(double=double)
         try:
-            try:
-                tensors = _tensors(case, values, double, None)
-                model = _build(case, values, tensors, double=double, seed=seed)
-                if own:
-                    self._only_double(case, model, values, tensors)
-                wide = _wide(values) if _holds_double(tensors) else values
-                function, names = self._function(case, model, tensors, wide, moved=traced)
-                called: Callable[..., Any] = _traced_through(function)
-                if traced.unseen:  # what the builder makes anew has not been traced yet
-                    model = _build(case, values, tensors, double=double, seed=seed)
-                    function, names = self._function(case, model, tensors, wide, moved=traced)
-                    called = _traced_through(function)
-            except BuilderError:
-                raise
-            except Exception:
-                if not own:
-                    raise
-                traced = Traced(exact=False)  # all that float32 holds is what it is, and float64 holds more
-                tensors = _tensors(case, values, False, None)
-                model = _build(case, values, tensors, double=False, seed=seed)
-                function, names = self._function(case, model, tensors, values, moved=traced)
-                frozen = frozen_in_double(_traced_through(function))
-                tensors = _tensors(case, values, True, None)
-
-                def called(*fed: Any) -> Any:
-                    return frozen(fed, None)
-
+            trace = self._trace(case, values, double=double, seed=seed)
         except BuilderError:
             raise
         except Exception as error:
             raise NotImplementedError(f"the roundings of this cannot be moved: {_one_line(error)}") from error
+        traced, names = trace.traced, trace.names
         kind = np.float64 if double else np.float32
 
         def run(jitter: Jitter | None) -> dict[str, Any]:
@@ -162,7 +144,8 @@ class TensorFlow:
             step = step if double or not step else float(np.finfo(np.float32).eps)
             ways = tf.constant(traced.ways(jitter, step).astype(kind))
             seed = 0 if jitter is None else jitter.seed
-            made = called(ways, tf.constant(seed, tf.int32), *[tensors[name] for name in case.inputs])
+            fed = [trace.tensors[name] for name in case.inputs]
+            made = trace.function(ways, tf.constant(seed, tf.int32), *fed)
             results = dict(zip(names, made, strict=False))
             if jitter is None:
                 traced.passes([int(counter) for counter in made[len(names) :]])
@@ -173,6 +156,42 @@ class TensorFlow:
             run(None)
         _traced[:] = [(case, values, double, seed, traced, run)]
         return traced, run
+
+    def _trace(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> _Trace:
+        """The case traced in one precision or, where its model is not float64 inside, frozen and turned to it."""
+        try:
+            return self._trace_as_built(case, values, double=double, seed=seed)
+        except BuilderError:
+            raise
+        except Exception:
+            if not double or computes_float64(case):
+                raise
+        return self._trace_frozen(case, values, seed)
+
+    def _trace_as_built(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> _Trace:
+        traced = Traced(double=double)
+        tensors = _tensors(case, values, double, None)
+        model = _build(case, values, tensors, double=double, seed=seed)
+        if double and not computes_float64(case):
+            self._only_double(case, model, values, tensors)
+        wide = _wide(values) if _holds_double(tensors) else values
+        function, names = self._function(case, model, tensors, wide, moved=traced)
+        called = _traced_through(function)
+        if traced.unseen:  # what the builder makes anew has not been traced yet
+            model = _build(case, values, tensors, double=double, seed=seed)
+            function, names = self._function(case, model, tensors, wide, moved=traced)
+            called = _traced_through(function)
+        return _Trace(traced, called, names, tensors)
+
+    def _trace_frozen(self, case: Case, values: Mapping[str, Any], seed: int) -> _Trace:
+        from onnx_triangulate.engines.frameworks._tensorflow_float64 import double as frozen_in_double
+
+        traced = Traced(exact=False)  # all that float32 holds is what it is, and float64 holds more
+        tensors = _tensors(case, values, False, None)
+        model = _build(case, values, tensors, double=False, seed=seed)
+        function, names = self._function(case, model, tensors, values, moved=traced)
+        frozen = frozen_in_double(_traced_through(function))
+        return _Trace(traced, lambda *fed: frozen(fed, None), names, _tensors(case, values, True, None))
 
     def _runs(
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter | None]
