@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 from onnx_triangulate.causes import Cause, Example, causes, collect, find_causes
+from onnx_triangulate.records.plugins import BrokenPlugin
 from onnx_triangulate.records.runs import Diff
 from onnx_triangulate.records.verdict import Blame, Evidence, Finding
 
@@ -84,24 +85,24 @@ def test_every_file_is_a_cause() -> None:
 
 def test_a_duplicate_name_raises() -> None:
     cause = causes()["log-of-sigmoid"]
-    with pytest.raises(RuntimeError, match="second cause named 'log-of-sigmoid'"):
+    with pytest.raises(BrokenPlugin, match="a second 'log-of-sigmoid' among the causes"):
         collect([_module("a", cause), _module("b", cause)])
 
 
 def test_an_empty_registry_raises() -> None:
-    with pytest.raises(RuntimeError, match="no causes"):
+    with pytest.raises(BrokenPlugin, match="no causes"):
         collect([])
 
 
 def test_a_module_without_a_cause_raises() -> None:
-    with pytest.raises(RuntimeError, match="expected a Cause"):
+    with pytest.raises(BrokenPlugin, match="expected CAUSE to be a Cause"):
         collect([_module("a", None)])
 
 
 @pytest.mark.parametrize("missing", ["fires", "quiet"])
 def test_a_cause_without_examples_raises(missing: str) -> None:
     cause = dataclasses.replace(causes()["log-of-sigmoid"], **{missing: ()})
-    with pytest.raises(RuntimeError, match="needs an example"):
+    with pytest.raises(BrokenPlugin, match="needs an example"):
         collect([_module("a", cause)])
 
 

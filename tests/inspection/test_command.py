@@ -243,7 +243,7 @@ def test_a_rule_that_breaks_down_passes_no_gate(model: Path, monkeypatch: pytest
     def find(view: Any) -> list[Any]:
         raise KeyError("planted")
 
-    broken = rules.Rule("XXX001", "planted", "info", "", find, (), ())
+    broken = rules.Rule("XXX001", "planted", "info", find, (), ())
     monkeypatch.setattr(rules, "chosen", lambda select=(), ignore=(): (broken,))
     ran = inspect(model, "--fail-on", "error")
     assert ran.status == 3

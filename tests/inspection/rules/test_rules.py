@@ -11,6 +11,7 @@ import pytest
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules import Rule, chosen, collect, rules
 from onnx_triangulate.records.errors import UnusableInput
+from onnx_triangulate.records.plugins import BrokenPlugin
 
 EVERY = list(rules().values())
 
@@ -40,12 +41,12 @@ def test_stays_quiet(rule: Rule, text: str) -> None:
 
 def test_a_second_rule_of_one_code_is_refused() -> None:
     module = SimpleNamespace(__name__="m", RULE=EVERY[0])
-    with pytest.raises(RuntimeError, match="another rule"):
+    with pytest.raises(BrokenPlugin, match="a second"):
         collect([module, module])  # type: ignore[list-item]
 
 
 def test_no_rules_at_all_is_an_error() -> None:
-    with pytest.raises(RuntimeError, match="no rules"):
+    with pytest.raises(BrokenPlugin, match="no rules"):
         collect([])
 
 

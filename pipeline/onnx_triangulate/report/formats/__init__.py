@@ -8,6 +8,7 @@ point ``onnx_triangulate.reports``; there is no list to edit.  A format says whi
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -37,9 +38,16 @@ def formats() -> Mapping[str, Format]:
     return plugins.collect("reports", plugins.modules("reports", __name__), "FORMAT", Format)
 
 
+def _alone(name: str) -> Format | None:
+    """A format of this package without the others, which import what a terminal and a page need."""
+    if name not in plugins.bundled(__name__) or plugins.declared("reports"):
+        return None
+    return plugins.collect("reports", [importlib.import_module(f"{__name__}.{name}")], "FORMAT", Format).get(name)
+
+
 def format_for(name: str, *records: type) -> Format:
     """A format that takes one of these records.  Raises :class:`UnusableInput` where there is none of that name."""
-    found = formats().get(name)
+    found = _alone(name) or formats().get(name)
     if found is None or not set(records) & set(found.texts):
         takes = ", ".join(sorted(each for each, entry in formats().items() if set(records) & set(entry.texts)))
         what = "no such format" if found is None else "this command has nothing for that format"
