@@ -176,21 +176,20 @@ def _looked_into(number: int, file: Path) -> str:
     from onnx_triangulate.facts.view import viewed
     from onnx_triangulate.inspection.run import inspected
     from onnx_triangulate.records.errors import UnusableInput
-    from onnx_triangulate.report.as_json import to_text
-    from onnx_triangulate.report.differences import differences_json
+    from onnx_triangulate.report.documents import as_json
     from onnx_triangulate.report.inspection import inspection_lines
-    from onnx_triangulate.report.inspection_json import inspection_json
+    from onnx_triangulate.report.serializer import to_text
 
     file.write_bytes(broken(number))
     try:
         view = viewed(file)
         found = inspected(view)
         inspection_lines(found, 100)
-        to_text(inspection_json(found))
+        to_text(as_json(found))
         if number % 10 == 0:
             other = viewed(file)
             apart = differences(view, other, found, inspected(other))
-            to_text(differences_json(apart))
+            to_text(as_json(apart))
             if apart.only_left or apart.only_right or any(not d.harmless for d in apart.differences):
                 return "differs from itself"
         return "; ".join(found.failed[:1])

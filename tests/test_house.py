@@ -196,7 +196,7 @@ PLANTED = [
 HARMLESS = [
     ("models/conv2d.py", "import numpy as np\nfrom onnx_triangulate import Case\nimport math"),
     ("models/conv2d.py", "from onnx_triangulate.cases.definitions import x"),
-    (f"{PACKAGE}/facts/pads.py", "from onnx import ModelProto\nfrom onnx_triangulate.onnxgraph.nodes import places"),
+    (f"{PACKAGE}/facts/pads.py", "from onnx import ModelProto\nfrom onnx_triangulate.onnxgraph.graph import places"),
     (f"{ENGINES}frameworks/torch.py", "import torch\nimport onnxscript"),
     (f"{ENGINES}frameworks/torch.py", "from onnx_triangulate.engines.frameworks._results import named"),
     (f"{ENGINES}frameworks/_torch_gradients.py", "from torch.fx import symbolic_trace"),

@@ -20,7 +20,7 @@ import onnx_triangulate.cli.supervisor
 from onnx_triangulate import __version__
 from onnx_triangulate.cli.main import app
 from onnx_triangulate.records.verdict import Report
-from onnx_triangulate.report.as_json import as_json
+from onnx_triangulate.report.documents import as_json
 
 ROOT = Path(__file__).resolve().parents[2]
 Triangulate = Callable[..., Any]

@@ -26,8 +26,9 @@ from onnx_triangulate.locate.teacher_forced import TeacherForcedResult
 from onnx_triangulate.onnxgraph.dataflow import Namer, Orientation, orientations
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison
-from onnx_triangulate.report.as_json import schema, to_text
-from onnx_triangulate.report.comparison import comparison_json, comparison_lines
+from onnx_triangulate.report.comparison import comparison_lines
+from onnx_triangulate.report.documents import as_json, schema
+from onnx_triangulate.report.serializer import to_text
 
 RANDOM = np.random.default_rng(0)
 WEIGHTS = {
@@ -239,7 +240,7 @@ def compared(folder: Path, a: onnx.ModelProto, b: onnx.ModelProto, **options: ob
     for proto, file in zip((a, b), files, strict=True):
         onnx.save(proto, file)
     found = compare_files(*files, Options(**options))  # type: ignore[arg-type]
-    jsonschema.validate(json.loads(to_text(comparison_json(found))), schema("triangulate-compare-1"))
+    jsonschema.validate(json.loads(to_text(as_json(found))), schema("triangulate-compare-1"))
     return found
 
 

@@ -57,4 +57,6 @@ def test_a_broken_localization_names_nobody(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(self_check, "_problem", lambda: "nobody named")
     model = Model("torch", tmp_path / "never read.onnx")
     with pytest.raises(BrokenCheck):
-        localize.localize_nodes(CaseRef(tmp_path / "c.py", "c"), model, "kernel", "torch>ort.off", None, (), None, 0)
+        localize.localize_nodes(
+            localize.BlamedGraph(CaseRef(tmp_path / "c.py", "c"), model, "kernel", "torch>ort.off", 0)
+        )

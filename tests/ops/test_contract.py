@@ -30,7 +30,7 @@ from onnx_triangulate.ops.enclosures import Format
 from onnx_triangulate.ops.examples import Example
 from onnx_triangulate.ops.graph_node import GraphNode
 from onnx_triangulate.ops.operator import Operator
-from onnx_triangulate.ops.registry import collect, names, operators
+from onnx_triangulate.ops.registry import collect, operators, operators_where
 from onnx_triangulate.records.arrays import Array
 from tests.one_node import FINE, faulty, judged, model_of, run, session
 
@@ -240,7 +240,7 @@ def test_what_commutes_gives_the_same_in_either_order(op: Operator, example: Exa
 
 
 def test_only_elementwise_operators_commute() -> None:
-    assert all(operators()[name].axes is links.elementwise for name in names(lambda op: op.commutes))
+    assert all(operators()[name].axes is links.elementwise for name in operators_where(lambda op: op.commutes))
 
 
 @pytest.mark.parametrize(("op", "example"), of(lambda op: op.draws or op.bound))
@@ -253,7 +253,7 @@ def test_what_draws_gives_something_else_each_time(op: Operator, example: Exampl
 
 
 def test_every_operator_that_draws_is_run() -> None:
-    assert {op.name for op, _ in (p.values for p in EXAMPLES) if op.draws} == names(lambda op: op.draws)
+    assert {op.name for op, _ in (p.values for p in EXAMPLES) if op.draws} == operators_where(lambda op: op.draws)
 
 
 @pytest.mark.parametrize(("op", "example"), of(lambda op: op.moves))
@@ -286,7 +286,7 @@ def test_what_jumps_to_steps_is_constant_between_them(op: Operator, example: Exa
 
 
 def test_there_are_enough_bounds() -> None:
-    assert len(names(lambda op: op.bound)) >= 120
+    assert len(operators_where(lambda op: op.bound)) >= 120
 
 
 def _module(name: str, held: object) -> ModuleType:

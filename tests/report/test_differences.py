@@ -10,8 +10,8 @@ import jsonschema
 from rich.console import Console
 
 from onnx_triangulate.records.inspection import Difference, Differences, Inspection
-from onnx_triangulate.report.as_json import schema
-from onnx_triangulate.report.differences import differences_json, differences_lines, render_differences
+from onnx_triangulate.report.differences import differences_lines, render_differences
+from onnx_triangulate.report.documents import as_json, schema
 
 LEFT = Inspection(Path("torch.onnx"), "pytorch 2.13.0", 10, {"": 20}, {"x": "float32[2,2,6,6]"}, {}, {"Conv": 1})
 RIGHT = Inspection(Path("tensorflow.onnx"), "tf2onnx 1.17.0", 8, {"": 15}, {"x": "float32[2,6,6,2]"}, {}, {"Conv": 1})
@@ -42,7 +42,7 @@ def test_no_difference_is_said() -> None:
 def test_a_size_that_both_take_is_said_in_the_result() -> None:
     assert "no difference found at the size that both take;" in printed(Differences(LEFT, RIGHT, 3, at_one_size=True))
     assert "1 difference at the size" in printed(Differences(LEFT, RIGHT, 1, (PADS,), at_one_size=True))
-    assert differences_json(Differences(LEFT, RIGHT, 1, (PADS,), at_one_size=True))["at_one_size"] is True
+    assert as_json(Differences(LEFT, RIGHT, 1, (PADS,), at_one_size=True))["at_one_size"] is True
 
 
 def test_nodes_alone_are_named_even_where_no_difference_is() -> None:
@@ -82,7 +82,7 @@ def test_of_very_many_the_rest_is_counted() -> None:
     many = tuple(Difference("attribute", "axis", (f"n{i}",), (f"n{i}",), str(i), "0") for i in range(200))
     shown = printed(Differences(LEFT, RIGHT, 200, many))
     assert "140 differences more: --json lists them all" in shown
-    assert len(differences_json(Differences(LEFT, RIGHT, 200, many))["differences"]) == 200
+    assert len(as_json(Differences(LEFT, RIGHT, 200, many))["differences"]) == 200
 
 
 def test_lines_fit_the_terminal() -> None:
@@ -107,7 +107,7 @@ def test_hostile_names_are_harmless() -> None:
 
 def test_json_has_everything_and_is_json() -> None:
     found = Differences(LEFT, RIGHT, 1, (PADS,), ("a",), (), ("a note",))
-    held = json.loads(json.dumps(differences_json(found)))
+    held = json.loads(json.dumps(as_json(found)))
     assert held["differences"] == [
         {
             "kind": "pads",
@@ -124,7 +124,7 @@ def test_json_has_everything_and_is_json() -> None:
 
 def test_json_fits_its_schema_and_every_field_is_promised() -> None:
     found = Differences(LEFT, RIGHT, 1, (PADS,), ("a",), ("b" * 10**6,), (HOSTILE,))
-    document = differences_json(found)
+    document = as_json(found)
     check = jsonschema.Draft202012Validator(schema("triangulate-differences-1"))
     check.validate(document)
     assert len(json.dumps(document)) < 20_000

@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 
 from onnx_triangulate.records.errors import UnusableInput
-from onnx_triangulate.report import Format, files, formats, modules
+from onnx_triangulate.records.inspection import Picture
+from onnx_triangulate.records.verdict import Report
+from onnx_triangulate.report import files
 from onnx_triangulate.report.files import check_writable, write_text
+from onnx_triangulate.report.formats import format_for, formats
 
 
 def one_line(error: pytest.ExceptionInfo[UnusableInput]) -> str:
@@ -147,22 +150,24 @@ def test_a_hostile_path_stays_on_its_line() -> None:
     assert "\x1b" not in one_line(error)
 
 
-def test_formats_are_found_by_looking() -> None:
-    assert set(formats()) >= {"json", "text"}
+def test_every_format_takes_some_record() -> None:
+    assert set(formats()) >= {"html", "json", "mermaid", "svg", "text"}
+    assert all(entry.texts for entry in formats().values())
 
 
-def test_two_formats_of_one_name_and_none_at_all_raise() -> None:
-    with pytest.raises(ValueError, match="second time"):
-        formats([*modules(), *modules()])
-    with pytest.raises(ValueError, match="no report format"):
-        formats([])
+def test_every_format_makes_a_text_of_what_it_takes(samples: Any) -> None:
+    records = [samples.everything(), samples.inspected(), Picture(samples.drawing("a"), samples.inspected())]
+    for entry in formats().values():
+        made = [entry.texts[type(record)](record) for record in records if type(record) in entry.texts]
+        assert made, entry.name
+        assert all(text.endswith("\n") for text in made)
 
 
-def test_every_format_writes_a_whole_file(samples: Any, tmp_path: Path) -> None:
-    for name, entry in formats().items():
-        assert isinstance(entry, Format)
-        entry.write(samples.everything(), str(tmp_path / name))
-        assert (tmp_path / name).read_text(encoding="utf-8").endswith("\n")
+def test_a_format_that_is_none_or_takes_something_else_is_refused_in_one_line() -> None:
+    with pytest.raises(UnusableInput, match="no such format; expected one of json, text"):
+        format_for("pdf", Report)
+    with pytest.raises(UnusableInput, match="nothing for that format; expected one of json, text"):
+        format_for("svg", Report)
 
 
 def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:

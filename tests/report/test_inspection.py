@@ -14,9 +14,9 @@ from rich.console import Console
 
 from onnx_triangulate.records.graphs import Pads, Transpose
 from onnx_triangulate.records.inspection import Diagnostic, Inspection, LayoutReshape, SizeSummary, WeightLayout
-from onnx_triangulate.report.as_json import schema, to_text
+from onnx_triangulate.report.documents import LONGEST, as_json, name, schema
 from onnx_triangulate.report.inspection import render_inspection
-from onnx_triangulate.report.inspection_json import LONGEST, inspection_json, name
+from onnx_triangulate.report.serializer import to_text
 
 WIDTHS = (80, 100, 140)
 
@@ -99,7 +99,7 @@ def test_what_only_some_records_know_is_shown() -> None:
     assert "never read at the end: 1 0" in text
     assert "torch F.pad(x, (1, 2, 1, 2)), padding=0 · keras ZeroPadding2D(((1, 2), (1, 2)))" in text
     assert "cancels with transpose_1, 2 MiB" in text
-    document = inspection_json(found)
+    document = as_json(found)
     assert document["pads"][0]["with_pad"] == {"begin": [1, 1], "end": [2, 2]}
     assert document["pads"][0]["torch"] == "F.pad(x, (1, 2, 1, 2)), padding=0"
     assert (document["transposes"][0]["cancels_with"], document["transposes"][0]["bytes"]) == (["transpose_1"], 2**21)
@@ -180,18 +180,18 @@ def closed(part: Any) -> Any:
 def test_the_document_fits_its_schema_and_the_schema_has_no_more(samples: Any) -> None:
     check = jsonschema.Draft202012Validator(closed(schema("triangulate-inspect-1")))
     for found in (conv(), samples.inspected(), replace(conv(), file=None)):
-        document = json.loads(to_text(inspection_json(found)))
+        document = json.loads(to_text(as_json(found)))
         check.validate(document)
         for key in document:
             assert not check.is_valid({k: v for k, v in document.items() if k != key}), f"{key} may be left out"
     for key in ("pads", "transposes", "reshapes", "weights", "remarks", "stored", "inner"):
-        document = inspection_json(samples.inspected())
+        document = as_json(samples.inspected())
         del document[key][0][next(iter(document[key][0]))]
         assert not check.is_valid(document), key
 
 
 def test_the_document_has_what_was_promised() -> None:
-    document = inspection_json(conv())
+    document = as_json(conv())
     assert document["schema"] == "triangulate-inspect/1"
     pads = document["pads"][0]
     assert [pads[key] for key in ("node", "op", "begin", "end", "auto_pad", "symmetric", "torch", "keras")] == [
@@ -220,10 +220,10 @@ def test_hostile_names_do_not_reach_the_terminal(samples: Any) -> None:
 
 
 def test_hostile_names_are_ascii_in_the_document_and_of_bounded_length(samples: Any, strictly: Any) -> None:
-    keys = list(inspection_json(samples.inspected("name")))
+    keys = list(as_json(samples.inspected("name")))
     for evil in samples.evil:
         found = samples.inspected(evil)
-        text = to_text(inspection_json(found))
+        text = to_text(as_json(found))
         assert all(character == "\n" or " " <= character <= "~" for character in text)
         assert "##[" not in text
         assert not any(line.lstrip(' "').startswith("::") and '"' not in line for line in text.splitlines())
@@ -242,7 +242,7 @@ def test_long_names_stay_apart() -> None:
     assert len(name(one)) < LONGEST + 60
     assert name("n" * LONGEST) == "n" * LONGEST
     found = replace(conv(), inputs={one: "a", other: "b"})
-    assert list(inspection_json(found)["inputs"].values()) == ["a", "b"]
+    assert list(as_json(found)["inputs"].values()) == ["a", "b"]
 
 
 def test_verbose_cuts_no_name_that_is_meant_to_be_read() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from onnx_triangulate.records.inspection import Arrow, Box, Drawing
-from onnx_triangulate.report.mermaid import label, mermaid
+from onnx_triangulate.report.formats.mermaid import label, mermaid
 
 LABEL = r'"[A-Za-z0-9 ,_=/×→#;]*(?:<br/>[A-Za-z0-9 ,_=/×→#;]*)*"'
 LINES = re.compile(

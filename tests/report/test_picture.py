@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import html.parser
 import random
 import re
 import time
 import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
 from typing import Any
 
+import jinja2
 import pytest
 
 from onnx_triangulate.records.errors import MissingEngine
-from onnx_triangulate.records.inspection import Arrow, Box, Drawing
-from onnx_triangulate.report import html as page
+from onnx_triangulate.records.inspection import Arrow, Box, Drawing, Picture
 from onnx_triangulate.report import picture
+from onnx_triangulate.report.formats import html, svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -137,9 +138,9 @@ def one_colour(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("igraph", "one_colour")
 def test_no_name_becomes_an_element_or_an_attribute_of_the_picture(samples: Any) -> None:
-    harmless = tree(ET.fromstring(picture.page(samples.drawing("name"), samples.inspected())))
+    harmless = tree(ET.fromstring(svg.page(Picture(samples.drawing("name"), samples.inspected()))))
     for evil in samples.evil:
-        text = picture.page(samples.drawing(evil), samples.inspected(evil))
+        text = svg.page(Picture(samples.drawing(evil), samples.inspected(evil)))
         root = ET.fromstring(text)
         assert tree(root) == harmless, evil[:40]
         assert_visible(text)
@@ -158,7 +159,7 @@ def assert_visible(text: str) -> None:
     assert not any(line.lstrip().startswith("::") for line in text.splitlines())
 
 
-class Page(html.parser.HTMLParser):
+class Page(HTMLParser):
     """The elements of a page with the names of their attributes, and what it would load or run."""
 
     def __init__(self) -> None:
@@ -184,9 +185,9 @@ def read(text: str) -> Page:
 
 @pytest.mark.usefixtures("igraph", "one_colour")
 def test_no_name_becomes_a_part_of_the_page(samples: Any) -> None:
-    harmless = read(page.page(samples.drawing("name"), samples.inspected("name")))
+    harmless = read(html.page(Picture(samples.drawing("name"), samples.inspected("name"))))
     for evil in samples.evil:
-        text = page.page(samples.drawing(evil), samples.inspected(evil))
+        text = html.page(Picture(samples.drawing(evil), samples.inspected(evil)))
         seen = read(text)
         assert seen.found == harmless.found, evil[:40]
         assert seen.comments == []
@@ -196,7 +197,7 @@ def test_no_name_becomes_a_part_of_the_page(samples: Any) -> None:
 
 @pytest.mark.usefixtures("igraph")
 def test_the_page_has_no_script_and_loads_nothing(samples: Any) -> None:
-    text = page.page(samples.drawing(samples.evil[1]), samples.inspected(samples.evil[1]))
+    text = html.page(Picture(samples.drawing(samples.evil[1]), samples.inspected(samples.evil[1])))
     seen = read(text)
     tags = {tag for tag, _ in seen.found}
     assert not tags & {"script", "img", "link", "iframe", "object", "foreignobject", "image", "use", "a", "form"}
@@ -211,14 +212,16 @@ def test_the_page_has_no_script_and_loads_nothing(samples: Any) -> None:
 
 @pytest.mark.usefixtures("igraph")
 def test_a_planted_element_is_noticed(samples: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    harmless = read(page.page(samples.drawing("name"), samples.inspected("name")))
-    monkeypatch.setattr(page, "attribute", lambda value, limit=0: str(value)[:100])
-    assert read(page.page(samples.drawing("<b>"), samples.inspected("<b>"))).found != harmless.found
+    harmless = read(html.page(Picture(samples.drawing("name"), samples.inspected("name"))))
+    unescaped = jinja2.Environment(autoescape=False)  # the fault that is planted
+    unescaped.filters["bounded"] = html.safe
+    monkeypatch.setattr(html, "_environment", lambda: unescaped)
+    assert read(html.page(Picture(samples.drawing("<b>"), samples.inspected("<b>")))).found != harmless.found
 
 
 @pytest.mark.usefixtures("igraph")
 def test_the_page_has_the_tables(samples: Any) -> None:
-    text = page.page(samples.drawing("conv"), samples.inspected("conv"))
+    text = html.page(Picture(samples.drawing("conv"), samples.inspected("conv")))
     for part in (
         "<h2>Remarks</h2>",
         "<h2>Pads</h2>",
@@ -234,6 +237,6 @@ def test_the_page_has_the_tables(samples: Any) -> None:
 def test_long_tables_are_counted(samples: Any) -> None:
     found = samples.inspected("conv")
     many = type(found)(**{**vars(found), "pads": found.pads * 1000})
-    text = page.page(samples.drawing("conv"), many)
+    text = html.page(Picture(samples.drawing("conv"), many))
     assert "and 1,500 more" in text
     assert len(text) < 300_000

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from onnx_triangulate.locate.feeds import Feed, ValueInfo
-from onnx_triangulate.locate.graph_pair import axes_between
+from onnx_triangulate.locate.graph_pair import turned_axes
 from onnx_triangulate.locate.sweep import Row, in_parts
 from onnx_triangulate.onnxgraph.dataflow import Orientation
-from onnx_triangulate.records.case import Case, Tensor
-from onnx_triangulate.records.runs import Failure, Model
+from onnx_triangulate.records.runs import Failure
 from onnx_triangulate.verification.fresh_exports import _back, _joined, _said, _telling
 
 
@@ -50,12 +49,11 @@ def test_a_table_of_either_graph_bounds_its_places() -> None:
 
 
 def test_axes_are_moved_there_and_back() -> None:
-    case = Case("case", {"x": Tensor("n c h w"), "twice": Tensor("n n")}, {})
-    way = axes_between(case, None, Model("tensorflow", axes={"x": "n h w c"}), "x")
+    way = turned_axes("n c h w".split(), "n h w c".split())
     value = np.arange(24).reshape(1, 2, 3, 4)
     assert way.apply(value).shape == (1, 3, 4, 2)
     assert np.array_equal(_back(way).apply(way.apply(value)), value)
-    assert axes_between(case, None, Model("tensorflow", axes={"twice": "n m"}), "twice") == Orientation()
+    assert turned_axes("n n".split(), "n m".split()) == Orientation()
 
 
 def test_what_kills_the_worker_costs_its_own_feed_alone() -> None:

@@ -18,7 +18,7 @@ from onnx_triangulate.records.case import Case, Tensor
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Run
-from onnx_triangulate.report.as_json import schema
+from onnx_triangulate.report.documents import schema
 from onnx_triangulate.verification.external_models import external_model
 
 pytestmark = pytest.mark.slow  # the engines run

@@ -15,7 +15,7 @@ import pytest
 from onnx_triangulate.cases import catalogue as cases
 from onnx_triangulate.engines.installed import absent_engines
 from onnx_triangulate.records.errors import MissingEngine, UnusableInput
-from onnx_triangulate.report.as_json import as_json, schema
+from onnx_triangulate.report.documents import as_json, schema
 from onnx_triangulate.verification.run import Options, exit_status, verify
 
 EXPORTERS = {"torch": ("torch", "torch:raw", "torch:script"), "tensorflow": ("tensorflow", "tensorflow:nchw")}

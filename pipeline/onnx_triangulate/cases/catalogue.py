@@ -18,27 +18,58 @@ import importlib.util
 import re
 import sys
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 from onnx_triangulate.cases import inputs
+from onnx_triangulate.records import plugins
 from onnx_triangulate.records.case import Absent, Case, CaseRef, Each, Expected, Tensor
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.verdict import BLAMES
 
-FRAMEWORKS = tuple(
-    sorted(
-        p.stem
-        for p in (Path(__file__).parents[1] / "engines" / "frameworks").glob("*.py")
-        if not p.stem.startswith("_")
-    )
-)
-
-
 _FORMER = ("pipeline", "pipeline.data")  # the names under which case files of earlier versions found the records
+
+
+@cache
+def frameworks() -> tuple[str, ...]:
+    """The names of all frameworks, none of which is imported.  Raises ``BrokenPlugin`` where two share a name."""
+    names = plugins.bundled("onnx_triangulate.engines.frameworks")
+    for entry in plugins.declared("frameworks"):
+        if entry.name in names:
+            raise plugins.BrokenPlugin(f"{plugins.origin(entry)}: there is another framework named {entry.name!r}")
+        names.append(entry.name)
+    return tuple(sorted(names))
+
+
+def groups() -> Mapping[str, Path]:
+    """The case files of the bundled catalogue and of users' packages, by group; none is loaded.
+
+    Raises ``BrokenPlugin`` where two share a name, or one is no file.
+    """
+    found = {file.stem: file for file in _python_files(bundled())}
+    for entry in plugins.declared("cases"):
+        file = _file_of(entry)
+        if file.stem in found:
+            raise plugins.BrokenPlugin(
+                f"{plugins.origin(entry)}: {file} and {found[file.stem]} share a name; rename one"
+            )
+        found[file.stem] = file
+    return found
+
+
+def _file_of(entry: EntryPoint) -> Path:
+    try:
+        spec = importlib.util.find_spec(entry.module)
+    except (Exception, SystemExit) as error:
+        raise plugins.BrokenPlugin(f"{plugins.origin(entry)}: {type(error).__name__}: {_one_line(error)}") from error
+    if spec is None or not spec.origin or not Path(spec.origin).is_file():
+        raise plugins.BrokenPlugin(f"{plugins.origin(entry)}: there is no such module; mend or uninstall it")
+    return Path(spec.origin)
 
 
 def bundled() -> Path:
@@ -149,8 +180,9 @@ def find(targets: Iterable[str] = ()) -> tuple[CaseRef, ...]:
     """
     targets = tuple(targets)
     found: dict[str, CaseRef] = {}
-    for target in targets or (str(bundled()),):
-        for ref in _resolve(target):
+    named = [_resolve(target) for target in targets] or [_refs(file) for file in groups().values()]
+    for refs in named:
+        for ref in refs:
             other = found.setdefault(ref.name, ref)
             if other.file != ref.file:
                 raise UnusableInput(
@@ -190,8 +222,8 @@ def _resolve(target: str) -> tuple[CaseRef, ...]:
     if path.is_file():
         return _refs(path)
     group, _, name = target.partition("/")
-    file_of_group = bundled() / f"{group}.py"
-    if target.endswith(".py") or not file_of_group.is_file() or file_of_group.name.startswith("_"):
+    file_of_group = groups().get(group)
+    if target.endswith(".py") or file_of_group is None:
         raise UnusableInput(
             f"{target!r}: no such case, group, case file or folder{_near(target)}; "
             "see `triangulate list`; a case of a file is FILE.py::CASE"
@@ -245,84 +277,144 @@ def _near(name: str) -> str:
 def _check(case: Case, file: Path) -> None:
     """Raise where a case contradicts itself."""
     where = f"{file}: case {case.name!r}"
+    for check in _CHECKS:
+        for problem in check(case):
+            raise UnusableInput(f"{where}{problem}")
+
+
+def _check_name(case: Case) -> Iterator[str]:
     if not isinstance(case.name, str) or not re.fullmatch(r"[^\s./][^\s/]*", case.name) or not case.name.isprintable():
-        raise UnusableInput(f"{where}: a case's name is one printable word without '/' that begins with no dot")
+        yield ": a case's name is one printable word without '/' that begins with no dot"
+
+
+def _check_builders(case: Case) -> Iterator[str]:
     if not isinstance(case.builders, Mapping) or not case.builders:
-        raise UnusableInput(f"{where}: has no builders; expected {{'torch': lambda torch: …}}")
-    for framework, builder in case.builders.items():
-        if framework not in FRAMEWORKS:
-            raise UnusableInput(f"{where}: builder for {framework!r}; known frameworks: {', '.join(FRAMEWORKS)}")
+        yield ": has no builders; expected {'torch': lambda torch: …}"
+    builders: Mapping[str, Any] = case.builders
+    for framework, builder in builders.items():
+        if framework not in frameworks():
+            yield f": builder for {framework!r}; known frameworks: {', '.join(frameworks())}"
         if not callable(builder):
-            raise UnusableInput(
-                f"{where}: the builder for {framework} is of type {type(builder).__name__}, not a function"
-            )
+            yield f": the builder for {framework} is of type {type(builder).__name__}, not a function"
+
+
+def _check_truths(case: Case) -> Iterator[str]:
     if isinstance(case.truth, Mapping) and set(case.truth) != set(case.builders):
         odd = ", ".join(sorted(set(case.truth) ^ set(case.builders)))
-        raise UnusableInput(f"{where}: builders and truths by framework differ in {odd}; give a truth for each builder")
+        yield f": builders and truths by framework differ in {odd}; give a truth for each builder"
+
+
+def _check_tensors(case: Case) -> Iterator[str]:
     if not case.inputs:
-        raise UnusableInput(f"{where}: has no inputs; expected inputs={{'x': Tensor('n c h w', (1, 3, 8, 8))}}")
+        yield ": has no inputs; expected inputs={'x': Tensor('n c h w', (1, 3, 8, 8))}"
     for kind, named in (("input", case.inputs), ("output", case.outputs)):
         for name, tensor in named.items():
             if not isinstance(tensor, Tensor) and not (kind == "output" and isinstance(tensor, Absent)):
-                raise UnusableInput(
-                    f"{where}: {kind} {name!r} is of type {type(tensor).__name__}; expected Tensor(axes, shape)"
-                )
-    _check_dynamic(case, where)
-    _check_onnx(case, where)
+                yield f": {kind} {name!r} is of type {type(tensor).__name__}; expected Tensor(axes, shape)"
+
+
+def _check_dynamic(case: Case) -> Iterator[str]:
+    """Dynamic axes are the inputs', and are given at least two more sizes each."""
+    declared: dict[str, set[int]] = {axis: set() for tensor in case.inputs.values() for axis in tensor.axes.split()}
+    for tensor in case.inputs.values():
+        for axis, size in zip(tensor.axes.split(), tensor.shape or (), strict=False):
+            declared[axis].add(size)
+    fixed = {axis for t in case.parameters.values() if isinstance(t, Tensor) for axis in t.axes.split()}
+    for axis, sizes in case.dynamic.items():
+        yield from (f": dynamic axis {axis!r}{problem}" for problem in _check_sizes(axis, sizes, declared, fixed))
+    if len({len(sizes) for sizes in case.dynamic.values()}) > 1:
+        yield ": its dynamic axes are given different numbers of sizes; they change together"
+
+
+def _check_sizes(axis: str, sizes: object, declared: Mapping[str, set[int]], fixed: set[str]) -> Iterator[str]:
+    """What is wrong with the sizes of one dynamic axis."""
+    if axis not in declared:
+        yield " is no axis of its inputs"
+    if axis in fixed:
+        yield " is also an axis of a parameter, whose size is fixed"
+    if len(declared[axis]) > 1:
+        yield f" has several sizes: {sorted(declared[axis])}"
+    if not isinstance(sizes, (tuple, list)) or len(sizes) < 2:
+        yield f": expected at least two more sizes, {{{axis!r}: (1, 5)}}"
+        return
+    odd = [s for s in sizes if not isinstance(s, int) or s < 1 or {s} == declared[axis]]
+    if odd or len(set(sizes)) < len(sizes):
+        yield ": expected other sizes than the declared, each once"
+
+
+def _check_onnx(case: Case) -> Iterator[str]:
+    for name in case.onnx:
+        try:
+            given_graph(name, case, f": onnx={{{name!r}: …}}")
+        except UnusableInput as error:
+            yield str(error)
+
+
+def _check_parameters(case: Case) -> Iterator[str]:
     overlap = set(case.inputs) & set(case.parameters)
     if overlap:
-        raise UnusableInput(f"{where}: {', '.join(sorted(overlap))} is both an input and a parameter")
+        yield f": {', '.join(sorted(overlap))} is both an input and a parameter"
     for name, value in case.parameters.items():
-        if isinstance(value, Each) and set(case.builders) - set(value.values):
-            missing = ", ".join(sorted(set(case.builders) - set(value.values)))
-            raise UnusableInput(f"{where}: parameter {name!r} says nothing of {missing}")
-    _check_gradient(case, where)
-    for edge, expected in case.expect.items():
+        missing = set(case.builders) - set(value.values) if isinstance(value, Each) else ()
+        if missing:
+            yield f": parameter {name!r} says nothing of {', '.join(sorted(missing))}"
+
+
+def _check_gradient(case: Case) -> Iterator[str]:
+    grad = case.gradient
+    if grad is None:
+        return
+    if grad.cotangent not in case.inputs:
+        yield f": the cotangent {grad.cotangent!r} is not an input"
+    if grad.of not in case.outputs:
+        yield f": the gradient is of {grad.of!r}, which is not an output"
+    for name in grad.wrt:
+        if name not in {*case.inputs, *case.parameters, *case.outputs}:
+            yield f": gradient with respect to {name!r}: neither input, parameter nor output"
+        if f"grad_{name}" not in case.outputs:
+            yield f": the gradient with respect to {name!r} needs an output grad_{name}"
+
+
+def _check_expectations(case: Case) -> Iterator[str]:
+    declared: Mapping[Any, Any] = case.expect
+    for edge, expected in declared.items():
         if not (isinstance(edge, tuple) and len(edge) == 2 and all(isinstance(p, str) for p in edge)):
-            raise UnusableInput(f"{where}: expectation {edge!r}: expected a pair of parties, ('torch', 'torch>*')")
+            yield f": expectation {edge!r}: expected a pair of parties, ('torch', 'torch>*')"
         for one in expected if isinstance(expected, tuple) else (expected,):
-            if not isinstance(one, Expected) or one.blame not in BLAMES or one.blame == "agree":
-                raise UnusableInput(
-                    f"{where}: expectation on {edge}: expected Expected(blame=one of {', '.join(BLAMES)})"
-                )
-            if not one.reason.strip():
-                raise UnusableInput(f"{where}: expectation on {edge} gives no reason")
-            if one.when is not None:
-                from onnx_triangulate.cases.requirements import parsed
-
-                parsed(one.when, f"{where}: expectation on {edge}")
+            yield from (f": expectation on {edge}{problem}" for problem in _check_expected(one))
 
 
-def _check_dynamic(case: Case, where: str) -> None:
-    """Raise where the dynamic axes are none of the inputs', or are not given two more sizes each."""
-    declared: dict[str, set[int]] = {}
-    for tensor in case.inputs.values():
-        if tensor.shape is not None:
-            for axis, size in zip(tensor.axes.split(), tensor.shape, strict=False):
-                declared.setdefault(axis, set()).add(size)
-    counts = set()
-    for axis, sizes in case.dynamic.items():
-        if axis not in {a for tensor in case.inputs.values() for a in tensor.axes.split()}:
-            raise UnusableInput(f"{where}: dynamic axis {axis!r} is no axis of its inputs")
-        if axis in {a for t in case.parameters.values() if isinstance(t, Tensor) for a in t.axes.split()}:
-            raise UnusableInput(f"{where}: dynamic axis {axis!r} is also an axis of a parameter, whose size is fixed")
-        if len(declared.get(axis, ())) > 1:
-            raise UnusableInput(f"{where}: dynamic axis {axis!r} has several sizes: {sorted(declared[axis])}")
-        if not isinstance(sizes, (tuple, list)) or len(sizes) < 2:
-            raise UnusableInput(
-                f"{where}: dynamic axis {axis!r}: expected at least two more sizes, {{{axis!r}: (1, 5)}}"
-            )
-        odd = [s for s in sizes if not isinstance(s, int) or s < 1 or {s} == declared.get(axis)]
-        if odd or len(set(sizes)) < len(sizes):
-            raise UnusableInput(f"{where}: dynamic axis {axis!r}: expected other sizes than the declared, each once")
-        counts.add(len(sizes))
-    if len(counts) > 1:
-        raise UnusableInput(f"{where}: its dynamic axes are given different numbers of sizes; they change together")
+def _check_expected(expected: object) -> Iterator[str]:
+    if not isinstance(expected, Expected) or not _can_be_expected(expected.blame):
+        yield f": expected Expected(blame=one of {', '.join(BLAMES)})"
+        return
+    if not expected.reason.strip():
+        yield " gives no reason"
+    if expected.when is not None:
+        from onnx_triangulate.cases.requirements import parsed
+
+        try:
+            parsed(expected.when, "")
+        except UnusableInput as error:
+            yield str(error)
 
 
-def _check_onnx(case: Case, where: str) -> None:
-    for name in case.onnx:
-        given_graph(name, case, f"{where}: onnx={{{name!r}: …}}")
+def _can_be_expected(blame: str) -> bool:
+    """Whether something can be blamed so: a step that a user's runtime brings has a word of its own."""
+    return blame != "agree" and (blame in BLAMES or bool(plugins.declared("runtimes")))
+
+
+_CHECKS: tuple[Callable[[Case], Iterator[str]], ...] = (
+    _check_name,
+    _check_builders,
+    _check_truths,
+    _check_tensors,
+    _check_dynamic,
+    _check_onnx,
+    _check_parameters,
+    _check_gradient,
+    _check_expectations,
+)
 
 
 def given_graph(name: str, case: Case, who: str) -> str:
@@ -334,21 +426,6 @@ def given_graph(name: str, case: Case, who: str) -> str:
         known = ", ".join(f"{f}, {f}:file" for f in sorted(case.builders))
         raise UnusableInput(f"{who}: {name!r} is no export of this case; expected one of {known}")
     return Party(framework, party.exporter).graph
-
-
-def _check_gradient(case: Case, where: str) -> None:
-    if case.gradient is None:
-        return
-    grad = case.gradient
-    if grad.cotangent not in case.inputs:
-        raise UnusableInput(f"{where}: the cotangent {grad.cotangent!r} is not an input")
-    if grad.of not in case.outputs:
-        raise UnusableInput(f"{where}: the gradient is of {grad.of!r}, which is not an output")
-    for name in grad.wrt:
-        if name not in {*case.inputs, *case.parameters, *case.outputs}:
-            raise UnusableInput(f"{where}: gradient with respect to {name!r}: neither input, parameter nor output")
-        if f"grad_{name}" not in case.outputs:
-            raise UnusableInput(f"{where}: the gradient with respect to {name!r} needs an output grad_{name}")
 
 
 def _source(file: Path) -> str:

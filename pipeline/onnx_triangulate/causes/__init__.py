@@ -8,44 +8,34 @@ begins with an underscore is none.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Iterable, Mapping
 from functools import cache
-from types import ModuleType
+from typing import Any
 
 from onnx_triangulate.causes._registry import Cause, Example, Load, Suspect
+from onnx_triangulate.records import plugins
 from onnx_triangulate.records.verdict import Evidence, Finding
 
 __all__ = ["Cause", "Example", "Load", "Suspect", "causes", "collect", "find_causes"]
 
 
-def collect(modules: Iterable[ModuleType]) -> Mapping[str, Cause]:
+def collect(modules: Iterable[Any]) -> Mapping[str, Cause]:
     """The causes of some modules by name.
 
-    Raises ``RuntimeError`` for a module without a ``CAUSE``, for two of one name, for one without examples on which
+    Raises ``BrokenPlugin`` for a module without a ``CAUSE``, for two of one name, for one without examples on which
     it fires and stays quiet, and where there are none at all.
     """
-    found: dict[str, Cause] = {}
-    for module in modules:
-        cause = getattr(module, "CAUSE", None)
-        if not isinstance(cause, Cause):
-            raise RuntimeError(f"{module.__name__}: expected a Cause named CAUSE")
-        if cause.name in found:
-            raise RuntimeError(f"{module.__name__}: a second cause named {cause.name!r}; name it otherwise")
+    found = plugins.collect("causes", modules, "CAUSE", Cause)
+    for cause in found.values():
         if not cause.fires or not cause.quiet:
-            raise RuntimeError(f"{module.__name__}: needs an example on which it fires and one on which it is quiet")
-        found[cause.name] = cause
-    if not found:
-        raise RuntimeError("no causes found: the package is incomplete")
+            raise plugins.BrokenPlugin(f"{cause.name}: needs an example on which it fires and one on which it is quiet")
     return found
 
 
 @cache
 def causes() -> Mapping[str, Cause]:
-    """Every cause of this package by name, in the order of the files' names."""
-    names = sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
-    return collect(importlib.import_module(f"{__name__}.{name}") for name in names)
+    """Every cause, of this package and of users' packages, by name."""
+    return collect(plugins.modules("causes", __name__))
 
 
 def find_causes(evidence: Evidence, load_graph: Load) -> tuple[Finding, ...]:

@@ -15,7 +15,7 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -23,7 +23,9 @@ import click
 
 from onnx_triangulate import __version__
 from onnx_triangulate.records.errors import MissingEngine, UnusableInput
-from onnx_triangulate.records.verdict import Verdict
+from onnx_triangulate.records.graph_comparison import GraphComparison
+from onnx_triangulate.records.inspection import Differences, Inspection, Picture
+from onnx_triangulate.records.verdict import Report, Verdict
 
 P = ParamSpec("P")
 
@@ -37,6 +39,13 @@ def _named(context: click.Context, option: click.Parameter, value: Any) -> Any:
 
 json_option = click.option(
     "--json", metavar="FILE", callback=_named, help="Write the report as JSON; - is standard output."
+)
+report_option = click.option(
+    "--report",
+    "reports",
+    multiple=True,
+    metavar="FORMAT=FILE",
+    help="Write the report in this format: json, text or another that takes it. May be repeated.",
 )
 timeout_option = click.option(
     "--timeout",
@@ -117,6 +126,7 @@ def _reported(command: Callable[P, None]) -> Callable[P, None]:
 @app.command()
 @click.argument("targets", metavar="[TARGET]...", nargs=-1)
 @json_option
+@report_option
 @click.option(
     "--require",
     multiple=True,
@@ -160,6 +170,7 @@ def _reported(command: Callable[P, None]) -> Callable[P, None]:
 def verify(
     targets: tuple[str, ...],
     json: str | None,
+    reports: tuple[str, ...],
     require: tuple[str, ...],
     parties: tuple[str, ...],
     inputs: Path | None,
@@ -174,16 +185,14 @@ def verify(
     """Export, inspect, run everywhere, triangulate, explain."""
     from onnx_triangulate.cli.supervisor import Interrupted
     from onnx_triangulate.cli.supervisor import verify as run
-    from onnx_triangulate.report.as_json import write_json
-    from onnx_triangulate.report.files import check_writable
     from onnx_triangulate.report.terminal import render
     from onnx_triangulate.verification.session import Options
 
     if not targets and (onnx or inputs is not None):
         which = "--onnx" if onnx else "--inputs"
         raise UnusableInput(f"{which} is about one model: name its case, FILE.py::CASE; nothing named is the catalogue")
-    if json:
-        check_writable(json, reads=[*([inputs] if inputs is not None else []), *(file for _, file in _files(onnx))])
+    files = _files(onnx)
+    made = _outputs({"json": json}, reports, [Report], [inputs, *(file for _, file in files)])
     if out is not None:
         _folder(out)
     chosen = Options(
@@ -195,7 +204,7 @@ def verify(
         timeout=timeout,
         memory=int(memory * 2**30),
         inputs=None if inputs is None else inputs.resolve(),
-        onnx=_files(onnx),
+        onnx=files,
     )
     status = None
     try:
@@ -203,11 +212,10 @@ def verify(
             report = run(targets, chosen, progress=progress)
     except Interrupted as interrupted:
         report, status = interrupted.report, 130
-    if json != "-":  # first: a full disk loses no verdict
+    if not made.standard:  # first: a full disk loses no verdict
         render(report, _console(), verbose=verbose)
         sys.stdout.flush()
-    if json:
-        write_json(report, json)
+    made.write(report)
     for verdict in report.verdicts:
         for problem in verdict.problems:
             _complain(problem if problem.startswith(verdict.case) else f"{verdict.case}: {problem}")
@@ -220,6 +228,7 @@ def verify(
 @click.argument("model", metavar="MODEL.onnx", type=click.Path(path_type=Path))
 @click.argument("other", metavar="[OTHER.onnx]", type=click.Path(path_type=Path), required=False)
 @json_option
+@report_option
 @click.option(
     "--select", multiple=True, metavar="CODE[,CODE]", help="Ask these rules only: PAD001, PAD or a rule's name."
 )
@@ -244,6 +253,7 @@ def inspect(
     model: Path,
     other: Path | None,
     json: str | None,
+    reports: tuple[str, ...],
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     fail_on: str | None,
@@ -259,39 +269,23 @@ def inspect(
     from onnx_triangulate.facts.view import viewed
     from onnx_triangulate.inspection.rules import chosen
     from onnx_triangulate.inspection.run import inspected
-    from onnx_triangulate.report.files import STDOUT, check_writable
 
     pictures = {"svg": svg, "html": html, "mermaid": mermaid}
-    places = [place for place in (json, *pictures.values()) if place]
-    if places.count(STDOUT) > 1:
-        raise UnusableInput(
-            "standard output can be one of --json, --svg, --html and --mermaid; name files for the others"
-        )
     if other is not None and any(pictures.values()):
         raise UnusableInput("--svg, --html and --mermaid draw one graph; leave out the other file")
-    if around is not None and not any(pictures.values()):
-        raise UnusableInput("--around says what to draw; give --svg, --html or --mermaid, too")
     limit = None if fail_on is None else _rank(fail_on)
-    if svg or html:
-        from onnx_triangulate.report.picture import require_engine
-
-        require_engine()
-    check_writable(*places, reads=[file for file in (model, other) if file is not None])
+    kinds = (Inspection, Picture) if other is None else (Differences,)
+    made = _outputs({"json": json, **pictures}, reports, kinds, [model, other])
+    if around is not None and not made.pictures:
+        raise UnusableInput("--around says what to draw; give --svg, --html or --mermaid, too")
     rules = chosen(_words(select), _words(ignore))
-    view = viewed(model)
-    found = inspected(view, rules)
-    severities: list[str] = [remark.severity for remark in found.diagnostics]
-    failed = found.failed
+    sides = [(view, inspected(view, rules)) for view in map(viewed, filter(None, (model, other)))]
+    severities: list[str] = [each.severity for _, found in sides for each in found.diagnostics]
     if other is None:
-        _draw(view, found, pictures, around, depth)
-        _tell_inspection(found, json, STDOUT in places, verbose)
-    else:
-        second = viewed(other)
-        beside = inspected(second, rules)
-        severities += [remark.severity for remark in beside.diagnostics]
-        failed += beside.failed
-        if _tell_differences((view, found), (second, beside), json, verbose):
-            severities.append("warning")
+        _tell_inspection(*sides[0], made, verbose, around, depth)
+    elif _tell_differences(sides[0], sides[1], made, verbose):
+        severities.append("warning")
+    failed = [rule_that for _, found in sides for rule_that in found.failed]
     for rule_that in failed:
         _complain(f"the tool itself failed: {rule_that}")
     if failed:
@@ -314,6 +308,7 @@ def inspect(
     "--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Seed of drawn inputs.", show_default=True
 )
 @json_option
+@report_option
 @timeout_option
 @memory_option
 @_reported
@@ -324,24 +319,22 @@ def compare(
     dim: tuple[str, ...],
     seed: int,
     json: str | None,
+    reports: tuple[str, ...],
     timeout: float,
     memory: float,
 ) -> None:
     """Say whether two graphs mean the same, and at which nodes they do not."""
     from onnx_triangulate.cli.supervisor import compare as run
     from onnx_triangulate.comparison.options import Options, dims_of, only_of
-    from onnx_triangulate.report.comparison import render_comparison, write_comparison
-    from onnx_triangulate.report.files import check_writable
+    from onnx_triangulate.report.comparison import render_comparison
 
-    if json:
-        check_writable(json, reads=[left, right, *([inputs] if inputs is not None else [])])
+    made = _outputs({"json": json}, reports, [GraphComparison], [left, right, inputs])
     chosen = Options(inputs, dims_of(dim), only_of(dim), seed, timeout, int(memory * 2**30))
     found = run(left, right, chosen)
-    if json != "-":
+    if not made.standard:
         render_comparison(found, _console())
         sys.stdout.flush()
-    if json:
-        write_comparison(found, json)
+    made.write(found)
     raise SystemExit(found.exit_status)
 
 
@@ -410,45 +403,39 @@ def _rank(severity: str) -> int:
     return SEVERITIES.index(severity)
 
 
-def _draw(view: Any, found: Any, pictures: Mapping[str, str | None], around: str | None, depth: int) -> None:
-    """Draw a graph in every format that somebody asked for."""
-    if not any(pictures.values()):
-        return
-    import importlib
+def _outputs(
+    options: Mapping[str, str | None], reports: Sequence[str], records: Sequence[type], reads: Sequence[Path | None]
+) -> Any:
+    """The files to be written; formats are looked for where somebody asks for one."""
+    from onnx_triangulate.cli.outputs import outputs
 
-    from onnx_triangulate.inspection.drawing import draw
-    from onnx_triangulate.report.files import write_text
-
-    for name, place in pictures.items():
-        if place:
-            module = importlib.import_module(f"onnx_triangulate.report.{'picture' if name == 'svg' else name}")
-            drawing = draw(view, found, around=around, depth=depth, most=module.MOST)
-            write_text(module.page(drawing, found), place)
+    return outputs(options, reports, records, reads)
 
 
-def _tell_inspection(found: Any, json: str | None, silent: bool, verbose: bool) -> None:
-    if json:
-        from onnx_triangulate.report.as_json import write_json
-        from onnx_triangulate.report.inspection_json import inspection_json
+def _tell_inspection(view: Any, found: Inspection, made: Any, verbose: bool, around: str | None, depth: int) -> None:
+    """Write what a graph holds to every file that was asked for, and print it."""
 
-        write_json(inspection_json(found), json)
-    if not silent:
+    def draw(most: int) -> Any:
+        from onnx_triangulate.inspection.drawing import draw
+
+        return Picture(draw(view, found, around=around, depth=depth, most=most), found)
+
+    made.write(found, draw)
+    if not made.standard:
         from onnx_triangulate.report.inspection import render_inspection
 
         render_inspection(found, _console(), verbose)
 
 
-def _tell_differences(left: tuple[Any, Any], right: tuple[Any, Any], json: str | None, verbose: bool) -> bool:
+def _tell_differences(left: tuple[Any, Inspection], right: tuple[Any, Inspection], made: Any, verbose: bool) -> bool:
     """What two graphs have differently; each is a view and what was found in it.  Whether numbers may change."""
     from onnx_triangulate.diff.differences import differences
-    from onnx_triangulate.report.as_json import write_json
-    from onnx_triangulate.report.differences import differences_json, render_differences
-    from onnx_triangulate.report.files import STDOUT
 
     found = differences(left[0], right[0], left[1], right[1])
-    if json:
-        write_json(differences_json(found), json)
-    if json != STDOUT:
+    made.write(found)
+    if not made.standard:
+        from onnx_triangulate.report.differences import render_differences
+
         render_differences(found, _console(), verbose)
     return bool(found.only_left or found.only_right) or any(not difference.harmless for difference in found.differences)
 

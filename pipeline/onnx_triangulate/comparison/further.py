@@ -119,7 +119,7 @@ def _judge_row(session: Session, row: Row, found: Evidence) -> None:
     assert row.arrays is not None
     arrays = npz.load(row.arrays)
     result = session.in_float64(arrays)
-    result = found.woken(result) if isinstance(result, TeacherForcedResult) else result
+    result = found.without_cancelled(result) if isinstance(result, TeacherForcedResult) else result
     if isinstance(result, TeacherForcedResult) and result.faults:
         found.result = result
         take_faults(found, result, safe(row.feed.name))
@@ -199,13 +199,13 @@ def _show(session: Session, feeds: Sequence[Feed], found: Evidence) -> None:
             result = session.in_float64(session.pair.draw(feed), tuple(found.unseen().values()))
             if isinstance(result, Failure):
                 continue
-            result = found.woken(result)
+            result = found.without_cancelled(result)
             if result.faults:
                 found.result = result
                 take_faults(found, result, feed.name)
                 return
             if result.compared and result.alignment.pairs:
-                found.looked_at(result)
+                found.add(result)
 
 
 def _judge_boundaries(session: Session, proof: Proof, usual: Sequence[Feed], found: Evidence) -> None:
@@ -229,7 +229,7 @@ def _measure(session: Session, proof: Proof, feeds: Sequence[Feed], found: Evide
     both = bool(proof.left.limits and proof.right.limits)
     for side, unproved in (("A", proof.left), ("B", proof.right)):
         said = session.call(
-            unshown_constants.silent, session.pair, side, unproved, by_kind(feeds), session.folder, SEARCH, both
+            unshown_constants.find_unshown, session.pair, side, unproved, by_kind(feeds), session.folder, SEARCH, both
         )
         if isinstance(said, Failure):
             found.problems.append(f"the constants of {side} that are not the other's: moving them ended in {said.kind}")

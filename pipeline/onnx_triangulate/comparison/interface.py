@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from onnx_triangulate.locate.feeds import ValueInfo
 from onnx_triangulate.locate.feeds import said as _said
 from onnx_triangulate.locate.model_interface import Interface
+from onnx_triangulate.locate.teacher_forced import Ways
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.text import safe
@@ -25,7 +26,7 @@ _LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1), (0, 2, 3, 4, 1), (0, 4, 1, 2,
 class Match:
     """B's inputs, or outputs, with A's: the name in A, how to turn A's value, and how the two were found."""
 
-    found: Mapping[str, tuple[str, Orientation]]
+    found: Ways
     how: Mapping[str, str]
 
 

@@ -26,7 +26,7 @@ def judge_feed(session: Session, name: str, arrays: Mapping[str, Array], found: 
     if isinstance(result, Failure):
         found.on(name, f"not compared in float64: {result.kind}: {result.message}")
     elif result is not None:
-        result = found.woken(result)
+        result = found.without_cancelled(result)
         _take(found, result, name)
     runs = _replayed(session, arrays)
     for side, run in runs.items():
@@ -47,7 +47,7 @@ def _take(found: Evidence, result: TeacherForcedResult, name: str) -> None:
     found.held = max(found.held, result.held)
     found.worst = max(found.worst, result.worst)
     found.on(name, *(f"not judged in float64: {t}" for t in result.unjudged if not t.endswith(SILENT)))
-    found.looked_at(result)
+    found.add(result)
     if not result.compared:
         found.on(name, "nothing was compared in float64")
     if found.result is None or (result.faults and not found.result.faults):

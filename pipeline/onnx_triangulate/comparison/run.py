@@ -201,7 +201,7 @@ def _conclude(found: Evidence) -> None:
         found.problems += sorted(found.unseen())
         found.unexercised += [] if found.differs() else _ends(found)
         found.notes += _rounded(found)
-    found.notes += [] if found.differs() else found.sleepers()
+    found.notes += [] if found.differs() else found.cancelled_differences()
     found.faults.sort(key=lambda fault: fault.party != "B")
 
 

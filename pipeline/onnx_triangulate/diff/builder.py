@@ -11,6 +11,7 @@ from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 from onnx.numpy_helper import from_array
 
 from onnx_triangulate.diff.ir import (
+    Array,
     Const,
     Ints,
     NormalForm,
@@ -308,23 +309,13 @@ class Builder:
         return self.generic(operands)
 
     def _folded(self, node: NodeProto, operands: Sequence[Operand]) -> Const | None:
+        """What a node makes of constants, or of a shape that is known."""
         if not in_onnx(node) or len(node.output) != 1 or mistyped(node, self.version):
             return None
-        op = text(node.op_type)
-        name = text(node.output[0])
-        first = operands[0] if operands else None
+        op, held = text(node.op_type), self.held
         if op in ("Shape", "Size"):
-            dims = self.dims(first)
-            if dims is None or any(d is None for d in dims):
-                return None
-            known = [d for d in dims if d is not None]
-            if op == "Size":
-                return Const.of(name, np.asarray(int(np.prod(known, dtype=object)), np.int64))
-            start, end = self.held.get("start", 0), self.held.get("end", len(known))
-            if not isinstance(start, int) or not isinstance(end, int):
-                return None
-            return Const.of(name, np.asarray(known[start:end], np.int64))
-        held = self.held
+            made = self._of_shape(op, self.dims(operands[0] if operands else None))
+            return None if made is None else Const.of(text(node.output[0]), made)
         if op == "CastLike":
             like = self.graph.type(node.input[1]) if len(node.input) > 1 else None
             if like is None:
@@ -333,7 +324,19 @@ class Builder:
         if not operands or not all(o is None or (isinstance(o, Const) and o.array is not None) for o in operands):
             return None
         made = fold(op, held, [o.array if isinstance(o, Const) else None for o in operands])
-        return None if made is None else Const.of(name, made)
+        return None if made is None else Const.of(text(node.output[0]), made)
+
+    def _of_shape(self, op: str, dims: Dims | None) -> Array | None:
+        """What a Shape or a Size makes of the shape of its operand."""
+        if dims is None or any(d is None for d in dims):
+            return None
+        known = [d for d in dims if d is not None]
+        if op == "Size":
+            return np.asarray(int(np.prod(known, dtype=object)), np.int64)
+        start, end = self.held.get("start", 0), self.held.get("end", len(known))
+        if not isinstance(start, int) or not isinstance(end, int):
+            return None
+        return np.asarray(known[start:end], np.int64)
 
     def filled(self, node: NodeProto) -> dict[str, Any]:
         """A node's attributes with the defaults of its operator written out."""

@@ -28,7 +28,7 @@ from onnx_triangulate.facts.limits import limiting
 from onnx_triangulate.onnxgraph.dataflow import Namer, canonical, digest
 from onnx_triangulate.onnxgraph.graph import reads
 from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, in_onnx, node_name, opset, subgraphs, text
-from onnx_triangulate.ops.registry import names
+from onnx_triangulate.ops.registry import operators_where
 
 Place = tuple[tuple[int, str], ...]  # where a graph stands: by node and attribute, from the outermost on
 
@@ -37,9 +37,9 @@ _ORDERED = frozenset({"Sum", "Mean"})
 # What a node does with an operand of which it takes the shape or the type, or nothing in inference: (operator, slot).
 _UNREAD = frozenset({("Shape", 0), ("Size", 0), ("CastLike", 1), ("Dropout", 1), ("Resize", 1), ("EyeLike", 0)})
 # They pick one of many numbers: where NaN stands in their order, ONNX does not say.
-_PICKS = names(lambda op: op.picks)
+_PICKS = operators_where(lambda op: op.picks)
 _LARGEST = float(np.finfo(np.float32).max)
-_KEEPS_ZEROS = names(lambda op: op.moves) | {"Abs", "Expand", "Neg", "Tile", "Trilu"}
+_KEEPS_ZEROS = operators_where(lambda op: op.moves) | {"Abs", "Expand", "Neg", "Tile", "Trilu"}
 
 
 @dataclass(frozen=True)

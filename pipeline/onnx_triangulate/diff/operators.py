@@ -31,12 +31,18 @@ from onnx_triangulate.diff.ir import (
 )
 from onnx_triangulate.onnxgraph.nodes import Dims
 from onnx_triangulate.ops import axis_propagation as links
-from onnx_triangulate.ops.registry import names
+from onnx_triangulate.ops.registry import operators_where
 
-COMMUTATIVE = names(lambda op: op.commutes)
+COMMUTATIVE = operators_where(lambda op: op.commutes)
 # Element by element, of one operand and of several; five have rules of their own.
-UNARY = names(lambda op: op.axes is links.same and not op.domain) - {"Cast", "CastLike", "Clip", "Identity", "Relu"}
-NARY = names(lambda op: op.axes is links.elementwise)
+UNARY = operators_where(lambda op: op.axes is links.same and not op.domain) - {
+    "Cast",
+    "CastLike",
+    "Clip",
+    "Identity",
+    "Relu",
+}
+NARY = operators_where(lambda op: op.axes is links.elementwise)
 # Those that keep the order of axes of what they read, and so can be seen in any.
 FOLLOWS = frozenset([*UNARY, *NARY, "Clip", "Cast", "Concat"])
 LARGEST = 3.0e38

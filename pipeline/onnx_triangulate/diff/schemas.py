@@ -18,10 +18,10 @@ from onnx import AttributeProto, NodeProto
 
 from onnx_triangulate.diff.ir import plain
 from onnx_triangulate.onnxgraph.nodes import attributes, in_onnx, operator, text
+from onnx_triangulate.ops.recurrence import DEFAULTS
 
 # Whose ``axis`` or ``axes`` are those of the result, not those of the first operand.
 BY_RESULT = frozenset(("Unsqueeze", "OneHot", "ConcatFromSequence"))
-_ACTIVATIONS = {"RNN": ("Tanh",), "GRU": ("Sigmoid", "Tanh"), "LSTM": ("Sigmoid", "Tanh", "Tanh")}
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ def defaults(node: NodeProto, version: int | None) -> dict[str, Any]:
     if not any(name in made for name in before):
         made |= before
     op = operator(node)
-    if op in _ACTIVATIONS:
+    if op in DEFAULTS:
         both = attributes(node).get("direction") == "bidirectional"
-        made["activations"] = _ACTIVATIONS[op] * (2 if both else 1)
+        made["activations"] = DEFAULTS[op] * (2 if both else 1)
     if op == "ConstantOfShape":
         made["value"] = onnx.numpy_helper.from_array(np.zeros(1, np.float32))
     return made

@@ -13,6 +13,7 @@ from onnx_triangulate.records.faults import SourceValues
 from onnx_triangulate.records.runs import Jitter, Model, Roundings
 
 
+@runtime_checkable
 class Framework(Protocol):
     """A framework adapter: ``engines/frameworks/NAME.py`` holds one instance named ``FRAMEWORK``.
 
@@ -79,6 +80,7 @@ class OptimizingFramework(Protocol):
         """The raw graph after all passes but those in ``off``, written to ``place``."""
 
 
+@runtime_checkable
 class Runtime(Protocol):
     """A runtime adapter: ``engines/runtimes/NAME.py`` holds a tuple ``RUNTIMES`` of them.
 

@@ -40,7 +40,7 @@ def warm(framework: str) -> Failure | None:
 
     The worker of the runtimes has nothing to import beforehand.
     """
-    if framework not in catalogue.FRAMEWORKS:
+    if framework not in catalogue.frameworks():
         return None
     try:
         adapter(framework).warm()

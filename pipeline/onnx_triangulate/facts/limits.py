@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, dims_of, elements, subgraphs
 from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
-from onnx_triangulate.ops.registry import names, operators
+from onnx_triangulate.ops.registry import operators, operators_where
 
 _SLOTS: Mapping[str, tuple[int, ...]] = {name: op.limits for name, op in operators().items() if op.limits}
-_MOVERS = names(lambda op: op.moves) | {"Cast", "Concat"}
+_MOVERS = operators_where(lambda op: op.moves) | {"Cast", "Concat"}
 _PICKS = frozenset("Gather GatherElements GatherND Slice".split())  # from what stands in slot 0
 _AXES = 8
 _NO_END = 2**31 - 1  # what exporters write for "to the end"

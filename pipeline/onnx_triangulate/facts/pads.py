@@ -164,39 +164,38 @@ def _resolve(place: Place, form: WindowForm, stored: frozenset[str]) -> tuple[Wi
         note = f"{wrong[0]} is not of the type that ONNX gives it"
         return Window(place.name, place.op, "NOTSET", like=form.like, note=note), False
     group = held.get("group", 1)
-    window = Window(
-        node=place.name,
-        op=place.op,
-        auto_pad=held.get("auto_pad") or "NOTSET",
-        like=form.like,
-        ceil=bool(held.get("ceil_mode")) and form.like in POOLS,
-        counted=bool(held.get("count_include_pad")) and form.like == "AveragePool",
-        group=group if isinstance(group, int) else 1,
-    )
+    known: dict[str, Any] = {  # a Window's fields, so far
+        "node": place.name,
+        "op": place.op,
+        "auto_pad": held.get("auto_pad") or "NOTSET",
+        "like": form.like,
+        "ceil": bool(held.get("ceil_mode")) and form.like in POOLS,
+        "counted": bool(held.get("count_include_pad")) and form.like == "AveragePool",
+        "group": group if isinstance(group, int) else 1,
+    }
     taken = parameters(place.node)
     for name in _READ if taken else ():
         if name in taken:
-            return replace(window, note=f"{name} is a parameter of the function"), False
-    window = replace(window, kernel=_kernel(place, form, held))
+            return Window(**known, note=f"{name} is a parameter of the function"), False
+    known["kernel"] = kernel = _kernel(place, form, held)
     last = bool(held.get("channels_last")) if form.last is None else form.last
     shape = _spatial(_data_shape(place.graph, place.input(0)), last)
-    given = (
-        place.graph.integers(place.input(form.amounts)) if place.input(form.amounts) else tuple(held.get("pads", ()))
-    )
+    amounts = place.input(form.amounts)
+    given = place.graph.integers(amounts) if amounts else tuple(held.get("pads", ()))
     if given is None:
-        said = depends(place.graph, place.input(form.amounts), stored)
-        return replace(window, note="the amounts are not constant", condition=said), False
-    candidates = (window.kernel, tuple(held.get("strides", ())), tuple(held.get("dilations", ())), given[::2], shape)
+        said = depends(place.graph, amounts, stored)
+        return Window(**known, note="the amounts are not constant", condition=said), False
+    candidates = (kernel, tuple(held.get("strides", ())), tuple(held.get("dilations", ())), given[::2], shape)
     count = next((len(c) for c in candidates if c), 0)
     if not 0 < count <= MOST_AXES:
-        return replace(window, note="the number of spatial axes is not known"), False
+        return Window(**known, note="the number of spatial axes is not known"), False
     try:
-        return _known_rank(window, _Settings(place, form, window.kernel, shape, given, count, last))
+        return _known_rank(known, _Settings(place, form, kernel, shape, given, count, last))
     except Unknown as missing:
-        return replace(window, size=shape, note=str(missing), condition=missing.condition), False
+        return Window(**known, size=shape, note=str(missing), condition=missing.condition), False
 
 
-def _known_rank(window: Window, said: _Settings) -> tuple[Window, bool]:
+def _known_rank(about: dict[str, Any], said: _Settings) -> tuple[Window, bool]:
     """The window in numbers, as far as they are known.  Raises :class:`Unknown` where they make no sense."""
     kernel, count, like = said.kernel, said.count, said.form.like
     strides, dilations = said.per_axis("strides", 1), said.per_axis("dilations", 1)
@@ -209,53 +208,53 @@ def _known_rank(window: Window, said: _Settings) -> tuple[Window, bool]:
     if said.auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
         raise Unknown(f"auto_pad {printable(said.auto_pad)!r} is not one that ONNX defines")
     size = said.shape if said.shape is not None and len(said.shape) == count else (None,) * count
-    window = replace(window, strides=strides, dilations=dilations, size=size)
+    known = about | {"strides": strides, "dilations": dilations, "size": size}
     own = said.pads if said.explicit and said.auto_pad == "NOTSET" else () if said.explicit else (1,)
     front = before(said.place, said.form, said.held, count, said.last, own)
     notes: list[str] = []
     if like == "MaxUnpool" and said.place.input(2):
         notes.append("the size of the output is an input")
-        window = replace(window, agreed=False)
+        known["agreed"] = False
     if like == "MaxPool":
         kind = said.place.graph.type(said.place.input(0))
-        window = replace(window, filler=str(LEAST[kind]) if kind in LEAST else "")
+        known["filler"] = str(LEAST[kind]) if kind in LEAST else ""
+    complete = True
     try:
-        window = _padded(window, said, notes)
+        known |= _padded(said, size, strides, dilations, notes)
         notes += _beside(said)
-        notes += _rounded_up(window) if window.ceil else ()
-        known = True
+        notes += _rounded_up(Window(**known)) if known["ceil"] else ()
     except Unknown as unknown:
-        known = False
+        complete = False
         notes.append(str(unknown))
-        window = replace(window, condition=unknown.condition)
+        known["condition"] = unknown.condition
     notes += front.notes
     if front.amounts is not None and like not in ("ConvTranspose", "MaxUnpool"):
-        window = replace(window, before=front.amounts)
-        window = replace(window, size=front.size or (None,) * count) if known else window
-    return replace(window, note="; ".join(notes)), front.exact
+        known["before"] = front.amounts
+        if complete:
+            known["size"] = front.size or (None,) * count
+    return Window(**known, note="; ".join(notes)), front.exact
 
 
-def _padded(window: Window, said: _Settings, notes: list[str]) -> Window:
-    """The window with its padding.  Raises :class:`Unknown` where that is not known."""
+def _padded(said: _Settings, size: Dims, strides: Ints, dilations: Ints, notes: list[str]) -> dict[str, Any]:
+    """A window's padding, as its fields.  Raises :class:`Unknown` where that is not known."""
     if said.explicit:
-        return _explicit(window, said, notes)
-    if window.spans is None:
+        return _explicit(said, notes)
+    if said.kernel is None:
         raise Unknown("the kernel's size is not known")
+    spans = tuple([(k - 1) * d + 1 for k, d in zip(said.kernel, dilations, strict=True)])
     if said.transposed:
-        return _transposed(window, said, notes)
-    pool = window.like in POOLS
-    begin, end = _same(window, pool)
-    window = replace(window, begin=begin, end=end)
-    if pool and max(window.dilations or ()) > 1:
+        return _transposed(said, size, strides, spans, notes)
+    pool = said.form.like in POOLS
+    begin, end = _same(size, strides, spans, said.auto_pad == "SAME_UPPER", pool)
+    if pool and max(dilations) > 1:
         notes.append("runtimes are known to leave the dilation of a pool out of auto_pad, against ONNX")
-        window = replace(window, agreed=False)
-    return window
+        return {"begin": begin, "end": end, "agreed": False}
+    return {"begin": begin, "end": end}
 
 
-def _same(window: Window, pool: bool) -> tuple[Ints, Ints]:
+def _same(size: Dims, strides: Ints, spans: Ints, upper: bool, pool: bool) -> tuple[Ints, Ints]:
     """What SAME pads before and after, per axis."""
-    size, strides, spans = window.size or (), window.strides or (), window.spans or ()
-    upper, both = window.auto_pad == "SAME_UPPER", []
+    both = []
     for n, stride, span in zip(size, strides, spans, strict=True):
         try:
             both.append(same(n, stride, span, upper, pool))
@@ -265,9 +264,9 @@ def _same(window: Window, pool: bool) -> tuple[Ints, Ints]:
     return tuple([b for b, _ in both]), tuple([e for _, e in both])
 
 
-def _transposed(window: Window, said: _Settings, notes: list[str]) -> Window:
+def _transposed(said: _Settings, size: Dims, strides: Ints, spans: Ints, notes: list[str]) -> dict[str, Any]:
     """ConvTranspose's begin, end and extra from ``output_shape`` or ``auto_pad``."""
-    count, strides, size = said.count, window.strides or (), window.size or ()
+    count = said.count
     wanted = tuple(said.held.get("output_shape", ()))
     if len(wanted) == count + 2:
         wanted = wanted[2:]
@@ -276,7 +275,7 @@ def _transposed(window: Window, said: _Settings, notes: list[str]) -> Window:
     added = said.per_axis("output_padding", 0)
     upper = said.auto_pad == "SAME_UPPER"
     # The windows reach strides * (size - 1) + reach; without an output_shape, strides * size is what is wanted.
-    reach = tuple(a + span for a, span in zip(added, window.spans or (), strict=True))
+    reach = tuple(a + span for a, span in zip(added, spans, strict=True))
     if wanted and None in size:
         rests = [r - w - s for r, w, s in zip(reach, wanted, strides, strict=True)]
         side = "after" if upper else "before"
@@ -291,16 +290,15 @@ def _transposed(window: Window, said: _Settings, notes: list[str]) -> Window:
         unlike = "" if wanted else " (ONNX Runtime adds none)"
         notes.append(f"the output asked for is larger than the windows reach: rows are added after{unlike}")
     sides = [split_pads(max(0, total), upper) for total in totals]
-    return replace(
-        window,
-        begin=tuple(first for first, _ in sides),
-        end=tuple(last for _, last in sides),
-        extra=tuple(a - min(0, total) for a, total in zip(added, totals, strict=True)),
-        agreed=bool(wanted) or not grown,
-    )
+    return {
+        "begin": tuple(first for first, _ in sides),
+        "end": tuple(last for _, last in sides),
+        "extra": tuple(a - min(0, total) for a, total in zip(added, totals, strict=True)),
+        "agreed": bool(wanted) or not grown,
+    }
 
 
-def _explicit(window: Window, said: _Settings, notes: list[str]) -> Window:
+def _explicit(said: _Settings, notes: list[str]) -> dict[str, Any]:
     count = said.count
     amounts = said.pads if said.pads and said.auto_pad == "NOTSET" else (0,) * (2 * count)
     if len(amounts) != 2 * count:
@@ -308,7 +306,7 @@ def _explicit(window: Window, said: _Settings, notes: list[str]) -> Window:
     if min(amounts) < 0:
         notes.append("negative pads, which ONNX does not define")
     extra = said.per_axis("output_padding", 0) if said.transposed else None
-    return replace(window, begin=amounts[:count], end=amounts[count:], extra=extra)
+    return {"begin": amounts[:count], "end": amounts[count:], "extra": extra}
 
 
 def _beside(said: _Settings) -> list[str]:

@@ -167,23 +167,28 @@ def draw(view: View, found: Inspection, *, around: str | None = None, depth: int
 
     Raises ``UnusableInput`` where there is no node or value called ``around``.
     """
-    values: set[str | bytes] = set()
     assert view.places is not None  # shapes and types are there from now on
-    graph = view.graphs[0]
+    graph, centres = view.graphs[0], []
     if around is not None:
         graph, values = _centre(view, around)
     wires = _wires(graph)
-    centres = [n for n, place in enumerate(wires.places) if around is not None and place.name == around and not values]
-    if values:
-        centres = [n for n, place in enumerate(wires.places) if not values.isdisjoint(place.outputs)]
-        centres += [n for n, name in enumerate(wires.names) if name in values and wires.kinds[n] == "input"]
-        centres = centres or [n for n, place in enumerate(wires.places) if not values.isdisjoint(place.inputs)]
+    if around is not None:
+        centres = _boxes_of(wires, around, values)
     hidden = _hidden(wires, set(centres))
     order = [number for number in _order(wires) if number not in hidden]
     chosen = set(_near(wires, centres, depth, most, hidden) if around is not None else order[:most])
     return _DrawingBuilder(view, found, wires, hidden, centres).drawing(
         [number for number in order if number in chosen], len(order) - len(chosen), _title(view, graph, around), most
     )
+
+
+def _boxes_of(wires: _Wires, node: str, values: set[str | bytes]) -> list[int]:
+    """The boxes of the nodes of a name; or, for values, of what makes them, else of the nodes that read them."""
+    if not values:
+        return [n for n, place in enumerate(wires.places) if place.name == node]
+    found = [n for n, place in enumerate(wires.places) if not values.isdisjoint(place.outputs)]
+    found += [n for n, name in enumerate(wires.names) if name in values and wires.kinds[n] == "input"]
+    return found or [n for n, place in enumerate(wires.places) if not values.isdisjoint(place.inputs)]
 
 
 def _title(view: View, graph: Graph, around: str | None) -> str:

@@ -36,7 +36,7 @@ from onnx_triangulate.onnxgraph.weights import Weights, without_weights
 from onnx_triangulate.ops.calls import ExpectedOutput
 from onnx_triangulate.ops.elementary import elementary, measured
 from onnx_triangulate.ops.random_draws import draws, stored
-from onnx_triangulate.ops.registry import names
+from onnx_triangulate.ops.registry import operators_where
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Fault, Localization, SourceValues
 from onnx_triangulate.records.party import Party
@@ -49,8 +49,8 @@ TINY = 2.0**-126
 _PERMUTED = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
 # Sums of products: four roundings of a weight move the sum of k by at most 4 u |x| |w|, which is 4 / (k + 1) of the
 # bound gamma_(k+1) |x| |w|, so thrice the bound holds for every k and no version needs to be evaluated.
-_SUMS = names(lambda op: op.linear and (op.kernel or op.matrices))
-_SPATIAL = names(lambda op: op.images and not op.domain)
+_SUMS = operators_where(lambda op: op.linear and (op.kernel or op.matrices))
+_SPATIAL = operators_where(lambda op: op.images and not op.domain)
 _COMPARED = 4096  # elements, when two orders of axes are told apart
 Answers = tuple[ExpectedOutput | None, ...] | str
 

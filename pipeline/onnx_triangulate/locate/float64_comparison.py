@@ -12,17 +12,17 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, TensorProto
 
-from onnx_triangulate.locate.model_interface import _inner, read_inlined
+from onnx_triangulate.locate.model_interface import inner_nodes, read_inlined
 from onnx_triangulate.locate.teacher_forced import (
     Reference,
     SpillStore,
     TeacherForcedResult,
+    Ways,
     compare_graphs,
     evaluate,
     evaluate_reference,
 )
 from onnx_triangulate.numerics.evaluate import Graph, Step, take_apart
-from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.onnxgraph.nodes import elements, node_name, operator, printable
 from onnx_triangulate.ops.random_draws import draws
 from onnx_triangulate.ops.roundings import roundings
@@ -38,8 +38,8 @@ def compare_in_float64(
     left: Path,
     right: Path,
     feeds: Path,
-    inputs: Mapping[str, tuple[str, Orientation]],
-    outputs: Mapping[str, tuple[str, Orientation]],
+    inputs: Ways,
+    outputs: Ways,
     watched: Sequence[tuple[str, str]] = (),
 ) -> TeacherForcedResult:
     """Judge ``right`` by ``left`` in float64 on the arrays in ``feeds``, which are named as the left's inputs.
@@ -81,7 +81,7 @@ def prepare(model: Any) -> PreparedGraph:
 def _has_doubles(model: Any) -> bool:
     """Whether something in a model is of float64: an input or output, a constant, what it is cast to."""
     double = TensorProto.DOUBLE
-    every = [n for node in model.graph.node for n in (node, *_inner(node))]
+    every = [n for node in model.graph.node for n in (node, *inner_nodes(node))]
     held = [a for n in every for a in n.attribute]
     return (
         any(v.type.tensor_type.elem_type == double for v in (*model.graph.input, *model.graph.output))
@@ -109,8 +109,8 @@ def judge_graphs(
     a: PreparedGraph,
     b: PreparedGraph,
     given: Mapping[str, Array],
-    inputs: Mapping[str, tuple[str, Orientation]],
-    outputs: Mapping[str, tuple[str, Orientation]],
+    inputs: Ways,
+    outputs: Ways,
     *,
     known: Reference | None = None,
     watched: Sequence[tuple[str, str]] = (),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,12 @@ from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate.feeds import Feed, Landmarks, ValueInfo, draw
 from onnx_triangulate.locate.float32_runs import RUNTIME
 from onnx_triangulate.locate.model_interface import read_inlined
+from onnx_triangulate.locate.teacher_forced import Ways
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import Case
 from onnx_triangulate.records.runs import Model
 
-Ways = Mapping[str, tuple[str, Orientation]]
 MOST_WEIGHTS = 1.5 * 2**30  # bytes of a file that is written again
 
 
@@ -56,8 +56,12 @@ def axes_between(case: Case, left: Model | None, right: Model, name: str) -> Ori
     """
     tensor = case.inputs.get(name) or case.outputs.get(name)
     axes = getattr(tensor, "axes", "")
-    source, target = ((axes if m is None else m.axes.get(name, axes)).split() for m in (left, right))
-    if source == target or set(source) != set(target) or len(set(source)) < len(source):
+    return turned_axes(*((axes if m is None else m.axes.get(name, axes)).split() for m in (left, right)))
+
+
+def turned_axes(source: Sequence[str], target: Sequence[str]) -> Orientation:
+    """How an array with named axes comes to have them in another order; as it stands where they are not the same."""
+    if list(source) == list(target) or set(source) != set(target) or len(set(source)) < len(source):
         return Orientation()
     return Orientation(perm=tuple(source.index(axis) for axis in target))
 

@@ -9,7 +9,7 @@ values, bounds, and what goes into and comes out of the runtime; weights are not
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,32 +54,40 @@ def source_values(
         return SourceValues(model.graph, error=Failure("refused", f"{type(error).__name__}: {one_line(error)}"))
 
 
-def localize_nodes(
-    ref: CaseRef,
-    model: Model,
-    blame: str,
-    party: str,
-    values: SourceValues | None,
-    sources: Sequence[Path],
-    native: Run | None,
-    seed: int,
-    attribute: bool = True,
-    innocent: Collection[str] = (),
-) -> Localization:
-    """The faulty nodes of one graph: of the export in the cut view, of a runtime on what its nodes consumed.
+@dataclass(frozen=True)
+class BlamedGraph:
+    """One graph of a case whose step ``blame`` is about.
 
-    ``party`` is whose step is blamed (``torch`` or ``torch>ort.off``), ``sources`` as in
-    ``engines.running.run_graph``, ``native`` the native run that the captured program should repeat.  ``attribute``:
-    where nobody is faulty, say which nodes contribute most to the difference.  ``innocent`` as for
-    :func:`judged_export`.
+    ``party`` is whose step that is (``torch`` or ``torch>ort.off``), ``sources`` as in ``engines.running.run_graph``,
+    ``native`` the native run that the captured program should repeat.  ``attribute``: where no node is faulty, say
+    which nodes contribute most to the difference.
+    """
+
+    ref: CaseRef
+    model: Model
+    blame: str
+    party: str
+    seed: int
+    sources: tuple[Path, ...] = ()
+    native: Run | None = None
+    attribute: bool = True
+
+
+def localize_nodes(
+    blamed: BlamedGraph, values: SourceValues | None = None, innocent: Collection[str] = ()
+) -> Localization:
+    """The faulty nodes of one graph: of the export on its source's ``values``, of a runtime on what its nodes consumed.
+
+    ``innocent`` as for :func:`judged_export`.
     """
     require_sound()
+    model, party, blame = blamed.model, blamed.party, blamed.blame
     assert model.file is not None
     try:
         proto, weights = read_model(model.file)
     except Exception as error:  # whatever protobuf raises
         return Localization(model.graph, party, blame, problem=refusal(error, model.file).message)
-    feeds = feeds_of(ref, catalogue.load(ref), model, seed)
+    feeds = feeds_of(blamed.ref, catalogue.load(blamed.ref), model, blamed.seed)
     only = only_node(proto, weights)
     if blame != "export":
         found = judged_kernels(proto, feeds, graph=model.graph, party=party, blame=blame, weights=weights)
@@ -88,10 +96,10 @@ def localize_nodes(
     if values.error is not None or not values.names:
         says = f"the source gives no intermediate values: {values.error.message if values.error else 'no values'}"
         return Localization(model.graph, party, blame, only=only, problem=says)
-    computed = computed_constants(proto, weights, sources)
+    computed = computed_constants(proto, weights, blamed.sources)
     export = Export.of(proto, feeds, values, party=party, computed=computed, weights=weights)
-    found = judged_export(export, attribute=attribute, innocent=innocent)
-    return replace(found, captured=_captured(model, values, native), only=only)
+    found = judged_export(export, attribute=blamed.attribute, innocent=innocent)
+    return replace(found, captured=_captured(model, values, blamed.native), only=only)
 
 
 def only_node(proto: Any, weights: Collection[str]) -> Fault | None:

@@ -34,13 +34,13 @@ from onnx_triangulate.onnxgraph.nodes import (
 )
 from onnx_triangulate.onnxgraph.shapes import endless
 from onnx_triangulate.ops.random_draws import draws, stored
-from onnx_triangulate.ops.registry import names
+from onnx_triangulate.ops.registry import operators_where
 from onnx_triangulate.records.errors import UnusableInput
 
 _FEW, _MOST_LANDMARKS = 8, 48  # numbers of a constant, and of a file, that are worth a feed of their own
-MOVERS = names(lambda op: op.moves) | {"Cast"}
+MOVERS = operators_where(lambda op: op.moves) | {"Cast"}
 
-_JUMPS = names(lambda op: op.jumps)
+_JUMPS = operators_where(lambda op: op.jumps)
 
 _PLACED = frozenset("Gather GatherElements GatherND ScatterElements ScatterND".split())  # -s to s - 1, in slot 1
 
@@ -80,7 +80,7 @@ def read_interface(file: Path) -> Interface:
         tuple(_port(v) for v in model.graph.output),
         _drawn(model),
         _landmarks(model),
-        any(inner.op_type in _JUMPS for node in model.graph.node for inner in (node, *_inner(node))),
+        any(inner.op_type in _JUMPS for node in model.graph.node for inner in (node, *inner_nodes(node))),
     )
     who = printable(str(file))
     if not interface.outputs:
@@ -132,7 +132,7 @@ def _tables(model: Any) -> dict[str, int]:
 def _divisors(model: Any) -> set[str]:
     """What something is divided by, moved about on its way or not."""
     found: set[str] = set()
-    for node in reversed([inner for outer in model.graph.node for inner in (outer, *_inner(outer))]):
+    for node in reversed([inner for outer in model.graph.node for inner in (outer, *inner_nodes(outer))]):
         if node.op_type in ("Div", "Mod") and len(node.input) == 2:
             found.add(node.input[1])
         elif node.op_type not in (*MOVERS, "Expand", "Abs", "Neg"):
@@ -144,7 +144,7 @@ def _divisors(model: Any) -> set[str]:
 
 def _landmarks(model: Any) -> Landmarks:
     """The numbers of short constants and of attributes, inner graphs included, and the lengths of tables."""
-    nodes = [n for outer in model.graph.node for n in (outer, *_inner(outer))]
+    nodes = [n for outer in model.graph.node for n in (outer, *inner_nodes(outer))]
     tensors = [*model.graph.initializer, *(t for n in nodes if (t := constant_tensor(n)) is not None)]
     few = [t for t in tensors if 0 < int(np.prod(list(t.dims), dtype=object)) <= _FEW]
     values = [v.reshape(-1) for t in few if (v := array(t)) is not None]
@@ -175,7 +175,7 @@ def _as_taken(model: Any, port: ValueInfo) -> ValueInfo:
     for node in model.graph.node:
         if made.isdisjoint(reads(node)):
             continue
-        if not in_onnx(node) or any(True for _ in _inner(node)) or node.op_type == "Range":
+        if not in_onnx(node) or any(True for _ in inner_nodes(node)) or node.op_type == "Range":
             return port
         places = [slot for slot in whole_slots(node, opset(model)) if node.input[slot] in made]
         if places and not (node.op_type in _PLACED and places == [1]):
@@ -194,17 +194,17 @@ def _drawn(model: Any) -> str | None:
     for index, node in reversed(list(enumerate(model.graph.node))):
         if wanted.intersection(node.output):
             wanted.update(reads(node))
-            drawing = [n for n in (node, *_inner(node)) if draws(n, value, version)]
+            drawing = [n for n in (node, *inner_nodes(node)) if draws(n, value, version)]
             if drawing:
                 return f"{printable(node_name(node, index))} ({printable(drawing[0].op_type)})"
     return None
 
 
-def _inner(node: Any) -> Iterator[Any]:
+def inner_nodes(node: Any) -> Iterator[Any]:
     for _, graph in subgraphs(node):
         for each in graph.node:
             yield each
-            yield from _inner(each)
+            yield from inner_nodes(each)
 
 
 @lru_cache(maxsize=2)

@@ -21,7 +21,7 @@ from onnx_triangulate.facts.view import viewed
 from onnx_triangulate.locate.localize import held_against
 from onnx_triangulate.locate.model_interface import MOVERS
 from onnx_triangulate.onnxgraph.dataflow import declares, settings
-from onnx_triangulate.onnxgraph.graph import places
+from onnx_triangulate.onnxgraph.graph import graphs_of, places
 from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, elements, node_name, operator, opset
 from onnx_triangulate.onnxgraph.weights import read_model
 from onnx_triangulate.records.arrays import Array
@@ -107,7 +107,7 @@ class _Side:
     def __init__(self, framework: str, model: Any, weights: Mapping[str, Array]) -> None:
         self.framework, self.version, self._weights = framework, opset(model), weights
         self.nodes = {node_name(node, i): node for i, node in enumerate(model.graph.node)}
-        self._makers = {output: node for node in model.graph.node for output in node.output if output}
+        self._graph = graphs_of(model)[0]
         self.bytes = 3 * 8 * sum(elements(tensor) for tensor in model.graph.initializer)
 
     def ops(self, names: Sequence[str]) -> tuple[str, ...]:
@@ -181,7 +181,7 @@ class _Side:
                 return {value: np.asarray(self._weights[value])}
             except ValueError:  # data that is not there
                 return {}
-        node = self._makers.get(value)
+        node = self._graph.producer(value)
         if node is None:
             return {} if not value else None
         tensor = constant_tensor(node)

@@ -15,43 +15,46 @@ from onnx_triangulate.records.text import safe
 
 @dataclass
 class Unexercised:
-    """``silent`` is what nothing shows, each with the values of A and B that it is about; ``exercised`` are such values
-    that some feed tells apart; ``aligned`` are all values that were taken for one, by feed; ``asleep`` is what parts
-    inside and no output shows, by node of B."""
+    """What two graphs hold differently, over several feeds.
 
-    silent: dict[str, tuple[str, str]] = field(default_factory=dict)
+    ``unshown`` is what no value shows, each with the values of A and B concerned; ``exercised`` are pairs that some
+    feed tells apart; ``aligned`` are all pairs that were aligned, by feed; ``cancelled`` are differences inside
+    that no output shows, by node of B.  ``ends`` are B's nodes where infinities stand on one side alone, ``rounded``
+    constants of B that are nearly A's.
+    """
+
+    unshown: dict[str, tuple[str, str]] = field(default_factory=dict)
     exercised: set[tuple[str, str]] = field(default_factory=set)
     aligned: list[set[tuple[str, str]]] = field(default_factory=list)
+    cancelled: dict[str, Fault] = field(default_factory=dict)
+    ends: dict[str, tuple[float, float]] = field(default_factory=dict)
+    rounded: dict[str, tuple[int, int, float]] = field(default_factory=dict)
 
-    asleep: dict[str, Fault] = field(default_factory=dict)
-    ends: dict[str, tuple[float, float]] = field(default_factory=dict)  # by node of B: infinities on one side alone
-    rounded: dict[str, tuple[int, int, float]] = field(default_factory=dict)  # constants of B, nearly A's
-
-    def woken(self, forced: TeacherForcedResult) -> TeacherForcedResult:
-        """As it was found, or with nothing faulty where that is undone again before any output is made."""
-        if not forced.asleep:
+    def without_cancelled(self, forced: TeacherForcedResult) -> TeacherForcedResult:
+        """The result, without faults where all of them are cancelled before any output; these are kept here."""
+        if not forced.cancelled:
             return forced
-        self.asleep |= {part.node: part for part in forced.faults if part.node not in self.asleep}
+        self.cancelled |= {part.node: part for part in forced.faults if part.node not in self.cancelled}
         return replace(forced, faults=())
 
-    def sleepers(self) -> list[str]:
-        """What parts inside alone, in words."""
+    def cancelled_differences(self) -> list[str]:
+        """The differences inside that no output shows, in words."""
         return [
             f"inside, {safe(part.output)} of B ({safe(part.node)}) is not A's, at most {part.introduced:.3g} apart; "
             "no output shows it on anything that was fed"
-            for part in self.asleep.values()
+            for part in self.cancelled.values()
         ]
 
     def unseen(self) -> dict[str, tuple[str, str]]:
-        """What might differ and no feed shows."""
-        return {says: pair for says, pair in self.silent.items() if pair not in self.exercised}
+        """What may differ in meaning and no feed shows."""
+        return {says: pair for says, pair in self.unshown.items() if pair not in self.exercised}
 
-    def looked_at(self, forced: TeacherForcedResult) -> None:
-        """What one feed shows of what others do not, and what it does not show itself."""
+    def add(self, forced: TeacherForcedResult) -> None:
+        """Take in what one feed shows, and what it leaves unshown."""
         self.exercised |= forced.exercised
-        new = {pair for says, pair in forced.silent.items() if says not in self.silent}
+        new = {pair for says, pair in forced.unshown.items() if says not in self.unshown}
         self.exercised |= {pair for pair in new if any(pair not in earlier for earlier in self.aligned)}
-        self.silent |= forced.silent
+        self.unshown |= forced.unshown
         self.ends |= forced.ends
         self.rounded |= forced.rounded
         if forced.compared and not any(not t.endswith(SILENT) for t in forced.unjudged):

@@ -54,7 +54,7 @@ class _MovableRun:
         return False
 
 
-def silent(
+def find_unshown(
     pair: GraphPair,
     side: Literal["A", "B"],
     unproved: StructuralGap,

@@ -30,7 +30,7 @@ _SHAPES = frozenset({"Shape", "Size"})
 # One call of numpy in the evaluator too, in the type it is given.
 _PLAIN = frozenset(
     "Abs Add And Div Equal Exp Gemm Greater Less Log MatMul Mul Neg Not Or Relu Sqrt Sub Tanh Xor".split()
-).union(registry.names(lambda op: op.rule == "data movement"))
+).union(registry.operators_where(lambda op: op.rule == "data movement"))
 
 
 @dataclass(frozen=True, eq=False)

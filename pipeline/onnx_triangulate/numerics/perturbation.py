@@ -31,12 +31,12 @@ from typing import Any
 
 import numpy as np
 
-from onnx_triangulate.ops.registry import names
+from onnx_triangulate.ops.registry import operators_where
 from onnx_triangulate.records.arrays import Array
 
 UNIT = 2.0**-24  # unit roundoff of float32
 BEYOND = 3  # times the largest response: the true roundings are one more draw like those that were made
-STEPS = names(lambda op: op.jumps == "to steps")  # operators whose result jumps between floats
+STEPS = operators_where(lambda op: op.jumps == "to steps")  # operators whose result jumps between floats
 _JUMP = 2.0**12  # roundings of an output's largest number: what one rounding moves further may have jumped
 
 

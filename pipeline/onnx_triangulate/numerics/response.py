@@ -29,14 +29,14 @@ from onnx_triangulate.numerics.evaluate import Graph, Step
 from onnx_triangulate.numerics.perturbation import STEPS, UNIT, largest_responses, paired, signs, turned
 from onnx_triangulate.numerics.replay import expected
 from onnx_triangulate.ops.elementary import measured
-from onnx_triangulate.ops.registry import names, operators
+from onnx_triangulate.ops.registry import operators, operators_where
 from onnx_triangulate.records.arrays import Array
 
 PAIRS, FEWEST = 8, 4
 # IEEE 754 rounds these correctly, so where the exact result is a float32 nothing is rounded, and nobody jumps for it.
 _EXACT = frozenset("Add Sub Mul Div Sqrt Reciprocal".split())
-_SUMS = names(lambda op: op.linear and op.rule != "interpolation")
-_UNROUNDED = names(lambda op: op.roundings == 0 and not op.domain)
+_SUMS = operators_where(lambda op: op.linear and op.rule != "interpolation")
+_UNROUNDED = operators_where(lambda op: op.roundings == 0 and not op.domain)
 _FUSED = {name: op.steps for name, op in operators().items() if op.steps}
 _COARSEST = "tensorflow" if "tensorflow" in measured()["runtimes"] else "onnxruntime"
 

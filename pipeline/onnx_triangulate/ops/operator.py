@@ -63,7 +63,9 @@ class Operator:
     does not say what becomes of a NaN.  ``zero_sign_open``: nor which zero comes out.  ``limits``: inputs that may
     hold a limit or a threshold.  ``images``: inputs and outputs, by slot, of axes (N, C, spatial ...).  ``kernel``:
     the input that is a kernel, and its first two axes.  ``matrices``: the two inputs that are multiplied.
-    ``channels_last``: the default of the attribute of that name.
+    ``channels_last``: the default of the attribute of that name.  ``result_type``: the attribute that names the type of
+    the result; ``float_by_default``: which is float32 where nothing is written.  ``any_float``: the formula works in
+    any float type, though ONNX lists some only.  ``sequences``: the result is no array.
     """
 
     name: str
@@ -90,6 +92,10 @@ class Operator:
     kernel: tuple[int, str] | None = None
     matrices: tuple[int, int] | None = None
     channels_last: int | None = None
+    result_type: str = ""
+    float_by_default: bool = False
+    any_float: bool = False
+    sequences: bool = False
 
     @property
     def domain(self) -> str:
@@ -100,6 +106,11 @@ class Operator:
     def fold(self) -> Fold | None:
         """How its result is computed exactly where every input is a constant."""
         return FOLDS.get(self.name)
+
+
+def bounded(rule: str, bound: Bound, *examples: Example, **facts: Any) -> Operator:
+    """The record of the operator that the examples are of."""
+    return Operator(examples[0].op, rule, bound, examples, **facts)
 
 
 def alike(*operators: Operator, **facts: Any) -> tuple[Operator, ...]:

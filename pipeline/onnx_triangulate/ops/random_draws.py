@@ -15,10 +15,10 @@ import onnx
 import onnx.numpy_helper
 
 from onnx_triangulate.onnxgraph.nodes import in_onnx, operator, subgraphs
-from onnx_triangulate.ops.registry import names
+from onnx_triangulate.ops.registry import operators_where
 from onnx_triangulate.records.arrays import Array
 
-DRAWS = names(lambda op: op.draws)
+DRAWS = operators_where(lambda op: op.draws)
 # Before a definition says in its opset that an input decides, what did.
 _BY_INPUT, _NEVER = 12, 7
 

@@ -1,4 +1,4 @@
-"""RNN, GRU and LSTM as ONNX specifies them, for ONNX's reference evaluator, in the type they are given.
+"""RNN, GRU and LSTM as ONNX specifies them: the parts of a node, and what nobody defines.
 
 Design note.  The evaluator of onnx 1.23 takes no notice of ``activations`` (but an RNN's Tanh and Affine), their
 ``alpha`` and ``beta``, ``clip``, ``sequence_lens`` and ``input_forget``, so that two nodes that differ in one of them
@@ -8,24 +8,18 @@ ScaledTanh without theirs, lengths that the sequence does not have, the last sta
 zero either way).  A row beyond its length is zero in Y and keeps its state; ``reverse`` begins at a row's own last
 step.  ``clip`` bounds what goes into an activation and never the state itself; a cell state beyond it, which the
 specification's words would bound on its way into Ht and ONNX Runtime 1.32 does not, is refused.  Coupled gates are the
-forget gate as 1 - it.
-
-:func:`taken_apart` checks a node and names its parts, for the rule that bounds its rounding
-(``ops.families.recurrent``) as well: what is refused here has no answer there.
+forget gate as 1 - it.  What a node makes of its parts is written once, with its bound (``ops.families.recurrent``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from onnx_triangulate.ops.enclosures import sigmoid
 from onnx_triangulate.records.arrays import Array
-
-Function = Callable[[Array], Array]
 
 BEYOND = "what clip does to a cell state beyond it on its way into Ht"
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
@@ -37,29 +31,20 @@ _ATTRIBUTES = frozenset(
 _OWN = {"RNN": (), "GRU": ("linear_before_reset",), "LSTM": ("input_forget",)}
 
 
-@dataclass(frozen=True)
-class Activation:
-    """A function of the specification: what it makes of x, alpha and beta, and the defaults of those that it takes.
-
-    A default of ``None`` is one that ONNX does not say: it has no operator of that name any more.
-    """
-
-    of: Callable[..., Any]
-    defaults: tuple[float | None, ...] = ()
-
-
-ACTIVATIONS: Mapping[str, Activation] = {
-    "Relu": Activation(lambda x: np.maximum(x, 0)),
-    "Tanh": Activation(np.tanh),
-    "Sigmoid": Activation(sigmoid),
-    "Affine": Activation(lambda x, alpha, beta: alpha * x + beta, (None, None)),
-    "LeakyRelu": Activation(lambda x, alpha: np.where(x >= 0, x, alpha * x), (0.01,)),
-    "ThresholdedRelu": Activation(lambda x, alpha: np.where(x >= alpha, x, 0), (1.0,)),
-    "ScaledTanh": Activation(lambda x, alpha, beta: alpha * np.tanh(beta * x), (None, None)),
-    "HardSigmoid": Activation(lambda x, alpha, beta: np.clip(alpha * x + beta, 0, 1), (0.2, 0.5)),
-    "Elu": Activation(lambda x, alpha: np.where(x >= 0, x, alpha * np.expm1(np.minimum(x, 0))), (1.0,)),
-    "Softsign": Activation(lambda x: x / (1 + np.abs(x))),
-    "Softplus": Activation(lambda x: np.logaddexp(0, x)),
+# The defaults of alpha and beta of the functions that take them; ``None`` is one that ONNX does not say: it has no
+# operator of that name any more.
+ACTIVATIONS: Mapping[str, tuple[float | None, ...]] = {
+    "Relu": (),
+    "Tanh": (),
+    "Sigmoid": (),
+    "Affine": (None, None),
+    "LeakyRelu": (0.01,),
+    "ThresholdedRelu": (1.0,),
+    "ScaledTanh": (None, None),
+    "HardSigmoid": (0.2, 0.5),
+    "Elu": (1.0,),
+    "Softsign": (),
+    "Softplus": (),
 }
 _NAMES = {name.lower(): name for name in ACTIVATIONS}  # runtimes read them in any case
 
@@ -70,9 +55,6 @@ class Chosen:
 
     name: str
     parameters: tuple[float, ...]
-
-    def __call__(self, x: Array) -> Array:
-        return np.asarray(ACTIVATIONS[self.name].of(x, *self.parameters), dtype=x.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,8 +163,7 @@ def _chosen(op: str, held: Mapping[str, Any], ways: int) -> tuple[tuple[Chosen, 
     _ensure(not spare or spare == names, f"{len(asked)} activations where {count * ways} are due")
     values = [_consumed(held, names, slot, name) for slot, name in enumerate(("activation_alpha", "activation_beta"))]
     chosen = [
-        Chosen(name, tuple(values[slot][i] for slot in range(len(ACTIVATIONS[name].defaults))))
-        for i, name in enumerate(names)
+        Chosen(name, tuple(values[slot][i] for slot in range(len(ACTIVATIONS[name])))) for i, name in enumerate(names)
     ]
     return tuple(tuple(chosen[way * count : (way + 1) * count]) for way in range(ways))
 
@@ -193,12 +174,12 @@ def _consumed(held: Mapping[str, Any], names: Sequence[str], slot: int, attribut
     ONNX has them "consumed in the order of activation functions".  One for each function that takes one is that; one
     for each function is read by some as one for each place, by others as the first ones: good where both say the same.
     """
-    takers = [i for i, name in enumerate(names) if len(ACTIVATIONS[name].defaults) > slot]
+    takers = [i for i, name in enumerate(names) if len(ACTIVATIONS[name]) > slot]
     given = [float(value) for value in held.get(attribute) or ()]
     if not takers:
         return {}
     if not given:
-        defaults = [ACTIVATIONS[names[i]].defaults[slot] for i in takers]
+        defaults = [ACTIVATIONS[names[i]][slot] for i in takers]
         _ensure(None not in defaults, f"{', '.join(names[i] for i in takers)} without {attribute}")
         return {i: float(np.float32(d)) for i, d in zip(takers, defaults, strict=True) if d is not None}
     clear = len(given) == len(takers) or (
@@ -206,86 +187,3 @@ def _consumed(held: Mapping[str, Any], names: Sequence[str], slot: int, attribut
     )
     _ensure(clear, f"{len(given)} values of {attribute} for {len(takers)} of {len(names)} functions")
     return dict(zip(takers, given, strict=False))
-
-
-def recurrent(op: str, given: Sequence[Array | None], settings: Mapping[str, Any]) -> tuple[Array, ...]:
-    """What a node makes of its inputs: Y and Y_h, and an LSTM's Y_c.  Raises as :func:`taken_apart`."""
-    parts = taken_apart(op, given, settings)
-    steps, batch = parts.x.shape[:2]
-    turned = _turned(parts.lengths, steps)
-    rows = np.arange(batch)
-    found = []
-    for way, reverse in enumerate(parts.reverse):
-        y, h, c = _run(op, parts, way, parts.x[turned, rows] if reverse else parts.x)
-        found.append((y[turned, rows] if reverse else y, h, c))
-    y, h, c = (np.stack([one[i] for one in found], 1 if i == 0 else 0).astype(parts.x.dtype) for i in range(3))
-    if parts.layout:
-        y, h, c = np.transpose(y, (2, 0, 1, 3)), np.swapaxes(h, 0, 1), np.swapaxes(c, 0, 1)
-    return (y, h, c) if op == "LSTM" else (y, h)
-
-
-def _turned(lengths: Array, steps: int) -> Array:
-    """Which step of a row is its step t in reverse: its own steps turned round, those beyond where they are."""
-    t = np.arange(steps)[:, None]
-    return np.asarray(np.where(t < lengths, lengths - 1 - t, t))
-
-
-def _run(op: str, parts: Parts, way: int, x: Array) -> tuple[Array, Array, Array]:
-    """One direction over ``x`` in its order: every state, the last one, and the last cell state."""
-    step = {"RNN": _rnn, "GRU": _gru, "LSTM": _lstm}[op](parts, way)
-    h, c = parts.h[way], parts.c[way]
-    wb = np.split(parts.b[way], 2)[0]
-    inner = x @ parts.w[way].T + wb
-    y = np.zeros((*x.shape[:2], h.shape[-1]), x.dtype)
-    for t in range(len(x)):
-        alive = (t < parts.lengths)[:, None]
-        new_h, new_c = step(inner[t], h, c)
-        h, c = np.where(alive, new_h, h), np.where(alive, new_c, c)
-        y[t] = np.where(alive, new_h, 0)
-    return y, h, c
-
-
-Step = Callable[[Array, Array, Array], tuple[Array, Array]]
-
-
-def _functions(parts: Parts, way: int) -> list[Function]:
-    def clipped(function: Function) -> Function:
-        limit = parts.clip
-        return function if limit is None else lambda x: function(np.clip(x, -limit, limit))
-
-    return [clipped(function) for function in parts.activations[way]]
-
-
-def _rnn(parts: Parts, way: int) -> Step:
-    (f,) = _functions(parts, way)
-    r, rb = parts.r[way].T, np.split(parts.b[way], 2)[1]
-    return lambda inner, h, c: (f(inner + h @ r + rb), c)
-
-
-def _gru(parts: Parts, way: int) -> Step:
-    f, g = _functions(parts, way)
-    size = parts.r.shape[-1]
-    (r_zr, r_h), (b_zr, b_h) = (np.split(v, [2 * size]) for v in (parts.r[way], np.split(parts.b[way], 2)[1]))
-
-    def step(inner: Array, h: Array, c: Array) -> tuple[Array, Array]:
-        z, reset = np.split(f(inner[:, : 2 * size] + h @ r_zr.T + b_zr), 2, axis=1)
-        own = reset * (h @ r_h.T + b_h) if parts.linear else (reset * h) @ r_h.T + b_h
-        return (1 - z) * g(inner[:, 2 * size :] + own) + z * h, c
-
-    return step
-
-
-def _lstm(parts: Parts, way: int) -> Step:
-    f, g, last = _functions(parts, way)
-    r, rb = parts.r[way].T, np.split(parts.b[way], 2)[1]
-    p_i, p_o, p_f = np.split(parts.p[way], 3)
-
-    def step(inner: Array, h: Array, c: Array) -> tuple[Array, Array]:
-        i, o, forget, new = np.split(inner + h @ r + rb, 4, axis=1)
-        i = f(i + p_i * c)
-        forget = 1 - i if parts.coupled else f(forget + p_f * c)
-        cell = forget * c + i * g(new)
-        _ensure(parts.clip is None or bool(np.all(np.abs(cell) <= parts.clip)), BEYOND)
-        return f(o + p_o * cell) * last(cell), cell
-
-    return step

@@ -188,3 +188,11 @@ class Drawing:
     boxes: tuple[Box, ...]
     arrows: tuple[Arrow, ...]
     left_out: int = 0
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A graph that is drawn, and what was found in it."""
+
+    drawing: Drawing
+    inspection: Inspection

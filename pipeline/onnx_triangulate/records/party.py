@@ -8,7 +8,10 @@ from functools import cache
 
 from onnx_triangulate.records.errors import UnusableInput
 
-_PARTY = re.compile(r"^(?P<framework>[a-z]*)(?::(?P<exporter>[a-z]+))?(?:>(?P<runtime>[a-z.]+))?(?P<double>@64)?$")
+_PARTY = re.compile(
+    r"^(?P<framework>(?:[a-z][a-z0-9_]*)?)(?::(?P<exporter>[a-z][a-z0-9_]*))?"
+    r"(?:>(?P<runtime>[a-z][a-z0-9._-]*))?(?P<double>@64)?$"
+)
 
 
 @dataclass(frozen=True, order=True)

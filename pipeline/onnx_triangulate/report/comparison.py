@@ -1,4 +1,4 @@
-"""The report of ``compare``, for people and for programs.
+"""The report of ``compare`` for people.
 
 The first lines answer: same or not, the first guilty node, all others, what was compared, what was not mapped.
 """
@@ -6,8 +6,7 @@ The first lines answer: same or not, the first guilty node, all others, what was
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -15,9 +14,7 @@ from rich.text import Text
 from onnx_triangulate.records.faults import Fault
 from onnx_triangulate.records.graph_comparison import ComparedOutput, GraphComparison
 from onnx_triangulate.records.text import clip, prose, safe
-from onnx_triangulate.report.as_json import number, to_text
-from onnx_triangulate.report.files import write_text
-from onnx_triangulate.report.lines import LABEL, block, emit, wrapped
+from onnx_triangulate.report.lines import LABEL, block, emit, paragraphs, wrapped
 from onnx_triangulate.report.words import count, figure, pair
 
 _SHOWN = 8
@@ -83,115 +80,73 @@ def _output(output: ComparedOutput, differs: bool) -> str:
     return apart + said.get(output.outcome, "")
 
 
-def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
-    """The report as finished lines."""
-    width = max(width, 60)
-    room = width - LABEL
-    open_ = ", and what was not tried is below" if found.unexercised and found.grade == "same on what was fed" else ""
-    head = Text(found.grade, _STYLES[found.outcome]) + Text(f"   {_HEADLINES[found.grade]}{open_}")
-    made = [head]
-    for label, file in (("A", found.left), ("B", found.right)):
-        made += block(label, [Text(clip(safe(file, 400), room))])
-    for place, node in enumerate(found.faults):
-        again = place > 0 and (node.party == "B") == (found.faults[place - 1].party == "B")
-        label = "and" if again else "guilty" if node.party == "B" else "kernel"
-        made += block(label, _fault(node, room), "bold red")
-    made += block("problem", [line for p in found.problems for line in wrapped(prose(p), room, hang=2)], "bold red")
-    made += block("not tried", [line for u in found.unexercised for line in wrapped(prose(u), room, hang=2)], "yellow")
-    made += block(
-        "outputs",
-        [line for o in found.outputs for line in wrapped(_output(o, found.outcome == "differs"), room, hang=2)],
-    )
-    kernels = sum(node.party != "B" for node in found.faults)
+def _faults(found: GraphComparison, room: int) -> list[Text]:
+    made: list[Text] = []
+    last = ""
+    for fault in found.faults:
+        label = "guilty" if fault.party == "B" else "kernel"
+        made += block("and" if label == last else label, _fault(fault, room), "bold red")
+        last = label
+    return made
+
+
+def _compared(found: GraphComparison) -> str:
+    """How much was compared, and how near it came to what rounding may do."""
+    if not found.compared:
+        return ""
+    kernels = sum(fault.party != "B" for fault in found.faults)
     named = f" except at {count(kernels, 'node')} named above" if kernels else ""
     nodes = f"{count(found.replayed, 'node run')} in the graphs' own types, as exact as each operator must be{named}"
     if found.unbounded:
         nodes += f"; {found.unbounded:,} more of operators for which that is not known"
     worst = f"apart by at most {figure(found.worst)} times what rounding may do" if found.worst else "equal"
-    compared = (
+    return (
         f"{count(found.compared, 'element')} of outputs in float64 on {count(len(found.feeds), 'feed')} "
         f"({', '.join(map(safe, found.feeds))}); what agrees there is {worst}; {nodes}"
     )
-    if found.compared:
-        made += block("compared", wrapped(compared, room, hang=2))
-    if found.further_feeds:
-        sizes = f"; {count(len(found.sizes), 'other size')}: {' · '.join(found.sizes[:_SHOWN])}{_more(found.sizes)}"
-        further = f"{count(found.further_feeds, 'further feed')} in the graphs' own types{sizes if found.sizes else ''}"
-        made += block("and fed", wrapped(further, room, hang=2))
-    if found.peak_bytes:
-        made += block("memory", [Text(f"at most {found.peak_bytes / 2**20:.3g} MiB at a time, besides the weights")])
+
+
+def _further(found: GraphComparison) -> str:
+    if not found.further_feeds:
+        return ""
+    sizes = f"; {count(len(found.sizes), 'other size')}: {' · '.join(found.sizes[:_SHOWN])}{_more(found.sizes)}"
+    return f"{count(found.further_feeds, 'further feed')} in the graphs' own types{sizes if found.sizes else ''}"
+
+
+def _mapped(found: GraphComparison) -> str:
+    """How many values were found on both sides; where structure proves all, none was looked for."""
     only_a, only_b = found.unmapped.get("A", ()), found.unmapped.get("B", ())
+    if not (found.aligned or only_a or only_b):
+        return ""
+    named = f" ({', '.join(safe(n, 30) for n in only_b[:_SHOWN])}{_more(only_b)})" if only_b else ""
     alone = f"on one side alone: {len(only_a):,} of A, {len(only_b):,} of B"
-    mapped = f"{count(found.aligned, 'value')} of B found in A; {alone}"
-    if only_b:
-        mapped += f" ({', '.join(safe(n, 30) for n in only_b[:_SHOWN])}{_more(only_b)})"
-    if found.aligned or only_a or only_b:  # where structure proves all, no value was looked for
-        made += block("mapped", wrapped(mapped, room, hang=2))
-    made += block("inputs", wrapped(", ".join(safe(i, 80) for i in found.inputs) or "none", room, hang=2))
-    return made + block("notes", [line for n in found.notes for line in wrapped(prose(n), room, hang=2)])
+    return f"{count(found.aligned, 'value')} of B found in A; {alone}{named}"
+
+
+def comparison_lines(found: GraphComparison, width: int = 100) -> list[Text]:
+    """The report as finished lines."""
+    width = max(width, 60)
+    room = width - LABEL
+    open_ = ", and what was not tried is below" if found.unexercised and found.grade == "same on what was fed" else ""
+    made = [Text(found.grade, _STYLES[found.outcome]) + Text(f"   {_HEADLINES[found.grade]}{open_}")]
+    for label, file in (("A", found.left), ("B", found.right)):
+        made += block(label, [Text(clip(safe(file, 400), room))])
+    made += _faults(found, room)
+    made += paragraphs("problem", map(prose, found.problems), room, "bold red")
+    made += paragraphs("not tried", map(prose, found.unexercised), room, "yellow")
+    made += paragraphs("outputs", (_output(output, found.outcome == "differs") for output in found.outputs), room)
+    peak = f"at most {found.peak_bytes / 2**20:.3g} MiB at a time, besides the weights" if found.peak_bytes else ""
+    for label, text in (
+        ("compared", _compared(found)),
+        ("and fed", _further(found)),
+        ("memory", peak),
+        ("mapped", _mapped(found)),
+        ("inputs", ", ".join(safe(i, 80) for i in found.inputs) or "none"),
+    ):
+        made += paragraphs(label, [text] if text else [], room)
+    return made + paragraphs("notes", map(prose, found.notes), room)
 
 
 def render_comparison(found: GraphComparison, console: Console) -> None:
     """Print what was found."""
     emit(comparison_lines(found, console.width), console)
-
-
-def comparison_json(found: GraphComparison) -> Mapping[str, Any]:
-    """The comparison as the document ``triangulate-compare/1`` (``schema("triangulate-compare-1")``)."""
-    return {
-        "schema": "triangulate-compare/1",
-        "versions": dict(found.versions),
-        "seed": found.seed,
-        "exit_status": found.exit_status,
-        "left": str(found.left),
-        "right": str(found.right),
-        "outcome": found.outcome,
-        "grade": found.grade,
-        "proved": found.proved,
-        "swept": found.further_feeds,
-        "sizes": list(found.sizes),
-        "unexercised": list(found.unexercised),
-        "compared": found.compared,
-        "feeds": list(found.feeds),
-        "guilty": [
-            {
-                "node": node.node,
-                "op": node.op,
-                "output": node.output,
-                "ratio": number(node.ratio),
-                "party": node.party,
-                "max_abs": number(node.introduced),
-                "index": None if node.index is None else list(node.index),
-                "values": None if node.expected is None else [number(node.expected), number(node.actual)],
-                "counterpart": node.counterpart,
-                "nodes": list(node.nodes if node.others else ()),
-                "against": list(node.against),
-                "problem": node.problem,
-            }
-            for node in found.faults
-        ],
-        "aligned": found.aligned,
-        "unmapped": {side: list(names) for side, names in found.unmapped.items()},
-        "outputs": [
-            {
-                "left": o.left,
-                "right": o.right,
-                "matched": o.matched,
-                "outcome": o.outcome,
-                "compared": o.compared,
-                "max_abs": number(o.max_abs),
-                "problem": o.problem,
-            }
-            for o in found.outputs
-        ],
-        "worst": number(found.worst),
-        "held": found.peak_bytes,
-        "nodes": {"judged": found.replayed, "unbounded": found.unbounded},
-        "problems": list(found.problems),
-        "notes": list(found.notes),
-    }
-
-
-def write_comparison(found: GraphComparison, path: str) -> None:
-    """Write the document to ``path``; ``-`` is standard output."""
-    write_text(to_text(comparison_json(found)), path)

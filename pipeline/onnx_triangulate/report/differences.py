@@ -1,4 +1,4 @@
-"""Two graphs side by side, for people and for programs.
+"""Two graphs side by side, for people.
 
 Design note.  One difference is one line where it fits: what kind, at which node, what either side has.  Differences
 that say the same thing of many nodes (a BatchNormalization folded into each of fifty convolutions) are one line with
@@ -16,9 +16,8 @@ from rich.console import Console
 from rich.text import Text
 
 from onnx_triangulate.records.inspection import Difference, Differences, Inspection
-from onnx_triangulate.records.text import clip, prose, safe, whole, wrap
-from onnx_triangulate.report.inspection_json import name
-from onnx_triangulate.report.lines import LABEL, emit
+from onnx_triangulate.records.text import clip, prose, safe, whole
+from onnx_triangulate.report.lines import LABEL, block, emit, wrapped
 from onnx_triangulate.report.words import count
 
 SHOWN = 60
@@ -44,64 +43,26 @@ def differences_lines(found: Differences, width: int = 100, verbose: bool = Fals
     width = max(width, 60)
     room = width - LABEL
     made = [*_header("left", found.left, width, verbose), *_header("right", found.right, width, verbose)]
-    made += _block("result", [Text(_result(found), "bold" if found.differences else "green")])
+    made += block("result", [Text(_result(found), "bold" if found.differences else "green")])
     groups = [[d] for d in found.differences] if verbose else _grouped(found.differences)
     kinds = list(dict.fromkeys(group[0].kind for group in groups))
     shown = groups if verbose else groups[:SHOWN]
     for kind in kinds:
         lines = [line for g in shown if g[0].kind == kind for line in _lines(g, room, verbose)]
-        made += _block(_WORDS.get(kind, safe(kind, 10)), lines)
+        made += block(_WORDS.get(kind, safe(kind, 10)), lines)
     left_out = groups[len(shown) :]
     if left_out:
-        made += _block("and", [Text(f"{sum(map(len, left_out)):,} differences more: --json lists them all, and -v")])
+        made += block("and", [Text(f"{sum(map(len, left_out)):,} differences more: --json lists them all, and -v")])
     for label, names in (("only left", found.only_left), ("only right", found.only_right)):
         if names:
             listed = _some(names, len(names) if verbose else _ALONE, verbose)
-            made += _block(label, _wrapped(f"{count(len(names), 'node')}: {listed}", room))
-    return made + _block("notes", [line for note in found.notes for line in _wrapped(prose(note), room)])
+            made += block(label, wrapped(f"{count(len(names), 'node')}: {listed}", room, hang=2))
+    return made + block("notes", [line for note in found.notes for line in wrapped(prose(note), room, hang=2)])
 
 
 def render_differences(found: Differences, console: Console, verbose: bool = False) -> None:
     """Print what two graphs have differently."""
     emit(differences_lines(found, console.width, verbose), console)
-
-
-def differences_json(found: Differences) -> dict[str, Any]:
-    """The comparison as the document ``triangulate-differences/1``, every difference of it."""
-    return {
-        "schema": "triangulate-differences/1",
-        "left": _side(found.left),
-        "right": _side(found.right),
-        "matched": found.matched,
-        "differences": [
-            {
-                "kind": d.kind,
-                "what": name(d.what),
-                "left": {"nodes": [name(n) for n in d.left_nodes], "has": name(d.left)},
-                "right": {"nodes": [name(n) for n in d.right_nodes], "has": name(d.right)},
-                "says": name(d.message),
-                "same": d.harmless,
-            }
-            for d in found.differences
-        ],
-        "only_left": [name(n) for n in found.only_left],
-        "only_right": [name(n) for n in found.only_right],
-        "notes": [name(n) for n in found.notes],
-        "at_one_size": found.at_one_size,
-    }
-
-
-def _side(inspected: Inspection) -> dict[str, Any]:
-    """One of the two; what else there is of it is in its own document."""
-    return {
-        "file": None if inspected.file is None else name(inspected.file),
-        "producer": name(inspected.producer),
-        "opsets": {name(domain): version for domain, version in inspected.opsets.items()},
-        "remarks": [
-            {"code": r.code, "severity": r.severity, "nodes": [name(n) for n in r.nodes], "says": name(r.message)}
-            for r in inspected.diagnostics
-        ],
-    }
 
 
 def _result(found: Differences) -> str:
@@ -123,7 +84,7 @@ def _header(label: str, inspected: Inspection, width: int, verbose: bool) -> lis
     about = f"{opset}{producer}"
     file = "a model" if inspected.file is None else whole(inspected.file, 200, verbose)
     file = file if verbose else clip(file, max(width - LABEL - len(about), 24))
-    return _block(label, [Text(file, "bold") + Text(about)])
+    return block(label, [Text(file, "bold") + Text(about)])
 
 
 def _grouped(found: Sequence[Difference]) -> list[list[Difference]]:
@@ -155,8 +116,8 @@ def _lines(group: Sequence[Difference], room: int, verbose: bool) -> list[Text]:
         head = f"{times}{what} {left} against {right}"
     says = prose(first.message, 600 if verbose else 200) if len(group) == 1 else prose(_worst(group), 200)
     where = _where(group, verbose)
-    made = _wrapped(f"{head}   {where}".rstrip(), room)
-    return made + [Text("  ") + line for line in (_wrapped(says, room - 2, "dim") if says else [])]
+    made = wrapped(f"{head}   {where}".rstrip(), room, hang=2)
+    return made + [Text("  ") + line for line in (wrapped(says, room - 2, "dim", hang=2) if says else [])]
 
 
 def _worst(group: Sequence[Difference]) -> str:
@@ -195,18 +156,3 @@ def _some(names: Sequence[str], limit: int, verbose: bool) -> str:
 def _named(name: str, verbose: bool) -> str:
     """A name; of a long one both ends, which tell it from others."""
     return whole(name, 200, verbose) if verbose else clip(safe(clip(name, 200)), _SHORT)
-
-
-def _wrapped(text: str, width: int, style: str = "") -> list[Text]:
-    return [Text(line, style) for line in wrap(text, width, 2)]
-
-
-def _block(label: str, content: Sequence[Text]) -> list[Text]:
-    """Lines beside a label, as the other reports have them."""
-    if not content:
-        return []
-    head = Text("  ") + Text(f"{label:<{LABEL - 4}}", "dim") + Text("  ")
-    made = [head + content[0], *(Text(" " * LABEL) + line for line in content[1:])]
-    for line in made:
-        line.rstrip()
-    return made

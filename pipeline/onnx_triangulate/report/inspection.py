@@ -17,11 +17,8 @@ from rich.text import Text
 from onnx_triangulate.records.graphs import Pads, Transpose
 from onnx_triangulate.records.inspection import SEVERITIES, Diagnostic, Inspection, LayoutReshape, Severity
 from onnx_triangulate.records.text import clip, prose, safe, whole
-from onnx_triangulate.report.inspection_json import inspection_json
 from onnx_triangulate.report.lines import LABEL, Cell, block, columns, emit, fits, more, wrapped
 from onnx_triangulate.report.words import axes, count, shape_of_padding, size
-
-__all__ = ["effect", "inspection_json", "inspection_lines", "moved", "render_inspection", "spellings", "worst_first"]
 
 SHOWN = 6  # kinds of padding
 CODES = 10

@@ -68,6 +68,11 @@ def block(label: str, content: Sequence[Text], style: str = "dim") -> list[Text]
     return made
 
 
+def paragraphs(label: str, texts: Iterable[str], room: int, style: str = "dim") -> list[Text]:
+    """Texts of one line or more beside a label, each hanging by two; none without texts."""
+    return block(label, [line for text in texts for line in wrapped(text, room, hang=2)], style)
+
+
 def more(items: Sequence[str], limit: int) -> str:
     """At most ``limit`` items by name and the rest as a number."""
     rest = len(items) - limit

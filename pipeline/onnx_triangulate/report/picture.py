@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from onnx_triangulate.records.errors import MissingEngine
-from onnx_triangulate.records.inspection import Arrow, Box, Drawing, Inspection, Severity
+from onnx_triangulate.records.inspection import Arrow, Box, Drawing, Severity
 from onnx_triangulate.records.text import clip, safe
 
 MOST = 400
@@ -144,35 +144,41 @@ def plan(drawing: Drawing) -> Plan:
     graph: Any = igraph.Graph(len(keys), downward, directed=True)
     rounds = 100 if len(pairs) <= MOST else 20  # of moving boxes for fewer crossings; more cost seconds
     laid = graph.layout_sugiyama(layers=rows, maxiter=rounds)
-    tallest: dict[int, int] = {}
+    heights: dict[int, int] = {}
     for box, row in zip(drawing.boxes, rows, strict=True):
-        tallest[row] = max(tallest.get(row, 0), _height(box))
-    top: dict[int, float] = {}
-    y = float(_TOP)
-    for row in range(max(rows, default=-1) + 1):
-        top[row] = y
-        y += tallest.get(row, 0) + _ROW
-    step = _WIDTH + _GAP
-    points = [point for routed in laid.edge_routing for point in routed]
-    left = min([x for x, _ in laid] + [x for x, _ in points], default=0.0)
+        heights[row] = max(heights.get(row, 0), _height(box))
+    top, bottom = _row_tops(rows, heights)
+    left = min((x for x, _ in [*laid, *(point for routed in laid.edge_routing for point in routed)]), default=0.0)
 
     def across(x: float) -> float:
-        return _MARGIN + (x - left) * step
+        return _MARGIN + (x - left) * (_WIDTH + _GAP)
+
+    def line(pair: tuple[str, str], ends: tuple[int, ...], routed: Iterable[Point]) -> tuple[Point, ...]:
+        """Straight through the rows that it passes, from the bottom of the higher box to the top of the lower one."""
+        high, low = (placed[keys[end]] for end in ends)
+        whole: list[Point] = [(high.middle, high.y + high.height)]
+        for x, row in sorted(routed, key=lambda point: point[1]):
+            at = across(x) + _WIDTH / 2
+            whole += [(at, top[int(row)]), (at, top[int(row)] + heights.get(int(row), 0))]
+        whole.append((low.middle, low.y))
+        return tuple(whole if pair[0] == keys[ends[0]] else reversed(whole))
 
     placed = {
         box.key: Placed(box, across(laid[i][0]), top[rows[i]], _height(box)) for i, box in enumerate(drawing.boxes)
     }
-    lines = {}
-    for pair, ends, routed in zip(pairs, downward, laid.edge_routing, strict=True):
-        between: list[Point] = []
-        for x, row in sorted(routed, key=lambda point: point[1]):
-            at = across(x) + _WIDTH / 2
-            between += [(at, top[int(row)]), (at, top[int(row)] + tallest.get(int(row), 0))]
-        high, low = (placed[keys[end]] for end in ends)
-        whole = [(high.middle, high.y + high.height), *between, (low.middle, low.y)]
-        lines[pair] = tuple(whole if pair[0] == keys[ends[0]] else reversed(whole))
+    lines = {pair: line(pair, ends, by) for pair, ends, by in zip(pairs, downward, laid.edge_routing, strict=True)}
     width = max([p.x + _WIDTH for p in placed.values()] + [x for line in lines.values() for x, _ in line], default=0)
-    return Plan(placed, _spread(lines, placed), width + _MARGIN, y - _ROW + _MARGIN)
+    return Plan(placed, _spread(lines, placed), width + _MARGIN, bottom - _ROW + _MARGIN)
+
+
+def _row_tops(rows: Sequence[int], heights: Mapping[int, int]) -> tuple[dict[int, float], float]:
+    """Where each row begins, in pixels, and where the last one's gap ends."""
+    top: dict[int, float] = {}
+    y = float(_TOP)
+    for row in range(max(rows, default=-1) + 1):
+        top[row] = y
+        y += heights.get(row, 0) + _ROW
+    return top, y
 
 
 def _spread(
@@ -338,8 +344,3 @@ def svg(drawing: Drawing) -> str:
         f'viewBox="0 0 {width:.0f} {height:.0f}"><title>{attribute(drawing.title)}</title><style>{_styles()}</style>'
         f'<text class="name" x="{_MARGIN}" y="{_MARGIN}">{html.escape(head)}</text>{"".join(body)}{legend}</svg>\n'
     )
-
-
-def page(drawing: Drawing, found: Inspection) -> str:
-    """The drawing as a file of its own."""
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{svg(drawing)}'

@@ -14,7 +14,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len
@@ -25,9 +24,7 @@ from onnx_triangulate.records.graphs import GraphFacts
 from onnx_triangulate.records.runs import Diff, Failure
 from onnx_triangulate.records.text import WHOLE, clip, prose, safe
 from onnx_triangulate.records.verdict import STATUSES, ExpectationResult, Finding, Report, Verdict
-from onnx_triangulate.report import Format
-from onnx_triangulate.report.files import write_text
-from onnx_triangulate.report.lines import LABEL, Cell, block, columns, emit, fits, more, padded, wrapped
+from onnx_triangulate.report.lines import LABEL, Cell, block, columns, emit, fits, more, padded, paragraphs, wrapped
 from onnx_triangulate.report.words import (
     BLUNTLY,
     NODE,
@@ -67,6 +64,10 @@ STYLES = {
 
 def _block(label: str, content: Sequence[Text]) -> list[Text]:
     return block(label, content, STYLES.get(label, "dim"))
+
+
+def _paragraphs(label: str, texts: Iterable[str], width: int) -> list[Text]:
+    return paragraphs(label, texts, width - LABEL, STYLES.get(label, "dim"))
 
 
 def _sentence(sentence: Sentence) -> str:
@@ -118,7 +119,7 @@ def _given(verdict: Verdict, width: int) -> list[Text]:
     """The files that were judged in place of exports, how their borders were read, and at which sizes."""
     models = verdict.evidence.models
     said = [f"{safe(n)}: {prose('; '.join(m.notes))}" for n, m in models.items() if m.external and m.notes]
-    made = _block("given", [line for text in said for line in wrapped(text, width - LABEL, hang=2)])
+    made = _paragraphs("given", said, width)
     ran = {
         size: any(run.party.runtime and run.outputs is not None for run in runs.values())
         for size, runs in verdict.evidence.sizes.items()
@@ -246,7 +247,7 @@ def _agreed(edges: Sequence[Diff], width: int) -> list[Text]:
     if fits(made, width - 4) and made:
         return [*_block("agreed", [Text()]), *(Text(" " * 4) + line for line in made)]
     texts = ["   ".join(str(cell) for cell in row) for row in rows]
-    return _block("agreed", [line for text in texts for line in wrapped(text, width - LABEL, hang=2)])
+    return _paragraphs("agreed", texts, width)
 
 
 def _edges(verdict: Verdict, width: int, verbose: bool) -> list[Text]:
@@ -273,7 +274,7 @@ def _wavering(edges: Sequence[Diff], width: int) -> list[Text]:
     for edge in edges:
         together.setdefault(prose(edge.problem or ""), []).append(_ends(edge))
     said = [f"{problem}: nothing compared on {', '.join(ends)}" for problem, ends in together.items()]
-    return _block("wavering", [line for text in said for line in wrapped(text, width - LABEL, hang=2)])
+    return _paragraphs("wavering", said, width)
 
 
 def _missing(verdict: Verdict, missing: Sequence[Diff], width: int) -> list[Text]:
@@ -292,7 +293,7 @@ def _missing(verdict: Verdict, missing: Sequence[Diff], width: int) -> list[Text
         if not explained(edge.left, edge.size) and not explained(edge.right, edge.size):
             together.setdefault(prose(edge.problem or "no value on one side"), []).append(_ends(edge))
     texts = [f"{more(ends, NAMED)}: {problem}" for problem, ends in together.items()]
-    return _block("missing", [line for text in texts for line in wrapped(text, width - LABEL, hang=2)])
+    return _paragraphs("missing", texts, width)
 
 
 def _failures(verdict: Verdict, width: int, verbose: bool) -> list[Text]:
@@ -412,7 +413,7 @@ def _notes(verdict: Verdict, width: int) -> list[Text]:
     ]
     said += [f"graph {safe(name)}: {prose(note)}" for name, model in evidence.models.items() for note in model.notes]
     said += [f"graph {safe(name)}: {prose(note)}" for name, facts in evidence.graphs.items() for note in facts.notes]
-    return _block("notes", [line for text in said for line in wrapped(text, width - LABEL, hang=2)])
+    return _paragraphs("notes", said, width)
 
 
 def _derived(verdict: Verdict) -> list[str]:
@@ -505,7 +506,7 @@ def _undeclared(verdicts: Sequence[Verdict], width: int) -> list[Text]:
         for blamed in verdict.unexpected:
             where.setdefault(safe(blamed.blame), []).append(clip(safe(verdict.case), 48))
     said = [f"{blame}: {more(list(dict.fromkeys(cases)), NAMED)}" for blame, cases in where.items()]
-    return _block("undeclared", [line for text in said for line in wrapped(text, width - LABEL, hang=2)])
+    return _paragraphs("undeclared", said, width)
 
 
 def _footer(report: Report, width: int) -> list[Text]:
@@ -525,32 +526,28 @@ def lines(report: Report, width: int = 100, verbose: bool = False) -> list[Text]
     """
     width = max(width, 60)
     verdicts = sorted(report.verdicts, key=_urgency)
-    made: list[Text] = []
-    for notice in report.notices:
-        made += [Text("notice  ", "yellow") + line for line in wrapped(prose(notice), width - 8)]
     detailed = verdicts if verbose or len(verdicts) <= DETAILED else [v for v in verdicts if v.status != "expected"]
-    for verdict in verdicts:
-        if verdict not in detailed:
-            said = [f"{safe(verdict.case)}: {prose(death)}" for death in verdict.deaths]
-            made += [Text("notice  ", "yellow") + line for text in said for line in wrapped(text, width - 8)]
+    others = [verdict for verdict in verdicts if verdict not in detailed]
+    made = _notices(
+        [*report.notices, *(f"{safe(v.case)}: {prose(death)}" for v in others for death in v.deaths)], width
+    )
     rows = _table(verdicts, width) if len(verdicts) > 1 else []
     if rows:
-        made += [
-            _statuses(verdicts),
-            *_undeclared(verdicts, width),
-            Text(),
-            *(line for row in rows[: len(detailed)] for line in row),
-        ]
+        made += [_statuses(verdicts), *_undeclared(verdicts, width), Text()]
+        made += [line for row in rows[: len(detailed)] for line in row]
     if made and detailed:
         made.append(Text())
     for verdict in detailed:
         made += [*case_lines(verdict, width, verbose), Text()]
     if rows[len(detailed) :]:
         made += [*(line for row in rows[len(detailed) :] for line in row), Text()]
-        declared = any(verdict.expectations for verdict in verdicts if verdict not in detailed)
-        where = "; what is expected was declared there" if declared else ""
+        where = "; what is expected was declared there" if any(v.expectations for v in others) else ""
         made += wrapped(f"why, for one of them: triangulate verify CASE{where}", width, "dim")
     return made + _footer(report, width)
+
+
+def _notices(notices: Iterable[str], width: int) -> list[Text]:
+    return [Text("notice  ", "yellow") + line for notice in notices for line in wrapped(notice, width - 8)]
 
 
 def render(report: Report, console: Console, verbose: bool = False) -> None:
@@ -577,11 +574,3 @@ def render_list(cases: Sequence[Any], console: Console) -> None:
         for line in made:
             line.truncate(console.width, overflow="ellipsis")
     emit(made, console)
-
-
-def write_report(report: Report, path: str | Path) -> None:
-    """Write the report as it would be printed, 100 columns wide and without colour."""
-    write_text("".join(line.plain + "\n" for line in lines(report)), path)
-
-
-FORMAT = Format("text", "the report as the terminal shows it, without colour", write_report)

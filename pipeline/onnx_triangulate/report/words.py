@@ -35,6 +35,7 @@ BLAME_WORDS: Mapping[str, str] = {
     "unspecified": "the specification leaves this open, {left} and {right} answer differently",
     "unsupported": "a valid graph, but not implemented by {who}",
 }
+OWN_STEP = "the runtime's own step departs in {who}"  # one that a user's runtime brings
 # A framework's own run has no graph that could be valid.
 NO_ANSWER = "{who} itself gives no answer to these inputs"
 NOTHING_COMPARED = "nothing was compared"
@@ -120,9 +121,7 @@ def sentences(blames: Sequence[Blame], of: Iterable[str]) -> list[Sentence]:
     for (blame, op, _, itself), members in together.items():
         left, right = (safe(end) for end in members[0].edge)
         who = names((blamed.party for blamed in members), universe)
-        words = (NO_ANSWER if itself else BLAME_WORDS.get(str(blame), "parts: {who}")).format(
-            left=left, right=right, who=who
-        )
+        words = (NO_ANSWER if itself else BLAME_WORDS.get(str(blame), OWN_STEP)).format(left=left, right=right, who=who)
         where = _where(str(op) if op else "", members)
         details = _details(members, universe)
         subject = f"{left} | {right}" if blame in _BETWEEN else who
@@ -217,14 +216,29 @@ def exports(verdict: Verdict) -> Mapping[str, list[str]]:
     definition that the case gives; a graph that only agrees within a derived bound is :data:`NOT_SHARP`.
     """
     evidence = verdict.evidence
-    parted: dict[str, set[str]] = {"export": set(), "export-failed": set()}
-    for blamed in evidence.blames:
-        if blamed.blame in parted:
-            graphs = {blamed.party.split(">", 1)[0], *(end.split(">", 1)[0] for end in blamed.edge if ">" in end)}
-            parted[blamed.blame] |= graphs
-    agreed, sharp, blunt = set(), set(), set()
-    defined = any(run.party.is_truth and not run.derived for run in evidence.runs.values())
+    failed = _parted(verdict, "export-failed") | {g for g, model in evidence.models.items() if model.error is not None}
+    departs = _parted(verdict, "export")
+    agreed, blunt = _agreeing(verdict)
+    found: dict[str, list[str]] = {"failed": [], "departs": [], "faithful": [], NOT_SHARP: [], "not compared": []}
+    for graph in dict.fromkeys([*evidence.models, *evidence.graphs]):
+        ways = (("failed", failed), ("departs", departs), (NOT_SHARP, blunt), ("faithful", agreed))
+        found[next((what for what, graphs in ways if graph in graphs), "not compared")].append(graph)
+    return {what: graphs for what, graphs in found.items() if graphs}
+
+
+def _parted(verdict: Verdict, blame: str) -> set[str]:
+    """The graphs that some blame is about, as its party or at an end of its edge."""
+    blames = [each for each in verdict.evidence.blames if each.blame == blame]
+    ends = [end for each in blames for end in each.edge if ">" in end]
+    return {name.split(">", 1)[0] for name in (*(each.party for each in blames), *ends)}
+
+
+def _agreeing(verdict: Verdict) -> tuple[set[str], set[str]]:
+    """The graphs that agree with their framework's native run, and those of them that only do so within a bound."""
+    evidence = verdict.evidence
+    defined = any(name.startswith("truth") and not run.derived for name, run in evidence.runs.items())
     unsteady = {name for name, run in evidence.runs.items() if not run.deterministic}
+    agreed, sharp, blunt = set(), set(), set()
     for edge in evidence.edges:
         left, right = edge.left.removesuffix("@64"), _parsed(edge.right)
         if left in unsteady:  # in float64 it may agree with what one call left, and that says nothing
@@ -235,17 +249,7 @@ def exports(verdict: Verdict) -> Mapping[str, list[str]]:
                 sharp.add(right.graph)
             elif edge.outcome != "equal":
                 blunt.add(right.graph)
-    found: dict[str, list[str]] = {"failed": [], "departs": [], "faithful": [], NOT_SHARP: [], "not compared": []}
-    for graph in dict.fromkeys([*evidence.models, *evidence.graphs]):
-        model = evidence.models.get(graph)
-        if (model is not None and model.error is not None) or graph in parted["export-failed"]:
-            found["failed"].append(graph)
-        elif graph in parted["export"]:
-            found["departs"].append(graph)
-        else:
-            seen = NOT_SHARP if graph in blunt - sharp else "faithful"
-            found[seen if graph in agreed else "not compared"].append(graph)
-    return {what: graphs for what, graphs in found.items() if graphs}
+    return agreed, blunt - sharp
 
 
 def count(number: int, noun: str) -> str:

@@ -31,10 +31,9 @@ from onnx import (
 from onnx_triangulate.onnxgraph.graph import reads
 from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.onnxgraph.weights import Weights
+from onnx_triangulate.ops.registry import operators_where
 
-_NO_ARRAYS = frozenset(
-    "SplitToSequence SequenceConstruct SequenceInsert SequenceErase SequenceEmpty SequenceMap Optional".split()
-)
+_NO_ARRAYS = operators_where(lambda op: op.sequences)
 _SHORT = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 SEEN = "__seen"
 

@@ -41,28 +41,16 @@ from onnx_triangulate.onnxgraph.nodes import (
 )
 from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.ops.random_draws import DRAWS
+from onnx_triangulate.ops.registry import operators, operators_where
 from onnx_triangulate.records.errors import Unsupported
 
 _FLOAT, _DOUBLE = TensorProto.FLOAT, TensorProto.DOUBLE
 
-# Attributes that name a type which the result takes. RandomNormal and its kin are absent on purpose: their numbers are
-# drawn in the type they name, so it stays and a Cast follows.
-_TYPE_ATTRIBUTES = {
-    "Cast": "to",
-    "EyeLike": "dtype",
-    "HannWindow": "output_datatype",
-    "HammingWindow": "output_datatype",
-    "BlackmanWindow": "output_datatype",
-    "MelWeightMatrix": "output_datatype",
-    "SequenceEmpty": "dtype",
-    "GroupNormalization": "stash_type",
-    "Attention": "softmax_precision",
-}
-# Those of them that mean float32 where nothing is written.
-_FLOAT_BY_DEFAULT = ("HannWindow", "HammingWindow", "BlackmanWindow", "MelWeightMatrix", "SequenceEmpty")
-_DRAWS_FLOAT = ("RandomNormal", "RandomUniform")
-# ONNX lists float32 only, the formula works in any type, and the reference evaluator evaluates it in any.
-_ANY_TYPE = ("Celu", "RotaryEmbedding", "CausalConvWithState", "LinearAttention", "LayerNormalization")
+# RandomNormal and its kin are absent on purpose: their numbers are drawn in the type they name, so it stays and a Cast
+# follows.
+_TYPE_ATTRIBUTES = {name: op.result_type for name, op in operators().items() if op.result_type}
+_FLOAT_BY_DEFAULT = operators_where(lambda op: op.float_by_default)
+_ANY_TYPE = operators_where(lambda op: op.any_float)
 
 
 @dataclass
@@ -212,7 +200,7 @@ def _draws_float32(node: NodeProto) -> bool:
     if not in_onnx(node) or node.op_type not in DRAWS:
         return False
     written = [a.i for a in node.attribute if a.name == "dtype"]
-    return written[0] == _FLOAT if written else node.op_type in _DRAWS_FLOAT
+    return written[0] == _FLOAT if written else node.op_type in _FLOAT_BY_DEFAULT
 
 
 def _convert_nodes(graph: GraphProto | FunctionProto, how: _Conversion) -> None:

@@ -22,12 +22,13 @@ from onnx_triangulate.diff.equivalence import Proof
 from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.locate import float64_comparison, model_interface
 from onnx_triangulate.locate.feeds import JUDGED, KINDS, REACHING, Feed, Landmarks, ValueInfo, drawn_kinds
-from onnx_triangulate.locate.graph_pair import GraphPair, Ways, axes_between, prove_pair
+from onnx_triangulate.locate.graph_pair import GraphPair, axes_between, prove_pair
 from onnx_triangulate.locate.model_interface import Interface
 from onnx_triangulate.locate.special_values import confirmed
 from onnx_triangulate.locate.sweep import Row, boundaries, in_parts, sweep
+from onnx_triangulate.locate.teacher_forced import Ways
 from onnx_triangulate.locate.unexercised import Unexercised
-from onnx_triangulate.locate.unshown_constants import any_number, few_others, silent
+from onnx_triangulate.locate.unshown_constants import any_number, few_others, find_unshown
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
@@ -218,14 +219,14 @@ def _in_float64(session: Session, case_run: CaseRun, pair: Pair) -> tuple[str, l
         forced = _asked(session, float64_comparison.compare_in_float64, *arguments)
         if isinstance(forced, Failure):
             continue
-        forced = found.woken(forced)
+        forced = found.without_cancelled(forced)
         if feed is None and forced.faults and sharp:
             continue
         if forced.faults:
             part = forced.faults[0]
             where = "" if feed is None else f" on further inputs ({feed.kind})"
             return f"in float64 the file parts from a fresh export at {part.node} ({part.op}){where}", []
-        found.looked_at(forced)
+        found.add(forced)
     return "", sorted(found.unseen())
 
 
@@ -242,7 +243,7 @@ def _any_number(session: Session, case_run: CaseRun, pair: Pair) -> str:
     for side, unproved in (("B", pair.proof.right), ("A", pair.proof.left)):
         place = case_run.folder / FRESH
         arguments = (pair.graphs, side, unproved, feeds, place, _SECONDS / 2)
-        answer = _asked(session, silent, *arguments) if unproved.constants else ([], [])
+        answer = _asked(session, find_unshown, *arguments) if unproved.constants else ([], [])
         said = [] if isinstance(answer, Failure) else answer[0]
         quiet.append([name for name in unproved.constants if any_number(name, side) in said])
         if not quiet[-1]:

@@ -164,19 +164,11 @@ class _NodeSearch:
 
     def judged(self, values: SourceValues | None, innocent: tuple[str, ...] = ()) -> Localization:
         native = self.case_run.runs.get(self.model.party.framework)
-        found = self.session.call_runtimes(
-            localize_tasks.localize_nodes,
-            self.case_run.ref,
-            self.model,
-            self.blame,
-            self.party,
-            values,
-            self.sources,
-            native,
-            self.case_run.seed,
-            self.attribute,
-            innocent,
+        run, model = self.case_run, self.model
+        blamed = localize_tasks.BlamedGraph(
+            run.ref, model, self.blame, self.party, run.seed, self.sources, native, self.attribute
         )
+        found = self.session.call_runtimes(localize_tasks.localize_nodes, blamed, values, innocent)
         if isinstance(found, Failure):
             return Localization(self.model.graph, self.party, self.blame, problem=f"{found.kind}: {found.message}")
         assert isinstance(found, Localization)

@@ -14,7 +14,7 @@ import numpy as np
 
 from onnx_triangulate.numerics.compare import Comparison, compare
 from onnx_triangulate.ops.bounds import allowance
-from onnx_triangulate.ops.registry import names
+from onnx_triangulate.ops.registry import operators_where
 from onnx_triangulate.records.arrays import Array, ArrayFile
 from onnx_triangulate.records.case import Absent
 from onnx_triangulate.records.graphs import GraphFacts
@@ -22,7 +22,7 @@ from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Bound, Diff, Run
 
 # ONNX (and IEEE 754, for sums) leaves the sign of a zero result open in these.
-ZERO_SIGN_OPEN = names(lambda op: op.zero_sign_open)
+ZERO_SIGN_OPEN = operators_where(lambda op: op.zero_sign_open)
 _HALF_THE_DIGITS = 2.0**-12  # of float32's 24 bits
 _FLUSHED = 4 * float(np.finfo(np.float32).tiny)
 

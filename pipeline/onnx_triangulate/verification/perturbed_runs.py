@@ -69,31 +69,20 @@ def derive_bounds(
     label = f"{framework} itself {precision}"
     asked = _Moved(case, framework, values, floats, seed, double)
     try:
-        response = asked.responses([Jitter(each) for each in range(JITTERS)])
+        response = _input_responses(asked)
         own, inner = replace(asked, floats={**floats, **wholes}).own_roundings()
-        if double and any(is_jump(response[name], centre, UNIT).any() for name, centre in floats.items()):
-            tiny = asked.responses([Jitter(each, _TINY_STEP) for each in range(JITTERS)])
-            for name, moves in response.items():
-                response[name] = _without_jumps(moves, tiny[name], floats[name])
-        elif not double:  # there is no smaller step: what is so large for one is taken for a jump
-            for name, moves in response.items():
-                moves[is_jump(moves, floats[name], float(np.finfo(floats[name].dtype).eps))] = 0
     except Exception as error:  # whatever the framework raises
         how = f"no bound: its roundings could not be moved ({one_line(error)})"
         return Run(party, outputs=source.outputs, derived=f"{label}; {how}")
     if own is not None and not (own.unknown and roundings is not None and not roundings.unknown):
         roundings = own
-    if roundings is None:
-        how = "no bound: there is no graph of known size to count roundings in"
-        return Run(party, outputs=source.outputs, derived=f"{label}; {how}")
-    if roundings.unknown and roundings.count > MOST_GUESSED:
-        listed = ", ".join(roundings.unknown)
-        how = f"no bound: {listed} without a rule in a model of {roundings.count} numbers would make it meaningless"
-        return Run(party, outputs=source.outputs, derived=f"{label}; {how}")
+    unknown = _uncountable(roundings)
+    if roundings is None or unknown:
+        return Run(party, outputs=source.outputs, derived=f"{label}; no bound: {unknown}")
+    fed = bool(inner) or _float_fed(case, values)
     bounds: dict[str, Bound] = {}
     for name, moves in response.items():
-        rounds = bool(roundings.count or roundings.unknown)
-        if rounds and not moves.any() and not inner and not _float_fed(case, values):
+        if not fed and not moves.any() and (roundings.count or roundings.unknown):
             continue  # nothing was moved: that there was no response says nothing
         if name in inner:
             moves = np.maximum(moves, inner[name] * BEYOND / max(roundings.count, 1))
@@ -105,6 +94,28 @@ def derive_bounds(
     if roundings.unknown:
         how += f" ({', '.join(roundings.unknown)}: no rule, so one for each number that it may take up)"
     return Run(party, outputs=source.outputs, bounds=bounds, derived=f"{label}; {how}")
+
+
+def _input_responses(asked: _Moved) -> dict[str, Array]:
+    """The responses to moved inputs and weights, without those of a jump."""
+    response, floats = asked.responses([Jitter(each) for each in range(JITTERS)]), asked.floats
+    if not asked.double:  # there is no smaller step: what is so large for one is taken for a jump
+        for name, moves in response.items():
+            moves[is_jump(moves, floats[name], float(np.finfo(floats[name].dtype).eps))] = 0
+    elif any(is_jump(response[name], centre, UNIT).any() for name, centre in floats.items()):
+        tiny = asked.responses([Jitter(each, _TINY_STEP) for each in range(JITTERS)])
+        response = {name: _without_jumps(moves, tiny[name], floats[name]) for name, moves in response.items()}
+    return response
+
+
+def _uncountable(roundings: Roundings | None) -> str:
+    """Why no bound can be had of a count of roundings, in words; empty where one can."""
+    if roundings is None:
+        return "there is no graph of known size to count roundings in"
+    if roundings.unknown and roundings.count > MOST_GUESSED:
+        listed = ", ".join(roundings.unknown)
+        return f"{listed} without a rule in a model of {roundings.count} numbers would make it meaningless"
+    return ""
 
 
 def constants_slack(ref: CaseRef, framework: str, source: Run, seed: int, folder: Path) -> Run:

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 from onnx_triangulate.cases import catalogue, inputs
 from onnx_triangulate.engines import running
@@ -80,7 +81,7 @@ def verify(
                     if progress:
                         progress(verdicts[-1], len(verdicts), len(refs))
     finally:
-        lock.close()
+        lock.release()
         if options.out is None:
             shutil.rmtree(folder, ignore_errors=True)
     return replace(
@@ -126,21 +127,16 @@ def _check_globs(globs: Sequence[str]) -> None:
             raise UnusableInput(f"--parties {glob}: matches none of {', '.join(every)}")
 
 
-def _locked(folder: Path) -> IO[str]:
-    """A lock on the folder for as long as the file is open: two runs in one would read each other's arrays.
+def _locked(folder: Path) -> FileLock:
+    """A lock on the folder until it is released or the process ends: two runs in one would read each other's arrays.
 
     Raises ``UnusableInput`` where another run holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = (folder / ".lock").open("w")
+    lock = FileLock(folder / ".lock")
     try:
-        import fcntl
-
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:
-        pass  # no such lock on this system
-    except OSError as error:
-        lock.close()
+        lock.acquire(blocking=False)
+    except Timeout as error:
         raise UnusableInput(f"--out {folder}: another run is writing there; name another folder") from error
     return lock
 

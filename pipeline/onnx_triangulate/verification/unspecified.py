@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from onnx_triangulate.ops.registry import names
+from onnx_triangulate.ops.registry import operators_where
 from onnx_triangulate.records.arrays import Array, ArrayFile
 from onnx_triangulate.records.case import Absent
 from onnx_triangulate.records.party import Party
@@ -19,7 +19,7 @@ from onnx_triangulate.records.verdict import Blame
 from onnx_triangulate.verification.parties import Parties
 
 # ONNX does not say what these make of a NaN.
-NAN_OPEN = names(lambda op: op.nan_open)
+NAN_OPEN = operators_where(lambda op: op.nan_open)
 PLACES = frozenset(("ArgMax", "ArgMin", "TopK"))  # those of them that give a place
 
 

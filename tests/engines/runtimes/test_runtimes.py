@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from onnx_triangulate.engines.protocols import Runtime
 from onnx_triangulate.engines.runtimes import runtimes
+from onnx_triangulate.records import plugins
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import InvalidGraph, Unsupported
 
@@ -178,14 +178,17 @@ def test_runtimes_come_after_what_they_are_held_against() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "no runtime"),
-        ("{name}, {name}", "two runtimes are named"),
+        ("", "expected RUNTIMES"),
+        ("{name}, {name}", "a second 'a' among the runtimes"),
         ("Fake('a', 'b'), Fake('b', 'a')", "come after something that does not exist"),
         ("Fake('a', 'nobody'),", "come after something that does not exist"),
     ],
 )
 def test_an_impossible_set_of_runtimes_is_refused(monkeypatch: pytest.MonkeyPatch, text: str, says: str) -> None:
     class Fake:
+        distribution, step, double = "fake", "kernel", False
+        open = part = None
+
         def __init__(self, name: str, after: str = "") -> None:
             self.name = name
             self.after = after
@@ -193,12 +196,10 @@ def test_an_impossible_set_of_runtimes_is_refused(monkeypatch: pytest.MonkeyPatc
     class Module:
         RUNTIMES = eval(f"({text.replace('{name}', 'Fake(chr(97))')})", {"Fake": Fake})
 
-    empty = type("Module", (), {"RUNTIMES": ()})
-    first = iter([Module])
-    monkeypatch.setattr(importlib, "import_module", lambda name: next(first, empty))
+    monkeypatch.setattr(plugins, "modules", lambda kind, package: [Module])
     runtimes.cache_clear()
     try:
-        with pytest.raises(TypeError, match=says):
+        with pytest.raises(plugins.BrokenPlugin, match=says):
             runtimes()
     finally:
         runtimes.cache_clear()

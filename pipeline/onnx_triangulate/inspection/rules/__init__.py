@@ -8,14 +8,14 @@ linter's are: a family of three letters (``PAD``, ``LAY``, ``TYP``, ``NUM``, ``S
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from types import ModuleType
+from typing import Any
 
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
+from onnx_triangulate.records import plugins
 from onnx_triangulate.records.errors import UnusableInput
 
 __all__ = ["Occurrence", "Rule", "chosen", "collect", "rules"]
@@ -23,33 +23,27 @@ __all__ = ["Occurrence", "Rule", "chosen", "collect", "rules"]
 _CODE = re.compile(r"[A-Z]{3}\d{3}")
 
 
-def collect(modules: Iterable[ModuleType]) -> dict[str, Rule]:
+def collect(modules: Iterable[Any]) -> dict[str, Rule]:
     """The rules of these modules by code.
 
-    Raises ``RuntimeError`` for two of one code or name, a code that is none, missing proofs, or no rule at all.
+    Raises ``BrokenPlugin`` for two of one code or name, a code that is none, missing proofs, or no rule at all.
     """
-    found: dict[str, Rule] = {}
-    for module in modules:
-        rule = getattr(module, "RULE", None)
-        if not isinstance(rule, Rule):
-            raise RuntimeError(f"{module.__name__} has no RULE")
+    found = plugins.collect("rules", modules, "RULE", Rule, lambda rule: rule.code)
+    names = Counter(rule.name for rule in found.values())
+    for rule in found.values():
         if not _CODE.fullmatch(rule.code):
-            raise RuntimeError(f"{rule.code}: a code is three capital letters and three digits")
+            raise plugins.BrokenPlugin(f"{rule.code}: a code is three capital letters and three digits")
         if not rule.fires or not rule.quiet:
-            raise RuntimeError(f"{rule.code}: a rule shows where it fires and where it stays quiet")
-        if rule.code in found or any(rule.name == other.name for other in found.values()):
-            raise RuntimeError(f"{rule.code} {rule.name}: there is another rule of that code or name")
-        found[rule.code] = rule
-    if not found:
-        raise RuntimeError("no rules found: the package is incomplete")
+            raise plugins.BrokenPlugin(f"{rule.code}: a rule shows where it fires and where it stays quiet")
+        if names[rule.name] > 1:
+            raise plugins.BrokenPlugin(f"{rule.code} {rule.name}: there is another rule of that name")
     return dict(sorted(found.items()))
 
 
 @cache
 def rules() -> Mapping[str, Rule]:
-    """Every rule of this package, by code."""
-    names = sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
-    return collect(importlib.import_module(f"{__name__}.{name}") for name in names)
+    """Every rule, of this package and of users' packages, by code."""
+    return collect(plugins.modules("rules", __name__))
 
 
 def chosen(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[Rule, ...]:

@@ -16,7 +16,7 @@ from onnx import NodeProto, TensorProto
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._registry import Occurrence
 from onnx_triangulate.onnxgraph.graph import Place
-from onnx_triangulate.onnxgraph.nodes import array, attributes, elements, in_onnx, printable, text
+from onnx_triangulate.onnxgraph.nodes import array, elements, in_onnx, printable, text
 from onnx_triangulate.records.inspection import Severity
 
 FEW = 4096
@@ -107,12 +107,6 @@ def scalar(view: View, place: Place, name: str) -> float | None:
         return float(values.reshape(-1)[0])
     except (TypeError, ValueError):
         return None
-
-
-def attribute(node: NodeProto, name: str, kind: type, default: Any) -> Any:
-    """An attribute of the type that ONNX gives it; ``default`` where there is none or it is of another type."""
-    value = attributes(node).get(name, default)
-    return value if isinstance(value, kind) else default
 
 
 def maker(place: Place, name: str) -> NodeProto | None:

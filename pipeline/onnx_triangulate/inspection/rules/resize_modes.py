@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx import NodeProto
-
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, attribute, number
+from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, number
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
+from onnx_triangulate.onnxgraph.graph import Place
 from onnx_triangulate.onnxgraph.nodes import printable
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,4,4] x) => (y) <float[4] s = {1.0, 1.0, 2.0, 2.0}>'
@@ -26,20 +25,20 @@ _READINGS = {
 }
 
 
-def _says(node: NodeProto) -> str:
-    mode = attribute(node, "mode", str, "nearest")
-    coordinates = attribute(node, "coordinate_transformation_mode", str, "half_pixel")
-    rounding = attribute(node, "nearest_mode", str, "round_prefer_floor") if mode == "nearest" else ""
+def _says(place: Place) -> str:
+    mode = place.attribute("mode", str, "nearest")
+    coordinates = place.attribute("coordinate_transformation_mode", str, "half_pixel")
+    rounding = place.attribute("nearest_mode", str, "round_prefer_floor") if mode == "nearest" else ""
     reading = _READINGS.get((mode, coordinates, rounding), "")
     extras = [rounding] if rounding else []
     if mode == "cubic":
-        coefficient = attribute(node, "cubic_coeff_a", float, -0.75)
+        coefficient = place.attribute("cubic_coeff_a", float, -0.75)
         extras.append(f"a = {number(coefficient)}")
         reading = {-0.75: "PyTorch's bicubic has a = -0.75", -0.5: "TensorFlow 2's bicubic has a = -0.5"}.get(
             coefficient, ""
         )
-    extras += ["antialias"] if attribute(node, "antialias", int, 0) else []
-    extras += ["exclude_outside"] if attribute(node, "exclude_outside", int, 0) else []
+    extras += ["antialias"] if place.attribute("antialias", int, 0) else []
+    extras += ["exclude_outside"] if place.attribute("exclude_outside", int, 0) else []
     shown = ", ".join(printable(word, 40) for word in (mode, coordinates, *extras))
     return f"Resize is {shown} ({{n}})" + (f": {reading}" if reading and "antialias" not in extras else "")
 
@@ -62,7 +61,7 @@ def _find(view: View) -> Iterator[Occurrence]:
                 "warning",
             )
         else:
-            groups.add(place.name, _says(place.node))
+            groups.add(place.name, _says(place))
     yield from groups.occurrences()
 
 

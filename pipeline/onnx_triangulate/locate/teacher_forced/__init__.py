@@ -21,7 +21,7 @@ B is visited again without that alignment, and if no fault remains there is none
 
 A difference may be cancelled before any output: padding that is cropped again, a bias that a normalization removes.  So
 where faults were found, B is also evaluated on its own values.  If its outputs then equal A's to almost all digits, the
-faults are ``asleep``: they are reported, and other feeds decide whether they reach an output.
+faults are ``cancelled``: they are reported, and other feeds decide whether they reach an output.
 
 The bound.  In float64 two graphs with one meaning differ by float64's own roundings, by constants that a rewriting
 computed in float32 (a folded weight), and by Python scalars that either file stores in float32.  Each is measured as a
@@ -43,11 +43,11 @@ import numpy as np
 
 from onnx_triangulate.diff.operators import COMMUTATIVE
 from onnx_triangulate.locate.teacher_forced.alignment import advance, fold
+from onnx_triangulate.locate.teacher_forced.cancelled import is_cancelled
 from onnx_triangulate.locate.teacher_forced.faulty_regions import blame
 from onnx_triangulate.locate.teacher_forced.realignment import hidden, resume
 from onnx_triangulate.locate.teacher_forced.reference import Reference, SpillStore, evaluate, evaluate_reference
 from onnx_triangulate.locate.teacher_forced.state import AlignmentState, Judgement, TeacherForcedResult, Ways
-from onnx_triangulate.locate.teacher_forced.undone import is_undone
 from onnx_triangulate.locate.teacher_forced.unexercised import SILENT, exercised, rounded, unseen
 from onnx_triangulate.numerics.compare import same_values
 from onnx_triangulate.numerics.evaluate import Graph
@@ -132,8 +132,8 @@ def _result(
     """What a walk came to."""
     b, have = state.b, state.have
     unjudged = _unjudged(state)
-    asleep = bool(faults) and not unjudged and is_undone(state, faults)
-    silent = {} if faults and not asleep else unseen(state)
+    cancelled = bool(faults) and not unjudged and is_cancelled(state, faults)
+    unshown = {} if faults and not cancelled else unseen(state)
     told = frozenset() if faults or unjudged else frozenset(pair for pair in watched if exercised(state, pair))
     judged = [name for name, (left, _) in state.outputs.items() if left in have and name in state.own]
     healthy = [r for n, r in state.ratios.items() if state.pairs[n].how != "assumed" and r <= 1]
@@ -142,13 +142,13 @@ def _result(
         tuple(replace(fault, output=b.aliases.get(fault.output, fault.output)) for fault in merged(faults, b)),
         sum(np.size(state.own[name]) for name in judged),
         max(healthy, default=0.0),
-        (*unjudged, *silent),
+        (*unjudged, *unshown),
         state.known.held + _own_bytes(state),
-        silent,
+        unshown,
         told,
         state.ends,
         {} if faults else rounded(state),
-        asleep,
+        cancelled,
     )
 
 
@@ -206,6 +206,7 @@ __all__ = [
     "Reference",
     "SpillStore",
     "TeacherForcedResult",
+    "Ways",
     "compare_graphs",
     "evaluate",
     "evaluate_reference",

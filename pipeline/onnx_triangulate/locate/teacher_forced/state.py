@@ -34,13 +34,14 @@ class TeacherForcedResult:
     """What was found: the alignment, the faults in the order of B's nodes, the worst healthy ratio.
 
     ``compared`` counts elements of B's outputs that were compared; ``unjudged`` says which could not be, and why.
-    ``held`` is how many bytes of values of the two graphs were there at most, constants left out.  ``silent`` are those
-    of ``unjudged`` that nothing shows here, each with the value of A and the value of B that it is about; ``exercised``
-    such pairs of other feeds that are told apart here.  ``ends`` are B's nodes where one side holds infinities and the
-    other numbers at the end of its type, with such a pair of A's and B's: nothing that is made of them differs here.
-    ``rounded`` are B's constants that are not A's to the bit, though what is made of them is A's: how many numbers of
-    how many, and the largest distance relative to a number.  ``asleep``: all that is at fault is undone again before an
-    output is made, so that here B's outputs, of its own values, are A's.
+    ``held`` is the bytes of intermediate values of both graphs held at most, constants left out.  ``unshown`` are those
+    of ``unjudged`` that no value shows on this feed, each with the values of A and B concerned; ``exercised`` are such
+    pairs of other feeds that this feed tells apart.
+
+    ``ends`` are B's nodes where one side holds infinities and the other the largest numbers of its type, with such a
+    pair of A's and B's; what is computed from them does not differ here.  ``rounded`` are B's constants that are not
+    A's to the bit although their consumers make A's values: how many numbers of how many, and the largest distance
+    relative to a number.  ``cancelled``: all faults are cancelled before any output.
     """
 
     alignment: Alignment
@@ -49,11 +50,11 @@ class TeacherForcedResult:
     worst: float
     unjudged: tuple[str, ...]
     held: int = 0
-    silent: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    unshown: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     exercised: frozenset[tuple[str, str]] = frozenset()
     ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     rounded: Mapping[str, tuple[int, int, float]] = field(default_factory=dict)
-    asleep: bool = False
+    cancelled: bool = False
 
 
 @dataclass

@@ -27,11 +27,11 @@ from onnx_triangulate.numerics.compare import is_float, same_values
 from onnx_triangulate.numerics.evaluate import Graph, Step
 from onnx_triangulate.onnxgraph.dataflow import Orientation, Pair, settings
 from onnx_triangulate.onnxgraph.nodes import array, subgraphs, whole_slots
-from onnx_triangulate.ops.registry import names, operators
+from onnx_triangulate.ops.registry import operators, operators_where
 from onnx_triangulate.records.arrays import Array
 
 SILENT = "nothing that was compared shows it"
-_LINEAR = names(lambda op: op.linear)
+_LINEAR = operators_where(lambda op: op.linear)
 _CLOSE = 2.0**-20  # computed by two exporters in float32
 _APART = 1e-5
 _ROUNDS = 8

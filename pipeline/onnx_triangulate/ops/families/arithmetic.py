@@ -16,7 +16,7 @@ from onnx_triangulate.ops import rounding_counts as counts
 from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, exact, rounded
 from onnx_triangulate.ops.enclosures import Enclosure
 from onnx_triangulate.ops.examples import Example
-from onnx_triangulate.ops.operator import Operator, alike
+from onnx_triangulate.ops.operator import alike, bounded
 from onnx_triangulate.records.arrays import Array
 
 
@@ -154,108 +154,82 @@ _X = {"x": "float[2,3,7]"}
 
 OPERATORS = (
     *alike(
-        Operator(
-            "Add",
+        bounded(
             "addition",
             _add,
-            (
-                Example("Add(x, z)", _PAIR, {"z": 1.01}),
-                Example("Add(x, z)", {"x": [[1, 2], [3, 4]], "z": [7, 8]}, {"z": 2}),
-            ),
+            Example("Add(x, z)", _PAIR, {"z": 1.01}),
+            Example("Add(x, z)", {"x": [[1, 2], [3, 4]], "z": [7, 8]}, {"z": 2}),
             commutes=True,
         ),
-        Operator("Sub", "subtraction", _sub, (Example("Sub(x, z)", _PAIR, "Sub(z, x)"),)),
-        Operator("Mul", "multiplication", _mul, (Example("Mul(x, z)", _PAIR, {"z": 1.01}),), commutes=True),
-        Operator(
-            "Div", "division", _div, (Example("Div(x, z)", {"x": "float[2,3,7]", "z": "positive[3,1]"}, {"z": 1.01}),)
-        ),
-        Operator("PRelu", "parametric relu", _prelu, (Example("PRelu(x, z)", _PAIR, {"z": 1.01}),)),
+        bounded("subtraction", _sub, Example("Sub(x, z)", _PAIR, "Sub(z, x)")),
+        bounded("multiplication", _mul, Example("Mul(x, z)", _PAIR, {"z": 1.01}), commutes=True),
+        bounded("division", _div, Example("Div(x, z)", {"x": "float[2,3,7]", "z": "positive[3,1]"}, {"z": 1.01})),
+        bounded("parametric relu", _prelu, Example("PRelu(x, z)", _PAIR, {"z": 1.01})),
         roundings=1,
         axes=links.elementwise,
     ),
     *alike(
-        Operator("Sqrt", "square root", _sqrt, (Example("Sqrt(x)", {"x": "positive[3,7]"}, {"x": 1.01}),), roundings=1),
-        Operator(
-            "Reciprocal",
-            "reciprocal",
-            _reciprocal,
-            (Example("Reciprocal(x)", {"x": "positive[3,7]"}, {"x": 1.01}),),
-            roundings=1,
-        ),
-        Operator(
-            "LeakyRelu",
-            "leaky relu",
-            _leaky,
-            (Example("LeakyRelu<alpha=0.2>(x)", _X, "LeakyRelu<alpha=0.202>(x)"),),
-            roundings=1,
-        ),
-        Operator(
-            "HardSigmoid",
+        bounded("square root", _sqrt, Example("Sqrt(x)", {"x": "positive[3,7]"}, {"x": 1.01}), roundings=1),
+        bounded("reciprocal", _reciprocal, Example("Reciprocal(x)", {"x": "positive[3,7]"}, {"x": 1.01}), roundings=1),
+        bounded("leaky relu", _leaky, Example("LeakyRelu<alpha=0.2>(x)", _X, "LeakyRelu<alpha=0.202>(x)"), roundings=1),
+        bounded(
             "hard sigmoid",
             _hard_sigmoid,
-            (Example("HardSigmoid<alpha=0.2,beta=0.4>(x)", _X, "HardSigmoid<alpha=0.2,beta=0.41>(x)"),),
+            Example("HardSigmoid<alpha=0.2,beta=0.4>(x)", _X, "HardSigmoid<alpha=0.2,beta=0.41>(x)"),
             roundings=2,
         ),
-        Operator("HardSwish", "hard swish", _hard_swish, (Example("HardSwish(x)", _X, {"x": 1.01}),), roundings=3),
-        Operator(
-            "Shrink",
+        bounded("hard swish", _hard_swish, Example("HardSwish(x)", _X, {"x": 1.01}), roundings=3),
+        bounded(
             "shrink",
             _shrink,
-            (Example("Shrink<lambd=0.5,bias=0.25>(x)", _X, "Shrink<lambd=0.5,bias=0.26>(x)"),),
+            Example("Shrink<lambd=0.5,bias=0.25>(x)", _X, "Shrink<lambd=0.5,bias=0.26>(x)"),
             roundings=1,
             jumps="at places",
         ),
-        Operator("Softsign", "softsign", _softsign, (Example("Softsign(x)", _X, {"x": 1.01}),), roundings=2),
+        bounded("softsign", _softsign, Example("Softsign(x)", _X, {"x": 1.01}), roundings=2),
         axes=links.same,
     ),
-    Operator(
-        "Mod",
+    bounded(
         "remainder",
         _mod,
-        (
-            Example("Mod<fmod=1>(x, z)", {"x": "float[3,7]", "z": "positive[7]"}, {"z": 1.01}),
-            Example("Mod(x, z)", {"x": [-7, 5, 8], "z": [3, -3, 5]}, "Mod<fmod=1>(x, z)"),
-        ),
+        Example("Mod<fmod=1>(x, z)", {"x": "float[3,7]", "z": "positive[7]"}, {"z": 1.01}),
+        Example("Mod(x, z)", {"x": [-7, 5, 8], "z": [3, -3, 5]}, "Mod<fmod=1>(x, z)"),
         roundings=3,
         axes=links.elementwise,
         jumps="to steps",
         limits=(1,),
     ),
-    Operator(
-        "Sum",
+    bounded(
         "sum of operands",
         _sum,
-        (Example("Sum(x, z, x)", _PAIR, {"z": 1.01}),),
+        Example("Sum(x, z, x)", _PAIR, {"z": 1.01}),
         roundings=counts.operands_but_one,
         axes=links.elementwise,
         commutes=True,
         zero_sign_open=True,
     ),
-    Operator(
-        "Mean",
+    bounded(
         "mean of operands",
         _mean,
-        (Example("Mean(x, z, x)", _PAIR, "Sum(x, z, x)"),),
+        Example("Mean(x, z, x)", _PAIR, "Sum(x, z, x)"),
         roundings=counts.operands,
         axes=links.elementwise,
         commutes=True,
         zero_sign_open=True,
     ),
-    Operator(
-        "CumSum",
+    bounded(
         "cumulative sum",
         lambda call: _cum(call, False),
-        (Example("CumSum<exclusive=1>(x, a)", _X | {"a": np.int64(2)}, "CumSum<exclusive=1,reverse=1>(x, a)"),),
+        Example("CumSum<exclusive=1>(x, a)", _X | {"a": np.int64(2)}, "CumSum<exclusive=1,reverse=1>(x, a)"),
         stock="wrong",
         roundings=counts.of_all(),
         axes=links.cumulative,
         zero_sign_open=True,
     ),
-    Operator(
-        "CumProd",
+    bounded(
         "cumulative product",
         lambda call: _cum(call, True),
-        (Example("CumProd(x, a)", _X | {"a": np.int64(2)}, "CumProd<reverse=1>(x, a)", opset=26),),
+        Example("CumProd(x, a)", _X | {"a": np.int64(2)}, "CumProd<reverse=1>(x, a)", opset=26),
         roundings=counts.of_all(),
         axes=links.cumulative,
     ),

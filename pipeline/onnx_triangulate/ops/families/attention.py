@@ -15,7 +15,7 @@ from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered
 from onnx_triangulate.ops.enclosures import Enclosure
 from onnx_triangulate.ops.examples import Example
 from onnx_triangulate.ops.families.softmax import softmax
-from onnx_triangulate.ops.operator import Operator
+from onnx_triangulate.ops.operator import Operator, bounded
 from onnx_triangulate.records.arrays import Array
 
 
@@ -131,28 +131,26 @@ def _rotary(call: NodeCall) -> Sequence[Enclosure]:
 _QKV = {"q": "float[2,3,4,8]", "k": "float[2,3,6,8]", "v": "float[2,3,6,8]"}
 
 OPERATORS = (
-    Operator(
-        "Attention",
+    Operator("CausalConvWithState", any_float=True),
+    Operator("LinearAttention", any_float=True),
+    bounded(
         "attention",
         _attention,
-        (
-            Example("Attention(q, k, v)", _QKV, "Attention<scale=0.36>(q, k, v)", opset=23),
-            Example("Attention<is_causal=1>(q, k, v)", _QKV, "Attention(q, k, v)", opset=23),
-        ),
+        Example("Attention(q, k, v)", _QKV, "Attention<scale=0.36>(q, k, v)", opset=23),
+        Example("Attention<is_causal=1>(q, k, v)", _QKV, "Attention(q, k, v)", opset=23),
         roundings=counts.attention,
+        result_type="softmax_precision",
     ),
-    Operator(
-        "RotaryEmbedding",
+    bounded(
         "rotary embedding",
         _rotary,
-        (
-            Example(
-                "RotaryEmbedding(x, c, s)",
-                {"x": "float[2,3,4,8]", "c": "unit[2,4,4]", "s": "unit[2,4,4]"},
-                "RotaryEmbedding<interleaved=1>(x, c, s)",
-                opset=23,
-            ),
+        Example(
+            "RotaryEmbedding(x, c, s)",
+            {"x": "float[2,3,4,8]", "c": "unit[2,4,4]", "s": "unit[2,4,4]"},
+            "RotaryEmbedding<interleaved=1>(x, c, s)",
+            opset=23,
         ),
         roundings=3,
+        any_float=True,
     ),
 )

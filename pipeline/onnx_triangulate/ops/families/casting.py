@@ -16,7 +16,7 @@ from onnx_triangulate.ops import rounding_counts as counts
 from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered, exact
 from onnx_triangulate.ops.enclosures import FLOATS, Enclosure, Format
 from onnx_triangulate.ops.examples import Example
-from onnx_triangulate.ops.operator import Operator
+from onnx_triangulate.ops.operator import bounded
 from onnx_triangulate.records.arrays import Array
 
 
@@ -79,25 +79,18 @@ def _halved(wide: Array, target: np.dtype[Any]) -> ExpectedOutput:
 _X = {"x": "float[3,7]"}
 
 OPERATORS = (
-    Operator(
-        "Cast",
+    bounded(
         "cast",
         _cast,
-        (
-            Example("Cast<to=10>(x)", _X, {"x": 1.01}),
-            Example("Cast<to=7>(x)", _X, {"x": 2.0}),
-            Example("Cast<to=11>(x)", _X, {"x": 1.01}),
-            Example("Cast<to=1>(x)", {"x": [[1, 2], [3, 16777217]]}, {"x": 2}),
-        ),
+        Example("Cast<to=10>(x)", _X, {"x": 1.01}),
+        Example("Cast<to=7>(x)", _X, {"x": 2.0}),
+        Example("Cast<to=11>(x)", _X, {"x": 1.01}),
+        Example("Cast<to=1>(x)", {"x": [[1, 2], [3, 16777217]]}, {"x": 2}),
         roundings=counts.cast,
         axes=links.same,
+        result_type="to",
     ),
-    Operator(
-        "CastLike",
-        "cast",
-        _cast,
-        (Example("CastLike(x, z)", {"x": "float[3]", "z": [1]}, {"x": 2.0}),),
-        roundings=0,
-        axes=links.same,
+    bounded(
+        "cast", _cast, Example("CastLike(x, z)", {"x": "float[3]", "z": [1]}, {"x": 2.0}), roundings=0, axes=links.same
     ),
 )

@@ -17,7 +17,7 @@ from onnx_triangulate.ops import rounding_counts as counts
 from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, contracted, wide
 from onnx_triangulate.ops.enclosures import Enclosure
 from onnx_triangulate.ops.examples import Example
-from onnx_triangulate.ops.operator import Operator, WindowForm
+from onnx_triangulate.ops.operator import Operator, WindowForm, bounded
 from onnx_triangulate.ops.windows import Axis, convolve, convolve_back, convolved_axes
 from onnx_triangulate.records.arrays import Array
 
@@ -153,49 +153,40 @@ def _whole_conv(call: NodeCall) -> Sequence[Array]:
 _CONV = {"x": "float[2,4,7,8]", "w": "float[6,2,3,3]", "b": "float[6]"}
 
 OPERATORS = (
-    Operator(
-        "MatMul",
+    bounded(
         "matrix product",
         _matmul,
-        (
-            Example("MatMul(x, z)", {"x": "float[2,3,7]", "z": "float[7,5]"}, {"z": 1.01}),
-            Example("MatMul(x, z)", {"x": "float[1,512]", "z": "float[512,3]"}, {"z": 1.01}),
-        ),
+        Example("MatMul(x, z)", {"x": "float[2,3,7]", "z": "float[7,5]"}, {"z": 1.01}),
+        Example("MatMul(x, z)", {"x": "float[1,512]", "z": "float[512,3]"}, {"z": 1.01}),
         roundings=counts.contraction,
         axes=links.matmul,
         linear=True,
         zero_sign_open=True,
         matrices=(0, 1),
     ),
-    Operator(
-        "Gemm",
+    bounded(
         "general matrix product",
         _gemm,
-        (
-            Example(
-                "Gemm<transB=1,alpha=0.5>(x, z, b)",
-                {"x": "float[3,7]", "z": "float[5,7]", "b": "float[5]"},
-                "Gemm<transB=1,alpha=0.505>(x, z, b)",
-            ),
+        Example(
+            "Gemm<transB=1,alpha=0.5>(x, z, b)",
+            {"x": "float[3,7]", "z": "float[5,7]", "b": "float[5]"},
+            "Gemm<transB=1,alpha=0.505>(x, z, b)",
         ),
         roundings=counts.contraction,
         linear=True,
         zero_sign_open=True,
         matrices=(0, 1),
     ),
-    Operator(
-        "Conv",
+    bounded(
         "convolution",
         conv,
-        (
-            Example("Conv<group=2,pads=[1,0,2,1]>(x, w, b)", _CONV, "Conv<group=2,pads=[2,1,1,0]>(x, w, b)"),
-            Example(
-                'Conv<auto_pad="SAME_UPPER",strides=[2,2]>(x, w)',
-                {"x": "float[1,2,6,8]", "w": "float[3,2,3,3]"},
-                {"w": 1.01},
-            ),
-            Example("Conv<group=4,dilations=[2,1]>(x, w)", {"x": "float[1,4,9,7]", "w": "float[8,1,3,3]"}, {"w": 1.01}),
+        Example("Conv<group=2,pads=[1,0,2,1]>(x, w, b)", _CONV, "Conv<group=2,pads=[2,1,1,0]>(x, w, b)"),
+        Example(
+            'Conv<auto_pad="SAME_UPPER",strides=[2,2]>(x, w)',
+            {"x": "float[1,2,6,8]", "w": "float[3,2,3,3]"},
+            {"w": 1.01},
         ),
+        Example("Conv<group=4,dilations=[2,1]>(x, w)", {"x": "float[1,4,9,7]", "w": "float[8,1,3,3]"}, {"w": 1.01}),
         stock="slow",
         roundings=counts.conv,
         linear=True,
@@ -204,16 +195,13 @@ OPERATORS = (
         images=(0,),
         kernel=(1, "OI"),
     ),
-    Operator(
-        "ConvTranspose",
+    bounded(
         "transposed convolution",
         _conv_transpose,
-        (
-            Example(
-                "ConvTranspose<group=2,strides=[2,3],pads=[1,0,0,1],output_padding=[1,0]>(x, w, b)",
-                {"x": "float[2,4,5,3]", "w": "float[4,3,3,4]", "b": "float[6]"},
-                "ConvTranspose<group=2,strides=[2,3],pads=[0,1,1,0],output_padding=[1,0]>(x, w, b)",
-            ),
+        Example(
+            "ConvTranspose<group=2,strides=[2,3],pads=[1,0,0,1],output_padding=[1,0]>(x, w, b)",
+            {"x": "float[2,4,5,3]", "w": "float[4,3,3,4]", "b": "float[6]"},
+            "ConvTranspose<group=2,strides=[2,3],pads=[0,1,1,0],output_padding=[1,0]>(x, w, b)",
         ),
         stock="wrong",
         roundings=counts.conv_transpose,
@@ -230,40 +218,31 @@ OPERATORS = (
         images=(0,),
         kernel=(1, "OI"),
     ),
-    Operator(
-        "Einsum",
+    bounded(
         "einsum",
         _einsum,
-        (Example('Einsum<equation="bij,bkj->bik">(x, z)', {"x": "float[2,3,7]", "z": "float[2,5,7]"}, {"z": 1.01}),),
+        Example('Einsum<equation="bij,bkj->bik">(x, z)', {"x": "float[2,3,7]", "z": "float[2,5,7]"}, {"z": 1.01}),
         roundings=counts.einsum,
         linear=True,
         zero_sign_open=True,
     ),
-    Operator(
-        "MatMulInteger",
+    bounded(
         "matrix product of integers",
         _whole_matmul,
-        (
-            Example(
-                "MatMulInteger(x, z, a)",
-                {"x": "uint8[3,7]", "z": "uint8[7,5]", "a": np.uint8(3)},
-                "MatMulInteger(x, z)",
-            ),
+        Example(
+            "MatMulInteger(x, z, a)", {"x": "uint8[3,7]", "z": "uint8[7,5]", "a": np.uint8(3)}, "MatMulInteger(x, z)"
         ),
         axes=links.matmul,
         zero_sign_open=True,
         matrices=(0, 1),
     ),
-    Operator(
-        "ConvInteger",
+    bounded(
         "convolution of integers",
         _whole_conv,
-        (
-            Example(
-                "ConvInteger<pads=[1,1,1,1]>(x, w, a)",
-                {"x": "uint8[1,2,5,4]", "w": "uint8[3,2,3,3]", "a": np.uint8(3)},
-                "ConvInteger<pads=[1,1,1,1]>(x, w)",
-            ),
+        Example(
+            "ConvInteger<pads=[1,1,1,1]>(x, w, a)",
+            {"x": "uint8[1,2,5,4]", "w": "uint8[3,2,3,3]", "a": np.uint8(3)},
+            "ConvInteger<pads=[1,1,1,1]>(x, w)",
         ),
         zero_sign_open=True,
         window=WindowForm("ConvInteger", 1, zero=2),

@@ -13,7 +13,7 @@ import numpy as np
 from onnx_triangulate.ops import axis_propagation as links
 from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, exact
 from onnx_triangulate.ops.examples import Example
-from onnx_triangulate.ops.operator import Operator, alike
+from onnx_triangulate.ops.operator import Operator, alike, bounded
 from onnx_triangulate.records.arrays import Array
 
 
@@ -138,10 +138,10 @@ OPERATORS = (
         commutes=True,
     ),
     *alike(
-        Operator("Floor", "floor", _to_whole(np.floor, 0.0), (Example("Floor(x)", _X, "Ceil(x)"),)),
-        Operator("Ceil", "ceiling", _to_whole(np.ceil, 0.0), (Example("Ceil(x)", _X, "Floor(x)"),)),
-        Operator("Round", "nearest whole number", _to_whole(np.round, 0.5), (Example("Round(x)", _X, "Floor(x)"),)),
-        Operator("Sign", "sign", _sign, (Example("Sign(x)", _X, {"x": -1.0}),)),
+        bounded("floor", _to_whole(np.floor, 0.0), Example("Floor(x)", _X, "Ceil(x)")),
+        bounded("ceiling", _to_whole(np.ceil, 0.0), Example("Ceil(x)", _X, "Floor(x)")),
+        bounded("nearest whole number", _to_whole(np.round, 0.5), Example("Round(x)", _X, "Floor(x)")),
+        bounded("sign", _sign, Example("Sign(x)", _X, {"x": -1.0})),
         roundings=0,
         axes=links.same,
         jumps="to steps",
@@ -160,20 +160,12 @@ OPERATORS = (
         axes=links.same,
     ),
     *alike(
-        Operator("Greater", "greater", _compared(np.greater), (Example("Greater(x, z)", _PAIR, "Less(x, z)"),)),
-        Operator(
-            "GreaterOrEqual",
-            "greater or equal",
-            _compared(np.greater_equal),
-            (Example("GreaterOrEqual(x, x)", _PAIR, "Greater(x, x)"),),
+        bounded("greater", _compared(np.greater), Example("Greater(x, z)", _PAIR, "Less(x, z)")),
+        bounded(
+            "greater or equal", _compared(np.greater_equal), Example("GreaterOrEqual(x, x)", _PAIR, "Greater(x, x)")
         ),
-        Operator("Less", "less", _compared(np.less), (Example("Less(x, z)", _PAIR, "Greater(x, z)"),)),
-        Operator(
-            "LessOrEqual",
-            "less or equal",
-            _compared(np.less_equal),
-            (Example("LessOrEqual(x, x)", _PAIR, "Less(x, x)"),),
-        ),
+        bounded("less", _compared(np.less), Example("Less(x, z)", _PAIR, "Greater(x, z)")),
+        bounded("less or equal", _compared(np.less_equal), Example("LessOrEqual(x, x)", _PAIR, "Less(x, x)")),
         roundings=0,
         axes=links.elementwise,
         jumps="at places",
@@ -190,21 +182,19 @@ OPERATORS = (
         picks=True,
         nan_open=True,
     ),
-    Operator(
-        "Equal",
+    bounded(
         "equality",
         _compared(np.equal),
-        (Example("Equal(x, x)", _PAIR, "Equal(x, z)"),),
+        Example("Equal(x, x)", _PAIR, "Equal(x, z)"),
         roundings=0,
         axes=links.elementwise,
         commutes=True,
         jumps="at places",
     ),
-    Operator(
-        "TopK",
+    bounded(
         "largest k",
         _top,
-        (Example("TopK<axis=1>(x, k)", _X | {"k": [2]}, "TopK<axis=1,largest=0>(x, k)", outputs="y, i"),),
+        Example("TopK<axis=1>(x, k)", _X | {"k": [2]}, "TopK<axis=1,largest=0>(x, k)", outputs="y, i"),
         roundings=0,
         axes=links.along_axis,
         jumps="at places",
@@ -212,16 +202,13 @@ OPERATORS = (
         nan_open=True,
         limits=(1,),
     ),
-    Operator(
-        "BitShift",
+    bounded(
         "logic and bits",
         _logic,
-        (
-            Example(
-                'BitShift<direction="LEFT">(x, z)',
-                {"x": np.array([1, 6, 9], np.uint32), "z": np.array([1, 2, 3], np.uint32)},
-                'BitShift<direction="RIGHT">(x, z)',
-            ),
+        Example(
+            'BitShift<direction="LEFT">(x, z)',
+            {"x": np.array([1, 6, 9], np.uint32), "z": np.array([1, 2, 3], np.uint32)},
+            'BitShift<direction="RIGHT">(x, z)',
         ),
         roundings=0,
         axes=links.elementwise,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from onnx_triangulate.ops import axis_propagation as links
 from onnx_triangulate.ops import rounding_counts as counts
 from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered, exact
 from onnx_triangulate.ops.examples import Example
-from onnx_triangulate.ops.operator import Operator, alike
+from onnx_triangulate.ops.operator import bounded
 from onnx_triangulate.records.arrays import Array
 
 
@@ -93,207 +94,101 @@ def _one_hot(call: NodeCall) -> Sequence[Array]:
 _X = {"x": "float[2,3,7]"}
 _IMAGE = {"x": "float[1,8,3,5]"}
 
+_moving = partial(bounded, "data movement", _moved, roundings=0)
+
 OPERATORS = (
-    *alike(
-        Operator(
-            "CenterCropPad",
-            examples=(
-                Example("CenterCropPad<axes=[1,2]>(x, s)", _X | {"s": [5, 3]}, "CenterCropPad<axes=[2,1]>(x, s)"),
-            ),
-        ),
-        Operator(
-            "Compress",
-            examples=(Example("Compress<axis=1>(x, c)", _X | {"c": [True, False, True]}, "Compress<axis=2>(x, c)"),),
-        ),
-        Operator(
-            "Concat",
-            examples=(Example("Concat<axis=1>(x, z)", _X | {"z": "float[2,3,7]"}, "Concat<axis=2>(x, z)"),),
-            axes=links.concat,
-        ),
-        Operator(
-            "Constant",
-            examples=(Example("Constant<value=float[2] {1.5, 2.5}>()", {}, "Constant<value=float[2] {1.5, 2.6}>()"),),
-        ),
-        Operator(
-            "ConstantOfShape",
-            examples=(
-                Example(
-                    "ConstantOfShape<value=float[1] {2.5}>(s)",
-                    {"s": [2, 3]},
-                    "ConstantOfShape<value=float[1] {2.6}>(s)",
-                ),
-            ),
-        ),
-        Operator(
-            "DepthToSpace",
-            examples=(
-                Example('DepthToSpace<blocksize=2,mode="DCR">(x)', _IMAGE, 'DepthToSpace<blocksize=2,mode="CRD">(x)'),
-            ),
-            images=(0,),
-        ),
-        Operator(
-            "Expand",
-            examples=(Example("Expand(x, s)", {"x": "float[3,1]", "s": [2, 3, 5]}, {"x": 1.01}),),
-            axes=links.expand,
-        ),
-        Operator("EyeLike", examples=(Example("EyeLike<k=1>(x)", {"x": "float[3,5]"}, "EyeLike<k=0>(x)"),)),
-        Operator(
-            "Flatten",
-            examples=(Example("Flatten<axis=2>(x)", _X, "Flatten<axis=1>(x)"),),
-            axes=links.flatten,
-            moves=True,
-        ),
-        Operator(
-            "Gather",
-            examples=(Example("Gather<axis=2>(x, i)", _X | {"i": [2, 0, -1]}, "Gather<axis=1>(x, i)"),),
-            axes=links.gather,
-        ),
-        Operator(
-            "GatherElements",
-            examples=(
-                Example("GatherElements<axis=1>(x, i)", {"x": "float[2,3]", "i": [[2, 0, 1], [0, 0, 2]]}, {"x": 1.01}),
-            ),
-            value=_elements_gathered,
-            stock="wrong",
-        ),
-        Operator(
-            "GatherND",
-            examples=(Example("GatherND(x, i)", _X | {"i": [[1, 2], [0, 1]]}, "GatherND<batch_dims=1>(x, i)"),),
-        ),
-        Operator("Identity", examples=(Example("Identity(x)", _X, {"x": 1.01}),), axes=links.same, moves=True),
-        Operator("NonZero", examples=(Example("NonZero(x)", {"x": "float[3,5]"}, {"x": 0.0}),), jumps="at places"),
-        Operator(
-            "Pad",
-            examples=(
-                Example('Pad<mode="reflect">(x, p)', {"x": "float[4,5]", "p": [1, 2, 0, 3]}, 'Pad<mode="edge">(x, p)'),
-            ),
-            value=_padded,
-            stock="wrong",
-            axes=links.pad,
-        ),
-        Operator(
-            "Reshape",
-            examples=(Example("Reshape(x, s)", _X | {"s": [0, -1]}, {"x": 1.01}),),
-            axes=links.reshape,
-            moves=True,
-        ),
-        Operator(
-            "ReverseSequence",
-            examples=(
-                Example(
-                    "ReverseSequence<batch_axis=0,time_axis=1>(x, n)",
-                    {"x": "float[3,4]", "n": [1, 2, 4]},
-                    "Identity(x)",
-                ),
-            ),
-            axes=links.same_order,
-        ),
-        Operator("Shape", examples=(Example("Shape<start=1>(x)", _X, "Shape<start=0>(x)"),)),
-        Operator("Size", examples=(Example("Size(x)", _X, "Shape<start=2>(x)"),)),
-        Operator(
-            "Slice",
-            examples=(Example("Slice(x, b, e, a)", _X | {"b": [1], "e": [3], "a": [2]}, {"x": 1.01}),),
-            axes=links.slice_,
-            limits=(1, 2),
-        ),
-        Operator(
-            "SpaceToDepth",
-            examples=(Example("SpaceToDepth<blocksize=2>(x)", {"x": "float[1,2,4,6]"}, {"x": 1.01}),),
-            images=(0,),
-        ),
-        Operator(
-            "Split",
-            examples=(
-                Example("Split<axis=1,num_outputs=3>(x)", {"x": "float[2,6]"}, {"x": 1.01}, outputs="y, y2, y3"),
-            ),
-            axes=links.split,
-        ),
-        Operator(
-            "Squeeze",
-            examples=(Example("Squeeze(x, a)", {"x": "float[1,3,1]", "a": [0]}, "Identity(x)"),),
-            axes=links.squeeze,
-            moves=True,
-        ),
-        Operator(
-            "TensorScatter",
-            examples=(
-                Example(
-                    "TensorScatter(x, z, i)",
-                    {"x": "float[2,1,6,3]", "z": "float[2,1,2,3]", "i": [1, 3]},
-                    'TensorScatter<mode="circular">(x, x, i)',
-                    opset=24,
-                ),
-            ),
-        ),
-        Operator(
-            "Tile", examples=(Example("Tile(x, n)", {"x": "float[2,3]", "n": [2, 2]}, {"x": 1.01}),), axes=links.pad
-        ),
-        Operator(
-            "Transpose",
-            examples=(Example("Transpose<perm=[2,0,1]>(x)", _X, "Transpose<perm=[2,1,0]>(x)"),),
-            axes=links.transpose,
-            moves=True,
-        ),
-        Operator(
-            "Trilu",
-            examples=(Example("Trilu<upper=0>(x)", _X, "Trilu<upper=1>(x)"),),
-            axes=links.same_order,
-            limits=(1,),
-        ),
-        Operator(
-            "Unique",
-            examples=(Example("Unique<sorted=1>(x)", {"x": "float[9]"}, {"x": 1.01}),),
-            value=_unique,
-            stock="wrong",
-            jumps="at places",
-            picks=True,
-        ),
-        Operator(
-            "Unsqueeze",
-            examples=(Example("Unsqueeze(x, a)", _X | {"a": [1]}, "Identity(x)"),),
-            axes=links.unsqueeze,
-            moves=True,
-        ),
-        Operator(
-            "Where",
-            examples=(
-                Example("Where(c, x, z)", {"c": "bool[3,5]", "x": "float[3,5]", "z": "float[5]"}, "Where(c, x, x)"),
-            ),
-            axes=links.elementwise,
-            jumps="at places",
-        ),
-        rule="data movement",
-        bound=_moved,
-        roundings=0,
+    _moving(Example("CenterCropPad<axes=[1,2]>(x, s)", _X | {"s": [5, 3]}, "CenterCropPad<axes=[2,1]>(x, s)")),
+    _moving(Example("Compress<axis=1>(x, c)", _X | {"c": [True, False, True]}, "Compress<axis=2>(x, c)")),
+    _moving(Example("Concat<axis=1>(x, z)", _X | {"z": "float[2,3,7]"}, "Concat<axis=2>(x, z)"), axes=links.concat),
+    _moving(Example("Constant<value=float[2] {1.5, 2.5}>()", {}, "Constant<value=float[2] {1.5, 2.6}>()")),
+    _moving(
+        Example("ConstantOfShape<value=float[1] {2.5}>(s)", {"s": [2, 3]}, "ConstantOfShape<value=float[1] {2.6}>(s)")
     ),
-    Operator("BitCast", "data movement", _moved, (Example("BitCast<to=6>(x)", _X, {"x": 1.01}, opset=26),)),
-    Operator(
-        "OneHot",
+    _moving(
+        Example('DepthToSpace<blocksize=2,mode="DCR">(x)', _IMAGE, 'DepthToSpace<blocksize=2,mode="CRD">(x)'),
+        images=(0,),
+    ),
+    _moving(Example("Expand(x, s)", {"x": "float[3,1]", "s": [2, 3, 5]}, {"x": 1.01}), axes=links.expand),
+    _moving(Example("EyeLike<k=1>(x)", {"x": "float[3,5]"}, "EyeLike<k=0>(x)"), result_type="dtype"),
+    _moving(Example("Flatten<axis=2>(x)", _X, "Flatten<axis=1>(x)"), axes=links.flatten, moves=True),
+    _moving(Example("Gather<axis=2>(x, i)", _X | {"i": [2, 0, -1]}, "Gather<axis=1>(x, i)"), axes=links.gather),
+    _moving(
+        Example("GatherElements<axis=1>(x, i)", {"x": "float[2,3]", "i": [[2, 0, 1], [0, 0, 2]]}, {"x": 1.01}),
+        value=_elements_gathered,
+        stock="wrong",
+    ),
+    _moving(Example("GatherND(x, i)", _X | {"i": [[1, 2], [0, 1]]}, "GatherND<batch_dims=1>(x, i)")),
+    _moving(Example("Identity(x)", _X, {"x": 1.01}), axes=links.same, moves=True),
+    _moving(Example("NonZero(x)", {"x": "float[3,5]"}, {"x": 0.0}), jumps="at places"),
+    _moving(
+        Example('Pad<mode="reflect">(x, p)', {"x": "float[4,5]", "p": [1, 2, 0, 3]}, 'Pad<mode="edge">(x, p)'),
+        value=_padded,
+        stock="wrong",
+        axes=links.pad,
+    ),
+    _moving(Example("Reshape(x, s)", _X | {"s": [0, -1]}, {"x": 1.01}), axes=links.reshape, moves=True),
+    _moving(
+        Example("ReverseSequence<batch_axis=0,time_axis=1>(x, n)", {"x": "float[3,4]", "n": [1, 2, 4]}, "Identity(x)"),
+        axes=links.same_order,
+    ),
+    _moving(Example("Shape<start=1>(x)", _X, "Shape<start=0>(x)")),
+    _moving(Example("Size(x)", _X, "Shape<start=2>(x)")),
+    _moving(
+        Example("Slice(x, b, e, a)", _X | {"b": [1], "e": [3], "a": [2]}, {"x": 1.01}), axes=links.slice_, limits=(1, 2)
+    ),
+    _moving(Example("SpaceToDepth<blocksize=2>(x)", {"x": "float[1,2,4,6]"}, {"x": 1.01}), images=(0,)),
+    _moving(
+        Example("Split<axis=1,num_outputs=3>(x)", {"x": "float[2,6]"}, {"x": 1.01}, outputs="y, y2, y3"),
+        axes=links.split,
+    ),
+    _moving(Example("Squeeze(x, a)", {"x": "float[1,3,1]", "a": [0]}, "Identity(x)"), axes=links.squeeze, moves=True),
+    _moving(
+        Example(
+            "TensorScatter(x, z, i)",
+            {"x": "float[2,1,6,3]", "z": "float[2,1,2,3]", "i": [1, 3]},
+            'TensorScatter<mode="circular">(x, x, i)',
+            opset=24,
+        )
+    ),
+    _moving(Example("Tile(x, n)", {"x": "float[2,3]", "n": [2, 2]}, {"x": 1.01}), axes=links.pad),
+    _moving(Example("Transpose<perm=[2,0,1]>(x)", _X, "Transpose<perm=[2,1,0]>(x)"), axes=links.transpose, moves=True),
+    _moving(Example("Trilu<upper=0>(x)", _X, "Trilu<upper=1>(x)"), axes=links.same_order, limits=(1,)),
+    _moving(
+        Example("Unique<sorted=1>(x)", {"x": "float[9]"}, {"x": 1.01}),
+        value=_unique,
+        stock="wrong",
+        jumps="at places",
+        picks=True,
+    ),
+    _moving(Example("Unsqueeze(x, a)", _X | {"a": [1]}, "Identity(x)"), axes=links.unsqueeze, moves=True),
+    _moving(
+        Example("Where(c, x, z)", {"c": "bool[3,5]", "x": "float[3,5]", "z": "float[5]"}, "Where(c, x, x)"),
+        axes=links.elementwise,
+        jumps="at places",
+    ),
+    bounded("data movement", _moved, Example("BitCast<to=6>(x)", _X, {"x": 1.01}, opset=26)),
+    bounded(
         "one-hot",
         _one_hot,
-        (
-            Example(
-                "OneHot<axis=1>(i, n, v)",
-                {"i": [1, 2, 0], "n": [3], "v": np.array([0.5, 2.0], np.float32)},
-                "OneHot<axis=0>(i, n, v)",
-            ),
+        Example(
+            "OneHot<axis=1>(i, n, v)",
+            {"i": [1, 2, 0], "n": [3], "v": np.array([0.5, 2.0], np.float32)},
+            "OneHot<axis=0>(i, n, v)",
         ),
         stock="wrong",
         roundings=0,
     ),
-    Operator(
-        "Range",
+    bounded(
         "ranges",
         _integers_or_none,
-        (Example("Range(a, b, d)", {"a": np.int64(1), "b": np.int64(9), "d": np.int64(2)}, "Range(a, b, a)"),),
+        Example("Range(a, b, d)", {"a": np.int64(1), "b": np.int64(9), "d": np.int64(2)}, "Range(a, b, a)"),
         roundings=2,
         limits=(0, 1),
     ),
-    Operator(
-        "Dropout",
+    bounded(
         "dropout in inference",
         _dropout,
-        (Example("Dropout(x)", _X, {"x": 1.01}),),
+        Example("Dropout(x)", _X, {"x": 1.01}),
         roundings=counts.dropout,
         axes=links.dropout,
         draws=True,

@@ -17,7 +17,7 @@ from onnx_triangulate.ops import rounding_counts as counts
 from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered, contracted
 from onnx_triangulate.ops.enclosures import Enclosure
 from onnx_triangulate.ops.examples import Example
-from onnx_triangulate.ops.operator import Operator
+from onnx_triangulate.ops.operator import bounded
 
 
 def moments(x: Enclosure, axes: tuple[int, ...]) -> tuple[Enclosure, Enclosure]:
@@ -188,93 +188,78 @@ _ROWS = {"x": "float[2,3,64]", "s": "float[64]", "b": "float[64]"}
 
 
 OPERATORS = (
-    Operator(
-        "BatchNormalization",
+    bounded(
         "batch normalization",
         _batch,
-        (
-            Example("BatchNormalization(x, s, b, m, v)", _IMAGE | {"m": "float[4]", "v": "positive[4]"}, {"v": 1.01}),
-            Example(
-                "BatchNormalization<training_mode=1>(x, s, b, m, v)",
-                _IMAGE | {"m": "float[4]", "v": "positive[4]"},
-                {"s": 1.01},
-                outputs="y, rm, rv",
-            ),
+        Example("BatchNormalization(x, s, b, m, v)", _IMAGE | {"m": "float[4]", "v": "positive[4]"}, {"v": 1.01}),
+        Example(
+            "BatchNormalization<training_mode=1>(x, s, b, m, v)",
+            _IMAGE | {"m": "float[4]", "v": "positive[4]"},
+            {"s": 1.01},
+            outputs="y, rm, rv",
         ),
         stock="wrong",
         roundings=counts.batch_normalization,
         steps=6,
         images=(0,),
     ),
-    Operator(
-        "InstanceNormalization",
+    bounded(
         "instance normalization",
         _instance,
-        (Example("InstanceNormalization(x, s, b)", _IMAGE, "InstanceNormalization<epsilon=0.01>(x, s, b)"),),
+        Example("InstanceNormalization(x, s, b)", _IMAGE, "InstanceNormalization<epsilon=0.01>(x, s, b)"),
         roundings=counts.instance_normalization,
         steps=8,
         images=(0,),
     ),
-    Operator(
-        "LayerNormalization",
+    bounded(
         "layer normalization",
         _layer,
-        (
-            Example("LayerNormalization(x, s, b)", _ROWS, "LayerNormalization<epsilon=0.01>(x, s, b)"),
-            Example("LayerNormalization(x, s)", _ROWS, {"s": 1.01}),
-        ),
+        Example("LayerNormalization(x, s, b)", _ROWS, "LayerNormalization<epsilon=0.01>(x, s, b)"),
+        Example("LayerNormalization(x, s)", _ROWS, {"s": 1.01}),
         roundings=counts.from_axis(8),
         steps=8,
         axes=links.same_order,
+        any_float=True,
     ),
-    Operator(
-        "GroupNormalization",
+    bounded(
         "group normalization",
         _group,
-        (
-            Example(
-                "GroupNormalization<num_groups=2>(x, s, b)",
-                _IMAGE,
-                "GroupNormalization<num_groups=4>(x, s, b)",
-                opset=21,
-            ),
+        Example(
+            "GroupNormalization<num_groups=2>(x, s, b)", _IMAGE, "GroupNormalization<num_groups=4>(x, s, b)", opset=21
         ),
         roundings=counts.of_all(8),
         steps=8,
         images=(0,),
+        result_type="stash_type",
     ),
-    Operator(
-        "RMSNormalization",
+    bounded(
         "root mean square normalization",
         _rms,
-        (Example("RMSNormalization(x, s)", {"x": "float[2,3,64]", "s": "float[64]"}, {"s": 1.01}, opset=23),),
+        Example("RMSNormalization(x, s)", {"x": "float[2,3,64]", "s": "float[64]"}, {"s": 1.01}, opset=23),
         roundings=counts.from_axis(8),
         steps=8,
         axes=links.same_order,
     ),
-    Operator(
-        "LpNormalization",
+    bounded(
         "normalization by a norm",
         _lp,
-        (Example("LpNormalization<axis=1>(x)", {"x": "float[2,3,7]"}, "LpNormalization<axis=2>(x)"),),
+        Example("LpNormalization<axis=1>(x)", {"x": "float[2,3,7]"}, "LpNormalization<axis=2>(x)"),
         stock="wrong",
         roundings=counts.along_axis(3),
         axes=links.along_axis,
     ),
-    Operator(
-        "MeanVarianceNormalization",
+    bounded(
         "mean variance normalization",
         _mean_variance,
-        (Example("MeanVarianceNormalization(x)", {"x": "float[2,3,5,4]"}, "MeanVarianceNormalization<axes=[2,3]>(x)"),),
+        Example("MeanVarianceNormalization(x)", {"x": "float[2,3,5,4]"}, "MeanVarianceNormalization<axes=[2,3]>(x)"),
         stock="wrong",
         roundings=counts.of_all(8),
         axes=links.same_order,
     ),
-    Operator(
-        "LRN",
+    bounded(
         "local response normalization",
         _local,
-        (Example("LRN<size=3,alpha=0.1>(x)", {"x": "float[2,5,4,3]"}, "LRN<size=5,alpha=0.1>(x)"),),
+        Example("LRN<size=3,alpha=0.1>(x)", {"x": "float[2,5,4,3]"}, "LRN<size=5,alpha=0.1>(x)"),
         stock="wrong",
         roundings=counts.channels,
         images=(0,),

@@ -10,7 +10,7 @@ from onnx_triangulate.ops import rounding_counts as counts
 from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered, contracted
 from onnx_triangulate.ops.enclosures import Enclosure
 from onnx_triangulate.ops.examples import Example
-from onnx_triangulate.ops.operator import Operator, WindowForm
+from onnx_triangulate.ops.operator import WindowForm, bounded
 from onnx_triangulate.ops.windows import Axis, pooled_axes, windows
 from onnx_triangulate.records.arrays import Array
 
@@ -81,18 +81,15 @@ def _global_lp(call: NodeCall) -> Sequence[Enclosure]:
 _IMAGE = {"x": "float[2,3,7,8]"}
 
 OPERATORS = (
-    Operator(
-        "AveragePool",
+    bounded(
         "average pooling",
         _average,
-        (
-            Example(
-                "AveragePool<kernel_shape=[3,3],strides=[2,2],pads=[1,1,1,1]>(x)",
-                _IMAGE,
-                "AveragePool<kernel_shape=[3,3],strides=[2,2],pads=[1,1,1,1],count_include_pad=1>(x)",
-            ),
-            Example("AveragePool<kernel_shape=[2,3],ceil_mode=1,strides=[2,2]>(x)", _IMAGE, {"x": 1.01}),
+        Example(
+            "AveragePool<kernel_shape=[3,3],strides=[2,2],pads=[1,1,1,1]>(x)",
+            _IMAGE,
+            "AveragePool<kernel_shape=[3,3],strides=[2,2],pads=[1,1,1,1],count_include_pad=1>(x)",
         ),
+        Example("AveragePool<kernel_shape=[2,3],ceil_mode=1,strides=[2,2]>(x)", _IMAGE, {"x": 1.01}),
         stock="wrong",
         roundings=counts.pool,
         linear=True,
@@ -100,31 +97,28 @@ OPERATORS = (
         window=WindowForm("AveragePool"),
         images=(0,),
     ),
-    Operator(
-        "GlobalAveragePool",
+    bounded(
         "global average pooling",
         _global_average,
-        (Example("GlobalAveragePool(x)", _IMAGE, "GlobalMaxPool(x)"),),
+        Example("GlobalAveragePool(x)", _IMAGE, "GlobalMaxPool(x)"),
         roundings=counts.global_pool,
         linear=True,
         zero_sign_open=True,
         images=(0,),
     ),
-    Operator(
-        "LpPool",
+    bounded(
         "norm pooling",
         _lp,
-        (Example("LpPool<kernel_shape=[2,2],p=3>(x)", _IMAGE, "LpPool<kernel_shape=[2,2],p=2>(x)"),),
+        Example("LpPool<kernel_shape=[2,2],p=3>(x)", _IMAGE, "LpPool<kernel_shape=[2,2],p=2>(x)"),
         stock="wrong",
         roundings=counts.more(counts.pool, 2 * counts.TRANSCENDENTAL),
         window=WindowForm("LpPool"),
         images=(0,),
     ),
-    Operator(
-        "GlobalLpPool",
+    bounded(
         "global norm pooling",
         _global_lp,
-        (Example("GlobalLpPool<p=2>(x)", _IMAGE, "GlobalLpPool<p=1>(x)"),),
+        Example("GlobalLpPool<p=2>(x)", _IMAGE, "GlobalLpPool<p=1>(x)"),
         stock="wrong",
         roundings=counts.more(counts.global_pool, 2 * counts.TRANSCENDENTAL),
         images=(0,),

@@ -16,7 +16,7 @@ from onnx_triangulate.ops import axis_propagation as links
 from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered
 from onnx_triangulate.ops.enclosures import FLOATS, Enclosure
 from onnx_triangulate.ops.examples import Example
-from onnx_triangulate.ops.operator import Operator, WindowForm
+from onnx_triangulate.ops.operator import WindowForm, bounded
 from onnx_triangulate.ops.windows import convolve, convolved_axes
 from onnx_triangulate.records.arrays import Array
 
@@ -128,56 +128,47 @@ _F, _U = np.float32, np.uint8
 _SCALES = {"s": _F(0.05), "o": _U(20)}
 
 OPERATORS = (
-    Operator(
-        "QuantizeLinear",
+    bounded(
         "quantize",
         _quantize,
-        (Example("QuantizeLinear(x, s, o)", {"x": "float[3,7]", **_SCALES}, {"s": 1.2}, opset=19),),
+        Example("QuantizeLinear(x, s, o)", {"x": "float[3,7]", **_SCALES}, {"s": 1.2}, opset=19),
         axes=links.quantize,
         jumps="at places",
     ),
-    Operator(
-        "DequantizeLinear",
+    bounded(
         "dequantize",
         _dequantize,
-        (Example("DequantizeLinear(x, s, o)", {"x": "uint8[3,7]", **_SCALES}, {"s": 1.01}, opset=19),),
+        Example("DequantizeLinear(x, s, o)", {"x": "uint8[3,7]", **_SCALES}, {"s": 1.01}, opset=19),
         stock="wrong",
         roundings=2,
         axes=links.quantize,
     ),
-    Operator(
-        "DynamicQuantizeLinear",
+    bounded(
         "dynamic quantization",
         _dynamic,
-        (Example("DynamicQuantizeLinear(x)", {"x": "float[3,7]"}, {"x": 1.01}, outputs="y, s, z"),),
+        Example("DynamicQuantizeLinear(x)", {"x": "float[3,7]"}, {"x": 1.01}, outputs="y, s, z"),
         jumps="at places",
     ),
-    Operator(
-        "QLinearMatMul",
+    bounded(
         "quantized matrix product",
         _q_matmul,
-        (
-            Example(
-                "QLinearMatMul(x, s, o, z, s, o, t, o)",
-                {"x": "uint8[3,7]", "z": "uint8[7,5]", **_SCALES, "t": _F(0.2)},
-                {"t": 1.2},
-                opset=10,
-            ),
+        Example(
+            "QLinearMatMul(x, s, o, z, s, o, t, o)",
+            {"x": "uint8[3,7]", "z": "uint8[7,5]", **_SCALES, "t": _F(0.2)},
+            {"t": 1.2},
+            opset=10,
         ),
         axes=links.quantized_matmul,
         matrices=(0, 3),
     ),
-    Operator(
-        "QLinearConv",
+    bounded(
         "quantized convolution",
         _q_conv,
-        (
-            Example(
-                "QLinearConv<pads=[1,1,1,1]>(x, s, o, w, s, o, t, o)",
-                {"x": "uint8[1,2,5,4]", "w": "uint8[3,2,3,3]", **_SCALES, "t": _F(0.3)},
-                {"t": 1.2},
-                opset=10,
-            ),
+        Example(
+            "QLinearConv<pads=[1,1,1,1]>(x, s, o, w, s, o, t, o)",
+            {"x": "uint8[1,2,5,4]", "w": "uint8[3,2,3,3]", **_SCALES, "t": _F(0.3)},
+            {"t": 1.2},
+            opset=10,
         ),
         window=WindowForm("QLinearConv", 3, zero=2),
         images=(0,),

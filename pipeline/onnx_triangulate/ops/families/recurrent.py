@@ -4,8 +4,7 @@ The hidden states are an output (Y), so that a step is judged on what it consume
 of a sequence; a cell state is not, and its bound is carried along (a forget gate below 1 keeps it from growing).  Where
 Y is not returned the bound is carried through the hidden state too.
 
-What a node is, and what of it ONNX does not define, is said by ``ops.recurrence``, for all rules of
-the float64 evaluation alike.  ThresholdedRelu jumps and has no bound.
+What a node is, and what of it ONNX does not define, is said by ``ops.recurrence``.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from onnx_triangulate.ops import rounding_counts as counts
 from onnx_triangulate.ops.calls import NodeCall, NotCovered
 from onnx_triangulate.ops.enclosures import Enclosure, clipped, joined
 from onnx_triangulate.ops.examples import Example
-from onnx_triangulate.ops.operator import Operator
-from onnx_triangulate.ops.recurrence import BEYOND, GATES, Chosen, Parts, recurrent, taken_apart
+from onnx_triangulate.ops.operator import bounded
+from onnx_triangulate.ops.recurrence import BEYOND, GATES, Chosen, Parts, taken_apart
 from onnx_triangulate.records.arrays import Array
 
 Activation = Callable[[Enclosure], Enclosure]
@@ -53,6 +52,12 @@ def _softplus(x: Enclosure) -> Enclosure:
     return x.rounded(value, x.error + x.format.unit * (power + 2), log + 1, floor + x.format.tiny)
 
 
+def _thresholded(x: Enclosure, alpha: float) -> Enclosure:
+    """It jumps: where the threshold lies within the error, either side may be right."""
+    value, either = np.where(x.value >= alpha, x.value, 0), np.abs(x.value - alpha) <= x.error
+    return Enclosure(value, np.where(either & (x.error > 0), np.abs(x.value) + x.error, x.error), x.format)
+
+
 _ACTIVATIONS: dict[str, Callable[..., Enclosure]] = {
     "Sigmoid": Enclosure.sigmoid,
     "Tanh": _tanh,
@@ -64,12 +69,11 @@ _ACTIVATIONS: dict[str, Callable[..., Enclosure]] = {
     "Elu": _elu,
     "Softsign": lambda x: x.rising(lambda v: v / (1 + np.abs(v)), 4),
     "Softplus": _softplus,
+    "ThresholdedRelu": _thresholded,
 }
 
 
 def _activation(chosen: Chosen, clip: float | None) -> Activation:
-    if chosen.name not in _ACTIVATIONS:
-        raise NotCovered(f"the activation {chosen.name}")
     function, limit = _ACTIVATIONS[chosen.name], np.inf if clip is None else clip
     return lambda x: function(x if clip is None else clipped(x, -limit, limit), *chosen.parameters)
 
@@ -99,10 +103,6 @@ def _recurrent(call: NodeCall) -> Sequence[Enclosure | None]:
         y = y.shaped(lambda v: v.transpose(2, 0, 1, 3))
         states = [s.shaped(lambda v: v.swapaxes(0, 1)) for s in states]
     return [y, states[0], states[1]] if call.node.op_type == "LSTM" else [y, states[0]]
-
-
-def _value(call: NodeCall) -> Sequence[Array]:
-    return recurrent(call.node.op_type, call.consumed, call.attributes)
 
 
 def _direction(call: NodeCall, parts: Parts, seen: Array | None, d: int) -> tuple[Enclosure, Enclosure, Enclosure]:
@@ -215,51 +215,39 @@ def _named(*names: str) -> str:
 _SCALED = _named("Sigmoid", "ScaledTanh")
 
 OPERATORS = (
-    Operator(
-        "LSTM",
+    bounded(
         "lstm",
         _recurrent,
-        (
-            _example("LSTM", "", {"r": 1.01}),
-            _example("LSTM", ", input_forget=1", ""),
-            _example("LSTM", _named("HardSigmoid", "Softsign", "Tanh"), _named("HardSigmoid", "Tanh", "Tanh")),
-            _example("LSTM", _named("Sigmoid", "LeakyRelu", "Elu"), _named("Sigmoid", "LeakyRelu", "Relu")),
-        ),
-        value=_value,
+        _example("LSTM", "", {"r": 1.01}),
+        _example("LSTM", ", input_forget=1", ""),
+        _example("LSTM", _named("HardSigmoid", "Softsign", "Tanh"), _named("HardSigmoid", "Tanh", "Tanh")),
+        _example("LSTM", _named("Sigmoid", "LeakyRelu", "Elu"), _named("Sigmoid", "LeakyRelu", "Relu")),
         stock="wrong",
         roundings=counts.recurrent,
     ),
-    Operator(
-        "GRU",
+    bounded(
         "gru",
         _recurrent,
-        (
-            _example("GRU", "", ", linear_before_reset=1"),
-            _example("GRU", ", clip=0.5", ", clip=0.51"),
-            _example(
-                "GRU",
-                _SCALED + ", activation_alpha=[1.1], activation_beta=[0.9]",
-                _SCALED + ", activation_alpha=[1.1], activation_beta=[0.91]",
-            ),
+        _example("GRU", "", ", linear_before_reset=1"),
+        _example("GRU", ", clip=0.5", ", clip=0.51"),
+        _example(
+            "GRU",
+            _SCALED + ", activation_alpha=[1.1], activation_beta=[0.9]",
+            _SCALED + ", activation_alpha=[1.1], activation_beta=[0.91]",
         ),
-        value=_value,
         stock="wrong",
         roundings=counts.recurrent,
     ),
-    Operator(
-        "RNN",
+    bounded(
         "rnn",
         _recurrent,
-        (
-            _example("RNN", "", {"w": 1.01}),
-            _example("RNN", _named("Softplus") + ", clip=2.0", _named("Softplus")),
-            _example(
-                "RNN",
-                _named("Affine") + ", activation_alpha=[0.3], activation_beta=[0.5]",
-                _named("Affine") + ", activation_alpha=[0.3], activation_beta=[0.51]",
-            ),
+        _example("RNN", "", {"w": 1.01}),
+        _example("RNN", _named("Softplus") + ", clip=2.0", _named("Softplus")),
+        _example(
+            "RNN",
+            _named("Affine") + ", activation_alpha=[0.3], activation_beta=[0.5]",
+            _named("Affine") + ", activation_alpha=[0.3], activation_beta=[0.51]",
         ),
-        value=_value,
         stock="wrong",
         roundings=counts.recurrent,
     ),

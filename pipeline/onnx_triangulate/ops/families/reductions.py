@@ -15,7 +15,7 @@ from onnx_triangulate.ops import rounding_counts as counts
 from onnx_triangulate.ops.calls import NodeCall, NotCovered
 from onnx_triangulate.ops.enclosures import Enclosure, largest
 from onnx_triangulate.ops.examples import Example
-from onnx_triangulate.ops.operator import Operator
+from onnx_triangulate.ops.operator import Operator, bounded
 from onnx_triangulate.records.arrays import Array
 
 
@@ -101,11 +101,10 @@ def _operator(op: str, formula: Formula, rule: str, fault: str, kind: str = "flo
 
 
 OPERATORS = (
-    Operator(
-        "ReduceProd",
+    bounded(
         "product",
         _reduction(_product),
-        (Example("ReduceProd<keepdims=0>(x, a)", {"x": "positive[2,3,7]", "a": [2]}, {"x": 1.01}),),
+        Example("ReduceProd<keepdims=0>(x, a)", {"x": "positive[2,3,7]", "a": [2]}, {"x": 1.01}),
         roundings=counts.reduction(1),
         axes=links.reduce,
     ),

@@ -18,7 +18,7 @@ from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered
 from onnx_triangulate.ops.enclosures import Enclosure
 from onnx_triangulate.ops.examples import Example
 from onnx_triangulate.ops.families.sampling import cubic_tap
-from onnx_triangulate.ops.operator import Operator
+from onnx_triangulate.ops.operator import bounded
 from onnx_triangulate.records.arrays import Array
 
 
@@ -182,39 +182,33 @@ def _along(values: Array, weights: Array, axis: int) -> Array:
 _IMAGE = {"x": "float[1,2,5,6]", "r": np.zeros(0, np.float32), "s": np.array([1, 1, 2, 1.5], np.float32)}
 
 OPERATORS = (
-    Operator(
-        "Resize",
+    bounded(
         "interpolation",
         _resize,
-        (
-            Example(
-                'Resize<mode="linear">(x, r, s)',
-                _IMAGE,
-                'Resize<mode="linear",coordinate_transformation_mode="asymmetric">(x, r, s)',
-            ),
-            Example('Resize<mode="cubic">(x, r, s)', _IMAGE, 'Resize<mode="cubic",cubic_coeff_a=-0.5>(x, r, s)'),
-            Example(
-                'Resize<mode="nearest",coordinate_transformation_mode="asymmetric",nearest_mode="floor">(x, r, s)',
-                _IMAGE | {"s": np.array([1, 1, 2, 2], np.float32)},
-                'Resize<mode="nearest",coordinate_transformation_mode="asymmetric",nearest_mode="ceil">(x, r, s)',
-            ),
+        Example(
+            'Resize<mode="linear">(x, r, s)',
+            _IMAGE,
+            'Resize<mode="linear",coordinate_transformation_mode="asymmetric">(x, r, s)',
+        ),
+        Example('Resize<mode="cubic">(x, r, s)', _IMAGE, 'Resize<mode="cubic",cubic_coeff_a=-0.5>(x, r, s)'),
+        Example(
+            'Resize<mode="nearest",coordinate_transformation_mode="asymmetric",nearest_mode="floor">(x, r, s)',
+            _IMAGE | {"s": np.array([1, 1, 2, 2], np.float32)},
+            'Resize<mode="nearest",coordinate_transformation_mode="asymmetric",nearest_mode="ceil">(x, r, s)',
         ),
         stock="wrong",
         roundings=counts.resize,
         axes=links.resize,
         linear=True,
     ),
-    Operator(
-        "Upsample",
+    bounded(
         "interpolation",
         _resize,
-        (
-            Example(
-                'Upsample<mode="nearest">(x, s)',
-                {"x": "float[1,2,5,6]", "s": np.array([1, 1, 2, 3], np.float32)},
-                'Upsample<mode="linear">(x, s)',
-                opset=9,
-            ),
+        Example(
+            'Upsample<mode="nearest">(x, s)',
+            {"x": "float[1,2,5,6]", "s": np.array([1, 1, 2, 3], np.float32)},
+            'Upsample<mode="linear">(x, s)',
+            opset=9,
         ),
         stock="wrong",
         roundings=counts.resize,

@@ -16,7 +16,7 @@ from onnx_triangulate.ops import rounding_counts as counts
 from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered
 from onnx_triangulate.ops.enclosures import Enclosure
 from onnx_triangulate.ops.examples import Example
-from onnx_triangulate.ops.operator import Operator
+from onnx_triangulate.ops.operator import Operator, bounded
 from onnx_triangulate.records.arrays import Array
 
 _Limits = Sequence[tuple[float, float]]
@@ -162,16 +162,13 @@ _INPUTS = {"x": "float[2,3,5,6]", "g": "unit[2,4,7,2]"}
 
 OPERATORS = (
     Operator("AffineGrid", value=_affine_grid, stock="wrong", roundings=8),
-    Operator(
-        "GridSample",
+    bounded(
         "grid sampling",
         _bound,
-        (
-            Example(
-                'GridSample<mode="linear">(x, g)', _INPUTS, 'GridSample<mode="linear",align_corners=1>(x, g)', opset=20
-            ),
-            Example('GridSample<mode="nearest">(x, g)', _INPUTS, 'GridSample<mode="linear">(x, g)', opset=20),
+        Example(
+            'GridSample<mode="linear">(x, g)', _INPUTS, 'GridSample<mode="linear",align_corners=1>(x, g)', opset=20
         ),
+        Example('GridSample<mode="nearest">(x, g)', _INPUTS, 'GridSample<mode="linear">(x, g)', opset=20),
         value=_value,
         stock="wrong",
         roundings=counts.grid_sample,

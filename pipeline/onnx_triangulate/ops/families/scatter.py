@@ -11,7 +11,7 @@ from onnx_triangulate.ops import rounding_counts as counts
 from onnx_triangulate.ops.calls import NodeCall, NotCovered
 from onnx_triangulate.ops.enclosures import Enclosure
 from onnx_triangulate.ops.examples import Example
-from onnx_triangulate.ops.operator import Operator
+from onnx_triangulate.ops.operator import bounded
 from onnx_triangulate.records.arrays import Array
 
 
@@ -62,33 +62,26 @@ _ROWS = {"x": "float[4,5]", "i": [[0], [2], [0]], "z": "float[3,5]"}
 _ELEMENTS = {"x": "float[3,5]", "i": [[1, 0, 2], [1, 2, 0]], "z": "float[2,3]"}
 
 OPERATORS = (
-    Operator(
-        "ScatterND",
+    bounded(
         "scatter",
         _scatter,
-        (
-            Example('ScatterND<reduction="add">(x, i, z)', _ROWS, {"z": 1.01}, opset=18),
-            Example("ScatterND(x, i, z)", _ROWS | {"i": [[0], [2], [1]]}, 'ScatterND<reduction="add">(x, i, z)'),
-        ),
+        Example('ScatterND<reduction="add">(x, i, z)', _ROWS, {"z": 1.01}, opset=18),
+        Example("ScatterND(x, i, z)", _ROWS | {"i": [[0], [2], [1]]}, 'ScatterND<reduction="add">(x, i, z)'),
         roundings=counts.scatter,
         axes=links.same_order,
     ),
-    Operator(
-        "ScatterElements",
+    bounded(
         "scatter",
         _scatter,
-        (
-            Example("ScatterElements<axis=1>(x, i, z)", _ELEMENTS, "ScatterElements<axis=0>(x, i, z)"),
-            Example('ScatterElements<axis=1,reduction="mul">(x, i, z)', _ELEMENTS, {"z": 1.01}),
-        ),
+        Example("ScatterElements<axis=1>(x, i, z)", _ELEMENTS, "ScatterElements<axis=0>(x, i, z)"),
+        Example('ScatterElements<axis=1,reduction="mul">(x, i, z)', _ELEMENTS, {"z": 1.01}),
         roundings=counts.scatter,
         axes=links.same_order,
     ),
-    Operator(
-        "Scatter",
+    bounded(
         "scatter",
         _scatter,
-        (Example("Scatter<axis=1>(x, i, z)", _ELEMENTS, "Scatter<axis=0>(x, i, z)", opset=10),),
+        Example("Scatter<axis=1>(x, i, z)", _ELEMENTS, "Scatter<axis=0>(x, i, z)", opset=10),
         value=_scattered,
         stock="wrong",
         roundings=counts.scatter,

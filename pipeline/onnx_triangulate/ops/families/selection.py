@@ -14,7 +14,7 @@ from onnx_triangulate.ops import axis_propagation as links
 from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered, exact
 from onnx_triangulate.ops.examples import Example
 from onnx_triangulate.ops.families.reductions import reduced_axes
-from onnx_triangulate.ops.operator import Operator, WindowForm, alike
+from onnx_triangulate.ops.operator import WindowForm, alike, bounded
 from onnx_triangulate.ops.windows import pooled_axes, windows
 from onnx_triangulate.records.arrays import Array
 
@@ -146,74 +146,63 @@ _IMAGE = {"x": "float[2,3,7,8]"}
 
 OPERATORS = (
     *alike(
-        Operator("Relu", "relu", _relu, (Example("Relu(x)", _X, "Abs(x)"),), axes=links.same),
-        Operator(
-            "Max",
+        bounded("relu", _relu, Example("Relu(x)", _X, "Abs(x)"), axes=links.same),
+        bounded(
             "larger",
             _extreme(np.maximum),
-            (Example("Max(x, z)", _PAIR, "Min(x, z)"),),
+            Example("Max(x, z)", _PAIR, "Min(x, z)"),
             axes=links.elementwise,
             commutes=True,
             limits=(0, 1),
         ),
-        Operator(
-            "Min",
+        bounded(
             "smaller",
             _extreme(np.minimum),
-            (Example("Min(x, z)", _PAIR, "Max(x, z)"),),
+            Example("Min(x, z)", _PAIR, "Max(x, z)"),
             axes=links.elementwise,
             commutes=True,
             limits=(0, 1),
         ),
-        Operator(
-            "Clip",
+        bounded(
             "clip",
             _clip,
-            (Example("Clip(x, a, b)", _X | {"a": np.float32(-1), "b": np.float32(0.5)}, "Clip(x, a)"),),
+            Example("Clip(x, a, b)", _X | {"a": np.float32(-1), "b": np.float32(0.5)}, "Clip(x, a)"),
             axes=links.same,
             limits=(1, 2),
         ),
-        Operator(
-            "ReduceMax",
+        bounded(
             "largest along axes",
             _reduced(np.max),
-            (Example("ReduceMax<keepdims=0>(x, a)", _X | {"a": [1]}, "ReduceMin<keepdims=0>(x, a)"),),
+            Example("ReduceMax<keepdims=0>(x, a)", _X | {"a": [1]}, "ReduceMin<keepdims=0>(x, a)"),
             axes=links.reduce,
             picks=True,
         ),
-        Operator(
-            "ReduceMin",
+        bounded(
             "smallest along axes",
             _reduced(np.min),
-            (Example("ReduceMin<keepdims=0>(x, a)", _X | {"a": [1]}, "ReduceMax<keepdims=0>(x, a)"),),
+            Example("ReduceMin<keepdims=0>(x, a)", _X | {"a": [1]}, "ReduceMax<keepdims=0>(x, a)"),
             axes=links.reduce,
             picks=True,
         ),
-        Operator(
-            "MaxPool",
+        bounded(
             "max pooling",
             _max_pool,
-            (
-                Example(
-                    "MaxPool<kernel_shape=[3,3],strides=[2,2],pads=[0,0,1,1]>(x)",
-                    _IMAGE,
-                    "MaxPool<kernel_shape=[3,3],strides=[2,2],pads=[1,1,0,0]>(x)",
-                ),
-                Example(
-                    "MaxPool<kernel_shape=[2,3],ceil_mode=1,strides=[2,2]>(x)", _IMAGE, {"x": 1.01}, outputs="y, i"
-                ),
+            Example(
+                "MaxPool<kernel_shape=[3,3],strides=[2,2],pads=[0,0,1,1]>(x)",
+                _IMAGE,
+                "MaxPool<kernel_shape=[3,3],strides=[2,2],pads=[1,1,0,0]>(x)",
             ),
+            Example("MaxPool<kernel_shape=[2,3],ceil_mode=1,strides=[2,2]>(x)", _IMAGE, {"x": 1.01}, outputs="y, i"),
             value=_max_pool_value,
             stock="wrong",
             picks=True,
             window=WindowForm("MaxPool"),
             images=(0,),
         ),
-        Operator(
-            "GlobalMaxPool",
+        bounded(
             "global max pooling",
             _global_max,
-            (Example("GlobalMaxPool(x)", _IMAGE, "GlobalAveragePool(x)"),),
+            Example("GlobalMaxPool(x)", _IMAGE, "GlobalAveragePool(x)"),
             stock="wrong",
             picks=True,
             images=(0,),
@@ -222,41 +211,35 @@ OPERATORS = (
         nan_open=True,
         zero_sign_open=True,
     ),
-    Operator(
-        "ThresholdedRelu",
+    bounded(
         "thresholded relu",
         _thresholded,
-        (Example("ThresholdedRelu<alpha=0.75>(x)", _X, "ThresholdedRelu<alpha=0.1>(x)"),),
+        Example("ThresholdedRelu<alpha=0.75>(x)", _X, "ThresholdedRelu<alpha=0.1>(x)"),
         roundings=0,
         axes=links.same,
         jumps="at places",
     ),
-    Operator(
-        "Abs",
+    bounded(
         "absolute value",
         _elementwise(lambda a: np.abs(a.array(0))),
-        (Example("Abs(x)", _X, "Relu(x)"),),
+        Example("Abs(x)", _X, "Relu(x)"),
         roundings=0,
         axes=links.same,
     ),
-    Operator(
-        "Neg",
+    bounded(
         "negation",
         _elementwise(lambda a: np.asarray(-a.array(0))),
-        (Example("Neg(x)", _X, "Identity(x)"),),
+        Example("Neg(x)", _X, "Identity(x)"),
         roundings=0,
         axes=links.same,
     ),
-    Operator(
-        "MaxUnpool",
+    bounded(
         "max unpooling",
         _max_unpool,
-        (
-            Example(
-                "MaxUnpool<kernel_shape=[2,2],strides=[2,2]>(x, i)",
-                {"x": "float[1,1,2,2]", "i": [[[[5, 7], [13, 15]]]]},
-                {"x": 1.01},
-            ),
+        Example(
+            "MaxUnpool<kernel_shape=[2,2],strides=[2,2]>(x, i)",
+            {"x": "float[1,1,2,2]", "i": [[[[5, 7], [13, 15]]]]},
+            {"x": 1.01},
         ),
         roundings=0,
         window=WindowForm("MaxUnpool"),

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from onnx_triangulate.ops.operator import Operator
 
-OPERATORS = tuple(
-    Operator(name, roundings=0)
-    for name in (
-        "ConcatFromSequence",
-        "SequenceAt",
-        "SequenceConstruct",
-        "SequenceEmpty",
-        "SequenceErase",
-        "SequenceInsert",
-        "SequenceLength",
-        "SplitToSequence",
-    )
+OPERATORS = (
+    *(Operator(name, roundings=0) for name in ("ConcatFromSequence", "SequenceAt", "SequenceLength")),
+    *(
+        Operator(name, roundings=0, sequences=True)
+        for name in ("SequenceConstruct", "SequenceErase", "SequenceInsert", "SplitToSequence")
+    ),
+    Operator("SequenceEmpty", roundings=0, sequences=True, result_type="dtype", float_by_default=True),
+    Operator("SequenceMap", sequences=True),
+    Operator("Optional", sequences=True),
 )

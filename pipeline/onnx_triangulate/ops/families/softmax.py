@@ -15,7 +15,7 @@ from onnx_triangulate.ops import rounding_counts as counts
 from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered
 from onnx_triangulate.ops.enclosures import Enclosure, largest
 from onnx_triangulate.ops.examples import Example
-from onnx_triangulate.ops.operator import Operator
+from onnx_triangulate.ops.operator import bounded
 
 
 def softmax(x: Enclosure, axes: tuple[int, ...]) -> Enclosure:
@@ -102,56 +102,45 @@ _X = {"x": "float[2,3,7]"}
 _LABELS = {"x": "float[4,5]", "t": [0, 3, 4, 1], "w": "positive[5]"}
 
 OPERATORS = (
-    Operator(
-        "Softmax",
+    bounded(
         "softmax",
         _soft,
-        (
-            Example("Softmax<axis=1>(x)", _X, "Softmax<axis=2>(x)"),
-            Example("Softmax(x)", {"x": "float[2,1024]"}, {"x": 1.01}),
-        ),
+        Example("Softmax<axis=1>(x)", _X, "Softmax<axis=2>(x)"),
+        Example("Softmax(x)", {"x": "float[2,1024]"}, {"x": 1.01}),
         stock="wrong",
         roundings=counts.softmax(6),
         steps=6,
         axes=links.softmax,
     ),
-    Operator(
-        "LogSoftmax",
+    bounded(
         "log softmax",
         _log,
-        (Example("LogSoftmax<axis=1>(x)", _X, "LogSoftmax<axis=2>(x)"),),
+        Example("LogSoftmax<axis=1>(x)", _X, "LogSoftmax<axis=2>(x)"),
         stock="wrong",
         roundings=counts.softmax(6 + counts.TRANSCENDENTAL),
         steps=6 + counts.TRANSCENDENTAL,
         axes=links.softmax,
     ),
-    Operator(
-        "Hardmax",
+    bounded(
         "hardmax",
         _hard,
-        (Example("Hardmax<axis=1>(x)", _X, "Hardmax<axis=2>(x)"),),
+        Example("Hardmax<axis=1>(x)", _X, "Hardmax<axis=2>(x)"),
         stock="wrong",
         roundings=0,
         axes=links.softmax,
         jumps="to steps",
         picks=True,
     ),
-    Operator(
-        "NegativeLogLikelihoodLoss",
+    bounded(
         "negative log-likelihood",
         _likelihood,
-        (
-            Example(
-                "NegativeLogLikelihoodLoss(x, t, w)", _LABELS, 'NegativeLogLikelihoodLoss<reduction="sum">(x, t, w)'
-            ),
-        ),
+        Example("NegativeLogLikelihoodLoss(x, t, w)", _LABELS, 'NegativeLogLikelihoodLoss<reduction="sum">(x, t, w)'),
         roundings=counts.of_all(3),
     ),
-    Operator(
-        "SoftmaxCrossEntropyLoss",
+    bounded(
         "softmax cross entropy",
         _cross_entropy,
-        (Example("SoftmaxCrossEntropyLoss(x, t, w)", _LABELS, "SoftmaxCrossEntropyLoss(x, t)"),),
+        Example("SoftmaxCrossEntropyLoss(x, t, w)", _LABELS, "SoftmaxCrossEntropyLoss(x, t)"),
         roundings=counts.of_all(9 + counts.TRANSCENDENTAL),
     ),
 )

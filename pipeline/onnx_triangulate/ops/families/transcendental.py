@@ -17,7 +17,7 @@ from onnx_triangulate.ops import rounding_counts as counts
 from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered, rounded
 from onnx_triangulate.ops.enclosures import Enclosure, Format, erf, phi, sigmoid, where
 from onnx_triangulate.ops.examples import Example
-from onnx_triangulate.ops.operator import Operator, alike
+from onnx_triangulate.ops.operator import alike, bounded
 from onnx_triangulate.records.arrays import Array
 
 FUNCTIONS: dict[str, Callable[[Array], Array]] = {
@@ -155,75 +155,66 @@ def _example(name: str) -> Example:
 
 OPERATORS = (
     *alike(
-        Operator("Selu", "selu", _selu, (Example("Selu(x)", _X, "Selu<gamma=1.06>(x)"),)),
-        Operator("Celu", "celu", _celu, (Example("Celu<alpha=1.5>(x)", _X, "Celu<alpha=1.515>(x)"),)),
+        bounded("selu", _selu, Example("Selu(x)", _X, "Selu<gamma=1.06>(x)")),
+        bounded("celu", _celu, Example("Celu<alpha=1.5>(x)", _X, "Celu<alpha=1.515>(x)"), any_float=True),
         roundings=counts.TRANSCENDENTAL + 3,
         steps=counts.TRANSCENDENTAL + 3,
         axes=links.same,
     ),
-    Operator(
-        "Pow",
+    bounded(
         "power",
         _pow,
-        (Example("Pow(x, z)", {"x": "positive[3,7]", "z": "float[7]"}, {"z": 1.01}),),
+        Example("Pow(x, z)", {"x": "positive[3,7]", "z": "float[7]"}, {"z": 1.01}),
         roundings=counts.TRANSCENDENTAL,
         axes=links.elementwise,
     ),
-    Operator(
-        "Softplus",
+    bounded(
         "softplus",
         _softplus,
-        (Example("Softplus(x)", _X, {"x": 1.01}),),
+        Example("Softplus(x)", _X, {"x": 1.01}),
         roundings=2 * counts.TRANSCENDENTAL + 1,
         steps=2 * counts.TRANSCENDENTAL + 1,
         axes=links.same,
     ),
-    Operator(
-        "Elu",
+    bounded(
         "elu",
         _elu,
-        (Example("Elu<alpha=1.5>(x)", _X, "Elu<alpha=1.515>(x)"),),
+        Example("Elu<alpha=1.5>(x)", _X, "Elu<alpha=1.515>(x)"),
         roundings=counts.TRANSCENDENTAL + 2,
         steps=counts.TRANSCENDENTAL + 2,
         axes=links.same,
     ),
-    Operator(
-        "Gelu",
+    bounded(
         "gelu",
         _gelu,
-        (
-            Example("Gelu(x)", _X, 'Gelu<approximate="tanh">(x)', opset=20),
-            Example('Gelu<approximate="tanh">(x)', _X, "Gelu(x)", opset=20),
-        ),
+        Example("Gelu(x)", _X, 'Gelu<approximate="tanh">(x)', opset=20),
+        Example('Gelu<approximate="tanh">(x)', _X, "Gelu(x)", opset=20),
         stock="slow",
         roundings=counts.TRANSCENDENTAL + 8,
         steps=counts.TRANSCENDENTAL + 8,
         axes=links.same,
     ),
-    Operator(
-        "Swish",
+    bounded(
         "swish",
         _swish,
-        (Example("Swish<alpha=1.5>(x)", _X, "Swish<alpha=1.515>(x)", opset=24),),
+        Example("Swish<alpha=1.5>(x)", _X, "Swish<alpha=1.515>(x)", opset=24),
         roundings=counts.TRANSCENDENTAL + 2,
         steps=counts.TRANSCENDENTAL + 2,
         axes=links.same,
     ),
-    Operator(
-        "Mish",
+    bounded(
         "mish",
         _mish,
-        (Example("Mish(x)", _X, {"x": 1.01}),),
+        Example("Mish(x)", _X, {"x": 1.01}),
         roundings=3 * counts.TRANSCENDENTAL + 2,
         steps=3 * counts.TRANSCENDENTAL + 2,
         axes=links.same,
     ),
     *(
-        Operator(
-            name,
+        bounded(
             "elementary function",
             _elementary,
-            (_example(name),),
+            _example(name),
             stock="slow" if name == "Erf" else "right",
             roundings=counts.TRANSCENDENTAL,
             steps=counts.TRANSCENDENTAL if name == "Sigmoid" else 0,

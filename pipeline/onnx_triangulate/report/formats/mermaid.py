@@ -9,8 +9,9 @@ more than 500 arrows, unless its host says otherwise: what does not fit is left 
 
 from __future__ import annotations
 
-from onnx_triangulate.records.inspection import Arrow, Box, Drawing, Inspection
+from onnx_triangulate.records.inspection import Arrow, Box, Drawing, Picture
 from onnx_triangulate.records.text import clip, safe
+from onnx_triangulate.report.formats import Format
 from onnx_triangulate.report.picture import codes, family, left_out
 
 MOST = 120
@@ -90,6 +91,6 @@ def mermaid(drawing: Drawing) -> str:
     return made
 
 
-def page(drawing: Drawing, found: Inspection) -> str:
-    """The drawing as a file of its own."""
-    return mermaid(drawing)
+FORMAT = Format(
+    "mermaid", "the graph as a Mermaid flowchart", {Picture: lambda picture: mermaid(picture.drawing)}, MOST
+)

@@ -1,4 +1,4 @@
-"""Transforms and determinants: counted, not bounded."""
+"""Transforms, windows of signals and determinants: counted at most, not bounded."""
 
 from __future__ import annotations
 
@@ -9,4 +9,8 @@ OPERATORS = (
     Operator("Col2Im", roundings=counts.of_all()),
     Operator("DFT", roundings=counts.fourier),
     Operator("Det", roundings=counts.of_all(1)),
+    *(
+        Operator(name, result_type="output_datatype", float_by_default=True)
+        for name in ("BlackmanWindow", "HammingWindow", "HannWindow", "MelWeightMatrix")
+    ),
 )

@@ -1,4 +1,4 @@
-"""Whether what parts inside of B is undone again before any output is made."""
+"""Whether the differences inside B are cancelled before any output."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from onnx_triangulate.records.faults import Fault
 
 _ROUNDED = 2.0**-46  # some of float64's roundings
 
-_UNDONE = 1e-10  # of what a faulty value is off by, each of its own size: float64's roundings leave less
+_CANCELLED = 1e-10  # of what a faulty value is off by, each of its own size: float64's roundings leave less
 
 
-def is_undone(state: AlignmentState, faults: Sequence[Fault]) -> bool:
+def is_cancelled(state: AlignmentState, faults: Sequence[Fault]) -> bool:
     """Whether nothing of what each fault adds is left in any output that B makes of its own values.
 
     What jumps behind it (a class, a comparison) hides small things from nearly all feeds, and undoes nothing.
@@ -35,7 +35,7 @@ def is_undone(state: AlignmentState, faults: Sequence[Fault]) -> bool:
     if errors or any(name not in values for name in state.outputs) or _jumps_behind(b, values, faults):
         return False
     left_over = [_left_over(have[left], way, values[name]) for name, (left, way) in state.outputs.items()]
-    if max(left_over) > _UNDONE * min(sizes):
+    if max(left_over) > _CANCELLED * min(sizes):
         return False
     return all(_however_far(state, values, fault) for fault in faults)
 
@@ -76,7 +76,7 @@ def _same_outputs(
     except Exception:  # an operator's numpy raises whatever numpy raises
         return False
     return all(
-        _left_over(state.have[left], to, moved[name]) <= _UNDONE
+        _left_over(state.have[left], to, moved[name]) <= _CANCELLED
         or _is_rounding(to.apply(state.have[left]), moved[name], beside[name])
         for name, (left, to) in state.outputs.items()
     )
