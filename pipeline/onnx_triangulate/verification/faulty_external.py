@@ -1,6 +1,6 @@
 """What an external file has otherwise than a fresh export of its source, where that one is faithful.
 
-Design note.  Other weights make every node that reads them guilty, a file in half precision makes all of them so, and
+Design note.  Other weights make every node that reads them look faulty, a file in half precision all of them, and
 a Cast at the end makes none: each is one thing, and a search by node takes it apart or misses it.  So before anybody
 looks for a node, a blamed file is laid beside a fresh export of its source, which has to agree on the edge of the
 blame, by its own bounds: then what the two have differently, and nothing else, makes the edge part, and that is run and

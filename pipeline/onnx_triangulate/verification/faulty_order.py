@@ -1,4 +1,4 @@
-"""An export whose outputs or inputs are the model's in another order: nobody's node is guilty of that.
+"""An export whose outputs or inputs are the model's in another order, for which no node is to blame.
 
 Design note.  Compared one by one, swapped outputs look like wrong nodes, or like wrong shapes, and of swapped inputs
 whatever reads them first looks wrong.  So before anybody looks for a node, the outputs of a blamed graph, and then its

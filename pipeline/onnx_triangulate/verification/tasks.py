@@ -142,7 +142,7 @@ def _freeze() -> None:
 
 
 def run_truth(ref: CaseRef, seed: int, folder: Path) -> list[Run]:
-    """The case's definition, per meaning and per set of parameters where these differ.
+    """The case's definition, per framework's semantics and per set of parameters where these differ.
 
     The parties walk from one framework to the other one change at a time: what torch means with torch's parameters,
     what torch means with TensorFlow's parameters, what TensorFlow means with its own.
@@ -218,7 +218,7 @@ def with_slack(
 
 
 def staged(file: Path, place: Path) -> Path:
-    """A given file, or a copy of it where its numbers lie behind links; see ``onnxgraph.external_data``."""
+    """An external file, or a copy of it where its numbers lie behind links; see ``onnxgraph.external_data``."""
     from onnx_triangulate.onnxgraph.external_data import staged as as_it_may_be_read
 
     return as_it_may_be_read(file, place)
