@@ -205,10 +205,18 @@ class _Batch(Generic[Item]):
 
 def _key(kind: str, function: Callable[..., Any], arguments: Sequence[Any]) -> _Key:
     """What is asked of whom, at whatever size."""
-    about = [
-        a.graph if isinstance(a, Model) else repr(a) for a in arguments if isinstance(a, (Model, str, list, tuple))
-    ]
-    return (kind, function.__name__, *about)
+    return (kind, function.__name__, *(word for argument in arguments for word in _about(argument)))
+
+
+def _about(argument: Any) -> list[str]:
+    """What tells one question from another: graphs and words, those that a record holds beside a graph too."""
+    if isinstance(argument, Model):
+        return [argument.graph]
+    if isinstance(argument, (str, list, tuple)):
+        return [repr(argument)]
+    if isinstance(getattr(argument, "model", None), Model):
+        return [argument.model.graph, *(value for value in vars(argument).values() if isinstance(value, str))]
+    return []
 
 
 def _native_key(kind: str) -> _Key:
