@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-Array = NDArray[Any]
+    Array = NDArray[Any]
+else:
+    Array = Any  # numpy takes a tenth of a second, which `--help` and `list` do without
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class ArrayFile:
         return self.original_dtype or self.dtype
 
     def load(self) -> Array:
+        import numpy as np
+
         array = np.asarray(np.load(self.file, allow_pickle=False))
         if array.dtype.name == self.dtype:
             return array
@@ -61,6 +65,8 @@ class ArrayStore:
 
     def load(self, name: str) -> Array | None:
         """One array, read-only and C-contiguous; ``None`` where the store has no such name."""
+        import numpy as np
+
         if name not in self.slots:
             return None
         offset, dtype, shape = self.slots[name]
@@ -72,6 +78,8 @@ class ArrayStore:
     def bytes(self, name: str) -> int:
         """The size of one array in bytes.  Raises ``KeyError`` where the store has no such name."""
         _, dtype, shape = self.slots[name]
+        import numpy as np
+
         return math.prod(shape) * np.dtype(dtype).itemsize
 
 

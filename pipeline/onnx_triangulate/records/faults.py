@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from onnx_triangulate.records.arrays import Array, ArrayStore
 from onnx_triangulate.records.runs import Failure
 
@@ -58,6 +56,8 @@ class SourceValues:
         """One value in the case's own precision; rounded to float32 from float64 where that is all there is."""
         if self.single is not None or self.double is None:
             return self.array(name)
+        import numpy as np
+
         wide = self.double.load(name)
         with np.errstate(over="ignore"):
             return wide.astype(np.float32) if wide is not None and wide.dtype == np.float64 else wide
