@@ -174,6 +174,7 @@ def compared(
 RUNS = frozenset({"limits_process", "planted", "limits", "catalogue", "healthy", "broken"})
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that look at one run of the engines are slow, and go to one process of pytest-xdist; all others by file."""
     for item in items:
