@@ -293,7 +293,7 @@ def processes(arguments: Sequence[str]) -> list[str]:
     """The arguments of pytest-xdist for a whole run, where the user's own say nothing of it."""
     if any(word.startswith(("-n", "--numprocesses", "--dist", "--pdb")) for word in arguments):
         return []
-    return ["-n", str(min(os.cpu_count() or 1, MOST_PROCESSES)), "--dist", "loadgroup"]
+    return ["-n", str(min(os.cpu_count() or 1, MOST_PROCESSES)), "--dist", "loadfile"]
 
 
 def start(

@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -171,14 +172,37 @@ def compared(
         yield run
 
 
-RUNS = frozenset({"limits_process", "planted", "limits", "catalogue", "healthy", "broken"})
+RUNS = ("limits_process", "planted", "limits", "catalogue", "healthy", "broken")
+_ASKS = re.compile(rf"\b(?:{'|'.join(RUNS)})\b: (?:Planted|Ran|Any|tuple)")
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
+@cache
+def asks_for_a_run(file: str) -> bool:
+    """Whether a file of tests looks at a run of the engines that is made once a session."""
+    return _ASKS.search((ROOT / file).read_text(encoding="utf-8")) is not None
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that look at one run of the engines are slow, and go to one process of pytest-xdist; all others by file."""
+    """Tests that look at a run of the engines are slow; files that hold slow tests come first."""
     for item in items:
-        runs = RUNS & set(getattr(item, "fixturenames", ()))
-        if runs:
+        if set(RUNS) & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
-        item.add_marker(pytest.mark.xdist_group("runs" if runs else item.nodeid.partition("::")[0]))
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """On several processes: by file, and all files that look at runs of the engines on one, which makes them once.
+
+    pytest-xdist's own groups are lost on pytest 9.2, whose names of tests cannot be extended.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByRun(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "runs" if asks_for_a_run(file) else file
+
+    config.option.loadscopereorder = False  # they are in order
+    return ByRun(config, log)

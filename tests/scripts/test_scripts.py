@@ -463,7 +463,7 @@ def test_the_scripts_ask_for_what_they_run(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "_environment", _environment)
     monkeypatch.setattr(_environment, "start", record)
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
-    whole = ["pytest", "-n", "4", "--dist", "loadgroup"]
+    whole = ["pytest", "-n", "4", "--dist", "loadfile"]
     for script, arguments in (
         ("export_and_verify", ["conv2d"]),
         ("run_tests", ["-x"]),
