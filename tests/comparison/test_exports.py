@@ -12,6 +12,7 @@ from onnx import numpy_helper
 
 from onnx_triangulate.comparison.options import Options
 from onnx_triangulate.comparison.run import compare_files
+from onnx_triangulate.engines.frameworks import adapter
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
@@ -164,6 +165,7 @@ def test_an_edit_is_named_against_the_other_export(
 def test_two_layouts_and_two_opsets_of_one_keras_model_mean_the_same(tmp_path: Path) -> None:
     tf = pytest.importorskip("tensorflow")
     tf2onnx = pytest.importorskip("tf2onnx")
+    adapter("tensorflow").warm()  # its threads are set before anything else is done with it
     tf.random.set_seed(0)
     layers = tf.keras.layers
     x = tf.keras.Input((12, 8, 3), batch_size=2)

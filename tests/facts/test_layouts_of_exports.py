@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.facts.view import View
 
 BY_LAYOUT = {"NCHW": (0, 1, 2, 3), "NHWC": (0, 3, 1, 2)}  # how each becomes NCHW
@@ -60,6 +61,7 @@ def test_pytorch(build: str, transposes: list[str], reshapes: list[str]) -> None
 @pytest.fixture(scope="module")
 def converted() -> dict[int, tuple[Any, onnx.ModelProto]]:
     """A Keras model by its number of channels, and what tf2onnx makes of it."""
+    adapter("tensorflow").warm()  # its threads are set before anything else is done with it
     import keras
     import tensorflow as tf
     import tf2onnx

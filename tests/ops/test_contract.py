@@ -32,6 +32,7 @@ from onnx_triangulate.ops.graph_node import GraphNode
 from onnx_triangulate.ops.operator import Operator
 from onnx_triangulate.ops.registry import collect, operators, operators_where
 from onnx_triangulate.records.arrays import Array
+from onnx_triangulate.records.plugins import BrokenPlugin
 from tests.one_node import FINE, faulty, judged, model_of, run, session
 
 # A bound covers every way to compute; a count is the longest path of one of them.  By how much the bound says more:
@@ -297,24 +298,24 @@ def _module(name: str, held: object) -> ModuleType:
 
 def test_a_second_record_of_an_operator_raises() -> None:
     conv = operators()["Conv"]
-    with pytest.raises(RuntimeError, match="second record of Conv"):
+    with pytest.raises(BrokenPlugin, match="b: a second 'Conv' among the operators, after a"):
         collect([_module("a", (conv,)), _module("b", (replace(conv, rule="another"),))])
 
 
 def test_an_empty_registry_raises() -> None:
-    with pytest.raises(RuntimeError, match="no operators"):
+    with pytest.raises(BrokenPlugin, match="no operators"):
         collect([])
 
 
 @pytest.mark.parametrize("held", [None, (), ("operator",)])
 def test_a_module_without_operators_raises(held: object) -> None:
-    with pytest.raises(RuntimeError, match="expected a tuple of operators"):
+    with pytest.raises(BrokenPlugin, match="a: expected OPERATORS to be"):
         collect([_module("a", held)])
 
 
 @pytest.mark.parametrize("change", [{"examples": ()}, {"name": "MatMul"}])
 def test_a_bound_without_an_example_raises(change: dict[str, Any]) -> None:
-    with pytest.raises(RuntimeError, match="has a bound and no example"):
+    with pytest.raises(BrokenPlugin, match="has a bound and no example"):
         collect([_module("a", (replace(operators()["Conv"], **change),))])
 
 

@@ -113,7 +113,7 @@ def test_f4_integers_do_not_wrap(planted: Any, name: str, distance: int, values:
 def test_f5_a_process_is_killed(planted: Any, name: str, parties: set[str], says: str) -> None:
     verdict = planted[name]
     assert blamed(verdict) == {("crashed", party) for party in parties}
-    assert all(says in blame.says for blame in verdict.evidence.blames)
+    assert all(says in blame.message for blame in verdict.evidence.blames)
     for edge in verdict.evidence.edges:
         if {edge.left, edge.right} & parties:
             assert (edge.outcome, edge.compared) == ("missing", 0)
@@ -165,7 +165,7 @@ def test_f7_a_branch_that_a_tracer_took_once(planted: Any) -> None:
     verdict = planted["faults/frozen_branch"]
     (frozen,) = [each for each in verdict.evidence.blames if each.blame == "export"]
     assert frozen.party == "torch:script"
-    assert "frozen into the graph (Converting a tensor to a Python boolean, faults.py:" in frozen.says
+    assert "frozen into the graph (Converting a tensor to a Python boolean, faults.py:" in frozen.message
     assert all(
         edge.agrees for edge in verdict.evidence.edges if edge.right.startswith("torch:script>") and not edge.size
     )
@@ -240,7 +240,7 @@ def test_f15_a_bug_of_a_fusion_that_disappears_when_every_tensor_is_an_output(pl
     assert answers[1].tobytes() == right.tobytes()
     assert planted.edge(verdict.case, "torch>ort.off", "torch>ort.all").outcome == "diverges"
     assert ("optimizer", "torch>ort.all") in blamed(verdict)
-    said = [f.says for f in verdict.findings if f.cause == "observer-effect" and f.party == "torch>ort.all"]
+    said = [f.message for f in verdict.findings if f.cause == "observer-effect" and f.party == "torch>ort.all"]
     assert len(said) == 1
     assert "with every value as an output they run as 7 nodes and the divergence is gone" in said[0]
 

@@ -29,9 +29,11 @@ def test_a_rule_that_folds_what_it_must_not_is_named(planted: Any) -> None:
     verdict = planted["faults/optimizer_folds"]
     (finding,) = [f for f in verdict.findings if f.cause == CAUSE and f.party == "torch"]
     assert (finding.blame, finding.proved) == ("export", True)
-    assert "onnxscript.rewriter.rules.common.fuse_batchnorm_into_conv_rule changes what the graph means" in finding.says
-    assert "torch:raw is faithful" in finding.says
-    assert "does not make what torch:raw makes with node_conv2d, node__native_batch_norm" in finding.says
+    assert (
+        "onnxscript.rewriter.rules.common.fuse_batchnorm_into_conv_rule changes what the graph means" in finding.message
+    )
+    assert "torch:raw is faithful" in finding.message
+    assert "does not make what torch:raw makes with node_conv2d, node__native_batch_norm" in finding.message
     assert finding.edit == "torch.onnx.export(..., optimize=False)"
     (blamed,) = [b for b in verdict.evidence.blames if (b.blame, b.party) == ("export", "torch")]
     assert (blamed.op, blamed.nodes) == ("Conv", finding.nodes)

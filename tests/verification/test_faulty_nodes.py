@@ -40,7 +40,7 @@ def test_a_wrong_translation_is_blamed_on_its_node(planted: Any) -> None:
     line = next(i for i, text in enumerate(lines, 1) if "self.norm(self.first(x))" in text)
     for party, finding in said.items():
         assert finding.nodes[0] == blames[party].nodes[0]
-        assert f"in norm, guilty.py:{line}" in finding.says
+        assert f"in norm, guilty.py:{line}" in finding.message
 
 
 def test_an_export_without_names_is_held_against_one_that_is_right(planted: Any) -> None:
@@ -49,7 +49,7 @@ def test_an_export_without_names_is_held_against_one_that_is_right(planted: Any)
     assert (blame.blame, blame.party, blame.op) == ("export", "torch:script", "Div")  # of integers: it truncates
     (found,) = [finding for finding in verdict.findings if finding.cause == CAUSE]
     assert found.nodes[: len(blame.nodes)] == blame.nodes
-    assert "held against torch:raw, for it keeps no names of the source's values" in found.says
+    assert "held against torch:raw, for it keeps no names of the source's values" in found.message
 
 
 def test_where_no_node_is_guilty_that_is_said(planted: Any) -> None:
@@ -58,7 +58,9 @@ def test_where_no_node_is_guilty_that_is_said(planted: Any) -> None:
     assert all(blame.nodes == () for blame in verdict.evidence.blames)
     said = [finding for finding in verdict.findings if finding.cause == NOBODY]
     assert {finding.party for finding in said} == {"torch", "torch:raw"}
-    assert all("the program that the exporter captured is not the model: y differs" in finding.says for finding in said)
+    assert all(
+        "the program that the exporter captured is not the model: y differs" in finding.message for finding in said
+    )
 
 
 def test_a_wrong_evaluation_is_blamed_on_its_node(planted: Any) -> None:

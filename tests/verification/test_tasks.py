@@ -215,8 +215,8 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
     first = _locked(tmp_path / "out")
     with pytest.raises(UnusableInput, match="another run is writing there"):
         _locked(tmp_path / "out")
-    first.close()
-    _locked(tmp_path / "out").close()
+    first.release()
+    _locked(tmp_path / "out").release()
 
 
 def test_what_a_folder_target_leaves_out_is_said(tmp_path: Path) -> None:
