@@ -41,7 +41,7 @@ def command(*words: str | Path, cwd: Path = ROOT, temporary: Path | None = None)
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=heeding_interrupts,
+        preexec_fn=heeding_interrupts,  # noqa: PLW1509  no thread of this process holds a lock that it needs
     )
 
 
