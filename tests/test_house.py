@@ -412,6 +412,46 @@ def test_a_foreign_name_is_noticed(tmp_path: Path, line: str) -> None:
     assert found.startswith("README.md:2: ")
 
 
+def defined(file: Path) -> set[str]:
+    """The names that a module defines, wherever in it."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    assigned = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    named = [n for n in ast.walk(tree) if isinstance(n, ast.ClassDef | ast.FunctionDef)]
+    return {name.id for name in assigned} | {node.name for node in named}
+
+
+def lost_references(root: Path) -> list[str]:
+    """References of docstrings and comments, ``room.module`` or ``room.module.name``, to what is not there."""
+    package = root / PACKAGE
+    found = []
+    for file in sorted(package.rglob("*.py")):
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            for said in re.findall(r"``([a-z]\w*(?:\.[A-Za-z_]\w*)+)``", line):
+                place, rest = package, said.split(".")
+                if not (package / rest[0]).is_dir():
+                    continue
+                while rest and (place / rest[0]).is_dir():
+                    place /= rest.pop(0)
+                module = place / (f"{rest.pop(0)}.py" if rest and (place / f"{rest[0]}.py").exists() else "__init__.py")
+                if rest and rest[0] not in defined(module):
+                    found.append(f"{file.relative_to(package).as_posix()}:{number}: {said}")
+    return found
+
+
+def test_what_docstrings_refer_to_is_there() -> None:
+    assert lost_references(ROOT) == []
+
+
+@pytest.mark.parametrize("said", ["facts.padding", "facts.pads.nothing", "ops.families.conv"])
+def test_a_lost_reference_is_noticed(copy: Path, said: str) -> None:
+    path = copy / PACKAGE / "facts/planted.py"
+    path.write_text(f'"""See ``{said}`` and ``facts.pads`` and ``tf.function``."""\n')
+    try:
+        assert lost_references(copy) == [f"facts/planted.py:1: {said}"]
+    finally:
+        path.unlink()
+
+
 def wheel_faults(names: Iterable[str], root: Path) -> list[str]:
     """What is wrong with the content of a wheel, beside the repository it was built from."""
     inside = {name for name in names if ".dist-info/" not in name}

@@ -106,7 +106,7 @@ def test_a_folded_weight_gives_no_licence(folded: Any, factor: float, outcome: s
         Parties({**runs, str(run.party): run}, {}).diff("torch@64", "torch>reference@64", "export").outcome
         == "diverges"
     )
-    run = tasks.with_slack(ref, model, run, [models["torch:raw"].file], 0, folder, 2**33)
+    run = tasks.with_constant_rounding(ref, model, run, [models["torch:raw"].file], 0, folder, 2**33)
     parties = Parties({**runs, str(run.party): run}, {})
     edge = parties.diff("torch@64", "torch>reference@64", "export")
     assert (edge.outcome, edge.compared) == (outcome, 2 * 4 * 4 * 3)
@@ -127,7 +127,10 @@ def test_weights_in_another_file_are_read_from_there_one_at_a_time(
     for mine, other in zip(here[1:], there[1:], strict=True):
         assert other.error is None
         assert np.array_equal(mine.outputs["y"].load(), other.outputs["y"].load())
-    moved = [tasks.with_slack(ref, m, r[-1], [], 0, tmp_path, 2**33) for m, r in ((ordinary, here), (model, there))]
+    moved = [
+        tasks.with_constant_rounding(ref, m, r[-1], [], 0, tmp_path, 2**33)
+        for m, r in ((ordinary, here), (model, there))
+    ]
     assert np.array_equal(*[run.bounds["y"].constant_rounding.load() for run in moved])
     monkeypatch.setattr(tasks, "MOST_OUTSIDE", 100)
     (tmp_path / "w.data").rename(tmp_path / "gone")

@@ -31,10 +31,10 @@ ONE_BY_ONE = 8  # constants; with more, all are moved at once, SHAKES times (an 
 Answer = Callable[[Skeleton], dict[str, Array]]
 
 
-def slack(
+def with_allowance(
     ref: CaseRef, model: Model, run: Run, sources: Sequence[Path], seed: int, folder: Path, memory: int | None = None
 ) -> Run:
-    """A graph's float64 ``run`` with the slack of its outputs.  What cannot be had leaves the run as it is.
+    """A graph's float64 ``run`` with what float32 constants allow its outputs.  What cannot be had leaves it as it is.
 
     ``sources`` are files of arrays or models whose constants this graph's may be copies of; a constant that is none of
     them was computed by the exporter in its own precision.  Without sources the graph is a source itself.
@@ -44,11 +44,11 @@ def slack(
     slim = skeleton(model.file, memory=memory)
     double = in_float64(replace(slim, model=float64.with_bodies(slim.model)))
     answer = _answering(run, case, model, running.widened(running.feeds_of(ref, case, model, seed)), folder)
-    slack: dict[str, Array] = {}
+    allowances: dict[str, Array] = {}
 
     def add(responses: Mapping[str, Array], times: float) -> None:
         for name, response in responses.items():
-            slack[name] = slack.get(name, np.zeros(())) + response * times
+            allowances[name] = allowances.get(name, np.zeros(())) + response * times
 
     constants = float64.float_constants(double.model)
     if len(constants) <= ONE_BY_ONE:
@@ -62,7 +62,8 @@ def slack(
     if computed:
         add(_responses(run, (shaken(double, computed, shake) for shake in range(SHAKES)), answer), FOLD_ROUNDINGS)
     bounds = {
-        n: Bound(constant_rounding=running.save(folder, run.party, n, v, None, kind="slack")) for n, v in slack.items()
+        n: Bound(constant_rounding=running.save(folder, run.party, n, v, None, kind="slack"))
+        for n, v in allowances.items()
     }
     return replace(run, bounds=bounds)
 

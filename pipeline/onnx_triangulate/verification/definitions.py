@@ -101,7 +101,7 @@ def _with_constant_rounding(session: Session, case_run: CaseRun, edges: Sequence
         sources = source_weights(session, case_run, models[graph])
         models[graph] = replace(models[graph], weights=next(iter(sources), None))
         arguments = (ref, models[graph], runs[name], sources, seed, folder, session.weight_limit)
-        answer = session.call_runtimes(tasks.with_slack, *arguments)
+        answer = session.call_runtimes(tasks.with_constant_rounding, *arguments)
         runs[name] = replace(runs[name], outputs=None, error=answer) if isinstance(answer, Failure) else answer
     return replace(case_run, runs=runs, models=models)
 

@@ -56,6 +56,6 @@ def agrees_with(
     run = Run(party, error=runs) if isinstance(runs, Failure) else replace(runs[0], party=party)
     if allowance and party.double and run.outputs is not None:
         sources = [source for source in (model.weights,) if source is not None]
-        answer = session.call_runtimes(tasks.with_slack, ref, model, run, sources, seed, folder)
+        answer = session.call_runtimes(tasks.with_constant_rounding, ref, model, run, sources, seed, folder)
         run = Run(party, error=answer) if isinstance(answer, Failure) else answer
     return case_run.parties.replacing(edge[1], run).diff(*edge, "export").agrees

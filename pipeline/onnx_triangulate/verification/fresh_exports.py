@@ -5,7 +5,7 @@ that are saturated or dead, a limit, a threshold, one row of a table, what becom
 places between two graphs, and the source has a graph, its fresh export.  So that one is made as well, and where
 structure does not prove the two the same both run on the further feeds of ``locate.feeds``.  What parts there is no
 verdict, for the fresh export may be the one that is wrong: it is a set of inputs (:class:`Sought`), on which the case
-is run and judged like on any other (``verification.session.fed_with``)."""
+is run and judged like on any other (``verification.execution.on_inputs_of``)."""
 
 from __future__ import annotations
 

@@ -204,15 +204,15 @@ def count_roundings(file: Path, shapes: Mapping[str, Sequence[int] | None] | Non
     return roundings(settle(proto))
 
 
-def with_slack(
+def with_constant_rounding(
     ref: CaseRef, model: Model, run: Run, sources: Sequence[Path], seed: int, folder: Path, memory: int | None = None
 ) -> Run:
     """A graph's float64 run with what it may be off by; a refusal, where that cannot be had."""
-    from onnx_triangulate.verification.constant_rounding import slack
+    from onnx_triangulate.verification.constant_rounding import with_allowance
 
     assert model.file is not None
     try:
-        return slack(ref, model, run, sources, seed, folder, memory)
+        return with_allowance(ref, model, run, sources, seed, folder, memory)
     except Exception as error:  # a runtime's refusal, whatever its type
         return replace(run, outputs=None, error=refusal(error, model.file))
 
