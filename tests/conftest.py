@@ -29,6 +29,8 @@ from onnx_triangulate.records.runs import Diff
 from onnx_triangulate.records.verdict import Report, Verdict
 from onnx_triangulate.verification.run import Options, verify
 
+os.environ.pop("PYTHONUNBUFFERED", None)  # users have none, and what is buffered may fail late or be lost
+
 ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT / "tests" / "case_files"
 Json = dict[str, Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -276,9 +277,11 @@ def test_of_two_files_neither_is_written_over(model: Path, tmp_path: Path) -> No
     assert other.read_bytes() == model.read_bytes()
 
 
-def test_a_reader_that_leaves_is_no_failure_of_a_gate(model: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_leaves_is_no_failure_of_a_gate(model: Path, unbuffered: str) -> None:
     command = f"{sys.executable} -m onnx_triangulate inspect {model} -v | true; exit ${{PIPESTATUS[0]}}"
-    ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    variables = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=variables)
     assert (ran.returncode, ran.stderr) in {(141, ""), (0, "")}  # 0 where all of it was read in time
 
 

@@ -330,7 +330,7 @@ def test_uv_is_left_out_where_pip_has_settings(
 def test_run_logged_reports_status_output_and_a_missing_program(tmp_path: Path) -> None:
     log = tmp_path / "log"
     lock = os.open(os.devnull, os.O_RDONLY)
-    program = "import sys; print(repr(sys.stdin.read())); print('bad', file=sys.stderr); sys.exit(5)"
+    program = "import sys; print(repr(sys.stdin.read()), flush=True); print('bad', file=sys.stderr); sys.exit(5)"
     assert run_logged([sys.executable, "-c", program], log, lock) == 5
     assert log.read_text() == "''\nbad\n"
     assert run_logged([str(tmp_path / "missing")], log, lock) == 127

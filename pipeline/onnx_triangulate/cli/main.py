@@ -94,13 +94,21 @@ def app() -> None:
     """Who parted from whom, at which node, and why: PyTorch, TensorFlow, their ONNX exports and ONNX Runtime."""
 
 
+def _forget_output() -> None:
+    """Let what is left in the buffer of standard output go nowhere: it would fail again on leaving."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+
+
 def _reported(command: Callable[P, None]) -> Callable[P, None]:
     """Turn what a command raises into one line and the exit status that the module's docstring gives it."""
 
     @functools.wraps(command)
     def reported(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            command(*args, **kwargs)
+            try:
+                command(*args, **kwargs)
+            finally:
+                sys.stdout.flush()  # what cannot be written fails here, and not as Python leaves, with status 120
         except UnusableInput as error:
             raise SystemExit(_complain(str(error), 2)) from None
         except MissingEngine as error:
@@ -109,12 +117,13 @@ def _reported(command: Callable[P, None]) -> Callable[P, None]:
             raise SystemExit(_complain("interrupted", 130)) from None
         except BrokenPipeError:
             sys.stderr.close()  # whoever read the report has left; nothing more can be said
+            _forget_output()
             raise SystemExit(141) from None
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
                 traceback.print_exc()
                 raise SystemExit(_complain(f"the tool itself failed: {type(error).__name__}: {error}", 3)) from error
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # what is left in its buffer would fail again on leaving
+            _forget_output()
             raise SystemExit(_complain(f"cannot write: {error.strerror}; free some space", 2)) from None
         except Exception as error:  # a bug of this tool, and said to be one
             traceback.print_exc()

@@ -22,11 +22,13 @@ needs one (to download a gated model) gets those that the variable ``TRIANGULATE
 from __future__ import annotations
 
 import contextlib
+import io
 import multiprocessing
 import os
 import pickle  # between our own processes only
 import re
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -452,6 +454,8 @@ def _redirect(log: Path) -> None:
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     os.close(descriptor)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # into a file Python buffers blocks, which a killed worker loses
 
 
 def _leave_with_supervisor() -> None:
