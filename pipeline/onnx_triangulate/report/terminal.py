@@ -14,7 +14,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -553,24 +552,3 @@ def _notices(notices: Iterable[str], width: int) -> list[Text]:
 def render(report: Report, console: Console, verbose: bool = False) -> None:
     """Print the report of a run of ``verify``; ``verbose`` lists every edge, note and message."""
     emit(lines(report, console.width, verbose), console)
-
-
-def _row(case: Any) -> tuple[str, str, str]:
-    name, frameworks, note = (
-        (case["name"], case["frameworks"], case.get("note", "")) if isinstance(case, Mapping) else case
-    )
-    engines = frameworks if isinstance(frameworks, str) else ", ".join(frameworks)
-    return safe(name), safe(engines), prose(note)
-
-
-def render_list(cases: Sequence[Any], console: Console) -> None:
-    """Print the catalogue, one line a case: ``(name, frameworks, note)`` or a mapping with these keys.
-
-    On a terminal notes are cut to its width; elsewhere lines are whole, for ``grep`` and ``cut``.
-    """
-    rows: list[list[Cell]] = [[name, Text(engines, "dim"), note] for name, engines, note in map(_row, cases)]
-    made = columns(rows)
-    if console.is_terminal:
-        for line in made:
-            line.truncate(console.width, overflow="ellipsis")
-    emit(made, console)
