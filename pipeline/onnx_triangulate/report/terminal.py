@@ -24,24 +24,20 @@ from onnx_triangulate.records.runs import Diff, Failure
 from onnx_triangulate.records.text import WHOLE, clip, prose, safe
 from onnx_triangulate.records.verdict import STATUSES, ExpectationResult, Finding, Report, Verdict
 from onnx_triangulate.report.lines import LABEL, Cell, block, columns, emit, fits, more, padded, paragraphs, wrapped
-from onnx_triangulate.report.words import (
+from onnx_triangulate.report.quantities import axes, count, figure, pair, shape_of_padding
+from onnx_triangulate.report.sentences import (
     BLUNTLY,
     NODE,
     NOT_SHARP,
     Sentence,
     agreement,
     apart,
-    axes,
     blame_sentences,
     compress,
-    count,
     everyone,
     exports,
-    figure,
     names,
-    pair,
     place,
-    shape_of_padding,
     tally,
 )
 
