@@ -375,3 +375,10 @@ def test_a_bound_that_holds_nothing_allows_no_difference(samples: Any) -> None:
     edge = samples.edge("torch", "torch>reference", "export", "diverges", **seen)
     assert terminal._observed(edge)[4] == "exact"
     assert terminal._observed(dataclasses.replace(edge, ratio=7.0))[4] == "7"
+
+
+def test_what_is_behind_a_blame_is_said_where_it_was_not_declared(samples: Any) -> None:
+    undeclared = samples.unexpected("a/b", "kernel", "torch>ort.off", KERNEL, "kernel")
+    declared = dataclasses.replace(undeclared, status="expected", unexpected=())
+    assert "torch>ort.off leaves its predecessor" in first(samples.report(undeclared))
+    assert "leaves its predecessor" not in first(samples.report(declared))
