@@ -83,24 +83,14 @@ def _named(node: NodeProto, made_by: Mapping[str, tuple[int, str]]) -> str:
     return next((made_by[o][1] for o in node.output if o in made_by), node.name or node.op_type)
 
 
-def _together(nodes: Sequence[NodeProto], both: Collection[str]) -> list[set[int]]:
+def _together(nodes: Sequence[NodeProto], both: Collection[str]) -> list[list[int]]:
     """The nodes, by place, that make the same value, or pass on one that is not in ``both`` versions."""
-    parent = list(range(len(nodes)))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            i = parent[i]
-        return i
-
-    makers: dict[str, list[int]] = {}
-    for i, node in enumerate(nodes):
-        for name in filter(None, node.output):
-            makers.setdefault(name, []).append(i)
-    joined = [(other, several[0]) for several in makers.values() for other in several[1:]]
-    passed = [(i, name) for i, node in enumerate(nodes) for name in node.input if name not in both]
-    for one, other in [*joined, *((i, m) for i, name in passed for m in makers.get(name, ())[:1])]:
-        parent[root(one)] = root(other)
-    sets: dict[int, set[int]] = {}
-    for i in range(len(nodes)):
-        sets.setdefault(root(i), set()).add(i)
-    return list(sets.values())
+    made = {name for node in nodes for name in node.output if name}
+    groups: list[tuple[list[int], set[str]]] = []
+    for place, node in enumerate(nodes):
+        members, names = [place], {name for name in node.output if name} | (made.intersection(node.input) - set(both))
+        for group in [group for group in groups if not names.isdisjoint(group[1])]:
+            groups.remove(group)
+            members, names = group[0] + members, names | group[1]
+        groups.append((members, names))
+    return sorted(sorted(members) for members, _ in groups)
