@@ -37,7 +37,8 @@ from onnx_triangulate.engines.installed import installed
 from onnx_triangulate.engines.workers import Workers
 from onnx_triangulate.locate.feeds import ValueInfo
 from onnx_triangulate.locate.graph_pair import GraphPair, prove_pair
-from onnx_triangulate.locate.model_interface import Interface, read_interface, staged
+from onnx_triangulate.locate.model_interface import Interface, read_interface
+from onnx_triangulate.onnxgraph.external_data import staged
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison

@@ -95,25 +95,21 @@ class Session:
         """Whether one rounding may move a value far in either graph."""
         return self.a.jumps or self.b.jumps
 
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What a function gives in a worker; a :class:`Failure` where it dies or a runtime refuses."""
+    def call(self, function: Callable[..., Any], *arguments: Any, limit: int = 200) -> Any:
+        """What a function gives in a worker; a :class:`Failure`, in ``limit`` characters, where it dies or a runtime,
+        an evaluator or the conversion to float64 refuses."""
         try:
             return self.workers.call(WORKER, function, *arguments)
         except UnusableInput:
             raise
         except Exception as error:  # a runtime's or an evaluator's refusal, whatever its type
-            return Failure("refused", message(error))
+            return Failure("refused", message(error, limit))
 
     def in_float64(self, arrays: Mapping[str, Array], watched: tuple[tuple[str, str], ...] = ()) -> Any:
         """A :class:`TeacherForcedResult` of B judged by A, or the :class:`Failure` that it ended in."""
-        feeds = npz.save(self.folder / "left.npz", arrays)
-        files, ways = (self.pair.left, self.pair.right), (self.pair.inputs, self.pair.outputs)
-        try:
-            return self.workers.call(WORKER, compare_in_float64, *files, feeds, *ways, watched)
-        except UnusableInput:
-            raise
-        except Exception as error:  # float64 conversion refuses some graphs; what it says is the reason
-            return Failure("refused", message(error, 300))
+        feeds, pair = npz.save(self.folder / "left.npz", arrays), self.pair
+        arguments = (pair.left, pair.right, feeds, pair.inputs, pair.outputs, watched)
+        return self.call(compare_in_float64, *arguments, limit=300)
 
 
 @dataclass

@@ -18,8 +18,7 @@ import onnx
 from onnx_triangulate.facts.file import load, unknown_operators
 from onnx_triangulate.facts.limits import limits
 from onnx_triangulate.locate.feeds import ENDLESS, Landmarks, ValueInfo
-from onnx_triangulate.onnxgraph.external_data import staged as as_it_may_be_read
-from onnx_triangulate.onnxgraph.graph import reads
+from onnx_triangulate.onnxgraph.graph import Graph, reads
 from onnx_triangulate.onnxgraph.inlining import inlined, inlined_model
 from onnx_triangulate.onnxgraph.nodes import (
     array,
@@ -114,10 +113,7 @@ def _refuse(model: Any, who: str) -> None:
 
 def _tables(model: Any) -> dict[str, int]:
     """By value, the length of the shortest table of numbers in the file that it picks from, moved about or not."""
-    shapes = {t.name: tuple(t.dims) for t in model.graph.initializer}
-    shapes |= {
-        n.output[0]: tuple(t.dims) for n in model.graph.node if n.output and (t := constant_tensor(n)) is not None
-    }
+    shapes = {name: tuple(tensor.dims) for name, tensor in Graph(model.graph).tensors.items()}
     found: dict[str, int] = {}
     for node in reversed(model.graph.node):
         if node.op_type == "Gather" and len(node.input) == 2 and node.input[0] in shapes:
@@ -231,11 +227,6 @@ def _port(value: Any) -> ValueInfo:
         return ValueInfo(value.name, dtype, None)
     shape = tuple(d.dim_value if d.HasField("dim_value") else (d.dim_param or None) for d in kind.shape.dim)
     return ValueInfo(value.name, dtype, shape)
-
-
-def staged(file: Path, place: Path) -> Path:
-    """A file, or a copy of it where its numbers lie behind links; see ``onnxgraph.external_data``."""
-    return as_it_may_be_read(file, place)
 
 
 def read_inlined(file: Path) -> Any:

@@ -27,7 +27,7 @@ from onnx_triangulate.locate.pass_search import search
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
-from onnx_triangulate.transform.cut import all_outputs
+from onnx_triangulate.transform.cut import all_outputs, with_outputs
 from onnx_triangulate.transform.rewritten import Counted, Region, counted, regions
 
 
@@ -72,7 +72,7 @@ def run_with(ref: CaseRef, model: Model, party: str, setting: Setting, seed: int
     try:
         case = catalogue.load(ref)
         if setting.held:
-            file = _holding(model.file, setting.held, folder / "held.onnx")
+            file = running.written(with_outputs(onnx.load(model.file), setting.held), folder / "held.onnx")
         run = engine.open_without(file, setting.off, setting.level)
         feeds = running.feeds_of(ref, case, model, seed)
         answer = running.graph_run(who, case, model, feeds, folder, run=run)
@@ -146,14 +146,6 @@ def _saved(file: Path, runtime: str, off: Sequence[str], folder: Path) -> Any:
         return onnx.load(place, load_external_data=False)
     finally:
         place.unlink(missing_ok=True)
-
-
-def _holding(file: Path, values: Sequence[str], place: Path) -> Path:
-    """The graph with some of its values as further outputs."""
-    model = onnx.load(file)
-    already = {output.name for output in model.graph.output}
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in values if name not in already)
-    return running.written(model, place)
 
 
 def exporter_passes(framework: str) -> tuple[str, ...] | None:
