@@ -43,25 +43,24 @@ def match(
     how: dict[str, str] = {}
     for port in right:
         other = names.get(port.name)
-        way = _way(other, port, dims) if other is not None else None
-        if other is not None and way is None and not strict:
-            way = PLAIN  # an output's name is its meaning: what shape and type it has there is compared
-        if way is not None and other is not None:
+        if other is None:
+            continue
+        # an output's name is its meaning: what shape and type it has there is compared
+        way = _way(other, port, dims) or (None if strict else PLAIN)
+        if way is not None:
             found[port.name] = (other.name, way)
             how[port.name] = f"{safe(port.name)}: {way.says} between A and B" if way != PLAIN else ""
-    rest = [p for p in left if p.name not in {source for source, _ in found.values()}]
-    for port in right:
-        if port.name in found:
-            continue
-        ways = [(p, way) for p in rest if (way := _way(p, port, dims)) is not None]
-        if ways:
-            other, way = ways[0]
+    taken = {source for source, _ in found.values()}
+    rest = [p for p in left if p.name not in taken]
+    for port in (p for p in right if p.name not in found):
+        other, way = next(((p, way) for p in rest if (way := _way(p, port, dims)) is not None), (None, PLAIN))
+        if other is None and strict:
+            raise UnusableInput(f"{what}: {_without_counterpart(port, names, dims)}")
+        if other is not None:
             rest.remove(other)
             found[port.name] = (other.name, way)
             turned = f", {way.says}" if way != PLAIN else ""
             how[port.name] = f"{safe(port.name)} of B taken for {safe(other.name)} of A by position{turned}"
-        elif strict:
-            raise UnusableInput(f"{what}: {_without_counterpart(port, names, dims)}")
     if strict and rest and len(left) != len(right):
         notes = ", ".join(safe(_said(p)) for p in rest)
         how["\0left"] = f"{notes} of A only: B does not take it"
@@ -86,9 +85,8 @@ def _asked_elsewise(left: ValueInfo, right: ValueInfo, dims: Mapping[str, int]) 
     """Which of one side's sizes the user asked for as another than the other side takes, in words; else nothing."""
     if left.shape is None or right.shape is None or len(left.shape) != len(right.shape):
         return ""
-    for mine, theirs, side in [(a, b, "B") for a, b in zip(left.shape, right.shape, strict=True)] + [
-        (b, a, "A") for a, b in zip(left.shape, right.shape, strict=True)
-    ]:
+    axes = list(zip(left.shape, right.shape, strict=True))
+    for mine, theirs, side in [*((a, b, "B") for a, b in axes), *((b, a, "A") for a, b in axes)]:
         if isinstance(mine, str) and isinstance(theirs, int) and dims.get(mine, theirs) != theirs:
             return f"{side} takes {safe(mine)} of {safe(right.name)} as {theirs} only; {dims[mine]} was asked for"
     return ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,13 +23,13 @@ from onnx_triangulate.records.arrays import Array
 
 LONGEST = 256  # turns of a loop
 _COUNTED = 12  # the opset from which Min takes whole numbers
-_FACTOR, _STEP = 1.25, 0.37
-_FLOATS = {
-    onnx.TensorProto.FLOAT: np.float32,
-    onnx.TensorProto.DOUBLE: np.float64,
-    onnx.TensorProto.FLOAT16: np.float16,
+_MOVED = frozenset(map(onnx.TensorProto.DataType.Value, "FLOAT DOUBLE FLOAT16 INT32 INT64 BOOL".split()))
+# By numpy's kind of a type: what a value is combined with, as what it stays the same and as what it is another.
+_CHANGES: Mapping[str, tuple[tuple[str, float, float], ...]] = {
+    "f": (("Mul", 1, 1.25), ("Add", 0, 0.37)),
+    "i": (("Add", 0, 1),),
+    "b": (("Xor", False, True),),
 }
-_WHOLE = {onnx.TensorProto.INT32: np.int32, onnx.TensorProto.INT64: np.int64}
 
 
 @dataclass
@@ -59,7 +60,7 @@ def made_movable(model: onnx.ModelProto, unproved: StructuralGap) -> MovableGrap
             made.lifted[name] = part.says
             _lift(graph, held, part.constant, name)
         elif part.ends:
-            _put_off(made, held, part.says)
+            made.moves[part.says] = _changed(made, held, held.output[0], np.dtype(bool), (("Or", False, True),))
         else:
             _turn(made, held, part, kinds.get(part.place, []))
     _counted(made, graph)
@@ -147,42 +148,36 @@ def _turn(made: MovableGraph, held: onnx.GraphProto, part: InnerGap, kinds: Sequ
     """Let a graph within make other numbers; a loop's own condition apart."""
     moves: dict[str, Array] = {}
     first = 1 if len(held.input) > 1 and _is_loop(made.model.graph, part.place) else 0
-    for number, (output, kind) in enumerate(zip(held.output, kinds, strict=True)):
-        if number < first or kind not in (*_FLOATS, *_WHOLE, onnx.TensorProto.BOOL):
-            continue
-        fresh = f"{output.name} moved {len(made.model.graph.input)}"
-        if kind in _FLOATS:
-            factor = _open(made, "factor", np.ones((), _FLOATS[kind]))
-            step = _open(made, "step", np.zeros((), _FLOATS[kind]))
-            moves |= {factor: np.array(_FACTOR, _FLOATS[kind]), step: np.array(_STEP, _FLOATS[kind])}
-            held.node.append(onnx.helper.make_node("Mul", [output.name, factor], [f"{fresh} scaled"]))
-            held.node.append(onnx.helper.make_node("Add", [f"{fresh} scaled", step], [fresh]))
-        elif kind in _WHOLE:
-            step = _open(made, "step", np.zeros((), _WHOLE[kind]))
-            moves[step] = np.ones((), _WHOLE[kind])
-            held.node.append(onnx.helper.make_node("Add", [output.name, step], [fresh]))
-        else:
-            flag = _open(made, "flag", np.array(False))
-            moves[flag] = np.array(True)
-            held.node.append(onnx.helper.make_node("Xor", [output.name, flag], [fresh]))
-        output.name = fresh
+    for output, kind in list(zip(held.output, kinds, strict=True))[first:]:
+        if kind in _MOVED:
+            dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind))
+            moves |= _changed(made, held, output, dtype, _CHANGES[dtype.kind])
     if moves:
         made.moves[part.says] = moves
     else:
         made.stiff.append(part.says)
 
 
+def _changed(
+    made: MovableGraph,
+    held: onnx.GraphProto,
+    output: onnx.ValueInfoProto,
+    dtype: np.dtype[Any],
+    changes: Sequence[tuple[str, float, float]],
+) -> dict[str, Array]:
+    """Combine an output of a graph within with inputs of the whole graph; what makes it another, by input."""
+    moves, own = {}, output.name
+    for op, usual, other in changes:
+        by = _open(made, op, np.array(usual, dtype))
+        moves[by] = np.array(other, dtype)
+        fresh = f"{own} moved {len(made.model.graph.input)}"
+        held.node.append(onnx.helper.make_node(op, [output.name, by], [fresh]))
+        output.name = fresh
+    return moves
+
+
 def _is_loop(graph: onnx.GraphProto, place: Place) -> bool:
     return str(_at(graph, place[:-1]).node[place[-1][0]].op_type) == "Loop"
-
-
-def _put_off(made: MovableGraph, held: onnx.GraphProto, says: str) -> None:
-    flag = _open(made, "flag", np.array(False))
-    end = held.output[0]
-    fresh = f"{end.name} put off {len(made.model.graph.input)}"
-    held.node.append(onnx.helper.make_node("Or", [end.name, flag], [fresh]))
-    end.name = fresh
-    made.moves[says] = {flag: np.array(True)}
 
 
 def _counted(made: MovableGraph, graph: onnx.GraphProto) -> None:

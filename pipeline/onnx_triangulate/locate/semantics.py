@@ -141,12 +141,11 @@ class _Side:
 
         A constant is called nothing, but for the one that is added to what a root is taken of.
         """
-        found = {float(v.reshape(-1)[0]): self._role(n) for n, v in self.constants(names).items() if _is_number(v)}
+        held = {v.reshape(-1)[0]: self._role(n) for n, v in self.constants(names).items() if _is_number(v)}
         for name in names:
-            for key, value in self.settings(name).items() if attributes and name in self.nodes else ():
-                if isinstance(value, float):
-                    found[float(np.float32(value))] = key
-        return {float(np.float32(value)): role for value, role in found.items()}
+            if attributes and name in self.nodes:
+                held |= {value: key for key, value in self.settings(name).items() if isinstance(value, float)}
+        return {float(np.float32(value)): role for value, role in held.items()}
 
     def holders_first(self, names: Sequence[str], number: float) -> tuple[str, ...]:
         """The nodes that hold a number, then the others."""
