@@ -26,10 +26,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from onnx_triangulate.comparison.feeding import first_feeds, only_sizes
-from onnx_triangulate.comparison.further import judge_further
+from onnx_triangulate.comparison.feed_judgement import judge_feed
+from onnx_triangulate.comparison.feed_selection import first_feeds, only_sizes
+from onnx_triangulate.comparison.further_feeds import judge_further
 from onnx_triangulate.comparison.interface import PLAIN, Match, fixed, lacking, match
-from onnx_triangulate.comparison.judging import judge_feed
 from onnx_triangulate.comparison.options import Options
 from onnx_triangulate.comparison.session import WORKER, Evidence, Session, WorkerCalls
 from onnx_triangulate.diff.equivalence import Proof

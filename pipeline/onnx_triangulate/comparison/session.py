@@ -15,8 +15,8 @@ from onnx_triangulate.locate import float32_runs
 from onnx_triangulate.locate.float64_comparison import compare_in_float64
 from onnx_triangulate.locate.graph_pair import GraphPair
 from onnx_triangulate.locate.model_interface import Interface
+from onnx_triangulate.locate.silent_differences import SilentDifferences
 from onnx_triangulate.locate.teacher_forced import TeacherForcedResult
-from onnx_triangulate.locate.unexercised import Unexercised
 from onnx_triangulate.onnxgraph.nodes import message
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
@@ -113,7 +113,7 @@ class Session:
 
 
 @dataclass
-class Evidence(Unexercised):
+class Evidence(SilentDifferences):
     """What is known so far: what speaks against B, what stands open, and on how much it rests.
 
     ``differences`` are those that no node stands for, ``nans`` those on NaN alone; ``on_feeds`` are problems with the

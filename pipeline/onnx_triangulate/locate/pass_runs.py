@@ -22,13 +22,13 @@ from onnx_triangulate.engines import running
 from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.engines.protocols import Optimizing, OptimizingFramework, Passes
 from onnx_triangulate.engines.runtimes import runtimes
-from onnx_triangulate.locate.localize import held_against
+from onnx_triangulate.locate.node_search import held_against
 from onnx_triangulate.locate.pass_search import search
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
 from onnx_triangulate.transform.cut import all_outputs, with_outputs
-from onnx_triangulate.transform.rewritten import Counted, Region, counted, regions
+from onnx_triangulate.transform.optimizer_changes import Counted, Region, counted, regions
 
 
 @dataclass(frozen=True)

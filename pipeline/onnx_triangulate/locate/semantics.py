@@ -18,8 +18,8 @@ import numpy as np
 from onnx_triangulate.diff.differences import of_effect
 from onnx_triangulate.engines.running import refusal
 from onnx_triangulate.facts.view import viewed
-from onnx_triangulate.locate.localize import held_against
 from onnx_triangulate.locate.model_interface import MOVERS
+from onnx_triangulate.locate.node_search import held_against
 from onnx_triangulate.onnxgraph.dataflow import declares, settings
 from onnx_triangulate.onnxgraph.graph import graphs_of, places
 from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, elements, node_name, operator, opset

@@ -45,10 +45,10 @@ from onnx_triangulate.diff.operators import COMMUTATIVE
 from onnx_triangulate.locate.teacher_forced.alignment import advance, fold
 from onnx_triangulate.locate.teacher_forced.cancelled import is_cancelled
 from onnx_triangulate.locate.teacher_forced.faulty_regions import blame
+from onnx_triangulate.locate.teacher_forced.probes import SILENT, exercised, rounded, unseen
 from onnx_triangulate.locate.teacher_forced.realignment import hidden, resume
 from onnx_triangulate.locate.teacher_forced.reference import Reference, SpillStore, evaluate, evaluate_reference
 from onnx_triangulate.locate.teacher_forced.state import AlignmentState, Judgement, TeacherForcedResult, Ways
-from onnx_triangulate.locate.teacher_forced.unexercised import SILENT, exercised, rounded, unseen
 from onnx_triangulate.numerics.compare import same_values
 from onnx_triangulate.numerics.evaluate import Graph
 from onnx_triangulate.onnxgraph.dataflow import Alignment, Namer, Pair

@@ -1,4 +1,4 @@
-"""A graph some parts of which may be moved as it runs: the constants and the graphs within it that are to be measured.
+"""A graph with inputs that perturb its constants and the graphs within it, to measure what no structure proves.
 
 Design note.  A part that no structure proves is shown by numbers only if some output answers when that part gives other
 numbers.  So each becomes an input with a default under which the graph is what it was: a constant its own numbers;
@@ -33,24 +33,24 @@ _CHANGES: Mapping[str, tuple[tuple[str, float, float], ...]] = {
 
 
 @dataclass
-class MovableGraph:
+class PerturbableGraph:
     """The graph, its constants that may be moved, and by its name what moves each part inside.
 
-    ``lifted`` are constants from inside, by their name here; ``stiff`` are parts that nothing moves.
+    ``lifted`` are constants from inside, by their name here; ``immovable`` are parts that nothing moves.
     """
 
     model: onnx.ModelProto
     constants: dict[str, Array] = field(default_factory=dict)
     moves: dict[str, dict[str, Array]] = field(default_factory=dict)
     lifted: dict[str, str] = field(default_factory=dict)
-    stiff: list[str] = field(default_factory=list)
+    immovable: list[str] = field(default_factory=list)
 
 
-def made_movable(model: onnx.ModelProto, unproved: StructuralGap) -> MovableGraph:
+def perturbable(model: onnx.ModelProto, unproved: StructuralGap) -> PerturbableGraph:
     """A copy of a model in which all that is unproved may be moved, and its conditions are outputs."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    made = MovableGraph(copy)
+    made = PerturbableGraph(copy)
     graph = copy.graph
     kinds = _kinds(model, unproved)
     for part in sorted(unproved.inside, key=lambda part: -len(part.place)):
@@ -92,7 +92,7 @@ def _at(graph: onnx.GraphProto, place: Place) -> onnx.GraphProto:
     return graph
 
 
-def _open(made: MovableGraph, name: str, usual: Array) -> str:
+def _open(made: PerturbableGraph, name: str, usual: Array) -> str:
     """An input of the whole graph with a default."""
     graph = made.model.graph
     name = f"moved {name} {len(graph.input)}"
@@ -144,7 +144,7 @@ def _kinds(model: onnx.ModelProto, unproved: StructuralGap) -> dict[Place, list[
     return said
 
 
-def _turn(made: MovableGraph, held: onnx.GraphProto, part: InnerGap, kinds: Sequence[int]) -> None:
+def _turn(made: PerturbableGraph, held: onnx.GraphProto, part: InnerGap, kinds: Sequence[int]) -> None:
     """Let a graph within make other numbers; a loop's own condition apart."""
     moves: dict[str, Array] = {}
     first = 1 if len(held.input) > 1 and _is_loop(made.model.graph, part.place) else 0
@@ -155,11 +155,11 @@ def _turn(made: MovableGraph, held: onnx.GraphProto, part: InnerGap, kinds: Sequ
     if moves:
         made.moves[part.says] = moves
     else:
-        made.stiff.append(part.says)
+        made.immovable.append(part.says)
 
 
 def _changed(
-    made: MovableGraph,
+    made: PerturbableGraph,
     held: onnx.GraphProto,
     output: onnx.ValueInfoProto,
     dtype: np.dtype[Any],
@@ -180,7 +180,7 @@ def _is_loop(graph: onnx.GraphProto, place: Place) -> bool:
     return str(_at(graph, place[:-1]).node[place[-1][0]].op_type) == "Loop"
 
 
-def _counted(made: MovableGraph, graph: onnx.GraphProto) -> None:
+def _counted(made: PerturbableGraph, graph: onnx.GraphProto) -> None:
     """Give each loop of a graph and of those within it a count; last, for the nodes change their places."""
     nodes = []
     for node in graph.node:

@@ -19,7 +19,7 @@ from onnx_triangulate.locate.feeds import Feed
 from onnx_triangulate.locate.float32_runs import GraphRun, opened, output_names
 from onnx_triangulate.locate.graph_pair import MOST_WEIGHTS, GraphPair
 from onnx_triangulate.locate.model_interface import read_inlined
-from onnx_triangulate.locate.movable import MovableGraph, made_movable
+from onnx_triangulate.locate.perturbation_inputs import PerturbableGraph, perturbable
 from onnx_triangulate.locate.sweep import Budget, tried
 from onnx_triangulate.numerics.compare import same_values
 from onnx_triangulate.records.arrays import Array
@@ -31,14 +31,14 @@ _SLICES = 32  # of a constant, each moved alone
 
 
 @dataclass
-class _MovableRun:
+class _PerturbableRun:
     """A graph whose unproved parts may be moved, on a few feeds: what it made of each, and what every one of its
     conditions was on them."""
 
     side: Literal["A", "B"]
     unproved: StructuralGap
     run: GraphRun
-    movable: MovableGraph
+    perturbable: PerturbableGraph
     samples: list[tuple[Mapping[str, Array], Mapping[str, Array]]] = field(default_factory=list)
     conditions: dict[str, set[bool]] = field(default_factory=dict)
 
@@ -53,7 +53,7 @@ class _MovableRun:
     @property
     def shown(self) -> dict[str, str]:
         """The constants that are unproved, those of inner graphs too, each as it is called in reports."""
-        return {**{name: name for name in self.unproved.constants}, **self.movable.lifted}
+        return {**{name: name for name in self.unproved.constants}, **self.perturbable.lifted}
 
     def never_taken(self) -> list[str]:
         """The branches that no feed takes, in words."""
@@ -65,7 +65,7 @@ class _MovableRun:
         ]
 
 
-def find_unshown(
+def find_unexercised(
     pair: GraphPair,
     side: Literal["A", "B"],
     unproved: StructuralGap,
@@ -79,13 +79,15 @@ def find_unshown(
     if not unproved.constants and not unproved.conditions and not unproved.inside:
         return [], []
     budget = Budget(seconds)
-    graph = _movable_run(pair, side, unproved, folder / f"loose-{side}.onnx")
+    graph = _perturbable_run(pair, side, unproved, folder / f"loose-{side}.onnx")
     if graph is None:
         names = [*unproved.constants, *(name for name, _ in unproved.conditions), *(p.says for p in unproved.inside)]
         return [f"{_listed(names)} of {side}: not measured, the graph cannot be run with them open"], []
     _sample(graph, pair, feeds, budget)
     found = _Measured(graph.never_taken())
-    found.said += [f"{each} of {side}: not measured, its type is none that is moved" for each in graph.movable.stiff]
+    found.said += [
+        f"{each} of {side}: not measured, its type is none that is moved" for each in graph.perturbable.immovable
+    ]
     _move_as_wholes(graph, found, Budget(seconds), against)
     _move_rows(graph, found, budget)
     return found.said, found.late
@@ -102,11 +104,11 @@ class _Measured:
     left: list[str] = field(default_factory=list)
 
 
-def _move_as_wholes(graph: _MovableRun, found: _Measured, moving: Budget, against: bool) -> None:
+def _move_as_wholes(graph: _PerturbableRun, found: _Measured, moving: Budget, against: bool) -> None:
     """Move each part of a graph as a whole, before any by its rows."""
-    side, shown, constants = graph.side, graph.shown, graph.movable.constants
+    side, shown, constants = graph.side, graph.shown, graph.perturbable.constants
     found.left += [says for name, says in shown.items() if name not in constants]
-    for within, others in graph.movable.moves.items():
+    for within, others in graph.perturbable.moves.items():
         if moving.spent():
             found.left.append(within)
         elif not graph.answers(others):
@@ -124,7 +126,7 @@ def _move_as_wholes(graph: _MovableRun, found: _Measured, moving: Budget, agains
             found.said.append(any_number(shown[name], side))
 
 
-def _sample(graph: _MovableRun, pair: GraphPair, feeds: Sequence[Feed], budget: Budget) -> None:
+def _sample(graph: _PerturbableRun, pair: GraphPair, feeds: Sequence[Feed], budget: Budget) -> None:
     """Run a graph as it stands on feeds, the first of which are kept."""
     for feed in feeds:
         arrays = pair.draw(feed)
@@ -141,11 +143,11 @@ def _sample(graph: _MovableRun, pair: GraphPair, feeds: Sequence[Feed], budget: 
             break
 
 
-def _move_rows(graph: _MovableRun, found: _Measured, budget: Budget) -> None:
+def _move_rows(graph: _PerturbableRun, found: _Measured, budget: Budget) -> None:
     """Move the rows of the constants that answer as a whole, one by one."""
     coarse = []
     for name in found.live:
-        held, quiet = graph.movable.constants[name], 0
+        held, quiet = graph.perturbable.constants[name], 0
         parts = list(_slices(held))
         for part in parts:
             if budget.spent():
@@ -184,7 +186,7 @@ def few_others(pair: GraphPair, proof: Proof) -> list[str]:
     return said
 
 
-def _unreached(graph: _MovableRun, name: str, held: Array) -> list[str]:
+def _unreached(graph: _PerturbableRun, name: str, held: Array) -> list[str]:
     """A limit that nothing reached, in words: it may be moved away from the numbers that were fed, as far as one likes,
     and no output answers."""
     number = float(held.reshape(-1)[0])
@@ -217,16 +219,22 @@ def any_number(name: str, side: str) -> str:
     return f"{name} of {side} could be any number: no feed shows it"
 
 
-def _movable_run(pair: GraphPair, side: Literal["A", "B"], unproved: StructuralGap, saved: Path) -> _MovableRun | None:
+def _perturbable_run(
+    pair: GraphPair, side: Literal["A", "B"], unproved: StructuralGap, saved: Path
+) -> _PerturbableRun | None:
     """The graph with its unproved parts to be moved, and its conditions shown; None where it does not run."""
     model = read_inlined(pair.left if side == "A" else pair.right)
     if model.ByteSize() > MOST_WEIGHTS:
         return None
-    made = made_movable(model, unproved)
+    made = perturbable(model, unproved)
     onnx.save(made.model, saved)
     watched = [name for name, _ in unproved.conditions]
     run = tried(opened, saved, list(dict.fromkeys([*output_names(model), *watched])))
-    return None if run is None else _MovableRun(side, unproved, run, made, conditions={name: set() for name in watched})
+    return (
+        None
+        if run is None
+        else _PerturbableRun(side, unproved, run, made, conditions={name: set() for name in watched})
+    )
 
 
 def _moves(held: Array, part: tuple[int, int] | None) -> Iterator[Array]:

@@ -1,4 +1,4 @@
-"""What two aligned nodes do not share although nothing that was compared shows it.
+"""Probes of two aligned nodes: what these do not share although nothing that was compared shows it.
 
 Design note.  Two values were the same on the feeds at hand; that they are the same function is another question where
 constants, attributes or inner graphs are not.  Other numbers of one size in the same place are said as they are.

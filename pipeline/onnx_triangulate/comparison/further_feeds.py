@@ -7,12 +7,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from onnx_triangulate.comparison.feeding import by_kind, further_sizes
-from onnx_triangulate.comparison.judging import is_judged, take_faults
+from onnx_triangulate.comparison.feed_judgement import is_judged, take_faults
+from onnx_triangulate.comparison.feed_selection import by_kind, further_sizes
 from onnx_triangulate.comparison.outputs import compared_outputs, is_odd
 from onnx_triangulate.comparison.session import Evidence, Session
 from onnx_triangulate.diff.equivalence import Proof
-from onnx_triangulate.locate import special_values, sweep, unshown_constants
+from onnx_triangulate.locate import special_values, sweep, unexercised_constants
 from onnx_triangulate.locate.feeds import FROM_END, JUDGED, KINDS, REACHING, Feed, drawn_kinds
 from onnx_triangulate.locate.float32_runs import NodeReplay
 from onnx_triangulate.locate.sweep import Row
@@ -229,7 +229,14 @@ def _measure(session: Session, proof: Proof, feeds: Sequence[Feed], found: Evide
     both = bool(proof.left.limits and proof.right.limits)
     for side, unproved in (("A", proof.left), ("B", proof.right)):
         said = session.call(
-            unshown_constants.find_unshown, session.pair, side, unproved, by_kind(feeds), session.folder, SEARCH, both
+            unexercised_constants.find_unexercised,
+            session.pair,
+            side,
+            unproved,
+            by_kind(feeds),
+            session.folder,
+            SEARCH,
+            both,
         )
         if isinstance(said, Failure):
             found.problems.append(f"the constants of {side} that are not the other's: moving them ended in {said.kind}")
