@@ -12,11 +12,12 @@ from onnx_triangulate.comparison.feed_selection import by_kind, further_sizes
 from onnx_triangulate.comparison.outputs import compared_outputs, is_odd
 from onnx_triangulate.comparison.session import Evidence, Session
 from onnx_triangulate.diff.equivalence import Proof
-from onnx_triangulate.locate import special_values, sweep, unexercised_constants
+from onnx_triangulate.locate import special_values, sweep
 from onnx_triangulate.locate.feeds import FROM_END, JUDGED, KINDS, REACHING, Feed, drawn_kinds
 from onnx_triangulate.locate.float32_runs import NodeReplay
 from onnx_triangulate.locate.sweep import Row
 from onnx_triangulate.locate.teacher_forced import TeacherForcedResult
+from onnx_triangulate.locate.unexercised_constants import find_unexercised
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.graph_comparison import ComparedOutput
 from onnx_triangulate.records.runs import Failure
@@ -228,16 +229,8 @@ def _measure(session: Session, proof: Proof, feeds: Sequence[Feed], found: Evide
     """The constants and conditions that no structure proves and no feed exercised."""
     both = bool(proof.left.limits and proof.right.limits)
     for side, unproved in (("A", proof.left), ("B", proof.right)):
-        said = session.call(
-            unexercised_constants.find_unexercised,
-            session.pair,
-            side,
-            unproved,
-            by_kind(feeds),
-            session.folder,
-            SEARCH,
-            both,
-        )
+        arguments = (session.pair, side, unproved, by_kind(feeds), session.folder, SEARCH, both)
+        said = session.call(find_unexercised, *arguments)
         if isinstance(said, Failure):
             found.problems.append(f"the constants of {side} that are not the other's: moving them ended in {said.kind}")
             continue

@@ -38,7 +38,7 @@ class _PerturbableRun:
     side: Literal["A", "B"]
     unproved: StructuralGap
     run: GraphRun
-    perturbable: PerturbableGraph
+    made: PerturbableGraph
     samples: list[tuple[Mapping[str, Array], Mapping[str, Array]]] = field(default_factory=list)
     conditions: dict[str, set[bool]] = field(default_factory=dict)
 
@@ -53,7 +53,7 @@ class _PerturbableRun:
     @property
     def shown(self) -> dict[str, str]:
         """The constants that are unproved, those of inner graphs too, each as it is called in reports."""
-        return {**{name: name for name in self.unproved.constants}, **self.perturbable.lifted}
+        return {**{name: name for name in self.unproved.constants}, **self.made.lifted}
 
     def never_taken(self) -> list[str]:
         """The branches that no feed takes, in words."""
@@ -79,15 +79,13 @@ def find_unexercised(
     if not unproved.constants and not unproved.conditions and not unproved.inside:
         return [], []
     budget = Budget(seconds)
-    graph = _perturbable_run(pair, side, unproved, folder / f"loose-{side}.onnx")
+    graph = _perturbable_run(pair, side, unproved, folder / f"perturbable-{side}.onnx")
     if graph is None:
         names = [*unproved.constants, *(name for name, _ in unproved.conditions), *(p.says for p in unproved.inside)]
         return [f"{_listed(names)} of {side}: not measured, the graph cannot be run with them open"], []
     _sample(graph, pair, feeds, budget)
     found = _Measured(graph.never_taken())
-    found.said += [
-        f"{each} of {side}: not measured, its type is none that is moved" for each in graph.perturbable.immovable
-    ]
+    found.said += [f"{each} of {side}: not measured, its type is none that is moved" for each in graph.made.immovable]
     _move_as_wholes(graph, found, Budget(seconds), against)
     _move_rows(graph, found, budget)
     return found.said, found.late
@@ -106,9 +104,9 @@ class _Measured:
 
 def _move_as_wholes(graph: _PerturbableRun, found: _Measured, moving: Budget, against: bool) -> None:
     """Move each part of a graph as a whole, before any by its rows."""
-    side, shown, constants = graph.side, graph.shown, graph.perturbable.constants
+    side, shown, constants = graph.side, graph.shown, graph.made.constants
     found.left += [says for name, says in shown.items() if name not in constants]
-    for within, others in graph.perturbable.moves.items():
+    for within, others in graph.made.moves.items():
         if moving.spent():
             found.left.append(within)
         elif not graph.answers(others):
@@ -147,7 +145,7 @@ def _move_rows(graph: _PerturbableRun, found: _Measured, budget: Budget) -> None
     """Move the rows of the constants that answer as a whole, one by one."""
     coarse = []
     for name in found.live:
-        held, quiet = graph.perturbable.constants[name], 0
+        held, quiet = graph.made.constants[name], 0
         parts = list(_slices(held))
         for part in parts:
             if budget.spent():
