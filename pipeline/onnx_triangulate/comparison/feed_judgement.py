@@ -58,15 +58,16 @@ def _take(found: Evidence, result: TeacherForcedResult, name: str) -> None:
 
 def _take_outputs(session: Session, found: Evidence, parts: list[ComparedOutput], name: str) -> None:
     """What the outputs in the graphs' own types add to the evidence."""
+    by_outcome = {outcome: [p for p in parts if p.outcome == outcome] for outcome in {p.outcome for p in parts}}
+    diverging = by_outcome.get("diverges", [])
     if not found.faults:
-        found.on(name, *(p.problem for p in parts if p.outcome == "diverges" and p.problem))
-        far = [f"{safe(p.right)} is apart by {p.max_abs:.3g}" for p in parts if p.outcome == "unbounded"]
+        far = (f"{safe(p.right)} is apart by {p.max_abs:.3g}" for p in by_outcome.get("unbounded", ()))
+        found.on(name, *(p.problem for p in diverging if p.problem))
         found.on(name, *(f"{says} in the graphs' own types, with no known bound" for says in far))
     if not session.jumps:
-        found.on(name, *(p.problem for p in parts if p.outcome == "rounding" and p.problem))
+        found.on(name, *(p.problem for p in by_outcome.get("rounding", ()) if p.problem))
     if session.drawn:
         return
-    diverging = [p for p in parts if p.outcome == "diverges"]
     if found.faults and found.kernels_are_finite():
         odd = [p for p in diverging if p.problem and is_odd(p, session.whole_outputs)]
         found.differences += [f"on {name}: {p.problem}" for p in odd]

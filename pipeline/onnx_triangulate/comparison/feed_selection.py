@@ -137,13 +137,14 @@ def further_sizes(session: Session, base: Mapping[str, tuple[int, ...]]) -> list
 
 def only_sizes(session: Session) -> tuple[dict[str, tuple[int, ...]], ...]:
     """The shapes of A's inputs and of B's, where B takes one size of everything that A is fed; else nothing."""
-    theirs = {p.name: tuple(d for d in p.shape or () if isinstance(d, int)) for p in session.b.inputs}
     mine: dict[str, tuple[int, ...]] = {}
+    theirs: dict[str, tuple[int, ...]] = {}
     for port in session.b.inputs:
         source, way = session.inputs.found[port.name]
-        if port.shape is None or len(theirs[port.name]) < len(port.shape) or way != PLAIN:
+        sizes = tuple(d for d in port.shape or () if isinstance(d, int))
+        if port.shape is None or len(sizes) < len(port.shape) or way != PLAIN:
             return ()
-        mine[source] = theirs[port.name]
+        mine[source] = theirs[port.name] = sizes
     return (mine, theirs) if set(mine) == {p.name for p in session.a.inputs} else ()
 
 

@@ -57,7 +57,7 @@ def judge_further(session: Session, proof: Proof, base: Mapping[str, tuple[int, 
 def _count(found: Evidence, rows: Sequence[Row], ran: Sequence[Row], sized: bool) -> None:
     """On what both graphs ran, and on what not."""
     for row in ran:
-        found.swept[row.feed.kind] = found.swept.get(row.feed.kind, 0) + 1
+        found.swept[row.feed.kind] += 1
     found.sizes += [r.feed.sized for r in ran if r.feed.sized]
     if sized and not any(r.feed.sized for r in rows if r.state != "refused by A"):
         found.unexercised.append("sizes: A itself runs at no other size that was tried")
@@ -79,24 +79,23 @@ def _swept(session: Session, feeds: Sequence[Feed], found: Evidence) -> list[Row
 
 def _judge_rows(session: Session, proof: Proof, rows: Sequence[Row], found: Evidence) -> None:
     """What parts on further feeds: at a special kind by its own rule, else as the first feeds are judged."""
-    for row in rows:
-        if row.state == "refused by B" and row.feed.kind == FROM_END:
+    for row in (row for row in rows if row.state == "refused by B"):
+        if row.feed.kind == FROM_END:
             found.notes.append(f"B does not run on {FROM_END}, as A does: {row.message}")
-        elif row.state == "refused by B":
+        else:
             found.differences.append(f"B does not run on {safe(row.feed.name)}, where A does: {row.message}")
+    infinite = [r for r in rows if r.state == "close" and JUDGED.get(r.feed.kind) == "inf" and r.message]
     found.unexercised += [
         f"on {_WORDS['inf']}, {safe(row.message)}; a NaN that infinities make is not held against either"
-        for row in rows
-        if row.state == "close" and JUDGED.get(row.feed.kind) == "inf" and row.message
-    ][:1]
+        for row in infinite[:1]
+    ]
     apart = [r for r in rows if r.state == "apart" and r.arrays is not None]
-    for row in apart:
-        if row.feed.kind in JUDGED:
-            _judge_special(session, proof, row, found)
+    for row in (row for row in apart if row.feed.kind in JUDGED):
+        _judge_special(session, proof, row, found)
     usual = sorted((r for r in apart if r.feed.kind not in JUDGED), key=lambda r: -r.score)
     started = time.monotonic()
-    for number, row in enumerate(usual):
-        if found.differs() or number >= CLOSER or (number and time.monotonic() - started > LAST):
+    for number, row in enumerate(usual[:CLOSER]):
+        if found.differs() or (number and time.monotonic() - started > LAST):
             break
         _judge_row(session, row, found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,7 +137,7 @@ class Evidence(SilentDifferences):
     unbounded: int = 0
     held: int = 0
     apart: bool = False
-    swept: dict[str, int] = field(default_factory=dict)
+    swept: Counter[str] = field(default_factory=Counter)
     sizes: list[str] = field(default_factory=list)
 
     def on(self, feed: str, *problems: str) -> None:

@@ -6,7 +6,7 @@ What cannot be used raises ``UnusableInput`` in the worker and, from there, in t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from onnx_triangulate.onnxgraph.nodes import (
     array,
     attributes,
     constant_tensor,
+    elements,
     in_onnx,
     node_name,
     opset,
@@ -34,9 +35,11 @@ from onnx_triangulate.onnxgraph.nodes import (
 from onnx_triangulate.onnxgraph.shapes import endless
 from onnx_triangulate.ops.random_draws import draws, stored
 from onnx_triangulate.ops.registry import operators_where
+from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import UnusableInput
 
 _FEW, _MOST_LANDMARKS = 8, 48  # numbers of a constant, and of a file, that are worth a feed of their own
+_SIZED = ("starts", "ends", "shape", "kernel_shape")
 MOVERS = operators_where(lambda op: op.moves) | {"Cast"}
 
 _JUMPS = operators_where(lambda op: op.jumps)
@@ -142,14 +145,11 @@ def _landmarks(model: Any) -> Landmarks:
     """The numbers of short constants and of attributes, inner graphs included, and the lengths of tables."""
     nodes = [n for outer in model.graph.node for n in (outer, *inner_nodes(outer))]
     tensors = [*model.graph.initializer, *(t for n in nodes if (t := constant_tensor(n)) is not None)]
-    few = [t for t in tensors if 0 < int(np.prod(list(t.dims), dtype=object)) <= _FEW]
-    values = [v.reshape(-1) for t in few if (v := array(t)) is not None]
-    held = [(name, value) for node in nodes for name, value in attributes(node).items()]
-    numbers = [value for _, value in held if isinstance(value, float)]
-    numbers += [float(v) for value in values if value.dtype.kind == "f" for v in value]
-    sized = ("starts", "ends", "shape", "kernel_shape")
-    whole = [int(v) for name, value in held if isinstance(value, tuple) and name in sized for v in value]
-    whole += [int(v) for value in values if value.dtype.kind in "iu" for v in value]
+    short = [v.reshape(-1) for t in tensors if 0 < elements(t) <= _FEW and (v := array(t)) is not None]
+    settings = [(name, value) for node in nodes for name, value in attributes(node).items()]
+    numbers = [value for _, value in settings if isinstance(value, float)] + _numbers(short, "f")
+    sized = [value for name, value in settings if name in _SIZED and isinstance(value, tuple)]
+    whole = [int(v) for value in sized for v in value] + _numbers(short, "iu")
     lengths = {int(d) for t in tensors for d in t.dims} | set(whole)
     return Landmarks(
         tuple(dict.fromkeys(n for n in numbers if abs(n) < ENDLESS))[:_MOST_LANDMARKS],
@@ -157,6 +157,11 @@ def _landmarks(model: Any) -> Landmarks:
         tuple(sorted(n for n in lengths if n > 1)[:_MOST_LANDMARKS]),
         limits(model)[:_MOST_LANDMARKS],
     )
+
+
+def _numbers(arrays: Sequence[Array], kinds: str) -> list[Any]:
+    """The numbers of arrays of some kinds of types, as Python has them."""
+    return [number for values in arrays if values.dtype.kind in kinds for number in values.tolist()]
 
 
 def _as_taken(model: Any, port: ValueInfo) -> ValueInfo:

@@ -148,7 +148,7 @@ def parts(
     if none is given anywhere, every one, and what a later part reads.
     """
     graph = model.graph
-    known = {tensor.name for tensor in graph.initializer}
+    stored = {tensor.name for tensor in graph.initializer}
     flow = _Flow(
         [tuple(dict.fromkeys(reads(node))) for node in graph.node],
         [tuple(name for name in node.output if name) for node in graph.node],
@@ -160,10 +160,10 @@ def parts(
     found = []
     for span in flow.spans(budget):
         inside = {n for i in span for n in flow.made[i]}
-        wanted = dict.fromkeys(n for i in span for n in flow.read[i])
-        fed = [n for n in wanted if n not in known and (n in given or n in outside or (n in makes and n not in inside))]
-        heavy = tuple(n for n in wanted if n in weights and n not in known)
-        found.append(Part(span, tuple(fed), flow.asked(span), heavy))
+        wanted = [n for n in dict.fromkeys(n for i in span for n in flow.read[i]) if n not in stored]
+        fed = {*given, *outside, *(makes - inside)}
+        heavy = tuple(n for n in wanted if n in weights)
+        found.append(Part(span, tuple(n for n in wanted if n in fed), flow.asked(span), heavy))
     return found
 
 

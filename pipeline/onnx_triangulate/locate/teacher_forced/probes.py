@@ -156,23 +156,21 @@ def _probed(state: AlignmentState, name: str, pair: Pair) -> Iterator[str]:
     """Nodes of one operator that make the same of the same data on the feeds, and not on probes; or a node in the
     place of none or of another, on probes that every spelling of one function agrees on."""
     regions = _both_regions(state, name, pair)
-    if regions is None or not _same_start(*regions):
+    if regions is None or not _same_start(*regions) or not _hides(state, *regions):
         return
     theirs, mine = regions
     there, here = theirs.node, mine.node
-    alone, what = False, ""
-    if here is not None and there is not None and here.op == there.op:
-        alone, what = True, _what(state, there, here)
-    if (here is None and there is None) or (alone and not what) or not _hides(state, theirs, mine):
+    alone = here is not None and there is not None and here.op == there.op
+    what = _what(state, there, here) if alone else ""  # type: ignore[arg-type]  # both are nodes then
+    if (here is None and there is None) or (alone and not what):
         return
-    shown = here or (mine.steps[-1] if mine.steps else None)
-    of_a = f"{there.name} of A" if there is not None else "nothing in A"
-    text = f"{shown.name if shown is not None else name} of B {'has ' + what if what else 'stands for ' + of_a}"
-    endless = _most(theirs) != _most(mine) or any(_nested(step.node) for each in (theirs, mine) for step in each.steps)
+    endless = _most(theirs) != _most(mine) or any(_nested(step.node) for each in regions for step in each.steps)
     if not endless and not _part_on_probes(state, theirs, mine, alone=alone):
         return
     if endless or alone or not (_further(state, theirs, mine) or _together(state, name, pair.left)):
-        yield text
+        shown = here or (mine.steps[-1] if mine.steps else None)
+        of_a = f"{there.name} of A" if there is not None else "nothing in A"
+        yield f"{shown.name if shown is not None else name} of B {'has ' + what if what else 'stands for ' + of_a}"
 
 
 def _part_on_probes(state: AlignmentState, theirs: _Region, mine: _Region, *, alone: bool) -> bool:
