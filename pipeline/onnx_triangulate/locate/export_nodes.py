@@ -107,6 +107,19 @@ class _Value:
     channels_first: bool | None = None  # how the source's axes stand, where the two may have different orders
 
 
+@dataclass(frozen=True, eq=False)
+class _Output:
+    """One output of a node that is to be judged: the number of the node, the output's place and name, what the node
+    reads, what that makes (``answers``), and this output of it as a value on its way."""
+
+    index: int
+    position: int
+    name: str
+    inputs: Sequence[_Value | None]
+    answers: Answers
+    made: _Value
+
+
 class HeldBytes:
     """The bytes of what is alive, and how many there were at most."""
 
@@ -309,25 +322,16 @@ class ExportJudge:
                 continue
             given = None if fixed and name not in self.outputs else self.arrays(name)
             if given is not None:
-                made = self._beside(index, position, answers, inputs, made, given)
+                made = self._beside(_Output(index, position, name, inputs, answers, made), given)
             self._keep(name, made)
 
-    def _beside(
-        self,
-        index: int,
-        position: int,
-        answers: Answers,
-        inputs: Sequence[_Value | None],
-        made: _Value,
-        given: Array,
-    ) -> _Value:
+    def _beside(self, output: _Output, given: Array) -> _Value:
         """The source's value of an output, in the graph's order of axes, once the graph's is judged by it; the graph's
         own where that is in a form that the source has not, so that it is judged through the next one."""
-        node = self.nodes[index]
-        name = node.output[position]
-        order, first = None, None
+        name, made, order, first = output.name, output.made, None, None
         if self.export.source.permuted:
-            order, first = _turned(given, made.value, _channels_first(node, given.ndim, inputs))
+            stands_first = _channels_first(self.nodes[output.index], given.ndim, output.inputs)
+            order, first = _turned(given, made.value, stands_first)
         if order == ():
             if name not in self.outputs:
                 return made
@@ -335,7 +339,7 @@ class ExportJudge:
         turned = _turn(given, order)
         self.sizes[name] = turned.nbytes
         self.held.add(name, turned.nbytes)
-        self._record(self._judge(index, position, answers, inputs, made, turned), index)
+        self._record(self._judge(output, turned), output.index)
         self.given[name] = order
         if made.value is not None and made.value.shape == turned.shape:
             alike = made.value.dtype == (np.float64 if turned.dtype == np.float32 else turned.dtype)
@@ -365,22 +369,14 @@ class ExportJudge:
         else:
             self.within.append(replace(error, origin=self.export.source.origins.get(error.output)))
 
-    def _judge(
-        self,
-        index: int,
-        position: int,
-        answers: Answers,
-        inputs: Sequence[_Value | None],
-        made: _Value,
-        given: Array,
-    ) -> Fault:
+    def _judge(self, output: _Output, given: Array) -> Fault:
         """The source's value of an output against what the graph makes of the source's values before it."""
-        node, own = self.nodes[index], self._own(index)
-        name, op = node.output[position], node.op_type
-        if isinstance(answers, str) or made.problem is not None:
-            return Fault(own, op, name, problem=answers if isinstance(answers, str) else made.problem)
-        answer = _sure(answers[position])
-        doubtful = [c for c in inputs if c is not None and c.uncertain]
+        name, op, own = output.name, self.nodes[output.index].op_type, self._own(output.index)
+        if isinstance(output.answers, str) or output.made.problem is not None:
+            problem = output.answers if isinstance(output.answers, str) else output.made.problem
+            return Fault(own, op, name, problem=problem)
+        answer = _sure(output.answers[output.position])
+        doubtful = [c for c in output.inputs if c is not None and c.uncertain]
         if doubtful and op in _SUMS and all(c.constant for c in doubtful):
             answer, doubtful = _changed(answer, lambda bound: 3 * bound, relative=3 * answer.relative), []
         check = _compared(name, answer, given)
@@ -388,14 +384,14 @@ class ExportJudge:
             answer = whole
             check = _compared(name, answer, given)
         if check.faulty and doubtful:
-            widened = self._widened(index, position, answer)
+            widened = self._widened(output.index, output.position, answer)
             if isinstance(widened, str):
                 return Fault(own, op, name, problem=widened)
             check = _compared(name, widened, given)
         error = error_of(own, op, check)
         # What the graph makes is judged, and the source's value is what was to be made.
         error = replace(error, expected=error.actual, actual=error.expected)
-        if check.faulty and not self.double and self.perturbed.intersection(self._named(self._region(index))):
+        if check.faulty and not self.double and self.perturbed.intersection(self._named(self._region(output.index))):
             says = f"beyond {FLOOR}, {error.ratio or 0:.3g} times, which is no bound"
             return replace(error, ratio=None, problem=says)
         return error
@@ -436,26 +432,29 @@ class ExportJudge:
         return name in self.export.computed or not bool(np.all(array == np.round(array)))
 
     def _evaluated(self, index: int, given: Sequence[Array | None], captured: Callable[[str], Array | None]) -> Answers:
+        """What a node makes of arrays, by its operator's rule or else by its noise floor, or why that is unknown."""
         node = self.nodes[index]
         produced = [_wide(a) if n and (a := self.arrays(n)) is not None else None for n in node.output]
-        boxes = any(array is not None and array.dtype == object for array in given)
         answers: Answers = "it reads a sequence"
-        if not boxes:
+        if not any(array is not None and array.dtype == object for array in given):
             answers = expected(node, self.version, given, produced, runtime=self.export.engine, unit=UNIT)
         if not isinstance(answers, str) or draws(node, self._constant, self.version):
             return answers
         values = {n: v for n, v in zip(node.input, given, strict=True) if n and v is not None}
-        for name in self.reads[index]:
-            if name not in values and (name in self.maker or name in self.export.feeds or name in self.order):
-                outer = captured(name)
-                if outer is None:
-                    return answers
-                values[name] = _wide(outer)
+        for name in (n for n in self.reads[index] if n not in values and self._is_known(n)):
+            outer = captured(name)
+            if outer is None:
+                return answers
+            values[name] = _wide(outer)
         found = noise_floor(self._run, node, index, self._own(index), values)
         if isinstance(found, str):
             return f"{answers}, and {found}"
         self.perturbed.add(self._own(index))
         return found
+
+    def _is_known(self, name: str) -> bool:
+        """Whether a name stands for a value of the main graph."""
+        return name in self.maker or name in self.export.feeds or name in self.order
 
     def _widened(self, index: int, position: int, answer: ExpectedOutput) -> ExpectedOutput | str:
         """The answer with what rounding since the last values of the source may do to it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections import ChainMap
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -523,22 +524,20 @@ def confirmed(state: AlignmentState, name: str, left: str, orientation: Orientat
     mine = sorted_digest(state.have[left])
     behind = (n for step in below(state.a, [left], state.a.folded) for n in step.makes)
     among = {n for n in behind if n not in state.have or sorted_digest(state.have[n]) != mine}
-    layer = {name}
+    values, layer = ChainMap(held, state.env), {name}
     for _ in range(_DEPTH):
         steps = {s.index: s for n in layer for s in state.b.consumers.get(n, ()) if not state.is_folded(s)}
         layer = set()
-        for index in sorted(steps):
-            step = steps[index]
-            if not all(n in held or n in state.env for n in step.reads):
+        for _, step in sorted(steps.items()):
+            if any(n not in values for n in step.reads):
                 continue
-            made = state.made(step, {**{n: state.env[n] for n in step.reads if n in state.env}, **held})
+            made = state.made(step, values)
             if made is None:
                 return False
-            for output, value in made.items():
-                if is_one_of(state, output, value, among):
-                    return True
-                held[output] = value
-                layer.add(output)
+            if any(is_one_of(state, output, value, among) for output, value in made.items()):
+                return True
+            held |= made
+            layer.update(made)
     return False
 
 
@@ -547,12 +546,10 @@ def is_one_of(state: AlignmentState, output: str, value: Array, among: set[str])
         return False
     if output in state.outputs:
         among = among & {state.outputs[output][0]}
-    for left, *_ in state.known.index.get(value.size, ()):
-        if left not in among:
-            continue
-        held = state.have[left]
-        if held.dtype.kind == value.dtype.kind and any(
-            away(way.apply(held), value) <= _LIKE for way in orientations(held.shape, value.shape)
-        ):
-            return True
-    return False
+    same_size = [state.have[left] for left, *_ in state.known.index.get(value.size, ()) if left in among]
+    return any(
+        away(way.apply(held), value) <= _LIKE
+        for held in same_size
+        if held.dtype.kind == value.dtype.kind
+        for way in orientations(held.shape, value.shape)
+    )
