@@ -17,7 +17,7 @@ from onnx_triangulate.records.faults import DifferingConstant
 from onnx_triangulate.records.graph_comparison import ComparedOutput
 from onnx_triangulate.records.runs import Failure
 from onnx_triangulate.records.text import safe
-from onnx_triangulate.report.words import pair as two
+from onnx_triangulate.report.quantities import pair as two
 
 
 def judge_feed(session: Session, name: str, arrays: Mapping[str, Array], found: Evidence, *, proved: bool) -> None:

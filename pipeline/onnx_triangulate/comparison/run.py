@@ -44,7 +44,7 @@ from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison
 from onnx_triangulate.records.runs import Failure
 from onnx_triangulate.records.text import safe
-from onnx_triangulate.report.words import count, figure
+from onnx_triangulate.report.quantities import count, figure
 
 _NAMED = 4  # constants
 

@@ -74,7 +74,7 @@ def _inlined(view: View) -> tuple[ModelProto, ModelProto, Mapping[Key, str], Seq
     made = inlined or model
     kept = written_bodies(made, str(view.file.parent.resolve() if view.file is not None else id(view)))
     notes = []
-    called = [key for key in dict.fromkeys(called_in(made.graph.node)) if key in kept]
+    called = [key for key in dict.fromkeys(called_in(made.graph)) if key in kept]
     if called:
         who = [printable(".".join(filter(None, key[:2])), 60) for key in called[:_NAMED]]
         rest = f" and {len(called) - _NAMED} more" if len(called) > _NAMED else ""

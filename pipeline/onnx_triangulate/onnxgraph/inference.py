@@ -14,11 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import onnx
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, ValueInfoProto
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, ValueInfoProto
 
-from onnx_triangulate.onnxgraph.nodes import Dims, dims_of, in_onnx, node_name, text
-
-_INNER = (AttributeProto.GRAPH, AttributeProto.GRAPHS, AttributeProto.UNDEFINED)
+from onnx_triangulate.onnxgraph.nodes import Dims, dims_of, every_graph, in_onnx, node_name, text
 
 
 @dataclass(frozen=True)
@@ -33,16 +31,20 @@ class Refusal:
 def infer(model: ModelProto) -> ModelProto:
     """A copy of the model with the shapes of all values that are known.  ONNX's errors are raised as they are."""
     bare = _copied(model)
-    for graph in _graphs(bare):
+    for graph in every_graph(bare.graph):
         graph.ClearField("value_info")
         for output in graph.output:
             _forget_shape(output)
     made: ModelProto = onnx.shape_inference.infer_shapes(_as_specified(bare), data_prop=True)
     other = model
-    if any(_more(graph, beside) for graph, beside in zip(_graphs(made), _graphs(model), strict=True)):
+    if any(
+        _more(graph, beside) for graph, beside in zip(every_graph(made.graph), every_graph(model.graph), strict=True)
+    ):
         # With the records, once more: for what follows from them and from nothing else.
         other = onnx.shape_inference.infer_shapes(_as_specified(_copied(model)), data_prop=True)
-    for graph, beside, given in zip(_graphs(made), _graphs(other), _graphs(model), strict=True):
+    for graph, beside, given in zip(
+        every_graph(made.graph), every_graph(other.graph), every_graph(model.graph), strict=True
+    ):
         _complete(graph, beside)
         for node, original in zip(graph.node, given.node, strict=True):
             if _without_output_padding(original):
@@ -56,7 +58,7 @@ def refusals(model: ModelProto) -> tuple[Refusal, ...]:
     It is what ``onnx.checker.check_model(full_check=True)`` asks besides the plain check, but for recorded shapes.
     """
     bare = _as_specified(_copied(model))
-    for graph in _graphs(bare):
+    for graph in every_graph(bare.graph):
         held = {tensor.name for tensor in graph.initializer}
         recorded = [value for value in graph.value_info if value.name not in held]  # what is stored has a shape
         del graph.value_info[:]
@@ -109,7 +111,7 @@ def only_node(op: str, model: ModelProto) -> str | None:
     """The name that the one node of an operator goes by, where it has none of its own."""
     found = [
         node_name(node, index)
-        for graph in _graphs(model)
+        for graph in every_graph(model.graph)
         for index, node in enumerate(graph.node)
         if text(node.op_type) == op
     ]
@@ -132,7 +134,7 @@ def _as_specified(model: ModelProto) -> ModelProto:
 
     With SAME pads a transposed convolution makes strides times its input; inference adds ``output_padding`` to that.
     """
-    for graph in _graphs(model):
+    for graph in every_graph(model.graph):
         for node in graph.node:
             if _without_output_padding(node):
                 kept = [a for a in node.attribute if a.name != "output_padding"]
@@ -159,18 +161,6 @@ def contradicted(model: ModelProto, shaped: ModelProto) -> Iterator[tuple[str, D
             a is not None and b is not None and a != b for a, b in zip(said, made, strict=True)
         ):
             yield text(value.name), said, made
-
-
-def _graphs(model: ModelProto) -> Iterator[GraphProto]:
-    """The main graph and every one inside it, in an order that depends on the nodes alone."""
-    waiting = [model.graph]
-    while waiting:
-        graph = waiting.pop()
-        yield graph
-        for node in graph.node:
-            for attribute in node.attribute:
-                if attribute.type in _INNER:
-                    waiting += [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
 
 
 def _values(graph: GraphProto) -> Iterator[ValueInfoProto]:

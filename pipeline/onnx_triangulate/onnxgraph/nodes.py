@@ -147,6 +147,36 @@ def subgraphs(node: NodeProto) -> Iterator[tuple[str, GraphProto]]:
             yield f"{text(attribute.name)}{index}", graph
 
 
+def every_graph(*outermost: GraphProto | FunctionProto) -> Iterator[GraphProto | FunctionProto]:
+    """Graphs and functions, and every graph inside of them.
+
+    Without recursion, and whatever type an attribute that holds a graph says it has: a graph made in memory may be
+    nested more deeply, and say more nonsense, than any parser would read.
+    """
+    waiting = [*reversed(outermost)]
+    while waiting:
+        graph = waiting.pop()
+        yield graph
+        for attribute in (a for node in graph.node for a in node.attribute):
+            waiting += [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
+
+
+def every_node(*outermost: GraphProto | FunctionProto) -> Iterator[NodeProto]:
+    """The nodes of :func:`every_graph`."""
+    return (node for graph in every_graph(*outermost) for node in graph.node)
+
+
+def every_tensor(*outermost: GraphProto | FunctionProto) -> Iterator[TensorProto]:
+    """The tensors of :func:`every_graph`: initializers, the parts of sparse ones, and what attributes hold."""
+    for graph in every_graph(*outermost):
+        if isinstance(graph, GraphProto):
+            yield from graph.initializer
+            for sparse in graph.sparse_initializer:
+                yield from (sparse.values, sparse.indices)
+        for attribute in (a for node in graph.node for a in node.attribute):
+            yield from (attribute.t, *attribute.tensors)
+
+
 def elements(tensor: TensorProto) -> int:
     """How many elements a tensor's dims promise (not how many it holds)."""
     count = 1

@@ -15,18 +15,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 
 import onnx
 from google.protobuf.message import Message
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
+from onnx import ModelProto, NodeProto, SparseTensorProto, TensorProto
 
 from onnx_triangulate.onnxgraph.inference import Refusal, infer, only_node, refusals
 from onnx_triangulate.onnxgraph.inlining import expanded_size
-from onnx_triangulate.onnxgraph.nodes import elements, printable, without_large_initializers
+from onnx_triangulate.onnxgraph.nodes import elements, every_node, printable, without_large_initializers
 from onnx_triangulate.onnxgraph.sandbox import Sandbox
 from onnx_triangulate.records.runs import Failure
 
@@ -107,7 +107,7 @@ class SandboxedCheck:
 
 def _sandbox(tasks: Sequence[Callable[[], bytes]], model: ModelProto) -> Sandbox:
     """The tasks in a child with the time and memory that a model of this size may take."""
-    size = sum(1 for _ in _every_node(model))
+    size = sum(1 for _ in every_node(model.graph, *model.functions))
     onnx.defs.has("Relu")  # reads all schemas, once and here, not in every child
     return Sandbox(tasks, seconds=_SECONDS + _SECONDS_PER_NODE * size, memory=_MEMORY + _MEMORY_PER_NODE * size)
 
@@ -132,32 +132,10 @@ def endless(model: ModelProto) -> str:
     expanded = expanded_size(model, calls=True)
     if expanded is None:
         return "local functions call one another in a circle"
-    if expanded > _MOST_EXPANDED + sum(1 for _ in _nodes(model.graph.node)):
+    if expanded > _MOST_EXPANDED + sum(1 for _ in every_node(model.graph)):
         many = str(expanded) if expanded < 10**12 else f"10^{len(str(min(expanded, 10**100))) - 1} or more"
         return f"the local functions' calls would expand to {many} nodes"
     return ""
-
-
-def _nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
-    waiting = [iter(nodes)]
-    while waiting:
-        node = next(waiting[-1], None)
-        if node is None:
-            waiting.pop()
-            continue
-        yield node
-        for attribute in node.attribute:
-            waiting += [iter(graph.node) for graph in _graphs(attribute)]
-
-
-def _every_node(model: ModelProto) -> Iterator[NodeProto]:
-    yield from _nodes(model.graph.node)
-    for function in model.functions:
-        yield from _nodes(function.node)
-
-
-def _graphs(attribute: AttributeProto) -> list[GraphProto]:
-    return [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
 
 
 def _line(says: str) -> str:
