@@ -9,7 +9,7 @@ from pathlib import Path
 from onnx_triangulate.comparison.interface import PLAIN, fits
 from onnx_triangulate.comparison.session import Evidence, Session
 from onnx_triangulate.locate import sweep
-from onnx_triangulate.locate.feeds import KINDS, Feed, said
+from onnx_triangulate.locate.feeds import KINDS, Feed, ValueInfo, said
 from onnx_triangulate.locate.model_interface import Interface
 from onnx_triangulate.locate.sizes import guesses, keys, open_axes, other_sizes, shapes_at
 from onnx_triangulate.records import npz
@@ -49,16 +49,21 @@ def _shapes(session: Session, found: Evidence) -> dict[str, tuple[int, ...]]:
     shapes = [shapes_at(ports, each) for each in tried]
     answer = first_that_runs(session, [Feed("random", each) for each in shapes])
     if isinstance(answer, str):
-        port = next(p for p in ports if any(k in lacking for k in keys(p)))
-        named = [k for k in lacking if any(k in (p.shape or ()) for p in ports)]
-        remedy = "".join(f"--dim {safe(k)}=N " for k in named) + "or " if named else ""
-        raise UnusableInput(
-            f"input {safe(said(port))}: its shape is not settled by the file, and A runs at no size that was tried "
-            f"({safe(answer)}); give {remedy}--inputs FILE.npz"
-        )
+        raise _runs_nowhere(ports, lacking, answer)
     chosen = tried[answer]
     found.notes.append(f"sizes that nobody gave: {', '.join(f'{safe(k)}={chosen[k]}' for k in lacking)}")
     return shapes[answer]
+
+
+def _runs_nowhere(ports: Sequence[ValueInfo], lacking: Sequence[str], answer: str) -> UnusableInput:
+    """That A runs at no size of the axes ``lacking`` one, and what to give instead."""
+    port = next(p for p in ports if any(k in lacking for k in keys(p)))
+    named = [k for k in lacking if any(k in (p.shape or ()) for p in ports)]
+    remedy = "".join(f"--dim {safe(k)}=N " for k in named) + "or " if named else ""
+    return UnusableInput(
+        f"input {safe(said(port))}: its shape is not settled by the file, and A runs at no size that was tried "
+        f"({safe(answer)}); give {remedy}--inputs FILE.npz"
+    )
 
 
 def _refuse_shapes(session: Session) -> None:
@@ -170,9 +175,8 @@ def by_kind(feeds: Sequence[Feed]) -> list[Feed]:
         first.setdefault(f"{feed.kind} {bool(feed.sized)}", feed)
     axes = [(name, axis) for name, shape in (feeds[0].shapes.items() if feeds else ()) for axis in range(len(shape))]
     for name, axis in axes:
-        longest = max((f.shapes[name][axis] for f in feeds), default=0)
-        found = next(f for f in feeds if f.shapes[name][axis] == longest)
-        if found.sized:
-            first[f"longest {found.sized}"] = found
+        longest = max(feeds, key=lambda feed: feed.shapes[name][axis])  # asked for at once
+        if longest.sized:
+            first[f"longest {longest.sized}"] = longest
     leading = list({id(feed): feed for feed in first.values()}.values())
     return [*leading, *(f for f in feeds if not any(f is other for other in leading))]

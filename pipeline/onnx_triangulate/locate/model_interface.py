@@ -25,6 +25,7 @@ from onnx_triangulate.onnxgraph.nodes import (
     attributes,
     constant_tensor,
     elements,
+    every_node,
     in_onnx,
     node_name,
     opset,
@@ -82,7 +83,7 @@ def read_interface(file: Path) -> Interface:
         tuple(_port(v) for v in model.graph.output),
         _drawn(model),
         _landmarks(model),
-        any(inner.op_type in _JUMPS for node in model.graph.node for inner in (node, *inner_nodes(node))),
+        any(node.op_type in _JUMPS for node in every_node(model.graph)),
     )
     who = printable(str(file))
     if not interface.outputs:
@@ -202,6 +203,7 @@ def _drawn(model: Any) -> str | None:
 
 
 def inner_nodes(node: Any) -> Iterator[Any]:
+    """The nodes inside of one, each before those inside of it."""
     for _, graph in subgraphs(node):
         for each in graph.node:
             yield each

@@ -193,14 +193,14 @@ def judged_export(
 def _by_bounds(export: Export, innocent: Collection[str]) -> tuple[Localization, ExportJudge]:
     """The nodes beyond their bounds, and the judge that found them, or that looked last."""
     found, judge = None, None
-    for double in (True, False):
-        stored = export.source.double if double else export.source.single
+    cleared = set(innocent)
+    for double, stored in ((True, export.source.double), (False, export.source.single)):
         if stored is None or (found is not None and found.faults):
             continue
         again = ExportJudge(export, stored.load, double=double)
         later = again.localization()
-        cleared = {*innocent, *(error.output for error in found.within)} if found is not None else set(innocent)
         later = replace(later, faults=tuple(e for e in later.faults if e.problem or e.output not in cleared))
+        cleared.update(error.output for error in later.within)
         if found is None or later.faults:
             found, judge = replace(later, peak=max(later.peak, found.peak if found else 0)), again
     assert found is not None
