@@ -10,7 +10,6 @@ from onnx_triangulate.comparison.session import WORKER, Evidence, Session
 from onnx_triangulate.locate.float32_runs import NodeReplay, replay_nodes
 from onnx_triangulate.locate.teacher_forced import SILENT, TeacherForcedResult
 from onnx_triangulate.onnxgraph.nodes import message
-from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.faults import DifferingConstant
@@ -98,10 +97,10 @@ def _constant(odd: DifferingConstant) -> str:
 
 def _replayed(session: Session, arrays: Mapping[str, Array]) -> dict[str, NodeReplay]:
     """Each graph's own run in float32, its nodes held against their bounds."""
-    turned = {name: way.apply(arrays[source]) for name, (source, way) in session.inputs.found.items()}
     runs: dict[str, NodeReplay] = {}
-    for side, file, feeds in (("A", session.pair.left, arrays), ("B", session.pair.right, turned)):
-        saved = npz.save(session.folder / f"{side}.npz", feeds)
+    files = {"A": session.pair.left, "B": session.pair.right}
+    for side, saved in session.save_feeds(arrays).items():
+        file = files[side]
         try:
             answer = session.workers.call(WORKER, replay_nodes, file, side, saved, session.folder)
         except UnusableInput:

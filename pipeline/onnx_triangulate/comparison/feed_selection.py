@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from onnx_triangulate.comparison.interface import PLAIN, fits
+from onnx_triangulate.comparison.interface import PLAIN, axis_pairs, fits
 from onnx_triangulate.comparison.session import Evidence, Session
 from onnx_triangulate.locate import sweep
 from onnx_triangulate.locate.feeds import KINDS, Feed, ValueInfo, said
@@ -86,14 +86,10 @@ def _known_sizes(session: Session) -> dict[str, int]:
     """The sizes of A's open axes that the user gave, or B declares."""
     dims = session.options.dims
     sizes = {k: dims[k] for k in open_axes(session.a.inputs) if k in dims}
-    for name, (source, way) in session.inputs.found.items():
-        mine, theirs = session.a.input(source), session.b.input(name)
-        if way != PLAIN or theirs.shape is None:
-            continue
-        for key, size in zip(keys(mine), theirs.shape, strict=True):
-            held = dims.get(size) if isinstance(size, str) else size
-            if isinstance(key, str) and held is not None:
-                sizes.setdefault(key, held)
+    for axis in axis_pairs(session.a, session.b, session.inputs):
+        held = dims.get(axis.theirs) if isinstance(axis.theirs, str) else axis.theirs
+        if isinstance(axis.key, str) and held is not None and not axis.turned:
+            sizes.setdefault(axis.key, held)
     return sizes
 
 
@@ -132,7 +128,9 @@ def further_sizes(session: Session, base: Mapping[str, tuple[int, ...]]) -> list
     """Feeds at other sizes of the axes that both files leave open and nobody fixed."""
     ports, landmarks = session.a.inputs, session.pair.landmarks
     known = {k: n for p in ports for k, n in zip(keys(p), base[p.name], strict=True) if isinstance(k, str)}
-    fixed = set(session.options.only) | _held_by_b(session)
+    fixed = set(session.options.only)  # and what B takes one size of only
+    axes = (axis for axis in axis_pairs(session.a, session.b, session.inputs) if isinstance(axis.theirs, int))
+    fixed |= {axis.key for axis in axes if isinstance(axis.key, str)}
     moving = [k for k in known if k not in fixed]
     return [
         Feed("random", shapes_at(ports, sizes), sized=", ".join(f"{safe(k)}={sizes[k]}" for k in moving))
@@ -151,21 +149,6 @@ def only_sizes(session: Session) -> tuple[dict[str, tuple[int, ...]], ...]:
             return ()
         mine[source] = theirs[port.name] = sizes
     return (mine, theirs) if set(mine) == {p.name for p in session.a.inputs} else ()
-
-
-def _held_by_b(session: Session) -> set[str]:
-    """The open axes of A of which B takes one size only."""
-    held = set()
-    for name, (source, way) in session.inputs.found.items():
-        one, other = session.a.input(source), session.b.input(name)
-        if one.shape is None or other.shape is None:
-            continue
-        axes = way.perm or range(len(one.shape))
-        mine = [keys(one)[axis] for axis in axes]
-        held |= {
-            k for k, theirs in zip(mine, other.shape, strict=False) if isinstance(k, str) and isinstance(theirs, int)
-        }
-    return held
 
 
 def by_kind(feeds: Sequence[Feed]) -> list[Feed]:

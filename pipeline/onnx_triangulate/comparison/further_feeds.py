@@ -124,8 +124,7 @@ def _judge_row(session: Session, row: Row, found: Evidence) -> None:
         found.result = result
         take_faults(found, result, safe(row.feed.name))
         return
-    npz.save(session.folder / "B.npz", {n: way.apply(arrays[s]) for n, (s, way) in session.inputs.found.items()})
-    npz.save(session.folder / "A.npz", arrays)
+    session.save_feeds(arrays)
     runs = {side: NodeReplay(outputs=files) for side, files in zip("AB", row.outputs, strict=True)}
     exact = is_judged(session, result)
     for part in compared_outputs(session, runs, exact=exact):

@@ -7,12 +7,13 @@ leaves open is the other's, unless the user asked for another.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from onnx_triangulate.locate.feeds import ValueInfo
 from onnx_triangulate.locate.feeds import said as _said
 from onnx_triangulate.locate.model_interface import Interface
+from onnx_triangulate.locate.sizes import keys
 from onnx_triangulate.locate.teacher_forced import Ways
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records.errors import UnusableInput
@@ -123,15 +124,36 @@ def lacking(a: Interface, b: Interface, outputs: Match) -> list[str]:
 def fixed(a: Interface, b: Interface, inputs: Match, dims: Mapping[str, int]) -> list[str]:
     """The sizes that A leaves open and B takes one of only, unless the user asked for that size."""
     said = []
+    for each in axis_pairs(a, b, inputs):
+        mine, theirs = each.mine, each.theirs
+        if each.turned or isinstance(mine, int) or not isinstance(theirs, int) or (mine is not None and mine in dims):
+            continue
+        what = f"{safe(mine)} of" if mine else f"axis {each.axis} of"
+        how = f"--dim {safe(mine)}={theirs}" if mine else "--inputs FILE.npz"
+        said.append(
+            f"B takes {what} input {safe(each.input)} as {theirs} only, which A leaves open; {how} asks for just that"
+        )
+    return said
+
+
+@dataclass(frozen=True)
+class AxisPair:
+    """An axis of an input of B and the one of A's that it is: the sizes that each declares, the ``key`` by which A's is
+    known (``locate.sizes.keys``), and whether the input is turned between the two."""
+
+    input: str
+    axis: int
+    key: int | str
+    mine: int | str | None
+    theirs: int | str | None
+    turned: bool
+
+
+def axis_pairs(a: Interface, b: Interface, inputs: Match) -> Iterator[AxisPair]:
+    """The axes of all inputs that declare them in both files."""
     for name, (source, way) in inputs.found.items():
         one, other = a.input(source), b.input(name)
-        if one.shape is None or other.shape is None or way != PLAIN:
-            continue
-        for axis, (mine, theirs) in enumerate(zip(one.shape, other.shape, strict=True)):
-            if not isinstance(mine, int) and isinstance(theirs, int) and not (mine is not None and mine in dims):
-                what = f"{safe(mine)} of" if mine else f"axis {axis} of"
-                how = f"--dim {safe(mine)}={theirs}" if mine else "--inputs FILE.npz"
-                said.append(
-                    f"B takes {what} input {safe(name)} as {theirs} only, which A leaves open; {how} asks for just that"
-                )
-    return said
+        if one.shape is not None and other.shape is not None:
+            axes = way.perm or range(len(one.shape))
+            for place, (axis, theirs) in enumerate(zip(axes, other.shape, strict=False)):
+                yield AxisPair(name, place, keys(one)[axis], one.shape[axis], theirs, way != PLAIN)

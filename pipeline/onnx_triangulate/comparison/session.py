@@ -106,6 +106,11 @@ class Session:
         except Exception as error:  # a runtime's or an evaluator's refusal, whatever its type
             return Failure("refused", message(error, limit))
 
+    def save_feeds(self, arrays: Mapping[str, Array]) -> dict[str, Path]:
+        """Arrays by A's names, for each side in a file with its own names."""
+        sides = {"A": arrays, "B": self.pair.for_b(arrays)}
+        return {side: npz.save(self.folder / f"{side}.npz", feeds) for side, feeds in sides.items()}
+
     def in_float64(self, arrays: Mapping[str, Array], watched: tuple[tuple[str, str], ...] = ()) -> Any:
         """A :class:`TeacherForcedResult` of B judged by A, or the :class:`Failure` that it ended in."""
         feeds, pair = npz.save(self.folder / "left.npz", arrays), self.pair

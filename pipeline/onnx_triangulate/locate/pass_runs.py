@@ -64,8 +64,6 @@ def list_passes(file: Path, runtime: str) -> Passes | None:
 def run_with(ref: CaseRef, model: Model, party: str, setting: Setting, seed: int, folder: Path) -> Run:
     """One graph in one runtime at a setting, twice, as ``engines.running.run_graph`` runs it."""
     who = Party.parse(party)
-    engine = runtimes()[who.runtime]
-    assert isinstance(engine, Optimizing)
     assert model.file is not None
     started = time.perf_counter()
     file = model.file
@@ -73,7 +71,7 @@ def run_with(ref: CaseRef, model: Model, party: str, setting: Setting, seed: int
         case = catalogue.load(ref)
         if setting.held:
             file = running.written(with_outputs(onnx.load(model.file), setting.held), folder / "held.onnx")
-        run = engine.open_without(file, setting.off, setting.level)
+        run = _optimizing(who.runtime).open_without(file, setting.off, setting.level)
         feeds = running.feeds_of(ref, case, model, seed)
         answer = running.graph_run(who, case, model, feeds, folder, run=run)
     except Exception as error:  # a runtime's refusal, whatever its type
@@ -107,8 +105,7 @@ def self_check(runtime: str) -> str | None:
     In the one the divergence is planted: a graph "diverges" while the optimizer still takes its Identity away, so the
     engine, its off-switches and the search have to work together.  The other one is compared with itself unoptimized.
     """
-    engine = runtimes()[runtime]
-    assert isinstance(engine, Optimizing)
+    engine = _optimizing(runtime)
     with tempfile.TemporaryDirectory() as folder:
         file = running.written(onnx.parser.parse_model(_KNOWN), Path(folder) / "known.onnx")
         known = engine.passes(file)
@@ -137,11 +134,15 @@ _KNOWN = """<ir_version: 8, opset_import: ["" : 17]> known (float[3] x) => (floa
 }"""
 
 
-def _saved(file: Path, runtime: str, off: Sequence[str], folder: Path) -> Any:
+def _optimizing(runtime: str) -> Optimizing:
     engine = runtimes()[runtime]
     assert isinstance(engine, Optimizing)
+    return engine
+
+
+def _saved(file: Path, runtime: str, off: Sequence[str], folder: Path) -> Any:
     place = folder / "optimized.onnx"
-    engine.open_without(file, off, saved=place)
+    _optimizing(runtime).open_without(file, off, saved=place)
     try:
         return onnx.load(place, load_external_data=False)
     finally:

@@ -68,17 +68,14 @@ def perturbable(model: onnx.ModelProto, unproved: StructuralGap) -> PerturbableG
     for node in list(graph.node):
         tensor = constant_tensor(node)
         if tensor is not None and node.output[0] in unproved.constants:
-            kept = onnx.TensorProto()
-            kept.CopyFrom(tensor)
-            kept.name = node.output[0]
-            graph.initializer.append(kept)
+            _store(graph, tensor, node.output[0])
             graph.node.remove(node)
     taken = {i.name for i in graph.input}
     for tensor in graph.initializer:
         if tensor.name in wanted and (value := array(tensor)) is not None:
             made.constants[tensor.name] = value
             if tensor.name not in taken:
-                graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
+                graph.input.append(_border_of(tensor))
     ends = {o.name for o in graph.output}
     watched = dict.fromkeys(name for name, _ in unproved.conditions)
     graph.output.extend(onnx.ValueInfoProto(name=name) for name in watched if name not in ends)
@@ -96,26 +93,32 @@ def _open(made: PerturbableGraph, name: str, usual: Array) -> str:
     """An input of the whole graph with a default."""
     graph = made.model.graph
     name = f"moved {name} {len(graph.input)}"
-    tensor = onnx.numpy_helper.from_array(usual, name)
-    graph.initializer.append(tensor)
-    graph.input.append(onnx.helper.make_tensor_value_info(name, tensor.data_type, list(tensor.dims)))
+    _store(graph, onnx.numpy_helper.from_array(usual), name)
+    graph.input.append(_border_of(graph.initializer[-1]))
     return name
+
+
+def _store(graph: onnx.GraphProto, tensor: onnx.TensorProto, name: str) -> None:
+    """A copy of a tensor as an initializer of that name."""
+    kept = graph.initializer.add()
+    kept.CopyFrom(tensor)
+    kept.name = name
+
+
+def _border_of(tensor: onnx.TensorProto) -> onnx.ValueInfoProto:
+    return onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
 
 
 def _lift(graph: onnx.GraphProto, held: onnx.GraphProto, name: str, other: str) -> None:
     """Move a constant of a graph within to the outermost, under another name."""
-    kept = onnx.TensorProto()
-    for tensor in list(held.initializer):
-        if tensor.name == name:
-            kept.CopyFrom(tensor)
-            held.initializer.remove(tensor)
-    for node in list(held.node):
-        tensor = constant_tensor(node)
-        if tensor is not None and node.output[0] == name:
-            kept.CopyFrom(tensor)
+    for tensor in [tensor for tensor in held.initializer if tensor.name == name]:
+        _store(graph, tensor, other)
+        held.initializer.remove(tensor)
+    for node in held.node:
+        constant = constant_tensor(node)
+        if constant is not None and node.output[0] == name:
+            _store(graph, constant, other)
             node.CopyFrom(onnx.helper.make_node("Identity", [other], [f"{other} unread"]))  # places stay
-    kept.name = other
-    graph.initializer.append(kept)
     _renamed(held, {name: other})
 
 

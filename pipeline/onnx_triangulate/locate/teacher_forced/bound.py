@@ -209,8 +209,9 @@ def nudged(step: Step, numbers: set[float], random: np.random.Generator) -> Step
     return replace(step, node=node)
 
 
-def away(held: Array, value: Array) -> float:
-    """The largest distance, relative to the largest number; infinite where NaNs or infinities are elsewhere."""
+def away(held: Array, value: Array, size: float = 0.0) -> float:
+    """The largest distance, relative to ``size`` or else to the largest number that is another; infinite where NaNs or
+    infinities are elsewhere."""
     if held.shape != value.shape:
         return np.inf
     if value.dtype.kind not in "f" or held.dtype.kind not in "f":
@@ -222,4 +223,4 @@ def away(held: Array, value: Array) -> float:
         distance = np.abs(held - value)[odd]
         if not np.isfinite(distance).all():
             return np.inf
-        return float(distance.max() / max(np.abs(held[odd]).max(), np.abs(value[odd]).max()))
+        return float(distance.max() / (size or max(np.abs(held[odd]).max(), np.abs(value[odd]).max())))

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from onnx_triangulate.locate.teacher_forced.bound import jumps
+from onnx_triangulate.locate.teacher_forced.bound import away, jumps
 from onnx_triangulate.locate.teacher_forced.reference import evaluate
 from onnx_triangulate.locate.teacher_forced.state import AlignmentState, below
-from onnx_triangulate.numerics.compare import equal_elements, same_values
 from onnx_triangulate.numerics.evaluate import Graph
 from onnx_triangulate.numerics.perturbation import signs
 from onnx_triangulate.onnxgraph.dataflow import Orientation
@@ -108,13 +107,4 @@ def _left_over(due: Any, way: Orientation, made: Any) -> float:
         return np.inf
     if due.shape != made.shape or due.dtype != made.dtype:
         return np.inf
-    if due.dtype.kind != "f":
-        return 0.0 if same_values(due, made) else np.inf
-    odd = ~equal_elements(due, made)
-    if not odd.any():
-        return 0.0
-    if not np.isfinite(due[odd]).all() or not np.isfinite(made[odd]).all():
-        return np.inf
-    largest = float(np.abs(due[np.isfinite(due)]).max(initial=0.0))
-    with np.errstate(all="ignore"):
-        return float(np.abs(due[odd] - made[odd]).max() / largest) if largest else np.inf
+    return away(due, made, float(np.abs(due[np.isfinite(due)]).max(initial=0.0)) if due.dtype.kind == "f" else 0.0)
