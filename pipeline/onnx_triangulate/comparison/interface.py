@@ -42,17 +42,13 @@ def match(
     names = {p.name: p for p in left}
     found: dict[str, tuple[str, Orientation]] = {}
     how: dict[str, str] = {}
-    for port in right:
-        other = names.get(port.name)
-        if other is None:
-            continue
+    for port in (p for p in right if p.name in names):
         # an output's name is its meaning: what shape and type it has there is compared
-        way = _way(other, port, dims) or (None if strict else PLAIN)
+        way = _way(names[port.name], port, dims) or (None if strict else PLAIN)
         if way is not None:
-            found[port.name] = (other.name, way)
+            found[port.name] = (port.name, way)
             how[port.name] = f"{safe(port.name)}: {way.says} between A and B" if way != PLAIN else ""
-    taken = {source for source, _ in found.values()}
-    rest = [p for p in left if p.name not in taken]
+    rest = [p for p in left if p.name not in found]
     for port in (p for p in right if p.name not in found):
         other, way = next(((p, way) for p in rest if (way := _way(p, port, dims)) is not None), (None, PLAIN))
         if other is None and strict:
@@ -63,8 +59,7 @@ def match(
             turned = f", {way.says}" if way != PLAIN else ""
             how[port.name] = f"{safe(port.name)} of B taken for {safe(other.name)} of A by position{turned}"
     if strict and rest and len(left) != len(right):
-        notes = ", ".join(safe(_said(p)) for p in rest)
-        how["\0left"] = f"{notes} of A only: B does not take it"
+        how["\0left"] = f"{', '.join(safe(_said(p)) for p in rest)} of A only: B does not take it"
     return Match(found, how)
 
 

@@ -305,17 +305,13 @@ class ExportJudge:
         wide = [None if c is None or c.value is None else _wide(c.value) for c in inputs]
         problem = next((carried.problem for carried in inputs if carried and carried.problem), None)
         answers: Answers = problem or self._evaluated(index, wide, lambda n: self._look(n).value)
-        fixed = not draws(node, self._constant, self.version) and all(
-            n in self.fixed for n in self.reads[index] if n in self.maker or n in self.export.feeds
-        )
+        moving = (n for n in self.reads[index] if n in self.maker or n in self.export.feeds)
+        fixed = not draws(node, self._constant, self.version) and self.fixed.issuperset(moving)
         if not isinstance(answers, str) and not fixed:
             self.held.also(sum(_bytes(answer) for answer in answers if answer is not None))
-        for position, name in enumerate(node.output):
-            if not name:
-                continue
+        self.fixed.update(node.output if fixed else ())
+        for position, name in ((p, n) for p, n in enumerate(node.output) if n):
             made = _made(answers, position, inputs, fixed)
-            if fixed:
-                self.fixed.add(name)
             if node.op_type == "Constant" and made.value is not None:
                 self.small[name] = made.value
                 self.order.setdefault(name, len(self.order))

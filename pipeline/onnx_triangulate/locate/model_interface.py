@@ -6,7 +6,7 @@ What cannot be used raises ``UnusableInput`` in the worker and, from there, in t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -105,14 +105,17 @@ def _refuse(model: Any, who: str) -> None:
     if odd is not None:
         raise UnusableInput(f"{who}: the name {printable(odd)} is not UTF-8, which every engine refuses")
     for what, values in (("inputs", model.graph.input), ("outputs", model.graph.output)):
-        twice = [name for name, times in Counter(value.name for value in values).items() if times > 1]
-        if twice:
-            raise UnusableInput(f"{who}: two {what} are named {printable(twice[0])}; no engine can tell them apart")
+        if twice := _twice(value.name for value in values):
+            raise UnusableInput(f"{who}: two {what} are named {printable(twice)}; no engine can tell them apart")
     if refusal := endless(model):
         raise UnusableInput(f"{who}: {refusal}")
-    keys = Counter((f.domain, f.name, f.overload) for f in model.functions)
-    if twice := [name for (_, name, _), times in keys.items() if times > 1]:
-        raise UnusableInput(f"{who}: two local functions are named {printable(twice[0])}")
+    if key := _twice((f.domain, f.name, f.overload) for f in model.functions):
+        raise UnusableInput(f"{who}: two local functions are named {printable(key[1])}")
+
+
+def _twice(names: Iterable[Any]) -> Any:
+    """The first of some names that is there more than once; None where each is one."""
+    return next((name for name, times in Counter(names).items() if times > 1), None)
 
 
 def _tables(model: Any) -> dict[str, int]:

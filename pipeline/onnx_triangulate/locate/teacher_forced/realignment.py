@@ -248,24 +248,21 @@ def _in_order(found: Mapping[str, Step]) -> list[str]:
 
 def rejoins(state: AlignmentState, name: str) -> bool:
     """Whether B makes a value of A again of a value that is none: nearly, as far as one rounding of it moves that."""
-    random = np.random.default_rng(0)
     start: Any = state.own[name]
     if not isinstance(start, np.ndarray):
         return True
+    rounds = start.dtype.kind == "f"
     values: dict[str, Array] = {name: start}
     moved: dict[str, Array] = {name: np.roll(start.reshape(-1), 1).reshape(start.shape)}
-    if start.dtype.kind == "f":
-        moved[name] = start * (1 + UNIT * signs(random, start.shape, draw=np.int64))
+    if rounds:
+        moved[name] = start * (1 + UNIT * signs(np.random.default_rng(0), start.shape, draw=np.int64))
     classes: dict[str, bytes] = {}
     rest: dict[str, Array] = {}
     for step in state.b.steps[state.b.producer[name].index + 1 :]:
-        behind = any(n in values for n in step.reads)
-        if not behind:
-            if state.is_folded(step):
-                continue
-            made = follow(step, state, classes)
-            classes |= made
-            rest |= {n: state.have[w] for n, c in made.items() if (w := state.known.first.get(c)) is not None}
+        if not any(n in values for n in step.reads):
+            beside = {} if state.is_folded(step) else follow(step, state, classes)
+            classes |= beside
+            rest |= {n: state.have[w] for n, c in beside.items() if (w := state.known.first.get(c)) is not None}
             continue
         held = {n: rest.get(n, state.env.get(n)) for n in step.reads if n not in values}
         others = {n: v for n, v in held.items() if v is not None}
@@ -274,19 +271,18 @@ def rejoins(state: AlignmentState, name: str) -> bool:
             continue  # what else it reads is nobody's either, or it takes no value of this shape
         values |= plain
         moved |= other
-        for output, value in plain.items():
-            if isinstance(value, np.ndarray) and _is_nearly(
-                state, output, value, other[output], start.dtype.kind == "f"
-            ):
-                return True
+        if any(_is_nearly(state, output, value, other[output], rounds) for output, value in plain.items()):
+            return True
     return False
 
 
-def _is_nearly(state: AlignmentState, output: str, value: Array, moved: Array, rounds: bool) -> bool:
+def _is_nearly(state: AlignmentState, output: str, value: Any, moved: Array, rounds: bool) -> bool:
     """Whether a value is one of A that is still free, as far as ``moved`` shows what rounding does to it.
 
     What does not move at all shows nothing: it hardly depends on what was moved.
     """
+    if not isinstance(value, np.ndarray):
+        return False
     due = state.outputs.get(output)
     if due is not None and same_values(due[1].apply(state.have[due[0]]), value):
         return True
@@ -311,11 +307,8 @@ def _is_nearly(state: AlignmentState, output: str, value: Array, moved: Array, r
 
 def by_structure(state: AlignmentState, name: str, also: Collection[str] = ()) -> str | None:
     """The value of A that stands, in A, where B's consumers read this value of B."""
-    held: dict[str, None] = {}
-    for step in state.b.consumers.get(name, ()):
-        key = context_hash(step, name, state.namer, state.classes)
-        for left in state.known.contexts.get(key, ()) if key is not None else ():
-            held[left] = None
+    keys = (context_hash(step, name, state.namer, state.classes) for step in state.b.consumers.get(name, ()))
+    held = dict.fromkeys(left for key in keys if key is not None for left in state.known.contexts.get(key, ()))
     if not held:
         return None
     step = state.b.producer[name]
