@@ -105,7 +105,7 @@ def _refuse(model: Any, who: str) -> None:
     if odd is not None:
         raise UnusableInput(f"{who}: the name {printable(odd)} is not UTF-8, which every engine refuses")
     for what, values in (("inputs", model.graph.input), ("outputs", model.graph.output)):
-        if twice := _twice(value.name for value in values):
+        if (twice := _twice(value.name for value in values)) is not None:
             raise UnusableInput(f"{who}: two {what} are named {printable(twice)}; no engine can tell them apart")
     if refusal := endless(model):
         raise UnusableInput(f"{who}: {refusal}")
