@@ -348,13 +348,11 @@ def arrays_of(file: Path) -> Iterator[Array]:
             for name in archive.files:
                 yield archive[name]
         return
-    import onnx
-    from onnx import numpy_helper
+    from onnx_triangulate.onnxgraph.weights import read_model
 
-    graph = onnx.load(file, load_external_data=False).graph
-    held = [tensor for node in graph.node for a in node.attribute if (tensor := a.t).ByteSize()]
-    for tensor in (*graph.initializer, *held):
-        yield numpy_helper.to_array(tensor, str(file.parent))
+    model, weights = read_model(file)
+    yield from weights.values()
+    yield from (weights.read(a.t) for node in model.graph.node for a in node.attribute if a.t.ByteSize())
 
 
 def written(proto: Any, file: Path) -> Path:

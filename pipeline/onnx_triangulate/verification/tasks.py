@@ -188,7 +188,7 @@ def count_roundings(file: Path, shapes: Mapping[str, Sequence[int] | None] | Non
     import onnx
 
     from onnx_triangulate.ops.roundings import roundings
-    from onnx_triangulate.transform.static import settle
+    from onnx_triangulate.transform.shape_folding import settle
 
     proto = onnx.load(file, load_external_data=False)
     open_ = False
