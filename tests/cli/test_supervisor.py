@@ -20,7 +20,7 @@ import pytest
 from onnx_triangulate.cli import supervisor
 from onnx_triangulate.records.runs import Failure
 from onnx_triangulate.records.verdict import Evidence, Report, Verdict
-from onnx_triangulate.verification.run import exit_status
+from onnx_triangulate.verification.verify import exit_status
 from onnx_triangulate.verification.session import Options
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,8 @@ from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.case import Tensor
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Failure, Model, Run
-from onnx_triangulate.verification import perturbed_runs, tasks
+from onnx_triangulate.verification import worker_tasks
+from onnx_triangulate.verification import perturbed_runs
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.edges import constants_asked, edges_of
 from onnx_triangulate.verification.session import Session
@@ -51,7 +52,7 @@ def source_weights(session: Session, case_run: CaseRun, model: Model) -> tuple[P
     if model.weights is not None:
         return (model.weights,)
     framework = model.party.framework
-    file = session.call(framework, tasks.source_weights, case_run.ref, framework, case_run.seed, case_run.folder)
+    file = session.call(framework, worker_tasks.source_weights, case_run.ref, framework, case_run.seed, case_run.folder)
     return () if file is None or isinstance(file, Failure) else (file,)
 
 
@@ -101,7 +102,7 @@ def _with_constant_rounding(session: Session, case_run: CaseRun, edges: Sequence
         sources = source_weights(session, case_run, models[graph])
         models[graph] = replace(models[graph], weights=next(iter(sources), None))
         arguments = (ref, models[graph], runs[name], sources, seed, folder, session.weight_limit)
-        answer = session.call_runtimes(tasks.with_constant_rounding, *arguments)
+        answer = session.call_runtimes(worker_tasks.with_constant_rounding, *arguments)
         runs[name] = replace(runs[name], outputs=None, error=answer) if isinstance(answer, Failure) else answer
     return replace(case_run, runs=runs, models=models)
 
@@ -142,7 +143,7 @@ def _with_definition_of_graph(session: Session, case_run: CaseRun, framework: st
         return case_run
     model = case_run.models[sharp.party.graph]
     arguments = (case_run.ref, model, sharp, case_run.seed, case_run.folder, session.weight_limit)
-    answer = session.call_runtimes(tasks.graph_definition, *arguments)
+    answer = session.call_runtimes(worker_tasks.graph_definition, *arguments)
     if not isinstance(answer, Run) or answer.outputs is None:
         return case_run
     other = replace(case_run, runs={name: run for name, run in runs.items() if name != double} | {truth: answer})
@@ -156,7 +157,7 @@ def _definitions(session: Session, case_run: CaseRun) -> dict[str, Run]:
         natives = [run for run in case_run.runs.values() if run.party.native and not run.party.double]
         found = [_derived(session, case_run, native) for native in natives]
     else:
-        answer = session.call_runtimes(tasks.run_truth, case_run.ref, case_run.seed, case_run.folder)
+        answer = session.call_runtimes(worker_tasks.run_truth, case_run.ref, case_run.seed, case_run.folder)
         found = [Run(Party("truth"), error=answer)] if isinstance(answer, Failure) else answer
     return {str(run.party): run for run in found}
 
@@ -171,7 +172,7 @@ def _derived(session: Session, case_run: CaseRun, native: Run) -> Run:
     roundings = None
     if counted is not None:
         shapes = {border: _shape(case.inputs[n], counted.axes.get(n)) for n, border in counted.inputs.items()}
-        roundings = session.call_runtimes(tasks.count_roundings, counted.file, shapes)
+        roundings = session.call_runtimes(worker_tasks.count_roundings, counted.file, shapes)
         roundings = None if isinstance(roundings, Failure) else roundings
     arguments = (case_run.ref, framework, roundings, source, case_run.seed, case_run.folder)
     answer = session.call(framework, perturbed_runs.derive_bounds, *arguments)

@@ -5,7 +5,7 @@ that are saturated or dead, a limit, a threshold, one row of a table, what becom
 places between two graphs, and the source has a graph, its fresh export.  So that one is made as well, and where
 structure does not prove the two the same both run on the further feeds of ``locate.feeds``.  What parts there is no
 verdict, for the fresh export may be the one that is wrong: it is a set of inputs (:class:`Sought`), on which the case
-is run and judged like on any other (``verification.execution.on_inputs_of``)."""
+is run and judged like on any other (``verification.case_execution.on_inputs_of``)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model
-from onnx_triangulate.verification import tasks
+from onnx_triangulate.verification import worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.session import Session
 
@@ -64,7 +64,7 @@ def exports(session: Session, case_run: CaseRun, framework: str) -> Iterator[Mod
             continue
         folder = case_run.folder / FRESH / (exporter or "plain")
         folder.mkdir(parents=True, exist_ok=True)
-        answer = session.call(framework, tasks.export, case_run.ref, framework, [exporter], case_run.seed, folder)
+        answer = session.call(framework, worker_tasks.export, case_run.ref, framework, [exporter], case_run.seed, folder)
         if isinstance(answer, Failure):
             continue
         model: Model = answer[0]

@@ -14,27 +14,24 @@ from onnx_triangulate.records.case import Case
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Failure, Model, Run
 from onnx_triangulate.records.verdict import Blame, Evidence, Finding, Verdict
-from onnx_triangulate.verification import (
-    expectations,
-    faulty_external,
-    faulty_nodes,
-    faulty_order,
-    faulty_training,
-    fresh_exports,
-    tasks,
-)
+from onnx_triangulate.verification import worker_tasks
+from onnx_triangulate.verification.diagnosis import order as faulty_order
+from onnx_triangulate.verification.diagnosis import training
+from onnx_triangulate.verification.diagnosis import external
+from onnx_triangulate.verification.diagnosis import nodes as faulty_nodes
+from onnx_triangulate.verification import expectations, fresh_exports
 from onnx_triangulate.verification.agreement import groups_of, largest_difference
 from onnx_triangulate.verification.blame import NOBODY_ACCEPTS, blame
 from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.diagnosis import Diagnosis
-from onnx_triangulate.verification.execution import on_inputs_of
-from onnx_triangulate.verification.faulty_external import name_external
-from onnx_triangulate.verification.faulty_folding import name_folding
-from onnx_triangulate.verification.faulty_nodes import name_faulty_nodes
-from onnx_triangulate.verification.faulty_order import name_orders
-from onnx_triangulate.verification.faulty_passes import name_passes
-from onnx_triangulate.verification.faulty_semantics import name_semantics
-from onnx_triangulate.verification.faulty_training import name_training
+from onnx_triangulate.verification.diagnosis.search import Diagnosis
+from onnx_triangulate.verification.case_execution import on_inputs_of
+from onnx_triangulate.verification.diagnosis.external import name_external
+from onnx_triangulate.verification.diagnosis.folding import name_folding
+from onnx_triangulate.verification.diagnosis.nodes import name_faulty_nodes
+from onnx_triangulate.verification.diagnosis.order import name_orders
+from onnx_triangulate.verification.diagnosis.passes import name_passes
+from onnx_triangulate.verification.diagnosis.semantics import name_semantics
+from onnx_triangulate.verification.diagnosis.training import name_training
 from onnx_triangulate.verification.session import Session
 from onnx_triangulate.verification.undeclared_axes import undeclared
 
@@ -176,14 +173,14 @@ class _Judgement:
 
     def _with_causes(self, evidence: Evidence) -> tuple[Finding, ...]:
         """Causes, then what a search found; the nodes of a mode that was kept are not told one by one as well."""
-        alone = (*faulty_order.CAUSES, faulty_training.CAUSE)
+        alone = (*faulty_order.CAUSES, training.CAUSE)
         explained = {(f.blame, f.party) for f in self.findings if f.cause in alone}  # nothing else is behind these
         blames = tuple(b for b in evidence.blames if not b.size and (b.blame, b.party) not in explained)
         here = replace(evidence, edges=self.declared.edges, blames=blames)
-        found = self.session.call_runtimes(tasks.explain, here) if blames else ()
+        found = self.session.call_runtimes(worker_tasks.explain, here) if blames else ()
         causes: Sequence[Finding] = () if isinstance(found, Failure) else found
-        kept = {(f.blame, f.party) for f in causes if f.cause == faulty_training.CAUSE}
-        searched = (faulty_nodes.CAUSE, faulty_external.OTHERWISE)
+        kept = {(f.blame, f.party) for f in causes if f.cause == training.CAUSE}
+        searched = (faulty_nodes.CAUSE, external.OTHERWISE)
         return (*causes, *(f for f in self.findings if f.cause not in searched or (f.blame, f.party) not in kept))
 
 
@@ -225,7 +222,7 @@ def _axes_to_declare(case_run: CaseRun) -> tuple[str, ...]:
 
 def _unshown(session: Session, case_run: CaseRun, pair: fresh_exports.Pair) -> list[Diff]:
     """An edge for what of an external file no input shows: it could not be compared."""
-    says = faulty_external.unshown(session, case_run, pair)
+    says = external.unshown(session, case_run, pair)
     edges = _export_edges(case_run, pair.external.graph)
     edge = next((edge for edge in edges if not edge.ends[1].double), None)
     if not says or edge is None:
@@ -285,7 +282,7 @@ def _different_weights(session: Session, case_run: CaseRun) -> tuple[str, ...]:
     left, right = (case_run.models.get(graph) for graph in (str(Party("torch", "raw")), "tensorflow"))
     if left is None or right is None or left.file is None or right.file is None:
         return ()
-    found = session.call_runtimes(tasks.different_weights, left, right)
+    found = session.call_runtimes(worker_tasks.different_weights, left, right)
     return () if isinstance(found, Failure) else tuple(found)
 
 

@@ -30,7 +30,7 @@ from onnx_triangulate.records.arrays import Array, ArrayFile
 from onnx_triangulate.records.case import Case, CaseRef
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Bound, Jitter, Roundings, Run
-from onnx_triangulate.verification.tasks import SUBNORMAL, float_outputs
+from onnx_triangulate.verification.worker_tasks import SUBNORMAL, float_outputs
 
 TWINS = 5  # pairs of draws: of any two of the first 32 things that round, some draw has both push the same way
 JITTERS = 16  # sign patterns; the chance that all of 16 miss an element's sensitivity by a factor of 2 is under 1e-6

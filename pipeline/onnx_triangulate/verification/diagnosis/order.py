@@ -17,7 +17,7 @@ from onnx_triangulate.records.runs import Model
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import external_models
 from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.diagnosis import Diagnosis, agrees_with
+from onnx_triangulate.verification.diagnosis.search import Diagnosis, agrees_with
 from onnx_triangulate.verification.parties import Parties
 from onnx_triangulate.verification.session import Session
 

@@ -19,7 +19,8 @@ from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.graphs import GraphFacts
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
-from onnx_triangulate.verification import external_models, tasks
+from onnx_triangulate.verification import worker_tasks
+from onnx_triangulate.verification import external_models
 from onnx_triangulate.verification.blame import blame
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.definitions import with_edges
@@ -128,7 +129,7 @@ def _sources(
         )
         exported = session.each(
             name,
-            tasks.export,
+            worker_tasks.export,
             lambda exporters: (ref, name, exporters, seed, folder),
             [export.exporter for export in exports if export.framework == name],
             lambda exporter, failure: Model(Party(name, exporter).graph, error=failure),
@@ -149,7 +150,7 @@ def _external(session: Session, case_run: CaseRun, graph: str, file: Path | Fail
     if isinstance(file, Failure):
         return Model(graph, error=file)
     framework, ref, seed = Party.parse(graph).framework, case_run.ref, case_run.seed
-    weights = session.call(framework, tasks.source_weights, ref, framework, seed, case_run.folder)
+    weights = session.call(framework, worker_tasks.source_weights, ref, framework, seed, case_run.folder)
     weights = None if isinstance(weights, Failure) else weights
     native = case_run.runs[framework]
     model = session.call_runtimes(external_models.external_model, ref, graph, file, native, weights, seed)
@@ -209,5 +210,5 @@ def _is_beside(
 
 
 def _facts(session: Session, models: Mapping[str, Model]) -> dict[str, GraphFacts]:
-    read = {n: session.call_runtimes(tasks.read_facts, model) for n, model in models.items() if model.file is not None}
+    read = {n: session.call_runtimes(worker_tasks.read_facts, model) for n, model in models.items() if model.file is not None}
     return {name: facts for name, facts in read.items() if isinstance(facts, GraphFacts)}

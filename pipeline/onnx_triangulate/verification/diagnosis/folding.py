@@ -19,8 +19,8 @@ from onnx_triangulate.records.runs import Failure, Model
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.transform.rewritten import Region
 from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.diagnosis import Diagnosis, agrees_with
-from onnx_triangulate.verification.faulty_passes import CAUSE, NOBODY, with_regions
+from onnx_triangulate.verification.diagnosis.search import Diagnosis, agrees_with
+from onnx_triangulate.verification.diagnosis.passes import CAUSE, NOBODY, with_regions
 from onnx_triangulate.verification.session import Session
 
 _NAMED = 3

@@ -14,9 +14,9 @@ from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.faults import Contribution, Fault, Localization
 from onnx_triangulate.records.runs import Model
 from onnx_triangulate.records.verdict import Blame, Finding
-from onnx_triangulate.verification import tasks
+from onnx_triangulate.verification import worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.diagnosis import Diagnosis
+from onnx_triangulate.verification.diagnosis.search import Diagnosis
 from onnx_triangulate.verification.localization import localize
 from onnx_triangulate.verification.session import Session
 
@@ -62,7 +62,7 @@ def name_types(session: Session, case_run: CaseRun, blames: Sequence[Blame], fin
         others = _other_types(case_run, blamed)
         ops: dict[str, str] = {}
         for name, (due, seen) in others.items():
-            maker = session.call_runtimes(tasks.maker, case_run.models[blamed.party], name)
+            maker = session.call_runtimes(worker_tasks.maker, case_run.models[blamed.party], name)
             if isinstance(maker, tuple):
                 node, op = maker
                 ops[node] = op

@@ -26,7 +26,7 @@ from onnx_triangulate.records.runs import Failure, Run
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.transform.rewritten import Counted, Region
 from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.diagnosis import Diagnosis
+from onnx_triangulate.verification.diagnosis.search import Diagnosis
 from onnx_triangulate.verification.session import Session
 
 CAUSE = "guilty-pass"

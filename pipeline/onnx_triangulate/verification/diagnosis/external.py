@@ -18,7 +18,7 @@ from onnx_triangulate.records.runs import Failure, Model
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import fresh_exports
 from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.diagnosis import Diagnosis, agrees_with
+from onnx_triangulate.verification.diagnosis.search import Diagnosis, agrees_with
 from onnx_triangulate.verification.session import Session
 
 WEIGHTS = "other-weights"

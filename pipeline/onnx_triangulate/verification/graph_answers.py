@@ -16,13 +16,13 @@ from onnx_triangulate.records.runs import Diff, Failure, Model, Run
 from onnx_triangulate.records.verdict import Blame
 from onnx_triangulate.verification.edges import GONE, lacks
 from onnx_triangulate.verification.parties import Parties
-from onnx_triangulate.verification.unspecified import unless_open
+from onnx_triangulate.verification.left_open import unless_open
 
 Edges = Mapping[tuple[str, str], Diff]
 
 
 @dataclass(frozen=True)
-class GraphRuns:
+class GraphAnswers:
     """``check`` is what the onnx checker has against the graph."""
 
     parties: Parties

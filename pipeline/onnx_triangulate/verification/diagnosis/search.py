@@ -11,7 +11,7 @@ from onnx_triangulate.engines import running
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
 from onnx_triangulate.records.verdict import Blame, Finding
-from onnx_triangulate.verification import tasks
+from onnx_triangulate.verification import worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.session import Session
 
@@ -56,6 +56,6 @@ def agrees_with(
     run = Run(party, error=runs) if isinstance(runs, Failure) else replace(runs[0], party=party)
     if allowance and party.double and run.outputs is not None:
         sources = [source for source in (model.weights,) if source is not None]
-        answer = session.call_runtimes(tasks.with_constant_rounding, ref, model, run, sources, seed, folder)
+        answer = session.call_runtimes(worker_tasks.with_constant_rounding, ref, model, run, sources, seed, folder)
         run = Run(party, error=answer) if isinstance(answer, Failure) else answer
     return case_run.parties.replacing(edge[1], run).diff(*edge, "export").agrees

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from onnx_triangulate.records.verdict import Blame, Finding
-from onnx_triangulate.verification import tasks
+from onnx_triangulate.verification import worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.diagnosis import Diagnosis
-from onnx_triangulate.verification.faulty_external import agrees_beside
+from onnx_triangulate.verification.diagnosis.search import Diagnosis
+from onnx_triangulate.verification.diagnosis.external import agrees_beside
 from onnx_triangulate.verification.session import Session
 
 CAUSE = "training-mode-kept"
@@ -31,7 +31,7 @@ def name_training(session: Session, case_run: CaseRun, blames: Sequence[Blame]) 
         model = case_run.models.get(blamed.party)
         found = None
         if blamed.blame == "export" and model is not None and model.usable:
-            found = session.call_runtimes(tasks.in_inference, model, case_run.folder / "inference")
+            found = session.call_runtimes(worker_tasks.in_inference, model, case_run.folder / "inference")
         if not isinstance(found, tuple) or not agrees_beside(session, case_run, found[0], blamed):
             left.append(blamed)
             continue
