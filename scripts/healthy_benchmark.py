@@ -102,7 +102,9 @@ def judged(workers: Workers, ref: CaseRef, seed: int) -> Iterator[Line]:
     session = Session(workers, Options(seed=seed))
     try:
         for framework in sorted(case.builders):
-            found = workers.call(framework, worker_tasks.export, ref, framework, adapters()[framework].exporters, seed, folder)
+            found = workers.call(
+                framework, worker_tasks.export, ref, framework, adapters()[framework].exporters, seed, folder
+            )
             models: dict[str, Model] = {} if isinstance(found, Failure) else {m.graph: m for m in found}
             for graph, model in models.items():
                 if model.error is not None or model.file is None:

@@ -22,8 +22,7 @@ from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.runs import Model
 from onnx_triangulate.transform.skeleton import in_float64, shaken, skeleton
-from onnx_triangulate.verification import worker_tasks
-from onnx_triangulate.verification import perturbed_runs
+from onnx_triangulate.verification import perturbed_runs, worker_tasks
 from onnx_triangulate.verification.parties import Parties
 from onnx_triangulate.verification.verify import _locked
 

@@ -19,8 +19,7 @@ from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.graphs import GraphFacts
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
-from onnx_triangulate.verification import worker_tasks
-from onnx_triangulate.verification import external_models
+from onnx_triangulate.verification import external_models, worker_tasks
 from onnx_triangulate.verification.blame import blame
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.definitions import with_edges
@@ -210,5 +209,9 @@ def _is_beside(
 
 
 def _facts(session: Session, models: Mapping[str, Model]) -> dict[str, GraphFacts]:
-    read = {n: session.call_runtimes(worker_tasks.read_facts, model) for n, model in models.items() if model.file is not None}
+    read = {
+        n: session.call_runtimes(worker_tasks.read_facts, model)
+        for n, model in models.items()
+        if model.file is not None
+    }
     return {name: facts for name, facts in read.items() if isinstance(facts, GraphFacts)}

@@ -17,8 +17,7 @@ from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.case import Tensor
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Failure, Model, Run
-from onnx_triangulate.verification import worker_tasks
-from onnx_triangulate.verification import perturbed_runs
+from onnx_triangulate.verification import perturbed_runs, worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.edges import constants_asked, edges_of
 from onnx_triangulate.verification.session import Session

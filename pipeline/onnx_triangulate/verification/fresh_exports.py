@@ -64,7 +64,9 @@ def exports(session: Session, case_run: CaseRun, framework: str) -> Iterator[Mod
             continue
         folder = case_run.folder / FRESH / (exporter or "plain")
         folder.mkdir(parents=True, exist_ok=True)
-        answer = session.call(framework, worker_tasks.export, case_run.ref, framework, [exporter], case_run.seed, folder)
+        answer = session.call(
+            framework, worker_tasks.export, case_run.ref, framework, [exporter], case_run.seed, folder
+        )
         if isinstance(answer, Failure):
             continue
         model: Model = answer[0]

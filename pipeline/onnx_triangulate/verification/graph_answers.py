@@ -15,8 +15,8 @@ from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Failure, Model, Run
 from onnx_triangulate.records.verdict import Blame
 from onnx_triangulate.verification.edges import GONE, lacks
-from onnx_triangulate.verification.parties import Parties
 from onnx_triangulate.verification.left_open import unless_open
+from onnx_triangulate.verification.parties import Parties
 
 Edges = Mapping[tuple[str, str], Diff]
 

@@ -12,26 +12,18 @@ from onnx_triangulate.cases import inputs
 from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.records.case import Case
 from onnx_triangulate.records.party import Party
-from onnx_triangulate.records.runs import Diff, Failure, Model, Run
+from onnx_triangulate.records.runs import Diff, Model, Run
 from onnx_triangulate.records.verdict import Blame, Evidence, Finding, Verdict
-from onnx_triangulate.verification import worker_tasks
-from onnx_triangulate.verification.diagnosis import order as faulty_order
-from onnx_triangulate.verification.diagnosis import training
-from onnx_triangulate.verification.diagnosis import external
-from onnx_triangulate.verification.diagnosis import nodes as faulty_nodes
-from onnx_triangulate.verification import expectations, fresh_exports
+from onnx_triangulate.verification import expectations, fresh_exports, worker_tasks
 from onnx_triangulate.verification.agreement import groups_of, largest_difference
 from onnx_triangulate.verification.blame import NOBODY_ACCEPTS, blame
-from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.diagnosis.search import Diagnosis
 from onnx_triangulate.verification.case_execution import on_inputs_of
-from onnx_triangulate.verification.diagnosis.external import name_external
+from onnx_triangulate.verification.case_run import CaseRun
+from onnx_triangulate.verification.diagnosis import external, nodes, order, training
 from onnx_triangulate.verification.diagnosis.folding import name_folding
-from onnx_triangulate.verification.diagnosis.nodes import name_faulty_nodes
-from onnx_triangulate.verification.diagnosis.order import name_orders
 from onnx_triangulate.verification.diagnosis.passes import name_passes
+from onnx_triangulate.verification.diagnosis.search import Diagnosis
 from onnx_triangulate.verification.diagnosis.semantics import name_semantics
-from onnx_triangulate.verification.diagnosis.training import name_training
 from onnx_triangulate.verification.session import Session
 from onnx_triangulate.verification.undeclared_axes import undeclared
 
@@ -58,9 +50,9 @@ def diagnose(session: Session, case_run: CaseRun, blames: Sequence[Blame]) -> Di
     What is behind a blame as a whole (an order, a mode, other weights) is looked for before any node is.
     """
     found = Diagnosis(tuple(blames))
-    for search in (name_orders, name_training, name_external):
+    for search in (order.name_orders, training.name_training, external.name_external):
         found = found.and_then(search(session, case_run, found.open))
-    found = found.and_then(name_faulty_nodes(session, case_run, found.open, found.faithful))
+    found = found.and_then(nodes.name_faulty_nodes(session, case_run, found.open, found.faithful))
     for search in (name_passes, name_folding):
         found = found.and_then(search(session, case_run, found.open))
     last = name_semantics(session, case_run, found.blames)
@@ -173,14 +165,13 @@ class _Judgement:
 
     def _with_causes(self, evidence: Evidence) -> tuple[Finding, ...]:
         """Causes, then what a search found; the nodes of a mode that was kept are not told one by one as well."""
-        alone = (*faulty_order.CAUSES, training.CAUSE)
+        alone = (*order.CAUSES, training.CAUSE)
         explained = {(f.blame, f.party) for f in self.findings if f.cause in alone}  # nothing else is behind these
         blames = tuple(b for b in evidence.blames if not b.size and (b.blame, b.party) not in explained)
         here = replace(evidence, edges=self.declared.edges, blames=blames)
-        found = self.session.call_runtimes(worker_tasks.explain, here) if blames else ()
-        causes: Sequence[Finding] = () if isinstance(found, Failure) else found
+        causes: Sequence[Finding] = self.session.value((), worker_tasks.explain, here) if blames else ()
         kept = {(f.blame, f.party) for f in causes if f.cause == training.CAUSE}
-        searched = (faulty_nodes.CAUSE, external.OTHERWISE)
+        searched = (nodes.CAUSE, external.OTHERWISE)
         return (*causes, *(f for f in self.findings if f.cause not in searched or (f.blame, f.party) not in kept))
 
 
@@ -282,8 +273,7 @@ def _different_weights(session: Session, case_run: CaseRun) -> tuple[str, ...]:
     left, right = (case_run.models.get(graph) for graph in (str(Party("torch", "raw")), "tensorflow"))
     if left is None or right is None or left.file is None or right.file is None:
         return ()
-    found = session.call_runtimes(worker_tasks.different_weights, left, right)
-    return () if isinstance(found, Failure) else tuple(found)
+    return tuple(session.value((), worker_tasks.different_weights, left, right))
 
 
 def _problems(case_run: CaseRun) -> tuple[str, ...]:

@@ -29,8 +29,7 @@ from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure
 from onnx_triangulate.records.verdict import Evidence, Report, Verdict
-from onnx_triangulate.verification import worker_tasks
-from onnx_triangulate.verification import expectations
+from onnx_triangulate.verification import expectations, worker_tasks
 from onnx_triangulate.verification.case_execution import at_sizes, on_other_inputs, other_inputs, run_case
 from onnx_triangulate.verification.judge import judge
 from onnx_triangulate.verification.session import Options, Session
