@@ -102,9 +102,8 @@ def judged(workers: Workers, ref: CaseRef, seed: int) -> Iterator[Line]:
     session = Session(workers, Options(seed=seed))
     try:
         for framework in sorted(case.builders):
-            found = workers.call(
-                framework, worker_tasks.export, ref, framework, adapters()[framework].exporters, seed, folder
-            )
+            exporters = adapters()[framework].exporters
+            found = workers.call(framework, worker_tasks.export, ref, framework, exporters, seed, folder)
             models: dict[str, Model] = {} if isinstance(found, Failure) else {m.graph: m for m in found}
             for graph, model in models.items():
                 if model.error is not None or model.file is None:

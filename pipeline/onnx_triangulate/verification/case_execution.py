@@ -149,8 +149,8 @@ def _external(session: Session, case_run: CaseRun, graph: str, file: Path | Fail
     if isinstance(file, Failure):
         return Model(graph, error=file)
     framework, ref, seed = Party.parse(graph).framework, case_run.ref, case_run.seed
-    weights = session.call(framework, worker_tasks.source_weights, ref, framework, seed, case_run.folder)
-    weights = None if isinstance(weights, Failure) else weights
+    arguments = (ref, framework, seed, case_run.folder)
+    weights = session.value(None, worker_tasks.source_weights, *arguments, kind=framework)
     native = case_run.runs[framework]
     model = session.call_runtimes(external_models.external_model, ref, graph, file, native, weights, seed)
     return Model(graph, error=model) if isinstance(model, Failure) else model
@@ -209,9 +209,6 @@ def _is_beside(
 
 
 def _facts(session: Session, models: Mapping[str, Model]) -> dict[str, GraphFacts]:
-    read = {
-        n: session.call_runtimes(worker_tasks.read_facts, model)
-        for n, model in models.items()
-        if model.file is not None
-    }
-    return {name: facts for name, facts in read.items() if isinstance(facts, GraphFacts)}
+    files = {graph: model for graph, model in models.items() if model.file is not None}
+    read = {graph: session.value(None, worker_tasks.read_facts, model) for graph, model in files.items()}
+    return {graph: facts for graph, facts in read.items() if facts is not None}

@@ -51,8 +51,9 @@ def source_weights(session: Session, case_run: CaseRun, model: Model) -> tuple[P
     if model.weights is not None:
         return (model.weights,)
     framework = model.party.framework
-    file = session.call(framework, worker_tasks.source_weights, case_run.ref, framework, case_run.seed, case_run.folder)
-    return () if file is None or isinstance(file, Failure) else (file,)
+    arguments = (case_run.ref, framework, case_run.seed, case_run.folder)
+    file = session.value(None, worker_tasks.source_weights, *arguments, kind=framework)
+    return () if file is None else (file,)
 
 
 def _with_edges(session: Session, case_run: CaseRun) -> CaseRun:
@@ -171,8 +172,7 @@ def _derived(session: Session, case_run: CaseRun, native: Run) -> Run:
     roundings = None
     if counted is not None:
         shapes = {border: _shape(case.inputs[n], counted.axes.get(n)) for n, border in counted.inputs.items()}
-        roundings = session.call_runtimes(worker_tasks.count_roundings, counted.file, shapes)
-        roundings = None if isinstance(roundings, Failure) else roundings
+        roundings = session.value(None, worker_tasks.count_roundings, counted.file, shapes)
     arguments = (case_run.ref, framework, roundings, source, case_run.seed, case_run.folder)
     answer = session.call(framework, perturbed_runs.derive_bounds, *arguments)
     if not isinstance(answer, Failure):

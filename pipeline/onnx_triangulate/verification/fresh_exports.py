@@ -56,22 +56,17 @@ class Sought:
 
 def exports(session: Session, case_run: CaseRun, framework: str) -> Iterator[Model]:
     """The source's own exports as ``FRAMEWORK:fresh``, those that the case has made before those made for this."""
-    made = [g for g, m in case_run.models.items() if m.party.framework == framework and m.file and not m.external]
-    for graph in sorted(made):
+    own = [g for g, m in case_run.models.items() if m.party.framework == framework and m.file and not m.external]
+    for graph in sorted(own):
         yield replace(case_run.models[graph], graph=Party(framework, FRESH).graph)
     for exporter in _EXPORTERS:
-        if exporter not in adapters()[framework].exporters or Party(framework, exporter).graph in made:
+        if exporter not in adapters()[framework].exporters or Party(framework, exporter).graph in own:
             continue
         folder = case_run.folder / FRESH / (exporter or "plain")
         folder.mkdir(parents=True, exist_ok=True)
-        answer = session.call(
-            framework, worker_tasks.export, case_run.ref, framework, [exporter], case_run.seed, folder
-        )
-        if isinstance(answer, Failure):
-            continue
-        model: Model = answer[0]
-        if model.error is None and model.file is not None:
-            yield replace(model, graph=Party(framework, FRESH).graph)
+        arguments = (case_run.ref, framework, [exporter], case_run.seed, folder)
+        made: list[Model] = session.value([], worker_tasks.export, *arguments, kind=framework)
+        yield from (replace(model, graph=Party(framework, FRESH).graph) for model in made if model.usable)
 
 
 @dataclass(frozen=True)
