@@ -19,6 +19,7 @@ import numpy as np
 from onnx_triangulate.cases import catalogue, inputs, layout
 from onnx_triangulate.engines.frameworks import _model_state, adapter
 from onnx_triangulate.engines.frameworks._results import BuilderError
+from onnx_triangulate.engines.protocols import Evaluate
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.numerics.compare import same_bits
 from onnx_triangulate.records.arrays import Array, ArrayFile
@@ -289,7 +290,7 @@ def graph_run(
     model: Model,
     feeds: Mapping[str, Array],
     folder: Path,
-    run: Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]] | None = None,
+    run: Evaluate | None = None,
 ) -> Run:
     """Run a graph twice in one runtime (or as ``run`` does) and bring its outputs to the case's axes."""
     assert model.file is not None

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from onnx_triangulate.engines import running
+from onnx_triangulate.engines.protocols import Evaluate
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.numerics.perturbation import BEYOND, largest_responses, signs
 from onnx_triangulate.records.arrays import Array, ArrayFile
@@ -71,7 +72,7 @@ def with_allowance(
 def _answering(run: Run, case: Case, model: Model, feeds: Mapping[str, Array], folder: Path) -> Answer:
     """What a graph answers to the case's inputs; one that was asked last is opened once."""
     names = list(model.outputs.values())
-    opened: list[tuple[object, Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]]] = []
+    opened: list[tuple[object, Evaluate]] = []
 
     def answer(moved: Skeleton) -> dict[str, Array]:
         if not opened or opened[0][0] is not moved.model:

@@ -25,7 +25,7 @@ from tests.verification.sessions import case_run, session
 
 pytestmark = pytest.mark.slow  # the engines run
 
-CASES = Path(__file__).parents[1] / "case_files"
+CASES = Path(__file__).parents[2] / "case_files"
 
 
 @pytest.fixture(scope="module")
