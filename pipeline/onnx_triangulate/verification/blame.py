@@ -37,7 +37,7 @@ def blame(
     """
     by_ends = {(edge.left, edge.right): edge for edge in edges}
     found = list(_run_blames(parties, by_ends))
-    natives = sorted(n for n, r in parties.runs.items() if r.party.native and not r.party.double)
+    natives = sorted(run.party.framework for run in parties.natives)
     for framework in natives:
         found += _native_blames(parties, by_ends, framework)
     for graph, model in models.items():

@@ -103,7 +103,7 @@ def _rerun(session: Session, declared: CaseRun, ref: CaseRef, models: Sequence[M
     folder = declared.folder / f"at {ref.size}".replace(", ", " ")
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {model.party.framework for model in models}
-    frameworks = sorted(n for n, r in declared.runs.items() if r.party.native and not r.party.double and not r.error)
+    frameworks = sorted(run.party.framework for run in declared.parties.natives if not run.error)
     frameworks = [name for name in frameworks if not ref.drawn_inputs or name in wanted]
     other = CaseRun(ref, case, folder, declared.seed, graphs=declared.graphs)
     runs, _ = _sources(session, other, frameworks, [], session.precisions(model.graph for model in models))

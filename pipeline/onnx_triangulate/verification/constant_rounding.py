@@ -19,7 +19,7 @@ from onnx_triangulate.engines import running
 from onnx_triangulate.engines.protocols import Evaluate
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.numerics.perturbation import BEYOND, largest_responses, signs
-from onnx_triangulate.records.arrays import Array, ArrayFile
+from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import Case, CaseRef
 from onnx_triangulate.records.runs import Bound, Model, Run
 from onnx_triangulate.transform import float64
@@ -95,10 +95,4 @@ def _all_nudged(double: Skeleton, constants: Sequence[float64.ConstantRef], seed
 
 def _responses(run: Run, moved: Iterable[Skeleton], answer: Answer) -> dict[str, Array]:
     """By output, the largest distance of any of the ``moved`` models' answers from the ``run``'s."""
-    assert run.outputs is not None
-    floats = {
-        name: value.load()
-        for name, value in run.outputs.items()
-        if isinstance(value, ArrayFile) and np.dtype(value.dtype).kind == "f"
-    }
-    return largest_responses(floats, map(answer, moved))
+    return largest_responses(run.arrays("f"), map(answer, moved))

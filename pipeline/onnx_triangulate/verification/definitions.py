@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.case import Tensor
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Failure, Model, Run
@@ -77,8 +76,7 @@ def _is_sharp(edge: Diff) -> bool:
 
 def _top(run: Run) -> float:
     """The largest number of a run's outputs, by size."""
-    outputs = [value.load() for value in (run.outputs or {}).values() if isinstance(value, ArrayFile)]
-    sizes = [np.abs(array.astype(np.float64)) for array in outputs if array.dtype.kind in "fiu"]
+    sizes = [np.abs(array.astype(np.float64)) for array in run.arrays("fiu").values()]
     return max((float(size[np.isfinite(size)].max(initial=0.0)) for size in sizes), default=0.0)
 
 
@@ -154,8 +152,7 @@ def _with_definition_of_graph(session: Session, case_run: CaseRun, framework: st
 def _definitions(session: Session, case_run: CaseRun) -> dict[str, Run]:
     """The case's definitions; where it gives none, each framework itself with a bound by perturbation."""
     if case_run.case.truth is None:
-        natives = [run for run in case_run.runs.values() if run.party.native and not run.party.double]
-        found = [_derived(session, case_run, native) for native in natives]
+        found = [_derived(session, case_run, native) for native in case_run.parties.natives]
     else:
         answer = session.call_runtimes(worker_tasks.run_truth, case_run.ref, case_run.seed, case_run.folder)
         found = [Run(Party("truth"), error=answer)] if isinstance(answer, Failure) else answer

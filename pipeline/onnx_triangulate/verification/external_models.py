@@ -210,8 +210,7 @@ def reordered(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) 
 
 def _answered(model: Model, native: Run) -> dict[str, Array]:
     """What the framework answered, for the outputs that the graph has."""
-    outputs = (native.outputs or {}).items()
-    return {n: v.load() for n, v in outputs if isinstance(v, ArrayFile) and n in model.outputs}
+    return {name: array for name, array in native.arrays().items() if name in model.outputs}
 
 
 def _nearest(case: Case, model: Model, name: str, want: Array, value: Array) -> tuple[float, str | None]:

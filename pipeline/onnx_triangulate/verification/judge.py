@@ -12,7 +12,7 @@ from onnx_triangulate.cases import inputs
 from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.records.case import Case
 from onnx_triangulate.records.party import Party
-from onnx_triangulate.records.runs import Diff, Model, Run
+from onnx_triangulate.records.runs import Diff, Model
 from onnx_triangulate.records.verdict import Blame, Evidence, Finding, Verdict
 from onnx_triangulate.verification import expectations, fresh_exports, worker_tasks
 from onnx_triangulate.verification.agreement import groups_of, largest_difference
@@ -278,7 +278,7 @@ def _different_weights(session: Session, case_run: CaseRun) -> tuple[str, ...]:
 
 def _problems(case_run: CaseRun) -> tuple[str, ...]:
     """What is wrong with the case itself, each said once; so is a model that no framework of the case will run."""
-    refused = [(run.party, run.error) for run in _natives(case_run)]
+    refused = [(run.party, run.error) for run in case_run.parties.natives]
     if refused and all(error is not None and error.kind == "refused" for _, error in refused):
         tensors = case_run.case.inputs.items()
         fed = ", ".join(f"{name} {t.dtype}{list(t.shape or ())}" for name, t in tensors)
@@ -291,10 +291,6 @@ def _problems_at(other: CaseRun) -> tuple[str, ...]:
     """A framework that does not run its own model at a size that the case declares."""
     return tuple(
         f"{run.party} does not run its own model at {other.size}: {run.error.message}"
-        for run in _natives(other)
+        for run in other.parties.natives
         if run.error is not None and run.error.kind in ("refused", "builder")
     )
-
-
-def _natives(case_run: CaseRun) -> list[Run]:
-    return [run for run in case_run.runs.values() if run.party.native and not run.party.double]

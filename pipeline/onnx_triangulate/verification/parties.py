@@ -53,6 +53,11 @@ class Parties:
         runs = {**self.runs, name: run}
         return Parties(runs, self.graphs, one_meaning=self.one_meaning, nan_fed=self.nan_fed)
 
+    @property
+    def natives(self) -> list[Run]:
+        """The native runs in the case's own precision."""
+        return [run for run in self.runs.values() if run.party.native and not run.party.double]
+
     def answered(self, name: str) -> bool:
         return name in self.runs and self.runs[name].outputs is not None
 

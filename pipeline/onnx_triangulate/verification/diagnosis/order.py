@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from onnx_triangulate.numerics.compare import same_bits
-from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.runs import Model
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import external_models
@@ -68,8 +67,7 @@ def _proposed(
 
 def _order(model: Model, found: Model, parties: Parties) -> str:
     """Which output of the graph is which of the model's, for those that are not where they are looked for."""
-    native = parties.runs[model.party.framework].outputs or {}
-    values = {name: value.load() for name, value in native.items() if isinstance(value, ArrayFile)}
+    values = parties.runs[model.party.framework].arrays()
     said = []
     for name, border in found.outputs.items():
         if border == model.outputs[name]:
