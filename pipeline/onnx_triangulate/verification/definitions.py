@@ -19,6 +19,7 @@ from onnx_triangulate.records.runs import Diff, Failure, Model, Run
 from onnx_triangulate.verification import perturbed_runs, worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.edges import constants_asked, edges_of
+from onnx_triangulate.verification.parties import Parties
 from onnx_triangulate.verification.session import Session
 
 _OWN_SIZE = 2.0**-40  # of float64's 52 bits: no more than a question of whether to look
@@ -91,10 +92,9 @@ def _with_constant_rounding(session: Session, case_run: CaseRun, edges: Sequence
     runs, models = dict(case_run.runs), dict(case_run.models)
     for framework in sorted(frameworks):
         name = str(Party(framework, double=True))
-        if name in runs:
-            answer = session.call(framework, perturbed_runs.constants_slack, ref, framework, runs[name], seed, folder)
-            failed = isinstance(answer, Failure)
-            runs[name] = perturbed_runs.unmeasured(runs[name], answer.message) if failed else answer
+        if (run := runs.get(name)) is not None:
+            answer = session.call(framework, perturbed_runs.constants_slack, ref, framework, run, seed, folder)
+            runs[name] = perturbed_runs.unmeasured(run, answer.message) if isinstance(answer, Failure) else answer
     for party in graphs:
         name, graph = str(party), party.graph
         sources = source_weights(session, case_run, models[graph])
@@ -130,23 +130,29 @@ def _without_float64(case_run: CaseRun, framework: str) -> CaseRun:
 def _with_definition_of_graph(session: Session, case_run: CaseRun, framework: str) -> CaseRun:
     """With a definition from an export's float64 run, where the framework's own float64 run stands alone: every other
     path, in float32 and in float64, agrees with every other."""
-    parties, runs = case_run.parties, case_run.runs
+    runs = case_run.runs
     truth, double = (str(party) for party in (Party("truth", meaning=framework), Party(framework, double=True)))
-    if truth not in runs or not runs[truth].derived or not (parties.answered(double) and parties.answered(framework)):
-        return case_run
-    own = [run for name, run in runs.items() if run.party.framework == framework and parties.answered(name)]
+    own = [run for run in runs.values() if run.party.framework == framework and run.outputs is not None]
     graphs = [run for run in own if run.party.runtime]
     sharp = next((run for run in graphs if run.party.double), None)
-    if sharp is None or all(run.party.double for run in graphs):
+    if sharp is None or all(run.party.double for run in graphs) or not _is_own_definition(case_run.parties, framework):
         return case_run
     model = case_run.models[sharp.party.graph]
     arguments = (case_run.ref, model, sharp, case_run.seed, case_run.folder, session.weight_limit)
-    answer = session.call_runtimes(worker_tasks.graph_definition, *arguments)
-    if not isinstance(answer, Run) or answer.outputs is None:
+    answer: Run | None = session.value(None, worker_tasks.graph_definition, *arguments)
+    if answer is None or answer.outputs is None:
         return case_run
     other = replace(case_run, runs={name: run for name, run in runs.items() if name != double} | {truth: answer})
     beside = [str(run.party) for run in (runs[framework], *graphs)]
     return other if all(other.parties.diff(truth, name, "native").agrees for name in beside) else case_run
+
+
+def _is_own_definition(parties: Parties, framework: str) -> bool:
+    """Whether a framework that answers in both precisions is held against a definition derived of itself."""
+    truth = parties.runs.get(str(Party("truth", meaning=framework)))
+    if truth is None or not truth.derived:
+        return False
+    return parties.answered(framework) and parties.answered(str(Party(framework, double=True)))
 
 
 def _definitions(session: Session, case_run: CaseRun) -> dict[str, Run]:

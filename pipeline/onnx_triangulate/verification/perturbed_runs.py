@@ -77,14 +77,14 @@ def derive_bounds(
         return Run(party, outputs=source.outputs, derived=f"{label}; {how}")
     if own is not None and not (own.unknown and roundings is not None and not roundings.unknown):
         roundings = own
-    unknown = _uncountable(roundings)
-    if roundings is None or unknown:
-        return Run(party, outputs=source.outputs, derived=f"{label}; no bound: {unknown}")
-    fed = bool(inner) or _float_fed(case, values)
+    if roundings is None or (unknown := _uncountable(roundings)):
+        why = unknown if roundings is not None else "there is no graph of known size to count roundings in"
+        return Run(party, outputs=source.outputs, derived=f"{label}; no bound: {why}")
+    unmoved = not inner and not _float_fed(case, values)
+    if unmoved and (roundings.count or roundings.unknown):  # that there was no response says nothing
+        response = {name: moves for name, moves in response.items() if moves.any()}
     bounds: dict[str, Bound] = {}
     for name, moves in response.items():
-        if not fed and not moves.any() and (roundings.count or roundings.unknown):
-            continue  # nothing was moved: that there was no response says nothing
         if name in inner:
             moves = np.maximum(moves, inner[name] * BEYOND / max(roundings.count, 1))
         unit = UNIT if double else float(np.finfo(floats[name].dtype).eps)
@@ -109,10 +109,8 @@ def _input_responses(asked: _Moved) -> dict[str, Array]:
     return response
 
 
-def _uncountable(roundings: Roundings | None) -> str:
+def _uncountable(roundings: Roundings) -> str:
     """Why no bound can be had of a count of roundings, in words; empty where one can."""
-    if roundings is None:
-        return "there is no graph of known size to count roundings in"
     if roundings.unknown and roundings.count > MOST_GUESSED:
         listed = ", ".join(roundings.unknown)
         return f"{listed} without a rule in a model of {roundings.count} numbers would make it meaningless"

@@ -52,10 +52,10 @@ def _named(session: Session, case_run: CaseRun, blamed: Blame, raw: Model, names
 
 def _faithful_raw(case_run: CaseRun, blamed: Blame) -> Model | None:
     """The raw export that an exporter's optimizer made the blamed one of, where that one is faithful."""
-    party, ran = Party.parse(blamed.party), case_run.runs.get(blamed.edge[1])
-    raw = case_run.models.get(Party(party.framework, "raw").graph)
-    if party.exporter or blamed_export(case_run, blamed) is None or ran is None or not ran.party.runtime:
+    model, ran = blamed_export(case_run, blamed), case_run.runs.get(blamed.edge[1])
+    if model is None or model.party.exporter or ran is None or not ran.party.runtime:
         return None
+    raw = case_run.models.get(Party(model.party.framework, "raw").graph)
     return raw if raw is not None and raw.usable and case_run.parties.faithful(raw.graph) else None
 
 

@@ -59,17 +59,19 @@ def _optimizer(session: Session, case_run: CaseRun, blamed: Blame) -> Optimizing
     A process that died is, where the same graph was run before the optimizer; one that hung or grew would take its
     limit again at every question.  What answers by chance cannot be compared.
     """
+    if blamed.blame not in (STEP, "crashed"):
+        return None
     party, runs = Party.parse(blamed.party), case_run.runs
     runtime, model = session.runtimes.get(party.runtime), case_run.models.get(party.graph)
     if runtime is None or runtime.step != STEP or not isinstance(runtime, Optimizing):
         return None
     if model is None or model.file is None or not all(runs[end].deterministic for end in blamed.edge if end in runs):
         return None
-    if blamed.blame == "crashed":
-        error, before = runs[blamed.party].error, str(party.on(runtime.after))
-        died = error is not None and error.kind == "crashed"
-        return runtime if died and case_run.parties.answered(before) else None
-    return runtime if blamed.blame == STEP else None
+    if blamed.blame == STEP:
+        return runtime
+    error, before = runs[blamed.party].error, str(party.on(runtime.after))
+    died = error is not None and error.kind == "crashed"
+    return runtime if died and case_run.parties.answered(before) else None
 
 
 def _trust(session: Session, runtime: str) -> None:
