@@ -52,23 +52,20 @@ def warm(framework: str) -> Failure | None:
 
 def run_native(ref: CaseRef, framework: str, doubles: Sequence[bool], seed: int, folder: Path) -> list[Run]:
     """The case natively, in the case's own precision and (``True`` in ``doubles``) in float64, twice each."""
-    engine = adapter(framework)
+    engine, parties = adapter(framework), [Party(framework, double=double) for double in doubles]
     failure = warm(framework)
-    runs = []
-    for double in doubles:
-        party = Party(framework, double=double)
-        if failure:
-            runs.append(Run(party, error=failure))
-            continue
+    if failure:
+        return [Run(party, error=failure) for party in parties]
 
-        def once(double: bool = double) -> Mapping[str, Any]:
+    def native(party: Party) -> Run:
+        def once() -> Mapping[str, Any]:
             case, values = values_of(ref, framework, seed)
-            return engine.native(case, values, double=double, seed=seed)
+            return engine.native(case, values, double=party.double, seed=seed)
 
-        runs.append(_native_run(party, catalogue.load(ref), engine.layouts, once, folder))
-        if not double and runs[-1].outputs is not None:
-            runs[-1] = _asked_again(runs[-1], ref, framework, seed)
-    return runs
+        run = _native_run(party, catalogue.load(ref), engine.layouts, once, folder)
+        return run if party.double or run.outputs is None else _asked_again(run, ref, framework, seed)
+
+    return [native(party) for party in parties]
 
 
 def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
@@ -90,8 +87,7 @@ def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
         first = instance(values, seed=seed)
         moved = _model_state.changed(before, instance.state())
         between = _answer_or_none(instance, others, seed)
-        last = instance(values, seed=seed + 1)
-        steady = _alike(first, last)
+        steady = _alike(first, instance(values, seed=seed + 1))
         drawn = not steady and _alike(first, instance(values, seed=seed))
         fresh = engine.instance(case, values, seed=seed) if steady and moved and between is not None else None
         remembers = fresh is not None and not _alike(between or {}, _answer_or_none(fresh, others, seed))
@@ -99,29 +95,19 @@ def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
         says = f"{framework} answers these inputs once and then raises {type(error).__name__}: {one_line(error)}"
         return replace(run, deterministic=False, nondeterminism=says)
     named = f" ({', '.join(moved[:_NAMED])}{', …' if len(moved) > _NAMED else ''})" if moved else ""
-    if not steady:
-        seeds = drawn or any("seed_generator" in name for name in moved)  # Keras keeps the state of its chance so
-        says = (
-            f"{framework} draws random numbers: under another seed it answers the same inputs otherwise{named}; "
-            "what a graph holds of them is one draw"
-            if seeds
-            else f"{framework} remembers its calls{named}: asked again it answers the same inputs otherwise; "
-            "a graph has no memory, and holds what one call left"
-        )
-        return replace(run, deterministic=False, nondeterminism=says)
-    if remembers:
-        says = (
-            f"{framework} remembers its calls{named}: what it answers depends on the inputs that it was asked before; "
-            "a graph has no memory, and holds what one call left"
-        )
-        return replace(run, deterministic=False, nondeterminism=says)
-    kept = tuple(name for name in moved if name in before)
-    if kept:
-        says = (
-            f"each call changes {', '.join(kept[:_NAMED])}, on which no output here depends; a graph keeps none of it"
-        )
-        return replace(run, notes=(*run.notes, says))
-    return run
+    drawn = drawn or any("seed_generator" in name for name in moved)  # Keras keeps the state of its chance so
+    if not steady and drawn:
+        says = f"draws random numbers: under another seed it answers the same inputs otherwise{named}; "
+        says += "what a graph holds of them is one draw"
+    elif not steady or remembers:
+        how = "what it answers depends on the inputs that it was asked before"
+        how = how if steady else "asked again it answers the same inputs otherwise"
+        says = f"remembers its calls{named}: {how}; a graph has no memory, and holds what one call left"
+    else:
+        kept = ", ".join([name for name in moved if name in before][:_NAMED])
+        says = f"each call changes {kept}, on which no output here depends; a graph keeps none of it"
+        return replace(run, notes=(*run.notes, says)) if kept else run
+    return replace(run, deterministic=False, nondeterminism=f"{framework} {says}")
 
 
 def _answer_or_none(instance: _model_state.Instance, values: Mapping[str, Any], seed: int) -> Mapping[str, Any] | None:

@@ -89,10 +89,11 @@ class _Program:
         """Raise where the model, built in float64, has a step in a narrower float type."""
         import tensorflow as tf
 
+        from onnx_triangulate.engines.frameworks._tensorflow_values import all_nodes
+
         narrow = [kind.as_datatype_enum for kind in (tf.float32, tf.float16, tf.bfloat16)]
         definition = _traced_through(self.function()[0]).graph.as_graph_def()
-        inner = [node for called in definition.library.function for node in called.node_def]
-        for node in (*definition.node, *inner):
+        for node in all_nodes(definition):
             if any(attribute.type in narrow for attribute in node.attr.values()):
                 raise TypeError(f"{node.op} computes in a narrower type than float64")
 
