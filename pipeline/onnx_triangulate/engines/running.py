@@ -205,19 +205,9 @@ def _native_run(
     outputs: dict[str, Any] = {}
     for name, value in first.items():
         promised = case.outputs.get(name)
-        if value is None:
-            if not isinstance(promised, Absent):
-                return Run(party, error=Failure("refused", f"{party.framework} gives no {name}"))
-            outputs[name] = promised
-            continue
-        if party.double and value.dtype in (np.float32, np.float16):
-            return Run(party, error=Failure("refused", f"{party.framework} gives {name} in {value.dtype} all the same"))
-        broken = _broken_promise(party, name, value, promised)
-        if broken:
-            return Run(party, error=Failure("builder", broken))
-        axes, narrow = promised.axes if isinstance(promised, Tensor) else None, value.dtype.name == "bfloat16"
-        kept = save(folder, party, name, value.astype(np.float32) if narrow else value, axes)
-        outputs[name] = replace(kept, original_dtype="bfloat16") if narrow else kept
+        if failure := _unusable(party, name, value, promised):
+            return Run(party, error=failure)
+        outputs[name] = promised if value is None else _saved(folder, party, name, value, promised)
     same = all(_same(first[name], second.get(name)) for name in first) and set(first) == set(second)
     notes = tuple(note for name, value in first.items() if (note := _says_little(name, value)))
     varies = "" if same else f"two models that {party.framework} built under one seed answer the same inputs otherwise"
@@ -242,6 +232,24 @@ def _says_little(name: str, value: Array | None) -> str | None:
     if (value == value.reshape(-1)[0]).all():
         return f"{name} is {value.reshape(-1)[0]} everywhere, so agreement on it says little"
     return None
+
+
+def _saved(folder: Path, party: Party, name: str, value: Array, promised: Tensor | Absent | None) -> ArrayFile:
+    """An output in a file; numpy has no bfloat16, so such numbers are kept in float32."""
+    axes = promised.axes if isinstance(promised, Tensor) else None
+    if value.dtype.name != "bfloat16":
+        return save(folder, party, name, value, axes)
+    return replace(save(folder, party, name, value.astype(np.float32), axes), original_dtype="bfloat16")
+
+
+def _unusable(party: Party, name: str, value: Array | None, promised: Tensor | Absent | None) -> Failure | None:
+    """Why an output of a native run is none that can be compared."""
+    if value is None:
+        return None if isinstance(promised, Absent) else Failure("refused", f"{party.framework} gives no {name}")
+    if party.double and value.dtype in (np.float32, np.float16):
+        return Failure("refused", f"{party.framework} gives {name} in {value.dtype} all the same")
+    broken = _broken_promise(party, name, value, promised)
+    return Failure("builder", broken) if broken else None
 
 
 def _broken_promise(party: Party, name: str, value: Array, promised: Tensor | Absent | None) -> str | None:

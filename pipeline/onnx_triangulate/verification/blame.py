@@ -262,14 +262,16 @@ def _semantics_blames(
     wrong = {blame.party for blame in found if blame.blame == "native"} if _defined(parties) else set()
     for left, right in itertools.combinations(natives, 2):
         edge = _parted_frameworks(edges, left, right)
-        if edge is None or (not steps and not wrong.isdisjoint((left, right))):
-            continue
-        for step in steps or ["parameters" if different_weights else "semantics"]:
-            listed = f" ({', '.join(different_weights[:3])})" if different_weights and step == "parameters" else ""
-            says = f"{left} and {right} {_SEMANTICS[step]}{listed}{_where(edge)}"
-            if listed:
-                says += "; whether they mean the same cannot be seen from the outputs alone"
-            yield Blame(step, f"{left}|{right}", (left, right), message=says)
+        if edge is not None and (steps or wrong.isdisjoint((left, right))):
+            for step in steps or ["parameters" if different_weights else "semantics"]:
+                yield _semantics_blame(step, left, right, edge, different_weights if step == "parameters" else ())
+
+
+def _semantics_blame(step: str, left: str, right: str, edge: Diff, weights: Sequence[str]) -> Blame:
+    listed = f" ({', '.join(weights[:3])})" if weights else ""
+    says = f"{left} and {right} {_SEMANTICS[step]}{listed}{_where(edge)}"
+    says += "; whether they mean the same cannot be seen from the outputs alone" if weights else ""
+    return Blame(step, f"{left}|{right}", (left, right), message=says)
 
 
 def _parted_frameworks(edges: Edges, left: str, right: str) -> Diff | None:

@@ -107,16 +107,12 @@ def paired(session: Session, case_run: CaseRun, external: Model) -> Pair | None:
     fresh = next(exports(session, case_run, external.party.framework), None)
     if fresh is None or fresh.file is None or external.file is None:
         return None
-    seed = case_run.seed
+    sides = ((fresh.inputs, external.inputs), (fresh.outputs, external.outputs))
     taken, ends = (
-        {
-            border: (mine[name], axes_between(case_run.case, fresh, external, name))
-            for name, border in its.items()
-            if name in mine
-        }
-        for mine, its in ((fresh.inputs, external.inputs), (fresh.outputs, external.outputs))
+        {its[n]: (mine[n], axes_between(case_run.case, fresh, external, n)) for n in its if n in mine}
+        for mine, its in sides
     )
-    graphs = GraphPair(fresh.file.absolute(), external.file.absolute(), (), taken, ends, Landmarks(), seed)
+    graphs = GraphPair(fresh.file.absolute(), external.file.absolute(), (), taken, ends, Landmarks(), case_run.seed)
     proof = _asked(session, prove_pair, graphs)
     a, b = (_asked(session, model_interface.read_interface, file) for file in (graphs.left, graphs.right))
     if not isinstance(proof, Proof) or proof.same or not isinstance(a, Interface) or not isinstance(b, Interface):
@@ -217,13 +213,12 @@ def _in_float64(session: Session, case_run: CaseRun, pair: Pair) -> tuple[str, l
         if isinstance(forced, Failure):
             continue
         forced = found.without_cancelled(forced)
-        if feed is None and forced.faults and sharp:
-            continue
-        if forced.faults:
+        if not forced.faults:
+            found.add(forced)
+        elif feed is not None or not sharp:
             part = forced.faults[0]
             where = "" if feed is None else f" on further inputs ({feed.kind})"
             return f"in float64 the file parts from a fresh export at {part.node} ({part.op}){where}", []
-        found.add(forced)
     return "", sorted(found.unseen())
 
 
