@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from onnx_triangulate.engines.protocols import Evaluate
 from onnx_triangulate.numerics.evaluator import as_specified, in_float64
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import InvalidGraph, Unsupported
@@ -49,16 +50,12 @@ class Reference:
         uneven = any(pads.op == "MaxPool" and pads.symmetric is not True for pads in facts.pads)
         return old or uneven or bool(_OFTEN_WRONG & set(facts.ops))
 
-    def open(
-        self, file: Path, *, double: bool = False
-    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+    def open(self, file: Path, *, double: bool = False) -> Evaluate:
         if double:
             _refuse_float32(file)
         return self._opened(str(file), file, in_float64() if double or self.patched else ())
 
-    def part(
-        self, model: bytes, weights: Mapping[str, Array]
-    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+    def part(self, model: bytes, weights: Mapping[str, Array]) -> Evaluate:
         import onnx
 
         proto = onnx.load_from_string(model)
@@ -67,9 +64,7 @@ class Reference:
                 tensor.CopyFrom(onnx.numpy_helper.from_array(weights[tensor.name], tensor.name))
         return self._opened(proto, Path("part.onnx"), as_specified() if self.patched else ())
 
-    def _opened(
-        self, model: Any, file: Path, operators: Sequence[Any]
-    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+    def _opened(self, model: Any, file: Path, operators: Sequence[Any]) -> Evaluate:
         from onnx.reference import ReferenceEvaluator
 
         try:
