@@ -248,6 +248,15 @@ class NormalForm:
     captured: tuple[str, ...] = ()
     replaceable: tuple[str, ...] = ()
 
+    @cached_property
+    def readers(self) -> Mapping[int, Sequence[tuple[int, Ref]]]:
+        """By value, the steps that read it, in order, and how they see it."""
+        found: dict[int, list[tuple[int, Ref]]] = {}
+        for index, step in enumerate(self.steps):
+            for _, ref in step.refs():
+                found.setdefault(ref.value, []).append((index, ref))
+        return found
+
 
 def constant_of(name: str, tensor: TensorProto, weights: Weights | None) -> Const:
     """A constant of the file; its numbers are read when somebody asks, and only where they are there."""
