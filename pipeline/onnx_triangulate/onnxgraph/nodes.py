@@ -147,6 +147,21 @@ def subgraphs(node: NodeProto) -> Iterator[tuple[str, GraphProto]]:
             yield f"{text(attribute.name)}{index}", graph
 
 
+def nodes_within(graph: GraphProto) -> Iterator[NodeProto]:
+    """Every node of a graph in the file's order, each followed by those of the graphs that it holds."""
+    for node in graph.node:
+        yield node
+        for _, inner in subgraphs(node):
+            yield from nodes_within(inner)
+
+
+def dense_constants(graph: GraphProto) -> Iterator[tuple[str, TensorProto]]:
+    """The dense tensors of a graph by the name of their value: initializers, and what Constant nodes make."""
+    yield from ((tensor.name, tensor) for tensor in graph.initializer)
+    made = ((node, constant_tensor(node)) for node in graph.node if node.output)
+    yield from ((node.output[0], tensor) for node, tensor in made if tensor is not None)
+
+
 def elements(tensor: TensorProto) -> int:
     """How many elements a tensor's dims promise (not how many it holds)."""
     count = 1
