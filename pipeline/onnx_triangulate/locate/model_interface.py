@@ -25,9 +25,9 @@ from onnx_triangulate.onnxgraph.nodes import (
     attributes,
     constant_tensor,
     elements,
-    every_node,
     in_onnx,
     node_name,
+    nodes_within,
     opset,
     printable,
     subgraphs,
@@ -83,7 +83,7 @@ def read_interface(file: Path) -> Interface:
         tuple(_port(v) for v in model.graph.output),
         _drawn(model),
         _landmarks(model),
-        any(node.op_type in _JUMPS for node in every_node(model.graph)),
+        any(node.op_type in _JUMPS for node in nodes_within(model.graph)),
     )
     who = printable(str(file))
     if not interface.outputs:

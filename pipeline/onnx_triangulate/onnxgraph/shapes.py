@@ -26,7 +26,7 @@ from onnx import ModelProto, NodeProto, SparseTensorProto, TensorProto
 
 from onnx_triangulate.onnxgraph.inference import Refusal, infer, only_node, refusals
 from onnx_triangulate.onnxgraph.inlining import expanded_size
-from onnx_triangulate.onnxgraph.nodes import elements, every_node, printable, without_large_initializers
+from onnx_triangulate.onnxgraph.nodes import elements, nodes_within, printable, without_large_initializers
 from onnx_triangulate.onnxgraph.sandbox import Sandbox
 from onnx_triangulate.records.runs import Failure
 
@@ -107,7 +107,7 @@ class SandboxedCheck:
 
 def _sandbox(tasks: Sequence[Callable[[], bytes]], model: ModelProto) -> Sandbox:
     """The tasks in a child with the time and memory that a model of this size may take."""
-    size = sum(1 for _ in every_node(model.graph, *model.functions))
+    size = sum(1 for _ in nodes_within(model.graph, *model.functions))
     onnx.defs.has("Relu")  # reads all schemas, once and here, not in every child
     return Sandbox(tasks, seconds=_SECONDS + _SECONDS_PER_NODE * size, memory=_MEMORY + _MEMORY_PER_NODE * size)
 
@@ -132,7 +132,7 @@ def endless(model: ModelProto) -> str:
     expanded = expanded_size(model, calls=True)
     if expanded is None:
         return "local functions call one another in a circle"
-    if expanded > _MOST_EXPANDED + sum(1 for _ in every_node(model.graph)):
+    if expanded > _MOST_EXPANDED + sum(1 for _ in nodes_within(model.graph)):
         many = str(expanded) if expanded < 10**12 else f"10^{len(str(min(expanded, 10**100))) - 1} or more"
         return f"the local functions' calls would expand to {many} nodes"
     return ""
