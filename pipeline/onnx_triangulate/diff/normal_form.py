@@ -29,9 +29,9 @@ from onnx_triangulate.diff.operators import FOLLOWS
 from onnx_triangulate.facts import pads as _pads
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.onnxgraph.graph import Graph
+from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
 from onnx_triangulate.onnxgraph.inlining import Key, called_in, inlined_model, written_bodies
 from onnx_triangulate.onnxgraph.nodes import opset, printable, text, without_large_initializers
-from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.onnxgraph.weights import Weights
 
 _NAMED = 4

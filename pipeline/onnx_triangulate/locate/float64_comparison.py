@@ -23,7 +23,7 @@ from onnx_triangulate.locate.teacher_forced import (
     evaluate,
     evaluate_reference,
 )
-from onnx_triangulate.numerics.evaluate import Graph, Step, take_apart
+from onnx_triangulate.numerics.float64_evaluation import Graph, Step, take_apart
 from onnx_triangulate.onnxgraph.nodes import elements, node_name, nodes_within, operator, printable
 from onnx_triangulate.ops.random_draws import draws
 from onnx_triangulate.ops.roundings import roundings

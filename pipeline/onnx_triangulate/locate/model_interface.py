@@ -19,6 +19,7 @@ from onnx_triangulate.facts.file import load, unknown_operators
 from onnx_triangulate.facts.limits import limits
 from onnx_triangulate.locate.feeds import ENDLESS, Landmarks, ValueInfo
 from onnx_triangulate.onnxgraph.graph import Graph, reads
+from onnx_triangulate.onnxgraph.inference import endless
 from onnx_triangulate.onnxgraph.inlining import inlined, inlined_model
 from onnx_triangulate.onnxgraph.nodes import (
     array,
@@ -33,7 +34,6 @@ from onnx_triangulate.onnxgraph.nodes import (
     subgraphs,
     whole_slots,
 )
-from onnx_triangulate.onnxgraph.shapes import endless
 from onnx_triangulate.ops.random_draws import draws, stored
 from onnx_triangulate.ops.registry import operators_where
 from onnx_triangulate.records.arrays import Array
