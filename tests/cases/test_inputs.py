@@ -12,7 +12,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onnx_triangulate.cases.inputs import differing, draw, fed_from, forward_inputs, inputs_of, parameters_of, specs_of
+from onnx_triangulate.cases.inputs import (
+    HIGH,
+    LARGE,
+    LOW,
+    OTHERS,
+    differing,
+    draw,
+    examples_of,
+    fed_from,
+    forward_inputs,
+    inputs_of,
+    parameters_of,
+    redrawn,
+    specs_of,
+)
+from onnx_triangulate.cases.inputs import drawn as redrawn_case
 from onnx_triangulate.records.case import Case, Each, Gradient, Tensor
 from onnx_triangulate.records.errors import UnusableInput
 
@@ -231,3 +246,57 @@ def test_inputs_from_a_file_may_have_another_size_on_an_open_axis_only(tmp_path:
 def test_a_file_of_inputs_that_does_not_fit(tmp_path: Path, arrays: dict[str, Any], says: str) -> None:
     with pytest.raises(UnusableInput, match=says):
         given(tmp_path, **arrays)
+
+
+RANGED = Case(
+    "c",
+    inputs={"x": Tensor("n c", (40, 50), low=-4, high=4, integers=False), "i": Tensor("n", (40,), "int64", high=9)},
+    builders={},
+)
+FIXED = replace(RANGED, inputs={**RANGED.inputs, "m": Tensor("n", values=np.arange(4, dtype=np.float32))})
+WHOLE = replace(RANGED, inputs={"i": RANGED.inputs["i"]})
+
+
+def test_which_other_inputs_there_are() -> None:
+    assert redrawn(RANGED, RANGED) == (LOW, HIGH, LARGE)
+    assert redrawn(FIXED, FIXED) == (OTHERS, LOW, HIGH, LARGE)
+    assert redrawn(WHOLE, WHOLE) == (LOW, HIGH)  # whole numbers are places and counts: 64 times as large they are not
+    fixed = replace(FIXED, inputs={"m": FIXED.inputs["m"]})
+    assert redrawn(fixed, fixed) == (OTHERS, LARGE)
+    fed = replace(RANGED, inputs={n: replace(t, values=np.zeros(t.shape or ())) for n, t in RANGED.inputs.items()})
+    assert redrawn(RANGED, fed) == (OTHERS, LOW, HIGH, LARGE)
+
+
+def others(case: Case, which: str) -> dict[str, Any]:
+    return inputs_of(redrawn_case(case, case, "g/c", which, 0), "g/c", 0)
+
+
+def test_other_inputs_lie_in_either_half_of_their_ranges() -> None:
+    low, high = others(RANGED, LOW), others(RANGED, HIGH)
+    assert -4 <= low["x"].min() < -3.5
+    assert -0.5 < low["x"].max() < 0
+    assert 0 <= high["x"].min() < 0.5
+    assert 3.5 < high["x"].max() < 4
+    assert set(low["i"]) == set(range(5))
+    assert set(high["i"]) == {5, 6, 7, 8}
+
+
+def test_other_inputs_are_others_or_larger_and_of_the_same_types() -> None:
+    base, other, large = inputs_of(FIXED, "g/c", 0), others(FIXED, OTHERS), others(FIXED, LARGE)
+    assert not np.array_equal(other["x"], base["x"])
+    assert np.array_equal(other["m"], [3, 0, 1, 2])
+    assert np.abs(large["x"]).max() > 200
+    assert np.array_equal(large["m"], [3 * 64, 0, 64, 128])
+    assert large["i"].max() < 9
+    assert all(found[n].dtype == base[n].dtype for found in (other, large) for n in base)
+
+
+def test_a_single_fixed_number_becomes_another() -> None:
+    single = replace(FIXED, inputs={"m": Tensor("", values=np.float32(2))})
+    assert examples_of(single, "g/c", 0)["m"] == 3
+    whole = replace(FIXED, inputs={"m": Tensor("", (), "int64", values=np.int64(2))})
+    assert examples_of(whole, "g/c", 0)["m"] == 2
+
+
+def test_inputs_that_were_sought_are_those_of_the_file() -> None:
+    assert redrawn_case(RANGED, FIXED, "g/c", "inputs at which the branch turns", 0) is FIXED
