@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from onnx_triangulate.locate.teacher_forced.bound import away
-from onnx_triangulate.locate.teacher_forced.reference import context_hash, moments, sorted_digest
+from onnx_triangulate.locate.teacher_forced.reference import computed_classes, context_hash, moments, sorted_digest
 from onnx_triangulate.locate.teacher_forced.state import AlignmentState, above, below
 from onnx_triangulate.numerics.compare import equal_elements, same_values
 from onnx_triangulate.numerics.evaluate import Step
@@ -369,11 +369,7 @@ def reach(state: AlignmentState, name: str, left: str) -> int:
 
 def follow(step: Step, state: AlignmentState, held: dict[str, bytes]) -> dict[str, bytes]:
     """As :func:`classes_of`, under the hypothesis, and whether data reaches the step or not."""
-    reads = {n: held.get(n) or state.classes.get(n, b"") for n in step.reads}
-    if not all(reads.values()):
-        return {}
-    operands = [(held.get(n) or state.classes.get(n, b"")) if n else b"" for n in step.node.input]
-    made = state.namer.of_node(step.node, operands, reads)
+    made = computed_classes(step, state.namer, ChainMap(held, state.classes))
     return {name: state.known.folds.get(digest, digest) for name, digest in made.items()}
 
 
