@@ -35,8 +35,6 @@ from onnx_triangulate.records.runs import Failure, Model, Run
 from onnx_triangulate.transform import cut
 from onnx_triangulate.transform.float64 import computed_initializers
 
-RUNTIME = "ort.off"
-
 
 def source_values(
     ref: CaseRef, framework: str, model: Model, doubles: Sequence[bool], seed: int, folder: Path
@@ -173,9 +171,7 @@ def held_against(ref: CaseRef, right: Model, other: Model, seed: int, folder: Pa
         return refusal(error, other.file)
 
 
-def judged_export(
-    export: Export, *, runtime: str = RUNTIME, attribute: bool = False, innocent: Collection[str] = ()
-) -> Localization:
+def judged_export(export: Export, *, attribute: bool = False, innocent: Collection[str] = ()) -> Localization:
     """Every node of an exported graph on the source's values: in float64; in float32 where that accuses nobody; and
     what a runtime makes of the cut model, where float32 alone shows it.
 
@@ -183,7 +179,7 @@ def judged_export(
     from it is the source's own kernel's.
     """
     found, judge = _by_bounds(export, innocent)
-    run = ExportRun(export, judge, runtime)
+    run = ExportRun(export, judge)
     found = run.with_float32(found)
     if not found.faults and attribute and export.source.single is not None:
         found = run.with_unstable(run.with_contributions(found))
