@@ -19,9 +19,9 @@ from onnx_triangulate.diff.equivalence import prove
 from onnx_triangulate.engines.workers import Workers
 from onnx_triangulate.facts.limits import limits
 from onnx_triangulate.locate import model_interface
+from onnx_triangulate.locate.axis_sizes import guesses, other_sizes, shapes_at
+from onnx_triangulate.locate.feed_sweep import Budget, Row, in_parts
 from onnx_triangulate.locate.feeds import KINDS, Feed, Landmarks, ValueInfo, draw, drawn_kinds
-from onnx_triangulate.locate.sizes import guesses, other_sizes, shapes_at
-from onnx_triangulate.locate.sweep import Budget, Row, in_parts
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison
 from onnx_triangulate.records.runs import Failure

@@ -21,12 +21,12 @@ from onnx_triangulate.cases import inputs
 from onnx_triangulate.diff.equivalence import Proof
 from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.locate import float64_comparison, model_interface
+from onnx_triangulate.locate.feed_sweep import Row, boundaries, in_parts, sweep
 from onnx_triangulate.locate.feeds import JUDGED, KINDS, REACHING, Feed, Landmarks, ValueInfo, drawn_kinds
 from onnx_triangulate.locate.graph_pair import GraphPair, axes_between, prove_pair
 from onnx_triangulate.locate.model_interface import Interface
 from onnx_triangulate.locate.silent_differences import SilentDifferences
 from onnx_triangulate.locate.special_values import confirmed
-from onnx_triangulate.locate.sweep import Row, boundaries, in_parts, sweep
 from onnx_triangulate.locate.teacher_forced import Ways
 from onnx_triangulate.locate.unexercised_constants import any_number, few_others, find_unexercised
 from onnx_triangulate.onnxgraph.dataflow import Orientation
