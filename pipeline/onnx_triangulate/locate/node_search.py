@@ -22,7 +22,7 @@ from onnx_triangulate.engines.running import arrays_of, feeds_of, one_line, refu
 from onnx_triangulate.locate.export_nodes import Export, ExportJudge, farthest, fixed_values
 from onnx_triangulate.locate.export_runs import ExportRun
 from onnx_triangulate.locate.float64_comparison import compare_in_float64
-from onnx_triangulate.locate.graph_pair import axes_between
+from onnx_triangulate.locate.graph_pair import ways_between
 from onnx_triangulate.locate.kernel_runs import judged_kernels
 from onnx_triangulate.locate.self_check import require_sound
 from onnx_triangulate.locate.teacher_forced import TeacherForcedResult
@@ -159,12 +159,8 @@ def held_against(ref: CaseRef, right: Model, other: Model, seed: int, folder: Pa
         names[own] = f"only the other: {own}"  # what one graph does not read, the other may
         fed[names[own]] = array
     np.savez(feeds, **fed)  # type: ignore[arg-type]  # numpy's stub
-    inputs = {border: (names[name], axes_between(case, right, other, name)) for name, border in other.inputs.items()}
-    outputs = {
-        other.outputs[n]: (right.outputs[n], axes_between(case, right, other, n))
-        for n in right.outputs
-        if n in other.outputs
-    }
+    inputs = ways_between(case, right, other, names, other.inputs)
+    outputs = ways_between(case, right, other, right.outputs, other.outputs)
     try:
         return compare_in_float64(right.file, other.file, feeds, inputs, outputs)
     except Exception as error:  # the conversion to float64 refuses some graphs

@@ -23,7 +23,7 @@ from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.locate import float64_comparison, model_interface
 from onnx_triangulate.locate.feed_sweep import Row, boundaries, in_parts, sweep
 from onnx_triangulate.locate.feeds import JUDGED, KINDS, REACHING, Feed, Landmarks, ValueInfo, drawn_kinds
-from onnx_triangulate.locate.graph_pair import GraphPair, axes_between, prove_pair
+from onnx_triangulate.locate.graph_pair import GraphPair, axes_between, prove_pair, ways_between
 from onnx_triangulate.locate.model_interface import Interface
 from onnx_triangulate.locate.silent_differences import SilentDifferences
 from onnx_triangulate.locate.special_values import confirmed
@@ -111,14 +111,8 @@ def paired(session: Session, case_run: CaseRun, external: Model) -> Pair | None:
     if fresh is None or fresh.file is None or external.file is None:
         return None
     seed = case_run.seed
-    taken, ends = (
-        {
-            border: (mine[name], axes_between(case_run.case, fresh, external, name))
-            for name, border in its.items()
-            if name in mine
-        }
-        for mine, its in ((fresh.inputs, external.inputs), (fresh.outputs, external.outputs))
-    )
+    taken = ways_between(case_run.case, fresh, external, fresh.inputs, external.inputs)
+    ends = ways_between(case_run.case, fresh, external, fresh.outputs, external.outputs)
     graphs = GraphPair(fresh.file.absolute(), external.file.absolute(), (), taken, ends, Landmarks(), seed)
     proof = _asked(session, prove_pair, graphs)
     a, b = (_asked(session, model_interface.read_interface, file) for file in (graphs.left, graphs.right))
