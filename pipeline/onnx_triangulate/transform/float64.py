@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, numpy_helper
 
 from onnx_triangulate.numerics.perturbation import moved, neighbour
-from onnx_triangulate.onnxgraph.graph import places
+from onnx_triangulate.onnxgraph.graph import declare, graphs_of
 from onnx_triangulate.onnxgraph.inlining import with_bodies_of
 from onnx_triangulate.onnxgraph.nodes import (
     array,
@@ -282,15 +282,11 @@ def to_float64(model: ModelProto) -> ModelProto:
     """
     version = opset(model)
     inferred = with_inferred_shapes(model)
-    types: dict[str, int] = {}
-    seen: set[int] = set()
-    for place in places(inferred if inferred is not None else model):
-        if id(place.graph) not in seen:
-            seen.add(id(place.graph))
-            types.update(place.graph.types)
-    taken = set(types)
-    for place in places(model):
-        taken.update(place.inputs, place.outputs)
+    graphs = graphs_of(inferred if inferred is not None else model)
+    declare(graphs)
+    types = {name: kind for graph in graphs for name, kind in graph.types.items()}
+    nodes = (node for graph in graphs_of(model) for node in graph.nodes)
+    taken = set(types).union(*((*node.input, *node.output) for node in nodes))
     how = _Conversion(version, types, _kept(model, version), taken, _type_parameters(model))
     converted = ModelProto()
     converted.CopyFrom(model)
