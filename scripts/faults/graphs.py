@@ -152,7 +152,7 @@ def export(framework: str, names: Sequence[str], folder: Path) -> None:
     from onnx_triangulate.engines.frameworks import adapter
     from onnx_triangulate.locate import node_search
     from onnx_triangulate.onnxgraph.weights import Weights
-    from onnx_triangulate.verification import tasks
+    from onnx_triangulate.verification import worker_tasks
 
     engine = adapter(framework)
     for name in names:
@@ -163,7 +163,7 @@ def export(framework: str, names: Sequence[str], folder: Path) -> None:
         case = load(ref)
         values = inputs.inputs_of(case, ref.name, 0)
         wanted = engine.exporters[:2] if framework == "torch" else [exporter.partition(":")[2]]
-        models = {m.graph: m for m in tasks.export(ref, framework, wanted, 0, place)}
+        models = {m.graph: m for m in worker_tasks.export(ref, framework, wanted, 0, place)}
         model = models[exporter]
         if model.error is not None or model.file is None:
             raise SystemExit(f"{name}: {model.error} {model.log[-2000:]}")

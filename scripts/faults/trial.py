@@ -25,7 +25,7 @@ from onnx_triangulate.locate import node_search
 from onnx_triangulate.locate.export_nodes import Export
 from onnx_triangulate.locate.float64_comparison import PreparedGraph, judge_graphs, prepare, to_float64_arrays
 from onnx_triangulate.locate.teacher_forced import Reference, evaluate_reference
-from onnx_triangulate.numerics.evaluate import Graph
+from onnx_triangulate.numerics.float64_evaluation import Graph
 from onnx_triangulate.onnxgraph.dataflow import Namer, Orientation
 from onnx_triangulate.onnxgraph.graph import reads
 from onnx_triangulate.onnxgraph.nodes import opset

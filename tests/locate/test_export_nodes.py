@@ -33,7 +33,7 @@ from onnx_triangulate.records.faults import Localization, Origin, SourceValues
 from onnx_triangulate.records.runs import Model
 from onnx_triangulate.transform.cut import all_outputs, parts, run_parts
 from onnx_triangulate.transform.float64 import computed_initializers
-from onnx_triangulate.verification.faulty_nodes import name_nodes
+from onnx_triangulate.verification.diagnosis.nodes import name_nodes
 from tests.planting import copied, edits
 
 NAME = "localize/networks"

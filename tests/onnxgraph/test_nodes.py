@@ -18,11 +18,11 @@ from onnx_triangulate.onnxgraph.nodes import (
     domain_of,
     elements,
     every_graph,
-    every_node,
     every_tensor,
     message,
     named_dims,
     node_name,
+    nodes_within,
     operator,
     opset,
     printable,
@@ -51,7 +51,7 @@ NESTED = """<ir_version: 8, opset_import: ["" : 18]> g (bool c, float[2] x) => (
 def test_every_graph_node_and_tensor_at_any_depth() -> None:
     proto = onnx.parser.parse_model(NESTED)
     assert sorted(graph.name for graph in every_graph(proto.graph)) == ["e", "ee", "g", "t", "tt"]
-    assert sorted(node.op_type for node in every_node(proto.graph)) == ["Add", "If", "If", "Mul", "Neg", "Relu"]
+    assert sorted(node.op_type for node in nodes_within(proto.graph)) == ["Add", "If", "If", "Mul", "Neg", "Relu"]
     named = sorted(tensor.name for tensor in every_tensor(proto.graph) if tensor.name)
     assert named == ["v", "w"]
 

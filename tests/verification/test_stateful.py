@@ -9,7 +9,7 @@ import pytest
 from onnx_triangulate.cases import catalogue
 from onnx_triangulate.engines import running
 from onnx_triangulate.engines.frameworks import _model_state
-from onnx_triangulate.verification.run import Options, verify
+from onnx_triangulate.verification.verify import Options, verify
 
 pytestmark = pytest.mark.slow  # the engines run
 

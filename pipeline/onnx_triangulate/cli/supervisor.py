@@ -48,12 +48,12 @@ class Interrupted(KeyboardInterrupt):
 def verify(
     targets: Sequence[str], options: Options, progress: Callable[[Verdict, int, int], None] | None = None
 ) -> Report:
-    """As ``verification.run.verify``, in a process of its own.
+    """As ``verification.verify.verify``, in a process of its own.
 
     Raises :class:`Interrupted` where an interrupt comes when cases are finished already.
     """
     from onnx_triangulate.engines.installed import absent_engines
-    from onnx_triangulate.verification.run import exit_status
+    from onnx_triangulate.verification.verify import exit_status
 
     absent_engines(options.require)
     started = time.perf_counter()
@@ -135,7 +135,7 @@ def listed(targets: Sequence[str]) -> list[Mapping[str, Any]]:
 
 
 def _verify(targets: Sequence[str], options: Options, without: Sequence[str], alone: bool, folder: Path) -> Report:
-    from onnx_triangulate.verification.run import verify as run
+    from onnx_triangulate.verification.verify import verify as run
 
     tempfile.tempdir = str(folder)
     tell(None)

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from onnx_triangulate.numerics.evaluate import runner
+from onnx_triangulate.numerics.float64_evaluation import runner
 from onnx_triangulate.numerics.noise_floor import FLOOR, noise_floor
 from onnx_triangulate.numerics.perturbation import UNIT, distance, moved, signs
 from onnx_triangulate.numerics.replay import NodeCheck, expected, judge

@@ -14,8 +14,8 @@ from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate.float64_comparison import prepare, sized_model
 from onnx_triangulate.locate.kernel_runs import RUNTIME, judged_kernels
 from onnx_triangulate.locate.model_interface import read_inlined
-from onnx_triangulate.numerics.evaluate import coarsest_unit, widened
-from onnx_triangulate.numerics.response import inner_scale
+from onnx_triangulate.numerics.float64_evaluation import coarsest_unit, widened
+from onnx_triangulate.numerics.rounding_response import inner_scale
 from onnx_triangulate.onnxgraph.nodes import message
 from onnx_triangulate.ops.bounds import gamma
 from onnx_triangulate.ops.roundings import roundings
@@ -68,7 +68,7 @@ def float32_room(
     """How far a graph's float outputs may be off in float32, what they are exactly, and how far they may be off by the
     last rounding and those of constants alone, by output, in files.
 
-    gamma_k times the response to roundings inside the graph (``numerics.response``), where sums are moved by
+    gamma_k times the response to roundings inside the graph (``numerics.rounding_response``), where sums are moved by
     their terms; k is the number of roundings on its longest path, or ``also`` if that is larger, and u that of the
     coarsest type in the graph; ``fused`` asks for functions of several steps in one kernel alone.  Empty where that
     cannot be had, or would mean nothing (an operator without a count in a large model, more roundings than sixteen bits

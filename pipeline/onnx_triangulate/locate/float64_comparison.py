@@ -23,8 +23,8 @@ from onnx_triangulate.locate.teacher_forced import (
     evaluate,
     evaluate_reference,
 )
-from onnx_triangulate.numerics.evaluate import Graph, Step, take_apart
-from onnx_triangulate.onnxgraph.nodes import elements, every_node, node_name, operator, printable
+from onnx_triangulate.numerics.float64_evaluation import Graph, Step, take_apart
+from onnx_triangulate.onnxgraph.nodes import elements, node_name, nodes_within, operator, printable
 from onnx_triangulate.ops.random_draws import draws
 from onnx_triangulate.ops.roundings import roundings
 from onnx_triangulate.records import npz
@@ -84,7 +84,7 @@ def _has_doubles(model: Any) -> bool:
     double = TensorProto.DOUBLE
     values = (v.type.tensor_type.elem_type for v in (*model.graph.input, *model.graph.output))
     stored = (t.data_type for t in model.graph.initializer)
-    held = [(node.op_type, a) for node in every_node(model.graph) for a in node.attribute]
+    held = [(node.op_type, a) for node in nodes_within(model.graph) for a in node.attribute]
     tensors = (a.t.data_type for _, a in held if a.type == AttributeProto.TENSOR)
     casts = (a.i for op, a in held if op == "Cast" and a.name == "to")
     return double in itertools.chain(values, stored, tensors, casts)

@@ -17,7 +17,7 @@ from functools import cached_property
 import onnx
 
 from onnx_triangulate.locate.export_nodes import HeldBytes, error_of, last_uses
-from onnx_triangulate.numerics.evaluate import runner
+from onnx_triangulate.numerics.float64_evaluation import runner
 from onnx_triangulate.numerics.noise_floor import FLOOR, Run, noise_floor
 from onnx_triangulate.numerics.reduced_precision import reduced_precision
 from onnx_triangulate.numerics.replay import NodeCheck, judge, replay

@@ -19,21 +19,21 @@ from onnx_triangulate.facts.file import load, unknown_operators
 from onnx_triangulate.facts.limits import limits
 from onnx_triangulate.locate.feeds import ENDLESS, Landmarks, ValueInfo
 from onnx_triangulate.onnxgraph.graph import Graph, reads
+from onnx_triangulate.onnxgraph.inference import endless
 from onnx_triangulate.onnxgraph.inlining import inlined, inlined_model
 from onnx_triangulate.onnxgraph.nodes import (
     array,
     attributes,
     constant_tensor,
     elements,
-    every_node,
     in_onnx,
     node_name,
+    nodes_within,
     opset,
     printable,
     subgraphs,
     whole_slots,
 )
-from onnx_triangulate.onnxgraph.shapes import endless
 from onnx_triangulate.ops.random_draws import draws, stored
 from onnx_triangulate.ops.registry import operators_where
 from onnx_triangulate.records.arrays import Array
@@ -83,7 +83,7 @@ def read_interface(file: Path) -> Interface:
         tuple(_port(v) for v in model.graph.output),
         _drawn(model),
         _landmarks(model),
-        any(node.op_type in _JUMPS for node in every_node(model.graph)),
+        any(node.op_type in _JUMPS for node in nodes_within(model.graph)),
     )
     who = printable(str(file))
     if not interface.outputs:

@@ -17,8 +17,8 @@ import numpy as np
 import onnx
 
 from onnx_triangulate.diff.equivalence import InnerGap, Place, StructuralGap
+from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
 from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, opset, subgraphs
-from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.records.arrays import Array
 
 LONGEST = 256  # turns of a loop

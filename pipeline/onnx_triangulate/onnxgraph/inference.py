@@ -16,7 +16,17 @@ from dataclasses import dataclass
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, ValueInfoProto
 
-from onnx_triangulate.onnxgraph.nodes import Dims, dims_of, every_graph, in_onnx, node_name, text
+from onnx_triangulate.onnxgraph.inlining import expanded_size
+from onnx_triangulate.onnxgraph.nodes import (
+    Dims,
+    dims_of,
+    every_graph,
+    in_onnx,
+    node_name,
+    nodes_within,
+    text,
+    without_large_initializers,
+)
 
 
 @dataclass(frozen=True)
@@ -204,3 +214,37 @@ def _complete(graph: GraphProto, beside: GraphProto) -> None:
             for dim, more in zip(mine.dim, other.dim, strict=True):
                 if not dim.HasField("dim_value") and more.WhichOneof("value"):
                     dim.CopyFrom(more)
+
+
+_MOST_EXPANDED = 200_000  # nodes, once every call of a local function is followed, the calls included
+
+
+def endless(model: ModelProto) -> str:
+    """Why shape inference, which follows every call of a local function, would take for ever; ``""`` if it would not.
+
+    Without forking this is all that is between it and a hostile file.
+    """
+    if not model.functions:
+        return ""
+    expanded = expanded_size(model, calls=True)
+    if expanded is None:
+        return "local functions call one another in a circle"
+    if expanded > _MOST_EXPANDED + sum(1 for _ in nodes_within(model.graph)):
+        many = str(expanded) if expanded < 10**12 else f"10^{len(str(min(expanded, 10**100))) - 1} or more"
+        return f"the local functions' calls would expand to {many} nodes"
+    return ""
+
+
+def with_inferred_shapes(model: ModelProto) -> ModelProto | None:
+    """A copy of the model, without its large initializers, in which ONNX's inference has filled in what it could.
+
+    ``None`` where inference fails.  The copy is for asking about shapes and types; it is not a model to run.  It
+    happens in this very process: for files of others there is ``onnxgraph.sandboxed_check``.
+    """
+    if endless(model):
+        return None
+    try:
+        return infer(without_large_initializers(model))
+    except Exception:
+        # It fails in many ways (its own errors, names that are no UTF-8, protobuf's size limit): all mean "unknown".
+        return None

@@ -17,7 +17,7 @@ import onnx.inliner
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from onnx_triangulate.onnxgraph.dataflow import digest
-from onnx_triangulate.onnxgraph.nodes import domain_of, every_node, every_tensor, subgraphs, text
+from onnx_triangulate.onnxgraph.nodes import domain_of, every_tensor, nodes_within, subgraphs, text
 
 _MOST_INLINED = 50_000
 Key = tuple[str, str, str]  # domain, name and overload of a function
@@ -83,7 +83,7 @@ def _with_defaults(model: ModelProto) -> ModelProto:
         return model
     made = ModelProto()
     made.CopyFrom(model)
-    for node in every_node(made.graph, *made.functions):
+    for node in nodes_within(made.graph, *made.functions):
         given = {a.name for a in node.attribute}
         node.attribute.extend(a for a in defaults.get(key_of(node), ()) if a.name not in given)
     return made
@@ -136,7 +136,7 @@ def _outside(function: FunctionProto) -> bool:
 
 def called_in(body: GraphProto | FunctionProto) -> list[Key]:
     """What the nodes of a graph, and those of its subgraphs, would call."""
-    return [key_of(node) for node in every_node(body)]
+    return [key_of(node) for node in nodes_within(body)]
 
 
 def _nameless(function: FunctionProto) -> FunctionProto:

@@ -157,13 +157,7 @@ def every_graph(*outermost: GraphProto | FunctionProto) -> Iterator[GraphProto |
     while waiting:
         graph = waiting.pop()
         yield graph
-        for attribute in (a for node in graph.node for a in node.attribute):
-            waiting += [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
-
-
-def every_node(*outermost: GraphProto | FunctionProto) -> Iterator[NodeProto]:
-    """The nodes of :func:`every_graph`."""
-    return (node for graph in every_graph(*outermost) for node in graph.node)
+        waiting += [inner for node in graph.node for inner in _held(node)]
 
 
 def every_tensor(*outermost: GraphProto | FunctionProto) -> Iterator[TensorProto]:
@@ -175,6 +169,29 @@ def every_tensor(*outermost: GraphProto | FunctionProto) -> Iterator[TensorProto
                 yield from (sparse.values, sparse.indices)
         for attribute in (a for node in graph.node for a in node.attribute):
             yield from (attribute.t, *attribute.tensors)
+
+
+def nodes_within(*outermost: GraphProto | FunctionProto) -> Iterator[NodeProto]:
+    """The nodes of :func:`every_graph` in the file's order, each followed by those of the graphs that it holds."""
+    waiting = [iter(graph.node) for graph in reversed(outermost)]
+    while waiting:
+        node = next(waiting[-1], None)
+        if node is None:
+            waiting.pop()
+            continue
+        yield node
+        waiting += [iter(graph.node) for graph in reversed(_held(node))]
+
+
+def _held(node: NodeProto) -> list[GraphProto]:
+    return [g for a in node.attribute for g in ([a.g] if a.HasField("g") else []) + list(a.graphs)]
+
+
+def dense_constants(graph: GraphProto) -> Iterator[tuple[str, TensorProto]]:
+    """The dense tensors of a graph by the name of their value: initializers, and what Constant nodes make."""
+    yield from ((tensor.name, tensor) for tensor in graph.initializer)
+    made = ((node, constant_tensor(node)) for node in graph.node if node.output)
+    yield from ((node.output[0], tensor) for node, tensor in made if tensor is not None)
 
 
 def elements(tensor: TensorProto) -> int:

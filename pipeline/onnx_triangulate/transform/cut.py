@@ -29,7 +29,7 @@ from onnx import (
 )
 
 from onnx_triangulate.onnxgraph.graph import reads
-from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
+from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
 from onnx_triangulate.onnxgraph.weights import Weights
 from onnx_triangulate.ops.registry import operators_where
 

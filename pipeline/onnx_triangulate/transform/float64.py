@@ -26,6 +26,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProt
 
 from onnx_triangulate.numerics.perturbation import moved, neighbour
 from onnx_triangulate.onnxgraph.graph import declare, graphs_of
+from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
 from onnx_triangulate.onnxgraph.inlining import with_bodies_of
 from onnx_triangulate.onnxgraph.nodes import (
     array,
@@ -39,7 +40,6 @@ from onnx_triangulate.onnxgraph.nodes import (
     subgraphs,
     text,
 )
-from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.ops.random_draws import DRAWS
 from onnx_triangulate.ops.registry import operators, operators_where
 from onnx_triangulate.records.errors import Unsupported

@@ -50,7 +50,7 @@ from onnx_triangulate.locate.teacher_forced.realignment import hidden, resume
 from onnx_triangulate.locate.teacher_forced.reference import Reference, SpillStore, evaluate, evaluate_reference
 from onnx_triangulate.locate.teacher_forced.state import AlignmentState, Judgement, TeacherForcedResult, Ways
 from onnx_triangulate.numerics.compare import same_values
-from onnx_triangulate.numerics.evaluate import Graph
+from onnx_triangulate.numerics.float64_evaluation import Graph
 from onnx_triangulate.onnxgraph.dataflow import Alignment, Namer, Pair
 from onnx_triangulate.records.faults import Fault
 

@@ -11,7 +11,7 @@ from onnx_triangulate.locate.teacher_forced.realignment import Found, candidates
 from onnx_triangulate.locate.teacher_forced.reference import classes_of, exact_digest, moments, one_line, sorted_digest
 from onnx_triangulate.locate.teacher_forced.state import AlignmentState, Judgement
 from onnx_triangulate.numerics.compare import same_values
-from onnx_triangulate.numerics.evaluate import Step
+from onnx_triangulate.numerics.float64_evaluation import Step
 from onnx_triangulate.onnxgraph.dataflow import How, Orientation, Pair, orientations
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import Unsupported

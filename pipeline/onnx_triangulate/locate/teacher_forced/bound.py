@@ -12,7 +12,7 @@ import onnx
 from onnx_triangulate.locate.teacher_forced.reference import exact_digest
 from onnx_triangulate.locate.teacher_forced.state import AlignmentState, GraphSide, Judgement
 from onnx_triangulate.numerics.compare import equal_elements, same_values
-from onnx_triangulate.numerics.evaluate import Step
+from onnx_triangulate.numerics.float64_evaluation import Step
 from onnx_triangulate.numerics.perturbation import STEPS, UNIT, distance, neighbour, signs
 from onnx_triangulate.numerics.perturbation import moved as moved_by_rounding
 from onnx_triangulate.onnxgraph.dataflow import Orientation

@@ -10,7 +10,7 @@ import numpy as np
 from onnx_triangulate.locate.teacher_forced.bound import away, jumps
 from onnx_triangulate.locate.teacher_forced.reference import evaluate
 from onnx_triangulate.locate.teacher_forced.state import AlignmentState, below
-from onnx_triangulate.numerics.evaluate import Graph
+from onnx_triangulate.numerics.float64_evaluation import Graph
 from onnx_triangulate.numerics.perturbation import signs
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records.arrays import Array

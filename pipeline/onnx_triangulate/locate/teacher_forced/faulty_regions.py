@@ -13,7 +13,7 @@ from onnx_triangulate.locate.teacher_forced.realignment import NEAR, Found, cand
 from onnx_triangulate.locate.teacher_forced.reference import exact_digest, one_line
 from onnx_triangulate.locate.teacher_forced.state import AlignmentState, Judgement, above
 from onnx_triangulate.numerics.compare import equal_elements, same_values
-from onnx_triangulate.numerics.evaluate import Step
+from onnx_triangulate.numerics.float64_evaluation import Step
 from onnx_triangulate.onnxgraph.dataflow import Orientation, Pair
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import DifferingConstant, Fault

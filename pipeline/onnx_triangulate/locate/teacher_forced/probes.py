@@ -23,7 +23,7 @@ import onnx
 from onnx_triangulate.diff.operators import FOLLOWS
 from onnx_triangulate.locate.teacher_forced.state import AlignmentState, GraphSide
 from onnx_triangulate.numerics.compare import equal_elements, is_float, same_values
-from onnx_triangulate.numerics.evaluate import Graph, Step
+from onnx_triangulate.numerics.float64_evaluation import Graph, Step
 from onnx_triangulate.onnxgraph.dataflow import Orientation, Pair, settings
 from onnx_triangulate.onnxgraph.nodes import array, subgraphs, whole_slots
 from onnx_triangulate.ops.registry import operators, operators_where

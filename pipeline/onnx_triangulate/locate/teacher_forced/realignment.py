@@ -18,7 +18,7 @@ from onnx_triangulate.locate.teacher_forced.bound import away
 from onnx_triangulate.locate.teacher_forced.reference import computed_classes, context_hash, moments, sorted_digest
 from onnx_triangulate.locate.teacher_forced.state import AlignmentState, above, below
 from onnx_triangulate.numerics.compare import equal_elements, same_values
-from onnx_triangulate.numerics.evaluate import Step
+from onnx_triangulate.numerics.float64_evaluation import Step
 from onnx_triangulate.numerics.perturbation import UNIT, signs
 from onnx_triangulate.onnxgraph.dataflow import Orientation, orientations
 from onnx_triangulate.records.arrays import Array

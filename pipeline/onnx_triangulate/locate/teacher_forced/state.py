@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from onnx_triangulate.locate.teacher_forced.reference import Reference, sorted_digest
-from onnx_triangulate.numerics.evaluate import Graph, Step
+from onnx_triangulate.numerics.float64_evaluation import Graph, Step
 from onnx_triangulate.onnxgraph.dataflow import Alignment, Namer, Orientation, Pair
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Fault

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.faults import Contribution, Fault, Localization
+from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Model
 from onnx_triangulate.records.verdict import Blame, Finding
-from onnx_triangulate.verification import tasks
+from onnx_triangulate.verification import worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.diagnosis import Diagnosis
+from onnx_triangulate.verification.diagnosis.search import Diagnosis, blamed_export
 from onnx_triangulate.verification.localization import localize
 from onnx_triangulate.verification.session import Session
 
@@ -32,16 +32,18 @@ def name_nodes(
 ) -> tuple[tuple[Blame, ...], tuple[Finding, ...]]:
     """The blames with their nodes, and a finding for each faulty node, or for why there is none."""
     found = {(each.blame, each.party): each for each in localized}
-    named = []
-    for blamed in blames:
-        each = found.get((blamed.blame, blamed.party))
-        if each is not None and each.faults and not blamed.nodes:
-            nodes = tuple(dict.fromkeys(error.node for error in each.faults))
-            ops = sorted({error.op for error in each.faults})
-            among = {error.node: 1 + len(error.others) for error in each.faults if error.others}
-            blamed = replace(blamed, nodes=nodes, op=blamed.op or ", ".join(ops), candidates=among)
-        named.append(blamed)
+    named = [_with_faults(blamed, found.get((blamed.blame, blamed.party))) for blamed in blames]
     return tuple(named), tuple(finding for each in found.values() for finding in _findings(each))
+
+
+def _with_faults(blamed: Blame, found: Localization | None) -> Blame:
+    """A blame that has no nodes yet with those that were found."""
+    if found is None or blamed.nodes or not found.faults:
+        return blamed
+    nodes = tuple(dict.fromkeys(fault.node for fault in found.faults))
+    ops = sorted({fault.op for fault in found.faults})
+    among = {fault.node: 1 + len(fault.others) for fault in found.faults if fault.others}
+    return replace(blamed, nodes=nodes, op=blamed.op or ", ".join(ops), candidates=among)
 
 
 def name_faulty_nodes(
@@ -59,11 +61,10 @@ def name_types(session: Session, case_run: CaseRun, blames: Sequence[Blame], fin
     named: list[Blame] = []
     said: list[Finding] = []
     for blamed in blames:
-        others = _other_types(case_run, blamed)
-        ops: dict[str, str] = {}
+        others, ops = _other_types(case_run, blamed), dict[str, str]()
         for name, (due, seen) in others.items():
-            maker = session.call_runtimes(tasks.maker, case_run.models[blamed.party], name)
-            if isinstance(maker, tuple):
+            maker = session.value(None, worker_tasks.maker, case_run.models[blamed.party], name)
+            if maker is not None:
                 node, op = maker
                 ops[node] = op
                 says = f"{op} makes {name} {seen} where it is {due} in {blamed.edge[0]}"
@@ -79,17 +80,10 @@ def name_types(session: Session, case_run: CaseRun, blames: Sequence[Blame], fin
 
 def _other_types(case_run: CaseRun, blamed: Blame) -> dict[str, tuple[str, str]]:
     """The outputs of a blamed export whose number type is another one than the source's, with both types."""
-    due, seen = (case_run.runs.get(end) for end in blamed.edge)
-    if blamed.blame != "export" or blamed.party not in case_run.models or due is None or seen is None:
+    ran = all(case_run.parties.answered(end) and not Party.parse(end).double for end in blamed.edge)
+    if not ran or blamed_export(case_run, blamed) is None:
         return {}
-    if due.party.double or seen.party.double:
-        return {}
-    found = {}
-    for name, value in (due.outputs or {}).items():
-        other = (seen.outputs or {}).get(name)
-        if isinstance(value, ArrayFile) and isinstance(other, ArrayFile) and value.dtype != other.dtype:
-            found[name] = value.dtype, other.dtype
-    return found
+    return case_run.parties.other_types(*blamed.edge)
 
 
 def _findings(each: Localization) -> list[Finding]:
@@ -97,27 +91,28 @@ def _findings(each: Localization) -> list[Finding]:
         says = f"{each.party}: its nodes could not be judged: {each.problem}"
         return [Finding(NOBODY, each.blame, each.party, (), says)]
     if each.faults:
-        findings = [
-            Finding(
-                REDUCED if error.precision else CAUSE,
-                each.blame,
-                each.party,
-                (error.node, *error.others),
-                _words(error, each) + (f" ({_coverage(each)})" if place == 0 else ""),
-            )
-            for place, error in enumerate(each.faults[:_NAMED])
-        ]
-        if len(each.faults) > _NAMED:
-            rest = each.faults[_NAMED:]
-            says = f"{len(rest)} more {'nodes are above their' if len(rest) > 1 else 'node is above its'} bound"
-            findings.append(Finding(CAUSE, each.blame, each.party, tuple(e.node for e in rest), says))
-        return findings
+        return _fault_findings(each)
     if each.contributions and not each.captured:
         return [Finding(AMPLIFIED, each.blame, each.party, *_amplified(each))]
     why = "the outputs differ and no node is above its bound"
     if each.captured:
         why += f"; the program that the exporter captured is not the model: {each.captured}"
     return [Finding(NOBODY, each.blame, each.party, (), f"{why} ({_coverage(each)})")]
+
+
+def _fault_findings(each: Localization) -> list[Finding]:
+    """One finding for each of the first faulty nodes, and one for all that are left."""
+    shown, rest = each.faults[:_NAMED], each.faults[_NAMED:]
+    words = [_words(fault, each) for fault in shown]
+    words[0] += f" ({_coverage(each)})"
+    causes = [REDUCED if fault.precision else CAUSE for fault in shown]
+    nodes = [(fault.node, *fault.others) for fault in shown]
+    if rest:
+        words.append(f"{len(rest)} more {'nodes are above their' if len(rest) > 1 else 'node is above its'} bound")
+        causes.append(CAUSE)
+        nodes.append(tuple(fault.node for fault in rest))
+    named = zip(causes, nodes, words, strict=True)
+    return [Finding(cause, each.blame, each.party, where, says) for cause, where, says in named]
 
 
 def _amplified(each: Localization) -> tuple[tuple[str, ...], str]:

@@ -19,7 +19,7 @@ from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.graphs import GraphFacts
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
-from onnx_triangulate.verification import external_models, tasks
+from onnx_triangulate.verification import external_models, worker_tasks
 from onnx_triangulate.verification.blame import blame
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.definitions import with_edges
@@ -103,7 +103,7 @@ def _rerun(session: Session, declared: CaseRun, ref: CaseRef, models: Sequence[M
     folder = declared.folder / f"at {ref.size}".replace(", ", " ")
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {model.party.framework for model in models}
-    frameworks = sorted(n for n, r in declared.runs.items() if r.party.native and not r.party.double and not r.error)
+    frameworks = sorted(run.party.framework for run in declared.parties.natives if not run.error)
     frameworks = [name for name in frameworks if not ref.drawn_inputs or name in wanted]
     other = CaseRun(ref, case, folder, declared.seed, graphs=declared.graphs)
     runs, _ = _sources(session, other, frameworks, [], session.precisions(model.graph for model in models))
@@ -128,7 +128,7 @@ def _sources(
         )
         exported = session.each(
             name,
-            tasks.export,
+            worker_tasks.export,
             lambda exporters: (ref, name, exporters, seed, folder),
             [export.exporter for export in exports if export.framework == name],
             lambda exporter, failure: Model(Party(name, exporter).graph, error=failure),
@@ -149,8 +149,8 @@ def _external(session: Session, case_run: CaseRun, graph: str, file: Path | Fail
     if isinstance(file, Failure):
         return Model(graph, error=file)
     framework, ref, seed = Party.parse(graph).framework, case_run.ref, case_run.seed
-    weights = session.call(framework, tasks.source_weights, ref, framework, seed, case_run.folder)
-    weights = None if isinstance(weights, Failure) else weights
+    arguments = (ref, framework, seed, case_run.folder)
+    weights = session.value(None, worker_tasks.source_weights, *arguments, kind=framework)
     native = case_run.runs[framework]
     model = session.call_runtimes(external_models.external_model, ref, graph, file, native, weights, seed)
     return Model(graph, error=model) if isinstance(model, Failure) else model
@@ -209,5 +209,6 @@ def _is_beside(
 
 
 def _facts(session: Session, models: Mapping[str, Model]) -> dict[str, GraphFacts]:
-    read = {n: session.call_runtimes(tasks.read_facts, model) for n, model in models.items() if model.file is not None}
-    return {name: facts for name, facts in read.items() if isinstance(facts, GraphFacts)}
+    files = {graph: model for graph, model in models.items() if model.file is not None}
+    read = {graph: session.value(None, worker_tasks.read_facts, model) for graph, model in files.items()}
+    return {graph: facts for graph, facts in read.items() if facts is not None}

@@ -10,9 +10,9 @@ import onnx
 import pytest
 
 from onnx_triangulate.records.verdict import Verdict
-from onnx_triangulate.verification.faulty_nodes import CAUSE as GUILTY
-from onnx_triangulate.verification.faulty_order import CAUSE
-from onnx_triangulate.verification.run import Options, verify
+from onnx_triangulate.verification.diagnosis.nodes import CAUSE as GUILTY
+from onnx_triangulate.verification.diagnosis.order import CAUSE
+from onnx_triangulate.verification.verify import Options, verify
 
 pytestmark = pytest.mark.slow  # the engines run
 

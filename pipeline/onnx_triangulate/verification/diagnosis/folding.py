@@ -19,8 +19,8 @@ from onnx_triangulate.records.runs import Failure, Model
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.transform.optimizer_changes import Region
 from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.diagnosis import Diagnosis, agrees_with
-from onnx_triangulate.verification.faulty_passes import CAUSE, NOBODY, with_regions
+from onnx_triangulate.verification.diagnosis.passes import CAUSE, NOBODY, with_regions
+from onnx_triangulate.verification.diagnosis.search import Diagnosis, agrees_with, blamed_export
 from onnx_triangulate.verification.session import Session
 
 _NAMED = 3
@@ -29,39 +29,34 @@ _NAMED = 3
 def name_folding(session: Session, case_run: CaseRun, blames: Sequence[Blame]) -> Diagnosis:
     """The blames of an export with the nodes that its optimizer got wrong, and findings that name the pass."""
     departed = {blamed.party for blamed in blames if blamed.blame == "export"}
-    named: list[Blame] = []
-    findings: list[Finding] = []
+    found = Diagnosis()
     for blamed in blames:
-        raw = _faithful_raw(case_run, blamed) if blamed.blame == "export" else None
-        names = _pass_names(session, blamed) if raw is not None and raw.graph not in departed else ()
-        if raw is None or raw.file is None or not names:
-            named.append(blamed)
-            continue
-        place = case_run.folder / "folding"
-        found = search(names, _question(session, case_run, blamed, raw.file, names))
-        model = case_run.models[blamed.party]
-        parted = session.call_runtimes(pass_runs.parted_nodes, case_run.ref, raw, model, case_run.seed, place)
-        regions = () if isinstance(parted, Failure) else parted
-        blamed, nodes = with_regions(blamed, regions)
-        named.append(blamed)
-        findings.append(_finding(blamed, raw.graph, found, regions, nodes))
-    return Diagnosis(tuple(named), tuple(findings))
+        raw = _faithful_raw(case_run, blamed)
+        if raw is None or raw.graph in departed:
+            names = None
+        else:
+            names = session.value(None, pass_runs.exporter_passes, blamed.party, kind=blamed.party)
+        found = found.beside(_named(session, case_run, blamed, raw, names) if raw and names else Diagnosis((blamed,)))
+    return found
+
+
+def _named(session: Session, case_run: CaseRun, blamed: Blame, raw: Model, names: Sequence[str]) -> Diagnosis:
+    """A blame with the nodes that one of the optimizer's passes got wrong, and a finding that names the pass."""
+    assert raw.file is not None
+    place, model = case_run.folder / "folding", case_run.models[blamed.party]
+    found = search(names, _question(session, case_run, blamed, raw.file, names))
+    regions = session.value((), pass_runs.parted_nodes, case_run.ref, raw, model, case_run.seed, place)
+    blamed, nodes = with_regions(blamed, regions)
+    return Diagnosis((blamed,), (_finding(blamed, raw.graph, found, regions, nodes),))
 
 
 def _faithful_raw(case_run: CaseRun, blamed: Blame) -> Model | None:
     """The raw export that an exporter's optimizer made the blamed one of, where that one is faithful."""
-    party, ran = Party.parse(blamed.party), case_run.runs.get(blamed.edge[1])
-    raw = case_run.models.get(Party(party.framework, "raw").graph)
-    if party.exporter or blamed.party not in case_run.models or raw is None or raw.file is None:
+    model, ran = blamed_export(case_run, blamed), case_run.runs.get(blamed.edge[1])
+    if model is None or model.party.exporter or ran is None or not ran.party.runtime:
         return None
-    if ran is None or not ran.party.runtime:
-        return None
-    return raw if case_run.parties.faithful(raw.graph) else None
-
-
-def _pass_names(session: Session, blamed: Blame) -> tuple[str, ...]:
-    names = session.call(blamed.party, pass_runs.exporter_passes, blamed.party)
-    return () if isinstance(names, Failure) or names is None else tuple(names)
+    raw = case_run.models.get(Party(model.party.framework, "raw").graph)
+    return raw if raw is not None and raw.usable and case_run.parties.faithful(raw.graph) else None
 
 
 def _question(session: Session, case_run: CaseRun, blamed: Blame, raw: Path, names: Sequence[str]) -> Diverges:

@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import pytest
 
-from onnx_triangulate.numerics.evaluate import take_apart
-from onnx_triangulate.numerics.response import Inner, inner_scale
+from onnx_triangulate.numerics.float64_evaluation import take_apart
+from onnx_triangulate.numerics.rounding_response import Inner, inner_scale
 
 HEAD = '<ir_version: 8, opset_import: ["" : 20]>'
 SUM = f"{HEAD} g (double[2,3] x) => (double[2,2] y) <double[3,2] w = {{1, 2, 3, 4, 5, 6}}> {{ y = MatMul (x, w) }}"

@@ -22,9 +22,9 @@ from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.runs import Model
 from onnx_triangulate.transform.skeleton import in_float64, shaken, skeleton
-from onnx_triangulate.verification import perturbed_runs, tasks
+from onnx_triangulate.verification import perturbed_runs, worker_tasks
 from onnx_triangulate.verification.parties import Parties
-from onnx_triangulate.verification.run import _locked
+from onnx_triangulate.verification.verify import _locked
 
 FOLDED = """
 from onnx_triangulate import Case, Tensor
@@ -47,10 +47,10 @@ def folded(tmp_path_factory: pytest.TempPathFactory) -> tuple[CaseRef, dict[str,
     (folder / "folded.py").write_text(FOLDED)
     (ref,) = catalogue.find([str(folder / "folded.py")])
     natives = running.run_native(ref, "torch", (False, True), 0, folder)
-    models = {model.graph: model for model in tasks.export(ref, "torch", ("", "raw"), 0, folder)}
+    models = {model.graph: model for model in worker_tasks.export(ref, "torch", ("", "raw"), 0, folder)}
     raw = models["torch:raw"].file
     assert raw is not None
-    truth = perturbed_runs.derive_bounds(ref, "torch", tasks.count_roundings(raw), natives[1], 0, folder)
+    truth = perturbed_runs.derive_bounds(ref, "torch", worker_tasks.count_roundings(raw), natives[1], 0, folder)
     return ref, models, {str(run.party): run for run in (*natives, truth)}, folder
 
 
@@ -71,9 +71,9 @@ def test_a_rounding_at_a_minimum_is_a_rounding(name: str, tmp_path: Path) -> Non
     (tmp_path / "activated.py").write_text(ACTIVATED)
     (ref,) = catalogue.find([f"{tmp_path / 'activated.py'}::{name}"])
     natives = running.run_native(ref, "torch", (False, True), 0, tmp_path)
-    (raw,) = tasks.export(ref, "torch", ("raw",), 0, tmp_path)
+    (raw,) = worker_tasks.export(ref, "torch", ("raw",), 0, tmp_path)
     assert raw.file is not None
-    truth = perturbed_runs.derive_bounds(ref, "torch", tasks.count_roundings(raw.file), natives[1], 0, tmp_path)
+    truth = perturbed_runs.derive_bounds(ref, "torch", worker_tasks.count_roundings(raw.file), natives[1], 0, tmp_path)
     runs = {str(run.party): run for run in natives}
     wide = truth
     assert Parties({**runs, str(wide.party): wide}, {}).diff("truth@torch", "torch", "native").outcome == "rounding"
@@ -106,7 +106,7 @@ def test_a_folded_weight_gives_no_licence(folded: Any, factor: float, outcome: s
         Parties({**runs, str(run.party): run}, {}).diff("torch@64", "torch>reference@64", "export").outcome
         == "diverges"
     )
-    run = tasks.with_constant_rounding(ref, model, run, [models["torch:raw"].file], 0, folder, 2**33)
+    run = worker_tasks.with_constant_rounding(ref, model, run, [models["torch:raw"].file], 0, folder, 2**33)
     parties = Parties({**runs, str(run.party): run}, {})
     edge = parties.diff("torch@64", "torch>reference@64", "export")
     assert (edge.outcome, edge.compared) == (outcome, 2 * 4 * 4 * 3)
@@ -128,17 +128,17 @@ def test_weights_in_another_file_are_read_from_there_one_at_a_time(
         assert other.error is None
         assert np.array_equal(mine.outputs["y"].load(), other.outputs["y"].load())
     moved = [
-        tasks.with_constant_rounding(ref, m, r[-1], [], 0, tmp_path, 2**33)
+        worker_tasks.with_constant_rounding(ref, m, r[-1], [], 0, tmp_path, 2**33)
         for m, r in ((ordinary, here), (model, there))
     ]
     assert np.array_equal(*[run.bounds["y"].constant_rounding.load() for run in moved])
-    monkeypatch.setattr(tasks, "MOST_OUTSIDE", 100)
+    monkeypatch.setattr(worker_tasks, "MOST_OUTSIDE", 100)
     (tmp_path / "w.data").rename(tmp_path / "gone")
-    assert tasks.count_roundings(file) == tasks.count_roundings(ordinary.file)
-    facts = tasks.read_facts(model)
+    assert worker_tasks.count_roundings(file) == worker_tasks.count_roundings(ordinary.file)
+    facts = worker_tasks.read_facts(model)
     assert facts is not None
-    assert facts.parameters == tasks.read_facts(ordinary).parameters
-    assert tasks._model(file).graph.node
+    assert facts.parameters == worker_tasks.read_facts(ordinary).parameters
+    assert worker_tasks._model(file).graph.node
 
 
 def test_a_float64_run_that_memory_does_not_hold_is_missing_with_its_reason(folded: Any, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_skeleton_means_the_whole_model(folded: Any, tmp_path: Path) -> None:
 def test_a_bound_that_would_be_a_guess_is_none(folded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ref, _, runs, folder = folded
     source = runs["torch@64"]
-    monkeypatch.setattr(type(tasks.adapter("torch")), "roundings", lambda *_, **__: None)
+    monkeypatch.setattr(type(worker_tasks.adapter("torch")), "roundings", lambda *_, **__: None)
     few = perturbed_runs.derive_bounds(ref, "torch", Roundings(running.MOST_GUESSED, ("Odd",)), source, 0, folder)
     many = perturbed_runs.derive_bounds(ref, "torch", Roundings(running.MOST_GUESSED + 1, ("Odd",)), source, 0, folder)
     assert set(few.bounds) == {"y"}

@@ -18,8 +18,8 @@ from onnx_triangulate.locate.semantics import MeaningDifference, Meanings
 from onnx_triangulate.records.runs import Failure, Model
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.diagnosis import Diagnosis
-from onnx_triangulate.verification.faulty_nodes import CAUSE, NOBODY
+from onnx_triangulate.verification.diagnosis.nodes import CAUSE, NOBODY
+from onnx_triangulate.verification.diagnosis.search import Diagnosis
 from onnx_triangulate.verification.session import Session
 
 MEANT = ("semantics", "parameters")

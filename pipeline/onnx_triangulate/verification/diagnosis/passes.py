@@ -26,7 +26,7 @@ from onnx_triangulate.records.runs import Failure, Run
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.transform.optimizer_changes import Counted, Region
 from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.diagnosis import Diagnosis
+from onnx_triangulate.verification.diagnosis.search import Diagnosis
 from onnx_triangulate.verification.session import Session
 
 CAUSE = "guilty-pass"
@@ -41,18 +41,16 @@ def name_passes(session: Session, case_run: CaseRun, blames: Sequence[Blame]) ->
 
     Raises ``records.errors.BrokenCheck`` where the search fails on a graph whose faulty pass is known.
     """
-    named: list[Blame] = []
-    findings: list[Finding] = []
+    found = Diagnosis()
     for blamed in blames:
         optimizer = _optimizer(session, case_run, blamed)
-        if optimizer is None or (blamed.blame, blamed.party) in {(f.blame, f.party) for f in findings}:
-            named.append(blamed)
+        if optimizer is None or (blamed.blame, blamed.party) in {(f.blame, f.party) for f in found.findings}:
+            found = found.beside(Diagnosis((blamed,)))
             continue
         _trust(session, optimizer.name)
-        blamed, found = _investigate(_PassTrial(session, case_run, blamed, optimizer))
-        named.append(blamed)
-        findings += found
-    return Diagnosis(tuple(named), tuple(findings))
+        named, findings = _investigate(_PassTrial(session, case_run, blamed, optimizer))
+        found = found.beside(Diagnosis((named,), tuple(findings)))
+    return found
 
 
 def _optimizer(session: Session, case_run: CaseRun, blamed: Blame) -> Optimizing | None:
@@ -63,21 +61,17 @@ def _optimizer(session: Session, case_run: CaseRun, blamed: Blame) -> Optimizing
     """
     if blamed.blame not in (STEP, "crashed"):
         return None
-    party = Party.parse(blamed.party)
+    party, runs = Party.parse(blamed.party), case_run.runs
     runtime, model = session.runtimes.get(party.runtime), case_run.models.get(party.graph)
-    if not all(case_run.runs[end].deterministic for end in blamed.edge if end in case_run.runs):
-        return None
     if runtime is None or runtime.step != STEP or not isinstance(runtime, Optimizing):
         return None
-    if blamed.blame == "crashed":
-        error = case_run.runs[blamed.party].error
-        if error is None or error.kind != "crashed" or not _answered(case_run, str(party.on(runtime.after))):
-            return None
-    return None if model is None or model.file is None else runtime
-
-
-def _answered(case_run: CaseRun, name: str) -> bool:
-    return name in case_run.runs and case_run.runs[name].outputs is not None
+    if model is None or model.file is None or not all(runs[end].deterministic for end in blamed.edge if end in runs):
+        return None
+    if blamed.blame == STEP:
+        return runtime
+    error, before = runs[blamed.party].error, str(party.on(runtime.after))
+    died = error is not None and error.kind == "crashed"
+    return runtime if died and case_run.parties.answered(before) else None
 
 
 def _trust(session: Session, runtime: str) -> None:
@@ -95,7 +89,7 @@ class _PassTrial:
         party, parties = Party.parse(blamed.party), case_run.parties
         self.model, self.folder = case_run.models[party.graph], case_run.folder / "passes"
         edges = [(side, blamed.party) for side in (str(party.on(runtime.after)), blamed.edge[0], party.framework)]
-        parted = [edge for edge in edges if _answered(case_run, edge[0]) and not parties.diff(*edge, STEP).agrees]
+        parted = [edge for edge in edges if parties.answered(edge[0]) and not parties.diff(*edge, STEP).agrees]
         self._edge = parted[0] if parted else blamed.edge
         self.against = self._edge[0]
         self.refused = case_run.runs[blamed.party].error is not None

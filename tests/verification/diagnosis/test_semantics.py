@@ -18,14 +18,14 @@ from onnx_triangulate.records.faults import Fault
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
 from onnx_triangulate.records.verdict import Blame, Finding
-from onnx_triangulate.verification.faulty_nodes import CAUSE, NOBODY
-from onnx_triangulate.verification.faulty_semantics import MEANT, name_semantics
-from onnx_triangulate.verification.run import Options, verify
+from onnx_triangulate.verification.diagnosis.nodes import CAUSE, NOBODY
+from onnx_triangulate.verification.diagnosis.semantics import MEANT, name_semantics
+from onnx_triangulate.verification.verify import Options, verify
 from tests.verification.sessions import case_run, session
 
 pytestmark = pytest.mark.slow  # the engines run
 
-CASES = Path(__file__).parents[1] / "case_files"
+CASES = Path(__file__).parents[2] / "case_files"
 
 
 @pytest.fixture(scope="module")

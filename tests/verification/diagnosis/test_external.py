@@ -14,8 +14,8 @@ import pytest
 from onnx import ModelProto, helper, numpy_helper
 
 from onnx_triangulate.records.verdict import Report, Verdict
-from onnx_triangulate.verification import faulty_external
-from onnx_triangulate.verification.run import verify
+from onnx_triangulate.verification.diagnosis import external
+from onnx_triangulate.verification.verify import verify
 
 pytestmark = pytest.mark.slow  # the engines run
 
@@ -135,7 +135,7 @@ def test_a_file_that_is_the_model_has_nothing_otherwise(report: Report) -> None:
 
 def test_weights_of_many_nodes_are_one_thing(report: Report) -> None:
     (finding,) = verdict(report, "trained_on").findings
-    assert finding.cause == faulty_external.WEIGHTS
+    assert finding.cause == external.WEIGHTS
     assert finding.proved
     assert finding.message.startswith("5 weights are not the model's, and nothing else differs: ")
     assert "32 of 32 differ, by 0.25 at most" in finding.message
@@ -145,20 +145,20 @@ def test_weights_of_many_nodes_are_one_thing(report: Report) -> None:
 
 
 def test_the_weight_of_one_node_is_named_with_its_node(report: Report) -> None:
-    assert causes(report, "one_weight") == [faulty_external.WEIGHTS, "guilty-node"]
+    assert causes(report, "one_weight") == [external.WEIGHTS, "guilty-node"]
     assert {f.nodes for f in verdict(report, "one_weight").findings} == {("second",)}
 
 
 def test_half_precision_is_one_thing(report: Report) -> None:
     (finding,) = [f for f in verdict(report, "halves").findings if f.blame == "export"]
-    assert finding.cause == faulty_external.TYPES
+    assert finding.cause == external.TYPES
     assert "6 weights are float16 where the model has float32" in finding.message
     assert finding.edit == "export the file in the model's own number types"
 
 
 def test_another_number_type_of_an_output_names_its_cast(report: Report) -> None:
     (finding,) = [f for f in verdict(report, "doubled").findings if f.blame == "export"]
-    assert finding.cause == faulty_external.TYPES
+    assert finding.cause == external.TYPES
     assert finding.nodes == ("widen",)
     assert "output y: float64 where the model has float32" in finding.message
     assert finding.edit == "leave out Cast widen"
@@ -167,14 +167,14 @@ def test_another_number_type_of_an_output_names_its_cast(report: Report) -> None
 
 def test_a_setting_is_the_edit(report: Report) -> None:
     finding = verdict(report, "slope").findings[0]
-    assert finding.cause == faulty_external.OTHERWISE
+    assert finding.cause == external.OTHERWISE
     assert finding.edit == "set alpha of leak to 0.2"
-    assert causes(report, "slope") == [faulty_external.OTHERWISE, "guilty-node"]
+    assert causes(report, "slope") == [external.OTHERWISE, "guilty-node"]
 
 
 def test_several_things_are_listed(report: Report) -> None:
     finding = verdict(report, "two_things").findings[0]
-    assert finding.cause == faulty_external.OTHERWISE
+    assert finding.cause == external.OTHERWISE
     assert set(finding.nodes) == {"leak", "second"}
     assert finding.edit is None
 
@@ -189,4 +189,4 @@ def test_a_fresh_export_that_is_wrong_itself_proves_nothing(report: Report, tmp_
     file.write_text(f"NAMES = ('two_faced',)\n{source}")
     (found,) = verify([str(file)]).verdicts
     assert found.status == "unexpected"
-    assert not {f.cause for f in found.findings} & set(faulty_external.CAUSES)
+    assert not {f.cause for f in found.findings} & set(external.CAUSES)

@@ -8,37 +8,31 @@ nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from onnx_triangulate.records.verdict import Blame, Finding
-from onnx_triangulate.verification import tasks
+from onnx_triangulate.verification import worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.diagnosis import Diagnosis
-from onnx_triangulate.verification.faulty_external import agrees_beside
+from onnx_triangulate.verification.diagnosis.search import Diagnosis, agrees_beside, blamed_export, of_each
 from onnx_triangulate.verification.session import Session
 
 CAUSE = "training-mode-kept"
 _SHOWN = 3
 
 
-def name_training(session: Session, case_run: CaseRun, blames: Sequence[Blame]) -> Diagnosis:
-    """The blames that training mode is behind, with its nodes, the other blames, and findings that say so."""
-    settled: list[Blame] = []
-    left: list[Blame] = []
-    findings: list[Finding] = []
-    for blamed in blames:
-        model = case_run.models.get(blamed.party)
-        found = None
-        if blamed.blame == "export" and model is not None and model.usable:
-            found = session.call_runtimes(tasks.in_inference, model, case_run.folder / "inference")
-        if not isinstance(found, tuple) or not agrees_beside(session, case_run, found[0], blamed):
-            left.append(blamed)
-            continue
-        nodes = found[1]
-        settled.append(replace(blamed, nodes=tuple(nodes), op=", ".join(dict.fromkeys(nodes.values()))))
-        findings.append(_finding(blamed, nodes))
-    return Diagnosis(tuple(left), tuple(findings), tuple(settled))
+@of_each
+def name_training(session: Session, case_run: CaseRun, blamed: Blame) -> Diagnosis | None:
+    """The blame that training mode is behind, with its nodes, and a finding that says so."""
+    model = blamed_export(case_run, blamed)
+    if model is None:
+        return None
+    found = session.value(None, worker_tasks.in_inference, model, case_run.folder / "inference")
+    if found is None or not agrees_beside(session, case_run, found[0], blamed):
+        return None
+    nodes = found[1]
+    settled = replace(blamed, nodes=tuple(nodes), op=", ".join(dict.fromkeys(nodes.values())))
+    return Diagnosis(findings=(_finding(blamed, nodes),), settled=(settled,))
 
 
 def _finding(blamed: Blame, nodes: Mapping[str, str]) -> Finding:

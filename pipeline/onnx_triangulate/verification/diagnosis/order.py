@@ -8,16 +8,15 @@ it agrees now, by its own bounds, and did not before, the order is what is wrong
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from onnx_triangulate.numerics.compare import same_bits
-from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.runs import Model
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import external_models
 from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.diagnosis import Diagnosis, agrees_with
+from onnx_triangulate.verification.diagnosis.search import Diagnosis, agrees_with, blamed_export, of_each
 from onnx_triangulate.verification.parties import Parties
 from onnx_triangulate.verification.session import Session
 
@@ -26,20 +25,14 @@ INPUTS = "inputs-exchanged"
 CAUSES = (CAUSE, INPUTS)
 
 
-def name_orders(session: Session, case_run: CaseRun, blames: Sequence[Blame]) -> Diagnosis:
-    """The blames of exports with what is wrong with the order of their outputs, and findings that say so."""
-    settled: list[Blame] = []
-    left: list[Blame] = []
-    findings: list[Finding] = []
-    for blamed in blames:
-        model = case_run.models.get(blamed.party) if blamed.blame == "export" else None
-        found = _finding(session, case_run, model, blamed) if model is not None else None
-        if found is None:
-            left.append(blamed)
-        else:
-            settled.append(replace(blamed, message=found.message, nodes=(), op=None))
-            findings.append(found)
-    return Diagnosis(tuple(left), tuple(findings), tuple(settled))
+@of_each
+def name_orders(session: Session, case_run: CaseRun, blamed: Blame) -> Diagnosis | None:
+    """The blame of an export with what is wrong with the order of its outputs or inputs, and a finding that says so."""
+    model = blamed_export(case_run, blamed)
+    found = _finding(session, case_run, model, blamed) if model is not None else None
+    if found is None:
+        return None
+    return Diagnosis(findings=(found,), settled=(replace(blamed, message=found.message, nodes=(), op=None),))
 
 
 def _finding(session: Session, case_run: CaseRun, model: Model, blamed: Blame) -> Finding | None:
@@ -61,24 +54,20 @@ def _proposed(
 ) -> Model | None:
     """The export with its border as ``propose`` has it, where it is faithful so, and as it stands it is not; ``values``
     is how many there are to put in order."""
-    framework = model.party.framework
-    native = case_run.runs.get(framework)
-    if native is None or native.outputs is None or values < 2:
+    framework, parties = model.party.framework, case_run.parties
+    if not parties.answered(framework) or values < 2:
         return None
-    ran = (run.party for run in case_run.runs.values() if run.party.graph == model.graph and run.outputs)
-    parted = (party for party in ran if party.runtime and not party.double)
-    party = next((p for p in parted if not case_run.parties.diff(framework, str(p), "export").agrees), None)
+    party = next((p for p in parties.ran(model.graph) if not parties.diff(framework, str(p), "export").agrees), None)
     if party is None:
         return None
-    found = session.call_runtimes(propose, case_run.ref, model, native, party.runtime, case_run.seed)
-    edge, folder = (framework, str(party)), case_run.folder / "reordered"
-    return found if isinstance(found, Model) and agrees_with(session, case_run, edge, found, folder) else None
+    native, edge, folder = parties.runs[framework], (framework, str(party)), case_run.folder / "reordered"
+    found = session.value(None, propose, case_run.ref, model, native, party.runtime, case_run.seed)
+    return found if found is not None and agrees_with(session, case_run, edge, found, folder) else None
 
 
 def _order(model: Model, found: Model, parties: Parties) -> str:
     """Which output of the graph is which of the model's, for those that are not where they are looked for."""
-    native = parties.runs[model.party.framework].outputs or {}
-    values = {name: value.load() for name, value in native.items() if isinstance(value, ArrayFile)}
+    values = parties.runs[model.party.framework].arrays()
     said = []
     for name, border in found.outputs.items():
         if border == model.outputs[name]:

@@ -16,7 +16,7 @@ from onnx_triangulate.cases import catalogue as cases
 from onnx_triangulate.engines.installed import absent_engines
 from onnx_triangulate.records.errors import MissingEngine, UnusableInput
 from onnx_triangulate.report.documents import as_json, schema
-from onnx_triangulate.verification.run import Options, exit_status, verify
+from onnx_triangulate.verification.verify import Options, exit_status, verify
 
 EXPORTERS = {"torch": ("torch", "torch:raw", "torch:script"), "tensorflow": ("tensorflow", "tensorflow:nchw")}
 ITEMS = ("reference", "ort.off", "ort.all", "reference@64")

@@ -8,8 +8,8 @@ import pytest
 from onnx import numpy_helper
 
 from onnx_triangulate.records.verdict import Report, Verdict
-from onnx_triangulate.verification.faulty_training import CAUSE
-from onnx_triangulate.verification.run import verify
+from onnx_triangulate.verification.diagnosis.training import CAUSE
+from onnx_triangulate.verification.verify import verify
 
 pytestmark = pytest.mark.slow  # the engines run
 

@@ -15,7 +15,7 @@ from onnx_triangulate.records.faults import Fault, Localization, Origin
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Model, Run
 from onnx_triangulate.records.verdict import Blame, Finding
-from onnx_triangulate.verification.faulty_nodes import CAUSE, NOBODY, name_nodes, name_types
+from onnx_triangulate.verification.diagnosis.nodes import CAUSE, NOBODY, name_nodes, name_types
 from onnx_triangulate.verification.localization import by_exclusion
 from tests.verification.sessions import case_run, session
 
@@ -36,7 +36,7 @@ def test_a_wrong_translation_is_blamed_on_its_node(planted: Any) -> None:
     assert blames["torch"].op == "Conv"  # the optimizer has folded the normalization into it
     said = {f.party: f for f in verdict.findings if f.cause == CAUSE}
     assert set(said) == {"torch", "torch:raw"}
-    lines = (Path(__file__).parents[1] / "case_files" / "guilty.py").read_text().splitlines()
+    lines = (Path(__file__).parents[2] / "case_files" / "guilty.py").read_text().splitlines()
     line = next(i for i, text in enumerate(lines, 1) if "self.norm(self.first(x))" in text)
     for party, finding in said.items():
         assert finding.nodes[0] == blames[party].nodes[0]

@@ -17,8 +17,8 @@ from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.transform.optimizer_changes import Region
-from onnx_triangulate.verification.faulty_folding import name_folding
-from onnx_triangulate.verification.faulty_passes import CAUSE, NOBODY
+from onnx_triangulate.verification.diagnosis.folding import name_folding
+from onnx_triangulate.verification.diagnosis.passes import CAUSE, NOBODY
 from tests.verification.sessions import case_run, session
 
 PARTED = Region(("folded",), ("Mul",), ("a", "b"), ())

@@ -15,14 +15,14 @@ from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Failure, Model, Run
 from onnx_triangulate.records.verdict import Blame
 from onnx_triangulate.verification.edges import GONE, lacks
+from onnx_triangulate.verification.left_open import unless_open
 from onnx_triangulate.verification.parties import Parties
-from onnx_triangulate.verification.unspecified import unless_open
 
 Edges = Mapping[tuple[str, str], Diff]
 
 
 @dataclass(frozen=True)
-class GraphRuns:
+class GraphAnswers:
     """``check`` is what the onnx checker has against the graph."""
 
     parties: Parties
@@ -139,23 +139,25 @@ class GraphRuns:
         edge = self.edges.get((self.framework, name))
         if edge is not None and edge.agrees:
             return True
-        uncompared = edge is None or not edge.diverges
-        if not uncompared and self.parties.other_types(self.framework, name):
+        parted = edge is not None and edge.diverges
+        if parted and self.parties.other_types(self.framework, name):
             return False  # a definition in float64 may stand for any float type: the source says which is meant
-        if self._source_fails() and self.parties.answered(self.truth):
-            if not self.parties.runs[name].deterministic:
-                return None
-            outcome = self.parties.between(self.truth, name).outcome
-            if outcome in ("equal", "rounding"):
-                return True
-            if outcome == "diverges" and uncompared:
-                return False
-        return False if not uncompared or (edge is not None and self._lost_output(edge)) else None
+        outcome = self._outcome_by_definition(name)
+        if outcome in ("equal", "rounding"):
+            return True
+        if outcome == "nondeterministic":
+            return None
+        return False if parted or outcome == "diverges" or (edge is not None and self._lost_output(edge)) else None
 
-    def _source_fails(self) -> bool:
-        """Whether the native run has no answer, or one that leaves its definition or cannot be held against it."""
+    def _outcome_by_definition(self, name: str) -> str:
+        """What a run comes to beside the definition, where the native run has no answer, or one that leaves the
+        definition or cannot be held against it; nothing otherwise."""
         edge = self.edges.get((self.truth, self.framework))
-        return not self.parties.answered(self.framework) or (edge is not None and not edge.agrees)
+        source_fails = not self.parties.answered(self.framework) or (edge is not None and not edge.agrees)
+        if not source_fails or not self.parties.answered(self.truth):
+            return ""
+        answer = self.parties.runs[name]
+        return self.parties.between(self.truth, name).outcome if answer.deterministic else "nondeterministic"
 
     def _lost_output(self, edge: Diff) -> bool:
         """Both sides answered, but one lacks an output."""

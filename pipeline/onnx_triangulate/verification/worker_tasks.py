@@ -32,7 +32,6 @@ from onnx_triangulate.engines.running import (
     widened,
     written,
 )
-from onnx_triangulate.records.arrays import Array, ArrayFile
 from onnx_triangulate.records.case import Absent, Case, CaseRef, Rounded, Tensor
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graphs import GraphFacts
@@ -44,22 +43,13 @@ SUBNORMAL = 2.0**-149  # what a number below the normal ones of float32 may be o
 MOST_OUTSIDE = 2**30  # bytes of weights in other files with which a graph is read whole
 
 
-def float_outputs(run: Run) -> dict[str, Array]:
-    """The float outputs of a run by name."""
-    return {
-        name: value.load()
-        for name, value in (run.outputs or {}).items()
-        if isinstance(value, ArrayFile) and np.dtype(value.dtype).kind == "f"
-    }
-
-
 def graph_definition(ref: CaseRef, model: Model, run: Run, seed: int, folder: Path, memory: int | None = None) -> Run:
     """A definition from an export's own float64 ``run``, for a source that is another program in float64.
 
     Its bound is the response to roundings inside the graph, for as many as lie on its longest path.
     """
-    from onnx_triangulate.numerics.evaluate import take_apart
-    from onnx_triangulate.numerics.response import inner_scale
+    from onnx_triangulate.numerics.float64_evaluation import take_apart
+    from onnx_triangulate.numerics.rounding_response import inner_scale
     from onnx_triangulate.onnxgraph.inlining import inlined
     from onnx_triangulate.transform.skeleton import in_float64, skeleton
 
@@ -72,7 +62,7 @@ def graph_definition(ref: CaseRef, model: Model, run: Run, seed: int, folder: Pa
         slim = skeleton(model.file, memory=memory)
         slim = replace(slim, model=inlined(slim.model))
         double = in_float64(slim)
-        names = {own: model.outputs[own] for own in float_outputs(run)}
+        names = {own: model.outputs[own] for own in run.arrays("f")}
         graph = take_apart(double.model, {})
         found = inner_scale(graph, {**double.weights, **widened(fed)}, list(names.values()))
     except Exception as error:  # whatever an evaluation raises

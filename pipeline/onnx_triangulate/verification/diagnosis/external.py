@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 
 from onnx_triangulate.locate import semantics
 from onnx_triangulate.records.inspection import Difference
-from onnx_triangulate.records.runs import Failure, Model
+from onnx_triangulate.records.runs import Model
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import fresh_exports
 from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.diagnosis import Diagnosis, agrees_with
+from onnx_triangulate.verification.diagnosis.search import Diagnosis, agrees_beside, blamed_export, of_each
 from onnx_triangulate.verification.session import Session
 
 WEIGHTS = "other-weights"
@@ -65,29 +65,20 @@ class _Comparison:
         return tuple(dict.fromkeys(there))
 
 
-def name_external(session: Session, case_run: CaseRun, blames: Sequence[Blame]) -> Diagnosis:
-    """The blames of external files, with what a fresh export of the source has otherwise and, of those that are left
-    open, the fresh exports that agree."""
-    settled: list[Blame] = []
-    left: list[Blame] = []
-    findings: list[Finding] = []
-    faithful: dict[str, Model] = {}
-    for blamed in blames:
-        model = case_run.models.get(blamed.party) if blamed.blame == "export" else None
-        asked = model is not None and model.external and model.file is not None
-        comparison = _compared(session, case_run, model, blamed) if model is not None and asked else None
-        if comparison is None:
-            left.append(blamed)
-            continue
-        faithful[blamed.party] = comparison.export
-        if 0 < len(comparison.differences) <= comparison.most:
-            findings.append(_finding(comparison, blamed))
-        if comparison.is_all:
-            ops = sorted({comparison.ops[node] for node in comparison.nodes})
-            settled.append(replace(blamed, nodes=comparison.nodes, op=", ".join(ops) or None))
-        else:
-            left.append(blamed)
-    return Diagnosis(tuple(left), tuple(findings), tuple(settled), faithful)
+@of_each
+def name_external(session: Session, case_run: CaseRun, blamed: Blame) -> Diagnosis | None:
+    """The blame of an external file, with what a fresh export of the source has otherwise and, where it is left open,
+    the fresh export that agrees."""
+    model = blamed_export(case_run, blamed)
+    found = _compared(session, case_run, model, blamed) if model is not None and model.external else None
+    if found is None:
+        return None
+    findings = (_finding(found, blamed),) if 0 < len(found.differences) <= found.most else ()
+    faithful = {blamed.party: found.export}
+    if not found.is_all:
+        return Diagnosis((blamed,), findings, faithful=faithful)
+    ops = sorted({found.ops[node] for node in found.nodes})
+    return Diagnosis((), findings, (replace(blamed, nodes=found.nodes, op=", ".join(ops) or None),), faithful)
 
 
 def unshown(session: Session, case_run: CaseRun, pair: fresh_exports.Pair) -> str:
@@ -100,9 +91,8 @@ def unshown(session: Session, case_run: CaseRun, pair: fresh_exports.Pair) -> st
     says = fresh_exports.unshown(session, case_run, pair)
     if fresh_exports.is_sharp(case_run, pair.external.graph):
         return says
-    answer = session.call_runtimes(semantics.structure, pair.graphs.left, pair.graphs.right)
-    found = [] if isinstance(answer, Failure) else [d for d in answer[0] if not d.message.startswith("rounding")]
-    found = found if says else [d for d in found if d.kind == "weights"]
+    differences, _ = session.value(((), {}), semantics.structure, pair.graphs.left, pair.graphs.right)
+    found = [d for d in differences if not d.message.startswith("rounding") and (says or d.kind == "weights")]
     if not found:
         return says
     more = f"; {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
@@ -116,18 +106,10 @@ def _compared(session: Session, case_run: CaseRun, model: Model, blamed: Blame) 
     for export in fresh_exports.exports(session, case_run, model.party.framework):
         if not agrees_beside(session, case_run, export, blamed):
             continue
-        answer = session.call_runtimes(semantics.structure, export.file, model.file)
-        found.append(_Comparison(export, *(((), {}) if isinstance(answer, Failure) else answer)))
+        found.append(_Comparison(export, *session.value(((), {}), semantics.structure, export.file, model.file)))
         if found[-1].cause != OTHERWISE:
             break
     return min(found, key=lambda each: (each.cause == OTHERWISE, len(each.differences)), default=None)
-
-
-def agrees_beside(session: Session, case_run: CaseRun, model: Model, blamed: Blame) -> bool:
-    """Whether the edge of a blame does not agree as it is, and does with another graph in the blamed one's place."""
-    if blamed.edge[1] not in case_run.runs or case_run.parties.diff(*blamed.edge, "export").agrees:
-        return False
-    return agrees_with(session, case_run, blamed.edge, model, case_run.folder / fresh_exports.FRESH / "beside")
 
 
 def _finding(comparison: _Comparison, blamed: Blame) -> Finding:
