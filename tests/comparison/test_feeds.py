@@ -218,6 +218,18 @@ def test_what_was_not_measured_is_no_agreement(compared: Compared, monkeypatch: 
     assert any(line.plain.lstrip().startswith("not tried") for line in comparison_lines(found))
 
 
+def test_text_that_parts_on_a_further_feed_is_a_difference(compared: Compared) -> None:
+    """Text is no array that numpy keeps in a file as the runtime gives it; the sweep ended there once."""
+    border = '(float[4] x) => (string[4] y) <float limit = {LIMIT}, string high = {"high"}, string low = {"low"}>'
+    a, b = (
+        graph(border.replace("LIMIT", limit), "c = Greater (x, limit) y = Where (c, high, low)")
+        for limit in ("150", "1000000")
+    )
+    found = compared(a, b)
+    assert (found.outcome, [fault.node for fault in found.faults]) == ("differs", ["Greater_0"])
+    assert not any("further feeds" in left for left in found.unexercised)
+
+
 def test_a_budget_is_of_the_processor() -> None:
     budget = Budget(0.05)
     time.sleep(0.1)  # another's work
