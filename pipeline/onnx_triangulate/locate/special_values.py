@@ -1,4 +1,4 @@
-"""What parts on a feed of a special kind, asked of float64: a matter of the graphs, or of kernels and overflow?"""
+"""NaN, infinities and huge numbers on which two runs part: whether float64 says that the graphs part, or only runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a graph no feed exercised: constants, conditions and inner graphs that could be others, and nothing shows it.
+"""Constants, conditions and inner graphs that no feed exercised: others could stand there, and no output answers.
 
 Design note.  Each constant that structure does not prove is moved, far and by factors, while the same feeds run in the
 graph's own types; if no output ever answers, any number might stand there, and nothing was learned of it.
