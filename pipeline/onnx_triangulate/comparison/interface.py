@@ -1,4 +1,4 @@
-"""Which input and output of one graph is which of another, and how its axes stand there.
+"""The interfaces of two graphs, matched: which input and output of one is which of the other, and how its axes stand.
 
 Design note.  A name is a meaning: what both graphs name alike is one, an output whatever its shape.  The rest is
 taken by position among what has one type and shape, or one order of axes that layouts have.  A size that one side

@@ -1,4 +1,4 @@
-"""What a worker does to judge one graph by another in float64: the files made ready, evaluated and compared."""
+"""One graph judged by another in float64, in a worker: the files made ready, evaluated and compared."""
 
 from __future__ import annotations
 

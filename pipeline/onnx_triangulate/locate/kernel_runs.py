@@ -1,4 +1,4 @@
-"""What a worker does to judge the kernels of one run: every value shown, each node held against its own bound."""
+"""The kernels of one run, judged in a worker: every value shown, each node held against its own bound."""
 
 from __future__ import annotations
 

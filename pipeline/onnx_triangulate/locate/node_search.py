@@ -1,4 +1,4 @@
-"""What workers do to find the faulty nodes of a graph: the source's values, the runs, the judging.
+"""The search for the faulty nodes of a graph, in workers: the source's values, the runs, the judging.
 
 Design note.  Values go from the framework's worker to the runtimes' through one file each, and are mapped where they
 are used.  Runs are made in parts under a budget (``transform.cut``), the whole graph is run only when somebody

@@ -1,4 +1,4 @@
-"""What an optimizer rewrote: the nodes of one version of a graph that the other version lacks, in connected regions.
+"""The nodes that an optimizer rewrote: those of one version of a graph which the other lacks, in connected regions.
 
 A node is the same in both versions where its operator, its attributes and the names of its inputs and outputs are.  All
 others were rewritten.  A value that both versions make ends a region.  Nodes that make the same value, or that pass on

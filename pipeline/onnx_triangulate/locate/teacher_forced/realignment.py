@@ -1,4 +1,4 @@
-"""Where B computes A's values again behind a difference: by structure first, by numbers where the structure differs.
+"""Realignment: where B computes A's values again behind a difference, by structure first, else by numbers.
 
 By structure: what the consumers of an unaligned value of B read besides it says which value of A they expect in its
 place (:attr:`Reference.contexts`).  Of several, the one counts behind which most values of B are A's again.

@@ -1,4 +1,4 @@
-"""What is known of A: its values in float64 on one set of feeds, and what finds a value among them."""
+"""The reference A: its values in float64 on one set of feeds, and what finds a value among them."""
 
 from __future__ import annotations
 
