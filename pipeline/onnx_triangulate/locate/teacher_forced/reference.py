@@ -25,7 +25,7 @@ _SMALL = 4096  # bytes of an array that is not worth a file
 class Reference:
     """A, evaluated on one set of feeds, with what finds a value of it: by class, by context, by operator, by size.
 
-    A *class* is a function of the inputs.  A *hole* is an operand of a step seen from everything else that the step
+    A *class* is a function of the inputs.  A *context* is an operand of a step seen from everything else that the step
     reads: whatever stands there in B ought to be that operand.
     """
 
