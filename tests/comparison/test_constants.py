@@ -15,8 +15,8 @@ from onnx_triangulate.comparison.run import compare_with
 from onnx_triangulate.diff.equivalence import prove
 from onnx_triangulate.engines.workers import Workers
 from onnx_triangulate.facts.limits import limiting, limits
+from onnx_triangulate.locate.axis_sizes import other_sizes
 from onnx_triangulate.locate.feeds import ValueInfo
-from onnx_triangulate.locate.sizes import other_sizes
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison
 from onnx_triangulate.report.comparison import comparison_lines

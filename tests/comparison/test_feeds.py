@@ -19,9 +19,9 @@ from onnx_triangulate.diff.equivalence import prove
 from onnx_triangulate.engines.workers import Workers
 from onnx_triangulate.facts.limits import limits
 from onnx_triangulate.locate import model_interface
+from onnx_triangulate.locate.axis_sizes import guesses, other_sizes, shapes_at
+from onnx_triangulate.locate.feed_sweep import Budget, Row, in_parts
 from onnx_triangulate.locate.feeds import KINDS, Feed, Landmarks, ValueInfo, draw, drawn_kinds
-from onnx_triangulate.locate.sizes import guesses, other_sizes, shapes_at
-from onnx_triangulate.locate.sweep import Budget, Row, in_parts
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison
 from onnx_triangulate.records.runs import Failure
@@ -216,6 +216,18 @@ def test_what_was_not_measured_is_no_agreement(compared: Compared, monkeypatch: 
     assert found.grade == "same on what was fed"
     assert "what was not tried is below" in comparison_lines(found)[0].plain
     assert any(line.plain.lstrip().startswith("not tried") for line in comparison_lines(found))
+
+
+def test_text_that_parts_on_a_further_feed_is_a_difference(compared: Compared) -> None:
+    """Text is no array that numpy keeps in a file as the runtime gives it; the sweep ended there once."""
+    border = '(float[4] x) => (string[4] y) <float limit = {LIMIT}, string high = {"high"}, string low = {"low"}>'
+    a, b = (
+        graph(border.replace("LIMIT", limit), "c = Greater (x, limit) y = Where (c, high, low)")
+        for limit in ("150", "1000000")
+    )
+    found = compared(a, b)
+    assert (found.outcome, [fault.node for fault in found.faults]) == ("differs", ["Greater_0"])
+    assert not any("further feeds" in left for left in found.unexercised)
 
 
 def test_a_budget_is_of_the_processor() -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from onnx_triangulate.comparison import further_feeds
 from onnx_triangulate.comparison.session import Evidence
+from onnx_triangulate.locate.feed_sweep import APART, Row
 from onnx_triangulate.locate.feeds import Feed
-from onnx_triangulate.locate.sweep import APART, Row
 from onnx_triangulate.records.faults import Fault
 from onnx_triangulate.records.graph_comparison import ComparedOutput
 

@@ -12,8 +12,8 @@ import onnx.parser
 import pytest
 from onnx import numpy_helper
 
+from onnx_triangulate.locate.feed_sweep import apart
 from onnx_triangulate.locate.float64_comparison import judge_graphs, prepare
-from onnx_triangulate.locate.sweep import apart
 from onnx_triangulate.locate.teacher_forced import TeacherForcedResult, compare_graphs, evaluate_reference
 from onnx_triangulate.locate.teacher_forced.bound import away
 from onnx_triangulate.numerics.compare import same_values

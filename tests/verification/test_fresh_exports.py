@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from onnx_triangulate.locate.feed_sweep import Row, in_parts
 from onnx_triangulate.locate.feeds import Feed, ValueInfo
 from onnx_triangulate.locate.graph_pair import turned_axes
-from onnx_triangulate.locate.sweep import Row, in_parts
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records.runs import Failure
 from onnx_triangulate.verification.fresh_exports import _back, _joined, _said, _telling

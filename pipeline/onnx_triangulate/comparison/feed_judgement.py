@@ -1,4 +1,4 @@
-"""One feed, judged: in float64 node by node, and in the graphs' own types."""
+"""One of the first feeds, judged: in float64 node by node, and in the graphs' own types."""
 
 from __future__ import annotations
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from onnx_triangulate.comparison.interface import PLAIN, axis_pairs, fits
 from onnx_triangulate.comparison.session import Evidence, Session
-from onnx_triangulate.locate import sweep
+from onnx_triangulate.locate import feed_sweep
+from onnx_triangulate.locate.axis_sizes import guesses, keys, open_axes, other_sizes, shapes_at
 from onnx_triangulate.locate.feeds import KINDS, Feed, ValueInfo, said
 from onnx_triangulate.locate.model_interface import Interface
-from onnx_triangulate.locate.sizes import guesses, keys, open_axes, other_sizes, shapes_at
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import UnusableInput
@@ -97,7 +97,7 @@ def first_that_runs(session: Session, feeds: Sequence[Feed]) -> int | str:
     """The number of the first feed that A runs on, or why it runs on none; what kills the runtime is left out."""
     says: list[str] = []
     for start in range(_KILLED):
-        answer = session.call(sweep.first_that_runs, session.pair, feeds[start:])
+        answer = session.call(feed_sweep.first_that_runs, session.pair, feeds[start:])
         if isinstance(answer, int):
             return start + answer
         if not isinstance(answer, Failure):

@@ -12,10 +12,10 @@ from onnx_triangulate.comparison.feed_selection import by_kind, further_sizes
 from onnx_triangulate.comparison.outputs import compared_outputs, is_odd
 from onnx_triangulate.comparison.session import Evidence, Session
 from onnx_triangulate.diff.equivalence import Proof
-from onnx_triangulate.locate import special_values, sweep
+from onnx_triangulate.locate import feed_sweep, special_values
+from onnx_triangulate.locate.feed_sweep import Row
 from onnx_triangulate.locate.feeds import FROM_END, JUDGED, KINDS, REACHING, Feed, drawn_kinds
 from onnx_triangulate.locate.float32_runs import NodeReplay
-from onnx_triangulate.locate.sweep import Row
 from onnx_triangulate.locate.teacher_forced import TeacherForcedResult
 from onnx_triangulate.locate.unexercised_constants import find_unexercised
 from onnx_triangulate.records import npz
@@ -70,9 +70,9 @@ def _swept(session: Session, feeds: Sequence[Feed], found: Evidence) -> list[Row
     """Both graphs on all feeds; where that kills the worker, on a part of them at a time."""
 
     def ask(some: Sequence[Feed], part: int, seconds: float) -> Any:
-        return session.call(sweep.sweep, session.pair, some, session.folder / f"sweep-{part}", seconds)
+        return session.call(feed_sweep.sweep, session.pair, some, session.folder / f"sweep-{part}", seconds)
 
-    rows, lost = sweep.in_parts(ask, feeds, min(SWEEP, session.options.timeout / 6))
+    rows, lost = feed_sweep.in_parts(ask, feeds, min(SWEEP, session.options.timeout / 6))
     found.unexercised += lost
     return rows
 
@@ -140,7 +140,7 @@ def _judge_output(session: Session, row: Row, part: ComparedOutput, found: Evide
             _judge_diverging(session, row, part, found, says)
     elif part.outcome == "rounding" and part.problem and row.feed.kind in _CANCELLING and not found.faults:
         found.problems.append(f"on {safe(row.feed.name)} inputs, {part.problem}")
-    elif part.outcome == "unbounded" and row.score > sweep.APART and not found.faults:
+    elif part.outcome == "unbounded" and row.score > feed_sweep.APART and not found.faults:
         if exact and not odd:  # as a normalization of numbers that are all one
             found.notes.append(f"{says}; in float64 they are the same there")
         else:
@@ -178,9 +178,9 @@ def _unchanging(
 ) -> list[str]:
     """The whole outputs that no structure proves and that are one number on everything that was fed, in words: there
     any constant would agree with A."""
-    still = sweep.one_answer(proof, ran)
+    still = feed_sweep.one_answer(proof, ran)
     if still and ran:
-        still = sweep.one_answer(proof, [*ran, *_swept(session, [Feed(kind, base) for kind in KINDS], found)])
+        still = feed_sweep.one_answer(proof, [*ran, *_swept(session, [Feed(kind, base) for kind in KINDS], found)])
     return [
         f"{safe(name)} of A is {answer} on everything that was fed: nothing shows what changes it"
         for name, answer in still.items()
@@ -213,7 +213,7 @@ def _judge_boundaries(session: Session, proof: Proof, usual: Sequence[Feed], fou
         return
     if not any(p.dtype.startswith("float") for p in session.a.inputs):
         return
-    walked = session.call(sweep.boundaries, session.pair, usual[:24], session.folder / "walks", SEARCH)
+    walked = session.call(feed_sweep.boundaries, session.pair, usual[:24], session.folder / "walks", SEARCH)
     if isinstance(walked, Failure):
         found.unexercised.append(f"places where an answer changes: the search ended in {walked.kind}")
         return

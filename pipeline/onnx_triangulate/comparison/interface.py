@@ -1,4 +1,4 @@
-"""Which input and output of one graph is which of another, and how its axes stand there.
+"""The interfaces of two graphs, matched: which input and output of one is which of the other, and how its axes stand.
 
 Design note.  A name is a meaning: what both graphs name alike is one, an output whatever its shape.  The rest is
 taken by position among what has one type and shape, or one order of axes that layouts have.  A size that one side
@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from onnx_triangulate.locate.axis_sizes import keys
 from onnx_triangulate.locate.feeds import ValueInfo
 from onnx_triangulate.locate.feeds import said as _said
 from onnx_triangulate.locate.model_interface import Interface
-from onnx_triangulate.locate.sizes import keys
 from onnx_triangulate.locate.teacher_forced import Ways
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records.errors import UnusableInput
@@ -134,7 +134,7 @@ def fixed(a: Interface, b: Interface, inputs: Match, dims: Mapping[str, int]) ->
 @dataclass(frozen=True)
 class AxisPair:
     """An axis of an input of B and the one of A's that it is: the sizes that each declares, the ``key`` by which A's is
-    known (``locate.sizes.keys``), and whether the input is turned between the two."""
+    known (``locate.axis_sizes.keys``), and whether the input is turned between the two."""
 
     input: str
     axis: int

@@ -2,7 +2,7 @@
 
 Design note.  A number that caps a range, ends a slice or is compared with a position does nothing as long as all sizes
 stay below it, and the rows of a table are a limit to the positions that pick them.  So they say at which sizes two
-graphs are to be fed (``locate.sizes``), and that a limit was reached is measured (``locate.sweep``): it
+graphs are to be fed (``locate.axis_sizes``), and that a limit was reached is measured (``locate.feed_sweep``): it
 was if moving it away from the data is felt.  A constant may be moved about (a Cast, an Unsqueeze, a Concat) on its way.
 A slice of an axis whose size the file fixes is no limit.
 """

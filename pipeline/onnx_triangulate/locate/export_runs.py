@@ -7,7 +7,6 @@ float32 does: a value that is not finite there, or several nodes that lose what 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -16,7 +15,7 @@ import numpy as np
 from onnx_triangulate.engines.running import one_line
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate.export_nodes import TINY, Export, ExportJudge, farthest, not_finite
-from onnx_triangulate.locate.kernel_runs import budget, run_part
+from onnx_triangulate.locate.kernel_runs import RUNTIME, budget, part_runner
 from onnx_triangulate.locate.output_attribution import contributions
 from onnx_triangulate.numerics.perturbation import UNIT, at_least_mean
 from onnx_triangulate.ops.rounding_counts import TRANSCENDENTAL
@@ -31,11 +30,10 @@ _MUCH = 0.1  # of an output's difference: no more than a question of where to lo
 
 @dataclass(frozen=True, eq=False)
 class ExportRun:
-    """An exported graph that ``judge`` has looked at, as ``runtime`` runs it."""
+    """An exported graph that ``judge`` has looked at, as a runtime runs it without optimizations."""
 
     export: Export
     judge: ExportJudge
-    runtime: str
 
     def _source(self, name: str) -> Array | None:
         """What is fed, or the source's value in the graph's order of axes, in the case's own precision."""
@@ -53,11 +51,10 @@ class ExportRun:
         sizes = cut.array_sizes(model)
         sizes |= {name: judge.sizes[name] // (2 if judge.double else 1) for name in given}
         planned = cut.parts(model, weights, sizes, budget(sizes), given) if given else []
-        run = functools.partial(run_part, self.runtime)
         known = {error.output for error in found.faults}
         lost: list[Fault] = []
         notes, peak = list(found.notes), found.peak
-        for part in cut.run_parts(model, weights, planned, self._source, run, given):
+        for part in cut.run_parts(model, weights, planned, self._source, part_runner(), given):
             peak = max(peak, part.held)
             if part.error and not any(note.startswith("not all of the cut model") for note in notes):
                 notes.append(f"not all of the cut model could be run: {part.error}")
@@ -91,7 +88,7 @@ class ExportRun:
         try:
             model, given = cut.named_weights(cut.with_outputs(export.model, names), export.weights)
             handed = {name: export.weights[name] for name in given}
-            run = runtimes()[self.runtime].part(model.SerializeToString(), handed)
+            run = runtimes()[RUNTIME].part(model.SerializeToString(), handed)
             for name in names:
                 (seen,) = run(export.feeds, [name])
                 due = self.judge.standing(name, export.source.narrow(name))
@@ -107,10 +104,9 @@ class ExportRun:
         known, judge = self._known, self.judge
         several: list[Contribution] = []
         notes = list(found.notes)
-        run = functools.partial(run_part, self.runtime)
         for output in dict.fromkeys(o.name for o in judge.export.model.graph.output if o.name in known):
             try:
-                several += contributions(judge, self._source, known, output, run)
+                several += contributions(judge, self._source, known, output, part_runner())
             except Exception as error:  # a runtime's refusal, whatever its type
                 notes.append(f"{output} is not attributed: {one_line(error)[:160]}")
         return replace(found, contributions=tuple(several), notes=tuple(notes))
@@ -166,9 +162,8 @@ class ExportRun:
         given = self.judge.given.keys()
         model = self.export.model
         nodes = cut.behind(model, {name}, lambda _, node: name in node.output or given.isdisjoint(node.output))
-        run = functools.partial(run_part, self.runtime)
         try:
-            seen, made = cut.run_nodes(model, self.export.weights, nodes, name, self._source, run)
+            seen, made = cut.run_nodes(model, self.export.weights, nodes, name, self._source, part_runner())
         except Exception:  # a runtime's refusal, whatever its type: then nobody is accused by it
             return None
         counted = roundings(made)

@@ -12,7 +12,7 @@ import numpy as np
 from onnx_triangulate.engines.running import MOST_GUESSED
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate.float64_comparison import prepare, sized_model
-from onnx_triangulate.locate.kernel_runs import judged_kernels
+from onnx_triangulate.locate.kernel_runs import RUNTIME, judged_kernels
 from onnx_triangulate.locate.model_interface import read_inlined
 from onnx_triangulate.numerics.float64_evaluation import coarsest_unit, widened
 from onnx_triangulate.numerics.rounding_response import inner_scale
@@ -23,7 +23,6 @@ from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Fault
 
-RUNTIME = "ort.off"
 GraphRun = Callable[[Mapping[str, Array]], dict[str, Any]]
 
 

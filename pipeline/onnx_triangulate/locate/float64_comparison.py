@@ -1,4 +1,4 @@
-"""What a worker does to judge one graph by another in float64: the files made ready, evaluated and compared."""
+"""One graph judged by another in float64, in a worker: the files made ready, evaluated and compared."""
 
 from __future__ import annotations
 
@@ -116,11 +116,10 @@ def judge_graphs(
 ) -> TeacherForcedResult:
     """Judge ``b`` by ``a`` on arrays named as ``a``'s inputs; ``known`` is what ``know`` made of these, if it is there
     already."""
-    held = [{n: v.shape for n, v in given.items()}, {}]
-    held[1] = {n: way.apply(given[source]).shape for n, (source, way) in inputs.items() if source in given}
-    models = (a.model, b.model)
-    counted = [roundings(sized_model(model, shapes)) for model, shapes in zip(models, held, strict=True)]
-    unknown = sum(elements(t) for model in models for t in model.graph.initializer)  # one for each number, if need be
+    turned = {n: way.apply(given[source]) for n, (source, way) in inputs.items() if source in given}
+    sides = ((a.model, given), (b.model, turned))
+    counted = [roundings(sized_model(model, {n: v.shape for n, v in fed.items()})) for model, fed in sides]
+    unknown = sum(elements(t) for model, _ in sides for t in model.graph.initializer)  # one a number, if need be
     return compare_graphs(
         known if known is not None else evaluate_reference(a.graph, to_float64_arrays(given)),
         b.graph,

@@ -59,6 +59,17 @@ def axes_between(case: Case, left: Model | None, right: Model, name: str) -> Ori
     return turned_axes(*((axes if m is None else m.axes.get(name, axes)).split() for m in (left, right)))
 
 
+def ways_between(
+    case: Case, left: Model, right: Model, mine: Mapping[str, str], its: Mapping[str, str]
+) -> dict[str, tuple[str, Orientation]]:
+    """The inputs, or outputs, of two exports of one case: by ``right``'s names ``left``'s, and how an array turns.
+
+    ``mine`` and ``its`` are what the case's names are called in either.
+    """
+    both = ((name, border) for name, border in its.items() if name in mine)
+    return {border: (mine[name], axes_between(case, left, right, name)) for name, border in both}
+
+
 def turned_axes(source: Sequence[str], target: Sequence[str]) -> Orientation:
     """How an array with named axes comes to have them in another order; as it stands where they are not the same."""
     if list(source) == list(target) or set(source) != set(target) or len(set(source)) < len(source):

@@ -1,8 +1,7 @@
-"""What a worker does to judge the kernels of one run: every value shown, each node held against its own bound."""
+"""The kernels of one run, judged in a worker: every value shown, each node held against its own bound."""
 
 from __future__ import annotations
 
-import functools
 from collections import UserDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -29,7 +28,7 @@ def judged_kernels(
     weights, bare = Weights(proto) if weights is None else weights, without_weights(proto)
     sizes = cut.array_sizes(bare)
     planned = cut.parts(bare, weights, sizes, budget(sizes))
-    run = functools.partial(run_part, Party.parse(party).runtime)
+    run = part_runner(Party.parse(party).runtime)
     produced = _Produced(cut.run_parts(bare, weights, planned, feeds.get, run), sizes)
     if cut.has_short_floats(proto):
         first = {**feeds, **{name: produced[name] for name in sizes if name in produced}}
@@ -69,6 +68,7 @@ class _Produced(UserDict[str, Array]):
         return self.data[name]
 
 
+RUNTIME = "ort.off"  # runs a graph as it is written
 BUDGET = 2**25  # bytes of arrays into and out of one part of a run
 
 
@@ -77,7 +77,10 @@ def budget(sizes: Mapping[str, int | None]) -> int:
     return min(BUDGET, max(2**16, sum(size or 0 for size in sizes.values()) // 2))
 
 
-def run_part(
-    runtime: str, model: bytes, weights: Mapping[str, Array], feeds: Mapping[str, Array], outputs: list[str]
-) -> list[Array]:
-    return list(runtimes()[runtime].part(model, weights)(feeds, outputs))
+def part_runner(runtime: str = RUNTIME) -> cut.Runner:
+    """What runs one part of a graph in a runtime."""
+
+    def run(model: bytes, weights: Mapping[str, Array], feeds: Mapping[str, Array], outputs: list[str]) -> list[Array]:
+        return list(runtimes()[runtime].part(model, weights)(feeds, outputs))
+
+    return run

@@ -111,16 +111,15 @@ class _KernelJudge:
         self._judged += told or (name in self._without_rule and not checks)
         for check in checks:
             fault = error_of(name, node.op_type, check)
-            result = _found(check.output, self._produced)
             if check.faulty:
                 shorter = reduced_precision(node, self._version, consumed, results)
                 self._faults.append(replace(fault, precision=shorter))
             elif check.unsaid and left_open:
                 self._faults.append(replace(fault, introduced=None))
-            elif check.outcome == "uncompared by bound" and (result is None or result.size):
-                self._uncompared.append(fault)
             else:
-                self._within.append(fault)
+                result = _found(check.output, self._produced)
+                unjudged = check.outcome == "uncompared by bound" and (result is None or result.size)
+                (self._uncompared if unjudged else self._within).append(fault)
 
     def drop(self, names: Sequence[str]) -> None:
         """Let values go that nobody needs any more."""

@@ -1,4 +1,4 @@
-"""What workers do to find the faulty nodes of a graph: the source's values, the runs, the judging.
+"""The search for the faulty nodes of a graph, in workers: the source's values, the runs, the judging.
 
 Design note.  Values go from the framework's worker to the runtimes' through one file each, and are mapped where they
 are used.  Runs are made in parts under a budget (``transform.cut``), the whole graph is run only when somebody
@@ -22,7 +22,7 @@ from onnx_triangulate.engines.running import arrays_of, feeds_of, one_line, refu
 from onnx_triangulate.locate.export_nodes import Export, ExportJudge, farthest, fixed_values
 from onnx_triangulate.locate.export_runs import ExportRun
 from onnx_triangulate.locate.float64_comparison import compare_in_float64
-from onnx_triangulate.locate.graph_pair import axes_between
+from onnx_triangulate.locate.graph_pair import ways_between
 from onnx_triangulate.locate.kernel_runs import judged_kernels
 from onnx_triangulate.locate.self_check import require_sound
 from onnx_triangulate.locate.teacher_forced import TeacherForcedResult
@@ -34,8 +34,6 @@ from onnx_triangulate.records.faults import Fault, Localization, SourceValues
 from onnx_triangulate.records.runs import Failure, Model, Run
 from onnx_triangulate.transform import cut
 from onnx_triangulate.transform.float64 import computed_initializers
-
-RUNTIME = "ort.off"
 
 
 def source_values(
@@ -161,21 +159,15 @@ def held_against(ref: CaseRef, right: Model, other: Model, seed: int, folder: Pa
         names[own] = f"only the other: {own}"  # what one graph does not read, the other may
         fed[names[own]] = array
     np.savez(feeds, **fed)  # type: ignore[arg-type]  # numpy's stub
-    inputs = {border: (names[name], axes_between(case, right, other, name)) for name, border in other.inputs.items()}
-    outputs = {
-        other.outputs[n]: (right.outputs[n], axes_between(case, right, other, n))
-        for n in right.outputs
-        if n in other.outputs
-    }
+    inputs = ways_between(case, right, other, names, other.inputs)
+    outputs = ways_between(case, right, other, right.outputs, other.outputs)
     try:
         return compare_in_float64(right.file, other.file, feeds, inputs, outputs)
     except Exception as error:  # the conversion to float64 refuses some graphs
         return refusal(error, other.file)
 
 
-def judged_export(
-    export: Export, *, runtime: str = RUNTIME, attribute: bool = False, innocent: Collection[str] = ()
-) -> Localization:
+def judged_export(export: Export, *, attribute: bool = False, innocent: Collection[str] = ()) -> Localization:
     """Every node of an exported graph on the source's values: in float64; in float32 where that accuses nobody; and
     what a runtime makes of the cut model, where float32 alone shows it.
 
@@ -183,7 +175,7 @@ def judged_export(
     from it is the source's own kernel's.
     """
     found, judge = _by_bounds(export, innocent)
-    run = ExportRun(export, judge, runtime)
+    run = ExportRun(export, judge)
     found = run.with_float32(found)
     if not found.faults and attribute and export.source.single is not None:
         found = run.with_unstable(run.with_contributions(found))

@@ -1,4 +1,4 @@
-"""What a worker does for the search of faulty passes: one run at other settings, and a look at what was rewritten.
+"""The runs of the search for faulty passes, in a worker: one at other settings, and a look at what was rewritten.
 
 Each is one call, so a session that kills its process at some setting costs that answer and no other.
 """

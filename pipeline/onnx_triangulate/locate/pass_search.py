@@ -80,13 +80,11 @@ def search(
         return PassSearch(level=level, sessions=ask.sessions, problem=NO_SWITCH if names else NO_NAMES)
     off = minimal(pool, lambda some: not ask(some))
     everything = frozenset(pool)
-    on: tuple[str, ...] = ()
-    if ask(everything - set(off)):
-        on = minimal(off, lambda some: ask(everything - some))
-    else:
+    on = off
+    if not ask(everything - set(off)):  # others have to be on as well
         rest = [name for name in pool if name not in off]
         on = (*off, *minimal(rest, lambda some: ask(everything - some - set(off))))
-        on = minimal(on, lambda some: ask(everything - some))
+    on = minimal(on, lambda some: ask(everything - some))
     instead = tuple(name for name in on if name not in off and not ask({name}))
     if instead and len(off) == 1:  # the others only prepare the graph for what runs last
         *instead_, last = sorted({*off, *instead}, key=list(names).index)

@@ -1,4 +1,4 @@
-"""Whether the localization can be believed: it is asked once per process where the answer is known.
+"""The check of the localization itself: it is asked once per process where the answer is known.
 
 A localizer that is broken names nodes as confidently as one that is not.  So before it judges a graph, both of its
 views are given a graph of three nodes, once healthy and once with one node that computes something else: the first must

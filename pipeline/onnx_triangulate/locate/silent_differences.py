@@ -1,4 +1,4 @@
-"""What two graphs hold differently and no feed has shown yet, over several feeds.
+"""Differences that no feed has shown yet: what two graphs hold otherwise, over several feeds.
 
 Design note.  On one feed a limit, a row of a table or a branch may tell nothing, and on the next one it may.  What one
 comparison in float64 leaves unseen is kept until another one shows that it makes no difference there.

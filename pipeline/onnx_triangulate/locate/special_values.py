@@ -1,4 +1,4 @@
-"""What parts on a feed of a special kind, asked of float64: a matter of the graphs, or of kernels and overflow?"""
+"""NaN, infinities and huge numbers on which two runs part: whether float64 says that the graphs part, or only runs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from onnx_triangulate.locate.feed_sweep import APART, Row, Rule, at_element, both
 from onnx_triangulate.locate.feeds import Feed
 from onnx_triangulate.locate.float64_comparison import float64_outputs
 from onnx_triangulate.locate.graph_pair import GraphPair
-from onnx_triangulate.locate.sweep import APART, Row, Rule, at_element, both
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array

@@ -1,4 +1,4 @@
-"""What of a graph no feed exercised: constants, conditions and inner graphs that could be others, and nothing shows it.
+"""Constants, conditions and inner graphs that no feed exercised: others could stand there, and no output answers.
 
 Design note.  Each constant that structure does not prove is moved, far and by factors, while the same feeds run in the
 graph's own types; if no output ever answers, any number might stand there, and nothing was learned of it.
@@ -15,12 +15,12 @@ import numpy as np
 import onnx
 
 from onnx_triangulate.diff.equivalence import Proof, StructuralGap
+from onnx_triangulate.locate.feed_sweep import Budget, tried
 from onnx_triangulate.locate.feeds import Feed
 from onnx_triangulate.locate.float32_runs import GraphRun, opened, output_names
 from onnx_triangulate.locate.graph_pair import MOST_WEIGHTS, GraphPair
 from onnx_triangulate.locate.model_interface import read_inlined
 from onnx_triangulate.locate.perturbation_inputs import PerturbableGraph, perturbable
-from onnx_triangulate.locate.sweep import Budget, tried
 from onnx_triangulate.numerics.compare import same_values
 from onnx_triangulate.records.arrays import Array
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, numpy_helper
 
 from onnx_triangulate.numerics.perturbation import moved, neighbour
-from onnx_triangulate.onnxgraph.graph import places
+from onnx_triangulate.onnxgraph.graph import declare, graphs_of
 from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
 from onnx_triangulate.onnxgraph.inlining import with_bodies_of
 from onnx_triangulate.onnxgraph.nodes import (
@@ -282,15 +282,11 @@ def to_float64(model: ModelProto) -> ModelProto:
     """
     version = opset(model)
     inferred = with_inferred_shapes(model)
-    types: dict[str, int] = {}
-    seen: set[int] = set()
-    for place in places(inferred if inferred is not None else model):
-        if id(place.graph) not in seen:
-            seen.add(id(place.graph))
-            types.update(place.graph.types)
-    taken = set(types)
-    for place in places(model):
-        taken.update(place.inputs, place.outputs)
+    graphs = graphs_of(inferred if inferred is not None else model)
+    declare(graphs)
+    types = {name: kind for graph in graphs for name, kind in graph.types.items()}
+    nodes = (node for graph in graphs_of(model) for node in graph.nodes)
+    taken = set(types).union(*((*node.input, *node.output) for node in nodes))
     how = _Conversion(version, types, _kept(model, version), taken, _type_parameters(model))
     converted = ModelProto()
     converted.CopyFrom(model)
@@ -324,18 +320,16 @@ class ConstantRef:
     weight: float
 
 
-def _plain(value: float) -> bool:
-    """Whether a number has at most 12 significant bits (or is no number): whoever wrote it lost nothing to float32."""
-    if not np.isfinite(value) or value == 0:
-        return True
-    mantissa, _ = np.frexp(np.float64(value))
-    return bool(float(mantissa * 4096).is_integer())
-
-
 def _rounded(value: float) -> bool:
-    """Whether a number is a float32 that may be the rounding of something else."""
+    """Whether a number is a float32 that may be the rounding of something else: of more than 12 significant bits."""
     with np.errstate(over="ignore"):
-        return bool(np.float64(np.float32(value)) == value) and not _plain(value)
+        return bool(np.float64(np.float32(value)) == value) and _carries_rounding(np.asarray([value]))
+
+
+def _carries_rounding(values: NDArray[Any]) -> bool:
+    """Whether a finite number among some has more than 12 significant bits: whoever wrote others lost nothing."""
+    mantissas = np.frexp(values[np.isfinite(values)].astype(np.float64))[0] * 4096
+    return not np.array_equal(mantissas, np.rint(mantissas))
 
 
 def _graphs(graph: GraphProto | FunctionProto, way: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -351,11 +345,11 @@ def _all_graphs(model: ModelProto) -> Iterator[tuple[tuple[str, ...], Any]]:
         yield from _graphs(function, (f"function:{text(function.domain)}:{text(function.name)}",))
 
 
-def _single(tensor: TensorProto) -> float | None:
-    if tensor.data_type not in (_FLOAT, _DOUBLE) or elements(tensor) != 1:
-        return None
-    held = array(tensor)
-    return None if held is None or held.size != 1 else float(held.reshape(-1)[0])
+def _scalar(way: tuple[str, ...], name: str, op: str, tensor: TensorProto) -> Iterator[ConstantRef]:
+    """The constant that a tensor is, where it is one number that may be rounded."""
+    held = array(tensor) if tensor.data_type in (_FLOAT, _DOUBLE) and elements(tensor) == 1 else None
+    if held is not None and held.size == 1 and _rounded(value := float(held.reshape(-1)[0])):
+        yield ConstantRef(way, name, op, None, None, value, 1.0)
 
 
 def _attribute_constants(way: tuple[str, ...], node: NodeProto, version: int | None) -> Iterator[ConstantRef]:
@@ -390,17 +384,13 @@ def float_constants(model: ModelProto) -> tuple[ConstantRef, ...]:
     found: list[ConstantRef] = []
     for way, graph in _all_graphs(model):
         for tensor in getattr(graph, "initializer", ()):
-            value = _single(tensor)
-            if value is not None and _rounded(value):
-                found.append(ConstantRef(way, tensor.name, "", None, None, value, 1.0))
+            found += _scalar(way, tensor.name, "", tensor)
         for node in graph.node:
             constant = constant_tensor(node)
             if constant is None:
                 found += _attribute_constants(way, node, version)
             elif node.output:
-                value = _single(constant)
-                if value is not None and _rounded(value):
-                    found.append(ConstantRef(way, node.output[0], "Constant", None, None, value, 1.0))
+                found += _scalar(way, node.output[0], "Constant", constant)
     return tuple(found)
 
 
@@ -529,11 +519,6 @@ def computed_initializers(
         if _carries_rounding(flat[:1024]) or _carries_rounding(flat):
             found.append(text(name))
     return tuple(found)
-
-
-def _carries_rounding(values: NDArray[Any]) -> bool:
-    mantissas = np.frexp(values[np.isfinite(values)].astype(np.float64))[0] * 4096
-    return not np.array_equal(mantissas, np.rint(mantissas))
 
 
 def _constants(model: ModelProto) -> Iterator[tuple[str, NDArray[Any]]]:

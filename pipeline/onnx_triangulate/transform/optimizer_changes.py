@@ -1,4 +1,4 @@
-"""What an optimizer rewrote: the nodes of one version of a graph that the other version lacks, in connected regions.
+"""The nodes that an optimizer rewrote: those of one version of a graph which the other lacks, in connected regions.
 
 A node is the same in both versions where its operator, its attributes and the names of its inputs and outputs are.  All
 others were rewritten.  A value that both versions make ends a region.  Nodes that make the same value, or that pass on
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from onnx import ModelProto, NodeProto
 
-from onnx_triangulate.onnxgraph.nodes import in_onnx, node_name, operator
+from onnx_triangulate.onnxgraph.graph import Graph
+from onnx_triangulate.onnxgraph.nodes import in_onnx, operator
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Counted:
 
 def regions(exported: ModelProto, before: ModelProto, after: ModelProto) -> tuple[Region, ...]:
     """The regions of ``before`` that are otherwise in ``after``, in the order of the exported graph."""
-    made_by = {o: (i, node_name(n, i)) for i, n in enumerate(exported.graph.node) for o in n.output if o}
+    graph = Graph(exported.graph)
     contents = [{_content(node): node for node in side.graph.node} for side in (before, after)]
     kept = contents[0].keys() & contents[1].keys()
     gone, new = ([node for node in side.graph.node if _content(node) not in kept] for side in (before, after))
@@ -48,8 +49,8 @@ def regions(exported: ModelProto, before: ModelProto, after: ModelProto) -> tupl
         old = [gone[i] for i in members if i < len(gone)]
         fresh = [new[i - len(gone)] for i in members if i >= len(gone)]
         if old:
-            place = min(made_by.get(o, (len(made_by), ""))[0] for node in old for o in node.output)
-            found.append((place, _region(old, fresh, made_by, staying)))
+            place = min(graph.producers.get(o, len(graph.nodes)) for node in old for o in node.output)
+            found.append((place, _region(old, fresh, graph, staying)))
     return tuple(region for _, region in sorted(found, key=lambda each: each[0]))
 
 
@@ -57,15 +58,13 @@ def _outputs(nodes: Iterable[NodeProto]) -> set[str]:
     return {name for node in nodes for name in node.output if name}
 
 
-def _region(
-    old: Sequence[NodeProto],
-    fresh: Sequence[NodeProto],
-    made_by: Mapping[str, tuple[int, str]],
-    staying: Collection[str],
-) -> Region:
-    """Nodes that are gone and those in their place."""
-    names = {_named(node, made_by): operator(node) for node in old}
-    inner = [o for node in old for o in node.output if o and o not in staying and o in made_by]
+def _region(old: Sequence[NodeProto], fresh: Sequence[NodeProto], graph: Graph, staying: Collection[str]) -> Region:
+    """Nodes that are gone and those in their place, by the names that they have in the exported graph."""
+    names = {}
+    for node in old:
+        made = next((o for o in node.output if o in graph.producers), None)
+        names[graph.name_of_producer(made) if made else node.name or node.op_type] = operator(node)
+    inner = [o for node in old for o in node.output if o in graph.producers and o not in staying]
     return Region(tuple(names), tuple(names.values()), tuple(operator(n) for n in fresh), tuple(inner))
 
 
@@ -78,10 +77,6 @@ def counted(model: ModelProto) -> Counted:
 def _content(node: NodeProto) -> tuple[object, ...]:
     attributes = tuple(sorted(a.SerializeToString(deterministic=True) for a in node.attribute))
     return node.domain, node.op_type, tuple(node.input), tuple(node.output), attributes
-
-
-def _named(node: NodeProto, made_by: Mapping[str, tuple[int, str]]) -> str:
-    return next((made_by[o][1] for o in node.output if o in made_by), node.name or node.op_type)
 
 
 def _together(nodes: Sequence[NodeProto], both: Collection[str]) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""A graph whose inputs have known sizes, with the sizes that it computes of them worked out.
+"""Folded shapes: a graph whose inputs have known sizes, with the sizes that it computes of them worked out.
 
 Design note.  An export with open axes computes its shapes while it runs (``Shape``, ``Gather``, ``Concat``) and ONNX's
 inference gives up where it is to follow that, so that nothing is known of what is behind.  Once the inputs' sizes are

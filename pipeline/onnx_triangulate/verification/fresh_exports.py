@@ -21,12 +21,12 @@ from onnx_triangulate.cases import inputs
 from onnx_triangulate.diff.equivalence import Proof
 from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.locate import float64_comparison, model_interface
+from onnx_triangulate.locate.feed_sweep import Row, boundaries, in_parts, sweep
 from onnx_triangulate.locate.feeds import JUDGED, KINDS, REACHING, Feed, Landmarks, ValueInfo, drawn_kinds
-from onnx_triangulate.locate.graph_pair import GraphPair, axes_between, prove_pair
+from onnx_triangulate.locate.graph_pair import GraphPair, axes_between, prove_pair, ways_between
 from onnx_triangulate.locate.model_interface import Interface
 from onnx_triangulate.locate.silent_differences import SilentDifferences
 from onnx_triangulate.locate.special_values import confirmed
-from onnx_triangulate.locate.sweep import Row, boundaries, in_parts, sweep
 from onnx_triangulate.locate.teacher_forced import Ways
 from onnx_triangulate.locate.unexercised_constants import any_number, few_others, find_unexercised
 from onnx_triangulate.onnxgraph.dataflow import Orientation
@@ -107,11 +107,8 @@ def paired(session: Session, case_run: CaseRun, external: Model) -> Pair | None:
     fresh = next(exports(session, case_run, external.party.framework), None)
     if fresh is None or fresh.file is None or external.file is None:
         return None
-    sides = ((fresh.inputs, external.inputs), (fresh.outputs, external.outputs))
-    taken, ends = (
-        {its[n]: (mine[n], axes_between(case_run.case, fresh, external, n)) for n in its if n in mine}
-        for mine, its in sides
-    )
+    taken = ways_between(case_run.case, fresh, external, fresh.inputs, external.inputs)
+    ends = ways_between(case_run.case, fresh, external, fresh.outputs, external.outputs)
     graphs = GraphPair(fresh.file.absolute(), external.file.absolute(), (), taken, ends, Landmarks(), case_run.seed)
     proof = _asked(session, prove_pair, graphs)
     a, b = (_asked(session, model_interface.read_interface, file) for file in (graphs.left, graphs.right))

@@ -1,4 +1,4 @@
-"""B evaluated step by step: what is A's by structure needs no numbers, what is by its numbers is put in its place."""
+"""Alignment: B is evaluated step by step, and what is A's by structure or by its numbers is put in its place."""
 
 from __future__ import annotations
 

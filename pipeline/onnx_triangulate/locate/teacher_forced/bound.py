@@ -1,4 +1,4 @@
-"""How far a value of B may be from its counterpart, and how far it is."""
+"""The bound of a value of B: how far it may be from its counterpart, and how far it is."""
 
 from __future__ import annotations
 

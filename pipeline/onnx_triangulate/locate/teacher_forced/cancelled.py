@@ -1,4 +1,4 @@
-"""Whether the differences inside B are cancelled before any output."""
+"""Cancelled faults: whether the differences inside B are gone before any output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which nodes of a region are faulty that ends in a value which must be another."""
+"""The faulty nodes of a region of B that ends in a value which must be another."""
 
 from __future__ import annotations
 

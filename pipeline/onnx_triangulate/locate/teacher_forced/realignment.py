@@ -1,4 +1,4 @@
-"""Where B computes A's values again behind a difference: by structure first, by numbers where the structure differs.
+"""Realignment: where B computes A's values again behind a difference, by structure first, else by numbers.
 
 By structure: what the consumers of an unaligned value of B read besides it says which value of A they expect in its
 place (:attr:`Reference.contexts`).  Of several, the one counts behind which most values of B are A's again.
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from onnx_triangulate.locate.teacher_forced.bound import away
-from onnx_triangulate.locate.teacher_forced.reference import context_hash, moments, sorted_digest
+from onnx_triangulate.locate.teacher_forced.reference import computed_classes, context_hash, moments, sorted_digest
 from onnx_triangulate.locate.teacher_forced.state import AlignmentState, above, below
 from onnx_triangulate.numerics.compare import equal_elements, same_values
 from onnx_triangulate.numerics.float64_evaluation import Step
@@ -369,11 +369,7 @@ def reach(state: AlignmentState, name: str, left: str) -> int:
 
 def follow(step: Step, state: AlignmentState, held: dict[str, bytes]) -> dict[str, bytes]:
     """As :func:`classes_of`, under the hypothesis, and whether data reaches the step or not."""
-    reads = {n: held.get(n) or state.classes.get(n, b"") for n in step.reads}
-    if not all(reads.values()):
-        return {}
-    operands = [(held.get(n) or state.classes.get(n, b"")) if n else b"" for n in step.node.input]
-    made = state.namer.of_node(step.node, operands, reads)
+    made = computed_classes(step, state.namer, ChainMap(held, state.classes))
     return {name: state.known.folds.get(digest, digest) for name, digest in made.items()}
 
 

@@ -1,4 +1,4 @@
-"""What is known of A: its values in float64 on one set of feeds, and what finds a value among them."""
+"""The reference A: its values in float64 on one set of feeds, and what finds a value among them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SMALL = 4096  # bytes of an array that is not worth a file
 class Reference:
     """A, evaluated on one set of feeds, with what finds a value of it: by class, by context, by operator, by size.
 
-    A *class* is a function of the inputs.  A *hole* is an operand of a step seen from everything else that the step
+    A *class* is a function of the inputs.  A *context* is an operand of a step seen from everything else that the step
     reads: whatever stands there in B ought to be that operand.
     """
 
@@ -59,10 +59,8 @@ class Reference:
         found: dict[bytes, bytes] = {}
         namer = Namer(self.graph.version, COMMUTATIVE)
         for step in self.graph.steps:
-            if step.index in self.graph.folded and all(n in self.classes for n in step.reads):
-                operands = [self.classes[n] if n else b"" for n in step.node.input]
-                made = namer.of_node(step.node, operands, {n: self.classes[n] for n in step.reads})
-                found |= {digest: self.classes[name] for name, digest in made.items()}
+            made = computed_classes(step, namer, self.classes) if step.index in self.graph.folded else {}
+            found |= {digest: self.classes[name] for name, digest in made.items()}
         return found
 
     @cached_property
@@ -158,11 +156,14 @@ def classes_of(
     """The class of everything that a step makes: constants by their numbers, all else by what makes it of what."""
     if folded and all(name in values for name in step.makes):
         return {name: namer.of_constant(values[name]) for name in step.makes}
+    return computed_classes(step, namer, classes) or {name: namer.unknown(name) for name in step.makes}
+
+
+def computed_classes(step: Step, namer: Namer, classes: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The class of everything that a step makes, by what makes it of what; nothing where that is not all known."""
     reads = {name: classes.get(name, b"") for name in step.reads}
-    if not all(reads.values()):
-        return {name: namer.unknown(name) for name in step.makes}
     operands = [classes.get(name, b"") if name else b"" for name in step.node.input]
-    return namer.of_node(step.node, operands, reads)
+    return namer.of_node(step.node, operands, reads) if all(reads.values()) else {}
 
 
 def context_hash(step: Step, name: str, namer: Namer, classes: Mapping[str, bytes]) -> bytes | None:

@@ -1,4 +1,4 @@
-"""The comparison under way: which values of B are A's so far, either side of it, and what it comes to."""
+"""The state of a comparison: which values of B are A's so far, either side of it, and what it comes to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker does with the many feeds of ``compare``: runs both graphs on each in their own types, and looks.
+"""The sweep over many feeds: a worker runs both graphs on each in their own types and hands back what parts.
 
 Design note.  Evaluating in float64 node by node is dear, running is not.  So both graphs run on every feed that time
 allows, and a feed on which their outputs part beyond what float32 usually does to numbers of that size is handed back
