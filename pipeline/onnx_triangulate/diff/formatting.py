@@ -9,24 +9,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto
 
 from onnx_triangulate.diff.ir import (
     Array,
     Const,
     Ints,
-    NormalForm,
     Operand,
     Position,
     Ref,
     Shape,
     Step,
-    ValueInfo,
     compose,
     inverse,
+    size_of,
     turned,
 )
-from onnx_triangulate.diff.matching import Unit, channels, linear
+from onnx_triangulate.diff.matching import Unit, channels
 from onnx_triangulate.onnxgraph.nodes import Dims
 from onnx_triangulate.ops.bounds import gamma
 from onnx_triangulate.records.inspection import Difference
@@ -61,14 +59,6 @@ def shown(value: Any) -> str:
         listed = ", ".join(shown(v) for v in value[:SHOWN])
         return f"({listed}{f' and {len(value) - SHOWN} more' if len(value) > SHOWN else ''})".replace(", ", ",")
     return str(value)
-
-
-def type_name(kind: Any) -> str:
-    try:
-        name = str(TensorProto.DataType.Name(kind)).lower()
-    except (ValueError, TypeError):
-        return f"type {kind}"
-    return {"float": "float32", "double": "float64"}.get(name, name)
 
 
 def ops_of(steps: Iterable[Step]) -> str:
@@ -268,10 +258,6 @@ def furthest(left: Array, right: Array) -> tuple[str, str]:
     return (texts[0], texts[1]) if texts[0] != texts[1] else (str(left.reshape(-1)[at]), str(right.reshape(-1)[at]))
 
 
-def there_or_none(form: NormalForm | None) -> str:
-    return "none" if form is None else "there"
-
-
 def same_number(left: Any, right: Any) -> bool:
     """Whether two attributes are one: numbers as float32 holds them, lists element by element."""
     if isinstance(left, Position) or isinstance(right, Position):
@@ -326,14 +312,6 @@ def merged(left: Dims | None, right: Dims | None) -> Dims | None:
     if left is None or right is None or len(left) != len(right):
         return left if right is None else right if left is None else None
     return tuple(b if a is None else a if b is None or a == b else None for a, b in zip(left, right, strict=True))
-
-
-def size_of(dims: Dims | None) -> int | None:
-    """How many elements a value has."""
-    if dims is None:
-        return None
-    known = [d for d in dims if d is not None]
-    return math.prod(known) if len(known) == len(dims) else None
 
 
 def turning(ref: Ref, reader: Sequence[str]) -> Sequence[str]:
@@ -393,16 +371,3 @@ def in_order(left: Dims | None, right: Dims | None, between: Ints) -> bool:
     if left is None or right is None or turned(left, between) != right:
         return True
     return left == right
-
-
-def rank_of(border: ValueInfo) -> int:
-    return -1 if border.dims is None else len(border.dims)
-
-
-def sorted_dims(border: ValueInfo) -> list[str]:
-    return sorted(map(str, border.dims or ()))
-
-
-def heads_differ(one: Step, two: Step) -> bool:
-    left, right = one.operands[1], two.operands[1]
-    return linear(one) and isinstance(left, Const) and isinstance(right, Const) and left.exact != right.exact

@@ -11,13 +11,12 @@ from onnx_triangulate.diff.formatting import (
     operand_at,
     seen_shape,
     shown,
-    size_of,
     slot_name,
     through,
     turning,
     views_agree,
 )
-from onnx_triangulate.diff.ir import Const, Operand, Ref, Step
+from onnx_triangulate.diff.ir import Const, Operand, Ref, Step, size_of
 from onnx_triangulate.diff.operators import COMMUTATIVE
 from onnx_triangulate.diff.step_differences import constant, constants
 
@@ -37,14 +36,8 @@ def operands(c: Findings, one: Step, two: Step, numbers_too: bool) -> None:
         elif isinstance(left, Ref) and isinstance(right, Ref):
             reads(c, one, two, slot, left, right)
         elif left is not None or right is not None:
-            c.add(
-                "operator",
-                slot_name(one, slot),
-                one.nodes,
-                two.nodes,
-                c.source(left, 0),
-                c.source(right, 1),
-            )
+            sources = c.source(left, 0), c.source(right, 1)
+            c.add("operator", slot_name(one, slot), one.nodes, two.nodes, *sources)
 
 
 def unordered(c: Findings, one: Step, two: Step) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import onnx
 from onnx import ModelProto, TensorProto, TypeProto, ValueInfoProto
 
+from onnx_triangulate.facts.size_summary import dtype_name
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.onnxgraph.graph import Place, places
 from onnx_triangulate.onnxgraph.loading import load
@@ -42,16 +43,9 @@ def _type(kind: TypeProto) -> str:
     which = kind.WhichOneof("value")
     if which in ("tensor_type", "sparse_tensor_type"):
         tensor = getattr(kind, which)
-        try:
-            name = TensorProto.DataType.Name(tensor.elem_type).lower()
-        except ValueError:
-            name = f"type {tensor.elem_type}"
-        name = {"float": "float32", "double": "float64"}.get(name, name)
-        prefix = "sparse " if which == "sparse_tensor_type" else ""
-        if not tensor.HasField("shape"):
-            return f"{prefix}{name}[...]"
+        name = ("sparse " if which == "sparse_tensor_type" else "") + dtype_name(tensor.elem_type)
         dims = (str(d.dim_value) if d.HasField("dim_value") else (text(d.dim_param) or "?") for d in tensor.shape.dim)
-        return f"{prefix}{name}[{','.join(dims)}]"
+        return f"{name}[{','.join(dims) if tensor.HasField('shape') else '...'}]"
     if which == "sequence_type":
         return f"sequence({_type(kind.sequence_type.elem_type)})"
     if which == "optional_type":

@@ -31,11 +31,11 @@ class FileContents:
 
 
 @cache
-def dtype_name(data_type: int) -> str:
+def dtype_name(data_type: int | None) -> str:
     """A type as people write it (``float32``, ``int64``); ``type 99`` where ONNX has no such type."""
     try:
         name = str(TensorProto.DataType.Name(data_type)).lower()
-    except ValueError:
+    except (ValueError, TypeError):
         return f"type {data_type}"
     return _NAMES.get(name, name)
 
