@@ -57,6 +57,11 @@ class Cone:
     open: bool = False
     cut: bool = False
 
+    @property
+    def only_border(self) -> bool:
+        """Whether all ways end at the graph's inputs or outputs."""
+        return bool(self.border) and not (self.ends or self.open or self.cut)
+
 
 Passes = Callable[[int], bool]
 
@@ -136,10 +141,8 @@ def _changes_rank(flow: Flow, index: int) -> int:
     """By how many axes a Reshape's output has more than its input."""
     if flow.ops[index] != "Reshape":
         return 0
-    ins, outs = flow.inputs[index], flow.outputs[index]
-    if not ins or not outs or min(ins[0], outs[0]) < 0:
-        return 0
-    old, new = flow.ranks[ins[0]], flow.ranks[outs[0]]
+    source, result = flow.source(index), flow.result(index)
+    old, new = (flow.ranks[v] if min(source, result) >= 0 else None for v in (source, result))
     return 0 if old is None or new is None else new - old
 
 
@@ -163,8 +166,8 @@ class _Beside:
 
 
 def _beside(flow: Flow, source: int, result: int) -> _Beside:
-    back = upstream(flow, source, lambda n: flow.free[n])
-    after = downstream(flow, result, lambda n: flow.free[n])
+    back = upstream(flow, source, flow.free.__getitem__)
+    after = downstream(flow, result, flow.free.__getitem__)
     kin = downstream(flow, result, lambda n: flow.ops[n] not in ("Reshape", "Flatten"))
     return _Beside(
         splits=any(_changes_rank(flow, n) > 0 for n in back.ends),
@@ -176,7 +179,7 @@ def _beside(flow: Flow, source: int, result: int) -> _Beside:
 
 def _names(flow: Flow, value: int) -> Names | None:
     """The names of a value's axes where all are known."""
-    names = None if value in flow.contested else flow.axes[value]
+    names = flow.names_of(value)
     return names if names and all(names) else None
 
 
@@ -193,10 +196,8 @@ def _kind(flow: Flow, source: int, result: int, perm: tuple[int, ...]) -> str:
             after = permuted
         return f"{word(before)}->{word(permuted)}" if after is not None and word(after) == word(permuted) else "other"
     if after is not None and source not in flow.contested and len(after) == len(perm):
-        back = [""] * len(perm)
-        for name, p in zip(after, perm, strict=True):
-            back[p] = name
-        return f"{word(tuple(back))}->{word(after)}"
+        back = dict(zip(perm, after, strict=True))
+        return f"{word(tuple(back[axis] for axis in range(len(perm))))}->{word(after)}"
     if source in flow.contested or result in flow.contested:
         return "other"
     return _by_itself(flow, source, result, perm)
@@ -265,13 +266,10 @@ def _cancel(found: dict[int, _Step]) -> None:
         ends = step.before.ends
         if not ends or step.before.border or step.before.open or step.before.cut:
             continue
-        partners = [found.get(n) for n in ends]
-        if not all(p is not None and _composes(p.perm, step.perm) for p in partners):
-            continue
-        for partner in partners:
-            if partner is not None:
-                partner.cancels[step.index] = None
-                step.cancels[partner.index] = None
+        partners = [found[n] for n in ends if n in found and _composes(found[n].perm, step.perm)]
+        for partner in partners if len(partners) == len(ends) else ():
+            partner.cancels[step.index] = None
+            step.cancels[partner.index] = None
 
 
 def _between(step: _Step, found: dict[int, _Step]) -> dict[int, None]:
@@ -286,22 +284,17 @@ def _between(step: _Step, found: dict[int, _Step]) -> dict[int, None]:
 def _move(flow: Flow, step: _Step) -> None:
     """Whether a Transpose that cancels with none could stand at the graph's inputs or outputs instead."""
     after, before = step.after, step.before
-    if _only_border(after):
+    if after.only_border:
         sources = (flow.inputs[n][k.source] for n in after.nodes for k in flow.links[n])
         if all(flow.constant[v] or v in after.values for v in sources):
             step.through, step.border = after.nodes, tuple(after.border)
             return
-    if _only_border(before):
+    if before.only_border:
         inner = before.values - set(before.border) if step.source not in before.border else set()
         users = {n for v in inner for n, _ in flow.users[v]}
         made = {v for n in before.nodes for v in flow.outputs[n] if v >= 0 and (flow.users[v] or v in flow.ends)}
         if inner.isdisjoint(flow.ends) and users <= {step.index, *before.nodes} and made <= before.values:
             step.through, step.border = before.nodes, tuple(before.border)
-
-
-def _only_border(cone: Cone) -> bool:
-    """Whether all ways end at the graph's inputs or outputs."""
-    return bool(cone.border) and not (cone.ends or cone.open or cone.cut)
 
 
 class _Regions:
@@ -410,25 +403,24 @@ def _permutation_of(flow: Flow, index: int) -> tuple[tuple[int, ...], str]:
     """The permutation of a Transpose, and its kind where it cannot be followed; ``""`` where it can."""
     node = flow.view(index)
     perm = permutation(node)
-    ins, outs = flow.inputs[index], flow.outputs[index]
+    source, result = flow.source(index), flow.result(index)
     if perm is None:
         return (), "unknown"
     if not perm:
         # A scalar has no axes to name, and its empty permutation is the identity.
         written = node.held.get("perm", ())
-        scalar = perm == () and ins and ins[0] >= 0 and flow.ranks[ins[0]] == 0 and not written
+        scalar = source >= 0 and flow.ranks[source] == 0 and not written
         numbers = isinstance(written, tuple) and all(isinstance(p, int) for p in written)
         return written if numbers else (), "identity" if scalar else "invalid"
     if not flow.links[index]:
         # Its input is missing, or of another rank than the permutation.
-        return perm, "invalid" if ins and outs and min(ins[0], outs[0]) >= 0 else "other"
+        return perm, "invalid" if min(source, result) >= 0 else "other"
     return perm, ""
 
 
 def _step(flow: Flow, index: int, perm: tuple[int, ...]) -> _Step:
-    source, result = flow.inputs[index][0], flow.outputs[index][0]
-    before = upstream(flow, source, lambda n: flow.free[n])
-    return _Step(index, source, result, perm, before, downstream(flow, result, lambda n: flow.free[n]))
+    source, result, free = flow.source(index), flow.result(index), flow.free.__getitem__
+    return _Step(index, source, result, perm, upstream(flow, source, free), downstream(flow, result, free))
 
 
 def _record(flow: Flow, step: _Step, vanishes: bool) -> Transpose:
