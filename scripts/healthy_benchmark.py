@@ -27,7 +27,7 @@ from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.engines.workers import Workers
 from onnx_triangulate.records.faults import Localization
 from onnx_triangulate.records.runs import Failure, Model
-from onnx_triangulate.verification import tasks
+from onnx_triangulate.verification import worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.localization import localized
 from onnx_triangulate.verification.session import Options, Session
@@ -102,7 +102,8 @@ def judged(workers: Workers, ref: CaseRef, seed: int) -> Iterator[Line]:
     session = Session(workers, Options(seed=seed))
     try:
         for framework in sorted(case.builders):
-            found = workers.call(framework, tasks.export, ref, framework, adapters()[framework].exporters, seed, folder)
+            exporters = adapters()[framework].exporters
+            found = workers.call(framework, worker_tasks.export, ref, framework, exporters, seed, folder)
             models: dict[str, Model] = {} if isinstance(found, Failure) else {m.graph: m for m in found}
             for graph, model in models.items():
                 if model.error is not None or model.file is None:

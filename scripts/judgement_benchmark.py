@@ -50,7 +50,7 @@ from judgement.judged import (  # noqa: E402  # the checkout is put on the path 
 from judgement.pairs import HIDDEN, REWRITES, Kind, Pair, made  # noqa: E402
 from judgement.verdicts import TIMEOUT, Lines, compared, lasting_workers, verify_cases  # noqa: E402
 from onnx_triangulate.cases import catalogue  # noqa: E402
-from onnx_triangulate.verification.run import Options  # noqa: E402
+from onnx_triangulate.verification.verify import Options  # noqa: E402
 
 MATERIAL = ROOT / "scripts" / "judgement"
 MODULES = (

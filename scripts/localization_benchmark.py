@@ -29,11 +29,11 @@ from onnx_triangulate.cases import catalogue, inputs
 from onnx_triangulate.engines import running
 from onnx_triangulate.engines.frameworks._stored_values import Values
 from onnx_triangulate.locate.export_nodes import Export
-from onnx_triangulate.locate.localize import judged_export
+from onnx_triangulate.locate.node_search import judged_export
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Localization, SourceValues
 from onnx_triangulate.records.runs import Model
-from onnx_triangulate.verification import tasks
+from onnx_triangulate.verification import worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.localization import localized
 from onnx_triangulate.verification.session import Options, Session
@@ -80,7 +80,7 @@ def main() -> int:
 
 def _exports(ref: CaseRef, framework: str, folder: Path) -> dict[str, Model]:
     wanted = ("", "raw") if framework == "torch" else ("",)
-    return {model.graph: model for model in tasks.export(ref, framework, wanted, 0, folder)}
+    return {model.graph: model for model in worker_tasks.export(ref, framework, wanted, 0, folder)}
 
 
 def planted(model: Model) -> Model:

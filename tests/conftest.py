@@ -27,7 +27,7 @@ from onnx_triangulate.engines.workers import Workers
 from onnx_triangulate.records.graph_comparison import GraphComparison
 from onnx_triangulate.records.runs import Diff
 from onnx_triangulate.records.verdict import Report, Verdict
-from onnx_triangulate.verification.run import Options, verify
+from onnx_triangulate.verification.verify import Options, verify
 
 os.environ.pop("PYTHONUNBUFFERED", None)  # users have none, and what is buffered may fail late or be lost
 

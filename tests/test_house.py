@@ -182,7 +182,7 @@ PLANTED = [
     (f"{PACKAGE}/facts/pads.py", "import importlib\nimportlib.import_module('torch')"),
     (f"{PACKAGE}/causes/padding.py", "__import__('onnxruntime')"),
     (f"{PACKAGE}/engines/workers.py", "import torch"),
-    (f"{PACKAGE}/verification/run.py", "if True:\n    from torch.onnx import export"),
+    (f"{PACKAGE}/verification/verify.py", "if True:\n    from torch.onnx import export"),
     (f"{ENGINES}frameworks/torch.py", "import tensorflow as tf"),
     (f"{ENGINES}frameworks/torch.py", "import onnxruntime"),
     (f"{ENGINES}frameworks/torch.py", "from onnx_triangulate.engines.frameworks.tensorflow import FRAMEWORK"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from onnx_triangulate.records.arrays import Array
     from onnx_triangulate.records.case import Absent, Builder, Case, Each, Expected, Gradient, Rounded, Tensor, Truth
     from onnx_triangulate.records.errors import MissingEngine, UnusableInput
-    from onnx_triangulate.verification.run import verify
+    from onnx_triangulate.verification.verify import verify
 
 __all__ = [
     "Absent",
@@ -52,7 +52,7 @@ _PUBLIC = {
     "compare": "onnx_triangulate.comparison.run:compare_files",
     "Array": "onnx_triangulate.records.arrays",
     "inspect": "onnx_triangulate.inspection.run",
-    "verify": "onnx_triangulate.verification.run",
+    "verify": "onnx_triangulate.verification.verify",
 }
 
 if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:

@@ -16,7 +16,7 @@ from judgement import given as given_rows
 from judgement.judged import ALARM, RIGHT, Judged
 from judgement.pairs import HIDDEN, REWRITES
 from judgement.verdicts import TIMEOUT, Line, Lines, compared, lasting_workers, verify_cases
-from onnx_triangulate.verification.run import Options
+from onnx_triangulate.verification.verify import Options
 
 MATERIAL = Path(__file__).parent
 SUBSETS = (

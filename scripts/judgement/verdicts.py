@@ -20,7 +20,7 @@ from onnx_triangulate.comparison.options import Options as PairOptions
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison
 from onnx_triangulate.records.verdict import Verdict
-from onnx_triangulate.verification import run as verify
+from onnx_triangulate.verification import verify
 
 Line = dict[str, Any]
 TIMEOUT = 300.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from onnx_triangulate.records.verdict import Report, Verdict
-from onnx_triangulate.verification.run import Options, exit_status, verify
+from onnx_triangulate.verification.verify import Options, exit_status, verify
 
 pytestmark = pytest.mark.slow  # the engines run
 

@@ -20,8 +20,8 @@ import pytest
 from onnx_triangulate.cli import supervisor
 from onnx_triangulate.records.runs import Failure
 from onnx_triangulate.records.verdict import Evidence, Report, Verdict
-from onnx_triangulate.verification.run import exit_status
 from onnx_triangulate.verification.session import Options
+from onnx_triangulate.verification.verify import exit_status
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "from onnx_triangulate import Case, Tensor\n"

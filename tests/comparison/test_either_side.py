@@ -8,7 +8,7 @@ import pytest
 
 from onnx_triangulate.numerics.compare import compare
 from onnx_triangulate.records.verdict import Report, Verdict
-from onnx_triangulate.verification.run import exit_status, verify
+from onnx_triangulate.verification.verify import exit_status, verify
 
 SOURCE = """
 from onnx_triangulate import Case, Tensor

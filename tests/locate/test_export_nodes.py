@@ -22,7 +22,7 @@ from onnx_triangulate.locate import export_nodes
 from onnx_triangulate.locate.export_nodes import Export
 from onnx_triangulate.locate.kernel_runs import judged_kernels
 from onnx_triangulate.locate.kernels import kernels
-from onnx_triangulate.locate.localize import judged_export, only_node
+from onnx_triangulate.locate.node_search import judged_export, only_node
 from onnx_triangulate.numerics.replay import expected
 from onnx_triangulate.onnxgraph.nodes import node_name
 from onnx_triangulate.onnxgraph.weights import Weights
@@ -33,7 +33,7 @@ from onnx_triangulate.records.faults import Localization, Origin, SourceValues
 from onnx_triangulate.records.runs import Model
 from onnx_triangulate.transform.cut import all_outputs, parts, run_parts
 from onnx_triangulate.transform.float64 import computed_initializers
-from onnx_triangulate.verification.faulty_nodes import name_nodes
+from onnx_triangulate.verification.diagnosis.nodes import name_nodes
 from tests.planting import copied, edits
 
 NAME = "localize/networks"

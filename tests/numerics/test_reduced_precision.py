@@ -13,7 +13,7 @@ from onnx_triangulate.numerics.reduced_precision import CUT, FORMATS, NEAREST, R
 from onnx_triangulate.numerics.replay import replay
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.verdict import Blame
-from onnx_triangulate.verification.faulty_nodes import CAUSE, REDUCED, name_nodes
+from onnx_triangulate.verification.diagnosis.nodes import CAUSE, REDUCED, name_nodes
 
 RANDOM = np.random.default_rng(5)
 X = RANDOM.uniform(-1, 1, (7, 96)).astype(np.float32)

@@ -18,7 +18,7 @@ import pytest
 
 from onnx_triangulate.cases import catalogue, inputs
 from onnx_triangulate.records.verdict import Verdict
-from onnx_triangulate.verification.run import exit_status
+from onnx_triangulate.verification.verify import exit_status
 
 pytestmark = pytest.mark.slow  # the engines run
 

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from onnx_triangulate.records.verdict import Verdict
-from onnx_triangulate.verification.run import verify
+from onnx_triangulate.verification.verify import verify
 
 pytestmark = pytest.mark.slow  # the engines run
 

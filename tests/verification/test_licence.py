@@ -16,7 +16,7 @@ from onnx import numpy_helper
 
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.verdict import Report
-from onnx_triangulate.verification.run import Options, verify
+from onnx_triangulate.verification.verify import Options, verify
 
 pytestmark = pytest.mark.slow  # the engines run
 

@@ -14,7 +14,7 @@ import pytest
 from onnx import ModelProto, numpy_helper
 
 from onnx_triangulate.records.verdict import Report, Verdict
-from onnx_triangulate.verification.run import exit_status, verify
+from onnx_triangulate.verification.verify import exit_status, verify
 
 pytestmark = pytest.mark.slow  # the engines run
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,25 +38,33 @@ def draw(tensor: Tensor, *, seed: int, case: str, name: str) -> Array:
         if tensor.shape is not None and array.shape != tuple(tensor.shape):
             raise UnusableInput(f"{case}: {name} has values of shape {array.shape}, its shape says {tensor.shape}")
         return array
-    if tensor.shape is None:
-        raise UnusableInput(f"{case}: {name} has neither a shape nor values: give Tensor(..., shape=(2, 3))")
-    if len(tensor.shape) != rank:
-        raise UnusableInput(f"{case}: {name} has shape {tensor.shape}, its axes {tensor.axes!r} name {rank}")
-    if not (math.isfinite(tensor.low) and math.isfinite(tensor.high) and tensor.low < tensor.high):
-        raise UnusableInput(f"{case}: {name} draws from [{tensor.low}, {tensor.high}): nothing lies there")
-    whole = tensor.integers or dtype.kind in "iu"
-    if whole and dtype.kind != "b" and not int(tensor.low) < int(tensor.high):
-        raise UnusableInput(f"{case}: {name} draws integers from [{tensor.low}, {tensor.high}): none lies there")
-    if dtype.kind in "iu" and not np.iinfo(dtype).min <= int(tensor.low) < int(tensor.high) <= np.iinfo(dtype).max + 1:
-        raise UnusableInput(f"{case}: {name} draws from [{tensor.low}, {tensor.high}), more than {dtype} holds")
+    for problem in _undrawable(tensor, dtype):
+        raise UnusableInput(f"{case}: {name} {problem}")
+    assert tensor.shape is not None
     digest = hashlib.sha256(f"{case}\0{name}".encode()).digest()
     generator = np.random.default_rng([seed, int.from_bytes(digest[:8], "little")])
     if dtype.kind == "b":
         return generator.integers(0, 2, tensor.shape).astype(bool)
-    if whole:
+    if tensor.integers or dtype.kind in "iu":
         kind = np.uint64 if dtype == np.uint64 else np.int64
         return generator.integers(int(tensor.low), int(tensor.high), tensor.shape, dtype=kind).astype(dtype)
     return np.asarray(generator.uniform(tensor.low, tensor.high, tensor.shape)).astype(dtype)
+
+
+def _undrawable(tensor: Tensor, dtype: np.dtype[Any]) -> Iterator[str]:
+    """What is wrong with the shape and the range from which a tensor is drawn."""
+    rank, span = len(tensor.axes.split()), f"[{tensor.low}, {tensor.high})"
+    if tensor.shape is None:
+        yield "has neither a shape nor values: give Tensor(..., shape=(2, 3))"
+    elif len(tensor.shape) != rank:
+        yield f"has shape {tensor.shape}, its axes {tensor.axes!r} name {rank}"
+    if not (math.isfinite(tensor.low) and math.isfinite(tensor.high) and tensor.low < tensor.high):
+        yield f"draws from {span}: nothing lies there"
+    low, high = int(tensor.low), int(tensor.high)
+    if (tensor.integers or dtype.kind in "iu") and dtype.kind != "b" and not low < high:
+        yield f"draws integers from {span}: none lies there"
+    if dtype.kind in "iu" and not np.iinfo(dtype).min <= low < high <= np.iinfo(dtype).max + 1:
+        yield f"draws from {span}, more than {dtype} holds"
 
 
 def _given(tensor: Tensor, dtype: np.dtype[Any], where: str) -> Array:
@@ -116,18 +124,9 @@ def fed_from(case: Case, file: Path) -> Case:
         raise UnusableInput(f"{file}: {seen}; the inputs of {case.name} are {', '.join(case.inputs)}")
     fed = {}
     for name, tensor in case.inputs.items():
-        array, axes = given[name], tensor.axes.split()
-        who = f"{file}: {name} of {case.name}"
-        if array.dtype != np.dtype(tensor.dtype):
-            raise UnusableInput(
-                f"{who} is {array.dtype}, expected {tensor.dtype}: save it with .astype('{tensor.dtype}')"
-            )
-        if array.ndim != len(axes):
-            raise UnusableInput(f"{who} has shape {array.shape}, expected the axes {tensor.axes!r}")
-        for axis, size, due in zip(axes, array.shape, tensor.shape or array.shape, strict=False):
-            if size != due and axis not in case.dynamic:
-                raise UnusableInput(f"{who} has shape {array.shape}, expected {tuple(tensor.shape or ())}: axis {axis}")
-        fed[name] = replace(tensor, shape=array.shape, values=array)
+        for problem in _misfits(tensor, given[name], case):
+            raise UnusableInput(f"{file}: {name} of {case.name} {problem}")
+        fed[name] = replace(tensor, shape=given[name].shape, values=given[name])
     sizes: dict[str, int] = {}
     for name, tensor in fed.items():
         for axis, size in zip(tensor.axes.split(), tensor.shape or (), strict=True):
@@ -135,6 +134,18 @@ def fed_from(case: Case, file: Path) -> Case:
                 raise UnusableInput(f"{file}: {name} has {axis}={size}, another input {axis}={sizes[axis]}")
     changed = at(replace(case, inputs={}), sizes)
     return replace(changed, inputs=fed)
+
+
+def _misfits(tensor: Tensor, array: Array, case: Case) -> Iterator[str]:
+    """Why an array cannot be fed in a tensor's place."""
+    axes = tensor.axes.split()
+    if array.dtype != np.dtype(tensor.dtype):
+        yield f"is {array.dtype}, expected {tensor.dtype}: save it with .astype('{tensor.dtype}')"
+    if array.ndim != len(axes):
+        yield f"has shape {array.shape}, expected the axes {tensor.axes!r}"
+    for axis, size, due in zip(axes, array.shape, tensor.shape or array.shape, strict=False):
+        if size != due and axis not in case.dynamic:
+            yield f"has shape {array.shape}, expected {tuple(tensor.shape or ())}: axis {axis}"
 
 
 def inputs_of(case: Case, name: str, seed: int) -> dict[str, Array]:

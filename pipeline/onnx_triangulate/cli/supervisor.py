@@ -21,7 +21,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnx_triangulate.cases import catalogue
 from onnx_triangulate.engines.workers import Raised, Worker, tell
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison
@@ -49,12 +48,12 @@ class Interrupted(KeyboardInterrupt):
 def verify(
     targets: Sequence[str], options: Options, progress: Callable[[Verdict, int, int], None] | None = None
 ) -> Report:
-    """As ``verification.run.verify``, in a process of its own.
+    """As ``verification.verify.verify``, in a process of its own.
 
     Raises :class:`Interrupted` where an interrupt comes when cases are finished already.
     """
     from onnx_triangulate.engines.installed import absent_engines
-    from onnx_triangulate.verification.run import exit_status
+    from onnx_triangulate.verification.verify import exit_status
 
     absent_engines(options.require)
     started = time.perf_counter()
@@ -125,9 +124,9 @@ def compare(left: Path, right: Path, options: PairOptions) -> GraphComparison:
 
 
 def listed(targets: Sequence[str]) -> list[Mapping[str, Any]]:
-    """The cases that ``targets`` name: their names, their frameworks, their notes."""
-    if not targets:
-        return rows(())
+    """As ``cases.listing.rows``, in a process of its own."""
+    from onnx_triangulate.cases.listing import rows
+
     with _folder() as folder:
         answer = _judged(rows, (tuple(targets),), _MEMORY, folder, _LOADING)
     if isinstance(answer, Failure):
@@ -135,17 +134,8 @@ def listed(targets: Sequence[str]) -> list[Mapping[str, Any]]:
     return list(answer)
 
 
-def rows(targets: Sequence[str]) -> list[Mapping[str, Any]]:
-    """As :func:`listed`, in this very process."""
-    return [
-        {"name": ref.name, "frameworks": tuple(sorted(case.builders)), "note": case.note}
-        for ref in catalogue.find(targets)
-        for case in [catalogue.declared(ref)]
-    ]
-
-
 def _verify(targets: Sequence[str], options: Options, without: Sequence[str], alone: bool, folder: Path) -> Report:
-    from onnx_triangulate.verification.run import verify as run
+    from onnx_triangulate.verification.verify import verify as run
 
     tempfile.tempdir = str(folder)
     tell(None)

@@ -29,9 +29,9 @@ from onnx_triangulate.diff.operators import FOLLOWS
 from onnx_triangulate.facts import pads as _pads
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.onnxgraph.graph import Graph
+from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
 from onnx_triangulate.onnxgraph.inlining import Key, called_in, inlined_model, written_bodies
 from onnx_triangulate.onnxgraph.nodes import opset, printable, text, without_large_initializers
-from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.onnxgraph.weights import Weights
 
 _NAMED = 4
@@ -77,7 +77,7 @@ def _inlined(view: View) -> tuple[ModelProto, ModelProto, Mapping[Key, str], Seq
     made = inlined or model
     kept = written_bodies(made, str(view.file.parent.resolve() if view.file is not None else id(view)))
     notes = []
-    called = [key for key in dict.fromkeys(called_in(made.graph.node)) if key in kept]
+    called = [key for key in dict.fromkeys(called_in(made.graph)) if key in kept]
     if called:
         who = [printable(".".join(filter(None, key[:2])), 60) for key in called[:_NAMED]]
         rest = f" and {len(called) - _NAMED} more" if len(called) > _NAMED else ""

@@ -12,6 +12,8 @@ from onnx_triangulate.records.case import Case
 from onnx_triangulate.records.faults import SourceValues
 from onnx_triangulate.records.runs import Jitter, Model, Roundings
 
+Evaluate = Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]  # a loaded graph: feeds by name, and outputs
+
 
 @runtime_checkable
 class Framework(Protocol):
@@ -100,9 +102,7 @@ class Runtime(Protocol):
     def double(self) -> bool:
         """Whether it also runs the graph in float64."""
 
-    def open(
-        self, file: Path, *, double: bool = False
-    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+    def open(self, file: Path, *, double: bool = False) -> Evaluate:
         """Load a model; the result runs it on feeds by name and returns the named outputs, as often as asked.
 
         ``double`` says that the graph was converted to float64 and that float64 is what its numbers must be worth.
@@ -111,9 +111,7 @@ class Runtime(Protocol):
         where the graph is no model, and anything else for any other refusal.
         """
 
-    def part(
-        self, model: bytes, weights: Mapping[str, Array]
-    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+    def part(self, model: bytes, weights: Mapping[str, Array]) -> Evaluate:
         """Load a serialized model whose external initializers are ``weights``, without a copy where that can be."""
 
 
@@ -146,7 +144,7 @@ class Optimizing(Runtime, Protocol):
 
     def open_without(
         self, file: Path, off: Sequence[str] = (), level: str | None = None, *, saved: Path | None = None
-    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+    ) -> Evaluate:
         """As :meth:`Runtime.open`, without the passes ``off``, or at another ``level``; ``saved`` gets what is run."""
 
     def switch(self, off: Sequence[str], level: str | None) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 from onnx_triangulate.cases import catalogue, inputs, layout
 from onnx_triangulate.engines.frameworks import _model_state, adapter
 from onnx_triangulate.engines.frameworks._results import BuilderError
+from onnx_triangulate.engines.protocols import Evaluate
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.numerics.compare import same_bits
 from onnx_triangulate.records.arrays import Array, ArrayFile
@@ -51,23 +52,20 @@ def warm(framework: str) -> Failure | None:
 
 def run_native(ref: CaseRef, framework: str, doubles: Sequence[bool], seed: int, folder: Path) -> list[Run]:
     """The case natively, in the case's own precision and (``True`` in ``doubles``) in float64, twice each."""
-    engine = adapter(framework)
+    engine, parties = adapter(framework), [Party(framework, double=double) for double in doubles]
     failure = warm(framework)
-    runs = []
-    for double in doubles:
-        party = Party(framework, double=double)
-        if failure:
-            runs.append(Run(party, error=failure))
-            continue
+    if failure:
+        return [Run(party, error=failure) for party in parties]
 
-        def once(double: bool = double) -> Mapping[str, Any]:
+    def native(party: Party) -> Run:
+        def once() -> Mapping[str, Any]:
             case, values = values_of(ref, framework, seed)
-            return engine.native(case, values, double=double, seed=seed)
+            return engine.native(case, values, double=party.double, seed=seed)
 
-        runs.append(_native_run(party, catalogue.load(ref), engine.layouts, once, folder))
-        if not double and runs[-1].outputs is not None:
-            runs[-1] = _asked_again(runs[-1], ref, framework, seed)
-    return runs
+        run = _native_run(party, catalogue.load(ref), engine.layouts, once, folder)
+        return run if party.double or run.outputs is None else _asked_again(run, ref, framework, seed)
+
+    return [native(party) for party in parties]
 
 
 def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
@@ -89,8 +87,7 @@ def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
         first = instance(values, seed=seed)
         moved = _model_state.changed(before, instance.state())
         between = _answer_or_none(instance, others, seed)
-        last = instance(values, seed=seed + 1)
-        steady = _alike(first, last)
+        steady = _alike(first, instance(values, seed=seed + 1))
         drawn = not steady and _alike(first, instance(values, seed=seed))
         fresh = engine.instance(case, values, seed=seed) if steady and moved and between is not None else None
         remembers = fresh is not None and not _alike(between or {}, _answer_or_none(fresh, others, seed))
@@ -98,29 +95,19 @@ def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
         says = f"{framework} answers these inputs once and then raises {type(error).__name__}: {one_line(error)}"
         return replace(run, deterministic=False, nondeterminism=says)
     named = f" ({', '.join(moved[:_NAMED])}{', …' if len(moved) > _NAMED else ''})" if moved else ""
-    if not steady:
-        seeds = drawn or any("seed_generator" in name for name in moved)  # Keras keeps the state of its chance so
-        says = (
-            f"{framework} draws random numbers: under another seed it answers the same inputs otherwise{named}; "
-            "what a graph holds of them is one draw"
-            if seeds
-            else f"{framework} remembers its calls{named}: asked again it answers the same inputs otherwise; "
-            "a graph has no memory, and holds what one call left"
-        )
-        return replace(run, deterministic=False, nondeterminism=says)
-    if remembers:
-        says = (
-            f"{framework} remembers its calls{named}: what it answers depends on the inputs that it was asked before; "
-            "a graph has no memory, and holds what one call left"
-        )
-        return replace(run, deterministic=False, nondeterminism=says)
-    kept = tuple(name for name in moved if name in before)
-    if kept:
-        says = (
-            f"each call changes {', '.join(kept[:_NAMED])}, on which no output here depends; a graph keeps none of it"
-        )
-        return replace(run, notes=(*run.notes, says))
-    return run
+    drawn = drawn or any("seed_generator" in name for name in moved)  # Keras keeps the state of its chance so
+    if not steady and drawn:
+        says = f"draws random numbers: under another seed it answers the same inputs otherwise{named}; "
+        says += "what a graph holds of them is one draw"
+    elif not steady or remembers:
+        how = "what it answers depends on the inputs that it was asked before"
+        how = how if steady else "asked again it answers the same inputs otherwise"
+        says = f"remembers its calls{named}: {how}; a graph has no memory, and holds what one call left"
+    else:
+        kept = ", ".join([name for name in moved if name in before][:_NAMED])
+        says = f"each call changes {kept}, on which no output here depends; a graph keeps none of it"
+        return replace(run, notes=(*run.notes, says)) if kept else run
+    return replace(run, deterministic=False, nondeterminism=f"{framework} {says}")
 
 
 def _answer_or_none(instance: _model_state.Instance, values: Mapping[str, Any], seed: int) -> Mapping[str, Any] | None:
@@ -218,19 +205,9 @@ def _native_run(
     outputs: dict[str, Any] = {}
     for name, value in first.items():
         promised = case.outputs.get(name)
-        if value is None:
-            if not isinstance(promised, Absent):
-                return Run(party, error=Failure("refused", f"{party.framework} gives no {name}"))
-            outputs[name] = promised
-            continue
-        if party.double and value.dtype in (np.float32, np.float16):
-            return Run(party, error=Failure("refused", f"{party.framework} gives {name} in {value.dtype} all the same"))
-        broken = _broken_promise(party, name, value, promised)
-        if broken:
-            return Run(party, error=Failure("builder", broken))
-        axes, narrow = promised.axes if isinstance(promised, Tensor) else None, value.dtype.name == "bfloat16"
-        kept = save(folder, party, name, value.astype(np.float32) if narrow else value, axes)
-        outputs[name] = replace(kept, original_dtype="bfloat16") if narrow else kept
+        if failure := _unusable(party, name, value, promised):
+            return Run(party, error=failure)
+        outputs[name] = promised if value is None else _saved(folder, party, name, value, promised)
     same = all(_same(first[name], second.get(name)) for name in first) and set(first) == set(second)
     notes = tuple(note for name, value in first.items() if (note := _says_little(name, value)))
     varies = "" if same else f"two models that {party.framework} built under one seed answer the same inputs otherwise"
@@ -255,6 +232,24 @@ def _says_little(name: str, value: Array | None) -> str | None:
     if (value == value.reshape(-1)[0]).all():
         return f"{name} is {value.reshape(-1)[0]} everywhere, so agreement on it says little"
     return None
+
+
+def _saved(folder: Path, party: Party, name: str, value: Array, promised: Tensor | Absent | None) -> ArrayFile:
+    """An output in a file; numpy has no bfloat16, so such numbers are kept in float32."""
+    axes = promised.axes if isinstance(promised, Tensor) else None
+    if value.dtype.name != "bfloat16":
+        return save(folder, party, name, value, axes)
+    return replace(save(folder, party, name, value.astype(np.float32), axes), original_dtype="bfloat16")
+
+
+def _unusable(party: Party, name: str, value: Array | None, promised: Tensor | Absent | None) -> Failure | None:
+    """Why an output of a native run is none that can be compared."""
+    if value is None:
+        return None if isinstance(promised, Absent) else Failure("refused", f"{party.framework} gives no {name}")
+    if party.double and value.dtype in (np.float32, np.float16):
+        return Failure("refused", f"{party.framework} gives {name} in {value.dtype} all the same")
+    broken = _broken_promise(party, name, value, promised)
+    return Failure("builder", broken) if broken else None
 
 
 def _broken_promise(party: Party, name: str, value: Array, promised: Tensor | Absent | None) -> str | None:
@@ -289,7 +284,7 @@ def graph_run(
     model: Model,
     feeds: Mapping[str, Array],
     folder: Path,
-    run: Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]] | None = None,
+    run: Evaluate | None = None,
 ) -> Run:
     """Run a graph twice in one runtime (or as ``run`` does) and bring its outputs to the case's axes."""
     assert model.file is not None
@@ -323,7 +318,7 @@ def _double_run(
     from onnx_triangulate.transform.skeleton import in_float64, skeleton
 
     assert model.file is not None
-    from onnx_triangulate.numerics.evaluator import in_float64 as ours
+    from onnx_triangulate.numerics.reference_evaluator import in_float64 as ours
     from onnx_triangulate.onnxgraph.graph import places
 
     double = in_float64(skeleton(model.file, memory=memory))
@@ -348,13 +343,11 @@ def arrays_of(file: Path) -> Iterator[Array]:
             for name in archive.files:
                 yield archive[name]
         return
-    import onnx
-    from onnx import numpy_helper
+    from onnx_triangulate.onnxgraph.weights import read_model
 
-    graph = onnx.load(file, load_external_data=False).graph
-    held = [tensor for node in graph.node for a in node.attribute if (tensor := a.t).ByteSize()]
-    for tensor in (*graph.initializer, *held):
-        yield numpy_helper.to_array(tensor, str(file.parent))
+    model, weights = read_model(file)
+    yield from weights.values()
+    yield from (weights.read(a.t) for node in model.graph.node for a in node.attribute if a.t.ByteSize())
 
 
 def written(proto: Any, file: Path) -> Path:
@@ -374,7 +367,7 @@ def _check(file: Path) -> tuple[str, ...]:
     import onnx
 
     from onnx_triangulate.onnxgraph.loading import load
-    from onnx_triangulate.onnxgraph.shapes import full_check, named_by_checker
+    from onnx_triangulate.onnxgraph.sandboxed_check import full_check, named_by_checker
 
     try:
         onnx.checker.check_model(str(file), full_check=False)

@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
 from onnx_triangulate.onnxgraph.nodes import array, dense_constants, dims_of, elements, nodes_within
-from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.ops.registry import operators, operators_where
 
 _SLOTS: Mapping[str, tuple[int, ...]] = {name: op.limits for name, op in operators().items() if op.limits}

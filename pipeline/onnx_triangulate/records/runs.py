@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from onnx_triangulate.records.arrays import ArrayFile
+from onnx_triangulate.records.arrays import Array, ArrayFile
 from onnx_triangulate.records.case import Absent
 from onnx_triangulate.records.party import Party
 
@@ -72,6 +72,14 @@ class Run:
     derived: str = ""
     notes: tuple[str, ...] = ()
     nondeterminism: str = ""
+
+    def arrays(self, kinds: str = "") -> dict[str, Array]:
+        """The outputs that are there, by name; with ``kinds``, those of a type of one of these kinds (numpy's
+        letters)."""
+        import numpy as np
+
+        stored = {name: value for name, value in (self.outputs or {}).items() if not isinstance(value, Absent)}
+        return {name: v.load() for name, v in stored.items() if not kinds or np.dtype(v.dtype).kind in kinds}
 
 
 @dataclass(frozen=True)

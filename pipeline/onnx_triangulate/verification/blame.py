@@ -1,7 +1,7 @@
 """Blame: whose step parts, read from all parties of a case at once.
 
 A runtime's fault may hide an exporter's, and an optimizer may repair a kernel, so blame is read from all runs of a
-graph (:class:`~onnx_triangulate.verification.graph_runs.GraphRuns`), with the native run, float64 and the case's
+graph (:class:`~onnx_triangulate.verification.graph_answers.GraphAnswers`), with the native run, float64 and the case's
 definition as arbiters.  One function per blame; each says the rule that it implements."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Failure, Model
 from onnx_triangulate.records.verdict import Blame
 from onnx_triangulate.verification.edges import GONE
-from onnx_triangulate.verification.graph_runs import Edges, GraphRuns
+from onnx_triangulate.verification.graph_answers import Edges, GraphAnswers
 from onnx_triangulate.verification.parties import Parties
 
 NOBODY_ACCEPTS = "not a model that anything accepts: "
@@ -37,17 +37,17 @@ def blame(
     """
     by_ends = {(edge.left, edge.right): edge for edge in edges}
     found = list(_run_blames(parties, by_ends))
-    natives = sorted(n for n, r in parties.runs.items() if r.party.native and not r.party.double)
+    natives = sorted(run.party.framework for run in parties.natives)
     for framework in natives:
         found += _native_blames(parties, by_ends, framework)
     for graph, model in models.items():
-        runs = GraphRuns(parties, by_ends, model, runtimes, checks.get(graph))
+        runs = GraphAnswers(parties, by_ends, model, runtimes, checks.get(graph))
         found += [*graph_blames(runs), *_chance_blames(runs)]
     found += _semantics_blames(parties, by_ends, natives, found, different_weights)
     return tuple(dict.fromkeys(found))
 
 
-def graph_blames(runs: GraphRuns) -> list[Blame]:
+def graph_blames(runs: GraphAnswers) -> list[Blame]:
     """The exporter's, the kernels', the optimizer's and the reference's part in one graph."""
     if runs.check is not None and runs.check.kind in GONE:
         says, checker = f"onnx.checker: {runs.check.message}", runs.name("check")
@@ -109,7 +109,7 @@ def _where(edge: Diff | None) -> str:
     return f" at {edge.output}{list(edge.index)}: {edge.values[0]:.6g} against {edge.values[1]:.6g}"
 
 
-def _unanswerable(runs: GraphRuns) -> bool:
+def _unanswerable(runs: GraphAnswers) -> bool:
     """Whether nobody says what the answer to these inputs is: a framework that does not run its own model, whose
     exporter may refuse it and whose graph a runtime may refuse as well.  A process that ended says nothing of the
     inputs."""
@@ -122,7 +122,7 @@ def _unanswerable(runs: GraphRuns) -> bool:
     return error.kind not in GONE and (truth is None or truth.outputs is None or bool(truth.derived))
 
 
-def _failed_export(runs: GraphRuns, error: Failure) -> list[Blame]:
+def _failed_export(runs: GraphAnswers, error: Failure) -> list[Blame]:
     """``export-failed``: the exporter refuses the model, or dies of it.  What the builder did is the case's problem."""
     if error.kind == "builder":
         return []
@@ -130,7 +130,7 @@ def _failed_export(runs: GraphRuns, error: Failure) -> list[Blame]:
     return [Blame(kind, runs.graph, (runs.framework, f"{runs.graph}>*"), op=error.op, message=error.message)]
 
 
-def _rejected_graph(runs: GraphRuns) -> Blame:
+def _rejected_graph(runs: GraphAnswers) -> Blame:
     """``export-failed``: what the exporter wrote is no model by the checker, or by every runtime."""
     said = [error for error in (runs.check, *runs.refused.values()) if error is not None]
     error = next((error for error in said if error.op), said[0])
@@ -139,7 +139,7 @@ def _rejected_graph(runs: GraphRuns) -> Blame:
     return Blame("export-failed", runs.graph, edge, op=error.op, nodes=nodes, message=says)
 
 
-def _refusal_blames(runs: GraphRuns) -> Iterator[Blame]:
+def _refusal_blames(runs: GraphAnswers) -> Iterator[Blame]:
     """``unsupported``: a valid graph that a runtime does not implement; where the same runtime runs it at another
     setting, the step between the two has made it unusable."""
     for name, error in runs.refused.items():
@@ -152,7 +152,7 @@ def _refusal_blames(runs: GraphRuns) -> Iterator[Blame]:
         yield Blame(kind, name, pair or _edge_to(name, runs.edges), op=error.op, nodes=nodes, message=says)
 
 
-def _export_blames(runs: GraphRuns) -> Iterator[Blame]:
+def _export_blames(runs: GraphAnswers) -> Iterator[Blame]:
     """``export``: every runtime's answer is wrong, or the graph leaves its source in float64; not so where the
     reference evaluator alone is wrong."""
     if not runs.right:
@@ -169,7 +169,7 @@ def _export_blames(runs: GraphRuns) -> Iterator[Blame]:
     yield runs.unless_open(blamed, *edges) if runs.right else blamed
 
 
-def _written(runs: GraphRuns) -> str:
+def _written(runs: GraphAnswers) -> str:
     """The graph, and who wrote it."""
     if runs.model.external:
         return "the given graph"
@@ -179,7 +179,7 @@ def _written(runs: GraphRuns) -> str:
     return f"the graph that {'its optimizer' if folded is not None and folded.diverges else 'it'} wrote"
 
 
-def _runtime_blames(runs: GraphRuns) -> Iterator[Blame]:
+def _runtime_blames(runs: GraphAnswers) -> Iterator[Blame]:
     """``reference``, ``kernel``, ``optimizer``: a runtime's answer is wrong, and neither the graph nor the runtime that
     it comes after was wrong before it."""
     if runs.all_wrong:
@@ -196,7 +196,7 @@ def _runtime_blames(runs: GraphRuns) -> Iterator[Blame]:
         yield runs.unless_open(blamed, *([edge] if edge is not None else []))
 
 
-def _is_inherited(runs: GraphRuns, name: str) -> bool:
+def _is_inherited(runs: GraphAnswers, name: str) -> bool:
     """Whether the runtime that a wrong one comes after (or what stands beside that, for it is known to have an operator
     wrong) is as wrong."""
     runtime, before = runs.runtime(name), runs.before(name)
@@ -208,7 +208,7 @@ def _is_inherited(runs: GraphRuns, name: str) -> bool:
     return edge is None or edge.agrees
 
 
-def _chain_blames(runs: GraphRuns) -> Iterator[Blame]:
+def _chain_blames(runs: GraphAnswers) -> Iterator[Blame]:
     """The steps between runtimes that part although neither side was found wrong.
 
     Agreement is not transitive: both may be near enough to the source and too far from each other; or the source is
@@ -224,7 +224,7 @@ def _chain_blames(runs: GraphRuns) -> Iterator[Blame]:
         yield runs.unless_open(Blame(runtime.step, edge.right, (edge.left, edge.right), message=says), edge)
 
 
-GRAPH_BLAMES: tuple[Callable[[GraphRuns], Iterator[Blame]], ...] = (
+GRAPH_BLAMES: tuple[Callable[[GraphAnswers], Iterator[Blame]], ...] = (
     _refusal_blames,
     _export_blames,
     _runtime_blames,
@@ -232,7 +232,7 @@ GRAPH_BLAMES: tuple[Callable[[GraphRuns], Iterator[Blame]], ...] = (
 )
 
 
-def _chance_blames(runs: GraphRuns) -> Iterator[Blame]:
+def _chance_blames(runs: GraphAnswers) -> Iterator[Blame]:
     """``optimizer``: it takes out of a graph what draws random numbers; no numbers can be compared to show that.
 
     A runtime that answers otherwise each time although nothing in the graph draws is at fault itself.
@@ -262,14 +262,16 @@ def _semantics_blames(
     wrong = {blame.party for blame in found if blame.blame == "native"} if _defined(parties) else set()
     for left, right in itertools.combinations(natives, 2):
         edge = _parted_frameworks(edges, left, right)
-        if edge is None or (not steps and not wrong.isdisjoint((left, right))):
-            continue
-        for step in steps or ["parameters" if different_weights else "semantics"]:
-            listed = f" ({', '.join(different_weights[:3])})" if different_weights and step == "parameters" else ""
-            says = f"{left} and {right} {_SEMANTICS[step]}{listed}{_where(edge)}"
-            if listed:
-                says += "; whether they mean the same cannot be seen from the outputs alone"
-            yield Blame(step, f"{left}|{right}", (left, right), message=says)
+        if edge is not None and (steps or wrong.isdisjoint((left, right))):
+            for step in steps or ["parameters" if different_weights else "semantics"]:
+                yield _semantics_blame(step, left, right, edge, different_weights if step == "parameters" else ())
+
+
+def _semantics_blame(step: str, left: str, right: str, edge: Diff, weights: Sequence[str]) -> Blame:
+    listed = f" ({', '.join(weights[:3])})" if weights else ""
+    says = f"{left} and {right} {_SEMANTICS[step]}{listed}{_where(edge)}"
+    says += "; whether they mean the same cannot be seen from the outputs alone" if weights else ""
+    return Blame(step, f"{left}|{right}", (left, right), message=says)
 
 
 def _parted_frameworks(edges: Edges, left: str, right: str) -> Diff | None:

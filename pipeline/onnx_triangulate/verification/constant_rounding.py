@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from onnx_triangulate.engines import running
+from onnx_triangulate.engines.protocols import Evaluate
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.numerics.perturbation import BEYOND, largest_responses, signs
-from onnx_triangulate.records.arrays import Array, ArrayFile
+from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import Case, CaseRef
 from onnx_triangulate.records.runs import Bound, Model, Run
 from onnx_triangulate.transform import float64
@@ -71,7 +72,7 @@ def with_allowance(
 def _answering(run: Run, case: Case, model: Model, feeds: Mapping[str, Array], folder: Path) -> Answer:
     """What a graph answers to the case's inputs; one that was asked last is opened once."""
     names = list(model.outputs.values())
-    opened: list[tuple[object, Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]]] = []
+    opened: list[tuple[object, Evaluate]] = []
 
     def answer(moved: Skeleton) -> dict[str, Array]:
         if not opened or opened[0][0] is not moved.model:
@@ -94,10 +95,4 @@ def _all_nudged(double: Skeleton, constants: Sequence[float64.ConstantRef], seed
 
 def _responses(run: Run, moved: Iterable[Skeleton], answer: Answer) -> dict[str, Array]:
     """By output, the largest distance of any of the ``moved`` models' answers from the ``run``'s."""
-    assert run.outputs is not None
-    floats = {
-        name: value.load()
-        for name, value in run.outputs.items()
-        if isinstance(value, ArrayFile) and np.dtype(value.dtype).kind == "f"
-    }
-    return largest_responses(floats, map(answer, moved))
+    return largest_responses(run.arrays("f"), map(answer, moved))

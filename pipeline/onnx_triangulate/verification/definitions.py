@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.case import Tensor
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Failure, Model, Run
-from onnx_triangulate.verification import perturbed_runs, tasks
+from onnx_triangulate.verification import perturbed_runs, worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.edges import constants_asked, edges_of
+from onnx_triangulate.verification.parties import Parties
 from onnx_triangulate.verification.session import Session
 
 _OWN_SIZE = 2.0**-40  # of float64's 52 bits: no more than a question of whether to look
@@ -51,8 +51,9 @@ def source_weights(session: Session, case_run: CaseRun, model: Model) -> tuple[P
     if model.weights is not None:
         return (model.weights,)
     framework = model.party.framework
-    file = session.call(framework, tasks.source_weights, case_run.ref, framework, case_run.seed, case_run.folder)
-    return () if file is None or isinstance(file, Failure) else (file,)
+    arguments = (case_run.ref, framework, case_run.seed, case_run.folder)
+    file = session.value(None, worker_tasks.source_weights, *arguments, kind=framework)
+    return () if file is None else (file,)
 
 
 def _with_edges(session: Session, case_run: CaseRun) -> CaseRun:
@@ -76,8 +77,7 @@ def _is_sharp(edge: Diff) -> bool:
 
 def _top(run: Run) -> float:
     """The largest number of a run's outputs, by size."""
-    outputs = [value.load() for value in (run.outputs or {}).values() if isinstance(value, ArrayFile)]
-    sizes = [np.abs(array.astype(np.float64)) for array in outputs if array.dtype.kind in "fiu"]
+    sizes = [np.abs(array.astype(np.float64)) for array in run.arrays("fiu").values()]
     return max((float(size[np.isfinite(size)].max(initial=0.0)) for size in sizes), default=0.0)
 
 
@@ -92,16 +92,15 @@ def _with_constant_rounding(session: Session, case_run: CaseRun, edges: Sequence
     runs, models = dict(case_run.runs), dict(case_run.models)
     for framework in sorted(frameworks):
         name = str(Party(framework, double=True))
-        if name in runs:
-            answer = session.call(framework, perturbed_runs.constants_slack, ref, framework, runs[name], seed, folder)
-            failed = isinstance(answer, Failure)
-            runs[name] = perturbed_runs.unmeasured(runs[name], answer.message) if failed else answer
+        if (run := runs.get(name)) is not None:
+            answer = session.call(framework, perturbed_runs.constants_slack, ref, framework, run, seed, folder)
+            runs[name] = perturbed_runs.unmeasured(run, answer.message) if isinstance(answer, Failure) else answer
     for party in graphs:
         name, graph = str(party), party.graph
         sources = source_weights(session, case_run, models[graph])
         models[graph] = replace(models[graph], weights=next(iter(sources), None))
         arguments = (ref, models[graph], runs[name], sources, seed, folder, session.weight_limit)
-        answer = session.call_runtimes(tasks.with_constant_rounding, *arguments)
+        answer = session.call_runtimes(worker_tasks.with_constant_rounding, *arguments)
         runs[name] = replace(runs[name], outputs=None, error=answer) if isinstance(answer, Failure) else answer
     return replace(case_run, runs=runs, models=models)
 
@@ -131,32 +130,37 @@ def _without_float64(case_run: CaseRun, framework: str) -> CaseRun:
 def _with_definition_of_graph(session: Session, case_run: CaseRun, framework: str) -> CaseRun:
     """With a definition from an export's float64 run, where the framework's own float64 run stands alone: every other
     path, in float32 and in float64, agrees with every other."""
-    parties, runs = case_run.parties, case_run.runs
+    runs = case_run.runs
     truth, double = (str(party) for party in (Party("truth", meaning=framework), Party(framework, double=True)))
-    if truth not in runs or not runs[truth].derived or not (parties.answered(double) and parties.answered(framework)):
-        return case_run
-    own = [run for name, run in runs.items() if run.party.framework == framework and parties.answered(name)]
+    own = [run for run in runs.values() if run.party.framework == framework and run.outputs is not None]
     graphs = [run for run in own if run.party.runtime]
     sharp = next((run for run in graphs if run.party.double), None)
-    if sharp is None or all(run.party.double for run in graphs):
+    if sharp is None or all(run.party.double for run in graphs) or not _is_own_definition(case_run.parties, framework):
         return case_run
     model = case_run.models[sharp.party.graph]
     arguments = (case_run.ref, model, sharp, case_run.seed, case_run.folder, session.weight_limit)
-    answer = session.call_runtimes(tasks.graph_definition, *arguments)
-    if not isinstance(answer, Run) or answer.outputs is None:
+    answer: Run | None = session.value(None, worker_tasks.graph_definition, *arguments)
+    if answer is None or answer.outputs is None:
         return case_run
     other = replace(case_run, runs={name: run for name, run in runs.items() if name != double} | {truth: answer})
     beside = [str(run.party) for run in (runs[framework], *graphs)]
     return other if all(other.parties.diff(truth, name, "native").agrees for name in beside) else case_run
 
 
+def _is_own_definition(parties: Parties, framework: str) -> bool:
+    """Whether a framework that answers in both precisions is held against a definition derived of itself."""
+    truth = parties.runs.get(str(Party("truth", meaning=framework)))
+    if truth is None or not truth.derived:
+        return False
+    return parties.answered(framework) and parties.answered(str(Party(framework, double=True)))
+
+
 def _definitions(session: Session, case_run: CaseRun) -> dict[str, Run]:
     """The case's definitions; where it gives none, each framework itself with a bound by perturbation."""
     if case_run.case.truth is None:
-        natives = [run for run in case_run.runs.values() if run.party.native and not run.party.double]
-        found = [_derived(session, case_run, native) for native in natives]
+        found = [_derived(session, case_run, native) for native in case_run.parties.natives]
     else:
-        answer = session.call_runtimes(tasks.run_truth, case_run.ref, case_run.seed, case_run.folder)
+        answer = session.call_runtimes(worker_tasks.run_truth, case_run.ref, case_run.seed, case_run.folder)
         found = [Run(Party("truth"), error=answer)] if isinstance(answer, Failure) else answer
     return {str(run.party): run for run in found}
 
@@ -171,8 +175,7 @@ def _derived(session: Session, case_run: CaseRun, native: Run) -> Run:
     roundings = None
     if counted is not None:
         shapes = {border: _shape(case.inputs[n], counted.axes.get(n)) for n, border in counted.inputs.items()}
-        roundings = session.call_runtimes(tasks.count_roundings, counted.file, shapes)
-        roundings = None if isinstance(roundings, Failure) else roundings
+        roundings = session.value(None, worker_tasks.count_roundings, counted.file, shapes)
     arguments = (case_run.ref, framework, roundings, source, case_run.seed, case_run.folder)
     answer = session.call(framework, perturbed_runs.derive_bounds, *arguments)
     if not isinstance(answer, Failure):

@@ -16,25 +16,24 @@ from onnx_triangulate.records.runs import Diff
 from onnx_triangulate.verification.parties import Parties, across_frameworks
 
 GONE = ("crashed", "timeout", "memory")  # the failures of a process, not of a graph
-Pair = tuple[str, str, str]
+Pair = tuple[Party | str, Party | str, str]
 
 
 def edges_of(parties: Parties, graphs: Sequence[str], runtimes: Mapping[str, Runtime]) -> tuple[Diff, ...]:
-    """Every edge of the case, compared."""
-    return tuple(parties.diff(*pair) for pair in pairs(parties, graphs, runtimes))
+    """Every edge of the case between parties that were run, compared."""
+    pairs = ((str(left), str(right), step) for left, right, step in _pairs(parties, graphs, runtimes))
+    return tuple(parties.diff(*pair) for pair in pairs if parties.runs.keys() >= {*pair[:2]})
 
 
-def pairs(parties: Parties, graphs: Sequence[str], runtimes: Mapping[str, Runtime]) -> Iterator[Pair]:
-    """(left, right, the steps it isolates) of every edge between parties that were run."""
+def _pairs(parties: Parties, graphs: Sequence[str], runtimes: Mapping[str, Runtime]) -> Iterator[Pair]:
+    """(left, right, the steps it isolates) of every edge that the case may have."""
     frameworks = sorted({run.party.framework for run in parties.runs.values() if run.party.native})
     yield from _between_definitions(parties)
     for framework in frameworks:
         yield from _natives(parties, framework)
     for left, right in itertools.combinations(frameworks, 2):
         yield left, right, "semantics"
-        doubles = str(Party(left, double=True)), str(Party(right, double=True))
-        if all(name in parties.runs for name in doubles):
-            yield *doubles, "semantics"
+        yield Party(left, double=True), Party(right, double=True), "semantics"
     for graph in graphs:
         yield from _of_graph(parties, Party.parse(graph), runtimes)
 
@@ -51,9 +50,11 @@ def lacks(parties: Parties, name: str, runtimes: Mapping[str, Runtime]) -> bool:
     A runtime that comes after no other is an evaluation of the definition that nobody ships: what it lacks says nothing
     of the graph.  It has no answer, and the report says so.
     """
-    run = parties.runs[name]
-    runtime = runtimes.get(run.party.runtime)
-    if runtime is None or runtime.after or run.party.double or run.error is None or run.error.kind in GONE:
+    run = parties.runs.get(name)
+    runtime = runtimes.get(run.party.runtime) if run is not None else None
+    if run is None or runtime is None or runtime.after or run.party.double:
+        return False
+    if run.error is None or run.error.kind in GONE:
         return False
     return any(parties.answered(str(run.party.on(other.name))) for other in runtimes.values() if other.after)
 
@@ -79,40 +80,30 @@ def _definition_path(definitions: Sequence[Party]) -> list[Party]:
 def _natives(parties: Parties, framework: str) -> Iterator[Pair]:
     truth = parties.truth_of(framework)
     for name in (framework, str(Party(framework, double=True))):
-        if truth in parties.runs and name in parties.runs and not _is_itself(parties, truth, name):
+        if not _is_itself(parties, truth, name):
             yield truth, name, "native"
 
 
 def _is_itself(parties: Parties, truth: str, name: str) -> bool:
     """Whether a derived definition is this very run, so that agreement between the two would say nothing."""
-    outputs = parties.runs[truth].outputs
-    return bool(parties.runs[truth].derived) and outputs is not None and outputs == parties.runs[name].outputs
+    if not (parties.answered(truth) and parties.answered(name)):
+        return False
+    definition = parties.runs[truth]
+    return bool(definition.derived) and definition.outputs == parties.runs[name].outputs
 
 
 def _of_graph(parties: Parties, graph: Party, runtimes: Mapping[str, Runtime]) -> Iterator[Pair]:
     """The edges of one exported graph: to its source, from runtime to runtime, and to the unoptimized export."""
-    source, double = str(graph.source), str(graph.source.in_float64)
     for runtime in runtimes.values():
-        before, name = str(graph.on(runtime.after)), str(graph.on(runtime.name))
-        there = {each for each in (before, name) if each in parties.runs and not lacks(parties, each, runtimes)}
-        if runtime.after and {before, name} <= there:
-            yield before, name, runtime.step
-        if name in there and source in parties.runs:
-            yield source, name, _steps(runtime, runtimes)
-        sharp = str(graph.on(runtime.name, double=True))
-        if sharp in parties.runs and double in parties.runs:
-            yield double, sharp, _steps(runtime, runtimes)
-    if not graph.exporter:
-        yield from _folding(parties, graph, runtimes)
-
-
-def _folding(parties: Parties, graph: Party, runtimes: Mapping[str, Runtime]) -> Iterator[Pair]:
-    """From an exporter's raw graph to what its optimizer makes of it."""
+        before, ran, sharp = graph.on(runtime.after), graph.on(runtime.name), graph.on(runtime.name, double=True)
+        if not lacks(parties, str(ran), runtimes):
+            if runtime.after and not lacks(parties, str(before), runtimes):
+                yield before, ran, runtime.step
+            yield graph.source, ran, _steps(runtime, runtimes)
+        yield graph.source.in_float64, sharp, _steps(runtime, runtimes)
     raw = Party(graph.framework, "raw")
-    for runtime in runtimes.values():
-        before, after = (str(each.on(runtime.name, double=True)) for each in (raw, graph))
-        if before in parties.runs and after in parties.runs:
-            yield before, after, "folding"
+    for runtime in runtimes.values() if not graph.exporter else ():  # from the raw graph to what its optimizer makes
+        yield raw.on(runtime.name, double=True), graph.on(runtime.name, double=True), "folding"
 
 
 def _steps(runtime: Runtime, runtimes: Mapping[str, Runtime]) -> str:

@@ -77,16 +77,12 @@ class _Interface:
 
     def _matched_inputs(self, wanted: Mapping[str, onnx.ValueInfoProto]) -> dict[str, str]:
         """By name, those that are left by position."""
-        matched = {name: name for name in self.case.inputs if name in wanted}
-        for name in self.case.inputs:
-            if name not in matched and f"{name}:0" in wanted:
-                matched[name] = f"{name}:0"
+        spellings = ((name, border) for name in self.case.inputs for border in (f"{name}:0", name))
+        matched = {name: border for name, border in spellings if border in wanted}
         left = [name for name in wanted if name not in matched.values()]
         unmatched = [name for name in self.case.inputs if name not in matched]
         if left and len(left) == len(unmatched):
-            matched |= dict(zip(unmatched, left, strict=True))
-            pairs = ", ".join(f"{name} is {border}" for name, border in zip(unmatched, left, strict=True))
-            self.notes.append(f"inputs matched by position: {pairs}")
+            matched |= self._by_position("inputs", unmatched, left)
         elif left:
             own = ", ".join(self.case.inputs)
             raise UnusableInput(
@@ -118,21 +114,26 @@ class _Interface:
         if set(names) == set(results):
             matched = {name: name for name in names}
         elif len(names) == len(results):
-            matched = dict(zip(names, results, strict=True))
-            pairs = ", ".join(f"{name} is {border}" for name, border in matched.items())
-            self.notes.append(f"outputs matched by position: {pairs}")
+            matched = self._by_position("outputs", names, list(results))
         else:
             theirs, own = ", ".join(results), ", ".join(names)
             raise UnusableInput(f"{self.file}: gives {theirs}; the model of {self.case.name} gives {own}")
-        axes = {}
-        for name, border in matched.items():
-            tensor, value = promised.get(name), answer.get(name)
-            if tensor is None or value is None or len(value.shape) != len(tensor.axes.split()):
-                continue
-            _, dims = _declared(results[border])
-            fitting = _fitting(tensor, value.shape, self.party, dims) or _orders(tensor, self.party)[:1]
-            axes[name] = _one(fitting, f"{self.file}: output {border} is {_words('', dims)}")
+        known = {name: tensor for name, tensor in promised.items() if name in answer and name in matched}
+        known = {name: tensor for name, tensor in known.items() if len(answer[name].shape) == len(tensor.axes.split())}
+        axes = {n: self._output_axes(tensor, answer[n].shape, results[matched[n]]) for n, tensor in known.items()}
         return matched, axes
+
+    def _output_axes(self, tensor: Tensor, shape: Sequence[int], value: onnx.ValueInfoProto) -> str:
+        """The order of an output's axes, told by its declared shape; the framework's own where that fits none."""
+        _, dims = _declared(value)
+        fitting = _fitting(tensor, shape, self.party, dims) or _orders(tensor, self.party)[:1]
+        return _one(fitting, f"{self.file}: output {value.name} is {_words('', dims)}")
+
+    def _by_position(self, kind: str, names: Sequence[str], borders: Sequence[str]) -> dict[str, str]:
+        matched = dict(zip(names, borders, strict=True))
+        pairs = ", ".join(f"{name} is {border}" for name, border in matched.items())
+        self.notes.append(f"{kind} matched by position: {pairs}")
+        return matched
 
 
 def _declared(value: onnx.ValueInfoProto) -> tuple[np.dtype | None, Dims]:
@@ -191,27 +192,31 @@ def reordered(ref: CaseRef, model: Model, native: Run, runtime: str, seed: int) 
         made = runtimes()[runtime].open(model.file)(running.feeds_of(ref, case, model, seed), borders)
     except Exception:  # whatever a runtime raises; its own run has said so
         return None
-    values = dict(zip(borders, made, strict=False))
-    far = {
-        (name, border): _nearest(case, model, name, want, value)
-        for name, want in due.items()
-        for border, value in values.items()
-    }
-    chosen: dict[str, str] = {}
-    # Of two outputs with the same numbers each keeps its own: where nothing tells them apart, nothing is claimed.
-    for name, border in sorted(far, key=lambda pair: (far[pair][0], model.outputs[pair[0]] != pair[1])):
-        if name not in chosen and border not in chosen.values() and far[name, border][0] < np.inf:
-            chosen[name] = border
+    values = zip(borders, made, strict=False)
+    pairs = itertools.product(due.items(), values)
+    far = {(name, border): _nearest(case, model, name, want, value) for (name, want), (border, value) in pairs}
+    chosen = _nearest_first({pair: distance for pair, (distance, _) in far.items()}, model)
     if len(chosen) < len(due) or all(chosen[name] == model.outputs[name] for name in due):
         return None
     axes = {name: order for name in due if (order := far[name, chosen[name]][1]) is not None}
     return replace(model, outputs={name: chosen[name] for name in model.outputs}, axes={**model.axes, **axes})
 
 
+def _nearest_first(far: Mapping[tuple[str, str], float], model: Model) -> dict[str, str]:
+    """By output of the framework, the graph's; those that are nearest are chosen first.
+
+    Of two outputs with the same numbers each keeps its own: where nothing tells them apart, nothing is claimed.
+    """
+    chosen: dict[str, str] = {}
+    for name, border in sorted(far, key=lambda pair: (far[pair], model.outputs[pair[0]] != pair[1])):
+        if name not in chosen and border not in chosen.values() and far[name, border] < np.inf:
+            chosen[name] = border
+    return chosen
+
+
 def _answered(model: Model, native: Run) -> dict[str, Array]:
     """What the framework answered, for the outputs that the graph has."""
-    outputs = (native.outputs or {}).items()
-    return {n: v.load() for n, v in outputs if isinstance(v, ArrayFile) and n in model.outputs}
+    return {name: array for name, array in native.arrays().items() if name in model.outputs}
 
 
 def _nearest(case: Case, model: Model, name: str, want: Array, value: Array) -> tuple[float, str | None]:

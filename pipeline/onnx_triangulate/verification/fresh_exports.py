@@ -5,7 +5,7 @@ that are saturated or dead, a limit, a threshold, one row of a table, what becom
 places between two graphs, and the source has a graph, its fresh export.  So that one is made as well, and where
 structure does not prove the two the same both run on the further feeds of ``locate.feeds``.  What parts there is no
 verdict, for the fresh export may be the one that is wrong: it is a set of inputs (:class:`Sought`), on which the case
-is run and judged like on any other (``verification.execution.on_inputs_of``)."""
+is run and judged like on any other (``verification.case_execution.on_inputs_of``)."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from onnx_triangulate.locate import float64_comparison, model_interface
 from onnx_triangulate.locate.feeds import JUDGED, KINDS, REACHING, Feed, Landmarks, ValueInfo, drawn_kinds
 from onnx_triangulate.locate.graph_pair import GraphPair, axes_between, prove_pair
 from onnx_triangulate.locate.model_interface import Interface
+from onnx_triangulate.locate.silent_differences import SilentDifferences
 from onnx_triangulate.locate.special_values import confirmed
 from onnx_triangulate.locate.sweep import Row, boundaries, in_parts, sweep
 from onnx_triangulate.locate.teacher_forced import Ways
-from onnx_triangulate.locate.unexercised import Unexercised
-from onnx_triangulate.locate.unshown_constants import any_number, few_others, find_unshown
+from onnx_triangulate.locate.unexercised_constants import any_number, few_others, find_unexercised
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model
-from onnx_triangulate.verification import tasks
+from onnx_triangulate.verification import worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.session import Session
 
@@ -56,20 +56,17 @@ class Sought:
 
 def exports(session: Session, case_run: CaseRun, framework: str) -> Iterator[Model]:
     """The source's own exports as ``FRAMEWORK:fresh``, those that the case has made before those made for this."""
-    made = [g for g, m in case_run.models.items() if m.party.framework == framework and m.file and not m.external]
-    for graph in sorted(made):
+    own = [g for g, m in case_run.models.items() if m.party.framework == framework and m.file and not m.external]
+    for graph in sorted(own):
         yield replace(case_run.models[graph], graph=Party(framework, FRESH).graph)
     for exporter in _EXPORTERS:
-        if exporter not in adapters()[framework].exporters or Party(framework, exporter).graph in made:
+        if exporter not in adapters()[framework].exporters or Party(framework, exporter).graph in own:
             continue
         folder = case_run.folder / FRESH / (exporter or "plain")
         folder.mkdir(parents=True, exist_ok=True)
-        answer = session.call(framework, tasks.export, case_run.ref, framework, [exporter], case_run.seed, folder)
-        if isinstance(answer, Failure):
-            continue
-        model: Model = answer[0]
-        if model.error is None and model.file is not None:
-            yield replace(model, graph=Party(framework, FRESH).graph)
+        arguments = (case_run.ref, framework, [exporter], case_run.seed, folder)
+        made: list[Model] = session.value([], worker_tasks.export, *arguments, kind=framework)
+        yield from (replace(model, graph=Party(framework, FRESH).graph) for model in made if model.usable)
 
 
 @dataclass(frozen=True)
@@ -110,16 +107,12 @@ def paired(session: Session, case_run: CaseRun, external: Model) -> Pair | None:
     fresh = next(exports(session, case_run, external.party.framework), None)
     if fresh is None or fresh.file is None or external.file is None:
         return None
-    seed = case_run.seed
+    sides = ((fresh.inputs, external.inputs), (fresh.outputs, external.outputs))
     taken, ends = (
-        {
-            border: (mine[name], axes_between(case_run.case, fresh, external, name))
-            for name, border in its.items()
-            if name in mine
-        }
-        for mine, its in ((fresh.inputs, external.inputs), (fresh.outputs, external.outputs))
+        {its[n]: (mine[n], axes_between(case_run.case, fresh, external, n)) for n in its if n in mine}
+        for mine, its in sides
     )
-    graphs = GraphPair(fresh.file.absolute(), external.file.absolute(), (), taken, ends, Landmarks(), seed)
+    graphs = GraphPair(fresh.file.absolute(), external.file.absolute(), (), taken, ends, Landmarks(), case_run.seed)
     proof = _asked(session, prove_pair, graphs)
     a, b = (_asked(session, model_interface.read_interface, file) for file in (graphs.left, graphs.right))
     if not isinstance(proof, Proof) or proof.same or not isinstance(a, Interface) or not isinstance(b, Interface):
@@ -204,7 +197,7 @@ def _in_float64(session: Session, case_run: CaseRun, pair: Pair) -> tuple[str, l
 
     Where the model agrees in float64 on its own inputs, that counts for more than what a node inside makes there.
     """
-    folder, found = case_run.folder / FRESH, Unexercised()
+    folder, found = case_run.folder / FRESH, SilentDifferences()
     started, graphs = time.monotonic(), pair.graphs
     drawn = [feed for kind in (*KINDS, *REACHING) for feed in [f for f in pair.feeds if f.kind == kind][:_EACH]]
     sharp = is_sharp(case_run, pair.external.graph)
@@ -220,13 +213,12 @@ def _in_float64(session: Session, case_run: CaseRun, pair: Pair) -> tuple[str, l
         if isinstance(forced, Failure):
             continue
         forced = found.without_cancelled(forced)
-        if feed is None and forced.faults and sharp:
-            continue
-        if forced.faults:
+        if not forced.faults:
+            found.add(forced)
+        elif feed is not None or not sharp:
             part = forced.faults[0]
             where = "" if feed is None else f" on further inputs ({feed.kind})"
             return f"in float64 the file parts from a fresh export at {part.node} ({part.op}){where}", []
-        found.add(forced)
     return "", sorted(found.unseen())
 
 
@@ -243,7 +235,7 @@ def _any_number(session: Session, case_run: CaseRun, pair: Pair) -> str:
     for side, unproved in (("B", pair.proof.right), ("A", pair.proof.left)):
         place = case_run.folder / FRESH
         arguments = (pair.graphs, side, unproved, feeds, place, _SECONDS / 2)
-        answer = _asked(session, find_unshown, *arguments) if unproved.constants else ([], [])
+        answer = _asked(session, find_unexercised, *arguments) if unproved.constants else ([], [])
         said = [] if isinstance(answer, Failure) else answer[0]
         quiet.append([name for name in unproved.constants if any_number(name, side) in said])
         if not quiet[-1]:

@@ -12,29 +12,18 @@ from onnx_triangulate.cases import inputs
 from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.records.case import Case
 from onnx_triangulate.records.party import Party
-from onnx_triangulate.records.runs import Diff, Failure, Model, Run
+from onnx_triangulate.records.runs import Diff, Model
 from onnx_triangulate.records.verdict import Blame, Evidence, Finding, Verdict
-from onnx_triangulate.verification import (
-    expectations,
-    faulty_external,
-    faulty_nodes,
-    faulty_order,
-    faulty_training,
-    fresh_exports,
-    tasks,
-)
+from onnx_triangulate.verification import expectations, fresh_exports, worker_tasks
 from onnx_triangulate.verification.agreement import groups_of, largest_difference
 from onnx_triangulate.verification.blame import NOBODY_ACCEPTS, blame
+from onnx_triangulate.verification.case_execution import on_inputs_of
 from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.diagnosis import Diagnosis
-from onnx_triangulate.verification.execution import on_inputs_of
-from onnx_triangulate.verification.faulty_external import name_external
-from onnx_triangulate.verification.faulty_folding import name_folding
-from onnx_triangulate.verification.faulty_nodes import name_faulty_nodes
-from onnx_triangulate.verification.faulty_order import name_orders
-from onnx_triangulate.verification.faulty_passes import name_passes
-from onnx_triangulate.verification.faulty_semantics import name_semantics
-from onnx_triangulate.verification.faulty_training import name_training
+from onnx_triangulate.verification.diagnosis import external, nodes, order, training
+from onnx_triangulate.verification.diagnosis.folding import name_folding
+from onnx_triangulate.verification.diagnosis.passes import name_passes
+from onnx_triangulate.verification.diagnosis.search import Diagnosis
+from onnx_triangulate.verification.diagnosis.semantics import name_semantics
 from onnx_triangulate.verification.session import Session
 from onnx_triangulate.verification.undeclared_axes import undeclared
 
@@ -61,9 +50,9 @@ def diagnose(session: Session, case_run: CaseRun, blames: Sequence[Blame]) -> Di
     What is behind a blame as a whole (an order, a mode, other weights) is looked for before any node is.
     """
     found = Diagnosis(tuple(blames))
-    for search in (name_orders, name_training, name_external):
+    for search in (order.name_orders, training.name_training, external.name_external):
         found = found.and_then(search(session, case_run, found.open))
-    found = found.and_then(name_faulty_nodes(session, case_run, found.open, found.faithful))
+    found = found.and_then(nodes.name_faulty_nodes(session, case_run, found.open, found.faithful))
     for search in (name_passes, name_folding):
         found = found.and_then(search(session, case_run, found.open))
     last = name_semantics(session, case_run, found.blames)
@@ -176,14 +165,13 @@ class _Judgement:
 
     def _with_causes(self, evidence: Evidence) -> tuple[Finding, ...]:
         """Causes, then what a search found; the nodes of a mode that was kept are not told one by one as well."""
-        alone = (*faulty_order.CAUSES, faulty_training.CAUSE)
+        alone = (*order.CAUSES, training.CAUSE)
         explained = {(f.blame, f.party) for f in self.findings if f.cause in alone}  # nothing else is behind these
         blames = tuple(b for b in evidence.blames if not b.size and (b.blame, b.party) not in explained)
         here = replace(evidence, edges=self.declared.edges, blames=blames)
-        found = self.session.call_runtimes(tasks.explain, here) if blames else ()
-        causes: Sequence[Finding] = () if isinstance(found, Failure) else found
-        kept = {(f.blame, f.party) for f in causes if f.cause == faulty_training.CAUSE}
-        searched = (faulty_nodes.CAUSE, faulty_external.OTHERWISE)
+        causes: Sequence[Finding] = self.session.value((), worker_tasks.explain, here) if blames else ()
+        kept = {(f.blame, f.party) for f in causes if f.cause == training.CAUSE}
+        searched = (nodes.CAUSE, external.OTHERWISE)
         return (*causes, *(f for f in self.findings if f.cause not in searched or (f.blame, f.party) not in kept))
 
 
@@ -225,7 +213,7 @@ def _axes_to_declare(case_run: CaseRun) -> tuple[str, ...]:
 
 def _unshown(session: Session, case_run: CaseRun, pair: fresh_exports.Pair) -> list[Diff]:
     """An edge for what of an external file no input shows: it could not be compared."""
-    says = faulty_external.unshown(session, case_run, pair)
+    says = external.unshown(session, case_run, pair)
     edges = _export_edges(case_run, pair.external.graph)
     edge = next((edge for edge in edges if not edge.ends[1].double), None)
     if not says or edge is None:
@@ -285,13 +273,12 @@ def _different_weights(session: Session, case_run: CaseRun) -> tuple[str, ...]:
     left, right = (case_run.models.get(graph) for graph in (str(Party("torch", "raw")), "tensorflow"))
     if left is None or right is None or left.file is None or right.file is None:
         return ()
-    found = session.call_runtimes(tasks.different_weights, left, right)
-    return () if isinstance(found, Failure) else tuple(found)
+    return tuple(session.value((), worker_tasks.different_weights, left, right))
 
 
 def _problems(case_run: CaseRun) -> tuple[str, ...]:
     """What is wrong with the case itself, each said once; so is a model that no framework of the case will run."""
-    refused = [(run.party, run.error) for run in _natives(case_run)]
+    refused = [(run.party, run.error) for run in case_run.parties.natives]
     if refused and all(error is not None and error.kind == "refused" for _, error in refused):
         tensors = case_run.case.inputs.items()
         fed = ", ".join(f"{name} {t.dtype}{list(t.shape or ())}" for name, t in tensors)
@@ -304,10 +291,6 @@ def _problems_at(other: CaseRun) -> tuple[str, ...]:
     """A framework that does not run its own model at a size that the case declares."""
     return tuple(
         f"{run.party} does not run its own model at {other.size}: {run.error.message}"
-        for run in _natives(other)
+        for run in other.parties.natives
         if run.error is not None and run.error.kind in ("refused", "builder")
     )
-
-
-def _natives(case_run: CaseRun) -> list[Run]:
-    return [run for run in case_run.runs.values() if run.party.native and not run.party.double]

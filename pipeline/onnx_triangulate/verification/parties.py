@@ -53,6 +53,11 @@ class Parties:
         runs = {**self.runs, name: run}
         return Parties(runs, self.graphs, one_meaning=self.one_meaning, nan_fed=self.nan_fed)
 
+    @property
+    def natives(self) -> list[Run]:
+        """The native runs in the case's own precision."""
+        return [run for run in self.runs.values() if run.party.native and not run.party.double]
+
     def answered(self, name: str) -> bool:
         return name in self.runs and self.runs[name].outputs is not None
 
@@ -107,9 +112,12 @@ class Parties:
     def faithful(self, graph: str) -> bool:
         """Whether a runtime ran an export and gave the framework's answer."""
         source = Party.parse(graph).framework
-        ran = [run.party for run in self.runs.values() if run.party.graph == graph and run.outputs is not None]
-        runs = [str(party) for party in ran if party.runtime and not party.double]
-        return self.answered(source) and any(self.diff(source, name, "export").agrees for name in runs)
+        return self.answered(source) and any(self.diff(source, str(p), "export").agrees for p in self.ran(graph))
+
+    def ran(self, graph: str) -> list[Party]:
+        """The runtimes that ran an export in its own precision."""
+        answered = [run.party for run in self.runs.values() if run.party.graph == graph and run.outputs is not None]
+        return [party for party in answered if party.runtime and not party.double]
 
     def other_types(self, left: str, right: str) -> dict[str, tuple[str, str]]:
         """The outputs that are of another number type on either side, with both types."""

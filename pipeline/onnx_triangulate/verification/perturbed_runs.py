@@ -26,17 +26,18 @@ from onnx_triangulate.numerics.perturbation import (
     largest_responses,
     paired,
 )
-from onnx_triangulate.records.arrays import Array, ArrayFile
+from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import Case, CaseRef
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Bound, Jitter, Roundings, Run
-from onnx_triangulate.verification.tasks import SUBNORMAL, float_outputs
+from onnx_triangulate.verification.worker_tasks import SUBNORMAL
 
 TWINS = 5  # pairs of draws: of any two of the first 32 things that round, some draw has both push the same way
 JITTERS = 16  # sign patterns; the chance that all of 16 miss an element's sensitivity by a factor of 2 is under 1e-6
 
 _OWN_SIZE = 2.0**-40  # of a number: what two orders of float64's operations may make of it
 _TINY_STEP = 2.0**-50
+_WHOLE = "iub"  # kinds of outputs that are on one side of a jump or on the other
 
 
 def derive_bounds(
@@ -63,8 +64,8 @@ def derive_bounds(
         return Run(party, error=failure or source.error, derived=f"{framework} itself, which has no answer")
     double = source.party.double
     case, values = values_of(ref, framework, seed)
-    floats = float_outputs(source)
-    wholes = _whole_outputs(source)
+    floats = source.arrays("f")
+    wholes = source.arrays(_WHOLE)
     precision = "in float64" if double else "in its own precision, for it has no float64 here"
     label = f"{framework} itself {precision}"
     asked = _Moved(case, framework, values, floats, seed, double)
@@ -76,14 +77,14 @@ def derive_bounds(
         return Run(party, outputs=source.outputs, derived=f"{label}; {how}")
     if own is not None and not (own.unknown and roundings is not None and not roundings.unknown):
         roundings = own
-    unknown = _uncountable(roundings)
-    if roundings is None or unknown:
-        return Run(party, outputs=source.outputs, derived=f"{label}; no bound: {unknown}")
-    fed = bool(inner) or _float_fed(case, values)
+    if roundings is None or (unknown := _uncountable(roundings)):
+        why = unknown if roundings is not None else "there is no graph of known size to count roundings in"
+        return Run(party, outputs=source.outputs, derived=f"{label}; no bound: {why}")
+    unmoved = not inner and not _float_fed(case, values)
+    if unmoved and (roundings.count or roundings.unknown):  # that there was no response says nothing
+        response = {name: moves for name, moves in response.items() if moves.any()}
     bounds: dict[str, Bound] = {}
     for name, moves in response.items():
-        if not fed and not moves.any() and (roundings.count or roundings.unknown):
-            continue  # nothing was moved: that there was no response says nothing
         if name in inner:
             moves = np.maximum(moves, inner[name] * BEYOND / max(roundings.count, 1))
         unit = UNIT if double else float(np.finfo(floats[name].dtype).eps)
@@ -108,10 +109,8 @@ def _input_responses(asked: _Moved) -> dict[str, Array]:
     return response
 
 
-def _uncountable(roundings: Roundings | None) -> str:
+def _uncountable(roundings: Roundings) -> str:
     """Why no bound can be had of a count of roundings, in words; empty where one can."""
-    if roundings is None:
-        return "there is no graph of known size to count roundings in"
     if roundings.unknown and roundings.count > MOST_GUESSED:
         listed = ", ".join(roundings.unknown)
         return f"{listed} without a rule in a model of {roundings.count} numbers would make it meaningless"
@@ -128,11 +127,11 @@ def constants_slack(ref: CaseRef, framework: str, source: Run, seed: int, folder
     if warm(framework) is not None or source.outputs is None:
         return source
     case, values = values_of(ref, framework, seed)
-    wholes = _whole_outputs(source)
-    asked = _Moved(case, framework, values, {**float_outputs(source), **wholes}, seed, double=True)
+    wholes = source.arrays(_WHOLE)
+    asked = _Moved(case, framework, values, {**source.arrays("f"), **wholes}, seed, double=True)
     try:
         responses = asked.responses(_twins("constants"))
-        steep = _out_of_proportion(replace(asked, floats=float_outputs(source)))
+        steep = _out_of_proportion(replace(asked, floats=source.arrays("f")))
     except Exception as error:  # whatever the framework raises; its float64 run stands as it is
         return unmeasured(source, one_line(error))
     bounds = {
@@ -149,7 +148,7 @@ def constants_slack(ref: CaseRef, framework: str, source: Run, seed: int, folder
 def unmeasured(source: Run, why: str) -> Run:
     """A float64 run of which nobody knows what its constants in float32 make: it has a bound that says nothing."""
     note = f"what its constants in float32 make is not known, so float32 bounds it beside another framework: {why}"
-    return replace(source, bounds={name: Bound() for name in float_outputs(source)}, notes=(*source.notes, note))
+    return replace(source, bounds={name: Bound() for name in source.arrays("f")}, notes=(*source.notes, note))
 
 
 def _out_of_proportion(asked: _Moved) -> dict[str, Array]:
@@ -160,15 +159,6 @@ def _out_of_proportion(asked: _Moved) -> dict[str, Array]:
     twins = _twins("roundings")
     single, double = (asked.responses([replace(each, step=step) for each in twins]) for step in (UNIT, 2.0**-52))
     return {name: np.where(moves < single[name] / 64, moves, 0.0) for name, moves in double.items()}
-
-
-def _whole_outputs(run: Run) -> dict[str, Array]:
-    """The integers and booleans, which are on one side of a jump or on the other."""
-    return {
-        name: value.load()
-        for name, value in (run.outputs or {}).items()
-        if isinstance(value, ArrayFile) and np.dtype(value.dtype).kind in "iub"
-    }
 
 
 def _on_jumps(responses: Mapping[str, Array], party: Party, folder: Path) -> dict[str, Bound]:

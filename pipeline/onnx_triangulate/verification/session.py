@@ -103,6 +103,11 @@ class Session:
         """As :meth:`call`, in the worker in which graphs are read, run and judged."""
         return self.call(RUNTIME_WORKER, function, *arguments)
 
+    def value(self, otherwise: Any, function: Callable[..., Any], *arguments: Any, kind: str = RUNTIME_WORKER) -> Any:
+        """As :meth:`call`, with ``otherwise`` in place of a failure."""
+        answer = self.call(kind, function, *arguments)
+        return otherwise if isinstance(answer, Failure) else answer
+
     def each(
         self,
         kind: str,

@@ -12,6 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from onnx_triangulate.engines.frameworks._tensorflow_values import (
+    all_nodes,
+    freeze,
+    imported,
+    in_precision,
+    rename_functions,
+)
 from onnx_triangulate.records.arrays import Array
 
 Run = Callable[[Sequence[Any], Callable[[Array], Array] | None], list[Any]]
@@ -24,12 +31,10 @@ def double(concrete: Any) -> Run:
     """
     import tensorflow as tf
 
-    from onnx_triangulate.engines.frameworks._tensorflow_values import freeze, in_precision
-
     frozen = freeze(concrete)
     definition, inputs, outputs = in_precision(frozen.definition, double=True), frozen.inputs, frozen.outputs
     inner = [node for function in definition.library.function for node in function.node_def]
-    wrapped = _imported(definition)
+    wrapped = imported(definition)
     feeds = [wrapped.graph.get_tensor_by_name(name) for name in inputs]
     plain = wrapped.prune(feeds, list(outputs))
     held = {
@@ -52,30 +57,22 @@ def double(concrete: Any) -> Run:
     return run
 
 
-def _imported(definition: Any) -> Any:
-    import tensorflow as tf
-
-    return tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
-
-
 def _with_constants(
     definition: Any, moved: Callable[[Array], Array], inputs: Sequence[str], outputs: Sequence[str]
 ) -> Any:
     """A float64 graph definition with its weights moved, those in its functions too, imported anew."""
     import tensorflow as tf
 
-    from onnx_triangulate.engines.frameworks._tensorflow_values import rename_functions
-
     copy = type(definition)()
     copy.CopyFrom(definition)
-    for node in [*copy.node, *[node for function in copy.library.function for node in function.node_def]]:
+    for node in all_nodes(copy):
         for attribute in node.attr.values():
             value = _weight(attribute)
             if value is not None:
                 value = moved(value)
                 attribute.tensor.CopyFrom(tf.make_tensor_proto(value, dtype=tf.float64, shape=value.shape))
     rename_functions(copy)
-    wrapped = _imported(copy)
+    wrapped = imported(copy)
     return wrapped.prune([wrapped.graph.get_tensor_by_name(name) for name in inputs], list(outputs))
 
 

@@ -54,33 +54,27 @@ _CALLS: Mapping[str, tuple[str, ...]] = {
 }
 _LOOPS = frozenset("While StatelessWhile".split())
 _CORRECT = frozenset("Add AddV2 Sub Mul RealDiv Div DivNoNan MulNoNan Sqrt Square LeakyRelu FloorMod".split())
+_ELEMENTARY = frozenset(
+    "Acos Acosh Asin Asinh Atan Atan2 Atanh Cos Cosh Digamma Erf Erfc Erfinv Exp Expm1 Lgamma Log Log1p Ndtri Pow "
+    "Rsqrt Sigmoid Sin Sinh Tan Tanh Xdivy Xlog1py Xlogy".split()
+)
 _FIXED: Mapping[str, int] = {
-    **dict.fromkeys(_NONE, 0),
-    **dict.fromkeys(_CORRECT, 1),
-    **dict.fromkeys(
-        "Acos Acosh Asin Asinh Atan Atan2 Atanh Cos Cosh Digamma Erf Erfc Erfinv Exp Expm1 Lgamma Log Log1p Ndtri Pow "
-        "Rsqrt Sigmoid Sin Sinh Tan Tanh Xdivy Xlog1py Xlogy".split(),
-        TRANSCENDENTAL,
-    ),
-    "BiasAdd": 1,
-    "Const": 1,
-    **dict.fromkeys("Inv Reciprocal".split(), 3),  # Eigen does not divide: 1.47 ulp off at most, of all floats
-    "SquaredDifference": 2,
-    "Softsign": 2,
-    "Elu": TRANSCENDENTAL + 2,
-    "Selu": TRANSCENDENTAL + 3,
-    "Softplus": 2 * TRANSCENDENTAL + 1,
-    "Range": 2,
-    "LinSpace": 3,
-    "SigmoidGrad": 3,
-    "TanhGrad": 3,
-    "ReluGrad": 0,
-    "LeakyReluGrad": 1,
+    name: count
+    for count, names in (
+        (0, (*_NONE, "ReluGrad")),
+        (1, (*_CORRECT, "BiasAdd", "Const", "LeakyReluGrad")),
+        (2, "Range Softsign SquaredDifference".split()),
+        (3, "LinSpace SigmoidGrad TanhGrad".split()),
+        (3, "Inv Reciprocal".split()),  # Eigen does not divide: 1.47 ulp off at most, of all floats
+        (TRANSCENDENTAL, _ELEMENTARY),
+        (TRANSCENDENTAL + 2, ("Elu",)),
+        (TRANSCENDENTAL + 3, ("Selu",)),
+        (2 * TRANSCENDENTAL + 1, ("Softplus",)),
+    )
+    for name in names
 }
 # exp(x) - 1, log(1 + exp x), x - max - log sum exp(x - max)
 _CANCELS: Mapping[str, float] = {"Elu": 0.5, "Selu": 0.5, "Softplus": 0.5, "LogSoftmax": 1.0}
-
-
 _CROSS_ENTROPIES = frozenset("SoftmaxCrossEntropyWithLogits SparseSoftmaxCrossEntropyWithLogits".split())
 _BATCH_NORMS = frozenset("FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3".split())
 
@@ -141,39 +135,28 @@ def _resized(taps: int) -> Callable[[Sequence[Any], Any, Any], int]:
     return lambda inputs, _, __: sum(interpolated(taps, d) for d in _dims(inputs[0])[1:-1])
 
 
-_COUNTED: Mapping[str, Callable[[Sequence[Any], Sequence[Any], Mapping[str, Any]], int]] = {
-    "MatMul": _matmul,
-    "BatchMatMul": _matmul,
-    "BatchMatMulV2": _matmul,
-    "BatchMatMulV3": _matmul,
+_Count = Callable[[Sequence[Any], Sequence[Any], Mapping[str, Any]], int]
+_COUNTS: Mapping[str, _Count] = {  # by the operators that it is the count of
+    "MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3": _matmul,
     "Einsum": _einsum,
-    "Conv2D": _conv,
-    "Conv3D": _conv,
+    "Conv2D Conv3D": _conv,
     "DepthwiseConv2dNative": lambda i, _, __: math.prod(_dims(i[1])[:2]) + 1,
-    "Conv2DBackpropInput": _conv_backward,
-    "Conv3DBackpropInputV2": _conv_backward,
-    "AvgPool": _pool,
-    "AvgPool3D": _pool,
-    "Sum": _reduced,
-    "Mean": _reduced,
-    "Prod": _reduced,
-    "EuclideanNorm": _reduced,
+    "Conv2DBackpropInput Conv3DBackpropInputV2": _conv_backward,
+    "AvgPool AvgPool3D": _pool,
+    "Sum Mean Prod EuclideanNorm": _reduced,
     "AddN": lambda i, _, __: len(i) - 1,
-    "Cumsum": lambda i, _, __: max(_dims(i[0]), default=1),
-    "Cumprod": lambda i, _, __: max(_dims(i[0]), default=1),
+    "Cumsum Cumprod": lambda i, _, __: max(_dims(i[0]), default=1),
     "Softmax": lambda i, _, __: _dims(i[0])[-1] + 6,
-    "LogSoftmax": lambda i, _, __: _dims(i[0])[-1] + 6 + TRANSCENDENTAL,
+    "LogSoftmax SparseSoftmaxCrossEntropyWithLogits": lambda i, _, __: _dims(i[0])[-1] + 6 + TRANSCENDENTAL,
     "SoftmaxCrossEntropyWithLogits": lambda i, _, __: 2 * _dims(i[0])[-1] + 6 + TRANSCENDENTAL,
-    "SparseSoftmaxCrossEntropyWithLogits": lambda i, _, __: _dims(i[0])[-1] + 6 + TRANSCENDENTAL,
-    "FusedBatchNorm": _batch_norm,
-    "FusedBatchNormV2": _batch_norm,
-    "FusedBatchNormV3": _batch_norm,
+    "FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3": _batch_norm,
     "L2Loss": lambda i, _, __: _numel(i[0]) + 2,
     "LRN": lambda i, _, a: 2 * int(a.get("depth_radius", 5)) + TRANSCENDENTAL + 6,
     "ResizeBilinear": _resized(2),
     "ResizeBicubic": _resized(4),
     "ScaleAndTranslate": lambda i, _, __: sum(3 * d + 10 for d in _dims(i[0])[1:-1]),
 }
+_COUNTED: Mapping[str, _Count] = {name: count for names, count in _COUNTS.items() for name in names.split()}
 _SUMS = frozenset("MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Einsum Conv2D Sum Mean BiasAdd".split())
 
 

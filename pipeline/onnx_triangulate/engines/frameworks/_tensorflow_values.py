@@ -77,7 +77,7 @@ def in_precision(definition: Any, *, double: bool) -> Any:
     copy = type(definition)()
     copy.CopyFrom(definition)
     if double:
-        for node in [*copy.node, *[n for function in copy.library.function for n in function.node_def]]:
+        for node in all_nodes(copy):
             for attribute in node.attr.values():
                 widen(attribute)
         for function in copy.library.function:
@@ -86,6 +86,18 @@ def in_precision(definition: Any, *, double: bool) -> Any:
                     argument.type = tf.float64.as_datatype_enum
     rename_functions(copy)
     return copy
+
+
+def all_nodes(definition: Any) -> list[Any]:
+    """The nodes of a graph definition, those of the functions in it too."""
+    return [*definition.node, *[node for function in definition.library.function for node in function.node_def]]
+
+
+def imported(definition: Any) -> Any:
+    """A graph definition as a function that can be pruned to any of its tensors."""
+    import tensorflow as tf
+
+    return tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
 
 
 def rename_functions(definition: Any) -> None:
@@ -101,7 +113,7 @@ def rename_functions(definition: Any) -> None:
     for gradient in definition.library.gradient:
         gradient.function_name = names.get(gradient.function_name, gradient.function_name)
         gradient.gradient_func = names.get(gradient.gradient_func, gradient.gradient_func)
-    for node in [*definition.node, *[n for function in definition.library.function for n in function.node_def]]:
+    for node in all_nodes(definition):
         node.op = names.get(node.op, node.op)
         for attribute in node.attr.values():
             for called in (*([attribute.func] if attribute.func.name else []), *attribute.list.func):
@@ -125,7 +137,7 @@ def intermediates(
 
     definition, outputs = in_precision(frozen.definition, double=double), frozen.outputs
     fed = frozen.arguments(arguments, double=double)
-    wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
+    wrapped = imported(definition)
     there = {
         tensor.name: _size(tensor)
         for operation in wrapped.graph.get_operations()

@@ -8,7 +8,6 @@ dilation change places (see e.g. Dumoulin and Visin, A guide to convolution arit
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,9 +17,14 @@ def trace(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any
     import torch
     from torch.fx.experimental.proxy_tensor import make_fx
 
+    overload = torch.ops.aten.convolution_backward.default
     used: list[str] = []
-    ours = {overload: _counted(rule, str(overload), used) for overload, rule in _rules().items()}
-    table = {**torch.export.default_decompositions(), **_training_batch_norm(), **ours}
+
+    def decomposed(*args: Any, **kwargs: Any) -> Any:
+        used.append(str(overload))
+        return _convolution_backward(*args, **kwargs)
+
+    table = {**torch.export.default_decompositions(), **_training_batch_norm(), overload: decomposed}
     traced = make_fx(function, decomposition_table=table)(*arguments)
     return traced, tuple(dict.fromkeys(used))
 
@@ -35,32 +39,11 @@ def _training_batch_norm() -> dict[Any, Any]:
     from torch._decomp import get_decompositions
 
     aten = torch.ops.aten
-    return dict(
-        get_decompositions(
-            [
-                aten.native_batch_norm,
-                aten._native_batch_norm_legit,
-                aten._native_batch_norm_legit_functional,
-                aten.native_batch_norm_backward,
-                aten.nll_loss_forward,
-                aten.nll_loss_backward,
-            ]
-        )
+    names = (
+        "native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_functional native_batch_norm_backward "
+        "nll_loss_forward nll_loss_backward".split()
     )
-
-
-def _counted(rule: Callable[..., Any], name: str, used: list[str]) -> Callable[..., Any]:
-    def counted(*args: Any, **kwargs: Any) -> Any:
-        used.append(name)
-        return rule(*args, **kwargs)
-
-    return counted
-
-
-def _rules() -> dict[Any, Callable[..., Any]]:
-    import torch
-
-    return {torch.ops.aten.convolution_backward.default: _convolution_backward}
+    return dict(get_decompositions([getattr(aten, name) for name in names]))
 
 
 def _convolution_backward(
@@ -123,8 +106,4 @@ def _weight_gradient(
         for axis, size in enumerate(kernel):
             full = full.narrow(axis + 2, 0, size)
         parts.append(full.transpose(0, 1))
-    assert math.prod(kernel) > 0
     return torch.cat(parts, 0) if groups > 1 else parts[0]
-
-
-__all__ = ["trace"]

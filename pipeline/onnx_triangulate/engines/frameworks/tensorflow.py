@@ -50,9 +50,98 @@ _NCHW = {"n h w c": "n c h w"}
 
 
 @dataclass(frozen=True)
+class _Program:
+    """A case's model, built in one precision, and what it is fed: inputs, parameters and other values by name."""
+
+    case: Case
+    model: Any
+    tensors: Mapping[str, Any]
+
+    @staticmethod
+    def build(
+        case: Case, values: Mapping[str, Any], *, double: bool = False, seed: int, move: Move | None = None
+    ) -> _Program:
+        tensors = _tensors(case, values, double, move)
+        return _Program(case, _build(case, values, tensors, double=double, seed=seed), tensors)
+
+    @property
+    def variables(self) -> Sequence[Any]:
+        """The variables of the model, or those that a plain function captures."""
+        own = tuple(getattr(self.model, "variables", ()))
+        if own:
+            return own
+        function, _ = self.function()
+        given = {id(value) for value in self.tensors.values()}
+        return [variable for variable in function.get_concrete_function().variables if id(variable) not in given]
+
+    def results(self, tensors: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the model gives for ``tensors``, and the gradients that are asked for, by name."""
+        if self.case.gradient is None:
+            return named(self.case, "tensorflow", _call(self.case, self.model, tensors))
+        return _with_gradients(self.case, self.model, tensors)
+
+    def write_weights(self, variables: Sequence[Any], folder: Path) -> Path:
+        """Variables of the model and the case's own parameters, in one file."""
+        held = [*variables, *[self.tensors[name] for name in self.case.parameters]]
+        return write_arrays([np.asarray(v) for v in held if hasattr(v, "numpy")], folder / "tensorflow.weights.npz")
+
+    def refuse_narrow(self) -> None:
+        """Raise where the model, built in float64, has a step in a narrower float type."""
+        import tensorflow as tf
+
+        from onnx_triangulate.engines.frameworks._tensorflow_values import all_nodes
+
+        narrow = [kind.as_datatype_enum for kind in (tf.float32, tf.float16, tf.bfloat16)]
+        definition = _traced_through(self.function()[0]).graph.as_graph_def()
+        for node in all_nodes(definition):
+            if any(attribute.type in narrow for attribute in node.attr.values()):
+                raise TypeError(f"{node.op} computes in a narrower type than float64")
+
+    def function(self, *, open_axes: bool = False, moved: Traced | None = None) -> tuple[Any, list[str]]:
+        """The case as a ``tf.function`` of its inputs in order, and the names of its outputs once it was traced.
+
+        ``open_axes`` leaves the sizes of the case's dynamic axes open, as an export must.  With ``moved`` the function
+        takes two arguments more, in front: how far each result is moved, and a seed.
+        """
+        import tensorflow as tf
+
+        names: list[str] = []
+
+        def positional(*inputs: Any) -> list[Any]:
+            results = self.results({**self.tensors, **dict(zip(self.case.inputs, inputs, strict=True))})
+            kept = {name: value for name, value in results.items() if value is not None}
+            names[:] = kept
+            return [tf.identity(value, name=_scope(f"out_{name}")) for name, value in kept.items()]
+
+        def moving_first(ways: Any, seed: Any, *inputs: Any) -> list[Any]:
+            assert moved is not None
+            with moving(moved, ways, seed, inputs):
+                results = positional(*inputs)
+            moved.longest = moved.count(results)
+            return [*results, *moved.counters()]
+
+        signature = [self._spec(name, tensor, open_axes) for name, tensor in self.case.inputs.items()]
+        if moved is None:
+            return tf.function(positional, input_signature=signature), names
+        kind = tf.float64 if moved.double else tf.float32
+        both = [tf.TensorSpec([None], kind, name="ways"), tf.TensorSpec([], tf.int32, name="seed")]
+        return tf.function(moving_first, input_signature=[*both, *signature]), names
+
+    def _spec(self, name: str, tensor: Tensor, open_axes: bool) -> Any:
+        import tensorflow as tf
+
+        held = self.tensors[name]
+        shape = list(held.shape)
+        if open_axes:
+            sizes = zip(order(tensor, "tensorflow", TensorFlow.layouts).split(), shape, strict=True)
+            shape = [None if axis in self.case.dynamic else size for axis, size in sizes]
+        return tf.TensorSpec(shape, held.dtype, name=name)
+
+
+@dataclass(frozen=True)
 class _Trace:
-    """A case traced with what it rounds: a function of how far each result is moved, a seed and the inputs; the names
-    of its outputs, and the tensors that it is fed."""
+    """A program traced with what it rounds: a function of how far each result is moved, a seed and the inputs; the
+    names of its outputs, and the tensors that it is fed."""
 
     traced: Traced
     function: Callable[..., Any]
@@ -96,8 +185,7 @@ class TensorFlow:
         return next(self._runs(case, values, double=double, seed=seed, jitters=(None,)))
 
     def instance(self, case: Case, values: Mapping[str, Any], *, seed: int) -> _Instance:
-        tensors = _tensors(case, values, double=False, move=None)
-        return _Instance(case, _build(case, values, tensors, double=False, seed=seed), tensors)
+        return _Instance(_Program.build(case, values, seed=seed))
 
     def perturbed(
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter]
@@ -149,8 +237,7 @@ class TensorFlow:
             results = dict(zip(names, made, strict=False))
             if jitter is None:
                 traced.passes([int(counter) for counter in made[len(names) :]])
-            absent = {name: None for name in case.outputs if name.startswith("grad_") and name not in results}
-            return {name: _array(value) for name, value in results.items()} | absent
+            return _arrays(_with_absent(case, results))
 
         if traced.loops:
             run(None)
@@ -170,26 +257,22 @@ class TensorFlow:
 
     def _trace_as_built(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> _Trace:
         traced = Traced(double=double)
-        tensors = _tensors(case, values, double, None)
-        model = _build(case, values, tensors, double=double, seed=seed)
+        program = _Program.build(case, values, double=double, seed=seed)
         if double and not computes_float64(case):
-            self._only_double(case, model, values, tensors)
-        wide = _wide(values) if _holds_double(tensors) else values
-        function, names = self._function(case, model, tensors, wide, moved=traced)
+            program.refuse_narrow()
+        function, names = program.function(moved=traced)
         called = _traced_through(function)
         if traced.unseen:  # what the builder makes anew has not been traced yet
-            model = _build(case, values, tensors, double=double, seed=seed)
-            function, names = self._function(case, model, tensors, wide, moved=traced)
+            program = replace(program, model=_build(case, values, program.tensors, double=double, seed=seed))
+            function, names = program.function(moved=traced)
             called = _traced_through(function)
-        return _Trace(traced, called, names, tensors)
+        return _Trace(traced, called, names, program.tensors)
 
     def _trace_frozen(self, case: Case, values: Mapping[str, Any], seed: int) -> _Trace:
         from onnx_triangulate.engines.frameworks._tensorflow_float64 import double as frozen_in_double
 
         traced = Traced(exact=False)  # all that float32 holds is what it is, and float64 holds more
-        tensors = _tensors(case, values, False, None)
-        model = _build(case, values, tensors, double=False, seed=seed)
-        function, names = self._function(case, model, tensors, values, moved=traced)
+        function, names = _Program.build(case, values, seed=seed).function(moved=traced)
         frozen = frozen_in_double(_traced_through(function))
         return _Trace(traced, lambda *fed: frozen(fed, None), names, _tensors(case, values, True, None))
 
@@ -214,43 +297,26 @@ class TensorFlow:
     def _eager(
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitters: Sequence[Jitter | None]
     ) -> Iterator[Mapping[str, Any]]:
-        import tensorflow as tf
-
-        model = None
+        program = None
         for jitter in jitters:
             move = _mover(jitter)
-            tensors = _tensors(case, values, double, move)
-            if model is None:
-                model = _build(case, values, tensors, double=double, seed=seed)
-                own = self._variables(case, model, values, tensors) if move is not None else ()
+            if program is None:
+                program = _Program.build(case, values, double=double, seed=seed, move=move)
+                own = program.variables if move is not None else ()
                 still = [np.asarray(variable) for variable in own]
                 if double and not computes_float64(case):
-                    self._only_double(case, model, values, tensors)
+                    program.refuse_narrow()
+            else:
+                program = replace(program, tensors=_tensors(case, values, double, move))
             try:
                 if move is not None:
                     for variable, value in zip(own, still, strict=True):
                         variable.assign(move(value) if value.dtype in (np.float32, np.float64) else value)
-                if case.gradient is None:
-                    results = named(case, self.name, _call(case, model, tensors))
-                else:
-                    results = _with_gradients(tf, case, model, tensors)
-                answer = {name: None if value is None else _array(value) for name, value in results.items()}
+                answer = _arrays(program.results(program.tensors))
             finally:
-                if move is not None:  # the builder may give the same model again
-                    for variable, value in zip(own, still, strict=True):
-                        variable.assign(value)
+                for variable, value in zip(own, still, strict=True):  # the builder may give the same model again
+                    variable.assign(value)
             yield answer
-
-    def _variables(
-        self, case: Case, model: Any, values: Mapping[str, Any], tensors: Mapping[str, Any]
-    ) -> Sequence[Any]:
-        """The variables of a model, or those that a plain function captures."""
-        own = tuple(getattr(model, "variables", ()))
-        if own:
-            return own
-        function, _ = self._function(case, model, tensors, _wide(values) if _holds_double(tensors) else values)
-        given = {id(value) for value in tensors.values()}
-        return [variable for variable in function.get_concrete_function().variables if id(variable) not in given]
 
     def export(
         self, case: Case, values: Mapping[str, Any], exporters: Sequence[str], folder: Path, *, seed: int
@@ -258,25 +324,10 @@ class TensorFlow:
         """Convert with each of ``exporters``."""
         return [self._convert(case, values, exporter, folder, seed) for exporter in exporters]
 
-    def _only_double(self, case: Case, model: Any, values: Mapping[str, Any], tensors: Mapping[str, Any]) -> None:
-        """Raise where the model, built in float64, has a step in a narrower float type."""
-        import tensorflow as tf
-
-        function, _names = self._function(case, model, tensors, _wide(values))
-        narrow = [kind.as_datatype_enum for kind in (tf.float32, tf.float16, tf.bfloat16)]
-        definition = _traced_through(function).graph.as_graph_def()
-        inner = [node for called in definition.library.function for node in called.node_def]
-        for node in (*definition.node, *inner):
-            if any(attribute.type in narrow for attribute in node.attr.values()):
-                raise TypeError(f"{node.op} computes in a narrower type than float64")
-
     def weights(self, case: Case, values: Mapping[str, Any], folder: Path, *, seed: int) -> Path:
         """The variables of a model, or those that a plain function captures, and the case's own parameters."""
-        tensors = _tensors(case, values, double=False, move=None)
-        model = _build(case, values, tensors, double=False, seed=seed)
-        held = [*self._variables(case, model, values, tensors), *[tensors[name] for name in case.parameters]]
-        file = folder / "tensorflow.weights.npz"
-        return write_arrays([np.asarray(v) for v in held if hasattr(v, "numpy")], file)
+        program = _Program.build(case, values, seed=seed)
+        return program.write_weights(program.variables, folder)
 
     def values(
         self,
@@ -298,9 +349,7 @@ class TensorFlow:
         proto = onnx.load(model.file, load_external_data=False) if proto is None else proto
         key = (case.name, seed, str(folder), *(np.shape(values[name]) for name in case.inputs))
         if key not in _kept:  # traced and frozen once for both precisions and every graph
-            tensors = _tensors(case, values, double=False, move=None)
-            built = _build(case, values, tensors, double=False, seed=seed)
-            function, _ = self._function(case, built, tensors, values, open_axes=True)
+            function, _ = _Program.build(case, values, seed=seed).function(open_axes=True)
             _kept.clear()
             try:
                 _kept[key] = freeze(function.get_concrete_function())
@@ -333,10 +382,8 @@ class TensorFlow:
         """The frozen graph in float64; what the builder's own float64 run raised, where that cannot be had either."""
         from onnx_triangulate.engines.frameworks._tensorflow_float64 import double
 
-        tensors = _tensors(case, values, double=False, move=None)
         try:
-            model = _build(case, values, tensors, double=False, seed=seed)
-            function, names = self._function(case, model, tensors, values)
+            function, names = _Program.build(case, values, seed=seed).function()
             run = double(function.get_concrete_function())
         except BuilderError:
             raise
@@ -350,69 +397,17 @@ class TensorFlow:
                 moved = run(arguments, move)
             except Exception:
                 raise refusal from None
-            results = dict(zip(names, moved, strict=True))
-            absent = {name: None for name in case.outputs if name.startswith("grad_") and name not in results}
-            yield {name: _array(value) for name, value in results.items()} | absent
-
-    def _function(
-        self,
-        case: Case,
-        model: Any,
-        tensors: Mapping[str, Any],
-        values: Mapping[str, Any],
-        *,
-        open_axes: bool = False,
-        moved: Traced | None = None,
-    ) -> tuple[Any, list[str]]:
-        """The case as a ``tf.function`` of its inputs in order, and the names of its outputs once it was traced.
-
-        ``open_axes`` leaves the sizes of the case's dynamic axes open, as an export must.  With ``moved`` the function
-        takes two arguments more, in front: how far each result is moved, and a seed.
-        """
-        import tensorflow as tf
-
-        names: list[str] = []
-
-        def positional(*inputs: Any) -> list[Any]:
-            given = {**tensors, **dict(zip(case.inputs, inputs, strict=True))}
-            if case.gradient is None:
-                results = named(case, self.name, _call(case, model, given))
-            else:
-                results = _with_gradients(tf, case, model, given)
-            kept = {name: value for name, value in results.items() if value is not None}
-            names[:] = kept
-            return [tf.identity(value, name=_scope(f"out_{name}")) for name, value in kept.items()]
-
-        def moving_first(ways: Any, seed: Any, *inputs: Any) -> list[Any]:
-            assert moved is not None
-            with moving(moved, ways, seed, inputs):
-                results = positional(*inputs)
-            moved.longest = moved.count(results)
-            return [*results, *moved.counters()]
-
-        shapes = {name: values[name].shape for name in case.inputs}
-        if open_axes:
-            for name, tensor in case.inputs.items():
-                axes = order(tensor, self.name, self.layouts).split()
-                sizes = zip(axes, shapes[name], strict=True)
-                shapes[name] = tuple(None if axis in case.dynamic else size for axis, size in sizes)
-        signature = [tf.TensorSpec(shapes[name], values[name].dtype, name=name) for name in case.inputs]
-        if moved is not None:
-            kind = tf.float64 if moved.double else tf.float32
-            both = [tf.TensorSpec([None], kind, name="ways"), tf.TensorSpec([], tf.int32, name="seed")]
-            return tf.function(moving_first, input_signature=[*both, *signature]), names
-        return tf.function(positional, input_signature=signature), names
+            yield _arrays(_with_absent(case, dict(zip(names, moved, strict=True))))
 
     def _convert(self, case: Case, values: Mapping[str, Any], exporter: str, folder: Path, seed: int) -> Model:
         import tf2onnx
 
         graph = f"tensorflow:{exporter}" if exporter else "tensorflow"
         started = time.perf_counter()
-        tensors = _tensors(case, values, double=False, move=None)
         with collected("tf2onnx", "tensorflow") as log:
             try:
-                model = _build(case, values, tensors, double=False, seed=seed)
-                function, names = self._function(case, model, tensors, values, open_axes=True)
+                program = _Program.build(case, values, seed=seed)
+                function, names = program.function(open_axes=True)
                 concrete = function.get_concrete_function()
                 axes, as_nchw_in, as_nchw_out = self._border(case, exporter, names, concrete)
                 tf2onnx.utils.INTERNAL_NAME = 1  # it numbers its nodes on and on; a case is named the same in any run
@@ -429,8 +424,7 @@ class TensorFlow:
                 return Model(
                     graph, error=Failure("refused", _one_line(error), op=_refused_op(error)), log=log.getvalue()
                 )
-        held = [*(getattr(model, "variables", ()) or concrete.variables), *[tensors[n] for n in case.parameters]]
-        write_arrays([np.asarray(v) for v in held if hasattr(v, "numpy")], folder / "tensorflow.weights.npz")
+        weights = program.write_weights(getattr(program.model, "variables", ()) or concrete.variables, folder)
         file = write(proto, folder / f"{graph.replace(':', '.')}.onnx")
         inputs, outputs, problem = border(proto, list(case.inputs), names)
         return Model(
@@ -440,7 +434,7 @@ class TensorFlow:
             inputs=inputs,
             outputs=outputs,
             axes=axes,
-            weights=folder / "tensorflow.weights.npz",
+            weights=weights,
             seconds=time.perf_counter() - started,
             log=log.getvalue(),
         )
@@ -466,16 +460,16 @@ class TensorFlow:
 class _Instance:
     """A model that is built once and asked more than once."""
 
-    def __init__(self, case: Case, model: Any, tensors: Mapping[str, Any]) -> None:
-        self._case, self._model, self._tensors = case, model, tensors
+    def __init__(self, program: _Program) -> None:
+        self._program, self._model = program, program.model
 
     def __call__(self, values: Mapping[str, Any], *, seed: int) -> Mapping[str, Any]:
         import tensorflow as tf
 
         tf.keras.utils.set_random_seed(seed)
-        fed = _tensors(self._case, {name: values[name] for name in self._case.inputs}, double=False, move=None)
-        results = named(self._case, "tensorflow", _call(self._case, self._model, {**self._tensors, **fed}))
-        return {name: None if value is None else _array(value) for name, value in results.items()}
+        case, program = self._program.case, self._program
+        fed = _tensors(case, {name: values[name] for name in case.inputs}, double=False, move=None)
+        return _arrays(program.results({**program.tensors, **fed}))
 
     def state(self) -> Mapping[str, str]:
         """Variables by their path, those of what a function has closed over too, and plain Python values."""
@@ -566,14 +560,6 @@ def _build(case: Case, values: Mapping[str, Any], tensors: Mapping[str, Any], *,
     return twice
 
 
-def _wide(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {n: v.astype(np.float64) if getattr(v, "dtype", None) == np.float32 else v for n, v in values.items()}
-
-
-def _holds_double(tensors: Mapping[str, Any]) -> bool:
-    return any(getattr(tensor, "dtype", None) == "float64" for tensor in tensors.values())
-
-
 def _built(case: Case, tensors: Mapping[str, Any], seed: int, floatx: str) -> Any:
     """The builder's model, called once where it makes its variables at the first call."""
     import tensorflow as tf
@@ -617,8 +603,10 @@ def _call(case: Case, model: Any, tensors: Mapping[str, Any]) -> Any:
     return model(list(fed.values()), **mode) if together else model(*fed.values(), **mode)
 
 
-def _with_gradients(tf: Any, case: Case, model: Any, tensors: Mapping[str, Any]) -> dict[str, Any]:
+def _with_gradients(case: Case, model: Any, tensors: Mapping[str, Any]) -> dict[str, Any]:
     """Forward results and the gradients that are asked for; what the case declares absent nobody asks."""
+    import tensorflow as tf
+
     assert case.gradient is not None
     given = [name for name in case.gradient.wrt if name in tensors]
     with tf.GradientTape() as tape:
@@ -630,6 +618,12 @@ def _with_gradients(tf: Any, case: Case, model: Any, tensors: Mapping[str, Any])
     asked = {f"grad_{name}": value for name, value in zip(case.gradient.wrt, gradients, strict=True)}
     declared = {name: None for name in case.outputs if name.startswith("grad_")}
     return {name: results[name] for name in forward_outputs(case)} | declared | asked
+
+
+def _with_absent(case: Case, results: Mapping[str, Any]) -> dict[str, Any]:
+    """With the gradients that a case speaks of and that do not exist."""
+    declared = [name for name in case.outputs if name.startswith("grad_")]
+    return {**results, **{name: None for name in declared if name not in results}}
 
 
 def _traced_through(function: Any) -> Any:
@@ -649,6 +643,10 @@ def _traced_through(function: Any) -> Any:
         return function.get_concrete_function()
     finally:
         tf.config.run_functions_eagerly(before)
+
+
+def _arrays(results: Mapping[str, Any]) -> dict[str, Array | None]:
+    return {name: None if value is None else _array(value) for name, value in results.items()}
 
 
 def _array(value: Any) -> Array:

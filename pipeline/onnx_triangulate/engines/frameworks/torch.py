@@ -82,7 +82,7 @@ class Torch:
         import torch
 
         with torch.no_grad():
-            tensors = {name: _tensor(value, double=False) for name, value in values.items()}
+            tensors = _tensors(values)
             return _Instance(case, _build(case, tensors, double=False, seed=seed))
 
     def perturbed(
@@ -98,23 +98,23 @@ class Torch:
         watch = _watch(case, double)
         with torch.no_grad():
             model = _build(case, {}, double=double, seed=seed)
-            own = [*model.parameters(), *model.buffers()] if isinstance(model, torch.nn.Module) else []
+            own = _held(model)
             still = [_kept(tensor) for tensor in own]
             for jitter in jitters:
-                tensors = {name: _tensor(value, double) for name, value in values.items()}
+                tensors = _tensors(values, double)
                 for tensor, value in zip(own, still, strict=True):
                     tensor.data.copy_(value)
                 _jitter_([*tensors.values(), *own], jitter, double=double)
                 with _rounding(tensors, jitter)(), watch():
                     returned = _call(case, model, tensors)
-                yield {n: None if v is None else _array(v) for n, v in named(case, self.name, returned).items()}
+                yield _arrays(named(case, self.name, returned))
 
     def roundings(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> Roundings | None:
         """Counted while the case runs, forward and backward."""
         from onnx_triangulate.engines.frameworks._torch_dispatch import watching
         from onnx_triangulate.engines.frameworks._torch_roundings import Roundings as Counting
 
-        tensors = {name: _tensor(value, double) for name, value in values.items()}
+        tensors = _tensors(values, double)
         counting = Counting(tensors[name] for name in case.inputs if name in tensors)
         results = self._results(
             case, tensors, double=double, seed=seed, jitter=None, counting=partial(watching, counting.run)
@@ -124,11 +124,10 @@ class Torch:
     def _native(
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int, jitter: Jitter | None
     ) -> Mapping[str, Any]:
-        tensors = {name: _tensor(value, double) for name, value in values.items()}
+        tensors = _tensors(values, double)
         if jitter is not None:
             _jitter_(tensors.values(), jitter, double=double)
-        results = self._results(case, tensors, double=double, seed=seed, jitter=jitter)
-        return {name: None if value is None else _array(value) for name, value in results.items()}
+        return _arrays(self._results(case, tensors, double=double, seed=seed, jitter=jitter))
 
     def _results(
         self,
@@ -148,8 +147,8 @@ class Torch:
         if case.gradient is None:
             with torch.no_grad():
                 model = _build(case, tensors, double=double, seed=seed)
-                if jitter is not None and isinstance(model, torch.nn.Module):
-                    _jitter_([*model.parameters(), *model.buffers()], jitter, double=double)
+                if jitter is not None:
+                    _jitter_(_held(model), jitter, double=double)
                 with rounding(), watch():
                     returned = _call(case, model, tensors)
                 return dict(named(case, self.name, returned))
@@ -186,14 +185,12 @@ class Torch:
         except BuilderError:
             raise
         except Exception as error:  # whatever tracing the gradient raises is the exporter's refusal
-            failure = Failure("refused", _one_line(error), op=_refused_op(error))
-            return [Model(graph, error=failure) for graph in ("torch", "torch:raw")]
+            return [_refused(graph, error) for graph in ("torch", "torch:raw")]
         with _quiet() as log, _shared_registry():
             try:
                 program = _program(case, found)
             except Exception as error:  # the exporter's own refusal, whatever its type
-                failure = Failure("refused", _one_line(error), op=_refused_op(error))
-                return [Model(graph, error=failure, log=log.getvalue()) for graph in ("torch", "torch:raw")]
+                return [_refused(graph, error, log.getvalue()) for graph in ("torch", "torch:raw")]
             _keep_program((case.name, seed, str(folder)), program.exported_program)
             log.write(_why_fixed(case, found, program))
             models = [_written("torch:raw", program, folder, case, found, started, log)]
@@ -210,9 +207,9 @@ class Torch:
         """Parameters and buffers of a module, and the case's own parameters."""
         import torch
 
-        tensors = {name: _tensor(value, double=False) for name, value in values.items()}
+        tensors = _tensors(values)
         model = _build(case, tensors, double=False, seed=seed)
-        held = [*model.parameters(), *model.buffers()] if isinstance(model, torch.nn.Module) else []
+        held = _held(model)
         held += [tensors[name] for name in case.parameters if isinstance(tensors[name], torch.Tensor)]
         return write_arrays([_array(_widened(tensor)) for tensor in held], folder / "torch.weights.npz")
 
@@ -246,9 +243,8 @@ class Torch:
         from onnx_triangulate.engines.frameworks._torch_values import intermediates, origins, plain
 
         if model.graph == "torch:script":
-            return SourceValues(
-                model.graph, error=Failure("refused", "TorchScript's exporter keeps no names of values")
-            )
+            refused = Failure("refused", "TorchScript's exporter keeps no names of values")
+            return SourceValues(model.graph, error=refused)
         assert model.file is not None
         proto = onnx.load(model.file, load_external_data=False) if proto is None else proto
         made = {name for node in proto.graph.node for name in node.output if name}
@@ -258,7 +254,8 @@ class Torch:
         if key not in _programs:
             with _quiet(), _shared_registry():
                 _keep_program(key, _program(case, _exportable(case, values, seed)).exported_program)
-        arguments = tuple(_tensor(values[name], double=False) for name in _read_in_order(_programs[key], case))
+        tensors = _tensors(values)
+        arguments = tuple(tensors[name] for name in _read_in_order(_programs[key], case))
 
         def write(kept: Values, double: bool) -> None:
             def take(name: str, tensor: Any) -> None:
@@ -289,8 +286,7 @@ class Torch:
                     found = _exportable(case, values, seed)
                     made = _scripted(case, found, folder)
                 except Exception as error:  # then it is not for that
-                    failure = Failure("refused", _one_line(error), op=_refused_op(error))
-                    return Model("torch:script", error=failure, log=log.getvalue())
+                    return _refused("torch:script", error, log.getvalue())
                 note = f"refused under torch.no_grad(), so exported without it: {_one_line(refused)}"
                 found = replace(found, notes=(*found.notes, note))
             written = _written("torch:script", made, folder, case, found, started, log)
@@ -336,9 +332,8 @@ class _Instance:
 
         torch.manual_seed(seed)
         with torch.no_grad():
-            tensors = {name: _tensor(values[name], double=False) for name in self._case.inputs}
-            results = named(self._case, "torch", _call(self._case, self._model, tensors))
-        return {name: None if value is None else _array(value) for name, value in results.items()}
+            tensors = _tensors({name: values[name] for name in self._case.inputs})
+            return _arrays(named(self._case, "torch", _call(self._case, self._model, tensors)))
 
     def state(self) -> Mapping[str, str]:
         """Parameters, buffers, and the attributes that are its own and not every module's."""
@@ -369,6 +364,21 @@ def _digest(value: Any) -> bytes | None:
         return _model_state.array_digest(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     except Exception:  # a layout without bytes of its own
         return repr(value).encode()
+
+
+def _tensors(values: Mapping[str, Any], double: bool = False) -> dict[str, Any]:
+    return {name: _tensor(value, double) for name, value in values.items()}
+
+
+def _arrays(results: Mapping[str, Any]) -> dict[str, Array | None]:
+    return {name: None if value is None else _array(value) for name, value in results.items()}
+
+
+def _held(model: Any) -> list[Any]:
+    """The parameters and buffers of a module; none of a plain function."""
+    import torch
+
+    return [*model.parameters(), *model.buffers()] if isinstance(model, torch.nn.Module) else []
 
 
 def _tensor(value: Any, double: bool) -> Any:
@@ -531,7 +541,7 @@ def _exportable(case: Case, values: Mapping[str, Any], seed: int) -> _Exportable
     """
     import torch
 
-    tensors = {name: _tensor(value, double=False) for name, value in values.items()}
+    tensors = _tensors(values)
     arguments = tuple(tensors[name] for name in case.inputs)
     if case.gradient is None:
         model = _build(case, tensors, double=False, seed=seed)
@@ -740,19 +750,11 @@ def _written(
     else:
         _onnx_file.write_beside(partial(made.save, external_data=True), file)
         proto = onnx.load(file, load_external_data=False)
-    notes = found.notes
+    written = Model(graph, file, log=log.getvalue(), notes=found.notes)
     inputs, outputs, problem = _onnx_file.border(proto, list(case.inputs), found.outputs)
     if problem:
-        return Model(graph, file=file, error=Failure("refused", f"{graph}: {problem}"), log=log.getvalue(), notes=notes)
-    return Model(
-        graph,
-        file=file,
-        inputs=inputs,
-        outputs=outputs,
-        seconds=time.perf_counter() - started,
-        log=log.getvalue(),
-        notes=notes,
-    )
+        return replace(written, error=Failure("refused", f"{graph}: {problem}"))
+    return replace(written, inputs=inputs, outputs=outputs, seconds=time.perf_counter() - started)
 
 
 @contextlib.contextmanager
@@ -841,6 +843,11 @@ def _shared_registry() -> Iterator[None]:
     finally:
         registry.from_torchlib = original
         _decomp.create_onnx_friendly_decomposition_table = decide
+
+
+def _refused(graph: str, error: Exception, log: str = "") -> Model:
+    """An export that the exporter refused."""
+    return Model(graph, error=Failure("refused", _one_line(error), op=_refused_op(error)), log=log)
 
 
 def _refused_op(error: BaseException) -> str | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from onnx_triangulate.engines.protocols import Passes
+from onnx_triangulate.engines.protocols import Evaluate, Passes
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import InvalidGraph, Unsupported
 
@@ -57,9 +57,7 @@ class OnnxRuntime:
     distribution: str = "onnxruntime"
     double: bool = False
 
-    def open(
-        self, file: Path, *, double: bool = False
-    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+    def open(self, file: Path, *, double: bool = False) -> Evaluate:
         return self.open_without(file)
 
     def open_without(
@@ -70,7 +68,7 @@ class OnnxRuntime:
         *,
         saved: Path | None = None,
         severity: int = 4,
-    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+    ) -> Evaluate:
         """As :meth:`open`, without the passes ``off``; ``severity`` is from where on the session writes its log."""
         options = self._options(level, severity)
         if saved is not None:
@@ -116,9 +114,7 @@ class OnnxRuntime:
         listed = ", ".join(f'"{name}"' for name in off)
         return f"InferenceSession(..., disabled_optimizers=[{listed}])"
 
-    def part(
-        self, model: bytes, weights: Mapping[str, Array]
-    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+    def part(self, model: bytes, weights: Mapping[str, Array]) -> Evaluate:
         ort = _imported()
         options = self._options()
         if weights:
@@ -145,9 +141,7 @@ def _imported() -> Any:
     return onnxruntime
 
 
-def _opened(
-    model: str | bytes, options: Any, file: Path, **more: Any
-) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+def _opened(model: str | bytes, options: Any, file: Path, **more: Any) -> Evaluate:
     try:
         session = _imported().InferenceSession(model, options, providers=["CPUExecutionProvider"], **more)
     except Exception as error:  # one class per status, all of them Exceptions of a private module

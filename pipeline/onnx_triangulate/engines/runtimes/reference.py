@@ -2,7 +2,7 @@
 
 ``reference`` is the evaluator as it is shipped, faults included: they are its own.  Where it gives no answer, or a
 graph holds an operator that it is known to have wrong, ``reference.patched`` stands beside it: the same evaluator with
-operators by their definitions (``numerics.evaluator``), given to it through its public ``new_ops``.  In
+operators by their definitions (``numerics.reference_evaluator``), given to it through its public ``new_ops``.  In
 float64 it is run with these always, because many of the stock ones compute in float32 whatever they are given, which
 would pass for an exporter's fault of 1e-8; a graph with one that nobody supplies is refused.
 """
@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from onnx_triangulate.numerics.evaluator import as_specified, in_float64
+from onnx_triangulate.engines.protocols import Evaluate
+from onnx_triangulate.numerics.reference_evaluator import as_specified, in_float64
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import InvalidGraph, Unsupported
 from onnx_triangulate.records.graphs import GraphFacts
@@ -49,16 +50,12 @@ class Reference:
         uneven = any(pads.op == "MaxPool" and pads.symmetric is not True for pads in facts.pads)
         return old or uneven or bool(_OFTEN_WRONG & set(facts.ops))
 
-    def open(
-        self, file: Path, *, double: bool = False
-    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+    def open(self, file: Path, *, double: bool = False) -> Evaluate:
         if double:
             _refuse_float32(file)
         return self._opened(str(file), file, in_float64() if double or self.patched else ())
 
-    def part(
-        self, model: bytes, weights: Mapping[str, Array]
-    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+    def part(self, model: bytes, weights: Mapping[str, Array]) -> Evaluate:
         import onnx
 
         proto = onnx.load_from_string(model)
@@ -67,9 +64,7 @@ class Reference:
                 tensor.CopyFrom(onnx.numpy_helper.from_array(weights[tensor.name], tensor.name))
         return self._opened(proto, Path("part.onnx"), as_specified() if self.patched else ())
 
-    def _opened(
-        self, model: Any, file: Path, operators: Sequence[Any]
-    ) -> Callable[[Mapping[str, Array], Sequence[str]], Sequence[Array]]:
+    def _opened(self, model: Any, file: Path, operators: Sequence[Any]) -> Evaluate:
         from onnx.reference import ReferenceEvaluator
 
         try:
