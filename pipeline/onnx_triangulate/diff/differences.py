@@ -18,17 +18,19 @@ from onnx_triangulate.diff.interface import borders
 from onnx_triangulate.diff.ir import NormalForm, Step
 from onnx_triangulate.diff.matching import Unit
 from onnx_triangulate.diff.normal_form import normal_forms
-from onnx_triangulate.diff.one_size import at_one_size
 from onnx_triangulate.diff.operand_differences import operands
 from onnx_triangulate.diff.piece_differences import pieces
+from onnx_triangulate.diff.static_sizes import at_one_size
 from onnx_triangulate.diff.step_differences import attributes, tails
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.records.inspection import Difference, Differences, Inspection
 
 ORDER = ("pads", "layout", "attribute", "operator", "weights", "type", "border", "only")
 
 
-def differences(left: View, right: View, left_inspection: Inspection, right_inspection: Inspection) -> Differences:
+def differences(
+    left: ModelView, right: ModelView, left_inspection: Inspection, right_inspection: Inspection
+) -> Differences:
     """Two graphs of one model side by side."""
     sizes, first, second, found = _compared_at_one_size(left, right)
     notes = [*sizes, *found.notes]
@@ -52,13 +54,13 @@ def differences(left: View, right: View, left_inspection: Inspection, right_insp
     )
 
 
-def of_effect(left: View, right: View) -> tuple[Difference, ...]:
+def of_effect(left: ModelView, right: ModelView) -> tuple[Difference, ...]:
     """The differences that change a number, in order."""
     *_, found = _compared_at_one_size(left, right)
     return tuple(difference for difference in ordered(found.differences) if not difference.harmless)
 
 
-def _compared_at_one_size(left: View, right: View) -> tuple[Sequence[str], NormalForm, NormalForm, Compared]:
+def _compared_at_one_size(left: ModelView, right: ModelView) -> tuple[Sequence[str], NormalForm, NormalForm, Compared]:
     left, right, sizes = at_one_size(left, right)
     first, second = normal_forms(left, right)
     return sizes, first, second, compared(first, second)

@@ -1,6 +1,6 @@
 """Attributes that two steps have differently and that make no difference at the sizes that are known.
 
-Design note.  The arithmetic is that of ``facts.reach``, on the effective pads of normal form.  Two nodes
+Design note.  The arithmetic is that of ``facts.receptive_field``, on the effective pads of normal form.  Two nodes
 whose windows have one kernel, stride and begin read the same if these are equally many: what is padded beyond the last
 one is never read.  A ConvTranspose computes rows and cuts them; ``output_padding`` at the end is cut that much less.
 What is not certain (a size that is not known, a window that reaches beyond the end) is left out: then the comparison

@@ -13,8 +13,8 @@ from pathlib import Path
 import onnx
 from onnx import ModelProto, TensorProto, TypeProto, ValueInfoProto
 
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.facts.size_summary import dtype_name
-from onnx_triangulate.facts.view import View
 from onnx_triangulate.onnxgraph.graph import Place, places
 from onnx_triangulate.onnxgraph.loading import load
 from onnx_triangulate.onnxgraph.nodes import constant_tensor, elements, in_onnx, opset, printable, text
@@ -80,7 +80,7 @@ def _unknown(model: ModelProto, found: Iterable[Place]) -> tuple[tuple[str, str]
     return tuple((place.name, place.op) for place in found if in_onnx(place.node) and not known(place.op))
 
 
-def read_facts(file: Path, model: ModelProto | None = None, view: View | None = None) -> GraphFacts:
+def read_facts(file: Path, model: ModelProto | None = None, view: ModelView | None = None) -> GraphFacts:
     """What the graph in ``file`` holds.  ``model`` is its content, or ``view`` the view of it, where the caller has it
     already.
 
@@ -88,7 +88,7 @@ def read_facts(file: Path, model: ModelProto | None = None, view: View | None = 
     weights (not 32- and 64-bit integers, bools or strings), Constant nodes with more than one element included.
     Raises ``UnusableInput`` where the file is not an ONNX model.
     """
-    view = view or View(load(file) if model is None else model, file).begin()
+    view = view or ModelView(load(file) if model is None else model, file).begin()
     model = view.model
     value, version = stored(model), opset(model)
     constants = [tensor for place in view.of("Constant") if (tensor := constant_tensor(place.node)) is not None]
@@ -113,7 +113,7 @@ def read_facts(file: Path, model: ModelProto | None = None, view: View | None = 
     )
 
 
-def _notes(view: View, initializers: Sequence[TensorProto]) -> Iterator[str]:
+def _notes(view: ModelView, initializers: Sequence[TensorProto]) -> Iterator[str]:
     """What else the file holds that a reader should know of."""
     model = view.model
     outside = sum(t.data_location == TensorProto.EXTERNAL for t in initializers)
@@ -133,5 +133,5 @@ def _notes(view: View, initializers: Sequence[TensorProto]) -> Iterator[str]:
         yield f"{rest} more nodes are no operators of ONNX"
 
 
-def _initializers(view: View) -> list[TensorProto]:
+def _initializers(view: ModelView) -> list[TensorProto]:
     return [tensor for graph in view.graphs for tensor in getattr(graph.proto, "initializer", ())]

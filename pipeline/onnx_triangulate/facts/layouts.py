@@ -477,7 +477,7 @@ def flow_of(places: Sequence[Place], model: ModelProto) -> Flow:
     """Every value of a model and the names of its axes.
 
     ``places`` are the model's nodes, best with inferred shapes and without large initializers, as
-    ``facts.view.View.places`` has them; ``model`` is the model itself, which knows its initializers.
+    ``facts.model_view.ModelView.places`` has them; ``model`` is the model itself, which knows its initializers.
     """
     flow = _Wiring(places, model).flow
     walk = _Walk(flow)

@@ -14,7 +14,7 @@ from typing import Any
 
 from onnx import NodeProto, TensorProto
 
-from onnx_triangulate.facts.reach import Ints, Unknown
+from onnx_triangulate.facts.receptive_field import Ints, Unknown
 from onnx_triangulate.onnxgraph.graph import Graph, Place
 from onnx_triangulate.onnxgraph.nodes import Dims, array, attributes, elements, operator, printable, text
 from onnx_triangulate.ops.operator import WindowForm

@@ -4,7 +4,7 @@ Design note.  ``auto_pad``, ``output_shape`` and ``ceil_mode`` are ways of not s
 says it, by the formulas of ONNX's operator specification (Conv-22, ConvTranspose-22, MaxPool-22).  With dk = (k-1)*d+1:
 
 * Conv and pools, SAME_*: out = ceil(in / s), total = max(0, (out-1)*s + dk - in).  SAME_UPPER puts the odd one after,
-  SAME_LOWER before.  Where the size is not known, ``facts.reach`` says what is known all the same.
+  SAME_LOWER before.  Where the size is not known, ``facts.receptive_field`` says what is known all the same.
 * ConvTranspose, SAME_* or ``output_shape``: total = s*(in-1) + output_padding + dk - out, where out is ``output_shape``
   or in * s.  SAME_UPPER puts the odd one after; *everything else, NOTSET too,* before.  A negative total pads nothing
   and adds rows after instead.
@@ -41,7 +41,7 @@ from onnx_triangulate.facts.pad_nodes import (
     well_typed,
     words,
 )
-from onnx_triangulate.facts.reach import (
+from onnx_triangulate.facts.receptive_field import (
     POOLS,
     Ints,
     Unknown,

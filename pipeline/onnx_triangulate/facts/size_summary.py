@@ -14,7 +14,7 @@ from functools import cache
 
 from onnx import TensorProto
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.onnxgraph.nodes import constant_tensor, elements, text
 from onnx_triangulate.records.inspection import NestedGraph, SizeSummary
 
@@ -60,7 +60,7 @@ def location(tensor: TensorProto) -> str | None:
     return next((text(e.value) for e in tensor.external_data if e.key == "location"), "")
 
 
-def tensors(view: View) -> Iterator[tuple[str, TensorProto]]:
+def tensors(view: ModelView) -> Iterator[tuple[str, TensorProto]]:
     """Every stored tensor with the full name of its value: initializers, dense and sparse, and Constant nodes."""
     for graph in view.graphs:
         for name, tensor in graph.initializers.items():
@@ -73,7 +73,7 @@ def tensors(view: View) -> Iterator[tuple[str, TensorProto]]:
             yield place.graph.path + text(place.outputs[0]), constant
 
 
-def contents_of(view: View) -> FileContents:
+def contents_of(view: ModelView) -> FileContents:
     """Numbers by type, largest first; the files of external data; subgraphs and functions."""
     counts: dict[int, list[int]] = {}
     files: dict[str, None] = {}
