@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -245,7 +245,7 @@ class Builder:
     def along(self, ref: Ref, op: str, held: Mapping[str, Any], dims: Dims | None, **more: Any) -> Ref:
         """A step on a value as it is made; its result, of shape ``dims``, is seen in the order that ``ref`` sees."""
         (made,) = self.emit(op, held, [Ref(ref.value)], [dims], **more)
-        return Ref(made.value, ref.perm, None, ref.via)
+        return replace(ref, value=made.value)
 
     def opaque(self, op: str, held: Mapping[str, Any], operands: Sequence[Operand], **more: Any) -> list[Ref]:
         """A step with all outputs of the node at hand."""
