@@ -24,6 +24,7 @@ from onnx_triangulate.diff.ir import Const, Ints, NormalForm, Ref, ValueInfo, tu
 from onnx_triangulate.diff.operand_differences import seen
 from onnx_triangulate.facts.size_summary import dtype_name
 from onnx_triangulate.facts.value_types import Kind, one_kind, sizes
+from onnx_triangulate.onnxgraph.nodes import Dims
 from onnx_triangulate.records.inspection import Difference
 
 
@@ -33,8 +34,8 @@ def names(
     """What is there on one side only, or in another order; and a note for each that has another name."""
     ours, theirs = [b.name for b in one], [b.name for b in two]
     texts = shown(tuple(ours)), shown(tuple(theirs))
-    alone = [n for i, n in enumerate(ours) if i not in {a for a, _ in pairs}]
-    extra = [n for i, n in enumerate(theirs) if i not in {b for _, b in pairs}]
+    paired = {a for a, _ in pairs}, {b for _, b in pairs}
+    alone, extra = ([n for i, n in enumerate(s) if i not in p] for s, p in zip((ours, theirs), paired, strict=True))
     found = []
     if alone or extra:
         found.append(Difference("border", f"{what}s", tuple(alone), tuple(extra), *texts))
@@ -121,19 +122,23 @@ def output(c: Findings, one: ValueInfo, two: ValueInfo) -> None:
         if left.exact != right.exact:
             _stored(c, one, two, left, right)
         return
-    sources = c.source(left, 0), c.source(right, 1)
-    if not isinstance(left, Ref) or not isinstance(right, Ref):
-        c.add("operator", "output", (one.name,), (two.name,), *sources)
-        return
-    here, beside = c.matching.value(left.value, 0), c.matching.value(right.value, 1)
-    if here is None or beside is None:
-        known = [sorted(map(str, b.dims)) for b in (one, two) if b.dims is not None]
-        if len(known) == 2 and len(known[0]) == len(known[1]) and known[0] != known[1]:
+    both = isinstance(left, Ref) and isinstance(right, Ref)
+    here = c.matching.value(left.value, 0) if isinstance(left, Ref) else None
+    beside = c.matching.value(right.value, 1) if isinstance(right, Ref) else None
+    if both and (here is None or beside is None):
+        if _sizes_differ(one.dims, two.dims):
             declared(c, "output", one, two, None)
-    elif here != beside:
-        c.add("operator", "output", (one.name,), (two.name,), *sources)
+    elif not isinstance(left, Ref) or not isinstance(right, Ref) or here != beside:
+        c.add("operator", "output", (one.name,), (two.name,), c.source(left, 0), c.source(right, 1))
     elif not _by_layout(c, one, two, left, right):
         seen(c, (one.name,), (two.name,), left, right)
+
+
+def _sizes_differ(left: Dims | None, right: Dims | None) -> bool:
+    """Whether two shapes of one rank have other sizes, in whatever order."""
+    if left is None or right is None or len(left) != len(right):
+        return False
+    return sorted(map(str, left)) != sorted(map(str, right))
 
 
 def _stored(c: Findings, one: ValueInfo, two: ValueInfo, left: Const, right: Const) -> None:

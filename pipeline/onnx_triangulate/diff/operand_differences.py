@@ -127,22 +127,27 @@ def seen(c: Findings, nodes: Sequence[str], others: Sequence[str], left: Ref, ri
     dims = [form.values[r.value].dims for form, r in zip(c.forms, (left, right), strict=True)]
     if left.seen == right.seen or views_agree(left, right, dims):
         return
-    steps = [c.maker(r, i) for i, r in enumerate((left, right))]
-    if steps[0] is not None and steps[1] is not None:
-        softs = [(k, steps[0].soft.get(k), steps[1].soft.get(k)) for k in {*steps[0].soft, *steps[1].soft}]
-        apart = [(k, a, b) for k, a, b in softs if a != b]
-        if apart and left.perm == right.perm:
-            for name, a, b in apart:
-                c.add("attribute", name, steps[0].nodes, steps[1].nodes, shown(a), shown(b))
-            return
-    ours, theirs = left.via or nodes, right.via or others
     if left.perm != right.perm:
         by = turning(left, nodes), turning(right, others)
         c.add("layout", "perm", *by, shown(left.perm), shown(right.perm))
-    if left.shape != right.shape and not compatible(left.shape, right.shape, size_of(merged(*dims))):
-        texts = seen_shape(left, dims[0]), seen_shape(right, dims[1])
-        if texts[0] == texts[1]:  # one shape, which one side makes of the axes in another order
-            if left.perm != right.perm:
-                return
-            texts = shown(left.shape), shown(right.shape)
-        c.add("layout", "shape", ours, theirs, *texts)
+    elif soft(c, left, right):
+        return
+    if left.shape == right.shape or compatible(left.shape, right.shape, size_of(merged(*dims))):
+        return
+    texts = seen_shape(left, dims[0]), seen_shape(right, dims[1])
+    if texts[0] == texts[1]:  # one shape, which one side makes of the axes in another order
+        if left.perm != right.perm:
+            return
+        texts = shown(left.shape), shown(right.shape)
+    c.add("layout", "shape", left.via or nodes, right.via or others, *texts)
+
+
+def soft(c: Findings, left: Ref, right: Ref) -> bool:
+    """Whether how a value is seen differs by an attribute of what makes it, which is then said."""
+    one, two = c.maker(left, 0), c.maker(right, 1)
+    if one is None or two is None:
+        return False
+    apart = [name for name in {*one.soft, *two.soft} if one.soft.get(name) != two.soft.get(name)]
+    for name in apart:
+        c.add("attribute", name, one.nodes, two.nodes, shown(one.soft.get(name)), shown(two.soft.get(name)))
+    return bool(apart)

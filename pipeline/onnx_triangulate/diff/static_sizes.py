@@ -39,10 +39,10 @@ def at_one_size(left: ModelView, right: ModelView) -> tuple[ModelView, ModelView
         if which is None:
             continue
         own, sizes = (one, two) if which == 0 else (two, one)
-        fixed[which][pair[which].name] = [d for d in sizes if isinstance(d, int)]
-        for dim, size in zip(own, sizes, strict=True):
-            if isinstance(dim, str) and isinstance(size, int) and taken[which].setdefault(dim, size) != size:
-                return left, right, ()
+        fixed[which][pair[which].name] = numbers = [d for d in sizes if isinstance(d, int)]
+        named = [(dim, size) for dim, size in zip(own, numbers, strict=True) if isinstance(dim, str)]
+        if any(taken[which].setdefault(dim, size) != size for dim, size in named):
+            return left, right, ()
         name = printable(pair[0].name, 60)
         notes.append(f"input {name}: {_said(one)} on the left, {_said(two)} on the right: compared at that size")
     made = [

@@ -80,15 +80,14 @@ def _unknown(model: ModelProto, found: Iterable[Place]) -> tuple[tuple[str, str]
     return tuple((place.name, place.op) for place in found if in_onnx(place.node) and not known(place.op))
 
 
-def read_facts(file: Path, model: ModelProto | None = None, view: ModelView | None = None) -> GraphFacts:
-    """What the graph in ``file`` holds.  ``model`` is its content, or ``view`` the view of it, where the caller has it
-    already.
+def read_facts(file: Path, view: ModelView | None = None) -> GraphFacts:
+    """What the graph in ``file`` holds; ``view`` is the view of it, where the caller has it already.
 
     ``initializers`` counts those of every graph of the file; ``parameters`` sums the elements of those that can be
     weights (not 32- and 64-bit integers, bools or strings), Constant nodes with more than one element included.
     Raises ``UnusableInput`` where the file is not an ONNX model.
     """
-    view = view or ModelView(load(file) if model is None else model, file).begin()
+    view = view or ModelView(load(file), file).begin()
     model = view.model
     value, version = stored(model), opset(model)
     constants = [tensor for place in view.of("Constant") if (tensor := constant_tensor(place.node)) is not None]

@@ -26,7 +26,7 @@ def inspect(model: ModelProto | str | Path) -> Inspection:
 
 def inspected(view: ModelView, rules: Sequence[Rule] | None = None) -> Inspection:
     """What a graph holds; ``rules`` are those asked, all of them unless said otherwise."""
-    facts = read_facts(view.file or Path(), view=view)
+    facts = read_facts(view.file or Path(), view)
     held = contents_of(view)
     remarks, failed = diagnose(view, chosen() if rules is None else rules)
     return Inspection(
