@@ -333,15 +333,14 @@ def views_agree(left: Ref, right: Ref, dims: Sequence[Dims | None]) -> bool:
     shapes = [None if s is None else tuple(-1 if d is None else d for d in s) for s in shapes]
     if None in shapes or not compatible(shapes[0], shapes[1], size_of(whole)):
         return False
-    if left.perm == right.perm:
-        return True
-    kept = []
-    for ref, base in zip((left, right), dims, strict=True):
-        if base is None or (ref.perm is not None and len(ref.perm) != len(base)):
-            return left.perm == right.perm
-        perm = ref.perm or tuple(range(len(base)))
-        kept.append([axis for axis in perm if base[axis] != 1])
-    return kept[0] == kept[1]
+    kept = [_order_of_axes(ref, base) for ref, base in zip((left, right), dims, strict=True)]
+    return left.perm == right.perm or (None not in kept and kept[0] == kept[1])
+
+
+def _order_of_axes(ref: Ref, base: Dims | None) -> list[int] | None:
+    """The axes of a value that are not of size one, as they are seen; ``None`` where that is not known."""
+    perm = ref.perm or tuple(range(len(base or ())))
+    return None if base is None or len(perm) != len(base) else [axis for axis in perm if base[axis] != 1]
 
 
 def _shape_of(ref: Ref, dims: Dims | None) -> Shape | Dims | None:

@@ -113,20 +113,19 @@ def _ordered(flow: Flow, index: int, order: str) -> LayoutReshape | None:
     dims, made, groups = _sides(flow, index)
     if dims is None or made is None or groups is None:
         return None
-    name = flow.places[index].name
     for side, own in enumerate((dims, made)):
         names = flow.names_of(flow.source(index) if side == 0 else flow.result(index))
         if names is None or len(names) != len(own):
             continue
-        seen = [(g[side], _differs(names, g[side], own, order)) for g in groups if len(g[side]) > 1]
-        wrong = [axes for axes, differs in seen if differs]
-        if wrong:
-            return _disordered(flow, index, side, [names[a] for a in wrong[0] if own[a] != 1], order)
-        kept = [axes for axes, differs in seen if differs is False]
-        if kept and len(kept) == len(seen):
-            letters = _product([names[a] for a in kept[0] if own[a] != 1])
-            says = f"it {'merges' if side == 0 else 'splits'} {letters}, the order that the border has too"
-            return LayoutReshape(name, "keeps", None, says)
+        merged = [g[side] for g in groups if len(g[side]) > 1]
+        differs = [_differs(names, axes, own, order) for axes in merged]
+        if True in differs:
+            letters = [names[a] for a in merged[differs.index(True)] if own[a] != 1]
+            return _disordered(flow, index, side, letters, order)
+        if merged and None not in differs:
+            letters = [names[a] for a in merged[0] if own[a] != 1]
+            says = f"it {'merges' if side == 0 else 'splits'} {_product(letters)}, the order that the border has too"
+            return LayoutReshape(flow.places[index].name, "keeps", None, says)
     return None
 
 

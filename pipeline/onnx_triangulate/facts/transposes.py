@@ -261,6 +261,9 @@ class _Step:
     border: tuple[int, ...] = ()
 
 
+_StepsByRegion = dict[int, list[_Step]]
+
+
 def _cancel(found: dict[int, _Step]) -> None:
     for step in found.values():
         ends = step.before.ends
@@ -321,27 +324,7 @@ class _Regions:
 
         None is in two of them: of three in a row two vanish.
         """
-        flow = self.flow
-        enters: dict[int, list[_Step]] = {}
-        leaves: dict[int, list[_Step]] = {}
-        torn: set[int] = set()
-        for value in range(len(flow.names)):
-            if flow.constant[value]:
-                continue
-            region, made_by = self.of(value), flow.maker[value]
-            step = found.get(made_by)
-            if value in flow.ends:
-                torn.add(region)
-            if step is not None:
-                enters.setdefault(region, []).append(step)
-            elif made_by < 0 or not self._inside(made_by, value, made=True):
-                torn.add(region)
-            for index, slot in flow.users[value]:
-                step = found.get(index)
-                if step is not None:
-                    leaves.setdefault(region, []).append(step)
-                elif not self._inside(index, slot, made=False):
-                    torn.add(region)
+        enters, leaves, torn = self._borders(found)
         taken: set[int] = set()
         regions = []
         for region, first in enters.items():
@@ -356,12 +339,24 @@ class _Regions:
                 regions.append(around)
         return regions
 
-    def _inside(self, index: int, what: int, made: bool) -> bool:
-        """Whether a free node links its output ``what``, or its input slot ``what``, with its other side."""
+    def _borders(self, found: dict[int, _Step]) -> tuple[_StepsByRegion, _StepsByRegion, set[int]]:
+        """By region the Transposes that enter it and that leave it, and the regions that something else does."""
         flow = self.flow
-        if not flow.free[index]:
-            return False
-        return what in (flow.back if made else flow.onward)[index]
+        enters: _StepsByRegion = {}
+        leaves: _StepsByRegion = {}
+        torn = {self.of(value) for value in flow.ends if not flow.constant[value]}
+        for value in (v for v in range(len(flow.names)) if not flow.constant[v]):
+            region, made_by = self.of(value), flow.maker[value]
+            if made_by in found:
+                enters.setdefault(region, []).append(found[made_by])
+            elif made_by < 0 or not flow.free[made_by] or value not in flow.back[made_by]:
+                torn.add(region)
+            for index, slot in flow.users[value]:
+                if index in found:
+                    leaves.setdefault(region, []).append(found[index])
+                elif not flow.free[index] or slot not in flow.onward[index]:
+                    torn.add(region)
+        return enters, leaves, torn
 
 
 def transposes_of(flow: Flow) -> tuple[Transpose, ...]:
