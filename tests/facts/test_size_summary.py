@@ -7,7 +7,8 @@ import pytest
 from onnx import ModelProto, TensorProto
 
 from onnx_triangulate.facts.model_view import ModelView
-from onnx_triangulate.facts.size_summary import bits, contents_of, dtype_name
+from onnx_triangulate.facts.size_summary import contents_of
+from onnx_triangulate.facts.value_types import bits, dtype_name
 from onnx_triangulate.records.inspection import NestedGraph, SizeSummary
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17, "mine" : 1]> g (float[2,3] x, bool c) => (y)'

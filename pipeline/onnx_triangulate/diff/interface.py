@@ -22,8 +22,7 @@ from onnx_triangulate.diff.formatting import (
 )
 from onnx_triangulate.diff.ir import Const, Ints, NormalForm, Ref, ValueInfo, turned
 from onnx_triangulate.diff.operand_differences import seen
-from onnx_triangulate.facts.size_summary import dtype_name
-from onnx_triangulate.facts.value_types import Kind, one_kind, sizes
+from onnx_triangulate.facts.value_types import Kind, dtype_name, one_kind, sizes
 from onnx_triangulate.onnxgraph.nodes import Dims
 from onnx_triangulate.records.inspection import Difference
 

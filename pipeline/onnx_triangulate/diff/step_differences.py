@@ -29,7 +29,7 @@ from onnx_triangulate.diff.matching import Unit, linear
 from onnx_triangulate.diff.operators import COMMUTATIVE
 from onnx_triangulate.diff.piece_differences import only
 from onnx_triangulate.diff.schemas import BY_RESULT, is_default
-from onnx_triangulate.facts.size_summary import dtype_name
+from onnx_triangulate.facts.value_types import dtype_name
 
 _PADDED = ("pads", "output_padding")
 

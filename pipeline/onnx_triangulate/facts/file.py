@@ -14,7 +14,7 @@ import onnx
 from onnx import ModelProto, TensorProto, TypeProto, ValueInfoProto
 
 from onnx_triangulate.facts.model_view import ModelView
-from onnx_triangulate.facts.size_summary import dtype_name
+from onnx_triangulate.facts.value_types import dtype_name
 from onnx_triangulate.onnxgraph.graph import Place, places
 from onnx_triangulate.onnxgraph.loading import load
 from onnx_triangulate.onnxgraph.nodes import constant_tensor, elements, in_onnx, opset, printable, text

@@ -16,11 +16,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from onnx import ModelProto, TensorProto
-from onnx.helper import tensor_dtype_to_np_dtype
 
 from onnx_triangulate.facts.layouts import Flow, Names, flow_of, word
+from onnx_triangulate.facts.value_types import bits
 from onnx_triangulate.onnxgraph.graph import places
 from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
+from onnx_triangulate.onnxgraph.nodes import elements
 from onnx_triangulate.ops.axis_propagation import permutation
 from onnx_triangulate.ops.registry import operators
 from onnx_triangulate.records.graphs import Transpose
@@ -34,11 +35,6 @@ _BY_ITSELF = {
     (2, 3, 4, 1, 0): ("OIDHW", "DHWIO"),
 }
 _PRODUCTS = {name: op.matrices for name, op in operators().items() if op.matrices is not None and name != "Gemm"}
-_BITS = {
-    TensorProto.INT4: 4,
-    TensorProto.UINT4: 4,
-    TensorProto.FLOAT4E2M1: 4,
-}
 _FAR = 64
 
 
@@ -233,16 +229,9 @@ def _bytes(flow: Flow, index: int) -> int | None:
             kind = next((k for n in place.outputs[:1] if (k := place.graph.type(n)) is not None), None)
         if dims is None or kind is None or None in dims:
             continue
-        try:
-            bits = _BITS.get(kind) or tensor_dtype_to_np_dtype(kind).itemsize * 8
-        except (KeyError, TypeError, ValueError):
-            return None
-        if kind == TensorProto.STRING:
-            return None
-        count = 1
-        for dim in dims:
-            count = min(count * (dim or 0), _MOST_ELEMENTS)
-        return (count * bits + 7) // 8 if count < _MOST_ELEMENTS else None  # no memory holds that: the dims lie
+        count = elements(TensorProto(dims=dims))
+        known = bits(kind) and count < _MOST_ELEMENTS  # no memory holds more: the dims lie
+        return (count * bits(kind) + 7) // 8 if known else None
     return None
 
 

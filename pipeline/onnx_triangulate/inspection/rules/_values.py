@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from onnx_triangulate.facts.model_view import ModelView
-from onnx_triangulate.facts.size_summary import bits, tensors
+from onnx_triangulate.facts.size_summary import tensors
+from onnx_triangulate.facts.value_types import bits
 from onnx_triangulate.inspection.rules._helpers import FLOATS, numbers
 from onnx_triangulate.onnxgraph.graph import Graph
 from onnx_triangulate.onnxgraph.nodes import elements, text

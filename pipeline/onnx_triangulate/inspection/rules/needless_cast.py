@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onnx_triangulate.facts.model_view import ModelView
-from onnx_triangulate.facts.size_summary import dtype_name
+from onnx_triangulate.facts.value_types import dtype_name
 from onnx_triangulate.inspection.rules._casts import holds, returns, target
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
