@@ -383,16 +383,19 @@ def reduced(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None
     rank, op = b.rank(operands[0]), _GLOBAL.get(b.node.op_type, b.node.op_type)
     keep = b.node.op_type in _GLOBAL or bool(b.held.get("keepdims", 1))
     axes = _reduced_axes(b, operands, rank)
+    if axes is None or (rank is not None and any(not -rank <= axis < rank for axis in axes)):
+        return None
     held = {k: v for k, v in plain(b.held).items() if k not in _OF_REDUCTION}
     if rank is None:
         held |= {} if keep else {"keepdims": 0}
         return b.emit(op, {**held, "axes": tuple(sorted(axes))}, operands[:1], [b.out()]) if axes else None
-    if axes is None or any(not -rank <= axis < rank for axis in axes):
-        return None
     if not axes:
         return operands[:1] if op in _OF_ONE else None
-    ref = b.computed(operands)
-    at = sorted(axis % rank for axis in axes)
+    return _reduced(b, op, held, sorted(axis % rank for axis in axes), keep, b.computed(operands))
+
+
+def _reduced(b: Builder, op: str, held: dict[str, Any], at: Sequence[int], keep: bool, ref: Ref) -> Sequence[Operand]:
+    """A reduction over axes counted from the front, of a value in whatever order its axes are seen."""
     full = tuple(1 if axis in at else d for axis, d in enumerate(b.dims(ref) or ()))
     wanted = full if keep else tuple(d for axis, d in enumerate(full) if axis not in at)
     if not keep and wanted.count(None) > 1:

@@ -155,6 +155,15 @@ class _Settings:
             raise Unknown(f"{name} has {len(values)} values for {self.count} spatial axes")
         return values
 
+    def output_shape(self) -> Ints:
+        """The sizes of the output that are asked for; nothing where none are."""
+        wanted: Ints = tuple(self.held.get("output_shape", ()))
+        if len(wanted) == self.count + 2:
+            wanted = wanted[2:]
+        if wanted and len(wanted) != self.count:
+            raise Unknown(f"output_shape has {len(wanted)} values for {self.count} spatial axes")
+        return wanted
+
 
 def _resolve(place: Place, form: WindowForm, stored: frozenset[str]) -> tuple[Window, bool]:
     """A node's window, and whether a Pad in front is what its own padding would have been."""
@@ -270,13 +279,7 @@ def _same(size: Dims, strides: Ints, spans: Ints, upper: bool, pool: bool) -> tu
 
 def _transposed(said: _Settings, size: Dims, strides: Ints, spans: Ints, notes: list[str]) -> dict[str, Any]:
     """ConvTranspose's begin, end and extra from ``output_shape`` or ``auto_pad``."""
-    count = said.count
-    wanted = tuple(said.held.get("output_shape", ()))
-    if len(wanted) == count + 2:
-        wanted = wanted[2:]
-    if wanted and len(wanted) != count:
-        raise Unknown(f"output_shape has {len(wanted)} values for {count} spatial axes")
-    added = said.per_axis("output_padding", 0)
+    wanted, added = said.output_shape(), said.per_axis("output_padding", 0)
     upper = said.auto_pad == "SAME_UPPER"
     # The windows reach strides * (size - 1) + reach; without an output_shape, strides * size is what is wanted.
     reach = tuple(a + span for a, span in zip(added, spans, strict=True))

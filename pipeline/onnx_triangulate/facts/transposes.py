@@ -275,18 +275,25 @@ def _between(step: _Step, found: dict[int, _Step]) -> dict[int, None]:
 
 def _move(flow: Flow, step: _Step) -> None:
     """Whether a Transpose that cancels with none could stand at the graph's inputs or outputs instead."""
-    after, before = step.after, step.before
-    if after.only_border:
-        sources = (flow.inputs[n][k.source] for n in after.nodes for k in flow.links[n])
-        if all(flow.constant[v] or v in after.values for v in sources):
-            step.through, step.border = after.nodes, tuple(after.border)
+    for cone, alone in ((step.after, _fed_alone), (step.before, _read_alone)):
+        if cone.only_border and alone(flow, step):
+            step.through, step.border = cone.nodes, tuple(cone.border)
             return
-    if before.only_border:
-        inner = before.values - set(before.border) if step.source not in before.border else set()
-        users = {n for v in inner for n, _ in flow.users[v]}
-        made = {v for n in before.nodes for v in flow.outputs[n] if v >= 0 and (flow.users[v] or v in flow.ends)}
-        if inner.isdisjoint(flow.ends) and users <= {step.index, *before.nodes} and made <= before.values:
-            step.through, step.border = before.nodes, tuple(before.border)
+
+
+def _fed_alone(flow: Flow, step: _Step) -> bool:
+    """Whether what lies after a Transpose is fed by it and by constants only."""
+    sources = (flow.inputs[n][k.source] for n in step.after.nodes for k in flow.links[n])
+    return all(flow.constant[v] or v in step.after.values for v in sources)
+
+
+def _read_alone(flow: Flow, step: _Step) -> bool:
+    """Whether what lies before a Transpose is read by it only."""
+    before = step.before
+    inner = before.values - set(before.border) if step.source not in before.border else set()
+    users = {n for v in inner for n, _ in flow.users[v]}
+    made = {v for n in before.nodes for v in flow.outputs[n] if v >= 0 and (flow.users[v] or v in flow.ends)}
+    return inner.isdisjoint(flow.ends) and users <= {step.index, *before.nodes} and made <= before.values
 
 
 class _Regions:
