@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from onnx_triangulate.diff.findings import Findings
@@ -44,9 +45,9 @@ def unordered(c: Findings, one: Step, two: Step) -> None:
     """Operands of a commutative operator: those that are one value stand beside one another, best as they are seen."""
     constants(c, one, two)
     ours, theirs = [o for _, o in one.refs()], [o for _, o in two.refs()]
-    stored = [sum(isinstance(o, Const) for o in s.operands) for s in (one, two)]
-    if len(ours) != len(theirs) or stored[0] != stored[1]:
-        if all(c.matching.value(r.value, i) is not None for i, refs in enumerate((ours, theirs)) for r in refs):
+    if _counts(one) != _counts(two):
+        known = [c.matching.value(r.value, i) for i, refs in enumerate((ours, theirs)) for r in refs]
+        if None not in known:
             c.add("operator", "operands", one.nodes, two.nodes, *c.sources(one, two))
         return
     for exactly in (True, False):
@@ -58,6 +59,11 @@ def unordered(c: Findings, one: Step, two: Step) -> None:
                 reads(c, one, two, -1, left, right)
     for left, right in zip(ours, theirs, strict=False):
         reads(c, one, two, -1, left, right)
+
+
+def _counts(step: Step) -> Counter[type]:
+    """How many operands of a step are computed, and how many constant."""
+    return Counter(type(operand) for operand in step.operands if operand is not None)
 
 
 def _one_value(c: Findings, left: Ref, right: Ref) -> bool:

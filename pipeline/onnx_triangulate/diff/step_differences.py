@@ -123,9 +123,7 @@ def missing(c: Findings, left: Unit, right: Unit) -> bool:
     which = 0 if len(left.tail) > len(right.tail) else 1
     longer, shorter = (left, right) if which == 0 else (right, left)
     found = _within(shorter.tail, longer.tail)
-    weights = [unit.head.operands[1] for unit in (left, right) if linear(unit.head)]
-    differing = len({weight.exact for weight in weights if isinstance(weight, Const)}) > 1
-    if found is None or differing:
+    if found is None or _weights_differ(left.head, right.head):
         return False
     kept, absent = found
     for other, step in kept:
@@ -140,6 +138,11 @@ def missing(c: Findings, left: Unit, right: Unit) -> bool:
         only(c, [step], which)
         c.inner[which].extend(n for n in step.nodes if n not in mine)
     return True
+
+
+def _weights_differ(one: Step, two: Step) -> bool:
+    weights = [head.operands[1] for head in (one, two) if linear(head)]
+    return len({weight.exact for weight in weights if isinstance(weight, Const)}) > 1
 
 
 def _within(
