@@ -173,7 +173,7 @@ def _scalar(choice: random.Random, value: Any, model: Any) -> Any:
 def _looked_into(number: int, file: Path) -> str:
     """What goes wrong when a model is looked into; nothing where nothing does."""
     from onnx_triangulate.diff.differences import differences
-    from onnx_triangulate.facts.view import viewed
+    from onnx_triangulate.facts.model_view import viewed
     from onnx_triangulate.inspection.run import inspected
     from onnx_triangulate.records.errors import UnusableInput
     from onnx_triangulate.report.documents import as_json

@@ -10,7 +10,7 @@ import pytest
 
 from onnx_triangulate import inspect
 from onnx_triangulate.cli.outputs import Outputs, outputs
-from onnx_triangulate.facts.view import viewed
+from onnx_triangulate.facts.model_view import viewed
 from onnx_triangulate.inspection.drawing import draw as drawing
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx_triangulate.diff.differences import differences
 from onnx_triangulate.diff.formatting import numbers, says_numbers, views_agree
 from onnx_triangulate.diff.ir import Ref
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.records.inspection import Differences, Inspection
 
 EMPTY = Inspection(None, "", 0, {}, {}, {}, {})
@@ -91,7 +91,7 @@ def graph(
 
 
 def compare(left: onnx.ModelProto, right: onnx.ModelProto) -> Differences:
-    return differences(View(left), View(right), EMPTY, EMPTY)
+    return differences(ModelView(left), ModelView(right), EMPTY, EMPTY)
 
 
 def said(found: Differences) -> list[tuple[str, str, str, str]]:

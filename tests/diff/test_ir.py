@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from onnx_triangulate.diff.differences import differences
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from tests.diff.test_differences import EMPTY, compare, graph, parsed, said, told
 
 
@@ -127,8 +127,8 @@ def test_numbers_in_other_files_are_read_wherever_they_are_said_to_be(
         (tmp_path / name).mkdir()
         if number:
             (tmp_path / name / "w").write_bytes(np.full(4, number, np.float32).tobytes())
-        views.append(View(stored(outside), tmp_path / name / "model.onnx"))
-    here = View(stored(numpy_helper.from_array(np.full(4, 1, np.float32), "k")))
+        views.append(ModelView(stored(outside), tmp_path / name / "model.onnx"))
+    here = ModelView(stored(numpy_helper.from_array(np.full(4, 1, np.float32), "k")))
     one, two, again, none, nothing = views
     assert len(differences(one, two, EMPTY, EMPTY).differences) == 1
     for other in (one, again, here):

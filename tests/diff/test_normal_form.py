@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from onnx_triangulate.diff.differences import differences
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.records.inspection import Inspection
 
 EMPTY = Inspection(None, "", 0, {}, {}, {}, {})
@@ -18,7 +18,7 @@ def parsed(text: str, opset: int = 18) -> onnx.ModelProto:
 
 
 def told(left: str, right: str, opset: int = 18, other: int | None = None) -> list[tuple[str, str, str, str]]:
-    one, two = View(parsed(left, opset)), View(parsed(right, opset if other is None else other))
+    one, two = ModelView(parsed(left, opset)), ModelView(parsed(right, opset if other is None else other))
     there, back = (differences(a, b, EMPTY, EMPTY).differences for a, b in ((one, two), (two, one)))
     assert sorted((d.kind, d.what, d.right, d.left) for d in back) == sorted(
         (d.kind, d.what, d.left, d.right) for d in there
@@ -157,7 +157,7 @@ def test_numbers_in_float64_are_compared_in_float64(text: str) -> None:
     models = [parsed(text) for _ in range(2)]
     for model, value in zip(models, (0.1, float(np.float32(0.1))), strict=True):
         model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(value), "v"))
-    views = [View(model) for model in models]
+    views = [ModelView(model) for model in models]
     assert differences(views[0], views[1], EMPTY, EMPTY).differences
     assert not differences(views[0], views[0], EMPTY, EMPTY).differences
 
@@ -168,7 +168,7 @@ def test_the_larger_of_a_number_and_none_is_not_a_bound() -> None:
     for op in ("Max", "Clip"):
         model = parsed(text % op)
         model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(np.nan, np.float32), "v"))
-        views.append(View(model))
+        views.append(ModelView(model))
     assert differences(views[0], views[1], EMPTY, EMPTY).differences
     assert not differences(views[0], views[0], EMPTY, EMPTY).differences
 

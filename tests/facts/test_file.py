@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 
 from onnx_triangulate.facts.file import read_facts, unknown_operators
+from onnx_triangulate.facts.model_view import ModelView
 
 TEXT = """<ir_version: 8, opset_import: ["" : 18, "com.microsoft" : 1], producer_name: "hand", producer_version: "1">
 g (float[2,2,6,"N"] x, float[3,2,3,3] w) => (float[A,B,C,D] y, seq(float[2]) z)
@@ -60,7 +61,7 @@ def test_initializers_that_are_listed_as_inputs_are_no_inputs() -> None:
         '<ir_version: 3, opset_import: ["" : 18]> g (float[2] x, float[2] w) => (float[2] y) { y = Add (x, w) }'
     )
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones(2, np.float32), "w"))
-    assert list(read_facts(Path("m.onnx"), model).inputs) == ["x"]
+    assert list(read_facts(Path("m.onnx"), ModelView(model)).inputs) == ["x"]
 
 
 def test_external_data_is_counted_and_not_opened(tmp_path: Path) -> None:

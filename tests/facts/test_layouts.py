@@ -13,7 +13,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from onnx_triangulate.facts.layouts import canonical, word
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.ops import axis_propagation, registry
 from onnx_triangulate.ops.graph_node import GraphNode
 from tests.copying import random_graph, wrong_names
@@ -22,8 +22,8 @@ HEAD = '<ir_version: 8, opset_import: ["" : 18, "com.microsoft" : 1]>'
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data"
 
 
-def view(text: str) -> View:
-    return View(onnx.parser.parse_model(f"{HEAD} {text}"))
+def view(text: str) -> ModelView:
+    return ModelView(onnx.parser.parse_model(f"{HEAD} {text}"))
 
 
 def test_names_of_axes_are_what_random_graphs_do_with_the_data() -> None:
@@ -33,7 +33,7 @@ def test_names_of_axes_are_what_random_graphs_do_with_the_data() -> None:
         model = graph.model(list(graph.arrays)[-1])
         if seed % 10 == 0:
             graph.is_what_runs(model)
-        *wrong, count = wrong_names(View(model).flow, graph.arrays, source)
+        *wrong, count = wrong_names(ModelView(model).flow, graph.arrays, source)
         assert wrong == [], seed
         claimed += int(count)
         values += len(graph.arrays)
@@ -56,7 +56,7 @@ def test_a_rule_that_is_wrong_is_found_out(op: str, monkeypatch: pytest.MonkeyPa
     def found() -> Iterator[str]:
         for seed in range(150):
             graph, source = random_graph(seed)
-            *problems, _ = wrong_names(View(graph.model(list(graph.arrays)[-1])).flow, graph.arrays, source)
+            *problems, _ = wrong_names(ModelView(graph.model(list(graph.arrays)[-1])).flow, graph.arrays, source)
             yield from problems
 
     assert next(found(), None) is not None
@@ -128,7 +128,7 @@ def test_an_initializer_that_is_an_input_may_be_replaced_and_is_no_constant(vers
     model = onnx.parser.parse_model(f"{HEAD} {text}")
     model.graph.initializer.append(numpy_helper.from_array(np.ones((1, 3, 1, 1), np.float32), "k"))
     model.ir_version = version  # before 4 every initializer had to be an input
-    assert View(model).layouts == {"x": "NCHW", "p": "NCHW", "y": "NCHW"} | dict.fromkeys(layouts, "NCHW")
+    assert ModelView(model).layouts == {"x": "NCHW", "p": "NCHW", "y": "NCHW"} | dict.fromkeys(layouts, "NCHW")
 
 
 def test_subgraphs_and_functions_are_followed_but_only_the_main_graph_is_told() -> None:
@@ -140,7 +140,7 @@ def test_subgraphs_and_functions_are_followed_but_only_the_main_graph_is_told() 
     }
     <domain: "local", opset_import: ["" : 18]>
     f (i) => (o) { [body] j = Transpose <perm = [0, 3, 1, 2]> (i) o = GlobalMaxPool (j) }"""
-    seen = View(onnx.parser.parse_model(text))
+    seen = ModelView(onnx.parser.parse_model(text))
     assert seen.layouts == {"x": "NHWC"}
     assert [(t.node, t.kind) for t in seen.transposes] == [
         ("If_0/then_branch/inner", "NHWC->NCHW"),
@@ -186,7 +186,7 @@ def test_every_model_that_ships_with_onnx_is_followed() -> None:
     assert len(files) > 100
     layouts = 0
     for file in files:
-        seen = View(onnx.load(file, load_external_data=False))
+        seen = ModelView(onnx.load(file, load_external_data=False))
         for found in (seen.transposes, seen.reshapes, seen.weights):
             assert isinstance(found, tuple)
         layouts += "NCHW" in set(seen.layouts.values())
@@ -226,7 +226,7 @@ def fan(count: int) -> onnx.ModelProto:
 @pytest.mark.parametrize("make", [chain, fan])
 def test_time_is_flat_per_node(make: object) -> None:
     def seconds(count: int) -> float:
-        seen = View(make(count))  # type: ignore[operator]
+        seen = ModelView(make(count))  # type: ignore[operator]
         assert seen.places
         start = time.process_time()
         for found in (seen.layouts, seen.transposes, seen.reshapes, seen.weights):

@@ -12,7 +12,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from onnx_triangulate.engines.frameworks import adapter
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 
 BY_LAYOUT = {"NCHW": (0, 1, 2, 3), "NHWC": (0, 3, 1, 2)}  # how each becomes NCHW
 
@@ -52,7 +52,7 @@ def torch_export(build: str) -> onnx.ModelProto:
     ],
 )
 def test_pytorch(build: str, transposes: list[str], reshapes: list[str]) -> None:
-    seen = View(torch_export(build))
+    seen = ModelView(torch_export(build))
     assert [t.kind for t in seen.transposes] == transposes
     assert [r.kind for r in seen.reshapes] == reshapes
     assert set(seen.layouts.values()) <= {"NCHW", "NHWC"}
@@ -92,7 +92,7 @@ def test_tensorflow(channels: int, converted: dict[int, tuple[Any, onnx.ModelPro
     import keras
 
     model, proto = converted[channels]
-    seen = View(proto)
+    seen = ModelView(proto)
     assert [r.kind for r in seen.reshapes] == ([] if channels > 1 else ["transposes"]) + ["keeps"]
     # The values that the pool makes, by the layout that they are said to have, are those of Keras's own pool.
     x = np.random.default_rng(0).standard_normal((2, 8, 6, channels)).astype(np.float32)
@@ -122,7 +122,7 @@ def test_a_transpose_that_an_optimizer_forgot_before_the_flatten(
     x = np.random.default_rng(0).standard_normal((2, 8, 6, 3)).astype(np.float32)
     right, wrong = (ReferenceEvaluator(m).run(None, {"x": x})[0] for m in (proto, broken))
     assert np.abs(right - wrong).max() > 0.01
-    assert [r.kind for r in View(broken).reshapes] == ["scrambles"]
+    assert [r.kind for r in ModelView(broken).reshapes] == ["scrambles"]
 
 
 def test_nodes_within_test_is_followed_and_every_transpose_among_them_is_the_permutation_that_is_said(
@@ -130,7 +130,7 @@ def test_nodes_within_test_is_followed_and_every_transpose_among_them_is_the_per
 ) -> None:
     ran = 0
     for test in node_tests:
-        seen = View(test.model)
+        seen = ModelView(test.model)
         for found in (seen.layouts, seen.transposes, seen.reshapes, seen.weights):
             assert found is not None
         if [n.op_type for n in test.model.graph.node] not in (["Transpose"], ["Reshape"], ["Flatten"]):
@@ -152,7 +152,7 @@ def test_the_layout_of_a_window_is_what_onnx_defines(node_tests: list[Any]) -> N
         (node, *more) = test.model.graph.node
         dims = len(test.model.graph.input[0].type.tensor_type.shape.dim) if test.model.graph.input else 0
         if not more and node.op_type in windows and dims in spatial:
-            layouts = View(test.model).layouts
+            layouts = ModelView(test.model).layouts
             assert (layouts[node.input[0]], layouts[node.output[0]]) == (spatial[dims], spatial[dims]), test.name
             read += 1
     assert read > 50

@@ -13,7 +13,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from onnx_triangulate.facts import pads as pads_module
-from onnx_triangulate.facts import reach
+from onnx_triangulate.facts import receptive_field
 from onnx_triangulate.facts.pads import pads, windows
 from onnx_triangulate.records.graphs import Pads
 
@@ -160,14 +160,14 @@ def test_auto_pad_over_sizes_kernels_strides(op: str) -> None:
 
 @pytest.mark.parametrize("op", ["Conv", "ConvTranspose", "MaxPool", "AveragePool"])
 def test_the_check_sees_upper_and_lower_swapped(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = reach.split_pads
-    for module in (reach, pads_module):
+    right = receptive_field.split_pads
+    for module in (receptive_field, pads_module):
         monkeypatch.setattr(module, "split_pads", lambda total, upper: right(total, not upper))
     assert any(parts(model, feeds) for model, feeds, _ in _sweep(op))
 
 
 def test_the_check_sees_a_forgotten_dilation(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = reach.same
+    right = receptive_field.same
     monkeypatch.setattr(pads_module, "same", lambda size, s, span, upper, pool: right(size, s, min(span, 3), upper))
     assert any(parts(model, feeds) for model, feeds, _ in _sweep("Conv"))
 

@@ -24,7 +24,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from onnx_triangulate.facts import pads as pads_module
-from onnx_triangulate.facts import reach
+from onnx_triangulate.facts import receptive_field
 from onnx_triangulate.facts.pads import pads, windows
 from onnx_triangulate.records.graphs import Pads
 
@@ -126,7 +126,7 @@ class Node:
         feeds = self.feeds(x, w)
         return run(self.model(x.shape, feeds), feeds)
 
-    def said(self, size: Sequence[int]) -> tuple[Pads, reach.Window]:
+    def said(self, size: Sequence[int]) -> tuple[Pads, receptive_field.Window]:
         model = self.model((1, self.channels, *size))
         (row,), (window,) = pads(model), windows(model)
         return row, window
@@ -413,16 +413,16 @@ def test_the_end_of_explicit_pads_shows_in_the_sizes_of_outputs(op: str) -> None
 
 
 def test_the_check_sees_a_beginning_and_an_end_swapped(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = reach.split_pads
-    for module in (reach, pads_module):
+    right = receptive_field.split_pads
+    for module in (receptive_field, pads_module):
         monkeypatch.setattr(module, "split_pads", lambda total, upper: right(total, not upper))
     for op in ("Conv", "ConvTranspose", "MaxPool"):
         assert any(parts(node, size, in_onnxruntime) for node, size in drawn(op, 5, 40) if max(node.dilations) == 1), op
 
 
 def test_the_check_sees_one_column_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = reach.same_total
-    monkeypatch.setattr(reach, "same_total", lambda size, stride, span: right(size, stride, span) + 2)
+    right = receptive_field.same_total
+    monkeypatch.setattr(receptive_field, "same_total", lambda size, stride, span: right(size, stride, span) + 2)
     assert any(parts(node, size, in_onnxruntime) for node, size in drawn("MaxPool", 5, 60))
 
 

@@ -9,8 +9,8 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.facts.reshapes import singleton_permutation
-from onnx_triangulate.facts.view import View
 from onnx_triangulate.ops.axis_propagation import group
 from onnx_triangulate.records.inspection import LayoutReshape
 
@@ -25,7 +25,7 @@ def parse(text: str) -> onnx.ModelProto:
 
 
 def kinds(text: str) -> list[tuple[str, str]]:
-    return [(r.node, r.kind) for r in View(parse(text)).reshapes]
+    return [(r.node, r.kind) for r in ModelView(parse(text)).reshapes]
 
 
 def test_a_reshape_that_moves_axes_of_size_one_is_that_transpose_and_no_other_is() -> None:
@@ -148,14 +148,14 @@ def test_what_scrambles_is_not_what_the_border_would_flatten_and_what_keeps_is(b
 
 def test_the_sentence_says_what_was_seen_and_what_cannot_be_known() -> None:
     text = f"g ({NHWC}) => (y) {{ t = {TO} (x) c = Conv (t, w) [f] y = Flatten (c) }}"
-    (found,) = View(parse(text)).reshapes
+    (found,) = ModelView(parse(text)).reshapes
     assert "C·H·W, the order of Conv" in found.message
     assert "border's order is H·W·C" in found.message
     assert "cannot be seen" in found.message
     acts = (
         "g (float[2,7,8,1] x, float[5,1,1,1] w) => (y) <int64[4] s = {2,1,7,8}> { r = Reshape (x, s) y = Conv (r, w) }"
     )
-    assert View(parse(acts)).reshapes == (
+    assert ModelView(parse(acts)).reshapes == (
         LayoutReshape(
             "Reshape_0",
             "transposes",
@@ -197,18 +197,18 @@ def test_the_sentence_says_what_was_seen_and_what_cannot_be_known() -> None:
     ],
 )
 def test_how_weights_are_stored(text: str, found: list[tuple[str, str]]) -> None:
-    assert [(w.name, w.layout) for w in View(parse(text)).weights] == found
+    assert [(w.name, w.layout) for w in ModelView(parse(text)).weights] == found
 
 
 def test_what_is_said_of_weights() -> None:
     text = """g (float[2,2] x) => (y) <float[2,2] w = {1,2,3,4}> { [m] y = MatMul (x, w) }"""
     model = parse(text)
-    assert View(model).weights[0].message == "as MatMul reads it"
+    assert ModelView(model).weights[0].message == "as MatMul reads it"
     model.producer_name = "pytorch"
-    assert "if it is one, the exporter stored it transposed" in View(model).weights[0].message
+    assert "if it is one, the exporter stored it transposed" in ModelView(model).weights[0].message
     kernel = """g (float[2,4,7,8] x) => (y) <float[1,1,2,2] w = {1,2,3,4}> {
         [turn] t = Transpose <perm = [3, 2, 0, 1]> (w) [c] y = Conv <group = 2> (x, t) }"""
-    (weight,) = View(parse(kernel)).weights
+    (weight,) = ModelView(parse(kernel)).weights
     assert (weight.name, weight.node, weight.layout) == ("w", "c", "HWIO")
     for part in ("(turn)", "TensorFlow's kernels", "one of 2 groups"):
         assert part in weight.message

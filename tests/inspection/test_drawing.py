@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, parser
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.drawing import draw
 from onnx_triangulate.inspection.run import inspected
 from onnx_triangulate.records.errors import UnusableInput
@@ -23,7 +23,7 @@ CONV = """<ir_version: 8, opset_import: ["" : 17]> g (float[1,2,8,8] x, float[3,
 
 
 def drawn(model: onnx.ModelProto | str, found: Inspection | None = None, **options: Any) -> Drawing:
-    view = View(parser.parse_model(model) if isinstance(model, str) else model)
+    view = ModelView(parser.parse_model(model) if isinstance(model, str) else model)
     return draw(view, found or inspected(view, ()), **options)
 
 
@@ -165,7 +165,7 @@ def test_a_large_graph_is_drawn_in_part() -> None:
 
 def test_work_grows_with_the_nodes_and_no_faster() -> None:
     def work(size: int) -> int:
-        view = View(chain(size))
+        view = ModelView(chain(size))
         found = inspected(view, ())
         return calls(lambda: draw(view, found, most=400))
 
@@ -203,14 +203,14 @@ def test_two_nodes_of_one_name_have_each_its_own_padding() -> None:
       [n] y = MaxPool <kernel_shape = [3, 3], pads = [0, 0, 2, 2]> (a) }"""
     pads = [box.lines[0] for box in drawn(text).boxes if box.kind == "node"]
     assert pads == ["pads 1 1 | 1 1", "pads 0 0 | 2 2"]
-    view = View(parser.parse_model(text))
+    view = ModelView(parser.parse_model(text))
     found = inspected(view, ())
     fewer = Inspection(**{**vars(found), "pads": found.pads[:1]})
     assert not any(line.startswith("pads 1 1 | 1 1") for box in draw(view, fewer).boxes for line in box.lines)
 
 
 def test_remarks_and_layouts_reach_their_boxes() -> None:
-    view = View(parser.parse_model(CONV.replace("c = Conv", "[conv] c = Conv")))
+    view = ModelView(parser.parse_model(CONV.replace("c = Conv", "[conv] c = Conv")))
     found = inspected(view, ())
     remarks = (
         Diagnostic("A001", "info", ("conv",), "one"),

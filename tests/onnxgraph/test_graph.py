@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx.parser
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.onnxgraph.graph import graphs_of
 
 NESTED = """<ir_version: 8, opset_import: ["" : 17, "mine" : 1]> g (float[2,3] x, bool c) => (y)
@@ -18,7 +18,7 @@ NESTED = """<ir_version: 8, opset_import: ["" : 17, "mine" : 1]> g (float[2,3] x
 
 
 def test_each_graph_comes_before_those_inside_it_and_functions_last() -> None:
-    found = View(onnx.parser.parse_model(NESTED)).graphs
+    found = ModelView(onnx.parser.parse_model(NESTED)).graphs
     assert [(b.path, b.kind, len(b.places)) for b in found] == [
         ("", "graph", 2),
         ("if/then_branch/", "subgraph", 1),

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from onnx_triangulate.diff.differences import differences
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.run import inspected
 from onnx_triangulate.onnxgraph.inference import contradicted, infer, refusals, with_inferred_shapes
 
@@ -76,7 +76,7 @@ def test_contradictions_are_listed(recorded: str, count: int) -> None:
 
 def test_an_edit_that_left_the_recorded_shapes_is_a_difference() -> None:
     text = "(float[3,4] x) => (float[2,6] y) <float[2,6] r> { r = Reshape (x, s) y = Neg (r) }"
-    views = [View(parsed(text, s=[2, -1])), View(parsed(text, s=[3, -1]))]
+    views = [ModelView(parsed(text, s=[2, -1])), ModelView(parsed(text, s=[3, -1]))]
     found = differences(views[0], views[1], inspected(views[0], ()), inspected(views[1], ()))
     assert any(d.what == "shape" for d in found.differences)
 
@@ -84,7 +84,7 @@ def test_an_edit_that_left_the_recorded_shapes_is_a_difference() -> None:
 def test_pads_go_by_the_size_that_is_made() -> None:
     text = """(float[1,1,33,33] x, float[1,1,1,1] u, float[1,1,3,3] w) => (y) <float[1,1,32,32] c>
     { c = Conv (x, u) y = Conv <auto_pad = "SAME_UPPER", strides = [2,2]> (c, w) }"""
-    (first, second) = View(parsed(text)).pads
+    (first, second) = ModelView(parsed(text)).pads
     assert (first.begin, first.end) == ((0, 0), (0, 0))
     assert (second.begin, second.end) == ((1, 1), (1, 1))
 

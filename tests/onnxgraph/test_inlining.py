@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto
 
 from onnx_triangulate.diff.differences import differences
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.onnxgraph.inlining import inlined
 from tests.diff.test_differences import EMPTY, compare
 
@@ -60,7 +60,7 @@ def test_numbers_of_a_function_that_is_not_entered_are_not_those_of_another_fold
     tensor.ClearField("float_data")
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="w")
-    one, two = (View(model, tmp_path / folder / "model.onnx") for folder in ("one", "two"))
+    one, two = (ModelView(model, tmp_path / folder / "model.onnx") for folder in ("one", "two"))
     assert differences(one, two, EMPTY, EMPTY).differences != ()
     assert differences(one, one, EMPTY, EMPTY).differences == ()
 

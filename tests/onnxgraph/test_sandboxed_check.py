@@ -12,7 +12,7 @@ import onnx.parser
 import pytest
 from onnx import AttributeProto, ModelProto, TensorProto, helper, numpy_helper
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.onnxgraph import sandbox, sandboxed_check
 from onnx_triangulate.onnxgraph.graph import places
 from onnx_triangulate.onnxgraph.inference import endless
@@ -83,7 +83,7 @@ def test_stack_traces_of_exporters_are_left_out() -> None:
 
 
 def test_shapes_are_inferred_through_what_has_no_numbers() -> None:
-    view = View(weighty())
+    view = ModelView(weighty())
     shape = {name: place.graph.shape(name) for place in view.places for name in place.node.output}
     assert shape["a"] == (1, 7, 1, 1)
     assert shape["k"] == (1, 7, 1, 1, 300)
@@ -93,7 +93,7 @@ def test_shapes_are_inferred_through_what_has_no_numbers() -> None:
 
 def test_places_are_those_of_the_model_itself() -> None:
     model = weighty()
-    view = View(model)
+    view = ModelView(model)
     place = next(p for p in view.places if p.name == "Conv_1")
     assert place.node is model.graph.node[1] or place.node == model.graph.node[1]
     tensor = place.graph.tensor("w")
@@ -102,7 +102,7 @@ def test_places_are_those_of_the_model_itself() -> None:
 
 
 def test_the_checker_is_content_without_numbers() -> None:
-    assert View(weighty()).invalid is None
+    assert ModelView(weighty()).invalid is None
 
 
 def _sparse(count: int) -> ModelProto:
@@ -119,7 +119,7 @@ def _sparse(count: int) -> ModelProto:
 def test_sparse_tensors_are_emptied_together(count: int) -> None:
     model = _sparse(count)
     onnx.checker.check_model(model)
-    invalid = View(model).invalid  # ONNX has no Add of a sparse tensor; the checker says nothing of its numbers
+    invalid = ModelView(model).invalid  # ONNX has no Add of a sparse tensor; the checker says nothing of its numbers
     assert invalid is not None
     assert invalid.message == "ONNX's full check says: B typestr: T, has unsupported type: sparse_tensor(float) (Add)"
     assert numberless(model, empty=True).ByteSize() < 30_000
@@ -133,7 +133,7 @@ def test_sparse_tensors_are_emptied_together(count: int) -> None:
     ],
 )
 def test_what_the_checker_says(text: str, says: str) -> None:
-    invalid = View(parsed(text)).invalid
+    invalid = ModelView(parsed(text)).invalid
     assert invalid is not None
     assert says in invalid.message
     assert "\n" not in invalid.message
@@ -143,11 +143,11 @@ def test_what_the_checker_says(text: str, says: str) -> None:
 def test_a_tensor_that_holds_less_than_it_promises(held: dict[str, object]) -> None:
     model = parsed("g (float[2] x) => (float[n,m] y) { y = Add (x, w) }")
     model.graph.initializer.append(TensorProto(name="w", data_type=1, dims=[5000, 2], **held))
-    invalid = View(model).invalid
+    invalid = ModelView(model).invalid
     assert invalid is not None
     assert "tensor w: its dims promise" in invalid.message
     model.graph.initializer[0].CopyFrom(large("w", 5000, 2))
-    assert View(model).invalid is None
+    assert ModelView(model).invalid is None
 
 
 def test_data_in_other_files_are_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +155,7 @@ def test_data_in_other_files_are_not_opened(tmp_path: Path, monkeypatch: pytest.
     os.mkfifo(tmp_path / "weights.bin")
     monkeypatch.chdir(tmp_path)
     for location in ("weights.bin", "missing.bin"):
-        view = View(external(location), tmp_path / "model.onnx")
+        view = ModelView(external(location), tmp_path / "model.onnx")
         assert view.invalid is None
         assert view.places
         assert view.problems == []
@@ -187,7 +187,7 @@ def test_functions_that_do_nothing_are_followed_as_well() -> None:
 def test_few_expansions_are_followed() -> None:
     model = chained(3, 3)
     assert endless(model) == ""
-    view = View(model)
+    view = ModelView(model)
     assert view.shaped is not model
     assert view.problems == []
 
@@ -199,7 +199,7 @@ def test_functions_in_a_circle(calls: str) -> None:
         f"{LOCAL} B (x) => (y) {{ z = l.A (x) y = l.A (z) }}"
     )
     assert "in a circle" in endless(model)
-    view = View(model)
+    view = ModelView(model)
     assert view.shaped is model
     assert any("in a circle" in problem for problem in view.problems)
 
@@ -230,7 +230,7 @@ def test_a_death_is_a_problem_and_the_rest_is_answered(
     monkeypatch.setattr(sandboxed_check, place, fault)
     monkeypatch.setattr(sandboxed_check, "_SECONDS", 0.1)
     model = parsed("g (float[2,3] x) => (y) { a = Transpose (x) y = Relu <slope = 0.5> (a) }")
-    view = View(model)
+    view = ModelView(model)
     shape = {name: p.graph.shape(name) for p in view.places for name in p.node.output}
     assert shape["a"] == (None if place == "_infer" else (3, 2))
     assert (view.invalid is None) == (place == "_check")
@@ -240,11 +240,13 @@ def test_a_death_is_a_problem_and_the_rest_is_answered(
 
 def test_without_forking_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "FORKS", False)
-    view = View(weighty())
+    view = ModelView(weighty())
     assert view.shaped is not view.model
     assert view.invalid is None
-    assert View(chained(40, 2)).places
-    assert "topologically" in (str(View(parsed("g (float[2] x) => (float[2] y) { y = Relu (a) a = Neg (x) }")).invalid))
+    assert ModelView(chained(40, 2)).places
+    assert "topologically" in (
+        str(ModelView(parsed("g (float[2] x) => (float[2] y) { y = Relu (a) a = Neg (x) }")).invalid)
+    )
 
 
 def test_a_long_outer_name_is_not_repeated_in_front_of_every_inner_one() -> None:
@@ -267,7 +269,7 @@ def test_graphs_nested_more_deeply_than_any_parser_reads() -> None:
         node.attribute.add(name="then_branch", type=AttributeProto.GRAPH)
         graph = node.attribute[0].g
     graph.node.add(op_type="Relu", name="last", input=["x"], output=["y"])
-    view = View(model)
+    view = ModelView(model)
     assert len(view.places) == 2001
     assert len(view.places[-1].name) < 1000
     assert view.places[-1].graph.shape("x") is None
@@ -290,5 +292,5 @@ def test_graphs_nested_more_deeply_than_any_parser_reads() -> None:
 def test_constants_that_are_none_are_unknown(attribute: AttributeProto) -> None:
     model = parsed("g (float[2] x) => (y) { k = Constant <value = float {0}> () y = Reshape (x, k) }")
     model.graph.node[0].attribute[0].CopyFrom(attribute)
-    view = View(model)
+    view = ModelView(model)
     assert view.places[1].graph.integers("k") is None

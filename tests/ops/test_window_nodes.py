@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 import pytest
 
-from onnx_triangulate.facts import reach
+from onnx_triangulate.facts import receptive_field
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.facts.pads import pads
-from onnx_triangulate.facts.view import View
 from onnx_triangulate.records.graphs import Pads
 
 HEAD = '<ir_version: 8, opset_import: ["" : 18]>'
@@ -70,9 +70,11 @@ def test_a_condition_by_residues_and_one_by_a_formula() -> None:
 def test_what_same_pads_depends_on_the_size_modulo_the_stride_only(span: int, stride: int, upper: bool) -> None:
     """The ground that the conditions stand on; from a size of one on."""
     for size in range(1, 30):
-        assert reach.same(size, stride, span, upper) == reach.same(size % stride or stride, stride, span, upper)
+        assert receptive_field.same(size, stride, span, upper) == receptive_field.same(
+            size % stride or stride, stride, span, upper
+        )
         if span == 1:
-            assert reach.same(None, stride, span, upper) == reach.same(size, stride, span, upper)
+            assert receptive_field.same(None, stride, span, upper) == receptive_field.same(size, stride, span, upper)
 
 
 def test_the_condition_holds_a_size_that_is_known() -> None:
@@ -118,7 +120,7 @@ def test_amounts_in_another_file_are_not_taken_for_an_input() -> None:
     tensor = onnx.numpy_helper.from_array(np.zeros(8, np.int64), "p")
     tensor.data_location = onnx.TensorProto.EXTERNAL
     model.graph.initializer.append(tensor)
-    for rows in (pads(model), View(model).pads):
+    for rows in (pads(model), ModelView(model).pads):
         assert "depends on p, whose numbers" in rows[0].condition
 
 
@@ -362,7 +364,7 @@ def test_nothing_that_a_file_says_is_a_crash(call: str) -> None:
         f"<int64[6] i = {{4611686018427387904,0,-9,0,0,4611686018427387904}}> {{ y = {call} }}"
     )
     assert len(pads(model)) == 1
-    assert len(View(model).pads) == 1
+    assert len(ModelView(model).pads) == 1
 
 
 @pytest.mark.parametrize(("count", "followed"), [(3, True), (1000, False)])

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from onnx_triangulate.diff.differences import differences
-from onnx_triangulate.facts.view import viewed
+from onnx_triangulate.facts.model_view import viewed
 from onnx_triangulate.inspection.run import inspected
 from onnx_triangulate.locate.feeds import Feed, Landmarks, ValueInfo, draw
 from onnx_triangulate.records.errors import UnusableInput

@@ -23,20 +23,16 @@ _Sides = tuple[int, int, int]
 
 def _used(window: Window) -> tuple[_Sides, ...] | None:
     """Per axis: what is padded before and after in all, and how much of it the windows reach after."""
-    if window.begin is None or window.end is None:
+    if window.total is None:
         return None
-    before, after = window.before or ((0,) * len(window.begin), (0,) * len(window.begin))
-    extra = window.extra or (0,) * len(window.begin)
-    sizes = window.output
+    unknown = (None,) * len(window.total[0])
+    sizes, outputs = window.size or unknown, window.output or unknown
     sides = []
-    for axis, (begin, end) in enumerate(zip(window.begin, window.end, strict=True)):
-        first, last = begin + before[axis], end + after[axis] - extra[axis]
-        reached = last
-        out = sizes[axis] if sizes is not None else None
-        size = window.size[axis] if window.size is not None else None
+    for axis, (first, end) in enumerate(zip(*window.total, strict=True)):
+        last = end - (window.extra[axis] if window.extra else 0)
+        reached, out, size = last, outputs[axis], sizes[axis]
         if out is not None and size is not None and window.op != "ConvTranspose":
-            span = ((window.kernel or ())[axis] - 1) * (window.dilations or ())[axis] + 1
-            reached = (out - 1) * (window.strides or ())[axis] + span - size - first
+            reached = (out - 1) * (window.strides or ())[axis] + (window.spans or ())[axis] - size - first
         sides.append((first, last, reached))
     return tuple(sides)
 

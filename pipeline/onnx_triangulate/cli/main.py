@@ -277,7 +277,7 @@ def inspect(
 ) -> None:
     """Say what an ONNX graph holds: pads, layouts, remarks, a picture; or what two graphs have differently."""
     gc.disable()  # a short command that makes hundreds of thousands of records and no circles
-    from onnx_triangulate.facts.view import viewed
+    from onnx_triangulate.facts.model_view import viewed
     from onnx_triangulate.inspection.rules import chosen
     from onnx_triangulate.inspection.run import inspected
     from onnx_triangulate.records.inspection import Differences, Inspection, Picture

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -39,7 +40,7 @@ from onnx_triangulate.diff.ir import (
 )
 from onnx_triangulate.diff.schemas import BY_RESULT, defaults, described, mistyped
 from onnx_triangulate.facts import pads as _pads
-from onnx_triangulate.facts.value_types import is_tensor, kind_of_type
+from onnx_triangulate.facts.value_types import Kind, is_tensor, kind_of_type
 from onnx_triangulate.onnxgraph.dataflow import digest
 from onnx_triangulate.onnxgraph.folding import fold
 from onnx_triangulate.onnxgraph.graph import Graph
@@ -245,7 +246,7 @@ class Builder:
     def along(self, ref: Ref, op: str, held: Mapping[str, Any], dims: Dims | None, **more: Any) -> Ref:
         """A step on a value as it is made; its result, of shape ``dims``, is seen in the order that ``ref`` sees."""
         (made,) = self.emit(op, held, [Ref(ref.value)], [dims], **more)
-        return Ref(made.value, ref.perm, None, ref.via)
+        return replace(ref, value=made.value)
 
     def opaque(self, op: str, held: Mapping[str, Any], operands: Sequence[Operand], **more: Any) -> list[Ref]:
         """A step with all outputs of the node at hand."""
@@ -256,23 +257,24 @@ class Builder:
     def out(self, slot: int = 0) -> Dims | None:
         return self.graph.shape(self.node.output[slot]) if len(self.node.output) > slot else None
 
-    def known(self, derived: Dims | None, slot: int = 0) -> Dims | None:
+    def known(self, derived: Dims | None) -> Dims | None:
         """The shape of a result: what inference says, and where it says nothing what the rule has derived."""
-        said = self.out(slot)
+        said = self.out()
         if said is None or derived is None or len(said) != len(derived):
             return derived if said is None else said
         return tuple(d if s is None else s for s, d in zip(said, derived, strict=True))
 
     def broadcast(self, operands: Sequence[Operand]) -> Dims | None:
         """The shape of an element-wise result, where those of all operands are known."""
-        shapes = [self.dims(o) for o in operands if o is not None]
-        if any(d is None for d in shapes):
+        present = [o for o in operands if o is not None]
+        shapes = [dims for o in present if (dims := self.dims(o)) is not None]
+        if len(shapes) < len(present):
             return None
         made: list[int | None] = []
-        for place in range(max((len(d) for d in shapes if d is not None), default=0)):
-            sizes = {d[-1 - place] for d in shapes if d is not None and len(d) > place} - {1}
-            made.append(next(iter(sizes)) if len(sizes) == 1 else 1 if not sizes else None)
-        return tuple(reversed(made))
+        for sizes in map(set, itertools.zip_longest(*(reversed(dims) for dims in shapes), fillvalue=1)):
+            sizes.discard(1)
+            made.insert(0, sizes.pop() if len(sizes) == 1 else None if sizes else 1)
+        return tuple(made)
 
     def operand(self, slot: int) -> Operand:
         return self.look(self.node.input[slot]) if slot < len(self.node.input) else None
@@ -371,7 +373,7 @@ class Builder:
         held = {k: v for k, v in attributes(node).items() if not isinstance(v, GraphProto)}
         for name, default in defaults(node, self.version).items():
             held.setdefault(name, default)
-        for attribute in node.attribute:  # what walk.attributes has no type for (lists of tensors, references)
+        for attribute in node.attribute:  # what ``attributes`` has no type for (lists of tensors, references)
             name = text(attribute.name)
             if name not in held and attribute.type not in (AttributeProto.GRAPH, AttributeProto.GRAPHS):
                 held[name] = digest(attribute.SerializeToString(deterministic=True)).hex()
@@ -421,22 +423,18 @@ class Builder:
             self.notes.append(f"subgraphs of {self.name} are nested too deeply and are compared as text")
             return self.opaque(operator(node), held, operands)
         bodies: dict[str, NormalForm] = {}
-        captured: dict[str, None] = {}
-        graphs = list(subgraphs(node))
-        shaped = list(subgraphs(self.graph.nodes[index])) if index < len(self.graph.nodes) else []
-        if [name for name, _ in shaped] != [name for name, _ in graphs]:
-            shaped = graphs
-        for _, graph in graphs:
-            captured.update(dict.fromkeys(Graph(graph).free))
-        outer = [name for name in captured if name in self.env]
-        for (attribute, graph), (_, known) in zip(graphs, shaped, strict=True):
-            branch = "" if attribute == "body" else f"{attribute}/"
-            known_graph = Graph(known, f"{self.name}/{branch}", self.graph).declare()
-            inner = Builder(known_graph, self.version, self.windows, known_graph.path, self.depth + 1, self.functions)
-            given = {n: self.env[n] for n in outer if isinstance(self.env[n], Const)}
-            bodies[attribute] = inner.form(graph, self.weights, given, tuple(n for n in outer if n not in given))
-        reads = [self.env[name] for name in outer if not isinstance(self.env[name], Const)]
-        return self.opaque(operator(node), plain(self.held), [*operands, *reads], bodies=bodies)
+        graphs = dict(subgraphs(node))
+        shaped = dict(subgraphs(self.graph.nodes[index])) if index < len(self.graph.nodes) else {}
+        captured = dict.fromkeys(name for graph in graphs.values() for name in Graph(graph).free)
+        outer = {name: self.env[name] for name in captured if name in self.env}
+        given = {name: operand for name, operand in outer.items() if isinstance(operand, Const)}
+        reads = {name: operand for name, operand in outer.items() if name not in given}
+        for attribute, graph in graphs.items():
+            path = f"{self.name}/" if attribute == "body" else f"{self.name}/{attribute}/"
+            known = Graph((shaped if list(shaped) == list(graphs) else graphs)[attribute], path, self.graph).declare()
+            inner = Builder(known, self.version, self.windows, path, self.depth + 1, self.functions)
+            bodies[attribute] = inner.form(graph, self.weights, given, tuple(reads))
+        return self.opaque(operator(node), plain(self.held), [*operands, *reads.values()], bodies=bodies)
 
     # -- the graph
 
@@ -460,28 +458,32 @@ class Builder:
         inputs = []
         kinds = {v.name: kind_of_type(v.type) for v in (*graph.input, *graph.output) if not is_tensor(v.type)}
         for name in (*(i.name for i in graph.input if i.name not in stored), *captured):
-            dims, kind = self.graph.shape(name), self.graph.type(name)
             perm = (frames or {}).get(text(name))
-            seen = dims if perm is None else turned(dims, perm)
-            ref = Ref(self.fresh(-1, 0, seen, kind, text(name)), inverse(perm))
-            self.env[name] = ref
-            inputs.append(ValueInfo(text(name), dims, kind, ref, kinds.get(name)))
+            seen = turned(self.graph.shape(name), perm)
+            self.env[name] = Ref(self.fresh(-1, 0, seen, self.graph.type(name), text(name)), inverse(perm))
+            inputs.append(self._declared(name, kinds))
         for index, node in enumerate(graph.node):
             self.read(node, index)
-        outputs = [
-            ValueInfo(
-                text(o.name), self.graph.shape(o.name), self.graph.type(o.name), self.look(o.name), kinds.get(o.name)
-            )
-            for o in graph.output
-        ]
+        outputs = [self._declared(o.name, kinds) for o in graph.output]
         self._forget(outputs)
         return NormalForm(
             self.path, self.values, self.steps, inputs, outputs, self.traceless, self.notes, self.version,
             tuple(text(n) for n in captured),
         )  # fmt: skip
 
+    def _declared(self, name: str, kinds: Mapping[str, Kind | None]) -> ValueInfo:
+        return ValueInfo(text(name), self.graph.shape(name), self.graph.type(name), self.look(name), kinds.get(name))
+
     def _forget(self, outputs: Sequence[ValueInfo]) -> None:
         """Leave out the steps that others took the place of and that nobody else reads."""
+        gone = self._unread(outputs)
+        kept = [index for index in range(len(self.steps)) if index not in gone]
+        moved = {index: place for place, index in enumerate(kept)}
+        self.steps = [self.steps[index] for index in kept]
+        for value in self.values:
+            value.step = moved.get(value.step, -1)
+
+    def _unread(self, outputs: Sequence[ValueInfo]) -> set[int]:
         used: Counter[int] = Counter(ref.value for step in self.steps for _, ref in step.refs())
         used.update(b.operand.value for b in outputs if isinstance(b.operand, Ref))
         waiting = deque(sorted(self.absorbed | {i for i, s in enumerate(self.steps) if s.part == "view"}))
@@ -497,18 +499,7 @@ class Builder:
                 maker = self.values[ref.value].step
                 if maker in self.absorbed:
                     waiting.append(maker)
-        if not gone:
-            return
-        moved = {}
-        kept: list[Step] = []
-        for index, step in enumerate(self.steps):
-            if index not in gone:
-                moved[index] = len(kept)
-                kept.append(step)
-        self.steps = kept
-        for value in self.values:
-            if value.step >= 0:
-                value.step = moved.get(value.step, -1)
+        return gone
 
 
 def _moves_ones(dims: Dims, perm: Ints) -> bool:

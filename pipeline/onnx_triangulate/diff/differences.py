@@ -13,28 +13,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from onnx_triangulate.diff.findings import Findings
-from onnx_triangulate.diff.formatting import (
-    SHOWN,
-    nodes_of,
-    once,
-    ops_of,
-    there_or_none,
-)
+from onnx_triangulate.diff.formatting import SHOWN, once
 from onnx_triangulate.diff.interface import borders
 from onnx_triangulate.diff.ir import NormalForm, Step
 from onnx_triangulate.diff.matching import Unit
 from onnx_triangulate.diff.normal_form import normal_forms
-from onnx_triangulate.diff.one_size import at_one_size
 from onnx_triangulate.diff.operand_differences import operands
 from onnx_triangulate.diff.piece_differences import pieces
+from onnx_triangulate.diff.static_sizes import at_one_size
 from onnx_triangulate.diff.step_differences import attributes, tails
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.records.inspection import Difference, Differences, Inspection
 
 ORDER = ("pads", "layout", "attribute", "operator", "weights", "type", "border", "only")
 
 
-def differences(left: View, right: View, left_inspection: Inspection, right_inspection: Inspection) -> Differences:
+def differences(
+    left: ModelView, right: ModelView, left_inspection: Inspection, right_inspection: Inspection
+) -> Differences:
     """Two graphs of one model side by side."""
     sizes, first, second, found = _compared_at_one_size(left, right)
     notes = [*sizes, *found.notes]
@@ -42,9 +38,8 @@ def differences(left: View, right: View, left_inspection: Inspection, right_insp
         notes += [f"{side}: {note}" for note in form.notes]
         total = sum(form.traceless.values())
         if total:
-            ops = ", ".join(
-                f"{op} {n}" for op, n in sorted(form.traceless.items(), key=lambda i: (-i[1], i[0]))[:SHOWN]
-            )
+            counts = sorted(form.traceless.items(), key=lambda i: (-i[1], i[0]))
+            ops = ", ".join(f"{op} {n}" for op, n in counts[:SHOWN])
             which = "1 node is no step of its own" if total == 1 else f"{total} nodes are no steps of their own"
             notes.append(f"{side}: {which} in this comparison ({ops})")
     return Differences(
@@ -59,13 +54,13 @@ def differences(left: View, right: View, left_inspection: Inspection, right_insp
     )
 
 
-def of_effect(left: View, right: View) -> tuple[Difference, ...]:
+def of_effect(left: ModelView, right: ModelView) -> tuple[Difference, ...]:
     """The differences that change a number, in order."""
     *_, found = _compared_at_one_size(left, right)
     return tuple(difference for difference in ordered(found.differences) if not difference.harmless)
 
 
-def _compared_at_one_size(left: View, right: View) -> tuple[Sequence[str], NormalForm, NormalForm, Compared]:
+def _compared_at_one_size(left: ModelView, right: ModelView) -> tuple[Sequence[str], NormalForm, NormalForm, Compared]:
     left, right, sizes = at_one_size(left, right)
     first, second = normal_forms(left, right)
     return sizes, first, second, compared(first, second)
@@ -95,30 +90,17 @@ def compared(left_form: NormalForm, right_form: NormalForm) -> Compared:
     pieces(c)
     borders(c)
     say_fused(c)
-    held = (*c.matching.there, *c.matching.copies[0], *c.replaced[0])
-    c.matched.update(n for i in held for n in nodes_of(s for s in left.units[i].steps if s.part != "view"))
     only = []
-    for which, side in enumerate(c.sides):
-        known = (c.matching.there, c.matching.back)[which]
-        beside: set[str] = set()
-        alone: dict[str, None] = {}
-        for number, unit in enumerate(side.units):
-            paired = number in known or number in c.matching.copies[which] or number in c.replaced[which]
-            names = nodes_of(s for s in unit.steps if s.part != "view")
-            if paired:
-                beside.update(names)
-            else:
-                alone.update(dict.fromkeys(names))
+    for which in (0, 1):
+        beside, alone = c.beside_others(which)
+        c.matched |= beside.keys() if which == 0 else set()
         only.append(tuple(n for n in (*alone, *c.inner[which]) if n not in beside))
-    c.matched -= set(only[0])
-    return Compared(frozenset(c.matched), once(c.found), only[0], only[1], tuple(c.notes))
+    return Compared(frozenset(c.matched - set(only[0])), once(c.found), only[0], only[1], tuple(c.notes))
 
 
 def pair(c: Findings, left: Unit, right: Unit) -> None:
+    """Compare two units, which are of one operator: no means of :mod:`diff.matching` pairs others."""
     one, two = left.head, right.head
-    if one.op != two.op:
-        c.add("operator", "op", one.nodes, two.nodes, ops_of([one]), ops_of([two]))
-        return
     folded = tails(c, left, right)
     attributes(c, one, two)
     if one.bodies or two.bodies:
@@ -131,7 +113,8 @@ def bodies(c: Findings, one: Step, two: Step) -> None:
     for name in sorted({*one.bodies, *two.bodies}):
         left, right = one.bodies.get(name), two.bodies.get(name)
         if left is None or right is None:
-            c.add("only", name, one.nodes, two.nodes, there_or_none(left), there_or_none(right))
+            there = "there" if left is not None else "none", "there" if right is not None else "none"
+            c.add("only", name, one.nodes, two.nodes, *there)
             continue
         inner = compared(left, right)
         c.found += inner.differences

@@ -212,7 +212,7 @@ def _structure(model: onnx.ModelProto, inputs: Mapping[str, str], side: str, at_
 
 
 def _unproved(model: onnx.ModelProto, mine: _Structure, theirs: _Structure, other: onnx.ModelProto) -> StructuralGap:
-    classes, there, at_sizes = mine.values, set(theirs.values.values()), mine.at_sizes
+    classes, at_sizes = mine.values, mine.at_sizes
     limits = limiting(model)
     held = {name: value for name, value in limits.items() if value.dtype.kind in "iu"} | dict(_floats(model.graph))
     known = {_print(v) for _, v in (*_floats_within(other.graph), *limiting(other).items(), *theirs.at_sizes.items())}
@@ -220,11 +220,7 @@ def _unproved(model: onnx.ModelProto, mine: _Structure, theirs: _Structure, othe
     moving = _moving(model)
     other_side = _Other(theirs.classes(), frozenset(theirs.wholes.values()), known)
     settled = {mine.namer.of_constant(np.full(shape, said)) for shape in ((), (1,)) for said in (True, False)}
-    loose = [
-        (index, node)
-        for index, node in enumerate(model.graph.node)
-        if not all(classes.get(name) in there or name in at_sizes for name in node.output if name)
-    ]
+    loose = _loose(model.graph, classes, set(theirs.values.values()), at_sizes)
     inside = [
         found
         for index, node in loose
@@ -248,6 +244,17 @@ def _unproved(model: onnx.ModelProto, mine: _Structure, theirs: _Structure, othe
         inside=tuple(inside),
         limits={name: float(limits[name].reshape(-1)[0]) for name in constants if name in limits},
     )
+
+
+def _loose(
+    graph: onnx.GraphProto, classes: Mapping[str, bytes], there: Collection[bytes], known: Collection[str] = ()
+) -> list[tuple[int, onnx.NodeProto]]:
+    """The nodes of a graph, by index, of whose results one is neither of a class that is there nor known."""
+    return [
+        (index, node)
+        for index, node in enumerate(graph.node)
+        if not all(classes.get(name) in there or name in known for name in node.output if name)
+    ]
 
 
 def _constants_of(
@@ -321,11 +328,7 @@ def _within(
         moves = _moved(graph, moving - {t.name for t in graph.initializer} | {v.name for v in graph.input})
         if node.op_type == "Loop" and _may_end(graph, classes, moves, other):
             yield InnerGap(here, f"the end of {name} before its count", ends=True)
-        loose = [
-            (number, inner)
-            for number, inner in enumerate(graph.node)
-            if not all(classes.get(n) in other.values for n in inner.output if n)
-        ]
+        loose = _loose(graph, classes, other.values)
         held = dict(_floats(graph))
         read = {constant for _, inner in loose for constant in [*inner.input, *_captured(inner, held)]}
         for constant, value in held.items():

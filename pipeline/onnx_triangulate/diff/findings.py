@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from onnx_triangulate.diff.ir import Const, NormalForm, Operand, Ref, Step
 from onnx_triangulate.diff.matching import Matching, Side, match_values
@@ -39,6 +39,19 @@ class Findings:
         same: bool = False,
     ) -> None:  # fmt: skip
         self.found.append(Difference(kind, what, tuple(nodes), tuple(others), left, right, says, same))
+
+    def steps(self, units: Iterable[int], which: int) -> list[Step]:
+        """The steps of units of a side."""
+        return [step for unit in units for step in self.sides[which].units[unit].steps]
+
+    def beside_others(self, which: int) -> tuple[dict[str, None], dict[str, None]]:
+        """The nodes of a side whose units have a counterpart or stand in the place of one, and the others."""
+        found: tuple[dict[str, None], dict[str, None]] = ({}, {})
+        for unit in range(len(self.sides[which].units)):
+            alone = not self.matching.paired(unit, which) and unit not in self.replaced[which]
+            steps = [step for step in self.steps([unit], which) if step.part != "view"]
+            found[alone].update(dict.fromkeys(name for step in steps for name in step.nodes))
+        return found
 
     def maker(self, ref: Ref, which: int) -> Step | None:
         side = self.sides[which]

@@ -9,24 +9,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto
 
 from onnx_triangulate.diff.ir import (
     Array,
     Const,
     Ints,
-    NormalForm,
     Operand,
     Position,
     Ref,
     Shape,
     Step,
-    ValueInfo,
     compose,
     inverse,
+    size_of,
     turned,
 )
-from onnx_triangulate.diff.matching import Unit, channels, linear
+from onnx_triangulate.diff.matching import Unit, channels
 from onnx_triangulate.onnxgraph.nodes import Dims
 from onnx_triangulate.ops.bounds import gamma
 from onnx_triangulate.records.inspection import Difference
@@ -61,14 +59,6 @@ def shown(value: Any) -> str:
         listed = ", ".join(shown(v) for v in value[:SHOWN])
         return f"({listed}{f' and {len(value) - SHOWN} more' if len(value) > SHOWN else ''})".replace(", ", ",")
     return str(value)
-
-
-def type_name(kind: Any) -> str:
-    try:
-        name = str(TensorProto.DataType.Name(kind)).lower()
-    except (ValueError, TypeError):
-        return f"type {kind}"
-    return {"float": "float32", "double": "float64"}.get(name, name)
 
 
 def ops_of(steps: Iterable[Step]) -> str:
@@ -268,10 +258,6 @@ def furthest(left: Array, right: Array) -> tuple[str, str]:
     return (texts[0], texts[1]) if texts[0] != texts[1] else (str(left.reshape(-1)[at]), str(right.reshape(-1)[at]))
 
 
-def there_or_none(form: NormalForm | None) -> str:
-    return "none" if form is None else "there"
-
-
 def same_number(left: Any, right: Any) -> bool:
     """Whether two attributes are one: numbers as float32 holds them, lists element by element."""
     if isinstance(left, Position) or isinstance(right, Position):
@@ -328,14 +314,6 @@ def merged(left: Dims | None, right: Dims | None) -> Dims | None:
     return tuple(b if a is None else a if b is None or a == b else None for a, b in zip(left, right, strict=True))
 
 
-def size_of(dims: Dims | None) -> int | None:
-    """How many elements a value has."""
-    if dims is None:
-        return None
-    known = [d for d in dims if d is not None]
-    return math.prod(known) if len(known) == len(dims) else None
-
-
 def turning(ref: Ref, reader: Sequence[str]) -> Sequence[str]:
     """The nodes by which a value is seen in another order or shape, or who reads it as it is."""
     return reader if not ref.via or (ref.perm is None and ref.shape is not None) or ref.plain else ref.via
@@ -355,15 +333,14 @@ def views_agree(left: Ref, right: Ref, dims: Sequence[Dims | None]) -> bool:
     shapes = [None if s is None else tuple(-1 if d is None else d for d in s) for s in shapes]
     if None in shapes or not compatible(shapes[0], shapes[1], size_of(whole)):
         return False
-    if left.perm == right.perm:
-        return True
-    kept = []
-    for ref, base in zip((left, right), dims, strict=True):
-        if base is None or (ref.perm is not None and len(ref.perm) != len(base)):
-            return left.perm == right.perm
-        perm = ref.perm or tuple(range(len(base)))
-        kept.append([axis for axis in perm if base[axis] != 1])
-    return kept[0] == kept[1]
+    kept = [_order_of_axes(ref, base) for ref, base in zip((left, right), dims, strict=True)]
+    return left.perm == right.perm or (None not in kept and kept[0] == kept[1])
+
+
+def _order_of_axes(ref: Ref, base: Dims | None) -> list[int] | None:
+    """The axes of a value that are not of size one, as they are seen; ``None`` where that is not known."""
+    perm = ref.perm or tuple(range(len(base or ())))
+    return None if base is None or len(perm) != len(base) else [axis for axis in perm if base[axis] != 1]
 
 
 def _shape_of(ref: Ref, dims: Dims | None) -> Shape | Dims | None:
@@ -393,16 +370,3 @@ def in_order(left: Dims | None, right: Dims | None, between: Ints) -> bool:
     if left is None or right is None or turned(left, between) != right:
         return True
     return left == right
-
-
-def rank_of(border: ValueInfo) -> int:
-    return -1 if border.dims is None else len(border.dims)
-
-
-def sorted_dims(border: ValueInfo) -> list[str]:
-    return sorted(map(str, border.dims or ()))
-
-
-def heads_differ(one: Step, two: Step) -> bool:
-    left, right = one.operands[1], two.operands[1]
-    return linear(one) and isinstance(left, Const) and isinstance(right, Const) and left.exact != right.exact

@@ -1,6 +1,6 @@
 """Attributes that two steps have differently and that make no difference at the sizes that are known.
 
-Design note.  The arithmetic is that of ``facts.reach``, on the effective pads of normal form.  Two nodes
+Design note.  The arithmetic is that of ``facts.receptive_field``, on the effective pads of normal form.  Two nodes
 whose windows have one kernel, stride and begin read the same if these are equally many: what is padded beyond the last
 one is never read.  A ConvTranspose computes rows and cuts them; ``output_padding`` at the end is cut that much less.
 What is not certain (a size that is not known, a window that reaches beyond the end) is left out: then the comparison
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from onnx_triangulate.diff.ir import Const, Ints, NormalForm, Operand, Ref, Step, turned
+from onnx_triangulate.diff.ir import Ints, NormalForm, Step, seen_dims
 from onnx_triangulate.onnxgraph.nodes import Dims
 
 _WINDOWS = ("Conv", "MaxPool", "AveragePool", "LpPool")
@@ -37,7 +37,7 @@ def of_no_effect(one: Step, two: Step, forms: tuple[NormalForm, NormalForm]) -> 
     if one.op == "ConvTranspose":
         return _cut(one.attributes, two.attributes, len(kernels[0]))
     if one.op in _WINDOWS:
-        sizes = [_seen(step.operands[0], form) for step, form in zip((one, two), forms, strict=True)]
+        sizes = [seen_dims(step.operands[0], form.values) for step, form in zip((one, two), forms, strict=True)]
         return _windows(one.attributes, two.attributes, kernels[0], sizes[0], sizes[1])
     return {}
 
@@ -50,21 +50,11 @@ def _resize(one: Mapping[str, Any], two: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _seen(operand: Operand, form: NormalForm) -> Dims | None:
-    if isinstance(operand, Const):
-        return operand.dims
-    if not isinstance(operand, Ref):
-        return None
-    if operand.shape is not None:
-        return tuple(None if d < 0 else d for d in operand.shape)
-    return turned(form.values[operand.value].dims, operand.perm)
-
-
 def _kernel(step: Step, form: NormalForm) -> Ints | None:
     """The spatial size of the window."""
     kernel: Any = step.attributes.get("kernel_shape")
     if kernel is None and len(step.operands) > 1:
-        kernel = (_seen(step.operands[1], form) or ())[2:]
+        kernel = (seen_dims(step.operands[1], form.values) or ())[2:]
     return _ints(kernel, len(kernel)) if isinstance(kernel, tuple) and kernel else None
 
 

@@ -17,15 +17,13 @@ from onnx_triangulate.diff.formatting import (
     in_order,
     kind_of,
     numbers,
-    rank_of,
     says_numbers,
     shown,
-    sorted_dims,
-    type_name,
 )
-from onnx_triangulate.diff.ir import Const, Ints, NormalForm, Operand, Ref, ValueInfo, turned
+from onnx_triangulate.diff.ir import Const, Ints, NormalForm, Ref, ValueInfo, turned
 from onnx_triangulate.diff.operand_differences import seen
-from onnx_triangulate.facts.value_types import Kind, one_kind, sizes
+from onnx_triangulate.facts.value_types import Kind, dtype_name, one_kind, sizes
+from onnx_triangulate.onnxgraph.nodes import Dims
 from onnx_triangulate.records.inspection import Difference
 
 
@@ -35,8 +33,8 @@ def names(
     """What is there on one side only, or in another order; and a note for each that has another name."""
     ours, theirs = [b.name for b in one], [b.name for b in two]
     texts = shown(tuple(ours)), shown(tuple(theirs))
-    alone = [n for i, n in enumerate(ours) if i not in {a for a, _ in pairs}]
-    extra = [n for i, n in enumerate(theirs) if i not in {b for _, b in pairs}]
+    paired = {a for a, _ in pairs}, {b for _, b in pairs}
+    alone, extra = ([n for i, n in enumerate(s) if i not in p] for s, p in zip((ours, theirs), paired, strict=True))
     found = []
     if alone or extra:
         found.append(Difference("border", f"{what}s", tuple(alone), tuple(extra), *texts))
@@ -56,8 +54,8 @@ def types(what: str, one: ValueInfo, two: ValueInfo) -> list[Difference]:
     if one.kind is None and two.kind is None:
         if one.type is None or two.type is None or one.type == two.type:
             return []
-        return [Difference("type", what, *who, type_name(one.type), type_name(two.type))]
-    left, right = (b.kind or (None if b.type is None else Kind(type_name(b.type), b.dims)) for b in (one, two))
+        return [Difference("type", what, *who, dtype_name(one.type), dtype_name(two.type))]
+    left, right = (b.kind or (None if b.type is None else Kind(dtype_name(b.type), b.dims)) for b in (one, two))
     if not one_kind(left, right):
         return [Difference("type", what, *who, str(left), str(right))]
     if not agree(sizes(left), sizes(right)):
@@ -89,20 +87,13 @@ def borders(c: Findings) -> None:
             c.found += found
             c.notes += notes
         for ours, theirs in pairs:
-            border(c, what, one[ours], two[theirs])
+            c.found += types(what, one[ours], two[theirs])
+            left_end, right_end = one[ours].operand, two[theirs].operand
+            if what == "input" and isinstance(left_end, Ref) and isinstance(right_end, Ref):
+                declared(c, what, one[ours], two[theirs], between_perms(left_end.perm, right_end.perm))
     c.found += replaceable(left, right)
     for ours, theirs in c.outputs:
         output(c, left.outputs[ours], right.outputs[theirs])
-
-
-def border(c: Findings, what: str, one: ValueInfo, two: ValueInfo) -> None:
-    c.found += types(what, one, two)
-    if what == "output":
-        return
-    left, right = (b.operand for b in (one, two))
-    if not isinstance(left, Ref) or not isinstance(right, Ref):
-        return
-    declared(c, what, one, two, between_perms(left.perm, right.perm))
 
 
 def declared(c: Findings, what: str, one: ValueInfo, two: ValueInfo, between: Ints | None) -> None:
@@ -116,9 +107,7 @@ def declared(c: Findings, what: str, one: ValueInfo, two: ValueInfo, between: In
     if between is not None:
         c.add("layout", what, (one.name,), (two.name,), dims_text(one.dims), dims_text(two.dims),
                   f"the axes of the left by {shown(between)}")  # fmt: skip
-    elif not agree(one.dims, two.dims) and what == "output" and c.found:
-        c.notes.append(f"{what} {one.name}: {dims_text(one.dims)} on the left, {dims_text(two.dims)} on the right")
-    elif not agree(one.dims, two.dims):
+    elif not agree(one.dims, two.dims) and not (what == "output" and c.found):
         c.add("border", f"shape of {what}", (one.name,), (two.name,), dims_text(one.dims), dims_text(two.dims))
     elif one.dims != two.dims:
         c.notes.append(f"{what} {one.name}: {dims_text(one.dims)} on the left, {dims_text(two.dims)} on the right")
@@ -132,18 +121,23 @@ def output(c: Findings, one: ValueInfo, two: ValueInfo) -> None:
         if left.exact != right.exact:
             _stored(c, one, two, left, right)
         return
-    there = left, right
-    if not isinstance(left, Ref) or not isinstance(right, Ref):
-        _other_value(c, one, two, *there)
-        return
-    here, beside = c.matching.value(left.value, 0), c.matching.value(right.value, 1)
-    if here is None or beside is None:
-        if rank_of(one) == rank_of(two) and sorted_dims(one) != sorted_dims(two):
+    both = isinstance(left, Ref) and isinstance(right, Ref)
+    here = c.matching.value(left.value, 0) if isinstance(left, Ref) else None
+    beside = c.matching.value(right.value, 1) if isinstance(right, Ref) else None
+    if both and (here is None or beside is None):
+        if _sizes_differ(one.dims, two.dims):
             declared(c, "output", one, two, None)
-    elif here != beside:
-        _other_value(c, one, two, *there)
+    elif not isinstance(left, Ref) or not isinstance(right, Ref) or here != beside:
+        c.add("operator", "output", (one.name,), (two.name,), c.source(left, 0), c.source(right, 1))
     elif not _by_layout(c, one, two, left, right):
         seen(c, (one.name,), (two.name,), left, right)
+
+
+def _sizes_differ(left: Dims | None, right: Dims | None) -> bool:
+    """Whether two shapes of one rank have other sizes, in whatever order."""
+    if left is None or right is None or len(left) != len(right):
+        return False
+    return sorted(map(str, left)) != sorted(map(str, right))
 
 
 def _stored(c: Findings, one: ValueInfo, two: ValueInfo, left: Const, right: Const) -> None:
@@ -152,10 +146,6 @@ def _stored(c: Findings, one: ValueInfo, two: ValueInfo, left: Const, right: Con
     found = numbers(left.array, right.array) if known else None  # type: ignore[arg-type]  # both are there
     texts = kind_of(left), kind_of(right)
     c.add("weights", "output", (one.name,), (two.name,), *texts, says_numbers(found) if found else "")
-
-
-def _other_value(c: Findings, one: ValueInfo, two: ValueInfo, left: Operand, right: Operand) -> None:
-    c.add("operator", "output", (one.name,), (two.name,), c.source(left, 0), c.source(right, 1))
 
 
 def _by_layout(c: Findings, one: ValueInfo, two: ValueInfo, left: Ref, right: Ref) -> bool:

@@ -129,18 +129,19 @@ def _affine(step: Step, value: int, head: Step) -> bool:
     """Whether a step scales or shifts the channels of ``value`` by constants, and does nothing else."""
     if step.op not in _AFFINE or len(step.outputs) != 1:
         return False
-    places = [slot for slot, ref in step.refs()]
-    if len(places) != 1 or (places[0] and step.op not in ("Add", "Mul")):
+    (slot, ref), *others = step.refs()
+    if others or ref.value != value or not ref.plain or (slot and step.op not in ("Add", "Mul")):
         return False
-    ref = step.operands[places[0]]
-    if not isinstance(ref, Ref) or ref.value != value or not ref.plain:
-        return False
+    rest, allowed = [o for o in step.operands if not isinstance(o, Ref)], _of_channels(step, head)
+    return bool(rest) and all(isinstance(o, Const) and o.dims in allowed for o in rest)
+
+
+def _of_channels(step: Step, head: Step) -> Sequence[tuple[int, ...]]:
+    """The shapes of constants by which a step scales or shifts the channels of a linear one."""
     count, behind = channels(head)
-    rest = [o for o in step.operands if not isinstance(o, Ref)]
-    if count is None or not rest or (step.op == "BatchNormalization" and head.op == "MatMul"):
-        return False
-    allowed = ((count,),) if step.op == "BatchNormalization" else ((), (count, *(1,) * behind))
-    return all(isinstance(o, Const) and o.dims in allowed for o in rest)
+    if step.op == "BatchNormalization":
+        return () if count is None or head.op == "MatMul" else ((count,),)
+    return () if count is None else ((), (count, *(1,) * behind))
 
 
 class Names(dict[tuple[Any, ...], int]):

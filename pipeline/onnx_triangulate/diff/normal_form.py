@@ -27,7 +27,7 @@ from onnx_triangulate.diff.ir import Ints, NormalForm, Ref
 from onnx_triangulate.diff.matching import match_values
 from onnx_triangulate.diff.operators import FOLLOWS
 from onnx_triangulate.facts import pads as _pads
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.onnxgraph.graph import Graph
 from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
 from onnx_triangulate.onnxgraph.inlining import Key, called_in, inlined_model, written_bodies
@@ -39,7 +39,7 @@ _MOST_VALUES = 1000  # behind an input
 _CONSTANTS_ARE_NO_INPUTS = 4  # from this IR version on: before, all had to be inputs, and nobody could replace them
 
 
-def normal_form(view: View, as_declared: Collection[str] = ()) -> NormalForm:
+def normal_form(view: ModelView, as_declared: Collection[str] = ()) -> NormalForm:
     """The main graph of a model in normal form; the inputs ``as_declared`` keep the order of their axes."""
     model, shaped, kept, notes = _inlined(view)
     weights = Weights(view.model, view.file.parent if view.file is not None else None)
@@ -67,7 +67,7 @@ def normal_form(view: View, as_declared: Collection[str] = ()) -> NormalForm:
     return made
 
 
-def _inlined(view: View) -> tuple[ModelProto, ModelProto, Mapping[Key, str], Sequence[str]]:
+def _inlined(view: ModelView) -> tuple[ModelProto, ModelProto, Mapping[Key, str], Sequence[str]]:
     """A model with its functions in place of their calls, a copy of that with shapes, a digest of each function that is
     not entered, and notes."""
     model = view.model
@@ -89,7 +89,7 @@ def _inlined(view: View) -> tuple[ModelProto, ModelProto, Mapping[Key, str], Seq
     return model, with_inferred_shapes(bare) or bare, kept, notes
 
 
-def normal_forms(left: View, right: View) -> tuple[NormalForm, NormalForm]:
+def normal_forms(left: ModelView, right: ModelView) -> tuple[NormalForm, NormalForm]:
     """Both in normal form.  An input that one side reads through a Transpose only, and the other does not, has its axes
     in another order there if the declared sizes say so; else it is one input and the Transpose is a step of one side.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from onnx_triangulate.diff.findings import Findings
@@ -11,13 +12,12 @@ from onnx_triangulate.diff.formatting import (
     operand_at,
     seen_shape,
     shown,
-    size_of,
     slot_name,
     through,
     turning,
     views_agree,
 )
-from onnx_triangulate.diff.ir import Const, Operand, Ref, Step
+from onnx_triangulate.diff.ir import Const, Operand, Ref, Step, size_of
 from onnx_triangulate.diff.operators import COMMUTATIVE
 from onnx_triangulate.diff.step_differences import constant, constants
 
@@ -37,23 +37,17 @@ def operands(c: Findings, one: Step, two: Step, numbers_too: bool) -> None:
         elif isinstance(left, Ref) and isinstance(right, Ref):
             reads(c, one, two, slot, left, right)
         elif left is not None or right is not None:
-            c.add(
-                "operator",
-                slot_name(one, slot),
-                one.nodes,
-                two.nodes,
-                c.source(left, 0),
-                c.source(right, 1),
-            )
+            sources = c.source(left, 0), c.source(right, 1)
+            c.add("operator", slot_name(one, slot), one.nodes, two.nodes, *sources)
 
 
 def unordered(c: Findings, one: Step, two: Step) -> None:
     """Operands of a commutative operator: those that are one value stand beside one another, best as they are seen."""
     constants(c, one, two)
     ours, theirs = [o for _, o in one.refs()], [o for _, o in two.refs()]
-    stored = [sum(isinstance(o, Const) for o in s.operands) for s in (one, two)]
-    if len(ours) != len(theirs) or stored[0] != stored[1]:
-        if all(c.matching.value(r.value, i) is not None for i, refs in enumerate((ours, theirs)) for r in refs):
+    if _counts(one) != _counts(two):
+        known = [c.matching.value(r.value, i) for i, refs in enumerate((ours, theirs)) for r in refs]
+        if None not in known:
             c.add("operator", "operands", one.nodes, two.nodes, *c.sources(one, two))
         return
     for exactly in (True, False):
@@ -65,6 +59,11 @@ def unordered(c: Findings, one: Step, two: Step) -> None:
                 reads(c, one, two, -1, left, right)
     for left, right in zip(ours, theirs, strict=False):
         reads(c, one, two, -1, left, right)
+
+
+def _counts(step: Step) -> Counter[type]:
+    """How many operands of a step are computed, and how many constant."""
+    return Counter(type(operand) for operand in step.operands if operand is not None)
 
 
 def _one_value(c: Findings, left: Ref, right: Ref) -> bool:
@@ -134,22 +133,27 @@ def seen(c: Findings, nodes: Sequence[str], others: Sequence[str], left: Ref, ri
     dims = [form.values[r.value].dims for form, r in zip(c.forms, (left, right), strict=True)]
     if left.seen == right.seen or views_agree(left, right, dims):
         return
-    steps = [c.maker(r, i) for i, r in enumerate((left, right))]
-    if steps[0] is not None and steps[1] is not None:
-        softs = [(k, steps[0].soft.get(k), steps[1].soft.get(k)) for k in {*steps[0].soft, *steps[1].soft}]
-        apart = [(k, a, b) for k, a, b in softs if a != b]
-        if apart and left.perm == right.perm:
-            for name, a, b in apart:
-                c.add("attribute", name, steps[0].nodes, steps[1].nodes, shown(a), shown(b))
-            return
-    ours, theirs = left.via or nodes, right.via or others
     if left.perm != right.perm:
         by = turning(left, nodes), turning(right, others)
         c.add("layout", "perm", *by, shown(left.perm), shown(right.perm))
-    if left.shape != right.shape and not compatible(left.shape, right.shape, size_of(merged(*dims))):
-        texts = seen_shape(left, dims[0]), seen_shape(right, dims[1])
-        if texts[0] == texts[1]:  # one shape, which one side makes of the axes in another order
-            if left.perm != right.perm:
-                return
-            texts = shown(left.shape), shown(right.shape)
-        c.add("layout", "shape", ours, theirs, *texts)
+    elif soft(c, left, right):
+        return
+    if left.shape == right.shape or compatible(left.shape, right.shape, size_of(merged(*dims))):
+        return
+    texts = seen_shape(left, dims[0]), seen_shape(right, dims[1])
+    if texts[0] == texts[1]:  # one shape, which one side makes of the axes in another order
+        if left.perm != right.perm:
+            return
+        texts = shown(left.shape), shown(right.shape)
+    c.add("layout", "shape", left.via or nodes, right.via or others, *texts)
+
+
+def soft(c: Findings, left: Ref, right: Ref) -> bool:
+    """Whether how a value is seen differs by an attribute of what makes it, which is then said."""
+    one, two = c.maker(left, 0), c.maker(right, 1)
+    if one is None or two is None:
+        return False
+    apart = [name for name in {*one.soft, *two.soft} if one.soft.get(name) != two.soft.get(name)]
+    for name in apart:
+        c.add("attribute", name, one.nodes, two.nodes, shown(one.soft.get(name)), shown(two.soft.get(name)))
+    return bool(apart)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -149,18 +150,25 @@ def push(b: Builder, op: str, held: Mapping[str, Any], operands: Sequence[Operan
         if _seen_alike(b, refs, operands):
             kept = [Ref(o.value) if isinstance(o, Ref) else o for o in _bare(b, operands)]
             (made,) = b.emit(op, held, kept, [b.values[refs[0].value].dims], **more)
-            return [Ref(made.value, refs[0].perm, refs[0].shape, refs[0].via)]
+            return [replace(refs[0], value=made.value)]
         operands = [b.settled(o) if isinstance(o, Ref) else o for o in operands]
         refs = [o for o in operands if isinstance(o, Ref)]
+    rank = _turned_rank(b, refs, operands)
+    if rank is None:
+        return [*b.emit(op, held, _bare(b, operands), [out], **more)]
+    back = inverse(refs[leader].perm)
+    (made,) = b.emit(op, held, [_turned_by(o, back, rank) for o in operands], [turned(out, back)], **more)
+    return [replace(refs[leader], value=made.value)]
+
+
+def _turned_rank(b: Builder, refs: Sequence[Ref], operands: Sequence[Operand]) -> int | None:
+    """The rank of the values of an element-wise step where one of them is seen in another order; ``None`` where none
+    is, or where they are not of one rank."""
     rank = next((len(r.perm) for r in refs if r.perm is not None), None)
     ranks = [b.rank(o) for o in operands if o is not None]
     if rank is None or any(r is None or r > rank for r in ranks) or any(b.rank(r) != rank for r in refs):
-        (made,) = b.emit(op, held, _bare(b, operands), [out], **more)
-        return [made]
-    first = refs[leader]
-    back = inverse(first.perm)
-    (made,) = b.emit(op, held, [_turned_by(o, back, rank) for o in operands], [turned(out, back)], **more)
-    return [Ref(made.value, first.perm, None, first.via)]
+        return None
+    return rank
 
 
 def _seen_alike(b: Builder, refs: Sequence[Ref], operands: Sequence[Operand]) -> bool:
@@ -305,19 +313,19 @@ def concat(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
         return None
     if len(operands) == 1:
         return operands
-    shapes = [b.dims(o) for o in operands]
-    dims = shapes[0]
-    if dims is None or not -len(dims) <= axis < len(dims) or any(d is None or len(d) != len(dims) for d in shapes):
+    shapes = [d for o in operands if (d := b.dims(o)) is not None]
+    rank, *others = {len(d) for d in shapes} or {0}
+    if len(shapes) < len(operands) or others or not -rank <= axis < rank:
         return None
-    axis %= len(dims)
+    axis %= rank
     kept: list[Operand] = [b.settled(o) if isinstance(o, Ref) else o for o in operands]
     perm = next(o.perm for o in kept if isinstance(o, Ref))
     back = inverse(perm)
     if back is not None:
         kept = [b.turn(o, back) for o in kept]
-    parts = [d[axis] for d in shapes if d is not None]
+    parts = [d[axis] for d in shapes]
     whole = None if None in parts else sum(p or 0 for p in parts)
-    out = turned(b.known((*dims[:axis], whole, *dims[axis + 1 :])), back)
+    out = turned(b.known((*shapes[0][:axis], whole, *shapes[0][axis + 1 :])), back)
     (made,) = b.emit("Concat", {"axis": perm[axis] if perm else axis}, kept, [out])
     return [Ref(made.value, perm)]
 
@@ -375,16 +383,19 @@ def reduced(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None
     rank, op = b.rank(operands[0]), _GLOBAL.get(b.node.op_type, b.node.op_type)
     keep = b.node.op_type in _GLOBAL or bool(b.held.get("keepdims", 1))
     axes = _reduced_axes(b, operands, rank)
+    if axes is None or (rank is not None and any(not -rank <= axis < rank for axis in axes)):
+        return None
     held = {k: v for k, v in plain(b.held).items() if k not in _OF_REDUCTION}
     if rank is None:
         held |= {} if keep else {"keepdims": 0}
         return b.emit(op, {**held, "axes": tuple(sorted(axes))}, operands[:1], [b.out()]) if axes else None
-    if axes is None or any(not -rank <= axis < rank for axis in axes):
-        return None
     if not axes:
         return operands[:1] if op in _OF_ONE else None
-    ref = b.computed(operands)
-    at = sorted(axis % rank for axis in axes)
+    return _reduced(b, op, held, sorted(axis % rank for axis in axes), keep, b.computed(operands))
+
+
+def _reduced(b: Builder, op: str, held: dict[str, Any], at: Sequence[int], keep: bool, ref: Ref) -> Sequence[Operand]:
+    """A reduction over axes counted from the front, of a value in whatever order its axes are seen."""
     full = tuple(1 if axis in at else d for axis, d in enumerate(b.dims(ref) or ()))
     wanted = full if keep else tuple(d for axis, d in enumerate(full) if axis not in at)
     if not keep and wanted.count(None) > 1:

@@ -10,62 +10,51 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from onnx_triangulate.diff.findings import Findings
-from onnx_triangulate.diff.formatting import (
-    in_one_place,
-    nodes_of,
-    ops_of,
-)
+from onnx_triangulate.diff.formatting import in_one_place, nodes_of, ops_of
 from onnx_triangulate.diff.ir import Step
 
 
 def pieces(c: Findings) -> None:
-    left, right = (connected(c, i) for i in (0, 1))
-    ours, theirs = list(left), list(right)
+    ours, theirs = (list(connected(c, i)) for i in (0, 1))
     for piece in ours:
-        here = edges(c, piece, 0)
+        here, one = edges(c, piece, 0), c.steps(piece, 0)
         beside = next((p for p in theirs if in_one_place(here, edges(c, p, 1))), None)
         if beside is None:
-            only(c, [s for u in piece for s in c.sides[0].units[u].steps], 0)
+            only(c, one, 0)
             continue
         theirs.remove(beside)
         c.replaced[0].update(piece)
         c.replaced[1].update(beside)
-        one = [s for u in piece for s in c.sides[0].units[u].steps]
-        two = [s for u in beside for s in c.sides[1].units[u].steps]
+        two = c.steps(beside, 1)
         c.add("operator", "op", nodes_of(one), nodes_of(two), ops_of(one), ops_of(two))
     for piece in theirs:
-        only(c, [s for u in piece for s in c.sides[1].units[u].steps], 1)
+        only(c, c.steps(piece, 1), 1)
 
 
 def only(c: Findings, steps: Sequence[Step], which: int) -> None:
     steps = [s for s in steps if s.part != "view"]  # said where the value is read
     names, ops = nodes_of(steps), ops_of(steps)
-    if not names:
-        return
-    if which == 0:
+    if names and which == 0:
         c.add("only", "nodes", names, (), ops, "none")
-    else:
+    elif names:
         c.add("only", "nodes", (), names, "none", ops)
 
 
 def connected(c: Findings, which: int) -> Iterator[list[int]]:
     """Units without a counterpart, those that read one another together."""
     side = c.sides[which]
-    known = (c.matching.there, c.matching.back)[which]
-    alone = {i for i in range(len(side.units)) if i not in known and i not in c.matching.copies[which]}
+    alone = {i for i in range(len(side.units)) if not c.matching.paired(i, which)}
     while alone:
         first = min(alone)
-        alone.discard(first)
-        piece, waiting = [], [first]
+        piece, waiting = set[int](), [first]
         while waiting:
             unit = waiting.pop()
-            piece.append(unit)
-            near = [side.maker[r.value][0] for _, r in side.units[unit].head.refs() if r.value in side.maker]
-            near += [reader for v in side.units[unit].outputs for reader, _, _ in side.readers.get(v, ())]
-            for other in near:
-                if other in alone:
-                    alone.discard(other)
-                    waiting.append(other)
+            if unit in piece or unit not in alone:
+                continue
+            piece.add(unit)
+            waiting += [side.maker[r.value][0] for _, r in side.units[unit].head.refs() if r.value in side.maker]
+            waiting += [reader for v in side.units[unit].outputs for reader, _, _ in side.readers.get(v, ())]
+        alone -= piece
         yield sorted(piece)
 
 

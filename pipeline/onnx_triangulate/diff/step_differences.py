@@ -11,7 +11,6 @@ from onnx_triangulate.diff.formatting import (
     affine,
     compatible,
     furthest,
-    heads_differ,
     kinds_of,
     merged,
     nodes_of,
@@ -21,18 +20,16 @@ from onnx_triangulate.diff.formatting import (
     same_number,
     says_numbers,
     shown,
-    size_of,
     slot_name,
     stored_types,
-    type_name,
 )
 from onnx_triangulate.diff.harmless import of_no_effect
-from onnx_triangulate.diff.ir import Const, Ref, Step, positive, turned
-from onnx_triangulate.diff.matching import Unit
+from onnx_triangulate.diff.ir import Const, Ref, Step, positive, seen_dims, size_of
+from onnx_triangulate.diff.matching import Unit, linear
 from onnx_triangulate.diff.operators import COMMUTATIVE
 from onnx_triangulate.diff.piece_differences import only
 from onnx_triangulate.diff.schemas import BY_RESULT, is_default
-from onnx_triangulate.onnxgraph.nodes import Dims
+from onnx_triangulate.facts.value_types import dtype_name
 
 _PADDED = ("pads", "output_padding")
 
@@ -54,16 +51,17 @@ def attributes(c: Findings, one: Step, two: Step) -> None:
         nothing = of_no_effect(one, two, c.forms) if nothing is None else nothing
         kind, says = "pads" if name in _PADDED else "attribute", nothing.get(name, "")
         as_type = one.op == "Cast" and name == "to"
-        texts = (type_name(left), type_name(right)) if as_type else (shown(left), shown(right))
+        texts = (dtype_name(left), dtype_name(right)) if as_type else (shown(left), shown(right))
         c.add("type" if as_type else kind, name, one.nodes, two.nodes, *texts, says, bool(says))
 
 
 def one_shape(c: Findings, one: Step, two: Step) -> bool:
     """Whether two Reshapes are to one shape."""
-    dims: list[Dims | None] = []
-    for step, form in zip((one, two), c.forms, strict=True):
-        ref = operand_at(step, 0)
-        dims.append(turned(form.values[ref.value].dims, ref.perm) if isinstance(ref, Ref) and ref.plain else None)
+    refs = operand_at(one, 0), operand_at(two, 0)
+    dims = [
+        seen_dims(ref, form.values) if isinstance(ref, Ref) and ref.plain else None
+        for ref, form in zip(refs, c.forms, strict=True)
+    ]
     whole = size_of(merged(dims[0], dims[1]))
     return compatible(one.attributes.get("shape"), two.attributes.get("shape"), whole)
 
@@ -79,14 +77,11 @@ def newer(c: Findings, one: Step, two: Step, name: str, left: Any, right: Any) -
 
 def counted_rank(c: Findings, step: Step, which: int) -> int | None:
     """The rank by which the axes of a step are counted."""
-    values, first = c.forms[which].values, operand_at(step, 0)
-    seen: Dims | None = None
+    values = c.forms[which].values
     if step.op in BY_RESULT:
         seen = values[step.outputs[0]].dims
-    elif isinstance(first, Ref) and "." not in step.op:
-        seen = first.perm or values[first.value].dims if first.shape is None else first.shape
-    elif isinstance(first, Const) and "." not in step.op:
-        seen = first.dims
+    else:
+        seen = None if "." in step.op else seen_dims(operand_at(step, 0), values)
     return None if seen is None else len(seen)
 
 
@@ -128,7 +123,7 @@ def missing(c: Findings, left: Unit, right: Unit) -> bool:
     which = 0 if len(left.tail) > len(right.tail) else 1
     longer, shorter = (left, right) if which == 0 else (right, left)
     found = _within(shorter.tail, longer.tail)
-    if found is None or heads_differ(left.head, right.head):
+    if found is None or _weights_differ(left.head, right.head):
         return False
     kept, absent = found
     for other, step in kept:
@@ -143,6 +138,11 @@ def missing(c: Findings, left: Unit, right: Unit) -> bool:
         only(c, [step], which)
         c.inner[which].extend(n for n in step.nodes if n not in mine)
     return True
+
+
+def _weights_differ(one: Step, two: Step) -> bool:
+    weights = [head.operands[1] for head in (one, two) if linear(head)]
+    return len({weight.exact for weight in weights if isinstance(weight, Const)}) > 1
 
 
 def _within(
@@ -185,9 +185,7 @@ def constants(c: Findings, one: Step, two: Step) -> None:
 
 def constant(c: Findings, one: Step, two: Step, slot: int, left: Const, right: Const) -> None:
     what = one.part or slot_name(one, slot)
-    if left.exact == right.exact:
-        return
-    if left.dims != right.dims:  # perhaps as one side knows a rank that the other does not
+    if left.exact != right.exact and left.dims != right.dims:  # perhaps as one side knows a rank, the other does not
         left, right = left.whole or left, right.whole or right
     if left.exact == right.exact:
         return
@@ -195,10 +193,9 @@ def constant(c: Findings, one: Step, two: Step, slot: int, left: Const, right: C
         c.add("weights", what, one.nodes, two.nodes, *kinds_of(left, right, what), "shapes differ")
         return
     if left.array is None or right.array is None:
-        if left.array is None and right.array is None and left.token == right.token:
-            return
-        c.add("weights", what, one.nodes, two.nodes, *kinds_of(left, right, what),
-                  "the numbers are not there to compare")  # fmt: skip
+        if left.array is not None or right.array is not None or left.token != right.token:
+            says = "the numbers are not there to compare"
+            c.add("weights", what, one.nodes, two.nodes, *kinds_of(left, right, what), says)
         return
     found = numbers(left.array, right.array)
     if left.dtype != right.dtype:

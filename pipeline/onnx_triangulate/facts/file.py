@@ -13,7 +13,8 @@ from pathlib import Path
 import onnx
 from onnx import ModelProto, TensorProto, TypeProto, ValueInfoProto
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
+from onnx_triangulate.facts.value_types import dtype_name
 from onnx_triangulate.onnxgraph.graph import Place, places
 from onnx_triangulate.onnxgraph.loading import load
 from onnx_triangulate.onnxgraph.nodes import constant_tensor, elements, in_onnx, opset, printable, text
@@ -42,16 +43,9 @@ def _type(kind: TypeProto) -> str:
     which = kind.WhichOneof("value")
     if which in ("tensor_type", "sparse_tensor_type"):
         tensor = getattr(kind, which)
-        try:
-            name = TensorProto.DataType.Name(tensor.elem_type).lower()
-        except ValueError:
-            name = f"type {tensor.elem_type}"
-        name = {"float": "float32", "double": "float64"}.get(name, name)
-        prefix = "sparse " if which == "sparse_tensor_type" else ""
-        if not tensor.HasField("shape"):
-            return f"{prefix}{name}[...]"
+        name = ("sparse " if which == "sparse_tensor_type" else "") + dtype_name(tensor.elem_type)
         dims = (str(d.dim_value) if d.HasField("dim_value") else (text(d.dim_param) or "?") for d in tensor.shape.dim)
-        return f"{prefix}{name}[{','.join(dims)}]"
+        return f"{name}[{','.join(dims) if tensor.HasField('shape') else '...'}]"
     if which == "sequence_type":
         return f"sequence({_type(kind.sequence_type.elem_type)})"
     if which == "optional_type":
@@ -86,15 +80,14 @@ def _unknown(model: ModelProto, found: Iterable[Place]) -> tuple[tuple[str, str]
     return tuple((place.name, place.op) for place in found if in_onnx(place.node) and not known(place.op))
 
 
-def read_facts(file: Path, model: ModelProto | None = None, view: View | None = None) -> GraphFacts:
-    """What the graph in ``file`` holds.  ``model`` is its content, or ``view`` the view of it, where the caller has it
-    already.
+def read_facts(file: Path, view: ModelView | None = None) -> GraphFacts:
+    """What the graph in ``file`` holds; ``view`` is the view of it, where the caller has it already.
 
     ``initializers`` counts those of every graph of the file; ``parameters`` sums the elements of those that can be
     weights (not 32- and 64-bit integers, bools or strings), Constant nodes with more than one element included.
     Raises ``UnusableInput`` where the file is not an ONNX model.
     """
-    view = view or View(load(file) if model is None else model, file).begin()
+    view = view or ModelView(load(file), file).begin()
     model = view.model
     value, version = stored(model), opset(model)
     constants = [tensor for place in view.of("Constant") if (tensor := constant_tensor(place.node)) is not None]
@@ -119,7 +112,7 @@ def read_facts(file: Path, model: ModelProto | None = None, view: View | None = 
     )
 
 
-def _notes(view: View, initializers: Sequence[TensorProto]) -> Iterator[str]:
+def _notes(view: ModelView, initializers: Sequence[TensorProto]) -> Iterator[str]:
     """What else the file holds that a reader should know of."""
     model = view.model
     outside = sum(t.data_location == TensorProto.EXTERNAL for t in initializers)
@@ -139,5 +132,5 @@ def _notes(view: View, initializers: Sequence[TensorProto]) -> Iterator[str]:
         yield f"{rest} more nodes are no operators of ONNX"
 
 
-def _initializers(view: View) -> list[TensorProto]:
+def _initializers(view: ModelView) -> list[TensorProto]:
     return [tensor for graph in view.graphs for tensor in getattr(graph.proto, "initializer", ())]

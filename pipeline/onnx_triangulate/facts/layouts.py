@@ -94,11 +94,21 @@ class Flow:
     contested: set[int] = field(default_factory=set)
     numbers: dict[Graph, dict[str, int]] = field(default_factory=dict)
 
+    def source(self, index: int) -> int:
+        """The first input of node ``index``, -1 where it has none."""
+        return next(iter(self.inputs[index]), -1)
+
+    def result(self, index: int) -> int:
+        """The first output of node ``index``, -1 where it has none."""
+        return next(iter(self.outputs[index]), -1)
+
+    def names_of(self, value: int) -> Names | None:
+        """The names of a value's axes; ``None`` where nothing is known of them, or no two say the same."""
+        return None if value < 0 or value in self.contested else self.axes[value]
+
     def layout(self, value: int) -> str:
         """The layout of a value in a word, ``""`` where it has none."""
-        if value < 0 or value in self.contested:
-            return ""
-        return word(self.axes[value])
+        return word(self.names_of(value))
 
     def layout_in(self, graph: Graph, name: str) -> str:
         """The layout of what ``name`` means in a graph, ``""`` of a constant and of what has none."""
@@ -106,10 +116,14 @@ class Flow:
         while own is not None:
             value = self.numbers.get(own, {}).get(name, -1)
             if value >= 0:
-                names = self.axes[value]
-                return "" if self.constant[value] or names is None or len(names) < 3 else self.layout(value)
+                return self._shown(value)
             own = own.parent
         return ""
+
+    def _shown(self, value: int) -> str:
+        """The layout of a value that is no constant; with fewer than three axes there is none."""
+        names = self.names_of(value)
+        return word(names) if names is not None and len(names) > 2 and not self.constant[value] else ""
 
     def view(self, index: int) -> GraphNode:
         """Node ``index`` as the rules of ``ops.axis_propagation`` see it."""
@@ -124,15 +138,9 @@ class Flow:
 
     @property
     def layouts(self) -> Mapping[str, str]:
-        """The layouts of the main graph's values that are no constants; with fewer than three axes there is none."""
-        found = {}
-        for value, name in enumerate(self.names):
-            names = self.axes[value]
-            if names is not None and len(names) > 2 and self.main[value] and not self.constant[value]:
-                said = self.layout(value)
-                if said:
-                    found[text(name)] = said
-        return found
+        """The layouts of the main graph's values that have one."""
+        named = enumerate(self.names)
+        return {text(name): said for value, name in named if self.main[value] and (said := self._shown(value))}
 
 
 class _Wiring:
@@ -281,9 +289,8 @@ def _channels_last(place: Place, op: str) -> bool | None:
 
 def _rank_of(flow: Flow, index: int) -> int | None:
     """The rank of the data of a node that is bound to a layout."""
-    ins, outs = flow.inputs[index], flow.outputs[index]
-    weight = _WEIGHTS.get(flow.ops[index])
-    candidates = [ins[0] if ins else -1, outs[0] if outs else -1]
+    ins, weight = flow.inputs[index], _WEIGHTS.get(flow.ops[index])
+    candidates = [flow.source(index), flow.result(index)]
     if weight is not None and weight[0] < len(ins):
         candidates.insert(0, ins[weight[0]])
     ranks = (flow.ranks[v] for v in candidates if v >= 0)
@@ -360,24 +367,19 @@ class _Walk:
         flow = self.flow
         if value in flow.contested or not any(names) or flow.ranks[value] not in (None, len(names)):
             return
-        old = flow.axes[value]
-        if old == names:
+        old = flow.axes[value] or ("",) * len(names)
+        if value in self.fixed:
             return
-        if old is None:
-            merged = names
-        else:
-            merged = tuple(a or b for a, b in zip(old, names, strict=True))
-            if value not in self.fixed and any(a and b and a != b for a, b in zip(old, names, strict=True)):
-                if canonical(old) != canonical(names):
-                    flow.contested.add(value)
-                return
-        if merged == old or value in self.fixed:
+        merged = tuple(a or b for a, b in zip(old, names, strict=True))
+        if any(a and b and a != b for a, b in zip(old, names, strict=True)):
+            if canonical(old) != canonical(names):
+                flow.contested.add(value)
             return
-        letters = [n for n in merged if n]
-        if len(set("".join(letters))) != len("".join(letters)):
+        letters = "".join(merged)
+        if len(set(letters)) != len(letters):
             flow.contested.add(value)
-            return
-        self._set(value, merged)
+        elif merged != flow.axes[value]:
+            self._set(value, merged)
 
     def run(self) -> None:
         while self.waiting:
@@ -397,32 +399,31 @@ def _passes(name: str, only: str, forward: bool) -> bool:
         return len(name) == 1
     if only == CHANNELS:
         return name == "C"
-    return forward is False if only == BACKWARD else True
+    return only != BACKWARD or not forward
 
 
 def _along(names: Names, link: Link) -> Names:
     if link.axes is None:
-        if link.only is None:
-            return names
-        found = list(names)
-    else:
-        found = [names[a] if a is not None and a < len(names) else "" for a in link.axes]
-        for axis, parts in link.merged:
-            letters = [names[a] if a < len(names) else "" for a in parts]
-            found[axis] = "".join(letters) if all(letters) else ""
-    if link.only is not None:
-        if len(link.only) != len(found):
-            return ()
-        found = [n if _passes(n, o, True) else "" for n, o in zip(found, link.only, strict=True)]
-    return tuple(found)
+        return _filtered(names, link, True)
+    found = [names[a] if a is not None and a < len(names) else "" for a in link.axes]
+    for axis, parts in link.merged:
+        letters = [names[a] if a < len(names) else "" for a in parts]
+        found[axis] = "".join(letters) if all(letters) else ""
+    return _filtered(tuple(found), link, True)
+
+
+def _filtered(names: Names, link: Link, forward: bool) -> Names:
+    """The names that a link lets pass; none where it is of other axes."""
+    if link.only is None:
+        return names
+    if len(link.only) != len(names):
+        return ()
+    return tuple(n if _passes(n, o, forward) else "" for n, o in zip(names, link.only, strict=True))
 
 
 def _against(names: Names, link: Link, rank: int | None) -> Names:
-    if link.only is not None:
-        if len(link.only) != len(names):
-            return ()
-        names = tuple(n if _passes(n, o, False) else "" for n, o in zip(names, link.only, strict=True))
-    if link.axes is None:
+    names = _filtered(names, link, False)
+    if link.axes is None or not names:
         return names
     if rank is None:
         # Only a permutation of all axes says how many there were.
@@ -443,8 +444,8 @@ def _against(names: Names, link: Link, rank: int | None) -> Names:
 
 def _hint(flow: Flow, index: int) -> Names | None:
     """What a Resize of four or five axes leaves alone: N and C, if they are the first two or the first and the last."""
-    ins = flow.inputs[index]
-    rank = flow.ranks[ins[0]] if ins and ins[0] >= 0 else None
+    source = flow.source(index)
+    rank = flow.ranks[source] if source >= 0 else None
     if rank not in (4, 5) or "axes" in flow.places[index].attributes:
         return None
     scaled = _scaled(flow.places[index], rank)
@@ -476,7 +477,7 @@ def flow_of(places: Sequence[Place], model: ModelProto) -> Flow:
     """Every value of a model and the names of its axes.
 
     ``places`` are the model's nodes, best with inferred shapes and without large initializers, as
-    ``facts.view.View.places`` has them; ``model`` is the model itself, which knows its initializers.
+    ``facts.model_view.ModelView.places`` has them; ``model`` is the model itself, which knows its initializers.
     """
     flow = _Wiring(places, model).flow
     walk = _Walk(flow)
@@ -488,16 +489,11 @@ def flow_of(places: Sequence[Place], model: ModelProto) -> Flow:
     for index, op in enumerate(flow.ops):
         if op in ("Resize", "Upsample"):
             names = _hint(flow, index)
-            source = flow.inputs[index][0] if flow.inputs[index] else -1
-            if names is not None and source >= 0 and flow.axes[source] is None:
+            source = flow.source(index)
+            if names is not None and flow.axes[source] is None:
                 walk.claim(source, names)
     walk.run()
     return flow
 
 
-def layouts(places: Sequence[Place], model: ModelProto) -> Mapping[str, str]:
-    """The layout of each value of the main graph that has one: ``{"x": "NHWC", …}``."""
-    return flow_of(places, model).layouts
-
-
-__all__ = ["WEIGHT_SLOTS", "Flow", "Names", "canonical", "flow_of", "layouts", "word"]
+__all__ = ["WEIGHT_SLOTS", "Flow", "Names", "canonical", "flow_of", "word"]

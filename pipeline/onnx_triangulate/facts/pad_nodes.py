@@ -14,7 +14,7 @@ from typing import Any
 
 from onnx import NodeProto, TensorProto
 
-from onnx_triangulate.facts.reach import Ints, Unknown
+from onnx_triangulate.facts.receptive_field import Ints, Unknown
 from onnx_triangulate.onnxgraph.graph import Graph, Place
 from onnx_triangulate.onnxgraph.nodes import Dims, array, attributes, elements, operator, printable, text
 from onnx_triangulate.ops.operator import WindowForm
@@ -283,19 +283,20 @@ class _Trail:
             notes = (*found.notes, f"a Pad ({label}) feeds it, its amounts are not constant")
             self.found = replace(found, notes=notes)
             return False
-        first = tuple([0 if axis is None else padding.begin[axis] for axis in order])
-        end = tuple([0 if axis is None else padding.end[axis] for axis in order])
+        begin, end = padding.begin, padding.end
+        first, last = (tuple([0 if axis is None else side[axis] for axis in order]) for side in (begin, end))
         kind = "" if padding.mode == "constant" else f" ({printable(padding.mode)})"
-        said = f"a Pad ({label}) feeds it: {words(first[1:-1])} before, {words(end[1:-1])} after{kind}"
-        elsewhere = any(padding.begin[a] or padding.end[a] for a in range(self.rank) if a not in order)
-        if self.rounded or elsewhere or padding.mode != "constant" or any((first[0], first[-1], end[0], end[-1])):
+        said = f"a Pad ({label}) feeds it: {words(first[1:-1])} before, {words(last[1:-1])} after{kind}"
+        elsewhere = any(begin[a] or end[a] for a in range(self.rank) if a not in order[1:-1])
+        if self.rounded or elsewhere or padding.mode != "constant":
             self.found = replace(found, notes=(*found.notes, said))
             return False
-        more = found.amounts or ((0,) * (len(order) - 2), (0,) * (len(order) - 2))
-        self.exact = self.exact and self._is_own(padding.value) and min(*first, *end) >= 0
+        none = (0,) * (len(order) - 2)
+        more = found.amounts or (none, none)
+        self.exact = self.exact and self._is_own(padding.value) and min(*first, *last) >= 0
         shape = padding.shape
         size = None if shape is None else tuple([1 if axis is None else shape[axis] for axis in order[1:-1]])
-        amounts = (_sum(more[0], first[1:-1]), _sum(more[1], end[1:-1]))
+        amounts = (_sum(more[0], first[1:-1]), _sum(more[1], last[1:-1]))
         self.found = Before(amounts, self.exact, size, (*found.notes, said))
         return True
 

@@ -4,7 +4,7 @@ Design note.  ``auto_pad``, ``output_shape`` and ``ceil_mode`` are ways of not s
 says it, by the formulas of ONNX's operator specification (Conv-22, ConvTranspose-22, MaxPool-22).  With dk = (k-1)*d+1:
 
 * Conv and pools, SAME_*: out = ceil(in / s), total = max(0, (out-1)*s + dk - in).  SAME_UPPER puts the odd one after,
-  SAME_LOWER before.  Where the size is not known, ``facts.reach`` says what is known all the same.
+  SAME_LOWER before.  Where the size is not known, ``facts.receptive_field`` says what is known all the same.
 * ConvTranspose, SAME_* or ``output_shape``: total = s*(in-1) + output_padding + dk - out, where out is ``output_shape``
   or in * s.  SAME_UPPER puts the odd one after; *everything else, NOTSET too,* before.  A negative total pads nothing
   and adds rows after instead.
@@ -41,7 +41,7 @@ from onnx_triangulate.facts.pad_nodes import (
     well_typed,
     words,
 )
-from onnx_triangulate.facts.reach import (
+from onnx_triangulate.facts.receptive_field import (
     POOLS,
     Ints,
     Unknown,
@@ -58,11 +58,11 @@ from onnx_triangulate.ops.operator import WindowForm
 from onnx_triangulate.ops.window_nodes import form_of, is_pad
 from onnx_triangulate.records.graphs import Pads
 
-__all__ = ["Window", "pads", "pads_in", "slides", "windows", "windows_in"]
-
+__all__ = ["Window", "pads", "read_in", "stored_in", "windows"]
 
 _RELEVANT = ("pads", "auto_pad", "strides", "dilations", "kernel_shape", "output_padding", "output_shape", "ceil_mode")
 _Read = TypeVar("_Read", Window, Pads)
+_Both = tuple[tuple[Window, ...], tuple[Pads, ...]]
 _READ = tuple(dict.fromkeys((*_RELEVANT, *NUMBERS)))
 _MOST_STEPS = 8
 _KEEP_SHAPE = ("Identity", "DequantizeLinear", "QuantizeLinear", "Cast")
@@ -155,63 +155,61 @@ class _Settings:
             raise Unknown(f"{name} has {len(values)} values for {self.count} spatial axes")
         return values
 
+    def output_shape(self) -> Ints:
+        """The sizes of the output that are asked for; nothing where none are."""
+        wanted: Ints = tuple(self.held.get("output_shape", ()))
+        if len(wanted) == self.count + 2:
+            wanted = wanted[2:]
+        if wanted and len(wanted) != self.count:
+            raise Unknown(f"output_shape has {len(wanted)} values for {self.count} spatial axes")
+        return wanted
+
 
 def _resolve(place: Place, form: WindowForm, stored: frozenset[str]) -> tuple[Window, bool]:
     """A node's window, and whether a Pad in front is what its own padding would have been."""
-    held = place.attributes
-    wrong = [name for name, value in held.items() if name in _READ and not well_typed(name, value)]
+    held, like = place.attributes, form.like
+    window = Window(place.name, place.op, "NOTSET", like=like)
+    wrong = next((name for name, value in held.items() if name in _READ and not well_typed(name, value)), "")
     if wrong:
-        note = f"{wrong[0]} is not of the type that ONNX gives it"
-        return Window(place.name, place.op, "NOTSET", like=form.like, note=note), False
-    group = held.get("group", 1)
-    known: dict[str, Any] = {  # a Window's fields, so far
-        "node": place.name,
-        "op": place.op,
-        "auto_pad": held.get("auto_pad") or "NOTSET",
-        "like": form.like,
-        "ceil": bool(held.get("ceil_mode")) and form.like in POOLS,
-        "counted": bool(held.get("count_include_pad")) and form.like == "AveragePool",
-        "group": group if isinstance(group, int) else 1,
-    }
+        return replace(window, note=f"{wrong} is not of the type that ONNX gives it"), False
+    window = replace(
+        window,
+        auto_pad=held.get("auto_pad") or "NOTSET",
+        ceil=bool(held.get("ceil_mode")) and like in POOLS,
+        counted=bool(held.get("count_include_pad")) and like == "AveragePool",
+        group=place.attribute("group", int, 1),
+    )
     taken = parameters(place.node)
-    for name in _READ if taken else ():
-        if name in taken:
-            return Window(**known, note=f"{name} is a parameter of the function"), False
-    known["kernel"] = kernel = _kernel(place, form, held)
+    if taken and (name := next((n for n in _READ if n in taken), "")):
+        return replace(window, note=f"{name} is a parameter of the function"), False
+    kernel = _kernel(place, form, held)
+    window = replace(window, kernel=kernel)
     last = bool(held.get("channels_last")) if form.last is None else form.last
     shape = _spatial(_data_shape(place.graph, place.input(0)), last)
     amounts = place.input(form.amounts)
     given = place.graph.integers(amounts) if amounts else tuple(held.get("pads", ()))
     if given is None:
         said = depends(place.graph, amounts, stored)
-        return Window(**known, note="the amounts are not constant", condition=said), False
-    candidates = (kernel, tuple(held.get("strides", ())), tuple(held.get("dilations", ())), given[::2], shape)
+        return replace(window, note="the amounts are not constant", condition=said), False
+    candidates = (kernel, held.get("strides"), held.get("dilations"), given[::2], shape)
     count = next((len(c) for c in candidates if c), 0)
     if not 0 < count <= MOST_AXES:
-        return Window(**known, note="the number of spatial axes is not known"), False
+        return replace(window, note="the number of spatial axes is not known"), False
     try:
-        return _known_rank(known, _Settings(place, form, kernel, shape, given, count, last))
+        return _known_rank(window, _Settings(place, form, kernel, shape, given, count, last))
     except Unknown as missing:
-        return Window(**known, size=shape, note=str(missing), condition=missing.condition), False
+        return replace(window, size=shape, note=str(missing), condition=missing.condition), False
 
 
-def _known_rank(about: dict[str, Any], said: _Settings) -> tuple[Window, bool]:
+def _known_rank(window: Window, said: _Settings) -> tuple[Window, bool]:
     """The window in numbers, as far as they are known.  Raises :class:`Unknown` where they make no sense."""
-    kernel, count, like = said.kernel, said.count, said.form.like
-    strides, dilations = said.per_axis("strides", 1), said.per_axis("dilations", 1)
-    if min(strides) < 1 or min(dilations) < 1:
-        raise Unknown("strides and dilations must be positive")
-    if kernel is not None and len(kernel) != count:
-        raise Unknown(f"the kernel has {len(kernel)} axes, other attributes {count}")
-    if kernel is not None and min(kernel) < 1:
-        raise Unknown("the kernel's sizes must be positive")
-    if said.auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
-        raise Unknown(f"auto_pad {printable(said.auto_pad)!r} is not one that ONNX defines")
-    size = said.shape if said.shape is not None and len(said.shape) == count else (None,) * count
-    known = about | {"strides": strides, "dilations": dilations, "size": size}
-    own = said.pads if said.explicit and said.auto_pad == "NOTSET" else () if said.explicit else (1,)
-    front = before(said.place, said.form, said.held, count, said.last, own)
+    strides, dilations = _checked(said)
+    like, shape = window.like, said.shape
+    size: Dims = shape if shape is not None and len(shape) == said.count else (None,) * said.count
+    own = (1,) if not said.explicit else said.pads if said.auto_pad == "NOTSET" else ()
+    front = before(said.place, said.form, said.held, said.count, said.last, own)
     notes: list[str] = []
+    known: dict[str, Any] = {"strides": strides, "dilations": dilations, "size": size}
     if like == "MaxUnpool" and said.place.input(2):
         notes.append("the size of the output is an input")
         known["agreed"] = False
@@ -222,7 +220,7 @@ def _known_rank(about: dict[str, Any], said: _Settings) -> tuple[Window, bool]:
     try:
         known |= _padded(said, size, strides, dilations, notes)
         notes += _beside(said)
-        notes += _rounded_up(Window(**known)) if known["ceil"] else ()
+        notes += _rounded_up(replace(window, **known)) if window.ceil else ()
     except Unknown as unknown:
         complete = False
         notes.append(str(unknown))
@@ -231,8 +229,23 @@ def _known_rank(about: dict[str, Any], said: _Settings) -> tuple[Window, bool]:
     if front.amounts is not None and like not in ("ConvTranspose", "MaxUnpool"):
         known["before"] = front.amounts
         if complete:
-            known["size"] = front.size or (None,) * count
-    return Window(**known, note="; ".join(notes)), front.exact
+            known["size"] = front.size or (None,) * said.count
+    return replace(window, **known, note="; ".join(notes)), front.exact
+
+
+def _checked(said: _Settings) -> tuple[Ints, Ints]:
+    """The strides and dilations.  Raises :class:`Unknown` where a window's numbers make no sense together."""
+    kernel, count = said.kernel, said.count
+    strides, dilations = said.per_axis("strides", 1), said.per_axis("dilations", 1)
+    if min(strides) < 1 or min(dilations) < 1:
+        raise Unknown("strides and dilations must be positive")
+    if kernel is not None and len(kernel) != count:
+        raise Unknown(f"the kernel has {len(kernel)} axes, other attributes {count}")
+    if kernel is not None and min(kernel) < 1:
+        raise Unknown("the kernel's sizes must be positive")
+    if said.auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
+        raise Unknown(f"auto_pad {printable(said.auto_pad)!r} is not one that ONNX defines")
+    return strides, dilations
 
 
 def _padded(said: _Settings, size: Dims, strides: Ints, dilations: Ints, notes: list[str]) -> dict[str, Any]:
@@ -266,13 +279,7 @@ def _same(size: Dims, strides: Ints, spans: Ints, upper: bool, pool: bool) -> tu
 
 def _transposed(said: _Settings, size: Dims, strides: Ints, spans: Ints, notes: list[str]) -> dict[str, Any]:
     """ConvTranspose's begin, end and extra from ``output_shape`` or ``auto_pad``."""
-    count = said.count
-    wanted = tuple(said.held.get("output_shape", ()))
-    if len(wanted) == count + 2:
-        wanted = wanted[2:]
-    if wanted and len(wanted) != count:
-        raise Unknown(f"output_shape has {len(wanted)} values for {count} spatial axes")
-    added = said.per_axis("output_padding", 0)
+    wanted, added = said.output_shape(), said.per_axis("output_padding", 0)
     upper = said.auto_pad == "SAME_UPPER"
     # The windows reach strides * (size - 1) + reach; without an output_shape, strides * size is what is wanted.
     reach = tuple(a + span for a, span in zip(added, spans, strict=True))
@@ -332,29 +339,14 @@ def _rounded_up(window: Window) -> list[str]:
     return []
 
 
-def slides(place: Place) -> bool:
-    """Whether a node slides a window whose padding this module reads."""
-    return form_of(place.node) is not None
-
-
-def windows_in(found: Iterable[Place], stored: frozenset[str] = frozenset()) -> tuple[Window, ...]:
-    """Every sliding-window node among ``found`` in numbers.  ``stored`` are the names of what the file holds numbers
-    for, which is how numbers that were left out are told from inputs."""
-    return read_in(found, stored)[0]
-
-
-def _settled(
-    model: ModelProto, read: Callable[[Iterable[Place], frozenset[str]], tuple[_Read, ...]]
-) -> tuple[_Read, ...]:
+def _settled(model: ModelProto, which: Callable[[_Both], tuple[_Read, ...]]) -> tuple[_Read, ...]:
     """What is read of a model's nodes, with inferred shapes only where something cannot be known without."""
     stored = stored_in(model)
-    found = read(places(model), stored)
+    found = which(read_in(places(model), stored))
     if all(row.begin is not None or (row.op == "Pad" and not row.note.endswith(NO_RANK)) for row in found):
         return found
     inferred = with_inferred_shapes(model)
-    if inferred is None:
-        return found
-    again = read(places(inferred), stored)
+    again = found if inferred is None else which(read_in(places(inferred), stored))
     return again if [row.node for row in again] == [row.node for row in found] else found
 
 
@@ -365,22 +357,18 @@ def stored_in(model: ModelProto) -> frozenset[str]:
 
 def windows(model: ModelProto) -> tuple[Window, ...]:
     """Every sliding-window node of the model in numbers, in the file's order."""
-    return _settled(model, windows_in)
+    return _settled(model, lambda both: both[0])
 
 
 def pads(model: ModelProto) -> tuple[Pads, ...]:
     """The effective padding of every convolution, pool and Pad of the model, quantized and fused ones, subgraphs and
     local functions included, in the file's order."""
-    return _settled(model, pads_in)
+    return _settled(model, lambda both: both[1])
 
 
-def pads_in(found: Iterable[Place], stored: frozenset[str] = frozenset()) -> tuple[Pads, ...]:
-    """As :func:`pads`, of nodes that are in place already; ``stored`` as in :func:`windows_in`."""
-    return read_in(found, stored)[1]
-
-
-def read_in(found: Iterable[Place], stored: frozenset[str]) -> tuple[tuple[Window, ...], tuple[Pads, ...]]:
-    """The windows and the rows of pads of ``found``, each node read once."""
+def read_in(found: Iterable[Place], stored: frozenset[str]) -> _Both:
+    """The windows and the rows of pads of ``found``, each node read once.  ``stored`` are the names of what the file
+    holds numbers for, which is how numbers that were left out are told from inputs."""
     read, rows = [], []
     alike: dict[object, Pads] = {}  # networks repeat: what numbers come to is worked out once for all their windows
     for place in found:

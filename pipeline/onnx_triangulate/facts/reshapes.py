@@ -94,11 +94,8 @@ def _whose(flow: Flow, cone: Cone) -> str:
     others."""
     if cone.cut or cone.open:
         return ""
-    kinds = {"operators" if n in flow.bound else "transposes" if flow.ops[n] == "Transpose" else "" for n in cone.ends}
-    if cone.border:
-        kinds.add("border")
     # What comes straight from the border is in the border's order already, whoever else adds to it.
-    kinds.discard("border")
+    kinds = {"operators" if n in flow.bound else "transposes" if flow.ops[n] == "Transpose" else "" for n in cone.ends}
     return kinds.pop() if len(kinds) == 1 else ""
 
 
@@ -116,21 +113,19 @@ def _ordered(flow: Flow, index: int, order: str) -> LayoutReshape | None:
     dims, made, groups = _sides(flow, index)
     if dims is None or made is None or groups is None:
         return None
-    name = flow.places[index].name
     for side, own in enumerate((dims, made)):
-        value = (flow.inputs if side == 0 else flow.outputs)[index][0]
-        names = flow.axes[value]
-        if value in flow.contested or names is None or len(names) != len(own):
+        names = flow.names_of(flow.source(index) if side == 0 else flow.result(index))
+        if names is None or len(names) != len(own):
             continue
-        seen = [(g[side], _differs(names, g[side], own, order)) for g in groups if len(g[side]) > 1]
-        wrong = [axes for axes, differs in seen if differs]
-        if wrong:
-            return _disordered(flow, index, side, [names[a] for a in wrong[0] if own[a] != 1], order)
-        kept = [axes for axes, differs in seen if differs is False]
-        if kept and len(kept) == len(seen):
-            letters = _product([names[a] for a in kept[0] if own[a] != 1])
-            says = f"it {'merges' if side == 0 else 'splits'} {letters}, the order that the border has too"
-            return LayoutReshape(name, "keeps", None, says)
+        merged = [g[side] for g in groups if len(g[side]) > 1]
+        differs = [_differs(names, axes, own, order) for axes in merged]
+        if True in differs:
+            letters = [names[a] for a in merged[differs.index(True)] if own[a] != 1]
+            return _disordered(flow, index, side, letters, order)
+        if merged and None not in differs:
+            letters = [names[a] for a in merged[0] if own[a] != 1]
+            says = f"it {'merges' if side == 0 else 'splits'} {_product(letters)}, the order that the border has too"
+            return LayoutReshape(flow.places[index].name, "keeps", None, says)
     return None
 
 
@@ -194,9 +189,9 @@ def _as_transpose(names: Names, dims: Dims, made: Dims) -> tuple[int, ...] | Non
 
 def _squeezed(flow: Flow, index: int) -> tuple[Dims | None, Dims | None]:
     """The dims before a Squeeze and after the Unsqueeze that follows it at once."""
-    source = flow.inputs[index][0] if flow.inputs[index] else -1
+    source = flow.source(index)
     before = flow.maker[source] if source >= 0 else -1
-    if before < 0 or flow.ops[before] != "Squeeze" or not flow.inputs[before] or flow.inputs[before][0] < 0:
+    if before < 0 or flow.ops[before] != "Squeeze" or flow.source(before) < 0:
         return None, None
     return flow.view(before).shape(0), flow.view(index).made()
 
@@ -208,8 +203,7 @@ def reshapes_of(flow: Flow) -> tuple[LayoutReshape, ...]:
     for index, place in enumerate(flow.places):
         if flow.ops[index] not in ("Reshape", "Flatten", "Unsqueeze"):
             continue
-        ins, outs = flow.inputs[index], flow.outputs[index]
-        if not ins or not outs or min(ins[0], outs[0]) < 0:
+        if min(flow.source(index), flow.result(index)) < 0:
             continue
         if place.op == "Unsqueeze":
             dims, made = _squeezed(flow, index)
@@ -219,7 +213,7 @@ def reshapes_of(flow: Flow) -> tuple[LayoutReshape, ...]:
             continue
         perm = singleton_permutation(dims, made)
         if perm is not None:
-            found.append(LayoutReshape(place.name, "transposes", perm, _moved(flow, ins[0], perm)))
+            found.append(LayoutReshape(place.name, "transposes", perm, _moved(flow, flow.source(index), perm)))
         elif place.op != "Unsqueeze":
             said = _disguised(flow, index, dims, made) or (_ordered(flow, index, order) if order else None)
             if said is not None:
@@ -228,22 +222,20 @@ def reshapes_of(flow: Flow) -> tuple[LayoutReshape, ...]:
 
 
 def _moved(flow: Flow, source: int, perm: tuple[int, ...]) -> str:
-    names = None if source in flow.contested else flow.axes[source]
-    change = ""
+    names, change = flow.names_of(source), ""
     if names and all(names) and len(names) == len(perm):
         change = f", {word(names)} to {word(tuple(names[p] for p in perm))}"
     return f"it moves axes of size one only, as a Transpose by {' '.join(map(str, perm))} would{change}"
 
 
 def _disguised(flow: Flow, index: int, dims: Dims, made: Dims) -> LayoutReshape | None:
-    source = flow.inputs[index][0]
-    if flow.ops[index] != "Reshape" or source in flow.contested:
-        return None
-    perm = _as_transpose(flow.axes[source] or (), dims, made)
+    source = flow.source(index)
+    names = flow.names_of(source) or ()
+    perm = _as_transpose(names, dims, made) if flow.ops[index] == "Reshape" else None
     if perm is None or flow.constant[source]:
         return None
     says = (
-        f"from {word(flow.axes[source])} it makes the shape that a Transpose by {' '.join(map(str, perm))} would make, "
+        f"from {word(names)} it makes the shape that a Transpose by {' '.join(map(str, perm))} would make, "
         "but a Reshape moves no data: the elements of different channels are mixed"
     )
     return LayoutReshape(flow.places[index].name, "scrambles", None, says)

@@ -6,19 +6,16 @@ stranger's word; they are multiplied as Python's integers, and a negative one co
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 
 from onnx import TensorProto
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
+from onnx_triangulate.facts.value_types import bits, dtype_name
 from onnx_triangulate.onnxgraph.nodes import constant_tensor, elements, text
 from onnx_triangulate.records.inspection import NestedGraph, SizeSummary
-
-_NAMES = {"float": "float32", "double": "float64"}
 
 
 @dataclass(frozen=True)
@@ -28,24 +25,6 @@ class FileContents:
     stored: tuple[SizeSummary, ...]
     external: tuple[str, ...]
     inner: tuple[NestedGraph, ...]
-
-
-@cache
-def dtype_name(data_type: int) -> str:
-    """A type as people write it (``float32``, ``int64``); ``type 99`` where ONNX has no such type."""
-    try:
-        name = str(TensorProto.DataType.Name(data_type)).lower()
-    except ValueError:
-        return f"type {data_type}"
-    return _NAMES.get(name, name)
-
-
-@cache
-def bits(data_type: int) -> int:
-    """How many bits an element takes; 0 for strings and for what is not known."""
-    name = dtype_name(data_type)
-    digits = re.match(r"[a-z]+(\d+)", name)  # the first number of a name is its width: bfloat16, float8e4m3fn, uint4
-    return int(digits[1]) if digits else 8 * (name == "bool")
 
 
 def size(tensor: TensorProto) -> int:
@@ -60,7 +39,7 @@ def location(tensor: TensorProto) -> str | None:
     return next((text(e.value) for e in tensor.external_data if e.key == "location"), "")
 
 
-def tensors(view: View) -> Iterator[tuple[str, TensorProto]]:
+def tensors(view: ModelView) -> Iterator[tuple[str, TensorProto]]:
     """Every stored tensor with the full name of its value: initializers, dense and sparse, and Constant nodes."""
     for graph in view.graphs:
         for name, tensor in graph.initializers.items():
@@ -73,7 +52,7 @@ def tensors(view: View) -> Iterator[tuple[str, TensorProto]]:
             yield place.graph.path + text(place.outputs[0]), constant
 
 
-def contents_of(view: View) -> FileContents:
+def contents_of(view: ModelView) -> FileContents:
     """Numbers by type, largest first; the files of external data; subgraphs and functions."""
     counts: dict[int, list[int]] = {}
     files: dict[str, None] = {}

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from onnx_triangulate.cases.definitions import split_pads
-from onnx_triangulate.facts.reach import Ints, Sides, Window, same
+from onnx_triangulate.facts.receptive_field import Ints, Sides, Window, same
 from onnx_triangulate.onnxgraph.nodes import Dims
 
 _CONVS = ("Conv", "ConvInteger", "QLinearConv", "DeformConv")
@@ -47,8 +47,8 @@ def _cut(begin: Sequence[int], end: Sequence[int]) -> str:
 
 def torch(window: Window) -> str | None:
     """PyTorch's spelling of the whole padding of a window, a folded Pad included."""
-    both, spans, strides = window.total, window.spans, window.strides
-    if both is None or strides is None or not window.agreed:
+    both = window.total
+    if both is None or window.strides is None or not window.agreed:
         return None
     if not 0 < len(both[0]) <= _MOST_AXES or min(*both[0], *both[1]) < 0:
         return None
@@ -57,41 +57,39 @@ def torch(window: Window) -> str | None:
         return _torch_transposed(window, begin, end)
     if window.like == "MaxUnpool":
         return f"padding={_tuple(begin)}" if begin == end else None
-    if window.like in _CONVS:
-        if begin == end:
-            return f"padding={_tuple(begin)}"
-        slow = spans is not None and max(strides) == 1 and window.like != "DeformConv"
-        if slow and all(
-            (b, e) == split_pads(span - 1, True) for b, e, span in zip(begin, end, spans or (), strict=True)
-        ):
-            return "padding='same'"
-        return f"{_f_pad(begin, end)}, padding=0"
-    return None if spans is None else _torch_pool(window, begin, end)
+    return _torch_conv(window, begin, end) if window.like in _CONVS else _torch_pool(window, begin, end)
+
+
+def _torch_conv(window: Window, begin: Ints, end: Ints) -> str:
+    if begin == end:
+        return f"padding={_tuple(begin)}"
+    slow = max(window.strides or ()) == 1 and window.like != "DeformConv"
+    halves = [split_pads(span - 1, True) for span in window.spans or ()]
+    return (
+        "padding='same'"
+        if slow and list(zip(begin, end, strict=True)) == halves
+        else f"{_f_pad(begin, end)}, padding=0"
+    )
 
 
 def _torch_pool(window: Window, begin: Ints, end: Ints) -> str | None:
-    if window.like != "MaxPool" and window.dilations is not None and max(window.dilations) > 1:
-        return None
-    if _misfits(window):
-        return None
-    ceil, sized = _rounds_up(window), _counts_alike(window, end)
-    if ceil is None:
+    dilated = window.like != "MaxPool" and max(window.dilations or (1,)) > 1
+    ceil = _rounds_up(window)
+    if window.spans is None or dilated or ceil is None or _misfits(window):
         return None
     more = ", ceil_mode=True" if ceil else ""
-    none = not any(begin) and not any(end)
     if window.like == "LpPool":
         # Its ceil_mode divides by a whole window and multiplies by it, whatever of it lies inside.
         return None if ceil else _f_pad(begin, end)
-    if window.like == "AveragePool" and not none:
-        more += f", count_include_pad={window.counted}"
+    counts = f", count_include_pad={window.counted}" if window.like == "AveragePool" and any((*begin, *end)) else ""
     # Half of the kernel: only some of PyTorch's pools count its dilation.
     if begin == end and all(2 * b <= k for b, k in zip(begin, window.kernel or (), strict=True)):
-        return f"padding={_tuple(begin)}{more}"
-    if not sized:
+        return f"padding={_tuple(begin)}{more}{counts}"
+    if not _counts_alike(window, end):
         return None
     if window.like == "MaxPool":
         return f"{_f_pad(begin, end, f', value={window.filler or _INFINITE}')}, padding=0{more}"
-    return f"{_f_pad(begin, end)}, padding=0{more.split(', count')[0]}" if window.counted else None
+    return f"{_f_pad(begin, end)}, padding=0{more}" if window.counted else None
 
 
 def _misfits(window: Window) -> bool:
@@ -115,14 +113,12 @@ def _counts_alike(window: Window, end: Ints) -> bool:
     """Whether as many windows fit if the padding is part of the input, which matters to ``ceil_mode``."""
     if not window.ceil or window.auto_pad != "NOTSET":
         return True
-    both = window.total
-    for axis, last in enumerate(end):
-        size = window.size[axis] if window.size is not None else None
-        if not last:
-            continue
-        if size is None or both is None or window.output is None:
+    both, sizes, output = window.total, window.size, window.output
+    for axis in (axis for axis, last in enumerate(end) if last):
+        size = None if sizes is None else sizes[axis]
+        if size is None or both is None or output is None:
             return False
-        if window.windows_in(axis, size + both[0][axis], last, last) != window.output[axis]:
+        if window.windows_in(axis, size + both[0][axis], end[axis], end[axis]) != output[axis]:
             return False
     return True
 
@@ -190,13 +186,9 @@ def _keras_layer(window: Window, begin: Ints, end: Ints, *, zeros: bool, same: b
     if spans is not None and same and _is_same(window.size, strides, spans, begin, end):
         return "padding='same'"
     if window.like == "MaxPool":
-        filled = f", constant_values={window.filler or _INFINITE}"
-        return f"{_ops_pad((0, *begin, 0), (0, *end, 0), filled)}, padding='valid'"
+        pairs = _pairs((0, *begin, 0), (0, *end, 0))
+        return f"keras.ops.pad(x, {pairs}, constant_values={window.filler or _INFINITE}), padding='valid'"
     return f"ZeroPadding{len(begin)}D({_pairs(begin, end)}), padding='valid'" if zeros else None
-
-
-def _ops_pad(begin: Sequence[int], end: Sequence[int], more: str = "") -> str:
-    return f"keras.ops.pad(x, {_pairs(begin, end)}{more})"
 
 
 def _same_at_any_size(window: Window, spans: Ints | None, strides: Ints) -> str | None:
@@ -221,38 +213,32 @@ def _reads_inside(strides: Ints, spans: Ints | None) -> bool:
 def _is_same(size: Dims | None, strides: Ints, spans: Ints, begin: Ints, end: Ints) -> bool:
     if _reads_inside(strides, spans):
         return False
-    for axis, (stride, span) in enumerate(zip(strides, spans, strict=True)):
-        length = size[axis] if size is not None else None
-        if stride > 1 and length is None:
-            return False
-        if same(length, stride, span, True) != (begin[axis], end[axis]):
-            return False
-    return True
+    lengths = size or (None,) * len(begin)
+    return all(
+        (stride == 1 or length is not None) and same(length, stride, span, True) == (first, last)
+        for length, stride, span, first, last in zip(lengths, strides, spans, begin, end, strict=True)
+    )
 
 
 def _keras_transposed(window: Window, begin: Ints, end: Ints, spans: Ints) -> str | None:
     strides, extra = window.strides or (), window.extra or (0,) * len(begin)
     lasts = tuple(e - more for e, more in zip(end, extra, strict=True))
-    axes = range(len(begin))
-    if all((begin[a], lasts[a]) == (0, -max(0, strides[a] - spans[a])) for a in axes):
+    cuts, steps = list(zip(begin, lasts, strict=True)), list(zip(spans, strides, strict=True))
+    if cuts == [(0, -max(0, stride - span)) for span, stride in steps]:
         return "padding='valid'"
-    if all((begin[a], lasts[a]) == _cut_by_same(spans[a], strides[a], strides[a]) for a in axes):
+    if cuts == [_cut_by_same(span, stride, stride) for span, stride in steps]:
         return "padding='same'"
-    if not any(begin) and all(0 <= -lasts[a] < strides[a] for a in axes):
+    if not any(begin) and all(0 <= -last < stride for last, stride in zip(lasts, strides, strict=True)):
         return f"padding='valid', output_padding={_tuple([-last for last in lasts])}"
     # The last window's output is `reached` rows, of which output_padding is what is not spans % 2.
-    reached = [spans[a] - begin[a] - lasts[a] for a in axes]
-    adds = [reached[a] - spans[a] % 2 for a in axes]
-    if all(
-        0 <= adds[a] < strides[a]
-        and 1 <= reached[a] <= strides[a]
-        and (begin[a], lasts[a]) == _cut_by_same(spans[a], strides[a], reached[a])
-        for a in axes
-    ):
+    reached = [span - first - last for span, (first, last) in zip(spans, cuts, strict=True)]
+    adds = [rows - span % 2 for rows, span in zip(reached, spans, strict=True)]
+    fits = all(0 <= n < s and 1 <= rows <= s for n, rows, s in zip(adds, reached, strides, strict=True))
+    if fits and cuts == [_cut_by_same(*step, rows) for step, rows in zip(steps, reached, strict=True)]:
         return f"padding='same', output_padding={_tuple(adds)}"
     if min(lasts) < 0:
         return None
-    plain = all(spans[a] >= strides[a] for a in axes)
+    plain = all(span >= stride for span, stride in steps)
     before = "padding='valid'" if plain else "padding='valid', output_padding=0"
     return f"{before}; Cropping{len(begin)}D({_pairs(begin, lasts)})"
 
@@ -299,9 +285,7 @@ def keras_pad(begin: Ints, end: Ints, mode: str, value: str, shape: Dims | None)
     """Keras's spelling of a Pad node, in the node's own order of axes."""
     if not 0 < len(begin) <= _SHOWN_AXES or min(*begin, *end) < 0:
         return None
-    pairs = f"({', '.join(f'({b}, {e})' for b, e in zip(begin, end, strict=True))},)"
-    if len(begin) > 1:
-        pairs = pairs[:-2] + ")"
+    pairs = _pairs(begin, end) if len(begin) > 1 else f"({_pairs(begin, end)},)"
     if mode == "constant" and value:
         more = "" if value == "0" else f", constant_values={value}"
     elif mode == "reflect" and _fits(begin, end, mode, shape):

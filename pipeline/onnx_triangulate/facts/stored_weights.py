@@ -77,7 +77,7 @@ def weights_of(flow: Flow, model: ModelProto) -> tuple[WeightLayout, ...]:
                 continue
             roots, nodes = _roots(flow, value)
             for root in roots:
-                names = None if root in flow.contested else flow.axes[root]
+                names = flow.names_of(root)
                 layout = word(names)
                 if layout and set("".join(names or ())) <= set("OIDHW"):
                     says = _says(flow, index, nodes, layout, producer)

@@ -16,11 +16,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from onnx import ModelProto, TensorProto
-from onnx.helper import tensor_dtype_to_np_dtype
 
 from onnx_triangulate.facts.layouts import Flow, Names, flow_of, word
+from onnx_triangulate.facts.value_types import bits
 from onnx_triangulate.onnxgraph.graph import places
 from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
+from onnx_triangulate.onnxgraph.nodes import elements
 from onnx_triangulate.ops.axis_propagation import permutation
 from onnx_triangulate.ops.registry import operators
 from onnx_triangulate.records.graphs import Transpose
@@ -34,11 +35,6 @@ _BY_ITSELF = {
     (2, 3, 4, 1, 0): ("OIDHW", "DHWIO"),
 }
 _PRODUCTS = {name: op.matrices for name, op in operators().items() if op.matrices is not None and name != "Gemm"}
-_BITS = {
-    TensorProto.INT4: 4,
-    TensorProto.UINT4: 4,
-    TensorProto.FLOAT4E2M1: 4,
-}
 _FAR = 64
 
 
@@ -56,6 +52,11 @@ class Cone:
     border: dict[int, None] = field(default_factory=dict)
     open: bool = False
     cut: bool = False
+
+    @property
+    def only_border(self) -> bool:
+        """Whether all ways end at the graph's inputs or outputs."""
+        return bool(self.border) and not (self.ends or self.open or self.cut)
 
 
 Passes = Callable[[int], bool]
@@ -136,10 +137,8 @@ def _changes_rank(flow: Flow, index: int) -> int:
     """By how many axes a Reshape's output has more than its input."""
     if flow.ops[index] != "Reshape":
         return 0
-    ins, outs = flow.inputs[index], flow.outputs[index]
-    if not ins or not outs or min(ins[0], outs[0]) < 0:
-        return 0
-    old, new = flow.ranks[ins[0]], flow.ranks[outs[0]]
+    source, result = flow.source(index), flow.result(index)
+    old, new = (flow.ranks[v] if min(source, result) >= 0 else None for v in (source, result))
     return 0 if old is None or new is None else new - old
 
 
@@ -163,8 +162,8 @@ class _Beside:
 
 
 def _beside(flow: Flow, source: int, result: int) -> _Beside:
-    back = upstream(flow, source, lambda n: flow.free[n])
-    after = downstream(flow, result, lambda n: flow.free[n])
+    back = upstream(flow, source, flow.free.__getitem__)
+    after = downstream(flow, result, flow.free.__getitem__)
     kin = downstream(flow, result, lambda n: flow.ops[n] not in ("Reshape", "Flatten"))
     return _Beside(
         splits=any(_changes_rank(flow, n) > 0 for n in back.ends),
@@ -176,7 +175,7 @@ def _beside(flow: Flow, source: int, result: int) -> _Beside:
 
 def _names(flow: Flow, value: int) -> Names | None:
     """The names of a value's axes where all are known."""
-    names = None if value in flow.contested else flow.axes[value]
+    names = flow.names_of(value)
     return names if names and all(names) else None
 
 
@@ -193,10 +192,8 @@ def _kind(flow: Flow, source: int, result: int, perm: tuple[int, ...]) -> str:
             after = permuted
         return f"{word(before)}->{word(permuted)}" if after is not None and word(after) == word(permuted) else "other"
     if after is not None and source not in flow.contested and len(after) == len(perm):
-        back = [""] * len(perm)
-        for name, p in zip(after, perm, strict=True):
-            back[p] = name
-        return f"{word(tuple(back))}->{word(after)}"
+        back = dict(zip(perm, after, strict=True))
+        return f"{word(tuple(back[axis] for axis in range(len(perm))))}->{word(after)}"
     if source in flow.contested or result in flow.contested:
         return "other"
     return _by_itself(flow, source, result, perm)
@@ -232,16 +229,9 @@ def _bytes(flow: Flow, index: int) -> int | None:
             kind = next((k for n in place.outputs[:1] if (k := place.graph.type(n)) is not None), None)
         if dims is None or kind is None or None in dims:
             continue
-        try:
-            bits = _BITS.get(kind) or tensor_dtype_to_np_dtype(kind).itemsize * 8
-        except (KeyError, TypeError, ValueError):
-            return None
-        if kind == TensorProto.STRING:
-            return None
-        count = 1
-        for dim in dims:
-            count = min(count * (dim or 0), _MOST_ELEMENTS)
-        return (count * bits + 7) // 8 if count < _MOST_ELEMENTS else None  # no memory holds that: the dims lie
+        count = elements(TensorProto(dims=dims))
+        known = bits(kind) and count < _MOST_ELEMENTS  # no memory holds more: the dims lie
+        return (count * bits(kind) + 7) // 8 if known else None
     return None
 
 
@@ -260,18 +250,18 @@ class _Step:
     border: tuple[int, ...] = ()
 
 
+_StepsByRegion = dict[int, list[_Step]]
+
+
 def _cancel(found: dict[int, _Step]) -> None:
     for step in found.values():
         ends = step.before.ends
         if not ends or step.before.border or step.before.open or step.before.cut:
             continue
-        partners = [found.get(n) for n in ends]
-        if not all(p is not None and _composes(p.perm, step.perm) for p in partners):
-            continue
-        for partner in partners:
-            if partner is not None:
-                partner.cancels[step.index] = None
-                step.cancels[partner.index] = None
+        partners = [found[n] for n in ends if n in found and _composes(found[n].perm, step.perm)]
+        for partner in partners if len(partners) == len(ends) else ():
+            partner.cancels[step.index] = None
+            step.cancels[partner.index] = None
 
 
 def _between(step: _Step, found: dict[int, _Step]) -> dict[int, None]:
@@ -285,23 +275,25 @@ def _between(step: _Step, found: dict[int, _Step]) -> dict[int, None]:
 
 def _move(flow: Flow, step: _Step) -> None:
     """Whether a Transpose that cancels with none could stand at the graph's inputs or outputs instead."""
-    after, before = step.after, step.before
-    if _only_border(after):
-        sources = (flow.inputs[n][k.source] for n in after.nodes for k in flow.links[n])
-        if all(flow.constant[v] or v in after.values for v in sources):
-            step.through, step.border = after.nodes, tuple(after.border)
+    for cone, alone in ((step.after, _fed_alone), (step.before, _read_alone)):
+        if cone.only_border and alone(flow, step):
+            step.through, step.border = cone.nodes, tuple(cone.border)
             return
-    if _only_border(before):
-        inner = before.values - set(before.border) if step.source not in before.border else set()
-        users = {n for v in inner for n, _ in flow.users[v]}
-        made = {v for n in before.nodes for v in flow.outputs[n] if v >= 0 and (flow.users[v] or v in flow.ends)}
-        if inner.isdisjoint(flow.ends) and users <= {step.index, *before.nodes} and made <= before.values:
-            step.through, step.border = before.nodes, tuple(before.border)
 
 
-def _only_border(cone: Cone) -> bool:
-    """Whether all ways end at the graph's inputs or outputs."""
-    return bool(cone.border) and not (cone.ends or cone.open or cone.cut)
+def _fed_alone(flow: Flow, step: _Step) -> bool:
+    """Whether what lies after a Transpose is fed by it and by constants only."""
+    sources = (flow.inputs[n][k.source] for n in step.after.nodes for k in flow.links[n])
+    return all(flow.constant[v] or v in step.after.values for v in sources)
+
+
+def _read_alone(flow: Flow, step: _Step) -> bool:
+    """Whether what lies before a Transpose is read by it only."""
+    before = step.before
+    inner = before.values - set(before.border) if step.source not in before.border else set()
+    users = {n for v in inner for n, _ in flow.users[v]}
+    made = {v for n in before.nodes for v in flow.outputs[n] if v >= 0 and (flow.users[v] or v in flow.ends)}
+    return inner.isdisjoint(flow.ends) and users <= {step.index, *before.nodes} and made <= before.values
 
 
 class _Regions:
@@ -328,27 +320,7 @@ class _Regions:
 
         None is in two of them: of three in a row two vanish.
         """
-        flow = self.flow
-        enters: dict[int, list[_Step]] = {}
-        leaves: dict[int, list[_Step]] = {}
-        torn: set[int] = set()
-        for value in range(len(flow.names)):
-            if flow.constant[value]:
-                continue
-            region, made_by = self.of(value), flow.maker[value]
-            step = found.get(made_by)
-            if value in flow.ends:
-                torn.add(region)
-            if step is not None:
-                enters.setdefault(region, []).append(step)
-            elif made_by < 0 or not self._inside(made_by, value, made=True):
-                torn.add(region)
-            for index, slot in flow.users[value]:
-                step = found.get(index)
-                if step is not None:
-                    leaves.setdefault(region, []).append(step)
-                elif not self._inside(index, slot, made=False):
-                    torn.add(region)
+        enters, leaves, torn = self._borders(found)
         taken: set[int] = set()
         regions = []
         for region, first in enters.items():
@@ -363,12 +335,24 @@ class _Regions:
                 regions.append(around)
         return regions
 
-    def _inside(self, index: int, what: int, made: bool) -> bool:
-        """Whether a free node links its output ``what``, or its input slot ``what``, with its other side."""
+    def _borders(self, found: dict[int, _Step]) -> tuple[_StepsByRegion, _StepsByRegion, set[int]]:
+        """By region the Transposes that enter it and that leave it, and the regions that something else does."""
         flow = self.flow
-        if not flow.free[index]:
-            return False
-        return what in (flow.back if made else flow.onward)[index]
+        enters: _StepsByRegion = {}
+        leaves: _StepsByRegion = {}
+        torn = {self.of(value) for value in flow.ends if not flow.constant[value]}
+        for value in (v for v in range(len(flow.names)) if not flow.constant[v]):
+            region, made_by = self.of(value), flow.maker[value]
+            if made_by in found:
+                enters.setdefault(region, []).append(found[made_by])
+            elif made_by < 0 or not flow.free[made_by] or value not in flow.back[made_by]:
+                torn.add(region)
+            for index, slot in flow.users[value]:
+                if index in found:
+                    leaves.setdefault(region, []).append(found[index])
+                elif not flow.free[index] or slot not in flow.onward[index]:
+                    torn.add(region)
+        return enters, leaves, torn
 
 
 def transposes_of(flow: Flow) -> tuple[Transpose, ...]:
@@ -410,25 +394,24 @@ def _permutation_of(flow: Flow, index: int) -> tuple[tuple[int, ...], str]:
     """The permutation of a Transpose, and its kind where it cannot be followed; ``""`` where it can."""
     node = flow.view(index)
     perm = permutation(node)
-    ins, outs = flow.inputs[index], flow.outputs[index]
+    source, result = flow.source(index), flow.result(index)
     if perm is None:
         return (), "unknown"
     if not perm:
         # A scalar has no axes to name, and its empty permutation is the identity.
         written = node.held.get("perm", ())
-        scalar = perm == () and ins and ins[0] >= 0 and flow.ranks[ins[0]] == 0 and not written
+        scalar = source >= 0 and flow.ranks[source] == 0 and not written
         numbers = isinstance(written, tuple) and all(isinstance(p, int) for p in written)
         return written if numbers else (), "identity" if scalar else "invalid"
     if not flow.links[index]:
         # Its input is missing, or of another rank than the permutation.
-        return perm, "invalid" if ins and outs and min(ins[0], outs[0]) >= 0 else "other"
+        return perm, "invalid" if min(source, result) >= 0 else "other"
     return perm, ""
 
 
 def _step(flow: Flow, index: int, perm: tuple[int, ...]) -> _Step:
-    source, result = flow.inputs[index][0], flow.outputs[index][0]
-    before = upstream(flow, source, lambda n: flow.free[n])
-    return _Step(index, source, result, perm, before, downstream(flow, result, lambda n: flow.free[n]))
+    source, result, free = flow.source(index), flow.result(index), flow.free.__getitem__
+    return _Step(index, source, result, perm, upstream(flow, source, free), downstream(flow, result, free))
 
 
 def _record(flow: Flow, step: _Step, vanishes: bool) -> Transpose:

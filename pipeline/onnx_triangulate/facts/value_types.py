@@ -1,4 +1,4 @@
-"""Types of values at the border that are more than a tensor: sequences, optional values, maps, sparse tensors.
+"""Types of elements, and types of values that are more than a tensor: sequences, optional values, maps, sparse tensors.
 
 Design note.  Shapes and types of tensors have tables of their own (``onnxgraph.graph.Graph``); for what holds
 or may hold a tensor there is only what the border declares.  What is not declared agrees with anything.
@@ -6,12 +6,33 @@ or may hold a tensor there is only what the border declares.  What is not declar
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import cache
 
 from onnx import TensorProto, TypeProto
 
-from onnx_triangulate.facts.size_summary import dtype_name
 from onnx_triangulate.onnxgraph.nodes import Dims, text
+
+_NAMES = {"float": "float32", "double": "float64"}
+
+
+@cache
+def dtype_name(data_type: int | None) -> str:
+    """A type as people write it (``float32``, ``int64``); ``type 99`` where ONNX has no such type."""
+    try:
+        name = str(TensorProto.DataType.Name(data_type)).lower()
+    except (ValueError, TypeError):
+        return f"type {data_type}"
+    return _NAMES.get(name, name)
+
+
+@cache
+def bits(data_type: int) -> int:
+    """How many bits an element takes; 0 for strings and for what is not known."""
+    name = dtype_name(data_type)
+    digits = re.match(r"[a-z]+(\d+)", name)  # the first number of a name is its width: bfloat16, float8e4m3fn, uint4
+    return int(digits[1]) if digits else 8 * (name == "bool")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import onnx
 from onnx import NodeProto, TensorProto
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.onnxgraph.graph import Graph, Place, in_order
 from onnx_triangulate.onnxgraph.nodes import array, attributes, elements, in_onnx, opset, printable, text
 from onnx_triangulate.records.errors import UnusableInput
@@ -129,7 +129,7 @@ def _order(wires: _Wires) -> list[int]:
     return order + [number for number, is_done in enumerate(done) if not is_done]
 
 
-def _centre(view: View, around: str) -> tuple[Graph, set[str | bytes]]:
+def _centre(view: ModelView, around: str) -> tuple[Graph, set[str | bytes]]:
     """The graph that holds a node, or a value, of this name."""
     for place in view.places:
         if place.name == around:
@@ -161,7 +161,7 @@ def _near(wires: _Wires, centres: Sequence[int], depth: int, most: int, hidden: 
     return list(found)
 
 
-def draw(view: View, found: Inspection, *, around: str | None = None, depth: int = 3, most: int = MOST) -> Drawing:
+def draw(view: ModelView, found: Inspection, *, around: str | None = None, depth: int = 3, most: int = MOST) -> Drawing:
     """What is to be drawn of a graph: at most ``most`` boxes of the main graph, from its inputs on, or those at most
     ``depth`` arrows away from a node, or from the node that makes a value.
 
@@ -191,7 +191,7 @@ def _boxes_of(wires: _Wires, node: str, values: set[str | bytes]) -> list[int]:
     return found or [n for n, place in enumerate(wires.places) if not values.isdisjoint(place.inputs)]
 
 
-def _title(view: View, graph: Graph, around: str | None) -> str:
+def _title(view: ModelView, graph: Graph, around: str | None) -> str:
     file = view.file.name if view.file is not None else text(view.model.graph.name) or "a model in memory"
     inside = f", in {graph.path.rstrip('/')}" if graph.path else ""
     return f"{file}{inside}{'' if around is None else f', around {around}'}"
@@ -200,7 +200,9 @@ def _title(view: View, graph: Graph, around: str | None) -> str:
 class _DrawingBuilder:
     """Boxes and arrows of one graph."""
 
-    def __init__(self, view: View, found: Inspection, wires: _Wires, hidden: set[int], asked: Sequence[int]) -> None:
+    def __init__(
+        self, view: ModelView, found: Inspection, wires: _Wires, hidden: set[int], asked: Sequence[int]
+    ) -> None:
         self.wires = wires
         self.hidden = hidden
         self.asked = frozenset(asked)

@@ -8,8 +8,8 @@ from pathlib import Path
 from onnx import ModelProto
 
 from onnx_triangulate.facts.file import read_facts
+from onnx_triangulate.facts.model_view import ModelView, viewed
 from onnx_triangulate.facts.size_summary import contents_of
-from onnx_triangulate.facts.view import View, viewed
 from onnx_triangulate.inspection.rules import Rule, chosen
 from onnx_triangulate.onnxgraph.nodes import domain_of, printable
 from onnx_triangulate.records.inspection import Diagnostic, Inspection
@@ -24,9 +24,9 @@ def inspect(model: ModelProto | str | Path) -> Inspection:
     return inspected(viewed(model))
 
 
-def inspected(view: View, rules: Sequence[Rule] | None = None) -> Inspection:
+def inspected(view: ModelView, rules: Sequence[Rule] | None = None) -> Inspection:
     """What a graph holds; ``rules`` are those asked, all of them unless said otherwise."""
-    facts = read_facts(view.file or Path(), view=view)
+    facts = read_facts(view.file or Path(), view)
     held = contents_of(view)
     remarks, failed = diagnose(view, chosen() if rules is None else rules)
     return Inspection(
@@ -53,7 +53,7 @@ def inspected(view: View, rules: Sequence[Rule] | None = None) -> Inspection:
     )
 
 
-def diagnose(view: View, rules: Sequence[Rule]) -> tuple[tuple[Diagnostic, ...], tuple[str, ...]]:
+def diagnose(view: ModelView, rules: Sequence[Rule]) -> tuple[tuple[Diagnostic, ...], tuple[str, ...]]:
     """What rules have to say, and which of them failed: one that does must not silence the others."""
     remarks: list[Diagnostic] = []
     failed = []

@@ -17,7 +17,7 @@ import numpy as np
 
 from onnx_triangulate.diff.differences import of_effect
 from onnx_triangulate.engines.running import refusal
-from onnx_triangulate.facts.view import viewed
+from onnx_triangulate.facts.model_view import viewed
 from onnx_triangulate.locate.model_interface import MOVERS
 from onnx_triangulate.locate.node_search import held_against
 from onnx_triangulate.onnxgraph.dataflow import declares, settings

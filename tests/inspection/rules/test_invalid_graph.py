@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx.parser
 import pytest
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules import rules
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (float[2,3] y)'
@@ -29,7 +29,7 @@ BODY = '<domain: "mine", opset_import: ["" : 17, "mine" : 1]>'
     ],
 )
 def test_the_checkers_word_with_its_node(graph: str, nodes: tuple[str, ...], words: str) -> None:
-    (remark,) = rules()["STR001"].diagnose(View(onnx.parser.parse_model(graph)))
+    (remark,) = rules()["STR001"].diagnose(ModelView(onnx.parser.parse_model(graph)))
     assert remark.severity == "error"
     assert remark.nodes == nodes
     assert words in remark.message

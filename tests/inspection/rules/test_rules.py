@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import onnx.parser
 import pytest
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules import Rule, chosen, collect, rules
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.plugins import BrokenPlugin
@@ -20,7 +20,7 @@ EVERY = list(rules().values())
     ("rule", "text"), [pytest.param(r, t, id=f"{r.code}-{i}") for r in EVERY for i, t in enumerate(r.fires)]
 )
 def test_fires(rule: Rule, text: str) -> None:
-    remarks = rule.diagnose(View(onnx.parser.parse_model(text)))
+    remarks = rule.diagnose(ModelView(onnx.parser.parse_model(text)))
     assert remarks
     for remark in remarks:
         assert remark.code == rule.code
@@ -36,7 +36,7 @@ def test_fires(rule: Rule, text: str) -> None:
     ("rule", "text"), [pytest.param(r, t, id=f"{r.code}-{i}") for r in EVERY for i, t in enumerate(r.quiet)]
 )
 def test_stays_quiet(rule: Rule, text: str) -> None:
-    assert rule.diagnose(View(onnx.parser.parse_model(text))) == ()
+    assert rule.diagnose(ModelView(onnx.parser.parse_model(text))) == ()
 
 
 def test_a_second_rule_of_one_code_is_refused() -> None:

@@ -10,7 +10,7 @@ import onnx.parser
 import pytest
 from onnx import AttributeProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto, numpy_helper
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules import Occurrence, Rule, chosen, rules
 from onnx_triangulate.inspection.rules import _values as values
 from onnx_triangulate.inspection.run import inspected
@@ -24,19 +24,19 @@ def parsed(text: str) -> ModelProto:
 
 
 def said(model: ModelProto, code: str, file: Path | None = None) -> list[str]:
-    return [remark.message for remark in rules()[code].diagnose(View(model, file))]
+    return [remark.message for remark in rules()[code].diagnose(ModelView(model, file))]
 
 
 def test_a_rule_that_fails_is_a_note_and_silences_nobody() -> None:
-    def find(view: View) -> list[Occurrence]:
+    def find(view: ModelView) -> list[Occurrence]:
         raise KeyError("pl\x1banted")
 
     broken = Rule("XXX001", "planted", "info", find, (), ())
     model = parsed(f"{HEAD} {{ y = Relu (x) z = Neg (x) }}")
-    found = inspected(View(model), [broken, rules()["STR006"]])
+    found = inspected(ModelView(model), [broken, rules()["STR006"]])
     assert [r.code for r in found.diagnostics] == ["STR006"]
     assert [n for n in found.notes if n.startswith("rule XXX001 failed: KeyError") and n.isprintable()]
-    assert not [n for n in inspected(View(model)).notes if n.startswith("rule ")]
+    assert not [n for n in inspected(ModelView(model)).notes if n.startswith("rule ")]
 
 
 def external(tmp_path: Path, location: str, **entries: str) -> tuple[ModelProto, Path]:
@@ -96,7 +96,7 @@ def test_locations_outside_are_an_error_and_not_looked_at(tmp_path: Path, locati
 def test_one_remark_counts_three_thousand_nodes() -> None:
     body = " ".join(f"v{i + 1} = Relu (v{i})" for i in range(3000))
     model = parsed(f'<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] v0) => (v3000) {{ {body} }}')
-    (remark,) = rules()["STR009"].diagnose(View(model))
+    (remark,) = rules()["STR009"].diagnose(ModelView(model))
     assert len(remark.nodes) == 3000
     assert remark.message.startswith("3,000 nodes of 3,000")
 
@@ -104,14 +104,14 @@ def test_one_remark_counts_three_thousand_nodes() -> None:
 def test_names_of_any_bytes_are_text_and_printable() -> None:
     model = parsed(f"{HEAD} {{ [n] y = Relu (x) }}")
     model.graph.node[0].name = "a\x1b[31m\n::error::\u202e"
-    (remark,) = rules()["STR028"].diagnose(View(model))
+    (remark,) = rules()["STR028"].diagnose(ModelView(model))
     assert remark.nodes == ("a\x1b[31m\n::error::\u202e",)
     assert remark.message.isprintable()
 
 
 def test_numbers_beyond_the_limit_are_not_read_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(values, "MOST", 8)
-    view = View(parsed(f"{HEAD} <float[3] w = {{1.0, nan, 3.0}}> {{ y = Mul (x, w) }}"))
+    view = ModelView(parsed(f"{HEAD} <float[3] w = {{1.0, nan, 3.0}}> {{ y = Mul (x, w) }}"))
     found = inspected(view, [rules()["VAL001"]])
     assert found.diagnostics == ()
     assert any("1 stored tensor is not read" in note for note in found.notes)
@@ -164,13 +164,13 @@ def damaged() -> list[ModelProto]:
 @pytest.mark.parametrize("model", damaged())
 @pytest.mark.parametrize("rule", chosen(), ids=lambda rule: rule.code)
 def test_no_rule_fails_on_what_is_of_the_wrong_kind(rule: Rule, model: ModelProto) -> None:
-    rule.diagnose(View(model))
+    rule.diagnose(ModelView(model))
 
 
 def looked_at_by(every: tuple[Rule, ...], size: int) -> int:
     """What rules do, in calls, with a chain of so many Transposes."""
     body = " ".join(f"v{i + 1} = Transpose <perm = [1, 0]> (v{i})" for i in range(size))
-    view = View(parsed(f'<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] v0) => (v{size}) {{ {body} }}'))
+    view = ModelView(parsed(f'<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] v0) => (v{size}) {{ {body} }}'))
     assert view.places
     return calls(lambda: [rule.diagnose(view) for rule in every])
 
@@ -181,7 +181,7 @@ def test_work_grows_with_the_nodes_and_no_faster() -> None:
 
 
 def test_a_rule_that_asks_nodes_within_of_nodes_within_is_noticed() -> None:
-    def find(view: View) -> list[Occurrence]:
+    def find(view: ModelView) -> list[Occurrence]:
         return [Occurrence((), "") for one in view.places for two in view.places if len(one.inputs) > len(two.inputs)]
 
     slow = (Rule("XXX001", "planted", "info", find, (), ()),)
@@ -198,7 +198,7 @@ def test_onnx_runtime_takes_same_beside_dilations_as_the_rule_says() -> None:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     made = onnxruntime.InferenceSession(pool.SerializeToString(), options).run(None, feed)[0]
-    (window,) = View(pool).windows
+    (window,) = ModelView(pool).windows
     assert window.output == (9, 9)
     assert max(made.shape[2:]) < 9
     with pytest.raises(Exception, match="Dilation not supported"):

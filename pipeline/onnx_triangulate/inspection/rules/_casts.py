@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from onnx import NodeProto, TensorProto
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import maker, slot
 from onnx_triangulate.onnxgraph.graph import Place
 from onnx_triangulate.onnxgraph.nodes import attributes, refers
@@ -52,7 +52,7 @@ def target(node: NodeProto) -> int | None:
     return to if isinstance(to, int) and not refers(node, "to") else None
 
 
-def returns(view: View) -> Iterator[tuple[Place, str, int, int]]:
+def returns(view: ModelView) -> Iterator[tuple[Place, str, int, int]]:
     """Every Cast of a Cast that comes back to the type it began with: place, name of the first, that type, the type in
     between."""
     for place in view.of("Cast"):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import scalar
 from onnx_triangulate.onnxgraph.graph import Place
 
 Bound = float | None
 
 
-def clips(view: View) -> Iterator[tuple[Place, Bound, Bound]]:
+def clips(view: ModelView) -> Iterator[tuple[Place, Bound, Bound]]:
     """Every Clip whose bounds are both known; ``None`` is no bound.  Those computed at run time are left out."""
     for place in view.of("Clip"):
         opset = place.graph.opset

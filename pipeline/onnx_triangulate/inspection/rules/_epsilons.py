@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.onnxgraph.graph import Place
 from onnx_triangulate.onnxgraph.nodes import refers
 
@@ -19,7 +19,7 @@ NORMALIZATIONS = (
 )
 
 
-def epsilons(view: View) -> Iterator[tuple[Place, float]]:
+def epsilons(view: ModelView) -> Iterator[tuple[Place, float]]:
     """Every normalization with its epsilon, as short as float32 can tell it."""
     for place in view.of(*NORMALIZATIONS):
         written = place.attributes.get("epsilon", _DEFAULT)

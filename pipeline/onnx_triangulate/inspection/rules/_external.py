@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from onnx import TensorProto
 
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.facts.size_summary import location, tensors
-from onnx_triangulate.facts.view import View
 from onnx_triangulate.onnxgraph.nodes import text
 
 
@@ -18,7 +18,7 @@ def outside(file: str) -> bool:
     return ".." in parts or parts[0] == "" or bool(re.match(r"[A-Za-z]:", file)) or "\0" in file
 
 
-def external(view: View) -> Iterator[tuple[str, TensorProto, str]]:
+def external(view: ModelView) -> Iterator[tuple[str, TensorProto, str]]:
     """Name, tensor and location of each whose numbers lie elsewhere."""
     for name, tensor in tensors(view):
         file = location(tensor)

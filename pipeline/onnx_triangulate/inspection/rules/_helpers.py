@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._registry import Occurrence
 from onnx_triangulate.onnxgraph.graph import Place
 from onnx_triangulate.onnxgraph.nodes import array, elements, in_onnx, printable, text
@@ -77,12 +77,12 @@ def slot(node: NodeProto, index: int) -> str:
     return name
 
 
-def stored(view: View, place: Place, name: str) -> TensorProto | None:
+def stored(view: ModelView, place: Place, name: str) -> TensorProto | None:
     """The tensor that a node reads under this name, where it is stored in the model."""
     return place.graph.tensor(name) if name else None
 
 
-def constant(view: View, place: Place, name: str, most: int = FEW) -> NDArray[Any] | None:
+def constant(view: ModelView, place: Place, name: str, most: int = FEW) -> NDArray[Any] | None:
     """The numbers that a node reads under this name, where they are stored and at most ``most``."""
     tensor = stored(view, place, name)
     if tensor is None or tensor.data_type == TensorProto.STRING or elements(tensor) > most:
@@ -98,7 +98,7 @@ def numbers(tensor: TensorProto) -> NDArray[Any] | None:
         return None
 
 
-def scalar(view: View, place: Place, name: str) -> float | None:
+def scalar(view: ModelView, place: Place, name: str) -> float | None:
     """The single stored number that a node reads under this name."""
     values = constant(view, place, name, most=1)
     if values is None or values.size != 1 or values.dtype.kind not in "fiubV":

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from onnx import NodeProto
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import maker, slot
 from onnx_triangulate.onnxgraph.graph import Place
 from onnx_triangulate.onnxgraph.nodes import attributes, refers
@@ -25,7 +25,7 @@ def permutation(place: Place, node: NodeProto, source: str) -> tuple[int, ...] |
     return perm if sorted(perm) == list(range(len(perm))) else None
 
 
-def pairs(view: View) -> Iterator[tuple[Place, str, tuple[int, ...], tuple[int, ...]]]:
+def pairs(view: ModelView) -> Iterator[tuple[Place, str, tuple[int, ...], tuple[int, ...]]]:
     """Every Transpose that reads another one: its place, the other's name, what both do, and the other's own
     permutation."""
     for place in view.of("Transpose"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.onnxgraph.nodes import text
 from onnx_triangulate.records.inspection import Diagnostic, Severity
 
@@ -31,7 +31,7 @@ class Rule:
     code: str
     name: str
     severity: Severity
-    find: Callable[[View], Iterable[Occurrence]]
+    find: Callable[[ModelView], Iterable[Occurrence]]
     fires: tuple[str, ...]
     quiet: tuple[str, ...]
 
@@ -40,7 +40,7 @@ class Rule:
         """The documentation as one paragraph."""
         return " ".join((self.find.__doc__ or "").split())
 
-    def diagnose(self, view: View) -> tuple[Diagnostic, ...]:
+    def diagnose(self, view: ModelView) -> tuple[Diagnostic, ...]:
         found = list(self.find(view))
         return tuple(
             Diagnostic(self.code, f.severity or self.severity, tuple(text(n) for n in f.nodes), text(f.message))

@@ -8,13 +8,13 @@ from typing import ClassVar
 
 from onnx import ValueInfoProto
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.onnxgraph.nodes import named_dims
 
 Named = tuple[int | str | None, ...]
 
 
-def inputs(view: View) -> Iterator[ValueInfoProto]:
+def inputs(view: ModelView) -> Iterator[ValueInfoProto]:
     """The inputs of the model that are not stored in it as well."""
     stored = {tensor.name for tensor in view.model.graph.initializer}
     yield from (value for value in view.model.graph.input if value.name not in stored)
@@ -23,16 +23,16 @@ def inputs(view: View) -> Iterator[ValueInfoProto]:
 class Symbols:
     """``free`` are the names of sizes that the model's inputs have; shapes are those of the main graph."""
 
-    _of: ClassVar[weakref.WeakKeyDictionary[View, Symbols]] = weakref.WeakKeyDictionary()
+    _of: ClassVar[weakref.WeakKeyDictionary[ModelView, Symbols]] = weakref.WeakKeyDictionary()
 
     @classmethod
-    def of(cls, view: View) -> Symbols:
+    def of(cls, view: ModelView) -> Symbols:
         """Those of a view, made once."""
         if view not in cls._of:
             cls._of[view] = cls(view)
         return cls._of[view]
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: ModelView) -> None:
         self.free = {d for value in inputs(view) for d in named_dims(value) or () if isinstance(d, str)}
         self._values: dict[str, list[ValueInfoProto]] = {}
         if self.free:

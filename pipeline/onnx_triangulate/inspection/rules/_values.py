@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from onnx_triangulate.facts.size_summary import bits, tensors
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
+from onnx_triangulate.facts.size_summary import tensors
+from onnx_triangulate.facts.value_types import bits
 from onnx_triangulate.inspection.rules._helpers import FLOATS, numbers
 from onnx_triangulate.onnxgraph.graph import Graph
 from onnx_triangulate.onnxgraph.nodes import elements, text
@@ -108,9 +109,9 @@ def _denormals(flat: NDArray[Any]) -> float:
 class Values:
     """The digests of a view; made when first asked for and kept as long as the view is."""
 
-    _of: ClassVar[weakref.WeakKeyDictionary[View, Values]] = weakref.WeakKeyDictionary()
+    _of: ClassVar[weakref.WeakKeyDictionary[ModelView, Values]] = weakref.WeakKeyDictionary()
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: ModelView) -> None:
         self.digests: dict[str, Digest] = {}
         self.weights: list[Weight] | None = None
         left, skipped = MOST, 0
@@ -135,13 +136,13 @@ class Values:
             view.problems.append(f"{which} not read, beyond {MOST:,} bytes of numbers")
 
     @classmethod
-    def of(cls, view: View) -> Values:
+    def of(cls, view: ModelView) -> Values:
         if view not in cls._of:
             cls._of[view] = cls(view)
         return cls._of[view]
 
 
-def weights(view: View) -> Sequence[Weight]:
+def weights(view: ModelView) -> Sequence[Weight]:
     """Every stored tensor that is a weight, found once."""
     values = Values.of(view)
     if values.weights is None:
@@ -149,7 +150,7 @@ def weights(view: View) -> Sequence[Weight]:
     return values.weights
 
 
-def _weights(view: View) -> Iterator[Weight]:
+def _weights(view: ModelView) -> Iterator[Weight]:
     seen: set[tuple[Graph, str]] = set()
     for place in view.of(*WEIGHTS):
         for index in WEIGHTS[place.op]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import count, shown
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.inspection.rules._symbols import inputs
 from onnx_triangulate.onnxgraph.nodes import named_dims
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """No axis of any input is left for the caller to choose. That is what exporters do by default, and it lets shapes,
     pads and memory be known in advance; a batch of another size needs another export (`dynamic_shapes` in PyTorch,
     `None` in TensorFlow's input signature).

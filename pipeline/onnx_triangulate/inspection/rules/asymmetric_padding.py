@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, words
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x, float[4,3,3,3] w)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """The node pads (a ConvTranspose: cuts) more on one side than on the other. TensorFlow's `SAME` does so for an even
     total; a PyTorch layer cannot, and needs a `torch.nn.functional.pad` in front. A model that was moved from one
     framework to the other with the same number on both sides computes something shifted by one element: compare the two

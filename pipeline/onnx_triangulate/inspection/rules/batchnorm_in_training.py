@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.graph import Place
@@ -23,7 +23,7 @@ def _training(place: Place, opset: int | None) -> bool:
     return not place.attribute("is_test", int, 0)
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """A BatchNormalization in training mode (`training_mode=1`; before opset 14, one that gives out statistics as well)
     computes the mean and variance of the batch it is given: its output depends on what else is in the batch. Export the
     model in evaluation mode (`model.eval()`, `training=False`).

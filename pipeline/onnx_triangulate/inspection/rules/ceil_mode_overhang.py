@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, words
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.inspection.rules._windows import per_axis
@@ -12,7 +12,7 @@ from onnx_triangulate.inspection.rules._windows import per_axis
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """With `ceil_mode=1` a pool makes a last window that hangs over the end of the input. What hangs over does not
     count in a maximum; an average is taken over what is left, and runtimes have disagreed about it. TensorFlow has no
     such mode: its `SAME` pads on both sides instead, which shifts every window.

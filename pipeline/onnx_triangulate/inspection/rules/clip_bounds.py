@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._clips import clips
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, number
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
@@ -12,7 +12,7 @@ from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """The bounds of every Clip whose bounds are stored. A ReLU6 is a Clip to 0 and 6; other bounds are worth a look
     where one model is compared with another.
     """

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from onnx import TensorProto
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import count, some
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
@@ -15,7 +15,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g'
 _CARRIERS = frozenset({"Constant", "Cast", "CastLike", "Identity"})
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """The inputs are float32 (or smaller), but some nodes give out float64. A Python or numpy number without a type is
     a double, and everything that meets it becomes one; exporters then write Casts on both sides. Give such constants
     the model's type.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import shown
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.inspection.rules._values import Values, stored_array, weights
@@ -15,7 +15,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,1,4] x) => (y)'
 _FIRST = 8
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """Kernels of a convolution that are all zero give a channel that is the same everywhere: pruned, or never reached
     by training. Where all kernels are equal, all channels are, which no training leaves (in a depthwise convolution it
     can be meant, a blur, and is not remarked).

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """At the border an AveragePool divides either by the size of the window (`count_include_pad=1`, PyTorch's default)
     or by the number of real elements in it (ONNX's and TensorFlow's default). Two exports of one model that differ here
     differ at the border only.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import onnx
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import count, shown, some
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.nodes import domain_of, text
@@ -16,7 +16,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]> g (float[
 _LOCAL = '<ir_version: 8, opset_import: ["" : 17, "mine" : 1]> g (float[2,3] x) => (y)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """Operators outside of ONNX's own domains that the model does not define as functions. Only a runtime that knows
     them can run the model; their shapes and meaning are not checked by anybody else.
     """

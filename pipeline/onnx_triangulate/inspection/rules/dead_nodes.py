@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import count, some
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.graph import Graph
@@ -23,7 +23,7 @@ def _live(graph: Graph) -> set[int]:
     return live
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """From these nodes no path leads to an output of the graph. Left over from an output that was taken away, or a sign
     that something which should be an output is none.
     """

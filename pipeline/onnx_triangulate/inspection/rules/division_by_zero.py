@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, constant, count
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """A Div or Mod has a stored divisor with a zero in it. Of floats that gives inf or NaN, of integers ONNX does not
     say what: some runtimes crash.
     """

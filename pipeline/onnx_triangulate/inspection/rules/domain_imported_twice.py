@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import shown
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.nodes import domain_of
@@ -12,7 +12,7 @@ from onnx_triangulate.onnxgraph.nodes import domain_of
 _GRAPH = "g (float[2,3] x) => (y)"
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """The list of operator sets names a domain more than once. Readers take the first or the last version, or refuse
     the model. The empty name and `ai.onnx` are one domain.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, constant, scalar
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.graph import Place
@@ -12,7 +12,7 @@ from onnx_triangulate.onnxgraph.graph import Place
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
-def _training(view: View, place: Place) -> bool:
+def _training(view: ModelView, place: Place) -> bool:
     opset = place.graph.opset
     if opset is not None and opset < 12:
         return opset < 7 and not place.attribute("is_test", int, 0)
@@ -21,7 +21,7 @@ def _training(view: View, place: Place) -> bool:
     return mode is not None and mode.size == 1 and bool(mode.reshape(-1)[0]) and ratio != 0
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """A Dropout whose `training_mode` is stored as true (before opset 7: without `is_test`) drops elements at random
     each time the model runs. Export in evaluation mode.
     """

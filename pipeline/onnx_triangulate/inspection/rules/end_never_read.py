@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, words
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.inspection.rules._windows import per_axis
@@ -12,7 +12,7 @@ from onnx_triangulate.inspection.rules._windows import per_axis
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x, float[1,3,7,9] o, float[4,3,3,3] w)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """The stride does not divide what is left after the first window, so the windows end before the padded input does.
     PyTorch's convolution with `padding=1` and stride 2 on an even size is the known case: written 1 before and 1 after,
     read 1 before and 0 after, where TensorFlow's `SAME` reads 0 before and 1 after. The sizes agree, the numbers do

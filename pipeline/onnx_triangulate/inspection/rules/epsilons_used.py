@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._epsilons import epsilons
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, number
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
@@ -13,7 +13,7 @@ _ARGUMENTS = "(float[2,3,4,4] x, float[3] s, float[3] b, float[3] m, float[3] v)
 _HEAD = f'<ir_version: 8, opset_import: ["" : 17]> g {_ARGUMENTS} => (y)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """The epsilons of all normalizations. Frameworks differ in their defaults (BatchNorm: PyTorch 1e-5, Keras 1e-3;
     LayerNorm: PyTorch 1e-5, Keras 1e-3, many transformers 1e-12), and a converted model that fell back to the other one
     is wrong by a little everywhere.

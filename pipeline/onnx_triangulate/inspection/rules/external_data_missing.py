@@ -9,8 +9,8 @@ from pathlib import Path
 
 from onnx import TensorProto
 
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.facts.size_summary import size
-from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._external import external, number, outside
 from onnx_triangulate.inspection.rules._helpers import count, shown, some
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
@@ -34,7 +34,7 @@ def _short(tensor: TensorProto, held: int) -> bool:
     return (number(tensor, "offset") or 0) + max(needed, given or 0) > held or (given is not None and given < needed)
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """Weights may lie in other files beside the model. One of these is not there, or is shorter than what should be in
     it: the model was copied without it, or the download broke off. The files are not opened for this.
     """

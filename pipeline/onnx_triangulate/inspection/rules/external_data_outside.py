@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._external import external, outside
 from onnx_triangulate.inspection.rules._helpers import count, shown
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
@@ -12,7 +12,7 @@ from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """The location of a tensor's numbers is an absolute path, or leads upwards (`..`). Such a model works on the
     machine it was made on at best, and a stranger's model could read files that are none of its business. Never looked
     at here.

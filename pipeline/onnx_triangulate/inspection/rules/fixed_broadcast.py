@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, constant, shown, stored
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.inspection.rules._symbols import Symbols
@@ -14,7 +14,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[n,t,2] x)'
 _ELEMENTWISE = ("Add", "Sub", "Mul", "Div", "Pow", "And", "Or", "Equal", "Less", "Greater", "Where", "Max", "Min")
 
 
-def _fixed(view: View, place: Place, name: str) -> tuple[int, ...] | None:
+def _fixed(view: ModelView, place: Place, name: str) -> tuple[int, ...] | None:
     """The shape that an operand broadcasts to, where the model fixes it: a stored tensor's own, or Expand's target."""
     if place.op == "Expand":
         target = constant(view, place, name)
@@ -23,7 +23,7 @@ def _fixed(view: View, place: Place, name: str) -> tuple[int, ...] | None:
     return None if tensor is None else tuple(tensor.dims)
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """A stored tensor, or the constant target of an Expand, has a size where the value beside it has an axis that a
     caller may choose. Broadcasting accepts that size and 1, and refuses all others: a mask or position table that was
     made for the example input at export. Export with that axis dynamic, and compute such tensors from the shape.

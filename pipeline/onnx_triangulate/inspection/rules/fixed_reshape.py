@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, constant, shown, words
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.inspection.rules._symbols import Symbols
@@ -12,7 +12,7 @@ from onnx_triangulate.inspection.rules._symbols import Symbols
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[n,6] x)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """An input has an axis with a name instead of a size, so that a caller may choose it; a Reshape further on has all
     its sizes written as constants. The model then runs for the size it was exported with, and fails for every other.
     Export with the axis declared dynamic, and without Python numbers taken from shapes (`int(x.shape[0])`); or write -1

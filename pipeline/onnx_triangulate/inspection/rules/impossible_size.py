@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import some
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.inspection.rules._symbols import inputs
@@ -15,7 +15,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g'
 _MOST = 1 << 40
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """A declared shape has a negative size, a zero at the border of the model, or a product of 2^40 and more. Old
     exporters wrote -1 or 0 for an axis of unknown size: runtimes refuse it, or take it by its word. Leave the size away
     or give the axis a name.

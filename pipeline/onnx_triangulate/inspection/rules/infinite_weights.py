@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.inspection.rules._values import Values, weights
@@ -13,7 +13,7 @@ from onnx_triangulate.inspection.rules._values import Values, weights
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """A weight of a convolution, a matrix product, a normalization or a recurrent layer is infinite. No training ends
     there; a conversion to float16 does, for what is above 65504. (Masks are filled with −inf on purpose and are not
     meant.)

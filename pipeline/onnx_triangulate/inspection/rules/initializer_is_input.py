@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import count, some
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _GRAPH = "g (float[2,3] x, float[3] w) => (y) <float[3] w = {1.0, 2.0, 3.0}> { y = Mul (x, w) }"
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """A tensor that is stored and listed as an input is a default value, which a caller may replace. Runtimes then
     cannot fold constants or fuse a BatchNormalization into its convolution. Before IR version 4 there was no other way;
     a newer file should list only what is to be fed.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import some
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.nodes import text
@@ -22,11 +22,11 @@ _UNORDERED = re.compile(r"input '([^']+)' of node: .* is not output of any previ
 _MADE_TWICE = re.compile(r"'([^']+)' has been used as output names multiple times")
 
 
-def _makers(view: View, value: str) -> tuple[str, ...]:
+def _makers(view: ModelView, value: str) -> tuple[str, ...]:
     return tuple(place.name for place in view.places if value in map(text, place.outputs))
 
 
-def _more(view: View, says: str) -> tuple[tuple[str, ...], str]:
+def _more(view: ModelView, says: str) -> tuple[tuple[str, ...], str]:
     """Nodes that the checker's words are about and do not name, and what they leave open."""
     if (twice := _MADE_TWICE.search(says)) is not None:
         return _makers(view, twice[1]), ""
@@ -36,7 +36,7 @@ def _more(view: View, says: str) -> tuple[tuple[str, ...], str]:
     return (), ""
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """The graph breaks a rule of the ONNX specification that ONNX's own full check
     (`onnx.checker.check_model(full_check=True)`) knows: a value that nothing makes, or that is used before it is made;
     two nodes that make one value, or a subgraph that reuses an outer name; an operator or an attribute that this

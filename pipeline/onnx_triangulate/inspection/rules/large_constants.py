@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.facts.size_summary import size
-from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import count, some
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.nodes import constant_tensor
@@ -15,7 +15,7 @@ _LARGE = 1 << 16
 _ZEROS = ", ".join(["0"] * (_LARGE // 8))
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """A large tensor is the attribute of a Constant node. Tools treat initializers as weights (they count them, keep
     them as external data, quantize them, let shape inference pass them by) and Constant nodes as part of the graph.
     """

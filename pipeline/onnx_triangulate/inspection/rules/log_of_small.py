@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, maker
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
@@ -16,7 +16,7 @@ _BETTER = {
 }
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """`Log(Sigmoid(x))`, `Log(Softmax(x))` and `Log(Exp(x))` are fine on paper and give −inf (or inf) in float32 for
     inputs of ordinary size, where the frameworks' own `logsigmoid` and `log_softmax` do not. Exporters write them for
     operators that ONNX lacks.

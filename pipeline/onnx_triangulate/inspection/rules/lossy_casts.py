@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.size_summary import dtype_name
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
+from onnx_triangulate.facts.value_types import dtype_name
 from onnx_triangulate.inspection.rules._casts import holds, integer, returns
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
@@ -13,7 +13,7 @@ from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """Two Casts in a row lead to a smaller type and back to the one they began with. Of floats that throws away digits
     (float32 → float16 → float32 leaves 11 bits of 24, and makes inf of what is above 65504): what a conversion to mixed
     precision leaves behind. Through an integer it cuts off, which may be meant.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.size_summary import dtype_name
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
+from onnx_triangulate.facts.value_types import dtype_name
 from onnx_triangulate.inspection.rules._casts import holds, returns, target
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
@@ -13,7 +13,7 @@ from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """A Cast to the type that its input has, or a pair of Casts through a larger type and back. Harmless; often a trace
     of a promotion rule that a script applied without looking.
     """

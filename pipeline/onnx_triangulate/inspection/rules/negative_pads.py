@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, words
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x, float[4,3,3,3] w)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """ONNX asks for `pads` of zero or more in convolutions and pools. Some runtimes cut the input by a negative one,
     others refuse the model or read past the end. Cut with a Slice (or a Pad node, for which negative amounts are
     defined) instead.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import count, shown
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """A graph without outputs computes nothing that anybody could see, and runtimes refuse it. Left behind by tools
     that cut graphs apart.
     """

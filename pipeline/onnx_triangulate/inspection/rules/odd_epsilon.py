@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._epsilons import epsilons
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, number
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
@@ -26,7 +26,7 @@ def _odd(epsilon: float) -> str:
     return ""
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """A normalization divides by the root of variance + epsilon; epsilon is usually 1e-3 to 1e-12. One of zero (or
     less) lets a constant channel divide by zero, a tiny one has no effect in float32, a large one changes what comes
     out. All three are seen where an exporter swapped epsilon with momentum or read it in another unit.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import count, some
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.nodes import text
@@ -17,7 +17,7 @@ def _odd(name: str | bytes) -> bool:
     return isinstance(name, bytes) or len(name) > _LONG or not name.isprintable()
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """A name holds control characters, line breaks, marks that turn the reading direction, bytes that are no text, or
     is endless. No exporter writes such names; a terminal or a web page that shows them as they are can be fooled.
     """

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import some
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """An output of the model is one of its inputs, or a stored tensor. The model it was made from may do just that; or
     the exporter folded into a constant what should depend on the input.
     """

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, words
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x, float[4,3,3,3] w)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """`pads` and `auto_pad` (or a ConvTranspose's `output_shape`) are both written, and say different things. ONNX does
     not allow `pads` beside `auto_pad`; they are not looked at, and a reader of the attributes is misled. Leave one of
     them out.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, constant, count
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
@@ -19,7 +19,7 @@ _SCALES = {
 }
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """Quantizing divides by the scale. One of zero is what calibration gives for a channel that never fired, and turns
     it into NaN or the largest integer; a negative one flips signs in some runtimes and is refused by others.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.ops.random_draws import DRAWS
@@ -12,7 +12,7 @@ from onnx_triangulate.ops.random_draws import DRAWS
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """The output depends on numbers that are drawn in each run, so it cannot be compared with another runtime's or with
     the framework's. Where the model has no reason to draw (a dropout or noise layer for training), export it in
     evaluation mode; where it has, make the drawn numbers an input.

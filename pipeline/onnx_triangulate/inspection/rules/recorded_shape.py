@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import count, shown, words
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.inference import contradicted
@@ -12,7 +12,7 @@ from onnx_triangulate.onnxgraph.inference import contradicted
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,12] x)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """The file records a shape of a value, and ONNX's inference finds another one. Left over from an edit: a node was
     changed and the shapes behind it were not. Readers that believe the record show, allocate or pad what is not so; the
     full check of ONNX refuses such a file. Everything said here goes by what the nodes make. Take the records out

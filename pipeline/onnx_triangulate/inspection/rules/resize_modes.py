@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, number
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.graph import Place
@@ -43,7 +43,7 @@ def _says(place: Place) -> str:
     return f"Resize is {shown} ({{n}})" + (f": {reading}" if reading and "antialias" not in extras else "")
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """A Resize has to say which position of the input an element of the output stands for
     (`coordinate_transformation_mode`) and, for `nearest`, which way it rounds. Half a pixel's difference shifts the
     whole picture and goes unnoticed in every test of shapes. The remark says what is written and which framework means

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, words
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
@@ -12,7 +12,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x, float[4,3
 _ANY = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,H,W] x, float[4,3,3,3] w)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """`auto_pad=SAME_LOWER` puts an odd element of padding before. TensorFlow's and Keras' `same` put it after
     (`SAME_UPPER`), and PyTorch's layers pad both sides alike: neither trained a model this way. The rule stays quiet
     where the total is even, because both are the same there.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, words
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
@@ -12,7 +12,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 19]> g (float[1,3,9,9] x, float[4,3
 _LEFT_OUT = ("MaxPool", "AveragePool", "LpPool")
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """`auto_pad=SAME_UPPER` or `SAME_LOWER` beside dilations is well defined in ONNX. ONNX Runtime (seen in 1.32)
     refuses such a convolution when it runs, and leaves the dilations out when it pads such a pool. Write the pads as
     numbers.

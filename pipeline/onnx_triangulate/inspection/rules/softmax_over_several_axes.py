@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, words
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
@@ -12,7 +12,7 @@ _OLD = '<ir_version: 8, opset_import: ["" : 11]> g (float[1,3,4,5] x) => (y)'
 _NEW = '<ir_version: 8, opset_import: ["" : 13]> g (float[1,3,4,5] x) => (y)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """Before opset 13, Softmax, LogSoftmax and Hardmax flatten their input at `axis` and normalize over everything from
     there on; with channels first that is rarely what was meant. A model that is moved to a newer opset without being
     converted computes something else.

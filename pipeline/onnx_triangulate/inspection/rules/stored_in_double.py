@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from onnx import TensorProto
 
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.facts.size_summary import size, tensors
-from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import some
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.nodes import elements
@@ -15,7 +15,7 @@ from onnx_triangulate.onnxgraph.nodes import elements
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """Tensors of more than one element are stored in float64 in a model none of whose inputs is float64. numpy makes
     arrays of doubles where it is not told otherwise.
     """

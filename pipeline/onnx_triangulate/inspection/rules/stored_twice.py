@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from onnx import TensorProto
 
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.facts.size_summary import size, tensors
-from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import count, some
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.inspection.rules._values import Values, stored_array
@@ -18,7 +18,7 @@ _RAMP = ", ".join(str(i) for i in range(_SMALL))
 _OTHER = ", ".join(str(i) for i in range(1, _SMALL + 1))
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """Tensors of 1,024 elements and more are equal in every bit. A weight that two layers share (an embedding and the
     output layer of a language model) was written twice.
     """

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.facts.size_summary import size
-from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import stored
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[5,3] x)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """A Transpose reads an initializer or a Constant: its result is always the same and could be stored in its place.
     Runtimes that fold constants do so when they load the model; others move the bytes in each run.
     """

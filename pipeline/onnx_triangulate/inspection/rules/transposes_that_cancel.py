@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, words
 from onnx_triangulate.inspection.rules._permutations import pairs
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
@@ -12,7 +12,7 @@ from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,6,8] x)'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """Two Transposes in a row bring every axis back to where it was. Exporters leave such pairs between an operator
     that wants channels first and one that wants them last; they cost two copies of the whole value, and runtimes do not
     always take them out. An optimizer (or the exporter's, if it was off) removes them.

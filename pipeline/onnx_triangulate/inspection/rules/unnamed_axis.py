@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import some
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.inspection.rules._symbols import inputs
 from onnx_triangulate.onnxgraph.nodes import named_dims
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """An axis of unknown size should have a name (`batch`): values that share it are then known to be of one size, and
     tools can set it by name. Without one, shape inference loses track at the first operator, and what depends on sizes
     (pads, memory) cannot be told.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import constant, count, some
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
@@ -12,7 +12,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 _REST = "float[3] s = {1.0, 1.0, 1.0}, float[3] b = {0.0, 0.0, 0.0}, float[3] v = {1.0, 1.0, 1.0}"
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """Running mean 0 and running variance 1 in every channel is what a BatchNormalization is created with. A model in
     use has other ones: somebody forgot to load the weights, or loaded only those that are trained by gradient.
     """

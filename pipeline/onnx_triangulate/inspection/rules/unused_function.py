@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import count, some
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.inlining import Key, called_in, key_of_function
@@ -13,7 +13,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17, "mine" : 1]> g (float[2,3] x) =
 _TWICE = '<domain: "mine", opset_import: ["" : 17]> twice (a) => (b) { b = Add (a, a) }'
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """The model carries functions that are never called: they make the file larger, no more."""
     bodies = {key_of_function(f): f for f in view.model.functions}
     called: set[Key] = set()

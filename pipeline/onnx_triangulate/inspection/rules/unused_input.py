@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import count, some
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """The model asks for a value that no node reads. Either the model it was made from ignores it too, or the exporter
     took the value of the example input for a constant: then the answer is right for that example only.
     """

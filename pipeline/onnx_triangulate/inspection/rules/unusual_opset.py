@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import onnx
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 
 _NEWEST = onnx.defs.onnx_opset_version()
 _GRAPH = "g (float[2,3] x) => (y) { y = Relu (x) }"
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """The model asks for a version of ONNX's operator set that is older than 7 (from which on ONNX Runtime promises to
     read models) or newer than the installed ONNX knows. `onnx.version_converter` moves a model to another version.
     """

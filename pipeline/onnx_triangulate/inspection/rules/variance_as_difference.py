@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from onnx import NodeProto
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, maker, scalar, slot
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.graph import Place
@@ -15,7 +15,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 _MEANS = ("ReduceMean", "GlobalAveragePool", "AveragePool")
 
 
-def _squared(view: View, place: Place, node: NodeProto | None) -> str:
+def _squared(view: ModelView, place: Place, node: NodeProto | None) -> str:
     """The name of what a node squares, ``""`` where it does not."""
     if node is None:
         return ""
@@ -25,7 +25,7 @@ def _squared(view: View, place: Place, node: NodeProto | None) -> str:
     return base if node.op_type == "Pow" and scalar(view, place, slot(node, 1)) == 2 else ""
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """E[x²] − E[x]² loses as many digits as the mean is larger than the spread: in float32 a mean of a thousand and a
     spread of a tenth leave none, and the root of a negative variance is NaN. The mean of (x − mean)² is safe.
     """

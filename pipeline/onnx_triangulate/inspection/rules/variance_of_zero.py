@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.rules._epsilons import epsilons
 from onnx_triangulate.inspection.rules._helpers import constant, count, some
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
@@ -13,7 +13,7 @@ _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (y)'
 _REST = "float[3] s = {1.0, 1.0, 1.0}, float[3] b = {0.0, 0.0, 0.0}, float[3] m = {0.0, 1.0, 2.0}"
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """A stored variance of a BatchNormalization is zero (a channel that was the same for every input of the training;
     small differences are blown up by the root of 1/epsilon) or negative, which no variance is: mean and variance were
     swapped, or the file is damaged.

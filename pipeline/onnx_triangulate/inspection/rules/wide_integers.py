@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from onnx import TensorProto
 
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.facts.size_summary import size, tensors
-from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import numbers, some
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.onnxgraph.nodes import elements
@@ -18,7 +18,7 @@ _MOST = 1 << 24
 _REACH = 1 << 31
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """A stored tensor of 1,024 or more 64-bit integers holds no value that needs them: a mask, a table of positions.
     Gather and others take int32 as well; Reshape, Slice and their like want int64.
     """

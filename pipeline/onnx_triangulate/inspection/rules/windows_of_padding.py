@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.facts.pads import Window
-from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.rules._helpers import DiagnosticGroups, words
 from onnx_triangulate.inspection.rules._registry import Occurrence, Rule
 from onnx_triangulate.inspection.rules._windows import per_axis
@@ -34,7 +34,7 @@ def _only_padding(window: Window) -> bool:
     return False
 
 
-def _find(view: View) -> Iterator[Occurrence]:
+def _find(view: ModelView) -> Iterator[Occurrence]:
     """The padding is as large as the kernel or larger, so that windows at the border see no element of the input.
     PyTorch refuses such pools (`pad should be at most half of effective kernel size`); in a convolution it is usually
     padding that was meant for another kernel, or pads that were written in another order of axes.

@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from onnx import ModelProto, TensorShapeProto, ValueInfoProto
 
 from onnx_triangulate.diff.matching import match_values
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.onnxgraph.nodes import named_dims, printable, text
 
 Dim = int | str | None
 
 
-def at_one_size(left: View, right: View) -> tuple[View, View, tuple[str, ...]]:
+def at_one_size(left: ModelView, right: ModelView) -> tuple[ModelView, ModelView, tuple[str, ...]]:
     """Both graphs at one size, and what there is to say about that."""
     views = left, right
     inputs = [_inputs(view.model) for view in views]
@@ -39,14 +39,14 @@ def at_one_size(left: View, right: View) -> tuple[View, View, tuple[str, ...]]:
         if which is None:
             continue
         own, sizes = (one, two) if which == 0 else (two, one)
-        fixed[which][pair[which].name] = [d for d in sizes if isinstance(d, int)]
-        for dim, size in zip(own, sizes, strict=True):
-            if isinstance(dim, str) and isinstance(size, int) and taken[which].setdefault(dim, size) != size:
-                return left, right, ()
+        fixed[which][pair[which].name] = numbers = [d for d in sizes if isinstance(d, int)]
+        named = [(dim, size) for dim, size in zip(own, numbers, strict=True) if isinstance(dim, str)]
+        if any(taken[which].setdefault(dim, size) != size for dim, size in named):
+            return left, right, ()
         name = printable(pair[0].name, 60)
         notes.append(f"input {name}: {_said(one)} on the left, {_said(two)} on the right: compared at that size")
     made = [
-        View(_sized(view.model, taken[which], fixed[which]), view.file) if fixed[which] else view
+        ModelView(_sized(view.model, taken[which], fixed[which]), view.file) if fixed[which] else view
         for which, view in enumerate(views)
     ]
     return made[0], made[1], tuple(notes)

@@ -6,8 +6,8 @@ import onnx
 import pytest
 
 from onnx_triangulate.diff.differences import differences
-from onnx_triangulate.diff.one_size import at_one_size
-from onnx_triangulate.facts.view import View
+from onnx_triangulate.diff.static_sizes import at_one_size
+from onnx_triangulate.facts.model_view import ModelView
 from onnx_triangulate.inspection.run import inspected
 from onnx_triangulate.records.inspection import Differences
 
@@ -26,7 +26,7 @@ def parsed(text: str, **ints: list[int]) -> onnx.ModelProto:
 
 
 def compare(left: onnx.ModelProto, right: onnx.ModelProto) -> Differences:
-    one, two = View(left), View(right)
+    one, two = ModelView(left), ModelView(right)
     return differences(one, two, inspected(one, ()), inspected(two, ()))
 
 
@@ -75,7 +75,7 @@ def test_a_planted_permutation_is_the_one_difference() -> None:
     ],
 )
 def test_open_sizes_are_taken_from_the_other(left: str, right: str) -> None:
-    views = [View(parsed(f"({text}) => (float[a] z) {{ z = Flatten (x) }}")) for text in (left, right)]
+    views = [ModelView(parsed(f"({text}) => (float[a] z) {{ z = Flatten (x) }}")) for text in (left, right)]
     one, two, notes = at_one_size(*views)
     shapes = [[[d.dim_value for d in v.type.tensor_type.shape.dim] for v in s.model.graph.input] for s in (one, two)]
     assert shapes[0] == shapes[1]
@@ -99,7 +99,7 @@ def test_open_sizes_are_taken_from_the_other(left: str, right: str) -> None:
     ],
 )
 def test_nothing_is_taken_where_it_may_be_no_question_of_sizes(left: str, right: str) -> None:
-    views = [View(parsed(f"({text}) => (float[a] z) {{ z = Identity (x) }}")) for text in (left, right)]
+    views = [ModelView(parsed(f"({text}) => (float[a] z) {{ z = Identity (x) }}")) for text in (left, right)]
     assert at_one_size(*views) == (*views, ())
 
 
@@ -110,7 +110,9 @@ def test_names_of_sizes_are_replaced_wherever_they_are() -> None:
         onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, d) for n, d in (("w", ["q"]), ("v", ["m"]))
     )
     model.graph.value_info.extend(between)
-    _, right, _ = at_one_size(View(parsed("(float[2,3] x) => (y, z) { y = Transpose (x) z = Relu (w) }")), View(model))
+    _, right, _ = at_one_size(
+        ModelView(parsed("(float[2,3] x) => (y, z) { y = Transpose (x) z = Relu (w) }")), ModelView(model)
+    )
     graph = right.model.graph
     kept = {v.name: [d.dim_value or d.dim_param for d in v.type.tensor_type.shape.dim] for v in
             (*graph.value_info, *graph.output)}  # fmt: skip

@@ -1,8 +1,8 @@
 """One graph as everything that looks into it shares it: nodes in place, shapes, pads, layouts, each made once.
 
 Design note.  Rules, pads, layouts and drawings ask the same questions of a graph, and on 20,000 nodes each may be
-answered once only.  A :class:`View` answers lazily and keeps the answer.  Shapes are those of the file and what ONNX's
-inference adds; where inference fails (or would take for ever) they are the file's, and ``problems`` says so.
+answered once only.  A :class:`ModelView` answers lazily and keeps the answer.  Shapes are those of the file and what
+ONNX's inference adds; where inference fails (or would take for ever) they are the file's, and ``problems`` says so.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from onnx_triangulate.records.graphs import Pads, Transpose
 from onnx_triangulate.records.inspection import LayoutReshape, WeightLayout
 
 
-class View:
+class ModelView:
     """A model and what is known about it; ``file`` is where it came from, and where its external data lie."""
 
     def __init__(self, model: ModelProto, file: Path | None = None) -> None:
@@ -39,7 +39,7 @@ class View:
         """ONNX's own inference and checker, at work from the first time that this is read."""
         return SandboxedCheck(self.model, self.problems)
 
-    def begin(self) -> View:
+    def begin(self) -> ModelView:
         """Let them begin their work before anybody asks for it."""
         assert self.check
         return self
@@ -121,10 +121,10 @@ class View:
         return transposes_of(self.flow)
 
 
-def viewed(model: ModelProto | str | Path) -> View:
+def viewed(model: ModelProto | str | Path) -> ModelView:
     """A model, or the file of one, ready to be looked into.  Raises ``UnusableInput`` for a file
     that is no ONNX model."""
     from onnx_triangulate.onnxgraph.loading import load
 
-    view = View(model) if isinstance(model, ModelProto) else View(load(Path(model)), Path(model))
+    view = ModelView(model) if isinstance(model, ModelProto) else ModelView(load(Path(model)), Path(model))
     return view.begin()
