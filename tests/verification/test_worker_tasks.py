@@ -168,7 +168,7 @@ def test_a_skeleton_means_the_whole_model(folded: Any, tmp_path: Path) -> None:
     assert not slim.weights, "they would be held twice"
     assert set(double.weights) == set(mean.weights)
     assert all(w.dtype == np.float64 for w in double.weights.values() if w.dtype.kind == "f")
-    sharp = ReferenceEvaluator(double.model).run(None, {**running.widened(x), **double.weights})[0]
+    sharp = ReferenceEvaluator(double.model).run(None, {**running.feeds_in_float64(x), **double.weights})[0]
     assert 0 < np.abs(sharp - whole).max() < 1e-5
     names = frozenset(n for n, w in double.weights.items() if w.dtype == np.float64)
     moved = shaken(double, names, 0)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnx_triangulate.cases import catalogue
-from onnx_triangulate.engines.workers import Raised, Worker, tell
+from onnx_triangulate.engines.workers import RemoteError, Worker, tell
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison
 from onnx_triangulate.records.runs import Failure
@@ -206,6 +206,6 @@ def _judged(
         over.set()
         judge.kill()
         judge.join()
-    if isinstance(answer, Raised):
+    if isinstance(answer, RemoteError):
         answer.again()
     return answer

@@ -323,7 +323,7 @@ def _double_run(
 
     double = in_float64(skeleton(model.file, memory=memory))
     file = written(double.model, folder / f"{party.slug}.onnx")
-    fed = {**double.weights, **widened(feeds)}
+    fed = {**double.weights, **feeds_in_float64(feeds)}
     run = graph_run(party, case, replace(model, file=file), fed, folder)
     known = {op.__name__ if not op.op_domain else f"{op.op_domain}.{op.__name__}" for op in ours()}
     taken = sorted({place.op for place in places(double.model)} & known)
@@ -331,7 +331,7 @@ def _double_run(
     return replace(run, notes=(*run.notes, note) if taken else run.notes)
 
 
-def widened(feeds: Mapping[str, Array]) -> dict[str, Array]:
+def feeds_in_float64(feeds: Mapping[str, Array]) -> dict[str, Array]:
     """The feeds of a graph in float64."""
     return {name: value.astype(np.float64) if value.dtype == np.float32 else value for name, value in feeds.items()}
 
@@ -412,7 +412,7 @@ def _native_op(error: BaseException) -> str | None:
     return found[1] if found else None
 
 
-def save(folder: Path, party: Party, name: str, value: Any, axes: str | None, *, kind: str = "") -> ArrayFile:
+def save(folder: Path, party: Party, name: str, value: Any, axes: str | None = None, *, kind: str = "") -> ArrayFile:
     """Write one array through a temporary name.
 
     Output names may hold anything: they are quoted, and what is long or would be told apart by its case only gets a

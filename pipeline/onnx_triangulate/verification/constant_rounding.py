@@ -44,7 +44,7 @@ def with_allowance(
     case = running.loaded(ref, seed)
     slim = skeleton(model.file, memory=memory)
     double = in_float64(replace(slim, model=float64.with_bodies(slim.model)))
-    answer = _answering(run, case, model, running.widened(running.feeds_of(ref, case, model, seed)), folder)
+    answer = _answering(run, case, model, running.feeds_in_float64(running.feeds_of(ref, case, model, seed)), folder)
     allowances: dict[str, Array] = {}
 
     def add(responses: Mapping[str, Array], times: float) -> None:
@@ -63,8 +63,7 @@ def with_allowance(
     if computed:
         add(_responses(run, (shaken(double, computed, shake) for shake in range(SHAKES)), answer), FOLD_ROUNDINGS)
     bounds = {
-        n: Bound(constant_rounding=running.save(folder, run.party, n, v, None, kind="slack"))
-        for n, v in allowances.items()
+        n: Bound(constant_rounding=running.save(folder, run.party, n, v, kind="slack")) for n, v in allowances.items()
     }
     return replace(run, bounds=bounds)
 

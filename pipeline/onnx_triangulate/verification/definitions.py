@@ -93,7 +93,8 @@ def _with_constant_rounding(session: Session, case_run: CaseRun, edges: Sequence
     for framework in sorted(frameworks):
         name = str(Party(framework, double=True))
         if (run := runs.get(name)) is not None:
-            answer = session.call(framework, perturbed_runs.constants_slack, ref, framework, run, seed, folder)
+            measure = perturbed_runs.constant_rounding_of_source
+            answer = session.call(framework, measure, ref, framework, run, seed, folder)
             runs[name] = perturbed_runs.unmeasured(run, answer.message) if isinstance(answer, Failure) else answer
     for party in graphs:
         name, graph = str(party), party.graph

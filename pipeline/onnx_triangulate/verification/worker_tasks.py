@@ -21,6 +21,7 @@ from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.engines.frameworks._results import BuilderError
 from onnx_triangulate.engines.running import (
     arrays_of,
+    feeds_in_float64,
     feeds_of,
     in_case_axes,
     loaded,
@@ -29,7 +30,6 @@ from onnx_triangulate.engines.running import (
     save,
     values_of,
     warm,
-    widened,
     written,
 )
 from onnx_triangulate.records.case import Absent, Case, CaseRef, Rounded, Tensor
@@ -64,7 +64,7 @@ def graph_definition(ref: CaseRef, model: Model, run: Run, seed: int, folder: Pa
         double = in_float64(slim)
         names = {own: model.outputs[own] for own in run.arrays("f")}
         graph = take_apart(double.model, {})
-        found = inner_scale(graph, {**double.weights, **widened(fed)}, list(names.values()))
+        found = inner_scale(graph, {**double.weights, **feeds_in_float64(fed)}, list(names.values()))
     except Exception as error:  # whatever an evaluation raises
         return Run(party, error=Failure("refused", f"perturbation: {one_line(error)}"), derived=label)
     if counted is None or counted.unknown:
@@ -73,7 +73,7 @@ def graph_definition(ref: CaseRef, model: Model, run: Run, seed: int, folder: Pa
     bounds = {}
     for own, border in names.items():
         scale = in_case_axes(case, model, own, found.scale[border])
-        kept = save(folder, party, own, scale, None, kind="scale")
+        kept = save(folder, party, own, scale, kind="scale")
         bounds[own] = Bound(scale=kept, roundings=counted.count, floor=counted.count * SUBNORMAL)
     how = f"scale from the roundings inside {model.graph}, k = {counted.count}"
     return Run(party, outputs=run.outputs, bounds=bounds, derived=f"{label}; {how}")

@@ -470,9 +470,9 @@ def _rounding(tensors: Mapping[str, Any], jitter: Jitter | None) -> Callable[[],
 
 
 def _watch(case: Case, double: bool) -> Callable[[], Any]:
-    from onnx_triangulate.engines.frameworks._torch_float64 import in_double
+    from onnx_triangulate.engines.frameworks._torch_float64 import to_float64
 
-    return partial(in_double, single=not computes_float64(case)) if double else contextlib.nullcontext
+    return partial(to_float64, single=not computes_float64(case)) if double else contextlib.nullcontext
 
 
 def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -> Any:
