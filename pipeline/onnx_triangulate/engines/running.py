@@ -8,7 +8,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -76,38 +76,55 @@ def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
     fills a table at its first call answers as before; so does one whose batch statistics move.  Where its state has
     moved, a fresh instance must give the others' answer too, or what it remembers is in its answers.
     """
-    engine = adapter(framework)
     case, values = values_of(ref, framework, seed)
     if case.gradient is not None:  # traced as a function of what it is given
         return run
-    _, others = values_of(ref, framework, seed, example=True)
     try:
-        instance: _model_state.Instance = engine.instance(case, values, seed=seed)
-        before = instance.state()
-        first = instance(values, seed=seed)
-        moved = _model_state.changed(before, instance.state())
-        between = _answer_or_none(instance, others, seed)
-        steady = _alike(first, instance(values, seed=seed + 1))
-        drawn = not steady and _alike(first, instance(values, seed=seed))
-        fresh = engine.instance(case, values, seed=seed) if steady and moved and between is not None else None
-        remembers = fresh is not None and not _alike(between or {}, _answer_or_none(fresh, others, seed))
+        memory = _memory_of(case, values, values_of(ref, framework, seed, example=True)[1], framework, seed)
     except Exception as error:  # what answers once and not again has been changed by its first call
-        says = f"{framework} answers these inputs once and then raises {type(error).__name__}: {one_line(error)}"
-        return replace(run, deterministic=False, nondeterminism=says)
+        says = f"answers these inputs once and then raises {type(error).__name__}: {one_line(error)}"
+        return replace(run, deterministic=False, nondeterminism=f"{framework} {says}")
+    moved = memory.moved
     named = f" ({', '.join(moved[:_NAMED])}{', …' if len(moved) > _NAMED else ''})" if moved else ""
-    drawn = drawn or any("seed_generator" in name for name in moved)  # Keras keeps the state of its chance so
-    if not steady and drawn:
+    if not memory.steady and memory.draws:
         says = f"draws random numbers: under another seed it answers the same inputs otherwise{named}; "
         says += "what a graph holds of them is one draw"
-    elif not steady or remembers:
+    elif not memory.steady or memory.answers:
         how = "what it answers depends on the inputs that it was asked before"
-        how = how if steady else "asked again it answers the same inputs otherwise"
+        how = how if memory.steady else "asked again it answers the same inputs otherwise"
         says = f"remembers its calls{named}: {how}; a graph has no memory, and holds what one call left"
     else:
-        kept = ", ".join([name for name in moved if name in before][:_NAMED])
-        says = f"each call changes {kept}, on which no output here depends; a graph keeps none of it"
-        return replace(run, notes=(*run.notes, says)) if kept else run
+        says = f"each call changes {', '.join(memory.kept[:_NAMED])}, on which no output here depends; "
+        says += "a graph keeps none of it"
+        return replace(run, notes=(*run.notes, says)) if memory.kept else run
     return replace(run, deterministic=False, nondeterminism=f"{framework} {says}")
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """What a model shows that is asked again: the names of what its calls changed, and of that what it had before;
+    whether it answers the same, draws random numbers, and has what it was asked in its answers."""
+
+    moved: tuple[str, ...]
+    kept: tuple[str, ...]
+    steady: bool
+    draws: bool
+    answers: bool
+
+
+def _memory_of(case: Case, values: Mapping[str, Any], others: Mapping[str, Any], framework: str, seed: int) -> _Memory:
+    engine = adapter(framework)
+    instance: _model_state.Instance = engine.instance(case, values, seed=seed)
+    before = instance.state()
+    first = instance(values, seed=seed)
+    moved = _model_state.changed(before, instance.state())
+    between = _answer_or_none(instance, others, seed)
+    steady = _alike(first, instance(values, seed=seed + 1))
+    draws = not steady and _alike(first, instance(values, seed=seed))
+    draws = draws or any("seed_generator" in name for name in moved)  # Keras keeps the state of its chance so
+    fresh = engine.instance(case, values, seed=seed) if steady and moved and between is not None else None
+    answers = fresh is not None and not _alike(between or {}, _answer_or_none(fresh, others, seed))
+    return _Memory(moved, tuple(name for name in moved if name in before), steady, draws, answers)
 
 
 def _answer_or_none(instance: _model_state.Instance, values: Mapping[str, Any], seed: int) -> Mapping[str, Any] | None:

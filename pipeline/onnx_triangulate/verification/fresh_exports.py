@@ -119,7 +119,7 @@ def paired(session: Session, case_run: CaseRun, external: Model) -> Pair | None:
         return None
     a = replace(a, inputs=_joined(a.inputs, b.inputs, taken))
     names = {border: name for name, border in fresh.inputs.items()}
-    if a.drawn or b.drawn or {port.name for port in a.inputs} - set(names):
+    if a.drawn or b.drawn or not names.keys() >= {port.name for port in a.inputs}:
         return None
     graphs = replace(graphs, ports=a.inputs, landmarks=a.landmarks.joined(b.landmarks))
     pair = Pair(external, fresh, graphs, a, proof, names, ())

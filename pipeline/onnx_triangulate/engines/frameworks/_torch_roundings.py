@@ -222,15 +222,17 @@ class Roundings:
         fresh = results if not func.is_view or name == "lift_fresh" else []
         self._move(name, fresh, own, args, given, fed)
         passed = max((count for count, _ in before), default=0) + own + bool(scalars)
-        self._most = max(self._most, passed)
-        arguments = {id(tensor) for tensor in _tensors((args, kwargs))}
-        for tensor in fresh:
-            inside, reached = self._reached(tensor) if id(tensor) in arguments else (0, False)
-            self._passed[storage_of(tensor)] = (max(inside, passed), fed or reached)
-        for tensor in _tensors(made):
-            if not tensor.is_floating_point():
-                self._passed[storage_of(tensor)] = (0, fed)
+        self._record(passed, fed, fresh, _tensors((args, kwargs)))
+        self._passed |= {storage_of(t): (0, fed) for t in _tensors(made) if not t.is_floating_point()}
         return made
+
+    def _record(self, passed: int, fed: bool, fresh: Sequence[Any], arguments: Sequence[Any]) -> None:
+        """Remember how often what is ``fresh`` was rounded; what an operator wrote into was rounded before, too."""
+        self._most = max(self._most, passed)
+        known = {id(tensor) for tensor in arguments}
+        for tensor in fresh:
+            inside, reached = self._reached(tensor) if id(tensor) in known else (0, False)
+            self._passed[storage_of(tensor)] = (max(inside, passed), fed or reached)
 
     def _reached(self, tensor: Any) -> tuple[int, bool]:
         """The roundings on the longest path to a tensor, and whether anything fed lies on a path to it."""
