@@ -236,7 +236,7 @@ def matched(
     for node in proto.graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
-    found = {}
+    found: dict[str, str] = {}
     for node in proto.graph.node:
         whole = [n for n in node.output if n and not _begins_chain(n.rpartition(":")[0], readers.get(n, ()))]
         found |= dict(zip(whole, whole, strict=True))
