@@ -35,7 +35,7 @@ from onnx_triangulate.records.faults import Localization, SourceValues
 from onnx_triangulate.records.runs import Model
 from onnx_triangulate.verification import worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.localization import localized
+from onnx_triangulate.verification.diagnosis.localization import localized
 from onnx_triangulate.verification.session import Options, Session
 
 SIZES = (100, 500, 1000, 5000)

@@ -125,6 +125,11 @@ def agreed(
     """
     if blames or problems or undecided(edges, blames) or not any(e.agrees and e.compared for e in edges):
         return False
+    return _overlap(groups)
+
+
+def _overlap(groups: Sequence[Sequence[str]]) -> bool:
+    """Whether sets of parties hang together, each sharing one with another."""
     joined, waiting = set(groups[0]) if groups else set(), [set(group) for group in groups]
     while near := [group for group in waiting if group & joined]:
         joined = joined.union(*near)

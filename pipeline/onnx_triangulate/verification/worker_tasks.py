@@ -57,7 +57,8 @@ def graph_definition(ref: CaseRef, model: Model, run: Run, seed: int, folder: Pa
     party = Party("truth", meaning=run.party.framework)
     label = f"{run.party}, for {run.party.framework} itself is another program in float64"
     try:
-        fed = feeds_of(ref, loaded(ref, seed), model, seed)
+        case = loaded(ref, seed)
+        fed = feeds_of(ref, case, model, seed)
         counted = count_roundings(model.file, {name: value.shape for name, value in fed.items()})
         slim = skeleton(model.file, memory=memory)
         slim = replace(slim, model=inlined(slim.model))
@@ -69,7 +70,6 @@ def graph_definition(ref: CaseRef, model: Model, run: Run, seed: int, folder: Pa
         return Run(party, error=Failure("refused", f"perturbation: {one_line(error)}"), derived=label)
     if counted is None or counted.unknown:
         return Run(party, outputs=run.outputs, derived=f"{label}; no bound: there is no count of its roundings")
-    case = loaded(ref, seed)
     bounds = {}
     for own, border in names.items():
         scale = in_case_axes(case, model, own, found.scale[border])

@@ -16,8 +16,8 @@ from onnx_triangulate.records.runs import Model
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
+from onnx_triangulate.verification.diagnosis.localization import localize
 from onnx_triangulate.verification.diagnosis.search import Diagnosis, blamed_export
-from onnx_triangulate.verification.localization import localize
 from onnx_triangulate.verification.session import Session
 
 CAUSE = "guilty-node"

@@ -35,19 +35,25 @@ def name_semantics(session: Session, case_run: CaseRun, blames: Sequence[Blame])
     departed = {b.party for b in blames if b.blame in ("export", "export-failed")}
     named = list(blames)
     findings: list[Finding] = []
-    for edge, blamed in asked.items():
-        left, right = (_representatives(case_run, framework, departed) for framework in edge)
-        lacking = [name for name, graphs in zip(edge, (left, right), strict=True) if not graphs]
-        if lacking:
-            problem = f"no export of {' or of '.join(lacking)} is known to be faithful, so none can stand for it"
-            findings.append(_nobody(blamed, f"the nodes of the two were not compared: {problem}"))
-            continue
-        found, judge, other = _compared(session, case_run, right, left)
-        at = f"at {case_run.size}: " if case_run.size else ""
-        findings += [replace(f, message=f"{at}{f.message}") for f in _findings(blamed, found, judge, other)]
-        if isinstance(found, Meanings) and found.differences and not blamed.nodes:
-            named[named.index(blamed)] = _with_nodes(blamed, found)
+    for blamed in asked.values():
+        named[named.index(blamed)], said = _of_edge(session, case_run, blamed, departed)
+        findings += said
     return Diagnosis(tuple(named), tuple(findings))
+
+
+def _of_edge(session: Session, case_run: CaseRun, blamed: Blame, departed: set[str]) -> tuple[Blame, list[Finding]]:
+    """One blame with the nodes of both frameworks, and what is to be said of it."""
+    left, right = (_representatives(case_run, framework, departed) for framework in blamed.edge)
+    lacking = [name for name, graphs in zip(blamed.edge, (left, right), strict=True) if not graphs]
+    if lacking:
+        problem = f"no export of {' or of '.join(lacking)} is known to be faithful, so none can stand for it"
+        return blamed, [_nobody(blamed, f"the nodes of the two were not compared: {problem}")]
+    found, judge, other = _compared(session, case_run, right, left)
+    at = f"at {case_run.size}: " if case_run.size else ""
+    findings = [replace(f, message=f"{at}{f.message}") for f in _findings(blamed, found, judge, other)]
+    if isinstance(found, Meanings) and found.differences and not blamed.nodes:
+        blamed = _with_nodes(blamed, found)
+    return blamed, findings
 
 
 def _with_nodes(blamed: Blame, found: Meanings) -> Blame:
