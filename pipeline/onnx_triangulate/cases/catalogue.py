@@ -28,7 +28,7 @@ from typing import Any
 from onnx_triangulate.cases import inputs
 from onnx_triangulate.records import plugins
 from onnx_triangulate.records.case import Absent, Case, CaseRef, Each, Expected, Tensor
-from onnx_triangulate.records.errors import UnusableInput
+from onnx_triangulate.records.errors import UnusableInput, one_line
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.verdict import BLAMES
 
@@ -66,7 +66,7 @@ def _file_of(entry: EntryPoint) -> Path:
     try:
         spec = importlib.util.find_spec(entry.module)
     except (Exception, SystemExit) as error:
-        raise plugins.BrokenPlugin(f"{plugins.origin(entry)}: {type(error).__name__}: {_one_line(error)}") from error
+        raise plugins.BrokenPlugin(f"{plugins.origin(entry)}: {type(error).__name__}: {one_line(error)}") from error
     if spec is None or not spec.origin or not Path(spec.origin).is_file():
         raise plugins.BrokenPlugin(f"{plugins.origin(entry)}: there is no such module; mend or uninstall it")
     return Path(spec.origin)
@@ -135,7 +135,7 @@ def _loaded(file: Path) -> tuple[Case, ...]:
             raise UnusableInput(
                 f"{file}: imports pipeline.data, this package's former name; write: from onnx_triangulate import Case"
             ) from error
-        raise UnusableInput(f"{file}: raises {type(error).__name__} on loading: {_one_line(error)}") from error
+        raise UnusableInput(f"{file}: raises {type(error).__name__} on loading: {one_line(error)}") from error
     cases = getattr(module, "CASES", None)
     if isinstance(cases, Case):
         cases = (cases,)
@@ -430,8 +430,3 @@ def given_graph(name: str, case: Case, who: str) -> str:
 
 def _source(file: Path) -> str:
     return file.read_text(encoding="utf-8", errors="replace")
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 300 else text[:300] + " …"

@@ -24,7 +24,7 @@ from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.numerics.compare import same_bits
 from onnx_triangulate.records.arrays import Array, ArrayFile
 from onnx_triangulate.records.case import Absent, Case, CaseRef, Tensor
-from onnx_triangulate.records.errors import InvalidGraph, Unsupported, UnusableInput
+from onnx_triangulate.records.errors import InvalidGraph, Unsupported, UnusableInput, one_line
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
 
@@ -459,8 +459,3 @@ def _same(first: Any, second: Any) -> bool:
     if first is None or second is None:
         return first is None and second is None
     return same_bits(np.asarray(first), np.asarray(second))
-
-
-def one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 300 else text[:300] + " …"

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from onnx_triangulate.engines.frameworks import adapter
-from onnx_triangulate.engines.running import MOST_GUESSED, one_line, results_in_case_axes, save, values_of, warm
+from onnx_triangulate.engines.running import MOST_GUESSED, results_in_case_axes, save, values_of, warm
 from onnx_triangulate.numerics.perturbation import (
     BEYOND,
     UNIT,
@@ -28,9 +28,10 @@ from onnx_triangulate.numerics.perturbation import (
 )
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import Case, CaseRef
+from onnx_triangulate.records.errors import one_line
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Bound, Jitter, Roundings, Run
-from onnx_triangulate.verification.worker_tasks import SUBNORMAL
+from onnx_triangulate.verification.worker_tasks import scaled_bound
 
 PAIRS = 5  # pairs of draws: of any two of the first 32 things that round, some draw has both push the same way
 JITTERS = 16  # sign patterns; the chance that all of 16 miss an element's sensitivity by a factor of 2 is under 1e-6
@@ -88,8 +89,7 @@ def derive_bounds(
         if name in inner:
             moves = np.maximum(moves, inner[name] * BEYOND / max(roundings.count, 1))
         unit = UNIT if double else float(np.finfo(floats[name].dtype).eps)
-        scale = save(folder, party, name, at_least_mean(moves) / unit, kind="scale")
-        bounds[name] = Bound(scale=scale, roundings=roundings.count, floor=roundings.count * SUBNORMAL)
+        bounds[name] = scaled_bound(folder, party, name, at_least_mean(moves) / unit, roundings.count)
     bounds |= _on_jumps({name: inner[name] for name in wholes if name in inner}, party, folder)
     how = f"scale from {JITTERS} perturbations, k = {roundings.count} roundings on the longest path"
     if roundings.unknown:

@@ -25,21 +25,21 @@ from onnx_triangulate.engines.running import (
     feeds_of,
     in_case_axes,
     loaded,
-    one_line,
     refusal,
     save,
     values_of,
     warm,
     written,
 )
+from onnx_triangulate.ops.rounding_counts import SUBNORMAL
+from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import Absent, Case, CaseRef, Rounded, Tensor
-from onnx_triangulate.records.errors import UnusableInput
+from onnx_triangulate.records.errors import UnusableInput, one_line
 from onnx_triangulate.records.graphs import GraphFacts
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Bound, Failure, Model, Roundings, Run
 from onnx_triangulate.records.verdict import Evidence, Finding
 
-SUBNORMAL = 2.0**-149  # what a number below the normal ones of float32 may be off by, whatever its size
 MOST_OUTSIDE = 2**30  # bytes of weights in other files with which a graph is read whole
 
 
@@ -73,10 +73,14 @@ def graph_definition(ref: CaseRef, model: Model, run: Run, seed: int, folder: Pa
     bounds = {}
     for own, border in names.items():
         scale = in_case_axes(case, model, own, found.scale[border])
-        kept = save(folder, party, own, scale, kind="scale")
-        bounds[own] = Bound(scale=kept, roundings=counted.count, floor=counted.count * SUBNORMAL)
+        bounds[own] = scaled_bound(folder, party, own, scale, counted.count)
     how = f"scale from the roundings inside {model.graph}, k = {counted.count}"
     return Run(party, outputs=run.outputs, bounds=bounds, derived=f"{label}; {how}")
+
+
+def scaled_bound(folder: Path, party: Party, name: str, scale: Array, roundings: int) -> Bound:
+    """A bound of so many roundings of numbers of the size of ``scale``, which is written to a file."""
+    return Bound(save(folder, party, name, scale, kind="scale"), roundings, floor=roundings * SUBNORMAL)
 
 
 def export(ref: CaseRef, framework: str, exporters: Sequence[str], seed: int, folder: Path) -> list[Model]:

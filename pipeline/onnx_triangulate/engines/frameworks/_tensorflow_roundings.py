@@ -24,7 +24,6 @@ from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.runs import Jitter
 
 SEEN_IN = "2.21.0"
-_SUBNORMAL = 2.0**-149
 
 _NONE = frozenset(
     "Abs All Any ArgMax ArgMin Assert Assign AssignVariableOp BatchToSpaceND Bitcast BroadcastArgs "
@@ -216,12 +215,9 @@ class RoundingTrace:
     def ways(self, jitter: Jitter | None, step: float) -> Array:
         """What to feed for a jitter: by place, how far and which way its result is moved."""
         moved = np.zeros(len(self.places))
-        if jitter is None or jitter.what == "inputs":
-            return moved
         for place, (own, fed) in enumerate(self.places):
-            if jitter.what == "roundings" or not fed:
-                turned = jitter.turned is not None and (place + 1) >> jitter.turned & 1
-                moved[place] = own * step * (-1.0 if turned else 1.0)
+            if jitter is not None and jitter.moves(fed):
+                moved[place] = own * step * jitter.way(place + 1)
         return moved
 
 
