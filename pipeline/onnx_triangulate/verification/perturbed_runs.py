@@ -84,14 +84,11 @@ def derive_bounds(
     unmoved = not inner and not _float_fed(case, values)
     if unmoved and (roundings.count or roundings.unknown):  # that there was no response says nothing
         response = {name: moves for name, moves in response.items() if moves.any()}
-    bounds: dict[str, Bound] = {}
-    for name, moves in response.items():
-        if name in inner:
-            moves = np.maximum(moves, inner[name] * BEYOND / max(roundings.count, 1))
-        unit = UNIT if double else float(np.finfo(floats[name].dtype).eps)
-        bounds[name] = scaled_bound(folder, party, name, at_least_mean(moves) / unit, roundings.count)
+    count = roundings.count
+    scales = asked.scales(response, {name: moves * BEYOND / max(count, 1) for name, moves in inner.items()})
+    bounds = {name: scaled_bound(folder, party, name, scale, count) for name, scale in scales.items()}
     bounds |= _on_jumps({name: inner[name] for name in wholes if name in inner}, party, folder)
-    how = f"scale from {JITTERS} perturbations, k = {roundings.count} roundings on the longest path"
+    how = f"scale from {JITTERS} perturbations, k = {count} roundings on the longest path"
     if roundings.unknown:
         how += f" ({', '.join(roundings.unknown)}: no rule, so one for each number that it may take up)"
     return Run(party, outputs=source.outputs, bounds=bounds, derived=f"{label}; {how}")
@@ -213,6 +210,12 @@ class _Perturbation:
         engine = adapter(self.framework)
         for results in engine.perturbed(self.case, self.values, double=self.double, seed=self.seed, jitters=jitters):
             yield results_in_case_axes(self.case, self.framework, engine.layouts, results)
+
+    def scales(self, response: Mapping[str, Array], inner: Mapping[str, Array]) -> dict[str, Array]:
+        """By output, the larger of two responses, in units of one rounding."""
+        larger = {name: np.maximum(moves, inner[name]) if name in inner else moves for name, moves in response.items()}
+        units = {n: UNIT if self.double else float(np.finfo(self.floats[n].dtype).eps) for n in larger}
+        return {name: at_least_mean(moves) / units[name] for name, moves in larger.items()}
 
     def own_roundings(self) -> tuple[Roundings | None, dict[str, Array]]:
         """The roundings of the framework's own operators, and the responses to them; nothing where nobody sees them."""
