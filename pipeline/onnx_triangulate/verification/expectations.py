@@ -7,14 +7,13 @@ absent), it is ``undecided``.
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from packaging.utils import canonicalize_name
 
-from onnx_triangulate.cases.requirements import _installed, parsed
-from onnx_triangulate.engines.runtimes import runtimes
+from onnx_triangulate.cases.requirements import parsed, version_of
+from onnx_triangulate.engines.runtimes import chain, runtimes
 from onnx_triangulate.records.case import Case, Expected
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff
@@ -207,16 +206,7 @@ def _on_the_way(blame: Blame, end: Party) -> bool:
         return bool(end.runtime)
     if blame.blame == "reference":
         return end.runtime == faulty.runtime
-    return not end.double and faulty.runtime in _before(end.runtime)
-
-
-def _before(runtime: str) -> list[str]:
-    """A runtime and those that it comes after."""
-    known, found = runtimes(), []
-    while runtime in known and runtime not in found:
-        found.append(runtime)
-        runtime = known[runtime].after
-    return found
+    return not end.double and faulty.runtime in chain(runtimes(), end.runtime)
 
 
 def _who_lacks(blamed: Blame) -> str | None:
@@ -233,9 +223,7 @@ def _applies(expected: Expected, versions: Mapping[str, str | None]) -> bool:
         return True
     requirement = parsed(expected.when, expected.reason)
     known = {canonicalize_name(name): version for name, version in versions.items()}
-    version = known.get(canonicalize_name(requirement.name))
-    if version is None and _installed(requirement.name):
-        version = importlib.metadata.version(requirement.name)
+    version = known.get(canonicalize_name(requirement.name)) or version_of(requirement.name)
     return version is None or requirement.specifier.contains(version.partition("+")[0], prereleases=True)
 
 
