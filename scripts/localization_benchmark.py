@@ -29,7 +29,7 @@ from onnx_triangulate.cases import catalogue, inputs
 from onnx_triangulate.engines import running
 from onnx_triangulate.engines.frameworks._stored_values import Values
 from onnx_triangulate.locate.export_nodes import Export
-from onnx_triangulate.locate.localize import judged_export
+from onnx_triangulate.locate.node_search import judged_export
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Localization, SourceValues
 from onnx_triangulate.records.runs import Model

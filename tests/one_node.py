@@ -48,7 +48,7 @@ def run(node: onnx.NodeProto, opset: int, feeds: Mapping[str, Array]) -> list[Ar
 
 def judged(example: Example, feeds: Mapping[str, Array], produced: list[Array | None]) -> tuple[NodeCheck, ...]:
     node = example.proto(example.node)
-    return replay(node, example.opset, [feeds[n] for n in node.input], produced)
+    return replay(node, example.opset, [feeds[n] if n else None for n in node.input], produced)
 
 
 def faulty(example: Example, feeds: Mapping[str, Array]) -> list[Array | None]:

@@ -150,7 +150,7 @@ def export(framework: str, names: Sequence[str], folder: Path) -> None:
     from onnx_triangulate.cases import inputs, layout
     from onnx_triangulate.cases.catalogue import find, load
     from onnx_triangulate.engines.frameworks import adapter
-    from onnx_triangulate.locate import localize
+    from onnx_triangulate.locate import node_search
     from onnx_triangulate.onnxgraph.weights import Weights
     from onnx_triangulate.verification import worker_tasks
 
@@ -167,7 +167,7 @@ def export(framework: str, names: Sequence[str], folder: Path) -> None:
         model = models[exporter]
         if model.error is not None or model.file is None:
             raise SystemExit(f"{name}: {model.error} {model.log[-2000:]}")
-        source = localize.source_values(ref, framework, model, (False, True), 0, place)
+        source = node_search.source_values(ref, framework, model, (False, True), 0, place)
         if source.error is not None or source.single is None:
             raise SystemExit(f"{name}: {source.error}")
         known = [f for f in (models["torch:raw"].file if exporter == "torch" else model.weights,) if f is not None]
@@ -180,7 +180,7 @@ def export(framework: str, names: Sequence[str], folder: Path) -> None:
             "graph": exporter,
             "permuted": source.permuted,
             "origins": {name: (origin.value, origin.op) for name, origin in source.origins.items()},
-            "computed": list(localize.computed_constants(proto, Weights(proto, place), known)),
+            "computed": list(node_search.computed_constants(proto, Weights(proto, place), known)),
             "below": {graph: int(case.inputs[own].high) for own, graph in model.inputs.items()},
         }
         _name_nodes(proto)

@@ -21,11 +21,11 @@ from faults.graphs import Kept, drawn, session
 from faults.kinds import KINDS
 from faults.site import CONTROL, Accepted, Site
 from onnx_triangulate.diff.operators import COMMUTATIVE
-from onnx_triangulate.locate import localize
+from onnx_triangulate.locate import node_search
 from onnx_triangulate.locate.export_nodes import Export
 from onnx_triangulate.locate.float64_comparison import PreparedGraph, judge_graphs, prepare, to_float64_arrays
 from onnx_triangulate.locate.teacher_forced import Reference, evaluate_reference
-from onnx_triangulate.numerics.evaluate import Graph
+from onnx_triangulate.numerics.float64_evaluation import Graph
 from onnx_triangulate.onnxgraph.dataflow import Namer, Orientation
 from onnx_triangulate.onnxgraph.graph import reads
 from onnx_triangulate.onnxgraph.nodes import opset
@@ -284,7 +284,7 @@ def _by_native(original: _Original, model: onnx.ModelProto) -> Named:
     changed = computed_initializers(model, kept.base.weights.values())  # as verify finds what the source does not hold
     computed = (*kept.about["computed"], *changed)
     try:
-        found = localize.judged_export(
+        found = node_search.judged_export(
             Export.of(model, kept.feeds, kept.source, party=kept.about["graph"], computed=computed)
         )
     except Exception as error:  # as above

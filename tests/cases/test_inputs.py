@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onnx_triangulate.cases.inputs import differing, draw, forward_inputs, inputs_of, parameters_of, specs_of
+from onnx_triangulate.cases.inputs import differing, draw, fed_from, forward_inputs, inputs_of, parameters_of, specs_of
 from onnx_triangulate.records.case import Case, Each, Gradient, Tensor
 from onnx_triangulate.records.errors import UnusableInput
 
@@ -191,3 +191,43 @@ def test_the_forward_model_does_not_take_the_cotangent() -> None:
     assert list(forward_inputs(a_case(inputs))) == ["a", "dy", "b"]
     gradient = Gradient("y", ("a",), "dy")
     assert list(forward_inputs(a_case(inputs, outputs={"y": WIDE}, gradient=gradient))) == ["a", "b"]
+
+
+def given(folder: Path, **arrays: Any) -> Case:
+    """Inputs from a file, for a case whose batch may change and whose channels may not."""
+    case = Case(
+        "fed",
+        inputs={"x": Tensor("n c", (2, 3)), "m": Tensor("n", (2,), values=np.ones(2, np.float32))},
+        builders={},
+        dynamic={"n": (1, 5)},
+    )
+    np.savez(folder / "given.npz", **arrays)
+    return fed_from(case, folder / "given.npz")
+
+
+def test_inputs_from_a_file_may_have_another_size_on_an_open_axis_only(tmp_path: Path) -> None:
+    x, m = np.arange(12, dtype=np.float32).reshape(4, 3), np.arange(4, dtype=np.float32)
+    fed = given(tmp_path, x=x, m=m)
+    assert {name: tensor.shape for name, tensor in fed.inputs.items()} == {"x": (4, 3), "m": (4,)}
+    assert all(np.array_equal(fed.inputs[n].values, v) for n, v in (("x", x), ("m", m)))
+    same = given(tmp_path, x=x[:2], m=m[:2])
+    assert {name: tensor.shape for name, tensor in same.inputs.items()} == {"x": (2, 3), "m": (2,)}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "says"),
+    [
+        (
+            {"x": np.zeros((2, 4), np.float32), "m": np.zeros(2, np.float32)},
+            r"\(2, 4\), expected \(2, 3\): axis c",
+        ),
+        ({"x": np.zeros((4, 3), np.float32), "m": np.zeros(3, np.float32)}, "m has n=3, another input n=4"),
+        ({"x": np.zeros((4, 3)), "m": np.zeros(4, np.float32)}, r"is float64, expected float32: save it with \.astype"),
+        ({"x": np.zeros(4, np.float32), "m": np.zeros(4, np.float32)}, "expected the axes 'n c'"),
+        ({"x": np.zeros((4, 3), np.float32)}, "lacks 'm'; the inputs of fed are x, m"),
+        ({"x": np.zeros(1), "m": np.zeros(1), "y": np.zeros(1)}, "holds 'y'; the inputs of fed are x, m"),
+    ],
+)
+def test_a_file_of_inputs_that_does_not_fit(tmp_path: Path, arrays: dict[str, Any], says: str) -> None:
+    with pytest.raises(UnusableInput, match=says):
+        given(tmp_path, **arrays)

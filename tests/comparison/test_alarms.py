@@ -17,7 +17,7 @@ from onnx_triangulate.comparison.outputs import worse
 from onnx_triangulate.comparison.run import compare_with, verdict
 from onnx_triangulate.comparison.session import Evidence
 from onnx_triangulate.locate import float64_comparison, model_interface
-from onnx_triangulate.numerics.evaluator import as_specified, evaluate
+from onnx_triangulate.numerics.reference_evaluator import as_specified, evaluate
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import Unsupported
 from onnx_triangulate.records.graph_comparison import ComparedOutput, Fault, GraphComparison

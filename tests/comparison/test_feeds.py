@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
-from onnx_triangulate.comparison import feeding, further
+from onnx_triangulate.comparison import feed_selection, further_feeds
 from onnx_triangulate.comparison.options import Options, dims_of, only_of
 from onnx_triangulate.comparison.run import compare_files, compare_with
 from onnx_triangulate.diff.equivalence import prove
@@ -206,12 +206,12 @@ def test_what_was_not_measured_is_no_agreement(compared: Compared, monkeypatch: 
     whole = compared(a, b)
     assert (whole.grade, whole.unexercised) == ("same on what was fed", ())
     assert "not tried" not in comparison_lines(whole)[0].plain
-    monkeypatch.setattr(further, "SEARCH", 0.0)
+    monkeypatch.setattr(further_feeds, "SEARCH", 0.0)
     found = compared(a, b)
     assert found.outcome == "uncompared", comparison_lines(found)
     assert any("no time was left to move" in problem for problem in found.problems)
     monkeypatch.undo()
-    monkeypatch.setattr(further, "SWEEP", 0.0)
+    monkeypatch.setattr(further_feeds, "SWEEP", 0.0)
     found = compared(a, b)
     assert found.grade == "same on what was fed"
     assert "what was not tried is below" in comparison_lines(found)[0].plain
@@ -337,7 +337,7 @@ def test_why_a_runs_at_no_size_is_said(compared: Compared, nodes: str, why: str)
 def test_a_size_that_kills_the_runtime_is_not_all_sizes(answers: list[Any], expected: int | str) -> None:
     left = iter(answers)
     session: Any = SimpleNamespace(call=lambda *_: next(left), pair=None)
-    assert feeding.first_that_runs(session, [Feed("random", {})] * 9) == expected
+    assert feed_selection.first_that_runs(session, [Feed("random", {})] * 9) == expected
 
 
 def test_a_node_without_inputs_divides_nothing() -> None:

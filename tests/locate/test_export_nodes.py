@@ -22,7 +22,7 @@ from onnx_triangulate.locate import export_nodes
 from onnx_triangulate.locate.export_nodes import Export
 from onnx_triangulate.locate.kernel_runs import judged_kernels
 from onnx_triangulate.locate.kernels import kernels
-from onnx_triangulate.locate.localize import judged_export, only_node
+from onnx_triangulate.locate.node_search import judged_export, only_node
 from onnx_triangulate.numerics.replay import expected
 from onnx_triangulate.onnxgraph.nodes import node_name
 from onnx_triangulate.onnxgraph.weights import Weights

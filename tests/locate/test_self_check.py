@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from onnx_triangulate.locate import export_nodes, kernels, localize, self_check
+from onnx_triangulate.locate import export_nodes, kernels, node_search, self_check
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.errors import BrokenCheck
 from onnx_triangulate.records.runs import Model
@@ -57,6 +57,6 @@ def test_a_broken_localization_names_nobody(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(self_check, "_problem", lambda: "nobody named")
     model = Model("torch", tmp_path / "never read.onnx")
     with pytest.raises(BrokenCheck):
-        localize.localize_nodes(
-            localize.BlamedGraph(CaseRef(tmp_path / "c.py", "c"), model, "kernel", "torch>ort.off", 0)
+        node_search.localize_nodes(
+            node_search.BlamedGraph(CaseRef(tmp_path / "c.py", "c"), model, "kernel", "torch>ort.off", 0)
         )

@@ -11,6 +11,7 @@ import pytest
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate.export_nodes import Export, exported
 from onnx_triangulate.locate.kernels import kernels
+from onnx_triangulate.numerics.noise_floor import noise_floor
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import SourceValues
 
@@ -66,6 +67,16 @@ def test_a_kernel_without_a_rule_is_held_against_its_noise_floor(factor: float, 
     found = kernels(onnx.parser.parse_model(LOOP), {"x": X}, {"y": y, "z": -y}, **about)
     assert found.faults == ()
     assert [error.op for error in found.uncompared] == uncompared
+
+
+def test_a_whole_number_is_open_where_rounding_can_change_it() -> None:
+    node = onnx.helper.make_node("Loop", ["x"], ["y"])
+    x = np.array([1.0, 1.5, -2.0], np.float32)
+    (found,) = noise_floor(lambda step, values: {"y": np.ceil(values["x"]).astype(int)}, node, 0, "loop", {"x": x})
+    assert not isinstance(found, str)
+    assert found is not None
+    assert found.flips is not None
+    assert found.flips.tolist() == [True, False, True]
 
 
 SEQUENCE = """<ir_version: 8, opset_import: ["" : 18]> g (float[4,6] x) => (float[2,6] z)

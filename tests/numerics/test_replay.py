@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from onnx_triangulate.numerics.evaluator import evaluate
+from onnx_triangulate.numerics.reference_evaluator import evaluate
 from onnx_triangulate.numerics.replay import NodeCheck, replay
 from onnx_triangulate.ops.registry import operators
 from onnx_triangulate.records.arrays import Array

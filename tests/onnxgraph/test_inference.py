@@ -11,8 +11,7 @@ import pytest
 from onnx_triangulate.diff.differences import differences
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.inspection.run import inspected
-from onnx_triangulate.onnxgraph.inference import contradicted, infer, refusals
-from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
+from onnx_triangulate.onnxgraph.inference import contradicted, infer, refusals, with_inferred_shapes
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17, "my" : 1]> g'
 

@@ -19,11 +19,11 @@ import onnx
 import pytest
 
 from onnx_triangulate.numerics import replay
-from onnx_triangulate.numerics.evaluator import evaluate
+from onnx_triangulate.numerics.reference_evaluator import evaluate
 from onnx_triangulate.onnxgraph.folding import FOLDS
 from onnx_triangulate.onnxgraph.graph import places
+from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
 from onnx_triangulate.onnxgraph.nodes import whole_slots
-from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.ops import axis_propagation as links
 from onnx_triangulate.ops.axis_propagation import ANY, AxisRule, Linked
 from onnx_triangulate.ops.enclosures import Format
@@ -334,7 +334,7 @@ OPERATORS = (
 VIEWS = """
 import numpy as np, onnx.parser
 from onnx_triangulate.numerics import evaluator, response
-from onnx_triangulate.ops import random_draws, roundings, window_ops
+from onnx_triangulate.ops import random_draws, roundings, window_nodes
 from onnx_triangulate.facts.view import View
 text = '<ir_version: 8, opset_import: ["" : 17, "mine" : 1]> g (float[1,2,6,6] x) => (float[1,2,6,6] y) '
 model = onnx.parser.parse_model(text + "{ a = Conv <kernel_shape = [1, 1]> (x, w) y = mine.Twice (a) }")
@@ -342,7 +342,7 @@ model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((2, 2, 1, 1)
 node = model.graph.node[1]
 assert "mine.Twice" in random_draws.DRAWS & response.STEPS & response._SUMS
 assert roundings.roundings(model).count == 3 + 3
-assert window_ops.form_of(node).like == "Conv"
+assert window_nodes.form_of(node).like == "Conv"
 assert "Twice" in {op.__name__ for op in evaluator.in_float64() if op.op_domain == "mine"}
 from onnx.reference import ReferenceEvaluator
 x = np.ones((1, 2, 6, 6))

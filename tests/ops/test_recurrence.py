@@ -17,8 +17,8 @@ from onnx.reference import ReferenceEvaluator
 
 from onnx_triangulate.comparison.options import Options
 from onnx_triangulate.comparison.run import compare_files
-from onnx_triangulate.numerics.evaluate import take_apart
-from onnx_triangulate.numerics.evaluator import as_specified, evaluate, in_float64
+from onnx_triangulate.numerics.float64_evaluation import take_apart
+from onnx_triangulate.numerics.reference_evaluator import as_specified, evaluate, in_float64
 from onnx_triangulate.numerics.replay import replay
 from onnx_triangulate.ops.recurrence import ACTIVATIONS, DEFAULTS, GATES, taken_apart
 from onnx_triangulate.records.arrays import Array

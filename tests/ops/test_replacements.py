@@ -15,7 +15,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from onnx_triangulate.engines.runtimes import runtimes
-from onnx_triangulate.numerics.evaluator import in_float64
+from onnx_triangulate.numerics.reference_evaluator import in_float64
 from onnx_triangulate.records.arrays import Array
 
 

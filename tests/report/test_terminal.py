@@ -305,30 +305,6 @@ def test_unknown_and_automatic_padding_are_not_called_symmetric(samples: Any) ->
     assert "AveragePool before 1 0 after 0 1 asymmetric" in text
 
 
-def listed(cases: list[Any], **options: Any) -> list[str]:
-    stream = io.StringIO()
-    terminal.render_list(cases, Console(file=stream, width=60, **options))
-    return stream.getvalue().splitlines()
-
-
-def test_the_catalogue_is_one_aligned_line_a_case(samples: Any) -> None:
-    note = "a note that is " + "very " * 12 + "long"
-    cases = [
-        ("conv2d/even_input", ("tensorflow", "torch"), note),
-        {"name": "autodiff/chain", "frameworks": "torch", "note": ""},
-        (samples.hostile_text, ("torch",), samples.hostile_text),
-    ]
-    lines = listed(cases)
-    assert len(lines) == 3
-    assert lines[0].split("  ")[-1] == note
-    assert lines[0].index("tensorflow, torch") == lines[1].index("torch")
-    assert all(line.isprintable() for line in lines)
-    narrow = listed(cases[:2], force_terminal=True, color_system=None)
-    assert len(narrow) == 2
-    assert all(len(line) <= 60 for line in narrow)
-    assert listed([]) == []
-
-
 def test_a_framework_that_gives_no_answer_is_not_told_of_a_graph(samples: Any) -> None:
     edge = ("truth", "torch")
     text = first(samples.report(samples.unexpected("a/b", "unsupported", "torch", edge, "native")))
@@ -399,3 +375,10 @@ def test_a_bound_that_holds_nothing_allows_no_difference(samples: Any) -> None:
     edge = samples.edge("torch", "torch>reference", "export", "diverges", **seen)
     assert terminal._observed(edge)[4] == "exact"
     assert terminal._observed(dataclasses.replace(edge, ratio=7.0))[4] == "7"
+
+
+def test_what_is_behind_a_blame_is_said_where_it_was_not_declared(samples: Any) -> None:
+    undeclared = samples.unexpected("a/b", "kernel", "torch>ort.off", KERNEL, "kernel")
+    declared = dataclasses.replace(undeclared, status="expected", unexpected=())
+    assert "torch>ort.off leaves its predecessor" in first(samples.report(undeclared))
+    assert "leaves its predecessor" not in first(samples.report(declared))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from onnx_triangulate.locate.localize import BlamedGraph, localize_nodes
+from onnx_triangulate.locate.node_search import BlamedGraph, localize_nodes
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.runs import Failure, Model
 from tests.verification.sessions import session

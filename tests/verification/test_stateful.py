@@ -44,7 +44,7 @@ def test_statistics_that_move_are_told_and_are_no_alarm(tmp_path: Path) -> None:
 
 
 def test_such_a_case_is_no_agreement_and_its_exports_are_not_called_faithful(tmp_path: Path) -> None:
-    from onnx_triangulate.report.words import exports
+    from onnx_triangulate.report.sentences import exports
 
     names = ("remembers_rows", "draws_keras_dropout", "table")
     report = verify([f"{FILE}::{name}" for name in names], Options(out=tmp_path / "out"))

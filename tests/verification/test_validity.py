@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from onnx_triangulate.records.verdict import Report, Verdict
-from onnx_triangulate.report.words import exports
+from onnx_triangulate.report.sentences import exports
 from onnx_triangulate.verification.verify import Options, verify
 from tests.conftest import CASES
 

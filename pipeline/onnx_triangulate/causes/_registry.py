@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx.parser
 from onnx import ModelProto
 
+from onnx_triangulate.onnxgraph.nodes import printable
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Failure, Model, Run
@@ -18,9 +19,13 @@ Load = Callable[[str], ModelProto | None]
 Suspect = Callable[[Evidence, Blame, Load], Finding | None]
 
 
+_HEAD = '<ir_version: 8, opset_import: ["" : 18]>'
+
+
 @dataclass(frozen=True)
 class Example:
-    """A situation in which a cause is suspected, or must not be: what is blamed, and the graphs as ONNX text."""
+    """A situation in which a cause is suspected, or must not be: what is blamed, and the graphs as ONNX text, which may
+    leave out its head (then of opset 18) and the graph's name."""
 
     about: str
     blamed: Blame
@@ -50,7 +55,10 @@ class Example:
 
     def load(self, graph: str) -> ModelProto | None:
         """The example's graph of that name."""
-        return onnx.parser.parse_model(self.graphs[graph]) if graph in self.graphs else None
+        if graph not in self.graphs:
+            return None
+        written = self.graphs[graph]
+        return onnx.parser.parse_model(written if written.lstrip().startswith("<") else f"{_HEAD} g {written}")
 
 
 @dataclass(frozen=True)
@@ -67,20 +75,36 @@ class Cause:
     fires: tuple[Example, ...]
     quiet: tuple[Example, ...]
 
+    def finding(self, blamed: Blame, nodes: Iterable[str], message: str, edit: str) -> Finding:
+        """What ``suspect`` returns about a blame."""
+        return Finding(self.name, blamed.blame, blamed.party, tuple(nodes), message, edit=edit)
+
+
+def party_of(name: str) -> Party | None:
+    """The party of a name, where it is one's (``torch>*`` is not)."""
+    try:
+        return Party.parse(name)
+    except UnusableInput:
+        return None
+
 
 def graph_of(blamed: Blame) -> str | None:
     """The exported graph that a blame is about: its party's, or the one on its edge."""
-    for name in (blamed.party, *reversed(blamed.edge)):
-        try:
-            party = Party.parse(name)
-        except UnusableInput:
-            continue
-        if party.runtime or party.exporter:
-            return party.graph
-    try:
-        return Party.parse(blamed.party).graph
-    except UnusableInput:
-        return None
+    parties = [party_of(name) for name in (blamed.party, *reversed(blamed.edge))]
+    exported = (party.graph for party in parties if party is not None and (party.runtime or party.exporter))
+    return next(exported, None if parties[0] is None else parties[0].graph)
+
+
+def model_of(blamed: Blame, load: Load, *blames: str) -> ModelProto | None:
+    """The exported graph that a blame is about, where the blame is one of ``blames``."""
+    graph = graph_of(blamed)
+    return load(graph) if blamed.blame in blames and graph is not None else None
+
+
+def listed(names: Iterable[str], most: int) -> str:
+    """Names of nodes or values side by side, the first ``most`` of them."""
+    shown = [printable(name) for name in names]
+    return ", ".join(shown[:most]) + (", …" if len(shown) > most else "")
 
 
 def edge_of(evidence: Evidence, blamed: Blame) -> Diff | None:

@@ -98,13 +98,11 @@ def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
     if not parting:
         return None
     more = f"; {len(parting) - 1} more nodes likewise" if len(parting) > 1 else ""
-    return Finding(
-        cause=CAUSE.name,
-        blame=blamed.blame,
-        party=blamed.party,
-        nodes=tuple(name for a, b in parting for name in (a.node, b.node)),
-        message=_says(*parting[0]) + more,
-        edit="; ".join(_edit(second[0], mine, theirs) for mine, theirs in parting),
+    return CAUSE.finding(
+        blamed,
+        (name for a, b in parting for name in (a.node, b.node)),
+        _says(*parting[0]) + more,
+        "; ".join(_edit(second[0], mine, theirs) for mine, theirs in parting),
     )
 
 
@@ -121,23 +119,20 @@ def _edit(graph: str, source: Window, target: Window) -> str:
     return f"in {graph}, set pads of {node} to {pads}"
 
 
-_HEAD = '<ir_version: 8, opset_import: ["" : 18]>'
-
-
 def _conv(pads: str, size: int | str = 6, strides: str = "2, 2") -> str:
-    return f"""{_HEAD} g (float[2,2,{size},{size}] x, float[3,2,3,3] w) => (float[2,3,N,M] y) {{
+    return f"""(float[2,2,{size},{size}] x, float[3,2,3,3] w) => (float[2,3,N,M] y) {{
         [conv] y = Conv <pads = [{pads}], strides = [{strides}]> (x, w)
     }}"""
 
 
 def _transposed(pads: str, adds: str) -> str:
-    return f"""{_HEAD} g (float[1,1,10,10] x, float[1,1,5,5] w) => (float[1,1,20,20] y) {{
+    return f"""(float[1,1,10,10] x, float[1,1,5,5] w) => (float[1,1,20,20] y) {{
         [deconv] y = ConvTranspose <pads = [{pads}], output_padding = [{adds}], strides = [2, 2]> (x, w)
     }}"""
 
 
 def _pad_and_conv(pads: str) -> str:
-    return f"""{_HEAD} g (float[2,2,6,6] x, float[3,2,3,3] w) => (float[2,3,N,M] y)
+    return f"""(float[2,2,6,6] x, float[3,2,3,3] w) => (float[2,3,N,M] y)
         <int64[8] p = {{0,0,0,0,0,0,1,1}}> {{
         [pad] z = Pad (x, p)
         [conv] y = Conv <pads = [{pads}], strides = [2, 2]> (z, w)

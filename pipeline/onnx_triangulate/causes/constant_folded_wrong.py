@@ -12,11 +12,9 @@ from typing import Any
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from onnx_triangulate.causes._registry import Cause, Example, Load, graph_of
+from onnx_triangulate.causes._registry import Cause, Example, Load, graph_of, listed, party_of
 from onnx_triangulate.onnxgraph.graph import places
-from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, printable
-from onnx_triangulate.records.errors import UnusableInput
-from onnx_triangulate.records.party import Party
+from onnx_triangulate.onnxgraph.nodes import array, constant_tensor
 from onnx_triangulate.records.runs import Diff
 from onnx_triangulate.records.verdict import Blame, Evidence, Finding
 from onnx_triangulate.transform.float64 import computed_initializers
@@ -33,13 +31,9 @@ def _agrees(evidence: Evidence, raw: str) -> bool:
     framework = raw.split(":", 1)[0]
     outcomes = []
     for edge in evidence.edges:
-        try:
-            left, right = Party.parse(edge.left), Party.parse(edge.right)
-        except UnusableInput:
-            continue
-        if {left.framework, right.framework} != {framework}:
-            continue
-        if (left.native and right.graph == raw) or (right.native and left.graph == raw):
+        parties = [party for name in (edge.left, edge.right) if (party := party_of(name)) is not None]
+        own = len(parties) == 2 and {party.framework for party in parties} == {framework}
+        if own and any(a.native and b.graph == raw for a, b in (parties, reversed(parties))):
             outcomes.append(edge.agrees)
     return bool(outcomes) and all(outcomes)
 
@@ -58,25 +52,22 @@ def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
     if not names:
         return None
     users = tuple(p.name for p in places(optimized) if any(n in names for n in p.node.input))
-    listed = ", ".join(printable(n) for n in names[:4]) + (", …" if len(names) > 4 else "")
-    return Finding(
-        cause=CAUSE.name,
-        blame=blamed.blame,
-        party=blamed.party,
-        nodes=users,
-        message=f"{raw} agrees with {raw.split(':', 1)[0]} and {graph} does not: constants that only folding put into "
-        f"the file are {listed}",
-        edit=f"export {graph} without its optimizer, or compute {listed} in the graph",
+    folded = listed(names, 4)
+    return CAUSE.finding(
+        blamed,
+        users,
+        f"{raw} agrees with {raw.split(':', 1)[0]} and {graph} does not: constants that only folding put into "
+        f"the file are {folded}",
+        f"export {graph} without its optimizer, or compute {folded} in the graph",
     )
 
 
-_HEAD = '<ir_version: 8, opset_import: ["" : 18]>'
-_RAW = f"""{_HEAD} g (float[2] x) => (float[2] y) <float[2] a = {{0.1, 0.7}}, float[2] b = {{0.3, 0.9}}> {{
+_RAW = """(float[2] x) => (float[2] y) <float[2] a = {0.1, 0.7}, float[2] b = {0.3, 0.9}> {
     c = Mul (a, b)
     [scale] y = Mul (x, c)
-}}"""
-_WRONG = f"""{_HEAD} g (float[2] x) => (float[2] y) <float[2] c = {{0.4, 1.6}}> {{ [scale] y = Mul (x, c) }}"""
-_UNFOLDED = f"""{_HEAD} g (float[2] x) => (float[2] y) <float[2] a = {{0.7, 0.1}}> {{ [scale] y = Mul (x, a) }}"""
+}"""
+_WRONG = """(float[2] x) => (float[2] y) <float[2] c = {0.4, 1.6}> { [scale] y = Mul (x, c) }"""
+_UNFOLDED = """(float[2] x) => (float[2] y) <float[2] a = {0.7, 0.1}> { [scale] y = Mul (x, a) }"""
 _BLAMED = Blame("export", "torch>reference", ("torch", "torch>reference"))
 _PARTS = Diff("torch", "torch>reference", "export", "diverges")
 _FAITHFUL = Diff("torch", "torch:raw>reference", "export", "rounding")

@@ -7,11 +7,14 @@ is written as a constant of its own), or else the constants that normalizing and
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+
 import numpy as np
 from onnx import ModelProto
 
 from onnx_triangulate.causes._registry import Cause, Example, Load, first_graph
-from onnx_triangulate.onnxgraph.graph import places
+from onnx_triangulate.onnxgraph.graph import Place, places
 from onnx_triangulate.onnxgraph.nodes import array, printable
 from onnx_triangulate.records.verdict import Blame, Evidence, Finding
 
@@ -26,13 +29,18 @@ _PARAMETERS = {
 }
 
 
+def _counted(model: ModelProto) -> Iterator[tuple[Place, int]]:
+    """Every node, and how many of its operator are before it."""
+    seen: Counter[str] = Counter()
+    for place in places(model):
+        yield place, seen[place.op]
+        seen[place.op] += 1
+
+
 def _settings(model: ModelProto) -> dict[tuple[str, str, int], tuple[str, float]]:
     """(operator, attribute, how many before it) -> (node, value) of the float attributes that set a function."""
     found: dict[tuple[str, str, int], tuple[str, float]] = {}
-    seen: dict[str, int] = {}
-    for place in places(model):
-        count = seen.get(place.op, 0)
-        seen[place.op] = count + 1
+    for place, count in _counted(model):
         held = {k: v for k, v in place.attributes.items() if isinstance(v, float)}
         if place.op.endswith("Normalization"):
             found[place.op, "epsilon", count] = (place.name, held.get("epsilon", 1e-5))
@@ -45,14 +53,9 @@ def _settings(model: ModelProto) -> dict[tuple[str, str, int], tuple[str, float]
 def _stored(model: ModelProto) -> dict[tuple[str, str, int], tuple[str, np.ndarray]]:
     """The parameters that operators take from constants, by operator, role and count."""
     found: dict[tuple[str, str, int], tuple[str, np.ndarray]] = {}
-    seen: dict[str, int] = {}
-    for place in places(model):
-        count = seen.get(place.op, 0)
-        seen[place.op] = count + 1
+    for place, count in _counted(model):
         for slot, role in enumerate(_PARAMETERS.get(place.op, ()), 1):
-            if len(place.inputs) <= slot:
-                continue
-            tensor = place.graph.tensor(place.inputs[slot])
+            tensor = place.graph.tensor(place.input(slot))
             values = array(tensor) if tensor is not None else None
             if values is not None:
                 found[place.op, role, count] = (place.name, values)
@@ -81,21 +84,16 @@ def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
         for _, model in (g for g in (first, second) if g is not None):
             nodes += [p.name for p in places(model) if p.op in _PARAMETERS]
     detail = "; ".join(seen[:4]) or "the graphs alone do not show which"
-    return Finding(
-        cause=CAUSE.name,
-        blame=blamed.blame,
-        party=blamed.party,
-        nodes=tuple(dict.fromkeys(nodes)),
-        message=f"the frameworks compute one function with different parameters: {detail}",
-        edit="give both frameworks the same parameters",
+    return CAUSE.finding(
+        blamed,
+        dict.fromkeys(nodes),
+        f"the frameworks compute one function with different parameters: {detail}",
+        "give both frameworks the same parameters",
     )
 
 
-_HEAD = '<ir_version: 8, opset_import: ["" : 18]>'
-
-
 def _norm(epsilon: str, scale: str = "1, 1") -> str:
-    return f"""{_HEAD} g (float[2,2,3,3] x) => (float[2,2,3,3] y)
+    return f"""(float[2,2,3,3] x) => (float[2,2,3,3] y)
         <float[2] s = {{{scale}}}, float[2] b = {{0, 0}}, float[2] m = {{0, 0}}, float[2] v = {{1, 1}}> {{
         [norm] y = BatchNormalization <epsilon = {epsilon}> (x, s, b, m, v)
     }}"""

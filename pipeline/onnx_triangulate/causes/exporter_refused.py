@@ -20,48 +20,44 @@ from onnx_triangulate.records.verdict import Blame, Evidence, Finding
 class Reason:
     """What an exporter's words look like, what they mean, and what to change in the model."""
 
-    words: re.Pattern[str]
+    words: str
     message: str
     edit: str
 
 
-def _reason(words: str, says: str, edit: str) -> Reason:
-    return Reason(re.compile(words), says, edit)
-
-
 REASONS = (
-    _reason(
+    Reason(
         r"compatible OpOverload|type promotion",
         "its type promotion finds no form of {op} for operands of these types",
         "cast the operands to one type in the model, x.to(y.dtype), before {op}",
     ),
-    _reason(
+    Reason(
         r"(?i)complex",
         "complex numbers, which ONNX has none of",
         "compute with the real and the imaginary part apart (torch.view_as_real)",
     ),
-    _reason(
+    Reason(
         r"(?i)data-dependent|GuardOnDataDependent|unbacked|untracked symbolic",
         "what the model does depends on the values that it is given",
         "choose by torch.where or torch.cond, or state what holds with torch._check",
     ),
-    _reason(
+    Reason(
         r"Exporting a ScriptModule",
         "this exporter takes no ScriptModule",
         "export the module that was scripted, or a ScriptModule with dynamo=False",
     ),
-    _reason(
+    Reason(
         r"not a known type|supported as JIT inputs/outputs",
         "it takes no structure like the one that the model is given or returns",
         "return tuples, lists or dictionaries of tensors",
     ),
-    _reason(
+    Reason(
         r"positional argument|unexpected keyword|missing \d+ required",
         "it calls the model otherwise than its signature allows",
         "give forward plain positional parameters",
     ),
-    _reason(r"(?i)repeated", "repeated indices", "write the operation without them"),
-    _reason(
+    Reason(r"(?i)repeated", "repeated indices", "write the operation without them"),
+    Reason(
         r"INTERNAL ASSERT|^AssertionError|Required attribute",
         "a fault of the exporter's own: its code fails where it should convert {op}",
         "write the model with other operations, and report it to the exporter's authors",
@@ -74,38 +70,31 @@ def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
     model = evidence.models.get(graph) if graph is not None else None
     if blamed.blame != "export-failed":
         return None
-    if _TWICE.search(blamed.message):
-        return _two_of_one_name(blamed)
+    if (twice := _TWICE.search(blamed.message)) is not None:
+        return _two_of_one_name(blamed, twice)
     if model is None or model.error is None or model.file is not None:
         return None
     says = model.error.message
-    reason = next((each for each in REASONS if each.words.search(says)), None)
+    reason = next((each for each in REASONS if re.search(each.words, says)), None)
     if reason is None:
         return None
     op = printable(model.error.op) if model.error.op else "an operation"
-    return Finding(
-        cause=CAUSE.name,
-        blame=blamed.blame,
-        party=blamed.party,
-        nodes=(),
-        message=f"the exporter refuses the model: {reason.message.format(op=op)}",
-        edit=reason.edit.format(op=op),
+    return CAUSE.finding(
+        blamed,
+        (),
+        f"the exporter refuses the model: {reason.message.format(op=op)}",
+        reason.edit.format(op=op),
     )
 
 
-def _two_of_one_name(blamed: Blame) -> Finding | None:
+def _two_of_one_name(blamed: Blame, found: re.Match[str]) -> Finding:
     """A graph whose output got the name that the exporter gives another value (``var`` of aten.var)."""
-    found = _TWICE.search(blamed.message)
-    if found is None:
-        return None
     name = printable(next(filter(None, found.groups())))
-    return Finding(
-        cause=CAUSE.name,
-        blame=blamed.blame,
-        party=blamed.party,
-        nodes=blamed.nodes,
-        message=f"two values of the graph are named {name}: the exporter calls one so after its operator",
-        edit=f"rename the output {name}, if the case or output_names calls one so",
+    return CAUSE.finding(
+        blamed,
+        blamed.nodes,
+        f"two values of the graph are named {name}: the exporter calls one so after its operator",
+        f"rename the output {name}, if the case or output_names calls one so",
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto, NodeProto
 
-from onnx_triangulate.causes._registry import Cause, Example, Load, edge_of, graph_of
+from onnx_triangulate.causes._registry import Cause, Example, Load, edge_of, model_of
 from onnx_triangulate.onnxgraph.graph import Graph, places
 from onnx_triangulate.onnxgraph.nodes import array, in_onnx, printable
 from onnx_triangulate.records.runs import Diff
@@ -55,10 +55,7 @@ def _logs(model: ModelProto) -> list[tuple[str, str, str]]:
 
 
 def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
-    graph = graph_of(blamed)
-    if blamed.blame != "export" or graph is None:
-        return None
-    model = load(graph)
+    model = model_of(blamed, load, "export")
     found = _logs(model) if model is not None else []
     if not found:
         return None
@@ -67,37 +64,34 @@ def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
     seen = ""
     if edge is not None and edge.values is not None and not all(np.isfinite(edge.values)):
         seen = f": {edge.left} gives {edge.values[0]:g}, {edge.right} {edge.values[1]:g}"
-    return Finding(
-        cause=CAUSE.name,
-        blame=blamed.blame,
-        party=blamed.party,
-        nodes=tuple(name for pair in found for name in pair[:2]),
-        message=f"the graph computes {formula} ({printable(log)} of {printable(sigmoid)}), "
+    return CAUSE.finding(
+        blamed,
+        (name for pair in found for name in pair[:2]),
+        f"the graph computes {formula} ({printable(log)} of {printable(sigmoid)}), "
         f"which float32 cannot hold for large inputs{seen}",
-        edit=f"write Neg(Softplus({'x' if '1 -' in formula else 'Neg(x)'})) for {printable(log)}",
+        f"write Neg(Softplus({'x' if '1 -' in formula else 'Neg(x)'})) for {printable(log)}",
     )
 
 
-_HEAD = '<ir_version: 8, opset_import: ["" : 18]>'
-_LOG_SIGMOID = f"""{_HEAD} g (float[4] x) => (float[4] y) {{
+_LOG_SIGMOID = """(float[4] x) => (float[4] y) {
     [sigmoid] s = Sigmoid (x)
     [log] y = Log (s)
-}}"""
-_LOG_COMPLEMENT = f"""{_HEAD} g (float[4] x) => (float[4] y) <float one = {{1.0}}> {{
+}"""
+_LOG_COMPLEMENT = """(float[4] x) => (float[4] y) <float one = {1.0}> {
     [sigmoid] s = Sigmoid (x)
     [complement] c = Sub (one, s)
     [log] y = Log (c)
-}}"""
-_SOFTPLUS = f"""{_HEAD} g (float[4] x) => (float[4] y) {{
+}"""
+_SOFTPLUS = """(float[4] x) => (float[4] y) {
     n = Neg (x)
     p = Softplus (n)
     y = Neg (p)
-}}"""
-_CLIPPED = f"""{_HEAD} g (float[4] x) => (float[4] y) <float low = {{0.0000001}}> {{
+}"""
+_CLIPPED = """(float[4] x) => (float[4] y) <float low = {0.0000001}> {
     s = Sigmoid (x)
     c = Clip (s, low)
     y = Log (c)
-}}"""
+}"""
 _BLAMED = Blame("export", "torch>reference", ("torch", "torch>reference"))
 _EDGE = Diff("torch", "torch>reference", "export", "diverges", values=(50.0, float("inf")))
 

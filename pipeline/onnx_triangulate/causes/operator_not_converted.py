@@ -12,11 +12,9 @@ import re
 
 import onnx
 
-from onnx_triangulate.causes._registry import Cause, Example, Load, graph_of
+from onnx_triangulate.causes._registry import Cause, Example, Load, graph_of, listed
 from onnx_triangulate.facts.file import unknown_operators
-from onnx_triangulate.onnxgraph.nodes import opset, printable
-from onnx_triangulate.records.errors import UnusableInput
-from onnx_triangulate.records.party import Party
+from onnx_triangulate.onnxgraph.nodes import opset
 from onnx_triangulate.records.runs import Failure
 from onnx_triangulate.records.verdict import Blame, Evidence, Finding
 
@@ -30,34 +28,22 @@ def _named(evidence: Evidence, blamed: Blame, graph: str) -> str | None:
     """The operator that the blame, the exporter or one of the graph's runtimes named."""
     if blamed.op:
         return blamed.op
-    model = evidence.models.get(graph)
-    if model is not None and model.error is not None and model.error.op:
-        return model.error.op
-    for name, run in evidence.runs.items():
-        try:
-            mine = Party.parse(name).graph == graph
-        except UnusableInput:
-            continue
-        if mine and run.error is not None and run.error.op:
-            return run.error.op
-    return None
+    return next((failure.op for failure in _refusals(evidence, graph) if failure.op), None)
 
 
-def _words(evidence: Evidence, graph: str) -> list[str]:
-    """What the exporter and the graph's runtimes said in refusing."""
+def _refusals(evidence: Evidence, graph: str) -> list[Failure]:
+    """How the exporter and the graph's runtimes failed."""
     model = evidence.models.get(graph)
-    said = [model.error.message] if model is not None and model.error is not None else []
-    return said + [
-        run.error.message for run in evidence.runs.values() if run.error is not None and run.party.graph == graph
-    ]
+    errors = [None if model is None else model.error]
+    errors += [run.error for run in evidence.runs.values() if run.party.graph == graph]
+    return [error for error in errors if error is not None]
 
 
 def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
     graph = graph_of(blamed)
     if blamed.blame != "export-failed" or graph is None:
         return None
-    model = load(graph)
-    named = _named(evidence, blamed, graph)
+    model, named, where = load(graph), _named(evidence, blamed, graph), ""
     if model is not None:
         unknown = unknown_operators(model)
         if not unknown:
@@ -66,28 +52,29 @@ def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
         nodes = tuple(name for name, _ in unknown)
         where = f"ONNX has no such operator at opset {opset(model)}"
     else:
-        if named is None or onnx.defs.has(named) or not any(map(_NO_CONVERSION.search, _words(evidence, graph))):
+        if (
+            named is None
+            or onnx.defs.has(named)
+            or not any(_NO_CONVERSION.search(refusal.message) for refusal in _refusals(evidence, graph))
+        ):
             return None
-        ops, nodes, where = [named], blamed.nodes, ""
-    listed = ", ".join(printable(op) for op in ops[:6]) + (", …" if len(ops) > 6 else "")
-    return Finding(
-        cause=CAUSE.name,
-        blame=blamed.blame,
-        party=blamed.party,
-        nodes=nodes,
-        message=f"the exporter left {listed} unconverted: {where}"
+        ops, nodes = [named], blamed.nodes
+    unconverted = listed(ops, 6)
+    return CAUSE.finding(
+        blamed,
+        nodes,
+        f"the exporter left {unconverted} unconverted: {where}"
         if where
-        else f"the exporter could not convert {listed}",
-        edit=f"give the exporter a handler for {listed}, or write the model with other operations",
+        else f"the exporter could not convert {unconverted}",
+        f"give the exporter a handler for {unconverted}, or write the model with other operations",
     )
 
 
-_HEAD = '<ir_version: 8, opset_import: ["" : 18]>'
-_LEFT = f"""{_HEAD} g (float[4] x) => (float[4] y) {{
+_LEFT = """(float[4] x) => (float[4] y) {
     e = Exp (x)
     [loss] y = Log1p (e)
-}}"""
-_FINE = f"{_HEAD} g (float[4] x) => (float[4] y) {{ y = Exp (x) }}"
+}"""
+_FINE = "(float[4] x) => (float[4] y) { y = Exp (x) }"
 _BLAMED = Blame("export-failed", "tensorflow", ("tensorflow", "tensorflow>reference"), op="Log1p")
 _UNNAMED = Blame("export-failed", "tensorflow>reference", ("tensorflow", "tensorflow>reference"))
 

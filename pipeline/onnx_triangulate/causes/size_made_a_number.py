@@ -28,13 +28,11 @@ def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
     if not guards:
         return None
     listed = "; ".join(printable(guard) for guard in list(guards)[:_SHOWN])
-    return Finding(
-        cause=CAUSE.name,
-        blame=blamed.blame,
-        party=blamed.party,
-        nodes=blamed.nodes,
-        message=f"the model makes a Python number of a size, and torch.export keeps the example's: {listed}",
-        edit="compute with sizes by + - * // alone: t // 2 for int(t / 2), and no int(), round() or ** of a size",
+    return CAUSE.finding(
+        blamed,
+        blamed.nodes,
+        f"the model makes a Python number of a size, and torch.export keeps the example's: {listed}",
+        "compute with sizes by + - * // alone: t // 2 for int(t / 2), and no int(), round() or ** of a size",
     )
 
 

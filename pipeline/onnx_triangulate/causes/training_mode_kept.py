@@ -8,7 +8,7 @@ gives two answers and the framework one.
 
 from __future__ import annotations
 
-from onnx_triangulate.causes._registry import Cause, Example, Load, graph_of
+from onnx_triangulate.causes._registry import Cause, Example, Load, graph_of, model_of
 from onnx_triangulate.facts.training import training_nodes
 from onnx_triangulate.onnxgraph.nodes import printable
 from onnx_triangulate.records.party import Party
@@ -19,13 +19,10 @@ _STRETCH = 4
 
 
 def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
-    graph = graph_of(blamed)
-    if blamed.blame not in ("export", "nondeterministic") or graph is None:
-        return None
-    model = load(graph)
+    model = model_of(blamed, load, "export", "nondeterministic")
     trained = training_nodes(model) if model is not None else {}
-    if blamed.blame == "nondeterministic":
-        framework = Party.parse(graph).framework
+    if trained and blamed.blame == "nondeterministic":
+        framework = Party.parse(graph_of(blamed) or "").framework
         steady = all(b.blame != "nondeterministic" or b.party != framework for b in evidence.blames)
         trained = {name: op for name, op in trained.items() if op == "Dropout"} if steady else {}
     elif not blamed.nodes or not (
@@ -37,32 +34,25 @@ def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
     names = [printable(name) for name in trained]
     listed = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
     ops = " and ".join(dict.fromkeys(trained.values()))
-    return Finding(
-        cause=CAUSE.name,
-        blame=blamed.blame,
-        party=blamed.party,
-        nodes=tuple(trained),
-        message=f"the graph has {ops} with training_mode=1 where the model is in inference: {listed}",
-        edit="call model.eval() before exporting, or set training_mode=0 there and give it the model's own statistics"
+    return CAUSE.finding(
+        blamed,
+        tuple(trained),
+        f"the graph has {ops} with training_mode=1 where the model is in inference: {listed}",
+        "call model.eval() before exporting, or set training_mode=0 there and give it the model's own statistics"
         if "BatchNormalization" in trained.values()
         else "call model.eval() before exporting, or set training_mode to false there",
     )
 
 
-_HEAD = '<ir_version: 8, opset_import: ["" : 18]>'
 _STATISTICS = "<float[2] s = {1, 1}, float[2] b = {0, 0}, float[2] m = {0, 0}, float[2] v = {1, 1}>"
-_TRAINS = f"""{_HEAD} g (float[2,2,3,3] x) => (float[2,2,3,3] y) {_STATISTICS} {{
+_TRAINS = f"""(float[2,2,3,3] x) => (float[2,2,3,3] y) {_STATISTICS} {{
     [norm] t, rm, rv = BatchNormalization <training_mode = 1> (x, s, b, m, v) [act] y = Relu (t)
 }}"""
-_INFERS = f"""{_HEAD} g (float[2,2,3,3] x) => (float[2,2,3,3] y) {_STATISTICS} {{
+_INFERS = f"""(float[2,2,3,3] x) => (float[2,2,3,3] y) {_STATISTICS} {{
     [norm] t = BatchNormalization (x, s, b, m, v) [act] y = Relu (t)
 }}"""
-_DROPS = (
-    f"""{_HEAD} g (float[4] x) => (float[4] y) <float r = {{0.5}}, bool t = {{1}}> {{ [drop] y = Dropout (x, r, t) }}"""
-)
-_KEEPS = (
-    f"""{_HEAD} g (float[4] x) => (float[4] y) <float r = {{0.5}}, bool t = {{0}}> {{ [drop] y = Dropout (x, r, t) }}"""
-)
+_DROPS = """(float[4] x) => (float[4] y) <float r = {0.5}, bool t = {1}> { [drop] y = Dropout (x, r, t) }"""
+_KEEPS = """(float[4] x) => (float[4] y) <float r = {0.5}, bool t = {0}> { [drop] y = Dropout (x, r, t) }"""
 _EDGE = ("torch", "torch>reference")
 _WAVERS = Blame("nondeterministic", "torch>reference", _EDGE)
 

@@ -29,18 +29,16 @@ def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
     held = transposes(model) if model is not None else ()
     listed = ", ".join(f"{printable(t.node)} {t.kind}" for t in held[:4]) or "none"
     output = f" {printable(edge.output)}" if edge.output else ""
-    return Finding(
-        cause=CAUSE.name,
-        blame=blamed.blame,
-        party=blamed.party,
-        nodes=tuple(t.node for t in held),
-        message=f"the output{output} of {edge.left} equals that of {edge.right} transposed by {found[1]}; "
+    return CAUSE.finding(
+        blamed,
+        tuple(t.node for t in held),
+        f"the output{output} of {edge.left} equals that of {edge.right} transposed by {found[1]}; "
         f"Transposes in {graph or 'its graph'}: {listed}",
-        edit=f"permute the output{output} of {edge.right}, or its layout at the border, by {found[1]}",
+        f"permute the output{output} of {edge.right}, or its layout at the border, by {found[1]}",
     )
 
 
-_GRAPH = """<ir_version: 8, opset_import: ["" : 18]> g (float[1,3,7,8] x) => (float[1,7,8,3] y) {
+_GRAPH = """(float[1,3,7,8] x) => (float[1,7,8,3] y) {
     [to_nhwc] y = Transpose <perm = [0, 2, 3, 1]> (x)
 }"""
 _BLAMED = Blame("export", "tensorflow>reference", ("tensorflow", "tensorflow>reference"))

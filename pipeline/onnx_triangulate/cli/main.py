@@ -17,15 +17,16 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
 from onnx_triangulate import __version__
 from onnx_triangulate.records.errors import MissingEngine, UnusableInput
-from onnx_triangulate.records.graph_comparison import GraphComparison
-from onnx_triangulate.records.inspection import Differences, Inspection, Picture
-from onnx_triangulate.records.verdict import Report, Verdict
+
+if TYPE_CHECKING:  # records are imported by the command that needs them: `list` and `--help` take no time
+    from onnx_triangulate.records.inspection import Inspection
+    from onnx_triangulate.records.verdict import Verdict
 
 P = ParamSpec("P")
 
@@ -194,6 +195,7 @@ def verify(
     """Export, inspect, run everywhere, triangulate, explain."""
     from onnx_triangulate.cli.supervisor import Interrupted
     from onnx_triangulate.cli.supervisor import verify as run
+    from onnx_triangulate.records.verdict import Report
     from onnx_triangulate.report.terminal import render
     from onnx_triangulate.verification.session import Options
 
@@ -278,6 +280,7 @@ def inspect(
     from onnx_triangulate.facts.view import viewed
     from onnx_triangulate.inspection.rules import chosen
     from onnx_triangulate.inspection.run import inspected
+    from onnx_triangulate.records.inspection import Differences, Inspection, Picture
 
     pictures = {"svg": svg, "html": html, "mermaid": mermaid}
     if other is not None and any(pictures.values()):
@@ -335,6 +338,7 @@ def compare(
     """Say whether two graphs mean the same, and at which nodes they do not."""
     from onnx_triangulate.cli.supervisor import compare as run
     from onnx_triangulate.comparison.options import Options, dims_of, only_of
+    from onnx_triangulate.records.graph_comparison import GraphComparison
     from onnx_triangulate.report.comparison import render_comparison
 
     made = _outputs({"json": json}, reports, [GraphComparison], [left, right, inputs])
@@ -352,10 +356,13 @@ def compare(
 @_reported
 def list_cases(targets: tuple[str, ...]) -> None:
     """List the catalogue, or what a target holds."""
-    from onnx_triangulate.cli.supervisor import listed
-    from onnx_triangulate.report.terminal import render_list
+    from onnx_triangulate.report.listing import render_list
 
-    render_list(listed(targets), _console())
+    if targets:  # somebody's files, which are code
+        from onnx_triangulate.cli.supervisor import listed as rows
+    else:
+        from onnx_triangulate.cases.listing import rows
+    render_list(rows(targets), _console())
 
 
 @app.command(short_help="List inspect's rules, or say what one means.")
@@ -426,6 +433,7 @@ def _tell_inspection(view: Any, found: Inspection, made: Any, verbose: bool, aro
 
     def draw(most: int) -> Any:
         from onnx_triangulate.inspection.drawing import draw
+        from onnx_triangulate.records.inspection import Picture
 
         return Picture(draw(view, found, around=around, depth=depth, most=most), found)
 

@@ -21,7 +21,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnx_triangulate.cases import catalogue
 from onnx_triangulate.engines.workers import RemoteError, Worker, tell
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison
@@ -125,23 +124,14 @@ def compare(left: Path, right: Path, options: PairOptions) -> GraphComparison:
 
 
 def listed(targets: Sequence[str]) -> list[Mapping[str, Any]]:
-    """The cases that ``targets`` name: their names, their frameworks, their notes."""
-    if not targets:
-        return rows(())
+    """As ``cases.listing.rows``, in a process of its own."""
+    from onnx_triangulate.cases.listing import rows
+
     with _folder() as folder:
         answer = _judged(rows, (tuple(targets),), _MEMORY, folder, _LOADING)
     if isinstance(answer, Failure):
         raise UnusableInput(f"reading the cases ended in {answer.kind}: {answer.message}")
     return list(answer)
-
-
-def rows(targets: Sequence[str]) -> list[Mapping[str, Any]]:
-    """As :func:`listed`, in this very process."""
-    return [
-        {"name": ref.name, "frameworks": tuple(sorted(case.builders)), "note": case.note}
-        for ref in catalogue.find(targets)
-        for case in [catalogue.declared(ref)]
-    ]
 
 
 def _verify(targets: Sequence[str], options: Options, without: Sequence[str], alone: bool, folder: Path) -> Report:

@@ -7,12 +7,13 @@ leaves open is the other's, unless the user asked for another.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from onnx_triangulate.locate.feeds import ValueInfo
 from onnx_triangulate.locate.feeds import said as _said
 from onnx_triangulate.locate.model_interface import Interface
+from onnx_triangulate.locate.sizes import keys
 from onnx_triangulate.locate.teacher_forced import Ways
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records.errors import UnusableInput
@@ -41,30 +42,24 @@ def match(
     names = {p.name: p for p in left}
     found: dict[str, tuple[str, Orientation]] = {}
     how: dict[str, str] = {}
-    for port in right:
-        other = names.get(port.name)
-        way = _way(other, port, dims) if other is not None else None
-        if other is not None and way is None and not strict:
-            way = PLAIN  # an output's name is its meaning: what shape and type it has there is compared
-        if way is not None and other is not None:
-            found[port.name] = (other.name, way)
+    for port in (p for p in right if p.name in names):
+        # an output's name is its meaning: what shape and type it has there is compared
+        way = _way(names[port.name], port, dims) or (None if strict else PLAIN)
+        if way is not None:
+            found[port.name] = (port.name, way)
             how[port.name] = f"{safe(port.name)}: {way.says} between A and B" if way != PLAIN else ""
-    rest = [p for p in left if p.name not in {source for source, _ in found.values()}]
-    for port in right:
-        if port.name in found:
-            continue
-        ways = [(p, way) for p in rest if (way := _way(p, port, dims)) is not None]
-        if ways:
-            other, way = ways[0]
+    rest = [p for p in left if p.name not in found]
+    for port in (p for p in right if p.name not in found):
+        other, way = next(((p, way) for p in rest if (way := _way(p, port, dims)) is not None), (None, PLAIN))
+        if other is None and strict:
+            raise UnusableInput(f"{what}: {_without_counterpart(port, names, dims)}")
+        if other is not None:
             rest.remove(other)
             found[port.name] = (other.name, way)
             turned = f", {way.says}" if way != PLAIN else ""
             how[port.name] = f"{safe(port.name)} of B taken for {safe(other.name)} of A by position{turned}"
-        elif strict:
-            raise UnusableInput(f"{what}: {_without_counterpart(port, names, dims)}")
     if strict and rest and len(left) != len(right):
-        notes = ", ".join(safe(_said(p)) for p in rest)
-        how["\0left"] = f"{notes} of A only: B does not take it"
+        how["\0left"] = f"{', '.join(safe(_said(p)) for p in rest)} of A only: B does not take it"
     return Match(found, how)
 
 
@@ -86,9 +81,8 @@ def _asked_elsewise(left: ValueInfo, right: ValueInfo, dims: Mapping[str, int]) 
     """Which of one side's sizes the user asked for as another than the other side takes, in words; else nothing."""
     if left.shape is None or right.shape is None or len(left.shape) != len(right.shape):
         return ""
-    for mine, theirs, side in [(a, b, "B") for a, b in zip(left.shape, right.shape, strict=True)] + [
-        (b, a, "A") for a, b in zip(left.shape, right.shape, strict=True)
-    ]:
+    axes = list(zip(left.shape, right.shape, strict=True))
+    for mine, theirs, side in [*((a, b, "B") for a, b in axes), *((b, a, "A") for a, b in axes)]:
         if isinstance(mine, str) and isinstance(theirs, int) and dims.get(mine, theirs) != theirs:
             return f"{side} takes {safe(mine)} of {safe(right.name)} as {theirs} only; {dims[mine]} was asked for"
     return ""
@@ -125,15 +119,36 @@ def lacking(a: Interface, b: Interface, outputs: Match) -> list[str]:
 def fixed(a: Interface, b: Interface, inputs: Match, dims: Mapping[str, int]) -> list[str]:
     """The sizes that A leaves open and B takes one of only, unless the user asked for that size."""
     said = []
+    for each in axis_pairs(a, b, inputs):
+        mine, theirs = each.mine, each.theirs
+        if each.turned or isinstance(mine, int) or not isinstance(theirs, int) or (mine is not None and mine in dims):
+            continue
+        what = f"{safe(mine)} of" if mine else f"axis {each.axis} of"
+        how = f"--dim {safe(mine)}={theirs}" if mine else "--inputs FILE.npz"
+        said.append(
+            f"B takes {what} input {safe(each.input)} as {theirs} only, which A leaves open; {how} asks for just that"
+        )
+    return said
+
+
+@dataclass(frozen=True)
+class AxisPair:
+    """An axis of an input of B and the one of A's that it is: the sizes that each declares, the ``key`` by which A's is
+    known (``locate.sizes.keys``), and whether the input is turned between the two."""
+
+    input: str
+    axis: int
+    key: int | str
+    mine: int | str | None
+    theirs: int | str | None
+    turned: bool
+
+
+def axis_pairs(a: Interface, b: Interface, inputs: Match) -> Iterator[AxisPair]:
+    """The axes of all inputs that declare them in both files."""
     for name, (source, way) in inputs.found.items():
         one, other = a.input(source), b.input(name)
-        if one.shape is None or other.shape is None or way != PLAIN:
-            continue
-        for axis, (mine, theirs) in enumerate(zip(one.shape, other.shape, strict=True)):
-            if not isinstance(mine, int) and isinstance(theirs, int) and not (mine is not None and mine in dims):
-                what = f"{safe(mine)} of" if mine else f"axis {axis} of"
-                how = f"--dim {safe(mine)}={theirs}" if mine else "--inputs FILE.npz"
-                said.append(
-                    f"B takes {what} input {safe(name)} as {theirs} only, which A leaves open; {how} asks for just that"
-                )
-    return said
+        if one.shape is not None and other.shape is not None:
+            axes = way.perm or range(len(one.shape))
+            for place, (axis, theirs) in enumerate(zip(axes, other.shape, strict=False)):
+                yield AxisPair(name, place, keys(one)[axis], one.shape[axis], theirs, way != PLAIN)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Collection, Mapping
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
+from onnx_triangulate.comparison.interface import PLAIN
 from onnx_triangulate.comparison.session import WORKER, Session
 from onnx_triangulate.locate.float32_runs import NodeReplay, count_roundings, float32_room
 from onnx_triangulate.numerics.compare import Comparison, compare
@@ -109,24 +110,12 @@ def _room(
     how far apart the two are there (a constant that one side has rounded), so that is no news; nor is that each rounds
     its result, and what it computes of constants.
     """
-    call: Any = session.workers.call
-    sides = ((session.pair.left, "A", source), (session.pair.right, "B", name))
-    found, meant, own = [], [], []
-    for (file, side, output), (other, its, _) in (sides, sides[::-1]):
-        try:
-            also = call(WORKER, count_roundings, other, session.folder / f"{its}.npz")
-            also = also if isinstance(also, int) else 0  # of a fused operator nobody knows: as many as this side has
-            feeds, where = session.folder / f"{side}.npz", session.folder / f"room-{side}"
-            rooms = call(WORKER, float32_room, file, feeds, (output,), also, where, fused)
-        except Exception:  # a graph that cannot be taken apart, or counted: nobody can say  # noqa: S112
-            continue
-        made = rooms.get(output) if isinstance(rooms, dict) else None
-        if made is not None:
-            arrays = [np.load(each, allow_pickle=False) for each in made]
-            room, value, last = [way.apply(each) for each in arrays] if side == "A" else arrays
-            found.append(room)
-            meant.append(value)
-            own.append(last)
+    pair = session.pair
+    rooms = [
+        _rooms(session, (pair.left, "A", source), (pair.right, "B"), way, fused),
+        _rooms(session, (pair.right, "B", name), (pair.left, "A"), PLAIN, fused),
+    ]
+    found, meant, own = zip(*(known for known in rooms if known), strict=True) if any(rooms) else ((), (), ())
     if len(found) < 2:
         return 2 * found[0] if found else None
     amplified = 2 * (np.maximum(*found) if fused else np.minimum(*found))
@@ -134,3 +123,20 @@ def _room(
         return np.asarray(amplified)
     with np.errstate(invalid="ignore"):
         return np.asarray(amplified + np.nan_to_num(np.abs(np.subtract(*meant)) + sum(own), nan=0.0, posinf=0.0))
+
+
+def _rooms(
+    session: Session, mine: tuple[Path, str, str], other: tuple[Path, str], way: Orientation, fused: bool
+) -> list[Array]:
+    """What ``locate.float32_runs.float32_room`` says of an output of one side, in B's order of axes; nothing where
+    that side cannot be taken apart, or counted."""
+    file, side, output = mine
+    try:
+        also = session.workers.call(WORKER, count_roundings, other[0], session.folder / f"{other[1]}.npz")
+        also = also if isinstance(also, int) else 0  # of a fused operator nobody knows: as many as this side has
+        feeds, where = session.folder / f"{side}.npz", session.folder / f"room-{side}"
+        rooms = session.workers.call(WORKER, float32_room, file, feeds, (output,), also, where, fused)
+    except Exception:  # nobody can say
+        return []
+    made = rooms.get(output, ()) if isinstance(rooms, dict) else ()
+    return [way.apply(np.load(each, allow_pickle=False)) for each in made]

@@ -21,15 +21,15 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from onnx_triangulate.comparison.feeding import first_feeds, only_sizes
-from onnx_triangulate.comparison.further import judge_further
+from onnx_triangulate.comparison.feed_judgement import judge_feed
+from onnx_triangulate.comparison.feed_selection import first_feeds, only_sizes
+from onnx_triangulate.comparison.further_feeds import judge_further
 from onnx_triangulate.comparison.interface import PLAIN, Match, fixed, lacking, match
-from onnx_triangulate.comparison.judging import judge_feed
 from onnx_triangulate.comparison.options import Options
 from onnx_triangulate.comparison.session import WORKER, Evidence, Session, WorkerCalls
 from onnx_triangulate.diff.equivalence import Proof
@@ -37,13 +37,14 @@ from onnx_triangulate.engines.installed import installed
 from onnx_triangulate.engines.workers import Workers
 from onnx_triangulate.locate.feeds import ValueInfo
 from onnx_triangulate.locate.graph_pair import GraphPair, prove_pair
-from onnx_triangulate.locate.model_interface import Interface, read_interface, staged
+from onnx_triangulate.locate.model_interface import Interface, read_interface
+from onnx_triangulate.onnxgraph.external_data import staged
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison
 from onnx_triangulate.records.runs import Failure
 from onnx_triangulate.records.text import safe
-from onnx_triangulate.report.words import count, figure
+from onnx_triangulate.report.quantities import count, figure
 
 _NAMED = 4  # constants
 
@@ -102,25 +103,29 @@ def open_session(workers: WorkerCalls, left: Path, right: Path, options: Options
 
 def _staged(workers: WorkerCalls, file: Path, place: Path) -> Path:
     """A file as it may be read: its numbers may lie behind links."""
-    answer = workers.call(WORKER, staged, file.absolute(), place)
-    if isinstance(answer, Failure):
-        raise UnusableInput(f"{safe(file)}: reading it ended in {answer.kind}: {safe(answer.message)}")
+    answer = _in_worker(workers, file, staged, file.absolute(), place)
     assert isinstance(answer, Path)
     return file if answer == file.absolute() else answer
 
 
 def _read(workers: WorkerCalls, file: Path) -> Interface:
     try:
-        interface = workers.call(WORKER, read_interface, file.absolute())
+        interface = _in_worker(workers, file, read_interface, file.absolute())
     except UnusableInput:
         raise
     except Exception as error:  # a graph that nobody has thought of
         says = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise UnusableInput(f"{safe(file)}: this tool fails to read the graph: {safe(says)}") from error
-    if isinstance(interface, Failure):
-        raise UnusableInput(f"{safe(file)}: reading it ended in {interface.kind}: {safe(interface.message)}")
     assert isinstance(interface, Interface)
     return interface
+
+
+def _in_worker(workers: WorkerCalls, file: Path, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function reads of a file in a worker.  Raises :class:`UnusableInput` where the worker dies of it."""
+    answer = workers.call(WORKER, function, *arguments)
+    if isinstance(answer, Failure):
+        raise UnusableInput(f"{safe(file)}: reading it ended in {answer.kind}: {safe(answer.message)}")
+    return answer
 
 
 def _refuse_options(options: Options, a: Interface, b: Interface) -> None:
@@ -138,12 +143,10 @@ def _together(port: ValueInfo, b: Interface, inputs: Match) -> ValueInfo:
     """An input of A with what B does with it: how long the tables are that only B is seen to pick from, and whether
     both take places that are counted from the end."""
     theirs = [p for p in b.inputs if inputs.found.get(p.name, ("", PLAIN))[0] == port.name]
-    below = (
-        port.below if port.below is not None else min((p.below for p in theirs if p.below is not None), default=None)
-    )
+    shortest = min((p.below for p in theirs if p.below is not None), default=None)
     return replace(
         port,
-        below=below,
+        below=port.below if port.below is not None else shortest,
         ended=port.ended and all(p.ended for p in theirs),
         divides=port.divides or any(p.divides for p in theirs),
     )

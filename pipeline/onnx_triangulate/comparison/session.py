@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +16,8 @@ from onnx_triangulate.locate import float32_runs
 from onnx_triangulate.locate.float64_comparison import compare_in_float64
 from onnx_triangulate.locate.graph_pair import GraphPair
 from onnx_triangulate.locate.model_interface import Interface
+from onnx_triangulate.locate.silent_differences import SilentDifferences
 from onnx_triangulate.locate.teacher_forced import TeacherForcedResult
-from onnx_triangulate.locate.unexercised import Unexercised
 from onnx_triangulate.onnxgraph.nodes import message
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
@@ -95,29 +96,30 @@ class Session:
         """Whether one rounding may move a value far in either graph."""
         return self.a.jumps or self.b.jumps
 
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What a function gives in a worker; a :class:`Failure` where it dies or a runtime refuses."""
+    def call(self, function: Callable[..., Any], *arguments: Any, limit: int = 200) -> Any:
+        """What a function gives in a worker; a :class:`Failure`, in ``limit`` characters, where it dies or a runtime,
+        an evaluator or the conversion to float64 refuses."""
         try:
             return self.workers.call(WORKER, function, *arguments)
         except UnusableInput:
             raise
         except Exception as error:  # a runtime's or an evaluator's refusal, whatever its type
-            return Failure("refused", message(error))
+            return Failure("refused", message(error, limit))
+
+    def save_feeds(self, arrays: Mapping[str, Array]) -> dict[str, Path]:
+        """Arrays by A's names, for each side in a file with its own names."""
+        sides = {"A": arrays, "B": self.pair.for_b(arrays)}
+        return {side: npz.save(self.folder / f"{side}.npz", feeds) for side, feeds in sides.items()}
 
     def in_float64(self, arrays: Mapping[str, Array], watched: tuple[tuple[str, str], ...] = ()) -> Any:
         """A :class:`TeacherForcedResult` of B judged by A, or the :class:`Failure` that it ended in."""
-        feeds = npz.save(self.folder / "left.npz", arrays)
-        files, ways = (self.pair.left, self.pair.right), (self.pair.inputs, self.pair.outputs)
-        try:
-            return self.workers.call(WORKER, compare_in_float64, *files, feeds, *ways, watched)
-        except UnusableInput:
-            raise
-        except Exception as error:  # float64 conversion refuses some graphs; what it says is the reason
-            return Failure("refused", message(error, 300))
+        feeds, pair = npz.save(self.folder / "left.npz", arrays), self.pair
+        arguments = (pair.left, pair.right, feeds, pair.inputs, pair.outputs, watched)
+        return self.call(compare_in_float64, *arguments, limit=300)
 
 
 @dataclass
-class Evidence(Unexercised):
+class Evidence(SilentDifferences):
     """What is known so far: what speaks against B, what stands open, and on how much it rests.
 
     ``differences`` are those that no node stands for, ``nans`` those on NaN alone; ``on_feeds`` are problems with the
@@ -140,7 +142,7 @@ class Evidence(Unexercised):
     unbounded: int = 0
     held: int = 0
     apart: bool = False
-    swept: dict[str, int] = field(default_factory=dict)
+    swept: Counter[str] = field(default_factory=Counter)
     sizes: list[str] = field(default_factory=list)
 
     def on(self, feed: str, *problems: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
@@ -26,8 +28,11 @@ from onnx_triangulate.diff.ir import (
     constant_of,
     determined,
     inverse,
+    numbers_in,
     plain,
     positive,
+    seen_dims,
+    size_of,
     small_integers,
     sparse_constant,
     turned,
@@ -59,17 +64,40 @@ _DEEPEST = 40
 _WRONG = (TypeError, ValueError, IndexError, KeyError, OverflowError, ZeroDivisionError, AttributeError)
 
 
-Rule = Callable[["Builder", Sequence[Operand]], "Sequence[Operand] | None"]
+Rewrite = Callable[["Builder", Sequence[Operand]], "Sequence[Operand] | None"]
+_Rewrite = TypeVar("_Rewrite", bound=Rewrite)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How an operator is written in normal form, and of which nodes: those of ``least`` to ``most`` operands, the first
+    ``least`` of which are there, from opset ``since`` on; ``computed``: whose first operand is no constant."""
+
+    rewrite: Rewrite
+    least: int
+    most: int
+    since: int
+    computed: bool
+
+    def fits(self, operands: Sequence[Operand], version: int | None) -> bool:
+        if not self.least <= len(operands) <= self.most or (version or 0) < self.since:
+            return False
+        return None not in operands[: self.least] and not (self.computed and not isinstance(operands[0], Ref))
+
 
 RULES: dict[str, Rule] = {}
 
 
-def rule(*ops: str) -> Callable[[Rule], Rule]:
-    def register(function: Rule) -> Rule:
+def rule(
+    *ops: str, least: int = 1, most: int = sys.maxsize, since: int = 0, computed: bool = False
+) -> Callable[[_Rewrite], _Rewrite]:
+    """Register a function as the :class:`Rule` of operators."""
+
+    def register(function: _Rewrite) -> _Rewrite:
         for op in ops:
             if op in RULES:
                 raise ValueError(f"two rules for {op}")
-            RULES[op] = function
+            RULES[op] = Rule(function, least, most, since, computed)
         return function
 
     return register
@@ -113,16 +141,7 @@ class Builder:
         return len(self.values) - 1
 
     def dims(self, operand: Operand) -> Dims | None:
-        if operand is None:
-            return None
-        if isinstance(operand, Const):
-            return operand.dims
-        if operand.shape is not None:
-            return tuple(None if d < 0 else d for d in operand.shape)
-        base = self.values[operand.value].dims
-        if base is None and operand.perm is not None:
-            return (None,) * len(operand.perm)
-        return turned(base, operand.perm)
+        return seen_dims(operand, self.values)
 
     def rank(self, operand: Operand) -> int | None:
         dims = self.dims(operand)
@@ -163,6 +182,11 @@ class Builder:
             self.steps.append(Step("Reshape", {"shape": ref.shape}, (bare,), (made,), nodes, ("Reshape",), "view"))
             self._made[key] = Ref(made)
         return self._made[key]
+
+    def computed(self, operands: Sequence[Operand]) -> Ref:
+        """The first operand of a :class:`Rule` that asks for a computed one."""
+        assert isinstance(operands[0], Ref)
+        return self.settled(operands[0])
 
     def reshape(self, operand: Operand, dims: Dims | None, name: str = "") -> Operand | None:
         """The operand in another shape; ``None`` where that is not determined."""
@@ -218,10 +242,16 @@ class Builder:
         self.absorbed.update(self.values[s.outputs[0]].step for s in others)
         return [Ref(value) for value in made]
 
-    def opaque(self, op: str, held: Mapping[str, Any], operands: Sequence[Operand]) -> list[Ref]:
+    def along(self, ref: Ref, op: str, held: Mapping[str, Any], dims: Dims | None, **more: Any) -> Ref:
+        """A step on a value as it is made; its result, of shape ``dims``, is seen in the order that ``ref`` sees."""
+        (made,) = self.emit(op, held, [Ref(ref.value)], [dims], **more)
+        return Ref(made.value, ref.perm, None, ref.via)
+
+    def opaque(self, op: str, held: Mapping[str, Any], operands: Sequence[Operand], **more: Any) -> list[Ref]:
+        """A step with all outputs of the node at hand."""
         outputs = [self.graph.shape(n) if n else None for n in self.node.output] or [None]
         types = [self.graph.type(n) if n else None for n in self.node.output]
-        return self.emit(op, held, operands, outputs, types=types)
+        return self.emit(op, held, operands, outputs, types=types, **more)
 
     def out(self, slot: int = 0) -> Dims | None:
         return self.graph.shape(self.node.output[slot]) if len(self.node.output) > slot else None
@@ -282,61 +312,59 @@ class Builder:
                     self.env[name] = Ref(self.fresh(-1, 0, None, None, f"{self.name}:{slot}"))
 
     def _results(self, node: NodeProto, index: int) -> Sequence[Operand]:
-        constant = constant_tensor(node)
-        if constant is not None and node.output:
-            return [constant_of(text(node.output[0]), constant, self.weights)]
-        sparse = sparse_tensor(node)
-        if sparse is not None and node.output:
-            return [sparse_constant(text(node.output[0]), sparse, self.weights)]
+        name = text(node.output[0]) if node.output else ""
+        if node.output and (constant := constant_tensor(node)) is not None:
+            return [constant_of(name, constant, self.weights)]
+        if node.output and (sparse := sparse_tensor(node)) is not None:
+            return [sparse_constant(name, sparse, self.weights)]
         operands = [self.look(name) for name in node.input]
         if any(True for _ in subgraphs(node)):
             return self._with_bodies(node, index, operands)
-        if self.functions and key_of(node) in self.functions:
+        if (self.functions and key_of(node) in self.functions) or mistyped(node, self.version):
             return self.generic(operands)
-        folded = self._folded(node, operands)
-        if folded is not None:
-            return [folded]
+        if in_onnx(node) and len(node.output) == 1 and (folded := self._folded(node, operands)) is not None:
+            return [Const.of(name, folded)]
         rule = RULES.get(operator(node))
-        if rule is not None and not mistyped(node, self.version):
-            before = len(self.steps)
-            try:
-                made = rule(self, operands)
-            except _WRONG:  # attributes and shapes that contradict one another: the node stays as it is
-                del self.steps[before:]
-                made = None
-            if made is not None:
-                return made
-        return self.generic(operands)
+        made = self._rewritten(rule, operands) if rule is not None and rule.fits(operands, self.version) else None
+        return self.generic(operands) if made is None else made
 
-    def _folded(self, node: NodeProto, operands: Sequence[Operand]) -> Const | None:
-        """What a node makes of constants, or of a shape that is known."""
-        if not in_onnx(node) or len(node.output) != 1 or mistyped(node, self.version):
+    def _rewritten(self, rule: Rule, operands: Sequence[Operand]) -> Sequence[Operand] | None:
+        before = len(self.steps)
+        try:
+            return rule.rewrite(self, operands)
+        except _WRONG:  # attributes and shapes that contradict one another: the node stays as it is
+            del self.steps[before:]
             return None
+
+    def _folded(self, node: NodeProto, operands: Sequence[Operand]) -> Array | None:
+        """What a node makes of constants, or of a shape that is known."""
         op, held = text(node.op_type), self.held
         if op in ("Shape", "Size"):
-            made = self._of_shape(op, self.dims(operands[0] if operands else None))
-            return None if made is None else Const.of(text(node.output[0]), made)
+            return self._of_shape(op, self.dims(operands[0] if operands else None))
         if op == "CastLike":
-            like = self.graph.type(node.input[1]) if len(node.input) > 1 else None
-            if like is None:
+            if self.cast_type is None:
                 return None
-            op, held, operands = "Cast", {"to": like}, operands[:1]
-        if not operands or not all(o is None or (isinstance(o, Const) and o.array is not None) for o in operands):
+            op, held, operands = "Cast", {"to": self.cast_type}, operands[:1]
+        given = [numbers_in(o) for o in operands]
+        if not operands or any(o is not None and numbers is None for o, numbers in zip(operands, given, strict=True)):
             return None
-        made = fold(op, held, [o.array if isinstance(o, Const) else None for o in operands])
-        return None if made is None else Const.of(text(node.output[0]), made)
+        return fold(op, held, given)
 
     def _of_shape(self, op: str, dims: Dims | None) -> Array | None:
         """What a Shape or a Size makes of the shape of its operand."""
-        if dims is None or any(d is None for d in dims):
+        if dims is None or None in dims:
             return None
-        known = [d for d in dims if d is not None]
         if op == "Size":
-            return np.asarray(int(np.prod(known, dtype=object)), np.int64)
-        start, end = self.held.get("start", 0), self.held.get("end", len(known))
-        if not isinstance(start, int) or not isinstance(end, int):
-            return None
-        return np.asarray(known[start:end], np.int64)
+            return np.asarray(size_of(dims), np.int64)
+        start, end = self.held.get("start", 0), self.held.get("end", len(dims))
+        return np.asarray(dims[start:end], np.int64) if isinstance(start, int) and isinstance(end, int) else None
+
+    @property
+    def cast_type(self) -> Any:
+        """The type that the Cast or CastLike at hand gives; ``None`` where it is not known."""
+        if self.node.op_type == "CastLike":
+            return self.graph.type(self.node.input[1]) if len(self.node.input) > 1 else None
+        return self.held.get("to")
 
     def filled(self, node: NodeProto) -> dict[str, Any]:
         """A node's attributes with the defaults of its operator written out."""
@@ -408,9 +436,7 @@ class Builder:
             given = {n: self.env[n] for n in outer if isinstance(self.env[n], Const)}
             bodies[attribute] = inner.form(graph, self.weights, given, tuple(n for n in outer if n not in given))
         reads = [self.env[name] for name in outer if not isinstance(self.env[name], Const)]
-        outputs = [self.graph.shape(n) if n else None for n in node.output]
-        types = [self.graph.type(n) if n else None for n in node.output]
-        return self.emit(operator(node), plain(self.held), [*operands, *reads], outputs, types=types, bodies=bodies)
+        return self.opaque(operator(node), plain(self.held), [*operands, *reads], bodies=bodies)
 
     # -- the graph
 

@@ -27,7 +27,18 @@ from onnx_triangulate.diff.operators import COMMUTATIVE
 from onnx_triangulate.facts.limits import limiting
 from onnx_triangulate.onnxgraph.dataflow import Namer, canonical, digest
 from onnx_triangulate.onnxgraph.graph import reads
-from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, in_onnx, node_name, opset, subgraphs, text
+from onnx_triangulate.onnxgraph.nodes import (
+    array,
+    attributes,
+    constant_tensor,
+    dense_constants,
+    in_onnx,
+    node_name,
+    nodes_within,
+    opset,
+    subgraphs,
+    text,
+)
 from onnx_triangulate.ops.registry import operators_where
 
 Place = tuple[tuple[int, str], ...]  # where a graph stands: by node and attribute, from the outermost on
@@ -104,19 +115,14 @@ def prove(
     one = _structure(left, {i.name: i.name for i in left.graph.input}, "A", at_sizes[0])
     other = _structure(right, dict(inputs), "B", at_sizes[1])
     a, b = one.values, other.values
-    known = all((node.domain or "") in _KNOWN for model in (left, right) for node in _every(model.graph)) and _foreign(
-        left
-    ) == _foreign(right)
-    same = known and bool(outputs) and all(name in b and b[name] == a.get(source) for name, source in outputs.items())
-    same = same and set(outputs.values()) == {o.name for o in left.graph.output}
-    same = same and set(outputs) == {o.name for o in right.graph.output}
-    if same:
+    known = all((node.domain or "") in _KNOWN for model in (left, right) for node in nodes_within(model.graph))
+    all_given = _outputs(left) == set(outputs.values()) and _outputs(right) == set(outputs)
+    differing = [source for name, source in outputs.items() if name not in b or b[name] != a.get(source)]
+    if outputs and all_given and known and _foreign(left) == _foreign(right) and not differing:
         return Proof(True, StructuralGap(), StructuralGap())
     moving = _moving(left)
-    left_open = [source for name, source in outputs.items() if source in moving and b.get(name) != a.get(source)]
-    return Proof(
-        False, _unproved(left, one, other, right), _unproved(right, other, one, left), tuple(dict.fromkeys(left_open))
-    )
+    left_open = dict.fromkeys(source for source in differing if source in moving)
+    return Proof(False, _unproved(left, one, other, right), _unproved(right, other, one, left), tuple(left_open))
 
 
 def unmoved(model: onnx.ModelProto) -> list[str]:
@@ -126,18 +132,13 @@ def unmoved(model: onnx.ModelProto) -> list[str]:
     return [name for node in computed for name in node.output if name and name not in moving]
 
 
+def _outputs(model: onnx.ModelProto) -> set[str]:
+    return {output.name for output in model.graph.output}
+
+
 def _foreign(model: onnx.ModelProto) -> set[tuple[str, int]]:
-    used = {node.domain for node in _every(model.graph) if not in_onnx(node)}
+    used = {node.domain for node in nodes_within(model.graph) if not in_onnx(node)}
     return {(o.domain, o.version) for o in model.opset_import if o.domain in used}
-
-
-def _every(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    found = []
-    for node in graph.node:
-        found.append(node)
-        for _, inner in subgraphs(node):
-            found += _every(inner)
-    return found
 
 
 @dataclass
@@ -158,30 +159,31 @@ class _Structure:
 
     def follow(self, graph: onnx.GraphProto, outer: Mapping[str, bytes], place: Place) -> dict[str, bytes]:
         found = dict(outer)
-
-        def of(name: str) -> bytes:
-            return found.get(name, digest("unknown", self.side, name)) if name else b""
-
         for tensor in graph.initializer:
             held = array(tensor)
-            found[tensor.name] = (
-                digest("absent", self.side, tensor.name) if held is None else self.namer.of_constant(held)
-            )
+            absent = digest("absent", self.side, tensor.name)
+            found[tensor.name] = absent if held is None else self.namer.of_constant(held)
         for index, node in enumerate(graph.node):
-            tensor = constant_tensor(node)
-            held = array(tensor) if tensor is not None else None
-            operands = [of(name) for name in node.input]
-            if held is not None and node.output:
-                found[node.output[0]] = self.namer.of_constant(held)
-            elif not place and node.output and all(name in self.at_sizes for name in node.output if name):
-                found |= {name: self.namer.of_constant(self.at_sizes[name]) for name in node.output if name}
-            elif any(True for _ in subgraphs(node)):
-                found |= self._holding(node, operands, found, (*place, (index, "")))
-            elif text(node.op_type) in _ORDERED and len(operands) > 2:
-                found[node.output[0]] = digest("in order", text(node.op_type), *operands)
-            else:
-                found |= self.namer.of_node(node, operands, {})
+            found |= self._made(node, found, (*place, (index, "")))
         return found
+
+    def _of(self, name: str, found: Mapping[str, bytes]) -> bytes:
+        return found.get(name, digest("unknown", self.side, name)) if name else b""
+
+    def _made(self, node: onnx.NodeProto, found: Mapping[str, bytes], place: Place) -> Mapping[str, bytes]:
+        """The classes of what a node makes."""
+        tensor, made = constant_tensor(node), [name for name in node.output if name]
+        held = array(tensor) if tensor is not None else None
+        if held is not None and node.output:
+            return {node.output[0]: self.namer.of_constant(held)}
+        if len(place) == 1 and node.output and all(name in self.at_sizes for name in made):
+            return {name: self.namer.of_constant(self.at_sizes[name]) for name in made}
+        operands = [self._of(name, found) for name in node.input]
+        if any(True for _ in subgraphs(node)):
+            return self._holding(node, operands, found, place)
+        if text(node.op_type) in _ORDERED and len(operands) > 2:
+            return {node.output[0]: digest("in order", text(node.op_type), *operands)}
+        return self.namer.of_node(node, operands, {})
 
     def _holding(
         self, node: onnx.NodeProto, operands: list[bytes], found: Mapping[str, bytes], place: Place
@@ -212,7 +214,7 @@ def _structure(model: onnx.ModelProto, inputs: Mapping[str, str], side: str, at_
 def _unproved(model: onnx.ModelProto, mine: _Structure, theirs: _Structure, other: onnx.ModelProto) -> StructuralGap:
     classes, there, at_sizes = mine.values, set(theirs.values.values()), mine.at_sizes
     limits = limiting(model)
-    held = {**{name: value for name, value in limits.items() if value.dtype.kind in "iu"}, **dict(_floats(model.graph))}
+    held = {name: value for name, value in limits.items() if value.dtype.kind in "iu"} | dict(_floats(model.graph))
     known = {_print(v) for _, v in (*_floats_within(other.graph), *limiting(other).items(), *theirs.at_sizes.items())}
     held = {name: value for name, value in held.items() if _print(value) not in known}
     moving = _moving(model)
@@ -229,62 +231,45 @@ def _unproved(model: onnx.ModelProto, mine: _Structure, theirs: _Structure, othe
         if not (node.op_type == "If" and classes.get(node.input[0]) in settled)
         for found in _within(node, index, (), "", mine, other_side, moving)
     ]
-    above, signs = _Above(model, at_sizes, held), _signs(model)
-    constants = [
-        name
-        for name in dict.fromkeys(n for _, node in loose for n in _constants_of(node, held, known, at_sizes, above))
-        if name not in signs or not _says_one_thing(held[name])
-    ]
+    computed_of = {name: reads(node) for node in model.graph.node for name in node.output if name in at_sizes}
+    open_values = {name for name, value in at_sizes.items() if value.dtype.kind == "f" and _print(value) not in known}
+    found = dict.fromkeys(n for _, node in loose for n in _constants_of(node, held, open_values, computed_of))
+    picks = [node for _, node in loose if text(node.op_type) in _PICKS]
+    signs = _signs(model)
+    constants = tuple(name for name in found if name not in signs or np.any(held[name] == 0))
     return StructuralGap(
-        constants=tuple(constants),
+        constants=constants,
         conditions=tuple(
             (node.input[0], text(node.name) or text(node.output[0]))
             for _, node in loose
             if node.op_type == "If" and node.input[0] in moving
         ),
-        picks=tuple(sorted(_pick(node, mine.version) for _, node in loose if text(node.op_type) in _PICKS)),
+        picks=tuple(sorted(digest("picks", text(n.op_type), *canonical(n, mine.version)) for n in picks)),
         inside=tuple(inside),
         limits={name: float(limits[name].reshape(-1)[0]) for name in constants if name in limits},
     )
 
 
-def _pick(node: onnx.NodeProto, version: int | None) -> bytes:
-    return digest("picks", text(node.op_type), *canonical(node, version))
-
-
 def _constants_of(
-    node: onnx.NodeProto, held: Mapping[str, object], known: Collection[bytes], at_sizes: Values, above: _Above
+    node: onnx.NodeProto,
+    held: Collection[str],
+    open_values: Collection[str],
+    computed_of: dict[str, tuple[str, ...]],
 ) -> Iterator[str]:
-    """The constants, of those ``held``, that a node reads, itself or in a graph of its own, or that make what it reads
-    at the only sizes there are."""
+    """The constants, of those ``held``, that a node reads, itself or in a graph of its own, or that make one of the
+    ``open_values`` that it reads: ``computed_of`` has the operands of what no data reaches, each followed once."""
     for slot, name in enumerate(node.input):
         if (text(node.op_type), slot) in _UNREAD:
             continue
         if name in held:
             yield name
-        elif name in at_sizes and at_sizes[name].dtype.kind == "f" and _print(at_sizes[name]) not in known:
-            yield from above.of(name)
+        elif name in open_values:
+            waiting = [name]
+            while waiting:
+                operands = computed_of.pop(waiting.pop(), ())
+                waiting += operands
+                yield from (operand for operand in operands if operand in held)
     yield from _captured(node, held)
-
-
-class _Above:
-    """The constants of which values are computed that no data reaches."""
-
-    def __init__(self, model: onnx.ModelProto, at_sizes: Values, held: Mapping[str, object]) -> None:
-        self._held = held
-        self._reads = {
-            name: reads(node) for node in model.graph.node for name in node.output if at_sizes and name in at_sizes
-        }
-
-    def of(self, name: str) -> list[str]:
-        found: dict[str, None] = {}
-        waiting = [name]
-        while waiting:
-            for read in self._reads.pop(waiting.pop(), ()):
-                waiting.append(read)
-                if read in self._held:
-                    found[read] = None
-        return list(found)
 
 
 def _signs(model: onnx.ModelProto) -> set[str]:
@@ -295,7 +280,7 @@ def _signs(model: onnx.ModelProto) -> set[str]:
     for node in reversed(model.graph.node):  # a value is read by later nodes only
         signs -= {name for slot, name in enumerate(node.input) if not _asks_for_zeros(node, slot, zeros, signs)}
         for _, graph in subgraphs(node):
-            signs -= {name for inner in _every(graph) for name in inner.input}
+            signs -= {name for inner in nodes_within(graph) for name in inner.input}
             signs -= {output.name for output in graph.output}
     return signs
 
@@ -305,18 +290,11 @@ def _asks_for_zeros(node: onnx.NodeProto, slot: int, zeros: Collection[str], sig
     op = text(node.op_type)
     if not in_onnx(node):
         return False
-    if (op == "Equal" and node.input[1 - slot] in zeros) or (op == "Cast" and _to_bool(node)):
+    if op == "Equal" and node.input[1 - slot] in zeros:
+        return True
+    if op == "Cast" and attributes(node).get("to") == onnx.TensorProto.BOOL:
         return True
     return slot == 0 and op in _KEEPS_ZEROS and all(made in signs for made in node.output)
-
-
-def _to_bool(node: onnx.NodeProto) -> bool:
-    return any(a.name == "to" and a.i == onnx.TensorProto.BOOL for a in node.attribute)
-
-
-def _says_one_thing(value: np.ndarray) -> bool:
-    """Whether a constant is nowhere 0, so that any number but 0 says the same in its place."""
-    return bool(np.all(value != 0))
 
 
 @dataclass(frozen=True)
@@ -365,16 +343,14 @@ def _may_end(body: onnx.GraphProto, classes: Mapping[str, bytes], moving: Collec
     return end in moving and classes.get(end) != classes.get(given) and classes.get(end) not in other.values
 
 
-def _captured(node: onnx.NodeProto, held: Mapping[str, object]) -> list[str]:
-    inside = [inner for _, graph in subgraphs(node) for inner in _every(graph)]
+def _captured(node: onnx.NodeProto, held: Collection[str]) -> list[str]:
+    inside = [inner for _, graph in subgraphs(node) for inner in nodes_within(graph)]
     return [name for inner in inside for name in inner.input if name in held]
 
 
 def _floats(graph: onnx.GraphProto) -> list[tuple[str, np.ndarray]]:
     """Float constants that a number beside may replace: not empty, not all at the ends of what float32 holds."""
-    made = [(t.name, t) for t in graph.initializer]
-    made += [(n.output[0], t) for n in graph.node if n.output and (t := constant_tensor(n)) is not None]
-    found = [(name, array(tensor)) for name, tensor in made]
+    found = [(name, array(tensor)) for name, tensor in dense_constants(graph)]
     return [
         (name, value)
         for name, value in found

@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from onnx_triangulate.diff.builder import Builder, rule
-from onnx_triangulate.diff.ir import Const, Ints, Operand, Position, as_attribute, small_integers
+from onnx_triangulate.diff.ir import Ints, Operand, Position, as_attribute, small_integers
 
 _FAR = (1 << 31) - 1  # what exporters write for "to the end"
 
 
 @rule("Slice")
 def slice_(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    if not operands:
-        return None
     names = ("starts", "ends", "axes", "steps")
     starts, ends, axes, steps = (b.integers(slot, name) for slot, name in enumerate(names, start=1))
     given = [*operands, None, None, None, None]
@@ -33,22 +31,27 @@ def slice_(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     steps = (1,) * len(starts) if steps is None else steps
     if not len(starts) == len(ends) == len(axes) == len(steps) == len(set(axes)) or 0 in steps:
         return None
-    dims = list(b.dims(operands[0]) or ())
-    cuts = []
-    for axis, start, end, step in sorted(zip(axes, starts, ends, steps, strict=True)):
-        size = dims[axis] if 0 <= axis < len(dims) else None
+    return _cut(b, operands, sorted(zip(axes, starts, ends, steps, strict=True)))
+
+
+def _cut(b: Builder, operands: Sequence[Operand], written: Sequence[tuple[int, int, int, int]]) -> Sequence[Operand]:
+    """A Slice of known places: axis, start, end and step of each cut, those left out that cut nothing off."""
+    before = b.dims(operands[0])
+    dims, cuts = dict(enumerate(before or ())), []
+    for axis, start, end, step in written:
+        size = dims.get(axis)
         first, last = _edge(start, step, size, True), _edge(end, step, size, False)
         if step == 1 and first.front == 0 and last.back == 0:
             continue
         cuts.append((axis, first, last, step))
-        if 0 <= axis < len(dims):
+        if axis in dims:
             dims[axis] = None if size is None else len(range(first.front or 0, last.front or 0, step))
     if not cuts:
         return operands[:1]
     held = dict(zip(("axes", "starts", "ends", "steps"), map(tuple, zip(*cuts, strict=True)), strict=True))
     if set(held["steps"]) == {1}:
         del held["steps"]  # the default
-    return list(b.emit("Slice", held, operands[:1], [b.known(tuple(dims) if rank is not None else None)]))
+    return b.emit("Slice", held, operands[:1], [b.known(None if before is None else tuple(dims.values()))])
 
 
 def _computed_slice(
@@ -81,10 +84,9 @@ def _edge(written: int, step: int, size: int | None, first: bool) -> Position:
     return Position(written, written, None) if written >= 0 else Position(written, None, written)
 
 
-@rule("Gather", "GatherElements", "ScatterElements", "Scatter")
+@rule("Gather", "GatherElements", "ScatterElements", "Scatter", least=2)
 def indexed(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    axis, dims = b.held.get("axis", 0), b.dims(operands[0]) if operands else None
-    indices = as_attribute(operands[1]) if len(operands) > 1 else None
+    axis, dims, indices = b.held.get("axis", 0), b.dims(operands[0]), as_attribute(operands[1])
     if indices is None or not isinstance(axis, int):
         return None
     size = dims[axis] if dims is not None and -len(dims) <= axis < len(dims) else None
@@ -99,11 +101,10 @@ def _place(written: int, size: int | None) -> Position:
     return Position(written, written % size, written % size - size)
 
 
-@rule("Expand")
+@rule("Expand", least=2, most=2, computed=True)
 def expand(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    wanted = small_integers(operands[1]) if len(operands) == 2 else None
-    dims = b.dims(operands[0]) if operands else None
-    if wanted is None or dims is None or isinstance(operands[0], Const):
+    wanted, dims = small_integers(operands[1]), b.dims(operands[0])
+    if wanted is None or dims is None:
         return None
     rank = max(len(dims), len(wanted))
     target, before = (1,) * (rank - len(wanted)) + wanted, (1,) * (rank - len(dims)) + dims
@@ -111,4 +112,4 @@ def expand(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     if len(dims) == rank and all(t in (1, d) for t, d in zip(target, before, strict=True)):
         return operands[:1]
     shape = tuple(Position(t, d, None) for t, d in zip(target, made, strict=True))
-    return list(b.emit("Expand", {"shape": shape}, operands[:1], [b.known(made)]))
+    return b.emit("Expand", {"shape": shape}, operands[:1], [b.known(made)])

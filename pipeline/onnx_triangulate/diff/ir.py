@@ -8,7 +8,8 @@ permutation) is compared like an attribute.  A :class:`Step` knows the nodes tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -57,6 +58,12 @@ def turned(dims: Dims | None, perm: Ints | None) -> Dims | None:
     return dims if dims is None or perm is None or len(perm) != len(dims) else tuple(dims[axis] for axis in perm)
 
 
+def size_of(dims: Dims | None) -> int | None:
+    """How many elements a value has, where all its sizes are known."""
+    known = [d for d in dims or () if d is not None]
+    return None if dims is None or len(known) < len(dims) else math.prod(known)
+
+
 def determined(dims: Dims | None) -> Shape | None:
     """The target of a Reshape with this result, where that says all: no more than one size is unknown."""
     if dims is None or sum(d is None for d in dims) > 1 or (None in dims and 0 in dims):
@@ -89,14 +96,14 @@ class Const:
         if self.dims is None or len(perm) != len(self.dims):
             return Const(self.name, None, None, self.dtype, f"{self.token} transposed {perm}")
         made = self.changed(lambda a: np.transpose(a, perm), f"transposed {perm}")
-        return made if made.array is not None else Const(*_known(made, turned(self.dims, perm)))
+        return made if made.array is not None else replace(made, dims=turned(self.dims, perm))
 
     def reshaped(self, shape: Shape) -> Const:
         try:
             made = self.changed(lambda a: a.reshape(shape), f"reshaped {shape}")
         except ValueError:
             return Const(self.name, None, None, self.dtype, f"{self.token} misshaped {shape}")
-        return made if made.array is not None else Const(*_known(made, None if -1 in shape else shape))
+        return made if made.array is not None else replace(made, dims=None if -1 in shape else shape)
 
     @cached_property
     def bare(self) -> Const:
@@ -141,10 +148,6 @@ class Const:
         return self.array is not None and self.array.size >= 8 and self.array.dtype.kind == "f"
 
 
-def _known(made: Const, dims: Dims | None) -> tuple[str, None, Dims | None, str, str]:
-    return made.name, None, dims, made.dtype, made.token
-
-
 @dataclass(frozen=True)
 class Ref:
     """A value as somebody sees it: transposed by ``perm``, then written in ``shape``."""
@@ -175,6 +178,18 @@ class Value:
     dims: Dims | None
     type: int | None
     name: str
+
+
+def seen_dims(operand: Operand, values: Sequence[Value]) -> Dims | None:
+    """The shape in which an operand is seen."""
+    if not isinstance(operand, Ref):
+        return None if operand is None else operand.dims
+    if operand.shape is not None:
+        return tuple(None if d < 0 else d for d in operand.shape)
+    base = values[operand.value].dims
+    if base is None and operand.perm is not None:
+        return (None,) * len(operand.perm)
+    return turned(base, operand.perm)
 
 
 @dataclass(eq=False)
@@ -232,6 +247,15 @@ class NormalForm:
     opset: int | None = None
     captured: tuple[str, ...] = ()
     replaceable: tuple[str, ...] = ()
+
+    @cached_property
+    def readers(self) -> Mapping[int, Sequence[tuple[int, Ref]]]:
+        """By value, the steps that read it, in order, and how they see it."""
+        found: dict[int, list[tuple[int, Ref]]] = {}
+        for index, step in enumerate(self.steps):
+            for _, ref in step.refs():
+                found.setdefault(ref.value, []).append((index, ref))
+        return found
 
 
 def constant_of(name: str, tensor: TensorProto, weights: Weights | None) -> Const:
@@ -298,20 +322,28 @@ def _type_name(kind: int) -> str:
         return f"type {kind}"
 
 
+def numbers_in(operand: Operand) -> Array | None:
+    """The numbers of a constant, where they are there."""
+    return operand.array if isinstance(operand, Const) else None
+
+
+def number_in(operand: Operand) -> Any:
+    """The number of a constant of one element; ``None`` elsewhere."""
+    held = numbers_in(operand)
+    return None if held is None or held.size != 1 else as_number(held.reshape(-1)[0])
+
+
 def small_integers(operand: Operand) -> Ints | None:
-    if not isinstance(operand, Const) or operand.array is None or operand.array.size > _FOLDED:
+    held = numbers_in(operand)
+    if held is None or held.size > _FOLDED or held.dtype.kind not in "iu":
         return None
-    if operand.array.dtype.kind not in "iu":
-        return None
-    return tuple(int(v) for v in operand.array.reshape(-1))
+    return tuple(int(v) for v in held.reshape(-1))
 
 
 def as_attribute(operand: Operand) -> Any:
     """A small constant as an attribute: a number or a list of them, whose rank and type say no more; None elsewhere."""
-    if not isinstance(operand, Const) or operand.array is None or operand.array.size > _AS_ATTRIBUTE:
-        return None
-    held = operand.array
-    if held.ndim > 1 or held.dtype not in _NUMBERS:
+    held = numbers_in(operand)
+    if held is None or held.size > _AS_ATTRIBUTE or held.ndim > 1 or held.dtype not in _NUMBERS:
         return None
     made = tuple(as_number(v) for v in held.reshape(-1))
     return made[0] if held.ndim == 0 else made

@@ -16,11 +16,12 @@ A unit without a counterpart stays alone: a wrong pair would be reported as a fa
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
-from typing import Any
+from typing import Any, TypeVar
 
 from onnx_triangulate.diff.ir import Const, NormalForm, Ref, Step
 from onnx_triangulate.diff.operators import COMMUTATIVE
@@ -30,6 +31,7 @@ _LINEAR = ("Conv", "ConvTranspose", "MatMul")
 _AFFINE = ("Add", "Sub", "Mul", "Div", "BatchNormalization")
 _SEQUENCE = 600
 LEVELS = (0, 1, 2, 3)  # exactly; numbers roughly; shapes only; the operator only
+_Item = TypeVar("_Item")
 
 
 @dataclass(eq=False)
@@ -67,42 +69,41 @@ class Side:
     """A form as units, and who reads whom."""
 
     def __init__(self, form: NormalForm) -> None:
-        self.form = form
         self.readers: dict[int, list[tuple[int, int, Ref]]] = defaultdict(list)
         self.given: dict[int, list[tuple[int, Ref]]] = defaultdict(list)
         self.units: list[Unit] = []
         self.maker: dict[int, tuple[int, int]] = {}
-        uses: dict[int, list[int]] = defaultdict(list)
-        for index, step in enumerate(form.steps):
-            for _, ref in step.refs():
-                uses[ref.value].append(index)
         for place, border in enumerate(form.outputs):
             if isinstance(border.operand, Ref):
                 self.given[border.operand.value].append((place, border.operand))
         taken: set[int] = set()
         for index, step in enumerate(form.steps):
-            if index in taken:
-                continue
-            unit = Unit(step)
-            last = index
-            while linear(step):
-                value = form.steps[last].outputs[0]
-                if len(uses[value]) != 1 or self.given.get(value):
-                    break
-                following = uses[value][0]
-                if not _affine(form.steps[following], value, step):
-                    break
-                unit.tail.append(form.steps[following])
-                taken.add(following)
-                last = following
-            number = len(self.units)
-            self.units.append(unit)
-            for slot, value in enumerate(unit.outputs):
-                self.maker[value] = (number, slot)
+            if index not in taken:
+                behind = self._behind(step, form)
+                taken.update(behind)
+                self.units.append(Unit(step, [form.steps[i] for i in behind]))
         for number, unit in enumerate(self.units):
+            self.maker |= {value: (number, slot) for slot, value in enumerate(unit.outputs)}
             for slot, ref in unit.head.refs():
                 self.readers[ref.value].append((number, slot, ref))
         self.inputs = {b.operand.value: i for i, b in enumerate(form.inputs) if isinstance(b.operand, Ref)}
+
+    def _behind(self, head: Step, form: NormalForm) -> list[int]:
+        """The affine steps behind a linear one: each the only reader of the one before."""
+        found: list[int] = []
+        last = head
+        while linear(head):
+            value = last.outputs[0]
+            readers = form.readers.get(value, ())
+            if len(readers) != 1 or self.given.get(value) or not _affine(form.steps[readers[0][0]], value, head):
+                break
+            found.append(readers[0][0])
+            last = form.steps[found[-1]]
+        return found
+
+    def place(self, unit: int, slot: int) -> int:
+        """The slot in which a unit reads a value; -1 where the order of operands is of no account."""
+        return -1 if self.units[unit].head.op in COMMUTATIVE else slot
 
 
 def linear(step: Step) -> bool:
@@ -228,8 +229,14 @@ def backwards(side: Side, said: Sequence[int], exactly: bool, outputs: Mapping[i
         for value in side.units[number].outputs:
             uses = []
             for reader, place, ref in side.readers.get(value, ()):
-                where = -1 if side.units[reader].head.op in COMMUTATIVE else place
-                uses.append(names.of("read", found[reader], where, ref.seen if exactly and not ref.plain else None))
+                uses.append(
+                    names.of(
+                        "read",
+                        found[reader],
+                        side.place(reader, place),
+                        ref.seen if exactly and not ref.plain else None,
+                    )
+                )
             for place, ref in side.given.get(value, ()):
                 label = outputs[place] if place in outputs else ("alone", id(side), place)
                 uses.append(names.of("output", label, ref.seen if exactly and not ref.plain else None))
@@ -244,8 +251,8 @@ class Matching:
     def __init__(
         self, left: Side, right: Side, inputs: Sequence[tuple[int, int]], outputs: Sequence[tuple[int, int]]
     ) -> None:
-        self.left, self.right = left, right
-        self.inputs, self.outputs = inputs, outputs
+        self.sides = left, right
+        self._inputs, self._outputs = _numbered(inputs), _numbered(outputs)
         self._input = dict(inputs), {right: right for _, right in inputs}
         self.there: dict[int, int] = {}
         self.back: dict[int, int] = {}
@@ -264,15 +271,20 @@ class Matching:
         self.there[left], self.back[right] = right, left
         self._new.append((left, right))
 
-    def _free(self) -> tuple[list[int], list[int]]:
-        lefts = [i for i in range(len(self.left.units)) if i not in self.there and i not in self.copies[0]]
-        rights = [i for i in range(len(self.right.units)) if i not in self.back and i not in self.copies[1]]
-        return lefts, rights
+    def paired(self, unit: int, which: int) -> bool:
+        """Whether a unit of a side has a counterpart, or does what one does that has."""
+        return unit in (self.there, self.back)[which] or unit in self.copies[which]
+
+    def _free(self) -> list[list[int]]:
+        return [[u for u in range(len(s.units)) if not self.paired(u, i)] for i, s in enumerate(self.sides)]
+
+    def _free_and_weighted(self) -> list[list[int]]:
+        return [[u for u in free if s.units[u].weighted] for s, free in zip(self.sides, self._free(), strict=True)]
 
     def _said(self, level: int) -> tuple[list[int], list[int]]:
         """What every unit of either side does by itself; made when it is first asked for."""
         if level not in self._signatures:
-            left, right = ([signature(u, level, self.names) for u in s.units] for s in (self.left, self.right))
+            left, right = ([signature(u, level, self.names) for u in s.units] for s in self.sides)
             self._signatures[level] = left, right
         return self._signatures[level]
 
@@ -280,110 +292,91 @@ class Matching:
     def _done(self) -> bool:
         return not all(self._free())
 
-    def _tokens(self, pairs: Sequence[tuple[int, int]]) -> tuple[dict[int, int], dict[int, int]]:
-        return {left: i for i, (left, _) in enumerate(pairs)}, {right: i for i, (_, right) in enumerate(pairs)}
-
-    def _forward_keys(self, level: int) -> tuple[list[int], list[int]]:
+    def _forward_keys(self, level: int) -> list[list[int]]:
         made = []
-        sides = zip((self.left, self.right), self._said(level), self._tokens(self.inputs), strict=True)
-        for side, said, token in sides:
-            values = forwards(side, said, level == 0, token, self.names)
+        for side, said, inputs in zip(self.sides, self._said(level), self._inputs, strict=True):
+            values = forwards(side, said, level == 0, inputs, self.names)
             made.append([values[u.outputs[0]] if u.outputs else self.names.of("nothing", id(u)) for u in side.units])
-        return made[0], made[1]
+        return made
 
-    def _backward_keys(self, level: int) -> tuple[list[int], list[int]]:
-        sides = zip((self.left, self.right), self._said(level), self._tokens(self.outputs), strict=True)
-        made = [backwards(side, said, level == 0, token, self.names) for side, said, token in sides]
-        return made[0], made[1]
+    def _backward_keys(self, level: int) -> list[list[int]]:
+        sides = zip(self.sides, self._said(level), self._outputs, strict=True)
+        return [backwards(side, said, level == 0, outputs, self.names) for side, said, outputs in sides]
 
     def _exact(self) -> None:
-        lefts, rights = self._forward_keys(0)
-        groups = _groups(range(len(lefts)), range(len(rights)), lefts.__getitem__, rights.__getitem__)
-        for ours, theirs in groups:
+        keys = self._forward_keys(0)
+        for ours, theirs in _groups([range(len(k)) for k in keys], lambda which, unit: keys[which][unit]):
             for left, right in zip(ours, theirs, strict=False):
                 self.pair(left, right)
             self.copies[0].update(dict.fromkeys(ours[len(theirs) :], theirs[-1]))
             self.copies[1].update(dict.fromkeys(theirs[len(ours) :], ours[-1]))
         if not self._done:
-            self._by(*self._backward_keys(0))
+            self._by(self._backward_keys(0))
 
     def _structure(self) -> None:
         for level in (1, 2, 3):
             if self._done:
                 return
             forward, backward = self._forward_keys(level), self._backward_keys(level)
-            both = [list(zip(f, b, strict=True)) for f, b in zip(forward, backward, strict=True)]
-            self._by(both[0], both[1])
+            self._by([list(zip(f, b, strict=True)) for f, b in zip(forward, backward, strict=True)])
             if level < LEVELS[-1]:
-                self._by(*forward)
-                self._by(*backward)
+                self._by(forward)
+                self._by(backward)
 
-    def _by(self, lefts: Sequence[Hashable], rights: Sequence[Hashable]) -> None:
+    def _by(self, keys: Sequence[Sequence[Hashable]]) -> None:
         """Pair what has one key; among several those whose operands are paired, then those of equal numbers, then (if
         there are equally many) in order."""
-        for ours, theirs in _groups(*self._free(), lefts.__getitem__, rights.__getitem__):
+        for ours, theirs in _groups(self._free(), lambda which, unit: keys[which][unit]):
             if len(ours) == len(theirs) == 1:
                 self.pair(ours[0], theirs[0])
-                continue
-            self._tell_apart(ours, theirs)
+            else:
+                self._tell_apart(ours, theirs)
 
     def _tell_apart(self, ours: Sequence[int], theirs: Sequence[int]) -> None:
-        for level in (0, 1, 2):
-            for known in (True, False):
-                free = [[u for u in ours if u not in self.there], [u for u in theirs if u not in self.back]]
+        for level, known in itertools.product((0, 1, 2), (True, False)):
+            free = [u for u in ours if u not in self.there], [u for u in theirs if u not in self.back]
 
-                def of_left(unit: int, level: int = level, known: bool = known) -> Hashable:
-                    return self._said(level)[0][unit], self._operands(unit, 0) if known else None
+            def key(which: int, unit: int, level: int = level, known: bool = known) -> Hashable:
+                return self._said(level)[which][unit], self._operands(unit, which) if known else None
 
-                def of_right(unit: int, level: int = level, known: bool = known) -> Hashable:
-                    return self._said(level)[1][unit], self._operands(unit, 1) if known else None
+            self._pair_in_order(free, key)
 
-                for some, others in _groups(free[0], free[1], of_left, of_right):
-                    if len(some) == len(others):
-                        for left, right in zip(some, others, strict=True):
-                            self.pair(left, right)
+    def _pair_in_order(self, items: Sequence[Iterable[int]], key: Callable[[int, int], Hashable]) -> None:
+        """Pair the units of one key, where there are equally many on both sides."""
+        for some, others in _groups(items, key):
+            if len(some) == len(others):
+                for left, right in zip(some, others, strict=True):
+                    self.pair(left, right)
 
     def _operands(self, unit: int, which: int) -> Hashable:
         """What a unit reads, in the terms of the right graph, unpaired operands left open."""
-        side = (self.left, self.right)[which]
-        step = side.units[unit].head
-        made: list[Any] = [(self.value(ref.value, which)) for _, ref in step.refs()]
+        step = self.sides[which].units[unit].head
+        made: list[Any] = [self.value(ref.value, which) for _, ref in step.refs()]
         return tuple(sorted(made, key=repr)) if step.op in COMMUTATIVE else tuple(made)
 
     def value(self, value: int, which: int) -> tuple[str, int, int] | None:
         """A value of either side as the right graph knows it; None where it has no counterpart."""
-        side = (self.left, self.right)[which]
+        side = self.sides[which]
         if value in side.inputs:
             place = self._input[which].get(side.inputs[value])
             return None if place is None else ("input", place, 0)
         if value not in side.maker:
             return None
         unit, slot = side.maker[value]
+        if not self.paired(unit, which):
+            return None
         if which == 0:
-            other = self.there.get(unit, self.copies[0].get(unit))
-            return None if other is None else ("unit", other, slot)
-        if unit in self.copies[1]:
-            return ("unit", self.there[self.copies[1][unit]], slot)
-        return ("unit", unit, slot) if unit in self.back else None
+            return "unit", self.there[unit] if unit in self.there else self.copies[0][unit], slot
+        return "unit", self.there[self.copies[1][unit]] if unit in self.copies[1] else unit, slot
 
     def _anchors(self) -> None:
         for level in (0, 1):
-            lefts, rights = self._free()
-            if not lefts or not rights:
-                return
-            counts = [
-                _groups(
-                    [u for u in free if side.units[u].weighted],
-                    [],
-                    lambda u, side=side, level=level: _weights(side.units[u], level),  # type: ignore[misc]
-                    lambda u: u,
-                    alone=True,
-                )
-                for side, free in ((self.left, lefts), (self.right, rights))
-            ]
-            keys = {_weights(self.right.units[g[0]], level): g for g, _ in counts[1]}
-            for ours, _ in counts[0]:
-                theirs = keys.get(_weights(self.left.units[ours[0]], level), [])
+
+            def key(which: int, unit: int, level: int = level) -> Hashable:
+                head = self.sides[which].units[unit].head
+                return head.op, *(_number(o, level) for o in head.operands if isinstance(o, Const) and o.large)
+
+            for ours, theirs in _groups(self._free_and_weighted(), key):
                 if len(ours) == len(theirs) == 1:
                     self.pair(ours[0], theirs[0])
 
@@ -405,46 +398,36 @@ class Matching:
                 return
 
     def _alike(self, left: int, right: int, level: int) -> bool:
-        return (
-            left not in self.there
-            and right not in self.back
-            and left not in self.copies[0]
-            and right not in self.copies[1]
-            and self._said(level)[0][left] == self._said(level)[1][right]
-        )
+        ours, theirs = self._said(level)
+        return not self.paired(left, 0) and not self.paired(right, 1) and ours[left] == theirs[right]
 
     def _above(self, left: int, right: int, level: int) -> None:
-        ours = [r.value for _, r in self.left.units[left].head.refs()]
-        theirs = [r.value for _, r in self.right.units[right].head.refs()]
-        commutes = self.left.units[left].head.op in COMMUTATIVE
+        heads = [side.units[unit].head for side, unit in zip(self.sides, (left, right), strict=True)]
+        ours, theirs = ([ref.value for _, ref in head.refs()] for head in heads)
+        commutes = heads[0].op in COMMUTATIVE
         if not commutes and len(ours) != len(theirs):
             return
+        nowhere = -1, -1
         for place, value in enumerate(ours):
-            if value not in self.left.maker:
-                continue
-            maker, slot = self.left.maker[value]
+            maker, slot = self.sides[0].maker.get(value, nowhere)
             for other in theirs if commutes else [theirs[place]]:
-                made = self.right.maker.get(other)
-                if made is not None and made[1] == slot and self._alike(maker, made[0], level):
+                made = self.sides[1].maker.get(other, nowhere)
+                if -1 not in (maker, made[0]) and made[1] == slot and self._alike(maker, made[0], level):
                     self.pair(maker, made[0])
                     break
 
     def _below(self, left: int, right: int, level: int) -> None:
-        for ours, theirs in zip(self.left.units[left].outputs, self.right.units[right].outputs, strict=False):
-            free = (
-                [(u, s) for u, s, _ in self.left.readers.get(ours, ()) if u not in self.there],
-                [(u, s) for u, s, _ in self.right.readers.get(theirs, ()) if u not in self.back],
-            )
+        units = [side.units[unit] for side, unit in zip(self.sides, (left, right), strict=True)]
 
-            def key(which: int, entry: tuple[int, int], level: int = level) -> Hashable:
-                unit, slot = entry
-                side = (self.left, self.right)[which]
-                where = 0 if side.units[unit].head.op in COMMUTATIVE else slot
-                return self._said(level)[which][unit], where
+        def key(which: int, entry: tuple[int, int]) -> Hashable:
+            unit, slot = entry
+            return self._said(level)[which][unit], self.sides[which].place(unit, slot)
 
-            for some, others in _groups(
-                free[0], free[1], lambda e, key=key: key(0, e), lambda e, key=key: key(1, e)  # type: ignore[misc]
-            ):  # fmt: skip
+        for values in zip(units[0].outputs, units[1].outputs, strict=False):
+            readers = [side.readers.get(value, ()) for side, value in zip(self.sides, values, strict=True)]
+            free = [[(u, slot) for u, slot, _ in readers[0] if u not in self.there],
+                    [(u, slot) for u, slot, _ in readers[1] if u not in self.back]]  # fmt: skip
+            for some, others in _groups(free, key):
                 if len(some) == len(others) or level == 0:
                     for (one, _), (another, _) in zip(some, others, strict=False):
                         if self._alike(one, another, level):
@@ -452,43 +435,30 @@ class Matching:
 
     def _sequence(self) -> None:
         for level in (2, 3):
-            lefts, rights = self._free()
-            ours = [u for u in lefts if self.left.units[u].weighted]
-            theirs = [u for u in rights if self.right.units[u].weighted]
-            one, two = [self._said(level)[0][u] for u in ours], [self._said(level)[1][u] for u in theirs]
+            said, (ours, theirs) = self._said(level), self._free_and_weighted()
             if level == LEVELS[-1] and len(ours) != len(theirs):
                 return
-            if len(ours) > _SEQUENCE or len(theirs) > _SEQUENCE:
-                for some, others in _groups(
-                    ours, theirs, self._said(level)[0].__getitem__, self._said(level)[1].__getitem__
-                ):
-                    if len(some) == len(others):
-                        for left, right in zip(some, others, strict=True):
-                            self.pair(left, right)
+            if max(len(ours), len(theirs)) > _SEQUENCE:
+                self._pair_in_order((ours, theirs), lambda which, unit, said=said: said[which][unit])  # type: ignore[misc]
                 continue
+            one, two = [said[0][u] for u in ours], [said[1][u] for u in theirs]
             for block in SequenceMatcher(None, one, two, autojunk=False).get_matching_blocks():
                 for step in range(block.size):
                     self.pair(ours[block.a + step], theirs[block.b + step])
 
 
-def _weights(unit: Unit, level: int) -> Hashable:
-    return (unit.head.op, *(_number(o, level) for o in unit.head.operands if isinstance(o, Const) and o.large))
+def _numbered(pairs: Sequence[tuple[int, int]]) -> tuple[dict[int, int], dict[int, int]]:
+    """The number of the pair that an input or output is in, for either side."""
+    return {left: i for i, (left, _) in enumerate(pairs)}, {right: i for i, (_, right) in enumerate(pairs)}
 
 
-def _groups(
-    lefts: Iterable[Any],
-    rights: Iterable[Any],
-    of_left: Callable[[Any], Hashable],
-    of_right: Callable[[Any], Hashable],
-    alone: bool = False,
-) -> list[tuple[list[Any], list[Any]]]:
-    """What has one key on both sides (with ``alone`` also what has it on one)."""
-    found: dict[Hashable, tuple[list[Any], list[Any]]] = {}
-    for item in lefts:
-        found.setdefault(of_left(item), ([], []))[0].append(item)
-    for item in rights:
-        found.setdefault(of_right(item), ([], []))[1].append(item)
-    return [group for group in found.values() if alone or (group[0] and group[1])]
+def _groups(sides: Sequence[Iterable[_Item]], key: Callable[[int, _Item], Hashable]) -> list[tuple[list[_Item], ...]]:
+    """What has one key, ``key(side, item)``, on both sides."""
+    found: dict[Hashable, tuple[list[_Item], ...]] = {}
+    for which, items in enumerate(sides):
+        for item in items:
+            found.setdefault(key(which, item), ([], []))[which].append(item)
+    return [group for group in found.values() if all(group)]
 
 
 def match_values(left: Sequence[Any], right: Sequence[Any]) -> list[tuple[int, int]]:

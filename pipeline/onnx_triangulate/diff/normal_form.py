@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 
 from onnx import ModelProto
 
@@ -24,39 +23,43 @@ from onnx_triangulate.diff import indexing as _indexing_rules  # noqa: F401 - th
 from onnx_triangulate.diff import windows as _windows_rules  # noqa: F401 - rules register on import
 from onnx_triangulate.diff.builder import Builder
 from onnx_triangulate.diff.formatting import between_perms, in_order
-from onnx_triangulate.diff.ir import (
-    Ints,
-    NormalForm,
-    Ref,
-    Step,
-)
+from onnx_triangulate.diff.ir import Ints, NormalForm, Ref
 from onnx_triangulate.diff.matching import match_values
 from onnx_triangulate.diff.operators import FOLLOWS
 from onnx_triangulate.facts import pads as _pads
 from onnx_triangulate.facts.view import View
 from onnx_triangulate.onnxgraph.graph import Graph
+from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
 from onnx_triangulate.onnxgraph.inlining import Key, called_in, inlined_model, written_bodies
 from onnx_triangulate.onnxgraph.nodes import opset, printable, text, without_large_initializers
-from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.onnxgraph.weights import Weights
 
 _NAMED = 4
+_MOST_VALUES = 1000  # behind an input
 _CONSTANTS_ARE_NO_INPUTS = 4  # from this IR version on: before, all had to be inputs, and nobody could replace them
-
-
-# -- models
 
 
 def normal_form(view: View, as_declared: Collection[str] = ()) -> NormalForm:
     """The main graph of a model in normal form; the inputs ``as_declared`` keep the order of their axes."""
     model, shaped, kept, notes = _inlined(view)
-    folder: Path | None = view.file.parent if view.file is not None else None
-    weights = Weights(view.model, folder)
-    version = opset(model)
-    windows = _windows(shaped)
-    first = _build(model, shaped, weights, version, windows, kept)
-    frames = {name: perm for name, perm in reframed(first).items() if name not in as_declared}
-    made = first if not frames else _build(model, shaped, weights, version, windows, kept, frames)
+    weights = Weights(view.model, view.file.parent if view.file is not None else None)
+    windows: dict[str, list[_pads.Window]] = {}
+    for window in _pads.windows(shaped):
+        windows.setdefault(window.node, []).append(window)
+
+    def build(frames: Mapping[str, Ints]) -> NormalForm:
+        queues = {name: deque(found) for name, found in windows.items()}
+
+        def window(name: str) -> _pads.Window | None:
+            return queues[name].popleft() if queues.get(name) else None
+
+        builder = Builder(Graph(shaped.graph).declare(), opset(model), window, functions=kept)
+        return builder.form(model.graph, weights, {}, (), frames)
+
+    made = build({})
+    frames = {name: perm for name, perm in reframed(made).items() if name not in as_declared}
+    if frames:
+        made = build(frames)
     made.notes[:0] = notes
     if model.ir_version >= _CONSTANTS_ARE_NO_INPUTS:
         stored = {tensor.name for tensor in model.graph.initializer}
@@ -74,7 +77,7 @@ def _inlined(view: View) -> tuple[ModelProto, ModelProto, Mapping[Key, str], Seq
     made = inlined or model
     kept = written_bodies(made, str(view.file.parent.resolve() if view.file is not None else id(view)))
     notes = []
-    called = [key for key in dict.fromkeys(called_in(made.graph.node)) if key in kept]
+    called = [key for key in dict.fromkeys(called_in(made.graph)) if key in kept]
     if called:
         who = [printable(".".join(filter(None, key[:2])), 60) for key in called[:_NAMED]]
         rest = f" and {len(called) - _NAMED} more" if len(called) > _NAMED else ""
@@ -104,57 +107,32 @@ def normal_forms(left: View, right: View) -> tuple[NormalForm, NormalForm]:
     return normal_form(left, kept[0]), normal_form(right, kept[1])
 
 
-def _build(
-    model: ModelProto,
-    shaped: ModelProto,
-    weights: Weights,
-    version: int | None,
-    windows: Mapping[str, Sequence[_pads.Window]],
-    functions: Mapping[Key, str],
-    frames: Mapping[str, Ints] | None = None,
-) -> NormalForm:
-    queues = {name: deque(found) for name, found in windows.items()}
-
-    def window(name: str) -> _pads.Window | None:
-        return queues[name].popleft() if queues.get(name) else None
-
-    builder = Builder(Graph(shaped.graph).declare(), version, window, functions=functions)
-    return builder.form(model.graph, weights, {}, (), frames)
-
-
-def _windows(model: ModelProto) -> dict[str, list[_pads.Window]]:
-    found: dict[str, list[_pads.Window]] = {}
-    for window in _pads.windows(model):
-        found.setdefault(window.node, []).append(window)
-    return found
-
-
 def reframed(form: NormalForm) -> dict[str, Ints]:
     """The inputs that everybody reads through one and the same permutation, and which.
 
     Element-wise operators take the layout of what they read, so their readers are asked in their place.
     """
-    readers: dict[int, list[tuple[Step, Ref]]] = {}
-    for step in form.steps:
-        for _, ref in step.refs():
-            readers.setdefault(ref.value, []).append((step, ref))
     found = {}
     for border in form.inputs:
         if not isinstance(border.operand, Ref) or border.name in form.captured or len(border.dims or ()) < 2:
             continue
-        perms: set[Ints | None] = set()
-        waiting = [border.operand.value]
-        seen: set[int] = set()
-        while waiting and len(seen) < 1000:
-            value = waiting.pop()
-            if value in seen:
-                continue
-            seen.add(value)
-            for step, ref in readers.get(value, ()):
-                if ref.plain and step.op in FOLLOWS:
-                    waiting += step.outputs
-                else:
-                    perms.add(ref.perm if ref.shape is None else None)
-        if len(perms) == 1 and (perm := next(iter(perms))) is not None:
+        perms = _permutations(form, border.operand.value)
+        if len(perms) == 1 and (perm := perms.pop()) is not None:
             found[border.name] = perm
     return found
+
+
+def _permutations(form: NormalForm, source: int) -> set[Ints | None]:
+    """Those by which a value is read, as it is or behind element-wise operators."""
+    perms: set[Ints | None] = set()
+    waiting, seen = [source], set[int]()
+    while waiting and len(seen) < _MOST_VALUES:
+        value = waiting.pop()
+        for index, ref in form.readers.get(value, ()) if value not in seen else ():
+            step = form.steps[index]
+            if ref.plain and step.op in FOLLOWS:
+                waiting += step.outputs
+            else:
+                perms.add(ref.perm if ref.shape is None else None)
+        seen.add(value)
+    return perms

@@ -21,11 +21,13 @@ from onnx_triangulate.diff.ir import (
     Operand,
     Ref,
     Step,
-    as_number,
     compose,
     inverse,
+    number_in,
+    numbers_in,
     plain,
     positive,
+    size_of,
     small_integers,
     turned,
 )
@@ -35,13 +37,8 @@ from onnx_triangulate.ops.registry import operators_where
 
 COMMUTATIVE = operators_where(lambda op: op.commutes)
 # Element by element, of one operand and of several; five have rules of their own.
-UNARY = operators_where(lambda op: op.axes is links.same and not op.domain) - {
-    "Cast",
-    "CastLike",
-    "Clip",
-    "Identity",
-    "Relu",
-}
+_OWN_RULES = frozenset("Cast CastLike Clip Identity Relu".split())
+UNARY = operators_where(lambda op: op.axes is links.same and not op.domain) - _OWN_RULES
 NARY = operators_where(lambda op: op.axes is links.elementwise)
 # Those that keep the order of axes of what they read, and so can be seen in any.
 FOLLOWS = frozenset([*UNARY, *NARY, "Clip", "Cast", "Concat"])
@@ -52,28 +49,19 @@ _FLOAT8 = frozenset(kind for name, kind in TensorProto.DataType.items() if name.
 
 @rule("Identity")
 def identity(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    return operands[:1] or None
+    return operands[:1]
 
 
-@rule("Dropout")
+@rule("Dropout", since=7)
 def dropout(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    mask = len(b.node.output) > 1 and b.node.output[1]
-    if mask or not operands or (b.version or 0) < 7:
-        return None
     training = operands[2] if len(operands) > 2 else None
-    if training is not None and not (isinstance(training, Const) and training.array is not None):
-        return None
-    return None if isinstance(training, Const) and np.any(training.array) else operands[:1]
+    infers = training is None or ((mode := numbers_in(training)) is not None and not np.any(mode))
+    return operands[:1] if infers and not any(b.node.output[1:2]) else None
 
 
-@rule("Cast", "CastLike")
+@rule("Cast", "CastLike", computed=True)
 def cast(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    if not operands or not isinstance(operands[0], Ref):
-        return None
-    if b.node.op_type == "CastLike":
-        to = b.graph.type(b.node.input[1]) if len(b.node.input) > 1 else None
-    else:
-        to = b.held.get("to")
+    to = b.cast_type
     if not isinstance(to, int):
         return None
     if b.type(operands[0]) == to:
@@ -84,14 +72,8 @@ def cast(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
 
 @rule("Transpose")
 def transpose(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    if not operands:
-        return None
-    perm = b.held.get("perm")
-    if perm is None:
-        rank = b.rank(operands[0])
-        if rank is None:
-            return None
-        perm = tuple(reversed(range(rank)))
+    rank = b.rank(operands[0])
+    perm = b.held.get("perm", None if rank is None else tuple(reversed(range(rank))))
     if not isinstance(perm, tuple) or sorted(perm) != list(range(len(perm))):
         return None
     return [b.turn(operands[0], perm, b.name)]
@@ -99,63 +81,44 @@ def transpose(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | No
 
 @rule("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 def reshape(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    if not operands:
-        return None
-    op = b.node.op_type
-    derived = None
-    if op == "Reshape":
-        if _as_it_is(b, operands):
-            return operands[:1]
-        derived = _reshaped(b, operands)
-    elif op in ("Squeeze", "Unsqueeze"):
-        derived = _squeezed(b, operands)
-    target = b.known(derived)
-    made = b.reshape(operands[0], target, b.name)
-    wanted = small_integers(operands[1]) if op == "Reshape" and len(operands) > 1 else None
-    if made is None and op == "Reshape" and (not b.held.get("allowzero") or (wanted is not None and 0 not in wanted)):
+    op, before = b.node.op_type, b.dims(operands[0])
+    if op != "Reshape":
+        derived = None if before is None or op == "Flatten" else _squeezed(b, before)
+        made = b.reshape(operands[0], b.known(derived), b.name)
+        return None if made is None else [made]
+    wanted, allowzero = small_integers(operands[1]) if len(operands) > 1 else None, bool(b.held.get("allowzero"))
+    if wanted is not None and not allowzero and _as_it_is(wanted, before):
+        return operands[:1]
+    made = b.reshape(operands[0], b.known(_reshaped(wanted, before, allowzero)), b.name)
+    if made is None and (not allowzero or (wanted is not None and 0 not in wanted)):
         b.held.pop("allowzero", None)  # what it says is what Reshape does anyway
     return None if made is None else [made]
 
 
-def _as_it_is(b: Builder, operands: Sequence[Operand]) -> bool:
+def _as_it_is(wanted: Ints, before: Dims | None) -> bool:
     """Whether a constant target asks for the sizes that are there, one of which it may leave open."""
-    wanted = small_integers(operands[1]) if len(operands) > 1 else None
-    before = b.dims(operands[0])
-    if wanted is None or before is None or len(wanted) != len(before) or b.held.get("allowzero"):
+    if before is None or len(wanted) != len(before) or wanted.count(-1) > 1:
         return False
-    return wanted.count(-1) <= 1 and all(w in (0, -1) or w == d for w, d in zip(wanted, before, strict=True))
+    return all(w in (0, -1) or w == d for w, d in zip(wanted, before, strict=True))
 
 
-def _reshaped(b: Builder, operands: Sequence[Operand]) -> Dims | None:
+def _reshaped(wanted: Ints | None, before: Dims | None, allowzero: bool) -> Dims | None:
     """What a constant target makes of a shape."""
-    wanted = small_integers(operands[1]) if len(operands) > 1 else None
-    before = b.dims(operands[0])
-    if wanted is None or any(d < -1 for d in wanted) or wanted.count(-1) > 1:
+    if wanted is None or min(wanted, default=0) < -1 or wanted.count(-1) > 1:
         return None
-    copied = before or ()
-    made: list[int | None] = []
-    for place, size in enumerate(wanted):
-        if size == 0 and not b.held.get("allowzero"):
-            made.append(copied[place] if place < len(copied) else None)
-        else:
-            made.append(None if size < 0 else size)
-    if -1 in wanted and before is not None:
+    copied = (*(before or ()), *(None,) * len(wanted))
+    made = [copied[at] if d == 0 and not allowzero else None if d < 0 else d for at, d in enumerate(wanted)]
+    if -1 in wanted:
         at = wanted.index(-1)
-        whole, part = _count(before), _count([*made[:at], *made[at + 1 :]])
+        whole, part = size_of(before), size_of((*made[:at], *made[at + 1 :]))
         if whole is not None and part and whole % part == 0:
             made[at] = whole // part
     return tuple(made)
 
 
-def _count(dims: Sequence[int | None]) -> int | None:
-    """How many elements a shape has, where all of it is known."""
-    known = [d for d in dims if d is not None]
-    return math.prod(known) if len(known) == len(dims) else None
-
-
-def _squeezed(b: Builder, operands: Sequence[Operand]) -> Dims | None:
-    dims, axes = b.dims(operands[0]), b.integers(1, "axes")
-    if dims is None or axes is None:
+def _squeezed(b: Builder, dims: Dims) -> Dims | None:
+    axes = b.integers(1, "axes")
+    if axes is None:
         return None
     if b.node.op_type == "Squeeze":
         gone = {axis % len(dims) for axis in axes} if dims else set()
@@ -233,20 +196,16 @@ def _constants_follow(b: Builder, ref: Ref, operands: Sequence[Operand]) -> bool
     return True
 
 
-@rule(*UNARY)
+@rule(*UNARY, most=1, computed=True)
 def unary(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    if len(operands) != 1 or not isinstance(operands[0], Ref) or len(b.node.output) != 1:
-        return None
-    return push(b, b.node.op_type, plain(b.held), operands)
+    return push(b, b.node.op_type, plain(b.held), operands) if len(b.node.output) == 1 else None
 
 
-@rule(*NARY)
+@rule(*NARY, since=7)
 def nary(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    op = b.node.op_type
-    if not operands or any(o is None for o in operands) or len(b.node.output) != 1 or (b.version or 0) < 7:
+    op = "Add" if b.node.op_type == "Sum" and len(operands) == 2 else b.node.op_type
+    if None in operands or len(b.node.output) != 1:
         return None
-    if op == "Sum" and len(operands) == 2:
-        op = "Add"
     if len(operands) == 1 and op in ("Sum", "Mean", "Max", "Min"):
         return operands
     if op == "Add":
@@ -260,12 +219,11 @@ def nary(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
 
 def _as_clip(b: Builder, op: str, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     """A Max or Min with one number as the Clip that it is."""
-    bound = next((o for o in operands if isinstance(o, Const) and o.array is not None and o.array.size == 1), None)
+    bound = next((o for o in operands if number_in(o) is not None), None)
     other = next((o for o in operands if isinstance(o, Ref)), None)
-    held = bound.array if bound is not None else None
+    held, limit = numbers_in(bound), number_in(bound)
     if held is None or other is None or held.dtype.kind != "f" or held.ndim > (b.rank(other) or 0):
         return None
-    limit = as_number(held.reshape(-1)[0])
     if math.isnan(limit):  # which a Clip may leave out
         return None
     return _clip(b, other, *((limit, None) if op == "Max" else (None, limit)))
@@ -273,55 +231,51 @@ def _as_clip(b: Builder, op: str, operands: Sequence[Operand]) -> Sequence[Opera
 
 def is_nothing(b: Builder, operand: Operand, operands: Sequence[Operand]) -> bool:
     """Whether an operand of an Add is zeros that make the other no larger, and its rank no higher."""
-    if not isinstance(operand, Const) or operand.array is None or operand.array.size > _ZEROS:
+    held = numbers_in(operand)
+    if held is None or held.size > _ZEROS or held.dtype.kind not in "fiu" or np.any(held):
         return False
-    if operand.array.dtype.kind not in "fiu" or np.any(operand.array):
-        return False
-    other = next((b.dims(o) for o in operands if o is not operand), None)
-    mine = operand.dims or ()
+    other, mine = next((b.dims(o) for o in operands if o is not operand), None), b.dims(operand) or ()
     if other is None or len(mine) > len(other):
         return False
     return all(m in (1, o) for m, o in zip(reversed(mine), reversed(other), strict=False))
 
 
-@rule("Relu")
+@rule("Relu", most=1, computed=True)
 def relu(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    return _clip(b, operands[0], 0.0, None) if len(operands) == 1 and isinstance(operands[0], Ref) else None
+    return _clip(b, operands[0], 0.0, None)
 
 
-@rule("Clip")
+@rule("Clip", computed=True)
 def clip(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    if not operands or not isinstance(operands[0], Ref):
-        return None
     bounds: list[float | None] = []
     for slot, name in ((1, "min"), (2, "max")):
-        value: Any = b.held.get(name)
-        operand = operands[slot] if slot < len(operands) else None
-        if operand is not None:
-            if not isinstance(operand, Const) or operand.array is None or operand.array.size != 1:
-                return None
-            value = as_number(operand.array.reshape(-1)[0])
-        if value is not None and not isinstance(value, (int, float)):
+        given = operands[slot] if slot < len(operands) else None
+        value = b.held.get(name) if given is None else number_in(given)
+        if not isinstance(value, (int, float)) and (value is not None or given is not None):
             return None
         bounds.append(value)
     return _clip(b, operands[0], *bounds)
 
 
-def _clip(b: Builder, operand: Ref, low: float | None, high: float | None) -> list[Operand]:
+def _clip(b: Builder, operand: Operand, low: float | None, high: float | None) -> list[Operand]:
     low = None if low is None or low <= -_largest(low) else _number(low)
     high = None if high is None or high >= _largest(high) else _number(high)
     before = b.producer(operand)
     also: list[Step] = []
-    if before is not None and before.op == "Clip" and isinstance(before.operands[0], Ref) and operand.plain:
+    if before is not None and before.op == "Clip" and isinstance(before.operands[0], Ref) and _is_plain(operand):
         first, last = before.attributes["min"], before.attributes["max"]
-        if not (first is not None and last is not None and first > last) and not (
-            low is not None and high is not None and low > high
-        ):
-            also = [before]
-            operand = before.operands[0]
-            first, last = _limited(first, low, high, -np.inf), _limited(last, low, high, np.inf)
-            low, high = first, last
+        if not _crossed(first, last) and not _crossed(low, high):
+            operand, also = before.operands[0], [before]
+            low, high = _limited(first, low, high, -np.inf), _limited(last, low, high, np.inf)
     return push(b, "Clip", {"min": low, "max": high}, [operand], also=also)
+
+
+def _is_plain(operand: Operand) -> bool:
+    return isinstance(operand, Ref) and operand.plain
+
+
+def _crossed(low: float | None, high: float | None) -> bool:
+    return low is not None and high is not None and low > high
 
 
 def _limited(value: float | None, low: float | None, high: float | None, missing: float) -> float | None:
@@ -368,35 +322,29 @@ def concat(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     return [Ref(made.value, perm)]
 
 
-@rule("Split")
+@rule("Split", computed=True)
 def split(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     """By the sizes of the parts, which opsets have as an attribute, as an input or as a number of parts."""
-    rank, axis = (b.rank(operands[0]), b.held.get("axis", 0)) if operands else (None, None)
-    if rank is None or not isinstance(axis, int) or not -rank <= axis < rank or not isinstance(operands[0], Ref):
+    rank, axis = b.rank(operands[0]), b.held.get("axis", 0)
+    if rank is None or not isinstance(axis, int) or not -rank <= axis < rank:
         return None
     axis %= rank
     outputs = [b.out(slot) for slot in range(len(b.node.output))]
     sizes = [o[axis] if o is not None and len(o) == rank else None for o in outputs]
     if None in sizes or not all(b.node.output):
         return None
-    types = [b.graph.type(n) for n in b.node.output]
-    return list(b.emit("Split", {"axis": axis, "split": tuple(sizes)}, operands[:1], outputs, types=types))
+    return b.opaque("Split", {"axis": axis, "split": tuple(sizes)}, operands[:1])
 
 
-@rule("LSTM", "GRU", "RNN")
+@rule("LSTM", "GRU", "RNN", least=0)
 def recurrent(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     """An initial state of zeros is the one that is taken where none is given."""
-    kept = [None if slot in (5, 6) and _zeros(o) else o for slot, o in enumerate(operands)]
-    while kept and kept[-1] is None:
-        kept.pop()
-    return b.generic(kept)
+    states = [numbers_in(o) if slot in (5, 6) else None for slot, o in enumerate(operands)]
+    zeros = [state is not None and not np.any(state) for state in states]
+    return b.generic([None if zero else o for zero, o in zip(zeros, operands, strict=True)])
 
 
-def _zeros(operand: Operand) -> bool:
-    return isinstance(operand, Const) and operand.array is not None and not np.any(operand.array)
-
-
-@rule("Softmax", "LogSoftmax", "Hardmax")
+@rule("Softmax", "LogSoftmax", "Hardmax", least=0)
 def softmax(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
     """Along one axis; before opset 13 along all from the given one on, taken as one."""
     rank, axis = (b.rank(operands[0]), b.held.get("axis")) if operands else (None, None)
@@ -414,81 +362,62 @@ def softmax(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None
     if len(at) > 1 and at != sorted(at) and b.node.op_type == "Hardmax":
         b.held["axis"] = f"from {axis} on"
         return None  # which of two largest is the first depends on the order
-    (made,) = b.emit(b.node.op_type, held, [Ref(ref.value)], [b.values[ref.value].dims])
-    return [Ref(made.value, ref.perm, None, ref.via)]
+    return [b.along(ref, b.node.op_type, held, b.values[ref.value].dims)]
 
 
-_REDUCE = "ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp".split()
-
+_GLOBAL = {"GlobalAveragePool": "ReduceMean", "GlobalMaxPool": "ReduceMax"}
 _OF_ONE = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd")  # of one number they are that number
+_REDUCE = (*_OF_ONE, *"ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceSumSquare ArgMax ArgMin".split())
 
 
-@rule(*_REDUCE, "ReduceSumSquare", "GlobalAveragePool", "GlobalMaxPool", "ArgMax", "ArgMin")
+@rule(*_REDUCE, *_GLOBAL, computed=True)
 def reduced(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    if not operands or not isinstance(operands[0], Ref):
-        return None
-    rank = b.rank(operands[0])
-    keep = b.node.op_type.startswith("Global") or bool(b.held.get("keepdims", 1))
-    if rank is None:
-        return _reduced_of_any_rank(b, operands, keep)
-    op = {"GlobalAveragePool": "ReduceMean", "GlobalMaxPool": "ReduceMax"}.get(b.node.op_type, b.node.op_type)
+    rank, op = b.rank(operands[0]), _GLOBAL.get(b.node.op_type, b.node.op_type)
+    keep = b.node.op_type in _GLOBAL or bool(b.held.get("keepdims", 1))
     axes = _reduced_axes(b, operands, rank)
+    held = {k: v for k, v in plain(b.held).items() if k not in _OF_REDUCTION}
+    if rank is None:
+        held |= {} if keep else {"keepdims": 0}
+        return b.emit(op, {**held, "axes": tuple(sorted(axes))}, operands[:1], [b.out()]) if axes else None
     if axes is None or any(not -rank <= axis < rank for axis in axes):
         return None
     if not axes:
         return operands[:1] if op in _OF_ONE else None
-    ref = b.settled(operands[0])
+    ref = b.computed(operands)
     at = sorted(axis % rank for axis in axes)
-    before = b.dims(ref)
-    full = None if before is None else tuple(1 if axis in at else d for axis, d in enumerate(before))
-    wanted = full if full is None or keep else tuple(d for axis, d in enumerate(full) if axis not in at)
-    held = {k: v for k, v in plain(b.held).items() if k not in _OF_REDUCTION}
-    if not keep and (wanted is None or sum(d is None for d in wanted) > 1):
-        return list(b.emit(op, {**held, "axes": tuple(at), "keepdims": 0}, [ref], [wanted]))
+    full = tuple(1 if axis in at else d for axis, d in enumerate(b.dims(ref) or ()))
+    wanted = full if keep else tuple(d for axis, d in enumerate(full) if axis not in at)
+    if not keep and wanted.count(None) > 1:
+        return b.emit(op, {**held, "axes": tuple(at), "keepdims": 0}, [ref], [wanted])
     held["axes"] = tuple(sorted(ref.perm[axis] if ref.perm else axis for axis in at))
-    (made,) = b.emit(op, held, [Ref(ref.value)], [turned(full, inverse(ref.perm))], soft={"keepdims": int(keep)})
-    result: Operand = Ref(made.value, ref.perm, None, ref.via)
+    result = b.along(ref, op, held, turned(full, inverse(ref.perm)), soft={"keepdims": int(keep)})
     return [result if keep else b.reshape(result, wanted, b.name)]
 
 
 _OF_REDUCTION = ("axes", "axis", "keepdims", "noop_with_empty_axes")
 
 
-def _reduced_axes(b: Builder, operands: Sequence[Operand], rank: int) -> Ints | None:
+def _reduced_axes(b: Builder, operands: Sequence[Operand], rank: int | None) -> Ints | None:
     """The axes that a reduction goes over; none where it does nothing, ``None`` where they are not known."""
-    if b.node.op_type.startswith("Global"):
-        return tuple(range(2, rank))
+    if b.node.op_type in _GLOBAL:
+        return None if rank is None else tuple(range(2, rank))
     if b.node.op_type.startswith("Arg"):
         axis = b.held.get("axis", 0)
         return (axis,) if isinstance(axis, int) else None
     axes = b.integers(1, "axes")
     if axes is None and ("axes" in b.held or (len(operands) > 1 and operands[1] is not None)):
         return None
-    return axes or (() if b.held.get("noop_with_empty_axes") else tuple(range(rank)))
+    return axes or (() if rank is None or b.held.get("noop_with_empty_axes") else tuple(range(rank)))
 
 
-def _reduced_of_any_rank(b: Builder, operands: Sequence[Operand], keep: bool) -> Sequence[Operand] | None:
-    """As :func:`reduced` says it, as far as that is known."""
-    op = b.node.op_type
-    axis = b.held.get("axis", 0)
-    axes = (axis,) if op.startswith("Arg") and isinstance(axis, int) else b.integers(1, "axes")
-    if not axes or op.startswith("Global"):
-        return None
-    held = {k: v for k, v in plain(b.held).items() if k not in _OF_REDUCTION}
-    held |= {"axes": tuple(sorted(axes))} | ({} if keep else {"keepdims": 0})
-    return list(b.emit(op, held, operands[:1], [b.out()]))
-
-
-@rule("Pad")
+@rule("Pad", computed=True)
 def pad(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    if not operands or not isinstance(operands[0], Ref):
-        return None
-    amounts = _padded_axes(b, operands)
-    value = _pad_value(b, operands)
+    amounts, mode = _padded_axes(b, operands), b.held.get("mode", "constant")
+    given = operands[2] if len(operands) > 2 else None
+    value = b.held.get("value", 0.0) if given is None else number_in(given)
     if amounts is None or value is None:
         return None
-    mode = b.held.get("mode", "constant")
-    ref = b.settled(operands[0])
+    ref = b.computed(operands)
     begin, end = [0] * len(amounts), [0] * len(amounts)
     for axis, both in enumerate(amounts):
         at = ref.perm[axis] if ref.perm else axis
@@ -501,20 +430,19 @@ def pad(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
         out = turned(b.out(), inverse(ref.perm))
     else:
         out = tuple(None if d is None else d + first + last for d, first, last in zip(base, begin, end, strict=True))
-    (made,) = b.emit("Pad", held, [Ref(ref.value)], [out])
-    return [Ref(made.value, ref.perm, None, ref.via)]
+    return [b.along(ref, "Pad", held, out)]
 
 
 def _padded_axes(b: Builder, operands: Sequence[Operand]) -> Sequence[tuple[int, int]] | None:
     """What a Pad adds before and after, axis by axis; ``None`` where that is not known."""
     rank, amounts = b.rank(operands[0]), b.integers(1, "pads")
-    axes = small_integers(operands[3]) if len(operands) > 3 and operands[3] is not None else ()
-    if amounts is None or axes is None:
+    given = operands[3] if len(operands) > 3 else None
+    if amounts is None:
         return None
-    if len(operands) < 4 or operands[3] is None:
-        rank = len(amounts) // 2 if rank is None else rank
-        axes = tuple(range(rank))
-    if rank is None or len(amounts) != 2 * len(axes):
+    if given is None and rank is None:
+        rank = len(amounts) // 2
+    axes = small_integers(given) if given is not None else tuple(range(rank or 0))
+    if rank is None or axes is None or len(amounts) != 2 * len(axes):
         return None
     if any(not -rank <= axis < rank for axis in axes) or len({a % rank for a in axes}) != len(axes):
         return None
@@ -524,40 +452,23 @@ def _padded_axes(b: Builder, operands: Sequence[Operand]) -> Sequence[tuple[int,
     return made
 
 
-def _pad_value(b: Builder, operands: Sequence[Operand]) -> Any:
-    """What a Pad fills in; ``None`` where that is not one known number."""
-    if len(operands) < 3 or operands[2] is None:
-        return b.held.get("value", 0.0)
-    if not isinstance(operands[2], Const) or operands[2].array is None or operands[2].array.size != 1:
-        return None
-    return as_number(operands[2].array.reshape(-1)[0])
-
-
 # -- matrices
 
 
-@rule("MatMul")
-def matmul(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    return _matmul(b, operands) if len(operands) == 2 else None
-
-
-def _matmul(b: Builder, operands: Sequence[Operand], alpha: float = 1.0) -> Sequence[Operand]:
+@rule("MatMul", least=2, most=2)
+def matmul(b: Builder, operands: Sequence[Operand], alpha: float = 1.0) -> Sequence[Operand]:
     """A product.  With a matrix on the right it is one of matrices, whatever axes are in front of the last."""
     left, right = operands
-    dims, columns = b.dims(left), (b.dims(right) or (None,))[-1]
-    flat, lead = left, None
-    if isinstance(left, Ref) and dims is not None and len(dims) > 2 and len(b.dims(right) or ()) == 2:
-        known = [d for d in dims[:-1] if d is not None]
-        rows = math.prod(known) if len(known) == len(dims) - 1 else None
-        if dims[-1] is not None and columns is not None and len(known) >= len(dims) - 2:
-            flat, lead = b.reshape(left, (rows, dims[-1])), dims[:-1]
-    if flat is None or lead is None:
+    dims, (*_, columns) = b.dims(left) or (), b.dims(right) or (None,)
+    flat: Operand = None
+    sized = None not in (*dims[-1:], columns) and dims[:-1].count(None) < 2
+    if isinstance(left, Ref) and len(dims) > 2 and b.rank(right) == 2 and sized:
+        flat = b.reshape(left, (size_of(dims[:-1]), dims[-1]))
+    if flat is None:
         out = b.known(_product(b, operands))
-        made = b.emit("MatMul", {}, operands, [out])[0]
-        return [_scaled(b, made, alpha, out)]
-    made = b.emit("MatMul", {}, [flat, right], [((b.dims(flat) or (None,))[0], columns)])[0]
-    made = _scaled(b, made, alpha, b.values[made.value].dims)
-    return [b.reshape(made, (*lead, columns))]
+        return [_scaled(b, b.emit("MatMul", {}, operands, [out])[0], alpha, out)]
+    out = ((b.dims(flat) or (None,))[0], columns)
+    return [b.reshape(_scaled(b, b.emit("MatMul", {}, [flat, right], [out])[0], alpha, out), (*dims[:-1], columns))]
 
 
 def _product(b: Builder, operands: Sequence[Operand]) -> Dims | None:
@@ -576,26 +487,19 @@ def _scaled(b: Builder, made: Ref, alpha: float, dims: Dims | None) -> Ref:
     return b.emit("Mul", {}, [made, factor], [dims], part="alpha")[0]
 
 
-@rule("Gemm")
+@rule("Gemm", least=2, since=7)
 def gemm(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    if len(operands) < 2 or operands[0] is None or operands[1] is None or (b.version or 0) < 7:
-        return None
-    left: Operand = operands[0]
-    right: Operand = operands[1]
-    if b.held.get("transA"):
-        left = b.turn(left, (1, 0))
-    if b.held.get("transB"):
-        right = b.turn(right, (1, 0))
-    alpha, beta = b.held.get("alpha", 1.0), b.held.get("beta", 1.0)
-    (made,) = _matmul(b, [left, right], alpha)
+    sides = zip(operands, ("transA", "transB"), strict=False)
+    (made,) = matmul(b, [b.turn(o, (1, 0)) if b.held.get(name) else o for o, name in sides], b.held.get("alpha", 1.0))
+    beta = b.held.get("beta", 1.0)
     if len(operands) < 3 or operands[2] is None or beta == 0.0:
         return [made]
     return push(b, "Add", {} if beta == 1.0 else {"beta": beta}, [made, operands[2]], part="bias")
 
 
-@rule("com.microsoft.FusedMatMul")
+@rule("com.microsoft.FusedMatMul", least=2, most=2)
 def fused_matmul(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    if len(operands) != 2 or b.held.get("transBatchA") or b.held.get("transBatchB"):
+    if b.held.get("transBatchA") or b.held.get("transBatchB"):
         return None
     sides: list[Operand] = []
     for operand, name in zip(operands, ("transA", "transB"), strict=True):
@@ -605,13 +509,12 @@ def fused_matmul(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] |
                 return None
             operand = b.turn(operand, (*range(rank - 2), rank - 1, rank - 2))
         sides.append(operand)
-    alpha = b.held.get("alpha", 1.0)
-    return _matmul(b, sides, alpha)
+    return matmul(b, sides, b.held.get("alpha", 1.0))
 
 
-@rule("com.microsoft.SkipLayerNormalization")
+@rule("com.microsoft.SkipLayerNormalization", least=3)
 def skip_layer_normalization(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    if len(operands) < 3 or any(n for n in b.node.output[1:3]) or any(o is None for o in operands):
+    if any(b.node.output[1:3]) or None in operands:
         return None
     out = b.known(b.broadcast(operands[:2]))
     total = push(b, "Add", {}, operands[:2], part="sum")[0]
@@ -620,33 +523,28 @@ def skip_layer_normalization(b: Builder, operands: Sequence[Operand]) -> Sequenc
     rank = b.rank(operands[0])
     held = {"axis": rank - 1 if rank else -1, "epsilon": b.held.get("epsilon", 1e-12), "stash_type": 1}
     made = b.emit("LayerNormalization", plain(held), [total, *operands[2:4]], [out], part="normalization")
-    if len(b.node.output) > 3:
-        return [made[0], None, None, total]
-    return list(made)
+    return [made[0], None, None, total] if len(b.node.output) > 3 else made
 
 
-@rule("com.microsoft.BiasGelu")
+@rule("com.microsoft.BiasGelu", least=2, most=2)
 def bias_gelu(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    if len(operands) != 2:
-        return None
     total = push(b, "Add", {}, operands, part="bias")
     return push(b, "Gelu", {"approximate": "none"}, total, part="gelu")
 
 
-@rule("BatchNormalization")
+@rule("BatchNormalization", least=5, most=5, since=9)
 def batch_normalization(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    if len(operands) != 5 or any(b.node.output[1:]) or b.held.get("training_mode") or (b.version or 0) < 9:
+    if any(b.node.output[1:]) or b.held.get("training_mode"):
         return None
     held = {"epsilon": plain(b.held).get("epsilon")}
-    return list(b.emit("BatchNormalization", held, operands, [b.known(b.dims(operands[0]))]))
+    return b.emit("BatchNormalization", held, operands, [b.known(b.dims(operands[0]))])
 
 
 @rule("LayerNormalization")
 def layer_normalization(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    if not operands or any(b.node.output[1:]):
+    if any(b.node.output[1:]):
         return None
-    held = plain(b.held)
-    rank = b.rank(operands[0])
+    held, rank = plain(b.held), b.rank(operands[0])
     if rank:
         held["axis"] = positive(held.get("axis", -1), rank)
-    return list(b.emit("LayerNormalization", held, operands, [b.known(b.dims(operands[0]))]))
+    return b.emit("LayerNormalization", held, operands, [b.known(b.dims(operands[0]))])

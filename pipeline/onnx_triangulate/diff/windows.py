@@ -53,38 +53,26 @@ def _window(b: Builder, held: dict[str, Any]) -> bool:
 
 
 def _add(pads: Ints, begin: Ints, end: Ints) -> Ints | None:
-    half = len(pads) // 2
-    if half != len(begin):
+    if len(pads) != len(begin) + len(end):
         return None
-    return (*(p + q for p, q in zip(pads[:half], begin, strict=True)),
-            *(p + q for p, q in zip(pads[half:], end, strict=True)))  # fmt: skip
+    return tuple(p + q for p, q in zip(pads, (*begin, *end), strict=True))
 
 
-@rule("Conv", "ConvTranspose")
+@rule("Conv", "ConvTranspose", least=2)
 def convolution(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    return _convolution(b, operands, b.node.op_type)
-
-
-def _convolution(b: Builder, operands: Sequence[Operand], op: str) -> Sequence[Operand] | None:
-    if len(operands) < 2 or operands[0] is None or operands[1] is None:
-        return None
-    held = plain(b.held)
+    op, held = b.node.op_type, plain(b.held)
     known = _window(b, held)
-    data, weight = operands[0], operands[1]
+    data, weight = operands[:2]
     also: list[Step] = []
     found = _padded(b, data) if op == "Conv" and known else None
     if found is not None and found[4] == 0:
         added = _add(held["pads"], found[2], found[3])
         if added is not None:
             held["pads"], data, also = added, found[1], [found[0]]
-    rank = b.rank(weight)
-    shape = b.dims(weight)
-    if known or (shape is not None and held.get("kernel_shape") == shape[2:]):
+    if known or held.get("kernel_shape") == (b.dims(weight) or ())[2:]:
         held.pop("kernel_shape", None)  # the weight's shape says it
     (made,) = b.emit(op, held, [data, weight], [b.known(_convolved(b, data, weight, held, op))], also=also)
-    if len(operands) < 3 or operands[2] is None:
-        return [made]
-    return _biased(b, made, operands[2], rank)
+    return _biased(b, made, operands)
 
 
 def _convolved(b: Builder, data: Operand, weight: Operand, held: Mapping[str, Any], op: str) -> Dims | None:
@@ -107,77 +95,64 @@ def _convolved(b: Builder, data: Operand, weight: Operand, held: Mapping[str, An
     return tuple(made)
 
 
-def _biased(b: Builder, made: Ref, bias: Operand, rank: int | None) -> Sequence[Operand]:
-    """A bias along the second axis, as the Add that it is."""
+def _biased(b: Builder, made: Ref, operands: Sequence[Operand]) -> Sequence[Operand]:
+    """A convolution's result with its bias, if it has one, along the second axis: as the Add that it is."""
+    bias, rank = operands[2] if len(operands) > 2 else None, b.rank(operands[1])
+    if bias is None:
+        return [made]
+    spread: Operand = None
+    ones = (1,) * ((rank or 0) - 2)
     dims = b.dims(bias)
     if isinstance(bias, Const) and rank is not None and dims is not None:
-        spread: Operand = bias.reshaped((*(d or 0 for d in dims), *((1,) * (rank - 2))))
-        if is_nothing(b, spread, [made, spread]):
+        whole = bias.reshaped((*(d or 0 for d in dims), *ones))
+        if is_nothing(b, whole, [made, whole]):
             return [made]
-        spread = spread.bare if isinstance(spread, Const) else spread  # one channel is a number like any other
+        spread = whole.bare  # one channel is a number like any other
     elif rank is not None:
-        spread = b.reshape(bias, (*(dims or (None,)), *((1,) * (rank - 2))))
-    else:
-        spread = None
-    out = b.values[made.value].dims
-    return b.emit("Add", {}, [made, spread if spread is not None else bias], [out], part="bias")
+        spread = b.reshape(bias, (*(dims or (None,)), *ones))
+    return b.emit("Add", {}, [made, spread or bias], [b.values[made.value].dims], part="bias")
 
 
-@rule("com.microsoft.FusedConv")
+@rule("com.microsoft.FusedConv", least=2)
 def fused_convolution(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    held = b.held
+    held, rank = b.held, b.rank(operands[1])
     activation, parameters = held.pop("activation", ""), held.pop("activation_params", ())
-    if activation not in ("Relu", "Clip") or (activation == "Clip" and len(parameters) != 2) or len(operands) < 2:
+    if activation not in ("Relu", "Clip") or (activation == "Clip" and len(parameters) != 2):
         return None
-    defaults = {"auto_pad": "NOTSET", "group": 1}
-    for name, value in defaults.items():
-        held.setdefault(name, value)
-    rank = b.rank(operands[1])
-    if held["auto_pad"] != "NOTSET" or rank is None:
+    held.setdefault("group", 1)
+    if held.setdefault("auto_pad", "NOTSET") != "NOTSET" or rank is None:
         return None
-    held.pop("auto_pad")
-    held.setdefault("strides", (1,) * (rank - 2))
-    held.setdefault("dilations", (1,) * (rank - 2))
-    held.setdefault("pads", (0,) * (2 * (rank - 2)))
-    weight = b.dims(operands[1])
-    if held.pop("kernel_shape", None) is None and weight is None:
-        return None
+    ones = (1,) * (rank - 2)
+    held = {"strides": ones, "dilations": ones, "pads": (0,) * (2 * len(ones))} | held
+    del held["auto_pad"]
+    held.pop("kernel_shape", None)  # the weight's shape says it
     out = b.known(_convolved(b, operands[0], operands[1], held, "Conv"))
     (made,) = b.emit("Conv", plain(held), operands[:2], [out])
-    result: Sequence[Operand] = [made]
-    if len(operands) > 2 and operands[2] is not None:
-        result = _biased(b, made, operands[2], rank)
+    result = _biased(b, made, operands)
     if len(operands) > 3 and operands[3] is not None:
         result = push(b, "Add", {}, [result[0], operands[3]], part="sum")
     low, high = (0.0, None) if activation == "Relu" else parameters
     return push(b, "Clip", {"min": low, "max": high}, result[:1], part="activation")
 
 
-@rule("MaxPool", "AveragePool", "LpPool")
+@rule("MaxPool", "AveragePool", "LpPool", most=1)
 def pool(b: Builder, operands: Sequence[Operand]) -> Sequence[Operand] | None:
-    if len(operands) != 1 or len([n for n in b.node.output if n]) != 1:
-        return None
-    held = plain(b.held)
+    op, held, data = b.node.op_type, plain(b.held), operands[0]
     held.pop("storage_order", None)
-    if not _window(b, held):
+    if len([n for n in b.node.output if n]) != 1 or not _window(b, held):
         return None
-    op = b.node.op_type
-    data = operands[0]
     also: list[Step] = []
-    found = _padded(b, data)
-    nothing = not any(held["pads"])
-    if found is not None and not held.get("ceil_mode"):
+    found = None if held.get("ceil_mode") else _padded(b, data)
+    if found is not None:
         step, inner, begin, end, value = found
+        counted = op == "AveragePool" and value == 0 and not any(held["pads"])
         added = _add(held["pads"], begin, end)
-        least = _below(b, inner, value, begin, end, held)
-        fits = (op == "MaxPool" and least) or (op == "AveragePool" and nothing and value == 0)
-        if added is not None and fits:
-            held["pads"], data, also = added, inner, [step]
-            if op == "AveragePool":
-                held["count_include_pad"] = 1
+        if added is not None and (counted or (op == "MaxPool" and _below(b, inner, value, begin, end, held))):
+            held |= {"pads": added, "count_include_pad": 1} if counted else {"pads": added}
+            data, also = inner, [step]
     if not any(held["pads"]) and not held.get("ceil_mode"):
         held.pop("count_include_pad", None)
-    return list(b.emit(op, held, [data], [b.out()], also=also))
+    return b.emit(op, held, [data], [b.out()], also=also)
 
 
 def _below(b: Builder, inner: Ref, value: Any, begin: Ints, end: Ints, held: Mapping[str, Any]) -> bool:

@@ -335,7 +335,7 @@ def _double_run(
     from onnx_triangulate.transform.skeleton import in_float64, skeleton
 
     assert model.file is not None
-    from onnx_triangulate.numerics.evaluator import in_float64 as ours
+    from onnx_triangulate.numerics.reference_evaluator import in_float64 as ours
     from onnx_triangulate.onnxgraph.graph import places
 
     double = in_float64(skeleton(model.file, memory=memory))
@@ -360,13 +360,11 @@ def arrays_of(file: Path) -> Iterator[Array]:
             for name in archive.files:
                 yield archive[name]
         return
-    import onnx
-    from onnx import numpy_helper
+    from onnx_triangulate.onnxgraph.weights import read_model
 
-    graph = onnx.load(file, load_external_data=False).graph
-    held = [tensor for node in graph.node for a in node.attribute if (tensor := a.t).ByteSize()]
-    for tensor in (*graph.initializer, *held):
-        yield numpy_helper.to_array(tensor, str(file.parent))
+    model, weights = read_model(file)
+    yield from weights.values()
+    yield from (weights.read(a.t) for node in model.graph.node for a in node.attribute if a.t.ByteSize())
 
 
 def written(proto: Any, file: Path) -> Path:
@@ -386,7 +384,7 @@ def _check(file: Path) -> tuple[str, ...]:
     import onnx
 
     from onnx_triangulate.onnxgraph.loading import load
-    from onnx_triangulate.onnxgraph.shapes import full_check, named_by_checker
+    from onnx_triangulate.onnxgraph.sandboxed_check import full_check, named_by_checker
 
     try:
         onnx.checker.check_model(str(file), full_check=False)

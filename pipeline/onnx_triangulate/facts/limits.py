@@ -9,14 +9,14 @@ A slice of an axis whose size the file fixes is no limit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, dims_of, elements, subgraphs
-from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
+from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
+from onnx_triangulate.onnxgraph.nodes import array, dense_constants, dims_of, elements, nodes_within
 from onnx_triangulate.ops.registry import operators, operators_where
 
 _SLOTS: Mapping[str, tuple[int, ...]] = {name: op.limits for name, op in operators().items() if op.limits}
@@ -31,13 +31,14 @@ def limiting(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
     held = _constants(model)
     wanted: dict[str, None] = {}
     sizes: dict[str, tuple[object, ...] | None] | None = None
-    for node in _nodes(model.graph):
+    nodes = list(nodes_within(model.graph))
+    for node in nodes:
         if node.op_type == "Slice":
             sizes = _sizes(model) if sizes is None else sizes
             if _fixed(node, sizes, held):
                 continue
         wanted |= dict.fromkeys(node.input[slot] for slot in _SLOTS.get(node.op_type, ()) if slot < len(node.input))
-    for node in reversed(list(_nodes(model.graph))):
+    for node in reversed(nodes):
         if node.op_type in _MOVERS and any(name in wanted for name in node.output):
             wanted |= dict.fromkeys(node.input[:1] if node.op_type != "Concat" else node.input)
     return {n: v for n in wanted if (v := held.get(n)) is not None and v.size == 1 and _is_limit(v)}
@@ -45,9 +46,9 @@ def limiting(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
 
 def limits(model: onnx.ModelProto) -> tuple[int, ...]:
     """The numbers and lengths of tables that something of an open size may reach, the largest first."""
-    tables = {name: tensor.dims for name, tensor in _tensors(model)}
+    tables = {name: tensor.dims for name, tensor in dense_constants(model.graph)}
     found = {abs(int(value.reshape(-1)[0])) for value in limiting(model).values()}  # a band below is a limit, too
-    for node in _nodes(model.graph):
+    for node in nodes_within(model.graph):
         if node.op_type in _PICKS and node.input:
             found |= set(tables.get(node.input[0], ()))
     return tuple(sorted((n for n in found if n > 1), reverse=True))
@@ -81,25 +82,10 @@ def _sizes(model: onnx.ModelProto) -> dict[str, tuple[object, ...] | None]:
     }
 
 
-def _tensors(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]]:
-    yield from ((tensor.name, tensor) for tensor in model.graph.initializer)
-    for node in model.graph.node:
-        tensor = constant_tensor(node)
-        if tensor is not None and node.output:
-            yield node.output[0], tensor
-
-
 def _constants(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
     """The short ones: single numbers, and axes."""
-    short = [(name, tensor) for name, tensor in _tensors(model) if elements(tensor) <= _AXES]
+    short = [(name, tensor) for name, tensor in dense_constants(model.graph) if elements(tensor) <= _AXES]
     return {name: value for name, tensor in short if (value := array(tensor)) is not None}
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    for node in graph.node:
-        yield node
-        for _, inner in subgraphs(node):
-            yield from _nodes(inner)
 
 
 __all__ = ("limiting", "limits")

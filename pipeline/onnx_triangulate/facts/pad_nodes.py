@@ -18,7 +18,7 @@ from onnx_triangulate.facts.reach import Ints, Unknown
 from onnx_triangulate.onnxgraph.graph import Graph, Place
 from onnx_triangulate.onnxgraph.nodes import Dims, array, attributes, elements, operator, printable, text
 from onnx_triangulate.ops.operator import WindowForm
-from onnx_triangulate.ops.window_ops import is_pad
+from onnx_triangulate.ops.window_nodes import is_pad
 
 NUMBERS = ("ceil_mode", "count_include_pad", "channels_last")
 NO_RANK = "the rank is not known"

@@ -52,10 +52,10 @@ from onnx_triangulate.facts.reach import (
     unread_condition,
 )
 from onnx_triangulate.onnxgraph.graph import Graph, Place, places
+from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
 from onnx_triangulate.onnxgraph.nodes import Dims, attributes, in_onnx, printable, text
-from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.ops.operator import WindowForm
-from onnx_triangulate.ops.window_ops import form_of, is_pad
+from onnx_triangulate.ops.window_nodes import form_of, is_pad
 from onnx_triangulate.records.graphs import Pads
 
 __all__ = ["Window", "pads", "pads_in", "slides", "windows", "windows_in"]

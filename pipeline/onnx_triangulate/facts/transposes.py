@@ -20,7 +20,7 @@ from onnx.helper import tensor_dtype_to_np_dtype
 
 from onnx_triangulate.facts.layouts import Flow, Names, flow_of, word
 from onnx_triangulate.onnxgraph.graph import places
-from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
+from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
 from onnx_triangulate.ops.axis_propagation import permutation
 from onnx_triangulate.ops.registry import operators
 from onnx_triangulate.records.graphs import Transpose

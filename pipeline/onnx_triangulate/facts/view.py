@@ -21,7 +21,7 @@ from onnx_triangulate.facts.transposes import transposes_of
 from onnx_triangulate.onnxgraph.graph import Graph, Place, declare, graphs_of, in_order, outermost
 from onnx_triangulate.onnxgraph.inference import Refusal
 from onnx_triangulate.onnxgraph.nodes import opset
-from onnx_triangulate.onnxgraph.shapes import SandboxedCheck
+from onnx_triangulate.onnxgraph.sandboxed_check import SandboxedCheck
 from onnx_triangulate.records.graphs import Pads, Transpose
 from onnx_triangulate.records.inspection import LayoutReshape, WeightLayout
 

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from onnx_triangulate.numerics.evaluate import runner
+from onnx_triangulate.numerics.float64_evaluation import runner
 from onnx_triangulate.numerics.noise_floor import FLOOR, noise_floor
 from onnx_triangulate.numerics.perturbation import UNIT, distance, moved, signs
 from onnx_triangulate.numerics.replay import NodeCheck, expected, judge
@@ -107,6 +107,19 @@ class _Value:
     channels_first: bool | None = None  # how the source's axes stand, where the two may have different orders
 
 
+@dataclass(frozen=True, eq=False)
+class _Output:
+    """One output of a node that is to be judged: the number of the node, the output's place and name, what the node
+    reads, what that makes (``answers``), and this output of it as a value on its way."""
+
+    index: int
+    position: int
+    name: str
+    inputs: Sequence[_Value | None]
+    answers: Answers
+    made: _Value
+
+
 class HeldBytes:
     """The bytes of what is alive, and how many there were at most."""
 
@@ -136,60 +149,55 @@ class ExportJudge:
 
     def __init__(self, export: Export, arrays: Callable[[str], Array | None], *, double: bool) -> None:
         self.started = time.perf_counter()
-        bare, feeds = export.model, export.feeds
-        wide = to_float64(bare)
-        self.export, self.model, self.feeds, self.source = export, bare, feeds, export.source
-        self.arrays, self.double = arrays, double
-        self.weights, self.computed, self.engine = export.weights, export.computed, export.engine
+        wide = to_float64(export.model)
+        self.export, self.arrays, self.double = export, arrays, double
         self.version = opset(wide) or 1
         self.nodes = list(wide.graph.node)
-        self.names = {out: node_name(n, i) for i, n in enumerate(bare.graph.node) for out in n.output if out}
+        self.names = {out: node_name(n, i) for i, n in enumerate(export.model.graph.node) for out in n.output if out}
         self.small = constants(wide)
-        self.order = {name: i for i, name in enumerate([*self.small, *self.weights])}
+        self.order = {name: i for i, name in enumerate([*self.small, *export.weights])}
         self.reads = [tuple(dict.fromkeys(reads(node))) for node in self.nodes]
         self.maker = {name: i for i, node in enumerate(self.nodes) for name in node.output if name}
         self.last = last_uses(wide)
-        self.values: dict[str, _Value] = {name: _Value(_wide(array)) for name, array in feeds.items()}
+        self.values: dict[str, _Value] = {}
         self.given: dict[str, tuple[int, ...] | None] = {}  # the source's values that were used, and how they stand
         self.fits: set[str] = set()  # those of them that the graph has in the same shape and type
         self.sizes: dict[str, int] = {}
         self.fixed: set[str] = set()
-        self.outputs = {output.name for output in bare.graph.output}
+        self.outputs = {output.name for output in export.model.graph.output}
         self.held = HeldBytes()
-        for name, carried in self.values.items():
-            self._keep(name, carried)
         self.faults: list[Fault] = []
         self.uncompared: list[Fault] = []
         self.within: list[Fault] = []
         self.judged: set[str] = set()
         self.perturbed: set[str] = set()
         self._run = runner(wide)
-        self._done = False
+        for name, array in export.feeds.items():
+            self._keep(name, _Value(_wide(array)))
 
     def localization(self) -> Localization:
-        """All nodes, in order.  Asked again, the same."""
-        if not self._done:
-            for index in range(len(self.nodes)):
-                self._step(index)
-                for gone in self.last.get(index, ()):
-                    self.values.pop(gone, None)
-                    self.held.drop(gone)
-            self._done = True
-        without = fixed_values(self.model, self.weights)
-        made_by_nodes = [n for n in array_values(self.model) if n not in without]
-        notes = list(self.source.notes)
+        """All nodes, in order; to be asked for once."""
+        for index in range(len(self.nodes)):
+            self._step(index)
+            for gone in self.last.get(index, ()):
+                self.values.pop(gone, None)
+                self.held.drop(gone)
+        model, source = self.export.model, self.export.source
+        without = fixed_values(model, self.export.weights)
+        made_by_nodes = [n for n in array_values(model) if n not in without]
+        notes = list(source.notes)
         if self.perturbed:
             listed = ", ".join(sorted(self.perturbed)[:4])
             notes.append(f"{len(self.perturbed)} nodes without a rule judged by perturbation ({listed})")
         return Localization(
-            self.source.graph,
+            source.graph,
             self.export.party,
             "export",
             tuple(self.faults),
             len(self.judged),
-            sum(node.op_type != "Constant" for node in self.model.graph.node),  # they are judged where they are used
+            sum(node.op_type != "Constant" for node in model.graph.node),  # they are judged where they are used
             tuple(self.uncompared),
-            unmapped=sum(n not in self.source.names for n in made_by_nodes),
+            unmapped=sum(n not in source.names for n in made_by_nodes),
             mapped=len(self.given),
             peak=self.held.peak,
             precision="float64" if self.double else "float32",
@@ -209,48 +217,70 @@ class ExportJudge:
 
     def owners(self, indices: Sequence[int]) -> tuple[str, ...]:
         """The names of nodes of the graph by their places."""
-        return tuple(node_name(self.model.graph.node[i], i) for i in indices)
+        return tuple(node_name(self.export.model.graph.node[i], i) for i in indices)
 
     def given_spread(self, name: str) -> tuple[Array, Array] | None:
         """What the graph makes in float64 of the source's values before this one, and how far one rounding of these
         moves it; None where that cannot be evaluated."""
-        index = self.maker[name]
-        centre = self._from_given(index, name, 0)
+        centre = self._from_given(name, 0)
         if centre is None or centre.dtype != np.float64:
             return None
         response = np.zeros(centre.shape)
         for trial in range(1, TRIALS + 1):
-            version = self._from_given(index, name, trial)
+            version = self._from_given(name, trial)
             if version is None or version.shape != centre.shape:
                 return None
             with np.errstate(all="ignore"):
                 response = np.fmax(response, np.abs(version - centre))
         return centre, response
 
-    def _from_given(self, index: int, name: str, trial: int) -> Array | None:
+    def _from_given(self, name: str, trial: int) -> Array | None:
         """A value by the nodes of its region, on the source's values moved by one rounding (0: as they are)."""
-        made: dict[str, Array] = {}
+        index = self.maker[name]
 
         def look(read: str) -> Array | None:
-            if read in made:
-                return made[read]
             array = self._moved(read, 0)
-            if array is None or not trial or array.dtype != np.float64 or read not in {*self.given, *self.feeds}:
+            if array is None or not trial or array.dtype != np.float64 or read not in {*self.given, *self.export.feeds}:
                 return array
             random = np.random.default_rng([trial, self.maker.get(read, len(self.nodes)), *read.encode()])
-            made[read] = moved(array, random)
-            return made[read]
+            return moved(array, random)
 
-        for i in self._region(index):
+        answers = self._along(index, look, lambda answer, *_: np.asarray(answer.value))
+        if isinstance(answers, str):
+            return None
+        answer = dict(zip(self.nodes[index].output, answers, strict=False)).get(name)
+        return None if answer is None else np.asarray(answer.value)
+
+    def _along(
+        self, index: int, look: Callable[[str], Array | None], version: Callable[[ExpectedOutput, int, int], Array]
+    ) -> Answers:
+        """What a node makes when all nodes of its region are evaluated one after another.
+
+        ``look`` gives a value from outside of the region; what a node inside hands on is a ``version`` of its answer,
+        whose node and place among its outputs it is told.
+        """
+        region = self._region(index)
+        last = {name: i for i in region for name in self.reads[i]}
+        made: dict[str, Array] = {}
+
+        def read(name: str) -> Array | None:
+            return made[name] if name in made else look(name)
+
+        answers: Answers = "it is a constant"
+        for i in region:
             node = self.nodes[i]
-            if node.op_type == "Constant":
+            if node.op_type == "Constant":  # moved as every constant is
                 continue
-            answers = self._evaluated(i, [look(n) if n else None for n in node.input], look)
-            if isinstance(answers, str):
-                return None
-            named = zip(node.output, answers, strict=False)
-            made |= {output: np.asarray(answer.value) for output, answer in named if output and answer is not None}
-        return made.get(name)
+            answers = self._evaluated(i, [read(n) if n else None for n in node.input], read)
+            if isinstance(answers, str) or i == index:
+                break
+            for place, (name, answer) in enumerate(zip(node.output, answers, strict=False)):
+                if name and answer is not None:
+                    made[name] = version(answer, i, place)
+            for name in [*node.input, *node.output]:
+                if last.get(name, -1) <= i:
+                    made.pop(name, None)
+        return answers
 
     def condition(self, node: str) -> float | None:
         """The median of |w|.|x| / |w.x| of a node that sums products, on the source's values; None for any other."""
@@ -272,43 +302,32 @@ class ExportJudge:
     def _step(self, index: int) -> None:
         node = self.nodes[index]
         inputs = [self._look(n) if n else None for n in node.input]
-        answers = self._answers(index, inputs)
-        fixed = not draws(node, self._constant, self.version) and all(
-            n in self.fixed for n in self.reads[index] if n in self.maker or n in self.feeds
-        )
+        wide = [None if c is None or c.value is None else _wide(c.value) for c in inputs]
+        problem = next((carried.problem for carried in inputs if carried and carried.problem), None)
+        answers: Answers = problem or self._evaluated(index, wide, lambda n: self._look(n).value)
+        moving = (n for n in self.reads[index] if n in self.maker or n in self.export.feeds)
+        fixed = not draws(node, self._constant, self.version) and self.fixed.issuperset(moving)
         if not isinstance(answers, str) and not fixed:
             self.held.also(sum(_bytes(answer) for answer in answers if answer is not None))
-        for position, name in enumerate(node.output):
-            if not name:
-                continue
+        self.fixed.update(node.output if fixed else ())
+        for position, name in ((p, n) for p, n in enumerate(node.output) if n):
             made = _made(answers, position, inputs, fixed)
-            if fixed:
-                self.fixed.add(name)
             if node.op_type == "Constant" and made.value is not None:
                 self.small[name] = made.value
                 self.order.setdefault(name, len(self.order))
                 continue
             given = None if fixed and name not in self.outputs else self.arrays(name)
             if given is not None:
-                made = self._beside(index, position, answers, inputs, made, given)
+                made = self._beside(_Output(index, position, name, inputs, answers, made), given)
             self._keep(name, made)
 
-    def _beside(
-        self,
-        index: int,
-        position: int,
-        answers: Answers,
-        inputs: Sequence[_Value | None],
-        made: _Value,
-        given: Array,
-    ) -> _Value:
+    def _beside(self, output: _Output, given: Array) -> _Value:
         """The source's value of an output, in the graph's order of axes, once the graph's is judged by it; the graph's
         own where that is in a form that the source has not, so that it is judged through the next one."""
-        node = self.nodes[index]
-        name = node.output[position]
-        order, first = None, None
-        if self.source.permuted:
-            order, first = _turned(given, made.value, _channels_first(node, given.ndim, inputs))
+        name, made, order, first = output.name, output.made, None, None
+        if self.export.source.permuted:
+            stands_first = _channels_first(self.nodes[output.index], given.ndim, output.inputs)
+            order, first = _turned(given, made.value, stands_first)
         if order == ():
             if name not in self.outputs:
                 return made
@@ -316,7 +335,7 @@ class ExportJudge:
         turned = _turn(given, order)
         self.sizes[name] = turned.nbytes
         self.held.add(name, turned.nbytes)
-        self._record(self._judge(index, position, answers, inputs, made, turned), index)
+        self._record(self._judge(output, turned), output.index)
         self.given[name] = order
         if made.value is not None and made.value.shape == turned.shape:
             alike = made.value.dtype == (np.float64 if turned.dtype == np.float32 else turned.dtype)
@@ -342,26 +361,18 @@ class ExportJudge:
             likely = self._likeliest(region, index)
             if likely != index:
                 error = replace(error, node=self._own(likely), op=self.nodes[likely].op_type)
-            self.faults.append(replace(error, nodes=stretch, origin=self.source.origins.get(error.output)))
+            self.faults.append(replace(error, nodes=stretch, origin=self.export.source.origins.get(error.output)))
         else:
-            self.within.append(replace(error, origin=self.source.origins.get(error.output)))
+            self.within.append(replace(error, origin=self.export.source.origins.get(error.output)))
 
-    def _judge(
-        self,
-        index: int,
-        position: int,
-        answers: Answers,
-        inputs: Sequence[_Value | None],
-        made: _Value,
-        given: Array,
-    ) -> Fault:
+    def _judge(self, output: _Output, given: Array) -> Fault:
         """The source's value of an output against what the graph makes of the source's values before it."""
-        node, own = self.nodes[index], self._own(index)
-        name, op = node.output[position], node.op_type
-        if isinstance(answers, str) or made.problem is not None:
-            return Fault(own, op, name, problem=answers if isinstance(answers, str) else made.problem)
-        answer = _sure(answers[position])
-        doubtful = [c for c in inputs if c is not None and c.uncertain]
+        name, op, own = output.name, self.nodes[output.index].op_type, self._own(output.index)
+        if isinstance(output.answers, str) or output.made.problem is not None:
+            problem = output.answers if isinstance(output.answers, str) else output.made.problem
+            return Fault(own, op, name, problem=problem)
+        answer = _sure(output.answers[output.position])
+        doubtful = [c for c in output.inputs if c is not None and c.uncertain]
         if doubtful and op in _SUMS and all(c.constant for c in doubtful):
             answer, doubtful = _changed(answer, lambda bound: 3 * bound, relative=3 * answer.relative), []
         check = _compared(name, answer, given)
@@ -369,14 +380,14 @@ class ExportJudge:
             answer = whole
             check = _compared(name, answer, given)
         if check.faulty and doubtful:
-            widened = self._widened(index, position, answer)
+            widened = self._widened(output.index, output.position, answer)
             if isinstance(widened, str):
                 return Fault(own, op, name, problem=widened)
             check = _compared(name, widened, given)
         error = error_of(own, op, check)
         # What the graph makes is judged, and the source's value is what was to be made.
         error = replace(error, expected=error.actual, actual=error.expected)
-        if check.faulty and not self.double and self.perturbed.intersection(self._named(self._region(index))):
+        if check.faulty and not self.double and self.perturbed.intersection(self._named(self._region(output.index))):
             says = f"beyond {FLOOR}, {error.ratio or 0:.3g} times, which is no bound"
             return replace(error, ratio=None, problem=says)
         return error
@@ -384,8 +395,8 @@ class ExportJudge:
     def _in_one_piece(self, name: str, op: str, answer: ExpectedOutput) -> ExpectedOutput | None:
         """The answer with the error of the source's own kernel, where the source has one elementary function for what
         the graph writes with several nodes (a sigmoid as 1 / (1 + exp(-x)))."""
-        made = self.source.origins[name].op if name in self.source.origins else ""
-        constants = elementary(self.engine).get(made) if made != op else None
+        made = self.export.source.origins[name].op if name in self.export.source.origins else ""
+        constants = elementary(self.export.engine).get(made) if made != op else None
         if constants is None or not answer.rounds:
             return None
         c, floor = constants
@@ -406,45 +417,40 @@ class ExportJudge:
         if name in self.small:
             return self.small[name]
         try:
-            return _wide(self.weights[name]) if name in self.weights else None
+            return _wide(self.export.weights[name]) if name in self.export.weights else None
         except ValueError:  # its data is not there
             return None
 
     def _noisy(self, name: str, array: Array) -> bool:
         """Whether float32 has rounded a constant: a scalar, or one that the exporter computed."""
-        if array.dtype != np.float64 or not array.size or (name not in self.computed and array.size > 1):
+        if array.dtype != np.float64 or not array.size or (name not in self.export.computed and array.size > 1):
             return False
-        return name in self.computed or not bool(np.all(array == np.round(array)))
-
-    def _answers(self, index: int, inputs: Sequence[_Value | None]) -> Answers:
-        """What a node makes of its inputs, or why that is unknown."""
-        for carried in inputs:
-            if carried is not None and carried.problem is not None:
-                return carried.problem
-        given = [None if c is None or c.value is None else _wide(c.value) for c in inputs]
-        return self._evaluated(index, given, lambda n: self._look(n).value)
+        return name in self.export.computed or not bool(np.all(array == np.round(array)))
 
     def _evaluated(self, index: int, given: Sequence[Array | None], captured: Callable[[str], Array | None]) -> Answers:
+        """What a node makes of arrays, by its operator's rule or else by its noise floor, or why that is unknown."""
         node = self.nodes[index]
         produced = [_wide(a) if n and (a := self.arrays(n)) is not None else None for n in node.output]
-        boxes = any(array is not None and array.dtype == object for array in given)
         answers: Answers = "it reads a sequence"
-        if not boxes:
-            answers = expected(node, self.version, given, produced, runtime=self.engine, unit=UNIT)
+        if not any(array is not None and array.dtype == object for array in given):
+            answers = expected(node, self.version, given, produced, runtime=self.export.engine, unit=UNIT)
         if not isinstance(answers, str) or draws(node, self._constant, self.version):
             return answers
         values = {n: v for n, v in zip(node.input, given, strict=True) if n and v is not None}
-        for name in self.reads[index]:
-            if name not in values and (name in self.maker or name in self.feeds or name in self.order):
-                outer = captured(name)
-                if outer is None:
-                    return answers
-                values[name] = _wide(outer)
+        for name in (n for n in self.reads[index] if n not in values and self._is_known(n)):
+            outer = captured(name)
+            if outer is None:
+                return answers
+            values[name] = _wide(outer)
         found = noise_floor(self._run, node, index, self._own(index), values)
         if isinstance(found, str):
             return f"{answers}, and {found}"
         self.perturbed.add(self._own(index))
         return found
+
+    def _is_known(self, name: str) -> bool:
+        """Whether a name stands for a value of the main graph."""
+        return name in self.maker or name in self.export.feeds or name in self.order
 
     def _widened(self, index: int, position: int, answer: ExpectedOutput) -> ExpectedOutput | str:
         """The answer with what rounding since the last values of the source may do to it."""
@@ -470,42 +476,28 @@ class ExportJudge:
 
     def _versions(self, index: int) -> Iterator[Answers]:
         """What a node makes when everything that was rounded since the source's values is moved, by random signs."""
-        stretch = self._region(index)
-        last = {name: i for i in stretch for name in self.reads[i]}
         for trial in range(1, TRIALS + 1):
-            versions: dict[str, Array] = {}
 
-            def version(name: str, trial: int = trial, versions: dict[str, Array] = versions) -> Array | None:
-                return versions[name] if name in versions else self._moved(name, trial)
+            def look(name: str, trial: int = trial) -> Array | None:
+                return self._moved(name, trial)
 
-            for i in stretch:
-                node = self.nodes[i]
-                if node.op_type == "Constant":  # moved as every constant is
-                    continue
-                answers = self._evaluated(i, [version(n) if n else None for n in node.input], version)
-                if isinstance(answers, str) or i == index:
-                    yield answers
-                    break
-                for place, name in enumerate(node.output):
-                    answer = answers[place] if place < len(answers) else None
-                    if name and answer is not None:
-                        random = np.random.default_rng([trial, i, place])
-                        versions[name] = _moved_answer(answer, random, still=name in self.fixed)
-                for name in [*node.input, *node.output]:
-                    if last.get(name, -1) <= i:
-                        versions.pop(name, None)
+            def version(answer: ExpectedOutput, i: int, place: int, trial: int = trial) -> Array:
+                still = self.nodes[i].output[place] in self.fixed
+                return _moved_answer(answer, np.random.default_rng([trial, i, place]), still=still)
+
+            yield self._along(index, look, version)
 
     def _moved(self, name: str, trial: int) -> Array | None:
         """A value from outside a stretch, in one of its versions (0: as it is): of the source, fed, or constant."""
         if name in self.given:
             array = self.arrays(name)
             return None if array is None else _wide(_turn(array, self.given[name]))
-        if name in self.feeds:
-            return _wide(self.feeds[name])
+        if name in self.export.feeds:
+            return _wide(self.export.feeds[name])
         array = self._constant(name)
         if array is None or not trial or not self._noisy(name, array):
             return array
-        roundings = 4.0 if name in self.computed else 1.0
+        roundings = 4.0 if name in self.export.computed else 1.0
         random = np.random.default_rng([trial, self.order.get(name, 0)])
         return moved(array, random, roundings=roundings)
 
@@ -522,7 +514,7 @@ class ExportJudge:
 
     def _likeliest(self, region: Sequence[int], index: int) -> int:
         """Which of nodes that are not told apart to name: the one that alone reads numbers that the source has not."""
-        reading = [i for i in region if not self.computed.isdisjoint(self.nodes[i].input)]
+        reading = [i for i in region if not self.export.computed.isdisjoint(self.nodes[i].input)]
         return reading[0] if len(reading) == 1 and self._own(reading[0]) else index
 
     def _named(self, indices: Sequence[int]) -> tuple[str, ...]:

@@ -108,7 +108,7 @@ class ExportRun:
         several: list[Contribution] = []
         notes = list(found.notes)
         run = functools.partial(run_part, self.runtime)
-        for output in dict.fromkeys(o.name for o in judge.model.graph.output if o.name in known):
+        for output in dict.fromkeys(o.name for o in judge.export.model.graph.output if o.name in known):
             try:
                 several += contributions(judge, self._source, known, output, run)
             except Exception as error:  # a runtime's refusal, whatever its type

@@ -63,6 +63,7 @@ _SPREAD = (
 )
 _AROUND = 12  # constants around which numbers are drawn, one by one
 _COUNTS = (0, 1, 2, 3, 5, 8, 16)
+_POWERS = [m + o for p in (8, 16, 24, 31, 53) for m in (2**p, -(2**p)) for o in (-1, 0, 1, 3)]  # where types end
 _FLAGS = 64  # sets of flags: all where there are few, else each flag alone, all but each, and any
 _FEW = 8  # numbers of an input that may be one size
 _SIZED = 6  # sizes of inputs that are fed as numbers
@@ -256,16 +257,19 @@ def _sizes(shapes: Shapes) -> list[int]:
 
 
 def _flag(feed: Feed, shape: tuple[int, ...], random: np.random.Generator, number: int, among: int) -> Array:
-    if feed.kind == "flags" and 2**among > _FLAGS and feed.turn > 1:
-        which, but = divmod(feed.turn - 2, 2)
-        if which < among:
-            return np.full(shape, (which == number) != bool(but))
-        return np.full(shape, bool(random.integers(0, 2)))
-    if feed.kind == "flags":
-        return np.full(shape, bool(feed.turn >> number & 1) if 2**among <= _FLAGS else bool(feed.turn))
+    """An input of flags: all sets of them where there are few inputs, else each alone, all but each, and any."""
     if feed.kind in ("zeros", "nan"):
         return np.zeros(shape, bool)
-    return random.integers(0, 2, shape).astype(bool)
+    if feed.kind != "flags":
+        return random.integers(0, 2, shape).astype(bool)
+    which, but = divmod(feed.turn - 2, 2)
+    if 2**among <= _FLAGS:
+        flag = bool(feed.turn >> number & 1)
+    elif feed.turn < 2:
+        flag = bool(feed.turn)
+    else:
+        flag = (which == number) != bool(but) if which < among else bool(random.integers(0, 2))
+    return np.full(shape, flag)
 
 
 def _whole(
@@ -273,18 +277,18 @@ def _whole(
 ) -> Array:
     held = np.iinfo(port.dtype)
     lowest = int(held.min) + (1 if held.min else 0)  # of the very lowest there is no positive; its division kills
+    from_end = feed.kind == FROM_END and port.ended and not port.free
     if feed.kind == "counts":
         most = held.max if port.below is None else port.below - 1
         near = [v for v in _near_whole([port], landmarks) if lowest <= v <= most] or [0]
         return np.full(shape, near[feed.turn % len(near)], port.dtype)
-    if (feed.kind == "places" and port.below) or (feed.kind == FROM_END and port.ended and not port.free):
+    if from_end or (feed.kind == "places" and port.below):
         return _places(feed, port, shape, random)
-    if feed.kind == "wide" and port.free:
+    if port.free and feed.kind == "wide":
         return random.integers(lowest, held.max, shape, dtype=port.dtype, endpoint=True)
-    if feed.kind in ("beyond", "alike") and port.free:
-        marked = [m + o for p in (8, 16, 24, 31, 53) for m in (2**p, -(2**p)) for o in (-1, 0, 1, 3)]
-        beyond = 2**24 if feed.kind == "alike" and feed.turn % 2 == 0 and held.max > 2**24 else 0
-        marked = [m for m in marked if lowest <= m <= held.max and abs(m) >= beyond]
+    if port.free and feed.kind in ("beyond", "alike"):
+        least = 2**24 if feed.kind == "alike" and feed.turn % 2 == 0 and held.max > 2**24 else 0
+        marked = [m for m in _POWERS if lowest <= m <= held.max and abs(m) >= least]
         return random.choice(np.array(marked, object), shape).astype(port.dtype)
     reach = WHOLE.get(feed.kind, 9)
     low, end = (-reach, reach + 1) if port.free else (0, max(1, port.below or 2))
@@ -378,10 +382,8 @@ def _parts(landmarks: Landmarks) -> list[float]:
 
 
 def _near_whole(ports: Sequence[ValueInfo], landmarks: Landmarks) -> list[int]:
+    free, below = any(p.free for p in ports), max((p.below or 0 for p in ports), default=0)
     found = [*_COUNTS, *(v for n in landmarks.whole for v in (n, n - 1, n + 1))]
-    if any(p.free for p in ports):
-        found += [-v for v in _COUNTS]
-    below = max((p.below or 0 for p in ports), default=0)
+    found += [-v for v in _COUNTS] if free else []
     found += [below - 1] if below else []
-    free = any(p.free for p in ports)
     return list(dict.fromkeys(v for v in found if free or v >= 0))[:_TURNS]

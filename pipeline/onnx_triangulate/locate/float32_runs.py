@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate.float64_comparison import prepare, sized_model
 from onnx_triangulate.locate.kernel_runs import judged_kernels
 from onnx_triangulate.locate.model_interface import read_inlined
-from onnx_triangulate.numerics.evaluate import coarsest_unit, widened
-from onnx_triangulate.numerics.response import inner_scale
+from onnx_triangulate.numerics.float64_evaluation import coarsest_unit, widened
+from onnx_triangulate.numerics.rounding_response import inner_scale
 from onnx_triangulate.onnxgraph.nodes import message
 from onnx_triangulate.ops.bounds import gamma
 from onnx_triangulate.ops.roundings import roundings
@@ -24,6 +24,30 @@ from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Fault
 
 RUNTIME = "ort.off"
+GraphRun = Callable[[Mapping[str, Array]], dict[str, Any]]
+
+
+def opened(file: Path, names: Sequence[str]) -> GraphRun:
+    """A graph as the runtime runs it, some of its values by name.  Raises what the runtime refuses with."""
+    run = runtimes()[RUNTIME].open(file)
+    return lambda arrays: dict(zip(names, run(arrays, list(names)), strict=True))
+
+
+def output_names(model: Any) -> list[str]:
+    """The outputs of a model, each once: a file may name one twice."""
+    return list(dict.fromkeys(output.name for output in model.graph.output))
+
+
+def save_outputs(made: Mapping[str, Array], folder: Path, side: str) -> dict[str, Path]:
+    """The outputs of one graph in files of a folder, by name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for number, (name, value) in enumerate(made.items()):
+        files[name] = folder / f"{side}-{number}.npy"
+        value = value.astype(np.str_) if value.dtype.hasobject else value
+        bits = f"u{value.dtype.itemsize}"  # a type that numpy lacks (float8) has no file of its own
+        np.save(files[name], value.view(bits) if value.dtype.isbuiltin == 2 else value, allow_pickle=False)
+    return files
 
 
 @dataclass(frozen=True)
@@ -45,7 +69,7 @@ def float32_room(
     """How far a graph's float outputs may be off in float32, what they are exactly, and how far they may be off by the
     last rounding and those of constants alone, by output, in files.
 
-    gamma_k times the response to roundings inside the graph (``numerics.response``), where sums are moved by
+    gamma_k times the response to roundings inside the graph (``numerics.rounding_response``), where sums are moved by
     their terms; k is the number of roundings on its longest path, or ``also`` if that is larger, and u that of the
     coarsest type in the graph; ``fused`` asks for functions of several steps in one kernel alone.  Empty where that
     cannot be had, or would mean nothing (an operator without a count in a large model, more roundings than sixteen bits
@@ -96,20 +120,15 @@ def replay_nodes(file: Path, side: str, feeds: Path, folder: Path) -> NodeReplay
     """
     model = read_inlined(file)
     given = npz.load(feeds)
-    names = list(dict.fromkeys(o.name for o in model.graph.output))
-    folder.mkdir(parents=True, exist_ok=True)
+    names = output_names(model)
     try:
-        made: Sequence[Any] = runtimes()[RUNTIME].open(file)(given, names)
+        made = opened(file, names)(given)
     except Exception as error:  # a runtime's refusal, whatever its type
         return NodeReplay(problem=f"{RUNTIME} does not run {side}: {message(error, 300)}")
-    outputs = {}
-    for number, (name, value) in enumerate(zip(names, made, strict=True)):
+    for name, value in made.items():
         if not isinstance(value, np.ndarray):
             return NodeReplay(problem=f"output {name} of {side} is a {type(value).__name__}, which is not compared")
-        value = value.astype(np.str_) if value.dtype.hasobject else value
-        outputs[name] = folder / f"{side}-{number}.npy"
-        bits = f"u{value.dtype.itemsize}"  # a type that numpy lacks (float8) has no file of its own
-        np.save(outputs[name], value.view(bits) if value.dtype.isbuiltin == 2 else value, allow_pickle=False)
+    outputs = save_outputs(made, folder, side)
     found = judged_kernels(model, given, graph=side, party=f":{side.lower()}>{RUNTIME}", blame="kernel")
     faulty = tuple(
         replace(fault, ratio=np.inf if fault.ratio is None else fault.ratio, precision=None, party=f"{side}>{RUNTIME}")

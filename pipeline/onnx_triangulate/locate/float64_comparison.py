@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, TensorProto
 
-from onnx_triangulate.locate.model_interface import inner_nodes, read_inlined
+from onnx_triangulate.locate.model_interface import read_inlined
 from onnx_triangulate.locate.teacher_forced import (
     Reference,
     SpillStore,
@@ -22,8 +23,8 @@ from onnx_triangulate.locate.teacher_forced import (
     evaluate,
     evaluate_reference,
 )
-from onnx_triangulate.numerics.evaluate import Graph, Step, take_apart
-from onnx_triangulate.onnxgraph.nodes import elements, node_name, operator, printable
+from onnx_triangulate.numerics.float64_evaluation import Graph, Step, take_apart
+from onnx_triangulate.onnxgraph.nodes import elements, node_name, nodes_within, operator, printable
 from onnx_triangulate.ops.random_draws import draws
 from onnx_triangulate.ops.roundings import roundings
 from onnx_triangulate.records import npz
@@ -81,14 +82,12 @@ def prepare(model: Any) -> PreparedGraph:
 def _has_doubles(model: Any) -> bool:
     """Whether something in a model is of float64: an input or output, a constant, what it is cast to."""
     double = TensorProto.DOUBLE
-    every = [n for node in model.graph.node for n in (node, *inner_nodes(node))]
-    held = [a for n in every for a in n.attribute]
-    return (
-        any(v.type.tensor_type.elem_type == double for v in (*model.graph.input, *model.graph.output))
-        or any(t.data_type == double for t in model.graph.initializer)
-        or any(a.t.data_type == double for a in held if a.type == AttributeProto.TENSOR)
-        or any(n.op_type == "Cast" and a.name == "to" and a.i == double for n in every for a in n.attribute)
-    )
+    values = (v.type.tensor_type.elem_type for v in (*model.graph.input, *model.graph.output))
+    stored = (t.data_type for t in model.graph.initializer)
+    held = [(node.op_type, a) for node in nodes_within(model.graph) for a in node.attribute]
+    tensors = (a.t.data_type for _, a in held if a.type == AttributeProto.TENSOR)
+    casts = (a.i for op, a in held if op == "Cast" and a.name == "to")
+    return double in itertools.chain(values, stored, tensors, casts)
 
 
 def _require_axes(model: Any) -> None:

@@ -11,15 +11,15 @@ import numpy as np
 import onnx
 
 from onnx_triangulate.diff.equivalence import Proof, prove, unmoved
-from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate.feeds import Feed, Landmarks, ValueInfo, draw
-from onnx_triangulate.locate.float32_runs import RUNTIME
+from onnx_triangulate.locate.float32_runs import opened
 from onnx_triangulate.locate.model_interface import read_inlined
 from onnx_triangulate.locate.teacher_forced import Ways
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import Case
 from onnx_triangulate.records.runs import Model
+from onnx_triangulate.transform.cut import with_outputs
 
 MOST_WEIGHTS = 1.5 * 2**30  # bytes of a file that is written again
 
@@ -83,17 +83,12 @@ def _at_sizes(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> 
     names = unmoved(model)
     if not names or model.ByteSize() > MOST_WEIGHTS:
         return {}
-    shown = onnx.ModelProto()
-    shown.CopyFrom(model)
-    ends = {o.name for o in model.graph.output}
-    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in ends)
     try:
         kinds = {i.name: onnx.helper.tensor_dtype_to_np_dtype(i.type.tensor_type.elem_type) for i in model.graph.input}
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "shown.onnx"
-            onnx.save(shown, file)
-            fed = {name: np.zeros(shape, kinds[name]) for name, shape in shapes.items()}
-            made = runtimes()[RUNTIME].open(file)(fed, names)
+            onnx.save(with_outputs(model, names), file)
+            made = opened(file, names)({name: np.zeros(shape, kinds[name]) for name, shape in shapes.items()})
     except Exception:  # a runtime's refusal, whatever its type
         return {}
-    return {n: v for n, v in zip(names, made, strict=True) if isinstance(v, np.ndarray) and v.dtype.isbuiltin == 1}
+    return {n: v for n, v in made.items() if isinstance(v, np.ndarray) and v.dtype.isbuiltin == 1}

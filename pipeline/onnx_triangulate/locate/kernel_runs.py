@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections import UserDict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -42,18 +43,18 @@ def judged_kernels(
     return replace(found, peak=found.peak + produced.peak, notes=(*found.notes, *produced.errors[:1]))
 
 
-class _Produced(MutableMapping[str, Array]):
+class _Produced(UserDict[str, Array]):
     """The values of a run in parts: the next part is run when something of it is asked for."""
 
     def __init__(self, parts: Iterator[cut.PartRun], names: Iterable[str]) -> None:
-        self._parts, self._arrays = parts, dict[str, Array]()
-        self._to_come = set(names)
+        super().__init__()
+        self._parts, self._to_come = parts, set(names)
         self.peak = 0
         self.errors: list[str] = []
 
     def _until(self, name: object) -> None:
         while name in self._to_come and (part := next(self._parts, None)) is not None:
-            self._arrays |= part.arrays
+            self.data |= part.arrays
             self._to_come.difference_update(part.part.outputs)
             self.peak = max(self.peak, part.held)
             if part.error:
@@ -61,23 +62,11 @@ class _Produced(MutableMapping[str, Array]):
 
     def __contains__(self, name: object) -> bool:
         self._until(name)
-        return name in self._arrays
+        return name in self.data
 
     def __getitem__(self, name: str) -> Array:
         self._until(name)
-        return self._arrays[name]
-
-    def __setitem__(self, name: str, value: Array) -> None:
-        self._arrays[name] = value
-
-    def __delitem__(self, name: str) -> None:
-        del self._arrays[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._arrays)
-
-    def __len__(self) -> int:
-        return len(self._arrays)
+        return self.data[name]
 
 
 BUDGET = 2**25  # bytes of arrays into and out of one part of a run

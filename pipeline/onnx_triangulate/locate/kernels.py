@@ -12,11 +12,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import onnx
 
 from onnx_triangulate.locate.export_nodes import HeldBytes, error_of, last_uses
-from onnx_triangulate.numerics.evaluate import runner
+from onnx_triangulate.numerics.float64_evaluation import runner
 from onnx_triangulate.numerics.noise_floor import FLOOR, Run, noise_floor
 from onnx_triangulate.numerics.reduced_precision import reduced_precision
 from onnx_triangulate.numerics.replay import NodeCheck, judge, replay
@@ -67,7 +68,6 @@ class _KernelJudge:
     ) -> None:
         self._model, self._feeds, self._produced, self._weights, self._blame = model, feeds, produced, weights, blame
         self._version = opset(model) or 1
-        self._wide = _Float64Graph(model)
         self._made_here: dict[str, Array] = {}  # what no run returns: sequences
         self._faults: list[Fault] = []
         self._uncompared: list[Fault] = []
@@ -148,7 +148,7 @@ class _KernelJudge:
         if not boxes and not any(c.outcome == "uncompared by bound" and c.rule is None for c in checks):
             return checks
         values = {n: v for n in reads(node) if (v := self._value(n)) is not None}
-        answers = self._wide.noise_floor(index, name, values)
+        answers = self._noise_floor(index, name, values)
         if isinstance(answers, str):
             return tuple(replace(check, problem=f"{check.problem}, and {answers}") for check in checks)
         self._without_rule.add(name)
@@ -156,26 +156,21 @@ class _KernelJudge:
         self._made_here |= {n: value for n, value in named.items() if value.dtype == object}
         return tuple(_by_floor(node, answers, results))
 
+    @cached_property
+    def _wide(self) -> tuple[Run, dict[str, onnx.NodeProto]]:
+        """The graph in float64 and its nodes by their outputs, for the few nodes that hold graphs of their own."""
+        wide = to_float64(self._model)
+        return runner(wide), {output: node for node in wide.graph.node for output in node.output if output}
 
-class _Float64Graph:
-    """The graph in float64, for the few nodes that hold graphs of their own; made when the first one is met."""
-
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self._model = model
-        self._run: Run | None = None
-        self._nodes: dict[str, onnx.NodeProto] = {}
-
-    def noise_floor(
+    def _noise_floor(
         self, index: int, name: str, values: Mapping[str, Array]
     ) -> tuple[ExpectedOutput | None, ...] | str:
-        if self._run is None:
-            wide = to_float64(self._model)
-            self._run = runner(wide)
-            self._nodes = {output: node for node in wide.graph.node for output in node.output if output}
-        first = next((output for output in self._model.graph.node[index].output if output), "")
-        if first not in self._nodes or self._nodes[first].op_type != self._model.graph.node[index].op_type:
+        run, nodes = self._wide
+        node = self._model.graph.node[index]
+        same = nodes.get(next((output for output in node.output if output), ""))
+        if same is None or same.op_type != node.op_type:
             return "float64 has another operator in its place"
-        return noise_floor(self._run, self._nodes[first], index, name, values)
+        return noise_floor(run, same, index, name, values)
 
 
 def _by_floor(

@@ -6,7 +6,7 @@ What cannot be used raises ``UnusableInput`` in the worker and, from there, in t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,26 +18,29 @@ import onnx
 from onnx_triangulate.facts.file import load, unknown_operators
 from onnx_triangulate.facts.limits import limits
 from onnx_triangulate.locate.feeds import ENDLESS, Landmarks, ValueInfo
-from onnx_triangulate.onnxgraph.external_data import staged as as_it_may_be_read
-from onnx_triangulate.onnxgraph.graph import reads
+from onnx_triangulate.onnxgraph.graph import Graph, reads
+from onnx_triangulate.onnxgraph.inference import endless
 from onnx_triangulate.onnxgraph.inlining import inlined, inlined_model
 from onnx_triangulate.onnxgraph.nodes import (
     array,
     attributes,
     constant_tensor,
+    elements,
     in_onnx,
     node_name,
+    nodes_within,
     opset,
     printable,
     subgraphs,
     whole_slots,
 )
-from onnx_triangulate.onnxgraph.shapes import endless
 from onnx_triangulate.ops.random_draws import draws, stored
 from onnx_triangulate.ops.registry import operators_where
+from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import UnusableInput
 
 _FEW, _MOST_LANDMARKS = 8, 48  # numbers of a constant, and of a file, that are worth a feed of their own
+_SIZED = ("starts", "ends", "shape", "kernel_shape")
 MOVERS = operators_where(lambda op: op.moves) | {"Cast"}
 
 _JUMPS = operators_where(lambda op: op.jumps)
@@ -80,7 +83,7 @@ def read_interface(file: Path) -> Interface:
         tuple(_port(v) for v in model.graph.output),
         _drawn(model),
         _landmarks(model),
-        any(inner.op_type in _JUMPS for node in model.graph.node for inner in (node, *inner_nodes(node))),
+        any(node.op_type in _JUMPS for node in nodes_within(model.graph)),
     )
     who = printable(str(file))
     if not interface.outputs:
@@ -102,22 +105,22 @@ def _refuse(model: Any, who: str) -> None:
     if odd is not None:
         raise UnusableInput(f"{who}: the name {printable(odd)} is not UTF-8, which every engine refuses")
     for what, values in (("inputs", model.graph.input), ("outputs", model.graph.output)):
-        twice = [name for name, times in Counter(value.name for value in values).items() if times > 1]
-        if twice:
-            raise UnusableInput(f"{who}: two {what} are named {printable(twice[0])}; no engine can tell them apart")
+        if (twice := _twice(value.name for value in values)) is not None:
+            raise UnusableInput(f"{who}: two {what} are named {printable(twice)}; no engine can tell them apart")
     if refusal := endless(model):
         raise UnusableInput(f"{who}: {refusal}")
-    keys = Counter((f.domain, f.name, f.overload) for f in model.functions)
-    if twice := [name for (_, name, _), times in keys.items() if times > 1]:
-        raise UnusableInput(f"{who}: two local functions are named {printable(twice[0])}")
+    if key := _twice((f.domain, f.name, f.overload) for f in model.functions):
+        raise UnusableInput(f"{who}: two local functions are named {printable(key[1])}")
+
+
+def _twice(names: Iterable[Any]) -> Any:
+    """The first of some names that is there more than once; None where each is one."""
+    return next((name for name, times in Counter(names).items() if times > 1), None)
 
 
 def _tables(model: Any) -> dict[str, int]:
     """By value, the length of the shortest table of numbers in the file that it picks from, moved about or not."""
-    shapes = {t.name: tuple(t.dims) for t in model.graph.initializer}
-    shapes |= {
-        n.output[0]: tuple(t.dims) for n in model.graph.node if n.output and (t := constant_tensor(n)) is not None
-    }
+    shapes = {name: tuple(tensor.dims) for name, tensor in Graph(model.graph).tensors.items()}
     found: dict[str, int] = {}
     for node in reversed(model.graph.node):
         if node.op_type == "Gather" and len(node.input) == 2 and node.input[0] in shapes:
@@ -146,14 +149,11 @@ def _landmarks(model: Any) -> Landmarks:
     """The numbers of short constants and of attributes, inner graphs included, and the lengths of tables."""
     nodes = [n for outer in model.graph.node for n in (outer, *inner_nodes(outer))]
     tensors = [*model.graph.initializer, *(t for n in nodes if (t := constant_tensor(n)) is not None)]
-    few = [t for t in tensors if 0 < int(np.prod(list(t.dims), dtype=object)) <= _FEW]
-    values = [v.reshape(-1) for t in few if (v := array(t)) is not None]
-    held = [(name, value) for node in nodes for name, value in attributes(node).items()]
-    numbers = [value for _, value in held if isinstance(value, float)]
-    numbers += [float(v) for value in values if value.dtype.kind == "f" for v in value]
-    sized = ("starts", "ends", "shape", "kernel_shape")
-    whole = [int(v) for name, value in held if isinstance(value, tuple) and name in sized for v in value]
-    whole += [int(v) for value in values if value.dtype.kind in "iu" for v in value]
+    short = [v.reshape(-1) for t in tensors if 0 < elements(t) <= _FEW and (v := array(t)) is not None]
+    settings = [(name, value) for node in nodes for name, value in attributes(node).items()]
+    numbers = [value for _, value in settings if isinstance(value, float)] + _numbers(short, "f")
+    sized = [value for name, value in settings if name in _SIZED and isinstance(value, tuple)]
+    whole = [int(v) for value in sized for v in value] + _numbers(short, "iu")
     lengths = {int(d) for t in tensors for d in t.dims} | set(whole)
     return Landmarks(
         tuple(dict.fromkeys(n for n in numbers if abs(n) < ENDLESS))[:_MOST_LANDMARKS],
@@ -161,6 +161,11 @@ def _landmarks(model: Any) -> Landmarks:
         tuple(sorted(n for n in lengths if n > 1)[:_MOST_LANDMARKS]),
         limits(model)[:_MOST_LANDMARKS],
     )
+
+
+def _numbers(arrays: Sequence[Array], kinds: str) -> list[Any]:
+    """The numbers of arrays of some kinds of types, as Python has them."""
+    return [number for values in arrays if values.dtype.kind in kinds for number in values.tolist()]
 
 
 def _as_taken(model: Any, port: ValueInfo) -> ValueInfo:
@@ -201,6 +206,7 @@ def _drawn(model: Any) -> str | None:
 
 
 def inner_nodes(node: Any) -> Iterator[Any]:
+    """The nodes inside of one, each before those inside of it."""
     for _, graph in subgraphs(node):
         for each in graph.node:
             yield each
@@ -231,11 +237,6 @@ def _port(value: Any) -> ValueInfo:
         return ValueInfo(value.name, dtype, None)
     shape = tuple(d.dim_value if d.HasField("dim_value") else (d.dim_param or None) for d in kind.shape.dim)
     return ValueInfo(value.name, dtype, shape)
-
-
-def staged(file: Path, place: Path) -> Path:
-    """A file, or a copy of it where its numbers lie behind links; see ``onnxgraph.external_data``."""
-    return as_it_may_be_read(file, place)
 
 
 def read_inlined(file: Path) -> Any:

@@ -40,7 +40,7 @@ def contributions(
     theirs = source(output)
     if theirs is None:
         return ()
-    fixed = fixed_values(judge.model, judge.weights)
+    fixed = fixed_values(judge.export.model, judge.export.weights)
     places = _places(judge, known, fixed)
     hybrids = _Hybrids(judge, source, fixed, output, run)
     mine = hybrids.output_at(0)
@@ -49,7 +49,7 @@ def contributions(
     if mine.shape != theirs.shape or not mine.size or not np.nanmax(apart) > 0:
         return ()
     index = np.unravel_index(int(np.nanargmax(apart)), mine.shape)
-    answers = {len(judge.model.graph.node): float(theirs[index]), 0: float(mine[index])}
+    answers = {len(judge.export.model.graph.node): float(theirs[index]), 0: float(mine[index])}
 
     def moved(span: tuple[int, int]) -> float:
         """By how much the element differs between two places of the graph."""
@@ -77,9 +77,9 @@ def contributions(
 
 def _places(judge: ExportJudge, known: Collection[str], fixed: Collection[str]) -> list[int]:
     """Where the graph can be cut: between nodes with nothing across that the source does not have."""
-    nodes = judge.model.graph.node
+    nodes = judge.export.model.graph.node
     last = {name: i for i, node in enumerate(nodes) for name in reads(node)}
-    last |= {output.name: len(nodes) for output in judge.model.graph.output}
+    last |= {output.name: len(nodes) for output in judge.export.model.graph.output}
     open_until, places = 0, [0]
     for index, node in enumerate(nodes):
         lacking = [last.get(n, -1) for n in node.output if n and n not in known and n not in fixed]
@@ -101,13 +101,13 @@ class _Hybrids:
 
     def output_at(self, place: int) -> Array:
         """The output when what the nodes before ``place`` make is the source's."""
-        model = self.judge.model
+        model = self.judge.export.model
         nodes = cut.behind(model, {self.output}, lambda index, node: index >= place or self._is_fixed(node))
         if not nodes[0]:
             value = self.source(self.output)
             assert value is not None
             return value
-        return cut.run_nodes(model, self.judge.weights, nodes, self.output, self.source, self.run)[0]
+        return cut.run_nodes(model, self.judge.export.weights, nodes, self.output, self.source, self.run)[0]
 
     def _is_fixed(self, node: onnx.NodeProto) -> bool:
         return all(name in self.fixed for name in node.output if name)

@@ -22,13 +22,13 @@ from onnx_triangulate.engines import running
 from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.engines.protocols import Optimizing, OptimizingFramework, Passes
 from onnx_triangulate.engines.runtimes import runtimes
-from onnx_triangulate.locate.localize import held_against
+from onnx_triangulate.locate.node_search import held_against
 from onnx_triangulate.locate.pass_search import search
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
-from onnx_triangulate.transform.cut import all_outputs
-from onnx_triangulate.transform.rewritten import Counted, Region, counted, regions
+from onnx_triangulate.transform.cut import all_outputs, with_outputs
+from onnx_triangulate.transform.optimizer_changes import Counted, Region, counted, regions
 
 
 @dataclass(frozen=True)
@@ -64,16 +64,14 @@ def list_passes(file: Path, runtime: str) -> Passes | None:
 def run_with(ref: CaseRef, model: Model, party: str, setting: Setting, seed: int, folder: Path) -> Run:
     """One graph in one runtime at a setting, twice, as ``engines.running.run_graph`` runs it."""
     who = Party.parse(party)
-    engine = runtimes()[who.runtime]
-    assert isinstance(engine, Optimizing)
     assert model.file is not None
     started = time.perf_counter()
     file = model.file
     try:
         case = catalogue.load(ref)
         if setting.held:
-            file = _holding(model.file, setting.held, folder / "held.onnx")
-        run = engine.open_without(file, setting.off, setting.level)
+            file = running.written(with_outputs(onnx.load(model.file), setting.held), folder / "held.onnx")
+        run = _optimizing(who.runtime).open_without(file, setting.off, setting.level)
         feeds = running.feeds_of(ref, case, model, seed)
         answer = running.graph_run(who, case, model, feeds, folder, run=run)
     except Exception as error:  # a runtime's refusal, whatever its type
@@ -107,8 +105,7 @@ def self_check(runtime: str) -> str | None:
     In the one the divergence is planted: a graph "diverges" while the optimizer still takes its Identity away, so the
     engine, its off-switches and the search have to work together.  The other one is compared with itself unoptimized.
     """
-    engine = runtimes()[runtime]
-    assert isinstance(engine, Optimizing)
+    engine = _optimizing(runtime)
     with tempfile.TemporaryDirectory() as folder:
         file = running.written(onnx.parser.parse_model(_KNOWN), Path(folder) / "known.onnx")
         known = engine.passes(file)
@@ -137,23 +134,19 @@ _KNOWN = """<ir_version: 8, opset_import: ["" : 17]> known (float[3] x) => (floa
 }"""
 
 
-def _saved(file: Path, runtime: str, off: Sequence[str], folder: Path) -> Any:
+def _optimizing(runtime: str) -> Optimizing:
     engine = runtimes()[runtime]
     assert isinstance(engine, Optimizing)
+    return engine
+
+
+def _saved(file: Path, runtime: str, off: Sequence[str], folder: Path) -> Any:
     place = folder / "optimized.onnx"
-    engine.open_without(file, off, saved=place)
+    _optimizing(runtime).open_without(file, off, saved=place)
     try:
         return onnx.load(place, load_external_data=False)
     finally:
         place.unlink(missing_ok=True)
-
-
-def _holding(file: Path, values: Sequence[str], place: Path) -> Path:
-    """The graph with some of its values as further outputs."""
-    model = onnx.load(file)
-    already = {output.name for output in model.graph.output}
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in values if name not in already)
-    return running.written(model, place)
 
 
 def exporter_passes(framework: str) -> tuple[str, ...] | None:

@@ -18,8 +18,8 @@ import numpy as np
 from onnx_triangulate.diff.differences import of_effect
 from onnx_triangulate.engines.running import refusal
 from onnx_triangulate.facts.view import viewed
-from onnx_triangulate.locate.localize import held_against
 from onnx_triangulate.locate.model_interface import MOVERS
+from onnx_triangulate.locate.node_search import held_against
 from onnx_triangulate.onnxgraph.dataflow import declares, settings
 from onnx_triangulate.onnxgraph.graph import graphs_of, places
 from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, elements, node_name, operator, opset
@@ -141,12 +141,11 @@ class _Side:
 
         A constant is called nothing, but for the one that is added to what a root is taken of.
         """
-        found = {float(v.reshape(-1)[0]): self._role(n) for n, v in self.constants(names).items() if _is_number(v)}
+        held = {v.reshape(-1)[0]: self._role(n) for n, v in self.constants(names).items() if _is_number(v)}
         for name in names:
-            for key, value in self.settings(name).items() if attributes and name in self.nodes else ():
-                if isinstance(value, float):
-                    found[float(np.float32(value))] = key
-        return {float(np.float32(value)): role for value, role in found.items()}
+            if attributes and name in self.nodes:
+                held |= {value: key for key, value in self.settings(name).items() if isinstance(value, float)}
+        return {float(np.float32(value)): role for value, role in held.items()}
 
     def holders_first(self, names: Sequence[str], number: float) -> tuple[str, ...]:
         """The nodes that hold a number, then the others."""

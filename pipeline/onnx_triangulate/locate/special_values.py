@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import numpy as np
 
 from onnx_triangulate.locate.feeds import Feed
 from onnx_triangulate.locate.float64_comparison import float64_outputs
 from onnx_triangulate.locate.graph_pair import GraphPair
-from onnx_triangulate.locate.sweep import APART, Row, Rule, at_element
+from onnx_triangulate.locate.sweep import APART, Row, Rule, at_element, both
+from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
 
@@ -20,20 +23,24 @@ def confirmed(pair: GraphPair, row: Row, rule: Rule) -> str:
     float64, so that no rounding made one of them jump.
     """
     assert row.arrays is not None
-    given = npz.load(row.arrays)
-    exact = float64_outputs(pair.left, given), float64_outputs(pair.right, pair.for_b(given))
-    for name, (source, way) in pair.outputs.items():
-        if source not in exact[0] or name not in exact[1] or source not in row.outputs[0] or name not in row.outputs[1]:
+    runs = row.outputs
+    for name, source, way, a, b in _in_float64(pair, npz.load(row.arrays)):
+        if source not in runs[0] or name not in runs[1]:
             continue
-        a, b = way.apply(exact[0][source]), exact[1][name]
-        one = way.apply(np.load(row.outputs[0][source], allow_pickle=False))
-        two = np.load(row.outputs[1][name], allow_pickle=False)
+        one = way.apply(np.load(runs[0][source], allow_pickle=False))
+        two = np.load(runs[1][name], allow_pickle=False)
         if len({x.shape for x in (a, b, one, two)}) > 1:
             return f"{name}: {row.message.partition(': ')[2]}"
         where = _meant((one, two), (a, b), rule)
         if where.any():
             return f"{name}: {at_element(one, two, where)}"
     return ""
+
+
+def _in_float64(pair: GraphPair, given: Mapping[str, Array]) -> Iterator[tuple[str, str, Orientation, Array, Array]]:
+    """The outputs that both graphs have in float64: B's name, A's, the way between them, and the values as in B."""
+    one, two = float64_outputs(pair.left, given), float64_outputs(pair.right, pair.for_b(given))
+    return ((name, source, way, way.apply(one[source]), two[name]) for name, source, way in both(pair, one, two))
 
 
 def _meant(runs: tuple[Array, Array], exact: tuple[Array, Array], rule: Rule) -> Array:
@@ -56,12 +63,9 @@ def _meant(runs: tuple[Array, Array], exact: tuple[Array, Array], rule: Rule) ->
 
 def overflowed(pair: GraphPair, feed: Feed) -> str:
     """Where one graph's values are finite and the other's are not if every node rounds to its own type, in words."""
-    given = pair.draw(feed)
-    one, two = float64_outputs(pair.left, given), float64_outputs(pair.right, pair.for_b(given))
-    for name, (source, way) in pair.outputs.items():
-        if source in one and name in two and one[source].dtype.kind == two[name].dtype.kind == "f":
-            a, b = way.apply(one[source]), two[name]
-            odd = np.isfinite(a) != np.isfinite(b) if a.shape == b.shape else np.zeros((), bool)
+    for name, _, _, a, b in _in_float64(pair, pair.draw(feed)):
+        if a.dtype.kind == b.dtype.kind == "f" and a.shape == b.shape:
+            odd = np.isfinite(a) != np.isfinite(b)
             if odd.any():
                 return f"{name}: {at_element(a, b, odd)}"
     return ""

@@ -20,19 +20,17 @@ from typing import Any, Literal
 import numpy as np
 
 from onnx_triangulate.diff.equivalence import Proof
-from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate.feeds import JUDGED, Feed
-from onnx_triangulate.locate.float32_runs import RUNTIME
+from onnx_triangulate.locate.float32_runs import GraphRun, opened, output_names, save_outputs
 from onnx_triangulate.locate.graph_pair import GraphPair
 from onnx_triangulate.locate.model_interface import read_inlined
-from onnx_triangulate.numerics.compare import is_float
+from onnx_triangulate.numerics.compare import equal_elements, is_float
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.onnxgraph.nodes import message
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.runs import Failure
 
-GraphRun = Callable[[Mapping[str, Array]], dict[str, Array]]
 Rule = Literal["nan", "inf", "huge", "exact"]
 RowState = Literal["equal", "close", "apart", "refused by A", "refused by B", "not run"]
 # Of the largest number of an output, some 64 roundings of float32.  It chooses which further feeds are looked at
@@ -80,7 +78,7 @@ class Budget:
 
 def first_that_runs(pair: GraphPair, feeds: Sequence[Feed]) -> int | str:
     """The number of the first feed that A runs on, or what the runtime says of the first."""
-    run = opened(pair.left)
+    run = _run_of(pair.left)
     says = "nothing was tried"
     for number, feed in enumerate(feeds):
         try:
@@ -103,7 +101,7 @@ def tried(run: Callable[..., Any], *arguments: Any) -> Any:
 def sweep(pair: GraphPair, feeds: Sequence[Feed], folder: Path, seconds: float) -> list[Row]:
     """Both graphs on every feed; those for which no time was left are ``not run``."""
     budget = Budget(seconds)
-    runs = (opened(pair.left), opened(pair.right))
+    runs = (_run_of(pair.left), _run_of(pair.right))
     rows: list[Row] = []
     kept = 0
     for number, feed in enumerate(feeds):
@@ -160,7 +158,7 @@ def _row(
         file = _kept(arrays, folder) if folder is not None else None
         return Row(feed, "refused by B", np.inf, message(error), file)
     rule = JUDGED.get(feed.kind)
-    found = {name: apart(one[a], two[name], way, rule) for name, a, way in _both(pair, one, two)}
+    found = {name: apart(one[a], two[name], way, rule) for name, a, way in both(pair, one, two)}
     worst = max(found, key=lambda name: found[name][0], default="")
     score = found[worst][0] if worst else 0.0
     if score <= _NOISE:
@@ -170,13 +168,11 @@ def _row(
     says = f"{worst}: {found[worst][1]}"
     if folder is None:
         return Row(feed, "apart", score, says)
-    files = _outputs(one, folder, "A"), _outputs(two, folder, "B")
+    files = save_outputs(one, folder, "A"), save_outputs(two, folder, "B")
     return Row(feed, "apart", score, says, _kept(arrays, folder), files)
 
 
-def _both(
-    pair: GraphPair, one: Mapping[str, Array], two: Mapping[str, Array]
-) -> Iterator[tuple[str, str, Orientation]]:
+def both(pair: GraphPair, one: Mapping[str, Array], two: Mapping[str, Array]) -> Iterator[tuple[str, str, Orientation]]:
     """The outputs that both graphs gave: B's name, A's, and the way between them."""
     return ((n, source, way) for n, (source, way) in pair.outputs.items() if source in one and n in two)
 
@@ -194,7 +190,7 @@ def _one_number(value: Array) -> str:
 
 def _open(pair: GraphPair, one: Mapping[str, Array], two: Mapping[str, Array]) -> str:
     """Where one graph makes a NaN of infinities and the other does not, in words: left open, and said to be."""
-    for name, source, way in _both(pair, one, two):
+    for name, source, way in both(pair, one, two):
         found = apart(one[source], two[name], way, None)
         if np.isinf(found[0]):
             return f"{name}: {found[1]}"
@@ -215,8 +211,8 @@ def apart(a: Array, b: Array, way: Orientation, judged: str | None) -> tuple[flo
             return 0.0, ""
         return np.inf, at_element(a, b, ~same)
     one, two = a.astype(np.float64), b.astype(np.float64)
+    same = equal_elements(one, two)
     with np.errstate(all="ignore"):
-        same = (one == two) | (np.isnan(one) & np.isnan(two))
         odd = ~same & ~(np.isfinite(one) & np.isfinite(two))
         if judged == "inf":
             odd &= ~np.isnan(one) & ~np.isnan(two)
@@ -233,11 +229,8 @@ def apart(a: Array, b: Array, way: Orientation, judged: str | None) -> tuple[flo
 
 def at_element(a: Array, b: Array, where: Array) -> str:
     index = tuple(int(i) for i in np.argwhere(where)[0]) if a.ndim else ()
-    return (
-        f"A has {a[index]:.6g} and B {b[index]:.6g} at [{','.join(map(str, index))}]"
-        if a.dtype.kind in "fiu"
-        else (f"A has {a[index]} and B {b[index]} at [{','.join(map(str, index))}]")
-    )
+    due, made = (f"{v[index]:.6g}" if a.dtype.kind in "fiu" else str(v[index]) for v in (a, b))
+    return f"A has {due} and B {made} at [{','.join(map(str, index))}]"
 
 
 def _kept(arrays: Mapping[str, Array], folder: Path) -> Path:
@@ -246,22 +239,11 @@ def _kept(arrays: Mapping[str, Array], folder: Path) -> Path:
     return folder / "arrays.npz"
 
 
-def _outputs(made: Mapping[str, Array], folder: Path, side: str) -> dict[str, Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {}
-    for number, (name, value) in enumerate(made.items()):
-        files[name] = folder / f"{side}-{number}.npy"
-        bits = f"u{value.dtype.itemsize}"  # a type that numpy lacks (float8) has no file of its own
-        np.save(files[name], value.view(bits) if value.dtype.isbuiltin == 2 else value, allow_pickle=False)
-    return files
-
-
 @lru_cache(maxsize=2)
-def opened(file: Path) -> GraphRun:
+def _run_of(file: Path) -> GraphRun:
     """A graph as the runtime runs it, all of its outputs by name.  Raises what the runtime refuses with."""
-    names = list(dict.fromkeys(o.name for o in read_inlined(file).graph.output))
-    run = runtimes()[RUNTIME].open(file)
-    return lambda arrays: dict(zip(names, map(np.asarray, run(arrays, names)), strict=True))
+    run = opened(file, output_names(read_inlined(file)))
+    return lambda arrays: {name: np.asarray(value) for name, value in run(arrays).items()}
 
 
 def boundaries(pair: GraphPair, feeds: Sequence[Feed], folder: Path, seconds: float) -> tuple[int, list[Row]]:
@@ -270,7 +252,7 @@ def boundaries(pair: GraphPair, feeds: Sequence[Feed], folder: Path, seconds: fl
     Float inputs are moved on the straight line between two feeds until the answer changes; everything else stays.
     """
     budget = Budget(seconds)
-    runs = (opened(pair.left), opened(pair.right))
+    runs = (_run_of(pair.left), _run_of(pair.right))
     floats = [p.name for p in pair.ports if p.dtype.startswith("float")]
     drawn = [pair.draw(feed) for feed in feeds]
     found: list[Row] = []
@@ -298,18 +280,11 @@ def _between(
     one: Mapping[str, Array], two: Mapping[str, Array], floats: Sequence[str], place: float
 ) -> dict[str, Array]:
     with np.errstate(all="ignore"):
-        return {
-            **one,
-            **{n: np.asarray((1 - place) * one[n] + place * two[n]).astype(one[n].dtype) for n in floats},
-        }
+        moved = {n: np.asarray((1 - place) * one[n] + place * two[n]).astype(one[n].dtype) for n in floats}
+    return {**one, **moved}
 
 
-def _walk(
-    run: GraphRun,
-    one: Mapping[str, Array],
-    two: Mapping[str, Array],
-    floats: Sequence[str],
-) -> float | None:
+def _walk(run: GraphRun, one: Mapping[str, Array], two: Mapping[str, Array], floats: Sequence[str]) -> float | None:
     """Where between two feeds a whole output changes; None where it is the same at both."""
 
     def answer(place: float) -> dict[str, Array]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from onnx_triangulate.numerics.evaluate import Step
+from onnx_triangulate.numerics.float64_evaluation import Step
 from onnx_triangulate.numerics.perturbation import UNIT, distance, moved
 from onnx_triangulate.onnxgraph.nodes import operator
 from onnx_triangulate.ops.calls import ExpectedOutput

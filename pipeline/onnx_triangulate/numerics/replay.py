@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 
-from onnx_triangulate.numerics.evaluator import evaluate
+from onnx_triangulate.numerics.reference_evaluator import evaluate
 from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered
 from onnx_triangulate.ops.elementary import elementary
 from onnx_triangulate.ops.enclosures import FLOATS, Enclosure, Format

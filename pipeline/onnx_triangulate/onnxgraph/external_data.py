@@ -14,13 +14,12 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from onnx import ModelProto, TensorProto
 
 from onnx_triangulate.onnxgraph.loading import load
-from onnx_triangulate.onnxgraph.nodes import printable, subgraphs, text
+from onnx_triangulate.onnxgraph.nodes import every_tensor, printable, text
 from onnx_triangulate.records.errors import UnusableInput
 
 
@@ -65,21 +64,8 @@ def locations(model: ModelProto) -> set[str]:
     """The names of the files that hold numbers of a model, as it gives them."""
     return {
         text(entry.value)
-        for tensor in _tensors(model)
+        for tensor in every_tensor(model.graph, *model.functions)
         if tensor.data_location == TensorProto.EXTERNAL
         for entry in tensor.external_data
         if entry.key == "location"
     }
-
-
-def _tensors(model: ModelProto) -> Iterator[TensorProto]:
-    waiting = [model.graph, *model.functions]
-    while waiting:
-        graph = waiting.pop()
-        yield from getattr(graph, "initializer", ())
-        for sparse in getattr(graph, "sparse_initializer", ()):
-            yield from (sparse.values, sparse.indices)
-        for node in graph.node:
-            waiting += [inner for _, inner in subgraphs(node)]
-            for attribute in node.attribute:
-                yield from (attribute.t, *attribute.tensors)

@@ -14,11 +14,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import onnx
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, ValueInfoProto
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, ValueInfoProto
 
-from onnx_triangulate.onnxgraph.nodes import Dims, dims_of, in_onnx, node_name, text
-
-_INNER = (AttributeProto.GRAPH, AttributeProto.GRAPHS, AttributeProto.UNDEFINED)
+from onnx_triangulate.onnxgraph.inlining import expanded_size
+from onnx_triangulate.onnxgraph.nodes import (
+    Dims,
+    dims_of,
+    every_graph,
+    in_onnx,
+    node_name,
+    nodes_within,
+    text,
+    without_large_initializers,
+)
 
 
 @dataclass(frozen=True)
@@ -33,16 +41,20 @@ class Refusal:
 def infer(model: ModelProto) -> ModelProto:
     """A copy of the model with the shapes of all values that are known.  ONNX's errors are raised as they are."""
     bare = _copied(model)
-    for graph in _graphs(bare):
+    for graph in every_graph(bare.graph):
         graph.ClearField("value_info")
         for output in graph.output:
             _forget_shape(output)
     made: ModelProto = onnx.shape_inference.infer_shapes(_as_specified(bare), data_prop=True)
     other = model
-    if any(_more(graph, beside) for graph, beside in zip(_graphs(made), _graphs(model), strict=True)):
+    if any(
+        _more(graph, beside) for graph, beside in zip(every_graph(made.graph), every_graph(model.graph), strict=True)
+    ):
         # With the records, once more: for what follows from them and from nothing else.
         other = onnx.shape_inference.infer_shapes(_as_specified(_copied(model)), data_prop=True)
-    for graph, beside, given in zip(_graphs(made), _graphs(other), _graphs(model), strict=True):
+    for graph, beside, given in zip(
+        every_graph(made.graph), every_graph(other.graph), every_graph(model.graph), strict=True
+    ):
         _complete(graph, beside)
         for node, original in zip(graph.node, given.node, strict=True):
             if _without_output_padding(original):
@@ -56,7 +68,7 @@ def refusals(model: ModelProto) -> tuple[Refusal, ...]:
     It is what ``onnx.checker.check_model(full_check=True)`` asks besides the plain check, but for recorded shapes.
     """
     bare = _as_specified(_copied(model))
-    for graph in _graphs(bare):
+    for graph in every_graph(bare.graph):
         held = {tensor.name for tensor in graph.initializer}
         recorded = [value for value in graph.value_info if value.name not in held]  # what is stored has a shape
         del graph.value_info[:]
@@ -109,7 +121,7 @@ def only_node(op: str, model: ModelProto) -> str | None:
     """The name that the one node of an operator goes by, where it has none of its own."""
     found = [
         node_name(node, index)
-        for graph in _graphs(model)
+        for graph in every_graph(model.graph)
         for index, node in enumerate(graph.node)
         if text(node.op_type) == op
     ]
@@ -132,7 +144,7 @@ def _as_specified(model: ModelProto) -> ModelProto:
 
     With SAME pads a transposed convolution makes strides times its input; inference adds ``output_padding`` to that.
     """
-    for graph in _graphs(model):
+    for graph in every_graph(model.graph):
         for node in graph.node:
             if _without_output_padding(node):
                 kept = [a for a in node.attribute if a.name != "output_padding"]
@@ -159,18 +171,6 @@ def contradicted(model: ModelProto, shaped: ModelProto) -> Iterator[tuple[str, D
             a is not None and b is not None and a != b for a, b in zip(said, made, strict=True)
         ):
             yield text(value.name), said, made
-
-
-def _graphs(model: ModelProto) -> Iterator[GraphProto]:
-    """The main graph and every one inside it, in an order that depends on the nodes alone."""
-    waiting = [model.graph]
-    while waiting:
-        graph = waiting.pop()
-        yield graph
-        for node in graph.node:
-            for attribute in node.attribute:
-                if attribute.type in _INNER:
-                    waiting += [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
 
 
 def _values(graph: GraphProto) -> Iterator[ValueInfoProto]:
@@ -214,3 +214,37 @@ def _complete(graph: GraphProto, beside: GraphProto) -> None:
             for dim, more in zip(mine.dim, other.dim, strict=True):
                 if not dim.HasField("dim_value") and more.WhichOneof("value"):
                     dim.CopyFrom(more)
+
+
+_MOST_EXPANDED = 200_000  # nodes, once every call of a local function is followed, the calls included
+
+
+def endless(model: ModelProto) -> str:
+    """Why shape inference, which follows every call of a local function, would take for ever; ``""`` if it would not.
+
+    Without forking this is all that is between it and a hostile file.
+    """
+    if not model.functions:
+        return ""
+    expanded = expanded_size(model, calls=True)
+    if expanded is None:
+        return "local functions call one another in a circle"
+    if expanded > _MOST_EXPANDED + sum(1 for _ in nodes_within(model.graph)):
+        many = str(expanded) if expanded < 10**12 else f"10^{len(str(min(expanded, 10**100))) - 1} or more"
+        return f"the local functions' calls would expand to {many} nodes"
+    return ""
+
+
+def with_inferred_shapes(model: ModelProto) -> ModelProto | None:
+    """A copy of the model, without its large initializers, in which ONNX's inference has filled in what it could.
+
+    ``None`` where inference fails.  The copy is for asking about shapes and types; it is not a model to run.  It
+    happens in this very process: for files of others there is ``onnxgraph.sandboxed_check``.
+    """
+    if endless(model):
+        return None
+    try:
+        return infer(without_large_initializers(model))
+    except Exception:
+        # It fails in many ways (its own errors, names that are no UTF-8, protobuf's size limit): all mean "unknown".
+        return None

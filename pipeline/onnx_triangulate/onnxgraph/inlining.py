@@ -17,7 +17,7 @@ import onnx.inliner
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from onnx_triangulate.onnxgraph.dataflow import digest
-from onnx_triangulate.onnxgraph.nodes import domain_of, subgraphs, text
+from onnx_triangulate.onnxgraph.nodes import domain_of, every_tensor, nodes_within, subgraphs, text
 
 _MOST_INLINED = 50_000
 Key = tuple[str, str, str]  # domain, name and overload of a function
@@ -26,7 +26,7 @@ Key = tuple[str, str, str]  # domain, name and overload of a function
 def expanded_size(model: ModelProto, *, calls: bool) -> int | None:
     """How many nodes there are, those of subgraphs included, once every call of a local function is followed; the calls
     themselves count if ``calls``.  Nothing is built.  ``None`` where functions call one another in a circle."""
-    bodies = {key_of_function(f): Counter(called_in(f.node)) for f in model.functions}
+    bodies = {key_of_function(f): Counter(called_in(f)) for f in model.functions}
     sizes: dict[Key, int] = {}
 
     def size(called: Mapping[Key, int]) -> int:
@@ -45,7 +45,7 @@ def expanded_size(model: ModelProto, *, calls: bool) -> int | None:
                 return None
             above.add(key)
             waiting += missing
-    return size(Counter(called_in(model.graph.node)))
+    return size(Counter(called_in(model.graph)))
 
 
 def inlined_model(model: ModelProto) -> ModelProto | None:
@@ -83,13 +83,9 @@ def _with_defaults(model: ModelProto) -> ModelProto:
         return model
     made = ModelProto()
     made.CopyFrom(model)
-    waiting = [made.graph.node, *(f.node for f in made.functions)]
-    while waiting:
-        for node in waiting.pop():
-            given = {a.name for a in node.attribute}
-            declared = defaults.get(key_of(node), ())
-            node.attribute.extend(a for a in declared if a.name not in given)
-            waiting += [graph.node for _, graph in subgraphs(node)]
+    for node in nodes_within(made.graph, *made.functions):
+        given = {a.name for a in node.attribute}
+        node.attribute.extend(a for a in defaults.get(key_of(node), ()) if a.name not in given)
     return made
 
 
@@ -114,7 +110,7 @@ def written_bodies(model: ModelProto, folder: str) -> Mapping[Key, str]:
         said.append(_nameless(function).SerializeToString(deterministic=True))
         if _outside(function):
             said.append(folder.encode("utf-8", "surrogateescape"))
-        calls.setdefault(key, []).extend(called_in(function.node))
+        calls.setdefault(key, []).extend(called_in(function))
     made: dict[Key, str] = {}
     for first in bodies:
         stack, open_ = [(first, iter(calls[first]))], {first}
@@ -135,26 +131,12 @@ def written_bodies(model: ModelProto, folder: str) -> Mapping[Key, str]:
 
 def _outside(function: FunctionProto) -> bool:
     """Whether numbers of its body lie in other files."""
-    waiting: list[FunctionProto | GraphProto] = [function]
-    while waiting:
-        body = waiting.pop()
-        held = [attribute.t for node in body.node for attribute in node.attribute]
-        held += body.initializer if isinstance(body, GraphProto) else []
-        if any(tensor.data_location == TensorProto.EXTERNAL for tensor in held):
-            return True
-        waiting += [graph for node in body.node for _, graph in subgraphs(node)]
-    return False
+    return any(tensor.data_location == TensorProto.EXTERNAL for tensor in every_tensor(function))
 
 
-def called_in(nodes: Iterable[NodeProto]) -> list[Key]:
-    """What nodes, and those of their subgraphs, would call."""
-    found = []
-    waiting = [nodes]
-    while waiting:
-        for node in waiting.pop():
-            found.append(key_of(node))
-            waiting += [graph.node for _, graph in subgraphs(node)]
-    return found
+def called_in(body: GraphProto | FunctionProto) -> list[Key]:
+    """What the nodes of a graph, and those of its subgraphs, would call."""
+    return [key_of(node) for node in nodes_within(body)]
 
 
 def _nameless(function: FunctionProto) -> FunctionProto:

@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
 from onnx_triangulate.onnxgraph.nodes import printable
-from onnx_triangulate.onnxgraph.wire import LENGTH, Broken, field_at
+from onnx_triangulate.onnxgraph.wire_format import LENGTH, Broken, field_at
 from onnx_triangulate.records.errors import UnusableInput
 
 _MOST_BYTES = 2**31 - 1  # protobuf's own limit

@@ -147,6 +147,53 @@ def subgraphs(node: NodeProto) -> Iterator[tuple[str, GraphProto]]:
             yield f"{text(attribute.name)}{index}", graph
 
 
+def every_graph(*outermost: GraphProto | FunctionProto) -> Iterator[GraphProto | FunctionProto]:
+    """Graphs and functions, and every graph inside of them.
+
+    Without recursion, and whatever type an attribute that holds a graph says it has: a graph made in memory may be
+    nested more deeply, and say more nonsense, than any parser would read.
+    """
+    waiting = [*reversed(outermost)]
+    while waiting:
+        graph = waiting.pop()
+        yield graph
+        waiting += [inner for node in graph.node for inner in _held(node)]
+
+
+def every_tensor(*outermost: GraphProto | FunctionProto) -> Iterator[TensorProto]:
+    """The tensors of :func:`every_graph`: initializers, the parts of sparse ones, and what attributes hold."""
+    for graph in every_graph(*outermost):
+        if isinstance(graph, GraphProto):
+            yield from graph.initializer
+            for sparse in graph.sparse_initializer:
+                yield from (sparse.values, sparse.indices)
+        for attribute in (a for node in graph.node for a in node.attribute):
+            yield from (attribute.t, *attribute.tensors)
+
+
+def nodes_within(*outermost: GraphProto | FunctionProto) -> Iterator[NodeProto]:
+    """The nodes of :func:`every_graph` in the file's order, each followed by those of the graphs that it holds."""
+    waiting = [iter(graph.node) for graph in reversed(outermost)]
+    while waiting:
+        node = next(waiting[-1], None)
+        if node is None:
+            waiting.pop()
+            continue
+        yield node
+        waiting += [iter(graph.node) for graph in reversed(_held(node))]
+
+
+def _held(node: NodeProto) -> list[GraphProto]:
+    return [g for a in node.attribute for g in ([a.g] if a.HasField("g") else []) + list(a.graphs)]
+
+
+def dense_constants(graph: GraphProto) -> Iterator[tuple[str, TensorProto]]:
+    """The dense tensors of a graph by the name of their value: initializers, and what Constant nodes make."""
+    yield from ((tensor.name, tensor) for tensor in graph.initializer)
+    made = ((node, constant_tensor(node)) for node in graph.node if node.output)
+    yield from ((node.output[0], tensor) for node, tensor in made if tensor is not None)
+
+
 def elements(tensor: TensorProto) -> int:
     """How many elements a tensor's dims promise (not how many it holds)."""
     count = 1

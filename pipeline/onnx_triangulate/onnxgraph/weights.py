@@ -22,7 +22,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from onnx_triangulate.onnxgraph.inlining import inlined
 from onnx_triangulate.onnxgraph.nodes import elements, printable, without_large_initializers
-from onnx_triangulate.onnxgraph.wire import LENGTH, VARINT, Broken, field_at, length_delimited, varint
+from onnx_triangulate.onnxgraph.wire_format import LENGTH, VARINT, Broken, field_at, length_delimited, varint
 
 # Several elements to a byte: numpy has no such type.
 _PACKED = (TensorProto.INT4, TensorProto.UINT4, TensorProto.FLOAT4E2M1)

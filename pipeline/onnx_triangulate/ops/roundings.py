@@ -13,9 +13,9 @@ import math
 from onnx import ModelProto, TensorProto
 
 from onnx_triangulate.onnxgraph.graph import Place, places
+from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
 from onnx_triangulate.onnxgraph.inlining import inlined
 from onnx_triangulate.onnxgraph.nodes import constant_tensor, elements, opset
-from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.ops.graph_node import GraphNode
 from onnx_triangulate.ops.registry import operators
 from onnx_triangulate.records.runs import Roundings

@@ -15,7 +15,7 @@ from onnx_triangulate.records.faults import Fault
 from onnx_triangulate.records.graph_comparison import ComparedOutput, GraphComparison
 from onnx_triangulate.records.text import clip, prose, safe
 from onnx_triangulate.report.lines import LABEL, block, emit, paragraphs, wrapped
-from onnx_triangulate.report.words import count, figure, pair
+from onnx_triangulate.report.quantities import count, figure, pair
 
 _SHOWN = 8
 _STYLES = {

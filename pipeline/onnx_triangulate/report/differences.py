@@ -18,7 +18,7 @@ from rich.text import Text
 from onnx_triangulate.records.inspection import Difference, Differences, Inspection
 from onnx_triangulate.records.text import clip, prose, safe, whole
 from onnx_triangulate.report.lines import LABEL, block, emit, wrapped
-from onnx_triangulate.report.words import count
+from onnx_triangulate.report.quantities import count
 
 SHOWN = 60
 _NAMED = 3

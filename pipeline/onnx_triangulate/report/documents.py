@@ -42,8 +42,8 @@ from onnx_triangulate.records.verdict import (
     Verdict,
 )
 from onnx_triangulate.report.files import write_text
+from onnx_triangulate.report.sentences import exports
 from onnx_triangulate.report.serializer import DISTANCE, Computed, Document, Json, Layout, to_text
-from onnx_triangulate.report.words import exports
 
 LONGEST = 2000
 SAYS = {"message": "says"}

@@ -18,7 +18,7 @@ from onnx_triangulate.records.graphs import Pads, Transpose
 from onnx_triangulate.records.inspection import SEVERITIES, Diagnostic, Inspection, LayoutReshape, Severity
 from onnx_triangulate.records.text import clip, prose, safe, whole
 from onnx_triangulate.report.lines import LABEL, Cell, block, columns, emit, fits, more, wrapped
-from onnx_triangulate.report.words import axes, count, shape_of_padding, size
+from onnx_triangulate.report.quantities import axes, count, shape_of_padding, size
 
 SHOWN = 6  # kinds of padding
 CODES = 10

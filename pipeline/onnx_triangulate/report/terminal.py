@@ -14,7 +14,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -25,24 +24,20 @@ from onnx_triangulate.records.runs import Diff, Failure
 from onnx_triangulate.records.text import WHOLE, clip, prose, safe
 from onnx_triangulate.records.verdict import STATUSES, ExpectationResult, Finding, Report, Verdict
 from onnx_triangulate.report.lines import LABEL, Cell, block, columns, emit, fits, more, padded, paragraphs, wrapped
-from onnx_triangulate.report.words import (
+from onnx_triangulate.report.quantities import axes, count, figure, pair, shape_of_padding
+from onnx_triangulate.report.sentences import (
     BLUNTLY,
     NODE,
     NOT_SHARP,
     Sentence,
     agreement,
     apart,
-    axes,
     blame_sentences,
     compress,
-    count,
     everyone,
     exports,
-    figure,
     names,
-    pair,
     place,
-    shape_of_padding,
     tally,
 )
 
@@ -553,24 +548,3 @@ def _notices(notices: Iterable[str], width: int) -> list[Text]:
 def render(report: Report, console: Console, verbose: bool = False) -> None:
     """Print the report of a run of ``verify``; ``verbose`` lists every edge, note and message."""
     emit(lines(report, console.width, verbose), console)
-
-
-def _row(case: Any) -> tuple[str, str, str]:
-    name, frameworks, note = (
-        (case["name"], case["frameworks"], case.get("note", "")) if isinstance(case, Mapping) else case
-    )
-    engines = frameworks if isinstance(frameworks, str) else ", ".join(frameworks)
-    return safe(name), safe(engines), prose(note)
-
-
-def render_list(cases: Sequence[Any], console: Console) -> None:
-    """Print the catalogue, one line a case: ``(name, frameworks, note)`` or a mapping with these keys.
-
-    On a terminal notes are cut to its width; elsewhere lines are whole, for ``grep`` and ``cut``.
-    """
-    rows: list[list[Cell]] = [[name, Text(engines, "dim"), note] for name, engines, note in map(_row, cases)]
-    made = columns(rows)
-    if console.is_terminal:
-        for line in made:
-            line.truncate(console.width, overflow="ellipsis")
-    emit(made, console)

@@ -29,7 +29,7 @@ from onnx import (
 )
 
 from onnx_triangulate.onnxgraph.graph import reads
-from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
+from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
 from onnx_triangulate.onnxgraph.weights import Weights
 from onnx_triangulate.ops.registry import operators_where
 
@@ -54,15 +54,11 @@ def behind(
 
 def array_values(model: ModelProto) -> tuple[str, ...]:
     """The names of all values of the main graph that nodes make and that are arrays, in order."""
-    return tuple(_arrays(model))
+    return tuple(array_sizes(model))
 
 
 def array_sizes(model: ModelProto) -> dict[str, int | None]:
     """The same with their sizes in bytes as far as inference knows them."""
-    return _arrays(model)
-
-
-def _arrays(model: ModelProto) -> dict[str, int | None]:
     inferred = with_inferred_shapes(model)
     known = {} if inferred is None else {v.name: v.type for v in [*inferred.graph.value_info, *inferred.graph.output]}
     found: dict[str, int | None] = {}
@@ -152,7 +148,7 @@ def parts(
     if none is given anywhere, every one, and what a later part reads.
     """
     graph = model.graph
-    known = {tensor.name for tensor in graph.initializer}
+    stored = {tensor.name for tensor in graph.initializer}
     flow = _Flow(
         [tuple(dict.fromkeys(reads(node))) for node in graph.node],
         [tuple(name for name in node.output if name) for node in graph.node],
@@ -164,10 +160,10 @@ def parts(
     found = []
     for span in flow.spans(budget):
         inside = {n for i in span for n in flow.made[i]}
-        wanted = dict.fromkeys(n for i in span for n in flow.read[i])
-        fed = [n for n in wanted if n not in known and (n in given or n in outside or (n in makes and n not in inside))]
-        heavy = tuple(n for n in wanted if n in weights and n not in known)
-        found.append(Part(span, tuple(fed), flow.asked(span), heavy))
+        wanted = [n for n in dict.fromkeys(n for i in span for n in flow.read[i]) if n not in stored]
+        fed = {*given, *outside, *(makes - inside)}
+        heavy = tuple(n for n in wanted if n in weights)
+        found.append(Part(span, tuple(n for n in wanted if n in fed), flow.asked(span), heavy))
     return found
 
 
@@ -294,12 +290,8 @@ def run_parts(
     last = {name: i for i, part in enumerate(planned) for name in part.inputs}
     carried: dict[str, NDArray[Any]] = {}
     for index, part in enumerate(planned):
-        feeds: dict[str, NDArray[Any]] = {}
-        for name in part.inputs:
-            array = carried.get(name) if name not in given else None
-            array = fetch(name) if array is None else array
-            if array is not None:
-                feeds[name] = array
+        read = ((n, carried[n] if n in carried else fetch(n)) for n in part.inputs)
+        feeds = {name: array for name, array in read if array is not None}
         made = _answer(model, weights, part, feeds, run, given)
         if isinstance(made, str):
             yield PartRun(part, {}, error=made)

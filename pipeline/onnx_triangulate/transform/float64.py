@@ -15,7 +15,7 @@ and can only be moved to its float32 neighbour, a whole ulp; its ``weight`` of 0
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProt
 
 from onnx_triangulate.numerics.perturbation import moved, neighbour
 from onnx_triangulate.onnxgraph.graph import places
+from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
 from onnx_triangulate.onnxgraph.inlining import with_bodies_of
 from onnx_triangulate.onnxgraph.nodes import (
     array,
@@ -39,7 +40,6 @@ from onnx_triangulate.onnxgraph.nodes import (
     subgraphs,
     text,
 )
-from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.ops.random_draws import DRAWS
 from onnx_triangulate.ops.registry import operators, operators_where
 from onnx_triangulate.records.errors import Unsupported
@@ -51,6 +51,7 @@ _FLOAT, _DOUBLE = TensorProto.FLOAT, TensorProto.DOUBLE
 _TYPE_ATTRIBUTES = {name: op.result_type for name, op in operators().items() if op.result_type}
 _FLOAT_BY_DEFAULT = operators_where(lambda op: op.float_by_default)
 _ANY_TYPE = operators_where(lambda op: op.any_float)
+_WITHIN = {"sequence_type": "elem_type", "optional_type": "elem_type", "map_type": "value_type"}
 
 
 @dataclass
@@ -86,15 +87,9 @@ def _float32_slots(node: NodeProto, version: int | None) -> tuple[set[int], set[
     allowed = {c.type_param_str: set(c.allowed_type_strs) for c in schema.type_constraints}
 
     def confined(parameters: Any, count: int) -> set[int]:
-        found = set()
-        for slot in range(count):
-            if not parameters:
-                break
-            parameter = parameters[min(slot, len(parameters) - 1)]
-            types = allowed.get(parameter.type_str, {parameter.type_str})
-            if "tensor(float)" in types and "tensor(double)" not in types:
-                found.add(slot)
-        return found
+        kinds = [parameters[min(slot, len(parameters) - 1)].type_str for slot in range(count if parameters else 0)]
+        types = [allowed.get(kind, {kind}) for kind in kinds]
+        return {slot for slot, each in enumerate(types) if "tensor(float)" in each and "tensor(double)" not in each}
 
     return confined(schema.inputs, len(node.input)), confined(schema.outputs, len(node.output))
 
@@ -120,19 +115,13 @@ def _to_double(tensor: TensorProto) -> None:
 
 
 def _type_to_double(kind: TypeProto) -> None:
-    which = kind.WhichOneof("value")
-    if which == "tensor_type":
-        if kind.tensor_type.elem_type == _FLOAT:
-            kind.tensor_type.elem_type = _DOUBLE
-    elif which == "sparse_tensor_type":
-        if kind.sparse_tensor_type.elem_type == _FLOAT:
-            raise _refuse("sparse tensors are not converted")
-    elif which == "sequence_type":
-        _type_to_double(kind.sequence_type.elem_type)
-    elif which == "optional_type":
-        _type_to_double(kind.optional_type.elem_type)
-    elif which == "map_type":
-        _type_to_double(kind.map_type.value_type)
+    which = kind.WhichOneof("value") or ""
+    if which in _WITHIN:
+        _type_to_double(getattr(getattr(kind, which), _WITHIN[which]))
+    elif which == "sparse_tensor_type" and kind.sparse_tensor_type.elem_type == _FLOAT:
+        raise _refuse("sparse tensors are not converted")
+    elif which == "tensor_type" and kind.tensor_type.elem_type == _FLOAT:
+        kind.tensor_type.elem_type = _DOUBLE
 
 
 def _set_attribute(node: NodeProto, name: str, value: Any) -> None:
@@ -145,9 +134,7 @@ def _set_attribute(node: NodeProto, name: str, value: Any) -> None:
 
 def _convert_node(node: NodeProto, index: int, how: _Conversion) -> None:
     """Everything inside a node: tensors, types, graphs, and the attributes that name a type."""
-    type_attribute = _TYPE_ATTRIBUTES.get(node.op_type) if in_onnx(node) else None
-    named = {type_attribute} if type_attribute else set()
-    named |= how.parameters.get((text(node.domain), text(node.op_type)), set())
+    named = _type_names(node, how.parameters)
     if in_onnx(node) and node.op_type == "BitCast":
         raise _refuse("reinterpreting bits has no meaning in another type", node, index)
     if any(a.type in (AttributeProto.SPARSE_TENSOR, AttributeProto.SPARSE_TENSORS) for a in node.attribute):
@@ -157,7 +144,13 @@ def _convert_node(node: NodeProto, index: int, how: _Conversion) -> None:
     for _, graph in subgraphs(node):
         _convert_graph(graph, how)
     if in_onnx(node):
-        _write_default(node, type_attribute, how.version)
+        _write_default(node, how.version)
+
+
+def _type_names(node: NodeProto, parameters: Mapping[tuple[str, str], set[str]]) -> set[str]:
+    """The attributes of a node that name the type of a result, there or inside of the function that it calls."""
+    own = _TYPE_ATTRIBUTES.get(node.op_type) if in_onnx(node) else None
+    return ({own} if own else set()) | parameters.get((text(node.domain), text(node.op_type)), set())
 
 
 def _convert_attribute(attribute: AttributeProto, named: set[str]) -> None:
@@ -173,17 +166,17 @@ def _convert_attribute(attribute: AttributeProto, named: set[str]) -> None:
         attribute.i = _DOUBLE
 
 
-def _write_default(node: NodeProto, type_attribute: str | None, version: int | None) -> None:
+def _write_default(node: NodeProto, version: int | None) -> None:
     """Float64 where a node means float32 because nothing, or a float attribute, is written."""
     present = {a.name: a for a in node.attribute}
+    type_attribute = _TYPE_ATTRIBUTES.get(node.op_type)
     if node.op_type == "Constant":
-        for attribute in node.attribute:
-            if attribute.name in ("value_float", "value_floats") and not attribute.ref_attr_name:
-                held = attribute.f if attribute.name == "value_float" else list(attribute.floats)
-                tensor = numpy_helper.from_array(np.asarray(held, np.float64), node.output[0])
-                del node.attribute[:]
-                node.attribute.append(onnx.helper.make_attribute("value", tensor))
-                break
+        written = [present[name] for name in ("value_float", "value_floats") if name in present]
+        if written and not written[0].ref_attr_name:
+            held = written[0].f if written[0].name == "value_float" else list(written[0].floats)
+            tensor = numpy_helper.from_array(np.asarray(held, np.float64), node.output[0])
+            del node.attribute[:]
+            node.attribute.append(onnx.helper.make_attribute("value", tensor))
     elif node.op_type == "ConstantOfShape" and "value" not in present:
         _set_attribute(node, "value", numpy_helper.from_array(np.zeros(1, np.float64)))
     elif type_attribute is not None and type_attribute not in present and _means_float32(node, version):
@@ -206,35 +199,31 @@ def _draws_float32(node: NodeProto) -> bool:
 def _convert_nodes(graph: GraphProto | FunctionProto, how: _Conversion) -> None:
     result: list[NodeProto] = []
     for index, node in enumerate(graph.node):
-        if _is_kept(node, how):
+        if in_onnx(node) and node.op_type == "Constant" and node.output and node.output[0] in how.kept:
             result.append(node)
             continue
         _convert_node(node, index, how)
         inputs, outputs = _float32_slots(node, how.version)
-        if _draws_float32(node):
-            outputs = {0}
-        after = []
-        for slot in sorted(inputs):
-            name = node.input[slot]
-            if name and name not in how.kept and how.types.get(name, _FLOAT) == _FLOAT:
-                narrow = how.fresh(name)
-                result.append(onnx.helper.make_node("Cast", [name], [narrow], to=_FLOAT))
-                node.input[slot] = narrow
-        for slot in sorted(outputs):
-            name = node.output[slot]
-            if name and how.types.get(name, _FLOAT) == _FLOAT:
-                narrow = how.fresh(name)
-                node.output[slot] = narrow
-                after.append(onnx.helper.make_node("Cast", [narrow], [name], to=_DOUBLE))
-        result += [node, *after]
-    kept = [NodeProto.FromString(n.SerializeToString()) for n in result] if len(result) != len(graph.node) else None
-    if kept is not None:
+        before = _narrowed(node.input, inputs, how, how.kept)
+        after = _narrowed(node.output, {0} if _draws_float32(node) else outputs, how, ())
+        result += [onnx.helper.make_node("Cast", [name], [narrow], to=_FLOAT) for name, narrow in before]
+        result += [node, *(onnx.helper.make_node("Cast", [narrow], [name], to=_DOUBLE) for name, narrow in after)]
+    if len(result) != len(graph.node):
+        kept = [NodeProto.FromString(n.SerializeToString()) for n in result]
         del graph.node[:]
         graph.node.extend(kept)
 
 
-def _is_kept(node: NodeProto, how: _Conversion) -> bool:
-    return bool(in_onnx(node) and node.op_type == "Constant" and node.output and node.output[0] in how.kept)
+def _narrowed(names: Any, slots: Iterable[int], how: _Conversion, kept: Collection[str]) -> list[tuple[str, str]]:
+    """The inputs or outputs of a node in some slots that are float32 in the file, each with the new name that it has
+    there from now on."""
+    found = []
+    for slot in sorted(slots):
+        name = names[slot]
+        if name and name not in kept and how.types.get(name, _FLOAT) == _FLOAT:
+            names[slot] = how.fresh(name)
+            found.append((name, names[slot]))
+    return found
 
 
 def _convert_graph(graph: GraphProto, how: _Conversion) -> None:
@@ -259,8 +248,7 @@ def _type_parameters(model: ModelProto) -> dict[tuple[str, str], set[str]]:
         for function in model.functions:
             mine = found[text(function.domain), text(function.name)]
             for node in function.node:
-                own = _TYPE_ATTRIBUTES.get(node.op_type) if in_onnx(node) else None
-                names = ({own} if own else set()) | found.get((text(node.domain), text(node.op_type)), set())
+                names = _type_names(node, found)
                 new = {a.ref_attr_name for a in node.attribute if a.ref_attr_name and a.name in names} - mine
                 mine |= new
                 changed |= bool(new)
@@ -269,14 +257,11 @@ def _type_parameters(model: ModelProto) -> dict[tuple[str, str], set[str]]:
 
 def _kept(model: ModelProto, version: int | None) -> frozenset[str]:
     """Float32 constants that nobody reads but slots which want float32: they stay as they are."""
-    constants, elsewhere, wanted = set(), {o.name for o in model.graph.output}, set()
-    graphs: list[GraphProto] = [model.graph]
-    while graphs:
-        graph = graphs.pop()
+    constants, elsewhere, wanted = set(), set(), set()
+    for _, graph in _graphs(model.graph, ()):
         constants |= {t.name for t in graph.initializer if t.data_type == _FLOAT}
         elsewhere |= {o.name for o in graph.output}
         for node in graph.node:
-            graphs += [g for _, g in subgraphs(node)]
             if in_onnx(node) and node.op_type == "Constant" and node.output:
                 constants.add(node.output[0])
             inputs, _ = _float32_slots(node, version)
@@ -453,9 +438,9 @@ def nudged(model: ModelProto, ref: ConstantRef, sign: int) -> ModelProto:
                 if node.output and node.output[0] == ref.value_of:
                     _move_attribute(node, ref, sign)
                     return nudged_model
-        for tensor in _tensors(graph):
-            if tensor[0] == ref.value_of:
-                _move_tensor(tensor[1], ref, sign)
+        for name, tensor in _tensors(graph):
+            if name == ref.value_of:
+                _move_tensor(tensor, ref, sign)
                 return nudged_model
     raise ValueError(f"no constant {printable(ref.value_of)!r} in this model")
 
@@ -477,13 +462,13 @@ def shaken(model: ModelProto, names: Iterable[str], seed: int) -> ModelProto:
 
 
 def _tensors(graph: GraphProto | FunctionProto) -> Iterator[tuple[str, TensorProto]]:
+    """The constants of a graph by name: its initializers, and what its Constant nodes make."""
     for tensor in getattr(graph, "initializer", ()):
         yield tensor.name, tensor
     for node in graph.node:
-        if in_onnx(node) and node.op_type == "Constant" and node.output:
-            for attribute in node.attribute:
-                if attribute.name == "value":
-                    yield node.output[0], attribute.t
+        tensor = constant_tensor(node)
+        if tensor is not None and node.output:
+            yield node.output[0], tensor
 
 
 def _move_attribute(node: NodeProto, ref: ConstantRef, sign: int) -> None:
@@ -553,11 +538,7 @@ def _carries_rounding(values: NDArray[Any]) -> bool:
 
 def _constants(model: ModelProto) -> Iterator[tuple[str, NDArray[Any]]]:
     for _, graph in _all_graphs(model):
-        for name, tensor in [
-            *((t.name, t) for t in getattr(graph, "initializer", ())),
-            *((n.output[0], constant_tensor(n)) for n in graph.node if n.output),
-        ]:
-            if tensor is not None and tensor.data_type in (_FLOAT, _DOUBLE) and elements(tensor) > 1:
-                values = array(tensor)
-                if values is not None:
-                    yield name, values
+        for name, tensor in _tensors(graph):
+            floats = tensor.data_type in (_FLOAT, _DOUBLE) and elements(tensor) > 1
+            if floats and (values := array(tensor)) is not None:
+                yield name, values

@@ -16,7 +16,8 @@ import onnx
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from onnx_triangulate.numerics.perturbation import moved
-from onnx_triangulate.onnxgraph.nodes import constant_tensor, elements
+from onnx_triangulate.onnxgraph.graph import Graph
+from onnx_triangulate.onnxgraph.nodes import elements
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import Unsupported
 from onnx_triangulate.transform.float64 import shaken as shake
@@ -41,9 +42,8 @@ def skeleton(file: Path, *, memory: int | None = None, large: int = LARGE) -> Sk
     """
     model = onnx.load(file, load_external_data=False)
     graph = model.graph
-    nodes = {n.output[0]: t for n in graph.node if n.output and (t := constant_tensor(n)) is not None}
-    tensors: dict[str, TensorProto] = {t.name: t for t in graph.initializer} | nodes
-    tensors = {n: t for n, t in tensors.items() if elements(t) >= large and t.data_type != TensorProto.STRING}
+    constants = Graph(graph).tensors.items()
+    tensors = {n: t for n, t in constants if elements(t) >= large and t.data_type != TensorProto.STRING}
     _refuse_large(tensors, file, memory)
     declared = {value.name for value in graph.input}
     weights: dict[str, Array] = {}
@@ -55,8 +55,7 @@ def skeleton(file: Path, *, memory: int | None = None, large: int = LARGE) -> Sk
         tensor.ClearField("raw_data")  # at once: one weight, not all of them, is held twice
     slim = _without(model)
     slim.graph.initializer.extend(t for t in graph.initializer if t.name not in weights)
-    taken = weights.keys() & nodes.keys()
-    slim.graph.node.extend(n for n in graph.node if not (n.output and n.output[0] in taken))
+    slim.graph.node.extend(n for n in graph.node if weights.keys().isdisjoint(n.output[:1]))
     slim.graph.input.extend(borders)
     for tensor in slim.graph.initializer:
         if tensor.data_location == TensorProto.EXTERNAL:

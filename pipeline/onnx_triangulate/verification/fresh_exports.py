@@ -24,11 +24,11 @@ from onnx_triangulate.locate import float64_comparison, model_interface
 from onnx_triangulate.locate.feeds import JUDGED, KINDS, REACHING, Feed, Landmarks, ValueInfo, drawn_kinds
 from onnx_triangulate.locate.graph_pair import GraphPair, axes_between, prove_pair
 from onnx_triangulate.locate.model_interface import Interface
+from onnx_triangulate.locate.silent_differences import SilentDifferences
 from onnx_triangulate.locate.special_values import confirmed
 from onnx_triangulate.locate.sweep import Row, boundaries, in_parts, sweep
 from onnx_triangulate.locate.teacher_forced import Ways
-from onnx_triangulate.locate.unexercised import Unexercised
-from onnx_triangulate.locate.unshown_constants import any_number, few_others, find_unshown
+from onnx_triangulate.locate.unexercised_constants import any_number, few_others, find_unexercised
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
@@ -197,7 +197,7 @@ def _in_float64(session: Session, case_run: CaseRun, pair: Pair) -> tuple[str, l
 
     Where the model agrees in float64 on its own inputs, that counts for more than what a node inside makes there.
     """
-    folder, found = case_run.folder / FRESH, Unexercised()
+    folder, found = case_run.folder / FRESH, SilentDifferences()
     started, graphs = time.monotonic(), pair.graphs
     drawn = [feed for kind in (*KINDS, *REACHING) for feed in [f for f in pair.feeds if f.kind == kind][:_EACH]]
     sharp = is_sharp(case_run, pair.external.graph)
@@ -235,7 +235,7 @@ def _any_number(session: Session, case_run: CaseRun, pair: Pair) -> str:
     for side, unproved in (("B", pair.proof.right), ("A", pair.proof.left)):
         place = case_run.folder / FRESH
         arguments = (pair.graphs, side, unproved, feeds, place, _SECONDS / 2)
-        answer = _asked(session, find_unshown, *arguments) if unproved.constants else ([], [])
+        answer = _asked(session, find_unexercised, *arguments) if unproved.constants else ([], [])
         said = [] if isinstance(answer, Failure) else answer[0]
         quiet.append([name for name in unproved.constants if any_number(name, side) in said])
         if not quiet[-1]:

@@ -48,8 +48,8 @@ def graph_definition(ref: CaseRef, model: Model, run: Run, seed: int, folder: Pa
 
     Its bound is the response to roundings inside the graph, for as many as lie on its longest path.
     """
-    from onnx_triangulate.numerics.evaluate import take_apart
-    from onnx_triangulate.numerics.response import inner_scale
+    from onnx_triangulate.numerics.float64_evaluation import take_apart
+    from onnx_triangulate.numerics.rounding_response import inner_scale
     from onnx_triangulate.onnxgraph.inlining import inlined
     from onnx_triangulate.transform.skeleton import in_float64, skeleton
 
@@ -182,7 +182,7 @@ def count_roundings(file: Path, shapes: Mapping[str, Sequence[int] | None] | Non
     import onnx
 
     from onnx_triangulate.ops.roundings import roundings
-    from onnx_triangulate.transform.static import settle
+    from onnx_triangulate.transform.shape_folding import settle
 
     proto = onnx.load(file, load_external_data=False)
     open_ = False

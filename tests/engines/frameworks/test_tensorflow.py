@@ -384,3 +384,13 @@ def test_a_model_that_is_fed_integers_rounds_in_float64() -> None:
     assert not counted.unknown
     assert counted.count > 3 * 8
     assert response > 0
+
+
+@pytest.mark.parametrize(("add", "rounds"), [(0.0, False), (0.5, True), (300.0, True)])
+def test_sums_of_products_of_small_whole_numbers_are_exact_in_any_order(add: float, rounds: bool) -> None:
+    def product(tf: Any) -> Any:
+        return lambda x: tf.linalg.matmul(x, tf.ones((3, 2), x.dtype))
+
+    whole = np.arange(6, dtype=np.float32).reshape(2, 3) + np.float32(add)
+    _, response = rounded(product, FLAT["x"], whole)
+    assert (response > 0) is rounds

@@ -16,7 +16,7 @@ from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
 from onnx_triangulate.records.verdict import Blame, Finding
-from onnx_triangulate.transform.rewritten import Region
+from onnx_triangulate.transform.optimizer_changes import Region
 from onnx_triangulate.verification.diagnosis.folding import name_folding
 from onnx_triangulate.verification.diagnosis.passes import CAUSE, NOBODY
 from tests.verification.sessions import case_run, session

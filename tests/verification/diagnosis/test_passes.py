@@ -21,7 +21,7 @@ from onnx_triangulate.records.errors import BrokenCheck
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
 from onnx_triangulate.records.verdict import Blame, Finding
-from onnx_triangulate.transform.rewritten import Counted, Region
+from onnx_triangulate.transform.optimizer_changes import Counted, Region
 from onnx_triangulate.verification.diagnosis.passes import CAUSE, NOBODY, OBSERVER, name_passes
 from tests.verification.sessions import case_run, session
 

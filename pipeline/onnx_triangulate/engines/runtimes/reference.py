@@ -2,7 +2,7 @@
 
 ``reference`` is the evaluator as it is shipped, faults included: they are its own.  Where it gives no answer, or a
 graph holds an operator that it is known to have wrong, ``reference.patched`` stands beside it: the same evaluator with
-operators by their definitions (``numerics.evaluator``), given to it through its public ``new_ops``.  In
+operators by their definitions (``numerics.reference_evaluator``), given to it through its public ``new_ops``.  In
 float64 it is run with these always, because many of the stock ones compute in float32 whatever they are given, which
 would pass for an exporter's fault of 1e-8; a graph with one that nobody supplies is refused.
 """
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from onnx_triangulate.engines.protocols import Evaluate
-from onnx_triangulate.numerics.evaluator import as_specified, in_float64
+from onnx_triangulate.numerics.reference_evaluator import as_specified, in_float64
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import InvalidGraph, Unsupported
 from onnx_triangulate.records.graphs import GraphFacts

@@ -15,9 +15,9 @@ _TWICE = '<domain: "mine", opset_import: ["" : 17]> twice (a) => (b) { b = Add (
 
 def _find(view: View) -> Iterator[Occurrence]:
     """The model carries functions that are never called: they make the file larger, no more."""
-    bodies = {key_of_function(f): f.node for f in view.model.functions}
+    bodies = {key_of_function(f): f for f in view.model.functions}
     called: set[Key] = set()
-    waiting = [view.model.graph.node] if bodies else []
+    waiting = [view.model.graph] if bodies else []
     while waiting:
         reached = set(called_in(waiting.pop())) & bodies.keys()
         waiting += [bodies[key] for key in reached - called]

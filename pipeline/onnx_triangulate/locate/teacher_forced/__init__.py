@@ -45,12 +45,12 @@ from onnx_triangulate.diff.operators import COMMUTATIVE
 from onnx_triangulate.locate.teacher_forced.alignment import advance, fold
 from onnx_triangulate.locate.teacher_forced.cancelled import is_cancelled
 from onnx_triangulate.locate.teacher_forced.faulty_regions import blame
+from onnx_triangulate.locate.teacher_forced.probes import SILENT, exercised, rounded, unseen
 from onnx_triangulate.locate.teacher_forced.realignment import hidden, resume
 from onnx_triangulate.locate.teacher_forced.reference import Reference, SpillStore, evaluate, evaluate_reference
 from onnx_triangulate.locate.teacher_forced.state import AlignmentState, Judgement, TeacherForcedResult, Ways
-from onnx_triangulate.locate.teacher_forced.unexercised import SILENT, exercised, rounded, unseen
 from onnx_triangulate.numerics.compare import same_values
-from onnx_triangulate.numerics.evaluate import Graph
+from onnx_triangulate.numerics.float64_evaluation import Graph
 from onnx_triangulate.onnxgraph.dataflow import Alignment, Namer, Pair
 from onnx_triangulate.records.faults import Fault
 
@@ -130,13 +130,13 @@ def _result(
     state: AlignmentState, faults: Sequence[Fault], watched: Collection[tuple[str, str]]
 ) -> TeacherForcedResult:
     """What a walk came to."""
-    b, have = state.b, state.have
+    b = state.b
     unjudged = _unjudged(state)
     cancelled = bool(faults) and not unjudged and is_cancelled(state, faults)
     unshown = {} if faults and not cancelled else unseen(state)
-    told = frozenset() if faults or unjudged else frozenset(pair for pair in watched if exercised(state, pair))
-    judged = [name for name, (left, _) in state.outputs.items() if left in have and name in state.own]
-    healthy = [r for n, r in state.ratios.items() if state.pairs[n].how != "assumed" and r <= 1]
+    told = () if faults or unjudged else (pair for pair in watched if exercised(state, pair))
+    judged = (name for name, (left, _) in state.outputs.items() if left in state.have and name in state.own)
+    healthy = (r for n, r in state.ratios.items() if state.pairs[n].how != "assumed" and r <= 1)
     return TeacherForcedResult(
         _alignment(state),
         tuple(replace(fault, output=b.aliases.get(fault.output, fault.output)) for fault in merged(faults, b)),
@@ -145,7 +145,7 @@ def _result(
         (*unjudged, *unshown),
         state.known.held + _own_bytes(state),
         unshown,
-        told,
+        frozenset(told),
         state.ends,
         {} if faults else rounded(state),
         cancelled,

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from onnx_triangulate.locate.teacher_forced.bound import away, judge, region
+from onnx_triangulate.locate.teacher_forced.bound import away, judge
 from onnx_triangulate.locate.teacher_forced.realignment import Found, candidates, suspect
 from onnx_triangulate.locate.teacher_forced.reference import classes_of, exact_digest, moments, one_line, sorted_digest
 from onnx_triangulate.locate.teacher_forced.state import AlignmentState, Judgement
 from onnx_triangulate.numerics.compare import same_values
-from onnx_triangulate.numerics.evaluate import Step
+from onnx_triangulate.numerics.float64_evaluation import Step
 from onnx_triangulate.onnxgraph.dataflow import How, Orientation, Pair, orientations
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import Unsupported
@@ -103,7 +103,7 @@ def align(state: AlignmentState, name: str, same: str | None) -> None:
     for left, orientation in candidates:
         if free and how != "structure" and moved_elsewhere(state, name, left, orientation):
             break
-        size = len(region(state.b, name, state.pairs, state.is_constant)[0]) if how == "numbers" else 0
+        size = len(state.of_b.region(name)[0]) if how == "numbers" else 0
         if free and _SMALL < size < 2 * state.failed:
             continue
         judged = Judgement(0.0, 0.0) if how == "structure" else judge(state, name, left, orientation)

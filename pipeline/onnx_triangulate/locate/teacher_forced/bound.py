@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 
 from onnx_triangulate.locate.teacher_forced.reference import exact_digest
-from onnx_triangulate.locate.teacher_forced.state import AlignmentState, Judgement, print_of
-from onnx_triangulate.numerics.compare import same_values
-from onnx_triangulate.numerics.evaluate import Graph, Step
+from onnx_triangulate.locate.teacher_forced.state import AlignmentState, GraphSide, Judgement
+from onnx_triangulate.numerics.compare import equal_elements, same_values
+from onnx_triangulate.numerics.float64_evaluation import Step
 from onnx_triangulate.numerics.perturbation import STEPS, UNIT, distance, neighbour, signs
 from onnx_triangulate.numerics.perturbation import moved as moved_by_rounding
 from onnx_triangulate.onnxgraph.dataflow import Orientation
@@ -48,22 +48,16 @@ def judge(state: AlignmentState, name: str, left: str, orientation: Orientation)
             return Judgement(0.0, 0.0)
         where = tuple(int(i) for i in np.argwhere(turned != value)[0])
         return Judgement(np.inf, None, where, problem=f"{int((turned != value).sum())} of {value.size} elements differ")
+    same = equal_elements(turned, value)
+    if same.all():
+        return Judgement(0.0, 0.0)
     with np.errstate(all="ignore"):
-        same = (turned == value) | (np.isnan(turned) & np.isnan(value))
-        if same.all():
-            return Judgement(0.0, 0.0)
         distance = np.where(same, 0.0, np.abs(turned - value))
         strict = ~same & ~np.isfinite(distance)
         limit = np.broadcast_to(allowed(state, name, left, orientation), value.shape)
         ratio = np.where(strict, np.inf, np.where(distance > 0, distance / limit, 0.0))
-    worst = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
-    return Judgement(
-        float(ratio[worst]),
-        float(distance[worst]),
-        tuple(int(i) for i in worst),
-        float(turned[worst]),
-        float(value[worst]),
-    )
+    worst = tuple(int(i) for i in np.unravel_index(int(np.argmax(ratio)), ratio.shape))
+    return Judgement(float(ratio[worst]), float(distance[worst]), worst, float(turned[worst]), float(value[worst]))
 
 
 def one_in_float32(state: AlignmentState, name: str, left: str, orientation: Orientation) -> bool:
@@ -79,16 +73,13 @@ def one_in_float32(state: AlignmentState, name: str, left: str, orientation: Ori
     floats = all(isinstance(v, np.ndarray) and v.dtype == np.float64 for v in (due, wide))
     if not (state.a.single and state.b.single and floats):
         return False
-    sides = (
-        (state.a, *region(state.a, left, state.uses, state.a.is_constant), state.have, left),
-        (state.b, *region(state.b, name, state.pairs, state.is_constant), state.env, name),
-    )
     made: list[Any] = []
     try:
-        for graph, steps, start, values, target in sides:
-            held = {n: _single(values[n]) for n in start if n in values}
+        for side, target in ((state.of_a, left), (state.of_b, name)):
+            steps, start = side.region(target)
+            held = {n: _single(side.values[n]) for n in start if n in side.values}
             for step in steps:
-                held |= {n: _single(value) for n, value in graph.run(step, held).items()}
+                held |= {n: _single(value) for n, value in side.graph.run(step, held).items()}
             made.append(held[target])
         made[0], due = orientation.apply(made[0]), orientation.apply(due)
     except Exception:  # an operator's numpy raises whatever numpy raises
@@ -108,53 +99,29 @@ def _single(value: Any) -> Any:
         return value.astype(np.float32).astype(np.float64)
 
 
-def region(graph: Graph, name: str, cut: Collection[str], fixed: Callable[[str], bool]) -> tuple[list[Step], set[str]]:
-    """The steps that make ``name`` of aligned values, in order, and the values that they start from."""
-    steps: dict[int, Step] = {}
-    start: set[str] = set()
-    waiting = [name]
-    while waiting:
-        current = waiting.pop()
-        step = graph.producer.get(current)
-        if step is None or (current != name and (current in cut or fixed(current))):
-            start.add(current)
-        elif step.index not in steps:
-            steps[step.index] = step
-            waiting += step.reads
-    return [steps[index] for index in sorted(steps)], start
-
-
 def allowed(state: AlignmentState, name: str, left: str, orientation: Orientation) -> Array:
     """How far the regions that end in these two values may part, elementwise in B's axes."""
-    steps_b, start_b = region(state.b, name, state.pairs, state.is_constant)
-    steps_a, start_a = region(state.a, left, state.uses, state.a.is_constant)
+    ends = ((state.of_a, left, orientation), (state.of_b, name, Orientation()))
+    regions = [side.region(end) for side, end, _ in ends]
     prints = [
-        {print_of(state, of_a, n, values) for n in start if fixed(n)}
-        for of_a, fixed, start, values in (
-            (True, state.a.is_constant, start_a, state.have),
-            (False, state.is_constant, start_b, state.env),
-        )
+        {n: state.print_of(side.letter, n) for n in start if side.is_constant(n)}
+        for (side, _, _), (_, start) in zip(ends, regions, strict=True)
     ]
-    numbers = [{v for step in steps for v in floats(step.node)} for steps in (steps_a, steps_b)]
-    folded = FOLDED * max(1, abs(len(steps_a) - len(steps_b)))
-    total: Array = np.zeros(())
+    numbers = [{v for step in steps for v in floats(step.node)} for steps, _ in regions]
+    counts = [len(steps) for steps, _ in regions]
+    folded = FOLDED * max(1, abs(counts[0] - counts[1]))
     unit = unit_roundoff(state.have[left].dtype)  # both sides are of one type here; float16 stays float16
     stored = max(unit, UNIT) / UNIT  # in what a constant was folded
     # A node in sixteen bits is evaluated in float64 and rounds its result once, whatever it sums.
-    rounds = len(steps_a) + len(steps_b) if unit > UNIT else 2 * state.roundings
-    for side, (graph, fixed, steps, start, values, target) in enumerate(
-        (
-            (state.a, state.a.is_constant, steps_a, start_a, state.have, left),
-            (state.b, state.is_constant, steps_b, start_b, state.env, name),
-        )
-    ):
-        constants = {n for n in start if fixed(n)}
-        alone = {n for n in constants if print_of(state, side == 0, n, values) not in prints[1 - side]}
-        odd = numbers[side] - numbers[1 - side]
-        turn = orientation if side == 0 else Orientation()
+    rounds = sum(counts) if unit > UNIT else 2 * state.roundings
+    total: Array = np.zeros(())
+    for place, ((side, end, turn), (steps, start)) in enumerate(zip(ends, regions, strict=True)):
+        theirs = {*prints[1 - place].values()}
+        alone = {n for n, held in prints[place].items() if held not in theirs}
+        odd = numbers[place] - numbers[1 - place]
         if alone or odd:
-            total = total + folded * stored * turn.apply(response(graph, steps, values, target, alone, odd))
-        everything = response(graph, steps, values, target, start, set())
+            total = total + folded * stored * turn.apply(response(side, steps, end, alone, odd))
+        everything = response(side, steps, end, start, set())
         total = total + (rounds + 2) * (unit / UNIT) * turn.apply(everything)
     return total
 
@@ -167,14 +134,7 @@ def floats(node: onnx.NodeProto) -> Iterator[float]:
             yield from attribute.floats
 
 
-def response(
-    graph: Graph,
-    steps: Sequence[Step],
-    values: Mapping[str, Array],
-    target: str,
-    moved: set[str],
-    numbers: set[float],
-) -> Array:
+def response(side: GraphSide, steps: Sequence[Step], target: str, moved: set[str], numbers: set[float]) -> Array:
     """The largest answer of ``target`` to moving values and attributes by one rounding of float32, random signs.
 
     An element's response is at least the mean: one that a Relu holds at zero has none of its own.  Not so where a step
@@ -182,31 +142,29 @@ def response(
     them nothing moves by so little.
     """
     random = np.random.default_rng(0)
+    wide = {n: _widened(side.values[n]) for step in steps for n in step.reads if n in side.values}
     centre = None
     largest: Array = np.zeros(())
-    reads = {n for step in steps for n in step.reads}
-    held: dict[str, Array] = {}
     for jitter in range(JITTERS + 1):
-        held = {n: _widened(values[n]) for n in reads if n in values}
-        for name in sorted(moved) if jitter else ():
-            value = held.get(name)
-            if isinstance(value, np.ndarray):
-                held[name] = moved_by_rounding(value, random, draw=np.int64)
+        held = dict(wide)
+        for name in sorted(moved & wide.keys()) if jitter else ():
+            if isinstance(held[name], np.ndarray):
+                held[name] = moved_by_rounding(held[name], random, draw=np.int64)
         try:
             for step in steps:
-                if narrows(step, values):  # a coarser grid would pass for a response
+                if narrows(step, side.values):  # a coarser grid would pass for a response
                     held[step.makes[0]] = held[step.reads[0]]
                 else:
-                    held |= graph.run(nudged(step, numbers, random) if jitter and numbers else step, held)
+                    held |= side.graph.run(nudged(step, numbers, random) if jitter and numbers else step, held)
         except Exception:  # what cannot be evaluated when moved a little gives no room
             return np.zeros(())
-        made = held.get(target, _widened(values.get(target)))
+        made = held.get(target, _widened(side.values.get(target)))
         if not isinstance(made, np.ndarray) or made.dtype.kind != "f":
             return np.zeros(())
         if centre is None:
             centre = made
-            continue
-        largest = np.maximum(largest, distance(made, centre, infinite=0.0))
+        else:
+            largest = np.maximum(largest, distance(made, centre, infinite=0.0))
     if not largest.size or any(jumps(step, held) for step in steps):
         return largest
     return np.asarray(np.maximum(largest, largest.mean()))
@@ -251,17 +209,18 @@ def nudged(step: Step, numbers: set[float], random: np.random.Generator) -> Step
     return replace(step, node=node)
 
 
-def away(held: Array, value: Array) -> float:
-    """The largest distance, relative to the largest number; infinite where NaNs or infinities are elsewhere."""
+def away(held: Array, value: Array, size: float = 0.0) -> float:
+    """The largest distance, relative to ``size`` or else to the largest number that is another; infinite where NaNs or
+    infinities are elsewhere."""
     if held.shape != value.shape:
         return np.inf
     if value.dtype.kind not in "f" or held.dtype.kind not in "f":
         return 0.0 if same_values(held, value) else np.inf
+    odd = ~equal_elements(held, value)
+    if not odd.any():
+        return 0.0
     with np.errstate(all="ignore"):
-        same = (held == value) | (np.isnan(held) & np.isnan(value))
-        if same.all():
-            return 0.0
-        distance = np.abs(held - value)[~same]
+        distance = np.abs(held - value)[odd]
         if not np.isfinite(distance).all():
             return np.inf
-        return float(distance.max() / max(np.abs(held[~same]).max(), np.abs(value[~same]).max()))
+        return float(distance.max() / (size or max(np.abs(held[odd]).max(), np.abs(value[odd]).max())))

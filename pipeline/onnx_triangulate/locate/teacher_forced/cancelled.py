@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from onnx_triangulate.locate.teacher_forced.bound import jumps
+from onnx_triangulate.locate.teacher_forced.bound import away, jumps
 from onnx_triangulate.locate.teacher_forced.reference import evaluate
-from onnx_triangulate.locate.teacher_forced.state import AlignmentState
-from onnx_triangulate.numerics.compare import same_values
-from onnx_triangulate.numerics.evaluate import Graph
+from onnx_triangulate.locate.teacher_forced.state import AlignmentState, below
+from onnx_triangulate.numerics.float64_evaluation import Graph
 from onnx_triangulate.numerics.perturbation import signs
 from onnx_triangulate.onnxgraph.dataflow import Orientation
 from onnx_triangulate.records.arrays import Array
@@ -32,22 +31,14 @@ def is_cancelled(state: AlignmentState, faults: Sequence[Fault]) -> bool:
     if not all(sizes) or any(left not in have for left, _ in (*state.inputs.values(), *state.outputs.values())):
         return False
     values, errors = evaluate(b, {name: way.apply(have[left]) for name, (left, way) in state.inputs.items()})
-    if errors or any(name not in values for name in state.outputs) or _jumps_behind(b, values, faults):
+    if errors or any(name not in values for name in state.outputs):
+        return False
+    if any(jumps(step, values) for step in below(b, [fault.output for fault in faults])):
         return False
     left_over = [_left_over(have[left], way, values[name]) for name, (left, way) in state.outputs.items()]
     if max(left_over) > _CANCELLED * min(sizes):
         return False
     return all(_however_far(state, values, fault) for fault in faults)
-
-
-def _jumps_behind(b: Graph, values: Mapping[str, Array], faults: Sequence[Fault]) -> bool:
-    behind = {fault.output for fault in faults}
-    for step in b.steps:
-        if behind.intersection(step.reads):
-            behind.update(step.makes)
-            if jumps(step, values):
-                return True
-    return False
 
 
 def _however_far(state: AlignmentState, values: Mapping[str, Array], fault: Fault) -> bool:
@@ -84,11 +75,9 @@ def _same_outputs(
 
 def _behind(b: Graph, values: Mapping[str, Array], name: str, value: Array) -> dict[str, Array]:
     """B's values with another in one place."""
-    held, moved = {**values, name: value}, {name}
-    for step in b.steps:
-        if moved.intersection(step.reads):
-            held |= b.run(step, held)
-            moved.update(step.makes)
+    held = {**values, name: value}
+    for step in below(b, [name]):
+        held |= b.run(step, held)
     return held
 
 
@@ -118,13 +107,4 @@ def _left_over(due: Any, way: Orientation, made: Any) -> float:
         return np.inf
     if due.shape != made.shape or due.dtype != made.dtype:
         return np.inf
-    if due.dtype.kind != "f":
-        return 0.0 if same_values(due, made) else np.inf
-    with np.errstate(all="ignore"):
-        same = (due == made) | (np.isnan(due) & np.isnan(made))
-        if same.all():
-            return 0.0
-        if not np.isfinite(due[~same]).all() or not np.isfinite(made[~same]).all():
-            return np.inf
-        largest = float(np.abs(due[np.isfinite(due)]).max(initial=0.0))
-        return float(np.abs(due[~same] - made[~same]).max() / largest) if largest else np.inf
+    return away(due, made, float(np.abs(due[np.isfinite(due)]).max(initial=0.0)) if due.dtype.kind == "f" else 0.0)

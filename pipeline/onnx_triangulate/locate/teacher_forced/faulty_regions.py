@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from onnx_triangulate.locate.teacher_forced.bound import away, judge, one_in_float32, region
+from onnx_triangulate.locate.teacher_forced.bound import away, judge, one_in_float32
 from onnx_triangulate.locate.teacher_forced.realignment import NEAR, Found, candidates, follow, plainest
 from onnx_triangulate.locate.teacher_forced.reference import exact_digest, one_line
-from onnx_triangulate.locate.teacher_forced.state import AlignmentState, Judgement
-from onnx_triangulate.numerics.compare import same_values
-from onnx_triangulate.numerics.evaluate import Graph, Step
+from onnx_triangulate.locate.teacher_forced.state import AlignmentState, Judgement, above
+from onnx_triangulate.numerics.compare import equal_elements, same_values
+from onnx_triangulate.numerics.float64_evaluation import Step
 from onnx_triangulate.onnxgraph.dataflow import Orientation, Pair
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import DifferingConstant, Fault
@@ -26,12 +26,12 @@ def blame(state: AlignmentState, found: Found) -> tuple[list[Fault], int]:
     whole, under the name of its last node.
     """
     name, left, orientation = upstream(state, found)
-    steps, _ = region(state.b, name, state.pairs, state.is_constant)
+    steps, _ = state.of_b.region(name)
     if not steps:
         judged = judge(state, name, left, orientation) if name in state.own else Judgement(np.inf)
         state.join(Pair(left, name, orientation, "assumed"))
         return [Fault(name, "", name, judged.ratio, judged.max_abs, counterpart=left)], len(state.b.steps)
-    others, _ = region(state.a, left, state.uses, state.a.is_constant)
+    others, _ = state.of_a.region(left)
     if state.b.is_constant(name):
         state.loosen(name)
         if not state.a.is_constant(left):
@@ -77,7 +77,8 @@ def _as_a_whole(state: AlignmentState, due: Found, steps: Sequence[Step], others
     if counterpart is not None and last is not steps[-1]:
         return [constant_part(state, last, counterpart, judged)]
     last = behind_identities(state, last)
-    judged = replace(judged, problem=judged.problem or error_in(state, steps))
+    error = next((state.errors[s.index] for s in steps if s.index in state.errors), None)
+    judged = replace(judged, problem=judged.problem or error)
     nodes = tuple(s.name for s in steps) if last in steps else ()
     return [fault_of(last, name, left, judged, others, tuple(other_numbers(state, steps, others)), nodes)]
 
@@ -143,9 +144,7 @@ def _differing(name: str, expected: object, actual: object) -> DifferingConstant
         return None
     if expected.shape != actual.shape or expected.dtype != actual.dtype or expected.dtype.kind not in "fiu":
         return None
-    with np.errstate(all="ignore"):
-        both_nan = np.isnan(expected.astype(np.float64)) & np.isnan(actual.astype(np.float64))
-        odd = ~((expected == actual) | both_nan)
+    odd = ~equal_elements(expected, actual)
     if not odd.any():
         return None
     place = int(np.argmax(odd.reshape(-1)))
@@ -214,18 +213,18 @@ def behind_identities(state: AlignmentState, step: Step) -> Step:
         read, made = state.env.get(found.reads[0]), state.own.get(found.makes[0], state.env.get(found.makes[0]))
         held = isinstance(read, np.ndarray) and isinstance(made, np.ndarray)
         whole = held and read.dtype == made.dtype and read.dtype.kind in "biu"  # type: ignore[union-attr]
-        above = state.b.producer.get(found.reads[0])
+        before = state.b.producer.get(found.reads[0])
         if not (whole or found.op == "Identity"):
             return found
-        if above is None:
+        if before is None:
             return step
-        found = above
+        found = before
     return found
 
 
 def departing(state: AlignmentState, steps: Sequence[Step], left: str) -> Step | None:
     """Of steps that A does without, the first that does not hand on what it was given."""
-    _, start = region(state.b, steps[-1].makes[0], state.pairs, state.is_constant)
+    _, start = state.of_b.region(steps[-1].makes[0])
     if not any(n in state.pairs and state.pairs[n].left == left for n in start):
         return None
     due = np.asarray(state.have[left])
@@ -241,10 +240,8 @@ def first_near(state: AlignmentState, steps: Sequence[Step]) -> list[Fault] | No
     for step in steps[:-1]:
         for output in step.makes:
             for counterpart in candidates(state, output):
-                if not _nearly(state.have[counterpart], state.own.get(output)):
-                    continue
-                judged = judge(state, output, counterpart, Orientation())
-                if judged.ratio > 1:
+                near = _nearly(state.have[counterpart], state.own.get(output))
+                if near and (judged := judge(state, output, counterpart, Orientation())).ratio > 1:
                     state.forced[output] = (counterpart, Orientation())
                     against = [state.a.producer[counterpart]]
                     return [_of_step(state, step, (output, counterpart), judged, against)]
@@ -281,12 +278,12 @@ def inside(state: AlignmentState, step: Step) -> Step:
     if not chain:
         return step
     due = _made_of_constants(state)
-    for above in chain:
-        if above.op == "Constant" or not all(n in state.env for n in (*above.reads, *above.makes)):
+    for each in chain:
+        if each.op == "Constant" or not all(n in state.env for n in (*each.reads, *each.makes)):
             continue
-        expected = due.get((above.op, *(exact_digest(state.env[n]).hex() for n in above.reads)))
-        if expected is not None and not {exact_digest(state.env[n]) for n in above.makes} <= expected:
-            return above
+        expected = due.get((each.op, *(exact_digest(state.env[n]).hex() for n in each.reads)))
+        if expected is not None and not {exact_digest(state.env[n]) for n in each.makes} <= expected:
+            return each
     odd = _odd_operands(state, step)
     told = len(odd) == 1 and not state.is_folded(step) and any(other.op == step.op for other in state.a.steps)
     return odd[0] if told else step
@@ -294,14 +291,8 @@ def inside(state: AlignmentState, step: Step) -> Step:
 
 def _computing_constants(state: AlignmentState, step: Step) -> list[Step]:
     """The steps that compute of constants what a step reads, in order."""
-    chain: dict[int, Step] = {}
-    waiting = [n for n in step.reads if state.is_constant(n)]
-    while waiting:
-        above = state.b.producer.get(waiting.pop())
-        if above is not None and above.index not in chain:
-            chain[above.index] = above
-            waiting += [n for n in above.reads if state.is_constant(n)]
-    return [chain[index] for index in sorted(chain)]
+    made = above(state.b, step.reads, lambda name, _: state.is_constant(name))
+    return sorted({each.index: each for each in made.values()}.values(), key=lambda each: each.index)
 
 
 def _made_of_constants(state: AlignmentState) -> dict[tuple[str, ...], set[bytes]]:
@@ -316,23 +307,14 @@ def _made_of_constants(state: AlignmentState) -> dict[tuple[str, ...], set[bytes
 
 def _odd_operands(state: AlignmentState, step: Step) -> list[Step]:
     """The steps that compute constants which a step reads and A does not have."""
-    known = {exact_digest(state.have[n]) for n in (*state.a.constants, *folded_values(state.a)) if n in state.have}
+    folded = [name for other in state.a.steps if other.index in state.a.folded for name in other.makes]
+    known = {exact_digest(state.have[n]) for n in (*state.a.constants, *folded) if n in state.have}
     odd: dict[int, Step] = {}
     for name in step.reads:
-        above = state.b.producer.get(name) if state.is_constant(name) and name in state.env else None
-        if above is not None and above.op != "Constant" and exact_digest(state.env[name]) not in known:
-            odd[above.index] = above
+        made = state.b.producer.get(name) if state.is_constant(name) and name in state.env else None
+        if made is not None and made.op != "Constant" and exact_digest(state.env[name]) not in known:
+            odd[made.index] = made
     return list(odd.values())
-
-
-def folded_values(graph: Graph) -> Iterator[str]:
-    for step in graph.steps:
-        if step.index in graph.folded:
-            yield from step.makes
-
-
-def error_in(state: AlignmentState, steps: Sequence[Step]) -> str | None:
-    return next((state.errors[s.index] for s in steps if s.index in state.errors), None)
 
 
 def one_by_one(state: AlignmentState, steps: Sequence[Step], others: Sequence[Step], due: Found) -> list[Fault]:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections import ChainMap
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from onnx_triangulate.locate.teacher_forced.bound import away, region
+from onnx_triangulate.locate.teacher_forced.bound import away
 from onnx_triangulate.locate.teacher_forced.reference import context_hash, moments, sorted_digest
-from onnx_triangulate.locate.teacher_forced.state import AlignmentState
-from onnx_triangulate.numerics.compare import same_values
-from onnx_triangulate.numerics.evaluate import Graph, Step
+from onnx_triangulate.locate.teacher_forced.state import AlignmentState, above, below
+from onnx_triangulate.numerics.compare import equal_elements, same_values
+from onnx_triangulate.numerics.float64_evaluation import Step
 from onnx_triangulate.numerics.perturbation import UNIT, signs
 from onnx_triangulate.onnxgraph.dataflow import Orientation, orientations
 from onnx_triangulate.records.arrays import Array
@@ -135,8 +136,8 @@ def _endless(due: Any, made: Any) -> tuple[float, float] | None:
     if due.dtype != made.dtype or due.dtype.kind != "f" or due.shape != made.shape:
         return None
     end = _END * float(np.finfo(np.float32 if due.dtype == np.float64 else due.dtype).max)
+    odd = ~equal_elements(due, made)
     with np.errstate(all="ignore"):
-        odd = ~((due == made) | (np.isnan(due) & np.isnan(made)))
         far = (np.abs(due) >= end) & (np.abs(made) >= end) & (np.sign(due) == np.sign(made))
         one = np.isinf(due) != np.isinf(made)
         if not odd.any() or not (far & one)[odd].all():
@@ -157,9 +158,8 @@ def _same_either_way(state: AlignmentState, name: str, counterpart: str) -> bool
     for step in readers:
         if not all(n in state.pairs for n in step.makes):
             return False
-        try:
-            made = state.b.run(step, moved)
-        except Exception:  # an operator's numpy raises whatever numpy raises
+        made = state.made(step, moved)
+        if made is None:
             return False
         for output, value in made.items():
             before = state.env.get(output)
@@ -224,81 +224,65 @@ def _settled(state: AlignmentState, name: str) -> bool:
 
 def _odd_constants(state: AlignmentState, step: Step) -> list[str]:
     """What is computed of constants for a step, and no constant of A's; the first first."""
-    found: dict[str, int] = {}
-    waiting = list(step.reads)
-    while waiting and len(found) < _CANDIDATES:
-        name = waiting.pop()
-        made = state.b.producer.get(name)
-        odd = state.is_constant(name) and state.classes.get(name) not in state.known.constants
-        if odd and made is not None and name not in found:
-            found[name] = made.index
-            waiting += made.reads
-    return sorted(found, key=found.__getitem__)
+
+    def odd(name: str, _: Step) -> bool:
+        return state.is_constant(name) and state.classes.get(name) not in state.known.constants
+
+    return _in_order(above(state.b, step.reads, odd, _CANDIDATES))
 
 
 def _by_numbers_above(state: AlignmentState, step: Step) -> list[str]:
     """What a step is made of that is A's by numbers only, which may be another value's by chance; the first first."""
-    found: dict[str, int] = {}
-    waiting = list(step.reads)
-    while waiting and len(found) < _CANDIDATES:
-        name = waiting.pop()
-        pair, made = state.pairs.get(name), state.b.producer.get(name)
-        if pair is not None and made is not None and pair.how in ("numbers", "structure") and name not in found:
-            found[name] = made.index
-            waiting += made.reads
-    return sorted((n for n in found if state.pairs[n].how == "numbers"), key=found.__getitem__)
+
+    def aligned(name: str, _: Step) -> bool:
+        return name in state.pairs and state.pairs[name].how in ("numbers", "structure")
+
+    found = _in_order(above(state.b, step.reads, aligned, _CANDIDATES))
+    return [name for name in found if state.pairs[name].how == "numbers"]
+
+
+def _in_order(found: Mapping[str, Step]) -> list[str]:
+    """Values in the order of the steps that make them."""
+    return sorted(found, key=lambda name: found[name].index)
 
 
 def rejoins(state: AlignmentState, name: str) -> bool:
     """Whether B makes a value of A again of a value that is none: nearly, as far as one rounding of it moves that."""
-    random = np.random.default_rng(0)
     start: Any = state.own[name]
     if not isinstance(start, np.ndarray):
         return True
+    rounds = start.dtype.kind == "f"
     values: dict[str, Array] = {name: start}
     moved: dict[str, Array] = {name: np.roll(start.reshape(-1), 1).reshape(start.shape)}
-    if start.dtype.kind == "f":
-        moved[name] = start * (1 + UNIT * signs(random, start.shape, draw=np.int64))
+    if rounds:
+        moved[name] = start * (1 + UNIT * signs(np.random.default_rng(0), start.shape, draw=np.int64))
     classes: dict[str, bytes] = {}
     rest: dict[str, Array] = {}
     for step in state.b.steps[state.b.producer[name].index + 1 :]:
-        behind = any(n in values for n in step.reads)
-        if not behind:
-            if state.is_folded(step):
-                continue
-            made = follow(step, state, classes)
-            classes |= made
-            rest |= {n: state.have[w] for n, c in made.items() if (w := state.known.first.get(c)) is not None}
+        if not any(n in values for n in step.reads):
+            beside = {} if state.is_folded(step) else follow(step, state, classes)
+            classes |= beside
+            rest |= {n: state.have[w] for n, c in beside.items() if (w := state.known.first.get(c)) is not None}
             continue
         held = {n: rest.get(n, state.env.get(n)) for n in step.reads if n not in values}
         others = {n: v for n, v in held.items() if v is not None}
-        plain, other = (_made(state, step, {**others, **own}) for own in (values, moved))
+        plain, other = (state.made(step, {**others, **own}) for own in (values, moved))
         if plain is None or other is None:
             continue  # what else it reads is nobody's either, or it takes no value of this shape
         values |= plain
         moved |= other
-        for output, value in plain.items():
-            if isinstance(value, np.ndarray) and _is_nearly(
-                state, output, value, other[output], start.dtype.kind == "f"
-            ):
-                return True
+        if any(_is_nearly(state, output, value, other[output], rounds) for output, value in plain.items()):
+            return True
     return False
 
 
-def _made(state: AlignmentState, step: Step, values: dict[str, Array]) -> dict[str, Array] | None:
-    if any(n not in values for n in step.reads):
-        return None
-    try:
-        return state.b.run(step, values)
-    except Exception:  # an operator's numpy raises whatever numpy raises
-        return None
-
-
-def _is_nearly(state: AlignmentState, output: str, value: Array, moved: Array, rounds: bool) -> bool:
+def _is_nearly(state: AlignmentState, output: str, value: Any, moved: Array, rounds: bool) -> bool:
     """Whether a value is one of A that is still free, as far as ``moved`` shows what rounding does to it.
 
     What does not move at all shows nothing: it hardly depends on what was moved.
     """
+    if not isinstance(value, np.ndarray):
+        return False
     due = state.outputs.get(output)
     if due is not None and same_values(due[1].apply(state.have[due[0]]), value):
         return True
@@ -323,15 +307,13 @@ def _is_nearly(state: AlignmentState, output: str, value: Array, moved: Array, r
 
 def by_structure(state: AlignmentState, name: str, also: Collection[str] = ()) -> str | None:
     """The value of A that stands, in A, where B's consumers read this value of B."""
-    held: dict[str, None] = {}
-    for step in state.b.consumers.get(name, ()):
-        key = context_hash(step, name, state.namer, state.classes)
-        for left in state.known.contexts.get(key, ()) if key is not None else ():
-            held[left] = None
+    keys = (context_hash(step, name, state.namer, state.classes) for step in state.b.consumers.get(name, ()))
+    held = dict.fromkeys(left for key in keys if key is not None for left in state.known.contexts.get(key, ()))
     if not held:
         return None
     step = state.b.producer[name]
-    above = {pair.left for pair in _above(state, step)}
+    _, start = state.of_b.region(step.makes[0])
+    before = {state.pairs[n].left for n in start if n in state.pairs}
     others = set(candidates(state, name)) if not state.is_constant(name) else set()
     own = state.own.get(name, state.env.get(name))
 
@@ -340,7 +322,8 @@ def by_structure(state: AlignmentState, name: str, also: Collection[str] = ()) -
         value = state.have.get(left)
         arrays = isinstance(value, np.ndarray) and isinstance(own, np.ndarray)
         far = away(value, own) if arrays else np.inf  # type: ignore[arg-type]  # both are arrays then
-        return -reach(state, name, left), left not in others, left not in above, made is None or made.op != step.op, far
+        other_operator = made is None or made.op != step.op
+        return -reach(state, name, left), left not in others, left not in before, other_operator, far
 
     def broadcast(left: str) -> bool:
         """A number that its reader spreads is no array that data reaches, of another shape, whoever reads that in A."""
@@ -349,15 +332,9 @@ def by_structure(state: AlignmentState, name: str, also: Collection[str] = ()) -
 
     mine = {state.pairs[name].left} if name in state.pairs else set()
     known = [left for left in held if left in state.have and not broadcast(left)]
-    free = [left for left in known if left not in state.uses or left in above | mine or left in also]
+    free = [left for left in known if left not in state.uses or left in before | mine or left in also]
     ranked = sorted((rank(left), left) for left in free[: 4 * _CANDIDATES])
     return ranked[0][1] if ranked and ranked[0][0][0] < 0 else None
-
-
-def _above(state: AlignmentState, step: Step) -> Iterator[Any]:
-    """The pairs that a value's region starts from."""
-    _, start = region(state.b, step.makes[0], state.pairs, state.is_constant)
-    yield from (state.pairs[n] for n in start if n in state.pairs)
 
 
 def reach(state: AlignmentState, name: str, left: str) -> int:
@@ -416,25 +393,22 @@ def movers(state: AlignmentState, bad: Sequence[str]) -> list[tuple[str, str]]:
     What a wrong ``perm`` disorders stays A's value in another order through every operator that does not care, up to
     the one that does.
     """
-    found: dict[str, str] = {}
-    seen: set[str] = set()
-    waiting = list(bad)
-    while waiting:
-        name = waiting.pop()
-        step = state.b.producer.get(name)
+
+    def turned(name: str, _: Step) -> bool:
         pair = state.pairs.get(name)
         plain = pair is not None and (pair.how == "assumed" or pair.orientation == Orientation())
-        if name in seen or step is None or plain or state.is_constant(name):
+        return not plain and not state.is_constant(name)
+
+    found = []
+    for name, step in above(state.b, bad, turned).items():
+        if name in state.pairs or name not in state.own or name in state.outputs:
             continue
-        seen.add(name)
-        waiting += step.reads
-        if pair is None and name in state.own and name not in state.outputs:
-            mine = sorted_digest(state.own[name])
-            if any(n in state.env and sorted_digest(state.env[n]) == mine for n in step.reads):
-                counterpart = next(iter(candidates(state, name)), None)
-                if counterpart is not None:
-                    found[name] = counterpart
-    return sorted(found.items(), key=lambda item: state.b.producer[item[0]].index)
+        mine = sorted_digest(state.own[name])
+        moves = any(n in state.env and sorted_digest(state.env[n]) == mine for n in step.reads)
+        counterpart = next(candidates(state, name), None) if moves else None
+        if counterpart is not None:
+            found.append((name, counterpart))
+    return sorted(found, key=lambda item: state.b.producer[item[0]].index)
 
 
 def open_above(state: AlignmentState, bad: Sequence[str]) -> list[str]:
@@ -442,17 +416,12 @@ def open_above(state: AlignmentState, bad: Sequence[str]) -> list[str]:
 
     A constant that is none of A's is one of them: there A may compute of the inputs what B holds fixed.
     """
-    found: set[str] = set()
-    waiting = list(bad)
-    while waiting:
-        name = waiting.pop()
-        if name in found or name in state.pairs or name not in state.b.producer:
-            continue
-        if name not in state.outputs and state.is_constant(name) and state.classes.get(name) in state.known.constants:
-            continue
-        found.add(name)
-        waiting += state.b.producer[name].reads
-    return sorted(found, key=lambda name: state.b.producer[name].index)
+
+    def is_open(name: str, _: Step) -> bool:
+        known = state.is_constant(name) and state.classes.get(name) in state.known.constants
+        return name not in state.pairs and (name in state.outputs or not known)
+
+    return _in_order(above(state.b, bad, is_open))
 
 
 def plainest(state: AlignmentState, name: str, left: str) -> Orientation:
@@ -546,33 +515,23 @@ def confirmed(state: AlignmentState, name: str, left: str, orientation: Orientat
     except ValueError:
         return False
     mine = sorted_digest(state.have[left])
-    among = {n for n in below(state.a, left) if n not in state.have or sorted_digest(state.have[n]) != mine}
-    layer = {name}
+    behind = (n for step in below(state.a, [left], state.a.folded) for n in step.makes)
+    among = {n for n in behind if n not in state.have or sorted_digest(state.have[n]) != mine}
+    values, layer = ChainMap(held, state.env), {name}
     for _ in range(_DEPTH):
         steps = {s.index: s for n in layer for s in state.b.consumers.get(n, ()) if not state.is_folded(s)}
         layer = set()
-        for index in sorted(steps):
-            step = steps[index]
-            if not all(n in held or n in state.env for n in step.reads):
+        for _, step in sorted(steps.items()):
+            if any(n not in values for n in step.reads):
                 continue
-            try:
-                made = state.b.run(step, {**{n: state.env[n] for n in step.reads if n in state.env}, **held})
-            except Exception:  # a value of another shape than this node can take is no answer
+            made = state.made(step, values)
+            if made is None:
                 return False
-            for output, value in made.items():
-                if is_one_of(state, output, value, among):
-                    return True
-                held[output] = value
-                layer.add(output)
+            if any(is_one_of(state, output, value, among) for output, value in made.items()):
+                return True
+            held |= made
+            layer.update(made)
     return False
-
-
-def below(graph: Graph, left: str) -> set[str]:
-    found = {left}
-    for step in graph.steps:
-        if step.index not in graph.folded and found.intersection(step.reads):
-            found.update(step.makes)
-    return found
 
 
 def is_one_of(state: AlignmentState, output: str, value: Array, among: set[str]) -> bool:
@@ -580,12 +539,10 @@ def is_one_of(state: AlignmentState, output: str, value: Array, among: set[str])
         return False
     if output in state.outputs:
         among = among & {state.outputs[output][0]}
-    for left, *_ in state.known.index.get(value.size, ()):
-        if left not in among:
-            continue
-        held = state.have[left]
-        if held.dtype.kind == value.dtype.kind and any(
-            away(way.apply(held), value) <= _LIKE for way in orientations(held.shape, value.shape)
-        ):
-            return True
-    return False
+    same_size = [state.have[left] for left, *_ in state.known.index.get(value.size, ()) if left in among]
+    return any(
+        away(way.apply(held), value) <= _LIKE
+        for held in same_size
+        if held.dtype.kind == value.dtype.kind
+        for way in orientations(held.shape, value.shape)
+    )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from onnx_triangulate.diff.operators import COMMUTATIVE
-from onnx_triangulate.numerics.evaluate import Graph, Step
+from onnx_triangulate.numerics.float64_evaluation import Graph, Step
 from onnx_triangulate.onnxgraph.dataflow import Namer
 from onnx_triangulate.records.arrays import Array
 

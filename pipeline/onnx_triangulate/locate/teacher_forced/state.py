@@ -1,14 +1,16 @@
-"""What is known of A, and the comparison under way."""
+"""The comparison under way: which values of B are A's so far, either side of it, and what it comes to."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from onnx_triangulate.locate.teacher_forced.reference import Reference, sorted_digest
-from onnx_triangulate.numerics.evaluate import Graph, Step
+from onnx_triangulate.numerics.float64_evaluation import Graph, Step
 from onnx_triangulate.onnxgraph.dataflow import Alignment, Namer, Orientation, Pair
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.faults import Fault
@@ -57,6 +59,57 @@ class TeacherForcedResult:
     cancelled: bool = False
 
 
+@dataclass(frozen=True)
+class GraphSide:
+    """A or B as the comparison stands: its values, the classes of these, which are aligned, which no data reaches."""
+
+    letter: Literal["A", "B"]
+    graph: Graph
+    values: Mapping[str, Array]
+    classes: Mapping[str, bytes]
+    aligned: Collection[str]
+    is_constant: Callable[[str], bool]
+
+    def region(self, name: str, through: Collection[str] = ()) -> tuple[list[Step], set[str]]:
+        """The steps that make ``name`` of aligned values and of constants, in order, and the values that they start
+        from.  Values that a region may go ``through`` do not end it, aligned or not."""
+
+        def takes(value: str, _: Step) -> bool:
+            ends = (value in self.aligned and value not in through) or self.is_constant(value)
+            return value == name or not ends
+
+        made = above(self.graph, [name], takes)
+        steps = {step.index: step for step in made.values()}
+        read = {value for step in steps.values() for value in step.reads}
+        return [steps[index] for index in sorted(steps)], (read - made.keys() if made else {name})
+
+
+def above(
+    graph: Graph, names: Iterable[str], takes: Callable[[str, Step], bool], most: float = np.inf
+) -> dict[str, Step]:
+    """The values, with the steps that make them, which are ``names`` or what these are made of: those that ``takes``
+    allows, about so many at ``most``."""
+    found: dict[str, Step] = {}
+    waiting = list(names)
+    while waiting and len(found) < most:
+        name = waiting.pop()
+        step = graph.producer.get(name)
+        if step is not None and name not in found and takes(name, step):
+            found[name] = step
+            waiting += step.reads
+    return found
+
+
+def below(graph: Graph, names: Iterable[str], without: Collection[int] = ()) -> list[Step]:
+    """The steps that are reached from some values, in order, ``without`` those of these numbers."""
+    reached, found = set(names), []
+    for step in graph.steps:
+        if step.index not in without and reached.intersection(step.reads):
+            reached.update(step.makes)
+            found.append(step)
+    return found
+
+
 @dataclass
 class AlignmentState:
     """The comparison under way."""
@@ -75,7 +128,7 @@ class AlignmentState:
     forced: dict[str, tuple[str, Orientation]] = field(default_factory=dict)
     ratios: dict[str, float] = field(default_factory=dict)
     errors: dict[int, str] = field(default_factory=dict)  # by step
-    prints: dict[tuple[bool, str], bytes] = field(default_factory=dict)
+    prints: dict[tuple[str, str], bytes] = field(default_factory=dict)  # by side and name
     unsupported: dict[str, str] = field(default_factory=dict)
     unjudged: dict[str, str] = field(default_factory=dict)
     fixed: set[int] = field(default_factory=set)  # steps that were evaluated once and for all
@@ -91,6 +144,23 @@ class AlignmentState:
 
     def is_folded(self, step: Step) -> bool:
         return step.index in self.b.folded and not self.live.intersection(step.makes)
+
+    @property
+    def of_a(self) -> GraphSide:
+        return GraphSide("A", self.a, self.have, self.known.classes, self.uses, self.a.is_constant)
+
+    @property
+    def of_b(self) -> GraphSide:
+        return GraphSide("B", self.b, self.env, self.classes, self.pairs, self.is_constant)
+
+    def made(self, step: Step, values: Mapping[str, Array]) -> Mapping[str, Array] | None:
+        """What a step of B makes of some values; None where one is lacking, or it takes none of such a shape."""
+        if any(name not in values for name in step.reads):
+            return None
+        try:
+            return self.b.run(step, values)
+        except Exception:  # an operator's numpy raises whatever numpy raises
+            return None
 
     @property
     def a(self) -> Graph:
@@ -125,6 +195,12 @@ class AlignmentState:
                     self.fixed.discard(step.index)
                     waiting += step.makes
 
+    def print_of(self, letter: Literal["A", "B"], name: str) -> bytes:
+        """Equal for constants of either side that hold the same numbers in any order."""
+        if (letter, name) not in self.prints:
+            self.prints[letter, name] = sorted_digest((self.have if letter == "A" else self.env)[name])
+        return self.prints[letter, name]
+
     def kept(self) -> tuple[Any, ...]:
         """Everything that :meth:`back` restores."""
         return tuple(
@@ -136,10 +212,3 @@ class AlignmentState:
     def back(self, kept: tuple[Any, ...]) -> None:
         for name, held in kept:
             setattr(self, name, held)
-
-
-def print_of(state: AlignmentState, of_a: bool, name: str, values: Mapping[str, Array]) -> bytes:
-    """Equal for constants that hold the same numbers in any order."""
-    if (of_a, name) not in state.prints:
-        state.prints[of_a, name] = sorted_digest(values[name])
-    return state.prints[of_a, name]

@@ -18,7 +18,7 @@ from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, contracted, wid
 from onnx_triangulate.ops.enclosures import Enclosure
 from onnx_triangulate.ops.examples import Example
 from onnx_triangulate.ops.operator import Operator, WindowForm, bounded
-from onnx_triangulate.ops.windows import Axis, convolve, convolve_back, convolved_axes
+from onnx_triangulate.ops.window_geometry import Axis, convolve, convolve_back, convolved_axes
 from onnx_triangulate.records.arrays import Array
 
 

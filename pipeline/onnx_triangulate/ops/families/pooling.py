@@ -11,7 +11,7 @@ from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered, con
 from onnx_triangulate.ops.enclosures import Enclosure
 from onnx_triangulate.ops.examples import Example
 from onnx_triangulate.ops.operator import WindowForm, bounded
-from onnx_triangulate.ops.windows import Axis, pooled_axes, windows
+from onnx_triangulate.ops.window_geometry import Axis, pooled_axes, windows
 from onnx_triangulate.records.arrays import Array
 
 

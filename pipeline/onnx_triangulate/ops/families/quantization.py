@@ -17,7 +17,7 @@ from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered
 from onnx_triangulate.ops.enclosures import FLOATS, Enclosure
 from onnx_triangulate.ops.examples import Example
 from onnx_triangulate.ops.operator import WindowForm, bounded
-from onnx_triangulate.ops.windows import convolve, convolved_axes
+from onnx_triangulate.ops.window_geometry import convolve, convolved_axes
 from onnx_triangulate.records.arrays import Array
 
 

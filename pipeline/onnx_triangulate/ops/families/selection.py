@@ -15,7 +15,7 @@ from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, NotCovered, exa
 from onnx_triangulate.ops.examples import Example
 from onnx_triangulate.ops.families.reductions import reduced_axes
 from onnx_triangulate.ops.operator import WindowForm, alike, bounded
-from onnx_triangulate.ops.windows import pooled_axes, windows
+from onnx_triangulate.ops.window_geometry import pooled_axes, windows
 from onnx_triangulate.records.arrays import Array
 
 

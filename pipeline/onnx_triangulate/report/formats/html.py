@@ -15,7 +15,7 @@ from onnx_triangulate.records.text import safe
 from onnx_triangulate.report.formats import Format
 from onnx_triangulate.report.inspection import effect, moved, spellings, worst_first
 from onnx_triangulate.report.picture import MOST, left_out, require_engine, svg
-from onnx_triangulate.report.words import axes, count, size
+from onnx_triangulate.report.quantities import axes, count, size
 
 ROWS = 500
 _NODES = 8

@@ -17,7 +17,7 @@ from onnx_triangulate.locate.pass_search import Diverges, PassSearch, search
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model
 from onnx_triangulate.records.verdict import Blame, Finding
-from onnx_triangulate.transform.rewritten import Region
+from onnx_triangulate.transform.optimizer_changes import Region
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.diagnosis.passes import CAUSE, NOBODY, with_regions
 from onnx_triangulate.verification.diagnosis.search import Diagnosis, agrees_with, blamed_export

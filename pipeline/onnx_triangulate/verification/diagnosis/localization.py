@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from onnx_triangulate.locate import localize as localize_tasks
+from onnx_triangulate.locate import node_search as localize_tasks
 from onnx_triangulate.records.faults import Localization, SourceValues
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model

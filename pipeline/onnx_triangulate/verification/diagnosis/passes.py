@@ -24,7 +24,7 @@ from onnx_triangulate.records.errors import BrokenCheck
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Run
 from onnx_triangulate.records.verdict import Blame, Finding
-from onnx_triangulate.transform.rewritten import Counted, Region
+from onnx_triangulate.transform.optimizer_changes import Counted, Region
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.diagnosis.search import Diagnosis
 from onnx_triangulate.verification.session import Session

@@ -10,14 +10,13 @@ from onnx_triangulate.comparison.session import WORKER, Evidence, Session
 from onnx_triangulate.locate.float32_runs import NodeReplay, replay_nodes
 from onnx_triangulate.locate.teacher_forced import SILENT, TeacherForcedResult
 from onnx_triangulate.onnxgraph.nodes import message
-from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.faults import DifferingConstant
 from onnx_triangulate.records.graph_comparison import ComparedOutput
 from onnx_triangulate.records.runs import Failure
 from onnx_triangulate.records.text import safe
-from onnx_triangulate.report.words import pair as two
+from onnx_triangulate.report.quantities import pair as two
 
 
 def judge_feed(session: Session, name: str, arrays: Mapping[str, Array], found: Evidence, *, proved: bool) -> None:
@@ -58,15 +57,16 @@ def _take(found: Evidence, result: TeacherForcedResult, name: str) -> None:
 
 def _take_outputs(session: Session, found: Evidence, parts: list[ComparedOutput], name: str) -> None:
     """What the outputs in the graphs' own types add to the evidence."""
+    by_outcome = {outcome: [p for p in parts if p.outcome == outcome] for outcome in {p.outcome for p in parts}}
+    diverging = by_outcome.get("diverges", [])
     if not found.faults:
-        found.on(name, *(p.problem for p in parts if p.outcome == "diverges" and p.problem))
-        far = [f"{safe(p.right)} is apart by {p.max_abs:.3g}" for p in parts if p.outcome == "unbounded"]
+        far = (f"{safe(p.right)} is apart by {p.max_abs:.3g}" for p in by_outcome.get("unbounded", ()))
+        found.on(name, *(p.problem for p in diverging if p.problem))
         found.on(name, *(f"{says} in the graphs' own types, with no known bound" for says in far))
     if not session.jumps:
-        found.on(name, *(p.problem for p in parts if p.outcome == "rounding" and p.problem))
+        found.on(name, *(p.problem for p in by_outcome.get("rounding", ()) if p.problem))
     if session.drawn:
         return
-    diverging = [p for p in parts if p.outcome == "diverges"]
     if found.faults and found.kernels_are_finite():
         odd = [p for p in diverging if p.problem and is_odd(p, session.whole_outputs)]
         found.differences += [f"on {name}: {p.problem}" for p in odd]
@@ -97,10 +97,10 @@ def _constant(odd: DifferingConstant) -> str:
 
 def _replayed(session: Session, arrays: Mapping[str, Array]) -> dict[str, NodeReplay]:
     """Each graph's own run in float32, its nodes held against their bounds."""
-    turned = {name: way.apply(arrays[source]) for name, (source, way) in session.inputs.found.items()}
     runs: dict[str, NodeReplay] = {}
-    for side, file, feeds in (("A", session.pair.left, arrays), ("B", session.pair.right, turned)):
-        saved = npz.save(session.folder / f"{side}.npz", feeds)
+    files = {"A": session.pair.left, "B": session.pair.right}
+    for side, saved in session.save_feeds(arrays).items():
+        file = files[side]
         try:
             answer = session.workers.call(WORKER, replay_nodes, file, side, saved, session.folder)
         except UnusableInput:

@@ -1,4 +1,4 @@
-"""Shapes by ONNX's own inference, and what ONNX's own checker says, for a file that somebody else wrote.
+"""Files that somebody else wrote, checked in a child: what ONNX's inference and its checker say of them.
 
 Design note.  Both are native code that takes the graph at its word: a function that calls the one before it twice,
 forty times over, is expanded for ever; an output count of 2**40 is allocated.  So what can be counted is counted first
@@ -15,24 +15,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 
 import onnx
 from google.protobuf.message import Message
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
+from onnx import ModelProto, NodeProto, SparseTensorProto, TensorProto
 
-from onnx_triangulate.onnxgraph.inference import Refusal, infer, only_node, refusals
-from onnx_triangulate.onnxgraph.inlining import expanded_size
-from onnx_triangulate.onnxgraph.nodes import elements, printable, without_large_initializers
+from onnx_triangulate.onnxgraph.inference import Refusal, endless, infer, only_node, refusals
+from onnx_triangulate.onnxgraph.nodes import elements, nodes_within, printable
 from onnx_triangulate.onnxgraph.sandbox import Sandbox
 from onnx_triangulate.records.runs import Failure
 
 _SMALL = 1024  # elements that a tensor may have and keep its numbers: those that inference reads are fewer
 _SMALL_NODE = 512  # bytes of a node that is copied as it is
-_MOST_EXPANDED = 200_000  # nodes, once every call of a local function is followed, the calls included
 _SECONDS = 0.5
 _SECONDS_PER_NODE = 1e-4
 _MEMORY = 256 << 20
@@ -107,7 +105,7 @@ class SandboxedCheck:
 
 def _sandbox(tasks: Sequence[Callable[[], bytes]], model: ModelProto) -> Sandbox:
     """The tasks in a child with the time and memory that a model of this size may take."""
-    size = sum(1 for _ in _every_node(model))
+    size = sum(1 for _ in nodes_within(model.graph, *model.functions))
     onnx.defs.has("Relu")  # reads all schemas, once and here, not in every child
     return Sandbox(tasks, seconds=_SECONDS + _SECONDS_PER_NODE * size, memory=_MEMORY + _MEMORY_PER_NODE * size)
 
@@ -120,44 +118,6 @@ def full_check(model: ModelProto) -> Refusal | Failure | None:
     if isinstance(answer, Failure):
         return answer
     return Refusal(*json.loads(answer)) if answer else None
-
-
-def endless(model: ModelProto) -> str:
-    """Why shape inference, which follows every call of a local function, would take for ever; ``""`` if it would not.
-
-    Without forking this is all that is between it and a hostile file.
-    """
-    if not model.functions:
-        return ""
-    expanded = expanded_size(model, calls=True)
-    if expanded is None:
-        return "local functions call one another in a circle"
-    if expanded > _MOST_EXPANDED + sum(1 for _ in _nodes(model.graph.node)):
-        many = str(expanded) if expanded < 10**12 else f"10^{len(str(min(expanded, 10**100))) - 1} or more"
-        return f"the local functions' calls would expand to {many} nodes"
-    return ""
-
-
-def _nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
-    waiting = [iter(nodes)]
-    while waiting:
-        node = next(waiting[-1], None)
-        if node is None:
-            waiting.pop()
-            continue
-        yield node
-        for attribute in node.attribute:
-            waiting += [iter(graph.node) for graph in _graphs(attribute)]
-
-
-def _every_node(model: ModelProto) -> Iterator[NodeProto]:
-    yield from _nodes(model.graph.node)
-    for function in model.functions:
-        yield from _nodes(function.node)
-
-
-def _graphs(attribute: AttributeProto) -> list[GraphProto]:
-    return [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
 
 
 def _line(says: str) -> str:
@@ -277,21 +237,3 @@ def _copy_tensor(tensor: TensorProto, copy: TensorProto, empty: bool) -> None:
         return
     copy.name, copy.data_type = tensor.name, tensor.data_type
     copy.dims.extend([0] if empty and 0 < elements(tensor) < 1 << 63 else list(tensor.dims))
-
-
-def with_inferred_shapes(model: ModelProto) -> ModelProto | None:
-    """A copy of the model, without its large initializers, in which ONNX's inference has filled in what it could.
-
-    ``None`` where inference fails.  The copy is for asking about shapes and types; it is not a model to run.  It
-    happens in this very process: for files of others there is ``onnxgraph.shapes``.
-    """
-    from onnx_triangulate.onnxgraph.inference import infer
-    from onnx_triangulate.onnxgraph.shapes import endless
-
-    if endless(model):
-        return None
-    try:
-        return infer(without_large_initializers(model))
-    except Exception:
-        # It fails in many ways (its own errors, names that are no UTF-8, protobuf's size limit): all mean "unknown".
-        return None

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import onnx
 
-from onnx_triangulate.numerics.evaluate import Graph, Step
+from onnx_triangulate.numerics.float64_evaluation import Graph, Step
 from onnx_triangulate.numerics.perturbation import STEPS, UNIT, largest_responses, paired, signs, turned
 from onnx_triangulate.numerics.replay import expected
 from onnx_triangulate.ops.elementary import measured

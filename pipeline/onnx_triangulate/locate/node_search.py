@@ -8,7 +8,7 @@ values, bounds, and what goes into and comes out of the runtime; weights are not
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import onnx
 
 from onnx_triangulate.cases import catalogue
 from onnx_triangulate.engines.frameworks import adapter
-from onnx_triangulate.engines.running import feeds_of, refusal, values_of, warm
+from onnx_triangulate.engines.running import arrays_of, feeds_of, refusal, values_of, warm
 from onnx_triangulate.locate.export_nodes import Export, ExportJudge, farthest, fixed_values
 from onnx_triangulate.locate.export_runs import ExportRun
 from onnx_triangulate.locate.float64_comparison import compare_in_float64
@@ -28,7 +28,7 @@ from onnx_triangulate.locate.self_check import require_sound
 from onnx_triangulate.locate.teacher_forced import TeacherForcedResult
 from onnx_triangulate.onnxgraph.nodes import node_name
 from onnx_triangulate.onnxgraph.weights import Weights, read_model
-from onnx_triangulate.records.arrays import Array, ArrayFile
+from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.errors import one_line
 from onnx_triangulate.records.faults import Fault, Localization, SourceValues
@@ -194,14 +194,14 @@ def judged_export(
 def _by_bounds(export: Export, innocent: Collection[str]) -> tuple[Localization, ExportJudge]:
     """The nodes beyond their bounds, and the judge that found them, or that looked last."""
     found, judge = None, None
-    for double in (True, False):
-        stored = export.source.double if double else export.source.single
+    cleared = set(innocent)
+    for double, stored in ((True, export.source.double), (False, export.source.single)):
         if stored is None or (found is not None and found.faults):
             continue
         again = ExportJudge(export, stored.load, double=double)
         later = again.localization()
-        cleared = {*innocent, *(error.output for error in found.within)} if found is not None else set(innocent)
         later = replace(later, faults=tuple(e for e in later.faults if e.problem or e.output not in cleared))
+        cleared.update(error.output for error in later.within)
         if found is None or later.faults:
             found, judge = replace(later, peak=max(later.peak, found.peak if found else 0)), again
     assert found is not None
@@ -213,23 +213,8 @@ def computed_constants(proto: Any, weights: Weights, sources: Sequence[Path]) ->
     """The constants that the exporter computed itself, if it is known what it was given."""
     if not sources:
         return ()
-    known = (array for file in sources for array in _each(file))
+    known = (array for file in sources for array in arrays_of(file))
     return tuple(computed_initializers(proto, known, weights))
-
-
-def _each(file: Path) -> Iterator[Array]:
-    """The arrays of an ``.npz`` file, or the constants of an ONNX file, one after another."""
-    if file.suffix == ".npz":
-        with np.load(file, allow_pickle=False) as archive:
-            for name in archive.files:
-                yield archive[name]
-        return
-    proto, weights = read_model(file)
-    yield from weights.values()
-    for node in proto.graph.node:
-        for attribute in node.attribute:
-            if attribute.t.ByteSize():
-                yield onnx.numpy_helper.to_array(attribute.t)
 
 
 def _captured(model: Model, values: SourceValues, native: Run | None) -> str:

@@ -6,7 +6,7 @@ graph's own types; if no output ever answers, any number might stand there, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,17 +15,15 @@ import numpy as np
 import onnx
 
 from onnx_triangulate.diff.equivalence import Proof, StructuralGap
-from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate.feeds import Feed
-from onnx_triangulate.locate.float32_runs import RUNTIME
+from onnx_triangulate.locate.float32_runs import GraphRun, opened, output_names
 from onnx_triangulate.locate.graph_pair import MOST_WEIGHTS, GraphPair
 from onnx_triangulate.locate.model_interface import read_inlined
-from onnx_triangulate.locate.movable import MovableGraph, made_movable
+from onnx_triangulate.locate.perturbation_inputs import PerturbableGraph, perturbable
 from onnx_triangulate.locate.sweep import Budget, tried
 from onnx_triangulate.numerics.compare import same_values
 from onnx_triangulate.records.arrays import Array
 
-Loose = Callable[[Mapping[str, Array], Mapping[str, Array]], dict[str, Array]]
 _ROUNDED = 2.0**-20  # of a number: as far as an exporter that computes it in float32 may be
 _SAMPLES = 24  # feeds on which a constant is moved
 _FEWEST = 3  # of them, however long one takes
@@ -33,28 +31,41 @@ _SLICES = 32  # of a constant, each moved alone
 
 
 @dataclass
-class _MovableRun:
+class _PerturbableRun:
     """A graph whose unproved parts may be moved, on a few feeds: what it made of each, and what every one of its
     conditions was on them."""
 
     side: Literal["A", "B"]
-    run: Loose
+    unproved: StructuralGap
+    run: GraphRun
+    made: PerturbableGraph
     samples: list[tuple[Mapping[str, Array], Mapping[str, Array]]] = field(default_factory=list)
     conditions: dict[str, set[bool]] = field(default_factory=dict)
 
     def answers(self, moved: Mapping[str, Array]) -> bool:
         """Whether any output is another one on any feed when a constant is."""
         for arrays, made in self.samples:
-            try:
-                now = self.run(arrays, moved)
-            except Exception:  # another number, another refusal: it is read
-                return True
-            if any(not same_values(now[name], value) for name, value in made.items()):
+            now = tried(self.run, {**arrays, **moved})  # another number, another refusal: it is read
+            if now is None or any(not same_values(np.asarray(now[name]), value) for name, value in made.items()):
                 return True
         return False
 
+    @property
+    def shown(self) -> dict[str, str]:
+        """The constants that are unproved, those of inner graphs too, each as it is called in reports."""
+        return {**{name: name for name in self.unproved.constants}, **self.made.lifted}
 
-def find_unshown(
+    def never_taken(self) -> list[str]:
+        """The branches that no feed takes, in words."""
+        return [
+            f"{name} ({node}) of {self.side} is never {'false' if True in self.conditions[name] else 'true'}: "
+            "no feed shows a branch"
+            for name, node in self.unproved.conditions
+            if len(self.conditions.get(name, {True, False})) < 2
+        ]
+
+
+def find_unexercised(
     pair: GraphPair,
     side: Literal["A", "B"],
     unproved: StructuralGap,
@@ -68,58 +79,60 @@ def find_unshown(
     if not unproved.constants and not unproved.conditions and not unproved.inside:
         return [], []
     budget = Budget(seconds)
-    opened = _loose(pair.left if side == "A" else pair.right, unproved, folder / f"loose-{side}.onnx")
-    if opened is None:
+    graph = _perturbable_run(pair, side, unproved, folder / f"perturbable-{side}.onnx")
+    if graph is None:
         names = [*unproved.constants, *(name for name, _ in unproved.conditions), *(p.says for p in unproved.inside)]
         return [f"{_listed(names)} of {side}: not measured, the graph cannot be run with them open"], []
-    run, loose, watched = opened
-    graph = _MovableRun(side, run, conditions={name: set() for name in watched})
     _sample(graph, pair, feeds, budget)
-    said = [
-        f"{name} ({node}) of {side} is never {'false' if True in graph.conditions[name] else 'true'}: "
-        "no feed shows a branch"
-        for name, node in unproved.conditions
-        if len(graph.conditions.get(name, {True, False})) < 2
-    ]
-    said += [f"{within} of {side}: not measured, its type is none that is moved" for within in loose.stiff]
-    shown = {n: says or n for n, says in {**dict.fromkeys(unproved.constants, ""), **loose.lifted}.items()}
-    late: list[str] = []
-    left = [shown[name] for name in shown if name not in loose.constants]
-    moving = Budget(seconds)
-    for within, others in loose.moves.items():
+    found = _Measured(graph.never_taken())
+    found.said += [f"{each} of {side}: not measured, its type is none that is moved" for each in graph.made.immovable]
+    _move_as_wholes(graph, found, Budget(seconds), against)
+    _move_rows(graph, found, budget)
+    return found.said, found.late
+
+
+@dataclass
+class _Measured:
+    """What no feed showed (``said``), what says little against a graph (``late``), and the constants that answer as a
+    whole (``live``)."""
+
+    said: list[str]
+    late: list[str] = field(default_factory=list)
+    live: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+
+def _move_as_wholes(graph: _PerturbableRun, found: _Measured, moving: Budget, against: bool) -> None:
+    """Move each part of a graph as a whole, before any by its rows."""
+    side, shown, constants = graph.side, graph.shown, graph.made.constants
+    found.left += [says for name, says in shown.items() if name not in constants]
+    for within, others in graph.made.moves.items():
         if moving.spent():
-            left.append(within)
+            found.left.append(within)
         elif not graph.answers(others):
-            said.append(f"{within} of {side}: no feed shows it")
-    live = []
-    for name in (name for name in shown if name in loose.constants):  # each as a whole, before any by its parts
-        held = loose.constants[name]
+            found.said.append(f"{within} of {side}: no feed shows it")
+    for name in (name for name in shown if name in constants):
+        held = constants[name]
         if moving.spent():
-            left.append(shown[name])
+            found.left.append(shown[name])
         elif any(graph.answers({name: other}) for other in _moves(held, None)):
-            live.append(name)
-            late += _unreached(graph, name, held) if name in unproved.limits else []
+            found.live.append(name)
+            found.late += _unreached(graph, name, held) if name in graph.unproved.limits else []
         elif held.dtype.kind in "iu":  # a size that cannot be had says nothing against a limit
-            (said if against else late).append(_limit(name, side, held))
+            (found.said if against else found.late).append(_limit(name, side, held))
         else:
-            said.append(any_number(shown[name], side))
-    rows, coarse = _by_rows(graph, {name: loose.constants[name] for name in live}, shown, budget)
-    said += rows
-    if left:
-        said.append(f"{_listed(left)} of {side} are not the other's, and no time was left to move them")
-    if coarse:
-        late.append(f"the rows of {_listed(coarse)} of {side} were not all moved, one by one: no time was left")
-    return said, late
+            found.said.append(any_number(shown[name], side))
 
 
-def _sample(graph: _MovableRun, pair: GraphPair, feeds: Sequence[Feed], budget: Budget) -> None:
+def _sample(graph: _PerturbableRun, pair: GraphPair, feeds: Sequence[Feed], budget: Budget) -> None:
     """Run a graph as it stands on feeds, the first of which are kept."""
     for feed in feeds:
         arrays = pair.draw(feed)
         arrays = arrays if graph.side == "A" else pair.for_b(arrays)
-        made = tried(graph.run, arrays, {})
-        if made is None:
+        answer = tried(graph.run, arrays)
+        if answer is None:
             continue
+        made = {name: np.asarray(value) for name, value in answer.items()}
         for name, truths in graph.conditions.items():
             truths.update(bool(v) for v in np.unique(made[name]))
         if len(graph.samples) < _SAMPLES:
@@ -128,23 +141,26 @@ def _sample(graph: _MovableRun, pair: GraphPair, feeds: Sequence[Feed], budget: 
             break
 
 
-def _by_rows(
-    graph: _MovableRun, constants: Mapping[str, Array], shown: Mapping[str, str], budget: Budget
-) -> tuple[list[str], list[str]]:
-    """The constants of which some rows show nowhere, in words, and those of which not every row was moved."""
-    said, coarse = [], []
-    for name, held in constants.items():
-        quiet = 0
+def _move_rows(graph: _PerturbableRun, found: _Measured, budget: Budget) -> None:
+    """Move the rows of the constants that answer as a whole, one by one."""
+    coarse = []
+    for name in found.live:
+        held, quiet = graph.made.constants[name], 0
         parts = list(_slices(held))
         for part in parts:
             if budget.spent():
-                coarse.append(shown[name])
+                coarse.append(graph.shown[name])
                 break
             quiet += not any(graph.answers({name: other}) for other in _moves(held, part))
         if quiet:
             says = f"{quiet} of {len(parts)} of its numbers could be any: no feed shows it"
-            said.append(f"{shown[name]} of {graph.side}: {says}")
-    return said, coarse
+            found.said.append(f"{graph.shown[name]} of {graph.side}: {says}")
+    if found.left:
+        listed = _listed(found.left)
+        found.said.append(f"{listed} of {graph.side} are not the other's, and no time was left to move them")
+    if coarse:
+        listed = _listed(coarse)
+        found.late.append(f"the rows of {listed} of {graph.side} were not all moved, one by one: no time was left")
 
 
 def few_others(pair: GraphPair, proof: Proof) -> list[str]:
@@ -168,7 +184,7 @@ def few_others(pair: GraphPair, proof: Proof) -> list[str]:
     return said
 
 
-def _unreached(graph: _MovableRun, name: str, held: Array) -> list[str]:
+def _unreached(graph: _PerturbableRun, name: str, held: Array) -> list[str]:
     """A limit that nothing reached, in words: it may be moved away from the numbers that were fed, as far as one likes,
     and no output answers."""
     number = float(held.reshape(-1)[0])
@@ -201,24 +217,22 @@ def any_number(name: str, side: str) -> str:
     return f"{name} of {side} could be any number: no feed shows it"
 
 
-def _loose(file: Path, unproved: StructuralGap, saved: Path) -> tuple[Loose, MovableGraph, list[str]] | None:
-    """The graph with its unproved parts to be moved, and its conditions shown."""
-    model = read_inlined(file)
+def _perturbable_run(
+    pair: GraphPair, side: Literal["A", "B"], unproved: StructuralGap, saved: Path
+) -> _PerturbableRun | None:
+    """The graph with its unproved parts to be moved, and its conditions shown; None where it does not run."""
+    model = read_inlined(pair.left if side == "A" else pair.right)
     if model.ByteSize() > MOST_WEIGHTS:
         return None
-    ends = {o.name for o in model.graph.output}
-    watched = [name for name, _ in unproved.conditions]
-    made = made_movable(model, unproved)
+    made = perturbable(model, unproved)
     onnx.save(made.model, saved)
-    names = [*ends, *(n for n in dict.fromkeys(watched) if n not in ends)]
-    opened = tried(runtimes()[RUNTIME].open, saved)
-    if opened is None:
-        return None
-
-    def run(arrays: Mapping[str, Array], moved: Mapping[str, Array]) -> dict[str, Array]:
-        return dict(zip(names, map(np.asarray, opened({**arrays, **moved}, names)), strict=True))
-
-    return run, made, watched
+    watched = [name for name, _ in unproved.conditions]
+    run = tried(opened, saved, list(dict.fromkeys([*output_names(model), *watched])))
+    return (
+        None
+        if run is None
+        else _PerturbableRun(side, unproved, run, made, conditions={name: set() for name in watched})
+    )
 
 
 def _moves(held: Array, part: tuple[int, int] | None) -> Iterator[Array]:

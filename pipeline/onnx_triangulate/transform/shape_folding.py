@@ -12,8 +12,8 @@ import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from onnx_triangulate.onnxgraph.folding import fold
+from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
 from onnx_triangulate.onnxgraph.nodes import Dims, array, attributes, constant_tensor, dims_of, elements, in_onnx
-from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.records.arrays import Array
 
 _SMALL = 1024  # elements

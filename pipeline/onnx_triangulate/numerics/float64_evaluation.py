@@ -2,7 +2,7 @@
 
 Design note.  An operator has one definition, that of its rule (``ops.families``), whatever its opset: by
 it a kernel is judged, and by it a graph is evaluated.  ONNX's reference evaluator (onnx 1.23, with
-``numerics.evaluator.in_float64``, one evaluator per node, built once and kept) computes what has no rule,
+``numerics.reference_evaluator.in_float64``, one evaluator per node, built once and kept) computes what has no rule,
 what a rule does not cover, and what is one call of numpy there (:data:`_PLAIN`), which costs less than a bound.  It is
 no authority where a rule is: it mixes training statistics into BatchNormalization of opset 9 to 13, computes GridSample
 and others in float32 whatever it is given, takes seconds for windows, and knows no DequantizeLinear before opset 19.
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from onnx_triangulate.numerics.evaluator import in_float64
+from onnx_triangulate.numerics.reference_evaluator import in_float64
 from onnx_triangulate.onnxgraph.graph import reads
 from onnx_triangulate.onnxgraph.nodes import array, in_onnx, node_name, operator, opset, text
 from onnx_triangulate.ops import registry

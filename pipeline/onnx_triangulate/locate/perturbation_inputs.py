@@ -1,4 +1,4 @@
-"""A graph some parts of which may be moved as it runs: the constants and the graphs within it that are to be measured.
+"""A graph with inputs that perturb its constants and the graphs within it, to measure what no structure proves.
 
 Design note.  A part that no structure proves is shown by numbers only if some output answers when that part gives other
 numbers.  So each becomes an input with a default under which the graph is what it was: a constant its own numbers;
@@ -11,45 +11,46 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx
 
 from onnx_triangulate.diff.equivalence import InnerGap, Place, StructuralGap
+from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
 from onnx_triangulate.onnxgraph.nodes import array, constant_tensor, opset, subgraphs
-from onnx_triangulate.onnxgraph.shapes import with_inferred_shapes
 from onnx_triangulate.records.arrays import Array
 
 LONGEST = 256  # turns of a loop
 _COUNTED = 12  # the opset from which Min takes whole numbers
-_FACTOR, _STEP = 1.25, 0.37
-_FLOATS = {
-    onnx.TensorProto.FLOAT: np.float32,
-    onnx.TensorProto.DOUBLE: np.float64,
-    onnx.TensorProto.FLOAT16: np.float16,
+_MOVED = frozenset(map(onnx.TensorProto.DataType.Value, "FLOAT DOUBLE FLOAT16 INT32 INT64 BOOL".split()))
+# By numpy's kind of a type: what a value is combined with, as what it stays the same and as what it is another.
+_CHANGES: Mapping[str, tuple[tuple[str, float, float], ...]] = {
+    "f": (("Mul", 1, 1.25), ("Add", 0, 0.37)),
+    "i": (("Add", 0, 1),),
+    "b": (("Xor", False, True),),
 }
-_WHOLE = {onnx.TensorProto.INT32: np.int32, onnx.TensorProto.INT64: np.int64}
 
 
 @dataclass
-class MovableGraph:
+class PerturbableGraph:
     """The graph, its constants that may be moved, and by its name what moves each part inside.
 
-    ``lifted`` are constants from inside, by their name here; ``stiff`` are parts that nothing moves.
+    ``lifted`` are constants from inside, by their name here; ``immovable`` are parts that nothing moves.
     """
 
     model: onnx.ModelProto
     constants: dict[str, Array] = field(default_factory=dict)
     moves: dict[str, dict[str, Array]] = field(default_factory=dict)
     lifted: dict[str, str] = field(default_factory=dict)
-    stiff: list[str] = field(default_factory=list)
+    immovable: list[str] = field(default_factory=list)
 
 
-def made_movable(model: onnx.ModelProto, unproved: StructuralGap) -> MovableGraph:
+def perturbable(model: onnx.ModelProto, unproved: StructuralGap) -> PerturbableGraph:
     """A copy of a model in which all that is unproved may be moved, and its conditions are outputs."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    made = MovableGraph(copy)
+    made = PerturbableGraph(copy)
     graph = copy.graph
     kinds = _kinds(model, unproved)
     for part in sorted(unproved.inside, key=lambda part: -len(part.place)):
@@ -59,7 +60,7 @@ def made_movable(model: onnx.ModelProto, unproved: StructuralGap) -> MovableGrap
             made.lifted[name] = part.says
             _lift(graph, held, part.constant, name)
         elif part.ends:
-            _put_off(made, held, part.says)
+            made.moves[part.says] = _changed(made, held, held.output[0], np.dtype(bool), (("Or", False, True),))
         else:
             _turn(made, held, part, kinds.get(part.place, []))
     _counted(made, graph)
@@ -67,17 +68,14 @@ def made_movable(model: onnx.ModelProto, unproved: StructuralGap) -> MovableGrap
     for node in list(graph.node):
         tensor = constant_tensor(node)
         if tensor is not None and node.output[0] in unproved.constants:
-            kept = onnx.TensorProto()
-            kept.CopyFrom(tensor)
-            kept.name = node.output[0]
-            graph.initializer.append(kept)
+            _store(graph, tensor, node.output[0])
             graph.node.remove(node)
     taken = {i.name for i in graph.input}
     for tensor in graph.initializer:
         if tensor.name in wanted and (value := array(tensor)) is not None:
             made.constants[tensor.name] = value
             if tensor.name not in taken:
-                graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
+                graph.input.append(_border_of(tensor))
     ends = {o.name for o in graph.output}
     watched = dict.fromkeys(name for name, _ in unproved.conditions)
     graph.output.extend(onnx.ValueInfoProto(name=name) for name in watched if name not in ends)
@@ -91,30 +89,36 @@ def _at(graph: onnx.GraphProto, place: Place) -> onnx.GraphProto:
     return graph
 
 
-def _open(made: MovableGraph, name: str, usual: Array) -> str:
+def _open(made: PerturbableGraph, name: str, usual: Array) -> str:
     """An input of the whole graph with a default."""
     graph = made.model.graph
     name = f"moved {name} {len(graph.input)}"
-    tensor = onnx.numpy_helper.from_array(usual, name)
-    graph.initializer.append(tensor)
-    graph.input.append(onnx.helper.make_tensor_value_info(name, tensor.data_type, list(tensor.dims)))
+    _store(graph, onnx.numpy_helper.from_array(usual), name)
+    graph.input.append(_border_of(graph.initializer[-1]))
     return name
+
+
+def _store(graph: onnx.GraphProto, tensor: onnx.TensorProto, name: str) -> None:
+    """A copy of a tensor as an initializer of that name."""
+    kept = graph.initializer.add()
+    kept.CopyFrom(tensor)
+    kept.name = name
+
+
+def _border_of(tensor: onnx.TensorProto) -> onnx.ValueInfoProto:
+    return onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
 
 
 def _lift(graph: onnx.GraphProto, held: onnx.GraphProto, name: str, other: str) -> None:
     """Move a constant of a graph within to the outermost, under another name."""
-    kept = onnx.TensorProto()
-    for tensor in list(held.initializer):
-        if tensor.name == name:
-            kept.CopyFrom(tensor)
-            held.initializer.remove(tensor)
-    for node in list(held.node):
-        tensor = constant_tensor(node)
-        if tensor is not None and node.output[0] == name:
-            kept.CopyFrom(tensor)
+    for tensor in [tensor for tensor in held.initializer if tensor.name == name]:
+        _store(graph, tensor, other)
+        held.initializer.remove(tensor)
+    for node in held.node:
+        constant = constant_tensor(node)
+        if constant is not None and node.output[0] == name:
+            _store(graph, constant, other)
             node.CopyFrom(onnx.helper.make_node("Identity", [other], [f"{other} unread"]))  # places stay
-    kept.name = other
-    graph.initializer.append(kept)
     _renamed(held, {name: other})
 
 
@@ -143,49 +147,43 @@ def _kinds(model: onnx.ModelProto, unproved: StructuralGap) -> dict[Place, list[
     return said
 
 
-def _turn(made: MovableGraph, held: onnx.GraphProto, part: InnerGap, kinds: Sequence[int]) -> None:
+def _turn(made: PerturbableGraph, held: onnx.GraphProto, part: InnerGap, kinds: Sequence[int]) -> None:
     """Let a graph within make other numbers; a loop's own condition apart."""
     moves: dict[str, Array] = {}
     first = 1 if len(held.input) > 1 and _is_loop(made.model.graph, part.place) else 0
-    for number, (output, kind) in enumerate(zip(held.output, kinds, strict=True)):
-        if number < first or kind not in (*_FLOATS, *_WHOLE, onnx.TensorProto.BOOL):
-            continue
-        fresh = f"{output.name} moved {len(made.model.graph.input)}"
-        if kind in _FLOATS:
-            factor = _open(made, "factor", np.ones((), _FLOATS[kind]))
-            step = _open(made, "step", np.zeros((), _FLOATS[kind]))
-            moves |= {factor: np.array(_FACTOR, _FLOATS[kind]), step: np.array(_STEP, _FLOATS[kind])}
-            held.node.append(onnx.helper.make_node("Mul", [output.name, factor], [f"{fresh} scaled"]))
-            held.node.append(onnx.helper.make_node("Add", [f"{fresh} scaled", step], [fresh]))
-        elif kind in _WHOLE:
-            step = _open(made, "step", np.zeros((), _WHOLE[kind]))
-            moves[step] = np.ones((), _WHOLE[kind])
-            held.node.append(onnx.helper.make_node("Add", [output.name, step], [fresh]))
-        else:
-            flag = _open(made, "flag", np.array(False))
-            moves[flag] = np.array(True)
-            held.node.append(onnx.helper.make_node("Xor", [output.name, flag], [fresh]))
-        output.name = fresh
+    for output, kind in list(zip(held.output, kinds, strict=True))[first:]:
+        if kind in _MOVED:
+            dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind))
+            moves |= _changed(made, held, output, dtype, _CHANGES[dtype.kind])
     if moves:
         made.moves[part.says] = moves
     else:
-        made.stiff.append(part.says)
+        made.immovable.append(part.says)
+
+
+def _changed(
+    made: PerturbableGraph,
+    held: onnx.GraphProto,
+    output: onnx.ValueInfoProto,
+    dtype: np.dtype[Any],
+    changes: Sequence[tuple[str, float, float]],
+) -> dict[str, Array]:
+    """Combine an output of a graph within with inputs of the whole graph; what makes it another, by input."""
+    moves, own = {}, output.name
+    for op, usual, other in changes:
+        by = _open(made, op, np.array(usual, dtype))
+        moves[by] = np.array(other, dtype)
+        fresh = f"{own} moved {len(made.model.graph.input)}"
+        held.node.append(onnx.helper.make_node(op, [output.name, by], [fresh]))
+        output.name = fresh
+    return moves
 
 
 def _is_loop(graph: onnx.GraphProto, place: Place) -> bool:
     return str(_at(graph, place[:-1]).node[place[-1][0]].op_type) == "Loop"
 
 
-def _put_off(made: MovableGraph, held: onnx.GraphProto, says: str) -> None:
-    flag = _open(made, "flag", np.array(False))
-    end = held.output[0]
-    fresh = f"{end.name} put off {len(made.model.graph.input)}"
-    held.node.append(onnx.helper.make_node("Or", [end.name, flag], [fresh]))
-    end.name = fresh
-    made.moves[says] = {flag: np.array(True)}
-
-
-def _counted(made: MovableGraph, graph: onnx.GraphProto) -> None:
+def _counted(made: PerturbableGraph, graph: onnx.GraphProto) -> None:
     """Give each loop of a graph and of those within it a count; last, for the nodes change their places."""
     nodes = []
     for node in graph.node:

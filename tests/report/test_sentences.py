@@ -11,17 +11,8 @@ import numpy as np
 import pytest
 
 from onnx_triangulate.records.verdict import BLAMES, Blame, LargestDifference
-from onnx_triangulate.report.words import (
-    BLAME_WORDS,
-    agreement,
-    apart,
-    compress,
-    exports,
-    figure,
-    pair,
-    sentences,
-    tally,
-)
+from onnx_triangulate.report.quantities import figure, pair
+from onnx_triangulate.report.sentences import BLAME_WORDS, agreement, apart, compress, exports, sentences, tally
 
 TORCH = ["torch>reference", "torch>ort.off", "torch>ort.all"]
 RAW = [name.replace("torch", "torch:raw") for name in TORCH]

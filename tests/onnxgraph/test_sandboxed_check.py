@@ -13,9 +13,10 @@ import pytest
 from onnx import AttributeProto, ModelProto, TensorProto, helper, numpy_helper
 
 from onnx_triangulate.facts.view import View
-from onnx_triangulate.onnxgraph import sandbox, shapes
+from onnx_triangulate.onnxgraph import sandbox, sandboxed_check
 from onnx_triangulate.onnxgraph.graph import places
-from onnx_triangulate.onnxgraph.shapes import endless, numberless
+from onnx_triangulate.onnxgraph.inference import endless
+from onnx_triangulate.onnxgraph.sandboxed_check import numberless
 from scripts.inspect_files import external
 
 HEAD = '<ir_version: 9, opset_import: ["" : 18, "l" : 1]>'
@@ -170,7 +171,7 @@ def chained(levels: int, calls: int) -> ModelProto:
 
 
 def test_expansions_are_counted_before_they_happen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shapes, "_MOST_EXPANDED", 0)
+    monkeypatch.setattr(sandboxed_check, "_MOST_EXPANDED", 0)
     assert "expand to 2 nodes" in endless(chained(0, 1))
     assert "expand to 22 nodes" in endless(chained(2, 3))
     assert "expand to 3071 nodes" in endless(chained(10, 2))
@@ -226,8 +227,8 @@ def _die(_: ModelProto) -> bytes:
 def test_a_death_is_a_problem_and_the_rest_is_answered(
     fault: Callable[[ModelProto], bytes], says: str, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shapes, place, fault)
-    monkeypatch.setattr(shapes, "_SECONDS", 0.1)
+    monkeypatch.setattr(sandboxed_check, place, fault)
+    monkeypatch.setattr(sandboxed_check, "_SECONDS", 0.1)
     model = parsed("g (float[2,3] x) => (y) { a = Transpose (x) y = Relu <slope = 0.5> (a) }")
     view = View(model)
     shape = {name: p.graph.shape(name) for p in view.places for name in p.node.output}

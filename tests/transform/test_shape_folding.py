@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx.parser
 
 from onnx_triangulate.ops.roundings import roundings
-from onnx_triangulate.transform.static import settle
+from onnx_triangulate.transform.shape_folding import settle
 
 # A softmax of opset 11 behind a Reshape to sizes that are computed, as an export with open axes has it.
 HEAD = """<ir_version: 7, opset_import: ["" : 11]> g (float[{n},3,{h}] x) => (float[a,b] y) {{

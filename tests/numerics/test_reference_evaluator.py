@@ -13,8 +13,8 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from onnx_triangulate.engines.runtimes import runtimes
-from onnx_triangulate.numerics.evaluate import take_apart
-from onnx_triangulate.numerics.evaluator import in_float64
+from onnx_triangulate.numerics.float64_evaluation import take_apart
+from onnx_triangulate.numerics.reference_evaluator import in_float64
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import Unsupported
 

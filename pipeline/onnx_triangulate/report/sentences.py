@@ -1,4 +1,4 @@
-"""The vocabulary in sentences: what a blame means, which parties a glob stands for, how numbers are written.
+"""The vocabulary in sentences: what a blame means, and which parties a glob stands for.
 
 Design note.  Every format says the same thing in the same words, so the words are here once.  A glob such as
 ``torch>*`` is written only where all that it could stand for is meant; float64 parties have globs of their own
@@ -7,17 +7,16 @@ Design note.  Every format says the same thing in the same words, so the words a
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from onnx_triangulate.records.errors import UnusableInput
-from onnx_triangulate.records.graphs import Pads
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff
 from onnx_triangulate.records.text import prose, safe
 from onnx_triangulate.records.verdict import Blame, Verdict
+from onnx_triangulate.report.quantities import count, figure
 
 BLAME_WORDS: Mapping[str, str] = {
     "agree": "every path gives the same answer",
@@ -43,7 +42,6 @@ NOT_AGREED = "not agreement: nobody is blamed, and not everything was judged (be
 NOTHING_JUDGED = "no path could be judged by another"
 TOLD_APART = 4  # nodes; one that stands for more is not named as if it were known
 NODE = 100  # characters of a node's name
-MOST_AXES = 16  # of a permutation or a padding, in a line
 PARTLY = "every path that answered gives the same answer"
 NOT_SHARP = "not judged in float64"
 BLUNTLY = "not in float64"
@@ -252,11 +250,6 @@ def _agreeing(verdict: Verdict) -> tuple[set[str], set[str]]:
     return agreed, blunt - sharp
 
 
-def count(number: int, noun: str) -> str:
-    """``1 edge``, ``26 edges``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def tally(edges: Sequence[Diff]) -> str:
     """All edges in one line: ``26 edges compared: 22 equal, 3 rounding (worst 0.31 of its bound), 1 diverges``."""
     if not any(edge.compared or edge.outcome == "diverges" for edge in edges):
@@ -277,52 +270,9 @@ def tally(edges: Sequence[Diff]) -> str:
     return line + (f"; {empty:,} with nothing in it to compare" if empty else "")
 
 
-def figure(value: float | None) -> str:
-    """A number for reading: four significant digits."""
-    return "-" if value is None else f"{value:.4g}"
-
-
-def pair(left: float, right: float) -> tuple[str, str]:
-    """Two numbers with as many digits as it takes to tell them apart (at least six, at most all)."""
-    for digits in range(6, 18):
-        texts = f"{left:.{digits}g}", f"{right:.{digits}g}"
-        if texts[0] != texts[1]:
-            return texts
-    same = repr(float(left)), repr(float(right))
-    return same if math.isfinite(left) else (str(left), str(right))
-
-
 def place(edge: Diff) -> str:
     """Where an edge is worst: ``y[0,1,2,0]``, in the case's axes."""
     output = safe(edge.output, 40) if edge.output else ""
     if edge.index is None:
         return output
     return f"{output}[{','.join(str(int(axis)) for axis in edge.index)}]"
-
-
-def axes(numbers: Sequence[int] | None, between: str = " ") -> str:
-    """Numbers per axis, side by side; ``?`` where they are not known.  More than anybody has axes are counted."""
-    if numbers is None:
-        return "?"
-    shown = between.join(str(int(number)) for number in numbers[:MOST_AXES]) or "-"
-    rest = len(numbers) - MOST_AXES
-    return f"{shown} … (+{rest:,})" if rest > 0 else shown
-
-
-def shape_of_padding(pads: Pads) -> str:
-    """Whether a node pads, and the same on both sides."""
-    if pads.begin is None or pads.end is None or pads.symmetric is None:
-        return "unknown"
-    if pads.symmetric:
-        return "symmetric" if any(pads.begin) or any(pads.end) else "none"
-    return "asymmetric"
-
-
-def size(number: int) -> str:
-    """A number of bytes as people say it."""
-    value = float(number)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if value < 1024 or unit == "TiB":
-            break
-        value /= 1024
-    return f"{number:,} {unit}" if unit == "B" else f"{value:.3g} {unit}" if value < 999.5 else f"{value:,.0f} {unit}"

@@ -14,7 +14,7 @@ from onnx_triangulate.records.text import safe
 
 
 @dataclass
-class Unexercised:
+class SilentDifferences:
     """What two graphs hold differently, over several feeds.
 
     ``unshown`` is what no value shows, each with the values of A and B concerned; ``exercised`` are pairs that some

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx.parser
 
-from onnx_triangulate.transform.rewritten import Counted, counted, regions
+from onnx_triangulate.transform.optimizer_changes import Counted, counted, regions
 
 HEAD = '<ir_version: 8, opset_import: ["" : 17, "own" : 1]> g (float[2] x) => (float[2] y) '
 

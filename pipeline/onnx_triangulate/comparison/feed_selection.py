@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from onnx_triangulate.comparison.interface import PLAIN, fits
+from onnx_triangulate.comparison.interface import PLAIN, axis_pairs, fits
 from onnx_triangulate.comparison.session import Evidence, Session
 from onnx_triangulate.locate import sweep
-from onnx_triangulate.locate.feeds import KINDS, Feed, said
+from onnx_triangulate.locate.feeds import KINDS, Feed, ValueInfo, said
 from onnx_triangulate.locate.model_interface import Interface
 from onnx_triangulate.locate.sizes import guesses, keys, open_axes, other_sizes, shapes_at
 from onnx_triangulate.records import npz
@@ -49,16 +49,21 @@ def _shapes(session: Session, found: Evidence) -> dict[str, tuple[int, ...]]:
     shapes = [shapes_at(ports, each) for each in tried]
     answer = first_that_runs(session, [Feed("random", each) for each in shapes])
     if isinstance(answer, str):
-        port = next(p for p in ports if any(k in lacking for k in keys(p)))
-        named = [k for k in lacking if any(k in (p.shape or ()) for p in ports)]
-        remedy = "".join(f"--dim {safe(k)}=N " for k in named) + "or " if named else ""
-        raise UnusableInput(
-            f"input {safe(said(port))}: its shape is not settled by the file, and A runs at no size that was tried "
-            f"({safe(answer)}); give {remedy}--inputs FILE.npz"
-        )
+        raise _runs_nowhere(ports, lacking, answer)
     chosen = tried[answer]
     found.notes.append(f"sizes that nobody gave: {', '.join(f'{safe(k)}={chosen[k]}' for k in lacking)}")
     return shapes[answer]
+
+
+def _runs_nowhere(ports: Sequence[ValueInfo], lacking: Sequence[str], answer: str) -> UnusableInput:
+    """That A runs at no size of the axes ``lacking`` one, and what to give instead."""
+    port = next(p for p in ports if any(k in lacking for k in keys(p)))
+    named = [k for k in lacking if any(k in (p.shape or ()) for p in ports)]
+    remedy = "".join(f"--dim {safe(k)}=N " for k in named) + "or " if named else ""
+    return UnusableInput(
+        f"input {safe(said(port))}: its shape is not settled by the file, and A runs at no size that was tried "
+        f"({safe(answer)}); give {remedy}--inputs FILE.npz"
+    )
 
 
 def _refuse_shapes(session: Session) -> None:
@@ -81,14 +86,10 @@ def _known_sizes(session: Session) -> dict[str, int]:
     """The sizes of A's open axes that the user gave, or B declares."""
     dims = session.options.dims
     sizes = {k: dims[k] for k in open_axes(session.a.inputs) if k in dims}
-    for name, (source, way) in session.inputs.found.items():
-        mine, theirs = session.a.input(source), session.b.input(name)
-        if way != PLAIN or theirs.shape is None:
-            continue
-        for key, size in zip(keys(mine), theirs.shape, strict=True):
-            held = dims.get(size) if isinstance(size, str) else size
-            if isinstance(key, str) and held is not None:
-                sizes.setdefault(key, held)
+    for axis in axis_pairs(session.a, session.b, session.inputs):
+        held = dims.get(axis.theirs) if isinstance(axis.theirs, str) else axis.theirs
+        if isinstance(axis.key, str) and held is not None and not axis.turned:
+            sizes.setdefault(axis.key, held)
     return sizes
 
 
@@ -127,7 +128,9 @@ def further_sizes(session: Session, base: Mapping[str, tuple[int, ...]]) -> list
     """Feeds at other sizes of the axes that both files leave open and nobody fixed."""
     ports, landmarks = session.a.inputs, session.pair.landmarks
     known = {k: n for p in ports for k, n in zip(keys(p), base[p.name], strict=True) if isinstance(k, str)}
-    fixed = set(session.options.only) | _held_by_b(session)
+    fixed = set(session.options.only)  # and what B takes one size of only
+    axes = (axis for axis in axis_pairs(session.a, session.b, session.inputs) if isinstance(axis.theirs, int))
+    fixed |= {axis.key for axis in axes if isinstance(axis.key, str)}
     moving = [k for k in known if k not in fixed]
     return [
         Feed("random", shapes_at(ports, sizes), sized=", ".join(f"{safe(k)}={sizes[k]}" for k in moving))
@@ -137,29 +140,15 @@ def further_sizes(session: Session, base: Mapping[str, tuple[int, ...]]) -> list
 
 def only_sizes(session: Session) -> tuple[dict[str, tuple[int, ...]], ...]:
     """The shapes of A's inputs and of B's, where B takes one size of everything that A is fed; else nothing."""
-    theirs = {p.name: tuple(d for d in p.shape or () if isinstance(d, int)) for p in session.b.inputs}
     mine: dict[str, tuple[int, ...]] = {}
+    theirs: dict[str, tuple[int, ...]] = {}
     for port in session.b.inputs:
         source, way = session.inputs.found[port.name]
-        if port.shape is None or len(theirs[port.name]) < len(port.shape) or way != PLAIN:
+        sizes = tuple(d for d in port.shape or () if isinstance(d, int))
+        if port.shape is None or len(sizes) < len(port.shape) or way != PLAIN:
             return ()
-        mine[source] = theirs[port.name]
+        mine[source] = theirs[port.name] = sizes
     return (mine, theirs) if set(mine) == {p.name for p in session.a.inputs} else ()
-
-
-def _held_by_b(session: Session) -> set[str]:
-    """The open axes of A of which B takes one size only."""
-    held = set()
-    for name, (source, way) in session.inputs.found.items():
-        one, other = session.a.input(source), session.b.input(name)
-        if one.shape is None or other.shape is None:
-            continue
-        axes = way.perm or range(len(one.shape))
-        mine = [keys(one)[axis] for axis in axes]
-        held |= {
-            k for k, theirs in zip(mine, other.shape, strict=False) if isinstance(k, str) and isinstance(theirs, int)
-        }
-    return held
 
 
 def by_kind(feeds: Sequence[Feed]) -> list[Feed]:
@@ -169,9 +158,8 @@ def by_kind(feeds: Sequence[Feed]) -> list[Feed]:
         first.setdefault(f"{feed.kind} {bool(feed.sized)}", feed)
     axes = [(name, axis) for name, shape in (feeds[0].shapes.items() if feeds else ()) for axis in range(len(shape))]
     for name, axis in axes:
-        longest = max((f.shapes[name][axis] for f in feeds), default=0)
-        found = next(f for f in feeds if f.shapes[name][axis] == longest)
-        if found.sized:
-            first[f"longest {found.sized}"] = found
+        longest = max(feeds, key=lambda feed: feed.shapes[name][axis])  # asked for at once
+        if longest.sized:
+            first[f"longest {longest.sized}"] = longest
     leading = list({id(feed): feed for feed in first.values()}.values())
     return [*leading, *(f for f in feeds if not any(f is other for other in leading))]

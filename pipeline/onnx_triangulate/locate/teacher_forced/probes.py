@@ -1,4 +1,4 @@
-"""What two aligned nodes do not share although nothing that was compared shows it.
+"""Probes of two aligned nodes: what these do not share although nothing that was compared shows it.
 
 Design note.  Two values were the same on the feeds at hand; that they are the same function is another question where
 constants, attributes or inner graphs are not.  Other numbers of one size in the same place are said as they are.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,10 +21,9 @@ import numpy as np
 import onnx
 
 from onnx_triangulate.diff.operators import FOLLOWS
-from onnx_triangulate.locate.teacher_forced.bound import region
-from onnx_triangulate.locate.teacher_forced.state import AlignmentState
-from onnx_triangulate.numerics.compare import is_float, same_values
-from onnx_triangulate.numerics.evaluate import Graph, Step
+from onnx_triangulate.locate.teacher_forced.state import AlignmentState, GraphSide
+from onnx_triangulate.numerics.compare import equal_elements, is_float, same_values
+from onnx_triangulate.numerics.float64_evaluation import Graph, Step
 from onnx_triangulate.onnxgraph.dataflow import Orientation, Pair, settings
 from onnx_triangulate.onnxgraph.nodes import array, subgraphs, whole_slots
 from onnx_triangulate.ops.registry import operators, operators_where
@@ -43,7 +42,7 @@ _MILD = ("far", "ties", "zero")
 
 
 @dataclass(frozen=True)
-class _Side:
+class _Region:
     """One graph's steps between aligned values: the class of each value that they start from, and what they make."""
 
     graph: Graph
@@ -65,9 +64,7 @@ def unseen(state: AlignmentState) -> dict[str, tuple[str, str]]:
     By what is said, the value of A and the value of B that are taken for one.
     """
     said: dict[str, tuple[str, str]] = {}
-    for name, pair in state.pairs.items():
-        if pair.how not in ("numbers", "border") or pair.orientation != Orientation():
-            continue
+    for name, pair in _plain_pairs(state):
         found = list(_constants(state, name, pair)) or list(_probed(state, name, pair))
         said |= {f"{text}; {SILENT}": (pair.left, name) for text in found}
     return said
@@ -82,29 +79,33 @@ def exercised(state: AlignmentState, pair: tuple[str, str]) -> bool:
         return False
     if due.shape != made.shape or due.dtype != made.dtype or _parted(due, made):
         return True
-    theirs, mine = _sides(state, name, Pair(left, name, Orientation(), "numbers"))
-    return theirs is not None and mine is not None and not _hides(state, theirs, mine)
+    regions = _both_regions(state, name, Pair(left, name, Orientation(), "numbers"))
+    return regions is not None and not _hides(state, *regions)
 
 
 def rounded(state: AlignmentState) -> dict[str, tuple[int, int, float]]:
     """B's constants that are not A's to the bit, though what is made of them is A's within the bound: how many numbers
     of how many, and the largest distance relative to a number (to the largest one, where it is 0)."""
     found: dict[str, tuple[int, int, float]] = {}
-    for name, pair in state.pairs.items():
-        if pair.how not in ("numbers", "border") or pair.orientation != Orientation():
+    placed = (each for name, pair in _plain_pairs(state) for each in _placed(state, name, pair))
+    for _, b, one, other in placed:
+        if not is_float(one):
             continue
-        for _, b, one, other in _placed(state, name, pair):
-            if not is_float(one):
-                continue
-            wide, due = one.astype(np.float64), other.astype(np.float64)
-            odd = ~((wide == due) | (np.isnan(wide) & np.isnan(due)))
-            if not odd.any():
-                continue
+        wide, due = one.astype(np.float64), other.astype(np.float64)
+        odd = ~equal_elements(wide, due)
+        if odd.any():
             with np.errstate(all="ignore"):
                 size = np.where(due == 0, np.abs(due).max(initial=0.0), np.abs(due))
                 far = float(np.max((np.abs(wide - due) / size)[odd]))
             found[state.b.aliases.get(b, b)] = int(odd.sum()), odd.size, far
     return found
+
+
+def _plain_pairs(state: AlignmentState) -> Iterator[tuple[str, Pair]]:
+    """The values of B that are A's as they stand, and not because of what computes them."""
+    for name, pair in state.pairs.items():
+        if pair.how in ("numbers", "border") and pair.orientation == Orientation():
+            yield name, pair
 
 
 def _constants(state: AlignmentState, name: str, pair: Pair) -> Iterator[str]:
@@ -148,32 +149,31 @@ def _alike(one: Array, other: Array) -> Array:
         one, other = one.astype(np.float64), other.astype(np.float64)
     with np.errstate(all="ignore"):
         close = np.abs(one - other) <= _CLOSE * np.abs(other)
-        return np.asarray((one == other) | close | (np.isnan(one) & np.isnan(other)))
+    return np.asarray(equal_elements(one, other) | close)
 
 
 def _probed(state: AlignmentState, name: str, pair: Pair) -> Iterator[str]:
     """Nodes of one operator that make the same of the same data on the feeds, and not on probes; or a node in the
     place of none or of another, on probes that every spelling of one function agrees on."""
-    theirs, mine = _sides(state, name, pair)
-    if theirs is None or mine is None or set(theirs.start.values()) != set(mine.start.values()):
+    regions = _both_regions(state, name, pair)
+    if regions is None or not _same_start(*regions) or not _hides(state, *regions):
         return
+    theirs, mine = regions
     there, here = theirs.node, mine.node
     alone = here is not None and there is not None and here.op == there.op
-    what = _what(state, there, here) if alone and here is not None and there is not None else ""
-    if (here is None and there is None) or (alone and not what) or not _hides(state, theirs, mine):
+    what = _what(state, there, here) if alone else ""  # type: ignore[arg-type]  # both are nodes then
+    if (here is None and there is None) or (alone and not what):
         return
-    shown = here if here is not None else mine.steps[-1] if mine.steps else None
-    of_b = f"{shown.name} of B" if shown is not None else f"{name} of B"
-    of_a = f"{there.name} of A" if there is not None else "nothing in A"
-    text = f"{of_b} {'has ' + what if what else 'stands for ' + of_a}"
-    endless = _most(theirs) != _most(mine) or any(_nested(step) for side in (theirs, mine) for step in side.steps)
+    endless = _most(theirs) != _most(mine) or any(_nested(step.node) for each in regions for step in each.steps)
     if not endless and not _part_on_probes(state, theirs, mine, alone=alone):
         return
     if endless or alone or not (_further(state, theirs, mine) or _together(state, name, pair.left)):
-        yield text
+        shown = here or (mine.steps[-1] if mine.steps else None)
+        of_a = f"{there.name} of A" if there is not None else "nothing in A"
+        yield f"{shown.name if shown is not None else name} of B {'has ' + what if what else 'stands for ' + of_a}"
 
 
-def _part_on_probes(state: AlignmentState, theirs: _Side, mine: _Side, *, alone: bool) -> bool:
+def _part_on_probes(state: AlignmentState, theirs: _Region, mine: _Region, *, alone: bool) -> bool:
     """Whether two sides make other values of some probe; of two operators one may know fewer types, or shapes."""
     short = [_shortened(side) for side in (theirs, mine)]
     for given in _probes(state, theirs, _all_numbers(theirs, mine), _FAR if alone else _MILD):
@@ -183,28 +183,28 @@ def _part_on_probes(state: AlignmentState, theirs: _Side, mine: _Side, *, alone:
     return False
 
 
-def _sides(state: AlignmentState, name: str, pair: Pair) -> tuple[_Side | None, _Side | None]:
-    """Both regions: of one node at most, or of a few where one has all operators of the other and one more."""
+def _both_regions(state: AlignmentState, name: str, pair: Pair) -> tuple[_Region, _Region] | None:
+    """A's and B's regions: of one node at most, or of a few where one has all operators of the other and one more."""
     for most in (1, _TOGETHER):
-        theirs, mine = _side_of_a(state, pair.left, most), _side_of_b(state, name, most)
+        theirs, mine = _region(state.of_a, pair.left, most), _region(state.of_b, name, most)
         own = state.known.classes.get(pair.left)
         if mine is not None and mine.steps and own is not None and set(mine.start.values()) == {own}:
-            return _Side(state.a, (), {pair.left: own}, {}, pair.left), mine  # made of what has its like in A's place
+            # made of what has its like in A's place
+            return _Region(state.a, (), {pair.left: own}, {}, pair.left), mine
         if theirs is None or mine is None:
             continue
-        ops = [Counter(step.op for step in side.steps if step.op != "Identity") for side in (theirs, mine)]
+        ops = [Counter(step.op for step in each.steps if step.op != "Identity") for each in (theirs, mine)]
         if most == 1 or ((ops[0] - ops[1]) + (ops[1] - ops[0])).total() == 1:
             return theirs, mine
-    return None, None
+    return None
 
 
-def _further(state: AlignmentState, theirs: _Side, mine: _Side) -> bool:
+def _further(state: AlignmentState, theirs: _Region, mine: _Region) -> bool:
     """Whether two values are one function of what stands further in front: what they start from may be aligned by
     chance (a Max that nothing reached, and what it limits)."""
-    a = _side_of_a(state, theirs.makes, _TOGETHER, through=theirs.start.keys())
-    b = _side_of_b(state, mine.makes, _TOGETHER, through=mine.start.keys())
-    pairs = ((theirs, b), (a, mine), (a, b))
-    return any(one is not None and other is not None and _agree(state, one, other) for one, other in pairs)
+    a = _region(state.of_a, theirs.makes, _TOGETHER, through=theirs.start.keys())
+    b = _region(state.of_b, mine.makes, _TOGETHER, through=mine.start.keys())
+    return _agree(state, theirs, b) or _agree(state, a, mine) or _agree(state, a, b)
 
 
 def _together(state: AlignmentState, name: str, left: str) -> bool:
@@ -217,17 +217,19 @@ def _together(state: AlignmentState, name: str, left: str) -> bool:
     made = [v for step in readers for v in step.makes]
     if name in state.b.outputs or not 0 < len(made) <= _TOGETHER or any(v not in state.pairs for v in made):
         return False
-    for value in made:
-        theirs = _side_of_a(state, state.pairs[value].left, _TOGETHER, through={left})
-        mine = _side_of_b(state, value, _TOGETHER, through={name})
-        if theirs is None or mine is None or not _agree(state, theirs, mine):
-            return False
-    return True
+    return all(
+        _agree(
+            state,
+            _region(state.of_a, state.pairs[value].left, _TOGETHER, through={left}),
+            _region(state.of_b, value, _TOGETHER, through={name}),
+        )
+        for value in made
+    )
 
 
-def _agree(state: AlignmentState, theirs: _Side, mine: _Side) -> bool:
-    """Whether two sides make the same of every probe; what makes nothing of one agrees with nobody."""
-    if set(theirs.start.values()) != set(mine.start.values()):
+def _agree(state: AlignmentState, theirs: _Region | None, mine: _Region | None) -> bool:
+    """Whether two regions make the same of every probe; what makes nothing of one agrees with nobody."""
+    if theirs is None or mine is None or not _same_start(theirs, mine):
         return False
     for given in _probes(state, theirs, _all_numbers(theirs, mine), _FAR):
         one, other = _made(theirs, given), _made(mine, given)
@@ -236,68 +238,42 @@ def _agree(state: AlignmentState, theirs: _Side, mine: _Side) -> bool:
     return True
 
 
-def _side_of_a(state: AlignmentState, name: str, most: int, through: Collection[str] = ()) -> _Side | None:
-    """A's region in front of a value; what it may go ``through`` ends it nowhere."""
-    cut = state.uses.keys() - set(through) if through else state.uses
-    known = state.known
-    steps, start = region(state.a, name, cut, state.a.is_constant)
-    data = {n: known.classes.get(n, b"") for n in start if not state.a.is_constant(n)}
-    return _side(state.a, name, (steps, start), most, data, state.have)
+def _same_start(theirs: _Region, mine: _Region) -> bool:
+    return set(theirs.start.values()) == set(mine.start.values())
 
 
-def _side_of_b(state: AlignmentState, name: str, most: int, through: Collection[str] = ()) -> _Side | None:
-    """B's region in front of a value."""
-    cut = state.pairs.keys() - set(through) if through else state.pairs
-    steps, start = region(state.b, name, cut, state.is_constant)
-    data = {n: state.classes.get(n, b"") for n in start if not state.is_constant(n)}
-    return _side(state.b, name, (steps, start), most, data, state.env)
-
-
-def _side(
-    graph: Graph,
-    name: str,
-    found: tuple[Sequence[Step], Collection[str]],
-    most: int,
-    data: Mapping[str, bytes],
-    values: Mapping[str, Any],
-) -> _Side | None:
-    """A region, where it is at most so many nodes, Identities aside, and its data are arrays."""
-    steps, start = found
+def _region(side: GraphSide, name: str, most: int, through: Collection[str] = ()) -> _Region | None:
+    """The region in front of a value, where it is at most so many nodes, Identities aside, and its data are arrays;
+    what it may go ``through`` ends it nowhere."""
+    steps, start = side.region(name, through)
     if sum(step.op != "Identity" for step in steps) > most or (not steps and name not in start):
         return None
     if most > 1 and any(step.op in ("Loop", "Scan", "If") for step in steps):
         return None
-    if not data or not all(data.values()) or any(not isinstance(values.get(n), np.ndarray) for n in data):
+    data = {n: side.classes.get(n, b"") for n in start if not side.is_constant(n)}
+    if not data or not all(data.values()) or any(not isinstance(side.values.get(n), np.ndarray) for n in data):
         return None
-    held = {n: values[n] for n in start if n not in data and n in values}
-    return _Side(graph, tuple(steps), data, held, name)
+    held = {n: side.values[n] for n in start if n not in data and n in side.values}
+    return _Region(side.graph, tuple(steps), data, held, name)
 
 
 def _what(state: AlignmentState, theirs: Step, mine: Step) -> str:
     """What two nodes of one operator do not share, in words; empty where it is nothing."""
-    held = [
-        {n: v for n, v in settings(step.node, graph.version).items() if not _graph(v)}
-        for step, graph in ((theirs, state.a), (mine, state.b))
-    ]
+    both = ((state.of_a, theirs), (state.of_b, mine))
+    held = [{n: v for n, v in settings(step.node, side.graph.version).items() if not _graph(v)} for side, step in both]
     odd = sorted(n for n in held[0].keys() | held[1].keys() if not _same(held[0].get(n), held[1].get(n)))
     if odd:
         return ", ".join(f"{n} {_word(held[1].get(n))} where A has {_word(held[0].get(n))}" for n in odd)
-    inner = [
-        sorted((n, _bare(g, classes)) for n, g in subgraphs(step.node))
-        for step, classes in ((theirs, state.known.classes), (mine, state.classes))
-    ]
+    inner = [sorted((n, _bare(g, side.classes)) for n, g in subgraphs(step.node)) for side, step in both]
     if inner[0] != inner[1]:
         return "another graph inside than A"
-    return _other_operand(
-        _constant_operands(theirs, state.a.is_constant, state.have),
-        _constant_operands(mine, state.is_constant, state.env),
-    )
+    return _other_operand(*(_constant_operands(side, step) for side, step in both))
 
 
-def _constant_operands(step: Step, fixed: Callable[[str], bool], values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def _constant_operands(side: GraphSide, step: Step) -> list[tuple[str, Any]]:
     """What a step reads, its inner graphs included, each with its numbers where it is a constant."""
     names = dict.fromkeys((*step.node.input, *step.reads))
-    return [(n, values.get(n)) if n and fixed(n) else ("", None) for n in names]
+    return [(n, side.values.get(n)) if n and side.is_constant(n) else ("", None) for n in names]
 
 
 def _other_operand(theirs: list[tuple[str, Any]], mine: list[tuple[str, Any]]) -> str:
@@ -361,7 +337,7 @@ def _word(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _hides(state: AlignmentState, theirs: _Side, mine: _Side) -> bool:
+def _hides(state: AlignmentState, theirs: _Region, mine: _Region) -> bool:
     """Whether anything that a node does may stay unseen on the numbers that it read."""
     data = [state.have[n] for n in theirs.start]
     floats = all(v.dtype.kind == "f" and (v.size <= 1 or bool(v.min() != v.max())) for v in data)
@@ -374,11 +350,11 @@ def _hides(state: AlignmentState, theirs: _Side, mine: _Side) -> bool:
     return not (floats and all(moves))
 
 
-def _all_numbers(*sides: _Side) -> list[float]:
+def _all_numbers(*sides: _Region) -> list[float]:
     return sorted({n for side in sides for n in _numbers(side)})
 
 
-def _numbers(side: _Side) -> Iterator[float]:
+def _numbers(side: _Region) -> Iterator[float]:
     """The numbers that a side's node and its inner graphs hold, a few of each."""
     held: list[Any] = list(side.fixed.values())
     nodes = [step.node for step in side.steps]
@@ -397,7 +373,7 @@ def _numbers(side: _Side) -> Iterator[float]:
 
 
 def _probes(
-    state: AlignmentState, side: _Side, numbers: Sequence[float], kinds: Sequence[str]
+    state: AlignmentState, side: _Region, numbers: Sequence[float], kinds: Sequence[str]
 ) -> Iterator[dict[bytes, Array]]:
     """Arrays by the class of the value whose place they take."""
     data = {n: np.asarray(state.have[n]) for n in sorted(side.start)}
@@ -447,16 +423,12 @@ def _probe(held: Array, kind: str, place: int, near: Array, longest: int, random
         return np.asarray(drawn).astype(held.dtype)
 
 
-def _nested(step: Step) -> bool:
+def _nested(node: onnx.NodeProto) -> bool:
     """Whether a loop stands inside of a node, where nothing bounds it."""
-    return any(inner.op_type == "Loop" or _nested_in(inner) for _, g in subgraphs(step.node) for inner in g.node)
+    return any(inner.op_type == "Loop" or _nested(inner) for _, g in subgraphs(node) for inner in g.node)
 
 
-def _nested_in(node: onnx.NodeProto) -> bool:
-    return any(inner.op_type == "Loop" or _nested_in(inner) for _, g in subgraphs(node) for inner in g.node)
-
-
-def _most(side: _Side) -> int | None:
+def _most(side: _Region) -> int | None:
     """How often the loop of a side may run at most; None where it is none, or data says how often."""
     step = next((step for step in side.steps if step.op == "Loop"), None)
     if step is None or step.node.input[0] in side.start:
@@ -465,7 +437,7 @@ def _most(side: _Side) -> int | None:
     return np.iinfo(np.int64).max if count is None else int(np.min(count))
 
 
-def _shortened(side: _Side) -> _Side:
+def _shortened(side: _Region) -> _Region:
     """A side whose Loop, if it is one, runs a few times at most."""
     if not any(step.op == "Loop" for step in side.steps):
         return side
@@ -483,7 +455,7 @@ def _shortened(side: _Side) -> _Side:
     return replace(side, steps=tuple(steps), fixed=fixed)
 
 
-def _made(side: _Side, given: Mapping[bytes, Array]) -> Any:
+def _made(side: _Region, given: Mapping[bytes, Array]) -> Any:
     """What a side makes of a probe; None where it makes nothing."""
     values: dict[str, Array] = {**side.fixed, **{n: given[c] for n, c in side.start.items()}}
     try:
@@ -501,8 +473,7 @@ def _parted(one: Any, other: Any) -> bool:
         return True
     if one.dtype.kind != "f":
         return not same_values(one, other)
+    finite = np.isfinite(one) & np.isfinite(other)
     with np.errstate(all="ignore"):
-        same = (one == other) | (np.isnan(one) & np.isnan(other))
-        finite = np.isfinite(one) & np.isfinite(other)
-        size = np.abs(one[finite]).max(initial=0.0)
-        return bool((~same & ~(finite & (np.abs(one - other) <= _APART * size))).any())
+        near = np.abs(one - other) <= _APART * np.abs(one[finite]).max(initial=0.0)
+    return bool((~equal_elements(one, other) & ~(finite & near)).any())

@@ -8,12 +8,13 @@ as in the exported graph, by the values that they make, because a runtime rename
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from onnx import ModelProto, NodeProto
 
-from onnx_triangulate.onnxgraph.nodes import node_name, operator
+from onnx_triangulate.onnxgraph.nodes import in_onnx, node_name, operator
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,20 @@ def regions(exported: ModelProto, before: ModelProto, after: ModelProto) -> tupl
     contents = [{_content(node): node for node in side.graph.node} for side in (before, after)]
     kept = contents[0].keys() & contents[1].keys()
     gone, new = ([node for node in side.graph.node if _content(node) not in kept] for side in (before, after))
-    staying = {name for node in after.graph.node for name in node.output}
-    staying |= {tensor.name for tensor in after.graph.initializer} | {value.name for value in after.graph.output}
-    both = {o for node in gone for o in node.output if o} & {o for node in new for o in node.output}
+    both = _outputs(gone) & _outputs(new)
+    staying = _outputs(after.graph.node) | {value.name for value in (*after.graph.initializer, *after.graph.output)}
     found = []
     for members in _together([*gone, *new], both):
-        old = [node for i, node in enumerate(gone) if i in members]
-        fresh = [node for i, node in enumerate(new, len(gone)) if i in members]
+        old = [gone[i] for i in members if i < len(gone)]
+        fresh = [new[i - len(gone)] for i in members if i >= len(gone)]
         if old:
             place = min(made_by.get(o, (len(made_by), ""))[0] for node in old for o in node.output)
             found.append((place, _region(old, fresh, made_by, staying)))
     return tuple(region for _, region in sorted(found, key=lambda each: each[0]))
+
+
+def _outputs(nodes: Iterable[NodeProto]) -> set[str]:
+    return {name for node in nodes for name in node.output if name}
 
 
 def _region(
@@ -67,11 +71,8 @@ def _region(
 
 def counted(model: ModelProto) -> Counted:
     """The nodes of a graph, and those of operators that are not ONNX's."""
-    own: dict[str, int] = {}
-    for node in model.graph.node:
-        if node.domain not in ("", "ai.onnx"):
-            own[operator(node)] = own.get(operator(node), 0) + 1
-    return Counted(len(model.graph.node), own)
+    own = Counter(operator(node) for node in model.graph.node if not in_onnx(node))
+    return Counted(len(model.graph.node), dict(own))
 
 
 def _content(node: NodeProto) -> tuple[object, ...]:
@@ -83,24 +84,14 @@ def _named(node: NodeProto, made_by: Mapping[str, tuple[int, str]]) -> str:
     return next((made_by[o][1] for o in node.output if o in made_by), node.name or node.op_type)
 
 
-def _together(nodes: Sequence[NodeProto], both: Collection[str]) -> list[set[int]]:
+def _together(nodes: Sequence[NodeProto], both: Collection[str]) -> list[list[int]]:
     """The nodes, by place, that make the same value, or pass on one that is not in ``both`` versions."""
-    parent = list(range(len(nodes)))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            i = parent[i]
-        return i
-
-    makers: dict[str, list[int]] = {}
-    for i, node in enumerate(nodes):
-        for name in filter(None, node.output):
-            makers.setdefault(name, []).append(i)
-    joined = [(other, several[0]) for several in makers.values() for other in several[1:]]
-    passed = [(i, name) for i, node in enumerate(nodes) for name in node.input if name not in both]
-    for one, other in [*joined, *((i, m) for i, name in passed for m in makers.get(name, ())[:1])]:
-        parent[root(one)] = root(other)
-    sets: dict[int, set[int]] = {}
-    for i in range(len(nodes)):
-        sets.setdefault(root(i), set()).add(i)
-    return list(sets.values())
+    made = _outputs(nodes)
+    groups: list[tuple[list[int], set[str]]] = []
+    for place, node in enumerate(nodes):
+        members, names = [place], {name for name in node.output if name} | (made.intersection(node.input) - set(both))
+        for group in [group for group in groups if not names.isdisjoint(group[1])]:
+            groups.remove(group)
+            members, names = group[0] + members, names | group[1]
+        groups.append((members, names))
+    return sorted(sorted(members) for members, _ in groups)

@@ -7,16 +7,17 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from onnx_triangulate.comparison.feeding import by_kind, further_sizes
-from onnx_triangulate.comparison.judging import is_judged, take_faults
+from onnx_triangulate.comparison.feed_judgement import is_judged, take_faults
+from onnx_triangulate.comparison.feed_selection import by_kind, further_sizes
 from onnx_triangulate.comparison.outputs import compared_outputs, is_odd
 from onnx_triangulate.comparison.session import Evidence, Session
 from onnx_triangulate.diff.equivalence import Proof
-from onnx_triangulate.locate import special_values, sweep, unshown_constants
+from onnx_triangulate.locate import special_values, sweep
 from onnx_triangulate.locate.feeds import FROM_END, JUDGED, KINDS, REACHING, Feed, drawn_kinds
 from onnx_triangulate.locate.float32_runs import NodeReplay
 from onnx_triangulate.locate.sweep import Row
 from onnx_triangulate.locate.teacher_forced import TeacherForcedResult
+from onnx_triangulate.locate.unexercised_constants import find_unexercised
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.graph_comparison import ComparedOutput
 from onnx_triangulate.records.runs import Failure
@@ -56,7 +57,7 @@ def judge_further(session: Session, proof: Proof, base: Mapping[str, tuple[int, 
 def _count(found: Evidence, rows: Sequence[Row], ran: Sequence[Row], sized: bool) -> None:
     """On what both graphs ran, and on what not."""
     for row in ran:
-        found.swept[row.feed.kind] = found.swept.get(row.feed.kind, 0) + 1
+        found.swept[row.feed.kind] += 1
     found.sizes += [r.feed.sized for r in ran if r.feed.sized]
     if sized and not any(r.feed.sized for r in rows if r.state != "refused by A"):
         found.unexercised.append("sizes: A itself runs at no other size that was tried")
@@ -78,24 +79,23 @@ def _swept(session: Session, feeds: Sequence[Feed], found: Evidence) -> list[Row
 
 def _judge_rows(session: Session, proof: Proof, rows: Sequence[Row], found: Evidence) -> None:
     """What parts on further feeds: at a special kind by its own rule, else as the first feeds are judged."""
-    for row in rows:
-        if row.state == "refused by B" and row.feed.kind == FROM_END:
+    for row in (row for row in rows if row.state == "refused by B"):
+        if row.feed.kind == FROM_END:
             found.notes.append(f"B does not run on {FROM_END}, as A does: {row.message}")
-        elif row.state == "refused by B":
+        else:
             found.differences.append(f"B does not run on {safe(row.feed.name)}, where A does: {row.message}")
+    infinite = [r for r in rows if r.state == "close" and JUDGED.get(r.feed.kind) == "inf" and r.message]
     found.unexercised += [
         f"on {_WORDS['inf']}, {safe(row.message)}; a NaN that infinities make is not held against either"
-        for row in rows
-        if row.state == "close" and JUDGED.get(row.feed.kind) == "inf" and row.message
-    ][:1]
+        for row in infinite[:1]
+    ]
     apart = [r for r in rows if r.state == "apart" and r.arrays is not None]
-    for row in apart:
-        if row.feed.kind in JUDGED:
-            _judge_special(session, proof, row, found)
+    for row in (row for row in apart if row.feed.kind in JUDGED):
+        _judge_special(session, proof, row, found)
     usual = sorted((r for r in apart if r.feed.kind not in JUDGED), key=lambda r: -r.score)
     started = time.monotonic()
-    for number, row in enumerate(usual):
-        if found.differs() or number >= CLOSER or (number and time.monotonic() - started > LAST):
+    for number, row in enumerate(usual[:CLOSER]):
+        if found.differs() or (number and time.monotonic() - started > LAST):
             break
         _judge_row(session, row, found)
 
@@ -124,8 +124,7 @@ def _judge_row(session: Session, row: Row, found: Evidence) -> None:
         found.result = result
         take_faults(found, result, safe(row.feed.name))
         return
-    npz.save(session.folder / "B.npz", {n: way.apply(arrays[s]) for n, (s, way) in session.inputs.found.items()})
-    npz.save(session.folder / "A.npz", arrays)
+    session.save_feeds(arrays)
     runs = {side: NodeReplay(outputs=files) for side, files in zip("AB", row.outputs, strict=True)}
     exact = is_judged(session, result)
     for part in compared_outputs(session, runs, exact=exact):
@@ -228,9 +227,8 @@ def _measure(session: Session, proof: Proof, feeds: Sequence[Feed], found: Evide
     """The constants and conditions that no structure proves and no feed exercised."""
     both = bool(proof.left.limits and proof.right.limits)
     for side, unproved in (("A", proof.left), ("B", proof.right)):
-        said = session.call(
-            unshown_constants.find_unshown, session.pair, side, unproved, by_kind(feeds), session.folder, SEARCH, both
-        )
+        arguments = (session.pair, side, unproved, by_kind(feeds), session.folder, SEARCH, both)
+        said = session.call(find_unexercised, *arguments)
         if isinstance(said, Failure):
             found.problems.append(f"the constants of {side} that are not the other's: moving them ended in {said.kind}")
             continue
