@@ -25,7 +25,6 @@ from onnx_triangulate.engines.running import (
     feeds_of,
     in_case_axes,
     loaded,
-    refusal,
     save,
     values_of,
     warm,
@@ -196,26 +195,6 @@ def count_roundings(file: Path, shapes: Mapping[str, Sequence[int] | None] | Non
     if open_:
         del proto.graph.value_info[:]  # what an exporter wrote of a dynamic graph names its axes only
     return roundings(settle(proto))
-
-
-def with_constant_rounding(
-    ref: CaseRef, model: Model, run: Run, sources: Sequence[Path], seed: int, folder: Path, memory: int | None = None
-) -> Run:
-    """A graph's float64 run with what it may be off by; a refusal, where that cannot be had."""
-    from onnx_triangulate.verification.constant_rounding import with_allowance
-
-    assert model.file is not None
-    try:
-        return with_allowance(ref, model, run, sources, seed, folder, memory)
-    except Exception as error:  # a runtime's refusal, whatever its type
-        return replace(run, outputs=None, error=refusal(error, model.file))
-
-
-def staged(file: Path, place: Path) -> Path:
-    """An external file, or a copy of it where its numbers lie behind links; see ``onnxgraph.external_data``."""
-    from onnx_triangulate.onnxgraph.external_data import staged as as_it_may_be_read
-
-    return as_it_may_be_read(file, place)
 
 
 def maker(model: Model, output: str) -> tuple[str, str] | None:

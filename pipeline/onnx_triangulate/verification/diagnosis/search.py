@@ -12,8 +12,8 @@ from onnx_triangulate.engines import running
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Model
 from onnx_triangulate.records.verdict import Blame, Finding
-from onnx_triangulate.verification import worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
+from onnx_triangulate.verification.constant_rounding import with_constant_rounding
 from onnx_triangulate.verification.session import Session
 
 
@@ -88,6 +88,6 @@ def agrees_with(
     runs = session.value((), running.run_graph, ref, model, [party.item], seed, folder)
     if allowance and party.double and runs and runs[0].outputs is not None:
         sources = [source for source in (model.weights,) if source is not None]
-        answer = session.value(None, worker_tasks.with_constant_rounding, ref, model, runs[0], sources, seed, folder)
+        answer = session.value(None, with_constant_rounding, ref, model, runs[0], sources, seed, folder)
         runs = [answer] if answer is not None else ()
     return any(case_run.parties.replacing(edge[1], run).diff(*edge, "export").agrees for run in runs)
