@@ -16,6 +16,8 @@ from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.constant_rounding import with_constant_rounding
 from onnx_triangulate.verification.session import Session
 
+SHOWN = 3
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -46,6 +48,11 @@ class Diagnosis:
             (*self.settled, *found.settled),
             {**self.faithful, **found.faithful},
         )
+
+
+def listed(names: Sequence[str], separator: str = ", ", rest: str = " and {} more") -> str:
+    """The first few of some names, and how many more there are."""
+    return separator.join(names[:SHOWN]) + (rest.format(len(names) - SHOWN) if len(names) > SHOWN else "")
 
 
 Search = Callable[[Session, CaseRun, Sequence[Blame]], Diagnosis]
