@@ -1,6 +1,6 @@
-"""The main job, from case references to a report: export, look, run everywhere, triangulate, explain.
+"""``verify``, from the words of the command to a report: cases found, run side by side, judged.
 
-``execution`` runs a case at every size, ``judge`` makes a verdict of what ran.  Several cases are under way at once, so
+``case_execution`` runs a case at every size, ``judge`` makes a verdict of what ran.  Several cases are under way at once, so
 that torch, TensorFlow and the runtimes work side by side."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What worker processes do: the functions that the supervisor sends them, and nothing else.
+"""What the supervisor asks worker processes for: exports, definitions, what a graph holds, weights, causes.
 
 Each takes and returns records.  A task is a batch of items of one engine (native in both precisions, the exporters, the
 runtimes of one graph); an engine's refusal of an item is that item's value.  If the process dies in the middle, the

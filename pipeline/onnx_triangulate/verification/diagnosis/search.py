@@ -1,5 +1,5 @@
-"""What a search for what is behind blames comes to, and the question that all of them ask: with another graph in the
-place of the blamed one's, does the edge of the blame agree?"""
+"""What every search behind blames has: the record that it gives, and the question that it asks: does the edge of the
+blame agree with another graph in the place of the blamed one's?"""
 
 from __future__ import annotations
 
