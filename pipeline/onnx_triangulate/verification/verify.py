@@ -1,7 +1,7 @@
 """``verify``, from the words of the command to a report: cases found, run side by side, judged.
 
-``case_execution`` runs a case at every size, ``judge`` makes a verdict of what ran.  Several cases are under way at once, so
-that torch, TensorFlow and the runtimes work side by side."""
+``case_execution`` runs a case at every size, ``judge`` makes a verdict of what ran.  Several cases are under way at
+once, so that torch, TensorFlow and the runtimes work side by side."""
 
 from __future__ import annotations
 
