@@ -47,16 +47,26 @@ def hold(
         matching = [b for b in blames if b.blame == expected.blame and _matches(edge, b.edge)]
         if not _applies(expected, versions):
             results.append(ExpectationResult(edge, expected, "not applicable", f"holds for {expected.when} only"))
-        elif matching:
-            meant = [blame for blame in matching if _other(expected, blame, findings) is None]
-            # One whose cause alone is not the declared one is told as stale; what shows elsewhere is not declared.
-            covered.update(meant or (blame for blame in matching if _elsewhere(expected, blame) is None))
-            stale = f"{expected.blame!r} shows, but not {_other(expected, matching[0], findings)}"
-            outcome, says = ("met", meant[0].message) if meant else ("stale", stale)
-            results.append(ExpectationResult(edge, expected, outcome, says))
-        else:
+        elif not matching:
             results.append(_not_shown(edge, expected, absent, among))
+        else:
+            result, declared = _shown(edge, expected, matching, findings)
+            results.append(result)
+            covered.update(declared)
     return tuple(results), tuple(blame for blame in blames if blame not in covered)
+
+
+def _shown(
+    edge: tuple[str, str], expected: Expected, matching: Sequence[Blame], findings: Sequence[Finding] | None
+) -> tuple[ExpectationResult, Sequence[Blame]]:
+    """What becomes of an expectation that blames match, and which of these it declares."""
+    meant = [blame for blame in matching if _other(expected, blame, findings) is None]
+    if meant:
+        return ExpectationResult(edge, expected, "met", meant[0].message), meant
+    # One whose cause alone is not the declared one is told as stale; what shows elsewhere is not declared.
+    here = [blame for blame in matching if _elsewhere(expected, blame) is None]
+    stale = f"{expected.blame!r} shows, but not {_other(expected, matching[0], findings)}"
+    return ExpectationResult(edge, expected, "stale", stale), here
 
 
 def _not_shown(
