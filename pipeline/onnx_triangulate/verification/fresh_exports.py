@@ -113,10 +113,10 @@ def paired(session: Session, case_run: CaseRun, external: Model) -> Pair | None:
         for mine, its in sides
     )
     graphs = GraphPair(fresh.file.absolute(), external.file.absolute(), (), taken, ends, Landmarks(), case_run.seed)
-    proof = _asked(session, prove_pair, graphs)
-    a, b = (_asked(session, model_interface.read_interface, file) for file in (graphs.left, graphs.right))
-    if not isinstance(proof, Proof) or proof.same or not isinstance(a, Interface) or not isinstance(b, Interface):
+    read = _read(session, graphs)
+    if read is None:
         return None
+    proof, a, b = read
     a = replace(a, inputs=_joined(a.inputs, b.inputs, taken))
     names = {border: name for name, border in fresh.inputs.items()}
     if a.drawn or b.drawn or not names.keys() >= {port.name for port in a.inputs}:
@@ -126,6 +126,14 @@ def paired(session: Session, case_run: CaseRun, external: Model) -> Pair | None:
     shapes = {name: array.shape for name, array in pair.own_inputs(case_run).items()}
     feeds = (*[Feed(kind, shapes) for kind in KINDS], *drawn_kinds(a.inputs, shapes, graphs.landmarks))
     return replace(pair, feeds=feeds)
+
+
+def _read(session: Session, graphs: GraphPair) -> tuple[Proof, Interface, Interface] | None:
+    """What structure proves of two graphs, and the interfaces of both; None where they are proved the same."""
+    proof = _asked(session, prove_pair, graphs)
+    a, b = (_asked(session, model_interface.read_interface, file) for file in (graphs.left, graphs.right))
+    known = isinstance(proof, Proof) and isinstance(a, Interface) and isinstance(b, Interface)
+    return (proof, a, b) if known and not proof.same else None
 
 
 def _joined(ports: Sequence[ValueInfo], others: Sequence[ValueInfo], ways: Ways) -> tuple[ValueInfo, ...]:
