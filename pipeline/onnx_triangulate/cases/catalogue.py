@@ -4,9 +4,10 @@ A case file is loaded by its path under a private module name, so the bundled ca
 package never meet.  It says ``CASES = (Case(...), ...)``; its stem is the group of its cases.  The bundled catalogue
 is ``models/`` of the checkout, carried inside the package in a wheel.
 
-Modules beside a case file can be imported from it (:class:`_Beside`).  They are looked for last of all, so that they
-shadow nothing, and those of one folder at a time: two folders may both hold a ``net.py``.  A user's module that has the
-name of this very package is reached through the package, where that has nothing of the name that is asked for.
+Modules beside a case file can be imported from it (:class:`_SiblingFinder`).  They are looked for last of all, so that
+they shadow nothing, and those of one folder at a time: two folders may both hold a ``net.py``.  A user's module that
+has the name of this very package is reached through the package, where that has nothing of the name that is asked
+for.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def bundled() -> Path:
     return carried if carried.is_dir() else Path(__file__).parents[3] / "models"
 
 
-class _Beside:
+class _SiblingFinder:
     """Finds the modules beside a case file, where nobody else finds any: the last finder of ``sys.meta_path``."""
 
     def __init__(self) -> None:
@@ -107,12 +108,12 @@ class _Beside:
             self._folder = folder
 
 
-_BESIDE = _Beside()
+_SIBLINGS = _SiblingFinder()
 
 
 def load_file(file: Path) -> tuple[Case, ...]:
     """The cases of one file.  Raises :class:`UnusableInput` with one line for whatever is wrong with it."""
-    _BESIDE.enter(file.parent)
+    _SIBLINGS.enter(file.parent)
     return _loaded(file)
 
 

@@ -4,8 +4,8 @@ Design note.  An external file may be the model's on every ordinary input and no
 that are saturated or dead, a limit, a threshold, one row of a table, what becomes of NaN.  ``compare`` finds such
 places between two graphs, and the source has a graph, its fresh export.  So that one is made as well, and where
 structure does not prove the two the same both run on the further feeds of ``locate.feeds``.  What parts there is no
-verdict, for the fresh export may be the one that is wrong: it is a set of inputs (:class:`Sought`), on which the case
-is run and judged like on any other (``verification.case_execution.on_inputs_of``)."""
+verdict, for the fresh export may be the one that is wrong: it is a set of inputs (:class:`FurtherInputs`), on which the
+case is run and judged like on any other (``verification.case_execution.on_inputs_of``)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _MOST = 4  # sets of inputs of one file: the model runs on each
 
 
 @dataclass(frozen=True)
-class Sought:
+class FurtherInputs:
     """Inputs by the case's names, in a file, and what they are in words."""
 
     message: str
@@ -147,7 +147,7 @@ def _joined(ports: Sequence[ValueInfo], others: Sequence[ValueInfo], ways: Ways)
     return tuple(joined)
 
 
-def sought(session: Session, case_run: CaseRun, pair: Pair) -> list[Sought]:
+def further_inputs(session: Session, case_run: CaseRun, pair: Pair) -> list[FurtherInputs]:
     """The inputs on which an external file parts from the fresh export, those first that tell most."""
     seed, folder, who = case_run.seed, case_run.folder / FRESH, pair.external.graph.replace(":", "-")
     folder.mkdir(parents=True, exist_ok=True)
@@ -161,12 +161,12 @@ def sought(session: Session, case_run: CaseRun, pair: Pair) -> list[Sought]:
         walked = _asked(session, boundaries, pair.graphs, usual[:24], folder / f"{who}-walks", _SECONDS)
         rows += [] if isinstance(walked, Failure) else walked[1]
     own = inputs.inputs_of(case_run.case, case_run.ref.name, seed)
-    found: list[Sought] = []
+    found: list[FurtherInputs] = []
     for row in _telling(rows):
         if row.arrays is None or not _is_confirmed(session, pair, row):
             continue
         fed = own | pair.by_case(case_run, npz.load(row.arrays))
-        found.append(Sought(_said(row, fed), npz.save(folder / f"{who}-{len(found)}.npz", fed)))
+        found.append(FurtherInputs(_said(row, fed), npz.save(folder / f"{who}-{len(found)}.npz", fed)))
         if len(found) == _MOST:
             break
     return found

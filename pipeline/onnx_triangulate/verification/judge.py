@@ -121,7 +121,7 @@ class _Judgement:
 
     def _parting(self, pair: fresh_exports.Pair) -> Iterator[tuple[CaseRun, list[Blame]]]:
         """Where an external file parts from the source's fresh export, and from the model as well."""
-        for found in fresh_exports.sought(self.session, self.declared, pair):
+        for found in fresh_exports.further_inputs(self.session, self.declared, pair):
             other = on_inputs_of(self.session, self.declared, pair.external, pair.fresh, found.message, found.file)
             more = [b for b in self._blames(other) if b.party == pair.external.graph] if other is not None else []
             if other is not None and more:

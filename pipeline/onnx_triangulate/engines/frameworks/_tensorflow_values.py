@@ -26,7 +26,7 @@ _MERGED = re.compile(r"(?:Conv|ConvTranspose)__\d+:0")
 
 
 @dataclass(frozen=True, eq=False)
-class Frozen:
+class FrozenGraph:
     """A graph definition, the names of its inputs and outputs, and the values of inputs that the function captured."""
 
     definition: Any
@@ -52,7 +52,7 @@ class Frozen:
         return fed
 
 
-def freeze(concrete: Any) -> Frozen:
+def freeze(concrete: Any) -> FrozenGraph:
     """The frozen graph.  A tensor that the function captured is a constant there, or an input whose value is known."""
     import tensorflow as tf
     from tf2onnx import tf_loader
@@ -67,7 +67,7 @@ def freeze(concrete: Any) -> Frozen:
     definition = tf_loader.from_function(concrete, inputs, outputs)
     fed = {f"{node.name}:0" for node in definition.node if node.op in ("Placeholder", "PlaceholderWithDefault")}
     kept = tuple(name for name in inputs if name in fed or name not in captured)
-    return Frozen(definition, kept, tuple(outputs), {name: captured[name] for name in kept if name in captured})
+    return FrozenGraph(definition, kept, tuple(outputs), {name: captured[name] for name in kept if name in captured})
 
 
 def in_precision(definition: Any, *, double: bool) -> Any:
@@ -121,7 +121,7 @@ def rename_functions(definition: Any) -> None:
 
 
 def intermediates(
-    frozen: Frozen,
+    frozen: FrozenGraph,
     arguments: Sequence[Any],
     wanted: Mapping[str, str],
     take: Callable[[str, Array], None],

@@ -39,7 +39,7 @@ from onnx_triangulate.engines.frameworks._results import (
     named,
     raised,
 )
-from onnx_triangulate.engines.frameworks._stored_values import Values, write_values
+from onnx_triangulate.engines.frameworks._stored_values import ValueWriter, write_values
 from onnx_triangulate.engines.frameworks._tensorflow_roundings import RoundingTrace, moving
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import Case, Tensor
@@ -358,7 +358,7 @@ class TensorFlow:
         frozen = _kept[key]
         wanted = matched(proto, frozen.outputs, list(model.outputs.values()), frozen.definition)
 
-        def write_in(kept: Values, double: bool) -> None:
+        def write_in(kept: ValueWriter, double: bool) -> None:
             tensors = _tensors(case, values, double=double, move=None)
             intermediates(frozen, [tensors[name] for name in case.inputs], wanted, kept.write, double=double)
 

@@ -44,7 +44,7 @@ from onnx_triangulate.engines.frameworks._results import (
     named,
     raised,
 )
-from onnx_triangulate.engines.frameworks._stored_values import Values, write_values
+from onnx_triangulate.engines.frameworks._stored_values import ValueWriter, write_values
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import Case
 from onnx_triangulate.records.faults import SourceValues
@@ -257,7 +257,7 @@ class Torch:
         tensors = _tensors(values)
         arguments = tuple(tensors[name] for name in _read_in_order(_programs[key], case))
 
-        def write(kept: Values, double: bool) -> None:
+        def write(kept: ValueWriter, double: bool) -> None:
             def take(name: str, tensor: Any) -> None:
                 if name in made:
                     kept.write(name, plain(tensor))
