@@ -29,7 +29,7 @@ from onnx_triangulate.records.faults import Localization
 from onnx_triangulate.records.runs import Failure, Model
 from onnx_triangulate.verification import worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.localization import localized
+from onnx_triangulate.verification.diagnosis.localization import localized
 from onnx_triangulate.verification.session import Options, Session
 
 ZOO = Path(__file__).parent / "zoo"

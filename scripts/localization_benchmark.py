@@ -27,7 +27,7 @@ import onnx
 from onnx_triangulate import CaseRef
 from onnx_triangulate.cases import catalogue, inputs
 from onnx_triangulate.engines import running
-from onnx_triangulate.engines.frameworks._stored_values import Values
+from onnx_triangulate.engines.frameworks._stored_values import ValueWriter
 from onnx_triangulate.locate.export_nodes import Export
 from onnx_triangulate.locate.node_search import judged_export
 from onnx_triangulate.records.arrays import Array
@@ -35,7 +35,7 @@ from onnx_triangulate.records.faults import Localization, SourceValues
 from onnx_triangulate.records.runs import Model
 from onnx_triangulate.verification import worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.localization import localized
+from onnx_triangulate.verification.diagnosis.localization import localized
 from onnx_triangulate.verification.session import Options, Session
 
 SIZES = (100, 500, 1000, 5000)
@@ -182,7 +182,7 @@ def scaling() -> None:
     for size in SIZES:
         proto, feeds, values = chain(size)
         with tempfile.TemporaryDirectory() as folder:
-            with Values(Path(folder) / "double") as stored:
+            with ValueWriter(Path(folder) / "double") as stored:
                 for name, array in values:
                     stored.write(name, array)
             source = SourceValues("torch", double=stored.stored())

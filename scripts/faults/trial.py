@@ -300,7 +300,7 @@ def _by_native(original: _Original, model: onnx.ModelProto) -> Named:
 
 def _as_given(original: _Original, model: onnx.ModelProto, native: Named) -> Named:
     """As ``verify`` does with a given file: where the source has no values between its nodes, a fresh export of it has
-    (``verification.localization.localized``), which is the graph that the mutant was made of."""
+    (``verification.diagnosis.localization.localized``), which is the graph that the mutant was made of."""
     if not any(native.regions):
         return native
     try:

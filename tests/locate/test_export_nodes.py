@@ -16,7 +16,7 @@ import pytest
 
 from onnx_triangulate.cases import inputs, layout
 from onnx_triangulate.engines.frameworks import adapter
-from onnx_triangulate.engines.frameworks._stored_values import Values
+from onnx_triangulate.engines.frameworks._stored_values import ValueWriter
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate import export_nodes
 from onnx_triangulate.locate.export_nodes import Export
@@ -279,7 +279,7 @@ def written(folder: Path, arrays: Mapping[str, Array]) -> SourceValues:
     """Values of a source in both precisions."""
     stored = []
     for dtype in (np.float32, np.float64):
-        with Values(folder / np.dtype(dtype).name) as values:
+        with ValueWriter(folder / np.dtype(dtype).name) as values:
             for name, array in arrays.items():
                 values.write(name, array.astype(dtype))
         stored.append(values.stored())
@@ -385,7 +385,7 @@ def test_what_nobody_is_guilty_of_is_attributed_and_adds_up(tmp_path: Path) -> N
     values = {"a": x, "b": b, "c": b * b}
     values["d"] = np.tanh(values["c"])
     values["z"] = np.exp(values["d"])
-    with Values(tmp_path / "single") as single:
+    with ValueWriter(tmp_path / "single") as single:
         for name, array in values.items():
             single.write(name, np.asarray(array, np.float32))
     source = SourceValues("torch", single.stored())
@@ -477,7 +477,7 @@ def test_the_sources_own_kernel_is_not_the_exports_fault(tmp_path: Path) -> None
     kernel = (y * (1 + 40 * 2.0**-24)).astype(np.float32)
     stored = {}
     for name, value in (("single", kernel), ("double", y)):
-        with Values(tmp_path / name) as file:
+        with ValueWriter(tmp_path / name) as file:
             file.write("y", value)
         stored[name] = file.stored()
     both, alone = SourceValues("torch", **stored), SourceValues("torch", single=stored["single"])
@@ -502,7 +502,7 @@ def test_a_function_the_source_has_in_one_piece_brings_the_error_of_its_own_kern
         (40 * c, "Sigmoid", right, 1),
         (0, "Sigmoid", right.replace("{1}", "{1.0001}"), 1),
     ):
-        with Values(tmp_path / f"{times}{op}{guilty}") as file:
+        with ValueWriter(tmp_path / f"{times}{op}{guilty}") as file:
             file.write("y", (y * (1 + times * 2.0**-24)).astype(np.float32))
         source = SourceValues("tensorflow", single=file.stored(), origins={"y": Origin("sigmoid", op=op)})
         found = judged_export(Export.of(onnx.parser.parse_model(text), {"x": x}, source, party="tensorflow"))
@@ -589,7 +589,7 @@ def test_nodes_that_lose_what_the_sources_one_operator_keeps(
     head = f'<ir_version: 8, opset_import: ["" : 18]> g (float[4] x) => (float[{1 if "ReduceMean" in body else 4}] y)'
     proto = onnx.parser.parse_model(f"{head} <float one = {{1}}> {{ {body} }}")
     fed = np.array(x, np.float32)
-    with Values(tmp_path / "single") as file:
+    with ValueWriter(tmp_path / "single") as file:
         file.write("y", np.asarray(function(fed.astype(np.float64)), np.float32))
     source = SourceValues("torch", single=file.stored(), origins={"y": Origin("one_operator")})
     found = judged_export(Export.of(proto, {"x": fed}, source, party="torch"), attribute=True)

@@ -22,7 +22,7 @@ from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.runs import Model
 from onnx_triangulate.transform.skeleton import in_float64, shaken, skeleton
-from onnx_triangulate.verification import perturbed_runs, worker_tasks
+from onnx_triangulate.verification import constant_rounding, perturbed_runs, worker_tasks
 from onnx_triangulate.verification.parties import Parties
 from onnx_triangulate.verification.verify import _locked
 
@@ -106,7 +106,7 @@ def test_a_folded_weight_gives_no_licence(folded: Any, factor: float, outcome: s
         Parties({**runs, str(run.party): run}, {}).diff("torch@64", "torch>reference@64", "export").outcome
         == "diverges"
     )
-    run = worker_tasks.with_constant_rounding(ref, model, run, [models["torch:raw"].file], 0, folder, 2**33)
+    run = constant_rounding.with_constant_rounding(ref, model, run, [models["torch:raw"].file], 0, folder, 2**33)
     parties = Parties({**runs, str(run.party): run}, {})
     edge = parties.diff("torch@64", "torch>reference@64", "export")
     assert (edge.outcome, edge.compared) == (outcome, 2 * 4 * 4 * 3)
@@ -128,7 +128,7 @@ def test_weights_in_another_file_are_read_from_there_one_at_a_time(
         assert other.error is None
         assert np.array_equal(mine.outputs["y"].load(), other.outputs["y"].load())
     moved = [
-        worker_tasks.with_constant_rounding(ref, m, r[-1], [], 0, tmp_path, 2**33)
+        constant_rounding.with_constant_rounding(ref, m, r[-1], [], 0, tmp_path, 2**33)
         for m, r in ((ordinary, here), (model, there))
     ]
     assert np.array_equal(*[run.bounds["y"].constant_rounding.load() for run in moved])
@@ -168,7 +168,7 @@ def test_a_skeleton_means_the_whole_model(folded: Any, tmp_path: Path) -> None:
     assert not slim.weights, "they would be held twice"
     assert set(double.weights) == set(mean.weights)
     assert all(w.dtype == np.float64 for w in double.weights.values() if w.dtype.kind == "f")
-    sharp = ReferenceEvaluator(double.model).run(None, {**running.widened(x), **double.weights})[0]
+    sharp = ReferenceEvaluator(double.model).run(None, {**running.feeds_in_float64(x), **double.weights})[0]
     assert 0 < np.abs(sharp - whole).max() < 1e-5
     names = frozenset(n for n, w in double.weights.items() if w.dtype == np.float64)
     moved = shaken(double, names, 0)

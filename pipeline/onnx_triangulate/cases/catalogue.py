@@ -4,9 +4,10 @@ A case file is loaded by its path under a private module name, so the bundled ca
 package never meet.  It says ``CASES = (Case(...), ...)``; its stem is the group of its cases.  The bundled catalogue
 is ``models/`` of the checkout, carried inside the package in a wheel.
 
-Modules beside a case file can be imported from it (:class:`_Beside`).  They are looked for last of all, so that they
-shadow nothing, and those of one folder at a time: two folders may both hold a ``net.py``.  A user's module that has the
-name of this very package is reached through the package, where that has nothing of the name that is asked for.
+Modules beside a case file can be imported from it (:class:`_SiblingFinder`).  They are looked for last of all, so that
+they shadow nothing, and those of one folder at a time: two folders may both hold a ``net.py``.  A user's module that
+has the name of this very package is reached through the package, where that has nothing of the name that is asked
+for.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import Any
 from onnx_triangulate.cases import inputs
 from onnx_triangulate.records import plugins
 from onnx_triangulate.records.case import Absent, Case, CaseRef, Each, Expected, Tensor
-from onnx_triangulate.records.errors import UnusableInput
+from onnx_triangulate.records.errors import UnusableInput, one_line
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.verdict import BLAMES
 
@@ -66,7 +67,7 @@ def _file_of(entry: EntryPoint) -> Path:
     try:
         spec = importlib.util.find_spec(entry.module)
     except (Exception, SystemExit) as error:
-        raise plugins.BrokenPlugin(f"{plugins.origin(entry)}: {type(error).__name__}: {_one_line(error)}") from error
+        raise plugins.BrokenPlugin(f"{plugins.origin(entry)}: {type(error).__name__}: {one_line(error)}") from error
     if spec is None or not spec.origin or not Path(spec.origin).is_file():
         raise plugins.BrokenPlugin(f"{plugins.origin(entry)}: there is no such module; mend or uninstall it")
     return Path(spec.origin)
@@ -78,7 +79,7 @@ def bundled() -> Path:
     return carried if carried.is_dir() else Path(__file__).parents[3] / "models"
 
 
-class _Beside:
+class _SiblingFinder:
     """Finds the modules beside a case file, where nobody else finds any: the last finder of ``sys.meta_path``."""
 
     def __init__(self) -> None:
@@ -107,12 +108,12 @@ class _Beside:
             self._folder = folder
 
 
-_BESIDE = _Beside()
+_SIBLINGS = _SiblingFinder()
 
 
 def load_file(file: Path) -> tuple[Case, ...]:
     """The cases of one file.  Raises :class:`UnusableInput` with one line for whatever is wrong with it."""
-    _BESIDE.enter(file.parent)
+    _SIBLINGS.enter(file.parent)
     return _loaded(file)
 
 
@@ -135,7 +136,7 @@ def _loaded(file: Path) -> tuple[Case, ...]:
             raise UnusableInput(
                 f"{file}: imports pipeline.data, this package's former name; write: from onnx_triangulate import Case"
             ) from error
-        raise UnusableInput(f"{file}: raises {type(error).__name__} on loading: {_one_line(error)}") from error
+        raise UnusableInput(f"{file}: raises {type(error).__name__} on loading: {one_line(error)}") from error
     cases = getattr(module, "CASES", None)
     if isinstance(cases, Case):
         cases = (cases,)
@@ -430,8 +431,3 @@ def given_graph(name: str, case: Case, who: str) -> str:
 
 def _source(file: Path) -> str:
     return file.read_text(encoding="utf-8", errors="replace")
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 300 else text[:300] + " …"

@@ -19,16 +19,16 @@ def parsed(requirement: str, where: str) -> Requirement:
         read = Requirement(requirement)
     except (InvalidRequirement, TypeError) as error:
         raise UnusableInput(says) from error
-    if canonicalize_name(read.name) not in {canonicalize_name(name) for name in DATED} and not _installed(read.name):
+    if canonicalize_name(read.name) not in {canonicalize_name(name) for name in DATED} and not version_of(read.name):
         raise UnusableInput(f"{where}: when={requirement!r} names nothing that takes part; expected {', '.join(DATED)}")
     if not read.specifier or read.marker or read.url or read.extras:
         raise UnusableInput(says)
     return read
 
 
-def _installed(name: str) -> bool:
+def version_of(distribution: str) -> str | None:
+    """The version of a distribution that is installed; nothing is imported to find out."""
     try:
-        importlib.metadata.version(name)
+        return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+        return None

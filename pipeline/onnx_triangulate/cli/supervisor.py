@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnx_triangulate.engines.workers import Raised, Worker, tell
+from onnx_triangulate.engines.workers import RemoteError, Worker, tell
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison
 from onnx_triangulate.records.runs import Failure
@@ -196,6 +196,6 @@ def _judged(
         over.set()
         judge.kill()
         judge.join()
-    if isinstance(answer, Raised):
+    if isinstance(answer, RemoteError):
         answer.again()
     return answer

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Sequence
 
+from onnx_triangulate.cases.requirements import version_of
 from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.records.errors import MissingEngine, UnusableInput
@@ -17,10 +17,8 @@ def installed() -> dict[str, str | None]:
     """The versions of what takes part, without importing any of it."""
     versions: dict[str, str | None] = {"onnx-triangulate": __version__}
     for name in REPORTED:
-        version = _version(name)
-        if version is None and name == "tensorflow":
-            version = _version("tensorflow-cpu")
-        versions[name] = version
+        versions[name] = version_of(name)
+    versions["tensorflow"] = versions["tensorflow"] or version_of("tensorflow-cpu")
     return versions
 
 
@@ -45,13 +43,6 @@ def absent_engines(require: Sequence[str] = ()) -> tuple[str, ...]:
 def _lacking(wanted: Sequence[str | tuple[str, ...]]) -> str | None:
     for choice in wanted:
         names = (choice,) if isinstance(choice, str) else choice
-        if not any(_version(name) for name in names):
+        if not any(version_of(name) for name in names):
             return names[-1]
     return None
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None

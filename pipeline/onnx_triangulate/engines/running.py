@@ -8,7 +8,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.numerics.compare import same_bits
 from onnx_triangulate.records.arrays import Array, ArrayFile
 from onnx_triangulate.records.case import Absent, Case, CaseRef, Tensor
-from onnx_triangulate.records.errors import InvalidGraph, Unsupported, UnusableInput
+from onnx_triangulate.records.errors import InvalidGraph, Unsupported, UnusableInput, one_line
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure, Model, Run
 
@@ -76,38 +76,55 @@ def _asked_again(run: Run, ref: CaseRef, framework: str, seed: int) -> Run:
     fills a table at its first call answers as before; so does one whose batch statistics move.  Where its state has
     moved, a fresh instance must give the others' answer too, or what it remembers is in its answers.
     """
-    engine = adapter(framework)
     case, values = values_of(ref, framework, seed)
     if case.gradient is not None:  # traced as a function of what it is given
         return run
-    _, others = values_of(ref, framework, seed, example=True)
     try:
-        instance: _model_state.Instance = engine.instance(case, values, seed=seed)
-        before = instance.state()
-        first = instance(values, seed=seed)
-        moved = _model_state.changed(before, instance.state())
-        between = _answer_or_none(instance, others, seed)
-        steady = _alike(first, instance(values, seed=seed + 1))
-        drawn = not steady and _alike(first, instance(values, seed=seed))
-        fresh = engine.instance(case, values, seed=seed) if steady and moved and between is not None else None
-        remembers = fresh is not None and not _alike(between or {}, _answer_or_none(fresh, others, seed))
+        memory = _memory_of(case, values, values_of(ref, framework, seed, example=True)[1], framework, seed)
     except Exception as error:  # what answers once and not again has been changed by its first call
-        says = f"{framework} answers these inputs once and then raises {type(error).__name__}: {one_line(error)}"
-        return replace(run, deterministic=False, nondeterminism=says)
+        says = f"answers these inputs once and then raises {type(error).__name__}: {one_line(error)}"
+        return replace(run, deterministic=False, nondeterminism=f"{framework} {says}")
+    moved = memory.moved
     named = f" ({', '.join(moved[:_NAMED])}{', …' if len(moved) > _NAMED else ''})" if moved else ""
-    drawn = drawn or any("seed_generator" in name for name in moved)  # Keras keeps the state of its chance so
-    if not steady and drawn:
+    if not memory.steady and memory.draws:
         says = f"draws random numbers: under another seed it answers the same inputs otherwise{named}; "
         says += "what a graph holds of them is one draw"
-    elif not steady or remembers:
+    elif not memory.steady or memory.answers:
         how = "what it answers depends on the inputs that it was asked before"
-        how = how if steady else "asked again it answers the same inputs otherwise"
+        how = how if memory.steady else "asked again it answers the same inputs otherwise"
         says = f"remembers its calls{named}: {how}; a graph has no memory, and holds what one call left"
     else:
-        kept = ", ".join([name for name in moved if name in before][:_NAMED])
-        says = f"each call changes {kept}, on which no output here depends; a graph keeps none of it"
-        return replace(run, notes=(*run.notes, says)) if kept else run
+        says = f"each call changes {', '.join(memory.kept[:_NAMED])}, on which no output here depends; "
+        says += "a graph keeps none of it"
+        return replace(run, notes=(*run.notes, says)) if memory.kept else run
     return replace(run, deterministic=False, nondeterminism=f"{framework} {says}")
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """What a model shows that is asked again: the names of what its calls changed, and of that what it had before;
+    whether it answers the same, draws random numbers, and has what it was asked in its answers."""
+
+    moved: tuple[str, ...]
+    kept: tuple[str, ...]
+    steady: bool
+    draws: bool
+    answers: bool
+
+
+def _memory_of(case: Case, values: Mapping[str, Any], others: Mapping[str, Any], framework: str, seed: int) -> _Memory:
+    engine = adapter(framework)
+    instance: _model_state.Instance = engine.instance(case, values, seed=seed)
+    before = instance.state()
+    first = instance(values, seed=seed)
+    moved = _model_state.changed(before, instance.state())
+    between = _answer_or_none(instance, others, seed)
+    steady = _alike(first, instance(values, seed=seed + 1))
+    draws = not steady and _alike(first, instance(values, seed=seed))
+    draws = draws or any("seed_generator" in name for name in moved)  # Keras keeps the state of its chance so
+    fresh = engine.instance(case, values, seed=seed) if steady and moved and between is not None else None
+    answers = fresh is not None and not _alike(between or {}, _answer_or_none(fresh, others, seed))
+    return _Memory(moved, tuple(name for name in moved if name in before), steady, draws, answers)
 
 
 def _answer_or_none(instance: _model_state.Instance, values: Mapping[str, Any], seed: int) -> Mapping[str, Any] | None:
@@ -323,7 +340,7 @@ def _double_run(
 
     double = in_float64(skeleton(model.file, memory=memory))
     file = written(double.model, folder / f"{party.slug}.onnx")
-    fed = {**double.weights, **widened(feeds)}
+    fed = {**double.weights, **feeds_in_float64(feeds)}
     run = graph_run(party, case, replace(model, file=file), fed, folder)
     known = {op.__name__ if not op.op_domain else f"{op.op_domain}.{op.__name__}" for op in ours()}
     taken = sorted({place.op for place in places(double.model)} & known)
@@ -331,7 +348,7 @@ def _double_run(
     return replace(run, notes=(*run.notes, note) if taken else run.notes)
 
 
-def widened(feeds: Mapping[str, Array]) -> dict[str, Array]:
+def feeds_in_float64(feeds: Mapping[str, Array]) -> dict[str, Array]:
     """The feeds of a graph in float64."""
     return {name: value.astype(np.float64) if value.dtype == np.float32 else value for name, value in feeds.items()}
 
@@ -410,7 +427,7 @@ def _native_op(error: BaseException) -> str | None:
     return found[1] if found else None
 
 
-def save(folder: Path, party: Party, name: str, value: Any, axes: str | None, *, kind: str = "") -> ArrayFile:
+def save(folder: Path, party: Party, name: str, value: Any, axes: str | None = None, *, kind: str = "") -> ArrayFile:
     """Write one array through a temporary name.
 
     Output names may hold anything: they are quoted, and what is long or would be told apart by its case only gets a
@@ -440,8 +457,3 @@ def _same(first: Any, second: Any) -> bool:
     if first is None or second is None:
         return first is None and second is None
     return same_bits(np.asarray(first), np.asarray(second))
-
-
-def one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 300 else text[:300] + " …"

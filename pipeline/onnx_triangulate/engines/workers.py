@@ -169,7 +169,7 @@ class Workers:
                 self._free.notify_all()
         if stopped and not worker.usable:
             raise CancelledError(f"{kind}: the workers were stopped")
-        if isinstance(answer, Raised):
+        if isinstance(answer, RemoteError):
             answer.again()
         return answer
 
@@ -239,7 +239,7 @@ class Worker:
         memory: int,
         told: Callable[[Any], float | None] | None = None,
     ) -> Any:
-        """What the function gives, or a :class:`Raised`, or what became of the process: then it is not usable.
+        """What the function gives, or a :class:`RemoteError`, or what became of the process: then it is not usable.
 
         ``told`` is called with what the function tells (:func:`tell`) before it has its answer; what ``told`` gives is
         how long the next word may take.
@@ -254,7 +254,7 @@ class Worker:
                     return self._death(_START_SECONDS, memory)
             self._pipe.send_bytes(task)
             answer = self._received(timeout)
-            while isinstance(answer, _Told):
+            while isinstance(answer, _Notice):
                 timeout = told(answer.value) if told is not None else timeout
                 answer = self._received(timeout)
         except (EOFError, OSError):
@@ -316,13 +316,13 @@ _GONE, _LATE = object(), object()
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Notice:
     """What a function says before it has its answer."""
 
     value: Any
 
 
-class Raised:
+class RemoteError:
     """What the function raised, and where."""
 
     def __init__(self, error: Exception, trace: str) -> None:
@@ -331,10 +331,10 @@ class Raised:
 
     def again(self) -> NoReturn:
         """Raise it here."""
-        raise self.error from _Remote(self.trace)
+        raise self.error from _RemoteTraceback(self.trace)
 
 
-class _Remote(Exception):
+class _RemoteTraceback(Exception):
     """A traceback from another process, as the cause of what is raised in this one."""
 
     def __str__(self) -> str:
@@ -347,7 +347,7 @@ _TELLING: list[Connection] = []
 def tell(value: Any) -> None:
     """In the worker: a word to whoever waits for the answer."""
     for pipe in _TELLING:
-        pipe.send_bytes(pickle.dumps(_Told(value)))
+        pipe.send_bytes(pickle.dumps(_Notice(value)))
 
 
 def _serve(pipe: Connection, log: Path) -> None:
@@ -368,18 +368,18 @@ def _answer(task: bytes) -> bytes:
     except MemoryError:
         answer = Failure("memory", "out of memory")
     except Exception as error:
-        answer = Raised(error, traceback.format_exc())
+        answer = RemoteError(error, traceback.format_exc())
     except BaseException as error:  # sys.exit() and its like, which would end the supervisor with their own status
         answer = Failure("crashed", f"left by {type(error).__name__}({error}) in the middle of a call")
     try:
         sent = pickle.dumps(answer)
-        if isinstance(answer, Raised):
+        if isinstance(answer, RemoteError):
             pickle.loads(sent)  # noqa: S301  what cannot be put together again would raise in the supervisor
         return sent
     except Exception as error:
-        raised = answer.error if isinstance(answer, Raised) else error
-        trace = answer.trace if isinstance(answer, Raised) else traceback.format_exc()
-        return pickle.dumps(Raised(RuntimeError(f"{type(raised).__name__}: {raised}"), trace))
+        raised = answer.error if isinstance(answer, RemoteError) else error
+        trace = answer.trace if isinstance(answer, RemoteError) else traceback.format_exc()
+        return pickle.dumps(RemoteError(RuntimeError(f"{type(raised).__name__}: {raised}"), trace))
 
 
 def _track() -> None:

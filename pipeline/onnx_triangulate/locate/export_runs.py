@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from onnx_triangulate.engines.running import one_line
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.locate.export_nodes import TINY, Export, ExportJudge, farthest, not_finite
 from onnx_triangulate.locate.kernel_runs import RUNTIME, budget, part_runner
@@ -21,6 +20,7 @@ from onnx_triangulate.numerics.perturbation import UNIT, at_least_mean
 from onnx_triangulate.ops.rounding_counts import TRANSCENDENTAL
 from onnx_triangulate.ops.roundings import roundings
 from onnx_triangulate.records.arrays import Array
+from onnx_triangulate.records.errors import one_line
 from onnx_triangulate.records.faults import Contribution, Fault, Localization
 from onnx_triangulate.transform import cut
 

@@ -18,7 +18,7 @@ import onnx
 
 from onnx_triangulate.cases import catalogue
 from onnx_triangulate.engines.frameworks import adapter
-from onnx_triangulate.engines.running import arrays_of, feeds_of, one_line, refusal, values_of, warm
+from onnx_triangulate.engines.running import arrays_of, feeds_of, refusal, values_of, warm
 from onnx_triangulate.locate.export_nodes import Export, ExportJudge, farthest, fixed_values
 from onnx_triangulate.locate.export_runs import ExportRun
 from onnx_triangulate.locate.float64_comparison import compare_in_float64
@@ -30,6 +30,7 @@ from onnx_triangulate.onnxgraph.nodes import node_name
 from onnx_triangulate.onnxgraph.weights import Weights, read_model
 from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.case import CaseRef
+from onnx_triangulate.records.errors import one_line
 from onnx_triangulate.records.faults import Fault, Localization, SourceValues
 from onnx_triangulate.records.runs import Failure, Model, Run
 from onnx_triangulate.transform import cut

@@ -17,6 +17,7 @@ from onnx_triangulate.ops.graph_node import GraphNode
 
 Count = Callable[[GraphNode], int | None]
 
+SUBNORMAL = 2.0**-149  # what a number below the normal ones of float32 may be off by, whatever its size
 TRANSCENDENTAL = 4  # an allowance: implementations are within 2 ulp, one ulp is two roundings
 # A function that is written out ((1 + tanh(x / 2)) / 2 for a sigmoid) errs by units of 1 where its result is small.
 # It may, as long as the result keeps the 8 bits of bfloat16, for 2^-8 is COARSEST times 4 units of float32.  What is

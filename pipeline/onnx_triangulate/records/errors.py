@@ -30,3 +30,9 @@ class Unsupported(RefusedGraph):
 
 class InvalidGraph(RefusedGraph):
     """A graph is not a valid model, as the checker or a runtime sees it when loading it."""
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says in one line, cut where it is longer than 300 characters."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else text[:300] + " …"

@@ -176,3 +176,11 @@ class Jitter:
     what: Literal["inputs", "roundings", "constants"] = "inputs"
     turned: int | None = None
     inward: bool = False
+
+    def moves(self, fed: bool) -> bool:
+        """Whether what the program itself rounds is moved; ``fed``: something that is fed reaches it."""
+        return self.what == "roundings" or (self.what == "constants" and not fed)
+
+    def way(self, number: int) -> float:
+        """Which way the thing of a number (from 1 on) is moved: 1, or -1 where it is turned."""
+        return -1.0 if self.turned is not None and number >> self.turned & 1 else 1.0

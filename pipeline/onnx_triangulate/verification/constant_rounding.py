@@ -32,19 +32,32 @@ ONE_BY_ONE = 8  # constants; with more, all are moved at once, SHAKES times (an 
 Answer = Callable[[Skeleton], dict[str, Array]]
 
 
-def with_allowance(
+def with_constant_rounding(
     ref: CaseRef, model: Model, run: Run, sources: Sequence[Path], seed: int, folder: Path, memory: int | None = None
 ) -> Run:
-    """A graph's float64 ``run`` with what float32 constants allow its outputs.  What cannot be had leaves it as it is.
+    """A graph's float64 ``run`` with what float32 constants allow its outputs; a refusal, where that cannot be had.
 
     ``sources`` are files of arrays or models whose constants this graph's may be copies of; a constant that is none of
     them was computed by the exporter in its own precision.  Without sources the graph is a source itself.
     """
     assert model.file is not None
+    try:
+        allowances = _allowances(ref, model, run, sources, seed, folder, memory)
+    except Exception as error:  # a runtime's refusal, whatever its type
+        return replace(run, outputs=None, error=running.refusal(error, model.file))
+    kept = {name: running.save(folder, run.party, name, v, kind="slack") for name, v in allowances.items()}
+    return replace(run, bounds={name: Bound(constant_rounding=file) for name, file in kept.items()})
+
+
+def _allowances(
+    ref: CaseRef, model: Model, run: Run, sources: Sequence[Path], seed: int, folder: Path, memory: int | None
+) -> dict[str, Array]:
+    """By output, what one rounding of each constant makes."""
+    assert model.file is not None
     case = running.loaded(ref, seed)
     slim = skeleton(model.file, memory=memory)
     double = in_float64(replace(slim, model=float64.with_bodies(slim.model)))
-    answer = _answering(run, case, model, running.widened(running.feeds_of(ref, case, model, seed)), folder)
+    answer = _answering(run, case, model, running.feeds_in_float64(running.feeds_of(ref, case, model, seed)), folder)
     allowances: dict[str, Array] = {}
 
     def add(responses: Mapping[str, Array], times: float) -> None:
@@ -62,11 +75,7 @@ def with_allowance(
     computed = frozenset(float64.computed_initializers(double.model, known, double.weights) if sources else ())
     if computed:
         add(_responses(run, (shaken(double, computed, shake) for shake in range(SHAKES)), answer), FOLD_ROUNDINGS)
-    bounds = {
-        n: Bound(constant_rounding=running.save(folder, run.party, n, v, None, kind="slack"))
-        for n, v in allowances.items()
-    }
-    return replace(run, bounds=bounds)
+    return allowances
 
 
 def _answering(run: Run, case: Case, model: Model, feeds: Mapping[str, Array], folder: Path) -> Answer:

@@ -18,6 +18,7 @@ from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Failure, Model, Run
 from onnx_triangulate.verification import perturbed_runs, worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
+from onnx_triangulate.verification.constant_rounding import with_constant_rounding
 from onnx_triangulate.verification.edges import constants_asked, edges_of
 from onnx_triangulate.verification.parties import Parties
 from onnx_triangulate.verification.session import Session
@@ -93,14 +94,15 @@ def _with_constant_rounding(session: Session, case_run: CaseRun, edges: Sequence
     for framework in sorted(frameworks):
         name = str(Party(framework, double=True))
         if (run := runs.get(name)) is not None:
-            answer = session.call(framework, perturbed_runs.constants_slack, ref, framework, run, seed, folder)
+            measure = perturbed_runs.constant_rounding_of_source
+            answer = session.call(framework, measure, ref, framework, run, seed, folder)
             runs[name] = perturbed_runs.unmeasured(run, answer.message) if isinstance(answer, Failure) else answer
     for party in graphs:
         name, graph = str(party), party.graph
         sources = source_weights(session, case_run, models[graph])
         models[graph] = replace(models[graph], weights=next(iter(sources), None))
         arguments = (ref, models[graph], runs[name], sources, seed, folder, session.weight_limit)
-        answer = session.call_runtimes(worker_tasks.with_constant_rounding, *arguments)
+        answer = session.call_runtimes(with_constant_rounding, *arguments)
         runs[name] = replace(runs[name], outputs=None, error=answer) if isinstance(answer, Failure) else answer
     return replace(case_run, runs=runs, models=models)
 

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from onnx_triangulate.engines.protocols import Runtime
+from onnx_triangulate.engines.runtimes import chain
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff
 from onnx_triangulate.verification.parties import Parties, across_frameworks
@@ -108,8 +109,4 @@ def _of_graph(parties: Parties, graph: Party, runtimes: Mapping[str, Runtime]) -
 
 def _steps(runtime: Runtime, runtimes: Mapping[str, Runtime]) -> str:
     """The steps between the native run and this runtime, in order: ``export+kernel+optimizer``."""
-    steps = [runtime.step]
-    while runtime.after in runtimes:
-        runtime = runtimes[runtime.after]
-        steps.insert(0, runtime.step)
-    return "+".join(steps)
+    return "+".join(runtimes[name].step for name in reversed(chain(runtimes, runtime.name)))

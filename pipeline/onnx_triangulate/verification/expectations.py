@@ -7,14 +7,13 @@ absent), it is ``undecided``.
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from packaging.utils import canonicalize_name
 
-from onnx_triangulate.cases.requirements import _installed, parsed
-from onnx_triangulate.engines.runtimes import runtimes
+from onnx_triangulate.cases.requirements import parsed, version_of
+from onnx_triangulate.engines.runtimes import chain, runtimes
 from onnx_triangulate.records.case import Case, Expected
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff
@@ -48,16 +47,26 @@ def hold(
         matching = [b for b in blames if b.blame == expected.blame and _matches(edge, b.edge)]
         if not _applies(expected, versions):
             results.append(ExpectationResult(edge, expected, "not applicable", f"holds for {expected.when} only"))
-        elif matching:
-            meant = [blame for blame in matching if _other(expected, blame, findings) is None]
-            # One whose cause alone is not the declared one is told as stale; what shows elsewhere is not declared.
-            covered.update(meant or (blame for blame in matching if _elsewhere(expected, blame) is None))
-            stale = f"{expected.blame!r} shows, but not {_other(expected, matching[0], findings)}"
-            outcome, says = ("met", meant[0].message) if meant else ("stale", stale)
-            results.append(ExpectationResult(edge, expected, outcome, says))
-        else:
+        elif not matching:
             results.append(_not_shown(edge, expected, absent, among))
+        else:
+            result, declared = _shown(edge, expected, matching, findings)
+            results.append(result)
+            covered.update(declared)
     return tuple(results), tuple(blame for blame in blames if blame not in covered)
+
+
+def _shown(
+    edge: tuple[str, str], expected: Expected, matching: Sequence[Blame], findings: Sequence[Finding] | None
+) -> tuple[ExpectationResult, Sequence[Blame]]:
+    """What becomes of an expectation that blames match, and which of these it declares."""
+    meant = [blame for blame in matching if _other(expected, blame, findings) is None]
+    if meant:
+        return ExpectationResult(edge, expected, "met", meant[0].message), meant
+    # One whose cause alone is not the declared one is told as stale; what shows elsewhere is not declared.
+    here = [blame for blame in matching if _elsewhere(expected, blame) is None]
+    stale = f"{expected.blame!r} shows, but not {_other(expected, matching[0], findings)}"
+    return ExpectationResult(edge, expected, "stale", stale), here
 
 
 def _not_shown(
@@ -125,6 +134,11 @@ def agreed(
     """
     if blames or problems or undecided(edges, blames) or not any(e.agrees and e.compared for e in edges):
         return False
+    return _overlap(groups)
+
+
+def _overlap(groups: Sequence[Sequence[str]]) -> bool:
+    """Whether sets of parties hang together, each sharing one with another."""
     joined, waiting = set(groups[0]) if groups else set(), [set(group) for group in groups]
     while near := [group for group in waiting if group & joined]:
         joined = joined.union(*near)
@@ -202,16 +216,7 @@ def _on_the_way(blame: Blame, end: Party) -> bool:
         return bool(end.runtime)
     if blame.blame == "reference":
         return end.runtime == faulty.runtime
-    return not end.double and faulty.runtime in _before(end.runtime)
-
-
-def _before(runtime: str) -> list[str]:
-    """A runtime and those that it comes after."""
-    known, found = runtimes(), []
-    while runtime in known and runtime not in found:
-        found.append(runtime)
-        runtime = known[runtime].after
-    return found
+    return not end.double and faulty.runtime in chain(runtimes(), end.runtime)
 
 
 def _who_lacks(blamed: Blame) -> str | None:
@@ -228,9 +233,7 @@ def _applies(expected: Expected, versions: Mapping[str, str | None]) -> bool:
         return True
     requirement = parsed(expected.when, expected.reason)
     known = {canonicalize_name(name): version for name, version in versions.items()}
-    version = known.get(canonicalize_name(requirement.name))
-    if version is None and _installed(requirement.name):
-        version = importlib.metadata.version(requirement.name)
+    version = known.get(canonicalize_name(requirement.name)) or version_of(requirement.name)
     return version is None or requirement.specifier.contains(version.partition("+")[0], prereleases=True)
 
 

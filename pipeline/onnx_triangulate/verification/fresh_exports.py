@@ -4,8 +4,8 @@ Design note.  An external file may be the model's on every ordinary input and no
 that are saturated or dead, a limit, a threshold, one row of a table, what becomes of NaN.  ``compare`` finds such
 places between two graphs, and the source has a graph, its fresh export.  So that one is made as well, and where
 structure does not prove the two the same both run on the further feeds of ``locate.feeds``.  What parts there is no
-verdict, for the fresh export may be the one that is wrong: it is a set of inputs (:class:`Sought`), on which the case
-is run and judged like on any other (``verification.case_execution.on_inputs_of``)."""
+verdict, for the fresh export may be the one that is wrong: it is a set of inputs (:class:`FurtherInputs`), on which the
+case is run and judged like on any other (``verification.case_execution.on_inputs_of``)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _MOST = 4  # sets of inputs of one file: the model runs on each
 
 
 @dataclass(frozen=True)
-class Sought:
+class FurtherInputs:
     """Inputs by the case's names, in a file, and what they are in words."""
 
     message: str
@@ -110,19 +110,27 @@ def paired(session: Session, case_run: CaseRun, external: Model) -> Pair | None:
     taken = ways_between(case_run.case, fresh, external, fresh.inputs, external.inputs)
     ends = ways_between(case_run.case, fresh, external, fresh.outputs, external.outputs)
     graphs = GraphPair(fresh.file.absolute(), external.file.absolute(), (), taken, ends, Landmarks(), case_run.seed)
-    proof = _asked(session, prove_pair, graphs)
-    a, b = (_asked(session, model_interface.read_interface, file) for file in (graphs.left, graphs.right))
-    if not isinstance(proof, Proof) or proof.same or not isinstance(a, Interface) or not isinstance(b, Interface):
+    read = _read(session, graphs)
+    if read is None:
         return None
+    proof, a, b = read
     a = replace(a, inputs=_joined(a.inputs, b.inputs, taken))
     names = {border: name for name, border in fresh.inputs.items()}
-    if a.drawn or b.drawn or {port.name for port in a.inputs} - set(names):
+    if a.drawn or b.drawn or not names.keys() >= {port.name for port in a.inputs}:
         return None
     graphs = replace(graphs, ports=a.inputs, landmarks=a.landmarks.joined(b.landmarks))
     pair = Pair(external, fresh, graphs, a, proof, names, ())
     shapes = {name: array.shape for name, array in pair.own_inputs(case_run).items()}
     feeds = (*[Feed(kind, shapes) for kind in KINDS], *drawn_kinds(a.inputs, shapes, graphs.landmarks))
     return replace(pair, feeds=feeds)
+
+
+def _read(session: Session, graphs: GraphPair) -> tuple[Proof, Interface, Interface] | None:
+    """What structure proves of two graphs, and the interfaces of both; None where they are proved the same."""
+    proof = _asked(session, prove_pair, graphs)
+    a, b = (_asked(session, model_interface.read_interface, file) for file in (graphs.left, graphs.right))
+    known = isinstance(proof, Proof) and isinstance(a, Interface) and isinstance(b, Interface)
+    return (proof, a, b) if known and not proof.same else None
 
 
 def _joined(ports: Sequence[ValueInfo], others: Sequence[ValueInfo], ways: Ways) -> tuple[ValueInfo, ...]:
@@ -136,7 +144,7 @@ def _joined(ports: Sequence[ValueInfo], others: Sequence[ValueInfo], ways: Ways)
     return tuple(joined)
 
 
-def sought(session: Session, case_run: CaseRun, pair: Pair) -> list[Sought]:
+def further_inputs(session: Session, case_run: CaseRun, pair: Pair) -> list[FurtherInputs]:
     """The inputs on which an external file parts from the fresh export, those first that tell most."""
     seed, folder, who = case_run.seed, case_run.folder / FRESH, pair.external.graph.replace(":", "-")
     folder.mkdir(parents=True, exist_ok=True)
@@ -150,12 +158,12 @@ def sought(session: Session, case_run: CaseRun, pair: Pair) -> list[Sought]:
         walked = _asked(session, boundaries, pair.graphs, usual[:24], folder / f"{who}-walks", _SECONDS)
         rows += [] if isinstance(walked, Failure) else walked[1]
     own = inputs.inputs_of(case_run.case, case_run.ref.name, seed)
-    found: list[Sought] = []
+    found: list[FurtherInputs] = []
     for row in _telling(rows):
         if row.arrays is None or not _is_confirmed(session, pair, row):
             continue
         fed = own | pair.by_case(case_run, npz.load(row.arrays))
-        found.append(Sought(_said(row, fed), npz.save(folder / f"{who}-{len(found)}.npz", fed)))
+        found.append(FurtherInputs(_said(row, fed), npz.save(folder / f"{who}-{len(found)}.npz", fed)))
         if len(found) == _MOST:
             break
     return found

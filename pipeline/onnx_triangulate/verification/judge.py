@@ -20,10 +20,7 @@ from onnx_triangulate.verification.blame import NOBODY_ACCEPTS, blame
 from onnx_triangulate.verification.case_execution import on_inputs_of
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.diagnosis import external, nodes, order, training
-from onnx_triangulate.verification.diagnosis.folding import name_folding
-from onnx_triangulate.verification.diagnosis.passes import name_passes
-from onnx_triangulate.verification.diagnosis.search import Diagnosis
-from onnx_triangulate.verification.diagnosis.semantics import name_semantics
+from onnx_triangulate.verification.diagnosis.diagnose import diagnose
 from onnx_triangulate.verification.session import Session
 from onnx_triangulate.verification.undeclared_axes import undeclared
 
@@ -42,21 +39,6 @@ def judge(
         if model.external and model.file is not None:
             judgement.beside_fresh_export(model)
     return judgement.verdict(versions)
-
-
-def diagnose(session: Session, case_run: CaseRun, blames: Sequence[Blame]) -> Diagnosis:
-    """The blames at one size with their faulty nodes, and findings that say so in words.
-
-    What is behind a blame as a whole (an order, a mode, other weights) is looked for before any node is.
-    """
-    found = Diagnosis(tuple(blames))
-    for search in (order.name_orders, training.name_training, external.name_external):
-        found = found.and_then(search(session, case_run, found.open))
-    found = found.and_then(nodes.name_faulty_nodes(session, case_run, found.open, found.faithful))
-    for search in (name_passes, name_folding):
-        found = found.and_then(search(session, case_run, found.open))
-    last = name_semantics(session, case_run, found.blames)
-    return Diagnosis(last.open, (*found.findings, *last.findings))
 
 
 class _Judgement:
@@ -139,7 +121,7 @@ class _Judgement:
 
     def _parting(self, pair: fresh_exports.Pair) -> Iterator[tuple[CaseRun, list[Blame]]]:
         """Where an external file parts from the source's fresh export, and from the model as well."""
-        for found in fresh_exports.sought(self.session, self.declared, pair):
+        for found in fresh_exports.further_inputs(self.session, self.declared, pair):
             other = on_inputs_of(self.session, self.declared, pair.external, pair.fresh, found.message, found.file)
             more = [b for b in self._blames(other) if b.party == pair.external.graph] if other is not None else []
             if other is not None and more:
@@ -223,11 +205,12 @@ def _unshown(session: Session, case_run: CaseRun, pair: fresh_exports.Pair) -> l
 
 def _export_edges(case_run: CaseRun, graph: str) -> list[Diff]:
     """The edges from a source to a graph in any runtime."""
-    return [
-        edge
-        for edge in case_run.edges
-        if edge.isolates.startswith("export") and edge.ends[1].graph == graph and edge.ends[1].runtime
-    ]
+    return [edge for edge in _run_edges(case_run, graph) if edge.isolates.startswith("export")]
+
+
+def _run_edges(case_run: CaseRun, graph: str) -> list[Diff]:
+    """The edges to a graph in any runtime."""
+    return [edge for edge in case_run.edges if edge.ends[1].runtime and edge.ends[1].graph == graph]
 
 
 def _is_of_a_file(case_run: CaseRun, blamed: Blame) -> bool:
@@ -240,8 +223,7 @@ def _is_of_a_file(case_run: CaseRun, blamed: Blame) -> bool:
     """
     if blamed.blame != "export":
         return False
-    ends = ((edge, edge.ends[1]) for edge in case_run.edges)
-    sharp = [edge for edge, end in ends if end.double and end.runtime and end.graph == blamed.party]
+    sharp = [edge for edge in _run_edges(case_run, blamed.party) if edge.ends[1].double]
     which = case_run.ref.drawn_inputs[0] if case_run.ref.drawn_inputs else ""
     if which == inputs.LARGE:
         return any(edge.diverges for edge in sharp)
@@ -278,11 +260,11 @@ def _different_weights(session: Session, case_run: CaseRun) -> tuple[str, ...]:
 
 def _problems(case_run: CaseRun) -> tuple[str, ...]:
     """What is wrong with the case itself, each said once; so is a model that no framework of the case will run."""
-    refused = [(run.party, run.error) for run in case_run.parties.natives]
-    if refused and all(error is not None and error.kind == "refused" for _, error in refused):
-        tensors = case_run.case.inputs.items()
-        fed = ", ".join(f"{name} {t.dtype}{list(t.shape or ())}" for name, t in tensors)
-        return tuple(f"{party}: the model refuses its inputs ({fed}): {e.message}" for party, e in refused if e)
+    natives = case_run.parties.natives
+    refused = [(run.party, run.error.message) for run in natives if run.error and run.error.kind == "refused"]
+    if refused and len(refused) == len(natives):
+        fed = ", ".join(f"{name} {t.dtype}{list(t.shape or ())}" for name, t in case_run.case.inputs.items())
+        return tuple(f"{party}: the model refuses its inputs ({fed}): {why}" for party, why in refused)
     errors = [*(run.error for run in case_run.runs.values()), *(model.error for model in case_run.models.values())]
     return tuple(dict.fromkeys(error.message for error in errors if error is not None and error.kind == "builder"))
 

@@ -159,17 +159,9 @@ class Parties:
         if not all(run.deterministic for run in self.runs.values() if run.party.framework == framework):
             return None
         limits = self.allowed(framework, False)
-        for key, mine, value in self.float_outputs(framework, truth):
-            finite, limit = np.isfinite(value) & np.isfinite(mine), limits.get(key)
-            if limit is None or not finite.any() or not np.isfinite(limit).all():
-                continue
-            distance, allowed = np.abs(value[finite] - mine[finite]), np.broadcast_to(limit, value.shape)[finite]
-            top, apart = float(np.abs(value[finite]).max()), float(distance.max())
-            inside, below = bool((distance <= allowed).all()), top <= float(np.min(limit))
-            if top > 0 and (below or (inside and apart > _HALF_THE_DIGITS * top)):
-                left, bound = "no digit is left" if below else "half of the digits are gone", float(np.max(allowed))
-                return f"{left}: {key} is at most {top:.3g}, float64 is {apart:.3g} away, the bound is {bound:.3g}"
-        return None
+        outputs = self.float_outputs(framework, truth)
+        lost = (_lost_digits(key, mine, value, limits.get(key)) for key, mine, value in outputs)
+        return next(filter(None, lost), None)
 
     def _values(self, name: str) -> dict[str, Array | Absent]:
         outputs = self.runs[name].outputs or {}
@@ -308,3 +300,18 @@ def across_frameworks(left: Party, right: Party) -> bool:
     """Whether a float64 run is held against another framework's, or against a definition that the case gives."""
     natives = all(party.native or party.is_truth for party in (left, right))
     return natives and left.framework != right.framework and (left.double or right.double)
+
+
+def _lost_digits(name: str, mine: Array, value: Array, limit: Array | None) -> str:
+    """What is lost of an output's digits, of which ``value`` is the definition's, in words; nothing where they are
+    there."""
+    finite = np.isfinite(value) & np.isfinite(mine)
+    if limit is None or not finite.any() or not np.isfinite(limit).all():
+        return ""
+    distance, allowed = np.abs(value[finite] - mine[finite]), np.broadcast_to(limit, value.shape)[finite]
+    top, apart = float(np.abs(value[finite]).max()), float(distance.max())
+    inside, below = bool((distance <= allowed).all()), top <= float(np.min(limit))
+    if top <= 0 or not (below or (inside and apart > _HALF_THE_DIGITS * top)):
+        return ""
+    left, bound = "no digit is left" if below else "half of the digits are gone", float(np.max(allowed))
+    return f"{left}: {name} is at most {top:.3g}, float64 is {apart:.3g} away, the bound is {bound:.3g}"

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from onnx_triangulate.engines.frameworks import adapter
-from onnx_triangulate.engines.running import MOST_GUESSED, one_line, results_in_case_axes, save, values_of, warm
+from onnx_triangulate.engines.running import MOST_GUESSED, results_in_case_axes, save, values_of, warm
 from onnx_triangulate.numerics.perturbation import (
     BEYOND,
     UNIT,
@@ -28,11 +28,12 @@ from onnx_triangulate.numerics.perturbation import (
 )
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import Case, CaseRef
+from onnx_triangulate.records.errors import one_line
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Bound, Jitter, Roundings, Run
-from onnx_triangulate.verification.worker_tasks import SUBNORMAL
+from onnx_triangulate.verification.worker_tasks import scaled_bound
 
-TWINS = 5  # pairs of draws: of any two of the first 32 things that round, some draw has both push the same way
+PAIRS = 5  # pairs of draws: of any two of the first 32 things that round, some draw has both push the same way
 JITTERS = 16  # sign patterns; the chance that all of 16 miss an element's sensitivity by a factor of 2 is under 1e-6
 
 _OWN_SIZE = 2.0**-40  # of a number: what two orders of float64's operations may make of it
@@ -68,7 +69,7 @@ def derive_bounds(
     wholes = source.arrays(_WHOLE)
     precision = "in float64" if double else "in its own precision, for it has no float64 here"
     label = f"{framework} itself {precision}"
-    asked = _Moved(case, framework, values, floats, seed, double)
+    asked = _Perturbation(case, framework, values, floats, seed, double)
     try:
         response = _input_responses(asked)
         own, inner = replace(asked, floats={**floats, **wholes}).own_roundings()
@@ -83,21 +84,17 @@ def derive_bounds(
     unmoved = not inner and not _float_fed(case, values)
     if unmoved and (roundings.count or roundings.unknown):  # that there was no response says nothing
         response = {name: moves for name, moves in response.items() if moves.any()}
-    bounds: dict[str, Bound] = {}
-    for name, moves in response.items():
-        if name in inner:
-            moves = np.maximum(moves, inner[name] * BEYOND / max(roundings.count, 1))
-        unit = UNIT if double else float(np.finfo(floats[name].dtype).eps)
-        scale = save(folder, party, name, at_least_mean(moves) / unit, None, kind="scale")
-        bounds[name] = Bound(scale=scale, roundings=roundings.count, floor=roundings.count * SUBNORMAL)
+    count = roundings.count
+    scales = asked.scales(response, {name: moves * BEYOND / max(count, 1) for name, moves in inner.items()})
+    bounds = {name: scaled_bound(folder, party, name, scale, count) for name, scale in scales.items()}
     bounds |= _on_jumps({name: inner[name] for name in wholes if name in inner}, party, folder)
-    how = f"scale from {JITTERS} perturbations, k = {roundings.count} roundings on the longest path"
+    how = f"scale from {JITTERS} perturbations, k = {count} roundings on the longest path"
     if roundings.unknown:
         how += f" ({', '.join(roundings.unknown)}: no rule, so one for each number that it may take up)"
     return Run(party, outputs=source.outputs, bounds=bounds, derived=f"{label}; {how}")
 
 
-def _input_responses(asked: _Moved) -> dict[str, Array]:
+def _input_responses(asked: _Perturbation) -> dict[str, Array]:
     """The responses to moved inputs and weights, without those of a jump."""
     response, floats = asked.responses([Jitter(each) for each in range(JITTERS)]), asked.floats
     if not asked.double:  # there is no smaller step: what is so large for one is taken for a jump
@@ -117,7 +114,7 @@ def _uncountable(roundings: Roundings) -> str:
     return ""
 
 
-def constants_slack(ref: CaseRef, framework: str, source: Run, seed: int, folder: Path) -> Run:
+def constant_rounding_of_source(ref: CaseRef, framework: str, source: Run, seed: int, folder: Path) -> Run:
     """A framework's float64 run with how far a graph may be from it that keeps its constants in float32.
 
     These are its Python scalars, and whatever no input reaches (tables, windows, what is computed of the parameters
@@ -128,16 +125,14 @@ def constants_slack(ref: CaseRef, framework: str, source: Run, seed: int, folder
         return source
     case, values = values_of(ref, framework, seed)
     wholes = source.arrays(_WHOLE)
-    asked = _Moved(case, framework, values, {**source.arrays("f"), **wholes}, seed, double=True)
+    asked = _Perturbation(case, framework, values, {**source.arrays("f"), **wholes}, seed, double=True)
     try:
-        responses = asked.responses(_twins("constants"))
+        responses = asked.responses(_paired_draws("constants"))
         steep = _out_of_proportion(replace(asked, floats=source.arrays("f")))
     except Exception as error:  # whatever the framework raises; its float64 run stands as it is
         return unmeasured(source, one_line(error))
     bounds = {
-        name: Bound(
-            constant_rounding=save(folder, source.party, name, BEYOND * (moves + steep[name]), None, kind="slack")
-        )
+        name: Bound(constant_rounding=save(folder, source.party, name, BEYOND * (moves + steep[name]), kind="slack"))
         for name, moves in responses.items()
         if name not in wholes
     }
@@ -151,29 +146,29 @@ def unmeasured(source: Run, why: str) -> Run:
     return replace(source, bounds={name: Bound() for name in source.arrays("f")}, notes=(*source.notes, note))
 
 
-def _out_of_proportion(asked: _Moved) -> dict[str, Array]:
+def _out_of_proportion(asked: _Perturbation) -> dict[str, Array]:
     """By output, the response to float64's own roundings.  A bound in proportion to float32's lacks it at a root of 0.
 
     That one shrinks with the root of the step.  What does not shrink is a jump, which no rounding excuses.
     """
-    twins = _twins("roundings")
-    single, double = (asked.responses([replace(each, step=step) for each in twins]) for step in (UNIT, 2.0**-52))
+    draws = _paired_draws("roundings")
+    single, double = (asked.responses([replace(each, step=step) for each in draws]) for step in (UNIT, 2.0**-52))
     return {name: np.where(moves < single[name] / 64, moves, 0.0) for name, moves in double.items()}
 
 
 def _on_jumps(responses: Mapping[str, Array], party: Party, folder: Path) -> dict[str, Bound]:
     """How far whole numbers may be off that the program's own roundings, in front of a jump, put on either side."""
     moved = {name: BEYOND * moves for name, moves in responses.items() if moves.any()}
-    return {n: Bound(integer_jumps=save(folder, party, n, moves, None, kind="sides")) for n, moves in moved.items()}
+    return {n: Bound(integer_jumps=save(folder, party, n, moves, kind="sides")) for n, moves in moved.items()}
 
 
-def _twins(what: Literal["roundings", "constants"]) -> list[Jitter]:
+def _paired_draws(what: Literal["roundings", "constants"]) -> list[Jitter]:
     """Draws in pairs: what cancels under the signs of one adds up under those of its twin (:class:`Jitter`)."""
-    return [Jitter(pair, what=what, turned=pair if second else None) for pair, second in paired(TWINS)]
+    return [Jitter(pair, what=what, turned=pair if second else None) for pair, second in paired(PAIRS)]
 
 
 @dataclass(frozen=True)
-class _Moved:
+class _Perturbation:
     """A case as one framework runs it, and the results that it is held against."""
 
     case: Case
@@ -216,12 +211,18 @@ class _Moved:
         for results in engine.perturbed(self.case, self.values, double=self.double, seed=self.seed, jitters=jitters):
             yield results_in_case_axes(self.case, self.framework, engine.layouts, results)
 
+    def scales(self, response: Mapping[str, Array], inner: Mapping[str, Array]) -> dict[str, Array]:
+        """By output, the larger of two responses, in units of one rounding."""
+        larger = {name: np.maximum(moves, inner[name]) if name in inner else moves for name, moves in response.items()}
+        units = {n: UNIT if self.double else float(np.finfo(self.floats[n].dtype).eps) for n in larger}
+        return {name: at_least_mean(moves) / units[name] for name, moves in larger.items()}
+
     def own_roundings(self) -> tuple[Roundings | None, dict[str, Array]]:
         """The roundings of the framework's own operators, and the responses to them; nothing where nobody sees them."""
         engine = adapter(self.framework)
         try:
             counted = engine.roundings(self.case, self.values, double=self.double, seed=self.seed)
-            return counted, self.responses(_twins("roundings")) if counted is not None else {}
+            return counted, self.responses(_paired_draws("roundings")) if counted is not None else {}
         except NotImplementedError:
             return None, {}
 

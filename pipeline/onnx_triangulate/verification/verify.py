@@ -1,7 +1,7 @@
-"""The main job, from case references to a report: export, look, run everywhere, triangulate, explain.
+"""``verify``, from the words of the command to a report: cases found, run side by side, judged.
 
-``execution`` runs a case at every size, ``judge`` makes a verdict of what ran.  Several cases are under way at once, so
-that torch, TensorFlow and the runtimes work side by side."""
+``case_execution`` runs a case at every size, ``judge`` makes a verdict of what ran.  Several cases are under way at
+once, so that torch, TensorFlow and the runtimes work side by side."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.engines.installed import absent_engines, installed
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.engines.workers import Workers
+from onnx_triangulate.onnxgraph.external_data import staged
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure
 from onnx_triangulate.records.verdict import Evidence, Report, Verdict
-from onnx_triangulate.verification import expectations, worker_tasks
+from onnx_triangulate.verification import expectations
 from onnx_triangulate.verification.case_execution import at_sizes, on_other_inputs, other_inputs, run_case
 from onnx_triangulate.verification.judge import judge
 from onnx_triangulate.verification.session import Options, Session
@@ -191,7 +192,7 @@ def _external_files(ref: CaseRef, chosen: Sequence[tuple[str, Path]]) -> dict[st
 def _staged(session: Session, file: Path, place: Path) -> Path | Failure:
     """An external file as it may be read; a failure where nobody may, for what lies beside it."""
     try:
-        answer = session.call_runtimes(worker_tasks.staged, file, place)
+        answer = session.call_runtimes(staged, file, place)
     except UnusableInput as error:
         return Failure("invalid", f"it cannot be loaded: {error}")
     assert isinstance(answer, (Path, Failure))

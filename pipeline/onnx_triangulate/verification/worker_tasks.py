@@ -1,4 +1,4 @@
-"""What worker processes do: the functions that the supervisor sends them, and nothing else.
+"""What the supervisor asks worker processes for: exports, definitions, what a graph holds, weights, causes.
 
 Each takes and returns records.  A task is a batch of items of one engine (native in both precisions, the exporters, the
 runtimes of one graph); an engine's refusal of an item is that item's value.  If the process dies in the middle, the
@@ -21,25 +21,24 @@ from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.engines.frameworks._results import BuilderError
 from onnx_triangulate.engines.running import (
     arrays_of,
+    feeds_in_float64,
     feeds_of,
     in_case_axes,
     loaded,
-    one_line,
-    refusal,
     save,
     values_of,
     warm,
-    widened,
     written,
 )
+from onnx_triangulate.ops.rounding_counts import SUBNORMAL
+from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import Absent, Case, CaseRef, Rounded, Tensor
-from onnx_triangulate.records.errors import UnusableInput
+from onnx_triangulate.records.errors import UnusableInput, one_line
 from onnx_triangulate.records.graphs import GraphFacts
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Bound, Failure, Model, Roundings, Run
 from onnx_triangulate.records.verdict import Evidence, Finding
 
-SUBNORMAL = 2.0**-149  # what a number below the normal ones of float32 may be off by, whatever its size
 MOST_OUTSIDE = 2**30  # bytes of weights in other files with which a graph is read whole
 
 
@@ -57,26 +56,30 @@ def graph_definition(ref: CaseRef, model: Model, run: Run, seed: int, folder: Pa
     party = Party("truth", meaning=run.party.framework)
     label = f"{run.party}, for {run.party.framework} itself is another program in float64"
     try:
-        fed = feeds_of(ref, loaded(ref, seed), model, seed)
+        case = loaded(ref, seed)
+        fed = feeds_of(ref, case, model, seed)
         counted = count_roundings(model.file, {name: value.shape for name, value in fed.items()})
         slim = skeleton(model.file, memory=memory)
         slim = replace(slim, model=inlined(slim.model))
         double = in_float64(slim)
         names = {own: model.outputs[own] for own in run.arrays("f")}
         graph = take_apart(double.model, {})
-        found = inner_scale(graph, {**double.weights, **widened(fed)}, list(names.values()))
+        found = inner_scale(graph, {**double.weights, **feeds_in_float64(fed)}, list(names.values()))
     except Exception as error:  # whatever an evaluation raises
         return Run(party, error=Failure("refused", f"perturbation: {one_line(error)}"), derived=label)
     if counted is None or counted.unknown:
         return Run(party, outputs=run.outputs, derived=f"{label}; no bound: there is no count of its roundings")
-    case = loaded(ref, seed)
     bounds = {}
     for own, border in names.items():
         scale = in_case_axes(case, model, own, found.scale[border])
-        kept = save(folder, party, own, scale, None, kind="scale")
-        bounds[own] = Bound(scale=kept, roundings=counted.count, floor=counted.count * SUBNORMAL)
+        bounds[own] = scaled_bound(folder, party, own, scale, counted.count)
     how = f"scale from the roundings inside {model.graph}, k = {counted.count}"
     return Run(party, outputs=run.outputs, bounds=bounds, derived=f"{label}; {how}")
+
+
+def scaled_bound(folder: Path, party: Party, name: str, scale: Array, roundings: int) -> Bound:
+    """A bound of so many roundings of numbers of the size of ``scale``, which is written to a file."""
+    return Bound(save(folder, party, name, scale, kind="scale"), roundings, floor=roundings * SUBNORMAL)
 
 
 def export(ref: CaseRef, framework: str, exporters: Sequence[str], seed: int, folder: Path) -> list[Model]:
@@ -192,26 +195,6 @@ def count_roundings(file: Path, shapes: Mapping[str, Sequence[int] | None] | Non
     if open_:
         del proto.graph.value_info[:]  # what an exporter wrote of a dynamic graph names its axes only
     return roundings(settle(proto))
-
-
-def with_constant_rounding(
-    ref: CaseRef, model: Model, run: Run, sources: Sequence[Path], seed: int, folder: Path, memory: int | None = None
-) -> Run:
-    """A graph's float64 run with what it may be off by; a refusal, where that cannot be had."""
-    from onnx_triangulate.verification.constant_rounding import with_allowance
-
-    assert model.file is not None
-    try:
-        return with_allowance(ref, model, run, sources, seed, folder, memory)
-    except Exception as error:  # a runtime's refusal, whatever its type
-        return replace(run, outputs=None, error=refusal(error, model.file))
-
-
-def staged(file: Path, place: Path) -> Path:
-    """An external file, or a copy of it where its numbers lie behind links; see ``onnxgraph.external_data``."""
-    from onnx_triangulate.onnxgraph.external_data import staged as as_it_may_be_read
-
-    return as_it_may_be_read(file, place)
 
 
 def maker(model: Model, output: str) -> tuple[str, str] | None:

@@ -15,8 +15,8 @@ from onnx_triangulate.records.faults import Fault, Localization, Origin
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Diff, Model, Run
 from onnx_triangulate.records.verdict import Blame, Finding
+from onnx_triangulate.verification.diagnosis.localization import by_exclusion
 from onnx_triangulate.verification.diagnosis.nodes import CAUSE, NOBODY, name_nodes, name_types
-from onnx_triangulate.verification.localization import by_exclusion
 from tests.verification.sessions import case_run, session
 
 BLAMED = Blame("export", "torch", ("torch", "torch>reference"), message="it parts")

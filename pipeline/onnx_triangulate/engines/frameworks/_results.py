@@ -50,14 +50,7 @@ def named(case: Case, framework: str, returned: Any) -> dict[str, Any]:
     """
     promised = forward_outputs(case)
     if not promised:
-        pairs = _flatten("y", returned)
-        flat = dict(pairs)
-        if not flat:
-            raise BuilderError(f"{framework}: the model returned no array")
-        if len(flat) < len(pairs):
-            twice = sorted({name for name, _ in pairs if sum(name == other for other, _ in pairs) > 1})
-            raise BuilderError(f"{framework}: the model returned two values named {', '.join(twice)}; promise outputs")
-        return flat
+        return _by_path(framework, returned)
     plain = isinstance(returned, (tuple, list)) and not hasattr(returned, "_fields")
     if plain and not any(_inner(item) for item in returned):
         items = tuple(returned)
@@ -76,6 +69,18 @@ def named(case: Case, framework: str, returned: Any) -> dict[str, Any]:
             f"{framework}: the model returned {len(items)} values, the case promises {', '.join(promised)}"
         )
     return dict(zip(promised, items, strict=True))
+
+
+def _by_path(framework: str, returned: Any) -> dict[str, Any]:
+    """The model's results by their paths, where nobody promised names."""
+    pairs = _flatten("y", returned)
+    flat = dict(pairs)
+    if not flat:
+        raise BuilderError(f"{framework}: the model returned no array")
+    if len(flat) < len(pairs):
+        twice = sorted({name for name, _ in pairs if sum(name == other for other, _ in pairs) > 1})
+        raise BuilderError(f"{framework}: the model returned two values named {', '.join(twice)}; promise outputs")
+    return flat
 
 
 def _inner(value: Any) -> list[tuple[str, Any]] | None:

@@ -14,7 +14,7 @@ from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure
 
 
-class Values:
+class ValueWriter:
     """Arrays written to one file as they come; written again under a name, an array takes the other's place."""
 
     def __init__(self, file: Path) -> None:
@@ -44,7 +44,7 @@ def write_values(
     graph: str,
     folder: Path,
     doubles: Sequence[bool],
-    write: Callable[[Values, bool], None],
+    write: Callable[[ValueWriter, bool], None],
     one_line: Callable[[BaseException], str],
 ) -> SourceValues:
     """The values of a graph's source in each precision (True is float64), as ``write`` puts them into a file.
@@ -55,7 +55,7 @@ def write_values(
     notes = []
     for double in doubles:
         try:
-            with Values(folder / f"{graph.replace(':', '.')}.values{'64' if double else ''}") as kept:
+            with ValueWriter(folder / f"{graph.replace(':', '.')}.values{'64' if double else ''}") as kept:
                 write(kept, double)
             stored[double] = kept.stored()
         except Exception as error:  # an operator without that precision

@@ -24,7 +24,6 @@ from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.runs import Jitter
 
 SEEN_IN = "2.21.0"
-_SUBNORMAL = 2.0**-149
 
 _NONE = frozenset(
     "Abs All Any ArgMax ArgMin Assert Assign AssignVariableOp BatchToSpaceND Bitcast BroadcastArgs "
@@ -161,7 +160,7 @@ _SUMS = frozenset("MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Einsum Conv2D 
 
 
 @dataclass
-class Traced:
+class RoundingTrace:
     """What is known of a trace: by place, how often its operator rounds and whether anything fed reaches it.
 
     ``double``: traced in float64, whatever is fed; ``exact``: what float32 holds there is what it is."""
@@ -216,17 +215,14 @@ class Traced:
     def ways(self, jitter: Jitter | None, step: float) -> Array:
         """What to feed for a jitter: by place, how far and which way its result is moved."""
         moved = np.zeros(len(self.places))
-        if jitter is None or jitter.what == "inputs":
-            return moved
         for place, (own, fed) in enumerate(self.places):
-            if jitter.what == "roundings" or not fed:
-                turned = jitter.turned is not None and (place + 1) >> jitter.turned & 1
-                moved[place] = own * step * (-1.0 if turned else 1.0)
+            if jitter is not None and jitter.moves(fed):
+                moved[place] = own * step * jitter.way(place + 1)
         return moved
 
 
 @contextlib.contextmanager
-def moving(traced: Traced, ways: Any, seed: Any, fed: Sequence[Any]) -> Iterator[None]:
+def moving(traced: RoundingTrace, ways: Any, seed: Any, fed: Sequence[Any]) -> Iterator[None]:
     """While a graph is traced: let every float result be moved by its place in ``ways``, with signs drawn by ``seed``.
 
     Raises ``NotImplementedError`` where TensorFlow does not call back.
@@ -281,7 +277,7 @@ def _floats() -> tuple[Any, ...]:
 class _Callback:
     """What TensorFlow calls with every operator: it counts the roundings, and gives moved results in their place."""
 
-    traced: Traced
+    traced: RoundingTrace
     ways: Any
     seed: Any
 
@@ -435,7 +431,7 @@ def _plain(value: Any) -> Any:
     return getattr(value, which)
 
 
-def _body(traced: Traced, operator: _Operator, inside: bool) -> int | None:
+def _body(traced: RoundingTrace, operator: _Operator, inside: bool) -> int | None:
     """The roundings of one pass of a loop; None for what is none, and for one whose passes nobody counts."""
     inputs = operator.inputs
     if operator.kind not in _LOOPS or inside or not inputs or "loop_counter" not in inputs[0].name:
@@ -445,7 +441,7 @@ def _body(traced: Traced, operator: _Operator, inside: bool) -> int | None:
     return found[0] if found else None
 
 
-def _called(traced: Traced, operation: Any) -> int:
+def _called(traced: RoundingTrace, operation: Any) -> int:
     """How often what is called rounds.  A function that was traced before this is not seen again: nobody counts it."""
     found: list[int] = []
     for where in _CALLS[operation.type]:
@@ -458,7 +454,7 @@ def _called(traced: Traced, operation: Any) -> int:
     return max(found)
 
 
-def _own(traced: Traced, operator: _Operator) -> int:
+def _own(traced: RoundingTrace, operator: _Operator) -> int:
     kind, inputs = operator.kind, operator.inputs
     if kind == "Cast":
         return 1

@@ -26,7 +26,7 @@ _MERGED = re.compile(r"(?:Conv|ConvTranspose)__\d+:0")
 
 
 @dataclass(frozen=True, eq=False)
-class Frozen:
+class FrozenGraph:
     """A graph definition, the names of its inputs and outputs, and the values of inputs that the function captured."""
 
     definition: Any
@@ -52,7 +52,7 @@ class Frozen:
         return fed
 
 
-def freeze(concrete: Any) -> Frozen:
+def freeze(concrete: Any) -> FrozenGraph:
     """The frozen graph.  A tensor that the function captured is a constant there, or an input whose value is known."""
     import tensorflow as tf
     from tf2onnx import tf_loader
@@ -67,7 +67,7 @@ def freeze(concrete: Any) -> Frozen:
     definition = tf_loader.from_function(concrete, inputs, outputs)
     fed = {f"{node.name}:0" for node in definition.node if node.op in ("Placeholder", "PlaceholderWithDefault")}
     kept = tuple(name for name in inputs if name in fed or name not in captured)
-    return Frozen(definition, kept, tuple(outputs), {name: captured[name] for name in kept if name in captured})
+    return FrozenGraph(definition, kept, tuple(outputs), {name: captured[name] for name in kept if name in captured})
 
 
 def in_precision(definition: Any, *, double: bool) -> Any:
@@ -121,7 +121,7 @@ def rename_functions(definition: Any) -> None:
 
 
 def intermediates(
-    frozen: Frozen,
+    frozen: FrozenGraph,
     arguments: Sequence[Any],
     wanted: Mapping[str, str],
     take: Callable[[str, Array], None],
@@ -138,13 +138,7 @@ def intermediates(
     definition, outputs = in_precision(frozen.definition, double=double), frozen.outputs
     fed = frozen.arguments(arguments, double=double)
     wrapped = imported(definition)
-    there = {
-        tensor.name: _size(tensor)
-        for operation in wrapped.graph.get_operations()
-        if operation.type not in ("Const", "Placeholder", "NoOp") or any(t.name in outputs for t in operation.outputs)
-        for tensor in operation.outputs
-        if tensor.dtype not in (tf.variant, tf.resource, tf.string)
-    }
+    there = _computed(wrapped.graph, outputs)
     users: dict[str, list[str]] = {}
     for name, tensor in wanted.items():
         if tensor in there:
@@ -162,6 +156,19 @@ def intermediates(
                 take(name, held[tensor])
         still = {name for later in needs[number + 1 :] for name in later}
         held = {name: value for name, value in held.items() if name in still}
+
+
+def _computed(graph: Any, outputs: Sequence[str]) -> dict[str, int]:
+    """The tensors that a graph computes, with their sizes in bytes, and its outputs, whatever makes them."""
+    import tensorflow as tf
+
+    operations = [
+        op
+        for op in graph.get_operations()
+        if op.type not in ("Const", "Placeholder", "NoOp") or any(tensor.name in outputs for tensor in op.outputs)
+    ]
+    numbers = (t for op in operations for t in op.outputs if t.dtype not in (tf.variant, tf.resource, tf.string))
+    return {tensor.name: _size(tensor) for tensor in numbers}
 
 
 def _needs(graph: Any, chunks: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -229,21 +236,23 @@ def matched(
     for node in proto.graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
-    found = {}
+    found: dict[str, str] = {}
     for node in proto.graph.node:
-        for name in node.output:
-            own = name.rpartition(":")[0]
-            chain = any(
-                reader.name.startswith(f"{own}__") or any(other.startswith(f"{own}_const") for other in reader.input)
-                for reader in readers.get(name, ())
-            )
-            if name and not chain:
-                found[name] = name
+        whole = [n for n in node.output if n and not _begins_chain(n.rpartition(":")[0], readers.get(n, ()))]
+        found |= dict(zip(whole, whole, strict=True))
         if node.op_type in ("Conv", "ConvTranspose") and len(node.input) > 2 and _MERGED.fullmatch(node.output[0]):
             adding = sums.get(node.input[2].partition(":")[0], [])
             if len(adding) == 1:
                 found[node.output[0]] = f"{adding[0]}:0"
     return found | dict(zip(outputs, returned, strict=True))
+
+
+def _begins_chain(operator: str, readers: Sequence[onnx.NodeProto]) -> bool:
+    """Whether a value of an operator's name is only the first step of what tf2onnx made of the operator."""
+    return any(
+        reader.name.startswith(f"{operator}__") or any(other.startswith(f"{operator}_const") for other in reader.input)
+        for reader in readers
+    )
 
 
 def widen(attribute: Any) -> None:

@@ -27,7 +27,7 @@ from onnx_triangulate.engines.frameworks._torch_roundings import storage_of, wri
 
 
 @contextlib.contextmanager
-def in_double(*, single: bool) -> Iterator[None]:
+def to_float64(*, single: bool) -> Iterator[None]:
     """Compute in float64; ``single``: the model's own type is float32, which means float64 here.
 
     Otherwise what it computes in float32 it means so, and such a run is refused.  A model is built before this begins:

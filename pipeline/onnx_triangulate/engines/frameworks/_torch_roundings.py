@@ -24,10 +24,8 @@ import numpy as np
 
 from onnx_triangulate.engines.frameworks._torch_dispatch import takes_functions
 from onnx_triangulate.engines.frameworks._torch_inner_sizes import sizes
-from onnx_triangulate.ops.rounding_counts import COARSEST, TRANSCENDENTAL, interpolated
+from onnx_triangulate.ops.rounding_counts import COARSEST, SUBNORMAL, TRANSCENDENTAL, interpolated
 from onnx_triangulate.records.runs import Jitter
-
-_SUBNORMAL = 2.0**-149
 
 # Moves, chooses or compares numbers, gives whole ones, or draws them.
 _NONE = frozenset(
@@ -222,15 +220,17 @@ class Roundings:
         fresh = results if not func.is_view or name == "lift_fresh" else []
         self._move(name, fresh, own, args, given, fed)
         passed = max((count for count, _ in before), default=0) + own + bool(scalars)
-        self._most = max(self._most, passed)
-        arguments = {id(tensor) for tensor in _tensors((args, kwargs))}
-        for tensor in fresh:
-            inside, reached = self._reached(tensor) if id(tensor) in arguments else (0, False)
-            self._passed[storage_of(tensor)] = (max(inside, passed), fed or reached)
-        for tensor in _tensors(made):
-            if not tensor.is_floating_point():
-                self._passed[storage_of(tensor)] = (0, fed)
+        self._record(passed, fed, fresh, _tensors((args, kwargs)))
+        self._passed |= {storage_of(t): (0, fed) for t in _tensors(made) if not t.is_floating_point()}
         return made
+
+    def _record(self, passed: int, fed: bool, fresh: Sequence[Any], arguments: Sequence[Any]) -> None:
+        """Remember how often what is ``fresh`` was rounded; what an operator wrote into was rounded before, too."""
+        self._most = max(self._most, passed)
+        known = {id(tensor) for tensor in arguments}
+        for tensor in fresh:
+            inside, reached = self._reached(tensor) if id(tensor) in known else (0, False)
+            self._passed[storage_of(tensor)] = (max(inside, passed), fed or reached)
 
     def _reached(self, tensor: Any) -> tuple[int, bool]:
         """The roundings on the longest path to a tensor, and whether anything fed lies on a path to it."""
@@ -251,15 +251,11 @@ class Roundings:
         self._most = max(outside, self._most)
         return made
 
-    def _moving(self, fed: bool) -> bool:
-        how = self._jitter
-        return how is not None and (how.what == "roundings" or (how.what == "constants" and not fed))
-
     def _way(self) -> float:
-        """The way that the next thing is moved; ``turned`` turns the ways of those whose number has that bit."""
+        """The way that the next thing is moved."""
+        assert self._jitter is not None
         self._places += 1
-        turned = self._jitter.turned if self._jitter is not None else None
-        return -1.0 if turned is not None and self._places >> turned & 1 else 1.0
+        return self._jitter.way(self._places)
 
     def _scalars(self, func: Any, args: Any, kwargs: dict[str, Any], fed: bool) -> tuple[Any, dict[str, Any], int]:
         """The arguments with each Python scalar moved that float32 cannot hold, written or by default, and how many."""
@@ -268,7 +264,7 @@ class Roundings:
 
         found = 0
         # A scalar beside constants only may be folded into one, and the scalar itself is a constant in any case.
-        moving = self._jitter is not None and self._jitter.what in ("roundings", "constants")
+        moving = self._jitter is not None and self._jitter.what != "inputs"
 
         def moved(value: Any) -> Any:
             nonlocal found
@@ -331,7 +327,7 @@ class Roundings:
 
         if name in _COORDINATES:  # constants, whatever is interpolated
             own, fed = 3 * (_COORDINATES[name] // 2) * max(int(d) for d in args[0].shape[2:]), False
-        if not own or not self._moving(fed):
+        if not own or self._jitter is None or not self._jitter.moves(fed):
             return
         inside = sizes(name, args, results, own * self._step(results[0].dtype)) if results else []
         for tensor, rounded in zip(results, inside, strict=True):
@@ -339,7 +335,7 @@ class Roundings:
             way, step = self._way(), self._step(tensor.dtype)
             signs = torch.randint(0, 2, tensor.shape, generator=self._generator, dtype=torch.int8)
             size = _rounded_size(name, tensor, rounded, args, given)
-            change = (signs.to(size.dtype) * 2 - 1) * (size * (own * step * way) + _SUBNORMAL)
+            change = (signs.to(size.dtype) * 2 - 1) * (size * (own * step * way) + SUBNORMAL)
             change = change.where(tensor.isfinite(), torch.zeros((), dtype=change.dtype))
             if tensor.dtype == torch.float64 and (name in _CORRECT or name in _WRITTEN or whole):
                 change = change.masked_fill(_held(tensor), 0.0)

@@ -39,8 +39,8 @@ from onnx_triangulate.engines.frameworks._results import (
     named,
     raised,
 )
-from onnx_triangulate.engines.frameworks._stored_values import Values, write_values
-from onnx_triangulate.engines.frameworks._tensorflow_roundings import Traced, moving
+from onnx_triangulate.engines.frameworks._stored_values import ValueWriter, write_values
+from onnx_triangulate.engines.frameworks._tensorflow_roundings import RoundingTrace, moving
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import Case, Tensor
 from onnx_triangulate.records.faults import Origin, SourceValues
@@ -97,7 +97,7 @@ class _Program:
             if any(attribute.type in narrow for attribute in node.attr.values()):
                 raise TypeError(f"{node.op} computes in a narrower type than float64")
 
-    def function(self, *, open_axes: bool = False, moved: Traced | None = None) -> tuple[Any, list[str]]:
+    def function(self, *, open_axes: bool = False, moved: RoundingTrace | None = None) -> tuple[Any, list[str]]:
         """The case as a ``tf.function`` of its inputs in order, and the names of its outputs once it was traced.
 
         ``open_axes`` leaves the sizes of the case's dynamic axes open, as an export must.  With ``moved`` the function
@@ -143,7 +143,7 @@ class _Trace:
     """A program traced with what it rounds: a function of how far each result is moved, a seed and the inputs; the
     names of its outputs, and the tensors that it is fed."""
 
-    traced: Traced
+    traced: RoundingTrace
     function: Callable[..., Any]
     names: Sequence[str]
     tensors: Mapping[str, Any]
@@ -207,7 +207,7 @@ class TensorFlow:
 
     def _moving(
         self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int
-    ) -> tuple[Traced, Callable[[Jitter], dict[str, Any]]]:
+    ) -> tuple[RoundingTrace, Callable[[Jitter], dict[str, Any]]]:
         """The case traced with what it rounds ready to be moved, and a function that runs it under a jitter.
 
         The last one is kept: whoever counts roundings moves them next.  Raises ``NotImplementedError`` where that
@@ -256,7 +256,7 @@ class TensorFlow:
         return self._trace_frozen(case, values, seed)
 
     def _trace_as_built(self, case: Case, values: Mapping[str, Any], *, double: bool, seed: int) -> _Trace:
-        traced = Traced(double=double)
+        traced = RoundingTrace(double=double)
         program = _Program.build(case, values, double=double, seed=seed)
         if double and not computes_float64(case):
             program.refuse_narrow()
@@ -271,7 +271,7 @@ class TensorFlow:
     def _trace_frozen(self, case: Case, values: Mapping[str, Any], seed: int) -> _Trace:
         from onnx_triangulate.engines.frameworks._tensorflow_float64 import double as frozen_in_double
 
-        traced = Traced(exact=False)  # all that float32 holds is what it is, and float64 holds more
+        traced = RoundingTrace(exact=False)  # all that float32 holds is what it is, and float64 holds more
         function, names = _Program.build(case, values, seed=seed).function(moved=traced)
         frozen = frozen_in_double(_traced_through(function))
         return _Trace(traced, lambda *fed: frozen(fed, None), names, _tensors(case, values, True, None))
@@ -358,7 +358,7 @@ class TensorFlow:
         frozen = _kept[key]
         wanted = matched(proto, frozen.outputs, list(model.outputs.values()), frozen.definition)
 
-        def write_in(kept: Values, double: bool) -> None:
+        def write_in(kept: ValueWriter, double: bool) -> None:
             tensors = _tensors(case, values, double=double, move=None)
             intermediates(frozen, [tensors[name] for name in case.inputs], wanted, kept.write, double=double)
 
@@ -505,7 +505,7 @@ def _digest(value: Any) -> bytes | None:
 
 
 # The last case that was traced with what it rounds: what it was asked for, and the answer.
-_traced: list[tuple[Case, Mapping[str, Any], bool, int, Traced, Callable[[Jitter], dict[str, Any]]]] = []
+_traced: list[tuple[Case, Mapping[str, Any], bool, int, RoundingTrace, Callable[[Jitter], dict[str, Any]]]] = []
 _kept: dict[tuple[Any, ...], Any] = {}  # the last case whose values were asked for, frozen
 
 

@@ -44,7 +44,7 @@ from onnx_triangulate.engines.frameworks._results import (
     named,
     raised,
 )
-from onnx_triangulate.engines.frameworks._stored_values import Values, write_values
+from onnx_triangulate.engines.frameworks._stored_values import ValueWriter, write_values
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import Case
 from onnx_triangulate.records.faults import SourceValues
@@ -257,7 +257,7 @@ class Torch:
         tensors = _tensors(values)
         arguments = tuple(tensors[name] for name in _read_in_order(_programs[key], case))
 
-        def write(kept: Values, double: bool) -> None:
+        def write(kept: ValueWriter, double: bool) -> None:
             def take(name: str, tensor: Any) -> None:
                 if name in made:
                     kept.write(name, plain(tensor))
@@ -470,9 +470,9 @@ def _rounding(tensors: Mapping[str, Any], jitter: Jitter | None) -> Callable[[],
 
 
 def _watch(case: Case, double: bool) -> Callable[[], Any]:
-    from onnx_triangulate.engines.frameworks._torch_float64 import in_double
+    from onnx_triangulate.engines.frameworks._torch_float64 import to_float64
 
-    return partial(in_double, single=not computes_float64(case)) if double else contextlib.nullcontext
+    return partial(to_float64, single=not computes_float64(case)) if double else contextlib.nullcontext
 
 
 def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -> Any:
@@ -534,6 +534,13 @@ class _Exportable:
 
 
 def _exportable(case: Case, values: Mapping[str, Any], seed: int) -> _Exportable:
+    """What is handed to an exporter: the case's module, or its forward and backward pass traced together."""
+    tensors = _tensors(values)
+    arguments = tuple(tensors[name] for name in case.inputs)
+    return (_exportable_model if case.gradient is None else _exportable_gradient)(case, tensors, arguments, seed)
+
+
+def _exportable_model(case: Case, tensors: dict[str, Any], arguments: tuple[Any, ...], seed: int) -> _Exportable:
     """The case's module itself, called as its user calls it.
 
     A function is no module and is wrapped in one; so is a module whose results no exporter takes (a dataclass), or
@@ -541,34 +548,36 @@ def _exportable(case: Case, values: Mapping[str, Any], seed: int) -> _Exportable
     """
     import torch
 
-    tensors = _tensors(values)
-    arguments = tuple(tensors[name] for name in case.inputs)
-    if case.gradient is None:
-        model = _build(case, tensors, double=False, seed=seed)
-        with torch.no_grad():
-            module = isinstance(model, torch.nn.Module)  # a large one is not built twice, if running leaves no trace
-            again = not module or case.training or _bytes(model) < LARGE
-            fed = {n: _clone(t) for n, t in tensors.items()}
-            probed = _call(case, _build(case, tensors, double=False, seed=seed) if again else model, fed)
-            probe = {name: value for name, value in named(case, "torch", probed).items() if value is not None}
-        names = list(probe)
-        ordered = _ordered(probe, probed) if module else None
-        if ordered is not None and not any(value is given for value in probe.values() for given in fed.values()):
-            if not case.by_name:
-                return _Exportable(model, arguments, {}, tuple(case.inputs), ordered)
-            inputs = _by_signature(model, list(case.inputs))
-            return _Exportable(model, (), {n: tensors[n] for n in inputs}, inputs, ordered)
+    model = _build(case, tensors, double=False, seed=seed)
+    with torch.no_grad():
+        module = isinstance(model, torch.nn.Module)  # a large one is not built twice, if running leaves no trace
+        again = not module or case.training or _bytes(model) < LARGE
+        fed = {n: _clone(t) for n, t in tensors.items()}
+        probed = _call(case, _build(case, tensors, double=False, seed=seed) if again else model, fed)
+        probe = {name: value for name, value in named(case, "torch", probed).items() if value is not None}
+    names = list(probe)
+    ordered = _ordered(probe, probed) if module else None
+    if ordered is not None and not any(value is given for value in probe.values() for given in fed.values()):
+        if not case.by_name:
+            return _Exportable(model, arguments, {}, tuple(case.inputs), ordered)
+        inputs = _by_signature(model, list(case.inputs))
+        return _Exportable(model, (), {n: tensors[n] for n in inputs}, inputs, ordered)
 
-        def forward(model: Any, *inputs: Any) -> tuple[Any, ...]:
-            results = named(case, "torch", _call(case, model, dict(zip(case.inputs, inputs, strict=True))))
-            return _copied([results[name] for name in names], inputs)
+    def forward(model: Any, *inputs: Any) -> tuple[Any, ...]:
+        results = named(case, "torch", _call(case, model, dict(zip(case.inputs, inputs, strict=True))))
+        return _copied([results[name] for name in names], inputs)
 
-        notes = ("wrapped in a module that returns a tuple of new tensors, which torch's exporters take",) * module
-        return _Exportable(_module(model, forward, case), arguments, {}, tuple(case.inputs), tuple(names), notes)
+    notes = ("wrapped in a module that returns a tuple of new tensors, which torch's exporters take",) * module
+    return _Exportable(_module(model, forward, case), arguments, {}, tuple(case.inputs), tuple(names), notes)
+
+
+def _exportable_gradient(case: Case, tensors: dict[str, Any], arguments: tuple[Any, ...], seed: int) -> _Exportable:
+    import torch
 
     from onnx_triangulate.engines.frameworks._torch_gradients import trace
 
     gradient = case.gradient
+    assert gradient is not None
     names = [*forward_outputs(case), *[f"grad_{name}" for name in gradient.wrt]]
 
     def both(*inputs: Any) -> tuple[Any, ...]:
@@ -674,14 +683,14 @@ def _dynamic_shapes(case: Case, found: _Exportable) -> Any:
     axes = _dynamic_axes(case)
     specs = {name: {place: dims[axis] for place, axis in axes[name].items()} or None for name in found.inputs}
     kinds = {name: parameter.kind for name, parameter in _parameters(found.module).items()}
-    if found.kwargs:
-        own = {name: spec for name, spec in specs.items() if name in kinds}
-        rest = {name: spec for name, spec in specs.items() if name not in kinds}
-        taking = next((name for name, kind in kinds.items() if kind is inspect.Parameter.VAR_KEYWORD), None)
-        return {**own, taking: rest} if taking is not None and rest else specs
-    laid = tuple(specs.values())
-    before = next((i for i, kind in enumerate(kinds.values()) if kind is inspect.Parameter.VAR_POSITIONAL), None)
-    return laid if before is None or before >= len(laid) else (*laid[:before], laid[before:])
+    if not found.kwargs:
+        laid = tuple(specs.values())
+        before = next((i for i, kind in enumerate(kinds.values()) if kind is inspect.Parameter.VAR_POSITIONAL), None)
+        return laid if before is None or before >= len(laid) else (*laid[:before], laid[before:])
+    own = {name: spec for name, spec in specs.items() if name in kinds}
+    rest = {name: spec for name, spec in specs.items() if name not in kinds}
+    taking = next((name for name, kind in kinds.items() if kind is inspect.Parameter.VAR_KEYWORD), None)
+    return {**own, taking: rest} if taking is not None and rest else specs
 
 
 def _copied(results: Sequence[Any], inputs: Sequence[Any]) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ after and what the edge between the two isolates, so a new file brings its own e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 from onnx_triangulate.engines.protocols import Runtime
@@ -29,3 +30,12 @@ def runtimes() -> dict[str, Runtime]:
             )
         ordered |= {runtime.name: runtime for runtime in ready}
     return ordered
+
+
+def chain(known: Mapping[str, Runtime], name: str) -> list[str]:
+    """A runtime of those that are ``known`` and all that it comes after, itself first."""
+    found: list[str] = []
+    while name in known:
+        found.append(name)
+        name = known[name].after
+    return found

@@ -18,7 +18,14 @@ from onnx_triangulate.records.runs import Model
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import fresh_exports
 from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.diagnosis.search import Diagnosis, agrees_beside, blamed_export, of_each
+from onnx_triangulate.verification.diagnosis.search import (
+    SHOWN,
+    Diagnosis,
+    agrees_beside,
+    blamed_export,
+    listed,
+    of_each,
+)
 from onnx_triangulate.verification.session import Session
 
 WEIGHTS = "other-weights"
@@ -26,7 +33,7 @@ TYPES = "other-number-types"
 OTHERWISE = "other-than-fresh-export"
 CAUSES = (WEIGHTS, TYPES, OTHERWISE)
 _FEW = 2  # nodes whose weights differ: those are looked at one by one as well
-_SHOWN = 3
+_SEPARATED = ("; ", "; {} more")
 _MOST = 12
 
 
@@ -95,9 +102,8 @@ def unshown(session: Session, case_run: CaseRun, pair: fresh_exports.Pair) -> st
     found = [d for d in differences if not d.message.startswith("rounding") and (says or d.kind == "weights")]
     if not found:
         return says
-    more = f"; {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    listed = f"the file differs from a fresh export: {'; '.join(_words(d) for d in found[:_SHOWN])}{more}"
-    return "; ".join(filter(None, (says, listed)))
+    differs = f"the file differs from a fresh export: {listed([_words(d) for d in found], *_SEPARATED)}"
+    return "; ".join(filter(None, (says, differs)))
 
 
 def _compared(session: Session, case_run: CaseRun, model: Model, blamed: Blame) -> _Comparison | None:
@@ -114,8 +120,8 @@ def _compared(session: Session, case_run: CaseRun, model: Model, blamed: Blame) 
 
 def _finding(comparison: _Comparison, blamed: Blame) -> Finding:
     what, said, edit = _STATEMENTS[comparison.cause](comparison.differences)
-    listed = "; ".join(said[:_SHOWN]) + (f"; {len(said) - _SHOWN} more" if len(said) > _SHOWN else "")
-    says = f"{what}: {listed}; with a fresh export in the file's place {blamed.edge[0]} | {blamed.edge[1]} agrees"
+    agrees = f"with a fresh export in the file's place {blamed.edge[0]} | {blamed.edge[1]} agrees"
+    says = f"{what}: {listed(said, *_SEPARATED)}; {agrees}"
     return Finding(comparison.cause, blamed.blame, blamed.party, comparison.nodes, says, proved=True, edit=edit)
 
 
@@ -174,7 +180,7 @@ def _words(difference: Difference) -> str:
     nodes = difference.right_nodes
     if difference.kind == "only":
         which, ops = ("the file", difference.right) if nodes else ("the fresh export", difference.left)
-        return f"{ops} ({', '.join((nodes or difference.left_nodes)[:_SHOWN])}) stands in {which} alone"
+        return f"{ops} ({', '.join((nodes or difference.left_nodes)[:SHOWN])}) stands in {which} alone"
     where = f"{'' if difference.what == 'output' else ' of'} {nodes[0]}" if nodes else ""
     more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
     said = f" ({difference.message})" if difference.message else ""

@@ -16,8 +16,8 @@ from onnx_triangulate.records.runs import Model
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
+from onnx_triangulate.verification.diagnosis.localization import localize
 from onnx_triangulate.verification.diagnosis.search import Diagnosis, blamed_export
-from onnx_triangulate.verification.localization import localize
 from onnx_triangulate.verification.session import Session
 
 CAUSE = "guilty-node"
@@ -61,14 +61,14 @@ def name_types(session: Session, case_run: CaseRun, blames: Sequence[Blame], fin
     named: list[Blame] = []
     said: list[Finding] = []
     for blamed in blames:
-        others, ops = _other_types(case_run, blamed), dict[str, str]()
-        for name, (due, seen) in others.items():
-            maker = session.value(None, worker_tasks.maker, case_run.models[blamed.party], name)
-            if maker is not None:
-                node, op = maker
-                ops[node] = op
-                says = f"{op} makes {name} {seen} where it is {due} in {blamed.edge[0]}"
-                said.append(Finding(CAUSE, blamed.blame, blamed.party, (node,), says))
+        others = _other_types(case_run, blamed)
+        asked = {n: session.value(None, worker_tasks.maker, case_run.models[blamed.party], n) for n in others}
+        makers = {name: maker for name, maker in asked.items() if maker is not None}
+        ops = dict(makers.values())
+        for name, (node, op) in makers.items():
+            due, seen = others[name]
+            says = f"{op} makes {name} {seen} where it is {due} in {blamed.edge[0]}"
+            said.append(Finding(CAUSE, blamed.blame, blamed.party, (node,), says))
         if ops and any((e.left, e.right) == blamed.edge and e.output in others for e in case_run.edges):
             mine = (blamed.blame, blamed.party)  # values were not compared then
             findings = [f for f in findings if f.cause != NOBODY or (f.blame, f.party) != mine]

@@ -1,5 +1,5 @@
-"""What a search for what is behind blames comes to, and the question that all of them ask: with another graph in the
-place of the blamed one's, does the edge of the blame agree?"""
+"""What every search behind blames has: the record that it gives, and the question that it asks: does the edge of the
+blame agree with another graph in the place of the blamed one's?"""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from onnx_triangulate.engines import running
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Model
 from onnx_triangulate.records.verdict import Blame, Finding
-from onnx_triangulate.verification import worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
+from onnx_triangulate.verification.constant_rounding import with_constant_rounding
 from onnx_triangulate.verification.session import Session
+
+SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ class Diagnosis:
             (*self.settled, *found.settled),
             {**self.faithful, **found.faithful},
         )
+
+
+def listed(names: Sequence[str], separator: str = ", ", rest: str = " and {} more") -> str:
+    """The first few of some names, and how many more there are."""
+    return separator.join(names[:SHOWN]) + (rest.format(len(names) - SHOWN) if len(names) > SHOWN else "")
 
 
 Search = Callable[[Session, CaseRun, Sequence[Blame]], Diagnosis]
@@ -88,6 +95,6 @@ def agrees_with(
     runs = session.value((), running.run_graph, ref, model, [party.item], seed, folder)
     if allowance and party.double and runs and runs[0].outputs is not None:
         sources = [source for source in (model.weights,) if source is not None]
-        answer = session.value(None, worker_tasks.with_constant_rounding, ref, model, runs[0], sources, seed, folder)
+        answer = session.value(None, with_constant_rounding, ref, model, runs[0], sources, seed, folder)
         runs = [answer] if answer is not None else ()
     return any(case_run.parties.replacing(edge[1], run).diff(*edge, "export").agrees for run in runs)

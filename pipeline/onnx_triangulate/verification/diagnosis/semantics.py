@@ -19,12 +19,11 @@ from onnx_triangulate.records.runs import Failure, Model
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.diagnosis.nodes import CAUSE, NOBODY
-from onnx_triangulate.verification.diagnosis.search import Diagnosis
+from onnx_triangulate.verification.diagnosis.search import SHOWN, Diagnosis, listed
 from onnx_triangulate.verification.session import Session
 
 MEANT = ("semantics", "parameters")
 _NAMED = 8
-_SHOWN = 3
 _TRIES = 3
 _COSTLY = ("timeout", "memory", "crashed")
 
@@ -35,27 +34,33 @@ def name_semantics(session: Session, case_run: CaseRun, blames: Sequence[Blame])
     departed = {b.party for b in blames if b.blame in ("export", "export-failed")}
     named = list(blames)
     findings: list[Finding] = []
-    for edge, blamed in asked.items():
-        left, right = (_representatives(case_run, framework, departed) for framework in edge)
-        lacking = [name for name, graphs in zip(edge, (left, right), strict=True) if not graphs]
-        if lacking:
-            problem = f"no export of {' or of '.join(lacking)} is known to be faithful, so none can stand for it"
-            findings.append(_nobody(blamed, f"the nodes of the two were not compared: {problem}"))
-            continue
-        found, judge, other = _compared(session, case_run, right, left)
-        at = f"at {case_run.size}: " if case_run.size else ""
-        findings += [replace(f, message=f"{at}{f.message}") for f in _findings(blamed, found, judge, other)]
-        if isinstance(found, Meanings) and found.differences and not blamed.nodes:
-            named[named.index(blamed)] = _with_nodes(blamed, found)
+    for blamed in asked.values():
+        named[named.index(blamed)], said = _of_edge(session, case_run, blamed, departed)
+        findings += said
     return Diagnosis(tuple(named), tuple(findings))
+
+
+def _of_edge(session: Session, case_run: CaseRun, blamed: Blame, departed: set[str]) -> tuple[Blame, list[Finding]]:
+    """One blame with the nodes of both frameworks, and what is to be said of it."""
+    left, right = (_representatives(case_run, framework, departed) for framework in blamed.edge)
+    lacking = [name for name, graphs in zip(blamed.edge, (left, right), strict=True) if not graphs]
+    if lacking:
+        problem = f"no export of {' or of '.join(lacking)} is known to be faithful, so none can stand for it"
+        return blamed, [_nobody(blamed, f"the nodes of the two were not compared: {problem}")]
+    found, judge, other = _compared(session, case_run, right, left)
+    at = f"at {case_run.size}: " if case_run.size else ""
+    findings = [replace(f, message=f"{at}{f.message}") for f in _findings(blamed, found, judge, other)]
+    if isinstance(found, Meanings) and found.differences and not blamed.nodes:
+        blamed = _with_nodes(blamed, found)
+    return blamed, findings
 
 
 def _with_nodes(blamed: Blame, found: Meanings) -> Blame:
     """A blame with the first nodes of both frameworks at each difference, and their operators."""
     faults = [difference.fault for difference in found.differences]
     nodes = dict.fromkeys(name for fault in faults for name in (*fault.nodes[:1], *fault.against[:1]))
-    ops = dict.fromkeys(op for each in found.differences for op in (*each.ops[:1], *each.against_ops[:_SHOWN]))
-    return replace(blamed, nodes=tuple(nodes), op=blamed.op or ", ".join(list(ops)[:_SHOWN]))
+    ops = dict.fromkeys(op for each in found.differences for op in (*each.ops[:1], *each.against_ops[:SHOWN]))
+    return replace(blamed, nodes=tuple(nodes), op=blamed.op or ", ".join(list(ops)[:SHOWN]))
 
 
 def _compared(
@@ -119,9 +124,9 @@ def _words(part: MeaningDifference, judge: str, other: str) -> str:
     fault = part.fault
     theirs = f"none of {judge}"
     if fault.against:
-        theirs = f"{_listed(part.against_ops)} of {judge} ({_listed(fault.against)})"
+        theirs = f"{listed(part.against_ops)} of {judge} ({listed(fault.against)})"
     stands = "stand" if len(fault.against) > 1 else "stands"
-    parts = [f"{theirs} {stands} where {other} has {_listed(part.ops)} ({_listed(fault.nodes)})"]
+    parts = [f"{theirs} {stands} where {other} has {listed(part.ops)} ({listed(fault.nodes)})"]
     if fault.introduced is not None:
         parts.append(f"apart by {fault.introduced:.3g}, {_times(fault.severity)}")
     if fault.expected is not None and fault.actual is not None and fault.index is not None:
@@ -146,11 +151,6 @@ def _edit(part: MeaningDifference, judge: str, other: str) -> str | None:
 def _digits(value: float) -> str:
     """A number that float32 holds, as it was written."""
     return f"{value:.7g}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    rest = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _times(ratio: float) -> str:

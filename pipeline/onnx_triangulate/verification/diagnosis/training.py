@@ -14,11 +14,10 @@ from dataclasses import replace
 from onnx_triangulate.records.verdict import Blame, Finding
 from onnx_triangulate.verification import worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
-from onnx_triangulate.verification.diagnosis.search import Diagnosis, agrees_beside, blamed_export, of_each
+from onnx_triangulate.verification.diagnosis.search import Diagnosis, agrees_beside, blamed_export, listed, of_each
 from onnx_triangulate.verification.session import Session
 
 CAUSE = "training-mode-kept"
-_SHOWN = 3
 
 
 @of_each
@@ -38,8 +37,7 @@ def name_training(session: Session, case_run: CaseRun, blamed: Blame) -> Diagnos
 def _finding(blamed: Blame, nodes: Mapping[str, str]) -> Finding:
     """``nodes`` are those that train, with their operators."""
     modes = " and ".join(f"{op} with training_mode=1" for op in dict.fromkeys(nodes.values()))
-    listed = ", ".join(list(nodes)[:_SHOWN]) + (f" and {len(nodes) - _SHOWN} more" if len(nodes) > _SHOWN else "")
-    says = f"the graph has {modes} where the model is in inference: {listed}"
+    says = f"the graph has {modes} where the model is in inference: {listed(list(nodes))}"
     says += f"; with 0 there, {' | '.join(blamed.edge)} agrees"
     edit = "set training_mode=0 on these nodes, or call model.eval() before exporting"
     return Finding(CAUSE, blamed.blame, blamed.party, tuple(nodes), says, proved=True, edit=edit)
