@@ -113,6 +113,12 @@ CAUSE = Cause(
             "another exporter agrees, in inference mode too", _BLAMED, {"torch": _INFERENCE, "torch:script": _INFERENCE}
         ),
         Example("nothing to hold it against", _BLAMED, {"torch": _INFERENCE}),
+        Example(
+            "the export that trains is blamed as well",
+            _BLAMED,
+            {"torch": _INFERENCE, "torch:script": _TRAINING},
+            blames=(Blame("export", "torch:script>reference", ("torch", "torch:script>reference")),),
+        ),
         Example("no batch normalization", _BLAMED, {"torch": _FOLDED}),
         Example(
             "the frameworks are blamed",
