@@ -1,4 +1,4 @@
-"""How often the guilty node is named: faults planted into exported graphs, and controls without any.
+"""How often the faulty node is named: faults planted into exported graphs, and controls without any.
 
     .venv/bin/python scripts/fault_benchmark.py --jobs 2 --json faults.json
 

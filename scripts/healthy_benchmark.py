@@ -1,11 +1,11 @@
-"""Nobody is guilty of anything: the guilty nodes of exports and runs that nobody has touched, which must be none.
+"""Nobody is faulty of anything: the faulty nodes of exports and runs that nobody has touched, which must be none.
 
     python scripts/healthy_benchmark.py                          # the catalogue and scripts/zoo
     python scripts/healthy_benchmark.py conv2d scripts/zoo/vision.py::mobilenet_v2
 
 For every graph that is exported and runs: each node of the export on its source's values, in float64 and in float32,
 and each node of ONNX Runtime's unoptimized run on what it consumed.  A line says how many nodes were judged, how many
-outputs nobody could judge, how many values the source does not have, the worst ratio to its bound, and who is guilty.
+outputs nobody could judge, how many values the source does not have, the worst ratio to its bound, and who is faulty.
 Exit status 1 if anybody is, or if nothing was judged.
 """
 
@@ -33,7 +33,7 @@ from onnx_triangulate.verification.diagnosis.localization import localized
 from onnx_triangulate.verification.session import Options, Session
 
 ZOO = Path(__file__).parent / "zoo"
-COLUMNS = "graph                                              view    nodes judged uncomp unmap  worst  guilty   sec"
+COLUMNS = "graph                                              view    nodes judged uncomp unmap  worst  faulty   sec"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Line:
     uncompared: tuple[str, ...]
     unmapped: int
     worst: float
-    guilty: tuple[str, ...]
+    faulty: tuple[str, ...]
     seconds: float
     peak: int
     precision: str
@@ -59,10 +59,10 @@ class Line:
         who = f"{self.case} {self.graph}"[:50]
         numbers = (
             f"{self.nodes:6d} {self.judged:6d} {len(self.uncompared):6d} {self.unmapped:5d} {self.worst:6.3f} "
-            f"{len(self.guilty):7d} {self.seconds:6.1f}"
+            f"{len(self.faulty):7d} {self.seconds:6.1f}"
         )
-        more = self.problem or "; ".join(self.guilty[:3]) or "; ".join(dict.fromkeys(self.uncompared))[:110]
-        return f"{who:50s} {self.view:6s} {numbers}  {more}{' (declared)' if self.declared and self.guilty else ''}"
+        more = self.problem or "; ".join(self.faulty[:3]) or "; ".join(dict.fromkeys(self.uncompared))[:110]
+        return f"{who:50s} {self.view:6s} {numbers}  {more}{' (declared)' if self.declared and self.faulty else ''}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,11 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for line in judged(workers, ref, options.seed):
                 lines.append(line)
                 print(line, flush=True)
-    nodes, count = sum(line.judged for line in lines), sum(bool(line.guilty) for line in lines)
-    unexpected = [line for line in lines if line.guilty and not line.declared]
+    nodes, count = sum(line.judged for line in lines), sum(bool(line.faulty) for line in lines)
+    unexpected = [line for line in lines if line.faulty and not line.declared]
     print(
         f"{len(lines)} views, {nodes} node judgements, {sum(len(x.uncompared) for x in lines)} outputs uncompared; "
-        f"worst ratio {max((x.worst for x in lines), default=0):.4f}; {len(unexpected)} views with a guilty node, and "
+        f"worst ratio {max((x.worst for x in lines), default=0):.4f}; {len(unexpected)} views with a faulty node, and "
         f"{count - len(unexpected)} where the case declares the fault"
     )
     if options.json is not None:

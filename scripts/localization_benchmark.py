@@ -1,4 +1,4 @@
-"""How long it takes to find the guilty node, and what is held for it, beside a plain run of the same model.
+"""How long it takes to find the faulty node, and what is held for it, beside a plain run of the same model.
 
     python scripts/localization_benchmark.py                   # ResNet-50 at 224, one planted fault; 100 to 5,000 nodes
     python scripts/localization_benchmark.py --verification    # torch's own verification beside it: minutes
@@ -154,10 +154,10 @@ def show(
     what: str, seconds: float, plain: float, found: Localization, phases: Mapping[str, float], everything: int
 ) -> None:
     steps = ", ".join(f"{name} {value:.2f} s" for name, value in phases.items())
-    guilty = ", ".join(f"{e.node} ({e.ratio:.3g} times its bound; {e.origin})" for e in found.faults) or "nobody"
+    faulty = ", ".join(f"{e.node} ({e.ratio:.3g} times its bound; {e.origin})" for e in found.faults) or "nobody"
     print(f"{what}: {seconds:.2f} s, {seconds / plain:.1f} plain runs of {plain * 1e3:.0f} ms ({steps})")
     print(f"  held at most {found.peak / 2**20:.0f} MiB, {found.peak / everything:.2f} of all activations in float32")
-    print(f"  {found.judged} of {found.nodes} nodes judged; guilty: {guilty}", flush=True)
+    print(f"  {found.judged} of {found.nodes} nodes judged; faulty: {faulty}", flush=True)
 
 
 def verification(ref: CaseRef, folder: Path) -> None:
@@ -191,7 +191,7 @@ def scaling() -> None:
             found = judged_export(Export.of(proto, feeds, source, party="torch"))
             each.append((time.perf_counter() - started) / size)
         print(
-            f"{size} nodes: {each[-1] * 1e3:.3f} ms a node; guilty: {', '.join(e.node for e in found.faults)}",
+            f"{size} nodes: {each[-1] * 1e3:.3f} ms a node; faulty: {', '.join(e.node for e in found.faults)}",
             flush=True,
         )
     print(f"the slowest takes {max(each) / min(each):.2f} times as long a node as the fastest")

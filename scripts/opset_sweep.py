@@ -261,8 +261,8 @@ def sweep(pairs: Iterator[Pair], every: int = 1) -> Counter[str]:
 
 
 def _why(found: GraphComparison) -> str:
-    guilty = [f"{g.node} {g.op} {g.party} {g.ratio:.3g}" for g in found.faults]
-    return "; ".join([*guilty, *found.problems])[:300]
+    faulty = [f"{g.node} {g.op} {g.party} {g.ratio:.3g}" for g in found.faults]
+    return "; ".join([*faulty, *found.problems])[:300]
 
 
 def main() -> int:

@@ -117,7 +117,7 @@ def limits_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[s
 def planted(tmp_path_factory: pytest.TempPathFactory, limits_process: Any) -> Planted:
     """The planted faults and deaths beside healthy cases, in one run through the Python API."""
     out = tmp_path_factory.mktemp("planted")
-    targets = [str(CASES / f"{name}.py") for name in ("faults", "guilty", "optimizer", "deaths", "healthy")]
+    targets = [str(CASES / f"{name}.py") for name in ("faults", "faulty", "optimizer", "deaths", "healthy")]
     return Planted(verify(targets, Options(out=out)), out)
 
 

@@ -20,7 +20,7 @@ def observable(record: Record, side: str) -> bool:
 
 
 def verdict(record: Record, side: str) -> str:
-    """``top``, ``region`` (not told apart from the guilty one), ``silent``, ``wrong`` or ``not observable``."""
+    """``top``, ``region`` (not told apart from the faulty one), ``silent``, ``wrong`` or ``not observable``."""
     named, accepted = record[side], set(record["accepted"][0])
     if named["nodes"] and named["nodes"][0] in accepted:
         return "top"
@@ -30,7 +30,7 @@ def verdict(record: Record, side: str) -> str:
 
 
 def exact(record: Record, side: str) -> bool:
-    """Whether everybody accused is guilty and every fault is named."""
+    """Whether everybody accused is faulty and every fault is named."""
     nodes, sets = set(record[side]["nodes"]), [set(a) for a in record["accepted"]]
     return nodes <= set().union(*sets) and all(nodes & accepted for accepted in sets)
 

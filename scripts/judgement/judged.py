@@ -139,9 +139,9 @@ def of_given(key: str, kind: str, line: Line) -> Judged:
 
 
 def compared(line: Line) -> str:
-    guilty = ", ".join(f"{g['op']} {g['party']}" for g in line["guilty"][:2])
+    faulty = ", ".join(f"{g['op']} {g['party']}" for g in line["guilty"][:2])
     return " ".join(
-        filter(None, (line["status"], line.get("grade", ""), guilty, "; ".join(line["problems"][:2])[:240]))
+        filter(None, (line["status"], line.get("grade", ""), faulty, "; ".join(line["problems"][:2])[:240]))
     )
 
 

@@ -138,11 +138,11 @@ def test_a_file_never_differs_from_itself(name: str) -> None:
 
 def test_the_node_with_exchanged_operands_is_named() -> None:
     found = compared("attacks/083_rec_4_raw_swap_concat", "a", "b")
-    named = {node for guilty in found.faults for node in (guilty.node, *guilty.nodes)}
+    named = {node for faulty in found.faults for node in (faulty.node, *faulty.nodes)}
     assert "node_Concat_111" in named
-    assert "node_Shape_13" not in {guilty.node for guilty in found.faults}
+    assert "node_Shape_13" not in {faulty.node for faulty in found.faults}
 
 
 def test_another_attribute_is_the_graphs_and_not_the_kernels() -> None:
     found = compared("attacks/085_unique_sorted_attribute", "a", "b")
-    assert [(guilty.node, guilty.party) for guilty in found.faults] == [("Unique_0", "B")]
+    assert [(faulty.node, faulty.party) for faulty in found.faults] == [("Unique_0", "B")]

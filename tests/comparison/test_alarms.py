@@ -118,8 +118,8 @@ def test_nodes_and_values_are_called_as_in_the_file(compared: Compare) -> None:
     for each in (a, b):
         each.opset_import[0].version = 13
     assert compared(a, a).outcome == "same"
-    (guilty,) = [g for g in compared(a, b).faults if g.party == "B"]
-    assert (guilty.node, guilty.op, guilty.output) == ("DequantizeLinear_4", "DequantizeLinear", "y")
+    (faulty,) = [g for g in compared(a, b).faults if g.party == "B"]
+    assert (faulty.node, faulty.op, faulty.output) == ("DequantizeLinear_4", "DequantizeLinear", "y")
 
 
 def test_an_operand_that_A_holds_folded_is_named_by_the_node_that_makes_it(compared: Compare) -> None:

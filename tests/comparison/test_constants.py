@@ -247,7 +247,7 @@ def rotary(inv: Any) -> onnx.ModelProto:
     return model("(float[t,3] x) => (float[t,3] y)", ROTARY, inv=inv, axis=np.array([1]), **COUNTED)
 
 
-def test_the_numbers_behind_a_guilty_node_are_named(compared: Compared) -> None:
+def test_the_numbers_behind_a_faulty_node_are_named(compared: Compared) -> None:
     found = compared(rotary(INV), rotary(INV * np.float32([1, 1.001, 1])))
     (node,) = (node for node in found.faults if node.party == "B")
     assert (node.node, node.against) == ("Mul_5", ("Mul_5",))

@@ -137,7 +137,7 @@ def test_an_edit_of_an_export_is_named(
     node = edited(files(name), tmp_path / "edited.onnx", op, edit)
     found = compare_files(files(name), tmp_path / "edited.onnx", Options(seed=1))
     assert found.outcome == "differs"
-    assert [guilty.node for guilty in found.faults if guilty.party == "B"] == [node]
+    assert [faulty.node for faulty in found.faults if faulty.party == "B"] == [node]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_an_edit_is_named_against_the_other_export(
 ) -> None:
     node = edited(files(name), tmp_path / "edited.onnx", op, edit)
     found = compare_files(files(other), tmp_path / "edited.onnx")
-    assert [guilty.node for guilty in found.faults if guilty.party == "B"] == [node]
+    assert [faulty.node for faulty in found.faults if faulty.party == "B"] == [node]
 
 
 @pytest.mark.slow
@@ -188,4 +188,4 @@ def test_two_layouts_and_two_opsets_of_one_keras_model_mean_the_same(tmp_path: P
         assert any("axes (0, " in note for note in found.notes)
     node = edited(files[1], tmp_path / "edited.onnx", "Conv", weight)
     found = compare_files(files[0], tmp_path / "edited.onnx")
-    assert [guilty.node for guilty in found.faults if guilty.party == "B"] == [node]
+    assert [faulty.node for faulty in found.faults if faulty.party == "B"] == [node]

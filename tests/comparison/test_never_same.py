@@ -246,7 +246,7 @@ def test_what_no_feed_shows_is_said(name: str, tmp_path: Path) -> None:
     a, b, says = UNSEEN[name]
     found = outcome(tmp_path, (a, b), Options(timeout=20))  # on far numbers one of them never ends
     assert found.exit_status == 1
-    if found.outcome == "differs":  # a further feed shows it: who is guilty is known, and nothing is said to be unseen
+    if found.outcome == "differs":  # a further feed shows it: who is faulty is known, and nothing is said to be unseen
         assert [node.party for node in found.faults] == ["B"] or found.problems
         assert not any("nothing that was compared shows it" in problem for problem in found.problems if found.faults)
     else:

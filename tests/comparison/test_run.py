@@ -258,7 +258,7 @@ def test_the_whole_way_says_same_differs_and_where(tmp_path: Path) -> None:
     assert [(node.node, node.party) for node in found.faults] == [("soft", "B")]
     lines = [line.plain for line in comparison_lines(found)]
     assert lines[0].startswith("differs")
-    assert any(line.strip().startswith("guilty") and "soft" in line for line in lines[:4])
+    assert any(line.strip().startswith("faulty") and "soft" in line for line in lines[:4])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The guilty nodes of graphs into which faults were planted, and of graphs that are as their exporter wrote them."""
+"""The faulty nodes of graphs into which faults were planted, and of graphs that are as their exporter wrote them."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def faults(graph: Exported) -> tuple[tuple[int, str, onnx.ModelProto], ...]:
 
 
 @pytest.mark.parametrize("double", [True, False])
-def test_a_healthy_graph_has_no_guilty_node(exported: Exported, double: bool) -> None:
+def test_a_healthy_graph_has_no_faulty_node(exported: Exported, double: bool) -> None:
     found = exported.localized(exported.proto, double=double)
     assert found.faults == ()
     assert found.uncompared == ()
@@ -221,10 +221,10 @@ def test_a_single_fault_is_found_and_nobody_else_is_accused(exported: Exported) 
     for index, kind, edited in faults(exported):
         name = node_name(exported.proto.graph.node[index], index)
         found = exported.localized(edited)
-        guilty = {error.node for error in found.faults}
+        faulty = {error.node for error in found.faults}
         together = {node for error in found.faults for node in error.others}
-        place = exact if guilty == {name} else through if len(guilty) == 1 and name in together else wrong
-        place.append((name, kind, sorted(guilty)))
+        place = exact if faulty == {name} else through if len(faulty) == 1 and name in together else wrong
+        place.append((name, kind, sorted(faulty)))
     assert wrong == []
     assert len(exact) >= 10
     assert len(exact) + len(through) >= 15
@@ -245,27 +245,27 @@ def test_two_faults_are_told_apart(exported: Exported) -> None:
         assert {error.node for error in exported.localized(twice).faults} == {first, second}
 
 
-def test_a_guilty_node_says_where_it_comes_from(networks: Callable[[str], dict[str, Exported]]) -> None:
+def test_a_faulty_node_says_where_it_comes_from(networks: Callable[[str], dict[str, Exported]]) -> None:
     graph = networks("torch")["torch:raw"]
     index = next(i for i, node in enumerate(graph.proto.graph.node) if node.op_type == "LeakyRelu")
     edited = dict(edits(graph.proto, index))["alpha"]
-    (guilty,) = graph.judged(edited).faults
-    assert (guilty.node, guilty.op) == (graph.proto.graph.node[index].name, "LeakyRelu")
-    assert guilty.origin is not None
-    assert guilty.origin.value == "leaky_relu"
+    (faulty,) = graph.judged(edited).faults
+    assert (faulty.node, faulty.op) == (graph.proto.graph.node[index].name, "LeakyRelu")
+    assert faulty.origin is not None
+    assert faulty.origin.value == "leaky_relu"
     line = next(i for i, text in enumerate(Path(__file__).read_text().splitlines(), 1) if "leaky_relu(self" in text)
-    assert guilty.origin.line == f"test_export_nodes.py:{line}"
-    assert guilty.propagated == pytest.approx(guilty.introduced, rel=1e-3)
-    assert guilty.ratio is not None
-    assert guilty.ratio > 1e3
+    assert faulty.origin.line == f"test_export_nodes.py:{line}"
+    assert faulty.propagated == pytest.approx(faulty.introduced, rel=1e-3)
+    assert faulty.ratio is not None
+    assert faulty.ratio > 1e3
 
 
-def test_the_module_of_a_guilty_node_is_named(networks: Callable[[str], dict[str, Exported]]) -> None:
+def test_the_module_of_a_faulty_node_is_named(networks: Callable[[str], dict[str, Exported]]) -> None:
     graph = networks("torch")["torch:raw"]
     index = next(i for i, node in enumerate(graph.proto.graph.node) if node.op_type == "LayerNormalization")
-    (guilty,) = graph.localized(dict(edits(graph.proto, index))["epsilon"]).faults
-    assert guilty.origin is not None
-    assert guilty.origin.module == "block.before"
+    (faulty,) = graph.localized(dict(edits(graph.proto, index))["epsilon"]).faults
+    assert faulty.origin is not None
+    assert faulty.origin.module == "block.before"
 
 
 def test_values_without_the_source_are_counted(exported: Exported) -> None:
@@ -366,7 +366,7 @@ def test_editing_leaves_the_model_as_it_is(exported: Exported) -> None:
     assert before.SerializeToString() == exported.proto.SerializeToString()
 
 
-def test_what_nobody_is_guilty_of_is_attributed_and_adds_up(tmp_path: Path) -> None:
+def test_what_nobody_is_faulty_of_is_attributed_and_adds_up(tmp_path: Path) -> None:
     """A sum that cancels, amplified: the source's rounding is the other way, every node is inside its bound."""
     text = (
         '<ir_version: 8, opset_import: ["" : 18]> g (float[1,64] x) => (float[1,3] z) '
@@ -436,7 +436,7 @@ def test_what_is_held_at_most_is_counted_and_true(tmp_path: Path) -> None:
         assert 0.2 * peak <= found.peak <= 1.5 * everything
 
 
-def test_an_output_in_another_form_or_held_fixed_is_guilty() -> None:
+def test_an_output_in_another_form_or_held_fixed_is_faulty() -> None:
     head = '<ir_version: 8, opset_import: ["" : 18]>'
     held = "float[1,2,3,4] held = {" + ", ".join(map(str, range(24))) + "}"
     right = f"{head} g (float[1,2,3,4] x) => (float[a,b,c,d] y) {{ t = Neg (x) y = Transpose <perm=[0,2,3,1]> (t) }}"
@@ -444,13 +444,13 @@ def test_an_output_in_another_form_or_held_fixed_is_guilty() -> None:
     fixed = right.replace(" y) {", f" y) <{held}> {{").replace("(t)", "(held)")
     x = np.random.default_rng(0).uniform(-1, 1, (1, 2, 3, 4)).astype(np.float32)
     due = -x.transpose(0, 2, 3, 1).astype(np.float64)
-    for text, guilty in ((right, []), (perm, ["Transpose"]), (fixed, ["Transpose"])):
+    for text, faulty in ((right, []), (perm, ["Transpose"]), (fixed, ["Transpose"])):
         proto = onnx.parser.parse_model(text)
         source = SourceValues("tensorflow", permuted=True)
         found = export_nodes.exported(
             Export.of(proto, {"x": x}, source, party="tensorflow"), {"y": due}.get, double=True
         )
-        assert [error.op for error in found.faults] == guilty
+        assert [error.op for error in found.faults] == faulty
 
 
 def test_a_scalar_is_as_noisy_in_a_constant_node_as_among_the_initializers() -> None:
@@ -460,11 +460,11 @@ def test_a_scalar_is_as_noisy_in_a_constant_node_as_among_the_initializers() -> 
     x = np.array([1, 2, -3], np.float32)
     source = SourceValues("torch")
     for text in (inside, beside):
-        for factor, guilty in ((0.1, 0), (0.1001, 1)):
+        for factor, faulty in ((0.1, 0), (0.1001, 1)):
             values = {"y": -x.astype(np.float64) * factor}
             proto = onnx.parser.parse_model(text)
             found = export_nodes.exported(Export.of(proto, {"x": x}, source, party="torch"), values.get, double=True)
-            assert len(found.faults) == guilty
+            assert len(found.faults) == faulty
 
 
 def test_the_sources_own_kernel_is_not_the_exports_fault(tmp_path: Path) -> None:
@@ -481,9 +481,9 @@ def test_the_sources_own_kernel_is_not_the_exports_fault(tmp_path: Path) -> None
             file.write("y", value)
         stored[name] = file.stored()
     both, alone = SourceValues("torch", **stored), SourceValues("torch", single=stored["single"])
-    for text, source, guilty in ((right, both, 0), (right, alone, 1), (wrong, both, 1)):
+    for text, source, faulty in ((right, both, 0), (right, alone, 1), (wrong, both, 1)):
         found = judged_export(Export.of(onnx.parser.parse_model(text), {"x": x}, source, party="torch"))
-        assert len(found.faults) == guilty
+        assert len(found.faults) == faulty
         assert found.judged == 4
     cleared = judged_export(Export.of(onnx.parser.parse_model(right), {"x": x}, alone, party="torch"), innocent=("y",))
     assert cleared.faults == ()
@@ -496,17 +496,17 @@ def test_a_function_the_source_has_in_one_piece_brings_the_error_of_its_own_kern
     x = np.array([-2, -0.5, 0.25, 3], np.float32)
     y = 1 / (1 + np.exp(-x.astype(np.float64)))
     c, _ = elementary("tensorflow")["Sigmoid"]
-    for times, op, text, guilty in (
+    for times, op, text, faulty in (
         (c, "Sigmoid", right, 0),
         (c, "", right, 1),  # nobody knows what made it
         (40 * c, "Sigmoid", right, 1),
         (0, "Sigmoid", right.replace("{1}", "{1.0001}"), 1),
     ):
-        with ValueWriter(tmp_path / f"{times}{op}{guilty}") as file:
+        with ValueWriter(tmp_path / f"{times}{op}{faulty}") as file:
             file.write("y", (y * (1 + times * 2.0**-24)).astype(np.float32))
         source = SourceValues("tensorflow", single=file.stored(), origins={"y": Origin("sigmoid", op=op)})
         found = judged_export(Export.of(onnx.parser.parse_model(text), {"x": x}, source, party="tensorflow"))
-        assert len(found.faults) == guilty, (times, op, text)
+        assert len(found.faults) == faulty, (times, op, text)
 
 
 def test_of_nodes_not_told_apart_the_one_with_other_numbers_is_named() -> None:

@@ -1,4 +1,4 @@
-"""The search for guilty passes, on engines in which it is known who is guilty."""
+"""The search for faulty passes, on engines in which it is known who is faulty."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def engine(wrong: Callable[[frozenset[str]], bool], at: tuple[str | None, ...] =
     return lambda off, level: level in at and wrong(frozenset(NAMES) - off)
 
 
-def test_one_guilty_pass() -> None:
+def test_one_faulty_pass() -> None:
     found = search(NAMES, engine(lambda on: "p17" in on), levels=LEVELS)
     assert (found.off, found.on, found.instead, found.problem) == (("p17",), ("p17",), (), None)
     assert found.level == "layout"
     assert found.sessions < 40
 
 
-@pytest.mark.parametrize("guilty", [NAMES[0], NAMES[1], NAMES[-1], NAMES[31]])
-def test_wherever_it_stands(guilty: str) -> None:
-    assert search(NAMES, engine(lambda on: guilty in on)).off == (guilty,)
+@pytest.mark.parametrize("faulty", [NAMES[0], NAMES[1], NAMES[-1], NAMES[31]])
+def test_wherever_it_stands(faulty: str) -> None:
+    assert search(NAMES, engine(lambda on: faulty in on)).off == (faulty,)
 
 
 def test_each_of_two_does_the_harm() -> None:
@@ -124,9 +124,9 @@ def test_no_names_at_all() -> None:
     assert search((), lambda off, level: True).problem == NO_NAMES
 
 
-@pytest.mark.parametrize("guilty", [set(c) for n in (1, 2, 3) for c in itertools.combinations("abcdefg", n)])
-def test_minimal_finds_every_set(guilty: set[str]) -> None:
-    assert set(minimal("abcdefg", lambda some: guilty <= some)) == guilty
+@pytest.mark.parametrize("faulty", [set(c) for n in (1, 2, 3) for c in itertools.combinations("abcdefg", n)])
+def test_minimal_finds_every_set(faulty: set[str]) -> None:
+    assert set(minimal("abcdefg", lambda some: faulty <= some)) == faulty
 
 
 def test_minimal_is_minimal_where_sets_compete() -> None:

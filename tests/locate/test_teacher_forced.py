@@ -41,7 +41,7 @@ def judged(a: onnx.ModelProto, b: onnx.ModelProto) -> TeacherForcedResult:
     return judge_graphs(prepare(a), prepare(b), feeds, *borders)
 
 
-def guilty(a: onnx.ModelProto, b: onnx.ModelProto) -> list[str]:
+def faulty(a: onnx.ModelProto, b: onnx.ModelProto) -> list[str]:
     found = judged(a, b)
     assert found.unjudged == ()
     return [part.node for part in found.faults]
@@ -102,7 +102,7 @@ TAIL = "[p] r1 = MatMul(h, w) [q] r2 = Add(r1, k) [r] r3 = Tanh(r2) [s] y = MatM
         ),
     ],
 )
-def test_the_guilty_node_is_named_and_nobody_else(right: str, wrong: str, named: str) -> None:
+def test_the_faulty_node_is_named_and_nobody_else(right: str, wrong: str, named: str) -> None:
     constants = {
         **W,
         **{f"at{i}": np.array([i]) for i in range(5)},
@@ -110,7 +110,7 @@ def test_the_guilty_node_is_named_and_nobody_else(right: str, wrong: str, named:
         "held": RANDOM.normal(size=(2, 3, 4)).astype(np.float32),
     }
     a, b = (graph(nodes + TAIL, constants) for nodes in (right, wrong))
-    assert guilty(a, b) == [named]
+    assert faulty(a, b) == [named]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ SHIFTED = """o = Constant<value = int64 {1}>() n = Constant<value = int64 {0}>()
         ("[a] a = Mul(x, y) [b] z = Add(a, x)", "[a] a = Add(x, y) [c] c = Cast<to = 7>(a) [b] z = Add(c, x)", ["a"]),
     ],
 )
-def test_what_hands_on_what_it_reads_and_what_is_spread_are_not_guilty(
+def test_what_hands_on_what_it_reads_and_what_is_spread_are_not_faulty(
     right: str, wrong: str, named: list[str]
 ) -> None:
     a, b = graph(right, border=WHOLE), graph(wrong, border=WHOLE)
@@ -181,7 +181,7 @@ def test_what_hands_on_what_it_reads_and_what_is_spread_are_not_guilty(
 def test_two_faults_next_to_each_other_are_both_named() -> None:
     a = graph("[n] e = Relu(x) [o] i = Tanh(e) [u] h = Add(i, k)" + TAIL, W)
     b = graph("[n] e = Relu(x) [o] i = Erf(e) [u] h = Add(i, m)" + TAIL, W)
-    assert guilty(a, b) == ["o", "u"]
+    assert faulty(a, b) == ["o", "u"]
 
 
 SEQUENCE = """
@@ -195,9 +195,9 @@ SEQUENCE = """
 def test_sequences_are_values_too() -> None:
     constants = {"zero": np.array(0), "one": np.array(1), "two": np.array(2)}
     a = graph(SEQUENCE, constants)
-    assert guilty(a, graph(SEQUENCE, constants)) == []
-    assert guilty(a, graph(SEQUENCE.replace("(l, one)", "(l, two)"), constants)) == ["second"]
-    assert guilty(a, graph(SEQUENCE.replace("axis=1", "axis=2"), constants)) != []
+    assert faulty(a, graph(SEQUENCE, constants)) == []
+    assert faulty(a, graph(SEQUENCE.replace("(l, one)", "(l, two)"), constants)) == ["second"]
+    assert faulty(a, graph(SEQUENCE.replace("axis=1", "axis=2"), constants)) != []
 
 
 def test_the_work_grows_with_the_graph_and_not_faster() -> None:
@@ -347,7 +347,7 @@ def test_a_shape_is_no_value_to_be_compared(name: str, stored: tuple[bool, bool]
 def test_a_wrong_shape_is_named_all_the_same(stored: bool) -> None:
     a = shaped(f"[S] q = Reshape(x, s) {THEN}", [9, 3, 24], stored)
     b = shaped(f"[S] q = Reshape(x, s) {THEN}", [3, 9, 24], stored)
-    assert guilty(a, b) == ["S" if stored else "C"]
+    assert faulty(a, b) == ["S" if stored else "C"]
 
 
 def test_of_values_that_hold_the_same_the_one_of_the_same_shape_is_it() -> None:
@@ -372,7 +372,7 @@ def test_a_recurrent_operator_is_named_by_any_of_its_attributes(said: str, other
     nodes = "[t] t = Transpose<perm=[1,0,2]>(x) [gru] y, h = GRU<hidden_size=4,SAID>(t, w, r, u)"
     border = "(float[2,3,4] x) => (float[a,b,c,d] y)"
     one, two = (graph(nodes.replace(",SAID", "" if "hidden" in s else f",{s}"), GRU, border) for s in (said, other))
-    assert guilty(one, two) == ["gru"]
+    assert faulty(one, two) == ["gru"]
 
 
 WITHIN = """c = ReduceMax<keepdims=0>(x) t = Less(c, m)

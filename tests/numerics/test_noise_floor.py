@@ -35,8 +35,8 @@ def looped(x: Array, times: int = 6) -> Array:
     return s
 
 
-@pytest.mark.parametrize(("times", "guilty"), [(6, []), (5, ["Loop"])])
-def test_a_loop_is_judged_in_float64(times: int, guilty: list[str]) -> None:
+@pytest.mark.parametrize(("times", "faulty"), [(6, []), (5, ["Loop"])])
+def test_a_loop_is_judged_in_float64(times: int, faulty: list[str]) -> None:
     y = looped(X.astype(np.float64), times)
     values = {"y": y, "z": -y}
     found = exported(
@@ -44,7 +44,7 @@ def test_a_loop_is_judged_in_float64(times: int, guilty: list[str]) -> None:
         values.get,
         double=True,
     )
-    assert [error.op for error in found.faults] == guilty
+    assert [error.op for error in found.faults] == faulty
     assert found.uncompared == ()
     assert found.judged == 2
     assert any("1 nodes without a rule judged by perturbation" in note for note in found.notes)

@@ -32,13 +32,13 @@ ROOT = Path(__file__).resolve().parents[2]
 KNOWN: Mapping[str, str] = {}
 
 
-@pytest.mark.parametrize(("x", "guilty"), [(-5.0, False), (-10.0, False), (-17.0, True), (-20.0, True), (-60.0, True)])
-def test_a_kernel_that_loses_every_digit_of_a_small_result_is_guilty(x: float, guilty: bool) -> None:
+@pytest.mark.parametrize(("x", "faulty"), [(-5.0, False), (-10.0, False), (-17.0, True), (-20.0, True), (-60.0, True)])
+def test_a_kernel_that_loses_every_digit_of_a_small_result_is_faulty(x: float, faulty: bool) -> None:
     """ONNX Runtime's Sigmoid errs by 2 units of 1 everywhere: nothing is left of 2e-9, which it makes 0."""
     example = next(e for e in operators()["Sigmoid"].examples if e.node == "Sigmoid(x)")
     feeds = {"x": np.linspace(x - 0.5, x + 0.5, 64, dtype=np.float32)}
     checks = judged(example, feeds, run(example.proto(example.node), example.opset, feeds))
-    assert [c.faulty for c in checks] == [guilty]
+    assert [c.faulty for c in checks] == [faulty]
 
 
 LONG = [
@@ -195,7 +195,7 @@ def test_random_resizes_stay_inside_their_bound(mode: str) -> None:
 
 def test_no_node_test_of_onnx_is_above_its_bound_in_onnxruntime(node_tests: list[Any]) -> None:
     """All of them that have one node, a rule and a kernel."""
-    guilty: dict[str, list[NodeCheck]] = {}
+    faulty: dict[str, list[NodeCheck]] = {}
     judged_ops: set[str] = set()
     for test in node_tests:
         (first, *more) = test.model.graph.node
@@ -214,11 +214,11 @@ def test_no_node_test_of_onnx_is_above_its_bound_in_onnxruntime(node_tests: list
         checks = replay(first, opset, consumed, [produced.get(n) for n in first.output])
         wrong = [check for check in checks if check.faulty]
         if wrong:
-            guilty[test.name] = wrong
+            faulty[test.name] = wrong
         if any(check.outcome in FINE for check in checks):
             judged_ops.add(first.op_type)
-    assert {name: checks for name, checks in guilty.items() if name not in KNOWN} == {}
-    assert sorted(set(KNOWN) - set(guilty)) == [], "these are right by now: take them off the list"
+    assert {name: checks for name, checks in faulty.items() if name not in KNOWN} == {}
+    assert sorted(set(KNOWN) - set(faulty)) == [], "these are right by now: take them off the list"
     assert len(judged_ops) > 120
 
 

@@ -71,7 +71,7 @@ _UNFOLDED = """(float[2] x) => (float[2] y) <float[2] a = {0.7, 0.1}> { [scale] 
 _BLAMED = Blame("export", "torch>reference", ("torch", "torch>reference"))
 _PARTS = Diff("torch", "torch>reference", "export", "diverges")
 _FAITHFUL = Diff("torch", "torch:raw>reference", "export", "rounding")
-_GUILTY_TOO = Diff("torch", "torch:raw>reference", "export", "diverges")
+_FAULTY_TOO = Diff("torch", "torch:raw>reference", "export", "diverges")
 
 CAUSE = Cause(
     name="constant-folded-wrong",
@@ -89,7 +89,7 @@ CAUSE = Cause(
     ),
     quiet=(
         Example(
-            "the translation is wrong already", _BLAMED, {"torch": _WRONG, "torch:raw": _RAW}, (_PARTS, _GUILTY_TOO)
+            "the translation is wrong already", _BLAMED, {"torch": _WRONG, "torch:raw": _RAW}, (_PARTS, _FAULTY_TOO)
         ),
         Example("nothing was folded", _BLAMED, {"torch": _UNFOLDED, "torch:raw": _RAW}, (_PARTS, _FAITHFUL)),
         Example("nobody ran the unoptimized graph", _BLAMED, {"torch": _WRONG, "torch:raw": _RAW}, (_PARTS,)),

@@ -2,7 +2,7 @@
 
 BatchNormalization with ``training_mode=1`` takes its statistics from the batch, Dropout with a true ``training_mode``
 drops.  A graph may hold them because its source trains as well, so they alone are no fault: the nodes that were found
-guilty have to be them, or be lost in a stretch of nodes that nobody tells apart; a Dropout is one where the graph
+faulty have to be them, or be lost in a stretch of nodes that nobody tells apart; a Dropout is one where the graph
 gives two answers and the framework one.
 """
 
@@ -62,7 +62,7 @@ CAUSE = Cause(
     suspect=_suspect,
     fires=(
         Example(
-            "the guilty node trains",
+            "the faulty node trains",
             Blame("export", "torch", _EDGE, nodes=("norm",)),
             {"torch": _TRAINS},
             message="BatchNormalization with training_mode=1 where the model is in inference: norm",
@@ -77,7 +77,7 @@ CAUSE = Cause(
     ),
     quiet=(
         Example("it infers", Blame("export", "torch", _EDGE, nodes=("norm",)), {"torch": _INFERS}),
-        Example("another node is guilty", Blame("export", "torch", _EDGE, nodes=("act",)), {"torch": _TRAINS}),
+        Example("another node is faulty", Blame("export", "torch", _EDGE, nodes=("act",)), {"torch": _TRAINS}),
         Example("a Dropout that keeps", _WAVERS, {"torch": _KEEPS}),
         Example(
             "the model itself drops",

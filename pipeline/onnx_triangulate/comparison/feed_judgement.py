@@ -86,7 +86,7 @@ def take_faults(found: Evidence, result: TeacherForcedResult, name: str) -> None
         says = [*([fault.problem] if fault.problem else []), *map(_constant, fault.constants)]
         found.faults.append(replace(fault, party="B", problem="; ".join(says) or None))
     if result.faults:
-        found.notes.append(f"the guilty nodes of B show on the {name} inputs")
+        found.notes.append(f"the faulty nodes of B show on the {name} inputs")
 
 
 def _constant(odd: DifferingConstant) -> str:

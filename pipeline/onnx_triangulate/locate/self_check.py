@@ -55,7 +55,7 @@ def _problem() -> str | None:
             named = tuple(error.node for error in found.faults)
             if named != due or found.judged != len(_NODES):
                 seen = f"{', '.join(named) or 'nobody'} named, {found.judged} of {len(_NODES)} nodes judged"
-                return f"in {view} {', '.join(due) or 'nobody'} is guilty; {seen}"
+                return f"in {view} {', '.join(due) or 'nobody'} is faulty; {seen}"
     return None
 
 

@@ -1,6 +1,6 @@
 """The report of ``compare`` for people.
 
-The first lines answer: same or not, the first guilty node, all others, what was compared, what was not mapped.
+The first lines answer: same or not, the first faulty node, all others, what was compared, what was not mapped.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _faults(found: GraphComparison, room: int) -> list[Text]:
     made: list[Text] = []
     last = ""
     for fault in found.faults:
-        label = "guilty" if fault.party == "B" else "kernel"
+        label = "faulty" if fault.party == "B" else "kernel"
         made += block("and" if label == last else label, _fault(fault, room), "bold red")
         last = label
     return made

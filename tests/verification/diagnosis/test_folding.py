@@ -1,4 +1,4 @@
-"""Which pass of the exporter's optimizer is guilty: a real fault through the engines, planted ones through our own."""
+"""Which pass of the exporter's optimizer is faulty: a real fault through the engines, planted ones through our own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guilty nodes in what `verify` answers, and in words."""
+"""The faulty nodes in what `verify` answers, and in words."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FOUND = Localization("torch", "torch", "export", (ERROR,), judged=4, nodes=5, un
 
 
 def test_a_wrong_translation_is_blamed_on_its_node(planted: Any) -> None:
-    verdict = planted["guilty/batch_norm_in_training"]
+    verdict = planted["faulty/batch_norm_in_training"]
     assert verdict.blame == ("export",)
     blames = {blame.party: blame for blame in verdict.evidence.blames}
     assert set(blames) == {"torch", "torch:raw"}
@@ -36,15 +36,15 @@ def test_a_wrong_translation_is_blamed_on_its_node(planted: Any) -> None:
     assert blames["torch"].op == "Conv"  # the optimizer has folded the normalization into it
     said = {f.party: f for f in verdict.findings if f.cause == CAUSE}
     assert set(said) == {"torch", "torch:raw"}
-    lines = (Path(__file__).parents[2] / "case_files" / "guilty.py").read_text().splitlines()
+    lines = (Path(__file__).parents[2] / "case_files" / "faulty.py").read_text().splitlines()
     line = next(i for i, text in enumerate(lines, 1) if "self.norm(self.first(x))" in text)
     for party, finding in said.items():
         assert finding.nodes[0] == blames[party].nodes[0]
-        assert f"in norm, guilty.py:{line}" in finding.message
+        assert f"in norm, faulty.py:{line}" in finding.message
 
 
 def test_an_export_without_names_is_held_against_one_that_is_right(planted: Any) -> None:
-    verdict = planted["guilty/floor_of_negatives"]
+    verdict = planted["faulty/floor_of_negatives"]
     (blame,) = verdict.evidence.blames
     assert (blame.blame, blame.party, blame.op) == ("export", "torch:script", "Div")  # of integers: it truncates
     (found,) = [finding for finding in verdict.findings if finding.cause == CAUSE]
@@ -52,8 +52,8 @@ def test_an_export_without_names_is_held_against_one_that_is_right(planted: Any)
     assert "held against torch:raw, for it keeps no names of the source's values" in found.message
 
 
-def test_where_no_node_is_guilty_that_is_said(planted: Any) -> None:
-    verdict = planted["guilty/changes_when_captured"]
+def test_where_no_node_is_faulty_that_is_said(planted: Any) -> None:
+    verdict = planted["faulty/changes_when_captured"]
     assert verdict.blame == ("export",)
     assert all(blame.nodes == () for blame in verdict.evidence.blames)
     said = [finding for finding in verdict.findings if finding.cause == NOBODY]
@@ -64,7 +64,7 @@ def test_where_no_node_is_guilty_that_is_said(planted: Any) -> None:
 
 
 def test_a_wrong_evaluation_is_blamed_on_its_node(planted: Any) -> None:
-    verdict = planted["guilty/indices_of_a_pool"]
+    verdict = planted["faulty/indices_of_a_pool"]
     assert verdict.blame == ("reference",)
     blames = {blame.party: blame for blame in verdict.evidence.blames}
     assert set(blames) == {"torch>reference", "torch:raw>reference", "torch:script>reference"}
@@ -100,7 +100,7 @@ def test_another_partys_localization_names_nothing() -> None:
     assert name_nodes([other], [FOUND])[0] == (other,)
 
 
-def test_many_guilty_nodes_are_counted() -> None:
+def test_many_faulty_nodes_are_counted() -> None:
     many = Localization("torch", "torch", "export", tuple(Fault(f"n{i}", "Add", f"v{i}", np.inf) for i in range(11)))
     (blamed,), findings = name_nodes([BLAMED], [many])
     assert len(blamed.nodes) == 11

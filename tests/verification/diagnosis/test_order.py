@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from onnx_triangulate.records.verdict import Verdict
-from onnx_triangulate.verification.diagnosis.nodes import CAUSE as GUILTY
+from onnx_triangulate.verification.diagnosis.nodes import CAUSE as FAULTY
 from onnx_triangulate.verification.diagnosis.order import CAUSE
 from onnx_triangulate.verification.verify import Options, verify
 
@@ -118,7 +118,7 @@ def test_a_wrong_node_is_no_matter_of_order(verdicts: dict[str, Verdict], name: 
     verdict = verdicts[name]
     assert "export" in verdict.blame
     assert claims(verdict) == []
-    assert any(finding.cause != GUILTY or finding.nodes for finding in verdict.findings)
+    assert any(finding.cause != FAULTY or finding.nodes for finding in verdict.findings)
     assert (
         "the given graph means something else than the model"
         in next(b for b in verdict.evidence.blames if b.blame == "export").message

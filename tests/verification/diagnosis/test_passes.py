@@ -1,4 +1,4 @@
-"""Which pass of an optimizer is guilty: real faults through the engines, planted ones through an engine of our own."""
+"""Which pass of an optimizer is faulty: real faults through the engines, planted ones through an engine of our own."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def test_a_fusion_is_named_with_its_nodes_and_its_off_switch(planted: Any) -> No
         blamed = next(b for b in verdict.evidence.blames if b.party == party)
         assert (blamed.op, blamed.nodes) == ("Div, Mul", finding.nodes)
         model = onnx.load(verdict.evidence.models[Party.parse(party).graph].file)
-        guilty = [node for node in model.graph.node if node.name in finding.nodes]
-        assert [node.op_type for node in guilty] == ["Div", "Mul"]
+        faulty = [node for node in model.graph.node if node.name in finding.nodes]
+        assert [node.op_type for node in faulty] == ["Div", "Mul"]
         fed = {value.name: place for place, value in enumerate(model.graph.input)}
-        assert fed[guilty[0].input[1]] == 0, "the division by w is healthy, the one by x is not"
+        assert fed[faulty[0].input[1]] == 0, "the division by w is healthy, the one by x is not"
 
 
 @seen_in_this_release
@@ -143,53 +143,53 @@ def asked(engine: Engine, blame: str = "optimizer") -> tuple[Blame, list[Finding
 
 
 def test_one_planted_pass(tmp_path: Path) -> None:
-    blamed, (guilty, effect) = asked(Engine(tmp_path, lambda on, held: "B" in on and not held, weaker="weak"))
+    blamed, (faulty, effect) = asked(Engine(tmp_path, lambda on, held: "B" in on and not held, weaker="weak"))
     assert (blamed.nodes, blamed.op) == (("n1", "n2"), "Conv, Relu")
-    assert (guilty.cause, guilty.proved, guilty.nodes) == (CAUSE, True, ("n1", "n2"))
-    assert guilty.edit == (
+    assert (faulty.cause, faulty.proved, faulty.nodes) == (CAUSE, True, ("n1", "n2"))
+    assert faulty.edit == (
         'InferenceSession(..., disabled_optimizers=["B"]), or '
         "SessionOptions.graph_optimization_level = GraphOptimizationLevel.weak"
     )
-    assert "Conv (n1) and Relu (n2) became com.microsoft.FusedConv" in guilty.message
-    assert "names as planted" in guilty.message
+    assert "Conv (n1) and Relu (n2) became com.microsoft.FusedConv" in faulty.message
+    assert "names as planted" in faulty.message
     assert effect.cause == OBSERVER
     assert "9 nodes exported run as 5 nodes (2 own.Fused)" in effect.message
     assert "8 nodes and the divergence is gone" in effect.message
 
 
 def test_a_fault_that_can_be_watched_is_said_to_be_there(tmp_path: Path) -> None:
-    _, (guilty, effect) = asked(Engine(tmp_path, lambda on, held: "B" in on))
+    _, (faulty, effect) = asked(Engine(tmp_path, lambda on, held: "B" in on))
     assert "the divergence is still there" in effect.message
-    assert "is gone" not in guilty.message
+    assert "is gone" not in faulty.message
 
 
-def test_the_guilty_one_of_two_places(tmp_path: Path) -> None:
+def test_the_faulty_one_of_two_places(tmp_path: Path) -> None:
     engine = Engine(tmp_path, lambda on, held: "C" in on and "v3" not in held, (FIRST, SECOND, UNHELD))
-    blamed, (guilty, _) = asked(engine)
-    assert (blamed.nodes, guilty.nodes) == (("n3", "n4"), ("n3", "n4"))
-    assert "1 of 3 places that it rewrote" in guilty.message
+    blamed, (faulty, _) = asked(engine)
+    assert (blamed.nodes, faulty.nodes) == (("n3", "n4"), ("n3", "n4"))
+    assert "1 of 3 places that it rewrote" in faulty.message
     assert engine.looked == (["A", "B", "C", "D"], ("C",))
 
 
 def test_places_that_cannot_be_told_apart_are_all_named(tmp_path: Path) -> None:
     engine = Engine(tmp_path, lambda on, held: "C" in on, (FIRST, SECOND))
-    _, (guilty, _) = asked(engine)
-    assert guilty.nodes == ("n1", "n2", "n3", "n4")
-    assert "which of these places is guilty could not be told apart" in guilty.message
+    _, (faulty, _) = asked(engine)
+    assert faulty.nodes == ("n1", "n2", "n3", "n4")
+    assert "which of these places is faulty could not be told apart" in faulty.message
 
 
 def test_one_takes_over_where_another_is_off(tmp_path: Path) -> None:
-    _, (guilty, _) = asked(Engine(tmp_path, lambda on, held: bool(on & {"A", "D"})))
-    assert guilty.edit is not None
-    assert 'disabled_optimizers=["A", "D"]' in guilty.edit
-    assert "A and D change the answer: with all of them switched off" in guilty.message
+    _, (faulty, _) = asked(Engine(tmp_path, lambda on, held: bool(on & {"A", "D"})))
+    assert faulty.edit is not None
+    assert 'disabled_optimizers=["A", "D"]' in faulty.edit
+    assert "A and D change the answer: with all of them switched off" in faulty.message
 
 
 def test_a_rule_without_a_name_is_switched_off_with_its_group(tmp_path: Path) -> None:
     engine = Engine(tmp_path, lambda on, held: "rules" in on)
-    _, (guilty, _) = asked(engine)
-    assert guilty.edit is not None
-    assert 'disabled_optimizers=["rules"]' in guilty.edit
+    _, (faulty, _) = asked(engine)
+    assert faulty.edit is not None
+    assert 'disabled_optimizers=["rules"]' in faulty.edit
     assert engine.looked == (["A", "B", "C", "D", "rules"], ("rules",))
 
 
@@ -209,19 +209,19 @@ def test_a_divergence_that_does_not_come_back(tmp_path: Path) -> None:
 def test_a_graph_that_is_refused(tmp_path: Path) -> None:
     engine = Engine(tmp_path, lambda on, held: {"A", "C"} <= on, ())
     engine.error = Failure("refused", "no such input")
-    blamed, (guilty, _) = asked(engine)
+    blamed, (faulty, _) = asked(engine)
     assert blamed.nodes == ()
-    assert "makes the graph unusable" in guilty.message
-    assert "only together with" in guilty.message
+    assert "makes the graph unusable" in faulty.message
+    assert "only together with" in faulty.message
 
 
 def test_a_process_that_dies(tmp_path: Path) -> None:
     engine = Engine(tmp_path, lambda on, held: "D" in on)
     engine.error = Failure("crashed", "killed by signal SIGSEGV")
-    _, (guilty, _) = asked(engine, "crashed")
-    assert (guilty.cause, guilty.blame) == (CAUSE, "crashed")
-    assert guilty.edit is not None
-    assert 'disabled_optimizers=["D"]' in guilty.edit
+    _, (faulty, _) = asked(engine, "crashed")
+    assert (faulty.cause, faulty.blame) == (CAUSE, "crashed")
+    assert faulty.edit is not None
+    assert 'disabled_optimizers=["D"]' in faulty.edit
 
 
 @pytest.mark.parametrize("blame", ["optimizer", "crashed"])
@@ -229,14 +229,14 @@ def test_where_the_listing_of_passes_dies_those_that_are_recorded_are_tried(tmp_
     engine = Engine(tmp_path, lambda on, held: "ConstantFolding" in on)
     engine.names = runtimes()["ort.all"].recorded().names
     engine.listed = engine.seen = engine.error = Failure("crashed", "killed")
-    _, (guilty,) = asked(engine, blame)
-    assert guilty.cause == CAUSE
-    assert guilty.edit is not None
-    assert 'disabled_optimizers=["ConstantFolding"]' in guilty.edit
-    assert "as recorded, for the session that lists them gave none: killed" in guilty.message
+    _, (faulty,) = asked(engine, blame)
+    assert faulty.cause == CAUSE
+    assert faulty.edit is not None
+    assert 'disabled_optimizers=["ConstantFolding"]' in faulty.edit
+    assert "as recorded, for the session that lists them gave none: killed" in faulty.message
 
 
-def test_where_none_of_the_recorded_passes_is_guilty_that_is_what_was_tried(tmp_path: Path) -> None:
+def test_where_none_of_the_recorded_passes_is_faulty_that_is_what_was_tried(tmp_path: Path) -> None:
     engine = Engine(tmp_path, lambda on, held: True)
     engine.names = runtimes()["ort.all"].recorded().names
     engine.listed = engine.seen = Failure("crashed", "killed")
@@ -256,8 +256,8 @@ def test_a_process_that_hangs_is_not_asked_again_and_again(tmp_path: Path, kind:
 def test_where_the_unoptimized_run_has_no_answer_the_native_one_is_asked(tmp_path: Path) -> None:
     engine = Engine(tmp_path, lambda on, held: "A" in on)
     engine.before = Run(Party.parse("torch>ort.off"), error=Failure("refused", "no"))
-    _, (guilty, _) = asked(engine)
-    assert "torch>ort.all agrees with torch, with it on again it parts again" in guilty.message
+    _, (faulty, _) = asked(engine)
+    assert "torch>ort.all agrees with torch, with it on again it parts again" in faulty.message
     assert asked(engine, "crashed")[1] == []
 
 

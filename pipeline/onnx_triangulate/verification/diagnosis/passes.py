@@ -78,7 +78,7 @@ def _trust(session: Session, runtime: str) -> None:
     problem = session.call_runtimes(tasks.self_check, runtime)
     if problem is not None:
         says = problem.message if isinstance(problem, Failure) else problem
-        raise BrokenCheck(f"the search for guilty passes is wrong where the answer is known ({runtime}): {says}")
+        raise BrokenCheck(f"the search for faulty passes is wrong where the answer is known ({runtime}): {says}")
 
 
 class _PassTrial:
@@ -219,7 +219,7 @@ def _places(faulty: Sequence[Region], seen: Rewriting, alone: bool) -> list[str]
     if alone:
         said.append("with these values as outputs, so that they are left alone, it is gone")
     elif len(faulty) > 1:
-        said.append("which of these places is guilty could not be told apart")
+        said.append("which of these places is faulty could not be told apart")
     return said
 
 
