@@ -42,7 +42,7 @@ from onnx_triangulate.diff.schemas import BY_RESULT, defaults, described, mistyp
 from onnx_triangulate.facts import pads as _pads
 from onnx_triangulate.facts.value_types import Kind, is_tensor, kind_of_type
 from onnx_triangulate.onnxgraph.dataflow import digest
-from onnx_triangulate.onnxgraph.folding import fold
+from onnx_triangulate.onnxgraph.folding import fold, fold_shape
 from onnx_triangulate.onnxgraph.graph import Graph
 from onnx_triangulate.onnxgraph.inlining import Key, key_of
 from onnx_triangulate.onnxgraph.nodes import (
@@ -354,12 +354,9 @@ class Builder:
 
     def _of_shape(self, op: str, dims: Dims | None) -> Array | None:
         """What a Shape or a Size makes of the shape of its operand."""
-        if dims is None or None in dims:
-            return None
-        if op == "Size":
-            return np.asarray(size_of(dims), np.int64)
-        start, end = self.held.get("start", 0), self.held.get("end", len(dims))
-        return np.asarray(dims[start:end], np.int64) if isinstance(start, int) and isinstance(end, int) else None
+        if op == "Shape":
+            return fold_shape(self.held, dims)
+        return None if dims is None or None in dims else np.asarray(size_of(dims), np.int64)
 
     @property
     def cast_type(self) -> Any:

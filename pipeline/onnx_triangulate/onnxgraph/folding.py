@@ -338,3 +338,11 @@ def fold(op: str, held: Mapping[str, Any], given: Sequence[Array | None]) -> Arr
     except Exception:  # whatever numpy says to operands that somebody else wrote: it is not folded
         return None
     return made if op in (*_LAZY, *_VIEWS) or made.size <= _MOST else None
+
+
+def fold_shape(held: Mapping[str, Any], dims: Sequence[int | None] | None) -> Array | None:
+    """What a Shape node makes of a value of these sizes; ``None`` where one of them is not known."""
+    start, end = held.get("start", 0), held.get("end")
+    if dims is None or None in dims or not isinstance(start, int) or not isinstance(end, int | None):
+        return None
+    return np.asarray(dims[start:end], np.int64)

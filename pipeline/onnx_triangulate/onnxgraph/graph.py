@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
-from onnx_triangulate.onnxgraph.folding import fold
+from onnx_triangulate.onnxgraph.folding import fold, fold_shape
 from onnx_triangulate.onnxgraph.nodes import (
     Dims,
     array,
@@ -246,18 +246,11 @@ class Graph:
             return None
         held = attributes(node)
         if node.op_type == "Shape" and node.input:
-            return self._shape_of(node.input[0], held.get("start", 0), held.get("end"))
+            return fold_shape(held, self.shape(node.input[0]))
         given = [self.folded(n, depth - 1) if n else None for n in node.input]
         if any(n and value is None for n, value in zip(node.input, given, strict=True)):
             return None
         return fold(text(node.op_type), held, given)
-
-    def _shape_of(self, name: str, start: object, end: object) -> NDArray[Any] | None:
-        """What a Shape node makes of a value, where all its sizes are known."""
-        dims = self.shape(name)
-        if dims is None or None in dims or not isinstance(start, int) or not isinstance(end, int | None):
-            return None
-        return np.array(dims[start:end], np.int64)
 
     def producer(self, name: str) -> NodeProto | None:
         """The node that makes a value, in this graph or an outer one."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
-from onnx_triangulate.onnxgraph.folding import fold
+from onnx_triangulate.onnxgraph.folding import fold, fold_shape
 from onnx_triangulate.onnxgraph.inference import with_inferred_shapes
 from onnx_triangulate.onnxgraph.nodes import Dims, array, attributes, constant_tensor, dims_of, elements, in_onnx
 from onnx_triangulate.records.arrays import Array
@@ -72,13 +72,7 @@ def _result(node: NodeProto, known: dict[str, Array], sizes: dict[str, Dims]) ->
     """What a node makes of sizes and constants; None where that is not known."""
     held = attributes(node)
     if node.op_type == "Shape":
-        return _shape(sizes.get(node.input[0]), held.get("start", 0), held.get("end"))
+        return fold_shape(held, sizes.get(node.input[0]))
     inputs = [known.get(name) if name else None for name in node.input]
     whole = all(value is not None or not name for value, name in zip(inputs, node.input, strict=True))
     return fold(node.op_type, held, inputs) if whole and inputs else None
-
-
-def _shape(dims: Dims | None, start: int, end: int | None) -> Array | None:
-    if dims is None or any(dim is None for dim in dims):
-        return None
-    return np.asarray([dim for dim in dims if dim is not None][start:end], np.int64)
