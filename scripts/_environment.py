@@ -13,11 +13,13 @@ own PIP_* variables and configuration, which choose the index.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -150,7 +152,7 @@ def _install(venv: Venv, extras: frozenset[str], say: Say, run: Runner, lock: in
     if not usable:
         if venv.folder.exists() and not ours and not (venv.folder / "pyvenv.cfg").exists():
             raise SetupFailed(f"{venv.folder} is not a virtual environment; move it away")
-        say("setting up .venv (first run, about a minute) …")
+        say(f"setting up .venv (first run, a minute or more; what pip says is in {venv.log}) …")
         if venv.folder.exists():
             shutil.rmtree(venv.folder)
         venv.folder.mkdir()
@@ -296,6 +298,16 @@ def processes(arguments: Sequence[str]) -> list[str]:
     return ["-n", str(min(os.cpu_count() or 1, MOST_PROCESSES)), "--dist", "loadfile"]
 
 
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """A request to end raises ``KeyboardInterrupt``, so that what installs does not outlive this."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def start(
     program: str,
     extras: Sequence[str],
@@ -318,7 +330,8 @@ def start(
 
     venv = Venv(root)
     try:
-        ensure(venv, frozenset(extras), say, run)
+        with _terminated_as_interrupted():
+            ensure(venv, frozenset(extras), say, run)
         return then([*venv.script(command[0]), *command[1:], *arguments])
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,16 @@ def test_there_is_an_example_of_every_kind_and_none_is_long() -> None:
     assert set(declared) == {f"onnx_triangulate.{kind}" for kind in plugins.KINDS}
     for file in EXAMPLES.glob("*.py"):
         assert len(file.read_text().splitlines()) < 40, file.name
+
+
+def test_the_examples_are_a_package_that_can_be_built(tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES, tmp_path / "examples")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    result = subprocess.run(command, cwd=tmp_path / "examples", capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    (built,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(built) as archive:
+        assert {file.name for file in EXAMPLES.glob("*.py")} <= set(archive.namelist())
 
 
 def test_a_users_case_is_listed_and_found(package: Path) -> None:

@@ -15,10 +15,12 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -113,7 +115,7 @@ def test_first_start_installs_then_hands_over(
     assert fake.commands == ["venv", f"{venv.root}[tensorflow,torch]"]
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "prog: setting up .venv (first run, about a minute) …\n"
+    assert err == f"prog: setting up .venv (first run, a minute or more; what pip says is in {venv.log}) …\n"
 
 
 def test_second_start_installs_nothing_and_says_nothing(
@@ -228,7 +230,6 @@ def test_a_damaged_stamp_is_an_unfinished_one(venv: Venv, fake: FakeInstaller, c
 
 
 def test_somebodys_own_environment_is_installed_into_not_deleted(venv: Venv, fake: FakeInstaller) -> None:
-    venv.python.parent.mkdir(parents=True)
     venv.python.touch()
     theirs = venv.folder / "theirs"
     theirs.touch()
@@ -318,13 +319,34 @@ def test_uv_is_left_out_where_pip_has_settings(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     venv = Venv(tmp_path)
-    venv.python.parent.mkdir(parents=True)
     venv.python.write_text(f'#!/bin/sh\necho "{settings}"\n')
     venv.python.chmod(0o755)
     (tmp_path / "uv").write_text("#!/bin/sh\n")
     (tmp_path / "uv").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert (CHOICE(venv) == str(tmp_path / "uv")) == chosen
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a program hears")
+def test_what_installs_does_not_outlive_a_request_to_end(venv: Venv) -> None:
+    program = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from scripts import _environment as e
+installer = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(300)"]
+e._uv, e._pip = lambda venv: None, lambda venv, extras: installer
+run = lambda command, log, lock: e.run_logged(command, log, lock) if command == installer else 0
+sys.exit(e.start("prog", ["torch"], ["triangulate"], [], root=Path(sys.argv[2]), run=run))
+"""
+    command = [sys.executable, "-c", program, str(SCRIPTS.parent), str(venv.root)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while not (venv.log.exists() and venv.log.read_text().endswith("\n")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(60) == INTERRUPTED
+    assert not psutil.pid_exists(int(venv.log.read_text()))
 
 
 def test_run_logged_reports_status_output_and_a_missing_program(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ from onnx_triangulate.report.quantities import count, figure
 _NAMED = 4  # constants
 
 
-def compare_files(left: Path, right: Path, options: Options | None = None) -> GraphComparison:
+def compare_files(left: str | Path, right: str | Path, options: Options | None = None) -> GraphComparison:
     """Compare ``right`` (B) with ``left`` (A).
 
     Raises ``UnusableInput`` where a file, its inputs or a dimension cannot be used.
@@ -58,7 +58,7 @@ def compare_files(left: Path, right: Path, options: Options | None = None) -> Gr
     folder = Path(tempfile.mkdtemp(prefix="triangulate-"))
     try:
         with Workers(jobs=1, timeout=options.timeout, memory=options.memory, logs=folder / "logs") as workers:
-            return compare_with(workers, left, right, options, folder)
+            return compare_with(workers, Path(left), Path(right), options, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
