@@ -104,7 +104,7 @@ def parts(model: onnx.ModelProto, feeds: dict[str, Any], make: Make = spelled_ou
     return "" if left.tobytes() == right.tobytes() else "values"
 
 
-def test_nodes_within_test_of_onnx(node_tests: list[Any]) -> None:
+def test_every_node_test_of_onnx(node_tests: list[Any]) -> None:
     tests = [t for t in node_tests if len(t.model.graph.node) == 1 and t.model.graph.node[0].op_type in READ]
     assert len(tests) >= 50
     assert {t.model.graph.node[0].op_type for t in tests} == set(READ)

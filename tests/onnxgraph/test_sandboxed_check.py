@@ -13,7 +13,7 @@ import pytest
 from onnx import AttributeProto, ModelProto, TensorProto, helper, numpy_helper
 
 from onnx_triangulate.facts.model_view import ModelView
-from onnx_triangulate.onnxgraph import sandbox, sandboxed_check
+from onnx_triangulate.onnxgraph import inference, sandbox, sandboxed_check
 from onnx_triangulate.onnxgraph.graph import places
 from onnx_triangulate.onnxgraph.inference import endless
 from onnx_triangulate.onnxgraph.sandboxed_check import numberless
@@ -171,7 +171,7 @@ def chained(levels: int, calls: int) -> ModelProto:
 
 
 def test_expansions_are_counted_before_they_happen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandboxed_check, "_MOST_EXPANDED", 0)
+    monkeypatch.setattr(inference, "_MOST_EXPANDED", 0)
     assert "expand to 2 nodes" in endless(chained(0, 1))
     assert "expand to 22 nodes" in endless(chained(2, 3))
     assert "expand to 3071 nodes" in endless(chained(10, 2))

@@ -333,20 +333,20 @@ OPERATORS = (
 """
 VIEWS = """
 import numpy as np, onnx.parser
-from onnx_triangulate.numerics import evaluator, response
+from onnx_triangulate.numerics import reference_evaluator, rounding_response
 from onnx_triangulate.ops import random_draws, roundings, window_nodes
 from onnx_triangulate.facts.model_view import ModelView
 text = '<ir_version: 8, opset_import: ["" : 17, "mine" : 1]> g (float[1,2,6,6] x) => (float[1,2,6,6] y) '
 model = onnx.parser.parse_model(text + "{ a = Conv <kernel_shape = [1, 1]> (x, w) y = mine.Twice (a) }")
 model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((2, 2, 1, 1), np.float32), "w"))
 node = model.graph.node[1]
-assert "mine.Twice" in random_draws.DRAWS & response.STEPS & response._SUMS
+assert "mine.Twice" in random_draws.DRAWS & rounding_response.STEPS & rounding_response._SUMS
 assert roundings.roundings(model).count == 3 + 3
 assert window_nodes.form_of(node).like == "Conv"
-assert "Twice" in {op.__name__ for op in evaluator.in_float64() if op.op_domain == "mine"}
+assert "Twice" in {op.__name__ for op in reference_evaluator.in_float64() if op.op_domain == "mine"}
 from onnx.reference import ReferenceEvaluator
 x = np.ones((1, 2, 6, 6))
-assert (ReferenceEvaluator(model, new_ops=list(evaluator.in_float64())).run(None, {"x": x})[0] == 4).all()
+assert (ReferenceEvaluator(model, new_ops=list(reference_evaluator.in_float64())).run(None, {"x": x})[0] == 4).all()
 flow = ModelView(model).flow
 assert [len(found) for found in flow.links] == [0, 1]
 """

@@ -180,7 +180,7 @@ def test_work_grows_with_the_nodes_and_no_faster() -> None:
     assert looked_at_by(chosen(), 2000) < 4 * 1.2 * looked_at_by(chosen(), 500)
 
 
-def test_a_rule_that_asks_nodes_within_of_nodes_within_is_noticed() -> None:
+def test_a_rule_that_asks_every_node_of_every_node_is_noticed() -> None:
     def find(view: ModelView) -> list[Occurrence]:
         return [Occurrence((), "") for one in view.places for two in view.places if len(one.inputs) > len(two.inputs)]
 
