@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from onnx_triangulate.records import plugins
@@ -127,7 +128,13 @@ def test_a_users_framework_runtime_cause_and_report_take_part_in_a_run(package: 
             {"rules": "empty"},
             {"empty.py": ""},
             ("rule",),
-            "empty: expected RULE to be a Rule or a tuple of them",
+            "rules plugin mine = empty of faulty 1.0: expected RULE to be a Rule or a tuple of them",
+        ),
+        (
+            {"rules": "leaving"},
+            {"leaving.py": "class Leave(BaseException): pass\nraise Leave('now')"},
+            ("rule",),
+            "rules plugin mine = leaving of faulty 1.0: cannot be imported: Leave: now",
         ),
         (
             {"rules": "onnx_triangulate.inspection.rules.dead_nodes"},
@@ -154,6 +161,16 @@ def test_a_plugin_that_cannot_take_part_is_one_line_that_names_it(
     assert ran.returncode == 2
     assert says in ran.stderr
     assert len(ran.stderr.splitlines()) == 1
+
+
+def test_what_a_plugin_prints_is_not_in_a_report(package: Path, tmp_path: Path) -> None:
+    installed(tmp_path, {"onnx_triangulate.rules": {"mine": "loud"}})
+    (tmp_path / "loud.py").write_text("print('NOISE')\n" + (EXAMPLES / "my_rule.py").read_text())
+    text = '<ir_version: 8, opset_import: ["" : 18]> g (float[2] x) => (float[2] y) { y = Relu (x) }'
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "model.onnx")
+    ran = triangulate(tmp_path, "inspect", "model.onnx", "--json", "-")
+    assert json.loads(ran.stdout)["schema"] == "triangulate-inspect/1"
+    assert "NOISE" in ran.stderr
 
 
 def test_a_broken_rule_does_not_stop_the_list(tmp_path: Path) -> None:

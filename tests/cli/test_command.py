@@ -347,3 +347,26 @@ def test_nothing_asked_for_is_answered_by_the_help() -> None:
 )
 def test_words_that_are_none_point_to_the_help_of_their_command(words: list[str], command: str) -> None:
     assert complaint(in_process(*words)).endswith(f"{command} --help`")
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--version",), ("verify", "--help"), ("list",)])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_help_that_cannot_be_written_has_the_statuses_of_a_report(words: tuple[str, ...], unbuffered: str) -> None:
+    command = [sys.executable, "-m", "onnx_triangulate", *words]
+    variables = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, env=variables)
+    assert (ran.returncode, "No space left on device" in ran.stderr) == (2, True)
+    reading, writing = os.pipe()
+    os.close(reading)
+    ran = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, env=variables)
+    os.close(writing)
+    assert (ran.returncode, ran.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("closed", [1, 2])
+def test_a_closed_stream_is_no_failure_of_those_who_inherit_it(tmp_path: Path, closed: int) -> None:
+    (tmp_path / "own.py").write_text(GOOD)
+    command = f"{sys.executable} -m onnx_triangulate list {tmp_path} {closed}>&-"
+    for _ in range(3):
+        assert subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True).returncode == 0

@@ -69,6 +69,14 @@ memory_option = click.option(
 class _App(click.Group):
     """A group of commands whose complaints are one line, without the usage in front of it."""
 
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        with _output_errors():  # --help and --version print here
+            return super().make_context(*arguments, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _output_errors():
+            return super().invoke(ctx)
+
     def main(self, *arguments: Any, **more: Any) -> Any:
         try:
             return super().main(*arguments, **{**more, "standalone_mode": False})
@@ -100,32 +108,39 @@ def _forget_output() -> None:
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
 
+@contextlib.contextmanager
+def _output_errors() -> Iterator[None]:
+    """Turn what standard output cannot take into an exit status: 141 where its reader has left, 2 where it is full."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # what cannot be written fails here, and not as Python leaves, with status 120
+    except BrokenPipeError:
+        sys.stderr.close()  # nothing more can be said
+        _forget_output()
+        raise SystemExit(141) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+            raise
+        _forget_output()
+        raise SystemExit(_complain(f"cannot write: {error.strerror}; free some space", 2)) from None
+
+
 def _reported(command: Callable[P, None]) -> Callable[P, None]:
     """Turn what a command raises into one line and the exit status that the module's docstring gives it."""
 
     @functools.wraps(command)
     def reported(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            try:
+            with _output_errors():
                 command(*args, **kwargs)
-            finally:
-                sys.stdout.flush()  # what cannot be written fails here, and not as Python leaves, with status 120
         except UnusableInput as error:
             raise SystemExit(_complain(str(error), 2)) from None
         except MissingEngine as error:
             raise SystemExit(_complain(str(error), 3)) from None
         except KeyboardInterrupt:
             raise SystemExit(_complain("interrupted", 130)) from None
-        except BrokenPipeError:
-            sys.stderr.close()  # whoever read the report has left; nothing more can be said
-            _forget_output()
-            raise SystemExit(141) from None
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
-                traceback.print_exc()
-                raise SystemExit(_complain(f"the tool itself failed: {type(error).__name__}: {error}", 3)) from error
-            _forget_output()
-            raise SystemExit(_complain(f"cannot write: {error.strerror}; free some space", 2)) from None
         except Exception as error:  # a bug of this tool, and said to be one
             traceback.print_exc()
             raise SystemExit(_complain(f"the tool itself failed: {type(error).__name__}: {error}", 3)) from error
@@ -384,9 +399,12 @@ def main() -> None:
     """Run the command and leave with its status."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # numpy's are about numbers that are the user's, and not news
-    for name in ("stdout", "stderr"):
+    for number, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:  # closed by whoever started this: what is said there is lost, and no failure
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, number)
+            os.set_inheritable(number, True)  # a process without it would take its number for something else
+            setattr(sys, name, open(number, "w"))  # noqa: SIM115
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         signal.signal(number, _leave)  # so that what is temporary is taken away
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:

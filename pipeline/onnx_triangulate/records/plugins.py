@@ -9,9 +9,11 @@ name; a plugin that cannot be imported is one line that names its distribution.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -21,6 +23,7 @@ from onnx_triangulate.records.errors import UnusableInput
 
 KINDS = ("cases", "runtimes", "frameworks", "causes", "rules", "operators", "reports")
 T = TypeVar("T")
+_ORIGINS: dict[str, str] = {}  # who declared a module, by its name
 
 
 class BrokenPlugin(UnusableInput):
@@ -50,14 +53,22 @@ def bundled(package: str) -> list[str]:
 
 
 def load(entry: importlib.metadata.EntryPoint) -> Any:
-    """The module of an entry point.  Raises :class:`BrokenPlugin` for whatever it raises."""
+    """The module of an entry point.  Raises :class:`BrokenPlugin` for whatever it raises.
+
+    What it prints as it is imported is for people: standard output may be a report.
+    """
     try:
-        return entry.load()
-    except (Exception, SystemExit) as error:
+        with contextlib.redirect_stdout(sys.stderr):
+            module = entry.load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         text = " ".join(str(error).split())[:300]
         raise BrokenPlugin(
             f"{origin(entry)}: cannot be imported: {type(error).__name__}: {text}; mend or uninstall it"
         ) from error
+    _ORIGINS[getattr(module, "__name__", entry.value)] = origin(entry)
+    return module
 
 
 def modules(kind: str, package: str) -> Iterator[Any]:
@@ -81,7 +92,8 @@ def collect(
     for holder in holders:
         held = getattr(holder, attribute, None)
         records = held if isinstance(held, tuple) else (held,)
-        where = getattr(holder, "__name__", repr(holder))
+        name_of_module = getattr(holder, "__name__", repr(holder))
+        where = _ORIGINS.get(name_of_module, name_of_module)
         if not records or not all(isinstance(each, record) for each in records):
             raise BrokenPlugin(f"{where}: expected {attribute} to be a {record.__name__} or a tuple of them")
         for each in records:

@@ -100,8 +100,8 @@ def _findings(blamed: Blame, found: Meanings | Failure, judge: Model, other: Mod
         return [_nobody(blamed, f"{pair}: their nodes could not be compared: {found.kind}: {found.message}")]
     coverage = f"({pair})"
     if not found.differences:
-        why = "; ".join(found.unjudged[:2]) or "every output of one graph is the other's"
-        return [_nobody(blamed, f"no node of one graph parts from the other: {why} {coverage}")]
+        why = "; ".join(found.unjudged[:2]) or "at a jump, either side of it counts as that"
+        return [_nobody(blamed, f"no node of one graph parts from the other by more than rounding: {why} {coverage}")]
     names = [model.party.framework for model in (judge, other)]
     findings = [
         Finding(
