@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from onnx_triangulate.engines.running import graph_run
@@ -53,3 +54,19 @@ def test_a_value_too_few_is_a_missing_output(tmp_path: Path) -> None:
 def test_a_value_too_many_is_no_answer(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="3 values for the 2 outputs"):
         ran(tmp_path, iter([[ramp(1), ramp(2), ramp(3)]] * 2), {})
+
+
+DROPPED = """<ir_version: 8, opset_import: ["" : 18]> g (float[1] x) => (float[1] out, float[1] out_1)
+<float r = {0.5}, bool t = {1}> { out = Relu (x)  out_1 = %s }"""
+
+
+@pytest.mark.parametrize(
+    ("second", "changes_at", "deterministic"),
+    [("Dropout (x, r, t)", 7, False), ("Dropout (x, r, t)", 1000, True), ("Neg (x)", 7, True)],
+)
+def test_a_graph_that_may_draw_is_run_until_it_answers_otherwise(
+    tmp_path: Path, second: str, changes_at: int, deterministic: bool
+) -> None:
+    onnx.save(onnx.parser.parse_model(DROPPED % second), tmp_path / "model.onnx")
+    answers = ([ramp(1), ramp(float(n == changes_at))] for n in range(1000))
+    assert ran(tmp_path, answers, {}).deterministic is deterministic

@@ -32,6 +32,7 @@ CHECK = "check"
 
 _NAMED = 3
 
+_DRAWN_AGAIN = 30  # a Dropout of one element in two gives the same as often as once in 2^30
 MOST_GUESSED = 2**14  # roundings; beyond, gamma_k leaves a float32 less than three digits, and a bound says nothing
 
 
@@ -303,11 +304,17 @@ def graph_run(
     folder: Path,
     run: Evaluate | None = None,
 ) -> Run:
-    """Run a graph twice in one runtime (or as ``run`` does) and bring its outputs to the case's axes."""
+    """Run a graph twice in one runtime (or as ``run`` does) and bring its outputs to the case's axes.
+
+    A graph that may draw is run until it answers otherwise: two draws of a few elements can be the same.
+    """
     assert model.file is not None
     run = run or runtimes()[party.runtime].open(model.file, double=party.double)
     names = list(model.outputs.values())
     first, second = run(feeds, names), run(feeds, names)
+    if _same_values(first, second) and _draws(model.file):
+        repeated = (run(feeds, names) for _ in range(_DRAWN_AGAIN))
+        second = next((values for values in repeated if not _same_values(first, values)), second)
     outputs: dict[str, Any] = {
         n: t for n, t in case.outputs.items() if isinstance(t, Absent) and n not in model.outputs
     }
@@ -317,7 +324,21 @@ def graph_run(
         promised = case.outputs.get(name)
         axes = promised.axes if isinstance(promised, Tensor) else None
         outputs[name] = save(folder, party, name, in_case_axes(case, model, name, value), axes)
-    return Run(party, outputs=outputs, deterministic=len(first) == len(second) and all(map(same_bits, first, second)))
+    return Run(party, outputs=outputs, deterministic=_same_values(first, second))
+
+
+def _same_values(first: Sequence[Array], second: Sequence[Array]) -> bool:
+    return len(first) == len(second) and all(map(same_bits, first, second))
+
+
+@cache
+def _draws(file: Path) -> bool:
+    """Whether a node of a file may draw random numbers."""
+    import onnx
+
+    from onnx_triangulate.ops.random_draws import draws_in
+
+    return draws_in(onnx.load(file, load_external_data=False)) if file.exists() else False
 
 
 def in_case_axes(case: Case, model: Model, name: str, value: Array) -> Array:

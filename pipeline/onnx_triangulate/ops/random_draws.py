@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import onnx.numpy_helper
 
-from onnx_triangulate.onnxgraph.nodes import in_onnx, operator, subgraphs
+from onnx_triangulate.onnxgraph.nodes import in_onnx, nodes_within, operator, opset, subgraphs
 from onnx_triangulate.ops.registry import operators_where
 from onnx_triangulate.records.arrays import Array
 
@@ -38,6 +38,12 @@ def draws(node: onnx.NodeProto, value: Callable[[str], Array | None], version: i
     ratio = value(node.input[1]) if node.input[1] else None
     still = [known for known in (mode, ratio) if known is not None and not known.any()]
     return not still
+
+
+def draws_in(model: onnx.ModelProto) -> bool:
+    """Whether any node of a model may draw."""
+    value, version = stored(model), opset(model)
+    return any(draws(node, value, version) for node in nodes_within(model.graph, *model.functions))
 
 
 def stored(model: onnx.ModelProto) -> Callable[[str], Array | None]:
