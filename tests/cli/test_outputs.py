@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 
@@ -78,3 +81,44 @@ def test_what_cannot_be_written_is_said_before_any_work(options: dict[str, str],
 
 def test_a_comparison_has_its_json_on_standard_output() -> None:
     assert outputs({"json": "-"}, [], [GraphComparison]).standard
+
+
+CASE = """import pathlib
+from onnx_triangulate import Case, Tensor
+CASES = (Case("only", inputs={"x": Tensor("n", (2,))}, builders={"torch": lambda torch: lambda x: x},
+              inputs_file="x.npz", onnx={"torch": "model.onnx"}),)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A case with files of its own, and a model whose numbers lie beside it."""
+    tensor = onnx.numpy_helper.from_array(np.arange(300, dtype=np.float32), "w")
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Add", ["x", "w"], ["y"])],
+        "g",
+        [onnx.helper.make_tensor_value_info("x", 1, [300])],
+        [onnx.helper.make_tensor_value_info("y", 1, [300])],
+        [tensor],
+    )
+    model = onnx.helper.make_model(graph, ir_version=8, opset_imports=[onnx.helper.make_opsetid("", 18)])
+    onnx.save(model, tmp_path / "model.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    (tmp_path / "case.py").write_text(CASE)
+    np.savez(tmp_path / "x.npz", x=np.ones(2, np.float32))
+    return tmp_path
+
+
+@pytest.mark.parametrize("file", ["case.py", "x.npz", "model.onnx", "w.bin"])
+@pytest.mark.parametrize(
+    "words", [["verify", "case.py"], ["compare", "model.onnx", "model.onnx"], ["inspect", "model.onnx"]]
+)
+def test_no_file_that_is_read_is_written_over(folder: Path, words: list[str], file: str) -> None:
+    if words[0] != "verify" and file in ("case.py", "x.npz"):
+        pytest.skip("not read by this command")
+    before = (folder / file).read_bytes()
+    command = [sys.executable, "-m", "onnx_triangulate", *words, "--report", f"json=./{file}"]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert "it is a file that this command reads; name another one" in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
+    assert (folder / file).read_bytes() == before

@@ -231,6 +231,7 @@ def verify(
         memory=int(memory * 2**30),
         inputs=None if inputs is None else inputs.resolve(),
         onnx=files,
+        written=made.overwritten,
     )
     status = None
     try:
@@ -295,7 +296,9 @@ def inspect(
     from onnx_triangulate.facts.model_view import viewed
     from onnx_triangulate.inspection.rules import chosen
     from onnx_triangulate.inspection.run import inspected
+    from onnx_triangulate.onnxgraph.external_data import beside
     from onnx_triangulate.records.inspection import Differences, Inspection, Picture
+    from onnx_triangulate.report.files import check_writable
 
     pictures = {"svg": svg, "html": html, "mermaid": mermaid}
     if other is not None and any(pictures.values()):
@@ -305,6 +308,9 @@ def inspect(
     made = _outputs({"json": json, **pictures}, reports, kinds, [model, other])
     if around is not None and not made.pictures:
         raise UnusableInput("--around says what to draw; give --svg, --html or --mermaid, too")
+    if made.overwritten:
+        read = [held for file in (model, other) if file is not None for held in beside(file)]
+        check_writable(*made.overwritten, reads=read)
     rules = chosen(_words(select), _words(ignore))
     sides = [(view, inspected(view, rules)) for view in map(viewed, filter(None, (model, other)))]
     severities: list[str] = [each.severity for _, found in sides for each in found.diagnostics]
@@ -357,7 +363,7 @@ def compare(
     from onnx_triangulate.report.comparison import render_comparison
 
     made = _outputs({"json": json}, reports, [GraphComparison], [left, right, inputs])
-    chosen = Options(inputs, dims_of(dim), only_of(dim), seed, timeout, int(memory * 2**30))
+    chosen = Options(inputs, dims_of(dim), only_of(dim), seed, timeout, int(memory * 2**30), made.overwritten)
     found = run(left, right, chosen)
     if not made.standard:
         render_comparison(found, _console())

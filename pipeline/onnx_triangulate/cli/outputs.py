@@ -30,6 +30,11 @@ class Outputs:
     def pictures(self) -> bool:
         return any(Picture in entry.texts for entry, _ in self.files)
 
+    @property
+    def overwritten(self) -> tuple[str, ...]:
+        """The files that are there already: none of them may be one that the command reads."""
+        return tuple(place for _, place in self.files if place != STDOUT and Path(place).exists())
+
     def write(self, record: Any, draw: Callable[[int], Picture] | None = None) -> None:
         """Write every file of a record; ``draw`` gives a picture of at most so many boxes to the formats of one."""
         for entry, place in self.files:

@@ -15,7 +15,8 @@ from onnx_triangulate.records.text import safe
 class Options:
     """``inputs`` is an ``.npz`` file; ``dims`` gives named axes a size, those of ``only`` no other.
 
-    ``timeout`` is in seconds, ``memory`` in bytes.
+    ``timeout`` is in seconds, ``memory`` in bytes; ``written`` are the files that whoever asks will write, of which
+    none may be read.
     """
 
     inputs: Path | None = None
@@ -24,6 +25,7 @@ class Options:
     seed: int = 0
     timeout: float = 120
     memory: int = 8 * 2**30
+    written: tuple[str, ...] = ()
 
 
 def dims_of(words: Sequence[str]) -> dict[str, int]:

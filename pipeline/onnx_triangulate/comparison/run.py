@@ -38,12 +38,13 @@ from onnx_triangulate.engines.workers import Workers
 from onnx_triangulate.locate.feeds import ValueInfo
 from onnx_triangulate.locate.graph_pair import GraphPair, prove_pair
 from onnx_triangulate.locate.model_interface import Interface, read_interface
-from onnx_triangulate.onnxgraph.external_data import staged
+from onnx_triangulate.onnxgraph.external_data import beside, staged
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.graph_comparison import GraphComparison
 from onnx_triangulate.records.runs import Failure
 from onnx_triangulate.records.text import safe
+from onnx_triangulate.report.files import check_writable
 from onnx_triangulate.report.quantities import count, figure
 
 _NAMED = 4  # constants
@@ -89,6 +90,9 @@ def open_session(workers: WorkerCalls, left: Path, right: Path, options: Options
 
     Raises :class:`UnusableInput` where a file cannot be used, no input of A is B's, or a size names no axis.
     """
+    if options.written:
+        read = [held for file in (left, right) for held in _in_worker(workers, file, beside, file)]
+        check_writable(*options.written, reads=read)
     files = [_staged(workers, file, folder / side) for file, side in ((left, "left"), (right, "right"))]
     a, b = (_read(workers, file) for file in files)
     _refuse_options(options, a, b)

@@ -60,6 +60,14 @@ def staged(file: Path, place: Path) -> Path:
     return Path(shutil.copyfile(file, place / file.name))
 
 
+def beside(file: Path) -> list[Path]:
+    """A model and the files that hold its numbers, whether or not they are there; alone where it is no model."""
+    try:
+        return [file, *(file.parent / name for name in sorted(locations(load(file))))]
+    except UnusableInput:
+        return [file]
+
+
 def locations(model: ModelProto) -> set[str]:
     """The names of the files that hold numbers of a model, as it gives them."""
     return {

@@ -23,13 +23,14 @@ from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.engines.installed import absent_engines, installed
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.engines.workers import Workers
-from onnx_triangulate.onnxgraph.external_data import staged
+from onnx_triangulate.onnxgraph.external_data import beside, staged
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.case import CaseRef
 from onnx_triangulate.records.errors import UnusableInput
 from onnx_triangulate.records.party import Party
 from onnx_triangulate.records.runs import Failure
 from onnx_triangulate.records.verdict import Evidence, Report, Verdict
+from onnx_triangulate.report.files import check_writable
 from onnx_triangulate.verification import expectations
 from onnx_triangulate.verification.case_execution import at_sizes, on_other_inputs, other_inputs, run_case
 from onnx_triangulate.verification.judge import judge
@@ -167,7 +168,19 @@ def _references(targets: Sequence[str], options: Options) -> list[CaseRef]:
     for ref in refs if options.inputs or options.onnx else ():
         catalogue.load(ref)
         _external_files(ref, options.onnx)
+    if options.written:
+        check_writable(*options.written, reads=[file for ref in refs for file in _files_of(ref)])
     return refs
+
+
+def _files_of(ref: CaseRef) -> Iterator[Path]:
+    """The files that a case is made of: its own, its inputs', those of its models and what lies beside them."""
+    case = catalogue.declared(ref)
+    yield ref.file
+    if case.inputs_file is not None:
+        yield ref.file.parent / case.inputs_file
+    for file in case.onnx.values():
+        yield from beside(ref.file.parent / file)
 
 
 def _external_files(ref: CaseRef, chosen: Sequence[tuple[str, Path]]) -> dict[str, Path]:
