@@ -24,7 +24,7 @@ from onnx_triangulate.verification.agreement import groups_of
 from onnx_triangulate.verification.blame import blame
 from onnx_triangulate.verification.edges import edges_of
 from onnx_triangulate.verification.parties import Parties
-from onnx_triangulate.verification.undeclared_axes import undeclared
+from onnx_triangulate.verification.undeclared_axes import to_declare, undeclared
 
 RIGHT = (1.0, 2.0, 3.0)
 A, B = (1.0, 2.0, 4.0), (1.0, 9.0, 3.0)
@@ -930,6 +930,19 @@ def test_an_output_that_each_framework_gives_in_its_own_order(
     says = undeclared(seen.parties, edge, declared, CHANNELS_LAST)
     assert bool(says) == told
     assert not told or 'declare outputs={"y": Tensor("n c h w")}' in says[0]
+
+
+@pytest.mark.parametrize(
+    ("declared", "perm", "told"), [((), (0, 2, 3, 1), True), (("y",), (0, 2, 3, 1), False), ((), (0, 1, 3, 2), False)]
+)
+def test_where_more_than_the_order_parts_it_is_said_what_to_declare(
+    declared: tuple[str, ...], perm: tuple[int, ...], told: bool
+) -> None:
+    y = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
+    theirs = (np.transpose(y, perm) + np.float32(1)).copy()
+    seen = make({"torch": y, "tensorflow": theirs, "truth@torch": y, "truth@tensorflow": theirs}, one_meaning=False)
+    says = to_declare(seen.parties, seen["tensorflow", "torch"], declared, CHANNELS_LAST)
+    assert says == ('declare outputs={"y": Tensor("n c h w")}, so that elements can be compared' if told else "")
 
 
 def test_an_output_without_declared_axes_excuses_no_other() -> None:

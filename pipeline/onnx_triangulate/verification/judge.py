@@ -22,7 +22,7 @@ from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.diagnosis import external, nodes, order, training
 from onnx_triangulate.verification.diagnosis.diagnose import diagnose
 from onnx_triangulate.verification.session import Session
-from onnx_triangulate.verification.undeclared_axes import undeclared
+from onnx_triangulate.verification.undeclared_axes import to_declare, undeclared
 
 _EXPORT = ("export", "export-failed")
 
@@ -109,7 +109,7 @@ class _Judgement:
             different_weights=self.weights,
         )
         turned = _undeclared(case_run)
-        found = tuple(blamed for blamed in found if blamed.edge not in turned)
+        found = tuple(_told_to_declare(case_run, blamed) for blamed in found if blamed.edge not in turned)
         if not case_run.size:
             return list(found)
         declared = _declared_sizes(self.declared.case)
@@ -181,10 +181,24 @@ def _at_size(case_run: CaseRun, blamed: Blame, declared: str) -> Blame:
     return replace(blamed, message=says, size=case_run.size)
 
 
+def _told_to_declare(case_run: CaseRun, blamed: Blame) -> Blame:
+    """A blame between two frameworks with what the case has to declare before their outputs can be compared."""
+    edge = next((edge for edge in case_run.edges if (edge.left, edge.right) == blamed.edge), None)
+    if edge is None or not edge.diverges or not all(end.native for end in edge.ends):
+        return blamed
+    says = to_declare(case_run.parties, edge, case_run.case.outputs, _layouts())
+    return replace(blamed, message=f"{blamed.message}; {says}") if says else blamed
+
+
+def _layouts() -> dict[str, Mapping[str, str]]:
+    """By framework, its own order of axes by the case's."""
+    return {name: adapter.layouts for name, adapter in adapters().items()}
+
+
 def _undeclared(case_run: CaseRun) -> dict[tuple[str, str], tuple[str, ...]]:
     """By edge between two frameworks: the outputs that part only because nobody said what their axes are."""
     edges = [edge for edge in case_run.edges if edge.diverges and all(end.native for end in edge.ends)]
-    layouts = {name: adapter.layouts for name, adapter in adapters().items()} if edges else {}
+    layouts = _layouts() if edges else {}
     told = {(e.left, e.right): undeclared(case_run.parties, e, case_run.case.outputs, layouts) for e in edges}
     return {edge: says for edge, says in told.items() if says}
 

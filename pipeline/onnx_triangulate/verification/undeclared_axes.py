@@ -5,7 +5,7 @@ Rule: two frameworks that part only by the order of such an output's axes do not
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
@@ -42,13 +42,30 @@ def undeclared(parties: Parties, edge: Diff, declared: Collection[str], layouts:
     return tuple(told)
 
 
-def _axes(parties: Parties, edge: Diff, name: str, layouts: Layouts) -> str | None:
-    """The axes by which an output of two frameworks agrees, each in its own order of them."""
+def to_declare(parties: Parties, edge: Diff, declared: Collection[str], layouts: Layouts) -> str:
+    """Of an edge between two frameworks that diverges: what to declare of outputs whose shapes are one another's, each
+    in its framework's own order of axes; ``""`` where there is none.  Until then their elements cannot be compared."""
+    mine, theirs = parties.values(edge.left), parties.values(edge.right)
+    told = []
+    for name in sorted((mine.keys() & theirs.keys()) - set(declared)):
+        one, other = (getattr(values[name], "shape", ()) for values in (mine, theirs))  # an absent one has none
+        for axes, turned in _orders(edge, layouts):
+            if one != other and len(turned) == len(other) and one == tuple(other[axis] for axis in turned):
+                told.append(f'"{name}": Tensor("{axes}")')
+                break
+    return f"declare outputs={{{', '.join(told)}}}, so that elements can be compared" if told else ""
+
+
+def _orders(edge: Diff, layouts: Layouts) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Axes of which the frameworks of an edge have orders of their own, and how the right one's is turned."""
     for axes in sorted({a for orders in layouts.values() for a in orders if a.startswith("n c ")}):
         left, right = (layouts.get(end.framework, {}).get(axes, axes) for end in edge.ends)
-        if _agree(parties, edge, name, layout.permutation(right, left)):
-            return axes
-    return None
+        yield axes, layout.permutation(right, left)
+
+
+def _axes(parties: Parties, edge: Diff, name: str, layouts: Layouts) -> str | None:
+    """The axes by which an output of two frameworks agrees, each in its own order of them."""
+    return next((axes for axes, turned in _orders(edge, layouts) if _agree(parties, edge, name, turned)), None)
 
 
 def _agree(parties: Parties, edge: Diff, name: str, turned: tuple[int, ...]) -> bool:
