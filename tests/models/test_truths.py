@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onnx_triangulate.cases import catalogue
+from onnx_triangulate.cases import catalogue, same_padding
 from onnx_triangulate.cases import definitions as d
 from onnx_triangulate.cases.inputs import inputs_of, parameters_of
 from onnx_triangulate.numerics.compare import compare
@@ -136,11 +136,11 @@ def test_conv_transpose2d_is_its_loops(stride: int, pads: d.Pads) -> None:
     [(6, 3, 2, 1, (0, 1)), (5, 3, 2, 1, (1, 1)), (7, 5, 1, 1, (2, 2)), (9, 3, 1, 2, (2, 2)), (20, 5, 2, 1, (1, 2))],
 )
 def test_same_pads_after(size: int, kernel: int, stride: int, dilation: int, before_after: tuple[int, int]) -> None:
-    assert d.same_pads(size, kernel, stride, dilation) == before_after
+    assert same_padding.same_pads(size, kernel, stride, dilation) == before_after
 
 
 def test_same_pads_never_crops() -> None:
-    assert d.same_pads(7, 1, 3) == (0, 0)
+    assert same_padding.same_pads(7, 1, 3) == (0, 0)
 
 
 # What the founding notebook printed.

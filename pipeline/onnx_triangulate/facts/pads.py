@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 import numpy as np
 from onnx import ModelProto
 
-from onnx_triangulate.cases.definitions import split_pads
+from onnx_triangulate.cases.same_padding import split_pads
 from onnx_triangulate.facts import spellings
 from onnx_triangulate.facts.pad_nodes import (
     LEAST,

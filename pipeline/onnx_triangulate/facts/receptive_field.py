@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from onnx_triangulate.cases.definitions import same_total, split_pads
+from onnx_triangulate.cases.same_padding import same_total, split_pads
 from onnx_triangulate.onnxgraph.nodes import Dims
 
 Ints = tuple[int, ...]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onnx_triangulate.cases.definitions import split_pads
+from onnx_triangulate.cases.same_padding import split_pads
 from onnx_triangulate.facts.receptive_field import Ints, Sides, Window, same
 from onnx_triangulate.onnxgraph.nodes import Dims
 

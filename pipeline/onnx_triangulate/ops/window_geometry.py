@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from onnx_triangulate.cases.definitions import same_total, split_pads
+from onnx_triangulate.cases.same_padding import same_total, split_pads
 from onnx_triangulate.ops.calls import NodeCall, NotCovered
 from onnx_triangulate.records.arrays import Array
 

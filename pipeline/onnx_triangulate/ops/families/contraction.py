@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from onnx_triangulate.cases.definitions import split_pads
+from onnx_triangulate.cases.same_padding import split_pads
 from onnx_triangulate.ops import axis_propagation as links
 from onnx_triangulate.ops import rounding_counts as counts
 from onnx_triangulate.ops.calls import ExpectedOutput, NodeCall, contracted, wide
