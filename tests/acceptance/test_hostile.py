@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 INPUTS = Path(__file__).parent / "inputs" / "hostile"
 FILES = sorted(str(file.relative_to(INPUTS)) for file in (*INPUTS.glob("*.onnx"), *INPUTS.glob("*/*.onnx")))
 

@@ -18,6 +18,8 @@ from onnx_triangulate.comparison.run import compare_files
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.graph_comparison import GraphComparison
 
+pytestmark = pytest.mark.slow
+
 INPUTS = Path(__file__).parent / "inputs"
 ATTACKS = INPUTS / "attacks"
 

@@ -15,6 +15,8 @@ from onnx_triangulate.comparison.run import compare_files
 from onnx_triangulate.onnxgraph.nodes import message
 from onnx_triangulate.records.errors import UnusableInput
 
+pytestmark = pytest.mark.slow
+
 FLAT = "g (float[3,4] x) => (float[3,4] y)"
 CUBE = "g (float[2,3,4] x) => (float[2,3,4] y)"
 RANDOM = np.random.default_rng(0)

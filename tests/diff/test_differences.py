@@ -671,6 +671,7 @@ def test_what_is_planted_in_a_long_graph_is_found_in_time_that_grows_with_its_le
         lambda n: setattr(n, "op_type", "::error::"),
     ],
 )
+@pytest.mark.slow
 def test_hostile_nodes_are_compared_without_an_exception(spoil: Callable[[onnx.NodeProto], Any]) -> None:
     for index in range(len(graph().graph.node)):
         wrong = graph()

@@ -26,6 +26,7 @@ def view(text: str) -> ModelView:
     return ModelView(onnx.parser.parse_model(f"{HEAD} {text}"))
 
 
+@pytest.mark.slow
 def test_names_of_axes_are_what_random_graphs_do_with_the_data() -> None:
     claimed = values = 0
     for seed in range(150):
@@ -181,6 +182,7 @@ def test_a_hostile_graph_is_unknown_and_no_exception(name: str) -> None:
     assert isinstance(seen.weights, tuple)
 
 
+@pytest.mark.slow
 def test_every_model_that_ships_with_onnx_is_followed() -> None:
     files = sorted(LIGHT.glob("**/*.onnx"))
     assert len(files) > 100

@@ -104,6 +104,7 @@ def parts(model: onnx.ModelProto, feeds: dict[str, Any], make: Make = spelled_ou
     return "" if left.tobytes() == right.tobytes() else "values"
 
 
+@pytest.mark.slow
 def test_every_node_test_of_onnx(node_tests: list[Any]) -> None:
     tests = [t for t in node_tests if len(t.model.graph.node) == 1 and t.model.graph.node[0].op_type in READ]
     assert len(tests) >= 50
