@@ -13,8 +13,6 @@ from onnx_triangulate.verification.verify import exit_status, verify
 SOURCE = """
 from onnx_triangulate import Case, Tensor
 
-pytestmark = pytest.mark.slow
-
 X = Tensor("n c", (4, 8), low=-8, high=8)
 
 def case(name, function, **more):

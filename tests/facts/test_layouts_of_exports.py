@@ -14,8 +14,6 @@ from onnx.reference import ReferenceEvaluator
 from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.facts.model_view import ModelView
 
-pytestmark = pytest.mark.slow
-
 BY_LAYOUT = {"NCHW": (0, 1, 2, 3), "NHWC": (0, 3, 1, 2)}  # how each becomes NCHW
 
 
