@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
+from onnx_triangulate.engines import running
 from onnx_triangulate.engines.running import graph_run
 from onnx_triangulate.records.arrays import Array
 from onnx_triangulate.records.case import Absent, Case, Tensor
@@ -70,3 +71,13 @@ def test_a_graph_that_may_draw_is_run_until_it_answers_otherwise(
     onnx.save(onnx.parser.parse_model(DROPPED % second), tmp_path / "model.onnx")
     answers = ([ramp(1), ramp(float(n == changes_at))] for n in range(1000))
     assert ran(tmp_path, answers, {}).deterministic is deterministic
+
+
+def test_a_slow_graph_that_may_draw_is_not_run_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn with a fixed seed, or made constant by a runtime, it would answer the same for ever."""
+    onnx.save(onnx.parser.parse_model(DROPPED % "Dropout (x, r, t)"), tmp_path / "model.onnx")
+    clock = iter(range(1000))
+    monkeypatch.setattr(running.time, "monotonic", lambda: float(next(clock)))
+    answers = iter([[ramp(1), ramp(0)]] * 5)
+    assert ran(tmp_path, answers, {}).deterministic
+    assert len(list(answers)) == 2

@@ -1,7 +1,7 @@
 """Verdicts that other tools have been seen to get wrong; each situation is constructed and goes through the engines.
 
 F1 … F18 number the situations.  What is not here: F9 needs proofs; F12 is with the searches that check themselves
-(test_faulty_passes.py), F17 with the bounds of nodes (numerics/test_reduced.py).
+(diagnosis/test_passes.py), F17 with the bounds of nodes (numerics/test_reduced_precision.py).
 """
 
 from __future__ import annotations

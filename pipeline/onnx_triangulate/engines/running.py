@@ -33,6 +33,7 @@ CHECK = "check"
 _NAMED = 3
 
 _DRAWN_AGAIN = 30  # a Dropout of one element in two gives the same as often as once in 2^30
+_DRAWN_SECONDS = 2.0  # a graph that takes longer draws more numbers than can be the same twice
 MOST_GUESSED = 2**14  # roundings; beyond, gamma_k leaves a float32 less than three digits, and a bound says nothing
 
 
@@ -306,14 +307,15 @@ def graph_run(
 ) -> Run:
     """Run a graph twice in one runtime (or as ``run`` does) and bring its outputs to the case's axes.
 
-    A graph that may draw is run until it answers otherwise: two draws of a few elements can be the same.
+    A graph that may draw is run until it answers otherwise, or for a while: two draws of a few elements can be equal.
     """
     assert model.file is not None
     run = run or runtimes()[party.runtime].open(model.file, double=party.double)
     names = list(model.outputs.values())
     first, second = run(feeds, names), run(feeds, names)
     if _same_values(first, second) and _draws(model.file):
-        repeated = (run(feeds, names) for _ in range(_DRAWN_AGAIN))
+        until = time.monotonic() + _DRAWN_SECONDS
+        repeated = (run(feeds, names) for _ in range(_DRAWN_AGAIN) if time.monotonic() < until)
         second = next((values for values in repeated if not _same_values(first, values)), second)
     outputs: dict[str, Any] = {
         n: t for n, t in case.outputs.items() if isinstance(t, Absent) and n not in model.outputs
