@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.facts import pads as pads_module
 from onnx_triangulate.facts import receptive_field
 from onnx_triangulate.facts.pads import pads, windows
@@ -465,6 +467,13 @@ def in_torch(node: Node, text: str, x: Any, w: Any) -> Any:
 
     with torch.no_grad():
         return spelled(text, layer, {"x": torch.tensor(x), "F": nn.functional}).numpy()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread_of_tensorflow() -> None:
+    """Keras uses TensorFlow, whose threads cannot be set any more once anybody has used it in this process."""
+    if find_spec("tensorflow") is not None:
+        adapter("tensorflow").warm()
 
 
 def in_keras(node: Node, text: str, x: Any, w: Any) -> Any:
