@@ -188,7 +188,8 @@ def asks_for_a_run(file: str) -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that look at a run of the engines are slow; files that hold slow tests come first."""
     for item in items:
-        if set(RUNS) & set(getattr(item, "fixturenames", ())):
+        given = [v for v in item.callspec.params.values() if isinstance(v, str)] if hasattr(item, "callspec") else []
+        if set(RUNS) & {*getattr(item, "fixturenames", ()), *given}:  # a run is also asked for by its name
             item.add_marker("slow")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)

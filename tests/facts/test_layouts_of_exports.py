@@ -125,6 +125,7 @@ def test_a_transpose_that_an_optimizer_forgot_before_the_flatten(
     assert [r.kind for r in ModelView(broken).reshapes] == ["scrambles"]
 
 
+@pytest.mark.slow
 def test_every_node_test_is_followed_and_every_transpose_among_them_is_the_permutation_that_is_said(
     node_tests: list[Any],
 ) -> None:
