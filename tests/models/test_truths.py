@@ -381,7 +381,9 @@ def test_numpy_in_the_cases_own_type_stays_inside_the_bound(
     exact = named(case, truth(**wide(values)))
     assert set(exact) == {name for name, tensor in case.outputs.items() if isinstance(tensor, Tensor)}
     got = narrow(answer(case, truth, values), working_type(case))
-    assert apart(exact, got) in ("equal", "rounding")
+    exact = {name: result for name, result in exact.items() if not is_derived(result)}  # the runs give these a bound
+    got = {name: value for name, value in got.items() if name in exact}
+    assert not exact or apart(exact, got) in ("equal", "rounding")
     for name, value in got.items():
         promised = case.outputs[name]
         assert isinstance(promised, Tensor)
@@ -392,9 +394,15 @@ def test_numpy_in_the_cases_own_type_stays_inside_the_bound(
             assert apart(exact, {**got, name: planted}) == "diverges", f"a fault of one percent in {name} goes unseen"
 
 
+def is_derived(result: Any) -> bool:
+    """Whether a definition leaves its bound to the runs."""
+    return isinstance(result, Rounded) and result.scale is None
+
+
 def negative_zeros(results: Mapping[str, Any]) -> list[str]:
     """Exact results whose sign of a zero would be compared, and would hang on where a kernel starts to sum."""
     exact = {name: np.asarray(result) for name, result in results.items() if not isinstance(result, Rounded)}
+    exact = {name: value.astype(np.float64) for name, value in exact.items() if value.dtype.kind in "fiu"}
     return [name for name, value in exact.items() if ((value == 0) & np.signbit(value)).any()]
 
 
@@ -402,10 +410,12 @@ def negative_zeros(results: Mapping[str, Any]) -> list[str]:
 def test_only_the_special_values_are_about_negative_zero(
     ref: CaseRef, case: Case, framework: str, truth: Callable[..., Any]
 ) -> None:
-    about_it = ref.name == "leaky_relu/special_values"
-    for seed in range(5):
-        results = named(case, truth(**wide(arguments(ref, case, framework, seed))))
-        assert negative_zeros(results) == (["y"] if about_it else [])
+    found = {
+        name
+        for seed in range(5)
+        for name in negative_zeros(named(case, truth(**wide(arguments(ref, case, framework, seed)))))
+    }
+    assert bool(found) == ("signed-zero" in case.tags), "a case is about the sign of a zero or keeps clear of it"
 
 
 def false_claims(case: Case, ref: CaseRef) -> list[str]:

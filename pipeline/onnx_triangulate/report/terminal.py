@@ -406,6 +406,12 @@ def _notes(verdict: Verdict, width: int) -> list[Text]:
     said += [
         f"{safe(name)}: does not agree with itself" for name, run in evidence.runs.items() if not run.deterministic
     ]
+    said += [
+        f"{safe(name)}: the bound of {safe(output)} was derived of {bound.derived}"
+        for name, run in evidence.runs.items()
+        for output, bound in run.bounds.items()
+        if bound.derived
+    ]
     said += [f"graph {safe(name)}: {prose(note)}" for name, model in evidence.models.items() for note in model.notes]
     said += [f"graph {safe(name)}: {prose(note)}" for name, facts in evidence.graphs.items() for note in facts.notes]
     return _paragraphs("notes", said, width)
