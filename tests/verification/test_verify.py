@@ -218,6 +218,16 @@ def test_a_bound_is_derived_where_the_case_gives_no_definition(planted: Any) -> 
         assert any(edge.outcome == "rounding" for edge in verdict.evidence.edges), "nothing was rounded: shows nothing"
 
 
+def test_a_bound_is_derived_where_the_definition_leaves_it_open(planted: Any) -> None:
+    run = planted["healthy/definition_without_bound"].evidence.runs["truth"]
+    assert run.bounds["y"].derived == "tensorflow, torch"
+    assert "largest" not in run.bounds
+    parted = planted["faults/native_parts_from_a_definition_without_bound"]
+    assert parted.blame == ("native",)
+    assert parted.evidence.runs["truth"].bounds["y"].derived == "torch"
+    assert {b.party for b in parted.evidence.blames} == {"torch"}
+
+
 def test_names_that_are_hostile_stay_in_the_runs_folder(planted: Any) -> None:
     runs = planted["healthy/hostile_names"].evidence.runs
     files = [array.file for run in runs.values() for array in (run.outputs or {}).values()]
