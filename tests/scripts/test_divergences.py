@@ -1,4 +1,4 @@
-"""The page of divergences: every blame is a mark in the right column, with its reason; the page that is kept is today's."""
+"""The page of divergences: every blame is a mark in its column, with its reason; the page that is kept is today's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from scripts import divergences
 from scripts.divergences import COLUMNS, PAGE, changes, column, html, main, markdown, marks
 
 
@@ -165,6 +164,4 @@ def test_the_page_is_todays(catalogue: Any) -> None:
     planted = copy.deepcopy(catalogue.report)
     next(case for case in planted["cases"] if case["case"] == "conv2d/even_input")["blames"] = []
     assert without_versions(markdown(planted)) != without_versions(today)
-    assert divergences.summary(planted, marks(planted)) != divergences.summary(
-        catalogue.report, marks(catalogue.report)
-    )
+    assert len(marks(planted)) == len(marks(catalogue.report)) - 1
