@@ -46,6 +46,7 @@ KINDS = (
     "optimizer",
     "reference",
 )
+_RESULTS: dict[str, int] = {}  # the type of an operator's results, as it was seen in a whole graph
 RUNTIMES = ("reference", "ort.off", "ort.all")
 _HANDED_ON = ("Identity", "Transpose", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten")
 
@@ -104,8 +105,11 @@ def broken(model: onnx.ModelProto, op: str) -> onnx.ModelProto | None:
     nodes, done = [], False
     for node in model.graph.node:
         nodes.append(node)
-        more = _after(node.output[0], types.get(node.output[0], 0)) if node.op_type == op and node.output else []
-        if more:
+        if node.op_type != op or not node.output:
+            continue
+        kind = types.get(node.output[0]) or _RESULTS.get(op, 0)  # of a part without its weights nothing is inferred
+        if more := _after(node.output[0], kind):
+            _RESULTS[op] = kind
             nodes[-1] = onnx.NodeProto()
             nodes[-1].CopyFrom(node)
             nodes[-1].output[0] = f"{node.output[0]}__right"
