@@ -1,4 +1,4 @@
-"""Slices: from the end, with steps, backward, of nothing, and at places that a tensor names."""
+"""Slices: from the end, with steps, backward, beyond the end."""
 
 from __future__ import annotations
 
@@ -45,17 +45,6 @@ CASES = (
         tags=TAGS,
     ),
     case("beyond_the_end", lambda x: x[3:99], lambda x: x[3:99], lambda x: x[3:99]),
-    Case(
-        "nothing_beside_something",
-        {"x": X},
-        {
-            "torch": lambda torch: lambda x: (x[2:2], x[0]),
-            "tensorflow": lambda tf: lambda x: (x[2:2], x[0]),
-        },
-        {"none": Tensor("a b"), "some": Tensor("b")},
-        truth=lambda x: {"none": x[2:2], "some": x[0]},
-        tags=TAGS,
-    ),
     Case(
         "gradient",
         {"x": Tensor("a", (6,), low=-9, high=10), "dy": Tensor("a", (2,), low=1, high=9)},
