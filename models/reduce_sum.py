@@ -120,6 +120,6 @@ CASES = (
         {"torch": lambda torch: lambda x: x.sum(1), "tensorflow": lambda tf: lambda x: tf.reduce_sum(x, 1)},
         truth=lambda x: x.sum(1),
         expect=PROMOTES,
-        tags=TAGS,
+        tags=(*TAGS, "number-types"),
     ),
 )

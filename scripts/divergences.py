@@ -193,7 +193,7 @@ def markdown(document: Mapping[str, Any]) -> str:
     ]
     for group, number in rows(document).items():
         cells = [" ".join(_link(mark) for mark in _one_a_case(found, group, name)) for name in COLUMNS]
-        text.append(f"| [{group}](../models/{group}.py) | {number} | {' | '.join(cells)} |")
+        text.append(f"| [{group}](/models/{group}.py) | {number} | {' | '.join(cells)} |")
     said = reasons(found)
     for group in rows(document):
         cases = [case for case in said if case.partition("/")[0] == group]
@@ -342,7 +342,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description="Where the worlds part, from a run of triangulate verify.")
     parser.add_argument("run", nargs="?", type=Path, metavar="RUN.json", help="a run; without, the catalogue is run")
     parser.add_argument("--against", type=Path, metavar="OLD.json", help="print what is otherwise than in this run")
-    parser.add_argument("--out", type=Path, default=PAGE, metavar="FILE.md", help="the page; HTML is written beside it")
+    parser.add_argument("--out", type=Path, default=PAGE, metavar="PAGE", help="the page; HTML is written beside it")
     given = parser.parse_args(arguments)
     document = read(given.run) if given.run else _run()
     if given.against is not None:
