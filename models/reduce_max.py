@@ -10,9 +10,7 @@ from onnx_triangulate import Case, Expected, Gradient, Tensor
 
 X = Tensor("a b", (3, 5), low=-9, high=10)
 TIES = Tensor("a b", values=[[3, 1, 3, 0], [2, 2, 2, 2]])
-NANS = Tensor(
-    "a b", values=[[np.nan, 1.0, 2.0], [1.0, np.nan, 2.0], [1.0, 2.0, np.nan], [1.0, np.inf, -np.inf], [1.0, 5.0, 2.0]]
-)
+NANS = Tensor("a b", values=[[np.nan, 1, 2], [1, np.nan, 2], [1, 2, np.nan], [1, np.inf, -np.inf], [1, 5, 2]])
 BOOLS = Tensor("a b", values=[[True, False], [False, False], [True, True]], dtype="bool")
 TAGS = ("reduction",)
 _OPEN = Expected("unspecified", op="ReduceMax", reason="ONNX does not say what becomes of a NaN in a maximum")
