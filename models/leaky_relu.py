@@ -70,6 +70,7 @@ CASES = (
         Tensor("n", values=[-0.0, 0.0, float("nan"), float("inf"), float("-inf"), -1.0, 3.0]),
         lambda x: leaky_relu(x, 0.25),
         note="negative zero keeps its sign, NaN stays, infinities stay",
+        tags=("signed-zero",),
     ),
     case(
         "subnormal",

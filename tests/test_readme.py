@@ -30,7 +30,8 @@ def strangers(shown: list[str], printed: list[str]) -> list[str]:
 
 def test_the_table_of_verdicts_is_todays(catalogue: Ran) -> None:
     table = block("verify")
-    assert len([line for line in table if "/" in line.split(" ")[0]]) == len(catalogue.report["cases"])
+    groups = {case["case"].partition("/")[0] for case in catalogue.report["cases"]}
+    assert {line.split(" ")[0] for line in table} == groups
     assert not strangers(table, catalogue.stdout.splitlines())
 
 
@@ -43,7 +44,7 @@ def test_the_even_convolution_is_todays(triangulate: Callable[..., Ran]) -> None
 
 
 def test_a_verdict_that_changed_is_seen(catalogue: Ran) -> None:
-    printed = catalogue.stdout.replace("autodiff/chain  ", "autodiff/moved  ")
+    printed = catalogue.stdout.replace("15 agree", "14 agree")
     assert strangers(block("verify"), printed.splitlines())
 
 

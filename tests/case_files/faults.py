@@ -329,6 +329,12 @@ CASES = (
         truth=lambda x: {"y": Rounded(x * 2, x * 2, 1), "y.scale": x * 2**30},
     ),
     Case(
+        "native_parts_from_a_definition_without_bound",
+        inputs={"x": MATRIX},
+        builders={"torch": lambda torch: lambda x: torch.sin(x * 0.1) * (1 + 1e-5)},
+        truth=lambda x: Rounded(np.sin(x * 0.1)),
+    ),
+    Case(
         "native_parts_from_definition",
         inputs={"x": MATRIX},
         builders={"torch": lambda torch: lambda x: x * 3},

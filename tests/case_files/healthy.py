@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from onnx_triangulate import Case, Expected, Tensor
+from onnx_triangulate import Case, Expected, Rounded, Tensor
+from onnx_triangulate.cases.definitions import softmax
 
 IMAGE = Tensor("n c h w", (2, 3, 5, 4), low=-2, high=3)
 WEIGHT = Tensor("o i h w", (4, 3, 3, 1), low=-2, high=3)
@@ -171,6 +172,16 @@ CASES = (
         inputs={"x": Tensor("n", values=[True, False, True], dtype="bool")},
         builders={"torch": lambda torch: torch.logical_not, "tensorflow": lambda tf: tf.logical_not},
         truth=lambda x: ~x,
+    ),
+    Case(
+        "definition_without_bound",
+        inputs={"x": REALS},
+        outputs={"y": REALS, "largest": Tensor("n", dtype="int64")},
+        builders={
+            "torch": lambda torch: lambda x: (torch.softmax(x * 0.1, -1), torch.argmax(x, -1)),
+            "tensorflow": lambda tf: lambda x: (tf.nn.softmax(x * 0.1), tf.argmax(x, -1)),
+        },
+        truth=lambda x: {"y": Rounded(softmax(x * 0.1)), "largest": x.argmax(-1)},
     ),
     Case(
         "input_unused",

@@ -56,6 +56,12 @@ def test_nothing_named_is_the_whole_bundled_catalogue() -> None:
     assert everything == find([str(bundled())])
 
 
+@pytest.mark.parametrize("tags", ["'pooling'", "('two words',)", "(3,)", "['pooling']"])
+def test_tags_are_a_tuple_of_words(tmp_path: Path, tags: str) -> None:
+    assert "its tags are no tuple of words" in refusal(cases(tmp_path, case("a", f"tags={tags}")))
+    assert names(cases(tmp_path, case("a", "tags=('pooling', 'signed-zero')"))) == ["mine/a"]
+
+
 def test_a_group_a_case_and_either_twice() -> None:
     group = names("conv2d")
     assert "conv2d/even_input" in group

@@ -179,6 +179,37 @@ def test_list_shows_the_cases_of_a_file(triangulate: Triangulate, tmp_path: Path
     assert ran.stdout.split()[:2] == ["own/good", "torch"]
 
 
+def test_list_chooses_by_tag_and_by_what_is_declared() -> None:
+    def names(*words: str) -> set[str]:
+        ran = in_process("list", *words)
+        assert ran.status == 0
+        return {line.split()[0] for line in ran.stdout.splitlines()}
+
+    assert "conv2d" in names()
+    assert "conv2d/even_input" not in names()
+    semantic, gradient = names("--tag", "semantics"), names("--tag", "gradient")
+    assert "conv2d/even_input" in semantic - gradient
+    assert "conv2d/gradient" in gradient - semantic
+    assert names("--tag", "gradient,semantics") == gradient & semantic != set()
+    agreeing, parting = names("--status", "agree"), names("--status", "diverges")
+    assert agreeing & parting == set()
+    assert semantic < parting
+    assert gradient & agreeing == names("--tag", "gradient", "--status", "agree")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--tag", "poling"), "--tag poling: no case has it; there"),
+        (("--status", "fine"), "expected agree or div"),
+    ],
+)
+def test_list_refuses_what_no_case_has(words: tuple[str, ...], says: str) -> None:
+    ran = in_process("list", *words)
+    assert (ran.status, ran.stdout) == (2, "")
+    assert says in ran.stderr
+
+
 @pytest.mark.parametrize("words", [("list",), ("inspect", "MODEL"), ("inspect", "MODEL", "--json", "-")])
 def test_standard_output_on_a_full_device_is_said_in_a_line(model: Path, words: tuple[str, ...]) -> None:
     command = [sys.executable, "-m", "onnx_triangulate", *[str(model) if word == "MODEL" else word for word in words]]

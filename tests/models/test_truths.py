@@ -60,7 +60,7 @@ def wide(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def named(case: Case, result: Any) -> dict[str, Any]:
-    return result if isinstance(result, dict) else {next(iter(case.outputs)): result}
+    return result if isinstance(result, dict) else {next(iter(case.outputs), "y"): result}
 
 
 def values_of(results: Mapping[str, Any]) -> dict[str, Array]:
@@ -355,8 +355,24 @@ def apart(results: Mapping[str, Any], got: Mapping[str, Array]) -> str:
     return compare(values_of(results), got, allowed, definition=True).outcome
 
 
-def narrow(results: Mapping[str, Array], dtype: str) -> dict[str, Array]:
-    return {name: np.asarray(value, dtype=dtype) for name, value in results.items()}
+def narrow(case: Case, results: Mapping[str, Array]) -> dict[str, Array]:
+    """Floats in the type in which the case works; what has another kind stays as it is."""
+
+    def kept(name: str, value: Array) -> Array:
+        promised = case.outputs.get(name)
+        half = isinstance(promised, Tensor) and promised.dtype == "float16"
+        return value.astype("float16" if half else working_type(case)) if value.dtype.kind == "f" else value
+
+    return {name: kept(name, np.asarray(value)) for name, value in results.items()}
+
+
+def off_by_a_little(value: Array) -> Array:
+    """A float one percent off, a whole number one, a boolean the other; a zero is one."""
+    if value.dtype.kind == "b":
+        return ~value
+    if value.dtype.kind in "iu":
+        return value + value.dtype.type(1)
+    return value * np.where(value == 0, 1, 1.01).astype(value.dtype) + (value == 0).astype(value.dtype)
 
 
 def pairs() -> list[Any]:
@@ -378,23 +394,33 @@ def test_numpy_in_the_cases_own_type_stays_inside_the_bound(
 ) -> None:
     """The definition in float32 arithmetic is one more implementation: exact where it is said to be, else inside."""
     values = arguments(ref, case, framework, seed)
-    exact = named(case, truth(**wide(values)))
-    assert set(exact) == {name for name, tensor in case.outputs.items() if isinstance(tensor, Tensor)}
-    got = narrow(answer(case, truth, values), working_type(case))
-    assert apart(exact, got) in ("equal", "rounding")
+    with np.errstate(all="ignore"):
+        exact = named(case, truth(**wide(values)))
+    assert not case.outputs or set(exact) == {n for n, tensor in case.outputs.items() if isinstance(tensor, Tensor)}
+    with np.errstate(all="ignore"):
+        got = narrow(case, answer(case, truth, values))
+    exact = {name: result for name, result in exact.items() if not is_derived(result)}  # the runs give these a bound
+    got = {name: value for name, value in got.items() if name in exact}
+    assert not exact or apart(exact, got) in ("equal", "rounding")
     for name, value in got.items():
-        promised = case.outputs[name]
+        promised = case.outputs.get(name, Tensor(" ".join("abcdef"[: value.ndim])))
         assert isinstance(promised, Tensor)
         assert promised.shape in (None, value.shape)
         assert len(promised.axes.split()) == value.ndim
-        if value.size and not np.isnan(value).all():
-            planted = value * np.where(value == 0, 1, 1.01).astype(value.dtype) + (value == 0).astype(value.dtype)
+        if value.size and not (value.dtype.kind == "f" and np.isnan(value).all()):
+            planted = off_by_a_little(value)
             assert apart(exact, {**got, name: planted}) == "diverges", f"a fault of one percent in {name} goes unseen"
+
+
+def is_derived(result: Any) -> bool:
+    """Whether a definition leaves its bound to the runs."""
+    return isinstance(result, Rounded) and result.scale is None
 
 
 def negative_zeros(results: Mapping[str, Any]) -> list[str]:
     """Exact results whose sign of a zero would be compared, and would hang on where a kernel starts to sum."""
     exact = {name: np.asarray(result) for name, result in results.items() if not isinstance(result, Rounded)}
+    exact = {name: value.astype(np.float64) for name, value in exact.items() if value.dtype.kind in "fiu"}
     return [name for name, value in exact.items() if ((value == 0) & np.signbit(value)).any()]
 
 
@@ -402,10 +428,12 @@ def negative_zeros(results: Mapping[str, Any]) -> list[str]:
 def test_only_the_special_values_are_about_negative_zero(
     ref: CaseRef, case: Case, framework: str, truth: Callable[..., Any]
 ) -> None:
-    about_it = ref.name == "leaky_relu/special_values"
-    for seed in range(5):
-        results = named(case, truth(**wide(arguments(ref, case, framework, seed))))
-        assert negative_zeros(results) == (["y"] if about_it else [])
+    found = {
+        name
+        for seed in range(5)
+        for name in negative_zeros(named(case, truth(**wide(arguments(ref, case, framework, seed)))))
+    }
+    assert bool(found) == ("signed-zero" in case.tags), "a case is about the sign of a zero or keeps clear of it"
 
 
 def false_claims(case: Case, ref: CaseRef) -> list[str]:
@@ -424,7 +452,7 @@ def false_claims(case: Case, ref: CaseRef) -> list[str]:
     declared = {one.blame for e in case.expect.values() for one in (e if isinstance(e, tuple) else (e,))}
     if differ and not declared & {"semantics", "parameters"}:
         problems.append("the frameworks part and no expectation says so")
-    if not differ and declared & {"semantics", "parameters"}:
+    if not differ and "number-types" not in case.tags and declared & {"semantics", "parameters"}:
         problems.append("an expectation says that the frameworks part, and they do not")
     return problems
 

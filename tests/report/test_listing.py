@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from onnx_triangulate.report.listing import render_list
+from onnx_triangulate.report.listing import render_groups, render_list
 
 
 def listed(cases: list[Any], **options: Any) -> list[str]:
@@ -32,3 +32,21 @@ def test_the_catalogue_is_one_aligned_line_a_case(samples: Any) -> None:
     assert len(narrow) == 2
     assert all(len(line) <= 60 for line in narrow)
     assert listed([]) == []
+
+
+def test_a_group_is_one_line_with_what_diverges_in_it() -> None:
+    groups = [
+        {"name": "conv2d", "cases": 15, "diverge": 5, "title": "Convolution."},
+        {"name": "roll", "cases": 1, "diverge": 0, "title": "Rolling " + "on " * 30},
+    ]
+    stream = io.StringIO()
+    render_groups(groups, Console(file=stream, width=60))
+    first, second = stream.getvalue().splitlines()
+    assert first.split() == ["conv2d", "15", "cases", "5", "diverge", "Convolution."]
+    assert second.split()[:4] == ["roll", "1", "case", "Rolling"]
+    terminal = io.StringIO()
+    render_groups(groups, Console(file=terminal, width=60, force_terminal=True, color_system=None))
+    *rows, last = terminal.getvalue().splitlines()
+    assert len(rows) == 2
+    assert all(len(row) <= 60 for row in rows)
+    assert last.startswith("2 groups, 16 cases")

@@ -382,3 +382,18 @@ def test_what_is_behind_a_blame_is_said_where_it_was_not_declared(samples: Any) 
     declared = dataclasses.replace(undeclared, status="expected", unexpected=())
     assert "torch>ort.off leaves its predecessor" in first(samples.report(undeclared))
     assert "leaves its predecessor" not in first(samples.report(declared))
+
+
+def test_of_many_cases_the_expected_ones_are_a_line_a_group(samples: Any) -> None:
+    expected = samples.even_input()
+    many = [dataclasses.replace(expected, case=f"conv2d/case_{i}") for i in range(terminal.ROWS)]
+    agreeing = dataclasses.replace(expected, case="roll/one", blame=("agree",))
+    text = shown(samples.report(*many, agreeing))
+    assert next(line for line in text if line.startswith("conv2d")).split("  ")[-1] == f"{terminal.ROWS} semantics"
+    assert next(line for line in text if line.startswith("roll")).split() == ["roll", "1", "case", "1", "agree"]
+    assert not any("case_7" in line for line in text)
+    assert any("triangulate verify GROUP" in line for line in text)
+    assert any("case_7" in line for line in shown(samples.report(*many))), "of fewer, each has a row"
+    odd = dataclasses.replace(expected, case="conv2d/odd", status="unexpected", unexpected=expected.evidence.blames)
+    text = shown(samples.report(*many, odd))
+    assert any(line.startswith("conv2d/odd") for line in text), "what is unexpected is out of sight"

@@ -687,6 +687,13 @@ def test_a_definition_derived_without_bounds_leaves_differences_undecided() -> N
     assert make(derived_alone(), scale=None, derived="torch in float64").status == "expected"
 
 
+def test_a_bound_that_could_not_be_derived_leaves_differences_undecided() -> None:
+    for native, outcome in ((A, "missing"), (RIGHT, "equal")):
+        seen = make(torch_alone(torch=native))
+        unknown = replace(seen.parties.runs["truth"], bounds={"y": Bound()})
+        assert seen.parties.replacing("truth", unknown).diff("truth", "torch", "native").outcome == outcome
+
+
 def test_an_unknown_bound_is_not_excused_by_anybodys_blame() -> None:
     """The frameworks part as declared, and torch's export stays uncompared: that is not 'as expected'."""
     both = derived_alone() | {"truth@tensorflow": B, "tensorflow": (1.0, NAN, 3.0), "tensorflow@64": B}

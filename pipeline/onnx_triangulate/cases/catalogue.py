@@ -288,6 +288,12 @@ def _check_name(case: Case) -> Iterator[str]:
         yield ": a case's name is one printable word without '/' that begins with no dot"
 
 
+def _check_tags(case: Case) -> Iterator[str]:
+    tags: object = case.tags
+    if not isinstance(tags, tuple) or not all(isinstance(tag, str) and re.fullmatch(r"[\w-]+", tag) for tag in tags):
+        yield ": its tags are no tuple of words; expected tags=('pooling',)"
+
+
 def _check_builders(case: Case) -> Iterator[str]:
     if not isinstance(case.builders, Mapping) or not case.builders:
         yield ": has no builders; expected {'torch': lambda torch: …}"
@@ -407,6 +413,7 @@ def _can_be_expected(blame: str) -> bool:
 
 _CHECKS: tuple[Callable[[Case], Iterator[str]], ...] = (
     _check_name,
+    _check_tags,
     _check_builders,
     _check_truths,
     _check_tensors,

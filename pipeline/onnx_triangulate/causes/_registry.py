@@ -34,6 +34,7 @@ class Example:
     blames: tuple[Blame, ...] = ()
     errors: Mapping[str, Failure] = field(default_factory=dict)
     message: str = ""
+    training: bool = False
 
     def evidence(self) -> Evidence:
         """The situation as the records a run would have left."""
@@ -51,6 +52,7 @@ class Example:
             edges=self.edges,
             groups=(),
             blames=(*self.blames, self.blamed),
+            training=self.training,
         )
 
     def load(self, graph: str) -> ModelProto | None:

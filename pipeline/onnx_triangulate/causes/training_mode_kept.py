@@ -29,7 +29,7 @@ def _suspect(evidence: Evidence, blamed: Blame, load: Load) -> Finding | None:
         trained.keys() >= set(blamed.nodes) or any(count > _STRETCH for count in blamed.candidates.values())
     ):
         return None
-    if not trained:
+    if not trained or evidence.training:
         return None
     names = [printable(name) for name in trained]
     listed = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
@@ -77,6 +77,12 @@ CAUSE = Cause(
     ),
     quiet=(
         Example("it infers", Blame("export", "torch", _EDGE, nodes=("norm",)), {"torch": _INFERS}),
+        Example(
+            "the model trains as well",
+            Blame("export", "torch", _EDGE, nodes=("norm",)),
+            {"torch": _TRAINS},
+            training=True,
+        ),
         Example("another node is faulty", Blame("export", "torch", _EDGE, nodes=("act",)), {"torch": _TRAINS}),
         Example("a Dropout that keeps", _WAVERS, {"torch": _KEEPS}),
         Example(

@@ -372,18 +372,31 @@ def compare(
     raise SystemExit(found.exit_status)
 
 
-@app.command(name="list")
+@app.command(name="list", short_help="List the groups of the catalogue, or the cases of a target.")
 @click.argument("targets", metavar="[TARGET]...", nargs=-1)
+@click.option(
+    "--tag", "tags", multiple=True, metavar="TAG[,TAG]", help="Cases that have all of these: pooling, gradient."
+)
+@click.option("--status", metavar="STATUS", help="Cases that declare this: agree or diverges.")
 @_reported
-def list_cases(targets: tuple[str, ...]) -> None:
-    """List the catalogue, or what a target holds."""
-    from onnx_triangulate.report.listing import render_list
+def list_cases(targets: tuple[str, ...], tags: tuple[str, ...], status: str | None) -> None:
+    """List the groups of the catalogue; with a target or a filter, cases.
 
+    A case has the tags that it says (its family: pooling) and those that follow: gradient, dynamic, training, its
+    number types (float16), the blames that it declares (semantics, export)."""
+    from onnx_triangulate.cases import listing
+    from onnx_triangulate.report.listing import render_groups, render_list
+
+    if status is not None and status not in listing.STATUSES:
+        raise UnusableInput(f"--status {status}: expected {' or '.join(listing.STATUSES)}")
     if targets:  # somebody's files, which are code
-        from onnx_triangulate.cli.supervisor import listed as rows
+        from onnx_triangulate.cli.supervisor import listed
+
+        render_list(listed(targets, _words(tags), status), _console())
+    elif tags or status is not None:
+        render_list(listing.rows((), _words(tags), status), _console())
     else:
-        from onnx_triangulate.cases.listing import rows
-    render_list(rows(targets), _console())
+        render_groups(listing.groups(), _console())
 
 
 @app.command(short_help="List inspect's rules, or say what one means.")

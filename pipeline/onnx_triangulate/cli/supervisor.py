@@ -123,12 +123,12 @@ def compare(left: Path, right: Path, options: PairOptions) -> GraphComparison:
     return answer
 
 
-def listed(targets: Sequence[str]) -> list[Mapping[str, Any]]:
+def listed(targets: Sequence[str], tags: Sequence[str] = (), status: str | None = None) -> list[Mapping[str, Any]]:
     """As ``cases.listing.rows``, in a process of its own."""
     from onnx_triangulate.cases.listing import rows
 
     with _folder() as folder:
-        answer = _judged(rows, (tuple(targets),), _MEMORY, folder, _LOADING)
+        answer = _judged(rows, (tuple(targets), tuple(tags), status), _MEMORY, folder, _LOADING)
     if isinstance(answer, Failure):
         raise UnusableInput(f"reading the cases ended in {answer.kind}: {answer.message}")
     return list(answer)

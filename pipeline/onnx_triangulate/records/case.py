@@ -49,15 +49,21 @@ class Each:
 class Rounded:
     """A truth that float arithmetic reaches only by rounding.
 
-    ``value`` is the float64 definition; ``scale`` (broadcastable to it) is the sum of absolute values that the
-    arithmetic passes through; ``roundings`` is k.  The bound is gamma_k * scale with gamma_k = k u / (1 - k u)
-    (Higham, Accuracy and Stability of Numerical Algorithms, 3.1), u the unit roundoff of the party's type.
-    ``floor`` is an absolute term for results below the smallest normal number."""
+    ``value`` is the float64 definition.  ``Rounded(value)`` leaves the bound to be derived: of each framework that runs
+    the model, by moving what it is fed and what it rounds; the larger counts.  A bound of one's own is
+    gamma_k * scale with gamma_k = k u / (1 - k u) (Higham, Accuracy and Stability of Numerical Algorithms, 3.1), u the
+    unit roundoff of the party's type: ``scale`` (broadcastable to the value) is the sum of absolute values that the
+    arithmetic passes through, ``roundings`` is k.  ``floor`` is an absolute term for results below the smallest normal
+    number.  Raises ``ValueError`` where these are given without a scale."""
 
     value: Any
-    scale: Any
-    roundings: int
+    scale: Any = None
+    roundings: int = 0
     floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.scale is None and (self.roundings or self.floor):
+            raise ValueError("Rounded(value, scale, roundings): roundings without a scale; Rounded(value) derives both")
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,9 @@ class Case:
     ``inputs_file`` names an ``.npz`` of the inputs' values and ``onnx`` files to be judged in place of fresh exports,
     by party (``{"torch": "model.onnx"}``); both are relative to the case file.
     ``training`` runs and exports the model in training mode; otherwise it is in evaluation mode, whatever mode the
-    builder left it in.  ``note`` is printed with the verdict."""
+    builder left it in.  ``note`` is printed with the verdict.  ``tags`` are words by which ``triangulate list --tag``
+    finds the case; what its record says anyhow (``gradient``, ``dynamic``, ``training``, its number types, the blames
+    that it declares) is a tag by itself."""
 
     name: str
     inputs: Mapping[str, Tensor]
@@ -127,6 +135,7 @@ class Case:
     onnx: Mapping[str, str | Path] = field(default_factory=dict)
     expect: Mapping[tuple[str, str], Expected | tuple[Expected, ...]] = field(default_factory=dict)
     note: str = ""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

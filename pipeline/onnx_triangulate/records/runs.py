@@ -46,13 +46,15 @@ class Bound:
 
     ``constant_rounding`` is the measured response of the output to one rounding of the model's constants;
     ``integer_jumps`` the allowance of integer outputs, which rounding puts on either side of a jump.  Arrays have the
-    shape of the output that they bound, or one that broadcasts to it."""
+    shape of the output that they bound, or one that broadcasts to it.  A bound without any of these says nothing.
+    ``derived`` names the frameworks of which it was derived, where nobody declared it."""
 
     scale: ArrayFile | None = None
     roundings: int = 0
     floor: float = 0.0
     constant_rounding: ArrayFile | None = None
     integer_jumps: ArrayFile | None = None
+    derived: str = ""
 
 
 @dataclass(frozen=True)

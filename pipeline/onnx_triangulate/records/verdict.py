@@ -54,7 +54,8 @@ class Blame:
 class Evidence:
     """Everything known about one case before causes are looked for.
 
-    ``sizes`` holds the runs at other sizes of the case's dynamic axes, by these in words."""
+    ``sizes`` holds the runs at other sizes of the case's dynamic axes, by these in words; ``training`` says that the
+    model is run and exported in training mode."""
 
     case: str
     runs: Mapping[str, Run]
@@ -64,6 +65,7 @@ class Evidence:
     groups: tuple[tuple[str, ...], ...]
     blames: tuple[Blame, ...]
     sizes: Mapping[str, Mapping[str, Run]] = field(default_factory=dict)
+    training: bool = False
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ from onnx_triangulate.report.sentences import (
 )
 
 DETAILED = 3  # up to so many cases are shown in full
+ROWS = 40  # up to so many cases are shown in a row each; of more, a group is
 PADS_SHOWN = 8
 NAMED = 4
 NO_ROOM = 1e30  # times a bound: one that holds nothing but what underflow may do
@@ -406,6 +407,12 @@ def _notes(verdict: Verdict, width: int) -> list[Text]:
     said += [
         f"{safe(name)}: does not agree with itself" for name, run in evidence.runs.items() if not run.deterministic
     ]
+    said += [
+        f"{safe(name)}: the bound of {safe(output)} was derived of {bound.derived}"
+        for name, run in evidence.runs.items()
+        for output, bound in run.bounds.items()
+        if bound.derived
+    ]
     said += [f"graph {safe(name)}: {prose(note)}" for name, model in evidence.models.items() for note in model.notes]
     said += [f"graph {safe(name)}: {prose(note)}" for name, facts in evidence.graphs.items() for note in facts.notes]
     return _paragraphs("notes", said, width)
@@ -484,6 +491,20 @@ def _table(verdicts: Sequence[Verdict], width: int) -> list[list[Text]]:
     return rows
 
 
+def _groups(verdicts: Sequence[Verdict]) -> list[Text]:
+    """A line a group: how many of its cases agree, and how many are of each blame."""
+    by_group: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        by_group.setdefault(verdict.case.partition("/")[0], []).append(verdict)
+    rows = []
+    for group, held in by_group.items():
+        counts = Counter(blame for verdict in held for blame in verdict.blame)
+        said = [f"{counts.pop('agree')} agree"] if "agree" in counts else []
+        said += [f"{number} {safe(blame)}" for blame, number in counts.most_common()]
+        rows.append([clip(safe(group), 32), count(len(held), "case"), " · ".join(said) or "nothing is said"])
+    return columns(rows)
+
+
 def _statuses(verdicts: Sequence[Verdict]) -> Text:
     counts: Counter[str] = Counter(verdict.status for verdict in verdicts)
     line = Text(f"{count(len(verdicts), 'case')}: ")
@@ -517,7 +538,8 @@ def _footer(report: Report, width: int) -> list[Text]:
 def lines(report: Report, width: int = 100, verbose: bool = False) -> list[Text]:
     """The whole report as finished lines for a terminal ``width`` columns wide.
 
-    Of many cases those in trouble come first, as rows and then in full, and the rows of the others after them.
+    Of many cases those in trouble come first, as rows and then in full, and the rows of the others after them; of more
+    than :data:`ROWS` the others are a row a group.
     """
     width = max(width, 60)
     verdicts = sorted(report.verdicts, key=_urgency)
@@ -535,9 +557,12 @@ def lines(report: Report, width: int = 100, verbose: bool = False) -> list[Text]
     for verdict in detailed:
         made += [*case_lines(verdict, width, verbose), Text()]
     if rows[len(detailed) :]:
-        made += [*(line for row in rows[len(detailed) :] for line in row), Text()]
+        by_group = len(rows) > ROWS
+        made += _groups(others) if by_group else [line for row in rows[len(detailed) :] for line in row]
+        made.append(Text())
         where = "; what is expected was declared there" if any(v.expectations for v in others) else ""
-        made += wrapped(f"why, for one of them: triangulate verify CASE{where}", width, "dim")
+        target = "GROUP or GROUP/CASE" if by_group else "CASE"
+        made += wrapped(f"why, for one of them: triangulate verify {target}{where}", width, "dim")
     return made + _footer(report, width)
 
 

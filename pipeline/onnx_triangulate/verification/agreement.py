@@ -61,10 +61,16 @@ def _apart(edge: Diff, name: str, left: Array, right: Array) -> LargestDifferenc
     if most <= 0:
         return None
     top = float(max(np.abs(one[both]).max(initial=0.0), np.abs(other[both]).max(initial=0.0)))
-    digits = max(0, int(np.floor(np.log10(top) - np.log10(most))))
+    shared = np.floor(np.log10(top) - np.log10(most))
+    digits = int(np.clip(shared, 0, min(_digits(array) for array in (left, right))))  # of a small number beside it: all
     rows = left.size // left.shape[-1] if 1 <= left.ndim <= _ROWS and left.shape[-1] > 1 else 0
     moved = int(np.sum(one.argmax(-1) != other.argmax(-1))) if rows else 0
     return LargestDifference(edge.left, edge.right, name, most, top, digits, rows, moved, edge.size)
+
+
+def _digits(array: Array) -> int:
+    """The decimal digits that numbers of a float type have."""
+    return int((np.finfo(array.dtype).nmant + 1) * np.log10(2))
 
 
 def _agree(parties: Parties, left: str, right: str) -> bool:

@@ -106,7 +106,9 @@ def _where(edge: Diff | None) -> str:
         return f": {edge.problem}"
     if edge.values is None or edge.index is None:
         return ""
-    return f" at {edge.output}{list(edge.index)}: {edge.values[0]:.6g} against {edge.values[1]:.6g}"
+    left, right = (f"{value:.6g}" for value in edge.values)
+    left, right = (left, right) if left != right else (repr(value) for value in edge.values)
+    return f" at {edge.output}{list(edge.index)}: {left} against {right}"
 
 
 def _unanswerable(runs: GraphAnswers) -> bool:

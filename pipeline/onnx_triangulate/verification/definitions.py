@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from onnx_triangulate.engines import running
+from onnx_triangulate.records.arrays import ArrayFile
 from onnx_triangulate.records.case import Tensor
 from onnx_triangulate.records.party import Party
-from onnx_triangulate.records.runs import Diff, Failure, Model, Run
+from onnx_triangulate.records.runs import Bound, Diff, Failure, Model, Run
 from onnx_triangulate.verification import perturbed_runs, worker_tasks
 from onnx_triangulate.verification.case_run import CaseRun
 from onnx_triangulate.verification.constant_rounding import with_constant_rounding
@@ -163,8 +165,39 @@ def _definitions(session: Session, case_run: CaseRun) -> dict[str, Run]:
         found = [_derived(session, case_run, native) for native in case_run.parties.natives]
     else:
         answer = session.call_runtimes(worker_tasks.run_truth, case_run.ref, case_run.seed, case_run.folder)
-        found = [Run(Party("truth"), error=answer)] if isinstance(answer, Failure) else answer
+        given = [Run(Party("truth"), error=answer)] if isinstance(answer, Failure) else answer
+        found = _with_derived_bounds(session, case_run, given)
     return {str(run.party): run for run in found}
+
+
+def _with_derived_bounds(session: Session, case_run: CaseRun, definitions: Sequence[Run]) -> list[Run]:
+    """The case's definitions, with bounds where the case leaves them to be derived: of the frameworks that are held
+    against a definition, the larger."""
+    if not any(bound == Bound() for run in definitions for bound in run.bounds.values()):
+        return list(definitions)
+    derived = {native.party.framework: _derived(session, case_run, native) for native in case_run.parties.natives}
+    found = []
+    for run in definitions:
+        meant = [of for name, of in derived.items() if run.party.meaning in ("", name)]
+        bounds = {name: _largest(run, name, meant, case_run.folder) for name, b in run.bounds.items() if b == Bound()}
+        found.append(replace(run, bounds={**run.bounds, **bounds}))
+    return found
+
+
+def _largest(definition: Run, name: str, derived: Sequence[Run], folder: Path) -> Bound:
+    """The bound of one output that holds for every framework of which one was derived; one that says nothing where
+    there is none."""
+    value = (definition.outputs or {}).get(name)
+    shape = value.shape if isinstance(value, ArrayFile) else ()
+    known = {str(run.party.meaning): run.bounds[name] for run in derived if name in run.bounds}
+    scales = {of: (b.scale.load(), b) for of, b in known.items() if b.scale is not None and b.scale.shape == shape}
+    if not scales:
+        return Bound()
+    most = max(bound.roundings for _, bound in scales.values())
+    floor = max(bound.floor for _, bound in scales.values())
+    scale = np.max([values * (bound.roundings / max(most, 1)) for values, bound in scales.values()], axis=0)
+    file = running.save(folder, definition.party, name, scale, kind="scale")
+    return Bound(file, most, floor, derived=", ".join(sorted(scales)))
 
 
 def _derived(session: Session, case_run: CaseRun, native: Run) -> Run:

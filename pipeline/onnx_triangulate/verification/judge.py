@@ -143,7 +143,8 @@ class _Judgement:
         groups = groups_of(*(each.parties for each in sized))
         sizes = {other.size: other.runs for other in self.others}
         name, runs, blames = declared.ref.name, declared.runs, tuple(self.blames)
-        return Evidence(name, runs, models, declared.graphs, tuple(edges), groups, blames, sizes)
+        trains = declared.case.training
+        return Evidence(name, runs, models, declared.graphs, tuple(edges), groups, blames, sizes, trains)
 
     def _with_causes(self, evidence: Evidence) -> tuple[Finding, ...]:
         """Causes, then what a search found; the nodes of a mode that was kept are not told one by one as well."""

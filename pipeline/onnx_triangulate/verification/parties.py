@@ -6,7 +6,7 @@ derived by perturbation; and, for a graph in float64, an allowance for the const
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -106,7 +106,8 @@ class Parties:
             sides=self._sides(left, right),
         )
         if found.outcome == "missing" and found.output in meaningless and found.compared:
-            return replace(found, problem=f"{found.problem}: the one that the case declares leaves no digit of it")
+            whose = self._whose_bound(sides, found.output)
+            return replace(found, problem=f"{found.problem}: the one that {whose} leaves no digit of it")
         return found
 
     def faithful(self, graph: str) -> bool:
@@ -186,7 +187,7 @@ class Parties:
         if truth is None or defined is None or isinstance(defined, Absent):
             return None
         bound = truth.bounds.get(key)
-        if bound is None and truth.derived:
+        if bound == Bound() or (bound is None and truth.derived):
             return None if np.dtype(value.dtype).kind == "f" else np.zeros(())
         # What nobody could measure may be anything that float32 is allowed.
         known = not (across and run.party.double and run.bounds.get(key) == Bound())
@@ -276,6 +277,13 @@ class Parties:
             if own.party_dtype == against.party_dtype and own.dtype != against.dtype:
                 values[key] = value.astype(np.float32)
         return values
+
+    def _whose_bound(self, sides: Sequence[Party], output: str) -> str:
+        """Where the bound of an output comes from, in words."""
+        truths = [str(p) if p.is_truth else self.truth_of(p.framework) for p in sides]
+        bounds = (self.runs[name].bounds.get(output) for name in truths if name in self.runs)
+        derived = next((bound.derived for bound in bounds if bound is not None and bound.derived), "")
+        return f"was derived of {derived}" if derived else "the case declares"
 
     def _meaningless(self, left: str, right: str, allowed: Mapping[str, Array | None]) -> dict[str, Array]:
         """The bounds of outputs without what, as the case declares it, is larger than all that either side has.

@@ -315,8 +315,10 @@ def _definition_run(case: Case, party: Party, returned: Mapping[str, Any], folde
         meant = promised.dtype if isinstance(promised, Tensor) else array.dtype
         array = array.astype(np.float64) if "f" in (array.dtype.kind, np.dtype(meant).kind) else array
         if isinstance(value, Rounded):
-            scale = np.broadcast_to(np.asarray(value.scale, dtype=np.float64), array.shape)
-            bounds[name] = Bound(save(folder, party, name, scale, axes, kind="scale"), value.roundings, value.floor)
+            bounds[name] = Bound()
+            if value.scale is not None:
+                scale = np.broadcast_to(np.asarray(value.scale, dtype=np.float64), array.shape)
+                bounds[name] = Bound(save(folder, party, name, scale, axes, kind="scale"), value.roundings, value.floor)
         outputs[name] = save(folder, party, name, array, axes)
     lacking = set(case.outputs) ^ set(outputs) if case.outputs else set()
     if lacking:

@@ -292,6 +292,17 @@ def test_a_loop_rounds_in_every_pass(passes: int) -> None:
     assert response > passes / 2
 
 
+@pytest.mark.parametrize(("values", "moves"), [([1, 2, 3], False), ([2**24 + 1, 2**25 + 1, 3], True)])
+def test_a_whole_number_that_float32_holds_is_not_rounded_by_a_cast(values: list[int], moves: bool) -> None:
+    """Keras casts the labels of its cross entropies to floats and back: none becomes another label."""
+
+    def there_and_back(tf: Any) -> Any:
+        return lambda labels: tf.cast(tf.cast(tf.cast(labels, tf.float32), tf.int64), tf.float32) * 0.5
+
+    _, response = rounded(there_and_back, Tensor("n", (3,), "int64"), np.array(values))
+    assert (response > 2**23) is moves  # a number of its own size more or less
+
+
 def test_what_a_list_of_tensors_holds_was_rounded() -> None:
     def recurrent(tf: Any) -> Any:
         return tf.keras.Sequential([tf.keras.Input((5, 3)), tf.keras.layers.SimpleRNN(4, return_sequences=True)])

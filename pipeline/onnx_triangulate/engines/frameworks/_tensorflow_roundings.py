@@ -347,6 +347,9 @@ class _Callback:
             if kind in _SUMS:
                 held = held & _whole([t for t in operator.inputs if t.dtype == tf.float64])
             size = tf.where(held, tf.zeros_like(size), size)
+        if kind == "Cast" and operator.inputs[0].dtype.is_integer:
+            back = tf.cast(tf.cast(tensor, tf.float32), operator.inputs[0].dtype)
+            size = tf.where(tf.equal(back, operator.inputs[0]), tf.zeros_like(size), size)
         change = signs * size * way
         moved = tensor + tf.where(tf.math.is_finite(change), change, tf.zeros_like(change))
         moved.set_shape(tensor.shape)

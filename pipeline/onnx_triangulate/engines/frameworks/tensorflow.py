@@ -615,7 +615,10 @@ def _with_gradients(case: Case, model: Any, tensors: Mapping[str, Any]) -> dict[
         results = named(case, "tensorflow", _call(case, model, tensors))
     sources = [tensors[name] if name in given else results[name] for name in case.gradient.wrt]
     gradients = tape.gradient(results[case.gradient.of], sources, output_gradients=tensors[case.gradient.cotangent])
-    asked = {f"grad_{name}": value for name, value in zip(case.gradient.wrt, gradients, strict=True)}
+    dense = [
+        tf.convert_to_tensor(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients
+    ]  # one tensor, not three
+    asked = {f"grad_{name}": value for name, value in zip(case.gradient.wrt, dense, strict=True)}
     declared = {name: None for name in case.outputs if name.startswith("grad_")}
     return {name: results[name] for name in forward_outputs(case)} | declared | asked
 

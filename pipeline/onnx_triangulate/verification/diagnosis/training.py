@@ -24,7 +24,7 @@ CAUSE = "training-mode-kept"
 def name_training(session: Session, case_run: CaseRun, blamed: Blame) -> Diagnosis | None:
     """The blame that training mode is behind, with its nodes, and a finding that says so."""
     model = blamed_export(case_run, blamed)
-    if model is None:
+    if model is None or case_run.case.training:
         return None
     found = session.value(None, worker_tasks.in_inference, model, case_run.folder / "inference")
     if found is None or not agrees_beside(session, case_run, found[0], blamed):
