@@ -81,7 +81,7 @@ PROGRESS = re.compile(r"triangulate: \d+ of \d+: \S+ \w+\n")
 
 
 def finish(process: subprocess.Popen[str], out: Path | None = None) -> Ran:
-    stdout, stderr = process.communicate(timeout=600)
+    stdout, stderr = process.communicate(timeout=1800)  # the catalogue beside other tests, on a slow machine
     stderr = PROGRESS.sub("", stderr)
     if out is None:
         return Ran(process.returncode, stdout, stderr, {}, ROOT)
