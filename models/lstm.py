@@ -11,7 +11,6 @@ from onnx_triangulate import Array, Case, Expected, Rounded, Tensor
 X = Tensor("n t i", (2, 4, 3), low=-2, high=2, integers=False)
 HIDDEN = 2
 TAGS = ("recurrent",)
-FIXED = Expected("export", reason="torch.export takes the length of a sequence for a constant: the axis stays fixed")
 
 
 def weights(gates: int, two_biases: bool) -> dict[str, Tensor]:
@@ -157,7 +156,6 @@ CASES = (
         None,
         lambda **given: Rounded(lstm(**given)),
         dynamic={"n": (1, 3), "t": (2, 6)},
-        expect={("torch", "torch>*"): FIXED, ("torch", "torch:raw>*"): FIXED},
     ),
     case("gru", 3, torch_layer("GRU"), keras_gru(True), lambda **given: Rounded(gru(**given)), True),
     case(

@@ -75,7 +75,7 @@ def test_the_examples_are_a_package_that_can_be_built(tmp_path: Path) -> None:
 
 
 def test_a_users_case_is_listed_and_found(package: Path) -> None:
-    assert "my_case/halved" in triangulate(package, "list").stdout
+    assert "my_case" in [line.split()[0] for line in triangulate(package, "list").stdout.splitlines()]
     assert triangulate(package, "list", "my_case/halved").stdout.split() == ["my_case/halved", "numpy,", "torch"]
 
 
@@ -178,7 +178,7 @@ def test_a_broken_rule_does_not_stop_the_list(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("import nowhere")
     ran = triangulate(tmp_path, "list")
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert "conv2d/" in ran.stdout
+    assert "conv2d " in ran.stdout
 
 
 def test_two_of_one_name_name_both_and_none_at_all_raises() -> None:

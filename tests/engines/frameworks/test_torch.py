@@ -318,6 +318,42 @@ def test_the_private_name_is_put_back_even_after_a_refusal() -> None:
     assert before == after
 
 
+def recurrent(kind: str, **dynamic: tuple[int, int]) -> Case:
+    """A recurrent layer over sequences of four."""
+
+    def build(torch: Any) -> Any:
+        class Sequence(torch.nn.Module):  # type: ignore[misc]  # torch is Any
+            def __init__(self) -> None:
+                super().__init__()
+                self.layer = getattr(torch.nn, kind)(3, 2, batch_first=True)
+
+            def forward(self, x: Any) -> Any:
+                return self.layer(x)[0]
+
+        return Sequence()
+
+    return Case(kind, {"x": Tensor("n t c", (2, 4, 3))}, {"torch": build}, {"y": Tensor("n t h")}, dynamic=dynamic)
+
+
+def open_axes(kind: str, folder: Path) -> list[str]:
+    """The named axes that the export of a dynamic recurrent layer has, after one with fixed sizes."""
+    values = {"x": np.ones((2, 4, 3), np.float32)}
+    assert TORCH.export(recurrent(kind), values, ("raw",), folder / "fixed", seed=0)[0].file is not None
+    (made,) = TORCH.export(recurrent(kind, n=(1, 3), t=(2, 6)), values, ("raw",), folder / "open", seed=0)
+    if made.file is None:
+        return []
+    return [dim.dim_param for dim in onnx.load(made.file).graph.input[0].type.tensor_type.shape.dim if dim.dim_param]
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_an_export_does_not_depend_on_those_before_it(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(open_axes(kind, tmp_path / "forgotten")) == 2
+    monkeypatch.setattr(module, "_as_in_a_new_process", lambda: None)
+    assert len(open_axes(kind, tmp_path / "remembered")) < 2, "torch no longer remembers: the function can go"
+
+
 OPTIMIZED = """<ir_version: 8, opset_import: ["" : 18]> g (float[1,1,3,3] x) => (float[1,2,3,3] y)
 <float[2,1,1,1] w = {2.0, 3.0}, float[2] s = {1.0, 2.0}, float[2] t = {0.5, 1.0}, float[2] one = {1.0, 1.0}>
 { u = Add (s, t) c = Conv (x, w) y = BatchNormalization (c, u, t, t, one) }"""
