@@ -13,15 +13,12 @@ HIDDEN = 2
 TAGS = ("recurrent",)
 
 
-def weights(gates: int, two_biases: bool) -> dict[str, Tensor]:
-    """As PyTorch has them: (gates * hidden, input), (gates * hidden, hidden), and two biases.
-
-    Keras adds the two where its layer has one, in float32: then the second is zero."""
+def weights(gates: int) -> dict[str, Tensor]:
+    """As PyTorch has them: (gates * hidden, input), (gates * hidden, hidden), and two biases, which Keras adds."""
     rows = gates * HIDDEN
     reals: dict[str, Any] = {"low": -1, "high": 1, "integers": False}
     bias = Tensor("g", (rows,), **reals)
-    second = bias if two_biases else Tensor("g", (rows,), high=1)
-    return {"w": Tensor("g i", (rows, 3), **reals), "r": Tensor("g h", (rows, HIDDEN), **reals), "b": bias, "c": second}
+    return {"w": Tensor("g i", (rows, 3), **reals), "r": Tensor("g h", (rows, HIDDEN), **reals), "b": bias, "c": bias}
 
 
 def sigmoid(x: Array) -> Array:
@@ -141,10 +138,51 @@ def lstm_both_ways(x: Array, **given: Array) -> Rounded:
     return Rounded(np.concatenate([forward, backward], -1))
 
 
-def case(name: str, gates: int, torch: Any, tensorflow: Any, truth: Any, two_biases: bool = False, **rest: Any) -> Case:
+def case(name: str, gates: int, torch: Any, tensorflow: Any, truth: Any, **rest: Any) -> Case:
+    inputs = {"x": X} | {key: rest.pop(key) for key in ("lengths",) if key in rest}
     builders = {"torch": torch} | ({"tensorflow": tensorflow} if tensorflow else {})
-    y, parameters = {"y": Tensor("n t h")}, weights(gates, two_biases)
-    return Case(name, {"x": X}, builders, y, parameters=parameters, truth=truth, tags=TAGS, **rest)
+    y, parameters = {"y": Tensor("n t h")}, weights(gates)
+    return Case(name, inputs, builders, y, parameters=parameters, truth=truth, tags=TAGS, **rest)
+
+
+UNPACKED = Expected(
+    "export-failed", op="LSTM", reason="torch.export knows no sizes of packed sequences: they depend on the lengths"
+)
+LENGTHS = Tensor("n", values=[4, 2], dtype="int64")
+
+
+def torch_packed(torch: Any, w: Any, r: Any, b: Any, c: Any) -> Any:
+    """Sequences of several lengths, packed as torch has it: what lies behind a sequence's end comes out as zero."""
+    packed = torch.nn.utils.rnn
+
+    class Packed(torch.nn.Module):  # type: ignore[misc]  # torch is Any
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch_layer("LSTM")(torch, w, r, b, c).layer
+
+        def forward(self, x: Any, lengths: Any) -> Any:
+            sequence = packed.pack_padded_sequence(x, lengths, batch_first=True)
+            return packed.pad_packed_sequence(self.layer(sequence)[0], batch_first=True, total_length=x.shape[1])[0]
+
+    return Packed()
+
+
+def keras_masked(tf: Any, w: Any, r: Any, b: Any, c: Any) -> Any:
+    layer = keras_lstm(tf, w, r, b, c)
+    return lambda x, lengths: layer(x, mask=tf.sequence_mask(lengths, x.shape[1]))
+
+
+def with_lengths(repeated: bool) -> Any:
+    """What lies behind the end of a sequence is zero or, ``repeated``, the last result once more."""
+
+    def define(lengths: Array, **given: Array) -> Rounded:
+        y = lstm(**given)
+        steps = np.arange(y.shape[1])[None, :, None]
+        ends = lengths[:, None, None]
+        behind = np.take_along_axis(y, np.broadcast_to(ends - 1, (len(y), 1, y.shape[2])), 1) if repeated else 0.0
+        return Rounded(np.where(steps < ends, y, behind))
+
+    return define
 
 
 CASES = (
@@ -157,7 +195,26 @@ CASES = (
         lambda **given: Rounded(lstm(**given)),
         dynamic={"n": (1, 3), "t": (2, 6)},
     ),
-    case("gru", 3, torch_layer("GRU"), keras_gru(True), lambda **given: Rounded(gru(**given)), True),
+    case(
+        "lstm_lengths",
+        4,
+        torch_packed,
+        keras_masked,
+        {"torch": with_lengths(False), "tensorflow": with_lengths(True)},
+        lengths=LENGTHS,
+        expect={
+            ("torch", "torch>*"): UNPACKED,
+            ("torch", "torch:raw>*"): UNPACKED,
+            ("torch", "torch:script>reference"): Expected(
+                "reference", op="LSTM", reason="ONNX's reference evaluator does not read the lengths of sequences"
+            ),
+            ("tensorflow", "torch"): Expected(
+                "semantics",
+                reason="behind the end of a sequence PyTorch has zeros, Keras the last result once more",
+            ),
+        },
+    ),
+    case("gru", 3, torch_layer("GRU"), keras_gru(True), lambda **given: Rounded(gru(**given))),
     case(
         "gru_reset_before",
         3,
@@ -180,7 +237,7 @@ CASES = (
         {"x": X},
         {"torch": both_ways},
         {"y": Tensor("n t h")},
-        parameters=weights(4, True) | {f"{name}2": tensor for name, tensor in weights(4, True).items()},
+        parameters=weights(4) | {f"{name}2": tensor for name, tensor in weights(4).items()},
         truth=lstm_both_ways,
         tags=TAGS,
     ),

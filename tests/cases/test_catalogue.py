@@ -204,7 +204,12 @@ def test_a_users_file_named_like_a_group_of_ours(tmp_path: Path) -> None:
         (case("a\u202eb"), "one printable word"),
         ("Case(5, {}, {})", "one printable word"),
         (case(builders="builders={}"), "has no builders"),
-        (case(builders="builders=[]"), "has no builders"),
+        (
+            case(builders="builders=[]"),
+            "builders= is of type list; expected a mapping, builders={'torch': lambda torch: …}",
+        ),
+        (case(more="parameters=('w',)"), "parameters= is of type tuple; expected a mapping"),
+        (case(more="expect=None"), "expect= is of type NoneType; expected a mapping"),
         (
             case(builders="builders={'caffe': lambda caffe: None}"),
             "builder for 'caffe'; known frameworks: tensorflow, torch",

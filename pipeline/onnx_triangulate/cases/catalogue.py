@@ -283,9 +283,27 @@ def _check(case: Case, file: Path) -> None:
             raise UnusableInput(f"{where}{problem}")
 
 
+_FIELDS = {
+    "inputs": "{'x': Tensor('n c h w', (1, 3, 8, 8))}",
+    "builders": "{'torch': lambda torch: …}",
+    "outputs": "{'y': Tensor('n c h w')}",
+    "parameters": "{'weight': Tensor('o i', (4, 3))}",
+    "dynamic": "{'n': (1, 5)}",
+    "onnx": "{'torch': 'model.onnx'}",
+    "expect": "{('truth', 'torch'): Expected('semantics', reason='…')}",
+}
+
+
 def _check_name(case: Case) -> Iterator[str]:
     if not isinstance(case.name, str) or not re.fullmatch(r"[^\s./][^\s/]*", case.name) or not case.name.isprintable():
         yield ": a case's name is one printable word without '/' that begins with no dot"
+
+
+def _check_fields(case: Case) -> Iterator[str]:
+    for name, example in _FIELDS.items():
+        value: object = getattr(case, name)
+        if not isinstance(value, Mapping):
+            yield f": {name}= is of type {type(value).__name__}; expected a mapping, {name}={example}"
 
 
 def _check_tags(case: Case) -> Iterator[str]:
@@ -295,8 +313,8 @@ def _check_tags(case: Case) -> Iterator[str]:
 
 
 def _check_builders(case: Case) -> Iterator[str]:
-    if not isinstance(case.builders, Mapping) or not case.builders:
-        yield ": has no builders; expected {'torch': lambda torch: …}"
+    if not case.builders:
+        yield f": has no builders; expected {_FIELDS['builders']}"
     builders: Mapping[str, Any] = case.builders
     for framework, builder in builders.items():
         if framework not in frameworks():
@@ -313,7 +331,7 @@ def _check_truths(case: Case) -> Iterator[str]:
 
 def _check_tensors(case: Case) -> Iterator[str]:
     if not case.inputs:
-        yield ": has no inputs; expected inputs={'x': Tensor('n c h w', (1, 3, 8, 8))}"
+        yield f": has no inputs; expected {_FIELDS['inputs']}"
     for kind, named in (("input", case.inputs), ("output", case.outputs)):
         for name, tensor in named.items():
             if not isinstance(tensor, Tensor) and not (kind == "output" and isinstance(tensor, Absent)):
@@ -413,6 +431,7 @@ def _can_be_expected(blame: str) -> bool:
 
 _CHECKS: tuple[Callable[[Case], Iterator[str]], ...] = (
     _check_name,
+    _check_fields,
     _check_tags,
     _check_builders,
     _check_truths,

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from onnx_triangulate.engines import running
+from onnx_triangulate.engines.frameworks._built_weights import ROUNDINGS
 from onnx_triangulate.engines.protocols import Evaluate
 from onnx_triangulate.engines.runtimes import runtimes
 from onnx_triangulate.numerics.perturbation import BEYOND, largest_responses, signs
@@ -25,7 +26,6 @@ from onnx_triangulate.records.runs import Bound, Model, Run
 from onnx_triangulate.transform import float64
 from onnx_triangulate.transform.skeleton import Skeleton, in_float64, shaken, skeleton
 
-FOLD_ROUNDINGS = 7  # of a folded batch normalization: v + eps, sqrt, 1 /, times scale, times mean, minus, times weight
 SHAKES = 8
 ONE_BY_ONE = 8  # constants; with more, all are moved at once, SHAKES times (an attribute by twice its rounding)
 
@@ -38,7 +38,8 @@ def with_constant_rounding(
     """A graph's float64 ``run`` with what float32 constants allow its outputs; a refusal, where that cannot be had.
 
     ``sources`` are files of arrays or models whose constants this graph's may be copies of; a constant that is none of
-    them was computed by the exporter in its own precision.  Without sources the graph is a source itself.
+    them was computed in float32, by the exporter or by the case's builder.  Without sources the graph is a source
+    itself.
     """
     assert model.file is not None
     try:
@@ -74,7 +75,7 @@ def _allowances(
     known = (array for file in sources for array in running.arrays_of(file))
     computed = frozenset(float64.computed_initializers(double.model, known, double.weights) if sources else ())
     if computed:
-        add(_responses(run, (shaken(double, computed, shake) for shake in range(SHAKES)), answer), FOLD_ROUNDINGS)
+        add(_responses(run, (shaken(double, computed, shake) for shake in range(SHAKES)), answer), ROUNDINGS)
     return allowances
 
 

@@ -24,15 +24,19 @@ from onnx_triangulate.records.arrays import Array
 Run = Callable[[Sequence[Any], Callable[[Array], Array] | None], list[Any]]
 
 
-def double(concrete: Any) -> Run:
+def double(concrete: Any, computed: Sequence[tuple[Array, Array]] = ()) -> Run:
     """A concrete function as a float64 function of its inputs in order, frozen and imported once.
 
     Its second argument is applied to every float constant of more than one element, the weights, for this run alone.
+    ``computed`` are weights in float32, each with what takes its place in float64 (``_built_weights``).
     """
     import tensorflow as tf
 
     frozen = freeze(concrete)
     definition, inputs, outputs = in_precision(frozen.definition, double=True), frozen.inputs, frozen.outputs
+    if computed:
+        known = {(single.shape, single.tobytes()): value for single, value in computed}
+        _move(definition, lambda value: known.get((value.shape, value.astype(np.float32).tobytes()), value))
     inner = [node for function in definition.library.function for node in function.node_def]
     wrapped = imported(definition)
     feeds = [wrapped.graph.get_tensor_by_name(name) for name in inputs]
@@ -61,19 +65,24 @@ def _with_constants(
     definition: Any, moved: Callable[[Array], Array], inputs: Sequence[str], outputs: Sequence[str]
 ) -> Any:
     """A float64 graph definition with its weights moved, those in its functions too, imported anew."""
-    import tensorflow as tf
-
     copy = type(definition)()
     copy.CopyFrom(definition)
-    for node in all_nodes(copy):
+    _move(copy, moved)
+    rename_functions(copy)
+    wrapped = imported(copy)
+    return wrapped.prune([wrapped.graph.get_tensor_by_name(name) for name in inputs], list(outputs))
+
+
+def _move(definition: Any, moved: Callable[[Array], Array]) -> None:
+    """Move the weights of a float64 graph definition, those in its functions too."""
+    import tensorflow as tf
+
+    for node in all_nodes(definition):
         for attribute in node.attr.values():
             value = _weight(attribute)
             if value is not None:
                 value = moved(value)
                 attribute.tensor.CopyFrom(tf.make_tensor_proto(value, dtype=tf.float64, shape=value.shape))
-    rename_functions(copy)
-    wrapped = imported(copy)
-    return wrapped.prune([wrapped.graph.get_tensor_by_name(name) for name in inputs], list(outputs))
 
 
 def _weight(attribute: Any) -> Array | None:

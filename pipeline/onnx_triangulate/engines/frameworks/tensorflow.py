@@ -29,6 +29,7 @@ import numpy as np
 from onnx_triangulate.cases.inputs import forward_inputs
 from onnx_triangulate.cases.layout import order
 from onnx_triangulate.engines.frameworks import _model_state
+from onnx_triangulate.engines.frameworks._built_weights import computed, given, in_float64
 from onnx_triangulate.engines.frameworks._logs import collected
 from onnx_triangulate.engines.frameworks._onnx_file import border, write, write_arrays
 from onnx_triangulate.engines.frameworks._results import (
@@ -68,11 +69,13 @@ class _Program:
     def variables(self) -> Sequence[Any]:
         """The variables of the model, or those that a plain function captures."""
         own = tuple(getattr(self.model, "variables", ()))
-        if own:
-            return own
-        function, _ = self.function()
-        given = {id(value) for value in self.tensors.values()}
-        return [variable for variable in function.get_concrete_function().variables if id(variable) not in given]
+        return own or self.captured(self.function()[0].get_concrete_function())
+
+    def captured(self, traced: Any) -> Sequence[Any]:
+        """The variables of a traced function that are no parameters of the case, by name: it has them in no order."""
+        own = {id(value) for value in self.tensors.values()}
+        captured = [variable for variable in traced.variables if id(variable) not in own]
+        return sorted(captured, key=lambda variable: (variable.name, tuple(variable.shape)))
 
     def results(self, tensors: Mapping[str, Any]) -> Mapping[str, Any]:
         """What the model gives for ``tensors``, and the gradients that are asked for, by name."""
@@ -80,10 +83,13 @@ class _Program:
             return named(self.case, "tensorflow", _call(self.case, self.model, tensors))
         return _with_gradients(self.case, self.model, tensors)
 
-    def write_weights(self, variables: Sequence[Any], folder: Path) -> Path:
-        """Variables of the model and the case's own parameters, in one file."""
-        held = [*variables, *[self.tensors[name] for name in self.case.parameters]]
-        return write_arrays([np.asarray(v) for v in held if hasattr(v, "numpy")], folder / "tensorflow.weights.npz")
+    def write_weights(self, variables: Sequence[Any], values: Mapping[str, Any], seed: int, folder: Path) -> Path:
+        """Variables of the model, but those that its builder computed, and the case's own parameters, in one file."""
+        held = [np.asarray(variable) for variable in variables]
+        held = given(held, _in_double(self.case, values, seed) if held else [])
+        own = [self.tensors[name] for name in self.case.parameters]
+        held += [np.asarray(value) for value in own if hasattr(value, "numpy")]
+        return write_arrays(held, folder / "tensorflow.weights.npz")
 
     def refuse_narrow(self) -> None:
         """Raise where the model, built in float64, has a step in a narrower float type."""
@@ -213,8 +219,8 @@ class TensorFlow:
         The last one is kept: whoever counts roundings moves them next.  Raises ``NotImplementedError`` where that
         cannot be had.
         """
-        for asked, given, precise, drawn, kept, again in _traced:
-            if asked is case and given is values and (precise, drawn) == (double, seed):
+        for asked, fed, precise, drawn, kept, again in _traced:
+            if asked is case and fed is values and (precise, drawn) == (double, seed):
                 return kept, again
         try:
             trace = self._trace(case, values, double=double, seed=seed)
@@ -327,7 +333,7 @@ class TensorFlow:
     def weights(self, case: Case, values: Mapping[str, Any], folder: Path, *, seed: int) -> Path:
         """The variables of a model, or those that a plain function captures, and the case's own parameters."""
         program = _Program.build(case, values, seed=seed)
-        return program.write_weights(program.variables, folder)
+        return program.write_weights(program.variables, values, seed, folder)
 
     def values(
         self,
@@ -383,8 +389,10 @@ class TensorFlow:
         from onnx_triangulate.engines.frameworks._tensorflow_float64 import double
 
         try:
-            function, names = _Program.build(case, values, seed=seed).function()
-            run = double(function.get_concrete_function())
+            program = _Program.build(case, values, seed=seed)
+            function, names = program.function()
+            own = [np.asarray(variable) for variable in program.variables]
+            run = double(function.get_concrete_function(), computed(own, _in_double(case, values, seed)))
         except BuilderError:
             raise
         except Exception:
@@ -424,7 +432,8 @@ class TensorFlow:
                 return Model(
                     graph, error=Failure("refused", _one_line(error), op=_refused_op(error)), log=log.getvalue()
                 )
-        weights = program.write_weights(getattr(program.model, "variables", ()) or concrete.variables, folder)
+        variables = getattr(program.model, "variables", ()) or program.captured(concrete)
+        weights = program.write_weights(variables, values, seed, folder)
         file = write(proto, folder / f"{graph.replace(':', '.')}.onnx")
         inputs, outputs, problem = border(proto, list(case.inputs), names)
         return Model(
@@ -554,10 +563,20 @@ def _build(case: Case, values: Mapping[str, Any], tensors: Mapping[str, Any], *,
         return _built(case, tensors, seed, "float32")
     twice = _built(case, tensors, seed, "float64")
     for there, here in zip(twice.variables, model.variables, strict=True):
-        there.assign(
-            np.asarray(here).astype(there.dtype if isinstance(there.dtype, str) else there.dtype.as_numpy_dtype)
-        )
+        there.assign(in_float64(np.asarray(here), np.asarray(there)))
     return twice
+
+
+def _in_double(case: Case, values: Mapping[str, Any], seed: int) -> list[Array]:
+    """The variables of a case's model as its builder makes them of parameters in float64; none where it cannot."""
+    if not case.parameters or computes_float64(case):
+        return []
+    try:
+        tensors = _tensors(case, values, double=True, move=None)
+        program = _Program(case, _built(case, tensors, seed, "float64"), tensors)
+        return [np.asarray(each) for each in program.variables]
+    except Exception:  # whatever the builder raises that knows float32 only
+        return []
 
 
 def _built(case: Case, tensors: Mapping[str, Any], seed: int, floatx: str) -> Any:

@@ -34,6 +34,7 @@ import numpy as np
 from onnx_triangulate.cases.inputs import forward_inputs
 from onnx_triangulate.cases.layout import order
 from onnx_triangulate.engines.frameworks import _model_state, _onnx_file
+from onnx_triangulate.engines.frameworks._built_weights import LARGE, given, in_float64
 from onnx_triangulate.engines.frameworks._logs import collected
 from onnx_triangulate.engines.frameworks._onnx_file import write_arrays
 from onnx_triangulate.engines.frameworks._results import (
@@ -51,7 +52,6 @@ from onnx_triangulate.records.faults import SourceValues
 from onnx_triangulate.records.runs import Failure, Jitter, Model, Roundings
 
 REGISTRY_SEEN_IN = "2.13.0"
-LARGE = 2**30  # bytes of weights beyond which a module is neither copied nor built twice
 _CHUNK = 2**22
 
 
@@ -209,9 +209,13 @@ class Torch:
 
         tensors = _tensors(values)
         model = _build(case, tensors, double=False, seed=seed)
-        held = _held(model)
-        held += [tensors[name] for name in case.parameters if isinstance(tensors[name], torch.Tensor)]
-        return write_arrays([_array(_widened(tensor)) for tensor in held], folder / "torch.weights.npz")
+        held = [_array(_widened(tensor)) for tensor in _held(model)]
+        if case.parameters and held and _bytes(model) < LARGE:
+            with contextlib.suppress(Exception):  # whatever a builder raises that knows float32 only
+                double = _build(case, _tensors(values, double=True), double=True, seed=seed)
+                held = given(held, [_array(_widened(tensor)) for tensor in _held(double)])
+        own = [tensors[name] for name in case.parameters if isinstance(tensors[name], torch.Tensor)]
+        return write_arrays([*held, *[_array(_widened(tensor)) for tensor in own]], folder / "torch.weights.npz")
 
     def passes(self) -> tuple[str, ...]:
         """The passes of the exporter's optimizer, which makes ``torch`` of ``torch:raw``."""
@@ -478,6 +482,21 @@ def _watch(case: Case, double: bool) -> Callable[[], Any]:
 def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -> Any:
     import torch
 
+    model = _built(case, tensors, seed)
+    if isinstance(model, torch.nn.Module):
+        if double or computes_float64(case):
+            for tensor in _held(model):
+                tensor.data = tensor.data.double() if tensor.dtype == torch.float32 else tensor.data
+        if double and not computes_float64(case) and case.parameters and 0 < _bytes(model) < LARGE:
+            _settle_(_held(model), _held(_built(case, _narrowed(tensors), seed)))
+        model.train(case.training)
+    return model
+
+
+def _built(case: Case, tensors: Mapping[str, Any], seed: int) -> Any:
+    """The builder's model for these parameters, a module of one's own."""
+    import torch
+
     torch.manual_seed(seed)
     try:
         model = case.builders["torch"](torch, **{name: tensors[name] for name in case.parameters})
@@ -485,13 +504,27 @@ def _build(case: Case, tensors: Mapping[str, Any], *, double: bool, seed: int) -
         raise raised("torch", error, _one_line(error)) from error
     if not callable(model):
         raise BuilderError(f"torch: the builder returned {kind_of(model)}, expected a model to call")
-    if isinstance(model, torch.nn.Module):
-        model = _own(model)
-        if double or computes_float64(case):
-            for tensor in (*model.parameters(), *model.buffers()):
-                tensor.data = tensor.data.double() if tensor.dtype == torch.float32 else tensor.data
-        model.train(case.training)
-    return model
+    return _own(model) if isinstance(model, torch.nn.Module) else model
+
+
+def _settle_(doubles: Sequence[Any], singles: Sequence[Any]) -> None:
+    """Give the weights of a module that was built in float64 the values that count there (``_built_weights``)."""
+    import torch
+
+    if [each.shape for each in doubles] != [each.shape for each in singles]:  # another model in float64
+        return
+    for double, single in zip(doubles, singles, strict=True):
+        if double.is_floating_point():
+            value = in_float64(_array(_widened(single)), _array(_widened(double)))
+            double.data = torch.from_numpy(value).to(double.dtype)
+
+
+def _narrowed(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Tensors in float64 as they are in float32, and all else as it is."""
+    import torch
+
+    wide = {name for name, value in tensors.items() if isinstance(value, torch.Tensor) and value.dtype == torch.float64}
+    return {name: value.detach().float() if name in wide else value for name, value in tensors.items()}
 
 
 _large: weakref.WeakSet[Any] = weakref.WeakSet()
