@@ -58,7 +58,7 @@ CASES = (
 
 def write(file: Path, bias: np.ndarray) -> None:
     model = onnx.parser.parse_model(
-        """<ir_version: 8, opset_import: ["" : 18]> g (float[2, 3] x) => (float[2, 4] y) { [gemm] y = Gemm (x, w, b) }"""
+        '<ir_version: 8, opset_import: ["" : 18]> g (float[2, 3] x) => (float[2, 4] y) { [gemm] y = Gemm (x, w, b) }'
     )
     model.graph.initializer.extend([numpy_helper.from_array(W, "w"), numpy_helper.from_array(bias, "b")])
     onnx.save(model, file)

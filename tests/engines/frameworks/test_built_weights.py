@@ -1,4 +1,4 @@
-"""Weights that a builder computes: in float64 what float32 rounded, or what the shipped model has; no copies of these."""
+"""Weights that a builder computes: in float64 what float32 rounded, or what the shipped model has."""
 
 from __future__ import annotations
 
@@ -88,7 +88,11 @@ def keras_layer(tf: Any, b: Any, c: Any) -> Any:
 
 def keras_closure(tf: Any, b: Any, c: Any) -> Any:
     layer = keras_layer(tf, b, c)
-    return lambda x: layer(x)
+
+    def call(x: Any) -> Any:
+        return layer(x)
+
+    return call
 
 
 def keras_float32(tf: Any, b: Any, c: Any) -> Any:
