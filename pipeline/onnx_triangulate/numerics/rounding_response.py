@@ -31,6 +31,7 @@ from onnx_triangulate.numerics.replay import expected
 from onnx_triangulate.ops.elementary import measured
 from onnx_triangulate.ops.registry import operators, operators_where
 from onnx_triangulate.records.arrays import Array
+from onnx_triangulate.records.runs import Jitter
 
 PAIRS, FEWEST = 8, 4
 # IEEE 754 rounds these correctly, so where the exact result is a float32 nothing is rounded, and nobody jumps for it.
@@ -95,6 +96,52 @@ def inner_scale(
     return Inner(centres, {name: moves / UNIT for name, moves in responses.items()}, seen.shapes, seen.jumps)
 
 
+@dataclass
+class MovedEvaluation:
+    """A float64 graph, run on ``feeds`` as often as asked, with what a jitter says moved."""
+
+    graph: Graph
+    feeds: Mapping[str, Array]
+    outputs: tuple[str, ...]
+    _sizes: dict[bool, dict[str, Array]] = field(default_factory=dict)
+
+    @property
+    def held(self) -> Mapping[str, Array]:
+        """What the graph holds and is fed."""
+        return {**self.graph.constants, **self.feeds}
+
+    def run(self, jitter: Jitter | None = None) -> dict[str, Array]:
+        """The outputs; under a jitter its float inputs and weights, or the roundings of its nodes, are moved."""
+        if jitter is None:
+            return _evaluated(self.graph, self.feeds, self.outputs, _as_made)
+        if jitter.what == "inputs":
+            constants, feeds = (self._moved(arrays, jitter) for arrays in (self.graph.constants, self.feeds))
+            return _evaluated(replace(self.graph, constants=constants), feeds, self.outputs, _as_made)
+        sizes = {n: size * (jitter.step / UNIT) for n, size in self._rounded(jitter).items()}
+        rounding = [step.index for step in self.graph.steps if sizes.keys() & set(step.makes)]
+        flipped = {index for number, index in enumerate(rounding, 1) if jitter.way(number) < 0}
+        random = np.random.default_rng([jitter.seed, 7])
+        return _evaluated(self.graph, self.feeds, self.outputs, _mover(sizes, random, flipped))
+
+    def _moved(self, arrays: Mapping[str, Array], jitter: Jitter) -> dict[str, Array]:
+        found = {}
+        for place, (name, value) in enumerate(arrays.items()):
+            random = np.random.default_rng([jitter.seed, place, len(self.feeds)])
+            ways = signs(random, value.shape)
+            ways = np.minimum(ways, 0.0) if jitter.inward else ways
+            found[name] = np.asarray(value * (1 + jitter.step * ways)) if value.dtype == np.float64 else value
+        return found
+
+    def _rounded(self, jitter: Jitter) -> dict[str, Array]:
+        """How far one rounding moves what each node makes; of constants alone where the jitter says so."""
+        for folded in (True, False):
+            if folded not in self._sizes:
+                seen = _GraphRoundings(self.graph, False, folded)
+                _evaluated(self.graph, self.feeds, self.outputs, seen.look)
+                self._sizes[folded] = seen.sizes
+        return self._sizes[True] if jitter.what == "constants" else {**self._sizes[True], **self._sizes[False]}
+
+
 Made = dict[str, Array]
 Visit = Callable[[Step, Mapping[str, Array], Made], Made]
 
@@ -112,6 +159,10 @@ def _evaluated(graph: Graph, feeds: Mapping[str, Array], outputs: Collection[str
             if last.get(name, step.index) <= step.index:
                 values.pop(name, None)
     return kept
+
+
+def _as_made(_: Step, __: Mapping[str, Array], made: Made) -> Made:
+    return made
 
 
 def _mover(sizes: Mapping[str, Array], random: np.random.Generator, flipped: Collection[int]) -> Visit:
@@ -171,7 +222,8 @@ def _fused(
     """The roundings of a function of several steps, by its rule's bound and by what was measured where it is small."""
     consumed = [values[name] if name else None for name in step.node.input]
     answers = expected(step.node, graph.version or 1, consumed, unit=UNIT, runtime=_COARSEST)
-    found, steps = dict(sizes), _FUSED[step.op]
+    found, told = dict(sizes), _FUSED[step.op]
+    steps = told(consumed) if callable(told) else told
     for name, answer in zip(step.node.output, answers if not isinstance(answers, str) else (), strict=False):
         if name in found and answer is not None:
             if strict and not np.isfinite(answer.limit()).all():

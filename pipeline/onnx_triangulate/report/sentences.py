@@ -24,6 +24,7 @@ BLAME_WORDS: Mapping[str, str] = {
     "crashed": "killed, hung or out of memory: {who}",
     "export": "the graph of {who} means something else than the model",
     "export-failed": "no valid graph came out of {who}",
+    "invalid": "no valid model: {who}",
     "kernel": "the runtime's kernel departs in {who}",
     "native": "the native kernel of {who} departs from the definition",
     "nondeterministic": "no agreement with itself: {who}",
@@ -218,7 +219,8 @@ def exports(verdict: Verdict) -> Mapping[str, list[str]]:
     departs = _parted(verdict, "export")
     agreed, blunt = _agreeing(verdict)
     found: dict[str, list[str]] = {"failed": [], "departs": [], "faithful": [], NOT_SHARP: [], "not compared": []}
-    for graph in dict.fromkeys([*evidence.models, *evidence.graphs]):
+    exported = [graph for graph in (*evidence.models, *evidence.graphs) if not Party.parse(graph).is_own_source]
+    for graph in dict.fromkeys(exported):
         ways = (("failed", failed), ("departs", departs), (NOT_SHARP, blunt), ("faithful", agreed))
         found[next((what for what, graphs in ways if graph in graphs), "not compared")].append(graph)
     return {what: graphs for what, graphs in found.items() if graphs}
