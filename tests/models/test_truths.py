@@ -15,7 +15,7 @@ import pytest
 
 from onnx_triangulate.cases import catalogue, same_padding
 from onnx_triangulate.cases import definitions as d
-from onnx_triangulate.cases.inputs import inputs_of, parameters_of
+from onnx_triangulate.cases.inputs import defined, inputs_of, parameters_of
 from onnx_triangulate.numerics.compare import compare
 from onnx_triangulate.ops.bounds import gamma, unit_roundoff
 from onnx_triangulate.records.arrays import Array
@@ -68,7 +68,7 @@ def values_of(results: Mapping[str, Any]) -> dict[str, Array]:
 
 
 def answer(case: Case, truth: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Array]:
-    return values_of(named(case, truth(**values)))
+    return values_of(named(case, defined(truth, values)))
 
 
 # Loops, as plain as they get.
@@ -395,7 +395,7 @@ def test_numpy_in_the_cases_own_type_stays_inside_the_bound(
     """The definition in float32 arithmetic is one more implementation: exact where it is said to be, else inside."""
     values = arguments(ref, case, framework, seed)
     with np.errstate(all="ignore"):
-        exact = named(case, truth(**wide(values)))
+        exact = named(case, defined(truth, wide(values)))
     assert not case.outputs or set(exact) == {n for n, tensor in case.outputs.items() if isinstance(tensor, Tensor)}
     with np.errstate(all="ignore"):
         got = narrow(case, answer(case, truth, values))
@@ -431,7 +431,7 @@ def test_only_the_special_values_are_about_negative_zero(
     found = {
         name
         for seed in range(5)
-        for name in negative_zeros(named(case, truth(**wide(arguments(ref, case, framework, seed)))))
+        for name in negative_zeros(named(case, defined(truth, wide(arguments(ref, case, framework, seed)))))
     }
     assert bool(found) == ("signed-zero" in case.tags), "a case is about the sign of a zero or keeps clear of it"
 

@@ -18,10 +18,15 @@ import numpy as np
 
 from onnx_triangulate.records import npz
 from onnx_triangulate.records.arrays import Array
-from onnx_triangulate.records.case import Absent, Case, Each, Tensor
+from onnx_triangulate.records.case import Absent, Case, Each, Tensor, Truth
 from onnx_triangulate.records.errors import UnusableInput
 
 MOST = 1 << 30  # bytes of a file of inputs, unpacked: every worker holds them several times over
+
+
+def defined(truth: Truth, values: Mapping[str, Any]) -> Any:
+    """What a definition gives for inputs and parameters by name; numpy's own functions (``np.hypot``) take no names."""
+    return truth(*values.values()) if isinstance(truth, np.ufunc) else truth(**values)
 
 
 def draw(tensor: Tensor, *, seed: int, case: str, name: str) -> Array:

@@ -278,8 +278,8 @@ def _returned(case: Case, meaning: str, arguments: Mapping[str, Any]) -> Mapping
     assert truth is not None
     given = {name: _in_float64(value) for name, value in arguments.items()}
     try:
-        with np.errstate(all="ignore"):  # numpy's own functions (np.hypot) take no names
-            returned = truth(*given.values()) if isinstance(truth, np.ufunc) else truth(**given)
+        with np.errstate(all="ignore"):
+            returned = inputs.defined(truth, given)
     except Exception as error:  # the case's own code
         raise BuilderError(f"raised {type(error).__name__}: {one_line(error)}") from error
     if isinstance(returned, Mapping):
