@@ -21,6 +21,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import onnx
@@ -38,6 +39,7 @@ PAIRS, FEWEST = 8, 4
 _EXACT = frozenset("Add Sub Mul Div Sqrt Reciprocal".split())
 _SUMS = operators_where(lambda op: op.linear and op.rule != "interpolation")
 _UNROUNDED = operators_where(lambda op: op.roundings == 0 and not op.domain)
+_DECISIVE = {"Resize": (1, 2), "Upsample": (1,), "Range": (0, 1, 2)}  # inputs, floats among them, that say sizes
 _FUSED = {name: op.steps for name, op in operators().items() if op.steps}
 _COARSEST = "tensorflow" if "tensorflow" in measured()["runtimes"] else "onnxruntime"
 
@@ -115,7 +117,8 @@ class MovedEvaluation:
         if jitter is None:
             return _evaluated(self.graph, self.feeds, self.outputs, _as_made)
         if jitter.what == "inputs":
-            constants, feeds = (self._moved(arrays, jitter) for arrays in (self.graph.constants, self.feeds))
+            held = (self.graph.constants, self.feeds)
+            constants, feeds = (self._moved(arrays, jitter) for arrays in held)
             return _evaluated(replace(self.graph, constants=constants), feeds, self.outputs, _as_made)
         sizes = {n: size * (jitter.step / UNIT) for n, size in self._rounded(jitter).items()}
         rounding = [step.index for step in self.graph.steps if sizes.keys() & set(step.makes)]
@@ -129,8 +132,22 @@ class MovedEvaluation:
             random = np.random.default_rng([jitter.seed, place, len(self.feeds)])
             ways = signs(random, value.shape)
             ways = np.minimum(ways, 0.0) if jitter.inward else ways
-            found[name] = np.asarray(value * (1 + jitter.step * ways)) if value.dtype == np.float64 else value
+            moves = value.dtype == np.float64 and name not in self._decisive
+            found[name] = np.asarray(value * (1 + jitter.step * ways)) if moves else value
         return found
+
+    @cached_property
+    def _decisive(self) -> frozenset[str]:
+        """What decides the size of a result, and all that this is made of: nobody rounds it to another size."""
+        graph = self.graph
+        waiting = [n for s in graph.steps for slot in _DECISIVE.get(s.op, ()) for n in s.node.input[slot : slot + 1]]
+        found = set(filter(None, waiting))
+        while waiting:
+            step = graph.producer.get(waiting.pop())
+            new = [n for n in step.reads if n not in found] if step is not None and step.index in graph.folded else []
+            found.update(new)
+            waiting += new
+        return frozenset(found)
 
     def _rounded(self, jitter: Jitter) -> dict[str, Array]:
         """How far one rounding moves what each node makes; of constants alone where the jitter says so."""
@@ -138,7 +155,7 @@ class MovedEvaluation:
             if folded not in self._sizes:
                 seen = _GraphRoundings(self.graph, False, folded)
                 _evaluated(self.graph, self.feeds, self.outputs, seen.look)
-                self._sizes[folded] = seen.sizes
+                self._sizes[folded] = {n: size for n, size in seen.sizes.items() if n not in self._decisive}
         return self._sizes[True] if jitter.what == "constants" else {**self._sizes[True], **self._sizes[False]}
 
 

@@ -34,7 +34,8 @@ class Options:
     definitions, float64 and the runtimes that one is held against are always there.  ``timeout`` is seconds per call
     into an engine, ``memory`` bytes of resident size per worker.  ``inputs`` is an ``.npz`` in place of the cases' own
     inputs, ``onnx`` files to be judged in place of fresh exports, by party (``(("torch", Path("model.onnx")),)``).
-    ``written`` are the files that whoever asks will write: none that is read may be among them.
+    ``sizes`` are those of open axes of targets that are ONNX files, by name.  ``written`` are the files that whoever
+    asks will write: none that is read may be among them.
     """
 
     seed: int = 0
@@ -46,6 +47,7 @@ class Options:
     memory: int = 8 * 2**30
     inputs: Path | None = None
     onnx: tuple[tuple[str, Path], ...] = ()
+    sizes: tuple[tuple[str, int], ...] = ()
     written: tuple[str, ...] = ()
 
 

@@ -59,7 +59,8 @@ def verify(
     started = time.perf_counter()
     _check_globs(options.parties)
     folder = options.out or Path(tempfile.mkdtemp(prefix="triangulate-"))
-    targets = with_case_files(targets, folder / "files")
+    noted = options.inputs is None  # else nobody needs to know what was drawn
+    targets = with_case_files(targets, folder / "files", dict(options.sizes), options.seed, noted)
     refs = _references(targets, options)
     versions = installed()
     absent = absent_engines(options.require)

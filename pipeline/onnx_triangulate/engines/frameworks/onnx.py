@@ -82,14 +82,16 @@ class OnnxFile:
 
         file = _file(case)
         fed = {name: _wide(values[name]) for name in case.inputs}
-        if file not in _opened:
+        status = file.stat()
+        key = (file, status.st_mtime_ns, status.st_size)
+        if key not in _opened:
             _opened.clear()
-            _opened[file] = _in_float64(file)
-        graph, weights = _opened[file]
+            _opened[key] = _in_float64(file)
+        graph, weights = _opened[key]
         return MovedEvaluation(graph, {**weights, **fed}, tuple(_types(file)))
 
 
-_opened: dict[Path, Any] = {}  # the last file: its float64 graph, and the large weights beside it
+_opened: dict[tuple[Path, int, int], Any] = {}  # the last file: its float64 graph, and the large weights beside it
 
 
 def _in_float64(file: Path) -> tuple[Any, Mapping[str, Array]]:
