@@ -49,7 +49,19 @@ def test_one_runtime_at_two_settings_is_no_second_witness() -> None:
 
 
 def test_a_file_that_nobody_accepts_is_invalid() -> None:
-    refused = Failure("invalid", "no model")
+    refused, lacking = Failure("invalid", "no model"), Failure("unsupported", "no")
     models = {"onnx": Model("onnx", Path("onnx.onnx"))}
     seen = make(answers(), derived="onnx", checks={"onnx": refused}, models=models)
     assert seen.named == {("invalid", "onnx")}
+    unevaluated = make(
+        answers() | {"onnx": lacking, "onnx@64": lacking}, derived="onnx", checks={"onnx": refused}, models=models
+    )
+    assert unevaluated.named == {("invalid", "onnx")}
+
+
+def test_a_file_that_amplifies_rounding_is_seen_in_what_runtimes_make_of_it() -> None:
+    """Its definition, rounded once, has all its digits."""
+    off = tuple(value + 0.5 for value in RIGHT)
+    seen = make(answers(ort_off=off, ort_all=off), derived="onnx", scale=2.0**22)
+    assert ("conditioning", "onnx") in seen.named
+    assert make(answers(ort_off=off, ort_all=off), derived="onnx", scale=1.0).named == {("kernel", "onnx>ort.off")}

@@ -53,6 +53,8 @@ def graph_blames(runs: GraphAnswers) -> list[Blame]:
         says, checker = f"onnx.checker: {runs.check.message}", runs.name("check")
         gone = Blame("crashed", checker, (runs.framework, checker), message=says)
         return [gone, *graph_blames(replace(runs, check=None))]
+    if runs.model.party.is_own_source and runs.check is not None:
+        return [_rejected_graph(runs)]  # that it means nothing either is no news
     if _unanswerable(runs):
         return []
     if runs.model.error is not None:
