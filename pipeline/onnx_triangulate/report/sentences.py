@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from onnx_triangulate.records.errors import UnusableInput
-from onnx_triangulate.records.party import Party
+from onnx_triangulate.records.party import FILE, Party
 from onnx_triangulate.records.runs import Diff
 from onnx_triangulate.records.text import prose, safe
 from onnx_triangulate.records.verdict import Blame, Verdict
@@ -219,8 +219,9 @@ def exports(verdict: Verdict) -> Mapping[str, list[str]]:
     departs = _parted(verdict, "export")
     agreed, blunt = _agreeing(verdict)
     found: dict[str, list[str]] = {"failed": [], "departs": [], "faithful": [], NOT_SHARP: [], "not compared": []}
-    exported = [graph for graph in (*evidence.models, *evidence.graphs) if not Party.parse(graph).is_own_source]
-    for graph in dict.fromkeys(exported):
+    graphs = dict.fromkeys([*evidence.models, *evidence.graphs])
+    graphs.pop(FILE, None)  # nobody has exported a file that is its own source
+    for graph in graphs:
         ways = (("failed", failed), ("departs", departs), (NOT_SHARP, blunt), ("faithful", agreed))
         found[next((what for what, graphs in ways if graph in graphs), "not compared")].append(graph)
     return {what: graphs for what, graphs in found.items() if graphs}
