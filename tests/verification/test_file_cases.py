@@ -44,6 +44,18 @@ def test_a_file_becomes_a_case_file_and_other_targets_stay(tmp_path: Path) -> No
     assert not np.array_equal(values(file_case(file, {"n": 4}, 8))["x"], values(case)["x"])
 
 
+def test_a_folder_of_files_is_its_files(tmp_path: Path) -> None:
+    nets = tmp_path / "nets"
+    nets.mkdir()
+    for name in ("b", "a"):
+        write(nets / f"{name}.onnx")
+    (nets / "readme.txt").write_text("no model")
+    found = with_case_files([str(nets)], tmp_path / "files", {})
+    assert found == tuple(str(tmp_path / "files" / f"{name}.py") for name in "ab")
+    (nets / "cases.py").write_text("CASES = ()")
+    assert with_case_files([str(nets)], tmp_path / "files", {}) == (str(nets),)
+
+
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     files = [str(write(folder / "net.onnx")) for folder in (tmp_path, tmp_path / "other")]

@@ -29,11 +29,12 @@ CASES = (file_case({file!r}, {sizes!r}, {seed}, noted={noted}),)
 def with_case_files(
     targets: Iterable[str], folder: Path, sizes: Mapping[str, int], seed: int = 0, noted: bool = True
 ) -> tuple[str, ...]:
-    """The targets, with a case file, written to ``folder``, in place of each ONNX file.
+    """The targets, with a case file, written to ``folder``, in place of each ONNX file, also of those of a folder that
+    holds no Python file.
 
     Raises :class:`UnusableInput` where a file cannot be used, two have one name, or none has an axis of ``sizes``.
     """
-    targets = tuple(targets)
+    targets = tuple(each for target in targets for each in _files_of(target))
     files = [Path(t) for t in targets if t.endswith(SUFFIX) and Path(t).is_file()]
     places: dict[str, Path] = {}
     axes: set[str] = set()
@@ -50,6 +51,14 @@ def with_case_files(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{stem}.py").write_text(_TEXT.format(file=str(file), sizes=dict(sizes), seed=seed, noted=noted))
     return tuple(str(folder / f"{Path(t).stem}.py") if Path(t) in files else t for t in targets)
+
+
+def _files_of(target: str) -> list[str]:
+    """The ONNX files of a folder that holds no Python file; else the target itself."""
+    place = Path(target)
+    if not target.strip() or not place.is_dir() or any(place.glob("*.py")):
+        return [target]
+    return [str(file) for file in sorted(place.glob(f"*{SUFFIX}"))] or [target]
 
 
 def file_case(
