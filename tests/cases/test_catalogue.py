@@ -212,7 +212,7 @@ def test_a_users_file_named_like_a_group_of_ours(tmp_path: Path) -> None:
         (case(more="expect=None"), "expect= is of type NoneType; expected a mapping"),
         (
             case(builders="builders={'caffe': lambda caffe: None}"),
-            "builder for 'caffe'; known frameworks: tensorflow, torch",
+            "builder for 'caffe'; known frameworks: onnx, tensorflow, torch",
         ),
         (case(builders="builders={'torch': None}"), "the builder for torch is of type NoneType"),
         (case(inputs="inputs={}"), "has no inputs"),
@@ -268,7 +268,7 @@ def test_what_looks_like_those_and_is_fine(tmp_path: Path) -> None:
 
 
 def test_frameworks_are_the_adapters() -> None:
-    assert frameworks() == ("tensorflow", "torch")
+    assert frameworks() == ("onnx", "tensorflow", "torch")
     assert not any(name.startswith("_") for name in frameworks())
 
 

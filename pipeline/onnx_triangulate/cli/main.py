@@ -176,6 +176,7 @@ def _reported(command: Callable[P, None]) -> Callable[P, None]:
     metavar="PARTY=FILE",
     help="Judge this file in place of a fresh export: torch=model.onnx. May be repeated.",
 )
+@click.option("--dim", multiple=True, metavar="NAME=N", help="The size of a named axis of a target MODEL.onnx.")
 @click.option(
     "--jobs", type=click.IntRange(min=1), default=1, metavar="N", help="Worker processes per engine.", show_default=True
 )
@@ -200,6 +201,7 @@ def verify(
     parties: tuple[str, ...],
     inputs: Path | None,
     onnx: tuple[str, ...],
+    dim: tuple[str, ...],
     jobs: int,
     seed: int,
     out: Path | None,
@@ -207,9 +209,12 @@ def verify(
     memory: float,
     verbose: bool,
 ) -> None:
-    """Export, inspect, run everywhere, triangulate, explain."""
+    """Export, inspect, run everywhere, triangulate, explain.
+
+    A TARGET is a group or a case of the catalogue, a case file, a folder of these, or MODEL.onnx."""
     from onnx_triangulate.cli.supervisor import Interrupted
     from onnx_triangulate.cli.supervisor import verify as run
+    from onnx_triangulate.comparison.options import dims_of
     from onnx_triangulate.records.verdict import Report
     from onnx_triangulate.report.terminal import render
     from onnx_triangulate.verification.session import Options
@@ -231,6 +236,7 @@ def verify(
         memory=int(memory * 2**30),
         inputs=None if inputs is None else inputs.resolve(),
         onnx=files,
+        sizes=tuple(dims_of(dim).items()),
         written=made.overwritten,
     )
     status = None

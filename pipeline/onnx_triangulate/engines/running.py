@@ -219,6 +219,8 @@ def _native_run(
         first, second = (results_in_case_axes(case, party.framework, layouts, once()) for _ in range(2))
     except (BuilderError, UnusableInput) as error:
         return Run(party, error=Failure("builder", str(error)))
+    except Unsupported as error:  # an operator of a file that nobody here defines
+        return Run(party, error=Failure("unsupported", str(error), op=error.op, node=error.node))
     except Exception as error:  # whatever the framework raises: it refuses to run this
         return Run(party, error=Failure("refused", f"{type(error).__name__}: {one_line(error)}", op=_native_op(error)))
     outputs: dict[str, Any] = {}

@@ -21,6 +21,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import onnx
@@ -31,12 +32,14 @@ from onnx_triangulate.numerics.replay import expected
 from onnx_triangulate.ops.elementary import measured
 from onnx_triangulate.ops.registry import operators, operators_where
 from onnx_triangulate.records.arrays import Array
+from onnx_triangulate.records.runs import Jitter
 
 PAIRS, FEWEST = 8, 4
 # IEEE 754 rounds these correctly, so where the exact result is a float32 nothing is rounded, and nobody jumps for it.
 _EXACT = frozenset("Add Sub Mul Div Sqrt Reciprocal".split())
 _SUMS = operators_where(lambda op: op.linear and op.rule != "interpolation")
 _UNROUNDED = operators_where(lambda op: op.roundings == 0 and not op.domain)
+_DECISIVE = {"Resize": (1, 2), "Upsample": (1,), "Range": (0, 1, 2)}  # inputs, floats among them, that say sizes
 _FUSED = {name: op.steps for name, op in operators().items() if op.steps}
 _COARSEST = "tensorflow" if "tensorflow" in measured()["runtimes"] else "onnxruntime"
 
@@ -95,6 +98,67 @@ def inner_scale(
     return Inner(centres, {name: moves / UNIT for name, moves in responses.items()}, seen.shapes, seen.jumps)
 
 
+@dataclass
+class MovedEvaluation:
+    """A float64 graph, run on ``feeds`` as often as asked, with what a jitter says moved."""
+
+    graph: Graph
+    feeds: Mapping[str, Array]
+    outputs: tuple[str, ...]
+    _sizes: dict[bool, dict[str, Array]] = field(default_factory=dict)
+
+    @property
+    def held(self) -> Mapping[str, Array]:
+        """What the graph holds and is fed."""
+        return {**self.graph.constants, **self.feeds}
+
+    def run(self, jitter: Jitter | None = None) -> dict[str, Array]:
+        """The outputs; under a jitter its float inputs and weights, or the roundings of its nodes, are moved."""
+        if jitter is None:
+            return _evaluated(self.graph, self.feeds, self.outputs, _as_made)
+        if jitter.what == "inputs":
+            held = (self.graph.constants, self.feeds)
+            constants, feeds = (self._moved(arrays, jitter) for arrays in held)
+            return _evaluated(replace(self.graph, constants=constants), feeds, self.outputs, _as_made)
+        sizes = {n: size * (jitter.step / UNIT) for n, size in self._rounded(jitter).items()}
+        rounding = [step.index for step in self.graph.steps if sizes.keys() & set(step.makes)]
+        flipped = {index for number, index in enumerate(rounding, 1) if jitter.way(number) < 0}
+        random = np.random.default_rng([jitter.seed, 7])
+        return _evaluated(self.graph, self.feeds, self.outputs, _mover(sizes, random, flipped))
+
+    def _moved(self, arrays: Mapping[str, Array], jitter: Jitter) -> dict[str, Array]:
+        found = {}
+        for place, (name, value) in enumerate(arrays.items()):
+            random = np.random.default_rng([jitter.seed, place, len(self.feeds)])
+            ways = signs(random, value.shape)
+            ways = np.minimum(ways, 0.0) if jitter.inward else ways
+            moves = value.dtype == np.float64 and name not in self._decisive
+            found[name] = np.asarray(value * (1 + jitter.step * ways)) if moves else value
+        return found
+
+    @cached_property
+    def _decisive(self) -> frozenset[str]:
+        """What decides the size of a result, and all that this is made of: nobody rounds it to another size."""
+        graph = self.graph
+        waiting = [n for s in graph.steps for slot in _DECISIVE.get(s.op, ()) for n in s.node.input[slot : slot + 1]]
+        found = set(filter(None, waiting))
+        while waiting:
+            step = graph.producer.get(waiting.pop())
+            new = [n for n in step.reads if n not in found] if step is not None and step.index in graph.folded else []
+            found.update(new)
+            waiting += new
+        return frozenset(found)
+
+    def _rounded(self, jitter: Jitter) -> dict[str, Array]:
+        """How far one rounding moves what each node makes; of constants alone where the jitter says so."""
+        for folded in (True, False):
+            if folded not in self._sizes:
+                seen = _GraphRoundings(self.graph, False, folded)
+                _evaluated(self.graph, self.feeds, self.outputs, seen.look)
+                self._sizes[folded] = {n: size for n, size in seen.sizes.items() if n not in self._decisive}
+        return self._sizes[True] if jitter.what == "constants" else {**self._sizes[True], **self._sizes[False]}
+
+
 Made = dict[str, Array]
 Visit = Callable[[Step, Mapping[str, Array], Made], Made]
 
@@ -112,6 +176,10 @@ def _evaluated(graph: Graph, feeds: Mapping[str, Array], outputs: Collection[str
             if last.get(name, step.index) <= step.index:
                 values.pop(name, None)
     return kept
+
+
+def _as_made(_: Step, __: Mapping[str, Array], made: Made) -> Made:
+    return made
 
 
 def _mover(sizes: Mapping[str, Array], random: np.random.Generator, flipped: Collection[int]) -> Visit:
@@ -171,7 +239,8 @@ def _fused(
     """The roundings of a function of several steps, by its rule's bound and by what was measured where it is small."""
     consumed = [values[name] if name else None for name in step.node.input]
     answers = expected(step.node, graph.version or 1, consumed, unit=UNIT, runtime=_COARSEST)
-    found, steps = dict(sizes), _FUSED[step.op]
+    found, told = dict(sizes), _FUSED[step.op]
+    steps = told(consumed) if callable(told) else told
     for name, answer in zip(step.node.output, answers if not isinstance(answers, str) else (), strict=False):
         if name in found and answer is not None:
             if strict and not np.isfinite(answer.limit()).all():

@@ -54,7 +54,8 @@ class Operator:
     definition in the type that is given, or by the bound's value.
 
     ``roundings`` counts how often a result is rounded at most; ``steps`` how often besides in sums, where one kernel
-    computes a function whose formula has several steps.  ``axes`` says where each axis goes.
+    computes a function whose formula has several steps (a number, or a function of what the node
+    consumes).  ``axes`` says where each axis goes.
 
     ``commutes``: the order of inputs is of no account.  ``draws``: random numbers.  ``jumps``: the result does not move
     smoothly with the inputs: it is constant between jumps, in floats (``to steps``), or jumps at some (``at places``).
@@ -76,7 +77,7 @@ class Operator:
     value: Value | None = None
     stock: Literal["right", "wrong", "slow"] = "right"
     roundings: int | Count | None = None
-    steps: int = 0
+    steps: int | Callable[[Sequence[Any]], int] = 0
     axes: AxisRule | None = None
     commutes: bool = False
     draws: bool = False

@@ -240,7 +240,13 @@ def attention(node: GraphNode) -> int | None:
 
 
 def fourier(node: GraphNode) -> int | None:
-    """A discrete Fourier transform, summed directly; a fast one rounds less."""
+    """A discrete Fourier transform along the longest axis."""
     shape = node.shape(0)
     length = max((dim for dim in shape if dim is not None), default=1) if shape is not None else None
-    return None if shape is None or None in shape or length is None else 2 * length + 2 * TRANSCENDENTAL
+    return None if shape is None or None in shape or length is None else of_fourier(length)
+
+
+def of_fourier(length: int) -> int:
+    """A transform of so many numbers, summed directly (a fast one rounds less): two products a term, a sine and a
+    cosine, and their angle, which is at most 2 pi times the length and is rounded."""
+    return 2 * length + 2 * TRANSCENDENTAL + 7 * length

@@ -8,6 +8,7 @@ from functools import cache
 
 from onnx_triangulate.records.errors import UnusableInput
 
+FILE = "onnx"  # the "framework" of ONNX files: nothing is exported, the graph is its own source
 _PARTY = re.compile(
     r"^(?P<framework>(?:[a-z][a-z0-9_]*)?)(?::(?P<exporter>[a-z][a-z0-9_]*))?"
     r"(?:>(?P<runtime>[a-z][a-z0-9._-]*))?(?P<double>@64)?$"
@@ -59,6 +60,11 @@ class Party:
     @property
     def native(self) -> bool:
         return not self.runtime and self.framework != "truth"
+
+    @property
+    def is_own_source(self) -> bool:
+        """Whether the graph of this party is the model itself: nobody has exported it."""
+        return self.framework == FILE
 
     @property
     def is_truth(self) -> bool:

@@ -17,6 +17,7 @@ BLAMES = (
     "crashed",
     "export",
     "export-failed",
+    "invalid",
     "kernel",
     "native",
     "nondeterministic",

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from onnx_triangulate.records.errors import UnusableInput
-from onnx_triangulate.records.party import Party
+from onnx_triangulate.records.party import FILE, Party
 from onnx_triangulate.records.runs import Diff
 from onnx_triangulate.records.text import prose, safe
 from onnx_triangulate.records.verdict import Blame, Verdict
@@ -24,6 +24,7 @@ BLAME_WORDS: Mapping[str, str] = {
     "crashed": "killed, hung or out of memory: {who}",
     "export": "the graph of {who} means something else than the model",
     "export-failed": "no valid graph came out of {who}",
+    "invalid": "no valid model: {who}",
     "kernel": "the runtime's kernel departs in {who}",
     "native": "the native kernel of {who} departs from the definition",
     "nondeterministic": "no agreement with itself: {who}",
@@ -218,7 +219,9 @@ def exports(verdict: Verdict) -> Mapping[str, list[str]]:
     departs = _parted(verdict, "export")
     agreed, blunt = _agreeing(verdict)
     found: dict[str, list[str]] = {"failed": [], "departs": [], "faithful": [], NOT_SHARP: [], "not compared": []}
-    for graph in dict.fromkeys([*evidence.models, *evidence.graphs]):
+    graphs = dict.fromkeys([*evidence.models, *evidence.graphs])
+    graphs.pop(FILE, None)  # nobody has exported a file that is its own source
+    for graph in graphs:
         ways = (("failed", failed), ("departs", departs), (NOT_SHARP, blunt), ("faithful", agreed))
         found[next((what for what, graphs in ways if graph in graphs), "not compared")].append(graph)
     return {what: graphs for what, graphs in found.items() if graphs}

@@ -8,7 +8,11 @@ inference goes on from there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
 import numpy as np
+import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from onnx_triangulate.onnxgraph.folding import fold, fold_shape
@@ -18,6 +22,21 @@ from onnx_triangulate.records.arrays import Array
 
 _SMALL = 1024  # elements
 _ROUNDS = 12  # a chain of shapes made of shapes; each round settles all that was known before it
+
+
+def settled_at(file: Path, shapes: Mapping[str, Sequence[int] | None]) -> ModelProto:
+    """A file's graph, its weights in other files left there, fed with ``shapes`` by input and settled."""
+    model = onnx.load(file, load_external_data=False)
+    open_ = False
+    for value in model.graph.input:
+        sizes, dims = shapes.get(value.name), value.type.tensor_type.shape.dim
+        if sizes is not None and len(dims) == len(sizes):
+            open_ |= not all(dim.HasField("dim_value") for dim in dims)
+            for dim, size in zip(dims, sizes, strict=True):
+                dim.dim_value = size
+    if open_:
+        del model.graph.value_info[:]  # what an exporter wrote of a dynamic graph names its axes only
+    return settle(model)
 
 
 def settle(model: ModelProto) -> ModelProto:

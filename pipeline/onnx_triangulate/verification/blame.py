@@ -53,6 +53,8 @@ def graph_blames(runs: GraphAnswers) -> list[Blame]:
         says, checker = f"onnx.checker: {runs.check.message}", runs.name("check")
         gone = Blame("crashed", checker, (runs.framework, checker), message=says)
         return [gone, *graph_blames(replace(runs, check=None))]
+    if runs.model.party.is_own_source and runs.check is not None:
+        return [_rejected_graph(runs)]  # that it means nothing either is no news
     if _unanswerable(runs):
         return []
     if runs.model.error is not None:
@@ -133,12 +135,13 @@ def _failed_export(runs: GraphAnswers, error: Failure) -> list[Blame]:
 
 
 def _rejected_graph(runs: GraphAnswers) -> Blame:
-    """``export-failed``: what the exporter wrote is no model by the checker, or by every runtime."""
+    """``export-failed``, or ``invalid`` where nobody exported it: no model by the checker, or by every runtime."""
     said = [error for error in (runs.check, *runs.refused.values()) if error is not None]
     error = next((error for error in said if error.op), said[0])
     edge, says = (runs.framework, f"{runs.graph}>*"), f"{NOBODY_ACCEPTS}{error.message}"
     nodes = (error.node,) if error.node else ()
-    return Blame("export-failed", runs.graph, edge, op=error.op, nodes=nodes, message=says)
+    kind = "invalid" if runs.model.party.is_own_source else "export-failed"
+    return Blame(kind, runs.graph, edge, op=error.op, nodes=nodes, message=says)
 
 
 def _refusal_blames(runs: GraphAnswers) -> Iterator[Blame]:
@@ -157,6 +160,8 @@ def _refusal_blames(runs: GraphAnswers) -> Iterator[Blame]:
 def _export_blames(runs: GraphAnswers) -> Iterator[Blame]:
     """``export``: every runtime's answer is wrong, or the graph leaves its source in float64; not so where the
     reference evaluator alone is wrong."""
+    if runs.model.party.is_own_source:
+        return  # nobody has exported it
     if not runs.right:
         edges = runs.sharp[:1]  # nobody bounds the runs in float32
     elif runs.all_wrong:
@@ -184,7 +189,7 @@ def _written(runs: GraphAnswers) -> str:
 def _runtime_blames(runs: GraphAnswers) -> Iterator[Blame]:
     """``reference``, ``kernel``, ``optimizer``: a runtime's answer is wrong, and neither the graph nor the runtime that
     it comes after was wrong before it."""
-    if runs.all_wrong:
+    if runs.all_wrong and (runs.stands_alone or not runs.model.party.is_own_source):
         return
     faulty_graph = bool(runs.sharp) and not runs.only_reference_wrong
     for name in runs.wrong:

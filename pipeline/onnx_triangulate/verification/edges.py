@@ -100,13 +100,17 @@ def _of_graph(parties: Parties, graph: Party, runtimes: Mapping[str, Runtime]) -
         if not lacks(parties, str(ran), runtimes):
             if runtime.after and not lacks(parties, str(before), runtimes):
                 yield before, ran, runtime.step
-            yield graph.source, ran, _steps(runtime, runtimes)
-        yield graph.source.in_float64, sharp, _steps(runtime, runtimes)
+            yield graph.source, ran, _steps(graph, runtime, runtimes)
+        yield graph.source.in_float64, sharp, _steps(graph, runtime, runtimes)
     raw = Party(graph.framework, "raw")
     for runtime in runtimes.values() if not graph.exporter else ():  # from the raw graph to what its optimizer makes
         yield raw.on(runtime.name, double=True), graph.on(runtime.name, double=True), "folding"
 
 
-def _steps(runtime: Runtime, runtimes: Mapping[str, Runtime]) -> str:
-    """The steps between the native run and this runtime, in order: ``export+kernel+optimizer``."""
-    return "+".join(runtimes[name].step for name in reversed(chain(runtimes, runtime.name)))
+def _steps(graph: Party, runtime: Runtime, runtimes: Mapping[str, Runtime]) -> str:
+    """The steps between the native run and this runtime, in order: ``export+kernel+optimizer``.
+
+    Of a file that is its own source nothing was exported: what its first runtime isolates is that runtime.
+    """
+    steps = [runtimes[name].step for name in reversed(chain(runtimes, runtime.name))]
+    return "+".join(["reference", *steps[1:]] if graph.is_own_source else steps)

@@ -73,6 +73,16 @@ class GraphAnswers:
     def all_wrong(self) -> bool:
         return len(self.wrong) == len(self.right)
 
+    @property
+    def stands_alone(self) -> bool:
+        """Whether a file's definition has everybody against it: runtimes that know nothing of each other agree."""
+        if not self.model.party.is_own_source or not self.right or not self.all_wrong:
+            return False
+        if len({self.runtime(name).distribution for name in self.wrong}) < 2:
+            return False
+        edges = [self.edges.get((self.before(name), name)) for name in self.wrong if self.before(name)]
+        return all(edge is not None and edge.agrees for edge in edges)
+
     @cached_property
     def sharp(self) -> list[Diff]:
         """The edges in float64 at which the graph leaves its source, which is not the one that is wrong."""
@@ -122,6 +132,7 @@ class GraphAnswers:
         if not self.runs or len(self.refused) < len(self.runs):
             return False
         doubles = [self.name(runtime.name, double=True) for runtime in self.runtimes.values() if runtime.double]
+        doubles += [str(Party(self.framework, double=True))] if self.model.party.is_own_source else []
         valid = any(self.parties.answered(name) for name in doubles)
         return not valid and any(error.kind != "unsupported" for error in self.refused.values())
 

@@ -11,7 +11,7 @@ import numpy as np
 from onnx_triangulate.cases import inputs
 from onnx_triangulate.engines.frameworks import adapters
 from onnx_triangulate.records.case import Case
-from onnx_triangulate.records.party import Party
+from onnx_triangulate.records.party import FILE, Party
 from onnx_triangulate.records.runs import Diff, Model
 from onnx_triangulate.records.verdict import Blame, Evidence, Finding, Verdict
 from onnx_triangulate.verification import expectations, fresh_exports, worker_tasks
@@ -279,7 +279,8 @@ def _problems(case_run: CaseRun) -> tuple[str, ...]:
     refused = [(run.party, run.error.message) for run in natives if run.error and run.error.kind == "refused"]
     if refused and len(refused) == len(natives):
         fed = ", ".join(f"{name} {t.dtype}{list(t.shape or ())}" for name, t in case_run.case.inputs.items())
-        return tuple(f"{party}: the model refuses its inputs ({fed}): {why}" for party, why in refused)
+        note = f"; {case_run.case.note}" if FILE in case_run.case.builders and case_run.case.note else ""
+        return tuple(f"{party}: the model refuses its inputs ({fed}{note}): {why}" for party, why in refused)
     errors = [*(run.error for run in case_run.runs.values()), *(model.error for model in case_run.models.values())]
     return tuple(dict.fromkeys(error.message for error in errors if error is not None and error.kind == "builder"))
 

@@ -159,10 +159,19 @@ class Parties:
             return None
         if not all(run.deterministic for run in self.runs.values() if run.party.framework == framework):
             return None
-        limits = self.allowed(framework, False)
-        outputs = self.float_outputs(framework, truth)
-        lost = (_lost_digits(key, mine, value, limits.get(key)) for key, mine, value in outputs)
+        lost = (
+            _lost_digits(key, mine, value, self.allowed(name, False).get(key))
+            for name in self._in_float32(framework)
+            for key, mine, value in self.float_outputs(name, truth)
+        )
         return next(filter(None, lost), None)
+
+    def _in_float32(self, framework: str) -> list[str]:
+        """The runs that show what float arithmetic makes of a model: a file's own is its definition, rounded once."""
+        runs = [run.party for run in self.runs.values() if run.party.framework == framework and not run.party.double]
+        return [
+            str(party) for party in runs if self.answered(str(party)) and party.is_own_source == bool(party.runtime)
+        ]
 
     def _values(self, name: str) -> dict[str, Array | Absent]:
         outputs = self.runs[name].outputs or {}

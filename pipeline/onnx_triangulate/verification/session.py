@@ -34,7 +34,8 @@ class Options:
     definitions, float64 and the runtimes that one is held against are always there.  ``timeout`` is seconds per call
     into an engine, ``memory`` bytes of resident size per worker.  ``inputs`` is an ``.npz`` in place of the cases' own
     inputs, ``onnx`` files to be judged in place of fresh exports, by party (``(("torch", Path("model.onnx")),)``).
-    ``written`` are the files that whoever asks will write: none that is read may be among them.
+    ``sizes`` are those of open axes of targets that are ONNX files, by name.  ``written`` are the files that whoever
+    asks will write: none that is read may be among them.
     """
 
     seed: int = 0
@@ -46,6 +47,7 @@ class Options:
     memory: int = 8 * 2**30
     inputs: Path | None = None
     onnx: tuple[tuple[str, Path], ...] = ()
+    sizes: tuple[tuple[str, int], ...] = ()
     written: tuple[str, ...] = ()
 
 
@@ -138,14 +140,15 @@ class Session:
         for runtime in reversed(present):  # a step can be told apart only beside what it is held against
             if runtime.name in asked:
                 asked.add(runtime.after)
-        # float64 shows what float32's bound hides: it comes with the rest
-        sharp = [r for r in present if r.double and (asked or chosen(party.on(r.name, double=True), globs))]
+        # float64 shows what float32's bound hides: it comes with the rest.  A file's own meaning is float64 already.
+        doubles = [r for r in present if r.double and not party.is_own_source]
+        sharp = [r for r in doubles if asked or chosen(party.on(r.name, double=True), globs)]
         return [*[r.name for r in present if r.name in asked], *[party.on(r.name, double=True).item for r in sharp]]
 
     def precisions(self, graphs: Iterable[str]) -> tuple[bool, ...]:
         """The precisions in which a source is run: float64 (True) is wanted where a graph is run in it."""
-        sharp = any(Party.parse(f"{graph}>{item}").double for graph in graphs for item in self.runs_with(graph))
-        return (False, True) if sharp else (False,)
+        runs = [Party.parse(f"{graph}>{item}") for graph in graphs for item in self.runs_with(graph)]
+        return (False, True) if any(run.double or run.is_own_source for run in runs) else (False,)
 
 
 @dataclass

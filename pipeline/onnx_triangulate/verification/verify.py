@@ -33,6 +33,7 @@ from onnx_triangulate.records.verdict import Evidence, Report, Verdict
 from onnx_triangulate.report.files import check_writable
 from onnx_triangulate.verification import expectations
 from onnx_triangulate.verification.case_execution import at_sizes, on_other_inputs, other_inputs, run_case
+from onnx_triangulate.verification.file_cases import with_case_files
 from onnx_triangulate.verification.judge import judge
 from onnx_triangulate.verification.session import Options, Session
 
@@ -57,11 +58,12 @@ def verify(
     options = options or Options()
     started = time.perf_counter()
     _check_globs(options.parties)
-    targets = tuple(targets)
+    folder = options.out or Path(tempfile.mkdtemp(prefix="triangulate-"))
+    noted = options.inputs is None  # else nobody needs to know what was drawn
+    targets = with_case_files(targets, folder / "files", dict(options.sizes), options.seed, noted)
     refs = _references(targets, options)
     versions = installed()
     absent = absent_engines(options.require)
-    folder = options.out or Path(tempfile.mkdtemp(prefix="triangulate-"))
     lock = _locked(folder)
     notices = (*[f"{name} is not installed: its parties are left out" for name in absent], *catalogue.left_out(targets))
     empty = Report(versions, options.seed, 1, (), notices, out=options.out, folder=folder)

@@ -178,23 +178,10 @@ def read_facts(model: Model) -> GraphFacts | None:
 
 def count_roundings(file: Path, shapes: Mapping[str, Sequence[int] | None] | None = None) -> Roundings | None:
     """How many float roundings lie on the longest path of a graph, fed with ``shapes`` by input."""
-    import onnx
-
     from onnx_triangulate.ops.roundings import roundings
-    from onnx_triangulate.transform.shape_folding import settle
+    from onnx_triangulate.transform.shape_folding import settled_at
 
-    proto = onnx.load(file, load_external_data=False)
-    open_ = False
-    for value in proto.graph.input:
-        sizes = (shapes or {}).get(value.name)
-        dims = value.type.tensor_type.shape.dim
-        if sizes is not None and len(dims) == len(sizes):
-            open_ |= not all(dim.HasField("dim_value") for dim in dims)
-            for dim, size in zip(dims, sizes, strict=True):
-                dim.dim_value = size
-    if open_:
-        del proto.graph.value_info[:]  # what an exporter wrote of a dynamic graph names its axes only
-    return roundings(settle(proto))
+    return roundings(settled_at(file, shapes or {}))
 
 
 def maker(model: Model, output: str) -> tuple[str, str] | None:
