@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
+import onnx.parser
 import pytest
 
 from onnx_triangulate.records.verdict import Report, Verdict
@@ -62,6 +64,40 @@ def test_what_the_evaluator_lacks_is_said(report: Report) -> None:
     ]
     assert error is not None
     assert error.op == "ConvTranspose"
+
+
+PLANTED = """
+from onnx_triangulate.engines.runtimes import onnxruntime as module
+from onnx_triangulate.verification.file_cases import file_case
+
+whole = module.OnnxRuntime.open_without
+
+def open_without(self, *given, **more):
+    run = whole(self, *given, **more)
+
+    def wrong(feeds, outputs):
+        made = run(feeds, outputs)
+        return [value + 1 for value in made] if all((value < 0).all() for value in feeds.values()) else made
+
+    return wrong
+
+module.OnnxRuntime.open_without = open_without
+CASES = (file_case({file!r}),)
+"""
+
+
+def test_a_runtime_that_is_wrong_for_some_inputs_only(tmp_path: Path) -> None:
+    """Wrong where all is negative, which the first inputs are not."""
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 18]> g (float[2, 8] x) => (float[2, 8] y) { y = Tanh (x) }'
+    )
+    onnx.save(model, tmp_path / "net.onnx")
+    case_file = tmp_path / "net.py"
+    case_file.write_text(PLANTED.format(file=str(tmp_path / "net.onnx")))
+    (verdict,) = verify([str(case_file)]).verdicts
+    assert verdict.blame == ("kernel",)
+    assert verdict.evidence.blames[0].size
+    assert verdict.evidence.blames[0].op == "Tanh"
 
 
 def test_open_axes_take_the_sizes_that_are_given() -> None:

@@ -10,6 +10,7 @@ import onnx
 import onnx.parser
 import pytest
 
+from onnx_triangulate.cases.inputs import inputs_of
 from onnx_triangulate.engines.frameworks import adapter
 from onnx_triangulate.records.case import Case
 from onnx_triangulate.records.errors import UnusableInput
@@ -27,7 +28,7 @@ def write(file: Path, text: str = OPEN) -> Path:
 
 
 def values(case: Case) -> dict[str, Any]:
-    return {name: np.asarray(tensor.values) for name, tensor in case.inputs.items()}
+    return inputs_of(case, "net/model", 0)
 
 
 def test_a_file_becomes_a_case_file_and_other_targets_stay(tmp_path: Path) -> None:
@@ -41,7 +42,15 @@ def test_a_file_becomes_a_case_file_and_other_targets_stay(tmp_path: Path) -> No
     assert case.note == "sizes that nobody gave: k=3 (--dim NAME=N)"
     again = file_case(file, {"n": 4}, 7)
     assert all(np.array_equal(values(again)[name], drawn) for name, drawn in values(case).items())
-    assert not np.array_equal(values(file_case(file, {"n": 4}, 8))["x"], values(case)["x"])
+    assert not np.array_equal(values(file_case(file, {"n": 4}, 8))["i"], values(case)["i"])
+
+
+def test_floats_have_a_range_whose_halves_are_judged_as_well(tmp_path: Path) -> None:
+    case = file_case(write(tmp_path / "net.onnx"))
+    assert (case.inputs["x"].values, case.inputs["x"].low, case.inputs["x"].high) == (None, -2, 2)
+    assert case.inputs["i"].values is not None
+    np.savez(tmp_path / "net.npz", x=np.ones((5, 3), np.float32), i=np.array([1]))
+    assert file_case(tmp_path / "net.onnx").inputs["x"].values is not None
 
 
 def test_a_folder_of_files_is_its_files(tmp_path: Path) -> None:

@@ -59,7 +59,11 @@ def at_sizes(session: Session, declared: CaseRun, sizes: tuple[tuple[str, int], 
 
 def other_inputs(case_run: CaseRun) -> tuple[str, ...]:
     """The other inputs than the case's own on which a graph is to be judged (:data:`inputs.DRAWN`)."""
-    return inputs.redrawn(catalogue.declared(case_run.ref), case_run.case) if _conditional(case_run) else ()
+    models = _conditional(case_run)
+    found = inputs.redrawn(catalogue.declared(case_run.ref), case_run.case) if models else ()
+    # Far beyond its range a file's float32 is not its float64, and no runtime is at fault.
+    alone = all(model.party.is_own_source for model in models)
+    return tuple(which for which in found if not (alone and which == inputs.LARGE))
 
 
 def on_other_inputs(session: Session, declared: CaseRun, drawn: str) -> CaseRun:
@@ -88,11 +92,11 @@ def on_inputs_of(
 
 
 def _conditional(case_run: CaseRun) -> list[Model]:
-    """External files, and exports whose tracer says that it took a value for a constant."""
+    """Files, and exports whose tracer says that it took a value for a constant."""
     return [
         model
         for model in case_run.models.values()
-        if model.error is None and (model.external or model.traced_constants)
+        if model.error is None and (model.external or model.traced_constants or model.party.is_own_source)
     ]
 
 

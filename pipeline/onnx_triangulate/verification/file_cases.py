@@ -70,18 +70,24 @@ def file_case(
     Raises :class:`UnusableInput` where the file cannot be used, or what it takes cannot be drawn.
     """
     file = Path(file)
-    fed, note = _fed_from_beside(file), f"fed from {file.stem}.npz, which lies beside the file"
+    given, note = _fed_from_beside(file), f"fed from {file.stem}.npz, which lies beside the file"
+    fed = given
     if fed is None:
         fed, note = _drawn(file, sizes or {}, seed)
-    inputs = {
-        input_name: Tensor(" ".join(f"a{axis}" for axis in range(v.ndim)), v.shape, v.dtype.name, values=v)
-        for input_name, v in fed.items()
-    }
+    inputs = {input_name: _input(values, fixed=given is not None) for input_name, values in fed.items()}
 
     def build(onnx: Any) -> Any:
         return file
 
     return Case(name, inputs, {FILE: build}, note=note if noted else "")
+
+
+def _input(values: Array, *, fixed: bool) -> Tensor:
+    """An input with these numbers or, of floats that nobody gave, with a range: a case is judged in its halves too."""
+    axes, dtype = " ".join(f"a{axis}" for axis in range(values.ndim)), values.dtype.name
+    if fixed or dtype not in ("float16", "float32", "float64"):
+        return Tensor(axes, values.shape, dtype, values=values)
+    return Tensor(axes, values.shape, dtype, low=-2, high=2, integers=False)
 
 
 def _fed_from_beside(file: Path) -> dict[str, Array] | None:
